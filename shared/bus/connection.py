@@ -1,0 +1,54 @@
+"""Connections to the broker with bounded waits, and their abrupt end.
+
+A frozen broker answers nothing, not even a close: a connection in doubt is dropped at the socket, never closed politely.
+"""
+from __future__ import annotations
+
+import contextlib
+
+import kombu
+from kombu.transport import TRANSPORT_ALIASES
+
+TRANSPORT_ALIASES["memory"] = "shared.bus.memory:Transport"
+
+CONNECT_SECONDS = 5
+HEARTBEAT_SECONDS = 20
+
+
+def connect(amqp_uri: str, heartbeat: int = HEARTBEAT_SECONDS) -> kombu.Connection:
+    """Return a connected connection.
+
+    Raises:
+        OSError, amqp.AMQPError: The broker cannot be reached within 5 s.
+    """
+    connection = kombu.Connection(
+        amqp_uri, heartbeat=heartbeat,
+        transport_options={"connect_timeout": CONNECT_SECONDS, "login_method": "PLAIN", "client_properties": {"product": "Tuanqiao"}})
+    connection.connect_timeout = CONNECT_SECONDS
+    try:
+        connection._ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=CONNECT_SECONDS)
+    except BaseException:
+        drop(connection)
+        raise
+    return connection
+
+
+def is_memory(connection: kombu.Connection) -> bool:
+    """Return whether this is the bus inside the process."""
+    return bool(connection.transport_cls in ("memory", "shared.bus.memory:Transport"))
+
+
+def drop(connection: kombu.Connection | None) -> None:
+    """End a connection at its socket, without a word to the broker; never raises, never waits."""
+    if connection is None:
+        return
+    with contextlib.suppress(Exception):
+        if is_memory(connection):
+            connection.close()
+            return
+        amqp = connection._connection
+        sock = getattr(getattr(amqp, "_transport", None), "sock", None)
+        if sock is not None:
+            sock.close()
+        connection._connection = None
+        connection._closed = True

@@ -1,0 +1,261 @@
+"""Entrypoints on nameko's extension API: batches of events, batches of commands, single queries.
+
+Each entrypoint owns one connection and one queue. It drains what is there (up to `MAX_BATCH`, no waiting for more), fires
+one nameko worker, and acknowledges everything together when the worker is done. Under load batches form by themselves; an
+idle system pays nothing. Connections are made again for ever; a message is acknowledged only after its transaction.
+"""
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import kombu
+import msgspec
+from eventlet.event import Event as Signal
+from kombu import Consumer
+from nameko.extensions import Entrypoint, register_entrypoint
+
+from shared import db
+from shared.bus import connection as broker
+from shared.bus import topology
+from shared.inbox import Incoming
+
+MAX_BATCH = 200
+"""The most messages of one transaction."""
+IDLE_SECONDS = 1.0
+"""How long a drain waits before it looks at heartbeats and at the wish to stop."""
+
+log = logging.getLogger("tuanqiao.bus")
+
+
+class HandlerCrashed(Exception):
+    """A handler raised something that is not an `Exception`, as a bare `eventlet.Timeout` does."""
+
+
+def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a `BaseException` of a worker into an `Exception`.
+
+    nameko catches only the latter: anything else would end the worker without a result, and with it the queue.
+    """
+    @wraps(method)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise HandlerCrashed(type(error).__name__) from error
+    return inner
+
+
+class Drain(Entrypoint):  # type: ignore[misc]
+    """One queue, drained; subclasses say which queue and what to do with the messages."""
+
+    prefetch = 2 * MAX_BATCH
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.last_seen = time.monotonic()
+        self._buffer: list[Any] = []
+        self._stopping = False
+        self._stopped = Signal()
+        self._thread: Any = None
+
+    @classmethod
+    def entrypoint(cls, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a service method."""
+        method = guarded(method)
+        register_entrypoint(method, cls())
+        return method
+
+    @property
+    def service(self) -> str:
+        """Return the name of the service that this entrypoint belongs to."""
+        return str(self.container.service_name)
+
+    def queue(self) -> kombu.Queue:
+        """Return the queue to drain."""
+        raise NotImplementedError
+
+    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+        """Handle and settle the messages; raise a transient error to have them again."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begin draining."""
+        self._thread = self.container.spawn_managed_thread(self._run, identifier=f"{type(self).__name__}")
+
+    def stop(self) -> None:
+        """Finish the batch in hand, acknowledge it, and leave."""
+        self._stopping = True
+        self._stopped.wait()
+
+    def healthy(self) -> bool:
+        """Return whether the loop turned within the last 15 s."""
+        return time.monotonic() - self.last_seen < 15
+
+    def _run(self) -> None:
+        pause = 0.2
+        try:
+            while not self._stopping:
+                connection = None
+                try:
+                    connection = broker.connect(self.container.config["AMQP_URI"])
+                    topology.declare(connection)
+                    pause = 0.2
+                    self._drain(connection)
+                    with contextlib.suppress(Exception):
+                        connection.close()
+                except db.TRANSIENT as error:
+                    log.warning("%s: database: %s; trying again", self.service, type(error).__name__)
+                    broker.drop(connection)
+                    self._rest(pause)
+                    pause = min(5.0, pause * 2)
+                except (OSError, *kombu.Connection(self.container.config["AMQP_URI"]).connection_errors) as error:
+                    log.warning("%s: broker: %s; connecting again", self.service, type(error).__name__)
+                    broker.drop(connection)
+                    self._rest(pause)
+                    pause = min(5.0, pause * 2)
+        finally:
+            self._stopped.send()
+
+    def _rest(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < ends:
+            self.last_seen = time.monotonic()
+            time.sleep(0.1)
+
+    def _drain(self, connection: kombu.Connection) -> None:
+        channel = connection.channel()
+        self._buffer = []
+        consumer = Consumer(channel, [self.queue()], on_message=self._buffer.append, no_ack=False, auto_declare=False)
+        consumer.qos(prefetch_count=self.prefetch)
+        consumer.consume()
+        while not self._stopping:
+            self.last_seen = time.monotonic()
+            try:
+                connection.drain_events(timeout=IDLE_SECONDS)
+                while len(self._buffer) < MAX_BATCH:
+                    connection.drain_events(timeout=0.0005)
+            except socket.timeout:
+                pass
+            if self._buffer:
+                batch, self._buffer[:] = self._buffer[:], []
+                self.handle(batch, connection)
+            with contextlib.suppress(NotImplementedError):
+                connection.heartbeat_check(rate=2)
+
+    def fire(self, *args: Any) -> Any:
+        """Run the service method in a nameko worker, wait, and return its result or raise its error."""
+        done = Signal()
+
+        def handle_result(worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+            done.send((result, exc_info))
+            return result, None
+
+        self.container.spawn_worker(self, args, {}, handle_result=handle_result)
+        result, exc_info = done.wait()
+        if exc_info is not None:
+            raise exc_info[1].with_traceback(exc_info[2])
+        return result
+
+
+class EventBatches(Drain):
+    """Fires the method with a list of `Incoming`; a message that cannot even be framed goes to the dead queue."""
+
+    def queue(self) -> kombu.Queue:
+        return topology.event_queue(self.service)
+
+    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+        self.fire([
+            Incoming(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}",
+                     message.delivery_info.get("routing_key", ""), _bytes(message.body))
+            for message in messages])
+        messages[-1].channel.basic_ack(messages[-1].delivery_tag, multiple=True)
+
+
+class Call(msgspec.Struct):
+    """One call as it came: what is asked, by whom, and where the answer goes."""
+
+    name: str
+    body: bytes
+    token: str
+    org_id: int | None
+    request_id: str
+    reply_to: str
+    correlation_id: str
+    expires_at: float
+
+
+class _Calls(Drain):
+    kind = ""
+
+    def queue(self) -> kombu.Queue:
+        return topology.call_queue(self.service, self.kind)
+
+    def _read(self, message: Any) -> Call:
+        headers = message.headers or {}
+        org_id = headers.get("org")
+        return Call(str(headers.get("call", "")), _bytes(message.body), str(headers.get("token", "")), int(org_id) if org_id else None,
+                    str(headers.get("request_id", "")), str(message.properties.get("reply_to") or ""),
+                    str(message.properties.get("correlation_id") or ""), float(headers.get("expires_at", sys.float_info.max)))
+
+    def _answer(self, channel: Any, call: Call, body: bytes) -> None:
+        """Answer without confirm: a caller that misses the answer asks again with the same ids."""
+        if call.reply_to:
+            prepared = channel.prepare_message(body, content_type="application/json", content_encoding="utf-8",
+                                               properties={"correlation_id": call.correlation_id, "delivery_mode": 1})
+            channel.basic_publish(prepared, exchange="", routing_key=call.reply_to)
+
+
+class CommandBatches(_Calls):
+    """Fires the method with a list of `Call`s, expects one answer each, in order."""
+
+    kind = "commands"
+
+    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+        channel = messages[-1].channel
+        calls = [self._read(message) for message in messages]
+        now = time.time()
+        living = [call for call in calls if call.expires_at > now]
+        if living:
+            for call, answer in zip(living, self.fire(living), strict=True):
+                self._answer(channel, call, answer)
+        channel.basic_ack(messages[-1].delivery_tag, multiple=True)
+
+
+class Queries(_Calls):
+    """Fires the method once per call, many at a time: a slow question does not hold up the next."""
+
+    kind = "queries"
+    prefetch = 40
+
+    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+        for message in messages:
+            call = self._read(message)
+            if call.expires_at <= time.time():
+                message.ack()
+                continue
+            self.container.spawn_worker(self, (call,), {}, handle_result=partial(self._done, message, call))
+
+    def _done(self, message: Any, call: Call, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        with contextlib.suppress(Exception):  # the connection may be gone: the caller asks again
+            if exc_info is None:
+                self._answer(message.channel, call, result)
+            message.ack()
+        return result, None
+
+
+def _bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+on_event_batches = EventBatches.entrypoint
+on_command_batches = CommandBatches.entrypoint
+on_each_query = Queries.entrypoint

@@ -1,0 +1,178 @@
+"""Calling a service: every call has an end, and a time-out means "unknown, ask again with the same ids"."""
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import kombu
+import msgspec
+from kombu import Consumer, Queue
+
+from shared import metrics
+from shared.bus import connection as broker
+from shared.bus import topology
+from shared.errors import Refusal, Refused
+from shared.messages import Command, Query
+
+log = logging.getLogger("tuanqiao.rpc")
+CALL_SECONDS = 10.0
+
+
+class Waiting:
+    """A call under way."""
+
+    __slots__ = ("answer", "done", "ready")
+
+    def __init__(self, ready: Callable[[bytes | None], None] | None = None) -> None:
+        self.answer: bytes | None = None
+        self.ready = ready
+        self.done = None if ready else threading.Event()
+
+
+class RpcClient:
+    """Calls services from any number of threads or greenlets over one connection to publish and one to listen.
+
+    Connections are made again after a broker restart; calls under way at that moment end with `unavailable`.
+    """
+
+    def __init__(self, amqp_uri: str) -> None:
+        self._amqp_uri = amqp_uri
+        self._reply_to = f"reply.{uuid.uuid4().hex}"
+        self._waiting: dict[str, Waiting] = {}
+        self._listening = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._connection: kombu.Connection | None = None
+        self._channel: Any = None
+        self._thread = threading.Thread(target=self._listen, name="rpc-replies", daemon=True)
+        self._thread.start()
+
+    def call(self, call: Command[Any, Any] | Query[Any, Any], request: Any, *, token: str = "", org_id: int | None = None,
+             request_id: str = "", timeout: float = CALL_SECONDS) -> Any:
+        """Return the reply to a query, or the list of replies to a command's list of items.
+
+        Raises:
+            Refused: What the service refused as a whole; `unavailable` when no answer came in time.
+        """
+        started = time.perf_counter()
+        outcome = "unavailable"
+        waiting = Waiting()
+        correlation_id = uuid.uuid4().hex
+        try:
+            self.send(call, msgspec.json.encode(request), waiting, correlation_id, token, org_id, request_id, timeout)
+            assert waiting.done is not None
+            if not waiting.done.wait(timeout) or waiting.answer is None:
+                raise Refused("unavailable")
+            reply = read_reply(call, waiting.answer)
+            outcome = "ok"
+            return reply
+        except Refused as refused:
+            outcome = refused.code
+            raise
+        finally:
+            self._waiting.pop(correlation_id, None)
+            metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(time.perf_counter() - started)
+
+    def send(self, call: Command[Any, Any] | Query[Any, Any], body: bytes, waiting: Waiting, correlation_id: str,
+             token: str = "", org_id: int | None = None, request_id: str = "", timeout: float = CALL_SECONDS) -> None:
+        """Send an encoded call; `waiting` is told when the answer is here."""
+        if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
+            raise Refused("unavailable")
+        headers = {"call": call.name, "token": token, "request_id": request_id, "expires_at": time.time() + timeout}
+        if org_id is not None:
+            headers["org"] = org_id
+        queue_name = f"{call.service}.{'commands' if call.many else 'queries'}"
+        self._waiting[correlation_id] = waiting
+        with self._lock:
+            for attempt in (1, 2):
+                try:
+                    if self._channel is None:
+                        self._connection = broker.connect(self._amqp_uri, heartbeat=0)
+                        topology.declare(self._connection)
+                        self._channel = self._connection.channel()
+                    prepared = self._channel.prepare_message(
+                        body, content_type="application/json", content_encoding="utf-8", headers=headers,
+                        properties={"reply_to": self._reply_to, "correlation_id": correlation_id, "delivery_mode": 1})
+                    self._channel.basic_publish(prepared, exchange="", routing_key=queue_name)
+                    return
+                except Exception as error:
+                    broker.drop(self._connection)
+                    self._connection = self._channel = None
+                    if attempt == 2:
+                        self._waiting.pop(correlation_id, None)
+                        log.warning("cannot publish a call: %s", type(error).__name__)
+                        raise Refused("unavailable") from error
+
+    def _listen(self) -> None:
+        pause = 0.1
+        while not self._stopping:
+            connection = None
+            try:
+                connection = broker.connect(self._amqp_uri)
+                channel = connection.channel()
+                replies = Queue(self._reply_to, durable=False, exclusive=not broker.is_memory(connection), auto_delete=True)
+                consumer = Consumer(channel, [replies], on_message=self._arrived, no_ack=True)
+                consumer.consume()
+                self._listening.set()
+                pause = 0.1
+                while not self._stopping:
+                    with contextlib.suppress(socket.timeout):
+                        connection.drain_events(timeout=1.0)
+                    with contextlib.suppress(NotImplementedError):
+                        connection.heartbeat_check(rate=2)
+                connection.close()
+            except Exception as error:
+                self._listening.clear()
+                if not self._stopping:
+                    log.warning("replies: %s; connecting again", type(error).__name__)
+                broker.drop(connection)
+                for correlation_id in list(self._waiting):
+                    self._finish(correlation_id, None)
+                time.sleep(pause)
+                pause = min(3.0, pause * 2)
+
+    def _arrived(self, message: Any) -> None:
+        body = message.body
+        self._finish(message.properties.get("correlation_id"), body.encode() if isinstance(body, str) else bytes(body))
+
+    def _finish(self, correlation_id: str, answer: bytes | None) -> None:
+        waiting = self._waiting.pop(correlation_id, None)
+        if waiting is None:
+            return  # the caller gave up
+        waiting.answer = answer
+        if waiting.ready is not None:
+            waiting.ready(answer)
+        elif waiting.done is not None:
+            waiting.done.set()
+
+    def close(self) -> None:
+        """Stop listening and drop the connections."""
+        self._stopping = True
+        self._thread.join(3)
+        broker.drop(self._connection)
+
+
+def read_reply(call: Command[Any, Any] | Query[Any, Any], answer: bytes) -> Any:
+    """Return what an encoded answer says, or raise its `Refused`."""
+    reply = msgspec.json.decode(answer, type=_envelope(call))
+    if reply.refused is not None:
+        raise Refused(reply.refused.code, **reply.refused.values)
+    return reply.ok
+
+
+
+_envelopes: dict[tuple[str, str], Any] = {}
+
+
+def _envelope(call: Command[Any, Any] | Query[Any, Any]) -> Any:
+    key = (call.service, call.name)
+    if key not in _envelopes:
+        _envelopes[key] = msgspec.defstruct(
+            "Answer", [("ok", (list[call.reply] if call.many else call.reply) | None, None), ("refused", Refusal | None, None)])  # type: ignore[valid-type]
+    return _envelopes[key]

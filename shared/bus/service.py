@@ -1,0 +1,237 @@
+"""The shell of a service: three entrypoints, the database, the relay, retries, health.
+
+A service is this class with literal tables of handlers; nothing in a handler knows nameko, the broker or a token.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+from nameko.extensions import DependencyProvider
+from sqlalchemy.engine import Connection
+
+from shared import clock, db, metrics, outbox
+from shared.bus.entrypoints import Call, on_command_batches, on_each_query, on_event_batches
+from shared.bus.publisher import Publisher
+from shared.errors import Refusal, Refused
+from shared.identity import Actor, Verifier
+from shared.inbox import Handler, Inbox, Incoming
+from shared.messages import MAX_ITEMS, Command, Event, Query
+from shared.settings import Settings
+
+log = logging.getLogger("tuanqiao.service")
+
+Item = TypeVar("Item")
+
+
+class Asked(msgspec.Struct, Generic[Item], frozen=True):
+    """One item of a command and who asks for it."""
+
+    item: Item
+    actor: Actor
+
+
+CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
+QueryHandler = Callable[[Connection, Any, Actor | None], Any]
+
+_encode = msgspec.json.encode
+PUBLIC = frozenset({"sign_in", "renew", "sign_out"})
+"""Calls that need no token."""
+RESTRICTED = frozenset({"change_password", "who_am_i"})
+"""Calls that a person may make before the initial password is changed (ACC-05)."""
+
+
+class Machinery(DependencyProvider):  # type: ignore[misc]
+    """Owns what a service process needs besides its handlers; one per container."""
+
+    def setup(self) -> None:
+        """Connect to the database; build inbox, relay and verifier."""
+        service = self.container.service_cls
+        settings: Settings = self.container.config["SETTINGS"]
+        self.name: str = service.name
+        self.engine = db.connect(settings.database(self.name))
+        self.relay = outbox.Relay(self.name, self.engine, Publisher(settings.amqp_uri))
+        self.database = db.Database(self.engine, self.relay.wake)
+        self.inbox = Inbox(self.name, self.database, service.events)
+        self.verifier = Verifier(settings.keys)
+        self.commands = {command.name: command for command in service.commands}
+        self.queries = {query.name: query for query in service.queries}
+        self.decoders = {name: msgspec.json.Decoder(list[command.item]) for name, command in self.commands.items()}
+        self.query_decoders = {name: msgspec.json.Decoder(query.item) for name, query in self.queries.items()}
+        self.stopping = False
+        self.on_stop: list[Callable[[], None]] = []
+        self.retry_wake = threading.Event()
+        self.inbox.on_set_aside = self.retry_wake.set
+        service.prepare(self)
+
+    def start(self) -> None:
+        """Start the relay, the retry loop and what else the service runs in the background."""
+        self.container.spawn_managed_thread(self.relay.run, identifier="relay")
+        self.container.spawn_managed_thread(self._retry, identifier="retry")
+        for background in self.container.service_cls.background:
+            self.container.spawn_managed_thread(lambda run=background: run(self), identifier=background.__name__)
+
+    def stop(self) -> None:
+        """Stop after all workers are done: publish what they left, then leave."""
+        self.stopping = True
+        self.retry_wake.set()
+        for wake in self.on_stop:
+            wake()
+        self.relay.stop()
+
+    def _retry(self) -> None:
+        clock.on_advance(self.retry_wake.set)
+        while not self.stopping:
+            wait: float | None = 5.0
+            try:
+                wait = self.inbox.retry_due()
+            except db.TRANSIENT:
+                pass
+            self.retry_wake.wait(min(30.0, 30.0 if wait is None else max(0.05, wait)))
+            self.retry_wake.clear()
+
+    def get_dependency(self, worker_ctx: Any) -> Machinery:
+        """Hand the machinery itself to the worker."""
+        return self
+
+    def apply_events(self, batch: list[Incoming]) -> None:
+        """Apply one drained batch of event messages."""
+        started = time.perf_counter()
+        self.inbox.apply(batch)
+        self._measure("events", len(batch), started)
+
+    def apply_commands(self, calls: list[Call]) -> list[bytes]:
+        """Apply a drained batch of command calls in one transaction; return the encoded answers, in order.
+
+        If the transaction fails, each call gets one of its own, so that a bad call fails alone.
+        """
+        started = time.perf_counter()
+        try:
+            answers = self._apply_commands(calls)
+        except db.TRANSIENT:
+            raise
+        except Exception as error:
+            if len(calls) == 1:
+                log.exception("%s.%s failed, request %s", self.name, calls[0].name, calls[0].request_id)
+                answers = [_problem(Refusal("internal"))] if not isinstance(error, Refused) else [_problem(error.refusal)]
+            else:
+                answers = [self.apply_commands([call])[0] for call in calls]
+        self._measure("commands", len(calls), started)
+        return answers
+
+    def _apply_commands(self, calls: list[Call]) -> list[bytes]:
+        answers: list[bytes] = [b""] * len(calls)
+        asked: dict[str, list[tuple[int, list[Asked[Any]]]]] = {}
+        for at, call in enumerate(calls):
+            try:
+                actor = self._actor(call)
+                assert actor is not None
+                asked.setdefault(call.name, []).append((at, [Asked(item, actor) for item in self._items(call)]))
+            except Refused as refused:
+                answers[at] = _problem(refused.refusal)
+        if asked:
+            handlers = self.container.service_cls.commands
+            with self.database.transaction() as tx:
+                for name, some in asked.items():
+                    every = [one for _, items in some for one in items]
+                    replies = handlers[self.commands[name]](tx, every)
+                    if len(replies) != len(every):
+                        raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
+                    start = 0
+                    for at, items in some:
+                        answers[at] = _encode({"ok": replies[start:start + len(items)]})
+                        start += len(items)
+        return answers
+
+    def _items(self, call: Call) -> list[Any]:
+        decoder = self.decoders.get(call.name)
+        if decoder is None:
+            raise Refused("not_found")
+        try:
+            items = decoder.decode(call.body)
+        except msgspec.MsgspecError as error:
+            raise Refused("bad_request", detail=str(error)) from error
+        if not 0 < len(items) <= MAX_ITEMS:
+            raise Refused("too_many_items", limit=MAX_ITEMS)
+        return list(items)
+
+    def answer(self, call: Call) -> bytes:
+        """Answer one query."""
+        started = time.perf_counter()
+        try:
+            actor = None if call.name in PUBLIC else self._actor(call)
+            decoder = self.query_decoders.get(call.name)
+            if decoder is None:
+                raise Refused("not_found")
+            try:
+                request = decoder.decode(call.body)
+            except msgspec.MsgspecError as error:
+                raise Refused("bad_request", detail=str(error)) from error
+            with self.database.transaction() as tx:
+                answer = _encode({"ok": self.container.service_cls.queries[self.queries[call.name]](tx, request, actor)})
+        except Refused as refused:
+            answer = _problem(refused.refusal)
+        except db.TRANSIENT:
+            answer = _problem(Refusal("unavailable"))
+        except Exception:
+            log.exception("%s.%s failed, request %s", self.name, call.name, call.request_id)
+            answer = _problem(Refusal("internal"))
+        self._measure("queries", 1, started)
+        return answer
+
+    def _actor(self, call: Call) -> Actor | None:
+        actor = self.verifier.actor(call.token, call.org_id)
+        if actor.restricted and call.name not in RESTRICTED:
+            raise Refused("password_change_needed")
+        return actor
+
+    def _measure(self, kind: str, messages: int, started: float) -> None:
+        metrics.BATCH_MESSAGES.labels(self.name, kind).observe(messages)
+        metrics.BATCH_SECONDS.labels(self.name, kind).observe(time.perf_counter() - started)
+
+
+def _problem(refusal: Refusal) -> bytes:
+    return _encode({"refused": refusal})
+
+
+class BusService:
+    """Base of every service on the bus; subclasses fill the tables.
+
+    Attributes:
+        name: Of service, exchange and database.
+        events: Event class to handler of its items.
+        commands: Command to handler of its items; one reply per item.
+        queries: Query to handler.
+        background: Functions that run as long as the service does; they get the machinery.
+    """
+
+    name: ClassVar[str]
+    events: ClassVar[Mapping[type[Event], Handler]] = {}
+    commands: ClassVar[Mapping[Command[Any, Any], CommandHandler]] = {}
+    queries: ClassVar[Mapping[Query[Any, Any], QueryHandler]] = {}
+    background: ClassVar[Sequence[Callable[[Machinery], None]]] = ()
+
+    machinery = Machinery()
+
+    @classmethod
+    def prepare(cls, machinery: Machinery) -> None:
+        """Make ready what the handlers of this process need, before the first message."""
+
+    @on_event_batches
+    def on_events(self, batch: list[Incoming]) -> None:
+        """Apply a batch of event messages."""
+        self.machinery.apply_events(batch)
+
+    @on_command_batches
+    def on_commands(self, calls: list[Call]) -> list[bytes]:
+        """Apply a batch of command calls."""
+        return self.machinery.apply_commands(calls)
+
+    @on_each_query
+    def on_query(self, call: Call) -> bytes:
+        """Answer one query."""
+        return self.machinery.answer(call)

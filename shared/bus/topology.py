@@ -1,0 +1,47 @@
+"""Names on the broker, and their declaration.
+
+One topic exchange per publishing service, called like the service. One quorum queue `<service>.events` per consuming
+service, bound to the topics its contracts name. One classic queue each for a service's commands and queries: calls are
+repeated by their callers, so they need no replicated log. Everything is declared by whoever starts first, hence no event
+is ever published into the void.
+"""
+from __future__ import annotations
+
+from kombu import Connection, Exchange, Queue, binding
+
+from shared.messages import events
+from shared.settings import SERVICES
+
+DELIVERY_LIMIT = 20
+"""Deliveries after which RabbitMQ itself sets a message aside: the last line behind our own retries."""
+DEAD_QUEUE = "dead.events"
+
+
+def exchange(service: str) -> Exchange:
+    """Return the topic exchange of a publishing service."""
+    return Exchange(service, type="topic", durable=True)
+
+
+def event_queue(service: str) -> Queue:
+    """Return the quorum queue of a consuming service with all its bindings."""
+    bindings = [binding(exchange(event.publisher), routing_key=topic) for topic, event in events().items() if service in event.consumers]
+    return Queue(f"{service}.events", bindings, durable=True, queue_arguments={
+        "x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD_QUEUE})
+
+
+def call_queue(service: str, kind: str) -> Queue:
+    """Return the queue of a service's `commands` or `queries`."""
+    return Queue(f"{service}.{kind}", durable=True)
+
+
+def declare(connection: Connection) -> None:
+    """Declare every exchange, queue and binding of the system; repeated without harm."""
+    channel = connection.channel()
+    for service in SERVICES:
+        exchange(service)(channel).declare()
+    Queue(DEAD_QUEUE, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
+    for service in SERVICES:
+        event_queue(service)(channel).declare()
+        for kind in ("commands", "queries"):
+            call_queue(service, kind)(channel).declare()
+    channel.close()

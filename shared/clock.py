@@ -1,0 +1,32 @@
+"""The one clock of the system (DL-07, DL-19).
+
+Every service takes the time from here and never from the database or the operating system, so that one call moves
+all of them. The simulated clock lives in the process: a demonstration or a season simulation runs all services in one.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+_ahead = timedelta(0)
+_listeners: list[Callable[[], None]] = []
+
+
+def now() -> datetime:
+    """Return the present instant, aware, in UTC."""
+    return datetime.now(UTC) + _ahead
+
+
+def advance(by: timedelta) -> None:
+    """Move the simulated clock of this process forward and wake everyone who waits for an instant."""
+    global _ahead
+    if by < timedelta(0):
+        raise ValueError("the clock never runs backwards")
+    _ahead += by
+    for wake in _listeners:
+        wake()
+
+
+def on_advance(wake: Callable[[], None]) -> None:
+    """Call `wake` after each `advance`."""
+    _listeners.append(wake)

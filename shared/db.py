@@ -1,0 +1,84 @@
+"""A service's own database: engine, transactions, and the two ways SQL is run.
+
+Statements are set-based: they take a list of structs as ONE JSON parameter and read it with `json_to_recordset`, so that
+the function for one is the function for many and PostgreSQL, not Python, touches the rows.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection, Engine
+
+TRANSIENT = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+"""Errors after which the same work may be tried again as it is: no connection, deadlock, time-out, no free connection."""
+
+NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+          "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
+
+
+def metadata() -> sa.MetaData:
+    """Return the empty catalogue of a service's tables, with every constraint named by rule."""
+    return sa.MetaData(naming_convention=NAMING)
+
+
+def connect(url: str, pool_size: int = 12) -> Engine:
+    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit."""
+    return sa.create_engine(
+        url, pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
+        connect_args={
+            "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+            "options": "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
+                       " -c timezone=UTC -c jit=off",
+        })
+
+
+class Database:
+    """Transactions on one service's database; `after_commit` is called after every one that committed."""
+
+    def __init__(self, engine: Engine, after_commit: Callable[[], None] = lambda: None) -> None:
+        self.engine = engine
+        self.after_commit = after_commit
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction; commit, wake the relay, or roll back and raise."""
+        with self.engine.begin() as tx:
+            yield tx
+        self.after_commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection for reading; nothing is committed."""
+        with self.engine.connect() as tx:
+            yield tx
+
+
+def run(tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = None, **values: Any) -> sa.CursorResult[Any]:
+    """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`."""
+    if items is not None:
+        values["items"] = msgspec.json.encode(items).decode()
+    return tx.execute(statement, values)
+
+
+def create_database(url: str) -> None:
+    """Create the database named by `url` if the server does not have it."""
+    address = sa.make_url(url)
+    engine = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as server:
+        if not server.scalar(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": address.database}):
+            server.execute(sa.text(f'CREATE DATABASE "{address.database}" ENCODING UTF8 TEMPLATE template0'))
+    engine.dispose()
+
+
+def drop_database(url: str) -> None:
+    """Drop the database named by `url`, connections and all."""
+    address = sa.make_url(url)
+    engine = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as server:
+        server.execute(sa.text(f'DROP DATABASE IF EXISTS "{address.database}" WITH (FORCE)'))
+    engine.dispose()

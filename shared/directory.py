@@ -1,0 +1,119 @@
+"""What every service knows of organisations and administrators: a read model fed by the events of `orgs`.
+
+The highest version holds, so events may come twice or in any order. Rights are decided here, from the service's own copy
+(ROLE-06, ROLE-16): by the acting organisation's administrators, for that organisation and, where the rule says so, for its
+direct subordinates or its subtree.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages.orgs import AdministratorChanged, OrgChanged
+
+
+def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
+    """Declare the two tables of the read model.
+
+    `path` is made of the ids from the root down, each followed by a dot: `1.42.4201.`; a subtree is a range of it.
+    """
+    orgs = sa.Table(
+        "org_directory", metadata,
+        sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("parent_id", sa.BigInteger),
+        sa.Column("path", sa.Text(collation="C"), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("purpose", sa.Text, nullable=False),
+        sa.Column("province", sa.Text, nullable=False),
+        sa.Column("system", sa.Text, nullable=False),
+        sa.Column("provincial_id", sa.BigInteger),
+        sa.Column("vault_id", sa.BigInteger),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("deleted", sa.Boolean, nullable=False),
+        sa.Index("ix_org_directory_path", "path"),
+        sa.Index("ix_org_directory_parent_id", "parent_id"),
+    )
+    administrators = sa.Table(
+        "administrator_directory", metadata,
+        sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("active", sa.Boolean, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    return orgs, administrators
+
+
+_ORG_CHANGED = sa.text("""
+    INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted)
+    SELECT DISTINCT ON (org_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text,
+        provincial_id bigint, vault_id bigint, name text, version bigint, deleted boolean)
+    ORDER BY org_id, version DESC
+    ON CONFLICT (org_id) DO UPDATE SET (parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted) =
+        (excluded.parent_id, excluded.path, excluded.kind, excluded.purpose, excluded.province, excluded.system,
+         excluded.provincial_id, excluded.vault_id, excluded.name, excluded.version, excluded.deleted)
+    WHERE excluded.version > org_directory.version""")
+
+_ADMINISTRATOR_CHANGED = sa.text("""
+    INSERT INTO administrator_directory (org_id, person_id, active, version)
+    SELECT DISTINCT ON (org_id, person_id) org_id, person_id, active, version FROM json_to_recordset(CAST(:items AS json))
+        AS i(org_id bigint, person_id bigint, active boolean, version bigint)
+    ORDER BY org_id, person_id, version DESC
+    ON CONFLICT (org_id, person_id) DO UPDATE SET active = excluded.active, version = excluded.version
+    WHERE excluded.version > administrator_directory.version""")
+
+
+def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
+    """Keep the newest state of each organisation."""
+    db.run(tx, _ORG_CHANGED, items)
+
+
+def on_administrator_changed(tx: Connection, items: list[AdministratorChanged]) -> None:
+    """Keep the newest state of each right."""
+    db.run(tx, _ADMINISTRATOR_CHANGED, items)
+
+
+_ADMINISTERED = sa.text("""
+    SELECT i.person_id, i.org_id FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
+    JOIN administrator_directory a USING (person_id, org_id) JOIN org_directory o USING (org_id) WHERE a.active AND NOT o.deleted""")
+
+
+def administering(tx: Connection, actors: Iterable[Actor]) -> set[Actor]:
+    """Return those of the actors who do administer the organisation they claim to act for (ROLE-04)."""
+    claimed = {actor for actor in actors if actor.org_id is not None}
+    if not claimed:
+        return set()
+    rows = db.run(tx, _ADMINISTERED, [{"person_id": actor.person_id, "org_id": actor.org_id} for actor in claimed])
+    confirmed = {(row.person_id, row.org_id) for row in rows}
+    return {actor for actor in claimed if (actor.person_id, actor.org_id) in confirmed}
+
+
+def require_administrator(tx: Connection, actor: Actor | None) -> int:
+    """Return the acting organisation of someone who administers it.
+
+    Raises:
+        Refused: `not_administrator`.
+    """
+    if actor is None or not administering(tx, [actor]):
+        raise Refused("not_administrator")
+    return actor.acting_org
+
+
+_BY_ID = sa.text("SELECT * FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[]))")
+
+
+def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row]:
+    """Return the rows of the given organisations by id, deleted ones left out."""
+    ids = sorted({org_id for org_id in org_ids if org_id is not None})
+    return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted} if ids else {}
+
+
+def is_below(org: sa.Row, ancestor: sa.Row) -> bool:
+    """Return whether `org` is `ancestor` or lies in its subtree."""
+    return str(org.path).startswith(str(ancestor.path))

@@ -1,0 +1,113 @@
+"""Every refusal the system knows: a stable code, an HTTP status, the words for people, and the rule behind it.
+
+A refusal is something the caller can put right or must know; anything else is a bug and is logged with its request id.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Kind(NamedTuple):
+    """What a code means: HTTP status, Chinese and English sentence (with `{}` fields), rule ID or empty."""
+
+    status: int
+    zh: str
+    en: str
+    rule: str = ""
+
+
+# fmt: off
+KINDS: dict[str, Kind] = {
+    # who is asking
+    "sign_in_failed":        Kind(401, "身份证或密码错误", "Wrong ID number or password", "ACC-10"),
+    "token_invalid":         Kind(401, "登录凭证无效,请重新登录", "The token is not valid; sign in again"),
+    "token_expired":         Kind(401, "登录已过期,请重新登录", "The token has expired; sign in again"),
+    "password_change_needed": Kind(403, "首次登录须先修改初始密码", "Change the initial password first", "ACC-05"),
+    "password_weak":         Kind(422, "新密码至少8位,且不得与初始密码相同", "The new password needs 8 characters and must differ from the initial one", "ACC-05"),
+    "too_many_attempts":     Kind(429, "尝试次数过多,请{minutes}分钟后再试", "Too many attempts; try again in {minutes} minutes"),
+    "not_administrator":     Kind(403, "您不是该组织的管理员", "You do not administer this organisation", "ROLE-04"),
+    "not_your_org":          Kind(403, "该组织不在您的管理范围内", "This organisation is outside your rights", "ROLE-16"),
+    "not_your_node":         Kind(403, "当前节点不由您的组织审批", "The open node is not decided by your organisation", "TRF-21"),
+    "not_your_member":       Kind(403, "您无权查看或办理该团员", "You have no right over this member", "SRCH-06"),
+    # what was asked
+    "bad_request":           Kind(400, "请求格式不正确:{detail}", "The request is malformed: {detail}"),
+    "too_large":             Kind(413, "请求内容过大(上限{limit})", "The request is too large (limit {limit})"),
+    "too_many_items":        Kind(422, "一次最多{limit}项", "At most {limit} items at a time", "BEY-05"),
+    "not_found":             Kind(404, "未找到该页面或对象", "Nothing is found here"),
+    "method_not_allowed":    Kind(405, "该地址不支持此操作", "This address does not support the method"),
+    "unknown_org":           Kind(404, "组织不存在或已删除", "The organisation does not exist or was deleted", "ORG-01"),
+    "unknown_transfer":      Kind(404, "未找到该转接业务", "No such transfer"),
+    "unknown_member":        Kind(404, "姓名与身份证号不匹配或查无此人", "No member with exactly this name and ID number", "TRF-06"),
+    "rate_limited":          Kind(429, "操作过于频繁,请稍后再试", "Too many requests; try again later"),
+    # starting a transfer
+    "transfer_open":         Kind(409, "已有业务正在办理,不能重复发起", "A transfer of this member is already open", "TRF-02"),
+    "member_elsewhere":      Kind(409, "该团员不在所填转出团支部", "The member is not in the given source branch", "MEM-01"),
+    "not_a_branch":          Kind(422, "转出组织必须是团支部", "The source must be a branch", "ORG-04"),
+    "same_org":              Kind(422, "转出与转入组织不能相同", "Source and target must differ", "TRF-40"),
+    "target_not_allowed":    Kind(422, "转入组织须为团委、团工委、团总支或团支部", "The target must be a committee kind or a branch", "TRF-15"),
+    "target_peer":           Kind(422, "北京、广东、福建使用独立系统,对接尚未开通", "Beijing, Guangdong and Fujian run their own systems; the bridge is not connected yet", "FED-01"),
+    "target_missing":        Kind(422, "请选择转入组织", "Choose the target organisation", "TRF-10"),
+    "target_forbidden":      Kind(422, "特殊单位转接不选择转入组织", "A transfer to a special unit has no target", "SPU-02"),
+    "special_by_target":     Kind(422, "特殊单位转接只能由转出方或团员发起", "Only the source or the member starts a transfer to a special unit", "SPU-04"),
+    "further_study_township": Kind(422, "升学团员不得转往乡镇街道团组织", "A member in further study is not sent to a township", "TYPE-06"),
+    "abroad_study_target":   Kind(422, "出国(境)学习研究只能转往本校出国(境)学习研究团支部", "Study abroad goes to the school's own study-abroad branch", "TYPE-14"),
+    "unknown_reason":        Kind(422, "转接原因不在可选范围", "The reason is not one of the list", "TYPE-01"),
+    "field_missing":         Kind(422, "请填写{field}", "Fill in {field}", "TYPE-04"),
+    "remark_missing":        Kind(422, "转往特殊单位须在备注中简要写明去向", "A special unit needs a short destination in the remark", "SPU-03"),
+    "remark_too_long":       Kind(422, "备注最多100个字", "A remark has at most 100 characters", "TRF-11"),
+    "ticket_invalid":        Kind(422, "请先按姓名和身份证号查询该团员", "Look the member up by name and ID number first", "TRF-05"),
+    # deciding, assigning, withdrawing
+    "node_closed":           Kind(409, "该业务已由他人处理或已进入其他环节,请刷新", "The node is closed: someone was first or it moved on; reload", "TRF-21"),
+    "still_checking":        Kind(409, "业务正在校验,请稍候再试", "The request is still being checked; try again in a moment", "TRF-02"),
+    "transfer_ended":        Kind(409, "该业务已结束", "This transfer has ended", "TRF-25"),
+    "reason_missing":        Kind(422, "退回时必须填写原因", "A rejection needs a reason", "TRF-24"),
+    "note_too_long":         Kind(422, "审批意见最多200个字", "A note has at most 200 characters"),
+    "too_late_to_withdraw":  Kind(409, "最后一个审批环节已通过,不能撤销", "The last approval has been given; too late to withdraw", "TRF-28"),
+    "not_initiator":         Kind(403, "只有发起方或团员本人可以撤销", "Only the initiator's side or the member may withdraw", "TRF-28"),
+    "branch_not_below":      Kind(422, "所选团支部不在本组织之下", "The branch does not lie below your organisation", "ASG-02"),
+    "branch_not_assignable": Kind(422, "只能分配到普通团支部", "Graduate, awaiting and vault branches take no assignments", "ASG-02"),
+    # organisations and import
+    "org_has_children":      Kind(409, "该组织还有下级组织", "The organisation still has organisations below it", "DEL-02"),
+    "org_has_members":       Kind(409, "该组织还有团员,请先转出", "The organisation still has members; transfer them first", "DEL-03"),
+    "too_many_administrators": Kind(409, "管理员人数已达上限({limit}名)", "The organisation has its {limit} administrators already", "ADM-01"),
+    "own_right":             Kind(409, "不能撤销自己的管理员权限", "Nobody revokes the own right", "ADM-07"),
+    "roster_broken":         Kind(422, "无法读取该表格:{detail}", "The spreadsheet cannot be read: {detail}", "IMP-04"),
+    "roster_too_long":       Kind(422, "一次最多导入{limit}行", "At most {limit} rows in one import", "IMP-14"),
+    # the machinery
+    "unavailable":           Kind(503, "服务暂时不可用,请稍后重试;重试不会重复办理", "The service does not answer; try again, nothing is done twice"),
+    "internal":              Kind(500, "系统内部错误,请把请求编号告知管理员", "Internal error; tell an administrator the request id"),
+}
+# fmt: on
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A refusal as it travels in replies and results: code and the values of its fields."""
+
+    code: str
+    values: dict[str, str] = {}
+
+    @property
+    def kind(self) -> Kind:
+        """Return status, words and rule of the code."""
+        return KINDS[self.code]
+
+    def say(self, language: str = "zh") -> str:
+        """Return the sentence for people in `zh` or `en`."""
+        return (self.kind.zh if language == "zh" else self.kind.en).format_map(self.values)
+
+
+class Refused(Exception):
+    """Raised where a request is refused; carries the `Refusal`."""
+
+    def __init__(self, code: str, **values: object) -> None:
+        if code not in KINDS:
+            raise KeyError(f"unknown refusal code {code!r}")
+        super().__init__(code)
+        self.refusal = Refusal(code, {key: str(value) for key, value in values.items()})
+
+    @property
+    def code(self) -> str:
+        """Return the stable code."""
+        return self.refusal.code

@@ -1,0 +1,71 @@
+"""`/healthz`, `/readyz` and `/metrics` of a service process: proof that it works, not that it exists."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import eventlet
+import sqlalchemy as sa
+from eventlet import wsgi
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared import metrics, outbox
+from shared.bus.entrypoints import Drain
+
+STALE_OUTBOX_SECONDS = 60.0
+
+
+def report(machineries: Iterable[Any], containers: Iterable[Any]) -> dict[str, bool]:
+    """Return what was proven now: each drain loop turned lately, the database answers, the outbox flows."""
+    proofs: dict[str, bool] = {}
+    for container in containers:
+        for entrypoint in container.entrypoints:
+            if isinstance(entrypoint, Drain):
+                proofs[f"{container.service_name}.{type(entrypoint).__name__}"] = entrypoint.healthy()
+    for machinery in machineries:
+        try:
+            with machinery.database.reading() as tx:
+                _, age = outbox.backlog(tx)
+            proofs[f"{machinery.name}.database"] = True
+            proofs[f"{machinery.name}.outbox"] = age < STALE_OUTBOX_SECONDS
+        except sa.exc.SQLAlchemyError:
+            proofs[f"{machinery.name}.database"] = False
+    return proofs
+
+
+def collect(machineries: Iterable[Any]) -> None:
+    """Bring the gauges that are read from the database up to date, just before a scrape."""
+    for machinery in machineries:
+        try:
+            with machinery.database.reading() as tx:
+                metrics.OUTBOX_WAITING.labels(machinery.name).set(outbox.backlog(tx)[0])
+                gauges: Callable[[Any], None] | None = getattr(machinery.container.service_cls, "gauges", None)
+                if gauges is not None:
+                    gauges(tx)
+        except sa.exc.SQLAlchemyError:
+            continue
+
+
+def application(machineries: list[Any], containers: list[Any]) -> Callable[..., list[bytes]]:
+    """Return the WSGI application of the three addresses."""
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        path = environ.get("PATH_INFO", "")
+        status, kind, body = "404 Not Found", "text/plain", b"not found\n"
+        if path == "/metrics":
+            collect(machineries)
+            status, kind, body = "200 OK", CONTENT_TYPE_LATEST, generate_latest()
+        elif path in ("/healthz", "/readyz"):
+            proofs = report(machineries, containers)
+            loops = {name: fine for name, fine in proofs.items() if not name.endswith((".database", ".outbox"))}
+            fine = all((proofs if path == "/readyz" else loops).values())
+            status, kind, body = "200 OK" if fine else "503 Service Unavailable", "application/json", json.dumps(proofs).encode()
+        start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]
+    return app
+
+
+def serve(port: int, machineries: list[Any], containers: list[Any]) -> None:
+    """Serve on `port` in the background."""
+    listener = eventlet.listen(("0.0.0.0", port))
+    eventlet.spawn(wsgi.server, listener, application(machineries, containers), log_output=False)

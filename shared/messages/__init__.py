@@ -1,0 +1,69 @@
+"""Contracts: every event and every call that crosses from one service to another, declared once.
+
+Grouped by the service that owns the message. Only additive changes; anything else is a new name.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+MAX_ITEMS = 500
+"""The most items one message or one call carries (BEY-05)."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of an event: a fact, past tense. A message carries 1..500 items of one event.
+
+    Subclasses name `publisher` and `consumers` (services), and say in the docstring which rule causes them.
+    """
+
+    publisher: ClassVar[str]
+    consumers: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def topic(cls) -> str:
+        """Return the wire name, `transfer_requested` for `TransferRequested`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def events() -> dict[str, type[Event]]:
+    """Return every declared event by topic."""
+    from shared.messages import members, orgs, scheduler, transfers  # noqa: F401  (declares them)
+
+    return {cls.topic(): cls for cls in Event.__subclasses__()}
+
+
+Item = TypeVar("Item")
+Reply = TypeVar("Reply")
+
+
+class Command(msgspec.Struct, Generic[Item, Reply], frozen=True):
+    """A call that changes state: a list of 1..500 items in, one reply per item out, in the same order.
+
+    Calls that wait at the same time are handled in one transaction. Every item carries an id chosen by the caller,
+    so that a call may be repeated after a time-out: the first answer is given again.
+    """
+
+    service: str
+    name: str
+    item: Any
+    reply: Any
+    many: ClassVar[bool] = True
+
+
+class Query(msgspec.Struct, Generic[Item, Reply], frozen=True):
+    """A call that changes nothing, or only what the caller alone owns (a session): one request, one reply."""
+
+    service: str
+    name: str
+    item: Any
+    reply: Any
+    many: ClassVar[bool] = False
+
+
+def fields_of(cls: type[msgspec.Struct]) -> Iterable[str]:
+    """Return the field names of a contract, in order."""
+    return cls.__struct_fields__

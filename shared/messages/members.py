@@ -1,0 +1,196 @@
+"""What the members service tells and answers."""
+from __future__ import annotations
+
+import datetime as dt
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+from shared.errors import Refusal
+from shared.messages import Command, Event, Query
+
+
+class MemberReserved(Event, frozen=True, kw_only=True):
+    """The member is held for this transfer and for no other (TRF-02)."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: int
+    member_id: int
+
+
+class ReservationRefused(Event, frozen=True, kw_only=True):
+    """The member cannot be held: `code` is a refusal code (MEM-01, TRF-02)."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: int
+    member_id: int
+    code: str
+
+
+class MemberMoved(Event, frozen=True, kw_only=True):
+    """The member is now in the branch, once and for all of this transfer (TRF-35)."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: int
+    member_id: int
+    branch_id: int
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign in with ID number and password (ACC-02); `address` is the caller's, for the lockout."""
+
+    id_number: str
+    password: str
+    address: str = ""
+
+
+class Renew(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a fresh token of a living session."""
+
+    session: str
+
+
+class SignOut(msgspec.Struct, frozen=True, kw_only=True):
+    """End a session (ACC-16)."""
+
+    session: str
+
+
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
+    """Replace the own password (ACC-05)."""
+
+    old_password: str
+    new_password: str
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """A session: `token` proves the person to every service until `expires_at`, `session` renews it."""
+
+    person_id: int
+    name: str
+    token: str
+    session: str
+    expires_at: dt.datetime
+    must_change_password: bool
+
+
+class LookUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Find one member by exact name and ID number, for a transfer-in (TRF-05, TRF-06)."""
+
+    name: str
+    id_number: str
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """The one match, with a ticket that lets the finder start a transfer within the hour."""
+
+    member_id: int
+    name: str
+    branch_id: int
+    ticket: str
+
+
+class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for members of a branch the acting organisation administers (MEM-28)."""
+
+    branch_id: int
+    after: int = 0
+    limit: int = 100
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A member as shown to those entitled; the ID number is masked (MEM-32)."""
+
+    member_id: int
+    name: str
+    id_masked: str
+    phone: str
+    ethnic_group: str
+    joined_on: dt.date | None
+    branch_id: int | None
+    graduate: bool
+    transfer_id: int | None
+    identity_check: str = "unchecked"
+
+
+class DescribePeople(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for people by id, at most 500; who is outside the caller's right comes as a name of surname and stars."""
+
+    person_ids: list[int]
+
+
+class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the own record (ROLE-01)."""
+
+
+class Stay(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of a membership: in which branch, from when to when (BEY-09)."""
+
+    branch_id: int
+    began_at: dt.datetime
+    ended_at: dt.datetime | None
+    transfer_id: int | None
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """The own record with the history of branches, newest first."""
+
+    member: Member
+    stays: list[Stay]
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a roster, to be entered into a branch (IMP-05, IMP-08)."""
+
+    command_id: UUID
+    branch_id: int
+    name: str
+    id_number: str
+    ethnic_group: str = ""
+    phone: str = ""
+    joined_on: dt.date | None = None
+    development_number: str = ""
+    post: str = ""
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one row: the new member, or why not in the words of the catalogue."""
+
+    member_id: int | None = None
+    reason: str | None = None
+    refusal: Refusal | None = None
+
+
+class MarkGraduates(msgspec.Struct, frozen=True, kw_only=True):
+    """Flag all members of a branch as graduates (GRAD-12); repeated without harm."""
+
+    command_id: UUID
+    branch_id: int
+    graduates_on: dt.date
+
+
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one branch: how many members were flagged."""
+
+    branch_id: int
+    members: int = 0
+    refusal: Refusal | None = None
+
+
+sign_in = Query("members", "sign_in", SignIn, Signed)
+renew = Query("members", "renew", Renew, Signed)
+sign_out = Query("members", "sign_out", SignOut, bool)
+change_password = Query("members", "change_password", ChangePassword, bool)
+look_up = Query("members", "look_up", LookUp, Found)
+list_members = Query("members", "list_members", ListMembers, list[Member])
+describe_people = Query("members", "describe_people", DescribePeople, list[Member])
+who_am_i = Query("members", "who_am_i", WhoAmI, Profile)
+admit = Command("members", "admit", Admission, Admitted)
+mark_graduates = Command("members", "mark_graduates", MarkGraduates, Marked)

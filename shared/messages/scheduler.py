@@ -1,0 +1,29 @@
+"""What the scheduler tells: an instant that someone asked for has come."""
+from __future__ import annotations
+
+import datetime as dt
+from typing import ClassVar
+
+from shared.messages import Event
+
+
+class ReminderDue(Event, frozen=True, kw_only=True):
+    """The node has waited long enough to remind its organisation (DL-02, ASG-06)."""
+
+    publisher: ClassVar[str] = "scheduler"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: int
+    node_no: int
+    due_at: dt.datetime
+
+
+class DeadlineExpired(Event, frozen=True, kw_only=True):
+    """The node's deadline has passed (DL-01, DL-05); the transfer decides what that means."""
+
+    publisher: ClassVar[str] = "scheduler"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: int
+    node_no: int
+    due_at: dt.datetime

@@ -1,0 +1,51 @@
+"""Bringing a service's database to the schema of its migrations (Alembic, one history per service)."""
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command, context
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from shared import db
+from shared.settings import SERVICES, Settings
+
+
+def config(service: str, url: str) -> Config:
+    """Return Alembic's configuration of a service."""
+    made = Config()
+    made.set_main_option("script_location", str(Path(import_module(f"services.{service}").__file__ or "").parent / "migrations"))
+    made.attributes["url"] = url
+    return made
+
+
+def run(metadata: sa.MetaData) -> None:
+    """Run what Alembic asks for; called by each service's `migrations/env.py`."""
+    engine = sa.create_engine(context.config.attributes["url"])
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+def upgrade(settings: Settings) -> None:
+    """Create what is missing of the databases and bring each to the newest schema."""
+    for service in SERVICES:
+        url = settings.database(service)
+        db.create_database(url)
+        command.upgrade(config(service, url), "head")
+
+
+def pending(service: str, url: str) -> bool:
+    """Return whether the database of `service` is behind its migrations."""
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    return current != ScriptDirectory.from_config(config(service, url)).get_current_head()

@@ -1,0 +1,135 @@
+"""Transactional outbox: events are rows of the transaction that causes them; a relay publishes them afterwards.
+
+A row is marked only after the broker has confirmed it, so a crash at any line publishes it again and never loses it.
+Published rows stay as the service's event log until they are pruned.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db, metrics
+from shared.bus.publisher import Message, Publisher, PublishFailed
+from shared.messages import MAX_ITEMS, Event, events, fields_of
+
+RELAY_BATCH = 200
+"""Rows published per round trip of confirms."""
+SAFETY_NET_SECONDS = 5.0
+"""How long the relay sleeps when nobody wakes it; only rows written by another process wait for this."""
+
+
+def table(metadata: sa.MetaData) -> sa.Table:
+    """Declare the outbox of a service."""
+    return sa.Table(
+        "outbox", metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("clock_timestamp()")),
+        sa.Column("published_at", sa.DateTime(timezone=True)),
+        sa.Index("ix_outbox_unpublished", "id", postgresql_where=sa.text("published_at IS NULL")),
+    )
+
+
+def tell(event: type[Event], rows: str, where: str = "", **columns: str) -> str:
+    """Return SQL that writes one event per row of the CTE `rows`, packed into messages of at most 500 items.
+
+    Every field of the contract is taken from the column of the same name unless `columns` gives another expression, so a
+    field that no column feeds is an error of PostgreSQL at the first test, not a surprise at the consumer.
+    """
+    pairs = ", ".join(f"'{field}', {columns.get(field, field)}" for field in fields_of(event))
+    return (f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body"
+            f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed GROUP BY chunk")
+
+
+_EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")
+
+
+def emit(tx: Connection, items: Iterable[Event]) -> None:
+    """Write events that Python already holds; same packing, same transaction as the change."""
+    by_topic: dict[str, list[Event]] = {}
+    for item in items:
+        by_topic.setdefault(item.topic(), []).append(item)
+    rows = [{"topic": topic, "body": db.msgspec.json.encode(some[at:at + MAX_ITEMS]).decode()}
+            for topic, some in by_topic.items() for at in range(0, len(some), MAX_ITEMS)]
+    if rows:
+        tx.execute(_EMIT, rows)
+
+
+_CLAIM = sa.text("SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
+                 " WHERE published_at IS NULL ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED")
+_MARK = sa.text("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids)")
+_BACKLOG = sa.text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)"
+                   " FROM outbox WHERE published_at IS NULL")
+
+
+class Relay:
+    """Publishes the outbox of one service in batches; any number may run at once.
+
+    `wake()` is called after each commit; while nothing is written the relay sleeps.
+    """
+
+    def __init__(self, service: str, engine: sa.Engine, publisher: Publisher) -> None:
+        self.service = service
+        self.engine = engine
+        self.publisher = publisher
+        self._routed = {topic for topic, event in events().items() if event.consumers}
+        self._wake = threading.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Say that there may be something to publish."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ask `run` to return after a last round."""
+        self._stopping = True
+        self._wake.set()
+
+    def publish_some(self) -> int:
+        """Publish up to one batch and mark it; return how many rows.
+
+        Raises:
+            PublishFailed: The broker did not confirm in time; the rows stay and are tried again.
+        """
+        with self.engine.begin() as tx:
+            rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH}).all()
+            if rows:
+                self.publisher.publish([
+                    Message(exchange=self.service, topic=row.topic, message_id=f"{self.service}:{row.id}", body=row.body,
+                            mandatory=row.topic in self._routed) for row in rows])
+                tx.execute(_MARK, {"ids": [row.id for row in rows]})
+                for row in rows:
+                    metrics.OUTBOX_LAG.labels(self.service).observe(max(0.0, float(row.age)))
+        return len(rows)
+
+    def run(self) -> None:
+        """Publish until `stop`; on failure wait a little longer each time, at most 10 s."""
+        failures = 0
+        while True:
+            stopping = self._stopping
+            self._wake.clear()
+            try:
+                while self.publish_some() == RELAY_BATCH:
+                    pass
+                failures = 0
+            except (PublishFailed, *db.TRANSIENT):
+                failures += 1
+                metrics.RELAY_FAILURES.labels(self.service).inc()
+                if not stopping:
+                    time.sleep(min(10.0, 0.1 * 2 ** min(failures, 7)))
+                    self._wake.set()
+            if stopping:
+                break
+            self._wake.wait(SAFETY_NET_SECONDS)
+        self.publisher.close()
+
+
+def backlog(tx: Connection) -> tuple[int, float]:
+    """Return how many messages wait to be published and the age of the oldest in seconds."""
+    row = tx.execute(_BACKLOG).one()
+    return int(row[0]), float(row[1])

@@ -1,0 +1,100 @@
+"""Running services: one per process on RabbitMQ, or all in one process on the bus in memory.
+
+The caller must have applied `eventlet.monkey_patch()` before anything else was imported.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import eventlet
+import psycopg2.extensions
+from eventlet import patcher
+from nameko.runners import ServiceRunner
+from nameko.containers import ServiceContainer
+
+from shared import health, migrate
+from shared.bus import connection as broker
+from shared.settings import SERVICES, Settings
+
+log = logging.getLogger("tuanqiao.runner")
+WORKERS = 64
+"""Workers per service; each query holds one while it runs."""
+
+
+def start(names: list[str], settings: Settings) -> ServiceRunner:
+    """Start the named services in this process and return their runner.
+
+    Raises:
+        RuntimeError: The process is not monkey-patched, or a database is behind its migrations.
+    """
+    if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
+        raise RuntimeError("eventlet must patch the process before anything is imported")
+    for name in names:
+        if migrate.pending(name, settings.database(name)):
+            raise RuntimeError(f"the database of {name} is not at the newest schema; run: tuanqiao migrate")
+    runner = ServiceRunner({"AMQP_URI": settings.amqp_uri, "SETTINGS": settings, "max_workers": WORKERS})
+    for name in names:
+        runner.add_service(import_module(f"services.{name}.service").Service)
+    runner.start()
+    return runner
+
+
+def containers(runner: ServiceRunner) -> list[ServiceContainer]:
+    """Return the running containers."""
+    return list(runner.containers)
+
+
+def machinery(runner: ServiceRunner, name: str) -> Any:
+    """Return the machinery of one running service."""
+    for container in runner.containers:
+        if container.service_name == name:
+            return next(one for one in container.dependencies if one.attr_name == "machinery")
+    raise KeyError(name)
+
+
+def wait_for(what: str, ready: Callable[[], object], seconds: float = 60.0) -> None:
+    """Try `ready` until it does not raise; say once what is waited for."""
+    ends = time.monotonic() + seconds
+    said = False
+    while True:
+        try:
+            ready()
+            return
+        except Exception as error:
+            if time.monotonic() > ends:
+                raise
+            if not said:
+                log.warning("waiting for %s: %s", what, type(error).__name__)
+                said = True
+            time.sleep(0.5)
+
+
+def serve(name: str, settings: Settings) -> None:
+    """Run one service until SIGTERM or SIGINT: finish the batch in hand, publish, leave."""
+    wait_for("RabbitMQ", lambda: broker.drop(broker.connect(settings.amqp_uri)))
+    wait_for("its database", lambda: migrate.pending(name, settings.database(name)))
+    runner = start([name], settings)
+    if settings.health_port:
+        health.serve(settings.health_port, [machinery(runner, name)], containers(runner))
+    stopping = eventlet.event.Event()
+
+    def stop(signum: int, frame: Any) -> None:
+        if not stopping.ready():
+            stopping.send()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    print(f"{name} is up (pid {os.getpid()})", flush=True)
+    waiter = eventlet.spawn(runner.wait)
+    waiter.link(lambda _: stop(0, None))
+    stopping.wait()
+    runner.stop()
+
+
+__all__ = ["SERVICES", "containers", "machinery", "serve", "start", "wait_for"]
