@@ -26,10 +26,16 @@ def metadata() -> sa.MetaData:
     return sa.MetaData(naming_convention=NAMING)
 
 
+def address(url: str) -> sa.URL:
+    """Return a database address that names the driver we use; SQLAlchemy 2.1 would pick another by default."""
+    made = sa.make_url(url)
+    return made.set(drivername="postgresql+psycopg2") if made.drivername in ("postgresql", "postgres") else made
+
+
 def connect(url: str, pool_size: int = 12) -> Engine:
     """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit."""
     return sa.create_engine(
-        url, pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
+        address(url), pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
         connect_args={
             "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
             "options": "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
@@ -67,18 +73,18 @@ def run(tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = 
 
 def create_database(url: str) -> None:
     """Create the database named by `url` if the server does not have it."""
-    address = sa.make_url(url)
-    engine = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    wanted = address(url)
+    engine = sa.create_engine(wanted.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as server:
-        if not server.scalar(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": address.database}):
-            server.execute(sa.text(f'CREATE DATABASE "{address.database}" ENCODING UTF8 TEMPLATE template0'))
+        if not server.scalar(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": wanted.database}):
+            server.execute(sa.text(f'CREATE DATABASE "{wanted.database}" ENCODING UTF8 TEMPLATE template0'))
     engine.dispose()
 
 
 def drop_database(url: str) -> None:
     """Drop the database named by `url`, connections and all."""
-    address = sa.make_url(url)
-    engine = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    wanted = address(url)
+    engine = sa.create_engine(wanted.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as server:
-        server.execute(sa.text(f'DROP DATABASE IF EXISTS "{address.database}" WITH (FORCE)'))
+        server.execute(sa.text(f'DROP DATABASE IF EXISTS "{wanted.database}" WITH (FORCE)'))
     engine.dispose()

@@ -24,7 +24,7 @@ def config(service: str, url: str) -> Config:
 
 def run(metadata: sa.MetaData) -> None:
     """Run what Alembic asks for; called by each service's `migrations/env.py`."""
-    engine = sa.create_engine(context.config.attributes["url"])
+    engine = sa.create_engine(db.address(context.config.attributes["url"]))
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata, compare_type=True)
         with context.begin_transaction():
@@ -42,7 +42,7 @@ def upgrade(settings: Settings) -> None:
 
 def pending(service: str, url: str) -> bool:
     """Return whether the database of `service` is behind its migrations."""
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(db.address(url))
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,23 @@
+"""The table of the scheduler: one row per open node, with the instants that somebody waits for."""
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from shared import db, inbox, outbox
+
+metadata = db.metadata()
+_time = sa.DateTime(timezone=True)
+
+timers = sa.Table(
+    "timers", metadata,
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("node_no", sa.SmallInteger, nullable=False),
+    sa.Column("remind_at", _time),
+    sa.Column("remind_every", sa.Interval),
+    sa.Column("expires_at", _time),
+    sa.Column("due_at", _time, sa.Computed("LEAST(remind_at, expires_at)", persisted=True)),
+    sa.Index("ix_timers_due_at", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+)
+
+outbox.table(metadata)
+inbox.tables(metadata)

@@ -1,0 +1,56 @@
+"""The only SQL of the scheduler."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+from shared.messages.scheduler import DeadlineExpired, ReminderDue
+from shared.outbox import tell
+
+_SET = sa.text("""
+    INSERT INTO timers (transfer_id, node_no, remind_at, remind_every, expires_at)
+    SELECT DISTINCT ON (transfer_id) transfer_id, node_no, remind_at, remind_every * interval '1 second', expires_at
+    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int, remind_at timestamptz, remind_every float, expires_at timestamptz)
+    ORDER BY transfer_id, node_no DESC
+    ON CONFLICT (transfer_id) DO UPDATE SET (node_no, remind_at, remind_every, expires_at) =
+        (excluded.node_no, excluded.remind_at, excluded.remind_every, excluded.expires_at)
+    WHERE excluded.node_no > timers.node_no""")
+_CANCEL = sa.text("DELETE FROM timers WHERE transfer_id = ANY(CAST(:ids AS bigint[]))")
+
+_FIRE = sa.text(f"""
+    WITH due AS (SELECT transfer_id FROM timers WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
+    expired AS (DELETE FROM timers t USING due d WHERE t.transfer_id = d.transfer_id AND t.expires_at <= :now
+        RETURNING t.transfer_id, t.node_no, t.due_at),
+    reminded AS (UPDATE timers t SET remind_at = CASE WHEN t.remind_every IS NOT NULL THEN greatest(t.remind_at, CAST(:now AS timestamptz) - t.remind_every) + t.remind_every END
+        FROM due d WHERE t.transfer_id = d.transfer_id AND coalesce(t.expires_at > :now, true)
+        RETURNING t.transfer_id, t.node_no, CAST(:now AS timestamptz) AS due_at),
+    told AS (INSERT INTO outbox (topic, body) {tell(DeadlineExpired, "expired")} UNION ALL {tell(ReminderDue, "reminded")})
+    SELECT (SELECT count(*) FROM expired) AS expired, (SELECT count(*) FROM reminded) AS reminded""")
+_NEXT = sa.text("SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")
+
+
+def set_timers(tx: Connection, items: Sequence[Any]) -> None:
+    """Watch the instants of newly opened nodes; the latest node of a transfer replaces the earlier one."""
+    db.run(tx, _SET, items)
+
+
+def cancel(tx: Connection, transfer_ids: list[int]) -> None:
+    """Forget transfers."""
+    tx.execute(_CANCEL, {"ids": transfer_ids})
+
+
+def fire(tx: Connection, now: datetime, limit: int) -> tuple[int, int]:
+    """Work off up to `limit` due timers, oldest first; return how many deadlines and reminders."""
+    row = tx.execute(_FIRE, {"now": now, "limit": limit}).one()
+    return row.expired, row.reminded
+
+
+def next_due(tx: Connection) -> datetime | None:
+    """Return the earliest instant that anybody waits for."""
+    due: datetime | None = tx.scalar(_NEXT)
+    return due

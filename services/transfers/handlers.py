@@ -1,0 +1,287 @@
+"""Use cases of the transfers service: lists in, lists out, inside the caller's transaction. No framework."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.transfers import domain, policies, store
+from services.transfers.domain import OrgFacts
+from services.transfers.saga import RELEASE_AGAIN, State, Trigger, refusal_of
+from shared import directory, metrics
+from shared.bus.service import Asked
+from shared.errors import Refusal, Refused
+from shared.identity import Actor, Verifier
+from shared.messages import transfers as contract
+from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.scheduler import DeadlineExpired, ReminderDue
+from shared.messages.transfers import Outcome
+
+
+class Context:
+    """What the handlers of a process need besides a transaction; set once at start."""
+
+    policy: policies.Policy
+    verifier: Verifier
+
+
+context = Context()
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _facts(row: sa.Row | None) -> OrgFacts | None:
+    return None if row is None else OrgFacts(
+        row.org_id, row.parent_id, row.path, row.kind, row.purpose, row.province, row.system, row.provincial_id, row.vault_id)
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------
+
+def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer]]) -> list[Outcome]:
+    """Start transfers (TRF-01..15): check what can be checked here, record, and ask members to hold each member.
+
+    A command id that was answered before gets its transfer again. Of two starts for one member exactly one wins (TRF-02).
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    items = [one.item for one in asked]
+    orgs = {org_id: _facts(row) for org_id, row in directory.find(tx, [
+        org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)]).items()}
+    refusals: dict[int, Refusal] = {}
+    rows = []
+    for n, (item, actor) in enumerate((one.item, one.actor) for one in asked):
+        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
+        acting_org = actor.org_id if actor in acting else None
+        refusal = domain.check_request(item, source, target)
+        if refusal is None:
+            assert source is not None
+            refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or _check_ticket(item, actor)
+        if refusal is None:
+            assert source is not None
+            rows.append(_request_row(n, item, actor.person_id, acting_org, source, target))
+        else:
+            refusals[n] = refusal
+    made = store.request(tx, rows) if rows else {}
+    done = {row["n"] for row in rows if row["command_id"] in made}
+    earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in done])
+    outcomes = []
+    for n, item in enumerate(items):
+        if n in done:
+            outcomes.append(Outcome(transfer_id=made[item.command_id].transfer_id, state=State.CHECKING))
+            done.discard(n)
+        elif item.command_id in earlier:
+            row = earlier[item.command_id]
+            outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True))
+        else:
+            outcomes.append(Outcome(refusal=refusals.get(n, Refusal("transfer_open"))))
+    return outcomes
+
+
+def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
+    """Check that a start by the target follows a look-up of this very member by this very organisation (TRF-05)."""
+    if item.initiator != "target":
+        return None
+    try:
+        claims = context.verifier.claims("member_ticket", item.ticket)
+    except Refused:
+        return Refusal("ticket_invalid")
+    fits = claims.get("sub") == str(item.member_id) and claims.get("org") == actor.org_id and claims.get("branch") == item.source_branch_id
+    return None if fits else Refusal("ticket_invalid")
+
+
+def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None) -> dict[str, Any]:
+    destination = domain.destination_of(item, target)
+    target_id = source.vault_id if target is None else target.org_id
+    return {
+        "n": n, "command_id": item.command_id, "member_id": item.member_id, "initiator": item.initiator,
+        "initiator_org_id": None if item.initiator == "member" else acting_org, "initiator_person_id": person_id,
+        "source_branch_id": source.org_id, "source_superior_id": source.parent_id, "source_province": source.province, "provincial_id": source.provincial_id,
+        "target_org_id": target_id, "target_superior_id": target.parent_id if target is not None and target.kind == "branch" else None,
+        "target_province": source.province if target is None else target.province,
+        "target_branch_id": None if destination == "committee" else target_id, "reason": item.reason, "place_name": item.place_name,
+        "place_address": item.place_address, "contact": item.contact, "remark": item.remark,
+        "path": policies.path_name(context.policy, item.initiator, destination)}
+
+
+def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[Any], Trigger], row_of: Callable[[Any], dict[str, Any]],
+            check: Callable[[Any], Refusal | None] = lambda item: None, needs_org: bool = True) -> list[Outcome]:
+    """Apply people's triggers: check, move what fits, explain the rest. The one way in for decide, withdraw and assign."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    outcomes: dict[int, Outcome] = {}
+    by_trigger: dict[Trigger, list[dict[str, Any]]] = {}
+    for n, one in enumerate(asked):
+        refusal = check(one.item)
+        if refusal is None and needs_org and one.actor not in acting:
+            refusal = Refusal("not_administrator")
+        if refusal is not None:
+            outcomes[n] = Outcome(transfer_id=one.item.transfer_id, refusal=refusal)
+            continue
+        row = {"n": n, "transfer_id": one.item.transfer_id, "decision_id": one.item.decision_id, "person_id": one.actor.person_id,
+               "org_id": one.actor.org_id if one.actor in acting else None, **row_of(one.item)}
+        by_trigger.setdefault(trigger_of(one.item), []).append(row)
+    for trigger, rows in by_trigger.items():
+        moved = {row.n: row for row in store.move(tx, trigger, rows)}
+        _measure(moved.values(), trigger)
+        outcomes |= {n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no) for n, row in moved.items()}
+        left = [row for row in rows if row["n"] not in moved]
+        reasons = store.explain(tx, left)
+        outcomes |= {row["n"]: _why_not(trigger, row, reasons[row["n"]]) for row in left}
+    return [outcomes[n] for n in range(len(asked))]
+
+
+def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row) -> Outcome:
+    """Say why an item did not move, from what `store.explain` found."""
+    if found.transfer_id is None:
+        return Outcome(refusal=Refusal("unknown_transfer"))
+    if found.repeated:
+        return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, repeated=True)
+    code = refusal_of(State(found.state), trigger)
+    if code is None and trigger is Trigger.WITHDRAW:
+        code = "not_initiator"
+    elif code is None and item["org_id"] not in (found.node_org_id, found.node_superior_id):
+        code = "not_your_node"
+    elif code is None and item.get("node_no") != found.node_no:
+        code = "node_closed"
+    elif code is None and trigger is Trigger.ASSIGN:
+        code = "branch_not_below"
+    return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, refusal=Refusal(code or "node_closed"))
+
+
+def decide_nodes(tx: Connection, asked: list[Asked[contract.DecideNode]]) -> list[Outcome]:
+    """Approve or reject open nodes (TRF-16..25): the first decision counts, a repeated one is answered as before."""
+    return _decide(
+        tx, asked, lambda item: Trigger.APPROVE if item.approve else Trigger.REJECT,
+        lambda item: {"node_no": item.node_no, "code": item.reason_code, "note": item.note},
+        check=lambda item: domain.check_decision(item.approve, item.reason_code, item.note))
+
+
+def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransfer]]) -> list[Outcome]:
+    """End transfers from the initiator's side or by the member, until the last approval is given (TRF-28)."""
+    return _decide(tx, asked, lambda item: Trigger.WITHDRAW, lambda item: {}, needs_org=False)
+
+
+def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -> list[Outcome]:
+    """Put members into branches below the target (ASG-01, ASG-02); members then moves each once."""
+    current = {row.n: row for row in store.explain(tx, [
+        {"n": n, "transfer_id": one.item.transfer_id, "decision_id": one.item.decision_id} for n, one in enumerate(asked)]).values()}
+    numbers = {row.transfer_id: row.node_no for row in current.values()}
+    return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id, "node_no": numbers.get(item.transfer_id)})
+
+
+def _measure(rows: Any, trigger: Trigger) -> None:
+    """Count decisions into the approval latency, grouped so that a batch costs a handful of observations."""
+    for row in rows:
+        if row.closed_state is not None:
+            metrics.APPROVAL_SECONDS.labels(row.province, row.closed_state, str(trigger)).observe(float(row.waited))
+        if row.state in (State.REJECTED, State.RETURNED, State.WITHDRAWN, State.COMPLETED, State.REFUSED):
+            metrics.TRANSFERS_ENDED.labels(row.state).inc()
+
+
+# ---- events ----------------------------------------------------------------------------------------------------------
+
+def _move(tx: Connection, trigger: Trigger, rows: list[dict[str, Any]]) -> set[int]:
+    moved = store.move(tx, trigger, rows)
+    _measure(moved, trigger)
+    return {row.transfer_id for row in moved}
+
+
+def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
+    """Open the first node; where the transfer has ended meanwhile, have the member released again."""
+    moved = _move(tx, Trigger.RESERVED, [{"transfer_id": item.transfer_id} for item in items])
+    left = [{"transfer_id": item.transfer_id} for item in items if item.transfer_id not in moved]
+    if left:
+        assert RELEASE_AGAIN
+        store.release_again(tx, left)
+
+
+def on_reservation_refused(tx: Connection, items: list[ReservationRefused]) -> None:
+    """End transfers whose member cannot be held (TRF-02, MEM-01)."""
+    _move(tx, Trigger.UNAVAILABLE, [{"transfer_id": item.transfer_id, "code": item.code} for item in items])
+
+
+def on_member_moved(tx: Connection, items: list[MemberMoved]) -> None:
+    """Complete (TRF-35)."""
+    _move(tx, Trigger.MOVED, [{"transfer_id": item.transfer_id} for item in items])
+
+
+def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
+    """Do what the transfer's own policy says when nobody has decided (DL-01..05); a decision committed earlier wins (DL-19)."""
+    rows = [{"transfer_id": item.transfer_id, "node_no": item.node_no, "code": "deadline"} for item in items]
+    _move(tx, Trigger.CLOCK_RETURN, rows)
+    _move(tx, Trigger.CLOCK_APPROVE, rows)
+
+
+def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
+    """Count reminders on nodes still open (DL-02)."""
+    store.remind(tx, [{"transfer_id": item.transfer_id, "node_no": item.node_no} for item in items])
+
+
+# ---- queries ---------------------------------------------------------------------------------------------------------
+
+_SHOWN = set(contract.Transfer.__struct_fields__)
+
+
+def _shown(row: sa.Row) -> contract.Transfer:
+    values = {name: value for name, value in row._mapping.items() if name in _SHOWN}
+    cursor = f"{row.node_opened_at.isoformat()}~{row.transfer_id}" if row.node_opened_at else ""
+    return contract.Transfer(**values, policy=row.path.split(":", 1)[0], cursor=cursor)
+
+
+def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:
+    """Return what waits for the acting organisation or its direct branches, oldest first (MSG-01, TRF-31)."""
+    org_id = directory.require_administrator(tx, actor)
+    after = (_NEVER, 0)
+    if request.after:
+        try:
+            opened_at, _, transfer_id = request.after.partition("~")
+            after = (datetime.fromisoformat(opened_at), int(transfer_id))
+        except ValueError as error:
+            raise Refused("bad_request", detail="after") from error
+    rows = store.work(tx, org_id, request.state, after, max(1, min(request.limit, 500)))
+    return contract.WorkPage(items=[_shown(row) for row in rows], counts=store.work_counts(tx, org_id))
+
+
+def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | None) -> contract.Progress:
+    """Return a transfer with path and trail to its member and to the administrators of its parties (TRF-22, TRF-33)."""
+    assert actor is not None
+    row = store.one(tx, request.transfer_id)
+    if row is None:
+        raise Refused("unknown_transfer")
+    parties = {row.source_branch_id, row.source_superior_id, row.target_org_id, row.target_superior_id, row.target_branch_id, row.initiator_org_id, row.provincial_id}
+    is_party = bool(directory.administering(tx, [actor])) and actor.org_id in parties
+    if actor.person_id != row.member_id and not is_party:
+        raise Refused("unknown_transfer")
+    nodes = [contract.NodeAhead(node_no=step.node_no, state=step.state, org_id=_node_org(row, step.state)) for step in store.path_of(tx, row.path)]
+    steps = [msgspec.convert(dict(step._mapping), contract.Step, strict=False) for step in store.steps(tx, request.transfer_id)]
+    withdrawable = refusal_of(State(row.state), Trigger.WITHDRAW) is None
+    return contract.Progress(
+        transfer=_shown(row), path=nodes, steps=steps,
+        may_withdraw=withdrawable and (actor.person_id == row.member_id or (is_party and actor.org_id == row.initiator_org_id)))
+
+
+def _node_org(row: sa.Row, state: str) -> int:
+    """Return the organisation that decides a node; the same choice as the statement that opens it."""
+    return int({State.OUT: row.source_branch_id, State.PROVINCE: row.provincial_id}.get(State(state), row.target_org_id))
+
+
+def my_transfers(tx: Connection, request: contract.MyTransfers, actor: Actor | None) -> list[contract.Transfer]:
+    """Return the caller's own transfers, newest first (TRF-33)."""
+    assert actor is not None
+    return [_shown(row) for row in store.of_member(tx, actor.person_id)]
+
+
+def list_started(tx: Connection, request: contract.ListStarted, actor: Actor | None) -> list[contract.Transfer]:
+    """Return transfers out of or into the acting organisation and its branches (TRF-29, TRF-32)."""
+    org_id = directory.require_administrator(tx, actor)
+    if request.side not in ("source", "target"):
+        raise Refused("bad_request", detail="side: source, target")
+    return [_shown(row) for row in store.started(tx, request.side, org_id, request.open_only, request.after, max(1, min(request.limit, 500)))]
+
+
+def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | None) -> list[contract.Count]:
+    """Return numbers by reason and state out of the acting organisation's subtree (BEY-11)."""
+    org_id = directory.require_administrator(tx, actor)
+    org = directory.find(tx, [org_id])[org_id]
+    return [contract.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in store.counts(tx, org.path)]

@@ -1,0 +1,191 @@
+"""The transfer saga on one page: states, paths, transitions, what happens on entering a state (catalogue Annexes B, C).
+
+Pure data and one pure function. `store.py` makes its SQL from these tables, `docs/saga.md` is printed from them
+(`make saga`), and tests state the expected table by hand. Which nodes a transfer has depends on who starts it and where
+it goes; what a trigger does depends on the state alone.
+"""
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """Where a transfer stands."""
+
+    CHECKING = "checking"
+    OUT = "pending_out"
+    IN = "pending_in"
+    PROVINCE = "pending_province"
+    ASSIGN = "pending_assign"
+    MOVING = "moving"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    RETURNED = "returned"
+    WITHDRAWN = "withdrawn"
+
+
+class Initiator(StrEnum):
+    """Who starts (TRF-01)."""
+
+    SOURCE = "source"
+    TARGET = "target"
+    MEMBER = "member"
+
+
+class Destination(StrEnum):
+    """What the target is, as far as the path cares."""
+
+    BRANCH = "branch"
+    COMMITTEE = "committee"
+    SPECIAL = "special"
+
+
+class Trigger(StrEnum):
+    """What makes a transfer move."""
+
+    RESERVED = "reserved"
+    UNAVAILABLE = "unavailable"
+    APPROVE = "approve"
+    REJECT = "reject"
+    WITHDRAW = "withdraw"
+    ASSIGN = "assign"
+    CLOCK_RETURN = "clock_return"
+    CLOCK_APPROVE = "clock_approve"
+    MOVED = "moved"
+
+
+class Step(NamedTuple):
+    """An arrow: the state it leads to, None for the next node of the path; and the rule that says so."""
+
+    to: State | None
+    rule: str
+
+
+S, T, I, D = State, Trigger, Initiator, Destination
+NEXT = None
+
+# fmt: off
+PATHS: dict[tuple[Initiator, Destination], tuple[State, ...]] = {
+    # the nodes in order; after the last the member is moved
+    (I.SOURCE, D.BRANCH):    (S.IN,),                        # TRF-16
+    (I.SOURCE, D.COMMITTEE): (S.IN, S.ASSIGN),               # TRF-17
+    (I.SOURCE, D.SPECIAL):   (S.PROVINCE,),                  # SPU-05
+    (I.TARGET, D.BRANCH):    (S.OUT,),                       # TRF-18
+    (I.TARGET, D.COMMITTEE): (S.OUT, S.ASSIGN),              # TRF-19
+    (I.MEMBER, D.BRANCH):    (S.OUT, S.IN),                  # TRF-20
+    (I.MEMBER, D.COMMITTEE): (S.OUT, S.IN, S.ASSIGN),        # TRF-20
+    (I.MEMBER, D.SPECIAL):   (S.OUT, S.PROVINCE),            # SPU-06
+}
+
+TRANSITIONS: dict[tuple[State, Trigger], Step] = {
+    (S.CHECKING, T.RESERVED):      Step(NEXT,        "TRF-02"),
+    (S.CHECKING, T.UNAVAILABLE):   Step(S.REFUSED,   "TRF-02"),
+
+    (S.OUT,      T.APPROVE):       Step(NEXT,        "TRF-20"),
+    (S.OUT,      T.REJECT):        Step(S.REJECTED,  "TRF-25"),
+    (S.OUT,      T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),
+    (S.OUT,      T.CLOCK_RETURN):  Step(S.RETURNED,  "DL-05"),
+    (S.OUT,      T.CLOCK_APPROVE): Step(NEXT,        "DL-03"),
+
+    (S.IN,       T.APPROVE):       Step(NEXT,        "TRF-16"),
+    (S.IN,       T.REJECT):        Step(S.REJECTED,  "TRF-25"),
+    (S.IN,       T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),
+    (S.IN,       T.CLOCK_RETURN):  Step(S.RETURNED,  "DL-05"),
+    (S.IN,       T.CLOCK_APPROVE): Step(NEXT,        "DL-03"),
+
+    (S.PROVINCE, T.APPROVE):       Step(NEXT,        "SPU-05"),
+    (S.PROVINCE, T.REJECT):        Step(S.REJECTED,  "TRF-25"),
+    (S.PROVINCE, T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),
+    (S.PROVINCE, T.CLOCK_APPROVE): Step(NEXT,        "DL-09"),
+
+    (S.ASSIGN,   T.ASSIGN):        Step(NEXT,        "ASG-01"),
+
+    (S.MOVING,   T.MOVED):         Step(S.COMPLETED, "TRF-35"),
+}
+
+ON_ENTER: dict[State, str] = {
+    # the event that tells of it; a refused transfer held nobody, so nobody needs to know
+    S.OUT: "NodeOpened", S.IN: "NodeOpened", S.PROVINCE: "NodeOpened", S.ASSIGN: "NodeOpened",
+    S.MOVING:    "BranchAssigned",
+    S.COMPLETED: "TransferCompleted",
+    S.REJECTED:  "TransferRejected",
+    S.RETURNED:  "TransferReturned",
+    S.WITHDRAWN: "TransferWithdrawn",
+}
+
+NODES = (S.OUT, S.IN, S.PROVINCE, S.ASSIGN)
+FINAL = (S.COMPLETED, S.REFUSED, S.REJECTED, S.RETURNED, S.WITHDRAWN)
+FROM_BUS = (T.RESERVED, T.UNAVAILABLE, T.CLOCK_RETURN, T.CLOCK_APPROVE, T.MOVED)
+"""Messages may come late or twice: in any state without an arrow they are ignored. A person's trigger is refused."""
+RELEASE_AGAIN = ((S.REJECTED, T.RESERVED), (S.RETURNED, T.RESERVED), (S.WITHDRAWN, T.RESERVED), (S.REFUSED, T.RESERVED))
+"""A reservation that arrives after the end is released by telling the end once more."""
+# fmt: on
+
+
+def refusal_of(state: State, trigger: Trigger) -> str | None:
+    """Return why a person's trigger is refused in this state; None if it is allowed (TRF-21, TRF-25, TRF-28)."""
+    if (state, trigger) in TRANSITIONS:
+        return None
+    if state in FINAL:
+        return "transfer_ended"
+    if state is State.CHECKING:
+        return "still_checking"
+    if trigger is Trigger.WITHDRAW:
+        return "too_late_to_withdraw"
+    return "node_closed"
+
+
+def advance(path: tuple[State, ...], state: State, node_no: int, trigger: Trigger) -> tuple[State, int] | None:
+    """Return the state and node number after `trigger`, or None where nothing changes; the model that tests hold the SQL to.
+
+    `node_no` counts from 1 along the path; 0 is before the first node, len(path) + 1 is moving.
+    """
+    step = TRANSITIONS.get((state, trigger))
+    if step is None:
+        return None
+    if step.to is not NEXT:
+        return step.to, node_no
+    return (path[node_no], node_no + 1) if node_no < len(path) else (State.MOVING, node_no + 1)
+
+
+def sources_of(trigger: Trigger) -> tuple[State, ...]:
+    """Return the states that `trigger` leaves."""
+    return tuple(state for state, some in TRANSITIONS if some is trigger)
+
+
+def target_of(trigger: Trigger) -> State | None:
+    """Return the one state that `trigger` leads to, or NEXT."""
+    targets = {step.to for (_, some), step in TRANSITIONS.items() if some is trigger}
+    (target,) = targets
+    return target
+
+
+def page() -> str:
+    """Return this page as Markdown, with the diagram."""
+    lines = ["# The transfer saga", "", "Printed from `services/transfers/saga.py` by `make saga`; do not edit.", "",
+             "## Paths", "", "| initiator | target | nodes |", "|---|---|---|"]
+    lines += [f"| {initiator} | {destination} | {' → '.join(path)} |" for (initiator, destination), path in PATHS.items()]
+    lines += ["", "## Transitions", "", "Every pair that is not in the table is ignored when it comes from the bus or the clock,"
+              " and refused when it comes from a person.", "", "| state | trigger | leads to | tells | rule |", "|---|---|---|---|---|"]
+    lines += [f"| {state} | {trigger} | {step.to or 'next node'} | {ON_ENTER.get(step.to, '') if step.to else 'as the next state tells'} | {step.rule} |"
+              for (state, trigger), step in TRANSITIONS.items()]
+    lines += ["", "## Diagram", "", "```mermaid", "stateDiagram-v2", "    [*] --> checking"]
+    arrows: set[tuple[str, str, str]] = set()
+    for path in PATHS.values():
+        here = State.CHECKING
+        for number, following in enumerate((*path, State.MOVING)):
+            triggers = [trigger for trigger in Trigger if (here, trigger) in TRANSITIONS and TRANSITIONS[here, trigger].to is NEXT]
+            arrows |= {(here, following, trigger) for trigger in triggers}
+            here = following
+            assert number <= len(path)
+    arrows |= {(state, step.to, trigger) for (state, trigger), step in TRANSITIONS.items() if step.to}
+    order = list(State)
+    lines += [f"    {a} --> {b}: {trigger}" for a, b, trigger in sorted(arrows, key=lambda arrow: (order.index(State(arrow[0])), arrow[1], arrow[2]))]
+    lines += [f"    {state} --> [*]" for state in FINAL] + ["```", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,332 @@
+"""The only SQL of the transfers service. One transition is one statement, made from the tables of `saga.py`.
+
+A statement takes a list of items as one JSON parameter and, in one round trip, closes the open nodes it is entitled to,
+moves the transfers, writes the hash-chained audit rows, opens the next nodes and packs the events into the outbox. Rows that
+do not fit (wrong state, not entitled, already done) are simply not moved; `explain` finds out why, for those few only.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.transfers import saga
+from services.transfers.saga import State, Trigger
+from shared import clock, db
+from shared.messages import transfers as messages
+from shared.outbox import tell
+
+# ---- the pieces that every transition shares -------------------------------------------------------------------------
+
+_ASKED = """asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint, decision_id uuid, branch_id bigint, code text, note text))"""
+
+_LINE = "concat({id}, '|', {seq}, '|', {event}, '|', {state}, '|', :stamp, '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
+"""What a link of the audit chain hashes after the previous hash; `verify_audit` builds the same from the stored row."""
+
+
+def _link(previous: str, **columns: str) -> str:
+    return f"sha256({previous} || convert_to({_LINE.format(**columns)}, 'UTF8'))"
+
+
+_AUDITED = """audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
+        SELECT transfer_id, audit_seq, '{event}', state, :now, person_id, org_id, decision_id, note, audit_head FROM moved)"""
+
+_OPENED = """opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, superior_id, opened_at, remind_at, expires_at, on_expiry)
+        SELECT transfer_id, node_no, state,
+            CASE state WHEN 'pending_in' THEN target_province WHEN 'pending_assign' THEN target_province ELSE source_province END,
+            CASE state WHEN 'pending_out' THEN source_branch_id WHEN 'pending_province' THEN provincial_id ELSE target_org_id END,
+            CASE state WHEN 'pending_out' THEN source_superior_id WHEN 'pending_in' THEN target_superior_id END,
+            :now, :now + remind_after, :now + expire_after, on_expiry
+        FROM moved WHERE state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign'))"""
+
+_EVENT_COLUMNS = {
+    messages.NodeOpened: {"remind_at": "CAST(:now AS timestamptz) + remind_after", "remind_every": "extract(epoch FROM remind_every)",
+                          "expires_at": "CAST(:now AS timestamptz) + expire_after"},
+    messages.BranchAssigned: {"branch_id": "target_branch_id", "at": "CAST(:now AS timestamptz)"},
+    messages.TransferCompleted: {"branch_id": "target_branch_id"},
+}
+
+
+def _told(states: Iterable[State], also: str = "") -> str:
+    """Return the outbox insert for the events of entering `states` (saga.ON_ENTER), plus `also`."""
+    by_event: dict[str, list[str]] = {}
+    for state in states:
+        if state in saga.ON_ENTER:
+            by_event.setdefault(saga.ON_ENTER[state], []).append(f"'{state}'")
+    selects = [also] if also else []
+    for name, names in by_event.items():
+        event = getattr(messages, name)
+        selects.append(tell(event, "moved", f"WHERE state IN ({', '.join(names)})", **_EVENT_COLUMNS.get(event, {})))
+    return f"told AS (INSERT INTO outbox (topic, body) {' UNION ALL '.join(selects)})" if selects else "told AS (SELECT 1)"
+
+
+def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = "") -> sa.TextClause:
+    """Return the statement of `trigger`.
+
+    Args:
+        trigger: Which arrows of the saga.
+        entitled: Condition on `o` (the open node), `i` (the item): who may close the node. Empty for states without a node.
+        set_also: Further assignments of the update.
+        from_also: Further tables of the update, with their join conditions in `entitled`.
+    """
+    sources = ", ".join(f"'{state}'" for state in saga.sources_of(trigger))
+    target = saga.target_of(trigger)
+    at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
+    by_next = target is saga.NEXT
+    state = "s.state" if by_next else f"'{target}'"
+    closed = f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND o.state IN ({sources})
+        {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)""" if at_node else (
+        "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)")
+    link = _link("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{trigger}'", state=state, person="i.person_id", org="i.org_id",
+                 decision="i.decision_id", note="coalesce(i.note, '')")
+    ends = target in saga.FINAL
+    update = f"""moved AS (UPDATE transfers t SET state = {state}, node_no = {"s.node_no" if by_next else "t.node_no"},
+        audit_seq = t.audit_seq + 1, audit_head = {link}
+        {", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')" if ends else ""}{set_also}
+        FROM closed i {", path_steps s" if by_next else ""}
+        WHERE t.transfer_id = i.transfer_id AND t.state IN ({sources}) {"AND s.path = t.path AND s.node_no = t.node_no + 1" if by_next else ""}
+        RETURNING t.*, i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
+        {", s.remind_after, s.remind_every, s.expire_after, s.on_expiry" if by_next else ""})"""
+    entered = [*saga.NODES, State.MOVING] if by_next else [target] if target else []
+    also = tell(messages.NodeApproved, "moved") if trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE) else ""
+    parts = [_ASKED, closed, update, _AUDITED.format(event=trigger)]
+    if by_next:
+        parts.append(_OPENED)
+    parts.append(_told(entered, also))
+    return sa.text("WITH " + ",\n    ".join(parts) + """
+    SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved""")
+
+
+_ACTING = "o.node_no = i.node_no AND (o.org_id = i.org_id OR o.superior_id = i.org_id)"
+_ASSIGNABLE = f"""{_ACTING} AND b.org_id = i.branch_id AND b.kind = 'branch' AND NOT b.deleted AND b.purpose NOT IN ('graduate', 'awaiting', 'vault')
+        AND p.org_id = o.org_id AND starts_with(b.path, p.path)"""
+
+TRANSITIONS: dict[Trigger, sa.TextClause] = {
+    Trigger.RESERVED: _transition(Trigger.RESERVED),
+    Trigger.UNAVAILABLE: _transition(Trigger.UNAVAILABLE),
+    Trigger.APPROVE: _transition(Trigger.APPROVE, entitled=_ACTING),
+    Trigger.REJECT: _transition(Trigger.REJECT, entitled=_ACTING),
+    Trigger.WITHDRAW: _transition(
+        Trigger.WITHDRAW, from_also=", transfers w",
+        entitled="w.transfer_id = o.transfer_id AND (w.initiator_org_id = i.org_id OR w.member_id = i.person_id)"),
+    Trigger.ASSIGN: _transition(Trigger.ASSIGN, from_also=", org_directory b, org_directory p", entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"),
+    Trigger.CLOCK_RETURN: _transition(Trigger.CLOCK_RETURN, entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now"),
+    Trigger.CLOCK_APPROVE: _transition(Trigger.CLOCK_APPROVE, entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now"),
+    Trigger.MOVED: _transition(Trigger.MOVED),
+}
+
+
+def _stamp(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row]:
+    """Apply `trigger` to the items that fit; return one row per transfer moved, with the item's number `n`."""
+    now = clock.now()
+    return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=_stamp(now)).all()
+
+
+# ---- starting --------------------------------------------------------------------------------------------------------
+
+_REQUEST_LINK = _link("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
+                      org="i.initiator_org_id", decision="i.command_id", note="''")
+_REQUEST = sa.text(f"""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
+        source_superior_id bigint, source_province text, provincial_id bigint, target_org_id bigint, target_superior_id bigint, target_province text,
+        target_branch_id bigint, reason text, place_name text, place_address text, contact text, remark text, path text)),
+    numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given),
+    moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id,
+        source_superior_id, source_province, provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name,
+        place_address, contact, remark, path, state, node_no, created_at, audit_seq, audit_head)
+        OVERRIDING SYSTEM VALUE
+        SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
+            provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark, path,
+            'checking', 0, :now, 1, {_REQUEST_LINK} FROM numbered i
+        ON CONFLICT DO NOTHING
+        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, state, audit_seq, audit_head,
+            initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
+    {_AUDITED.format(event="requested")},
+    told AS (INSERT INTO outbox (topic, body) {tell(messages.TransferRequested, "moved")})
+    SELECT command_id, transfer_id, state FROM moved""")
+
+
+def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[Any, sa.Row]:
+    """Record transfers in state `checking`; return rows by command id. Repeats and second open transfers are left out."""
+    now = clock.now()
+    return {row.command_id: row for row in db.run(tx, _REQUEST, items, now=now, stamp=_stamp(now))}
+
+
+_BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+
+
+def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row]:
+    """Return the transfers that these command ids once started."""
+    return {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})} if command_ids else {}
+
+
+# ---- why not ---------------------------------------------------------------------------------------------------------
+
+_EXPLAIN = sa.text("""
+    SELECT i.n, t.transfer_id, t.state, t.node_no, t.member_id, t.initiator_org_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id,
+        EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id) AS repeated
+    FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid)
+    LEFT JOIN transfers t USING (transfer_id) LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
+
+
+def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row]:
+    """Return, by item number, what stands in the way of items that a statement did not move."""
+    return {row.n: row for row in db.run(tx, _EXPLAIN, items)} if items else {}
+
+
+# ---- late and repeated messages --------------------------------------------------------------------------------------
+
+_FINAL_EVENTS = {state: event for state, event in saga.ON_ENTER.items() if (state, Trigger.RESERVED) in saga.RELEASE_AGAIN}
+_RELEASE_AGAIN = sa.text(f"""
+    WITH moved AS (SELECT t.* FROM transfers t JOIN json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint) USING (transfer_id)
+        WHERE t.state IN ('refused', {", ".join(f"'{state}'" for state in _FINAL_EVENTS)}))
+    INSERT INTO outbox (topic, body) {tell(messages.TransferWithdrawn, "moved")}""")
+
+
+def release_again(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
+    """Tell members once more to let go of members whose transfer has ended (saga.RELEASE_AGAIN)."""
+    db.run(tx, _RELEASE_AGAIN, items)
+
+
+_REMIND = sa.text("""
+    UPDATE open_nodes o SET reminders = o.reminders + 1 FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int)
+    WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no""")
+
+
+def remind(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
+    """Count a reminder on nodes that are still open."""
+    db.run(tx, _REMIND, items)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+_COLUMNS = """t.transfer_id, t.member_id, t.initiator, t.source_branch_id, t.target_org_id, t.target_branch_id, t.reason, t.place_name, t.place_address,
+    t.contact, t.remark, t.state, t.node_no, o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.opened_at AS node_opened_at,
+    o.remind_at, o.expires_at, o.on_expiry, t.created_at, t.ended_at, t.end_code, t.end_note, t.path, t.initiator_org_id, t.source_superior_id,
+    t.target_superior_id, t.provincial_id"""
+_WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
+
+_WORK = sa.text(f"""
+    WITH waiting AS (
+        (SELECT transfer_id, node_no, opened_at FROM open_nodes WHERE org_id = :org AND (:state = '' OR state = :state)
+            AND (opened_at, transfer_id) > (:opened_at, :transfer_id) ORDER BY opened_at, transfer_id LIMIT :limit)
+        UNION ALL
+        (SELECT transfer_id, node_no, opened_at FROM open_nodes WHERE superior_id = :org AND (:state = '' OR state = :state)
+            AND (opened_at, transfer_id) > (:opened_at, :transfer_id) ORDER BY opened_at, transfer_id LIMIT :limit)
+        ORDER BY opened_at, transfer_id LIMIT :limit)
+    SELECT {_COLUMNS} FROM waiting w JOIN transfers t USING (transfer_id) JOIN open_nodes o ON o.transfer_id = w.transfer_id AND o.node_no = w.node_no
+    ORDER BY o.opened_at, t.transfer_id""")
+_WORK_COUNTS = sa.text("""
+    SELECT state, sum(n)::int AS n FROM (
+        SELECT state, count(*) AS n FROM open_nodes WHERE org_id = :org GROUP BY state UNION ALL
+        SELECT state, count(*) AS n FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides GROUP BY state""")
+
+
+def work(tx: Connection, org_id: int, state: str, after: tuple[datetime, int], limit: int) -> Sequence[sa.Row]:
+    """Return the open nodes that `org_id` may decide, oldest first, after the given instant and id."""
+    return tx.execute(_WORK, {"org": org_id, "state": state, "opened_at": after[0], "transfer_id": after[1], "limit": limit}).all()
+
+
+def work_counts(tx: Connection, org_id: int) -> dict[str, int]:
+    """Return how many open nodes of each kind `org_id` may decide."""
+    return {row.state: row.n for row in tx.execute(_WORK_COUNTS, {"org": org_id})}
+
+
+_ONE = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = :transfer_id")
+_OF_MEMBER = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")
+_STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
+_STARTED = {
+    side: sa.text(f"""SELECT {_COLUMNS} FROM transfers t {_WITH_NODE}
+        WHERE {column} IN (SELECT org_id FROM org_directory WHERE org_id = :org UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
+        AND (NOT :open_only OR t.ended_at IS NULL) AND (:after = 0 OR t.transfer_id < :after) ORDER BY t.transfer_id DESC LIMIT :limit""")
+    for side, column in (("source", "t.source_branch_id"), ("target", "t.target_org_id"))}
+_PATH = sa.text("SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no")
+_COUNTS = sa.text("""SELECT t.reason, t.state, count(*)::int AS transfers FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
+    WHERE s.path >= :path AND s.path < :path_end GROUP BY 1, 2 ORDER BY 1, 2""")
+
+
+def one(tx: Connection, transfer_id: int) -> sa.Row | None:
+    """Return a transfer with its open node."""
+    return tx.execute(_ONE, {"transfer_id": transfer_id}).one_or_none()
+
+
+def steps(tx: Connection, transfer_id: int) -> Sequence[sa.Row]:
+    """Return the audit trail of a transfer, oldest first."""
+    return tx.execute(_STEPS, {"transfer_id": transfer_id}).all()
+
+
+def path_of(tx: Connection, path: str) -> Sequence[sa.Row]:
+    """Return the nodes of a path in order."""
+    return tx.execute(_PATH, {"path": path}).all()
+
+
+def of_member(tx: Connection, member_id: int) -> Sequence[sa.Row]:
+    """Return a member's transfers, newest first."""
+    return tx.execute(_OF_MEMBER, {"member_id": member_id}).all()
+
+
+def started(tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int) -> Sequence[sa.Row]:
+    """Return transfers out of (`source`) or into (`target`) an organisation and its direct branches, newest first."""
+    return tx.execute(_STARTED[side], {"org": org_id, "open_only": open_only, "after": after, "limit": limit}).all()
+
+
+def counts(tx: Connection, path: str) -> Sequence[sa.Row]:
+    """Return numbers of transfers by reason and state out of the subtree of `path`."""
+    return tx.execute(_COUNTS, {"path": path, "path_end": path[:-1] + "/"}).all()
+
+
+_BACKLOG = sa.text("SELECT province, state, count(*)::int AS n FROM open_nodes GROUP BY province, state")
+
+
+def backlog(tx: Connection) -> Sequence[sa.Row]:
+    """Return the number of open nodes by province and kind."""
+    return tx.execute(_BACKLOG).all()
+
+
+# ---- paths and audit -------------------------------------------------------------------------------------------------
+
+_SAVE_STEPS = sa.text("""
+    INSERT INTO path_steps (path, node_no, state, remind_after, remind_every, expire_after, on_expiry)
+    SELECT path, node_no, state, remind_after * interval '24 hours', remind_every * interval '24 hours', expire_after * interval '24 hours', on_expiry
+    FROM json_to_recordset(CAST(:items AS json)) AS i(path text, node_no int, state text, remind_after float, remind_every float, expire_after float, on_expiry text)
+    ON CONFLICT DO NOTHING""")
+
+
+def save_path_steps(tx: Connection, rows: list[dict[str, object]]) -> None:
+    """Make the steps of a policy's paths known to the statements; a version once stored never changes (BEY-07)."""
+    db.run(tx, _SAVE_STEPS, rows)
+
+
+_AUDIT = sa.text("""SELECT a.*, t.audit_head AS head, t.audit_seq AS last FROM audit a JOIN transfers t USING (transfer_id)
+    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000 ORDER BY transfer_id, seq""")
+
+
+def verify_audit(tx: Connection) -> tuple[int, list[int]]:
+    """Recompute every audit chain; return how many rows were read and the ids of transfers whose chain is broken (BEY-10)."""
+    highest = tx.scalar(sa.text("SELECT coalesce(max(transfer_id), 0) FROM transfers")) or 0
+    read, broken = 0, set()
+    for after in range(0, highest, 2000):
+        rows = tx.execute(_AUDIT, {"after": after}).all()
+        read += len(rows)
+        previous, at, number = b"", 0, 0
+        for index, row in enumerate(rows):
+            if row.transfer_id != at:
+                previous, at, number = b"", row.transfer_id, 0
+            number += 1
+            line = "|".join(str("" if value is None else value) for value in (
+                row.transfer_id, row.seq, row.event, row.state, _stamp(row.at), row.person_id, row.org_id, row.decision_id, row.note))
+            previous = hashlib.sha256(previous + line.encode()).digest()
+            last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
+            if bytes(row.hash) != previous or row.seq != number or (last and (row.seq != row.last or bytes(row.head) != previous)):
+                broken.add(row.transfer_id)
+    return read, sorted(broken)

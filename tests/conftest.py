@@ -1,0 +1,61 @@
+"""What all tests share: real servers, databases of their own, keys, the clock put back."""
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from shared import clock, db, identity
+from shared.settings import Settings
+
+SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
+AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
+
+
+def server_url(name: str) -> str:
+    """Return the address of database `name` on the test server."""
+    return str(db.address(SERVER).set(database=name).render_as_string(hide_password=False))
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory) -> Path:
+    """A folder with token keys, and with the keys of identity numbers where members needs them."""
+    folder = tmp_path_factory.mktemp("keys")
+    identity.make_keys(folder)
+    from services.members import seal
+
+    seal.make_keys(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scratch():
+    """Make databases from a metadata; all are dropped at the end of the module."""
+    made = []
+
+    def make(metadata: sa.MetaData) -> sa.Engine:
+        url = server_url(f"tq_test_{uuid.uuid4().hex[:12]}")
+        db.create_database(url)
+        engine = db.connect(url)
+        metadata.create_all(engine)
+        made.append((url, engine))
+        return engine
+
+    yield make
+    for url, engine in made:
+        engine.dispose()
+        db.drop_database(url)
+
+
+@pytest.fixture
+def settings(keys, request) -> Settings:
+    """Settings of an installation of its own on the test servers, without databases yet."""
+    return Settings(SERVER, f"tq_test_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0)
+
+
+@pytest.fixture(autouse=True)
+def present():
+    """Put the simulated clock back after each test."""
+    yield
+    clock._ahead = clock._ahead * 0
