@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import clock, db, metrics
+from shared.guard import guarded
 from shared.messages import Event
 
 Handler = Callable[[Connection, list[Any]], object]
@@ -69,7 +70,7 @@ class Inbox:
     def __init__(self, service: str, database: db.Database, handlers: Mapping[type[Event], Handler]) -> None:
         self.service = service
         self.database = database
-        self.handlers = {event.topic(): (event, handler) for event, handler in handlers.items()}
+        self.handlers = {event.topic(): (event, guarded(handler)) for event, handler in handlers.items()}
         self.on_set_aside: Callable[[], None] = lambda: None
         self.decoders = {topic: msgspec.json.Decoder(list[event]) for topic, (event, _) in self.handlers.items()}  # type: ignore[valid-type]
 

@@ -84,16 +84,23 @@ def serve(name: str, settings: Settings) -> None:
         health.serve(settings.health_port, [machinery(runner, name)], containers(runner))
     stopping = eventlet.event.Event()
 
-    def stop(signum: int, frame: Any) -> None:
+    def stop(code: int) -> None:
         if not stopping.ready():
-            stopping.send()
+            stopping.send(code)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    def watch() -> None:
+        try:
+            runner.wait()
+        except Exception:
+            log.exception("%s died", name)
+            stop(1)
+
+    signal.signal(signal.SIGTERM, lambda signum, frame: stop(0))
+    signal.signal(signal.SIGINT, lambda signum, frame: stop(0))
     print(f"{name} is up (pid {os.getpid()})", flush=True)
-    waiter = eventlet.spawn(runner.wait)
-    waiter.link(lambda _: stop(0, None))
-    stopping.wait()
+    eventlet.spawn(watch)
+    if stopping.wait():
+        os._exit(1)  # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
     runner.stop()
 
 

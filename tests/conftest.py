@@ -1,5 +1,7 @@
 """What all tests share: real servers, databases of their own, keys, the clock put back."""
 import os
+
+os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"test{os.getpid()}.")
 import uuid
 from pathlib import Path
 
@@ -23,9 +25,6 @@ def keys(tmp_path_factory) -> Path:
     """A folder with token keys, and with the keys of identity numbers where members needs them."""
     folder = tmp_path_factory.mktemp("keys")
     identity.make_keys(folder)
-    from services.members import seal
-
-    seal.make_keys(folder)
     return folder
 
 

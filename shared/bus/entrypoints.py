@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import kombu
@@ -24,6 +24,7 @@ from nameko.extensions import Entrypoint, register_entrypoint
 from shared import db
 from shared.bus import connection as broker
 from shared.bus import topology
+from shared.guard import guarded
 from shared.inbox import Incoming
 
 MAX_BATCH = 200
@@ -32,26 +33,6 @@ IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
 
 log = logging.getLogger("tuanqiao.bus")
-
-
-class HandlerCrashed(Exception):
-    """A handler raised something that is not an `Exception`, as a bare `eventlet.Timeout` does."""
-
-
-def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a `BaseException` of a worker into an `Exception`.
-
-    nameko catches only the latter: anything else would end the worker without a result, and with it the queue.
-    """
-    @wraps(method)
-    def inner(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(*args, **kwargs)
-        except Exception:
-            raise
-        except BaseException as error:
-            raise HandlerCrashed(type(error).__name__) from error
-    return inner
 
 
 class Drain(Entrypoint):  # type: ignore[misc]

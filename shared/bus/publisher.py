@@ -79,7 +79,7 @@ class Publisher:
             self._sent += 1
             self._waiting.add(self._sent)
             try:
-                channel.basic_publish(prepared, exchange=message.exchange, routing_key=message.topic, mandatory=message.mandatory)
+                channel.basic_publish(prepared, exchange=topology.PREFIX + message.exchange, routing_key=message.topic, mandatory=message.mandatory)
             except ChannelError as error:
                 raise PublishFailed(f"{message.topic}: {error}") from error
         assert self._connection is not None

@@ -87,7 +87,7 @@ class RpcClient:
         headers = {"call": call.name, "token": token, "request_id": request_id, "expires_at": time.time() + timeout}
         if org_id is not None:
             headers["org"] = org_id
-        queue_name = f"{call.service}.{'commands' if call.many else 'queries'}"
+        queue_name = topology.call_queue(call.service, "commands" if call.many else "queries").name
         self._waiting[correlation_id] = waiting
         with self._lock:
             for attempt in (1, 2):

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from shared import clock, db, metrics, outbox
 from shared.bus.entrypoints import Call, on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
+from shared.guard import guarded
 from shared.errors import Refusal, Refused
 from shared.identity import Actor, Verifier
 from shared.inbox import Handler, Inbox, Incoming
@@ -58,10 +59,10 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.database = db.Database(self.engine, self.relay.wake)
         self.inbox = Inbox(self.name, self.database, service.events)
         self.verifier = Verifier(settings.keys)
-        self.commands = {command.name: command for command in service.commands}
-        self.queries = {query.name: query for query in service.queries}
-        self.decoders = {name: msgspec.json.Decoder(list[command.item]) for name, command in self.commands.items()}
-        self.query_decoders = {name: msgspec.json.Decoder(query.item) for name, query in self.queries.items()}
+        self.commands = {command.name: guarded(handler) for command, handler in service.commands.items()}
+        self.queries = {query.name: guarded(handler) for query, handler in service.queries.items()}
+        self.decoders = {command.name: msgspec.json.Decoder(list[command.item]) for command in service.commands}
+        self.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in service.queries}
         self.stopping = False
         self.on_stop: list[Callable[[], None]] = []
         self.retry_wake = threading.Event()
@@ -134,11 +135,10 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             except Refused as refused:
                 answers[at] = _problem(refused.refusal)
         if asked:
-            handlers = self.container.service_cls.commands
             with self.database.transaction() as tx:
                 for name, some in asked.items():
                     every = [one for _, items in some for one in items]
-                    replies = handlers[self.commands[name]](tx, every)
+                    replies = self.commands[name](tx, every)
                     if len(replies) != len(every):
                         raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
                     start = 0
@@ -172,7 +172,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             except msgspec.MsgspecError as error:
                 raise Refused("bad_request", detail=str(error)) from error
             with self.database.transaction() as tx:
-                answer = _encode({"ok": self.container.service_cls.queries[self.queries[call.name]](tx, request, actor)})
+                answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
         except Refused as refused:
             answer = _problem(refused.refusal)
         except db.TRANSIENT:

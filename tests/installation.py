@@ -1,0 +1,112 @@
+"""A whole installation for tests and benchmarks: databases, queues and one process per service, on real servers."""
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+
+import kombu
+import sqlalchemy as sa
+
+from shared import db, migrate
+from shared.bus import topology
+from shared.settings import SERVICES, Settings
+
+ROOT = Path(__file__).parent.parent
+SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
+AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Installation:
+    """Processes, databases and queues under one prefix; nothing of it is left after `close`."""
+
+    def __init__(self, keys: Path, prefix: str | None = None, environ: dict[str, str] | None = None) -> None:
+        self.settings = Settings(SERVER, prefix or f"tq_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0)
+        self.environ = {**os.environ, "DATABASE_URL": SERVER, "AMQP_URI": AMQP_URI, "TUANQIAO_DB_PREFIX": self.settings.database_prefix,
+                        "TUANQIAO_BUS_PREFIX": topology.PREFIX, "TUANQIAO_KEYS": str(keys), "PYTHONPATH": str(ROOT), **(environ or {})}
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.ports: dict[str, int] = {}
+        self.engines: dict[str, sa.Engine] = {}
+
+    def create(self) -> None:
+        """Create databases at the newest schema."""
+        migrate.upgrade(self.settings)
+
+    def engine(self, service: str) -> sa.Engine:
+        """Return an engine on a service's database."""
+        if service not in self.engines:
+            self.engines[service] = db.connect(self.settings.database(service))
+        return self.engines[service]
+
+    def start(self, *names: str) -> None:
+        """Start one process per name (a replica is `transfers#2`) and wait until each is ready."""
+        for name in names:
+            self.ports[name] = free_port()
+            log = (ROOT / "var" / "logs")
+            log.mkdir(parents=True, exist_ok=True)
+            with (log / f"{self.settings.database_prefix}_{name}.log").open("a") as out:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-W", "ignore", "-m", "services.cli", "serve", name.split("#")[0]], cwd=ROOT,
+                    env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])}, stdout=out, stderr=out, text=True)
+        for name in names:
+            self.wait_ready(name)
+
+    def get(self, name: str, path: str) -> tuple[int, str]:
+        """Return status and body of a health address."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def wait_ready(self, name: str, seconds: float = 40) -> None:
+        """Wait until `/readyz` says yes."""
+        ends = time.monotonic() + seconds
+        while True:
+            if self.processes[name].poll() is not None:
+                raise RuntimeError(f"{name} ended with {self.processes[name].returncode}; see var/logs")
+            try:
+                if self.get(name, "/readyz")[0] == 200:
+                    return
+            except OSError:
+                pass
+            if time.monotonic() > ends:
+                raise TimeoutError(f"{name} is not ready")
+            time.sleep(0.1)
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal and wait for the end; return the exit code."""
+        process = self.processes.pop(name)
+        process.send_signal(how)
+        return process.wait(45)
+
+    def close(self, keep_databases: bool = False) -> None:
+        """Stop everything; drop databases and queues."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+        for engine in self.engines.values():
+            engine.dispose()
+        if not keep_databases:
+            for service in SERVICES:
+                db.drop_database(self.settings.database(service))
+        with kombu.Connection(AMQP_URI) as connection:
+            topology.delete(connection)

@@ -1,0 +1,85 @@
+"""A small service on the real bus whose handlers misbehave on request; run as a process by the bus tests.
+
+It takes the place of the scheduler: `NodeOpened` items are counted in `effects`; `node_no` says how to misbehave.
+"""
+import eventlet
+
+eventlet.monkey_patch()
+
+import sys
+import time
+
+import sqlalchemy as sa
+
+from shared import db, health, inbox, outbox, runner
+from shared.bus.service import BusService
+from shared.messages import Command, Query
+from shared.messages.transfers import AssignBranch, GetTransfer, NodeOpened, Outcome
+from shared.settings import from_environment
+
+FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW = range(1, 7)
+
+metadata = db.metadata()
+effects = sa.Table("effects", metadata, sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("times", sa.Integer, nullable=False))
+outbox.table(metadata)
+inbox.tables(metadata)
+
+COUNT = sa.text("INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1 ON CONFLICT (id) DO UPDATE SET times = effects.times + 1")
+seen: dict[int, int] = {}
+
+probe_command = Command("scheduler", "probe_command", AssignBranch, Outcome)
+probe_query = Query("scheduler", "probe_query", GetTransfer, int)
+
+
+def on_node_opened(tx, items):
+    for item in items:
+        if item.node_no == RAISES:
+            raise ValueError("as asked")
+        if item.node_no == TIMES_OUT:
+            raise eventlet.Timeout(1)
+        if item.node_no == UNIMPORTABLE:
+            raise type("Local", (Exception,), {"__module__": "no.such.module"})("cannot be imported")
+        if item.node_no == FAILS_TWICE:
+            seen[item.transfer_id] = seen.get(item.transfer_id, 0) + 1
+            if seen[item.transfer_id] <= 2:
+                raise ValueError("not yet")
+        if item.node_no == SLOW:
+            time.sleep(3)
+    tx.execute(COUNT, {"ids": [item.transfer_id for item in items]})
+
+
+def command(tx, asked):
+    for one in asked:
+        if one.item.branch_id == RAISES:
+            raise type("Local", (Exception,), {"__module__": "no.such.module"})("boom")
+    tx.execute(COUNT, {"ids": [one.item.transfer_id for one in asked]})
+    return [Outcome(transfer_id=one.item.transfer_id, state=str(one.actor.person_id)) for one in asked]
+
+
+def query(tx, request, actor):
+    if request.transfer_id == RAISES:
+        raise eventlet.Timeout(1)
+    if request.transfer_id == SLOW:
+        time.sleep(3)
+    return request.transfer_id
+
+
+class Service(BusService):
+    name = "scheduler"
+    events = {NodeOpened: on_node_opened}
+    commands = {probe_command: command}
+    queries = {probe_query: query}
+
+
+def main() -> None:
+    import services.scheduler.service
+
+    services.scheduler.service.Service = Service
+    runner.migrate.pending = lambda name, url: False
+    settings = from_environment()
+    assert health
+    runner.serve("scheduler", settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

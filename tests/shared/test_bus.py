@@ -1,0 +1,346 @@
+"""The bus on a real broker: what nameko does wrong on its own, and what a broker can do to us."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from kombu import Connection
+
+from shared import clock, db
+from shared.bus import connection as broker
+from shared.bus import topology
+from shared.bus.publisher import Message, Publisher, PublishFailed
+from shared.bus.rpc import RpcClient
+from shared.errors import Refused
+from shared.identity import Signer
+from shared.messages.transfers import AssignBranch, GetTransfer
+from tests.installation import AMQP_URI, ROOT, SERVER, Installation, free_port
+
+
+class Probe(Installation):
+    """The probe service as a process of its own."""
+
+    def create(self) -> None:
+        from tests.shared import probe_tables
+
+        url = self.settings.database("scheduler")
+        db.create_database(url)
+        probe_tables().create_all(self.engine("scheduler"))
+
+    def start(self, *names: str) -> None:
+        for name in names or ("scheduler",):
+            self.ports[name] = free_port()
+            log = (ROOT / "var" / "logs" / f"probe_{os.getpid()}.log")
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a") as out:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-W", "ignore", "-m", "tests.shared.probe"], cwd=ROOT, stdout=out, stderr=out, text=True,
+                    env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])})
+            self.wait_ready(name)
+
+    def rows(self, statement: str, **values) -> list[sa.Row]:
+        with self.engine("scheduler").connect() as tx:
+            return list(tx.execute(sa.text(statement), values))
+
+    def effects(self) -> dict[int, int]:
+        return {row.id: row.times for row in self.rows("SELECT * FROM effects")}
+
+    def wait(self, condition, seconds: float = 20) -> None:
+        ends = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > ends:
+                raise AssertionError(f"not within {seconds} s; effects: {len(self.effects())}")
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def probe(keys):
+    made = Probe(keys)
+    made.create()
+    made.start("scheduler")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def publisher():
+    made = Publisher(AMQP_URI)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def client():
+    made = RpcClient(AMQP_URI)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def token(keys):
+    return Signer(keys).sign("person", timedelta(minutes=10), sub="7")[0]
+
+
+_numbers = iter(range(1, 10**9, 1000))
+
+
+def ids(count: int) -> list[int]:
+    start = next(_numbers)
+    return list(range(start, start + count))
+
+
+def opened(transfer_ids, kind: int = 1, message_id: str | None = None) -> Message:
+    items = [{"transfer_id": one, "node_no": kind, "remind_at": None, "remind_every": None, "expires_at": None} for one in transfer_ids]
+    return Message("transfers", "node_opened", message_id or uuid.uuid4().hex, json.dumps(items))
+
+
+def test_batches(probe, publisher):
+    """A thousand messages have their effect once each, many to a transaction."""
+    some = ids(1000)
+
+    publisher.publish([opened([one]) for one in some])
+
+    probe.wait(lambda: set(some) <= set(probe.effects()))
+    assert {probe.effects()[one] for one in some} == {1}
+    _, metrics = probe.get("scheduler", "/metrics")
+    count = sum(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("tuanqiao_batch_messages_count") and 'kind="events"' in line)
+    total = sum(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("tuanqiao_batch_messages_sum") and 'kind="events"' in line)
+    assert total / count > 5
+
+
+def test_duplicates(probe, publisher):
+    """The same message three times has its effect once."""
+    some = ids(3)
+    message = opened(some, message_id=uuid.uuid4().hex)
+
+    publisher.publish([message, message])
+    publisher.publish([message])
+    marker = ids(1)
+    publisher.publish([opened(marker)])
+
+    probe.wait(lambda: marker[0] in probe.effects())
+    assert {probe.effects()[one] for one in some} == {1}
+
+
+@pytest.mark.parametrize("kind", [2, 3, 4], ids=["exception", "bare eventlet.Timeout", "unimportable exception class"])
+def test_poison_is_isolated(probe, publisher, kind):
+    """One bad item among a hundred messages: its neighbours have their effect, it is set aside, the queue goes on.
+
+    On nameko alone the event would be dropped, the prefetch slot would leak, or the container would die.
+    """
+    good, bad, later = ids(100), ids(1), ids(5)
+
+    publisher.publish([*[opened([one]) for one in good[:50]], opened([*good[50:52], *bad], kind=1)._replace(
+        body=json.dumps([{"transfer_id": one, "node_no": kind if one in bad else 1, "remind_at": None, "remind_every": None, "expires_at": None}
+                         for one in [good[50], *bad, good[51]]])), *[opened([one]) for one in good[52:]]])
+    publisher.publish([opened(later)])
+
+    probe.wait(lambda: set(good + later) <= set(probe.effects()))
+    assert bad[0] not in probe.effects()
+    set_aside = [row for row in probe.rows("SELECT * FROM failed_messages") if json.loads(row.body).get("transfer_id") == bad[0]]
+    assert len(set_aside) == 1
+    assert probe.get("scheduler", "/healthz")[0] == 200
+
+
+def test_retries_then_success(probe, publisher):
+    """An item that fails at first is tried again after a pause and then has its effect once."""
+    some = ids(1)
+
+    publisher.publish([opened(some, kind=5)])
+
+    probe.wait(lambda: some[0] in probe.effects(), 25)
+    assert probe.effects()[some[0]] == 1
+
+
+def test_unreadable_message_is_kept(probe, publisher):
+    """A body that is not JSON, a wrong shape and an unknown topic become dead letters; nothing is silently lost."""
+    before = len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL"))
+    after = ids(1)
+
+    publisher.publish([Message("transfers", "node_opened", uuid.uuid4().hex, "{not json"),
+                       Message("transfers", "node_opened", uuid.uuid4().hex, '{"transfer_id": 1}'),
+                       opened(after)])
+    with Connection(AMQP_URI) as connection:
+        connection.default_channel.basic_publish(
+            connection.default_channel.prepare_message(b"\xff\xfe\x00", content_type="application/x-python-serialize", content_encoding="binary"),
+            exchange=f"{topology.PREFIX}transfers", routing_key="node_opened")
+
+    probe.wait(lambda: after[0] in probe.effects())
+    probe.wait(lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 3)
+
+
+def test_unroutable_is_refused(publisher):
+    """A mandatory event without a bound queue is not confirmed as published."""
+    with pytest.raises(PublishFailed):
+        publisher.publish([Message("transfers", "nobody_listens", "x", "[]")])
+
+
+def test_queues_are_declared_before_their_consumer(publisher):
+    """An event published before its consumer ever started waits for it."""
+    publisher.publish([Message("orgs", "org_changed", uuid.uuid4().hex, "[]")])
+    with Connection(AMQP_URI) as connection:
+        assert connection.default_channel.queue_declare(f"{topology.PREFIX}members.events", passive=True).message_count >= 1
+
+
+def test_commands_are_answered_each(probe, client, token):
+    """64 callers at once: each gets its own answer, proven by its own token, and they share transactions."""
+    some = ids(64)
+    answers: dict[int, str] = {}
+
+    def call(one: int) -> None:
+        reply = client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=1)], token=token, org_id=5)
+        answers[reply[0].transfer_id] = reply[0].state
+
+    threads = [threading.Thread(target=call, args=(one,)) for one in some]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == dict.fromkeys(some, "7")
+
+
+def test_a_bad_command_fails_alone(probe, client, token):
+    """A handler that raises an unimportable exception fails its own caller only; the container lives."""
+    some = ids(20)
+    results: list[str] = []
+
+    def call(one: int, branch: int) -> None:
+        try:
+            client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=branch)], token=token)
+            results.append("ok")
+        except Refused as refused:
+            results.append(refused.code)
+
+    threads = [threading.Thread(target=call, args=(one, 2 if one == some[7] else 1)) for one in some]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == ["internal"] + ["ok"] * 19
+    assert some[7] not in probe.effects()
+
+
+def test_calls_end(probe, client, token):
+    """A call that nobody answers in time ends as `unavailable`; a slow one does not hold up the next; no slot leaks."""
+    started = time.monotonic()
+    with pytest.raises(Refused) as caught:
+        client.call(PROBE_QUERY, GetTransfer(transfer_id=6), token=token, timeout=1)
+    assert caught.value.code == "unavailable"
+    assert time.monotonic() - started < 2
+
+    for _ in range(80):  # a bare eventlet.Timeout would leak a slot each time
+        with pytest.raises(Refused):
+            client.call(PROBE_QUERY, GetTransfer(transfer_id=2), token=token)
+    assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
+    assert not client._waiting
+
+
+@pytest.mark.parametrize("body, code", [
+    (b"nonsense", "bad_request"), (b'[{"transfer_id": "x"}]', "bad_request"), (b"[]", "too_many_items"), (b'{"a": 1}', "bad_request")])
+def test_malformed_calls(probe, client, token, body, code):
+    """Malformed calls are refused by name, whatever their bytes."""
+    from shared.bus.rpc import Waiting, read_reply
+
+    waiting = Waiting()
+    client.send(PROBE_COMMAND, body, waiting, uuid.uuid4().hex, token)
+    assert waiting.done.wait(5)
+    with pytest.raises(Refused) as caught:
+        read_reply(PROBE_COMMAND, waiting.answer)
+    assert caught.value.code == code
+
+
+def test_tokens(probe, client, keys):
+    """Forged, foreign and expired tokens are refused by the service itself (ROLE-16)."""
+    signer = Signer(keys)
+    expired = signer.sign("person", timedelta(seconds=-1), sub="7")[0]
+    wrong_kind = signer.sign("member_ticket", timedelta(minutes=1), sub="7")[0]
+    for token, code in (("", "token_invalid"), ("a.b.c", "token_invalid"), (wrong_kind, "token_invalid"), (expired, "token_expired")):
+        with pytest.raises(Refused) as caught:
+            client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token)
+        assert caught.value.code == code
+
+
+def test_message_without_reply_to(probe, client, token):
+    """A call without `reply_to` does its work and harms nobody; nameko's own responder would die of it."""
+    with Connection(AMQP_URI) as connection:
+        channel = connection.default_channel
+        channel.basic_publish(channel.prepare_message(b"[]", content_type="application/json", content_encoding="utf-8"),
+                              exchange="", routing_key=f"{topology.PREFIX}scheduler.commands")
+    assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
+
+
+def test_sigterm_finishes_the_batch(probe, publisher):
+    """SIGTERM in the middle of a slow batch: it is finished, committed, acknowledged; the process ends with 0."""
+    slow = ids(1)
+    publisher.publish([opened(slow, kind=6)])
+    time.sleep(1)
+
+    assert probe.kill("scheduler", signal.SIGTERM) == 0
+
+    assert probe.effects()[slow[0]] == 1
+    probe.start("scheduler")
+    assert probe.effects()[slow[0]] == 1
+
+
+def test_sigkill_loses_and_doubles_nothing(probe, publisher):
+    """SIGKILL while messages stream in: after a restart each had its effect exactly once."""
+    some = ids(900)
+    publisher.publish([opened([one]) for one in some[:450]])
+    probe.kill("scheduler")
+    publisher.publish([opened([one]) for one in some[450:]])
+
+    probe.start("scheduler")
+
+    probe.wait(lambda: set(some) <= set(probe.effects()))
+    assert {probe.effects()[one] for one in some} == {1}
+
+
+def test_no_work_when_callers_are_gone(probe, client, token):
+    """A call whose caller gave up while the service was down is not worked through afterwards."""
+    some = ids(1)
+    probe.kill("scheduler", signal.SIGTERM)
+    with pytest.raises(Refused):
+        client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=some[0], branch_id=1)], token=token, timeout=0.5)
+    probe.start("scheduler")
+    assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
+    assert some[0] not in probe.effects()
+
+
+def test_health_is_proof(probe):
+    """`/readyz` names each loop, the database and the outbox; `/metrics` speaks Prometheus."""
+    status, body = probe.get("scheduler", "/readyz")
+    proofs = json.loads(body)
+    assert status == 200
+    assert {"scheduler.EventBatches", "scheduler.CommandBatches", "scheduler.Queries", "scheduler.database", "scheduler.outbox"} <= set(proofs)
+    assert probe.get("scheduler", "/nothing")[0] == 404
+
+
+def test_connection_is_dropped_at_the_socket():
+    """A dropped connection is gone at once, whatever the broker does."""
+    connection = broker.connect(AMQP_URI)
+    started = time.monotonic()
+    broker.drop(connection)
+    assert time.monotonic() - started < 0.5
+
+
+def test_clock_moves_forward_only():
+    """The simulated clock never runs backwards."""
+    with pytest.raises(ValueError, match="backwards"):
+        clock.advance(timedelta(seconds=-1))
+
+
+from shared.messages import Command, Query  # noqa: E402
+from shared.messages.transfers import Outcome  # noqa: E402
+
+PROBE_COMMAND = Command("scheduler", "probe_command", AssignBranch, Outcome)
+PROBE_QUERY = Query("scheduler", "probe_query", GetTransfer, int)
+assert SERVER
