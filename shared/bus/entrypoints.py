@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +23,7 @@ from nameko.extensions import Entrypoint, register_entrypoint
 from shared import db
 from shared.bus import connection as broker
 from shared.bus import topology
+from shared.bus.calls import Answer, Call, read_calls
 from shared.guard import guarded
 from shared.inbox import Incoming
 
@@ -161,38 +161,27 @@ class EventBatches(Drain):
         messages[-1].channel.basic_ack(messages[-1].delivery_tag, multiple=True)
 
 
-class Call(msgspec.Struct):
-    """One call as it came: what is asked, by whom, and where the answer goes."""
-
-    name: str
-    body: bytes
-    token: str
-    org_id: int | None
-    request_id: str
-    reply_to: str
-    correlation_id: str
-    expires_at: float
-
-
 class _Calls(Drain):
     kind = ""
 
     def queue(self) -> kombu.Queue:
         return topology.call_queue(self.service, self.kind)
 
-    def _read(self, message: Any) -> Call:
-        headers = message.headers or {}
-        org_id = headers.get("org")
-        return Call(str(headers.get("call", "")), _bytes(message.body), str(headers.get("token", "")), int(org_id) if org_id else None,
-                    str(headers.get("request_id", "")), str(message.properties.get("reply_to") or ""),
-                    str(message.properties.get("correlation_id") or ""), float(headers.get("expires_at", sys.float_info.max)))
+    def _living(self, message: Any) -> list[Call]:
+        """Return the calls of a message whose callers still wait; a message of any other form is dropped with a word in the log."""
+        now = time.time()
+        try:
+            return [call for call in read_calls(_bytes(message.body)) if call.expires_at > now]
+        except msgspec.MsgspecError:
+            log.warning("%s: a message on the queue of %s is not a bundle of calls", self.service, self.kind)
+            return []
 
-    def _answer(self, channel: Any, call: Call, body: bytes) -> None:
+    def _answer(self, channel: Any, reply_to: str | None, answers: list[Answer]) -> None:
         """Answer without confirm: a caller that misses the answer asks again with the same ids."""
-        if call.reply_to:
-            prepared = channel.prepare_message(body, content_type="application/json", content_encoding="utf-8",
-                                               properties={"correlation_id": call.correlation_id, "delivery_mode": 1})
-            channel.basic_publish(prepared, exchange="", routing_key=call.reply_to)
+        if reply_to and answers:
+            prepared = channel.prepare_message(msgspec.json.encode(answers), content_type="application/json", content_encoding="utf-8",
+                                               properties={"delivery_mode": 1})
+            channel.basic_publish(prepared, exchange="", routing_key=reply_to)
 
 
 class CommandBatches(_Calls):
@@ -202,12 +191,18 @@ class CommandBatches(_Calls):
 
     def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
         channel = messages[-1].channel
-        calls = [self._read(message) for message in messages]
-        now = time.time()
-        living = [call for call in calls if call.expires_at > now]
-        if living:
-            for call, answer in zip(living, self.fire(living), strict=True):
-                self._answer(channel, call, answer)
+        calls: list[Call] = []
+        callers: list[str | None] = []
+        for message in messages:
+            living = self._living(message)
+            calls += living
+            callers += [message.properties.get("reply_to")] * len(living)
+        if calls:
+            by_caller: dict[str | None, list[Answer]] = {}
+            for call, reply_to, body in zip(calls, callers, self.fire(calls), strict=True):
+                by_caller.setdefault(reply_to, []).append(Answer(call.correlation_id, msgspec.Raw(body)))
+            for reply_to, answers in by_caller.items():
+                self._answer(channel, reply_to, answers)
         channel.basic_ack(messages[-1].delivery_tag, multiple=True)
 
 
@@ -219,17 +214,20 @@ class Queries(_Calls):
 
     def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
         for message in messages:
-            call = self._read(message)
-            if call.expires_at <= time.time():
+            calls = self._living(message)
+            left = [len(calls)]
+            if not calls:
                 message.ack()
-                continue
-            self.container.spawn_worker(self, (call,), {}, handle_result=partial(self._done, message, call))
+            for call in calls:
+                self.container.spawn_worker(self, (call,), {}, handle_result=partial(self._done, message, call, left))
 
-    def _done(self, message: Any, call: Call, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+    def _done(self, message: Any, call: Call, left: list[int], worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        left[0] -= 1
         with contextlib.suppress(Exception):  # the connection may be gone: the caller asks again
             if exc_info is None:
-                self._answer(message.channel, call, result)
-            message.ack()
+                self._answer(message.channel, message.properties.get("reply_to"), [Answer(call.correlation_id, msgspec.Raw(result))])
+            if not left[0]:
+                message.ack()
         return result, None
 
 

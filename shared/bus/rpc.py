@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +18,14 @@ from kombu import Consumer, Queue
 from shared import metrics
 from shared.bus import connection as broker
 from shared.bus import topology
+from shared.bus.calls import Call, read_answers
 from shared.errors import Refusal, Refused
 from shared.messages import Command, Query
 
 log = logging.getLogger("tuanqiao.rpc")
 CALL_SECONDS = 10.0
+MAX_BUNDLE = 200
+"""The most calls that leave in one message."""
 
 
 class Waiting:
@@ -45,6 +49,7 @@ class RpcClient:
         self._amqp_uri = amqp_uri
         self._reply_to = f"reply.{uuid.uuid4().hex}"
         self._waiting: dict[str, Waiting] = {}
+        self._outgoing: dict[str, deque[Call]] = {}
         self._listening = threading.Event()
         self._stopping = False
         self._lock = threading.Lock()
@@ -81,33 +86,43 @@ class RpcClient:
 
     def send(self, call: Command[Any, Any] | Query[Any, Any], body: bytes, waiting: Waiting, correlation_id: str,
              token: str = "", org_id: int | None = None, request_id: str = "", timeout: float = CALL_SECONDS) -> None:
-        """Send an encoded call; `waiting` is told when the answer is here."""
+        """Send an encoded call; `waiting` is told when the answer is here.
+
+        Calls made at the same time leave together in one message: whoever holds the connection takes what the others have put down.
+        """
         if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
             raise Refused("unavailable")
-        headers = {"call": call.name, "token": token, "request_id": request_id, "expires_at": time.time() + timeout}
-        if org_id is not None:
-            headers["org"] = org_id
         queue_name = topology.call_queue(call.service, "commands" if call.many else "queries").name
         self._waiting[correlation_id] = waiting
+        self._outgoing.setdefault(queue_name, deque()).append(Call(
+            correlation_id=correlation_id, name=call.name, body=msgspec.Raw(body), token=token, org_id=org_id, request_id=request_id,
+            expires_at=time.time() + timeout))
         with self._lock:
+            self._publish(queue_name)
+
+    def _publish(self, queue_name: str) -> None:
+        """Publish what was put down for a queue, unless somebody else has done so already."""
+        outgoing = self._outgoing[queue_name]
+        while outgoing:
+            bundle = [outgoing.popleft() for _ in range(min(len(outgoing), MAX_BUNDLE))]
+            body = msgspec.json.encode(bundle)
             for attempt in (1, 2):
                 try:
                     if self._channel is None:
                         self._connection = broker.connect(self._amqp_uri, heartbeat=0)
                         topology.declare(self._connection)
                         self._channel = self._connection.channel()
-                    prepared = self._channel.prepare_message(
-                        body, content_type="application/json", content_encoding="utf-8", headers=headers,
-                        properties={"reply_to": self._reply_to, "correlation_id": correlation_id, "delivery_mode": 1})
+                    prepared = self._channel.prepare_message(body, content_type="application/json", content_encoding="utf-8",
+                                                             properties={"reply_to": self._reply_to, "delivery_mode": 1})
                     self._channel.basic_publish(prepared, exchange="", routing_key=queue_name)
-                    return
+                    break
                 except Exception as error:
                     broker.drop(self._connection)
                     self._connection = self._channel = None
                     if attempt == 2:
-                        self._waiting.pop(correlation_id, None)
                         log.warning("cannot publish a call: %s", type(error).__name__)
-                        raise Refused("unavailable") from error
+                        for call in bundle:
+                            self._finish(call.correlation_id, None)
 
     def _listen(self) -> None:
         pause = 0.1
@@ -138,8 +153,8 @@ class RpcClient:
                 pause = min(3.0, pause * 2)
 
     def _arrived(self, message: Any) -> None:
-        body = message.body
-        self._finish(message.properties.get("correlation_id"), body.encode() if isinstance(body, str) else bytes(body))
+        for answer in read_answers(message.body):
+            self._finish(answer.correlation_id, bytes(answer.body))
 
     def _finish(self, correlation_id: str, answer: bytes | None) -> None:
         waiting = self._waiting.pop(correlation_id, None)

@@ -15,7 +15,8 @@ from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
 
 from shared import clock, db, metrics, outbox
-from shared.bus.entrypoints import Call, on_command_batches, on_each_query, on_event_batches
+from shared.bus.calls import Call
+from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
 from shared.guard import guarded
 from shared.errors import Refusal, Refused

@@ -245,7 +245,7 @@ def test_calls_end(probe, client, token):
 
 
 @pytest.mark.parametrize("body, code", [
-    (b"nonsense", "bad_request"), (b'[{"transfer_id": "x"}]', "bad_request"), (b"[]", "too_many_items"), (b'{"a": 1}', "bad_request")])
+    (b'"nonsense"', "bad_request"), (b'[{"transfer_id": "x"}]', "bad_request"), (b"[]", "too_many_items"), (b'{"a": 1}', "bad_request")])
 def test_malformed_calls(probe, client, token, body, code):
     """Malformed calls are refused by name, whatever their bytes."""
     from shared.bus.rpc import Waiting, read_reply

@@ -1,0 +1,98 @@
+"""What the benchmark loads: an organisation tree of its own, administrators with tokens, and many members."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.identity import Signer
+from tests.installation import Installation
+
+SCHOOLS = 40
+BRANCHES_PER_SCHOOL = 25
+TARGETS = 40
+SUPERIOR = 10_000
+"""Person ids of administrators: organisation id + this. Members have higher ids."""
+
+
+@dataclass(frozen=True)
+class School:
+    """A source: a committee with class branches, and the committee its graduates go to with the branch they end in."""
+
+    committee: int
+    branches: list[int]
+    target: int
+    target_branch: int
+    source_token: str
+    target_token: str
+
+
+def schools(keys: Any) -> list[School]:
+    """Return the schools with valid tokens of the administrators on both sides."""
+    signer = Signer(keys)
+
+    def token(org: int) -> str:
+        return signer.sign("person", timedelta(hours=3), sub=str(SUPERIOR + org))[0]
+
+    made = []
+    for n in range(SCHOOLS):
+        committee, target = 100 + n, 200 + n % TARGETS
+        made.append(School(committee, [1000 + n * BRANCHES_PER_SCHOOL + k for k in range(BRANCHES_PER_SCHOOL)], target, 5000 + target, token(committee), token(target)))
+    return made
+
+
+def organisations(installation: Installation) -> None:
+    """Write the tree and its administrators into the read models of members and transfers, as the events of orgs would."""
+    rows = [(1, None, "1.", "leading_body", "ordinary"), (9, 1, "1.9.", "branch", "vault")]
+    administrators = []
+    for n in range(SCHOOLS):
+        committee = 100 + n
+        rows.append((committee, 1, f"1.{committee}.", "committee", "ordinary"))
+        administrators.append(committee)
+        for k in range(BRANCHES_PER_SCHOOL):
+            branch = 1000 + n * BRANCHES_PER_SCHOOL + k
+            rows.append((branch, committee, f"1.{committee}.{branch}.", "branch", "graduate"))
+            administrators.append(branch)
+    for n in range(TARGETS):
+        target = 200 + n
+        rows.append((target, 1, f"1.{target}.", "committee", "ordinary"))
+        rows.append((5000 + target, target, f"1.{target}.{5000 + target}.", "branch", "ordinary"))
+        administrators.append(target)
+    for service in ("members", "transfers"):
+        with installation.engine(service).begin() as tx:
+            tx.execute(sa.text("""INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted)
+                VALUES (:id, :parent, :path, :kind, :purpose, '42', 'national', 1, 9, :path, 1, false)"""),
+                       [dict(zip(("id", "parent", "path", "kind", "purpose"), row, strict=True)) for row in rows])
+            tx.execute(sa.text("INSERT INTO administrator_directory (org_id, person_id, active, version) VALUES (:org, :person, true, 1)"),
+                       [{"org": org, "person": SUPERIOR + org} for org in administrators])
+
+
+def people(installation: Installation, count: int) -> float:
+    """Load `count` members into the class branches; return the seconds it took.
+
+    Filled by PostgreSQL itself: the sealed numbers are as long as real ones but hold nothing, since no step of a transfer opens them.
+    """
+    started = time.monotonic()
+    engine = installation.engine("members")
+    first = first_member()
+    with engine.begin() as tx:
+        tx.execute(sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, post, branch_id, graduate)
+            SELECT {first} + n, '张' || n, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)), '汉族', DATE '2019-05-04', '2019' || n, '',
+                1000 + n % {SCHOOLS * BRANCHES_PER_SCHOOL}, true FROM generate_series(0, :count - 1) AS n"""), {"count": count})
+        tx.execute(sa.text("INSERT INTO memberships (person_id, branch_id, began_at) SELECT person_id, branch_id, now() - interval '4 years' FROM people"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+        tx.execute(sa.text("VACUUM ANALYZE"))
+    return time.monotonic() - started
+
+
+def first_member() -> int:
+    """Return the id of the first loaded member; member n sits in class branch 1000 + n % 1000."""
+    return 1_000_000
+
+
+def branch_of(member: int) -> int:
+    """Return the class branch of a loaded member."""
+    return 1000 + (member - first_member()) % (SCHOOLS * BRANCHES_PER_SCHOOL)

@@ -1,0 +1,97 @@
+"""The reference programs: the saga's bare SQL, without services, bus or rights.
+
+Same tables, same indexes, same server, one database. Each step is ONE statement (guarded update, audit row, outbox row), the
+best that plain SQL can do: request, lock the member, three guarded updates, move. *Single* commits after every step;
+*batch* handles 100 transfers per step and transaction.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psycopg2
+import sqlalchemy as sa
+
+from services.members import models as members
+from services.transfers import models as transfers
+from shared import db
+
+_AUDIT = ("audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT transfer_id, audit_seq, '{event}', '{event}', now(), '',"
+          " audit_head FROM moved)")
+_TOLD = "INSERT INTO outbox (topic, body) SELECT '{event}', json_agg(transfer_id)::text FROM moved"
+_LINK = "sha256({head} || convert_to(concat({id}, '|', {seq}, '|{event}|', now()), 'UTF8'))"
+
+REQUEST = f"""WITH asked AS (SELECT * FROM unnest(%(members)s::bigint[], %(ids)s::bigint[], %(commands)s::uuid[]) AS i(member_id, transfer_id, command_id)),
+    checked AS (SELECT a.*, m.branch_id FROM asked a JOIN people m ON m.person_id = a.member_id WHERE m.reserved_by IS NULL),
+    moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_person_id, source_branch_id, source_province, target_org_id,
+        target_province, reason, place_name, place_address, contact, remark, path, state, node_no, created_at, audit_seq, audit_head) OVERRIDING SYSTEM VALUE
+        SELECT transfer_id, command_id, member_id, 'source', 1, branch_id, '42', 2, '42', 'further_study', 'x', 'y', '', '', 'p', 'checking', 0, now(), 1,
+            {_LINK.format(head="''::bytea", id="transfer_id", seq="1", event="requested")} FROM checked ON CONFLICT DO NOTHING
+        RETURNING transfer_id, audit_seq, audit_head), {_AUDIT.format(event="requested")} {_TOLD.format(event="requested")}"""
+LOCK = """WITH moved AS (UPDATE people m SET reserved_by = a.transfer_id FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
+    WHERE m.person_id = a.member_id AND m.reserved_by IS NULL RETURNING a.transfer_id) """ + _TOLD.format(event="reserved")
+
+
+def _update(of: str, to: str) -> str:
+    link = _LINK.format(head="t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=to)
+    return f"""WITH moved AS (UPDATE transfers t SET state = '{to}', node_no = node_no + 1, audit_seq = audit_seq + 1, audit_head = {link}
+        WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = '{of}' RETURNING *), {_AUDIT.format(event=to)} {_TOLD.format(event=to)}"""
+
+
+MOVE = f"""WITH arrived AS (UPDATE people m SET branch_id = %(branch)s, reserved_by = NULL
+        FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
+        WHERE m.person_id = a.member_id AND m.reserved_by = a.transfer_id RETURNING a.transfer_id),
+    moved AS (UPDATE transfers t SET state = 'completed', ended_at = now(), audit_seq = audit_seq + 1, audit_head =
+        {_LINK.format(head="t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event="completed")}
+        FROM arrived WHERE t.transfer_id = arrived.transfer_id AND state = 'moving' RETURNING t.*), {_AUDIT.format(event="completed")}
+    {_TOLD.format(event="completed")}"""
+STEPS = (REQUEST, LOCK, _update("checking", "pending_in"), _update("pending_in", "pending_assign"), _update("pending_assign", "moving"), MOVE)
+
+
+def prepare(url: str, people: int) -> None:
+    """Make the reference database with `people` members in 1,000 branches."""
+    db.drop_database(url)
+    db.create_database(url)
+    engine = db.connect(url)
+    transfers.metadata.create_all(engine)
+    members.metadata.create_all(engine)
+    with engine.begin() as tx:
+        tx.execute(sa.text("""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, development_number, post, branch_id, graduate)
+            SELECT n, 'x', '\\x00'::bytea, int8send(n), '', '', '', n % 1000, true FROM generate_series(1, :people) AS n"""), {"people": people})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+        tx.execute(sa.text("VACUUM ANALYZE people"))
+    engine.dispose()
+
+
+def run(url: str, connections: int, per_transaction: int, seconds: float, first: int) -> tuple[float, int]:
+    """Run whole transfers on `connections` connections for about `seconds`; return transfers per second and how many."""
+    address = db.address(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    done = [0] * connections
+    ends = time.monotonic() + seconds
+    starts_at = [first + n * 1_000_000 for n in range(connections)]
+
+    def work(n: int) -> None:
+        import uuid
+
+        connection = psycopg2.connect(address)
+        cursor: Any = connection.cursor()
+        number = n * per_transaction
+        while time.monotonic() < ends:
+            ids = list(range(starts_at[n] + done[n], starts_at[n] + done[n] + per_transaction))
+            some = [first + number + k + 1 for k in range(per_transaction)]
+            number += connections * per_transaction
+            values = {"members": some, "ids": ids, "commands": [str(uuid.uuid4()) for _ in ids], "branch": 7}
+            for step in STEPS:
+                cursor.execute(step, values)
+                connection.commit()
+            done[n] += per_transaction
+        connection.close()
+
+    started = time.monotonic()
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(done) / (time.monotonic() - started), sum(done)
