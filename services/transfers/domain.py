@@ -17,7 +17,7 @@ NOTE_MAX = 200
 COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
 NOT_ASSIGNABLE = ("graduate", "awaiting", "vault")
 """Purposes of a branch that takes no assignment (ASG-02)."""
-TOWNSHIP_PURPOSES = ("handover",)
+TOWNSHIP_PURPOSES = ("township", "handover")
 
 REJECTION_REASONS = {
     # TRF-27, TYPE-11: pick-list of a rejection

@@ -64,13 +64,12 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
         else:
             refusals[n] = refusal
     made = store.request(tx, rows) if rows else {}
-    done = {row["n"] for row in rows if row["command_id"] in made}
-    earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in done])
+    done = {row["command_id"]: row["n"] for row in reversed(rows) if row["command_id"] in made}
+    earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if done.get(item.command_id) != n])
     outcomes = []
     for n, item in enumerate(items):
-        if n in done:
+        if done.get(item.command_id) == n:
             outcomes.append(Outcome(transfer_id=made[item.command_id].transfer_id, state=State.CHECKING))
-            done.discard(n)
         elif item.command_id in earlier:
             row = earlier[item.command_id]
             outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True))

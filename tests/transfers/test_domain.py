@@ -1,0 +1,94 @@
+"""Starting and deciding: what is refused before anybody is asked."""
+import uuid
+
+import pytest
+
+from services.transfers import domain
+from services.transfers.domain import OrgFacts, check_decision, check_request, may_request, reasons
+from shared.messages.transfers import RequestTransfer
+
+
+def org(org_id=10, parent_id=1, kind="branch", purpose="ordinary", system="national"):
+    return OrgFacts(org_id, parent_id, f"1.{org_id}.", kind, purpose, "42", system, 1, 9)
+
+
+SOURCE, COMMITTEE = org(10, 11), org(20, 1, "committee")
+
+
+def request(**values):
+    return RequestTransfer(**{"command_id": uuid.uuid4(), "initiator": "source", "member_id": 1, "source_branch_id": 10, "target_org_id": 20,
+                              "reason": "further_study", "place_name": "某大学", "place_address": "某地", **values})
+
+
+@pytest.mark.rule("TRF-15", "TRF-14")
+@pytest.mark.parametrize("kind, allowed", [("committee", True), ("work_committee", True), ("general_branch", True), ("branch", True), ("leading_body", False)])
+def test_kinds_of_target(kind, allowed):
+    """TRF-14, TRF-15: committee kinds and branches are targets, leading bodies are not."""
+    refusal = check_request(request(), SOURCE, org(20, 1, kind))
+    assert (refusal is None) == allowed
+    assert allowed or refusal.code == "target_not_allowed"
+
+
+@pytest.mark.parametrize("values, target, code", [
+    pytest.param({"target_org_id": 10}, SOURCE, "same_org", marks=pytest.mark.rule("TRF-40")),
+    pytest.param({"target_org_id": None}, None, "target_missing", marks=pytest.mark.rule("TRF-10")),
+    pytest.param({}, None, "unknown_org", marks=pytest.mark.rule("ORG-01")),
+    pytest.param({"reason": "holiday"}, COMMITTEE, "unknown_reason", marks=pytest.mark.rule("TYPE-01")),
+    pytest.param({"remark": "字" * 101}, COMMITTEE, "remark_too_long", marks=pytest.mark.rule("TRF-11")),
+    pytest.param({"place_name": " "}, COMMITTEE, "field_missing", marks=pytest.mark.rule("TYPE-04", "UI-14")),
+    pytest.param({"reason": "employed_with_org", "place_address": ""}, COMMITTEE, "field_missing", marks=pytest.mark.rule("TYPE-08")),
+    pytest.param({"reason": "unemployed", "place_address": ""}, COMMITTEE, "field_missing", marks=pytest.mark.rule("TYPE-15")),
+    pytest.param({}, org(20, 1, "branch", "handover"), "further_study_township", marks=pytest.mark.rule("TYPE-06")),
+    pytest.param({}, org(20, 1, "committee", "township"), "further_study_township", marks=pytest.mark.rule("TYPE-06")),
+    pytest.param({"reason": "abroad_study"}, org(20, 1, "branch"), "abroad_study_target", marks=pytest.mark.rule("TYPE-14")),
+    pytest.param({"reason": "special_unit"}, COMMITTEE, "target_forbidden", marks=pytest.mark.rule("SPU-02")),
+    pytest.param({"reason": "special_unit", "target_org_id": None}, None, "remark_missing", marks=pytest.mark.rule("SPU-03")),
+    pytest.param({"reason": "special_unit", "target_org_id": None, "initiator": "target", "remark": "参军"}, None, "special_by_target",
+                 marks=pytest.mark.rule("SPU-04")),
+    pytest.param({}, org(20, 1, "committee", system="BJ"), "target_peer", marks=pytest.mark.rule("FED-01")),
+    pytest.param({}, org(20, 1, "branch", "graduate"), "target_not_allowed", marks=pytest.mark.rule("ASG-02")),
+    pytest.param({"initiator": "nobody"}, COMMITTEE, "bad_request", marks=pytest.mark.rule("TRF-01")),
+])
+def test_refused_requests(values, target, code):
+    """Each wrong request has its own refusal, by the rule in its marker."""
+    assert check_request(request(**values), SOURCE, target).code == code
+
+
+@pytest.mark.rule("TRF-11")
+def test_remark_of_exactly_the_limit():
+    """TRF-11: 100 characters are allowed."""
+    assert check_request(request(remark="字" * 100), SOURCE, COMMITTEE) is None
+
+
+@pytest.mark.rule("ORG-04")
+def test_source_is_a_branch():
+    """ORG-04: only a branch holds members, so only a branch is a source."""
+    assert check_request(request(), org(10, 1, "committee"), COMMITTEE).code == "not_a_branch"
+
+
+@pytest.mark.rule("TYPE-01")
+def test_eight_graduate_reasons():
+    """TYPE-01: there are eight graduate reasons, and ordinary transfers."""
+    assert sum(reason.graduate for reason in reasons().values()) == 8
+    assert not reasons()["ordinary"].graduate
+
+
+@pytest.mark.rule("TRF-01", "TRF-03", "TRF-04", "TRF-07", "TRF-08", "TRF-09", "ROLE-16")
+@pytest.mark.parametrize("initiator, person, acting, allowed", [
+    ("source", 5, 10, True), ("source", 5, 11, True), ("source", 5, 1, False), ("source", 5, 20, False), ("source", 5, None, False),
+    ("target", 5, 20, True), ("target", 5, 1, False), ("target", 5, 10, False), ("target", 5, None, False),
+    ("member", 1, None, True), ("member", 2, None, False), ("member", 2, 10, False)])
+def test_who_may_start(initiator, person, acting, allowed):
+    """TRF-01: the source branch or its direct superior, the target itself, or the member; nobody else."""
+    assert (may_request(request(initiator=initiator), person, acting, SOURCE, COMMITTEE) is None) == allowed
+
+
+@pytest.mark.rule("TRF-24", "TRF-27")
+def test_rejection_needs_a_reason():
+    """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words; an approval needs neither."""
+    assert check_decision(True, "", "") is None
+    assert check_decision(False, "", "不同意").code == "reason_missing"
+    assert check_decision(False, "other", " ").code == "reason_missing"
+    assert check_decision(False, "other", "说明") is None
+    assert all(check_decision(False, code, "x") is None for code in domain.REJECTION_REASONS)
+    assert check_decision(True, "", "字" * 201).code == "note_too_long"

@@ -1,0 +1,396 @@
+"""The use cases on a real database: rights, guards, repeats, the clock, the audit chain."""
+import json
+import uuid
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services.transfers import handlers, models, policies, store
+from services.transfers.saga import State, Trigger
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refused
+from shared.identity import Actor, Signer, Verifier
+from shared.messages import transfers as contract
+from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.orgs import AdministratorChanged, OrgChanged
+from shared.messages.scheduler import DeadlineExpired, ReminderDue
+from shared.messages.transfers import AssignBranch, DecideNode, RequestTransfer, WithdrawTransfer
+
+ROOT, SCHOOL, CLASS, TARGET, BRANCH, DEEP, OTHER, VAULT = 1, 2, 3, 4, 5, 6, 7, 9
+ORGS = [  # id, parent, path, kind, purpose
+    (ROOT, None, "1.", "leading_body", "ordinary"), (SCHOOL, 1, "1.2.", "committee", "ordinary"), (CLASS, 2, "1.2.3.", "branch", "graduate"),
+    (TARGET, 1, "1.4.", "committee", "ordinary"), (BRANCH, 4, "1.4.5.", "branch", "ordinary"), (8, 4, "1.4.8.", "general_branch", "ordinary"),
+    (DEEP, 8, "1.4.8.6.", "branch", "ordinary"), (OTHER, 1, "1.7.", "branch", "ordinary"), (VAULT, 1, "1.9.", "branch", "vault"), (41, 4, "1.4.41.", "branch", "graduate")]
+
+
+def admin(org_id: int) -> Actor:
+    return Actor(100 + org_id, org_id)
+
+
+@pytest.fixture(scope="module")
+def engine(scratch, keys):
+    made = scratch(models.metadata)
+    handlers.context.verifier = Verifier(keys)
+    with made.begin() as tx:
+        for name in ("national", "p000"):
+            store.save_path_steps(tx, policies.path_steps(policies.read(name)))
+        directory.on_org_changed(tx, [OrgChanged(
+            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose=purpose, province="42", system="national", provincial_id=ROOT, vault_id=VAULT,
+            name=str(org_id), version=1, deleted=False) for org_id, parent, path, kind, purpose in ORGS])
+        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in ORGS])
+    return made
+
+
+@pytest.fixture
+def tx(engine):
+    handlers.context.policy = policies.read("national")
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()
+
+
+_members = iter(range(1000, 10**6))
+
+
+def request(initiator="source", actor=None, target=TARGET, member=None, **values) -> Asked:
+    member = member or next(_members)
+    actor = actor or {"source": admin(SCHOOL), "target": admin(target or 0), "member": Actor(member)}[initiator]
+    item = RequestTransfer(**{"command_id": uuid.uuid4(), "initiator": initiator, "member_id": member, "source_branch_id": CLASS, "target_org_id": target,
+                              "reason": "further_study", "place_name": "某大学", "place_address": "某地", **values})
+    return Asked(item, actor)
+
+
+def start(tx, *asked) -> list[int]:
+    """Start transfers and have their members reserved."""
+    made = handlers.request_transfers(tx, list(asked))
+    assert [one.refusal for one in made] == [None] * len(made)
+    handlers.on_member_reserved(tx, [MemberReserved(transfer_id=one.transfer_id, member_id=1) for one in made])
+    return [one.transfer_id for one in made]
+
+
+def decide(tx, transfer_id, org, approve=True, node_no=1, **values):
+    return handlers.decide_nodes(tx, [Asked(DecideNode(decision_id=values.pop("decision_id", uuid.uuid4()), transfer_id=transfer_id, node_no=node_no,
+                                                       approve=approve, **values), admin(org))])[0]
+
+
+def assign(tx, transfer_id, branch, org=TARGET):
+    return handlers.assign_branches(tx, [Asked(AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch), admin(org))])[0]
+
+
+def state(tx, transfer_id) -> str:
+    return store.one(tx, transfer_id).state
+
+
+def events(tx) -> list[tuple[str, dict]]:
+    return [(row.topic, item) for row in tx.execute(sa.text("SELECT topic, body FROM outbox ORDER BY id")) for item in json.loads(row.body)]
+
+
+def complete(tx, transfer_id):
+    handlers.on_member_moved(tx, [MemberMoved(transfer_id=transfer_id, member_id=1, branch_id=BRANCH)])
+
+
+@pytest.mark.rule("TRF-17", "ASG-01", "MSG-05", "TRF-35")
+def test_source_to_committee(tx):
+    """TRF-17: started by the source to a committee: its approval, then its assignment, then the move."""
+    (one,) = start(tx, request())
+
+    assert decide(tx, one, TARGET).state == State.ASSIGN
+    assert assign(tx, one, BRANCH).state == State.MOVING
+    complete(tx, one)
+
+    assert state(tx, one) == State.COMPLETED
+    assert ("branch_assigned", BRANCH) in [(topic, item.get("branch_id")) for topic, item in events(tx)]
+
+
+@pytest.mark.rule("TRF-20", "TRF-09")
+def test_member_to_branch(tx):
+    """TRF-20: started by the member to a branch: the source, then the target; either side's direct superior may act."""
+    (one,) = start(tx, request("member", target=BRANCH))
+
+    assert decide(tx, one, SCHOOL).state == State.IN
+    assert decide(tx, one, TARGET, node_no=2).state == State.MOVING
+
+
+@pytest.mark.rule("TRF-19", "TRF-05", "TRF-06")
+def test_target_needs_a_ticket(tx, keys):
+    """TRF-05, TRF-19: the target starts only what it has looked up itself, and then asks the source."""
+    refused = handlers.request_transfers(tx, [request("target")])[0]
+    signer = Signer(keys)
+    ticket = signer.sign("member_ticket", timedelta(hours=1), sub="77", org=TARGET, branch=CLASS)[0]
+    foreign = signer.sign("member_ticket", timedelta(hours=1), sub="77", org=SCHOOL, branch=CLASS)[0]
+
+    assert refused.refusal.code == "ticket_invalid"
+    assert handlers.request_transfers(tx, [request("target", member=77, ticket=foreign)])[0].refusal.code == "ticket_invalid"
+    (one,) = start(tx, request("target", member=77, ticket=ticket))
+    assert decide(tx, one, CLASS).state == State.ASSIGN
+
+
+@pytest.mark.rule("SPU-01", "SPU-04", "SPU-05", "SPU-06", "SPU-07")
+def test_special_unit(tx):
+    """SPU-05..07: the provincial body decides, after the source where the member started; the member goes to the vault."""
+    by_member, by_source = start(tx, request("member", target=None, reason="special_unit", remark="参军入伍"),
+                                 request("source", target=None, reason="special_unit", remark="参军入伍"))
+
+    assert decide(tx, by_source, SCHOOL).refusal.code == "not_your_node"
+    assert decide(tx, by_source, ROOT).state == State.MOVING
+    assert decide(tx, by_member, CLASS).state == State.PROVINCE
+    assert decide(tx, by_member, ROOT, node_no=2).state == State.MOVING
+    assert {item["branch_id"] for topic, item in events(tx) if topic == "branch_assigned"} == {VAULT}
+
+
+@pytest.mark.rule("TRF-02")
+def test_one_open_transfer(tx):
+    """TRF-02: a second open transfer of a member is refused, in the same list and later; after the end a new one may start."""
+    first, second = handlers.request_transfers(tx, [request(member=500), request(member=500)])
+    third = handlers.request_transfers(tx, [request(member=500)])[0]
+
+    assert first.refusal is None
+    assert {second.refusal.code, third.refusal.code} == {"transfer_open"}
+    handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=first.transfer_id, member_id=500, code="member_elsewhere")])
+    assert handlers.request_transfers(tx, [request(member=500)])[0].refusal is None
+    assert store.one(tx, first.transfer_id).end_code == "member_elsewhere"
+
+
+@pytest.mark.rule("TRF-02", "BEY-05")
+def test_repeated_request(tx):
+    """BEY-05: a request repeated with its id gives the first answer, even after the end."""
+    asked = request()
+    first = handlers.request_transfers(tx, [asked, asked])
+    again = handlers.request_transfers(tx, [asked])[0]
+
+    assert first[0].transfer_id == first[1].transfer_id == again.transfer_id
+    assert (first[1].repeated, again.repeated) == (True, True)
+    assert tx.scalar(sa.text("SELECT count(*) FROM transfers")) == 1
+
+
+@pytest.mark.rule("TRF-21")
+def test_first_decision_counts(tx):
+    """TRF-21: of two who may decide the first counts, the other is told; the same decision repeated is answered as before."""
+    (one,) = start(tx, request(target=BRANCH))
+    mine = uuid.uuid4()
+
+    assert decide(tx, one, BRANCH, decision_id=mine).refusal is None
+    assert decide(tx, one, TARGET, approve=False, reason_code="not_here").refusal.code == "node_closed"
+    again = decide(tx, one, BRANCH, decision_id=mine)
+    assert (again.repeated, again.refusal) == (True, None)
+
+
+@pytest.mark.rule("TRF-21", "ROLE-06", "ROLE-16")
+@pytest.mark.parametrize("org", [ROOT, CLASS, OTHER, BRANCH])
+def test_strangers_do_not_decide(tx, org):
+    """ROLE-16: who is neither the organisation of the node nor its direct superior does not decide."""
+    (one,) = start(tx, request())
+    assert decide(tx, one, org).refusal.code == "not_your_node"
+    assert state(tx, one) == State.IN
+
+
+@pytest.mark.rule("ROLE-04", "ADM-06")
+def test_a_claimed_organisation_is_checked(tx):
+    """ROLE-04: the acting organisation is only a claim; without the right, or after it was revoked, nothing happens."""
+    (one,) = start(tx, request())
+    stranger = Asked(DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True), Actor(999, TARGET))
+
+    assert handlers.decide_nodes(tx, [stranger])[0].refusal.code == "not_administrator"
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=TARGET, person_id=100 + TARGET, active=False, version=2)])
+    assert decide(tx, one, TARGET).refusal.code == "not_administrator"
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=TARGET, person_id=100 + TARGET, active=True, version=1)])  # late, older
+    assert decide(tx, one, TARGET).refusal.code == "not_administrator"
+
+
+@pytest.mark.rule("TRF-25", "TRF-24")
+def test_rejection(tx):
+    """TRF-25: a rejection at any node ends the transfer, with its reason, and lets the member go."""
+    (one,) = start(tx, request("member"))
+    assert decide(tx, one, CLASS).state == State.IN
+
+    assert decide(tx, one, TARGET, approve=False, node_no=2, reason_code="work_elsewhere", note="在外地工作").state == State.REJECTED
+
+    row = store.one(tx, one)
+    assert (row.end_code, row.end_note) == ("work_elsewhere", "在外地工作")
+    assert ("transfer_rejected", one) in [(topic, item["transfer_id"]) for topic, item in events(tx)]
+    assert decide(tx, one, TARGET, node_no=2).refusal.code == "transfer_ended"
+
+
+@pytest.mark.rule("TRF-28")
+def test_withdrawal(tx):
+    """TRF-28: the starting organisation or the member withdraws, nobody else, and not after the last approval."""
+    first, second, third = start(tx, request(), request(member=600), request())
+    withdraw = lambda one, actor: handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), actor)])[0]  # noqa: E731
+
+    assert withdraw(first, admin(TARGET)).refusal.code == "not_initiator"
+    assert withdraw(first, Actor(999, SCHOOL)).refusal.code == "not_initiator"
+    assert withdraw(first, admin(SCHOOL)).state == State.WITHDRAWN
+    assert withdraw(second, Actor(600)).state == State.WITHDRAWN
+    decide(tx, third, TARGET)
+    assert withdraw(third, admin(SCHOOL)).refusal.code == "too_late_to_withdraw"
+    assert withdraw(first, admin(SCHOOL)).refusal.code == "transfer_ended"
+    assert withdraw(10**12, admin(SCHOOL)).refusal.code == "unknown_transfer"
+
+
+@pytest.mark.rule("ASG-01", "ASG-02", "ASG-03")
+def test_assignment(tx):
+    """ASG-02: any ordinary branch in the target's subtree, at any depth; none elsewhere, no graduate branch, no committee."""
+    one, two = start(tx, request(), request())
+    assert assign(tx, one, BRANCH).refusal.code == "not_your_node" or assign(tx, one, BRANCH).refusal.code == "node_closed"
+    decide(tx, one, TARGET)
+    decide(tx, two, TARGET)
+
+    for wrong in (OTHER, CLASS, 41, 8, VAULT, 10**9):
+        assert assign(tx, one, wrong).refusal.code == "branch_not_below"
+    assert assign(tx, one, BRANCH, org=SCHOOL).refusal.code == "not_your_node"
+    assert state(tx, one) == State.ASSIGN
+    assert assign(tx, one, DEEP).state == State.MOVING
+    assert assign(tx, two, BRANCH).state == State.MOVING
+
+
+def test_stale_node(tx):
+    """A decision on a node number that has passed or is to come is refused."""
+    (one,) = start(tx, request("member", target=TARGET))
+    assert decide(tx, one, CLASS, node_no=2).refusal.code == "node_closed"
+    assert decide(tx, one, CLASS).refusal is None
+    assert decide(tx, one, TARGET, node_no=1).refusal.code == "node_closed"
+
+
+@pytest.mark.rule("DL-01", "DL-05", "DL-06", "DL-07", "DL-19")
+def test_clock_returns(tx):
+    """DL-05, DL-07: an undecided node is returned after ten full days and not a moment before; a late message does nothing."""
+    one, two = start(tx, request(), request())
+    due = [DeadlineExpired(transfer_id=number, node_no=1, due_at=clock.now()) for number in (one, two)]
+
+    handlers.on_deadline_expired(tx, due)
+    assert state(tx, one) == State.IN
+    decide(tx, two, TARGET)
+    clock.advance(timedelta(days=10, seconds=1))
+    handlers.on_deadline_expired(tx, due)
+    handlers.on_deadline_expired(tx, due)
+
+    assert state(tx, one) == State.RETURNED
+    assert state(tx, two) == State.ASSIGN
+    assert [topic for topic, _ in events(tx)].count("transfer_returned") == 1
+    assert handlers.request_transfers(tx, [request(member=store.one(tx, one).member_id)])[0].refusal is None
+
+
+@pytest.mark.rule("DL-01", "DL-03", "DL-04", "ASG-04")
+def test_clock_approves_under_p000(tx):
+    """DL-03, DL-04: under the preset of 2019 the clock approves the current node after 15 days, restarts, and never assigns."""
+    handlers.context.policy = policies.read("p000")
+    (one,) = start(tx, request("member"))
+    for node in (1, 2, 3):
+        clock.advance(timedelta(days=15, seconds=1))
+        handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=node, due_at=clock.now())])
+
+    assert state(tx, one) == State.ASSIGN
+    assert [step.event for step in store.steps(tx, one)] == ["requested", "reserved", "clock_approve", "clock_approve"]
+
+
+@pytest.mark.rule("DL-09", "SPU-05")
+def test_province_is_only_reminded(tx):
+    """DL-09: under the national policy the provincial node never times out."""
+    (one,) = start(tx, request(target=None, reason="special_unit", remark="参军"))
+    clock.advance(timedelta(days=100))
+    handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now())])
+    assert state(tx, one) == State.PROVINCE
+
+
+@pytest.mark.rule("DL-02", "ASG-06")
+def test_reminders_are_counted(tx):
+    """DL-02: a reminder is counted on the open node it was meant for."""
+    (one,) = start(tx, request())
+    handlers.on_reminder_due(tx, [ReminderDue(transfer_id=one, node_no=1, due_at=clock.now()), ReminderDue(transfer_id=one, node_no=2, due_at=clock.now())])
+    assert tx.scalar(sa.text("SELECT reminders FROM open_nodes WHERE transfer_id = :one"), {"one": one}) == 1
+
+
+def test_late_reservation_is_released(tx):
+    """A reservation confirmed after the end is let go again, so that no member stays held by nothing."""
+    (one,) = start(tx, request())
+    decide(tx, one, TARGET, approve=False, reason_code="not_here")
+    before = len(events(tx))
+    handlers.on_member_reserved(tx, [MemberReserved(transfer_id=one, member_id=1)])
+    assert [topic for topic, _ in events(tx)[before:]] == ["transfer_withdrawn"]
+
+
+@pytest.mark.rule("TRF-31", "MSG-01", "MSG-04")
+def test_work_list(tx):
+    """TRF-31, MSG-04: each actor of a node sees it, oldest first, page by page; others see nothing."""
+    some = start(tx, *[request(target=BRANCH) for _ in range(7)])
+
+    for org in (BRANCH, TARGET):
+        first = handlers.list_work(tx, contract.ListWork(limit=4), admin(org))
+        rest = handlers.list_work(tx, contract.ListWork(limit=4, after=first.items[-1].cursor), admin(org))
+        assert [one.transfer_id for one in first.items + rest.items] == some
+        assert first.counts == {"pending_in": 7}
+    assert handlers.list_work(tx, contract.ListWork(), admin(SCHOOL)).items == []
+    with pytest.raises(Refused, match="not_administrator"):
+        handlers.list_work(tx, contract.ListWork(), Actor(999, TARGET))
+    with pytest.raises(Refused, match="bad_request"):
+        handlers.list_work(tx, contract.ListWork(after="x"), admin(TARGET))
+
+
+@pytest.mark.rule("TRF-33", "TRF-22", "TRF-34", "BEY-02")
+def test_progress(tx):
+    """TRF-33, TRF-34: the member and the parties see path, trail and deadline; for others the transfer does not exist."""
+    (one,) = start(tx, request("member", member=700))
+
+    progress = handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), Actor(700))
+    assert [node.state for node in progress.path] == ["pending_out", "pending_in", "pending_assign"]
+    assert [step.event for step in progress.steps] == ["requested", "reserved"]
+    assert progress.may_withdraw
+    assert progress.transfer.expires_at - progress.transfer.node_opened_at == timedelta(days=10)
+    assert handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), admin(SCHOOL)).may_withdraw is False
+    for stranger in (Actor(701), admin(OTHER), Actor(701, SCHOOL)):
+        with pytest.raises(Refused, match="unknown_transfer"):
+            handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), stranger)
+    assert [item.transfer_id for item in handlers.my_transfers(tx, contract.MyTransfers(), Actor(700))] == [one]
+
+
+@pytest.mark.rule("BEY-10")
+def test_audit_chain(tx):
+    """BEY-10: every change is in the chain; one changed byte or one lost row is found."""
+    some = start(tx, *[request() for _ in range(5)])
+    for one in some:
+        decide(tx, one, TARGET, note="同意 | 'x'")
+    assert store.verify_audit(tx) == (15, [])
+
+    tx.execute(sa.text("UPDATE audit SET note = 'other' WHERE transfer_id = :one AND seq = 3"), {"one": some[1]})
+    tx.execute(sa.text("DELETE FROM audit WHERE transfer_id = :one AND seq = 3"), {"one": some[3]})
+    assert store.verify_audit(tx) == (14, [some[1], some[3]])
+
+
+@pytest.mark.rule("BEY-05")
+def test_a_wrong_item_does_not_block_the_others(tx):
+    """BEY-05: in a list of decisions each item has its own answer, in order; the same transfer twice is decided once."""
+    one, two = start(tx, request(), request())
+    items = [DecideNode(decision_id=uuid.uuid4(), transfer_id=number, node_no=1, approve=True) for number in (one, 10**12, two, two)]
+
+    outcomes = handlers.decide_nodes(tx, [Asked(item, admin(TARGET)) for item in items])
+
+    assert [outcome.refusal and outcome.refusal.code for outcome in outcomes][:2] == [None, "unknown_transfer"]
+    assert sorted(outcome.refusal.code if outcome.refusal else "" for outcome in outcomes[2:]) == ["", "node_closed"]
+
+
+def test_the_sql_agrees_with_the_page(tx):
+    """Each statement leaves exactly the states and reaches exactly the state that the saga's page says, for every path."""
+    from services.transfers.saga import PATHS, advance
+
+    for (initiator, destination), path in PATHS.items():
+        name = policies.path_name(handlers.context.policy, initiator, destination)
+        for node_no, here in [(0, State.CHECKING), *enumerate(path, start=1), (len(path) + 1, State.MOVING)]:
+            for trigger in Trigger:
+                with tx.begin_nested() as savepoint:
+                    one = start(tx, request())[0]
+                    tx.execute(sa.text("DELETE FROM open_nodes WHERE transfer_id = :one"), {"one": one})
+                    tx.execute(sa.text("UPDATE transfers SET path = :path, state = :state, node_no = :no, target_branch_id = 5 WHERE transfer_id = :one"),
+                               {"path": name, "state": here, "no": node_no, "one": one})
+                    if here in path:
+                        on_expiry = {"clock_return": "return", "clock_approve": "approve"}.get(trigger, "remind")
+                        tx.execute(sa.text("INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry) VALUES"
+                                           " (:one, :no, :state, '42', 4, now(), now() - interval '1 day', :on_expiry)"),
+                                   {"one": one, "no": node_no, "state": here, "on_expiry": on_expiry})
+                    rows = store.move(tx, trigger, [{"n": 0, "transfer_id": one, "node_no": node_no, "org_id": SCHOOL if trigger == "withdraw" else 4,
+                                                    "person_id": 1, "branch_id": BRANCH, "decision_id": str(uuid.uuid4())}])
+                    found = (State(rows[0].state), rows[0].node_no) if rows else None
+                    assert found == advance(path, here, node_no, trigger), (initiator, destination, here, trigger)
+                    savepoint.rollback()

@@ -1,0 +1,95 @@
+"""The saga's page against the catalogue: the expected tables are written here by hand, not computed from the code."""
+from pathlib import Path
+
+import pytest
+
+from services.transfers import saga
+from services.transfers.saga import FINAL, NODES, PATHS, TRANSITIONS, State, Trigger, advance, refusal_of
+
+OUT, IN, PROVINCE, ASSIGN = "pending_out", "pending_in", "pending_province", "pending_assign"
+
+# Annex B: who starts, where to, which nodes
+ANNEX_B = [
+    ("source", "branch", [IN]), ("source", "committee", [IN, ASSIGN]), ("target", "branch", [OUT]), ("target", "committee", [OUT, ASSIGN]),
+    ("member", "branch", [OUT, IN]), ("member", "committee", [OUT, IN, ASSIGN]), ("source", "special", [PROVINCE]), ("member", "special", [OUT, PROVINCE]),
+]
+
+# Annex C: every cell that leads anywhere; `next` is the next node of the path
+ANNEX_C = {
+    ("checking", "reserved"): "next", ("checking", "unavailable"): "refused",
+    (OUT, "approve"): "next", (OUT, "reject"): "rejected", (OUT, "withdraw"): "withdrawn", (OUT, "clock_return"): "returned", (OUT, "clock_approve"): "next",
+    (IN, "approve"): "next", (IN, "reject"): "rejected", (IN, "withdraw"): "withdrawn", (IN, "clock_return"): "returned", (IN, "clock_approve"): "next",
+    (PROVINCE, "approve"): "next", (PROVINCE, "reject"): "rejected", (PROVINCE, "withdraw"): "withdrawn", (PROVINCE, "clock_approve"): "next",
+    (ASSIGN, "assign"): "next", ("moving", "moved"): "completed",
+}
+
+
+@pytest.mark.rule("TRF-16", "TRF-17", "TRF-18", "TRF-19", "TRF-20", "SPU-04", "SPU-05", "SPU-06", "ASG-05", "TRF-34")
+@pytest.mark.parametrize("initiator, destination, nodes", ANNEX_B)
+def test_paths(initiator, destination, nodes):
+    """TRF-16..20: the nodes depend on who starts and where to, as Annex B says."""
+    assert [str(state) for state in PATHS[initiator, destination]] == nodes
+
+
+@pytest.mark.rule("SPU-02", "SPU-04")
+def test_no_other_paths():
+    """SPU-04: the target never starts a transfer to a special unit; there is no path beyond Annex B."""
+    assert len(PATHS) == len(ANNEX_B)
+
+
+@pytest.mark.rule("TRF-21", "TRF-24", "TRF-25", "TRF-28", "DL-03", "DL-05", "DL-09", "ASG-04")
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_every_cell(state, trigger):
+    """TRF-25, DL-05, ASG-04: every pair of state and trigger is an arrow of Annex C, ignored, or refused."""
+    expected = ANNEX_C.get((str(state), str(trigger)))
+    step = TRANSITIONS.get((state, trigger))
+
+    assert (None if step is None else str(step.to or "next")) == expected
+    if step is None and trigger not in saga.FROM_BUS:
+        assert refusal_of(state, trigger) is not None
+
+
+@pytest.mark.rule("ASG-04", "DL-04")
+def test_the_clock_never_assigns():
+    """ASG-04, DL-04: no trigger of the clock leaves the assignment node."""
+    assert not [trigger for trigger in (Trigger.CLOCK_RETURN, Trigger.CLOCK_APPROVE) if (State.ASSIGN, trigger) in TRANSITIONS]
+
+
+@pytest.mark.rule("TRF-28")
+def test_withdrawal_ends_with_the_last_approval():
+    """TRF-28: after the last approval a withdrawal is too late, before the check it has to wait, after the end there is nothing."""
+    assert refusal_of(State.ASSIGN, Trigger.WITHDRAW) == "too_late_to_withdraw"
+    assert refusal_of(State.MOVING, Trigger.WITHDRAW) == "too_late_to_withdraw"
+    assert refusal_of(State.CHECKING, Trigger.WITHDRAW) == "still_checking"
+    assert {refusal_of(state, Trigger.WITHDRAW) for state in FINAL} == {"transfer_ended"}
+
+
+@pytest.mark.rule("TRF-34")
+@pytest.mark.parametrize("initiator, destination, nodes", ANNEX_B)
+def test_the_straight_way(initiator, destination, nodes):
+    """TRF-34: approving every node in turn walks exactly the path and ends in moving, then completed."""
+    path, state, node_no, seen = PATHS[initiator, destination], State.CHECKING, 0, []
+    for trigger in [Trigger.RESERVED, *[Trigger.ASSIGN if node == ASSIGN else Trigger.APPROVE for node in nodes], Trigger.MOVED]:
+        state, node_no = advance(path, state, node_no, trigger)
+        seen.append(str(state))
+    assert seen == [*nodes, "moving", "completed"]
+
+
+@pytest.mark.rule("TRF-25")
+def test_final_states_are_final():
+    """TRF-25: nothing leaves an end."""
+    assert not [pair for pair in TRANSITIONS if pair[0] in FINAL]
+    assert set(State) == set(NODES) | set(FINAL) | {State.CHECKING, State.MOVING}
+
+
+def test_effects_on_entry():
+    """Every state that others must know of tells one event; a refused transfer held nobody."""
+    assert {str(state): event for state, event in saga.ON_ENTER.items()} == {
+        OUT: "NodeOpened", IN: "NodeOpened", PROVINCE: "NodeOpened", ASSIGN: "NodeOpened", "moving": "BranchAssigned", "completed": "TransferCompleted",
+        "rejected": "TransferRejected", "returned": "TransferReturned", "withdrawn": "TransferWithdrawn"}
+
+
+def test_the_page_is_printed():
+    """docs/saga.md is what the code says."""
+    assert (Path(__file__).parents[2] / "docs" / "saga.md").read_text("utf-8") == saga.page()
