@@ -75,6 +75,17 @@ KINDS: dict[str, Kind] = {
     "own_right":             Kind(409, "不能撤销自己的管理员权限", "Nobody revokes the own right", "ADM-07"),
     "roster_broken":         Kind(422, "无法读取该表格:{detail}", "The spreadsheet cannot be read: {detail}", "IMP-04"),
     "roster_too_long":       Kind(422, "一次最多导入{limit}行", "At most {limit} rows in one import", "IMP-14"),
+    # entering members
+    "name_missing":          Kind(422, "姓名不能为空", "The name is missing", "IMP-08"),
+    "id_invalid":            Kind(422, "身份证号码不正确", "The ID number is not valid", "IMP-08"),
+    "id_registered":         Kind(409, "身份证号重复", "The ID number is registered already", "ACC-11"),
+    "age_out_of_range":      Kind(422, "团员年龄须满14周岁且未满28周岁", "A member is 14 or older and younger than 28", "MEM-04"),
+    "joined_too_young":      Kind(422, "入团时年龄未满{age}周岁", "Younger than {age} when joining", "MEM-05"),
+    "development_number_missing": Kind(422, "2017年1月1日以后入团须填写发展团员编号", "Who joined from 2017 on needs a development number", "MEM-08"),
+    "development_number_form": Kind(422, "发展团员编号格式不正确", "The development number is malformed", "MEM-12"),
+    "development_number_year": Kind(422, "发展团员编号前四位须与入团年份一致", "The development number starts with the joining year", "MEM-10"),
+    "development_number_used": Kind(409, "发展团员编号已被他人使用", "The development number is used by someone else", "MEM-09"),
+    "branch_unknown":        Kind(422, "未找到该团支部", "No such branch", "ORG-04"),
     # the machinery
     "unavailable":           Kind(503, "服务暂时不可用,请稍后重试;重试不会重复办理", "The service does not answer; try again, nothing is done twice"),
     "internal":              Kind(500, "系统内部错误,请把请求编号告知管理员", "Internal error; tell an administrator the request id"),

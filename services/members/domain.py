@@ -1,0 +1,97 @@
+"""The rules of people: identity numbers, ages, passwords, masks. Pure functions; `today` and `now` are arguments."""
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, timedelta
+
+from stdnum.cn import ric
+from stdnum.exceptions import InvalidComponent, ValidationError
+
+from shared.errors import Refusal
+
+MINIMUM_AGE = 14
+MAXIMUM_AGE = 28
+"""A plain member is 14 or older and younger than 28 (MEM-04)."""
+NUMBER_FROM = date(2017, 1, 1)
+"""Who joined from this day on needs a development number (MEM-08)."""
+LOCK_AFTER = 5
+LOCK_FOR = timedelta(minutes=15)
+INITIAL_TAIL = 8
+"""Characters of the ID number that make the initial password (ACC-04)."""
+PASSWORD_MIN = 8
+
+
+def normalise_id(text: str) -> str:
+    """Return an ID number as it is compared: half width, no blanks, upper-case X (ACC-01)."""
+    return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+
+
+def born_on(id_number: str) -> date:
+    """Return the birth date in a checked number (MEM-03)."""
+    return date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+
+
+def check_id(id_number: str, today: date) -> Refusal | None:
+    """Return what is wrong with a normalised number: length, digits, checksum, birth date (IMP-08).
+
+    An unknown division code is not an error: divisions are abolished and made, numbers stay.
+    """
+    try:
+        ric.validate(id_number)
+    except InvalidComponent:
+        if len(id_number) != 18 or not id_number[:17].isdigit() or ric.calc_check_digit(id_number) != id_number[-1]:
+            return Refusal("id_invalid")
+    except ValidationError:
+        return Refusal("id_invalid")
+    try:
+        return None if date(1900, 1, 1) <= born_on(id_number) <= today else Refusal("id_invalid")
+    except ValueError:
+        return Refusal("id_invalid")
+
+
+def age_on(born: date, day: date) -> int:
+    """Return the age in full years on `day`."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def check_ages(born: date, joined_on: date | None, post: str, today: date, province: str = "") -> Refusal | None:
+    """Return what is wrong with the ages: now (MEM-04) and at joining (MEM-05; Xinjiang always 13, MEM-06)."""
+    age = age_on(born, today)
+    if age < MINIMUM_AGE or (not post and age >= MAXIMUM_AGE):
+        return Refusal("age_out_of_range")
+    if joined_on is None:
+        return None
+    if joined_on > today:
+        return Refusal("joined_too_young", {"age": "0"})
+    least = 13 if province == "65" else 14 if joined_on.year >= 2019 else 13 if joined_on.year >= 2017 else 12
+    return Refusal("joined_too_young", {"age": str(least)}) if age_on(born, joined_on) < least else None
+
+
+def check_development_number(number: str, joined_on: date | None) -> Refusal | None:
+    """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12)."""
+    if not number:
+        return Refusal("development_number_missing") if joined_on is not None and joined_on >= NUMBER_FROM else None
+    if not (number.isascii() and number.isdigit() and len(number) == 12):
+        return Refusal("development_number_form")
+    return Refusal("development_number_year") if joined_on is not None and number[:4] != str(joined_on.year) else None
+
+
+def mask_id(id_number: str) -> str:
+    """Return a number with four stars between its first ten and last four characters (MEM-32)."""
+    return f"{id_number[:10]}****{id_number[-4:]}"
+
+
+def mask_name(name: str) -> str:
+    """Return the surname and two stars (MEM-32)."""
+    return f"{name[:1]}**"
+
+
+def initial_password(id_number: str) -> str:
+    """Return the password that an account starts with (ACC-04)."""
+    return id_number[-INITIAL_TAIL:]
+
+
+def check_new_password(password: str, id_number: str) -> Refusal | None:
+    """Return what is wrong with a new password (ACC-05)."""
+    weak = len(password) < PASSWORD_MIN or password.upper() == initial_password(id_number) or password.upper() in id_number
+    return Refusal("password_weak") if weak else None

@@ -1,0 +1,197 @@
+"""Use cases of the members service: lists in, lists out, inside the caller's transaction. No framework."""
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import domain, store
+from services.members.accounts import keys
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages import members as contract
+from shared.messages.members import Admission, Admitted, Marked, MarkGraduates, Member, Profile, Stay
+
+TICKET_LIFE = timedelta(hours=1)
+_CHINA = ZoneInfo("Asia/Shanghai")
+
+
+# ---- the saga --------------------------------------------------------------------------------------------------------
+
+def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
+    """Hold each member for its transfer, or say why not (TRF-02)."""
+    store.reserve(tx, items)
+
+
+def on_branch_assigned(tx: Connection, items: list[Any]) -> None:
+    """Move each member once (TRF-35)."""
+    store.move(tx, items)
+
+
+def on_ended(tx: Connection, items: list[Any]) -> None:
+    """Let members go whose transfer was rejected, returned or withdrawn (TRF-25)."""
+    store.release(tx, items)
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------
+
+def _once(tx: Connection, asked: Sequence[Asked[Any]], kind: type[Any]) -> dict[int, Any]:
+    """Return the stored answers, by position, of items whose command was handled before."""
+    known = store.replies(tx, [one.item.command_id for one in asked])
+    return {n: msgspec.json.decode(known[one.item.command_id], type=kind) for n, one in enumerate(asked) if one.item.command_id in known}
+
+
+def _remember(tx: Connection, asked: Sequence[Asked[Any]], answers: dict[int, Any], fresh: set[int]) -> None:
+    store.remember(tx, [{"command_id": asked[n].item.command_id, "reply": msgspec.json.encode(answers[n]).decode()} for n in fresh])
+
+
+def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
+    """Enter people into branches, row by row: good rows are stored, each bad row says why (IMP-05, IMP-08, IMP-10, IMP-13).
+
+    The acting organisation is the branch or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password.
+    """
+    answers: dict[int, Admitted] = _once(tx, asked, Admitted)
+    acting = directory.administering(tx, (one.actor for one in asked))
+    orgs = directory.find(tx, [one.item.branch_id for one in asked])
+    rows: dict[int, dict[str, Any]] = {}
+    for n, one in enumerate(asked):
+        if n in answers:
+            continue
+        refusal = _check_admission(one, acting, orgs.get(one.item.branch_id))
+        if refusal is not None:
+            answers[n] = Admitted(reason=refusal.say(), refusal=refusal)
+        else:
+            rows[n] = _row(one.item)
+    indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
+    known, numbers = store.known(tx, list(indexes.values())), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
+    for n, row in list(rows.items()):
+        code = "id_registered" if indexes[n] in known else "development_number_used" if row["development_number"] in numbers else None
+        if code is None:
+            known.add(indexes[n])  # a second row with the same number or ID in this list is refused, too
+            numbers.add(row["development_number"] or f"none {n}")
+        else:
+            answers[n] = Admitted(reason=Refusal(code).say(), refusal=Refusal(code))
+            del rows[n]
+    made = store.add(tx, rows.values(), clock.now()) if rows else {}
+    for n in rows:
+        person_id = made.get(indexes[n])
+        answers[n] = Admitted(member_id=person_id) if person_id else Admitted(reason=Refusal("id_registered").say(), refusal=Refusal("id_registered"))
+    _remember(tx, asked, answers, {n for n in rows if answers[n].member_id})
+    return [answers[n] for n in range(len(asked))]
+
+
+def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row | None) -> Refusal | None:
+    item, today = one.item, clock.now().astimezone(_CHINA).date()
+    if branch is None or branch.kind != "branch":
+        return Refusal("branch_unknown")
+    if one.actor not in acting:
+        return Refusal("not_administrator")
+    if one.actor.org_id not in (branch.org_id, branch.parent_id):
+        return Refusal("not_your_org")
+    if not item.name.strip():
+        return Refusal("name_missing")
+    id_number = domain.normalise_id(item.id_number)
+    return (domain.check_id(id_number, today) or domain.check_ages(domain.born_on(id_number), item.joined_on, item.post, today, branch.province)
+            or domain.check_development_number(item.development_number, item.joined_on))
+
+
+def _row(item: Admission, password_hash: str | None = None, person_id: int | None = None) -> dict[str, Any]:
+    id_number = domain.normalise_id(item.id_number)
+    return {
+        "person_id": person_id, "name": item.name.strip(), "id_sealed": _b64(keys.seal.seal(id_number)), "id_index": _b64(keys.seal.index(id_number)),
+        "phone_sealed": _b64(keys.seal.seal(item.phone)) if item.phone else None, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
+        "development_number": item.development_number, "post": item.post, "branch_id": item.branch_id or None, "password_hash": password_hash}
+
+
+def _b64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None) -> int:
+    """Enter people without checks and rights, with ids of the caller's choice: for demo worlds and first set-up only; return how many were new."""
+    return len(store.add(tx, [_row(item, password_hash, person_id) for person_id, item in rows], clock.now()))
+
+
+def mark_graduates(tx: Connection, asked: list[Asked[MarkGraduates]]) -> list[Marked]:
+    """Flag all members of branches as graduates (GRAD-12); a committee kind above the branch marks, never the branch itself (GRAD-04)."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
+    refusals: dict[int, Refusal] = {}
+    for n, one in enumerate(asked):
+        branch, org = orgs.get(one.item.branch_id), orgs.get(one.actor.org_id or 0)
+        if branch is None or branch.kind != "branch":
+            refusals[n] = Refusal("branch_unknown")
+        elif one.actor not in acting or org is None:
+            refusals[n] = Refusal("not_administrator")
+        elif org.kind == "branch" or not directory.is_below(branch, org):
+            refusals[n] = Refusal("not_your_org")
+    marked = store.mark_graduates(tx, [{"branch_id": one.item.branch_id, "graduates_on": one.item.graduates_on} for n, one in enumerate(asked) if n not in refusals])
+    return [Marked(branch_id=one.item.branch_id, members=0 if n in refusals else marked.get(one.item.branch_id, 0), refusal=refusals.get(n))
+            for n, one in enumerate(asked)]
+
+
+# ---- queries ---------------------------------------------------------------------------------------------------------
+
+def _member(row: sa.Row, full: bool) -> Member:
+    if not full:
+        return Member(member_id=row.person_id, name=domain.mask_name(row.name), id_masked="", phone="", ethnic_group="", joined_on=None, branch_id=None,
+                      graduate=False, transfer_id=None)
+    return Member(
+        member_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
+        phone=keys.seal.open(row.phone_sealed) if row.phone_sealed else "", ethnic_group=row.ethnic_group, joined_on=row.joined_on, branch_id=row.branch_id,
+        graduate=row.graduate, transfer_id=row.reserved_by, identity_check=row.identity_check)
+
+
+def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
+    """Find one member by exact name and ID number, and give the finder a ticket to start a transfer-in (TRF-05, TRF-06)."""
+    org_id = directory.require_administrator(tx, actor)
+    row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
+    if row is None or row.name != request.name.strip() or row.branch_id is None:
+        raise Refused("unknown_member")
+    ticket, _ = keys.signer.sign("member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id)
+    return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)
+
+
+def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
+    """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06)."""
+    org_id = directory.require_administrator(tx, actor)
+    orgs = directory.find(tx, [request.branch_id, org_id])
+    if request.branch_id not in orgs:
+        raise Refused("unknown_org")
+    if not directory.is_below(orgs[request.branch_id], orgs[org_id]):
+        raise Refused("not_your_org")
+    return [_member(row, full=True) for row in store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))]
+
+
+def describe_people(tx: Connection, request: contract.DescribePeople, actor: Actor | None) -> list[Member]:
+    """Return people in full to themselves, to those above their branch and to the target of their open transfer; else a masked name (TRF-22, MEM-32)."""
+    assert actor is not None
+    if len(request.person_ids) > 500:
+        raise Refused("too_many_items", limit=500)
+    people = store.by_ids(tx, request.person_ids)
+    org_id = actor.org_id if directory.administering(tx, [actor]) else None
+    orgs = directory.find(tx, [org_id, *[one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]]) if org_id else {}
+
+    def sees(row: sa.Row) -> bool:
+        return row.person_id == actor.person_id or any(
+            one in orgs and org_id in orgs and directory.is_below(orgs[one], orgs[org_id]) for one in (row.branch_id, row.reserved_target_id))
+
+    return [_member(people[one], sees(people[one])) for one in request.person_ids if one in people]
+
+
+def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> Profile:
+    """Return the own record with its history (ROLE-01, BEY-09)."""
+    assert actor is not None
+    row = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
+    if row is None:
+        raise Refused("unknown_member")
+    return Profile(member=_member(row, full=True), stays=[
+        Stay(branch_id=stay.branch_id, began_at=stay.began_at, ended_at=stay.ended_at, transfer_id=stay.transfer_id) for stay in store.stays(tx, actor.person_id)])

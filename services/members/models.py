@@ -1,0 +1,68 @@
+"""The tables of the members service."""
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from shared import db, directory, inbox, outbox
+
+metadata = db.metadata()
+_time = sa.DateTime(timezone=True)
+
+people = sa.Table(
+    "people", metadata,
+    sa.Column("person_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("id_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("id_index", sa.LargeBinary, nullable=False),
+    sa.Column("phone_sealed", sa.LargeBinary),
+    sa.Column("ethnic_group", sa.Text, nullable=False, server_default=""),
+    sa.Column("joined_on", sa.Date),
+    sa.Column("development_number", sa.Text, nullable=False, server_default=""),
+    sa.Column("post", sa.Text, nullable=False, server_default=""),
+    sa.Column("branch_id", sa.BigInteger, comment="null: no membership"),
+    sa.Column("reserved_by", sa.BigInteger, comment="the open transfer that holds the member"),
+    sa.Column("reserved_target_id", sa.BigInteger),
+    sa.Column("graduate", sa.Boolean, nullable=False, server_default="false"),
+    sa.Column("graduates_on", sa.Date),
+    sa.Column("identity_check", sa.Text, nullable=False, server_default="unchecked"),
+    sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.UniqueConstraint("id_index"),
+    sa.Index("ix_people_branch_id", "branch_id", "person_id"),
+    sa.Index("uq_people_development_number", "development_number", unique=True, postgresql_where=sa.text("development_number <> ''")),
+    postgresql_with={"fillfactor": "70"},
+)
+
+memberships = sa.Table(
+    "memberships", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("began_at", _time, primary_key=True),
+    sa.Column("branch_id", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", _time),
+    sa.Column("transfer_id", sa.BigInteger),
+    postgresql_with={"fillfactor": "80"},
+)
+
+accounts = sa.Table(
+    "accounts", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("password_hash", sa.Text, comment="null: still the initial password (ACC-04)"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("locked_until", _time),
+)
+
+sessions = sa.Table(
+    "sessions", metadata,
+    sa.Column("session_index", sa.LargeBinary, primary_key=True),
+    sa.Column("person_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("expires_at", _time, nullable=False),
+)
+
+handled_commands = sa.Table(
+    "handled_commands", metadata,
+    sa.Column("command_id", sa.Uuid, primary_key=True),
+    sa.Column("reply", sa.Text, nullable=False),
+)
+
+outbox.table(metadata)
+inbox.tables(metadata)
+directory.tables(metadata)

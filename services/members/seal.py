@@ -1,0 +1,51 @@
+"""Identity numbers and phones at rest: sealed with AES-256-GCM, found again through a keyed blind index.
+
+The key's number stands before each sealed value, so that keys can be rotated; the index has a key of its own.
+"""
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_FILE = "id_keys.json"
+
+
+def make_keys(folder: Path) -> None:
+    """Write new keys into `folder` unless they are there; the file is readable by its owner only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _FILE
+    if path.exists():
+        return
+    keys = {"current": 1, "keys": {"1": base64.b64encode(os.urandom(32)).decode()}, "index_key": base64.b64encode(os.urandom(32)).decode()}
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+        json.dump(keys, file)
+
+
+class Seal:
+    """Seals, opens and indexes; the only holder of these keys is the members service."""
+
+    def __init__(self, folder: Path) -> None:
+        data = json.loads((folder / _FILE).read_text())
+        self._current = int(data["current"])
+        self._ciphers = {int(number): AESGCM(base64.b64decode(key)) for number, key in data["keys"].items()}
+        self._index_key = base64.b64decode(data["index_key"])
+
+    def seal(self, text: str) -> bytes:
+        """Return `text` sealed: key number (1 byte), nonce (12), ciphertext with tag."""
+        nonce = os.urandom(12)
+        return bytes([self._current]) + nonce + self._ciphers[self._current].encrypt(nonce, text.encode(), None)
+
+    def open(self, sealed: bytes | memoryview) -> str:
+        """Return the text of a sealed value."""
+        value = bytes(sealed)
+        return self._ciphers[value[0]].decrypt(value[1:13], value[13:], None).decode()
+
+    def index(self, id_number: str) -> bytes:
+        """Return the blind index of a normalised number: equal numbers, equal index, nothing else to be learned."""
+        return hmac.new(self._index_key, id_number.encode(), hashlib.sha256).digest()

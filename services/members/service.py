@@ -1,0 +1,42 @@
+"""The members service on the bus."""
+from __future__ import annotations
+
+from services.members import accounts, handlers
+from shared import directory
+from shared.bus.service import BusService, Machinery
+from shared.messages import members as contract
+from shared.messages import orgs, transfers
+
+
+class Service(BusService):
+    """Owns people, accounts, membership and its history."""
+
+    name = "members"
+    events = {
+        orgs.OrgChanged: directory.on_org_changed,
+        orgs.AdministratorChanged: directory.on_administrator_changed,
+        transfers.TransferRequested: handlers.on_transfer_requested,
+        transfers.BranchAssigned: handlers.on_branch_assigned,
+        transfers.TransferRejected: handlers.on_ended,
+        transfers.TransferReturned: handlers.on_ended,
+        transfers.TransferWithdrawn: handlers.on_ended,
+    }
+    commands = {
+        contract.admit: handlers.admit,
+        contract.mark_graduates: handlers.mark_graduates,
+    }
+    queries = {
+        contract.sign_in: accounts.sign_in,
+        contract.renew: accounts.renew,
+        contract.sign_out: accounts.sign_out,
+        contract.change_password: accounts.change_password,
+        contract.look_up: handlers.look_up,
+        contract.list_members: handlers.list_members,
+        contract.describe_people: handlers.describe_people,
+        contract.who_am_i: handlers.who_am_i,
+    }
+
+    @classmethod
+    def prepare(cls, machinery: Machinery) -> None:
+        """Load the keys."""
+        accounts.use(machinery.container.config["SETTINGS"].keys)
