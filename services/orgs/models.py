@@ -1,0 +1,58 @@
+"""The tables of the orgs service."""
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from shared import db, inbox, outbox
+
+metadata = db.metadata()
+_time = sa.DateTime(timezone=True)
+
+new_org_id = sa.Sequence("new_org_id", start=2**50, metadata=metadata)
+
+orgs = sa.Table(
+    "orgs", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("parent_id", sa.BigInteger),
+    sa.Column("path", sa.Text(collation="C"), nullable=False, comment="ids from the root, each followed by a dot"),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("province", sa.Text, nullable=False),
+    sa.Column("system", sa.Text, nullable=False),
+    sa.Column("provincial_id", sa.BigInteger),
+    sa.Column("vault_id", sa.BigInteger),
+    sa.Column("short_name", sa.Text, nullable=False),
+    sa.Column("full_name", sa.Text, nullable=False),
+    sa.Column("bigrams", ARRAY(sa.Text), nullable=False),
+    sa.Column("industry", sa.Text, nullable=False, server_default=""),
+    sa.Column("phone", sa.Text, nullable=False, server_default=""),
+    sa.Column("division_code", sa.Text),
+    sa.Column("grad_year", sa.SmallInteger),
+    sa.Column("display_order", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False, server_default="false"),
+    sa.Index("ix_orgs_path", "path"),
+    sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
+    sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
+)
+
+administrators = sa.Table(
+    "administrators", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", _time, nullable=False),
+    sa.Column("changed_by", sa.BigInteger),
+    sa.Index("ix_administrators_person_id", "person_id"),
+)
+
+handled_commands = sa.Table(
+    "handled_commands", metadata,
+    sa.Column("command_id", sa.Uuid, primary_key=True),
+    sa.Column("reply", sa.Text, nullable=False),
+)
+
+outbox.table(metadata)
+inbox.tables(metadata)

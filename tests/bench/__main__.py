@@ -1,0 +1,158 @@
+"""`make bench`: the whole system beside its own bare SQL, in one run, on real RabbitMQ and PostgreSQL with default durability."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import kombu
+import psutil
+import sqlalchemy as sa
+
+os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"bench{os.getpid()}.")
+
+from services import embedded  # noqa: E402
+from shared import db  # noqa: E402
+from shared.settings import SERVICES  # noqa: E402
+from tests.bench import drive, load, reference  # noqa: E402
+from tests.installation import AMQP_URI, SERVER, Installation  # noqa: E402
+
+QUICK = bool(os.environ.get("QUICK"))
+PEOPLE = 200_000
+ROUNDS = 2 if QUICK else 3
+
+
+def note(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+class Bench:
+    """One installation with its load."""
+
+    def __init__(self, keys: Path, people: int) -> None:
+        self.installation = Installation(keys)
+        self.people = people
+        self.schools = load.schools(keys)
+        self.members = drive.Members(people)
+
+    def __enter__(self) -> Bench:
+        self.installation.create()
+        load.organisations(self.installation)
+        note(f"loading {self.people:,} members: {load.people(self.installation, self.people):.0f} s")
+        self.installation.start(*SERVICES)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.installation.close()
+
+    def bulk(self, seconds: float) -> float:
+        return drive.bulk(self.installation, self.members, self.schools, seconds)[0]
+
+    def singles(self, seconds: float) -> float:
+        return drive.singles(self.installation, self.members, self.schools, seconds)[0]
+
+    def idle(self, seconds: float) -> dict[str, Any]:
+        """CPU of all services at rest in percent of one core, and memory of each in MB."""
+        processes = {name: psutil.Process(process.pid) for name, process in self.installation.processes.items()}
+        time.sleep(3)
+        before = {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
+        time.sleep(seconds)
+        used = {name: 100 * (sum(process.cpu_times()[:2]) - before[name]) / seconds for name, process in processes.items()}
+        return {"cpu_percent": sum(used.values()), "memory_mb": {name: round(process.memory_info().rss / 2**20) for name, process in processes.items()}}
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def versions() -> dict[str, str]:
+    engine = sa.create_engine(db.address(SERVER).set(database="postgres"))
+    with engine.connect() as tx:
+        postgresql = str(tx.scalar(sa.text("SHOW server_version")))
+    with kombu.Connection(AMQP_URI) as connection:
+        connection.connect()
+        rabbitmq = str(connection.connection.server_properties.get("version", "?"))
+    return {"python": platform.python_version(), "postgresql": postgresql.split()[0], "rabbitmq": rabbitmq, "cores": str(psutil.cpu_count()),
+            **{name: version(name) for name in ("nameko", "kombu", "eventlet", "SQLAlchemy", "psycopg2-binary", "msgspec")}}
+
+
+def main() -> None:
+    keys = Path(tempfile.mkdtemp())
+    embedded.make_keys(keys)
+    result: dict[str, Any] = {"versions": versions(), "quick": QUICK, "people": PEOPLE}
+    seconds = 6.0 if QUICK else 10.0
+    url = str(db.address(SERVER).set(database=f"tq_ref_{os.getpid()}").render_as_string(hide_password=False))
+    note("preparing the reference database")
+    reference.prepare(url, PEOPLE)
+    rows: dict[str, list[float]] = {"sql_single": [], "sql_batch": [], "bulk": [], "singles": []}
+    with Bench(keys, PEOPLE) as bench:
+        note("warming up")
+        bench.bulk(2)
+        bench.singles(2)
+        first = 0
+        for round_ in range(ROUNDS):
+            note(f"round {round_ + 1} of {ROUNDS}: each of the four in turn")
+            for name, connections, size in (("sql_single", 16, 1), ("sql_batch", 4, 100)):
+                speed, done = reference.run(url, connections, size, seconds / 2, first)
+                first += done + connections * size
+                rows[name].append(speed)
+            rows["bulk"].append(bench.bulk(seconds))
+            rows["singles"].append(bench.singles(seconds))
+            note("  " + ", ".join(f"{name} {values[-1]:,.0f}/s" for name, values in rows.items()))
+        result["latency"] = drive.latency(bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30)
+        note("idle")
+        result["idle"] = bench.idle(10 if QUICK else 20)
+    db.drop_database(url)
+    result["raw"] = rows
+    result["bulk_vs_sql_batch"] = median([a / b for a, b in zip(rows["bulk"], rows["sql_batch"], strict=True)])
+    result["singles_vs_sql_single"] = median([a / b for a, b in zip(rows["singles"], rows["sql_single"], strict=True)])
+    result["latency_p50_ms"], result["latency_p99_ms"] = result["latency"]["p50"], result["latency"]["p99"]
+    result["idle_cpu_percent"] = result["idle"]["cpu_percent"]
+    if not QUICK:
+        growth: dict[int, list[float]] = {}
+        with Bench(keys, 20_000 + 60_000) as small,_second(keys, 2_000_000) as large:
+            for bench in (small, large):
+                bench.bulk(2)
+            for _ in range(2):
+                for bench in (small, large):
+                    growth.setdefault(bench.people, []).append(bench.bulk(4))
+        result["growth_raw"] = growth
+        result["growth_ratio"] = median([b / a for a, b in zip(*growth.values(), strict=True)])
+    show(result)
+    path = Path("bench/latest.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1))
+    print(f"written to {path}")
+
+
+def _second(keys: Path, people: int) -> Bench:
+    return Bench(keys, people)
+
+
+def show(result: dict[str, Any]) -> None:
+    raw = {name: median(values) for name, values in result["raw"].items()}
+    lines = [
+        ("SQL-single, 16 connections", f"{raw['sql_single']:,.0f} transfers/s", ""),
+        ("SQL-batch, 100 per transaction, 4 connections", f"{raw['sql_batch']:,.0f} transfers/s", ""),
+        ("system, lists of 500", f"{raw['bulk']:,.0f} transfers/s", f"{result['bulk_vs_sql_batch']:.2f} x SQL-batch (needed 0.4, aim 0.8)"),
+        ("system, singles, 64 in flight", f"{raw['singles']:,.0f} transfers/s", f"{result['singles_vs_sql_single']:.2f} x SQL-single (needed 1.0)"),
+        ("request to approver's list at 20/s", f"p50 {result['latency_p50_ms']:.0f} ms, p99 {result['latency_p99_ms']:.0f} ms", "aim 30 / 100 ms"),
+        ("all services at rest", f"{result['idle_cpu_percent']:.1f} % of a core", "aim < 3 %"),
+        ("memory, MB", ", ".join(f"{name} {mb}" for name, mb in result["idle"]["memory_mb"].items()), ""),
+    ]
+    if "growth_ratio" in result:
+        lines.append(("bulk with 2,000,000 against 80,000 members", f"{result['growth_ratio']:.2f}", "aim >= 0.9"))
+    width = max(len(line[0]) for line in lines)
+    print()
+    for name, value, remark in lines:
+        print(f"{name:<{width}}  {value:<38} {remark}")
+    print("medians of", ROUNDS, "rounds; versions:", ", ".join(f"{name} {number}" for name, number in result["versions"].items()))
+
+
+if __name__ == "__main__":
+    main()
