@@ -141,8 +141,6 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row) -> Outcome:
         code = "not_initiator"
     elif code is None and item["org_id"] not in (found.node_org_id, found.node_superior_id):
         code = "not_your_node"
-    elif code is None and item.get("node_no") != found.node_no:
-        code = "node_closed"
     elif code is None and trigger is Trigger.ASSIGN:
         code = "branch_not_below"
     return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, refusal=Refusal(code or "node_closed"))
@@ -163,10 +161,7 @@ def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransf
 
 def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -> list[Outcome]:
     """Put members into branches below the target (ASG-01, ASG-02); members then moves each once."""
-    current = {row.n: row for row in store.explain(tx, [
-        {"n": n, "transfer_id": one.item.transfer_id, "decision_id": one.item.decision_id} for n, one in enumerate(asked)]).values()}
-    numbers = {row.transfer_id: row.node_no for row in current.values()}
-    return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id, "node_no": numbers.get(item.transfer_id)})
+    return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id})
 
 
 def _measure(rows: Any, trigger: Trigger) -> None:

@@ -103,8 +103,11 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
 
 
 _ACTING = "o.node_no = i.node_no AND (o.org_id = i.org_id OR o.superior_id = i.org_id)"
-_ASSIGNABLE = f"""{_ACTING} AND b.org_id = i.branch_id AND b.kind = 'branch' AND NOT b.deleted AND b.purpose NOT IN ('graduate', 'awaiting', 'vault')
-        AND p.org_id = o.org_id AND starts_with(b.path, p.path)"""
+# Two scalar subqueries: joins would be planned as a scan of the whole directory.
+_ASSIGNABLE = """o.org_id = i.org_id AND starts_with(
+            (SELECT b.path FROM org_directory b WHERE b.org_id = i.branch_id AND b.kind = 'branch' AND NOT b.deleted
+                AND b.purpose NOT IN ('graduate', 'awaiting', 'vault')),
+            (SELECT p.path FROM org_directory p WHERE p.org_id = o.org_id))"""
 
 TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.RESERVED: _transition(Trigger.RESERVED),
@@ -114,7 +117,7 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.WITHDRAW: _transition(
         Trigger.WITHDRAW, from_also=", transfers w",
         entitled="w.transfer_id = o.transfer_id AND (w.initiator_org_id = i.org_id OR w.member_id = i.person_id)"),
-    Trigger.ASSIGN: _transition(Trigger.ASSIGN, from_also=", org_directory b, org_directory p", entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"),
+    Trigger.ASSIGN: _transition(Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"),
     Trigger.CLOCK_RETURN: _transition(Trigger.CLOCK_RETURN, entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now"),
     Trigger.CLOCK_APPROVE: _transition(Trigger.CLOCK_APPROVE, entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now"),
     Trigger.MOVED: _transition(Trigger.MOVED),

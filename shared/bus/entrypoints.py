@@ -17,6 +17,8 @@ from typing import Any
 import kombu
 import msgspec
 from eventlet.event import Event as Signal
+from eventlet.greenpool import GreenPool
+from eventlet.semaphore import Semaphore
 from kombu import Consumer
 from nameko.extensions import Entrypoint, register_entrypoint
 
@@ -39,6 +41,8 @@ class Drain(Entrypoint):  # type: ignore[misc]
     """One queue, drained; subclasses say which queue and what to do with the messages."""
 
     prefetch = 2 * MAX_BATCH
+    concurrent = 1
+    """Batches under way at a time: while one waits for PostgreSQL's commit, the next is worked on."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -47,6 +51,9 @@ class Drain(Entrypoint):  # type: ignore[misc]
         self._stopping = False
         self._stopped = Signal()
         self._thread: Any = None
+        self._writing = Semaphore(1)
+        self._under_way = GreenPool(self.concurrent)
+        self._failure: Exception | None = None
 
     @classmethod
     def entrypoint(cls, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +71,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
         """Return the queue to drain."""
         raise NotImplementedError
 
-    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+    def handle(self, messages: list[Any]) -> None:
         """Handle and settle the messages; raise a transient error to have them again."""
         raise NotImplementedError
 
@@ -115,6 +122,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
     def _drain(self, connection: kombu.Connection) -> None:
         channel = connection.channel()
         self._buffer = []
+        self._failure = None
         consumer = Consumer(channel, [self.queue()], on_message=self._buffer.append, no_ack=False, auto_declare=False)
         consumer.qos(prefetch_count=self.prefetch)
         consumer.consume()
@@ -128,9 +136,30 @@ class Drain(Entrypoint):  # type: ignore[misc]
                 pass
             if self._buffer:
                 batch, self._buffer[:] = self._buffer[:], []
-                self.handle(batch, connection)
-            with contextlib.suppress(NotImplementedError):
+                self._under_way.spawn(self._handle, batch)
+            if self._failure is not None:
+                raise self._failure
+            with contextlib.suppress(NotImplementedError), self._writing:
                 connection.heartbeat_check(rate=2)
+        self._under_way.waitall()
+
+    def _handle(self, batch: list[Any]) -> None:
+        try:
+            self.handle(batch)
+        except Exception as error:
+            self._failure = error  # the loop drops the connection, so that the broker delivers the batch again
+
+    def settle(self, messages: list[Any], answers: dict[str | None, list[Answer]] | None = None, channel: Any = None) -> None:
+        """Send answers, without confirm since a caller that misses one asks again, and acknowledge; one writer at a time."""
+        with self._writing:
+            channel = channel or messages[-1].channel
+            for reply_to, some in (answers or {}).items():
+                if reply_to and some:
+                    prepared = channel.prepare_message(msgspec.json.encode(some), content_type="application/json", content_encoding="utf-8",
+                                                       properties={"delivery_mode": 1})
+                    channel.basic_publish(prepared, exchange="", routing_key=reply_to)
+            for message in messages:
+                message.ack()
 
     def fire(self, *args: Any) -> Any:
         """Run the service method in a nameko worker, wait, and return its result or raise its error."""
@@ -153,12 +182,12 @@ class EventBatches(Drain):
     def queue(self) -> kombu.Queue:
         return topology.event_queue(self.service)
 
-    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+    def handle(self, messages: list[Any]) -> None:
         self.fire([
             Incoming(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}",
                      message.delivery_info.get("routing_key", ""), _bytes(message.body))
             for message in messages])
-        messages[-1].channel.basic_ack(messages[-1].delivery_tag, multiple=True)
+        self.settle(messages)
 
 
 class _Calls(Drain):
@@ -176,34 +205,24 @@ class _Calls(Drain):
             log.warning("%s: a message on the queue of %s is not a bundle of calls", self.service, self.kind)
             return []
 
-    def _answer(self, channel: Any, reply_to: str | None, answers: list[Answer]) -> None:
-        """Answer without confirm: a caller that misses the answer asks again with the same ids."""
-        if reply_to and answers:
-            prepared = channel.prepare_message(msgspec.json.encode(answers), content_type="application/json", content_encoding="utf-8",
-                                               properties={"delivery_mode": 1})
-            channel.basic_publish(prepared, exchange="", routing_key=reply_to)
-
 
 class CommandBatches(_Calls):
     """Fires the method with a list of `Call`s, expects one answer each, in order."""
 
     kind = "commands"
+    concurrent = 3
 
-    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
-        channel = messages[-1].channel
+    def handle(self, messages: list[Any]) -> None:
         calls: list[Call] = []
         callers: list[str | None] = []
         for message in messages:
             living = self._living(message)
             calls += living
             callers += [message.properties.get("reply_to")] * len(living)
-        if calls:
-            by_caller: dict[str | None, list[Answer]] = {}
-            for call, reply_to, body in zip(calls, callers, self.fire(calls), strict=True):
-                by_caller.setdefault(reply_to, []).append(Answer(call.correlation_id, msgspec.Raw(body)))
-            for reply_to, answers in by_caller.items():
-                self._answer(channel, reply_to, answers)
-        channel.basic_ack(messages[-1].delivery_tag, multiple=True)
+        answers: dict[str | None, list[Answer]] = {}
+        for call, reply_to, body in zip(calls, callers, self.fire(calls) if calls else [], strict=True):
+            answers.setdefault(reply_to, []).append(Answer(call.correlation_id, msgspec.Raw(body)))
+        self.settle(messages, answers)
 
 
 class Queries(_Calls):
@@ -212,22 +231,20 @@ class Queries(_Calls):
     kind = "queries"
     prefetch = 40
 
-    def handle(self, messages: list[Any], connection: kombu.Connection) -> None:
+    def handle(self, messages: list[Any]) -> None:
         for message in messages:
             calls = self._living(message)
             left = [len(calls)]
             if not calls:
-                message.ack()
+                self.settle([message])
             for call in calls:
                 self.container.spawn_worker(self, (call,), {}, handle_result=partial(self._done, message, call, left))
 
     def _done(self, message: Any, call: Call, left: list[int], worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         left[0] -= 1
+        answer = [] if exc_info is not None else [Answer(call.correlation_id, msgspec.Raw(result))]
         with contextlib.suppress(Exception):  # the connection may be gone: the caller asks again
-            if exc_info is None:
-                self._answer(message.channel, message.properties.get("reply_to"), [Answer(call.correlation_id, msgspec.Raw(result))])
-            if not left[0]:
-                message.ack()
+            self.settle([message] if not left[0] else [], {message.properties.get("reply_to"): answer}, message.channel)
         return result, None
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+import eventlet
 import msgspec
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
@@ -72,7 +73,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
 
     def start(self) -> None:
         """Start the relay, the retry loop and what else the service runs in the background."""
-        self.container.spawn_managed_thread(self.relay.run, identifier="relay")
+        self._relay = self.container.spawn_managed_thread(self.relay.run, identifier="relay")
         self.container.spawn_managed_thread(self._retry, identifier="retry")
         for background in self.container.service_cls.background:
             self.container.spawn_managed_thread(lambda run=background: run(self), identifier=background.__name__)
@@ -84,6 +85,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         for wake in self.on_stop:
             wake()
         self.relay.stop()
+        with eventlet.Timeout(15, False):
+            self._relay.wait()
 
     def _retry(self) -> None:
         clock.on_advance(self.retry_wake.set)
