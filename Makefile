@@ -1,0 +1,33 @@
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test bench rules saga lint lock
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+setup: ## Make .venv with the locked libraries
+	@sh deploy/setup.sh
+
+run: setup ## Start everything in one process with demo data on http://127.0.0.1:8000
+	@.venv/bin/tuanqiao run
+
+demo: setup ## Run the main job without a screen and check the invariants
+	@.venv/bin/tuanqiao demo
+
+test: setup ## Run all tests on real RabbitMQ and PostgreSQL, found or started
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q
+
+bench: setup ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench
+
+rules: setup ## Print docs/rules.md: every rule, where it lives, whether a test proves it
+	@.venv/bin/python docs/print_rules.py
+
+saga: setup ## Print docs/saga.md from the saga's tables
+	@.venv/bin/python -m services.transfers.saga > docs/saga.md
+
+lint: setup ## Format check, walls between services, types, spelling
+	@.venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell services shared tests docs README.md
+
+lock: setup ## Lock requirements.in into requirements.lock (needs uv)
+	@uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.lock

@@ -1,0 +1,152 @@
+"""Rosters as spreadsheets: reading what people upload, writing templates and the rows that failed (IMP-02..09, DOC-06).
+
+Only reading and writing happen here; whether a row may be entered is decided by members.
+"""
+from __future__ import annotations
+
+import io
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, BinaryIO
+
+import python_calamine
+import xlsxwriter
+
+from shared.errors import Refused
+
+MARKER = "团桥导入模板:下级团支部团员团干部"
+OTHER_MARKER = "团桥导入模板:本级团干部"
+"""A template says in its first cell which of the two it is; they must not be mixed (IMP-03, IMP-04)."""
+HEADER = ("序号", "所在团支部全称", "姓名", "身份证号码", "民族", "手机号码", "入团年月", "发展团员编号", "团内职务")
+REASON = "失败原因"
+EXAMPLE = ("示例", "共青团某大学某学院某班支部委员会", "张三", "11010120050101001X", "汉族", "19900000000", "2019-05", "201900000001", "")
+GROUPS = ("汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族")
+POSTS = ("", "书记", "副书记", "组织委员", "宣传委员")
+MAX_ROWS = 1000
+"""IMP-14."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """One row as it was read; `problem` says in Chinese what could not be read."""
+
+    number: int
+    branch_name: str
+    name: str
+    id_number: str
+    ethnic_group: str
+    phone: str
+    joined_on: date | None
+    development_number: str
+    post: str
+    problem: str = ""
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return "" if cell is None else unicodedata.normalize("NFKC", str(cell)).strip()
+
+
+def _month(cell: Any) -> date | None:
+    """Return a joining date from a spreadsheet date or from `2019-05`, `2019.5`, `201905`, `2019年5月`.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if isinstance(cell, datetime):
+        return cell.date()
+    if isinstance(cell, date):
+        return cell
+    text = _text(cell)
+    if not text:
+        return None
+    parts = [part for part in "".join(character if character.isdigit() else " " for character in text).split() if part]
+    if len(parts) == 1 and len(parts[0]) in (6, 8):
+        parts = [parts[0][:4], parts[0][4:6], *([parts[0][6:]] if len(parts[0]) == 8 else [])]
+    if len(parts) not in (2, 3):
+        raise ValueError(text)
+    return date(int(parts[0]), int(parts[1]), int(parts[2]) if len(parts) == 3 else 1)
+
+
+def read_roster(content: bytes) -> list[RosterRow]:
+    """Return the rows of an .xlsx or .xls roster.
+
+    Blank lines and the example are skipped; the header is found wherever it stands; full-width digits are folded.
+
+    Raises:
+        Refused: `roster_broken` (no spreadsheet, other template, no header) or `roster_too_long`.
+    """
+    try:
+        table = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
+    except Exception as error:
+        raise Refused("roster_broken", detail="不是有效的 .xlsx 或 .xls 文件") from error
+    cells = {_text(cell) for row in table[:10] for cell in row}
+    if OTHER_MARKER in cells:
+        raise Refused("roster_broken", detail="模板不能混用,请使用“下级团支部团员团干部”模板")
+    if MARKER not in cells:
+        raise Refused("roster_broken", detail="不是本系统的导入模板,请先下载模板")
+    at = next((number for number, row in enumerate(table) if {"姓名", "身份证号码"} <= {_text(cell) for cell in row}), None)
+    if at is None:
+        raise Refused("roster_broken", detail="找不到表头(姓名、身份证号码)")
+    columns = {_text(cell): number for number, cell in enumerate(table[at])}
+    missing = [label for label in HEADER[1:4] if label not in columns]
+    if missing:
+        raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
+    rows = [row for row in (_row(number, table[number], columns) for number in range(at + 1, len(table))) if row is not None]
+    if len(rows) > MAX_ROWS:
+        raise Refused("roster_too_long", limit=MAX_ROWS)
+    return rows
+
+
+def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRow | None:
+    def cell(label: str) -> Any:
+        at = columns.get(label)
+        return cells[at] if at is not None and at < len(cells) else ""
+
+    if _text(cell("序号")) == "示例" or not any(_text(cell(label)) for label in HEADER[1:]):
+        return None
+    problem = ""
+    raw_id = cell("身份证号码")
+    if isinstance(raw_id, int | float):
+        problem = "身份证号码被表格软件改成了数字,后几位已丢失,请把该列设为文本后重新填写"
+    try:
+        joined_on = _month(cell("入团年月"))
+    except ValueError:
+        joined_on, problem = None, problem or "入团年月无法识别,请按 2019-05 的形式填写"
+    return RosterRow(number + 1, _text(cell("所在团支部全称")), _text(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
+                     _text(cell("手机号码")), joined_on, _text(cell("发展团员编号")), _text(cell("团内职务")), problem)
+
+
+def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False) -> None:
+    """Write rows in the template's form, in constant memory; with `reasons` the column of failures is added (IMP-07).
+
+    Numbers and phones are text cells, and nothing that a user typed is ever a formula.
+    """
+    book = xlsxwriter.Workbook(target, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False})
+    sheet = book.add_worksheet("团员")
+    text, bold = book.add_format({"num_format": "@"}), book.add_format({"bold": True, "num_format": "@"})
+    sheet.set_column(0, 0, 6)
+    sheet.set_column(1, 1, 44, text)
+    sheet.set_column(2, 9, 20, text)
+    header = (*HEADER, REASON) if reasons else HEADER
+    sheet.write_string(0, 0, MARKER, bold)
+    for column, label in enumerate(header):
+        sheet.write_string(1, column, label, bold)
+    for column, value in enumerate(EXAMPLE):
+        sheet.write_string(2, column, value, text)
+    sheet.data_validation(3, 4, MAX_ROWS + 3, 4, {"validate": "list", "source": list(GROUPS)})
+    sheet.data_validation(3, 8, MAX_ROWS + 3, 8, {"validate": "list", "source": [post for post in POSTS if post]})
+    for number, row in enumerate(rows, start=1):
+        values = (str(number), row.branch_name, row.name, row.id_number, row.ethnic_group, row.phone, f"{row.joined_on:%Y-%m}" if row.joined_on else "",
+                  row.development_number, row.post, *([row.problem] if reasons else []))
+        for column, value in enumerate(values):
+            sheet.write_string(number + 2, column, value, text)
+    book.close()
+
+
+def failed(row: RosterRow, reason: str) -> RosterRow:
+    """Return the row with the reason why it was not entered."""
+    return replace(row, problem=reason)
