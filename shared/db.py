@@ -71,7 +71,7 @@ class Database:
 def run(tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = None, **values: Any) -> sa.CursorResult[Any]:
     """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`."""
     if items is not None:
-        values["items"] = msgspec.json.encode(items).decode()
+        values["items"] = msgspec.json.encode(list(items)).decode()
     return tx.execute(statement, values)
 
 

@@ -81,6 +81,8 @@ KINDS: dict[str, Kind] = {
     "id_registered":         Kind(409, "身份证号重复", "The ID number is registered already", "ACC-11"),
     "age_out_of_range":      Kind(422, "团员年龄须满14周岁且未满28周岁", "A member is 14 or older and younger than 28", "MEM-04"),
     "joined_too_young":      Kind(422, "入团时年龄未满{age}周岁", "Younger than {age} when joining", "MEM-05"),
+    "joined_on_missing":     Kind(422, "入团时间不能为空", "The joining date is missing", "IMP-08"),
+    "joined_in_future":      Kind(422, "入团时间不能晚于今天", "The joining date lies in the future", "IMP-08"),
     "development_number_missing": Kind(422, "2017年1月1日以后入团须填写发展团员编号", "Who joined from 2017 on needs a development number", "MEM-08"),
     "development_number_form": Kind(422, "发展团员编号格式不正确", "The development number is malformed", "MEM-12"),
     "development_number_year": Kind(422, "发展团员编号前四位须与入团年份一致", "The development number starts with the joining year", "MEM-10"),

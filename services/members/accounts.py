@@ -4,8 +4,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import argon2
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from shared.messages.members import ChangePassword, Renew, Signed, SignIn, SignO
 TOKEN_LIFE = timedelta(minutes=15)
 SESSION_LIFE = timedelta(hours=8)
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""argon2id with 19 MiB and two passes: about 30 ms a sign-in on one core."""
+"""argon2id, time_cost 2, 19 MiB, one lane: about 30 ms a sign-in on one core."""
 
 
 class Secrets:
@@ -29,44 +30,53 @@ class Secrets:
 
     seal: Seal
     signer: Signer
+    nobody: str
+    """A hash that no password has, for numbers that nobody has."""
 
 
 keys = Secrets()
-_NOBODY = HASHER.hash(secrets.token_hex(16))
 
 
 def use(folder: Path) -> None:
     """Load the keys in `folder`."""
-    keys.seal, keys.signer = Seal(folder), Signer(folder)
+    keys.seal, keys.signer, keys.nobody = Seal(folder), Signer(folder), HASHER.hash(secrets.token_hex(16))
 
 
 def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     """Open a session for ID number and password (ACC-02, ACC-05, ACC-10).
 
+    A number that nobody has costs the same time, is counted and is locked like any other. The counts outlast the refusal because the
+    transaction of a refused query is committed.
+
     Raises:
-        Refused: `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while locked.
+        Refused: `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while number or address is locked.
+
     """
     id_number = domain.normalise_id(request.id_number)
-    person = store.by_index(tx, keys.seal.index(id_number))
-    account = store.account(tx, person.person_id) if person is not None else None
-    if person is None or account is None:
-        _matches(_NOBODY, request.password)  # the same time as for a person who exists
-        raise Refused("sign_in_failed")
+    index = keys.seal.index(id_number)
+    person = store.by_index(tx, index)
+    account = store.hold_account(tx, person.person_id) if person is not None else None
+    limits = {index.hex(): domain.LOCK_AFTER} | ({f"from {request.address}": domain.LOCK_ADDRESS_AFTER} if request.address else {})
+    _try_password(tx, account, id_number, request.password, limits)
+    assert person is not None and account is not None
+    store.forget_failures(tx, index.hex())
+    now, secret = clock.now(), secrets.token_urlsafe(32)
+    store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE)
+    return _signed(person, secret, account.password_hash is None)
+
+
+def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: dict[str, int]) -> None:
+    """Return if the password is the account's; else count the failure and refuse. One hash is computed in every case."""
     now = clock.now()
-    if account.locked_until is not None and account.locked_until > now:
-        raise Refused("too_many_attempts", minutes=int((account.locked_until - now).total_seconds() // 60) + 1)
-    initial = account.password_hash is None
-    if initial:
-        right = hmac.compare_digest(request.password.upper().encode(), domain.initial_password(id_number).encode())
-    else:
-        right = _matches(account.password_hash, request.password)
-    if not right:
-        store.sign_in_failed(tx, person.person_id, domain.LOCK_AFTER, now + domain.LOCK_FOR)
+    until = store.locked_until(tx, list(limits), now)
+    if until is not None:
+        raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
+    right = _matches(account.password_hash if account is not None and account.password_hash else keys.nobody, password)
+    if account is not None and account.password_hash is None:
+        right = hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number).encode())
+    if account is None or not right:
+        store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("sign_in_failed")
-    store.sign_in_succeeded(tx, person.person_id)
-    secret = secrets.token_urlsafe(32)
-    store.open_session(tx, _index(secret), person.person_id, now + SESSION_LIFE)
-    return _signed(person, secret, initial)
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -80,12 +90,13 @@ def _index(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _signed(person: sa.Row, secret: str, restricted: bool) -> Signed:
+def _signed(person: sa.Row[Any], secret: str, restricted: bool) -> Signed:
     token, expires_at = token_of(person.person_id, restricted)
-    return Signed(person_id=person.person_id, name=person.name, token=token, session=secret, expires_at=expires_at, must_change_password=restricted)
+    return Signed(
+        person_id=person.person_id, name=person.name, token=token, session=secret, expires_at=expires_at, must_change_password=restricted)
 
 
-def token_of(person_id: int, restricted: bool = False) -> tuple[str, object]:
+def token_of(person_id: int, restricted: bool = False) -> tuple[str, datetime]:
     """Return a token that proves the person for 15 minutes, and when it expires."""
     claims = {"restricted": True} if restricted else {}
     return keys.signer.sign("person", TOKEN_LIFE, sub=str(person_id), **claims)
@@ -107,21 +118,16 @@ def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
 
 
 def change_password(tx: Connection, request: ChangePassword, actor: Actor | None) -> bool:
-    """Replace the own password (ACC-05); the next renewed token is unrestricted."""
+    """Replace the own password (ACC-05); every session of the person is unrestricted from its next renewal on."""
     assert actor is not None
     person = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
-    account = store.account(tx, actor.person_id)
+    account = store.hold_account(tx, actor.person_id)
     if person is None or account is None:
         raise Refused("sign_in_failed")
     id_number = keys.seal.open(person.id_sealed)
-    if account.password_hash is None:
-        right = hmac.compare_digest(request.old_password.upper().encode(), domain.initial_password(id_number).encode())
-    else:
-        right = _matches(account.password_hash, request.old_password)
-    if not right:
-        raise Refused("sign_in_failed")
+    _try_password(tx, account, id_number, request.old_password, {bytes(person.id_index).hex(): domain.LOCK_AFTER})
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
-    store.set_password(tx, actor.person_id, HASHER.hash(request.new_password))
+    store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
     return True

@@ -1,11 +1,11 @@
 """The rules of people: identity numbers, ages, passwords, masks. Pure functions; `today` and `now` are arguments."""
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import date, timedelta
 
 from stdnum.cn import ric
-from stdnum.exceptions import InvalidComponent, ValidationError
 
 from shared.errors import Refusal
 
@@ -13,12 +13,20 @@ MINIMUM_AGE = 14
 MAXIMUM_AGE = 28
 """A plain member is 14 or older and younger than 28 (MEM-04)."""
 NUMBER_FROM = date(2017, 1, 1)
-"""Who joined from this day on needs a development number (MEM-08)."""
+"""Who joined from this day on needs a development number, in Xinjiang a year earlier (MEM-08)."""
 LOCK_AFTER = 5
+"""Wrong passwords for one number before it is locked."""
+LOCK_ADDRESS_AFTER = 50
+"""Wrong passwords from one address before it is locked; a school shares one."""
 LOCK_FOR = timedelta(minutes=15)
+"""How long failures count, and how long a lock lasts."""
 INITIAL_TAIL = 8
 """Characters of the ID number that make the initial password (ACC-04)."""
 PASSWORD_MIN = 8
+XINJIANG = "65"
+"""The province with limits of its own (MEM-06, MEM-08)."""
+COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
+_FORM = re.compile("[0-9]{17}[0-9X]")
 
 
 def normalise_id(text: str) -> str:
@@ -36,12 +44,7 @@ def check_id(id_number: str, today: date) -> Refusal | None:
 
     An unknown division code is not an error: divisions are abolished and made, numbers stay.
     """
-    try:
-        ric.validate(id_number)
-    except InvalidComponent:
-        if len(id_number) != 18 or not id_number[:17].isdigit() or ric.calc_check_digit(id_number) != id_number[-1]:
-            return Refusal("id_invalid")
-    except ValidationError:
+    if not _FORM.fullmatch(id_number) or ric.calc_check_digit(id_number) != id_number[-1]:
         return Refusal("id_invalid")
     try:
         return None if date(1900, 1, 1) <= born_on(id_number) <= today else Refusal("id_invalid")
@@ -55,22 +58,27 @@ def age_on(born: date, day: date) -> int:
 
 
 def check_ages(born: date, joined_on: date | None, post: str, today: date, province: str = "") -> Refusal | None:
-    """Return what is wrong with the ages: now (MEM-04) and at joining (MEM-05; Xinjiang always 13, MEM-06)."""
+    """Return what is wrong with the ages: now (MEM-04) and at joining (MEM-05; Xinjiang always 13, MEM-06).
+
+    Only a cadre may be entered without a joining date: some are no members any more (MEM-25).
+    """
     age = age_on(born, today)
     if age < MINIMUM_AGE or (not post and age >= MAXIMUM_AGE):
         return Refusal("age_out_of_range")
     if joined_on is None:
-        return None
+        return None if post else Refusal("joined_on_missing")
     if joined_on > today:
-        return Refusal("joined_too_young", {"age": "0"})
-    least = 13 if province == "65" else 14 if joined_on.year >= 2019 else 13 if joined_on.year >= 2017 else 12
-    return Refusal("joined_too_young", {"age": str(least)}) if age_on(born, joined_on) < least else None
+        return Refusal("joined_in_future")
+    least = 13 if province == XINJIANG else 14 if joined_on.year >= 2019 else 13 if joined_on.year >= 2017 else 12
+    months = (joined_on.year - born.year) * 12 + joined_on.month - born.month  # rosters give the month of joining only
+    return Refusal("joined_too_young", {"age": str(least)}) if months < least * 12 else None
 
 
-def check_development_number(number: str, joined_on: date | None) -> Refusal | None:
+def check_development_number(number: str, joined_on: date | None, province: str = "") -> Refusal | None:
     """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12)."""
     if not number:
-        return Refusal("development_number_missing") if joined_on is not None and joined_on >= NUMBER_FROM else None
+        needed_from = NUMBER_FROM.replace(year=2016) if province == XINJIANG else NUMBER_FROM
+        return Refusal("development_number_missing") if joined_on is not None and joined_on >= needed_from else None
     if not (number.isascii() and number.isdigit() and len(number) == 12):
         return Refusal("development_number_form")
     return Refusal("development_number_year") if joined_on is not None and number[:4] != str(joined_on.year) else None
@@ -95,3 +103,8 @@ def check_new_password(password: str, id_number: str) -> Refusal | None:
     """Return what is wrong with a new password (ACC-05)."""
     weak = len(password) < PASSWORD_MIN or password.upper() == initial_password(id_number) or password.upper() in id_number
     return Refusal("password_weak") if weak else None
+
+
+def may_mark_graduates(kind: str, is_above: bool, is_direct_superior: bool) -> bool:
+    """Return whether an organisation marks a branch: a committee kind above it (GRAD-04), or the direct superior of any kind (GRAD-05)."""
+    return is_direct_superior or (is_above and kind in COMMITTEE_KINDS)

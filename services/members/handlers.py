@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +23,8 @@ from shared.messages import members as contract
 from shared.messages.members import Admission, Admitted, Marked, MarkGraduates, Member, Profile, Stay
 
 TICKET_LIFE = timedelta(hours=1)
+SEED_ROWS = 2000
+"""People entered by one statement of `seed_people`."""
 _CHINA = ZoneInfo("Asia/Shanghai")
 
 
@@ -62,33 +66,49 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [one.item.branch_id for one in asked])
     rows: dict[int, dict[str, Any]] = {}
+    first: dict[Any, int] = {}
     for n, one in enumerate(asked):
-        if n in answers:
+        if n in answers or first.setdefault(one.item.command_id, n) != n:
             continue
         refusal = _check_admission(one, acting, orgs.get(one.item.branch_id))
         if refusal is not None:
-            answers[n] = Admitted(reason=refusal.say(), refusal=refusal)
+            answers[n] = _refused(refusal)
         else:
             rows[n] = _row(one.item)
     indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
-    known, numbers = store.known(tx, list(indexes.values())), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
-    for n, row in list(rows.items()):
-        code = "id_registered" if indexes[n] in known else "development_number_used" if row["development_number"] in numbers else None
-        if code is None:
-            known.add(indexes[n])  # a second row with the same number or ID in this list is refused, too
-            numbers.add(row["development_number"] or f"none {n}")
-        else:
-            answers[n] = Admitted(reason=Refusal(code).say(), refusal=Refusal(code))
-            del rows[n]
+    answers |= _taken(tx, rows, indexes)
+    rows = {n: row for n, row in rows.items() if n not in answers}
     made = store.add(tx, rows.values(), clock.now()) if rows else {}
-    for n in rows:
-        person_id = made.get(indexes[n])
-        answers[n] = Admitted(member_id=person_id) if person_id else Admitted(reason=Refusal("id_registered").say(), refusal=Refusal("id_registered"))
-    _remember(tx, asked, answers, {n for n in rows if answers[n].member_id})
-    return [answers[n] for n in range(len(asked))]
+    answers |= {n: Admitted(member_id=made[indexes[n]]) for n in rows if indexes[n] in made}
+    _remember(tx, asked, answers, {n for n in rows if n in answers})
+    late = [n for n in rows if n not in answers]
+    if late:  # somebody else entered the same people in this very moment; now committed, it says whether it was the same call
+        repeated = _once(tx, [asked[n] for n in late], Admitted)
+        answers |= {n: repeated[at] for at, n in enumerate(late) if at in repeated}
+        answers |= _taken(tx, {n: rows[n] for n in late if n not in answers}, indexes)
+    return [answers[first.get(one.item.command_id, n)] for n, one in enumerate(asked)]
 
 
-def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row | None) -> Refusal | None:
+def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]) -> dict[int, Admitted]:
+    """Return the refusals of rows whose ID number (ACC-11) or development number (MEM-09) is taken, by others or by an earlier row."""
+    known, numbers = store.known(tx, [indexes[n] for n in rows]), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
+    refused: dict[int, Admitted] = {}
+    for n, row in rows.items():
+        if indexes[n] in known:
+            refused[n] = _refused(Refusal("id_registered"))
+        elif row["development_number"] in numbers:
+            refused[n] = _refused(Refusal("development_number_used"))
+        else:
+            known.add(indexes[n])
+            numbers |= {row["development_number"]} - {""}
+    return refused
+
+
+def _refused(refusal: Refusal) -> Admitted:
+    return Admitted(reason=refusal.say(), refusal=refusal)
+
+
+def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[Any] | None) -> Refusal | None:
     item, today = one.item, clock.now().astimezone(_CHINA).date()
     if branch is None or branch.kind != "branch":
         return Refusal("branch_unknown")
@@ -100,28 +120,42 @@ def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row |
         return Refusal("name_missing")
     id_number = domain.normalise_id(item.id_number)
     return (domain.check_id(id_number, today) or domain.check_ages(domain.born_on(id_number), item.joined_on, item.post, today, branch.province)
-            or domain.check_development_number(item.development_number, item.joined_on))
+            or domain.check_development_number(item.development_number.strip(), item.joined_on, branch.province))
 
 
-def _row(item: Admission, password_hash: str | None = None, person_id: int | None = None) -> dict[str, Any]:
+def _row(item: Admission, person_id: int | None = None) -> dict[str, Any]:
     id_number = domain.normalise_id(item.id_number)
     return {
         "person_id": person_id, "name": item.name.strip(), "id_sealed": _b64(keys.seal.seal(id_number)), "id_index": _b64(keys.seal.index(id_number)),
         "phone_sealed": _b64(keys.seal.seal(item.phone)) if item.phone else None, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
-        "development_number": item.development_number, "post": item.post, "branch_id": item.branch_id or None, "password_hash": password_hash}
+        "development_number": item.development_number.strip(), "post": item.post.strip(), "branch_id": item.branch_id or None}
 
 
 def _b64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None) -> int:
+def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
     """Enter people without checks and rights, with ids of the caller's choice: for demo worlds and first set-up only; return how many were new."""
-    return len(store.add(tx, [_row(item, password_hash, person_id) for person_id, item in rows], clock.now()))
+    return len(store.add(tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash))
+
+
+def seed_people(tx: Connection, rows: Iterable[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
+    """Enter any number of people as `enter_trusted` does, `SEED_ROWS` at a time; ids given later by the database are higher."""
+    new = highest = 0
+    for some in iter(partial(_take, iter(rows)), []):
+        new += enter_trusted(tx, some, password_hash, began_at)
+        highest = max(highest, *(person_id for person_id, _ in some))
+    store.skip_ids(tx, highest)
+    return new
+
+
+def _take(rows: Iterator[tuple[int, Admission]]) -> list[tuple[int, Admission]]:
+    return list(islice(rows, SEED_ROWS))
 
 
 def mark_graduates(tx: Connection, asked: list[Asked[MarkGraduates]]) -> list[Marked]:
-    """Flag all members of branches as graduates (GRAD-12); a committee kind above the branch marks, never the branch itself (GRAD-04)."""
+    """Flag all members of branches as graduates (GRAD-12); a committee kind above the branch marks, never the branch itself (GRAD-04, GRAD-05)."""
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
     refusals: dict[int, Refusal] = {}
@@ -131,23 +165,26 @@ def mark_graduates(tx: Connection, asked: list[Asked[MarkGraduates]]) -> list[Ma
             refusals[n] = Refusal("branch_unknown")
         elif one.actor not in acting or org is None:
             refusals[n] = Refusal("not_administrator")
-        elif org.kind == "branch" or not directory.is_below(branch, org):
+        elif not domain.may_mark_graduates(org.kind, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
             refusals[n] = Refusal("not_your_org")
-    marked = store.mark_graduates(tx, [{"branch_id": one.item.branch_id, "graduates_on": one.item.graduates_on} for n, one in enumerate(asked) if n not in refusals])
-    return [Marked(branch_id=one.item.branch_id, members=0 if n in refusals else marked.get(one.item.branch_id, 0), refusal=refusals.get(n))
-            for n, one in enumerate(asked)]
+    marked = store.mark_graduates(tx, [
+        {"branch_id": one.item.branch_id, "graduates_on": one.item.graduates_on} for n, one in enumerate(asked) if n not in refusals])
+    return [
+        Marked(branch_id=one.item.branch_id, members=0 if n in refusals else marked.get(one.item.branch_id, 0), refusal=refusals.get(n))
+        for n, one in enumerate(asked)]
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
-def _member(row: sa.Row, full: bool) -> Member:
+def _member(row: sa.Row[Any], full: bool) -> Member:
     if not full:
-        return Member(member_id=row.person_id, name=domain.mask_name(row.name), id_masked="", phone="", ethnic_group="", joined_on=None, branch_id=None,
-                      graduate=False, transfer_id=None)
+        return Member(
+            member_id=row.person_id, name=domain.mask_name(row.name), id_masked="", phone="", ethnic_group="", joined_on=None, branch_id=None,
+            graduate=False, transfer_id=None)
     return Member(
         member_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
-        phone=keys.seal.open(row.phone_sealed) if row.phone_sealed else "", ethnic_group=row.ethnic_group, joined_on=row.joined_on, branch_id=row.branch_id,
-        graduate=row.graduate, transfer_id=row.reserved_by, identity_check=row.identity_check)
+        phone=keys.seal.open(row.phone_sealed) if row.phone_sealed else "", ethnic_group=row.ethnic_group, joined_on=row.joined_on,
+        branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, identity_check=row.identity_check)
 
 
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
@@ -172,7 +209,10 @@ def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | N
 
 
 def describe_people(tx: Connection, request: contract.DescribePeople, actor: Actor | None) -> list[Member]:
-    """Return people in full to themselves, to those above their branch and to the target of their open transfer; else a masked name (TRF-22, MEM-32)."""
+    """Return people, in full to themselves, to who administers their branch or what is above it, and to the target of their open transfer (TRF-22).
+
+    Everyone else gets the surname and two stars (MEM-32). Unknown ids are left out.
+    """
     assert actor is not None
     if len(request.person_ids) > 500:
         raise Refused("too_many_items", limit=500)
@@ -180,7 +220,7 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
     orgs = directory.find(tx, [org_id, *[one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]]) if org_id else {}
 
-    def sees(row: sa.Row) -> bool:
+    def sees(row: sa.Row[Any]) -> bool:
         return row.person_id == actor.person_id or any(
             one in orgs and org_id in orgs and directory.is_below(orgs[one], orgs[org_id]) for one in (row.branch_id, row.reserved_target_id))
 
@@ -193,5 +233,6 @@ def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> P
     row = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
     if row is None:
         raise Refused("unknown_member")
-    return Profile(member=_member(row, full=True), stays=[
-        Stay(branch_id=stay.branch_id, began_at=stay.began_at, ended_at=stay.ended_at, transfer_id=stay.transfer_id) for stay in store.stays(tx, actor.person_id)])
+    stays = [Stay(branch_id=stay.branch_id, began_at=stay.began_at, ended_at=stay.ended_at, transfer_id=stay.transfer_id)
+             for stay in store.stays(tx, actor.person_id)]
+    return Profile(member=_member(row, full=True), stays=stays)

@@ -39,6 +39,7 @@ memberships = sa.Table(
     sa.Column("branch_id", sa.BigInteger, nullable=False),
     sa.Column("ended_at", _time),
     sa.Column("transfer_id", sa.BigInteger),
+    sa.Index("uq_memberships_one_open", "person_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
     postgresql_with={"fillfactor": "80"},
 )
 
@@ -46,7 +47,14 @@ accounts = sa.Table(
     "accounts", metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("password_hash", sa.Text, comment="null: still the initial password (ACC-04)"),
-    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("changed_at", _time, comment="null: never"),
+)
+
+attempts = sa.Table(
+    "attempts", metadata,
+    sa.Column("tried", sa.Text, primary_key=True, comment="a blind index or a network address; also of numbers that nobody has"),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("began_at", _time, nullable=False, index=True),
     sa.Column("locked_until", _time),
 )
 
@@ -54,6 +62,7 @@ sessions = sa.Table(
     "sessions", metadata,
     sa.Column("session_index", sa.LargeBinary, primary_key=True),
     sa.Column("person_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.Column("expires_at", _time, nullable=False),
 )
 

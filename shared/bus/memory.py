@@ -200,11 +200,8 @@ class Channel(memory.Channel):
             Transport.consuming[queue].discard(self.connection)
 
     def close(self) -> None:
-        """Close and put back what is not settled; the queues stay."""
-        queues = self.queues
-        super().close()
-        self.__dict__.pop("queues", None)
-        assert self.queues is queues
+        """Close and put back what is not settled; the queues are everybody's and stay."""
+        super(memory.Channel, self).close()
 
 
 class Transport(memory.Transport):
