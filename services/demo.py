@@ -142,9 +142,8 @@ class Demo:
             ["further_study", "employed_with_org", "employed_without_org", "unemployed", "abroad_on_duty", "abroad_private", "abroad_study", "special_unit"],
             [30, 25, 18, 14, 2, 3, 4, 4])[0]
         if reason == "further_study":
-            colleges = self._some("colleges", lambda org: org.kind == "committee" and 100_000_000 < org.id < 110_000_000 and org.id // 100 != school
-                                  and org.province not in ("11", "44", "35"))
-            target = self.rng.choice(colleges)
+            colleges = self._some("colleges", lambda org: org.kind == "committee" and 100_000_000 < org.id < 110_000_000 and org.province not in ("11", "44", "35"))
+            target = self.rng.choice([org for org in colleges if org.id // 100 != school])
             return reason, target.id, {"place_name": target.short_name, "place_address": "湖北省武汉市"}
         if reason in ("employed_with_org", "abroad_on_duty"):
             employers = self._some("employers", lambda org: org.province.startswith("9") and org.kind in ("committee", "branch") and org.purpose == "ordinary")
@@ -336,7 +335,7 @@ class Demo:
                 tx.execute(sa.text("UPDATE outbox SET published_at = NULL"))
                 if forget:
                     tx.execute(sa.text("DELETE FROM inbox"))
-        self.system.settle(300)
+        self.system.settle(60)
         return self.digest()
 
     def invariants(self) -> list[tuple[str, bool]]:

@@ -1,0 +1,1 @@
+"""The members service: people, accounts, membership."""

@@ -142,7 +142,7 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row) -> Outcome:
     elif code is None and item["org_id"] not in (found.node_org_id, found.node_superior_id):
         code = "not_your_node"
     elif code is None and trigger is Trigger.ASSIGN:
-        code = "branch_not_below"
+        code = "same_org" if item["branch_id"] == found.source_branch_id else "branch_not_below"
     return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, refusal=Refusal(code or "node_closed"))
 
 

@@ -104,7 +104,7 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
 
 _ACTING = "o.node_no = i.node_no AND (o.org_id = i.org_id OR o.superior_id = i.org_id)"
 # Two scalar subqueries: joins would be planned as a scan of the whole directory.
-_ASSIGNABLE = """o.org_id = i.org_id AND starts_with(
+_ASSIGNABLE = """o.org_id = i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id) AND starts_with(
             (SELECT b.path FROM org_directory b WHERE b.org_id = i.branch_id AND b.kind = 'branch' AND NOT b.deleted
                 AND b.purpose NOT IN ('graduate', 'awaiting', 'vault')),
             (SELECT p.path FROM org_directory p WHERE p.org_id = o.org_id))"""
@@ -176,7 +176,7 @@ def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row]:
 # ---- why not ---------------------------------------------------------------------------------------------------------
 
 _EXPLAIN = sa.text("""
-    SELECT i.n, t.transfer_id, t.state, t.node_no, t.member_id, t.initiator_org_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id,
+    SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id,
         EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id) AS repeated
     FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid)
     LEFT JOIN transfers t USING (transfer_id) LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")

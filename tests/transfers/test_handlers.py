@@ -238,7 +238,8 @@ def test_assignment(tx):
     decide(tx, one, TARGET)
     decide(tx, two, TARGET)
 
-    for wrong in (OTHER, CLASS, 41, 8, VAULT, 10**9):
+    assert assign(tx, one, CLASS).refusal.code == "same_org"
+    for wrong in (OTHER, 41, 8, VAULT, 10**9):
         assert assign(tx, one, wrong).refusal.code == "branch_not_below"
     assert assign(tx, one, BRANCH, org=SCHOOL).refusal.code == "not_your_node"
     assert state(tx, one) == State.ASSIGN

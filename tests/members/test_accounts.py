@@ -1,0 +1,273 @@
+"""Signing in on a real database: initial passwords, lockout, sessions, and what a refusal leaves behind."""
+import json
+import uuid
+from datetime import timedelta
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from services.members import accounts, handlers, models, seal
+from services.members.accounts import keys as secret_keys
+from services.members.service import Service
+from services.members.synthetic import check_digit
+from shared import clock, db
+from shared.bus.calls import Call
+from shared.bus.service import RESTRICTED, Machinery
+from shared.errors import Refused
+from shared.identity import Actor, Verifier
+from shared.messages.members import Admission, ChangePassword, Renew, SignIn, SignOut
+
+FIRST = "11010520050102001"
+NUMBER = FIRST + check_digit(FIRST)
+INITIAL, OWN = NUMBER[-8:], "Own-password-1"
+NOBODY = "11010519491231002X"
+PERSON = 7
+
+
+@pytest.fixture(scope="module")
+def engine(scratch, keys):
+    seal.make_keys(keys)
+    accounts.use(keys)
+    return scratch(models.metadata)
+
+
+@pytest.fixture
+def tx(engine):
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        enter(connection)
+        yield connection
+        transaction.rollback()
+
+
+def enter(tx, number=NUMBER, person_id=PERSON):
+    handlers.seed_people(tx, [(person_id, Admission(command_id=uuid.uuid4(), branch_id=3, name="王小明", id_number=number, phone="19900000001"))])
+
+
+def sign_in(tx, password=INITIAL, number=NUMBER, address=""):
+    return accounts.sign_in(tx, SignIn(id_number=number, password=password, address=address), None)
+
+
+def refused(tx, *args, **kwargs) -> str:
+    with pytest.raises(Refused) as caught:
+        sign_in(tx, *args, **kwargs)
+    return caught.value.code
+
+
+def change(tx, old, new):
+    return accounts.change_password(tx, ChangePassword(old_password=old, new_password=new), Actor(PERSON, restricted=True))
+
+
+@pytest.mark.rule("ACC-02", "ACC-04", "ACC-05")
+@pytest.mark.parametrize("number", [NUMBER, f" {NUMBER.lower()} "])
+def test_initial_password(tx, keys, number):
+    """ACC-04, ACC-05: the last eight characters of the number open a session that can only change the password."""
+    signed = sign_in(tx, number=number)
+
+    assert signed.must_change_password
+    assert Verifier(keys).actor(signed.token, None) == Actor(PERSON, None, restricted=True)
+    assert {"change_password", "who_am_i"} == RESTRICTED
+
+
+@pytest.mark.rule("ACC-05")
+def test_change_password(tx, keys):
+    """ACC-05: the own password replaces the initial one and lifts the restriction of the running session."""
+    signed = sign_in(tx)
+
+    assert change(tx, INITIAL, OWN)
+
+    renewed = accounts.renew(tx, Renew(session=signed.session), None)
+    assert not renewed.must_change_password
+    assert Verifier(keys).actor(renewed.token, 5) == Actor(PERSON, 5)
+    assert refused(tx, INITIAL) == "sign_in_failed"
+    assert not sign_in(tx, OWN).must_change_password
+
+
+@pytest.mark.rule("ACC-05")
+@pytest.mark.parametrize("old, new, code", [
+    (INITIAL, INITIAL, "password_weak"), (INITIAL, "short-1", "password_weak"), (INITIAL, NUMBER, "password_weak"), ("wrong", OWN, "sign_in_failed")])
+def test_change_refused(tx, old, new, code):
+    """ACC-05: the old password must match; the new one has eight characters and is not the initial one."""
+    with pytest.raises(Refused) as caught:
+        change(tx, old, new)
+
+    assert caught.value.code == code
+    assert sign_in(tx).must_change_password
+
+
+@pytest.mark.rule("ACC-05")
+def test_change_is_locked_too(tx):
+    """ACC-05: a stolen token does not help to guess the password: failures of both calls are counted together."""
+    for _ in range(5):
+        with pytest.raises(Refused):
+            change(tx, "wrong", OWN)
+
+    with pytest.raises(Refused) as caught:
+        change(tx, INITIAL, OWN)
+    assert caught.value.code == "too_many_attempts"
+    assert refused(tx) == "too_many_attempts"
+
+
+@pytest.mark.rule("ACC-10")
+def test_one_error_for_all(tx):
+    """ACC-10: a wrong number and a wrong password are refused alike, and locked alike."""
+    for number in (NUMBER, NOBODY):
+        assert [refused(tx, "wrong", number) for _ in range(6)] == ["sign_in_failed"] * 5 + ["too_many_attempts"]
+
+
+@pytest.mark.rule("ACC-10")
+def test_lock_ends(tx):
+    """ACC-10: after five failures even the right password waits, for 15 minutes and no longer."""
+    for _ in range(5):
+        refused(tx, "wrong")
+
+    with pytest.raises(Refused) as caught:
+        sign_in(tx)
+    assert caught.value.refusal.values == {"minutes": "15"}
+    clock.advance(timedelta(minutes=14))
+    assert refused(tx) == "too_many_attempts"
+    clock.advance(timedelta(minutes=1, seconds=1))
+    assert sign_in(tx).person_id == PERSON
+
+
+@pytest.mark.rule("ACC-10")
+def test_failures_are_forgotten(tx):
+    """ACC-10: a success starts the count afresh, and so do 15 quiet minutes."""
+    for _ in range(4):
+        refused(tx, "wrong")
+    sign_in(tx)
+    for _ in range(4):
+        refused(tx, "wrong")
+    clock.advance(timedelta(minutes=16))
+    for _ in range(4):
+        refused(tx, "wrong")
+
+    assert sign_in(tx).person_id == PERSON
+
+
+@pytest.mark.rule("ACC-10")
+def test_address_is_locked(tx):
+    """ACC-10: fifty failures from one address lock that address for every number, and no other address."""
+    for n in range(50):
+        refused(tx, "wrong", str(n), address="203.0.113.9")
+
+    assert refused(tx, address="203.0.113.9") == "too_many_attempts"
+    assert sign_in(tx, address="203.0.113.10").person_id == PERSON
+
+
+@pytest.mark.rule("ACC-10")
+def test_old_counts_are_removed(tx):
+    """ACC-10: what is counted of strangers does not pile up."""
+    for n in range(20):
+        refused(tx, "wrong", str(n))
+    clock.advance(timedelta(minutes=16))
+    refused(tx, "wrong", "one more")
+
+    assert tx.scalar(sa.text("SELECT count(*) FROM attempts")) == 1
+
+
+@pytest.mark.rule("ACC-16")
+def test_sessions_end(tx):
+    """ACC-16: signing out ends a session, and so do eight hours; lapsed sessions are removed."""
+    one, two = sign_in(tx), sign_in(tx)
+
+    assert accounts.sign_out(tx, SignOut(session=one.session), None)
+    assert not accounts.sign_out(tx, SignOut(session=one.session), None)
+    assert accounts.renew(tx, Renew(session=two.session), None).session == two.session
+    clock.advance(timedelta(hours=8, seconds=1))
+
+    for session in (one.session, two.session, "made up"):
+        with pytest.raises(Refused) as caught:
+            accounts.renew(tx, Renew(session=session), None)
+        assert caught.value.code == "token_expired"
+    sign_in(tx)
+    assert tx.scalar(sa.text("SELECT count(*) FROM sessions")) == 1
+
+
+@pytest.mark.rule("ACC-10")
+def test_token_expires(tx, keys):
+    """ACC-10: a token proves its person for 15 minutes."""
+    signed = sign_in(tx)
+    clock.advance(timedelta(minutes=15, seconds=1))
+
+    with pytest.raises(Refused) as caught:
+        Verifier(keys).actor(signed.token, None)
+    assert caught.value.code == "token_expired"
+
+
+@pytest.mark.rule("ACC-10")
+def test_no_secret_is_stored(tx):
+    """ACC-10: neither session, password nor number can be read from the database."""
+    signed = sign_in(tx)
+    change(tx, INITIAL, OWN)
+
+    stored = json.dumps([[str(bytes(one)) if isinstance(one, memoryview) else str(one) for one in row]
+                         for table in ("people", "accounts", "sessions", "attempts", "outbox") for row in tx.execute(sa.text(f"SELECT * FROM {table}"))])
+    for secret in (signed.session, OWN, NUMBER, INITIAL, "19900000001"):
+        assert secret not in stored
+
+
+@pytest.fixture
+def service(engine, keys):
+    """The machinery of the service without its bus."""
+    made = Machinery()
+    made.name, made.database, made.verifier = "members", db.Database(engine), Verifier(keys)
+    made.queries = {query.name: handler for query, handler in Service.queries.items()}
+    made.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in Service.queries}
+    with engine.begin() as tx:
+        enter(tx)
+    yield made
+    with engine.begin() as tx:
+        for table in ("people", "accounts", "sessions", "attempts", "memberships"):
+            tx.execute(sa.text(f"DELETE FROM {table}"))
+
+
+def ask(service, name, item, token="") -> dict:
+    return json.loads(service.answer(Call(correlation_id="1", name=name, body=msgspec.Raw(msgspec.json.encode(item)), token=token)))
+
+
+@pytest.mark.rule("ACC-10")
+def test_failures_outlast_the_refusal(service):
+    """ACC-10: the failure of a refused sign-in is committed."""
+    wrong = SignIn(id_number=NUMBER, password="wrong")
+
+    codes = [ask(service, "sign_in", wrong)["refused"]["code"] for _ in range(6)]
+
+    assert codes == ["sign_in_failed"] * 5 + ["too_many_attempts"]
+
+
+@pytest.mark.rule("ACC-05")
+def test_restricted_until_changed(service):
+    """ACC-05: with the initial password nothing works but looking at oneself and changing it."""
+    token = ask(service, "sign_in", SignIn(id_number=NUMBER, password=INITIAL))["ok"]["token"]
+
+    assert ask(service, "who_am_i", {}, token)["ok"]["member"]["member_id"] == PERSON
+    assert ask(service, "describe_people", {"person_ids": [PERSON]}, token)["refused"]["code"] == "password_change_needed"
+    assert ask(service, "change_password", ChangePassword(old_password=INITIAL, new_password=OWN), token) == {"ok": True}
+    token = ask(service, "sign_in", SignIn(id_number=NUMBER, password=OWN))["ok"]["token"]
+    assert len(ask(service, "describe_people", {"person_ids": [PERSON]}, token)["ok"]) == 1
+
+
+@pytest.mark.rule("ACC-01")
+def test_seal(keys):
+    """ACC-01: a number is found by its index whatever its sealed form, and a changed value does not open."""
+    one = secret_keys.seal
+    sealed = one.seal(NUMBER)
+
+    assert one.open(sealed) == NUMBER
+    assert sealed != one.seal(NUMBER)
+    assert seal.Seal(keys).index(NUMBER) == one.index(NUMBER) != one.index(NOBODY)
+    with pytest.raises(Exception, match=""):
+        one.open(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+
+@pytest.mark.rule("ACC-01")
+def test_keys_are_made_once(tmp_path):
+    """ACC-01: keys are made once, readable by their owner only, and never replaced."""
+    seal.make_keys(tmp_path)
+    before = (tmp_path / "id_keys.json").read_bytes()
+    seal.make_keys(tmp_path)
+
+    assert (tmp_path / "id_keys.json").read_bytes() == before
+    assert (tmp_path / "id_keys.json").stat().st_mode & 0o777 == 0o400
