@@ -119,7 +119,8 @@ def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[A
     if not item.name.strip():
         return Refusal("name_missing")
     id_number = domain.normalise_id(item.id_number)
-    return (domain.check_id(id_number, today) or domain.check_ages(domain.born_on(id_number), item.joined_on, item.post.strip(), today, branch.province)
+    return (domain.check_id(id_number, today)
+            or domain.check_ages(domain.born_on(id_number), item.joined_on, item.post.strip(), today, branch.province)
             or domain.check_development_number(item.development_number.strip(), item.joined_on, branch.province))
 
 

@@ -58,6 +58,11 @@ class RpcClient:
         self._thread = threading.Thread(target=self._listen, name="rpc-replies", daemon=True)
         self._thread.start()
 
+    @property
+    def connected(self) -> bool:
+        """Return whether answers can arrive."""
+        return self._listening.is_set()
+
     def call(self, call: Command[Any, Any] | Query[Any, Any], request: Any, *, token: str = "", org_id: int | None = None,
              request_id: str = "", timeout: float = CALL_SECONDS) -> Any:
         """Return the reply to a query, or the list of replies to a command's list of items.

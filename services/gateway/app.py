@@ -1,0 +1,177 @@
+"""The Flask application: JSON API, pages, health. It parses, calls and renders; the services hold the rules and check the rights."""
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from services.gateway import openapi, pages
+from services.gateway.routes import ROUTES, Route
+from shared.bus.rpc import RpcClient
+from shared.errors import Refusal, Refused
+from shared.messages import MAX_ITEMS
+from shared.settings import Settings
+
+MAX_BODY = 4 * 2**20
+"""Bytes of a request's body."""
+HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+def create_app(client: RpcClient, settings: Settings) -> Flask:
+    """Return the application over a client of the bus."""
+    app = Flask(__name__)
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.config.update(SECRET_KEY=_cookie_key(settings.keys), MAX_CONTENT_LENGTH=MAX_BODY, SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
+                      SESSION_COOKIE_SECURE=bool(os.environ.get("TUANQIAO_HTTPS")), CLIENT=client)
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if re.fullmatch(r"[\w-]{8,64}", given) else uuid.uuid4().hex
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        HTTP_SECONDS.labels(request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)).observe(time.perf_counter() - g.started)
+        return response
+
+    for route in ROUTES:
+        app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
+    _health(app, client)
+    _errors(app)
+    app.register_blueprint(pages.blueprint)
+    app.add_url_rule("/api/openapi.json", "openapi", lambda: _json(openapi.document()))
+    app.add_url_rule("/api/docs", "docs", lambda: pages.render("docs.html", api=openapi.document()))
+    return app
+
+
+def _cookie_key(folder: Path) -> bytes:
+    path = folder / "cookie.key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _json(value: Any, status: int = 200, kind: str = "application/json") -> Response:
+    return Response(msgspec.json.encode(value), status, content_type=kind)
+
+
+# ---- the API ---------------------------------------------------------------------------------------------------------
+
+def _view(client: RpcClient, route: Route) -> Any:
+    contract = route.contract
+    body_type = _body_type(contract)
+
+    def view(**path_values: Any) -> Response:
+        wanted = _from_query(route, path_values) if route.make else _from_body(contract, body_type)
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        acting = request.headers.get("X-Acting-Org")
+        if acting is not None and not acting.isdigit():
+            raise Refused("bad_request", detail="X-Acting-Org")
+        reply = client.call(contract, wanted, token=token, org_id=int(acting) if acting else None, request_id=g.request_id)
+        if contract.many:
+            return _json({"results": [_with_words(one) for one in reply]})
+        if route.method == "GET" and isinstance(reply, list):
+            if "org_id" in path_values and contract.name == "get_orgs":
+                if not reply:
+                    raise Refused("unknown_org")
+                return _json(reply[0])
+            return _json({"items": reply})
+        return _json(reply)
+    return view
+
+
+
+def _body_type(contract: Any) -> Any:
+    return msgspec.defstruct("Body", [("items", list[contract.item])]) if contract.many else contract.item
+
+
+def _from_body(contract: Any, body_type: Any) -> Any:
+    try:
+        body = msgspec.json.decode(request.get_data(), type=body_type)
+    except msgspec.MsgspecError as error:
+        raise Refused("bad_request", detail=str(error)) from error
+    if not contract.many:
+        return msgspec.structs.replace(body, address=request.remote_addr or "") if contract.name == "sign_in" else body
+    if not 0 < len(body.items) <= MAX_ITEMS:
+        raise Refused("too_many_items", limit=MAX_ITEMS)
+    return body.items
+
+
+def _from_query(route: Route, values: dict[str, Any]) -> Any:
+    for name, text in request.args.items():
+        if name not in route.query:
+            raise Refused("bad_request", detail=f"unknown parameter {name}")
+        kind = route.query[name]
+        try:
+            values[name] = text in ("1", "true") if kind is bool else kind(text)
+        except ValueError as error:
+            raise Refused("bad_request", detail=name) from error
+    assert route.make is not None
+    try:
+        return route.make(values)
+    except TypeError as error:
+        raise Refused("bad_request", detail=str(error).split("(", 1)[-1].strip(") ")) from error
+
+
+def _with_words(reply: Any) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(reply)
+    refusal = getattr(reply, "refusal", None)
+    if refusal is not None:
+        values["refusal"] = {"code": refusal.code, "rule": refusal.kind.rule, "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}}
+    return values
+
+
+# ---- health and errors -----------------------------------------------------------------------------------------------
+
+def _health(app: Flask, client: RpcClient) -> None:
+    app.add_url_rule("/healthz", "healthz", lambda: _json({"gateway": True}))
+    app.add_url_rule("/readyz", "readyz", lambda: _json({"gateway.bus": client.connected}, 200 if client.connected else 503))
+    app.add_url_rule("/metrics", "metrics", lambda: Response(generate_latest(), content_type=CONTENT_TYPE_LATEST))
+
+
+def problem(refusal: Refusal) -> Response:
+    """Return the problem document (RFC 9457) of a refusal, or a page that says the same to people."""
+    kind = refusal.kind
+    if not request.path.startswith("/api/"):
+        return pages.problem_page(refusal)
+    return _json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
+                  "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": kind.rule, "request_id": g.request_id},
+                 kind.status, "application/problem+json")
+
+
+def _errors(app: Flask) -> None:
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        return problem(error.refusal)
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def too_large(error: RequestEntityTooLarge) -> Response:
+        return problem(Refusal("too_large", {"limit": f"{MAX_BODY // 2**20} MiB"}))
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.code or 500)
+        return problem(Refusal(code) if code else Refusal("bad_request", {"detail": error.name}))
+
+    @app.errorhandler(Exception)
+    def bug(error: Exception) -> Response:
+        app.logger.error("request %s failed: %s", g.request_id, type(error).__name__, exc_info=error)
+        return problem(Refusal("internal"))

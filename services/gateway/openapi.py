@@ -1,0 +1,60 @@
+"""The OpenAPI 3.1 document, made from the table of routes and the contracts themselves."""
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from services.gateway.routes import ROUTES, Route
+from shared.messages import MAX_ITEMS
+
+PROBLEM = {
+    "type": "object", "required": ["type", "title", "status", "code", "message", "request_id"],
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "code": {"type": "string"}, "detail": {"type": "string"},
+        "rule": {"type": "string"}, "request_id": {"type": "string"},
+        "message": {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}}}}
+
+
+def _types() -> list[Any]:
+    return [kind for route in ROUTES for kind in (route.contract.item, list[route.contract.reply] if route.contract.many else route.contract.reply)]
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the document; every route is an operation, every contract a schema."""
+    schemas, components = msgspec.json.schema_components(_types(), ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for number, route in enumerate(ROUTES):
+        paths.setdefault("/api/v1" + re.sub(r"<int:(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schemas[2 * number], schemas[2 * number + 1])
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tuanqiao 团桥", "version": "1", "description": "组织树、团员名册与组织关系转接。Organisation tree, member registry and transfers.\n\n"
+                 f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each. Every item carries an id of the caller's choice"
+                 " (`command_id`, `decision_id`): repeating a call with the same ids does nothing twice. `X-Acting-Org` names the organisation for which an"
+                 " administrator acts. Errors are problem documents (RFC 9457)."},
+        "servers": [{"url": "/"}], "paths": paths, "security": [{"token": []}],
+        "components": {"schemas": {**components, "Problem": PROBLEM}, "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}}}
+
+
+def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
+    zh, en = route.summary
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}{re.sub(r'[^a-z]+', '_', route.path)}", "summary": f"{zh} · {en}", "tags": [route.contract.service],
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "integer"}} for name in re.findall(r"<int:(\w+)>", route.path)]
+        + [{"name": name, "in": "query", "schema": {"type": {int: "integer", str: "string", bool: "boolean"}[kind]}} for name, kind in route.query.items()]
+        + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": {"type": "integer"}}]),
+        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": _wrap("results", reply) if route.contract.many else reply}}},
+                      "default": {"description": "Problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}}}
+    if route.method == "POST":
+        body = _wrap("items", {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS}) if route.contract.many else request
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    if route.public:
+        operation["security"] = []
+    return operation
+
+
+def _wrap(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [name], "properties": {name: schema}}

@@ -1,0 +1,356 @@
+"""The plain pages: sign in, start, see progress, approve, assign, import. They work without JavaScript and call what the API calls."""
+from __future__ import annotations
+
+import base64
+import io
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
+
+from services.gateway import roster
+from shared.errors import Refusal, Refused
+from shared.messages import members, orgs, transfers
+
+blueprint = Blueprint("pages", __name__)
+CHINA = ZoneInfo("Asia/Shanghai")
+
+STATES = {
+    "checking": ("校验中", "Checking"), "pending_out": ("转出组织审批", "Source approval"), "pending_in": ("转入组织审批", "Target approval"),
+    "pending_province": ("省级团委审批", "Provincial approval"), "pending_assign": ("分配团支部", "Branch assignment"), "moving": ("正在转入", "Moving"),
+    "completed": ("完成", "Completed"), "refused": ("未受理", "Not accepted"), "rejected": ("退回", "Rejected"), "returned": ("超期退回", "Returned by the clock"),
+    "withdrawn": ("已撤销", "Withdrawn")}
+REASONS = {
+    "further_study": ("升学", "Further study"), "employed_with_org": ("已落实工作单位(工作单位有团组织)", "Employed, employer has an organisation"),
+    "employed_without_org": ("已落实工作单位(工作单位无团组织)", "Employed, employer has no organisation"), "abroad_on_duty": ("出国(因公出国/境)", "Abroad on duty"),
+    "abroad_study": ("出国(境)学习研究", "Study abroad"), "abroad_private": ("出国(因私出国/境)", "Abroad privately"), "unemployed": ("未就业", "Not yet employed"),
+    "special_unit": ("转往特殊单位团组织", "To a special unit"), "ordinary": ("其他组织关系转接", "Ordinary transfer")}
+REJECTIONS = {
+    "not_here": ("不在本地居住或工作", "Does not live or work here"), "household_elsewhere": ("应转往户籍所在地团组织", "Belongs to the household's organisation"),
+    "work_elsewhere": ("应转往工作单位所在地团组织", "Belongs to the workplace's organisation"), "short_term": ("仅短期工作", "Only a short-term post"),
+    "wrong_data": ("资料有误,请更正后重新发起", "Wrong data; correct and start again"), "other": ("其他(请填写意见)", "Other (say why in the note)")}
+EXPIRY = {"return": ("届时系统退回", "then returned by the system"), "approve": ("届时本环节视为同意", "then this node counts as approved"),
+          "remind": ("仅提醒,不自动处理", "reminders only")}
+
+
+def t(zh: str, en: str) -> str:
+    """Return the text in the language of the session; Chinese first."""
+    return en if session.get("language") == "en" else zh
+
+
+def word(pair: tuple[str, str] | None) -> str:
+    """Return one of a pair of words by language."""
+    return t(*pair) if pair else ""
+
+
+def when(value: datetime | None) -> str:
+    """Return an instant in China's time, to the second (TRF-22)."""
+    return value.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+
+
+def render(template: str, status: int = 200, **values: Any) -> Response:
+    """Render a page with what every page needs."""
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    return Response(render_template(
+        template, t=t, word=word, when=when, states=STATES, reasons=REASONS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
+        acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **values), status)
+
+
+def problem_page(refusal: Refusal) -> Response:
+    """Return a refusal as a page; people whose session ended are led to sign in and come back."""
+    if refusal.code in ("token_expired", "token_invalid") and request.endpoint != "pages.sign_in":
+        session.pop("token", None)
+        return redirect(f"/sign-in?next={request.full_path.rstrip('?')}" if request.method == "GET" else "/sign-in")  # type: ignore[return-value]
+    if refusal.code == "password_change_needed":
+        return redirect("/password")  # type: ignore[return-value]
+    return render("problem.html", refusal.kind.status, refusal=refusal)
+
+
+def call(contract: Any, wanted: Any) -> Any:
+    """Call a service as the person of the session, renewing the token shortly before it ends."""
+    client = current_app.config["CLIENT"]
+    if "token" not in session:
+        raise Refused("token_expired")
+    if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
+        _remember(client.call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+    return client.call(contract, wanted, token=session["token"], org_id=session.get("org"), request_id=g.request_id)
+
+
+def _remember(signed: members.Signed) -> None:
+    session.update(token=signed.token, session=signed.session, name=signed.name, person=signed.person_id, expires=signed.expires_at.isoformat(),
+                   restricted=signed.must_change_password)
+
+
+def _names(transfers_: list[Any]) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return organisations and people of some transfers by id, in two calls."""
+    org_ids = sorted({one for item in transfers_ for one in (item.source_branch_id, item.target_org_id, item.target_branch_id, item.waiting_org_id) if one})
+    person_ids = sorted({item.member_id for item in transfers_})
+    found = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=org_ids[:500]))} if org_ids else {}
+    people = {one.member_id: one for one in call(members.describe_people, members.DescribePeople(person_ids=person_ids))} if person_ids else {}
+    return found, people
+
+
+@blueprint.before_request
+def guard() -> None:
+    """Refuse a form without the session's token; switch the language."""
+    if request.args.get("lang") in ("zh", "en"):
+        session["language"] = request.args["lang"]
+    if request.method == "POST" and not secrets.compare_digest(request.form.get("csrf", ""), session.get("csrf", "-")):
+        raise Refused("bad_request", detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"))
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> Any:
+    """Sign in (ACC-02); an initial password leads to the change (ACC-05)."""
+    refusal = None
+    if request.method == "POST":
+        try:
+            signed = current_app.config["CLIENT"].call(members.sign_in, members.SignIn(
+                id_number=request.form.get("id_number", ""), password=request.form.get("password", ""), address=request.remote_addr or ""), request_id=g.request_id)
+            language = session.get("language", "zh")
+            session.clear()
+            session["language"] = language
+            _remember(signed)
+            if signed.must_change_password:
+                return redirect("/password")
+            mine = call(orgs.my_orgs, orgs.MyOrgs())
+            if mine:
+                _act(mine[0])
+            target = request.args.get("next", "")
+            return redirect(target if target.startswith("/") and not target.startswith("//") and not urlsplit(target).netloc else "/work" if mine else "/")
+        except Refused as error:
+            refusal = error.refusal
+    return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""))
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Any:
+    """Sign out (ACC-16)."""
+    if "session" in session:
+        current_app.config["CLIENT"].call(members.sign_out, members.SignOut(session=session["session"]), request_id=g.request_id)
+    session.clear()
+    return redirect("/sign-in")
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+def password() -> Any:
+    """Change the password."""
+    refusal = None
+    if request.method == "POST":
+        try:
+            call(members.change_password, members.ChangePassword(old_password=request.form.get("old", ""), new_password=request.form.get("new", "")))
+            _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+            return redirect("/")
+        except Refused as error:
+            if error.code in ("token_expired", "token_invalid"):
+                raise
+            refusal = error.refusal
+    return render("password.html", refusal.kind.status if refusal else 200, refusal=refusal)
+
+
+def _act(org: orgs.Org) -> None:
+    session["org"], session["org_name"] = org.org_id, org.full_name
+
+
+@blueprint.route("/orgs", methods=["GET", "POST"])
+def my_orgs() -> Any:
+    """Choose the organisation to act for (ROLE-14), and see its subordinates."""
+    mine = call(orgs.my_orgs, orgs.MyOrgs())
+    if request.method == "POST":
+        chosen = next((org for org in mine if str(org.org_id) == request.form.get("org")), None)
+        if chosen is None:
+            raise Refused("not_administrator")
+        _act(chosen)
+        return redirect("/work")
+    children = call(orgs.list_children, orgs.ListChildren(org_id=session["org"], limit=500)) if session.get("org") else []
+    return render("orgs.html", mine=mine, children=children)
+
+
+@blueprint.get("/")
+def home() -> Any:
+    """Personal centre: who I am, my transfer as a timeline, my history (BEY-02, TRF-33)."""
+    profile = call(members.who_am_i, members.WhoAmI())
+    mine = call(transfers.my_transfers, transfers.MyTransfers())
+    progress = call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id)) if mine else None
+    wanted = sorted({stay.branch_id for stay in profile.stays} | {one for item in mine for one in (item.source_branch_id, item.target_org_id)}
+                    | {node.org_id for node in (progress.path if progress else [])} | ({profile.member.branch_id} if profile.member.branch_id else set()))
+    found = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=wanted))} if wanted else {}
+    return render("home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id)
+
+
+@blueprint.get("/transfers/<int:transfer_id>")
+def transfer(transfer_id: int) -> Any:
+    """One transfer for its parties (TRF-22)."""
+    progress = call(transfers.get_transfer, transfers.GetTransfer(transfer_id=transfer_id))
+    found, people = _names([progress.transfer])
+    missing = [node.org_id for node in progress.path if node.org_id not in found]
+    found |= {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=missing))} if missing else {}
+    return render("transfer.html", progress=progress, orgs=found, person=people.get(progress.transfer.member_id))
+
+
+@blueprint.post("/transfers/<int:transfer_id>/withdraw")
+def withdraw(transfer_id: int) -> Any:
+    """Withdraw (撤销申请, TRF-28)."""
+    _first(call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)]))
+    return redirect(request.form.get("back") if request.form.get("back") in ("/", f"/transfers/{transfer_id}") else "/")
+
+
+def _first(outcomes: list[Any]) -> Any:
+    if outcomes[0].refusal is not None:
+        raise Refused(outcomes[0].refusal.code, **outcomes[0].refusal.values)
+    return outcomes[0]
+
+
+@blueprint.route("/start", methods=["GET", "POST"])
+def start() -> Any:
+    """Start the own transfer (TRF-09): reason, target by search, fields, confirm."""
+    profile = call(members.who_am_i, members.WhoAmI())
+    form = request.values
+    found = _search(form.get("text", ""))
+    refusal = None
+    if request.method == "POST" and form.get("confirm"):
+        outcome = call(transfers.request_transfers, [transfers.RequestTransfer(
+            command_id=uuid.UUID(form["command_id"]), initiator="member", member_id=session["person"], source_branch_id=profile.member.branch_id or 0,
+            **_transfer_fields(form))])[0]
+        if outcome.refusal is None:
+            return redirect("/")
+        refusal = outcome.refusal
+    return render("start.html", 200 if refusal is None else refusal.kind.status, profile=profile, found=found, form=form, refusal=refusal, command_id=uuid.uuid4(),
+                  action="/start", people=None)
+
+
+def _transfer_fields(form: Any) -> dict[str, Any]:
+    target = form.get("target", "")
+    return {"target_org_id": int(target) if target.isdigit() else None, "reason": form.get("reason", ""), "place_name": form.get("place_name", ""),
+            "place_address": form.get("place_address", ""), "contact": form.get("contact", ""), "remark": form.get("remark", "")}
+
+
+def _search(text: str) -> list[Any]:
+    return list(call(orgs.search_orgs, orgs.SearchOrgs(text=text, targets_only=True))) if len(text.strip()) >= 2 else []
+
+
+@blueprint.route("/out", methods=["GET", "POST"])
+def out() -> Any:
+    """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
+    form = request.values
+    branch = int(form["branch"]) if form.get("branch", "").isdigit() else session.get("org", 0)
+    listed = call(members.list_members, members.ListMembers(branch_id=branch, limit=500))
+    chosen = [int(one) for one in form.getlist("member")]
+    outcomes, refusal = [], None
+    if request.method == "POST" and form.get("confirm"):
+        if not chosen:
+            refusal = Refusal("field_missing", {"field": t("团员", "members")})
+        else:
+            fields = _transfer_fields(form)
+            outcomes = call(transfers.request_transfers, [transfers.RequestTransfer(
+                command_id=uuid.uuid5(uuid.UUID(form["command_id"]), str(one)), initiator="source", member_id=one, source_branch_id=branch, **fields) for one in chosen])
+    names = {one.member_id: one.name for one in listed}
+    return render("out.html", listed=listed, form=form, branch=branch, chosen=chosen, outcomes=list(zip(chosen, outcomes, strict=False)), names=names,
+                  found=_search(form.get("text", "")), refusal=refusal, command_id=uuid.uuid4(), action="/out", profile=None)
+
+
+@blueprint.route("/in", methods=["GET", "POST"])
+def transfer_in() -> Any:
+    """Transfer in (办理转入, TRF-05): exact name and ID number, then reason and fields."""
+    form = request.form
+    found, branch, refusal = None, None, None
+    try:
+        if request.method == "POST" and form.get("confirm"):
+            _first(call(transfers.request_transfers, [transfers.RequestTransfer(
+                command_id=uuid.UUID(form["command_id"]), initiator="target", member_id=int(form["member_id"]), source_branch_id=int(form["branch_id"]),
+                ticket=form["ticket"], **{**_transfer_fields(form), "target_org_id": session.get("org")})]))
+            return redirect("/list?side=target")
+        if request.method == "POST":
+            found = call(members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")))
+            branch = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[found.branch_id]))[0]
+    except Refused as error:
+        if error.code in ("token_expired", "token_invalid"):
+            raise
+        refusal = error.refusal
+    return render("in.html", found=found, branch=branch, form=form, refusal=refusal, command_id=uuid.uuid4())
+
+
+@blueprint.route("/work", methods=["GET", "POST"])
+def work() -> Any:
+    """Work list (待办): approve, reject or assign the chosen items in one go (TRF-31, BEY-05)."""
+    done: list[Any] = []
+    form = request.form
+    if request.method == "POST":
+        done = _decide(form)
+    page = call(transfers.list_work, transfers.ListWork(state=request.args.get("state", ""), after=request.args.get("after", ""), limit=100))
+    found, people = _names(page.items)
+    assignable = []
+    if any(item.state == "pending_assign" for item in page.items):
+        assignable = [org for org in call(orgs.list_children, orgs.ListChildren(org_id=session["org"], limit=500)) if org.kind == "branch"]
+    return render("work.html", page=page, orgs=found, people=people, branches=assignable, done=done, state=request.args.get("state", ""))
+
+
+def _decide(form: Any) -> list[Any]:
+    chosen = [tuple(int(part) for part in one.split("-")) for one in form.getlist("item") if one.replace("-", "").isdigit()]
+    if not chosen:
+        raise Refused("bad_request", detail=t("请先勾选事项", "choose items first"))
+    if form.get("do") == "assign":
+        if not form.get("branch", "").isdigit():
+            raise Refused("field_missing", field=t("团支部", "branch"))
+        return list(call(transfers.assign_branches, [transfers.AssignBranch(
+            decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=int(form["branch"])) for transfer_id, _ in chosen]))
+    return list(call(transfers.decide_nodes, [transfers.DecideNode(
+        decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=node_no, approve=form.get("do") == "approve", reason_code=form.get("reason_code", ""),
+        note=form.get("note", "")) for transfer_id, node_no in chosen]))
+
+
+@blueprint.get("/list")
+def listed() -> Any:
+    """Transfers out of or into the acting organisation (TRF-29, TRF-32)."""
+    side = request.args.get("side", "source")
+    items = call(transfers.list_started, transfers.ListStarted(side=side, limit=100))
+    found, people = _names(items)
+    return render("list.html", items=items, orgs=found, people=people, side=side, counts=call(transfers.count_transfers, transfers.Counts()))
+
+
+@blueprint.route("/members", methods=["GET", "POST"])
+def branch_members() -> Any:
+    """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
+    branch = int(request.args["branch"]) if request.args.get("branch", "").isdigit() else session.get("org", 0)
+    result = _import() if request.method == "POST" else None
+    org = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
+    if not org:
+        raise Refused("unknown_org")
+    items = call(members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else []
+    return render("members.html", items=items, org=org[0], result=result)
+
+
+def _import() -> dict[str, Any]:
+    upload = request.files.get("file")
+    if upload is None:
+        raise Refused("roster_broken", detail=t("请选择文件", "choose a file"))
+    rows = roster.read_roster(upload.read())
+    own = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[session["org"]]))
+    by_name = {org.full_name: org.org_id for org in [*own, *call(orgs.list_children, orgs.ListChildren(org_id=session["org"], limit=500))]}
+    good = [row for row in rows if not row.problem]
+    answers: list[Any] = []
+    for at in range(0, len(good), 500):
+        answers += call(members.admit, [members.Admission(
+            command_id=uuid.uuid4(), branch_id=by_name.get(row.branch_name, 0), name=row.name, id_number=row.id_number, ethnic_group=row.ethnic_group,
+            phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post) for row in good[at:at + 500]])
+    bad = [row for row in rows if row.problem] + [roster.failed(row, answer.refusal.say(session.get("language", "zh")))
+                                                 for row, answer in zip(good, answers, strict=True) if answer.refusal]
+    file = io.BytesIO()
+    roster.write_roster(file, bad, reasons=True)
+    return {"entered": sum(answer.member_id is not None for answer in answers), "bad": bad, "file": base64.b64encode(file.getvalue()).decode()}
+
+
+@blueprint.get("/template.xlsx")
+def template() -> Any:
+    """The import template (DOC-06)."""
+    file = io.BytesIO()
+    roster.write_roster(file, [])
+    return Response(file.getvalue(), content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    headers={"Content-Disposition": "attachment; filename=tuanqiao-template.xlsx"})
+
+

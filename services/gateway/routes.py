@@ -1,0 +1,68 @@
+"""The API as one table: method, path, contract, how the request is made from the HTTP request. Flask rules and OpenAPI come from it."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from shared.messages import members, orgs, transfers
+
+Values = dict[str, Any]
+
+
+class Route(NamedTuple):
+    """One operation.
+
+    Attributes:
+        method: HTTP method.
+        path: Flask rule below `/api/v1`.
+        contract: The call that answers it.
+        summary: One sentence each in Chinese and English.
+        query: Names of query parameters with their types, for GET.
+        make: Builds the contract's request from path and query values; None: the body is the request, or `{"items": [...]}` of a command.
+        public: Needs no token.
+    """
+
+    method: str
+    path: str
+    contract: Any
+    summary: tuple[str, str]
+    query: dict[str, type] = {}
+    make: Callable[[Values], Any] | None = None
+    public: bool = False
+
+
+# fmt: off
+ROUTES = (
+    Route("POST", "/sessions", members.sign_in, ("登录", "Sign in"), public=True),
+    Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session"), public=True),
+    Route("POST", "/sessions/end", members.sign_out, ("退出", "Sign out"), public=True),
+    Route("POST", "/password", members.change_password, ("修改密码", "Change the own password")),
+    Route("GET", "/me", members.who_am_i, ("我的资料与历史", "The own record and history"), make=lambda v: members.WhoAmI()),
+    Route("GET", "/me/transfers", transfers.my_transfers, ("我的转接", "The own transfers"), make=lambda v: transfers.MyTransfers()),
+    Route("GET", "/my-orgs", orgs.my_orgs, ("我管理的组织", "Organisations that I administer"), make=lambda v: orgs.MyOrgs()),
+    Route("GET", "/orgs", orgs.search_orgs, ("按名称查找组织", "Find organisations by any part of the name"), {"text": str, "below": int, "targets_only": bool, "limit": int},
+          lambda v: orgs.SearchOrgs(**v)),
+    Route("GET", "/orgs/<int:org_id>", orgs.get_orgs, ("组织信息", "One organisation"), make=lambda v: orgs.GetOrgs(org_ids=[v["org_id"]])),
+    Route("GET", "/orgs/<int:org_id>/children", orgs.list_children, ("直属下级", "Direct subordinates"), {"after": int, "limit": int}, lambda v: orgs.ListChildren(**v)),
+    Route("GET", "/orgs/<int:org_id>/administrators", orgs.list_administrators, ("管理员", "Administrators"), make=lambda v: orgs.ListAdministrators(org_ids=[v["org_id"]])),
+    Route("GET", "/branches/<int:branch_id>/members", members.list_members, ("团支部团员", "Members of a branch"), {"after": int, "limit": int},
+          lambda v: members.ListMembers(**v)),
+    Route("POST", "/orgs", orgs.save_orgs, ("新建或编辑组织", "Create or edit organisations")),
+    Route("POST", "/orgs/deletions", orgs.delete_orgs, ("删除组织", "Delete organisations")),
+    Route("POST", "/administrators", orgs.set_administrators, ("任免管理员", "Give or revoke rights")),
+    Route("POST", "/members", members.admit, ("录入团员", "Enter members")),
+    Route("POST", "/members/look-up", members.look_up, ("按姓名和身份证号查询", "Look a member up by name and ID number")),
+    Route("POST", "/members/describe", members.describe_people, ("人员信息", "Describe people by id")),
+    Route("POST", "/graduates", members.mark_graduates, ("标记毕业团支部", "Mark branches as graduating")),
+    Route("POST", "/transfers", transfers.request_transfers, ("发起组织关系转接", "Start transfers")),
+    Route("GET", "/transfers", transfers.list_started, ("转出与转入列表", "Transfers out of or into the acting organisation"), {"side": str, "open_only": bool, "after": int, "limit": int},
+          lambda v: transfers.ListStarted(**v)),
+    Route("GET", "/transfers/<int:transfer_id>", transfers.get_transfer, ("转接进度", "One transfer with its path and trail"),
+          make=lambda v: transfers.GetTransfer(transfer_id=v["transfer_id"])),
+    Route("POST", "/transfers/decisions", transfers.decide_nodes, ("审批", "Approve or reject open nodes")),
+    Route("POST", "/transfers/withdrawals", transfers.withdraw_transfers, ("撤销", "Withdraw transfers")),
+    Route("POST", "/transfers/assignments", transfers.assign_branches, ("分配团支部", "Assign branches")),
+    Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"), {"state": str, "after": str, "limit": int}, lambda v: transfers.ListWork(**v)),
+    Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
+)
+# fmt: on
