@@ -46,7 +46,7 @@ def people(count: int, *, rng: random.Random, division_codes: Sequence[str], bir
     for number in range(start, start + count):
         born = first_day + timedelta(days=(number * 7919) % days)
         division = division_codes[(number // days) % len(division_codes)]
-        first_17 = f"{division}{born:%Y%m%d}{(number * 37) % 999 + 1:03d}"
+        first_17 = f"{division}{born:%Y%m%d}{(number * 38) % 999 + 1:03d}"
         joined = date(born.year + rng.choice((14, 15, 15, 16)), rng.choice((5, 12)), 4)
         if joined < born.replace(year=born.year + 14, day=min(born.day, 28)):
             joined = joined.replace(year=joined.year + 1)

@@ -1,0 +1,242 @@
+"""Whole journeys through HTTP on real services: a graduate, a class secretary, the administrators; and every kind of bad input."""
+import io
+import random
+import re
+import time
+import uuid
+
+import pytest
+
+from services import world
+from services.gateway import roster
+from services.gateway.routes import ROUTES
+from services.members import synthetic
+
+COLLEGE = world.COLLEGE
+CLASS = COLLEGE * 100 + 1
+TARGET = 100_000_601  # the first college of the sixth university
+NEW_CLASS = TARGET * 100 + 7
+
+
+def sign_in(browser, town, org=None, person=None, password=world.PASSWORD):
+    """Sign in through the API; return headers that act for `org`."""
+    number = world.id_number_of(town, person or world.administrator_of(org))
+    answer = browser.post("/api/v1/sessions", json={"id_number": number, "password": password})
+    assert answer.status_code == 200, answer.json
+    headers = {"Authorization": f"Bearer {answer.json['token']}"}
+    if org:
+        headers["X-Acting-Org"] = str(org)
+    return headers
+
+
+def request_of(member, **values):
+    return {"command_id": str(uuid.uuid4()), "initiator": "source", "member_id": member, "source_branch_id": CLASS, "target_org_id": TARGET,
+            "reason": "further_study", "place_name": "某大学", "place_address": "某地", **values}
+
+
+def wait_state(browser, headers, transfer_id, state, seconds=10):
+    ends = time.monotonic() + seconds
+    while True:
+        found = browser.get(f"/api/v1/transfers/{transfer_id}", headers=headers).json
+        if found.get("transfer", {}).get("state") == state:
+            return found
+        assert time.monotonic() < ends, found
+        time.sleep(0.05)
+
+
+@pytest.mark.rule("TRF-17", "TRF-33", "ROLE-14", "ACC-02", "ACC-15", "MSG-01", "BEY-05")
+def test_a_class_is_handed_over(browser, town):
+    """TRF-17: a college hands over members in one list; the target approves and assigns in one list each; everyone has arrived."""
+    source, target = sign_in(browser, town, COLLEGE), sign_in(browser, town, TARGET)
+    listed = browser.get(f"/api/v1/branches/{CLASS}/members?limit=500", headers=source).json["items"]
+    members = [one["member_id"] for one in listed[:20]]
+    assert all("****" in one["id_masked"] for one in listed)
+
+    body = {"items": [request_of(member) for member in members]}
+    started = browser.post("/api/v1/transfers", json=body, headers=source).json["results"]
+    again = browser.post("/api/v1/transfers", json=body, headers=source).json["results"]
+    assert [one["transfer_id"] for one in started] == [one["transfer_id"] for one in again]
+    assert all(one["repeated"] for one in again)
+    ids = {one["transfer_id"] for one in started}
+    ends = time.monotonic() + 10
+    while True:
+        work = browser.get("/api/v1/work?state=pending_in&limit=100", headers=target).json["items"]
+        if ids <= {one["transfer_id"] for one in work}:
+            break
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    decided = browser.post("/api/v1/transfers/decisions", headers=target, json={"items": [
+        {"decision_id": str(uuid.uuid4()), "transfer_id": one, "node_no": 1, "approve": True} for one in sorted(ids)]}).json["results"]
+    assert {one["state"] for one in decided} == {"pending_assign"}
+    assigned = browser.post("/api/v1/transfers/assignments", headers=target, json={"items": [
+        {"decision_id": str(uuid.uuid4()), "transfer_id": one, "branch_id": NEW_CLASS} for one in sorted(ids)]}).json["results"]
+    assert {one["state"] for one in assigned} == {"moving"}
+    progress = wait_state(browser, target, min(ids), "completed")
+
+    assert [step["event"] for step in progress["steps"]] == ["requested", "reserved", "approve", "assign", "moved"]
+    for one in ids:
+        wait_state(browser, target, one, "completed")
+    arrived = {one["member_id"] for one in browser.get(f"/api/v1/branches/{NEW_CLASS}/members", headers=target).json["items"]}
+    assert set(members) <= arrived
+    counts = browser.get("/api/v1/counts", headers=source).json["items"]
+    assert {"reason": "further_study", "state": "completed", "transfers": 20} in counts
+
+
+@pytest.mark.rule("ACC-04", "ACC-05", "ACC-10", "TRF-09", "TRF-20", "TRF-28", "ROLE-01", "BEY-02", "TRF-02")
+def test_a_graduate_on_the_pages(browser, town):
+    """TRF-09, ACC-05: a graduate signs in with the initial password, changes it, starts a transfer, sees its timeline, withdraws it."""
+    number = world.id_number_of(town, 1030)
+
+    def token_of(page):
+        return re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
+
+    def post(path, **form):
+        return browser.post(path, data={**form, "csrf": token_of(browser.get("/sign-in"))})
+
+    wrong = post("/sign-in", id_number=number, password="00000000")
+    assert wrong.status_code == 401 and "身份证或密码错误" in wrong.text and number in wrong.text
+    assert post("/sign-in", id_number=number, password=number[-8:]).headers["Location"] == "/password"
+    assert browser.get("/").headers["Location"] == "/password"
+    assert post("/password", old=number[-8:], new=number[-8:]).status_code == 422
+    assert post("/password", old=number[-8:], new="a new password").headers["Location"] == "/"
+    home = browser.get("/")
+    assert "发起转接" in home.text and number not in home.text
+    search = browser.post("/start", data={"csrf": token_of(home) if b"csrf" in home.data else "", "text": "浙江大学计算机", "search": "1", "reason": "further_study"})
+    org = re.search(r'name="target" value="(\d+)"', search.text)[1]
+    command = re.search(r'name="command_id" value="([^"]+)"', search.text)[1]
+    form = {"csrf": token_of(search), "command_id": command, "confirm": "1", "reason": "further_study", "target": org, "place_name": "浙江大学", "text": "浙江大学"}
+    missing = browser.post("/start", data=form)
+    assert missing.status_code == 422 and "请填写学校所在地详细地址" in missing.text and 'value="浙江大学"' in missing.text
+    assert browser.post("/start", data={**form, "place_address": "杭州市"}).headers["Location"] == "/"
+    assert browser.post("/start", data={**form, "place_address": "杭州市"}).headers["Location"] == "/"  # a double click does no harm
+    ends = time.monotonic() + 10
+    while "转出组织审批" not in (page := browser.get("/")).text or "最迟" not in page.text:
+        assert time.monotonic() < ends, page.text
+        time.sleep(0.1)
+    assert "届时系统退回" in page.text and "撤销申请" in page.text
+    transfer = re.search(r"/transfers/(\d+)/withdraw", page.text)[1]
+    assert browser.post(f"/transfers/{transfer}/withdraw", data={"csrf": token_of(page), "back": "/"}).status_code == 302
+    assert "已撤销" in browser.get("/").text
+    assert browser.get("/?lang=en").text.count("Withdrawn") >= 1
+    assert browser.post("/sign-out", data={"csrf": token_of(page)}).status_code == 302
+    assert browser.get("/").headers["Location"].startswith("/sign-in?next=")
+
+
+@pytest.mark.rule("IMP-02", "IMP-05", "IMP-06", "IMP-07", "IMP-13", "ACC-11", "MEM-04", "MEM-08", "MEM-10")
+def test_import_on_the_pages(browser, town):
+    """IMP-05..07: good rows are entered, bad rows come back as a spreadsheet with reasons that can be read again."""
+    counties = [org.division_code for org in town.tree if org.division_code and len(org.division_code) == 6]
+    people = list(synthetic.people(6, rng=random.Random(3), division_codes=counties, start=30_000_000))
+    name = next(org.full_name for org in town.tree if org.id == CLASS + 1)
+    rows = [roster.RosterRow(0, name, one.name, one.id_number, one.ethnic_group, one.phone, one.joined_on, one.development_number, "") for one in people]
+    bad = [rows[0], roster.failed(rows[1], "")]
+    sheet = io.BytesIO()
+    roster.write_roster(sheet, [*rows, rows[0], *[roster.RosterRow(0, "没有这个支部", "赵六", people[5].id_number, "", "", None, "", "")]])
+    assert bad
+    page = browser.get("/sign-in")
+    csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
+    browser.post("/sign-in", data={"csrf": csrf, "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)), "password": world.PASSWORD})
+    page = browser.get("/members")
+    csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
+
+    result = browser.post("/members", data={"csrf": csrf, "file": (io.BytesIO(sheet.getvalue()), "名单.xlsx")})
+
+    assert "成功导入 6" in re.sub(r"\s+", " ", result.text)
+    assert "身份证号重复" in result.text and "未找到该团支部" in result.text
+    import base64
+
+    returned = roster.read_roster(base64.b64decode(re.search(r"base64,([^\"]+)", result.text)[1]))
+    assert len(returned) == 2
+    broken = browser.post("/members", data={"csrf": csrf, "file": (io.BytesIO(b"not a sheet"), "x.xlsx")})
+    assert broken.status_code == 422 and "无法读取该表格" in broken.text
+
+
+@pytest.mark.rule("TRF-02")
+def test_two_sides_at_once(browser, town):
+    """TRF-02: started from both sides at the same moment, exactly one transfer wins; the other side is told so."""
+    import threading
+
+    source, target = sign_in(browser, town, COLLEGE), sign_in(browser, town, TARGET)
+    member = browser.get(f"/api/v1/branches/{CLASS}/members?limit=500", headers=source).json["items"][-1]
+    number = world.id_number_of(town, member["member_id"])
+    found = browser.post("/api/v1/members/look-up", json={"name": member["name"], "id_number": number}, headers=target).json
+    results = []
+
+    def start(headers, body):
+        results.append(browser.application.test_client().post("/api/v1/transfers", json={"items": [body]}, headers=headers).json["results"][0])
+
+    bodies = [(source, request_of(member["member_id"])), (target, request_of(member["member_id"], initiator="target", ticket=found["ticket"]))]
+    threads = [threading.Thread(target=start, args=pair) for pair in bodies * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    won = {one["transfer_id"] for one in results if one.get("refusal") is None}
+    lost = [one["refusal"]["code"] for one in results if one.get("refusal") is not None]
+    assert len(won) == 1
+    assert set(lost) <= {"transfer_open"}
+
+
+BAD = [
+    ("POST", "/api/v1/transfers", {"items": []}, 422, "too_many_items"),
+    ("POST", "/api/v1/transfers", {"items": [{}]}, 400, "bad_request"),
+    ("POST", "/api/v1/transfers", {"items": "x"}, 400, "bad_request"),
+    ("POST", "/api/v1/transfers/decisions", {"items": [{"decision_id": "no uuid", "transfer_id": 1, "node_no": 1, "approve": True}]}, 400, "bad_request"),
+    ("POST", "/api/v1/transfers/decisions", {"items": [{"decision_id": str(uuid.uuid4()), "transfer_id": 1, "node_no": 1, "approve": True}] * 501}, 422, "too_many_items"),
+    ("GET", "/api/v1/transfers/999999999", None, 404, "unknown_transfer"),
+    ("GET", "/api/v1/transfers/x", None, 404, "not_found"),
+    ("GET", "/api/v1/orgs/123", None, 404, "unknown_org"),
+    ("GET", "/api/v1/orgs?text=x", None, 400, "bad_request"),
+    ("GET", "/api/v1/orgs", None, 400, "bad_request"),
+    ("GET", "/api/v1/work?limit=many", None, 400, "bad_request"),
+    ("GET", "/api/v1/work?colour=red", None, 400, "bad_request"),
+    ("GET", "/api/v1/branches/42999/members", None, 403, "not_your_org"),
+    ("DELETE", "/api/v1/transfers", None, 405, "method_not_allowed"),
+    ("POST", "/api/v1/members/look-up", {"name": "无此人", "id_number": "11010120050101001X"}, 404, "unknown_member"),
+]
+
+
+@pytest.mark.parametrize("method, path, body, status, code", BAD)
+def test_bad_input(browser, town, method, path, body, status, code):
+    """Every bad request has a clear problem document with a stable code, both languages and the request id."""
+    answer = browser.open(path, method=method, json=body, headers={**sign_in(browser, town, COLLEGE), "X-Request-Id": "request-12345"})
+
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert answer.content_type == "application/problem+json"
+    assert answer.json["message"]["zh"] and answer.json["message"]["en"] and answer.json["request_id"] == "request-12345" == answer.headers["X-Request-Id"]
+
+
+def test_bad_items(browser, town):
+    """In a list each bad item has its own refusal and nothing is half-done."""
+    headers = sign_in(browser, town, COLLEGE)
+    items = [request_of(10**12), request_of(1005, target_org_id=10**12), request_of(1005, remark="长" * 101), request_of(1005, target_org_id=CLASS),
+             request_of(1005, target_org_id=42), request_of(1005, source_branch_id=COLLEGE), request_of(1005, initiator="target"), request_of(1005, initiator="member"),
+             request_of(1005, source_branch_id=TARGET * 100 + 1)]
+    results = browser.post("/api/v1/transfers", json={"items": items}, headers=headers).json["results"]
+    codes = [one["refusal"]["code"] if one.get("refusal") else one["state"] for one in results]
+    assert codes == ["checking", "unknown_org", "remark_too_long", "same_org", "target_not_allowed", "not_a_branch", "not_your_org", "not_your_member", "not_your_org"]
+    wait = wait_state  # the unknown member is found out by members
+    assert wait(browser, headers, results[0]["transfer_id"], "refused")["transfer"]["end_code"] == "unknown_member"
+
+
+def test_oversized_and_unsigned(browser, town):
+    """An oversized body, no token, a broken token: 413 and 401, never a stack trace."""
+    assert browser.post("/api/v1/transfers", data=b"x" * (5 * 2**20)).status_code == 413
+    for headers in ({}, {"Authorization": "Bearer a.b.c"}):
+        answer = browser.get("/api/v1/work", headers=headers)
+        assert (answer.status_code, answer.json["code"]) == (401, "token_invalid")
+    assert browser.get("/work").status_code == 302
+    assert browser.post("/work", data={}).status_code == 400
+
+
+def test_openapi_is_whole(browser):
+    """Every route of the table is an operation of the document, and the readable page shows each."""
+    document = browser.get("/api/openapi.json").json
+    assert document["openapi"] == "3.1.0"
+    operations = {(method.upper(), path) for path, some in document["paths"].items() for method in some}
+    assert operations == {(route.method, "/api/v1" + re.sub(r"<int:(\w+)>", r"{\1}", route.path)) for route in ROUTES}
+    page = browser.get("/api/docs").text
+    assert all(path in page for _, path in operations)
+    assert "tuanqiao_http_seconds" in browser.get("/metrics").text
+    assert browser.get("/readyz").status_code == 200
