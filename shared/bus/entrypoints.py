@@ -16,10 +16,12 @@ from typing import Any
 
 import kombu
 import msgspec
+from amqp.exceptions import AMQPError
 from eventlet.event import Event as Signal
 from eventlet.greenpool import GreenPool
 from eventlet.semaphore import Semaphore
 from kombu import Consumer
+from kombu.exceptions import KombuError
 from nameko.extensions import Entrypoint, register_entrypoint
 
 from shared import db
@@ -33,6 +35,9 @@ MAX_BATCH = 200
 """The most messages of one transaction."""
 IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
+
+BROKER_ERRORS = (OSError, KombuError, AMQPError)
+"""What a broker that is down, restarting or frozen makes a connection raise."""
 
 log = logging.getLogger("tuanqiao.bus")
 
@@ -105,7 +110,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
                     broker.drop(connection)
                     self._rest(pause)
                     pause = min(5.0, pause * 2)
-                except (OSError, *kombu.Connection(self.container.config["AMQP_URI"]).connection_errors) as error:
+                except BROKER_ERRORS as error:
                     log.warning("%s: broker: %s; connecting again", self.service, type(error).__name__)
                     broker.drop(connection)
                     self._rest(pause)

@@ -1,0 +1,183 @@
+"""2,000 transfers while every service process is killed, RabbitMQ restarted once and frozen for 30 s: all are finished, once each."""
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import uuid
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from services import embedded
+from services.demo import check_invariants
+from shared.bus.rpc import RpcClient
+from shared.errors import Refused
+from shared.messages import transfers as contract
+from shared.messages.transfers import AssignBranch, DecideNode, ListWork
+from shared.settings import SERVICES
+from tests.bench import drive, load
+from tests.installation import AMQP_URI, Installation
+
+TOTAL, LIST, FREEZE_SECONDS = 2000, 10, 30
+PAUSE_SECONDS = 0.5
+"""Between two lists of an office, so that the faults fall into the middle of the work."""
+
+
+def broker_process() -> psutil.Process | None:
+    """Return the process of the RabbitMQ on this machine, if the tests may control it."""
+    local = "@localhost:" in AMQP_URI or "@127.0.0.1:" in AMQP_URI
+    if not (local and os.geteuid() == 0 and shutil.which("rabbitmqctl")):
+        return None
+    return next((one for one in psutil.process_iter(["name"]) if one.info["name"] == "beam.smp"), None)
+
+
+@pytest.fixture
+def installation(tmp_path):
+    embedded.make_keys(tmp_path)
+    made = Installation(tmp_path)
+    made.create()
+    load.organisations(made)
+    load.people(made, 20_000)
+    made.start(*SERVICES)
+    yield made
+    made.close()
+
+
+class Caller:
+    """An office that asks again, with the same ids, until it is answered."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.client = RpcClient(installation.settings.amqp_uri)
+        self.repeats = 0
+
+    def call(self, call, request, token, org):
+        while True:
+            try:
+                return self.client.call(call, request, token=token, org_id=org, timeout=3)
+            except Refused as refused:
+                if refused.code != "unavailable":
+                    raise
+                self.repeats += 1
+                time.sleep(0.2)
+
+
+@pytest.mark.rule("TRF-02", "TRF-35", "DL-19", "BEY-05", "BEY-10")
+@pytest.mark.timeout(240)
+def test_kill_everything(installation):
+    """BEY-05: SIGKILL of each service, a restart and a freeze of RabbitMQ in the middle of 2,000 transfers: nothing lost, nothing doubled."""
+    schools = load.schools(installation.settings.keys)[:4]
+    members = drive.Members(20_000)
+    finished = threading.Event()
+    errors: list[BaseException] = []
+    callers = [Caller(installation) for _ in schools]
+    done = [0] * len(schools)
+
+    def office(n: int) -> None:
+        school, caller = schools[n], callers[n]
+        try:
+            for _ in range(TOTAL // len(schools) // LIST):
+                items = drive.requests(members.take(school.committee - 100, LIST), school)
+                made = caller.call(contract.request_transfers, items, school.source_token, school.committee)
+                left = {one.transfer_id for one in made}
+                assert None not in left, made
+                decisions: dict[int, DecideNode] = {}
+                while left:
+                    page = caller.call(contract.list_work, ListWork(limit=500), school.target_token, school.target)
+                    for item in page.items:
+                        if item.transfer_id in left and item.state == "pending_in":
+                            decisions.setdefault(item.transfer_id, DecideNode(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True))
+                    ready = [decisions[one] for one in left if one in decisions]
+                    for outcome in caller.call(contract.decide_nodes, ready, school.target_token, school.target) if ready else []:
+                        assert outcome.refusal is None, outcome
+                        left.discard(outcome.transfer_id)
+                    time.sleep(0.02)
+                assignments = [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one.transfer_id, branch_id=school.target_branch) for one in made]
+                assert all(one.refusal is None for one in caller.call(contract.assign_branches, assignments, school.target_token, school.target))
+                done[n] += LIST
+                time.sleep(PAUSE_SECONDS)
+        except BaseException as error:
+            errors.append(error)
+            finished.set()
+
+    threads = [threading.Thread(target=office, args=(n,)) for n in range(len(schools))]
+    for thread in threads:
+        thread.start()
+    what_happened = []
+    for name in (*SERVICES, "transfers", "members"):
+        time.sleep(0.7)
+        installation.kill(name, signal.SIGKILL)
+        installation.start(name)
+        what_happened.append(f"killed {name} at {sum(done)}")
+    broker = broker_process()
+    if broker is not None:
+        subprocess.run(["rabbitmqctl", "-q", "stop_app"], check=True, capture_output=True)
+        subprocess.run(["rabbitmqctl", "-q", "start_app"], check=True, capture_output=True)
+        what_happened.append(f"restarted RabbitMQ at {sum(done)}")
+        time.sleep(0.5)
+        broker.suspend()
+        what_happened.append(f"froze RabbitMQ at {sum(done)}")
+        try:
+            time.sleep(FREEZE_SECONDS)
+        finally:
+            broker.resume()
+    else:
+        what_happened.append("RabbitMQ was not restarted nor frozen: it is not a local server that this user controls")
+    for thread in threads:
+        thread.join(120)
+    assert not errors, errors[0]
+    drive.wait_completed(installation, TOTAL, 120)
+    engines = {service: installation.engine(service) for service in SERVICES}
+    ends = time.monotonic() + 60
+    while any(holds is False for _, holds in check_invariants(engines)) and time.monotonic() < ends:
+        time.sleep(0.5)
+    results = check_invariants(engines)
+
+    print(f"\n{'; '.join(what_happened)}; {sum(caller.repeats for caller in callers)} calls repeated")
+    assert all(holds for _, holds in results), results
+    with engines["transfers"].connect() as tx:
+        assert tx.scalar(sa.text("SELECT count(*) FROM transfers WHERE state = 'completed'")) == TOTAL
+        assert tx.scalar(sa.text("SELECT count(*) FROM transfers")) == TOTAL
+    for caller in callers:
+        caller.client.close()
+
+
+@pytest.mark.rule("DL-19", "DL-05", "BEY-08")
+@pytest.mark.timeout(120)
+def test_three_schedulers_fire_once(installation):
+    """DL-19: with three schedulers, one of them killed, each deadline fires once; a decision committed earlier wins."""
+    schools = load.schools(installation.settings.keys)[:1]
+    caller = Caller(installation)
+    school = schools[0]
+    made = caller.call(contract.request_transfers, drive.requests(drive.Members(20_000).take(0, 300), school), school.source_token, school.committee)
+    engine, timers = installation.engine("transfers"), installation.engine("scheduler")
+    ends = time.monotonic() + 20
+    while True:
+        with timers.connect() as tx:
+            if tx.scalar(sa.text("SELECT count(*) FROM timers")) == 300:
+                break
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    decided = [one.transfer_id for one in made[:50]]
+    caller.call(contract.decide_nodes, [DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True) for one in decided], school.target_token, school.target)
+    installation.start("scheduler#2", "scheduler#3")
+    for one, statement in ((engine, "UPDATE open_nodes SET expires_at = now() - interval '1 second' WHERE state = 'pending_in'"),
+                           (timers, "UPDATE timers SET expires_at = now() + interval '1 second' WHERE node_no = 1")):
+        with one.begin() as tx:
+            tx.execute(sa.text(statement))
+    installation.kill("scheduler#2")
+
+    ends = time.monotonic() + 60
+    while True:
+        with engine.connect() as tx:
+            counts = dict(tuple(row) for row in tx.execute(sa.text("SELECT state, count(*) FROM transfers GROUP BY 1")))
+        if counts.get("returned") == 250:
+            break
+        assert time.monotonic() < ends, counts
+        time.sleep(0.2)
+    assert counts == {"returned": 250, "pending_assign": 50}
+    with engine.connect() as tx:
+        assert tx.scalar(sa.text("SELECT max(n) FROM (SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id) AS t")) == 1
+    caller.client.close()
