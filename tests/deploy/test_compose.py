@@ -1,0 +1,128 @@
+"""The compose file: whole, and each service's command starts with its environment on real servers (no container engine needed)."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from sqlalchemy import make_url
+
+from shared import db
+from shared.settings import SERVICES
+from tests.installation import AMQP_URI, ROOT, SERVER, free_port
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OWN = [name for name, service in COMPOSE["services"].items() if service.get("image") == "tuanqiao"]
+
+
+def test_the_file_is_whole():
+    """Everything a service depends on, mounts or stores in is there; every own service restarts, is checked and may be scaled."""
+    services = COMPOSE["services"]
+    for name, service in services.items():
+        assert set(service.get("depends_on", {})) <= set(services), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], volume
+    for name in (*SERVICES, "gateway"):
+        assert services[name]["healthcheck"] and services[name]["restart"] and "container_name" not in services[name]
+    assert (ROOT / "deploy" / "Dockerfile").exists()
+
+
+def test_every_setting_is_known():
+    """No service is given an environment name that the code does not read."""
+    code = "".join(path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py"))
+    for name in OWN:
+        for variable in COMPOSE["services"][name].get("environment", {}):
+            known = variable in code or variable.removesuffix("_DATABASE_URL").lower() in SERVICES
+            assert known, variable
+
+
+@pytest.fixture(scope="module")
+def translate(tmp_path_factory):
+    """Translate a service's environment to the test servers; databases of our own, dropped at the end."""
+    keys = tmp_path_factory.mktemp("keys")
+    prefix = f"tq_compose_{os.getpid()}"
+
+    def environment(name: str) -> dict[str, str]:
+        made = {**os.environ, "PYTHONPATH": str(ROOT), "TUANQIAO_LOG": "WARNING", "DATABASE_URL": "postgresql://nobody@nowhere.invalid:1/"}
+        for variable, value in COMPOSE["services"][name].get("environment", {}).items():
+            if variable.endswith("DATABASE_URL"):
+                database = make_url(re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value)).database.replace("tuanqiao", prefix)
+                value = db.address(SERVER).set(drivername="postgresql", database=database).render_as_string(hide_password=False)
+            elif variable == "AMQP_URI":
+                value = AMQP_URI
+            elif variable == "TUANQIAO_KEYS":
+                value = str(keys)
+            elif variable == "TUANQIAO_HEALTH_PORT":
+                value = str(free_port())
+            made[variable] = value
+        return made
+
+    yield environment
+    for service in SERVICES:
+        db.drop_database(str(db.address(SERVER).set(database=f"{prefix}_{service}").render_as_string(hide_password=False)))
+
+
+def command(name: str) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", "services.cli", *COMPOSE["services"][name]["command"]]
+
+
+def test_each_command_starts(translate):
+    """Keys, migrations, then every service and the gateway: each becomes ready, serves its metrics and leaves with 0 at SIGTERM."""
+    for name in ("keys", "migrate"):
+        subprocess.run(command(name), env=translate(name), cwd=ROOT, check=True, capture_output=True, timeout=60)
+    running = {}
+    try:
+        for name in (*SERVICES, "gateway"):
+            environment, words = translate(name), command(name)
+            port = environment["TUANQIAO_HEALTH_PORT"]
+            if name == "gateway":
+                port = str(free_port())
+                words[words.index("8000")] = port
+            running[name] = (subprocess.Popen(words, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port)
+        for name, (process, port) in running.items():
+            ends = time.monotonic() + 40
+            while True:
+                assert process.poll() is None, f"{name} ended with {process.returncode}"
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                        assert all(json.loads(answer.read()).values())
+                    break
+                except OSError:
+                    assert time.monotonic() < ends, f"{name} is not ready"
+                    time.sleep(0.2)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                assert b"tuanqiao_" in answer.read()
+    finally:
+        for process, _ in running.values():
+            process.send_signal(signal.SIGTERM)
+        codes = {name: process.wait(30) for name, (process, _) in running.items()}
+    assert codes == dict.fromkeys(running, 0)
+
+
+def test_dashboard_and_alerts_use_known_metrics():
+    """Every metric of the dashboard and the alerts exists in the code; panels have titles and units; the file is the one that is made."""
+    known = set(re.findall(r'"(tuanqiao_\w+?)(?:_total)?"', "".join(
+        (ROOT / path).read_text() for path in ("shared/metrics.py", "services/gateway/app.py"))))
+    board = json.loads((ROOT / "deploy/grafana/dashboards/tuanqiao.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    alerts = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    expressions += [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    for used in re.findall(r"tuanqiao_\w+", " ".join(expressions)):
+        assert re.sub(r"_(bucket|total|sum|count)$", "", used) in known, used
+    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in board["panels"])
+    before = (ROOT / "deploy/grafana/dashboards/tuanqiao.json").read_bytes()
+    subprocess.run([sys.executable, str(ROOT / "deploy/grafana/make_dashboard.py")], check=True)
+    assert before == (ROOT / "deploy/grafana/dashboards/tuanqiao.json").read_bytes()
+
+
+def test_shell_scripts_parse():
+    """The shell scripts are valid for a POSIX shell."""
+    for script in [*Path(ROOT / "deploy").rglob("*.sh"), ROOT / ".ci" / "run"]:
+        subprocess.run(["bash" if script.name == "run" else "sh", "-n", str(script)], check=True)
