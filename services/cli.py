@@ -15,16 +15,16 @@ if len(sys.argv) > 1 and sys.argv[1] in GREEN:
 
     eventlet.monkey_patch()
 
-import logging  # noqa: E402
-import os  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Annotated, Any  # noqa: E402
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
-import sqlalchemy as sa  # noqa: E402
-import typer  # noqa: E402
+import sqlalchemy as sa
+import typer
 
-from shared import db, settings  # noqa: E402
-from shared.settings import SERVICES  # noqa: E402
+from shared import db, settings
+from shared.settings import SERVICES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Tuanqiao: organisation tree, member registry and transfers.")
@@ -63,7 +63,7 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
             host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
             threads: Annotated[int, typer.Option(help="Requests at a time.")] = 32) -> None:
     """Run the gateway under gunicorn until SIGTERM."""
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads),  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads),
                               "--bind", f"{host}:{port}", "--graceful-timeout", "15", "services.gateway.wsgi:make()"])
 
 

@@ -84,7 +84,8 @@ class Demo:
             sheets.setdefault(branch.parent_id, []).append(roster.RosterRow(
                 0, branch.full_name, person.name, person.id_number, person.ethnic_group, person.phone, person.joined_on, person.development_number, ""))
         by_name = {branch.full_name: branch.id for branch in self.classes}
-        entered, failed = 0, Counter()
+        entered = 0
+        failed: Counter[str] = Counter()
         for college, rows in sheets.items():
             broken = [roster.RosterRow(0, rows[0].branch_name, "王坏号", rows[0].id_number[:17] + ("1" if rows[0].id_number[17] != "1" else "2"), "汉族", "", None, "", ""), rows[0]]
             file = io.BytesIO()
@@ -193,7 +194,7 @@ class Demo:
         if refused:
             raise RuntimeError(f"requests were refused: {refused}")
         self.notes.append(f"{len(outcomes)} transfers started: {sum(len(items) for items in by_source.values())} by colleges in lists, {own} by members, the rest by targets")
-        twice = self.call(transfers.request_transfers, [transfers.RequestTransfer(**{**item, "command_id": uuid.uuid4(), "initiator": "member"})], item["member_id"])  # type: ignore[arg-type]
+        twice = self.call(transfers.request_transfers, [transfers.RequestTransfer(**{**item, "command_id": uuid.uuid4(), "initiator": "member"})], item["member_id"])
         assert twice[0].refusal.code in ("transfer_open", "target_forbidden", "remark_missing"), twice
         self.system.settle()
 

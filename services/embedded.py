@@ -87,6 +87,7 @@ class System:
 
         Raises:
             TimeoutError: Something still moves, or waits, after `seconds`.
+
         """
         ends = time.monotonic() + seconds
         quiet = 0

@@ -43,7 +43,7 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
     tree = list(seed.small_tree())
     with system.machinery("orgs").database.transaction() as tx:
         store.load(tx, tree)
-    administered = [org for org in tree if everyone or org.kind != "branch" or org.parent_id // 100 in range(1_000_001, 1_000_001 + SCHOOLS)]
+    administered = [org for org in tree if everyone or org.kind != "branch" or (org.parent_id or 0) // 100 in range(1_000_001, 1_000_001 + SCHOOLS)]
     counties = [org.division_code for org in tree if org.division_code and len(org.division_code) == 6]
     people = synthetic.people(len(administered), rng=random.Random(7), division_codes=counties, birth_years=(1975, 1992), start=50_000_000)
     rows = [(administrator_of(org.id), Admission(

@@ -7,6 +7,7 @@ direct subordinates or its subtree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -99,6 +100,7 @@ def require_administrator(tx: Connection, actor: Actor | None) -> int:
 
     Raises:
         Refused: `not_administrator`.
+
     """
     if actor is None or not administering(tx, [actor]):
         raise Refused("not_administrator")
@@ -108,12 +110,12 @@ def require_administrator(tx: Connection, actor: Actor | None) -> int:
 _BY_ID = sa.text("SELECT * FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[]))")
 
 
-def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row]:
+def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
     """Return the rows of the given organisations by id, deleted ones left out."""
     ids = sorted({org_id for org_id in org_ids if org_id is not None})
     return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted} if ids else {}
 
 
-def is_below(org: sa.Row, ancestor: sa.Row) -> bool:
+def is_below(org: sa.Row[Any], ancestor: sa.Row[Any]) -> bool:
     """Return whether `org` is `ancestor` or lies in its subtree."""
     return str(org.path).startswith(str(ancestor.path))

@@ -80,6 +80,7 @@ class Verifier:
 
         Raises:
             Refused: `token_invalid` or `token_expired`.
+
         """
         try:
             claims = self._claims(token)

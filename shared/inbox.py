@@ -81,6 +81,7 @@ class Inbox:
 
         Raises:
             db.TRANSIENT: PostgreSQL does not answer; nothing was done, apply the same batch again.
+
         """
         try:
             self._apply(batch)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -54,7 +55,7 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
     by_topic: dict[str, list[Event]] = {}
     for item in items:
         by_topic.setdefault(item.topic(), []).append(item)
-    rows = [{"topic": topic, "body": db.msgspec.json.encode(some[at:at + MAX_ITEMS]).decode()}
+    rows = [{"topic": topic, "body": msgspec.json.encode(some[at:at + MAX_ITEMS]).decode()}
             for topic, some in by_topic.items() for at in range(0, len(some), MAX_ITEMS)]
     if rows:
         tx.execute(_EMIT, rows)
@@ -95,6 +96,7 @@ class Relay:
 
         Raises:
             PublishFailed: The broker did not confirm in time; the rows stay and are tried again.
+
         """
         with self.engine.begin() as tx:
             rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH}).all()

@@ -15,8 +15,8 @@ from typing import Any
 import eventlet
 import psycopg2.extensions
 from eventlet import patcher
-from nameko.runners import ServiceRunner
 from nameko.containers import ServiceContainer
+from nameko.runners import ServiceRunner
 
 from shared import health, migrate
 from shared.bus import connection as broker
@@ -32,6 +32,7 @@ def start(names: list[str], settings: Settings) -> ServiceRunner:
 
     Raises:
         RuntimeError: The process is not monkey-patched, or a database is behind its migrations.
+
     """
     if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
         raise RuntimeError("eventlet must patch the process before anything is imported")

@@ -22,6 +22,7 @@ class Settings:
         amqp_uri: RabbitMQ, or `memory://` for the bus inside this process.
         keys: Folder of key files; only `members` needs the private ones (`tuanqiao keys`).
         health_port: Where `/healthz`, `/readyz` and `/metrics` of this service listen; 0 switches them off.
+
     """
 
     database_url: str

@@ -37,7 +37,7 @@ def test_settings_are_documented():
     """Every environment name that the code reads is in docs/settings.md."""
     page = (ROOT / "docs" / "settings.md").read_text()
     code = "".join(path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py"))
-    names = set(re.findall(r'(?:environ\.get|env)\(\s*"([A-Z_]+)"', code))
+    names = set(re.findall(r'(?:os\.environ\.get|\benv)\(\s*"([A-Z_]+)"', code))
     assert names and all(f"`{name}`" in page for name in names), names
 
 

@@ -19,7 +19,7 @@ PROBLEM = {
 
 
 def _types() -> list[Any]:
-    return [kind for route in ROUTES for kind in (route.contract.item, list[route.contract.reply] if route.contract.many else route.contract.reply)]
+    return [kind for route in ROUTES for kind in (route.contract.item, list[route.contract.reply] if route.contract.many else route.contract.reply)]  # type: ignore[name-defined]
 
 
 @cache

@@ -197,7 +197,8 @@ def transfer(transfer_id: int) -> Any:
 def withdraw(transfer_id: int) -> Any:
     """Withdraw (撤销申请, TRF-28)."""
     _first(call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)]))
-    return redirect(request.form.get("back") if request.form.get("back") in ("/", f"/transfers/{transfer_id}") else "/")
+    back = request.form.get("back", "/")
+    return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
 
 
 def _first(outcomes: list[Any]) -> Any:
@@ -347,7 +348,7 @@ def _import() -> dict[str, Any]:
 
 @blueprint.get("/template.xlsx")
 def template() -> Any:
-    """The import template (DOC-06)."""
+    """Return the import template (DOC-06)."""
     file = io.BytesIO()
     roster.write_roster(file, [])
     return Response(file.getvalue(), content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

@@ -55,6 +55,7 @@ def _month(cell: Any) -> date | None:
 
     Raises:
         ValueError: It is none of these.
+
     """
     if isinstance(cell, datetime):
         return cell.date()
@@ -78,6 +79,7 @@ def read_roster(content: bytes) -> list[RosterRow]:
 
     Raises:
         Refused: `roster_broken` (no spreadsheet, other template, no header) or `roster_too_long`.
+
     """
     try:
         table = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)

@@ -20,6 +20,7 @@ class Route(NamedTuple):
         query: Names of query parameters with their types, for GET.
         make: Builds the contract's request from path and query values; None: the body is the request, or `{"items": [...]}` of a command.
         public: Needs no token.
+
     """
 
     method: str

@@ -40,6 +40,7 @@ def people(count: int, *, rng: random.Random, division_codes: Sequence[str], bir
         division_codes: Six-digit county codes.
         birth_years: First and last year of birth.
         start: First running number; runs that must not overlap take ranges that do not.
+
     """
     first_day = date(birth_years[0], 1, 1)
     days = (date(birth_years[1], 12, 31) - first_day).days

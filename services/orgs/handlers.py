@@ -117,7 +117,7 @@ set_administrators = _command(_set_administrator, lambda item: [item.org_id])
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
-def _shown(row: sa.Row) -> Org:
+def _shown(row: sa.Row[Any]) -> Org:
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
                full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children)
 

@@ -25,6 +25,7 @@ class SeedOrg:
         id: Stable number below 2**50.
         province: Two digits of the territorial province, `91`..`97` for the non-geographic systems, `00` for the root.
         grad_year: Of class branches, the year in which the class graduates.
+
     """
 
     id: int

@@ -104,17 +104,17 @@ _SEARCH_BELOW = sa.text("""
     ORDER BY full_name <> :text, NOT starts_with(full_name, :text), length(full_name), full_name LIMIT :limit""")
 
 
-def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, sa.Row]:
+def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
     """Return living organisations by id, with the number of their subordinates."""
     return {row.org_id: row for row in tx.execute(_BY_IDS, {"ids": sorted({one for one in ids if one is not None})})}
 
 
-def children(tx: Connection, org_id: int, after: int, limit: int) -> Sequence[sa.Row]:
+def children(tx: Connection, org_id: int, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return direct subordinates in display order, after the given one."""
     return tx.execute(_CHILDREN, {"org": org_id, "after": after, "limit": limit}).all()
 
 
-def administrators(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row]:
+def administrators(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
     """Return the administrators of organisations."""
     return tx.execute(_ADMINISTRATORS, {"ids": list(org_ids)}).all()
 
@@ -124,7 +124,7 @@ def administered_by(tx: Connection, person_id: int) -> list[int]:
     return list(tx.scalars(_MINE, {"person": person_id}))
 
 
-def search(tx: Connection, text: str, targets_only: bool, limit: int, below: sa.Row | None) -> Sequence[sa.Row]:
+def search(tx: Connection, text: str, targets_only: bool, limit: int, below: sa.Row[Any] | None) -> Sequence[sa.Row[Any]]:
     """Return organisations whose full name contains `text`: exact, then prefix, then shorter names first (BEY-20).
 
     In a subtree the path range leads, otherwise the index of bigrams; the two together are planned badly.

@@ -33,7 +33,7 @@ context = Context()
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _facts(row: sa.Row | None) -> OrgFacts | None:
+def _facts(row: sa.Row[Any] | None) -> OrgFacts | None:
     return None if row is None else OrgFacts(
         row.org_id, row.parent_id, row.path, row.kind, row.purpose, row.province, row.system, row.provincial_id, row.vault_id)
 
@@ -130,7 +130,7 @@ def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[A
     return [outcomes[n] for n in range(len(asked))]
 
 
-def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row) -> Outcome:
+def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outcome:
     """Say why an item did not move, from what `store.explain` found."""
     if found.transfer_id is None:
         return Outcome(refusal=Refusal("unknown_transfer"))
@@ -217,7 +217,7 @@ def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
 _SHOWN = set(contract.Transfer.__struct_fields__)
 
 
-def _shown(row: sa.Row) -> contract.Transfer:
+def _shown(row: sa.Row[Any]) -> contract.Transfer:
     values = {name: value for name, value in row._mapping.items() if name in _SHOWN}
     cursor = f"{row.node_opened_at.isoformat()}~{row.transfer_id}" if row.node_opened_at else ""
     return contract.Transfer(**values, policy=row.path.split(":", 1)[0], cursor=cursor)
@@ -255,7 +255,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
         may_withdraw=withdrawable and (actor.person_id == row.member_id or (is_party and actor.org_id == row.initiator_org_id)))
 
 
-def _node_org(row: sa.Row, state: str) -> int:
+def _node_org(row: sa.Row[Any], state: str) -> int:
     """Return the organisation that decides a node; the same choice as the statement that opens it."""
     return int({State.OUT: row.source_branch_id, State.PROVINCE: row.provincial_id}.get(State(state), row.target_org_id))
 

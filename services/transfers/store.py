@@ -73,6 +73,7 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
         entitled: Condition on `o` (the open node), `i` (the item): who may close the node. Empty for states without a node.
         set_also: Further assignments of the update.
         from_also: Further tables of the update, with their join conditions in `entitled`.
+
     """
     sources = ", ".join(f"'{state}'" for state in saga.sources_of(trigger))
     target = saga.target_of(trigger)
@@ -128,7 +129,7 @@ def _stamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row]:
+def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row[Any]]:
     """Apply `trigger` to the items that fit; return one row per transfer moved, with the item's number `n`."""
     now = clock.now()
     return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=_stamp(now)).all()
@@ -159,7 +160,7 @@ _REQUEST = sa.text(f"""
     SELECT command_id, transfer_id, state FROM moved""")
 
 
-def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[Any, sa.Row]:
+def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[Any, sa.Row[Any]]:
     """Record transfers in state `checking`; return rows by command id. Repeats and second open transfers are left out."""
     now = clock.now()
     return {row.command_id: row for row in db.run(tx, _REQUEST, items, now=now, stamp=_stamp(now))}
@@ -168,7 +169,7 @@ def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[Any, sa.Row
 _BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 
 
-def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row]:
+def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
     """Return the transfers that these command ids once started."""
     return {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})} if command_ids else {}
 
@@ -182,7 +183,7 @@ _EXPLAIN = sa.text("""
     LEFT JOIN transfers t USING (transfer_id) LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
 
 
-def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row]:
+def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row[Any]]:
     """Return, by item number, what stands in the way of items that a statement did not move."""
     return {row.n: row for row in db.run(tx, _EXPLAIN, items)} if items else {}
 
@@ -235,7 +236,7 @@ _WORK_COUNTS = sa.text("""
         SELECT state, count(*) AS n FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides GROUP BY state""")
 
 
-def work(tx: Connection, org_id: int, state: str, after: tuple[datetime, int], limit: int) -> Sequence[sa.Row]:
+def work(tx: Connection, org_id: int, state: str, after: tuple[datetime, int], limit: int) -> Sequence[sa.Row[Any]]:
     """Return the open nodes that `org_id` may decide, oldest first, after the given instant and id."""
     return tx.execute(_WORK, {"org": org_id, "state": state, "opened_at": after[0], "transfer_id": after[1], "limit": limit}).all()
 
@@ -258,32 +259,32 @@ _COUNTS = sa.text("""SELECT t.reason, t.state, count(*)::int AS transfers FROM t
     WHERE s.path >= :path AND s.path < :path_end GROUP BY 1, 2 ORDER BY 1, 2""")
 
 
-def one(tx: Connection, transfer_id: int) -> sa.Row | None:
+def one(tx: Connection, transfer_id: int) -> sa.Row[Any] | None:
     """Return a transfer with its open node."""
     return tx.execute(_ONE, {"transfer_id": transfer_id}).one_or_none()
 
 
-def steps(tx: Connection, transfer_id: int) -> Sequence[sa.Row]:
+def steps(tx: Connection, transfer_id: int) -> Sequence[sa.Row[Any]]:
     """Return the audit trail of a transfer, oldest first."""
     return tx.execute(_STEPS, {"transfer_id": transfer_id}).all()
 
 
-def path_of(tx: Connection, path: str) -> Sequence[sa.Row]:
+def path_of(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
     """Return the nodes of a path in order."""
     return tx.execute(_PATH, {"path": path}).all()
 
 
-def of_member(tx: Connection, member_id: int) -> Sequence[sa.Row]:
+def of_member(tx: Connection, member_id: int) -> Sequence[sa.Row[Any]]:
     """Return a member's transfers, newest first."""
     return tx.execute(_OF_MEMBER, {"member_id": member_id}).all()
 
 
-def started(tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int) -> Sequence[sa.Row]:
+def started(tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return transfers out of (`source`) or into (`target`) an organisation and its direct branches, newest first."""
     return tx.execute(_STARTED[side], {"org": org_id, "open_only": open_only, "after": after, "limit": limit}).all()
 
 
-def counts(tx: Connection, path: str) -> Sequence[sa.Row]:
+def counts(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
     """Return numbers of transfers by reason and state out of the subtree of `path`."""
     return tx.execute(_COUNTS, {"path": path, "path_end": path[:-1] + "/"}).all()
 
@@ -291,7 +292,7 @@ def counts(tx: Connection, path: str) -> Sequence[sa.Row]:
 _BACKLOG = sa.text("SELECT province, state, count(*)::int AS n FROM open_nodes GROUP BY province, state")
 
 
-def backlog(tx: Connection) -> Sequence[sa.Row]:
+def backlog(tx: Connection) -> Sequence[sa.Row[Any]]:
     """Return the number of open nodes by province and kind."""
     return tx.execute(_BACKLOG).all()
 

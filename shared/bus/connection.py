@@ -20,6 +20,7 @@ def connect(amqp_uri: str, heartbeat: int = HEARTBEAT_SECONDS) -> kombu.Connecti
 
     Raises:
         OSError, amqp.AMQPError: The broker cannot be reached within 5 s.
+
     """
     connection = kombu.Connection(
         amqp_uri, heartbeat=heartbeat,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -137,7 +136,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
                 connection.drain_events(timeout=IDLE_SECONDS)
                 while len(self._buffer) < MAX_BATCH:
                     connection.drain_events(timeout=0.0005)
-            except socket.timeout:
+            except TimeoutError:
                 pass
             if self._buffer:
                 batch, self._buffer[:] = self._buffer[:], []
@@ -185,9 +184,11 @@ class EventBatches(Drain):
     """Fires the method with a list of `Incoming`; a message that cannot even be framed goes to the dead queue."""
 
     def queue(self) -> kombu.Queue:
+        """Return the service's quorum queue."""
         return topology.event_queue(self.service)
 
     def handle(self, messages: list[Any]) -> None:
+        """Apply the messages in one worker."""
         self.fire([
             Incoming(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}",
                      message.delivery_info.get("routing_key", ""), _bytes(message.body))
@@ -218,6 +219,7 @@ class CommandBatches(_Calls):
     concurrent = 3
 
     def handle(self, messages: list[Any]) -> None:
+        """Answer all calls of all messages from one worker."""
         calls: list[Call] = []
         callers: list[str | None] = []
         for message in messages:
@@ -237,6 +239,7 @@ class Queries(_Calls):
     prefetch = 40
 
     def handle(self, messages: list[Any]) -> None:
+        """Give each call a worker of its own."""
         for message in messages:
             calls = self._living(message)
             left = [len(calls)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import socket
 import threading
 from collections import Counter, defaultdict, deque
 from queue import Empty
@@ -22,7 +21,7 @@ from kombu.transport import memory, virtual
 _tags = itertools.count(1)
 
 
-class QoS(virtual.QoS):
+class QoS(virtual.QoS):  # type: ignore[misc]
     """Unacknowledged messages, counted per queue as RabbitMQ does per consumer."""
 
     restore_at_shutdown = False
@@ -72,7 +71,7 @@ class QoS(virtual.QoS):
             self.reject(tag, requeue=True)
 
 
-class Channel(memory.Channel):
+class Channel(memory.Channel):  # type: ignore[misc]
     """A channel on queues shared by all connections of the process."""
 
     QoS = QoS
@@ -204,7 +203,7 @@ class Channel(memory.Channel):
         super(memory.Channel, self).close()
 
 
-class Transport(memory.Transport):
+class Transport(memory.Transport):  # type: ignore[misc]
     """The process-wide broker."""
 
     Channel = Channel
@@ -222,9 +221,10 @@ class Transport(memory.Transport):
         while True:
             self.wakeup.clear()
             try:
-                return self.cycle.get(self._deliver, timeout=timeout)
+                self.cycle.get(self._deliver, timeout=timeout)
+                return
             except Empty:
                 left = None if ends is None else ends - monotonic()
                 if left is not None and left <= 0:
-                    raise socket.timeout from None
+                    raise TimeoutError from None
                 self.wakeup.wait(left)

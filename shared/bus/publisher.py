@@ -54,6 +54,7 @@ class Publisher:
 
         Raises:
             PublishFailed: One was refused or returned, or the confirms did not come within 10 s.
+
         """
         failure = PublishFailed("no confirm in time")
         limit = eventlet.Timeout(CONFIRM_SECONDS, failure) if patcher.is_monkey_patched("socket") else None

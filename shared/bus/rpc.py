@@ -63,12 +63,13 @@ class RpcClient:
         """Return whether answers can arrive."""
         return self._listening.is_set()
 
-    def call(self, call: Command[Any, Any] | Query[Any, Any], request: Any, *, token: str = "", org_id: int | None = None,
+    def call(self, call: Command | Query, request: Any, *, token: str = "", org_id: int | None = None,
              request_id: str = "", timeout: float = CALL_SECONDS) -> Any:
         """Return the reply to a query, or the list of replies to a command's list of items.
 
         Raises:
             Refused: What the service refused as a whole; `unavailable` when no answer came in time.
+
         """
         started = time.perf_counter()
         outcome = "unavailable"
@@ -89,7 +90,7 @@ class RpcClient:
             self._waiting.pop(correlation_id, None)
             metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(time.perf_counter() - started)
 
-    def send(self, call: Command[Any, Any] | Query[Any, Any], body: bytes, waiting: Waiting, correlation_id: str,
+    def send(self, call: Command | Query, body: bytes, waiting: Waiting, correlation_id: str,
              token: str = "", org_id: int | None = None, request_id: str = "", timeout: float = CALL_SECONDS) -> None:
         """Send an encoded call; `waiting` is told when the answer is here.
 
@@ -178,7 +179,7 @@ class RpcClient:
         broker.drop(self._connection)
 
 
-def read_reply(call: Command[Any, Any] | Query[Any, Any], answer: bytes) -> Any:
+def read_reply(call: Command | Query, answer: bytes) -> Any:
     """Return what an encoded answer says, or raise its `Refused`."""
     reply = msgspec.json.decode(answer, type=_envelope(call))
     if reply.refused is not None:
@@ -190,9 +191,9 @@ def read_reply(call: Command[Any, Any] | Query[Any, Any], answer: bytes) -> Any:
 _envelopes: dict[tuple[str, str], Any] = {}
 
 
-def _envelope(call: Command[Any, Any] | Query[Any, Any]) -> Any:
+def _envelope(call: Command | Query) -> Any:
     key = (call.service, call.name)
     if key not in _envelopes:
         _envelopes[key] = msgspec.defstruct(
-            "Answer", [("ok", (list[call.reply] if call.many else call.reply) | None, None), ("refused", Refusal | None, None)])  # type: ignore[valid-type]
+            "Answer", [("ok", (list[call.reply] if call.many else call.reply) | None, None), ("refused", Refusal | None, None)])  # type: ignore[name-defined]
     return _envelopes[key]

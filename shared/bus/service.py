@@ -4,6 +4,7 @@ A service is this class with literal tables of handlers; nothing in a handler kn
 """
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,8 +20,8 @@ from shared import clock, db, metrics, outbox
 from shared.bus.calls import Call
 from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
-from shared.guard import guarded
 from shared.errors import Refusal, Refused
+from shared.guard import guarded
 from shared.identity import Actor, Verifier
 from shared.inbox import Handler, Inbox, Incoming
 from shared.messages import MAX_ITEMS, Command, Event, Query
@@ -63,7 +64,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.verifier = Verifier(settings.keys)
         self.commands = {command.name: guarded(handler) for command, handler in service.commands.items()}
         self.queries = {query.name: guarded(handler) for query, handler in service.queries.items()}
-        self.decoders = {command.name: msgspec.json.Decoder(list[command.item]) for command in service.commands}
+        self.decoders = {command.name: msgspec.json.Decoder(list[command.item]) for command in service.commands}  # type: ignore[name-defined]
         self.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in service.queries}
         self.stopping = False
         self.on_stop: list[Callable[[], None]] = []
@@ -92,10 +93,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         clock.on_advance(self.retry_wake.set)
         while not self.stopping:
             wait: float | None = 5.0
-            try:
+            with contextlib.suppress(*db.TRANSIENT):
                 wait = self.inbox.retry_due()
-            except db.TRANSIENT:
-                pass
             self.retry_wake.wait(min(30.0, 30.0 if wait is None else max(0.05, wait)))
             self.retry_wake.clear()
 
@@ -214,12 +213,13 @@ class BusService:
         commands: Command to handler of its items; one reply per item.
         queries: Query to handler.
         background: Functions that run as long as the service does; they get the machinery.
+
     """
 
     name: ClassVar[str]
     events: ClassVar[Mapping[type[Event], Handler]] = {}
-    commands: ClassVar[Mapping[Command[Any, Any], CommandHandler]] = {}
-    queries: ClassVar[Mapping[Query[Any, Any], QueryHandler]] = {}
+    commands: ClassVar[Mapping[Command, CommandHandler]] = {}
+    queries: ClassVar[Mapping[Query, QueryHandler]] = {}
     background: ClassVar[Sequence[Callable[[Machinery], None]]] = ()
 
     machinery = Machinery()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -36,11 +36,9 @@ def events() -> dict[str, type[Event]]:
     return {cls.topic(): cls for cls in Event.__subclasses__()}
 
 
-Item = TypeVar("Item")
-Reply = TypeVar("Reply")
 
 
-class Command(msgspec.Struct, Generic[Item, Reply], frozen=True):
+class Command(msgspec.Struct, frozen=True):
     """A call that changes state: a list of 1..500 items in, one reply per item out, in the same order.
 
     Calls that wait at the same time are handled in one transaction. Every item carries an id chosen by the caller,
@@ -54,7 +52,7 @@ class Command(msgspec.Struct, Generic[Item, Reply], frozen=True):
     many: ClassVar[bool] = True
 
 
-class Query(msgspec.Struct, Generic[Item, Reply], frozen=True):
+class Query(msgspec.Struct, frozen=True):
     """A call that changes nothing, or only what the caller alone owns (a session): one request, one reply."""
 
     service: str

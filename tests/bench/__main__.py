@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"bench{os.getpid()}.")
 
-from services import embedded  # noqa: E402
-from shared import db  # noqa: E402
-from shared.settings import SERVICES  # noqa: E402
-from tests.bench import drive, load, reference  # noqa: E402
-from tests.installation import AMQP_URI, SERVER, Installation  # noqa: E402
+from services import embedded
+from shared import db
+from shared.settings import SERVICES
+from tests.bench import drive, load, reference
+from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
 PEOPLE = 200_000

