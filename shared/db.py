@@ -55,11 +55,12 @@ class Database:
         self.after_commit = after_commit
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Yield a connection in a transaction; commit, wake the relay, or roll back and raise."""
+    def transaction(self, tells: bool = True) -> Iterator[Connection]:
+        """Yield a connection in a transaction; commit and, if it `tells`, wake the relay; or roll back and raise."""
         with self.engine.begin() as tx:
             yield tx
-        self.after_commit()
+        if tells:
+            self.after_commit()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -40,11 +40,18 @@ def tell(event: type[Event], rows: str, where: str = "", **columns: str) -> str:
     """Return SQL that writes one event per row of the CTE `rows`, packed into messages of at most 500 items.
 
     Every field of the contract is taken from the column of the same name unless `columns` gives another expression, so a
-    field that no column feeds is an error of PostgreSQL at the first test, not a surprise at the consumer.
+    field that no column feeds is an error of PostgreSQL at the first test, not a surprise at the consumer. An event that nobody
+    consumes yet is a line of the event log only: it counts as published from the start.
     """
     pairs = ", ".join(f"'{field}', {columns.get(field, field)}" for field in fields_of(event))
-    return (f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body"
+    published = "NULL::timestamptz" if event.consumers else "clock_timestamp()"
+    return (f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body, {published} AS published_at"
             f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed GROUP BY chunk")
+
+
+def insert(*selects: str) -> str:
+    """Return the insert into the outbox of what several `tell`s select."""
+    return f"INSERT INTO outbox (topic, body, published_at) {' UNION ALL '.join(selects)}"
 
 
 _EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")

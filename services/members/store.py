@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from shared import db
 from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
-from shared.outbox import tell
+from shared.outbox import insert, tell
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ _RESERVE = sa.text(f"""
     refused AS (SELECT transfer_id, member_id, CASE WHEN person_id IS NULL THEN 'unknown_member'
             WHEN branch_id IS DISTINCT FROM source_branch_id THEN 'member_elsewhere' ELSE 'transfer_open' END AS code
         FROM others WHERE reserved_by IS DISTINCT FROM transfer_id)
-    INSERT INTO outbox (topic, body) {tell(MemberReserved, "reserved")} UNION ALL {tell(ReservationRefused, "refused")}""")
+    {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
 _MOVE = sa.text(f"""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
@@ -38,7 +38,7 @@ _MOVE = sa.text(f"""
         WHERE (SELECT count(*) FROM closed) >= 0),
     moved AS (SELECT transfer_id, member_id, branch_id FROM arrived UNION ALL
         SELECT i.transfer_id, i.member_id, i.branch_id FROM asked i JOIN memberships m ON m.person_id = i.member_id AND m.transfer_id = i.transfer_id)
-    INSERT INTO outbox (topic, body) {tell(MemberMoved, "moved")}""")
+    {insert(tell(MemberMoved, "moved"))}""")
 
 _RELEASE = sa.text("""
     UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from services.orgs import domain
 from shared import db
 from shared.messages.orgs import AdministratorChanged, OrgChanged
-from shared.outbox import tell
+from shared.outbox import insert, tell
 
 CHUNK = 5_000
 """Organisations of one statement while loading."""
@@ -33,7 +33,7 @@ _SAVE = sa.text(f"""
              excluded.version, excluded.deleted)
         WHERE excluded.version > o.version
         RETURNING *),
-    told AS (INSERT INTO outbox (topic, body) {tell(OrgChanged, "saved", name="full_name")})
+    told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})
     SELECT org_id FROM saved""")
 
 
@@ -74,7 +74,7 @@ _GRANT = sa.text(f"""
         SELECT org_id, person_id, active, 1, :now, :by FROM given
         ON CONFLICT (org_id, person_id) DO UPDATE SET active = excluded.active, version = a.version + 1, changed_at = :now, changed_by = :by
         WHERE a.active <> excluded.active RETURNING *),
-    told AS (INSERT INTO outbox (topic, body) {tell(AdministratorChanged, "saved")})
+    told AS ({insert(tell(AdministratorChanged, "saved"))})
     SELECT org_id, person_id FROM saved""")
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -17,12 +18,14 @@ LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
 
 _wake = threading.Event()
+_asleep_until = clock.now()
 
 
 def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
     """Watch the node's instants (DL-01, DL-02)."""
     store.set_timers(tx, items)
-    _wake.set()
+    if any(at is not None and at < _asleep_until for item in items for at in (item.remind_at, item.expires_at)):
+        _wake.set()
 
 
 def on_ended(tx: Connection, items: list[Any]) -> None:
@@ -36,6 +39,7 @@ def fire_forever(machinery: Machinery) -> None:
     Any number of schedulers may run: each timer is locked by one of them, and fires in the transaction that removes it
     (DL-19). An idle scheduler looks once in 30 seconds, however many timers are pending.
     """
+    global _asleep_until
     clock.on_advance(_wake.set)
     machinery.on_stop.append(_wake.set)
     while not machinery.stopping:
@@ -53,4 +57,5 @@ def fire_forever(machinery: Machinery) -> None:
                 wait = min(wait, max(0.0, (due - clock.now()).total_seconds()))
         except db.TRANSIENT:
             wait = 1.0
+        _asleep_until = clock.now() + timedelta(seconds=wait)
         _wake.wait(wait)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from shared import db
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
-from shared.outbox import tell
+from shared.outbox import insert, tell
 
 _SET = sa.text("""
     INSERT INTO timers (transfer_id, node_no, remind_at, remind_every, expires_at)
@@ -29,7 +29,7 @@ _FIRE = sa.text(f"""
     reminded AS (UPDATE timers t SET remind_at = CASE WHEN t.remind_every IS NOT NULL THEN greatest(t.remind_at, CAST(:now AS timestamptz) - t.remind_every) + t.remind_every END
         FROM due d WHERE t.transfer_id = d.transfer_id AND coalesce(t.expires_at > :now, true)
         RETURNING t.transfer_id, t.node_no, CAST(:now AS timestamptz) AS due_at),
-    told AS (INSERT INTO outbox (topic, body) {tell(DeadlineExpired, "expired")} UNION ALL {tell(ReminderDue, "reminded")})
+    told AS ({insert(tell(DeadlineExpired, "expired"), tell(ReminderDue, "reminded"))})
     SELECT (SELECT count(*) FROM expired) AS expired, (SELECT count(*) FROM reminded) AS reminded""")
 _NEXT = sa.text("SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")
 

@@ -18,7 +18,7 @@ from services.transfers import saga
 from services.transfers.saga import State, Trigger
 from shared import clock, db
 from shared.messages import transfers as messages
-from shared.outbox import tell
+from shared.outbox import insert, tell
 
 # ---- the pieces that every transition shares -------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def _told(states: Iterable[State], also: str = "") -> str:
     for name, names in by_event.items():
         event = getattr(messages, name)
         selects.append(tell(event, "moved", f"WHERE state IN ({', '.join(names)})", **_EVENT_COLUMNS.get(event, {})))
-    return f"told AS (INSERT INTO outbox (topic, body) {' UNION ALL '.join(selects)})" if selects else "told AS (SELECT 1)"
+    return f"told AS ({insert(*selects)})" if selects else "told AS (SELECT 1)"
 
 
 def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = "") -> sa.TextClause:
@@ -156,7 +156,7 @@ _REQUEST = sa.text(f"""
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {_AUDITED.format(event="requested")},
-    told AS (INSERT INTO outbox (topic, body) {tell(messages.TransferRequested, "moved")})
+    told AS ({insert(tell(messages.TransferRequested, "moved"))})
     SELECT command_id, transfer_id, state FROM moved""")
 
 
@@ -194,7 +194,7 @@ _FINAL_EVENTS = {state: event for state, event in saga.ON_ENTER.items() if (stat
 _RELEASE_AGAIN = sa.text(f"""
     WITH moved AS (SELECT t.* FROM transfers t JOIN json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint) USING (transfer_id)
         WHERE t.state IN ('refused', {", ".join(f"'{state}'" for state in _FINAL_EVENTS)}))
-    INSERT INTO outbox (topic, body) {tell(messages.TransferWithdrawn, "moved")}""")
+    {insert(tell(messages.TransferWithdrawn, "moved"))}""")
 
 
 def release_again(tx: Connection, items: Sequence[dict[str, Any]]) -> None:

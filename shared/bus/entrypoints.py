@@ -216,7 +216,7 @@ class CommandBatches(_Calls):
     """Fires the method with a list of `Call`s, expects one answer each, in order."""
 
     kind = "commands"
-    concurrent = 3
+    concurrent = 2
 
     def handle(self, messages: list[Any]) -> None:
         """Answer all calls of all messages from one worker."""

@@ -174,7 +174,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 request = decoder.decode(call.body)
             except msgspec.MsgspecError as error:
                 raise Refused("bad_request", detail=str(error)) from error
-            with self.database.transaction() as tx:
+            with self.database.transaction(tells=False) as tx:
                 try:
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
                 except Refused as refused:  # inside: what a refusal has counted, such as a failed sign-in, is committed

@@ -68,7 +68,7 @@ def approve_listed(client: RpcClient, org: int, token: str, ids: set[int], state
         page = client.call(contract.list_work, ListWork(state=state, limit=LIST), token=token, org_id=org, timeout=60)
         seen = [item for item in page.items if item.transfer_id in left]
         if not seen:
-            time.sleep(0.003)
+            time.sleep(0.02)
             continue
         outcomes = client.call(contract.decide_nodes, [DecideNode(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True)
                                                        for item in seen], token=token, org_id=org, timeout=60)
@@ -190,7 +190,7 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
             now = time.monotonic()
             if ready:
                 ready.pop(0)()
-            elif now - last_look > 0.004 and any(len(some) > 0 and target not in listing for target, some in waiting.items()):
+            elif now - last_look > 0.02 and any(len(some) > 0 and target not in listing for target, some in waiting.items()):
                 last_look = now
                 school = max((one for one in schools[:8] if one.target not in listing), key=lambda one: len(waiting[one.target]), default=None)
                 if school is None or not waiting[school.target]:
