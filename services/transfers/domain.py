@@ -136,6 +136,12 @@ def may_request(request: RequestTransfer, person_id: int, acting_org: int | None
     return None if target is not None and acting_org == target.org_id else Refusal("not_your_org")
 
 
+def is_assignable(branch: OrgFacts | None, org: OrgFacts | None) -> bool:
+    """Return whether `org` may assign members to `branch`: an ordinary branch somewhere below it (ASG-02)."""
+    return (branch is not None and org is not None and branch.kind == "branch" and branch.purpose not in NOT_ASSIGNABLE
+            and branch.path.startswith(org.path))
+
+
 def check_decision(approve: bool, reason_code: str, note: str) -> Refusal | None:
     """Return what is wrong with a decision's own fields (TRF-24)."""
     if len(note) > NOTE_MAX:

@@ -105,7 +105,8 @@ def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_
 
 
 def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[Any], Trigger], row_of: Callable[[Any], dict[str, Any]],
-            check: Callable[[Any], Refusal | None] = lambda item: None, needs_org: bool = True) -> list[Outcome]:
+            check: Callable[[Any], Refusal | None] = lambda item: None, needs_org: bool = True,
+            fits: Callable[[Asked[Any]], bool] = lambda one: True) -> list[Outcome]:
     """Apply people's triggers: check, move what fits, explain the rest. The one way in for decide, withdraw and assign."""
     acting = directory.administering(tx, (one.actor for one in asked))
     outcomes: dict[int, Outcome] = {}
@@ -121,7 +122,7 @@ def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[A
                "org_id": one.actor.org_id if one.actor in acting else None, **row_of(one.item)}
         by_trigger.setdefault(trigger_of(one.item), []).append(row)
     for trigger, rows in by_trigger.items():
-        moved = {row.n: row for row in store.move(tx, trigger, rows)}
+        moved = {row.n: row for row in store.move(tx, trigger, [row for row in rows if fits(asked[row["n"]])])}
         _measure(moved.values(), trigger)
         outcomes |= {n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no) for n, row in moved.items()}
         left = [row for row in rows if row["n"] not in moved]
@@ -161,7 +162,11 @@ def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransf
 
 def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -> list[Outcome]:
     """Put members into branches below the target (ASG-01, ASG-02); members then moves each once."""
-    return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id})
+    orgs = {org_id: _facts(row) for org_id, row in directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)]).items()}
+    outside = {(branch, org) for branch, org in {(one.item.branch_id, one.actor.org_id) for one in asked}
+               if not domain.is_assignable(orgs.get(branch), orgs.get(org or 0))}
+    return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id},
+                   fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside)
 
 
 def _measure(rows: Any, trigger: Trigger) -> None:

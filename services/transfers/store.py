@@ -104,11 +104,7 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
 
 
 _ACTING = "o.node_no = i.node_no AND (o.org_id = i.org_id OR o.superior_id = i.org_id)"
-# Two scalar subqueries: joins would be planned as a scan of the whole directory.
-_ASSIGNABLE = """o.org_id = i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id) AND starts_with(
-            (SELECT b.path FROM org_directory b WHERE b.org_id = i.branch_id AND b.kind = 'branch' AND NOT b.deleted
-                AND b.purpose NOT IN ('graduate', 'awaiting', 'vault')),
-            (SELECT p.path FROM org_directory p WHERE p.org_id = o.org_id))"""
+_ASSIGNABLE = "o.org_id = i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
 
 TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.RESERVED: _transition(Trigger.RESERVED),
