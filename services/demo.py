@@ -370,6 +370,7 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
         current = people.scalar(sa.text("SELECT count(*) FROM memberships WHERE ended_at IS NULL"))
         reserved = {tuple(row) for row in people.execute(sa.text("SELECT person_id, reserved_by FROM people WHERE reserved_by IS NOT NULL"))}
         open_ones = {tuple(row) for row in some.execute(sa.text("SELECT member_id, transfer_id FROM transfers WHERE ended_at IS NULL"))}
+        listed_open = {tuple(row) for row in some.execute(sa.text("SELECT member_id, transfer_id FROM open_transfers"))}
         moves = {tuple(row) for row in people.execute(sa.text("SELECT transfer_id, branch_id FROM memberships WHERE transfer_id IS NOT NULL"))}
         moved_twice = people.scalar(sa.text("SELECT count(*) FROM (SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1) AS t"))
         completed = {tuple(row) for row in some.execute(sa.text("SELECT transfer_id, target_branch_id FROM transfers WHERE state = 'completed'"))}
@@ -383,7 +384,7 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
             dead += tx.scalar(sa.text("SELECT count(*) FROM failed_messages")) or 0
     return [
         (f"every member ({members_all}) is in exactly one branch or the vault, now and in the history", members_all == stays == current),
-        (f"a reservation exists exactly while a transfer is open ({len(open_ones)})", reserved == open_ones),
+        (f"a reservation exists exactly while a transfer is open ({len(open_ones)})", reserved == open_ones == listed_open),
         (f"each completed transfer ({len(completed)}) moved its member exactly once, and nothing else did", moves == completed and not moved_twice),
         ("each pending transfer has exactly its one open node", nodes == 0),
         (f"the audit chains verify ({read} rows)", not broken),

@@ -56,7 +56,7 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
     with system.machinery("orgs").database.transaction() as tx:
         store.set_administrators(tx, [{"org_id": org.id, "person_id": administrator_of(org.id), "active": True} for org in administered], clock.now(), None)
     _first_class(system, counties)
-    wait_for_directory(system, len(tree))
+    wait_for_directory(system, len(tree), len(administered))
     return tree
 
 
@@ -73,17 +73,17 @@ def _first_class(system: Any, counties: list[str]) -> None:
         tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000)"))
 
 
-def wait_for_directory(system: Any, orgs: int, seconds: float = 60) -> None:
-    """Wait until members and transfers know the whole tree."""
+def wait_for_directory(system: Any, orgs: int, administrators: int, seconds: float = 60) -> None:
+    """Wait until members and transfers know the whole tree and everyone who administers it."""
     ends = time.monotonic() + seconds
     for service in ("members", "transfers"):
         while True:
             with system.engine(service).connect() as tx:
-                known = tx.scalar(sa.text("SELECT count(*) FROM org_directory"))
-            if known >= orgs:
+                known = tuple(tx.execute(sa.text("SELECT (SELECT count(*) FROM org_directory), (SELECT count(*) FROM administrator_directory)")).one())
+            if known[0] >= orgs and known[1] >= administrators:
                 break
             if time.monotonic() > ends:
-                raise TimeoutError(f"{service} knows {known} of {orgs} organisations")
+                raise TimeoutError(f"{service} knows {known} of {orgs} organisations and {administrators} administrators")
             system.machinery("orgs").relay.wake()
             time.sleep(0.05)
 

@@ -1,7 +1,8 @@
 """The tables of the transfers service.
 
-`transfers` is updated in place without touching an index (fillfactor leaves room), because what waits for whom lives in the
-small table `open_nodes`: one row per open node, deleted by the decision. Whoever deletes it has decided.
+`transfers` is updated in place without touching an index (fillfactor leaves room), because what is indexed and changes lives in two
+small tables: `open_nodes`, one row per open node, deleted by the decision (whoever deletes it has decided), and `open_transfers`,
+one row per member with an open transfer, deleted at the end.
 """
 from __future__ import annotations
 
@@ -43,7 +44,6 @@ transfers = sa.Table(
     sa.Column("audit_seq", sa.SmallInteger, nullable=False),
     sa.Column("audit_head", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("command_id"),
-    sa.Index("uq_transfers_one_open_per_member", "member_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
     sa.Index("ix_transfers_member_id", "member_id"),
     sa.Index("ix_transfers_source_branch_id", "source_branch_id", "transfer_id"),
     sa.Index("ix_transfers_target_org_id", "target_org_id", "transfer_id"),
@@ -65,6 +65,13 @@ open_nodes = sa.Table(
     sa.Column("reminders", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Index("ix_open_nodes_org_id", "org_id", "opened_at", "transfer_id"),
     sa.Index("ix_open_nodes_superior_id", "superior_id", "opened_at", "transfer_id", postgresql_where=sa.text("superior_id IS NOT NULL")),
+)
+
+open_transfers = sa.Table(
+    "open_transfers", metadata,
+    sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("transfer_id", sa.BigInteger, nullable=False),
+    comment="one open transfer per member (TRF-02)",
 )
 
 audit = sa.Table(

@@ -98,6 +98,8 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
     parts = [_ASKED, closed, update, _AUDITED.format(event=trigger)]
     if by_next:
         parts.append(_OPENED)
+    if ends:
+        parts.append("closed_ones AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)")
     parts.append(_told(entered, also))
     return sa.text("WITH " + ",\n    ".join(parts) + """
     SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved""")
@@ -140,15 +142,16 @@ _REQUEST = sa.text(f"""
         n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
         source_superior_id bigint, source_province text, provincial_id bigint, target_org_id bigint, target_superior_id bigint, target_province text,
         target_branch_id bigint, reason text, place_name text, place_address text, contact text, remark text, path text)),
-    numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given),
+    numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given g
+        WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.command_id = g.command_id)),
+    free AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT member_id, transfer_id FROM numbered ON CONFLICT DO NOTHING RETURNING transfer_id),
     moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id,
         source_superior_id, source_province, provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name,
         place_address, contact, remark, path, state, node_no, created_at, audit_seq, audit_head)
         OVERRIDING SYSTEM VALUE
         SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
             provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark, path,
-            'checking', 0, :now, 1, {_REQUEST_LINK} FROM numbered i
-        ON CONFLICT DO NOTHING
+            'checking', 0, :now, 1, {_REQUEST_LINK} FROM numbered i JOIN free USING (transfer_id)
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {_AUDITED.format(event="requested")},
