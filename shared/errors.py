@@ -71,6 +71,8 @@ KINDS: dict[str, Kind] = {
     # organisations and import
     "org_has_children":      Kind(409, "该组织还有下级组织", "The organisation still has organisations below it", "DEL-02"),
     "org_has_members":       Kind(409, "该组织还有团员,请先转出", "The organisation still has members; transfer them first", "DEL-03"),
+    "org_fixed":             Kind(422, "团中央和省级团委的名称、类别和行业不能修改", "Names, kind and industry of the centre and the provincial bodies stay as they are", "ORG-13"),
+    "not_an_org":            Kind(422, "青工委、青年部、群团部等不属于团组织,不能创建", "Youth-work bodies and departments are not organisations of the tree", "ORG-06"),
     "too_many_administrators": Kind(409, "管理员人数已达上限({limit}名)", "The organisation has its {limit} administrators already", "ADM-01"),
     "own_right":             Kind(409, "不能撤销自己的管理员权限", "Nobody revokes the own right", "ADM-07"),
     "roster_broken":         Kind(422, "无法读取该表格:{detail}", "The spreadsheet cannot be read: {detail}", "IMP-04"),

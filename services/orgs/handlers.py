@@ -18,101 +18,145 @@ from shared.messages.orgs import DeleteOrg, Org, OrgSaved, SaveOrg, SetAdministr
 
 
 class _Tree:
-    """The organisations and administrators that a list of commands touches, loaded at once and kept up to date along the list."""
+    """The organisations and rights that a list of commands touches: loaded at once, kept up to date along the list, written at the end."""
 
     def __init__(self, tx: Connection, asked: list[Asked[Any]], ids: list[int | None]) -> None:
-        self.orgs: dict[int, dict[str, Any]] = {org_id: dict(row._mapping) for org_id, row in store.by_ids(tx, [*ids, *[one.actor.org_id for one in asked]]).items()}
+        loaded = store.by_ids(tx, [*ids, *[one.actor.org_id for one in asked]])
+        self.orgs: dict[int, dict[str, Any]] = {org_id: dict(row._mapping) for org_id, row in loaded.items()}
         self.administrators: dict[int, set[int]] = {}
         for row in store.administrators(tx, list(self.orgs)):
             self.administrators.setdefault(row.org_id, set()).add(row.person_id)
+        self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
+        self.saved: dict[int, dict[str, Any]] = {}
+        self.rights: dict[tuple[int, int], dict[str, Any]] = {}
 
-    def acts_for(self, actor: Actor, *org_ids: int | None) -> bool:
-        """Return whether the actor administers the acting organisation and that is one of `org_ids`."""
-        return actor.org_id is not None and actor.org_id in org_ids and actor.person_id in self.administrators.get(actor.org_id, ())
+    def acts(self, actor: Actor, own: int | None, superior: int | None) -> bool:
+        """Return whether the actor administers the acting organisation, and that one may manage what is asked for."""
+        acting = actor.org_id
+        return acting in self.orgs and actor.person_id in self.administrators.get(acting, ()) and domain.may_manage(acting, own, superior)
+
+    def save(self, org: dict[str, Any]) -> None:
+        """Take an organisation as it is from now on; of several states in one list the last is written."""
+        self.saved[org["org_id"]] = org
+        if org["deleted"]:
+            del self.orgs[org["org_id"]]
+        else:
+            self.orgs[org["org_id"]] = org
+
+    def count_child(self, parent_id: int | None, by: int) -> None:
+        """Keep the number of subordinates true for the next item of the list."""
+        parent = self.orgs.get(parent_id) if parent_id is not None else None
+        if parent is not None:
+            parent["children"] += by
+
+    def write(self, tx: Connection) -> None:
+        """Write and tell what the list changed, one statement per table."""
+        if self.saved:
+            store.save(tx, list(self.saved.values()))
+        if self.rights:
+            store.set_administrators(tx, list(self.rights.values()), clock.now(), None)
 
 
-def _command(handle: Callable[[Connection, _Tree, Any, Actor], OrgSaved], ids: Callable[[Any], list[int | None]]) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
-    """Make a command handler of a use case for one item: earlier answers first, then one load, then item by item."""
+def _command(decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any], list[int | None]]) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
+    """Make a command handler from the decision on one item: lock, earlier answers, one load, item by item, one write.
+
+    The lock comes first, so that of two replicas with the same organisation the second sees what the first did: limits, versions
+    and repeated commands hold. A refusal changes nothing and is not stored: the same command may be tried again later.
+    """
     def handler(tx: Connection, asked: list[Asked[Any]]) -> list[OrgSaved]:
-        known = store.replies(tx, [one.item.command_id for one in asked])
-        tree = _Tree(tx, asked, [org_id for one in asked for org_id in ids(one.item)])
+        touched = [org_id for one in asked for org_id in ids(one.item)]
+        store.lock(tx, touched)
+        known = {key: msgspec.json.decode(reply, type=OrgSaved) for key, reply in store.replies(tx, [one.item.command_id for one in asked]).items()}
+        tree = _Tree(tx, [one for one in asked if one.item.command_id not in known], touched)
         answers, fresh = [], []
         for one in asked:
-            stored = known.get(one.item.command_id)
-            answer = msgspec.json.decode(stored, type=OrgSaved) if stored else handle(tx, tree, one.item, one.actor)
+            answer = known.get(one.item.command_id) or decide(tree, one.item, one.actor)
             answers.append(answer)
-            if not stored and answer.refusal is None:
-                known[one.item.command_id] = msgspec.json.encode(answer).decode()
-                fresh.append({"command_id": one.item.command_id, "reply": known[one.item.command_id]})
+            if answer.refusal is None and one.item.command_id not in known:
+                known[one.item.command_id] = answer
+                fresh.append({"command_id": one.item.command_id, "reply": msgspec.json.encode(answer).decode()})
+        tree.write(tx)
         store.remember(tx, fresh)
         return answers
     return handler
 
 
-def _save_org(tx: Connection, tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
+def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     parent = tree.orgs.get(item.parent_id)
-    if parent is None:
-        return OrgSaved(refusal=Refusal("unknown_org"))
     old = tree.orgs.get(item.org_id) if item.org_id is not None else None
-    if item.org_id is not None and (old is None or old["parent_id"] != item.parent_id):
+    if parent is None or (item.org_id is not None and (old is None or old["parent_id"] != item.parent_id)):
         return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts_for(actor, item.parent_id, item.org_id if old else None):
+    if not tree.acts(actor, item.org_id, item.parent_id):
         return OrgSaved(refusal=Refusal("not_your_org"))
-    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], item.full_name)
+    given: dict[str, Any] = {"short_name": _clean(item.short_name) or _clean(item.full_name), "full_name": _clean(item.full_name), "industry": item.industry}
+    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"])
+    if refusal is None and old is None:
+        refusal = domain.check_new_name(given["full_name"], given["short_name"])
+    if refusal is None and old is not None and domain.is_provincial(old["parent_id"], old["org_id"], old["provincial_id"]) and any(old[name] != value for name, value in given.items()):
+        refusal = Refusal("org_fixed")
     if refusal is not None:
-        return OrgSaved(refusal=refusal)
-    org_id = item.org_id or store.new_ids(tx, 1)[0]
-    row = {
-        "org_id": org_id, "parent_id": item.parent_id, "path": old["path"] if old else f"{parent['path']}{org_id}.",
-        "kind": old["kind"] if old else item.kind, "purpose": old["purpose"] if old else item.purpose, "province": parent["province"], "system": parent["system"],
-        "provincial_id": parent["provincial_id"] or org_id, "vault_id": parent["vault_id"], "short_name": item.short_name or item.full_name,
-        "full_name": item.full_name, "bigrams": domain.bigrams(item.full_name), "industry": item.industry, "phone": item.phone, "division_code": None,
-        "grad_year": None, "display_order": old["display_order"] if old else org_id, "version": old["version"] + 1 if old else 1, "deleted": False, "children": 0}
-    store.save(tx, [row])
-    tree.orgs[org_id] = row
+        return OrgSaved(org_id=item.org_id, refusal=refusal)
+    given |= {"bigrams": domain.bigrams(given["full_name"]), "phone": item.phone}
+    if old is not None:
+        tree.save({**old, **given, "version": old["version"] + 1})
+        return OrgSaved(org_id=item.org_id)
+    org_id = next(tree.new_ids)
+    tree.save({
+        "org_id": org_id, "parent_id": item.parent_id, "path": f"{parent['path']}{org_id}.", "kind": item.kind, "purpose": item.purpose,
+        "province": parent["province"], "system": parent["system"], "provincial_id": parent["provincial_id"] or org_id, "vault_id": parent["vault_id"],
+        **given, "division_code": None, "grad_year": None, "display_order": org_id, "version": 1, "deleted": False, "children": 0})
+    tree.count_child(item.parent_id, 1)
     return OrgSaved(org_id=org_id)
 
 
-def _delete_org(tx: Connection, tree: _Tree, item: DeleteOrg, actor: Actor) -> OrgSaved:
+def _clean(name: str) -> str:
+    return " ".join(name.split())
+
+
+def _delete_org(tree: _Tree, item: DeleteOrg, actor: Actor) -> OrgSaved:
     org = tree.orgs.get(item.org_id)
     if org is None:
         return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts_for(actor, org["parent_id"]):
+    if not tree.acts(actor, None, org["parent_id"]):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
-    if store.by_ids(tx, [item.org_id])[item.org_id].children:
+    if org["children"]:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("org_has_children"))
-    store.save(tx, [{**org, "version": org["version"] + 1, "deleted": True}])
-    del tree.orgs[item.org_id]
+    tree.save({**org, "version": org["version"] + 1, "deleted": True})
+    tree.count_child(org["parent_id"], -1)
     return OrgSaved(org_id=item.org_id)
 
 
-def _set_administrator(tx: Connection, tree: _Tree, item: SetAdministrator, actor: Actor) -> OrgSaved:
+def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> OrgSaved:
     org = tree.orgs.get(item.org_id)
     if org is None:
         return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts_for(actor, item.org_id) and not _superior_acts(tx, tree, actor, org["parent_id"]):
+    if not tree.acts(actor, item.org_id, org["parent_id"]):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
-    if not item.active and item.person_id == actor.person_id and actor.org_id == item.org_id:
+    if not item.active and item.person_id == actor.person_id:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("own_right"))
     holders = tree.administrators.setdefault(item.org_id, set())
     limit = domain.administrator_limit(org["kind"])
     if item.active and item.person_id not in holders and len(holders) >= limit:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
-    store.set_administrators(tx, [{"org_id": item.org_id, "person_id": item.person_id, "active": item.active}], clock.now(), actor.person_id)
-    (holders.add if item.active else holders.discard)(item.person_id)
+    if item.active != (item.person_id in holders):
+        (holders.add if item.active else holders.discard)(item.person_id)
+        tree.rights[item.org_id, item.person_id] = {
+            "org_id": item.org_id, "person_id": item.person_id, "active": item.active, "changed_by": actor.person_id}
     return OrgSaved(org_id=item.org_id)
 
 
-def _superior_acts(tx: Connection, tree: _Tree, actor: Actor, parent_id: int | None) -> bool:
-    return parent_id is not None and tree.acts_for(actor, parent_id)
-
-
 save_orgs = _command(_save_org, lambda item: [item.parent_id, item.org_id])
-"""Create or edit organisations (ORG-10, ORG-14, ORG-23): by their own administrator or the direct superior's; at once, no approval."""
+"""Create or edit organisations (ORG-10, ORG-14, ORG-23): by their own administrator or the direct superior's; at once, no approval.
+
+The names of subordinates stay as they are (ORG-09), and so do kind and purpose; the centre and the provincial bodies keep their names (ORG-13).
+"""
 delete_orgs = _command(_delete_org, lambda item: [item.org_id])
-"""Delete direct subordinates that have none of their own (DEL-01, DEL-02)."""
+"""Delete direct subordinates that have none of their own (DEL-01, DEL-02).
+
+This service knows subordinates only; that an organisation with members is refused (DEL-03) needs the answer of members and is not decided here.
+"""
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
-"""Give or revoke rights (ADM-01, ADM-05..07): by another administrator of the organisation or the direct superior's."""
+"""Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own."""
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
@@ -123,10 +167,10 @@ def _shown(row: sa.Row[Any]) -> Org:
 
 
 def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:
-    """Find organisations by any part of the full name (BEY-20, SRCH-08); two characters at least."""
+    """Find organisations by any part of the full name (BEY-20, SRCH-08); by a single character those that begin with it."""
     text = domain.normalise(request.text)
-    if len(text) < 2:
-        raise Refused("bad_request", detail="text: at least 2 characters")
+    if not text:
+        raise Refused("bad_request", detail="text is empty")
     below = None
     if request.below is not None:
         below = store.by_ids(tx, [request.below]).get(request.below)

@@ -48,7 +48,9 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
     vaults: dict[int, int] = {}
     rows = []
     for order, seed in enumerate(tree):
-        parent_path, provincial_id = paths.get(seed.parent_id, ("", None)) if seed.parent_id else ("", None)
+        if seed.parent_id and seed.parent_id not in paths:
+            raise ValueError(f"organisation {seed.id} comes before its superior {seed.parent_id}")
+        parent_path, provincial_id = paths[seed.parent_id] if seed.parent_id else ("", None)
         if seed.parent_id and provincial_id is None:
             provincial_id = seed.id
         path = f"{parent_path}{seed.id}."
@@ -69,18 +71,19 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
 
 
 _GRANT = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, active boolean)),
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, active boolean, changed_by bigint)),
     saved AS (INSERT INTO administrators AS a (org_id, person_id, active, version, changed_at, changed_by)
-        SELECT org_id, person_id, active, 1, :now, :by FROM given
-        ON CONFLICT (org_id, person_id) DO UPDATE SET active = excluded.active, version = a.version + 1, changed_at = :now, changed_by = :by
+        SELECT org_id, person_id, active, 1, :now, changed_by FROM given
+        ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by) =
+            (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by)
         WHERE a.active <> excluded.active RETURNING *),
     told AS ({insert(tell(AdministratorChanged, "saved"))})
     SELECT org_id, person_id FROM saved""")
 
 
 def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime, by: int | None) -> int:
-    """Give or revoke rights and tell of each change; return how many changed."""
-    return len(db.run(tx, _GRANT, rows, now=now, by=by).all())
+    """Give or revoke rights and tell of each change; return how many changed. `by` is who does it where a row names nobody."""
+    return len(db.run(tx, _GRANT, [{"changed_by": by, **row} for row in rows], now=now).all())
 
 
 _BY_IDS = sa.text("SELECT o.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children"
@@ -92,16 +95,28 @@ _CHILDREN = sa.text("""
     ORDER BY o.display_order, o.org_id LIMIT :limit""")
 _ADMINISTRATORS = sa.text("SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active ORDER BY org_id, person_id")
 _MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
-_SEARCH = sa.text("""
-    WITH hits AS (SELECT * FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[]) AND strpos(full_name, :text) > 0
-            AND (NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault'))) LIMIT :cap)
-    SELECT h.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = h.org_id AND NOT c.deleted) AS children FROM hits h
-    ORDER BY full_name <> :text, NOT starts_with(full_name, :text), length(full_name), full_name LIMIT :limit""")
-_SEARCH_BELOW = sa.text("""
-    WITH hits AS (SELECT * FROM orgs WHERE NOT deleted AND path >= :path AND path < :path_end AND strpos(full_name, :text) > 0
-            AND (NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault'))) LIMIT :cap)
-    SELECT h.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = h.org_id AND NOT c.deleted) AS children FROM hits h
-    ORDER BY full_name <> :text, NOT starts_with(full_name, :text), length(full_name), full_name LIMIT :limit""")
+_LOCK = sa.text("SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
+
+_PLAIN = "replace(normalize(full_name, NFKC), ' ', '')"
+"""The full name as `domain.normalise` makes it; stored names hold no blanks but spaces."""
+
+
+def _searching(where: str) -> sa.TextClause:
+    return sa.text(f"""
+        WITH hits AS (SELECT *, {_PLAIN} AS plain FROM orgs WHERE NOT deleted AND {where}
+                AND (NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault'))) LIMIT :cap)
+        SELECT h.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = h.org_id AND NOT c.deleted) AS children FROM hits h
+        ORDER BY plain <> :text, NOT starts_with(plain, :text), length(plain), plain, org_id LIMIT :limit""")
+
+
+_SEARCH = _searching(f"bigrams @> CAST(:pieces AS text[]) AND strpos({_PLAIN}, :text) > 0")
+_SEARCH_BELOW = _searching(f"path >= :path AND path < :path_end AND strpos({_PLAIN}, :text) > 0")
+_SEARCH_FIRST = _searching(f"path >= :path AND path < :path_end AND starts_with({_PLAIN}, :text)")
+
+
+def lock(tx: Connection, ids: Sequence[int | None]) -> None:
+    """Hold organisations until the transaction ends, always in the same order, so that what is read of them next stays true."""
+    tx.execute(_LOCK, {"ids": sorted({one for one in ids if one is not None})})
 
 
 def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
@@ -125,13 +140,19 @@ def administered_by(tx: Connection, person_id: int) -> list[int]:
 
 
 def search(tx: Connection, text: str, targets_only: bool, limit: int, below: sa.Row[Any] | None) -> Sequence[sa.Row[Any]]:
-    """Return organisations whose full name contains `text`: exact, then prefix, then shorter names first (BEY-20).
+    """Return organisations whose full name contains `text`, which is normalised: exact, then prefix, then shorter names first (BEY-20).
 
-    In a subtree the path range leads, otherwise the index of bigrams; the two together are planned badly.
+    In a subtree the path range leads, otherwise the index of bigrams; the two together are planned badly. The root's subtree is
+    everything, so it is no limit. A single character has no bigram and finds only names that begin with it.
     """
+    if below is not None and below.parent_id is None:
+        below = None
+    span = {"path": below.path, "path_end": below.path[:-1] + "/"} if below is not None else {"path": "", "path_end": ":"}
     values = {"text": text, "targets_only": targets_only, "limit": limit, "cap": SEARCH_CAP}
+    if len(text) == 1:
+        return tx.execute(_SEARCH_FIRST, {**values, **span}).all()
     if below is not None:
-        return tx.execute(_SEARCH_BELOW, {**values, "path": below.path, "path_end": below.path[:-1] + "/"}).all()
+        return tx.execute(_SEARCH_BELOW, {**values, **span}).all()
     return tx.execute(_SEARCH, {**values, "pieces": domain.bigrams(text)}).all()
 
 

@@ -187,7 +187,7 @@ BAD = [
     ("GET", "/api/v1/transfers/999999999", None, 404, "unknown_transfer"),
     ("GET", "/api/v1/transfers/x", None, 404, "not_found"),
     ("GET", "/api/v1/orgs/123", None, 404, "unknown_org"),
-    ("GET", "/api/v1/orgs?text=x", None, 400, "bad_request"),
+    ("GET", "/api/v1/orgs?text=%20", None, 400, "bad_request"),
     ("GET", "/api/v1/orgs", None, 400, "bad_request"),
     ("GET", "/api/v1/work?limit=many", None, 400, "bad_request"),
     ("GET", "/api/v1/work?colour=red", None, 400, "bad_request"),
