@@ -18,3 +18,4 @@ class Service(BusService):
         transfers.TransferWithdrawn: handlers.on_ended,
     }
     background = (handlers.fire_forever,)
+    linger = 0.1

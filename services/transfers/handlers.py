@@ -1,7 +1,8 @@
 """Use cases of the transfers service: lists in, lists out, inside the caller's transaction. No framework."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from services.transfers import domain, policies, store
 from services.transfers.domain import OrgFacts
-from services.transfers.saga import RELEASE_AGAIN, State, Trigger, refusal_of
+from services.transfers.saga import FINAL, RELEASE_AGAIN, State, Trigger, refusal_of
 from shared import directory, metrics
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -64,12 +65,11 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
         else:
             refusals[n] = refusal
     made = store.request(tx, rows) if rows else {}
-    done = {row["command_id"]: row["n"] for row in reversed(rows) if row["command_id"] in made}
-    earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if done.get(item.command_id) != n])
+    earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in made])
     outcomes = []
     for n, item in enumerate(items):
-        if done.get(item.command_id) == n:
-            outcomes.append(Outcome(transfer_id=made[item.command_id].transfer_id, state=State.CHECKING))
+        if n in made:
+            outcomes.append(Outcome(transfer_id=made[n], state=State.CHECKING))
         elif item.command_id in earlier:
             row = earlier[item.command_id]
             outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True))
@@ -169,13 +169,19 @@ def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -
                    fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside)
 
 
-def _measure(rows: Any, trigger: Trigger) -> None:
-    """Count decisions into the approval latency, grouped so that a batch costs a handful of observations."""
+def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
+    """Count decisions into the approval latency, and what has ended."""
+    ended: Counter[str] = Counter()
+    latencies: dict[tuple[str, str], Any] = {}
     for row in rows:
         if row.closed_state is not None:
-            metrics.APPROVAL_SECONDS.labels(row.province, row.closed_state, str(trigger)).observe(float(row.waited))
-        if row.state in (State.REJECTED, State.RETURNED, State.WITHDRAWN, State.COMPLETED, State.REFUSED):
-            metrics.TRANSFERS_ENDED.labels(row.state).inc()
+            key = (row.province, row.closed_state)
+            if key not in latencies:
+                latencies[key] = metrics.APPROVAL_SECONDS.labels(*key, str(trigger))
+            latencies[key].observe(float(row.waited))
+        ended[row.state] += 1
+    for state in ended.keys() & FINAL:
+        metrics.TRANSFERS_ENDED.labels(state).inc(ended[state])
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
@@ -219,13 +225,9 @@ def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
-_SHOWN = set(contract.Transfer.__struct_fields__)
-
-
 def _shown(row: sa.Row[Any]) -> contract.Transfer:
-    values = {name: value for name, value in row._mapping.items() if name in _SHOWN}
     cursor = f"{row.node_opened_at.isoformat()}~{row.transfer_id}" if row.node_opened_at else ""
-    return contract.Transfer(**values, policy=row.path.split(":", 1)[0], cursor=cursor)
+    return contract.Transfer(**dict(zip(store.SHOWN, row, strict=False)), cursor=cursor)
 
 
 def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:

@@ -44,6 +44,9 @@ _OPENED = """opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, pro
             :now, :now + remind_after, :now + expire_after, on_expiry
         FROM moved WHERE state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign'))"""
 
+_PARTIES = """, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id, t.target_org_id, t.target_superior_id, t.target_province"""
+"""What `_OPENED` needs of a transfer to find the organisation of the next node."""
+
 _EVENT_COLUMNS = {
     messages.NodeOpened: {"remind_at": "CAST(:now AS timestamptz) + remind_after", "remind_every": "extract(epoch FROM remind_every)",
                           "expires_at": "CAST(:now AS timestamptz) + expire_after"},
@@ -65,6 +68,15 @@ def _told(states: Iterable[State], also: str = "") -> str:
     return f"told AS ({insert(*selects)})" if selects else "told AS (SELECT 1)"
 
 
+def _among(state: str, states: str) -> str:
+    """Return the guard of a transition: the state that it leaves.
+
+    COALESCE hides the comparison from the planner, which else takes it for so rare that it reads all rows to find those in that
+    state and compares each with each item, instead of looking up each item by its id.
+    """
+    return f"coalesce({state} IN ({states}), false)"
+
+
 def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = "") -> sa.TextClause:
     """Return the statement of `trigger`.
 
@@ -80,7 +92,7 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
     at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
     by_next = target is saga.NEXT
     state = "s.state" if by_next else f"'{target}'"
-    closed = f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND o.state IN ({sources})
+    closed = f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
         {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)""" if at_node else (
         "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)")
     link = _link("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{trigger}'", state=state, person="i.person_id", org="i.org_id",
@@ -90,9 +102,10 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
         audit_seq = t.audit_seq + 1, audit_head = {link}
         {", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')" if ends else ""}{set_also}
         FROM closed i {", path_steps s" if by_next else ""}
-        WHERE t.transfer_id = i.transfer_id AND t.state IN ({sources}) {"AND s.path = t.path AND s.node_no = t.node_no + 1" if by_next else ""}
-        RETURNING t.*, i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
-        {", s.remind_after, s.remind_every, s.expire_after, s.on_expiry" if by_next else ""})"""
+        WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {"AND s.path = t.path AND s.node_no = t.node_no + 1" if by_next else ""}
+        RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.audit_seq, t.audit_head,
+            i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
+        {_PARTIES if by_next else ""}{", s.remind_after, s.remind_every, s.expire_after, s.on_expiry" if by_next else ""})"""
     entered = [*saga.NODES, State.MOVING] if by_next else [target] if target else []
     also = tell(messages.NodeApproved, "moved") if trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE) else ""
     parts = [_ASKED, closed, update, _AUDITED.format(event=trigger)]
@@ -105,8 +118,9 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
     SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved""")
 
 
-_ACTING = "o.node_no = i.node_no AND (o.org_id = i.org_id OR o.superior_id = i.org_id)"
-_ASSIGNABLE = "o.org_id = i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
+# IS NOT DISTINCT FROM keeps the planner from finding each item by its organisation, among all that waits there.
+_ACTING = "o.node_no = i.node_no AND (o.org_id IS NOT DISTINCT FROM i.org_id OR o.superior_id = i.org_id)"
+_ASSIGNABLE = "o.org_id IS NOT DISTINCT FROM i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
 
 TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.RESERVED: _transition(Trigger.RESERVED),
@@ -137,6 +151,7 @@ def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> S
 
 _REQUEST_LINK = _link("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
                       org="i.initiator_org_id", decision="i.command_id", note="''")
+# IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
 _REQUEST = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
@@ -145,24 +160,25 @@ _REQUEST = sa.text(f"""
     numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given g
         WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.command_id = g.command_id)),
     free AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT member_id, transfer_id FROM numbered ON CONFLICT DO NOTHING RETURNING transfer_id),
+    fitting AS (SELECT * FROM numbered WHERE (transfer_id IN (SELECT transfer_id FROM free)) IS TRUE),
     moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id,
         source_superior_id, source_province, provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name,
         place_address, contact, remark, path, state, node_no, created_at, audit_seq, audit_head)
         OVERRIDING SYSTEM VALUE
         SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
             provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark, path,
-            'checking', 0, :now, 1, {_REQUEST_LINK} FROM numbered i JOIN free USING (transfer_id)
+            'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {_AUDITED.format(event="requested")},
     told AS ({insert(tell(messages.TransferRequested, "moved"))})
-    SELECT command_id, transfer_id, state FROM moved""")
+    SELECT n, transfer_id FROM fitting""")
 
 
-def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[Any, sa.Row[Any]]:
-    """Record transfers in state `checking`; return rows by command id. Repeats and second open transfers are left out."""
+def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
+    """Record transfers in state `checking`; return their ids by item number. Repeats and second open transfers are left out."""
     now = clock.now()
-    return {row.command_id: row for row in db.run(tx, _REQUEST, items, now=now, stamp=_stamp(now))}
+    return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=_stamp(now))}
 
 
 _BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
@@ -213,10 +229,12 @@ def remind(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
-_COLUMNS = """t.transfer_id, t.member_id, t.initiator, t.source_branch_id, t.target_org_id, t.target_branch_id, t.reason, t.place_name, t.place_address,
-    t.contact, t.remark, t.state, t.node_no, o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.opened_at AS node_opened_at,
-    o.remind_at, o.expires_at, o.on_expiry, t.created_at, t.ended_at, t.end_code, t.end_note, t.path, t.initiator_org_id, t.source_superior_id,
-    t.target_superior_id, t.provincial_id"""
+SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name != "cursor")
+"""The first columns of every row that is read below; more follow that decide who may see it."""
+_ELSEWHERE = {"waiting_org_id": "o.org_id", "waiting_superior_id": "o.superior_id", "node_opened_at": "o.opened_at", "remind_at": "o.remind_at",
+              "expires_at": "o.expires_at", "on_expiry": "o.on_expiry", "policy": "split_part(t.path, ':', 1)"}
+_COLUMNS = ", ".join([*(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for name in SHOWN),
+                      "t.path", "t.initiator_org_id", "t.source_superior_id", "t.target_superior_id", "t.provincial_id"])
 _WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
 
 _WORK = sa.text(f"""

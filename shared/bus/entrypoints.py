@@ -1,13 +1,15 @@
 """Entrypoints on nameko's extension API: batches of events, batches of commands, single queries.
 
-Each entrypoint owns one connection and one queue. It drains what is there (up to `MAX_BATCH`, no waiting for more), fires
-one nameko worker, and acknowledges everything together when the worker is done. Under load batches form by themselves; an
-idle system pays nothing. Connections are made again for ever; a message is acknowledged only after its transaction.
+Each entrypoint owns one connection and one queue. When it is free it drains what is there (up to `MAX_BATCH`, no waiting for
+more), fires one nameko worker, and acknowledges everything together when the worker is done. What comes meanwhile is the next
+batch: under load batches form by themselves; an idle system pays nothing. Connections are made again for ever; a message is
+acknowledged only after its transaction.
 """
 from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +34,8 @@ from shared.inbox import Incoming
 
 MAX_BATCH = 200
 """The most messages of one transaction."""
+LISTS_BYTES = 32_768
+"""From this size on the waiting calls are lists, not single decisions."""
 IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
 
@@ -45,8 +49,8 @@ class Drain(Entrypoint):  # type: ignore[misc]
     """One queue, drained; subclasses say which queue and what to do with the messages."""
 
     prefetch = 2 * MAX_BATCH
-    concurrent = 1
-    """Batches under way at a time: while one waits for PostgreSQL's commit, the next is worked on."""
+    beside = False
+    """Whether a batch of lists may be handled beside another; small messages always wait and grow into a batch."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -56,7 +60,9 @@ class Drain(Entrypoint):  # type: ignore[misc]
         self._stopped = Signal()
         self._thread: Any = None
         self._writing = Semaphore(1)
-        self._under_way = GreenPool(self.concurrent)
+        self._under_way = GreenPool()
+        self._running = 0
+        self._turn = threading.Event()
         self._failure: Exception | None = None
 
     @classmethod
@@ -70,6 +76,11 @@ class Drain(Entrypoint):  # type: ignore[misc]
     def service(self) -> str:
         """Return the name of the service that this entrypoint belongs to."""
         return str(self.container.service_name)
+
+    @property
+    def linger(self) -> float:
+        """Return the seconds to wait for more before a batch; none, except where nobody is kept waiting."""
+        return 0.0
 
     def queue(self) -> kombu.Queue:
         """Return the queue to drain."""
@@ -131,30 +142,48 @@ class Drain(Entrypoint):  # type: ignore[misc]
         consumer.qos(prefetch_count=self.prefetch)
         consumer.consume()
         while not self._stopping:
-            self.last_seen = time.monotonic()
-            try:
+            with contextlib.suppress(TimeoutError):
                 connection.drain_events(timeout=IDLE_SECONDS)
+                self._wait_for_turn(connection)
+                time.sleep(self.linger)
                 while len(self._buffer) < MAX_BATCH:
                     connection.drain_events(timeout=0.0005)
-            except TimeoutError:
-                pass
             if self._buffer:
                 batch, self._buffer[:] = self._buffer[:], []
+                self._running += 1
                 self._under_way.spawn(self._handle, batch)
             if self._failure is not None:
                 raise self._failure
-            with contextlib.suppress(NotImplementedError), self._writing:
-                connection.heartbeat_check(rate=2)
+            self._beat(connection)
         self._under_way.waitall()
+
+    def _wait_for_turn(self, connection: kombu.Connection) -> None:
+        """Return when the batch under way is done; of lists, of which a few are a batch of their own, two may be under way."""
+        lists = self.beside and sum(len(message.body) for message in self._buffer) > LISTS_BYTES
+        while self._running > int(lists):
+            self._turn.clear()
+            if not self._turn.wait(IDLE_SECONDS):
+                self._beat(connection)
+
+    def _beat(self, connection: kombu.Connection) -> None:
+        self.last_seen = time.monotonic()
+        with contextlib.suppress(NotImplementedError), self._writing:
+            connection.heartbeat_check(rate=2)
 
     def _handle(self, batch: list[Any]) -> None:
         try:
             self.handle(batch)
         except Exception as error:
             self._failure = error  # the loop drops the connection, so that the broker delivers the batch again
+        finally:
+            self._running -= 1
+            self._turn.set()
 
-    def settle(self, messages: list[Any], answers: dict[str | None, list[Answer]] | None = None, channel: Any = None) -> None:
-        """Send answers, without confirm since a caller that misses one asks again, and acknowledge; one writer at a time."""
+    def settle(self, messages: list[Any], answers: dict[str | None, list[Answer]] | None = None, channel: Any = None, whole: bool = False) -> None:
+        """Send answers, without confirm since a caller that misses one asks again, and acknowledge; one writer at a time.
+
+        `whole` says that the messages are a batch as it was drained, with nothing between them.
+        """
         with self._writing:
             channel = channel or messages[-1].channel
             for reply_to, some in (answers or {}).items():
@@ -162,8 +191,11 @@ class Drain(Entrypoint):  # type: ignore[misc]
                     prepared = channel.prepare_message(msgspec.json.encode(some), content_type="application/json", content_encoding="utf-8",
                                                        properties={"delivery_mode": 1})
                     channel.basic_publish(prepared, exchange="", routing_key=reply_to)
-            for message in messages:
-                message.ack()
+            if whole and self._running == 1 and self._failure is None:  # nothing older waits: one frame acknowledges all
+                messages[-1].ack(multiple=True)
+            else:
+                for message in messages:
+                    message.ack()
 
     def fire(self, *args: Any) -> Any:
         """Run the service method in a nameko worker, wait, and return its result or raise its error."""
@@ -183,6 +215,11 @@ class Drain(Entrypoint):  # type: ignore[misc]
 class EventBatches(Drain):
     """Fires the method with a list of `Incoming`; a message that cannot even be framed goes to the dead queue."""
 
+    @property
+    def linger(self) -> float:
+        """Return what the service asks for."""
+        return float(self.container.service_cls.linger)
+
     def queue(self) -> kombu.Queue:
         """Return the service's quorum queue."""
         return topology.event_queue(self.service)
@@ -193,7 +230,7 @@ class EventBatches(Drain):
             Incoming(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}",
                      message.delivery_info.get("routing_key", ""), _bytes(message.body))
             for message in messages])
-        self.settle(messages)
+        self.settle(messages, whole=True)
 
 
 class _Calls(Drain):
@@ -216,7 +253,7 @@ class CommandBatches(_Calls):
     """Fires the method with a list of `Call`s, expects one answer each, in order."""
 
     kind = "commands"
-    concurrent = 2
+    beside = True
 
     def handle(self, messages: list[Any]) -> None:
         """Answer all calls of all messages from one worker."""
@@ -229,7 +266,7 @@ class CommandBatches(_Calls):
         answers: dict[str | None, list[Answer]] = {}
         for call, reply_to, body in zip(calls, callers, self.fire(calls) if calls else [], strict=True):
             answers.setdefault(reply_to, []).append(Answer(call.correlation_id, msgspec.Raw(body)))
-        self.settle(messages, answers)
+        self.settle(messages, answers, whole=True)
 
 
 class Queries(_Calls):

@@ -213,6 +213,7 @@ class BusService:
         commands: Command to handler of its items; one reply per item.
         queries: Query to handler.
         background: Functions that run as long as the service does; they get the machinery.
+        linger: Seconds that events may wait to become a larger batch.
 
     """
 
@@ -221,6 +222,7 @@ class BusService:
     commands: ClassVar[Mapping[Command, CommandHandler]] = {}
     queries: ClassVar[Mapping[Query, QueryHandler]] = {}
     background: ClassVar[Sequence[Callable[[Machinery], None]]] = ()
+    linger: ClassVar[float] = 0.0
 
     machinery = Machinery()
 

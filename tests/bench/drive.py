@@ -68,7 +68,7 @@ def approve_listed(client: RpcClient, org: int, token: str, ids: set[int], state
         page = client.call(contract.list_work, ListWork(state=state, limit=LIST), token=token, org_id=org, timeout=60)
         seen = [item for item in page.items if item.transfer_id in left]
         if not seen:
-            time.sleep(0.02)
+            time.sleep(0.05)
             continue
         outcomes = client.call(contract.decide_nodes, [DecideNode(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True)
                                                        for item in seen], token=token, org_id=org, timeout=60)
@@ -78,22 +78,52 @@ def approve_listed(client: RpcClient, org: int, token: str, ids: set[int], state
             left.discard(outcome.transfer_id)
 
 
-def bulk(installation: Installation, members: Members, schools: list[load.School], seconds: float, threads: int = 6) -> tuple[float, int]:
+RAMP = 1.5
+"""Seconds until the stream is even: transfers are counted as completed from then on until new ones stop."""
+
+
+class Window:
+    """Completed transfers per second between two instants of a steady stream, counted in the database."""
+
+    def __init__(self, installation: Installation, seconds: float) -> None:
+        self.installation = installation
+        self.ends = time.monotonic() + RAMP + seconds
+        self.before = completed(installation)
+        self.speed = 0.0
+        self._thread = threading.Thread(target=self._count, args=(seconds,))
+        self._thread.start()
+
+    def _count(self, seconds: float) -> None:
+        time.sleep(RAMP)
+        first, started = completed(self.installation), time.monotonic()
+        time.sleep(seconds)
+        self.speed = (completed(self.installation) - first) / (time.monotonic() - started)
+
+    def open(self) -> bool:
+        """Return whether new transfers are to be started."""
+        return time.monotonic() < self.ends
+
+    def close(self, sent: int) -> float:
+        """Wait until everything that was sent is completed; return the speed within the window."""
+        wait_completed(self.installation, self.before + sent)
+        self._thread.join()
+        return self.speed
+
+
+def bulk(installation: Installation, members: Members, schools: list[load.School], seconds: float, threads: int = 12) -> tuple[float, int]:
     """Run lists of 500 through request, approval, assignment; return transfers per second, request to completed, and how many.
 
     Each thread plays both offices of one school after the other: hands a list over, and does what its work list shows.
     """
     client = RpcClient(installation.settings.amqp_uri)
-    before = completed(installation)
-    started = time.monotonic()
-    ends = started + seconds
+    window = Window(installation, seconds)
     sent = [0] * threads
     errors: list[BaseException] = []
 
     def work(n: int) -> None:
         index = n
         try:
-            while time.monotonic() < ends and not errors:
+            while window.open() and not errors:
                 school = schools[index % len(schools)]
                 index += threads
                 some = requests(members.take(school.committee - 100, LIST), school)
@@ -115,10 +145,9 @@ def bulk(installation: Installation, members: Members, schools: list[load.School
         thread.join()
     if errors:
         raise errors[0]
-    wait_completed(installation, before + sum(sent))
-    took = time.monotonic() - started
+    speed = window.close(sum(sent))
     client.close()
-    return sum(sent) / took, sum(sent)
+    return speed, sum(sent)
 
 
 class Flight:
@@ -151,12 +180,11 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
     """
     client = RpcClient(installation.settings.amqp_uri)
     flight = Flight(client, limit)
-    before, sent, assigned = completed(installation), 0, 0
+    sent, assigned = 0, 0
     ready: list[Callable[[], None]] = []
     waiting: dict[int, dict[int, load.School]] = {school.target: {} for school in schools}
     listing: set[int] = set()
-    started = time.monotonic()
-    ends = started + seconds
+    window = Window(installation, seconds)
 
     def requested(school: load.School, outcome: Any) -> None:
         assert outcome.refusal is None, outcome
@@ -183,7 +211,7 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
 
     turn, last_look = 0, 0.0
     while True:
-        running = time.monotonic() < ends
+        running = window.open()
         if not running and assigned == sent:
             break
         while flight.under_way < limit:
@@ -212,10 +240,9 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
                 flight.answers.get_nowait()()
         except queue.Empty:
             pass
-    wait_completed(installation, before + sent)
-    took = time.monotonic() - started
+    speed = window.close(sent)
     client.close()
-    return sent / took, sent
+    return speed, sent
 
 
 def latency(installation: Installation, members: Members, schools: list[load.School], per_second: float, seconds: float) -> dict[str, float]:

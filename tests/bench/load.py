@@ -71,12 +71,17 @@ def organisations(installation: Installation) -> None:
 
 
 def people(installation: Installation, count: int) -> float:
-    """Load `count` members into the class branches; return the seconds it took.
+    """Load `count` members into the class branches; return the seconds it took."""
+    started = time.monotonic()
+    fill(installation.engine("members"), count)
+    return time.monotonic() - started
+
+
+def fill(engine: sa.Engine, count: int) -> None:
+    """Fill `people` and `memberships`.
 
     Filled by PostgreSQL itself: the sealed numbers are as long as real ones but hold nothing, since no step of a transfer opens them.
     """
-    started = time.monotonic()
-    engine = installation.engine("members")
     first = first_member()
     with engine.begin() as tx:
         tx.execute(sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, post, branch_id, graduate)
@@ -85,7 +90,6 @@ def people(installation: Installation, count: int) -> float:
         tx.execute(sa.text("INSERT INTO memberships (person_id, branch_id, began_at) SELECT person_id, branch_id, now() - interval '4 years' FROM people"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
         tx.execute(sa.text("VACUUM ANALYZE"))
-    return time.monotonic() - started
 
 
 def first_member() -> int:

@@ -1,7 +1,7 @@
 """The reference programs: the saga's bare SQL, without services, bus or rights.
 
-Same tables, same indexes, same server, one database. Each step is ONE statement (guarded update, audit row, outbox row), the
-best that plain SQL can do: request, lock the member, three guarded updates, move. *Single* commits after every step;
+Same tables, same indexes, same members, same server, one database. Each step is ONE statement (guarded update, audit row, outbox
+row), the best that plain SQL can do: request, lock the member, three guarded updates, move with the member's history. *Single* commits after every step;
 *batch* handles 100 transfers per step and transaction.
 """
 from __future__ import annotations
@@ -11,11 +11,11 @@ import time
 from typing import Any
 
 import psycopg2
-import sqlalchemy as sa
 
 from services.members import models as members
 from services.transfers import models as transfers
 from shared import db
+from tests.bench import load
 
 _AUDIT = ("audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT transfer_id, audit_seq, '{event}', '{event}', now(), '',"
           " audit_head FROM moved)")
@@ -41,7 +41,10 @@ def _update(of: str, to: str) -> str:
 
 MOVE = f"""WITH arrived AS (UPDATE people m SET branch_id = %(branch)s, reserved_by = NULL
         FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
-        WHERE m.person_id = a.member_id AND m.reserved_by = a.transfer_id RETURNING a.transfer_id),
+        WHERE m.person_id = a.member_id AND m.reserved_by = a.transfer_id RETURNING a.*),
+    closed AS (UPDATE memberships m SET ended_at = now() FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL RETURNING 1),
+    begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, now(), %(branch)s, transfer_id FROM arrived
+        WHERE (SELECT count(*) FROM closed) >= 0),
     moved AS (UPDATE transfers t SET state = 'completed', ended_at = now(), audit_seq = audit_seq + 1, audit_head =
         {_LINK.format(head="t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event="completed")}
         FROM arrived WHERE t.transfer_id = arrived.transfer_id AND state = 'moving' RETURNING t.*), {_AUDIT.format(event="completed")}
@@ -50,17 +53,13 @@ STEPS = (REQUEST, LOCK, _update("checking", "pending_in"), _update("pending_in",
 
 
 def prepare(url: str, people: int) -> None:
-    """Make the reference database with `people` members in 1,000 branches."""
+    """Make the reference database with the same members as the system's."""
     db.drop_database(url)
     db.create_database(url)
     engine = db.connect(url)
     transfers.metadata.create_all(engine)
     members.metadata.create_all(engine)
-    with engine.begin() as tx:
-        tx.execute(sa.text("""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, development_number, post, branch_id, graduate)
-            SELECT n, 'x', '\\x00'::bytea, int8send(n), '', '', '', n % 1000, true FROM generate_series(1, :people) AS n"""), {"people": people})
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
-        tx.execute(sa.text("VACUUM ANALYZE people"))
+    load.fill(engine, people)
     engine.dispose()
 
 
@@ -79,7 +78,7 @@ def run(url: str, connections: int, per_transaction: int, seconds: float, first:
         number = n * per_transaction
         while time.monotonic() < ends:
             ids = list(range(starts_at[n] + done[n], starts_at[n] + done[n] + per_transaction))
-            some = [first + number + k + 1 for k in range(per_transaction)]
+            some = [load.first_member() + first + number + k for k in range(per_transaction)]
             number += connections * per_transaction
             values = {"members": some, "ids": ids, "commands": [str(uuid.uuid4()) for _ in ids], "branch": 7}
             for step in STEPS:

@@ -395,3 +395,27 @@ def test_the_sql_agrees_with_the_page(tx):
                     found = (State(rows[0].state), rows[0].node_no) if rows else None
                     assert found == advance(path, here, node_no, trigger), (initiator, destination, here, trigger)
                     savepoint.rollback()
+
+
+def _compared(plan: dict) -> int:
+    """Return the most rows that one join of a plan looked at in vain."""
+    return max([plan.get("Rows Removed by Join Filter", 0) * plan.get("Actual Loops", 1), *map(_compared, plan.get("Plans", []))])
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_each_item_is_looked_up(tx, trigger, analysed):
+    """A transition finds each item by its id: no join compares all items with all rows, whatever the statistics say."""
+    count = 200
+    waiting = start(tx, *[request() for _ in range(2 * count)])
+    if analysed:
+        for table in ("transfers", "open_nodes", "open_transfers"):
+            tx.execute(sa.text(f"ANALYZE {table}"))
+    now = clock.now()
+    items = [{"n": n, "transfer_id": one, "node_no": 1, "person_id": 104, "org_id": TARGET, "branch_id": BRANCH, "decision_id": str(uuid.uuid4())}
+             for n, one in enumerate(waiting[:count])]
+
+    plan = tx.scalar(sa.text("EXPLAIN (ANALYZE, FORMAT JSON) " + store.TRANSITIONS[trigger].text),
+                     {"items": json.dumps(items), "now": now, "stamp": now.isoformat()})
+
+    assert _compared(plan[0]["Plan"]) < 10 * count
