@@ -23,8 +23,9 @@ bench: setup ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes
 rules: setup ## Print docs/rules.md: every rule, where it lives, whether a test proves it
 	@.venv/bin/python docs/print_rules.py
 
-saga: setup ## Print docs/saga.md from the saga's tables
+saga: setup ## Print docs/saga.md and docs/asyncapi.json from the code
 	@.venv/bin/python -m services.transfers.saga > docs/saga.md
+	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
 lint: setup ## Format check, walls between services, types, spelling
 	@.venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell services shared tests docs README.md

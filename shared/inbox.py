@@ -77,6 +77,8 @@ class Inbox:
     def apply(self, batch: Sequence[Incoming]) -> None:
         """Give every message of the batch its effect, exactly once, or set its bad items aside.
 
+        Events of one batch are applied in the order in which the service lists them: what opens before what ends.
+
         One transaction for the whole batch; if that fails, halves, and at last single items.
 
         Raises:
@@ -103,8 +105,8 @@ class Inbox:
                 if message.message_id in fresh:
                     fresh.discard(message.message_id)
                     by_topic.setdefault(message.topic, []).extend(self._decode(message))
-            for topic, items in by_topic.items():
-                self.handlers[topic][1](tx, items)
+            for topic in (one for one in self.handlers if one in by_topic):
+                self.handlers[topic][1](tx, by_topic[topic])
 
     def _decode(self, message: Incoming) -> list[Any]:
         decoder = self.decoders.get(message.topic)

@@ -26,7 +26,8 @@ _FIRE = sa.text(f"""
     WITH due AS (SELECT transfer_id FROM timers WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
     expired AS (DELETE FROM timers t USING due d WHERE t.transfer_id = d.transfer_id AND t.expires_at <= :now
         RETURNING t.transfer_id, t.node_no, t.due_at),
-    reminded AS (UPDATE timers t SET remind_at = CASE WHEN t.remind_every IS NOT NULL THEN greatest(t.remind_at, CAST(:now AS timestamptz) - t.remind_every) + t.remind_every END
+    reminded AS (UPDATE timers t SET remind_at = t.remind_at + t.remind_every *
+            (1 + floor(extract(epoch FROM CAST(:now AS timestamptz) - t.remind_at) / extract(epoch FROM t.remind_every)))
         FROM due d WHERE t.transfer_id = d.transfer_id AND coalesce(t.expires_at > :now, true)
         RETURNING t.transfer_id, t.node_no, CAST(:now AS timestamptz) AS due_at),
     told AS ({insert(tell(DeadlineExpired, "expired"), tell(ReminderDue, "reminded"))})

@@ -8,6 +8,7 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import kombu
@@ -66,10 +67,6 @@ class Bench:
         return {"cpu_percent": sum(used.values()), "memory_mb": {name: round(process.memory_info().rss / 2**20) for name, process in processes.items()}}
 
 
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
 def versions() -> dict[str, str]:
     engine = sa.create_engine(db.address(SERVER).set(database="postgres"))
     with engine.connect() as tx:
@@ -115,7 +112,7 @@ def main() -> None:
     result["idle_cpu_percent"] = result["idle"]["cpu_percent"]
     if not QUICK:
         growth: dict[int, list[float]] = {}
-        with Bench(keys, 20_000 + 60_000) as small,_second(keys, 2_000_000) as large:
+        with Bench(keys, 80_000) as small, Bench(keys, 2_000_000) as large:
             for bench in (small, large):
                 bench.bulk(2)
             for _ in range(2):
@@ -128,10 +125,6 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1))
     print(f"written to {path}")
-
-
-def _second(keys: Path, people: int) -> Bench:
-    return Bench(keys, people)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -33,9 +33,9 @@ class Members:
         """Return `count` ids of members of the school's class branches."""
         start, self.used[school] = self.used[school], self.used[school] + count
         width = load.SCHOOLS * load.BRANCHES_PER_SCHOOL
-        some = [load.first_member() + (n // load.BRANCHES_PER_SCHOOL) * width + school * load.BRANCHES_PER_SCHOOL + n % load.BRANCHES_PER_SCHOOL
+        some = [load.FIRST_MEMBER + (n // load.BRANCHES_PER_SCHOOL) * width + school * load.BRANCHES_PER_SCHOOL + n % load.BRANCHES_PER_SCHOOL
                 for n in range(start, start + count)]
-        if some[-1] >= load.first_member() + self.people:
+        if some[-1] >= load.FIRST_MEMBER + self.people:
             raise RuntimeError("the benchmark ran out of members; load more")
         return some
 

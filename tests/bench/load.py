@@ -14,6 +14,8 @@ from tests.installation import Installation
 SCHOOLS = 40
 BRANCHES_PER_SCHOOL = 25
 TARGETS = 40
+FIRST_MEMBER = 1_000_000
+"""Id of the first loaded member; member n sits in class branch 1000 + n % 1000."""
 SUPERIOR = 10_000
 """Person ids of administrators: organisation id + this. Members have higher ids."""
 
@@ -77,26 +79,26 @@ def people(installation: Installation, count: int) -> float:
     return time.monotonic() - started
 
 
+_PEOPLE = sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, post, branch_id, graduate)
+    SELECT {FIRST_MEMBER} + n, '张' || n, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)), '汉族', DATE '2019-05-04', '2019' || n, '',
+        1000 + n % {SCHOOLS * BRANCHES_PER_SCHOOL}, true FROM generate_series(:start, :end) AS n""")
+_STAYS = sa.text("""INSERT INTO memberships (person_id, branch_id, began_at) SELECT person_id, branch_id, now() - interval '4 years' FROM people
+    WHERE person_id >= :start""")
+
+
 def fill(engine: sa.Engine, count: int) -> None:
     """Fill `people` and `memberships`.
 
     Filled by PostgreSQL itself: the sealed numbers are as long as real ones but hold nothing, since no step of a transfer opens them.
     """
-    first = first_member()
-    with engine.begin() as tx:
-        tx.execute(sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, post, branch_id, graduate)
-            SELECT {first} + n, '张' || n, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)), '汉族', DATE '2019-05-04', '2019' || n, '',
-                1000 + n % {SCHOOLS * BRANCHES_PER_SCHOOL}, true FROM generate_series(0, :count - 1) AS n"""), {"count": count})
-        tx.execute(sa.text("INSERT INTO memberships (person_id, branch_id, began_at) SELECT person_id, branch_id, now() - interval '4 years' FROM people"))
+    for start in range(0, count, 200_000):
+        with engine.begin() as tx:
+            tx.execute(_PEOPLE, {"start": start, "end": min(count, start + 200_000) - 1})
+            tx.execute(_STAYS, {"start": FIRST_MEMBER + start})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
         tx.execute(sa.text("VACUUM ANALYZE"))
 
 
-def first_member() -> int:
-    """Return the id of the first loaded member; member n sits in class branch 1000 + n % 1000."""
-    return 1_000_000
-
-
 def branch_of(member: int) -> int:
     """Return the class branch of a loaded member."""
-    return 1000 + (member - first_member()) % (SCHOOLS * BRANCHES_PER_SCHOOL)
+    return 1000 + (member - FIRST_MEMBER) % (SCHOOLS * BRANCHES_PER_SCHOOL)

@@ -78,7 +78,7 @@ def run(url: str, connections: int, per_transaction: int, seconds: float, first:
         number = n * per_transaction
         while time.monotonic() < ends:
             ids = list(range(starts_at[n] + done[n], starts_at[n] + done[n] + per_transaction))
-            some = [load.first_member() + first + number + k for k in range(per_transaction)]
+            some = [load.FIRST_MEMBER + first + number + k for k in range(per_transaction)]
             number += connections * per_transaction
             values = {"members": some, "ids": ids, "commands": [str(uuid.uuid4()) for _ in ids], "branch": 7}
             for step in STEPS:

@@ -1,0 +1,115 @@
+"""Durable timers on a real database: the latest node counts, each instant fires once, whoever looks first."""
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services.scheduler import handlers, models, store
+from shared.messages.transfers import BranchAssigned, NodeOpened
+
+NOW = datetime(2026, 7, 1, 8, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def engine(scratch):
+    return scratch(models.metadata)
+
+
+@pytest.fixture
+def tx(engine):
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()
+
+
+def opened(transfer_id, node_no=1, remind=None, every=None, expires=None) -> NodeOpened:
+    return NodeOpened(transfer_id=transfer_id, node_no=node_no, remind_at=NOW + remind if remind else None,
+                      remind_every=every.total_seconds() if every else None, expires_at=NOW + expires if expires else None)
+
+
+def told(tx) -> list[tuple[str, int, int]]:
+    return [(row.topic, item["transfer_id"], item["node_no"]) for row in tx.execute(sa.text("SELECT topic, body FROM outbox ORDER BY id"))
+            for item in json.loads(row.body)]
+
+
+@pytest.mark.rule("DL-01")
+def test_deadline_fires_once(tx):
+    """DL-01: nothing before its instant, one message at it, none after."""
+    handlers.on_node_opened(tx, [opened(1, expires=DAY)])
+
+    assert store.fire(tx, NOW + DAY - timedelta(seconds=1), 100) == (0, 0)
+    assert store.next_due(tx) == NOW + DAY
+    assert store.fire(tx, NOW + DAY, 100) == (1, 0)
+    assert store.fire(tx, NOW + 9 * DAY, 100) == (0, 0)
+    assert told(tx) == [("deadline_expired", 1, 1)] and store.next_due(tx) is None
+
+
+@pytest.mark.rule("DL-02")
+def test_reminders_repeat_until_the_deadline(tx):
+    """DL-02: reminders come at their pace; those missed while nobody was there are not made up for."""
+    handlers.on_node_opened(tx, [opened(1, remind=10 * DAY, every=10 * DAY, expires=45 * DAY)])
+
+    assert [store.fire(tx, NOW + n * DAY, 100) for n in (9, 10, 11, 20)] == [(0, 0), (0, 1), (0, 0), (0, 1)]
+    assert store.fire(tx, NOW + 44 * DAY, 100) == (0, 1)
+    assert store.next_due(tx) == NOW + 45 * DAY
+    assert store.fire(tx, NOW + 60 * DAY, 100) == (1, 0)
+
+
+@pytest.mark.rule("DL-01")
+def test_latest_node_counts(tx):
+    """A node that opens replaces the earlier one, also when messages come in the wrong order or twice."""
+    handlers.on_node_opened(tx, [opened(1, 2, expires=5 * DAY), opened(1, 1, expires=DAY)])
+    handlers.on_node_opened(tx, [opened(1, 1, expires=DAY)])
+
+    assert store.fire(tx, NOW + 2 * DAY, 100) == (0, 0)
+    assert store.fire(tx, NOW + 5 * DAY, 100) == (1, 0)
+    assert told(tx) == [("deadline_expired", 1, 2)]
+
+
+def test_ended_transfers_are_forgotten(tx):
+    """Who waits for nobody any more is not woken; the others stay."""
+    handlers.on_node_opened(tx, [opened(n, expires=DAY) for n in (1, 2, 3)])
+    handlers.on_ended(tx, [BranchAssigned(transfer_id=2, member_id=9, branch_id=9, at=NOW)])
+
+    assert store.fire(tx, NOW + DAY, 100) == (2, 0)
+    assert told(tx) == [("deadline_expired", 1, 1), ("deadline_expired", 3, 1)]
+
+
+@pytest.mark.rule("BEY-08", "DL-19")
+def test_many_schedulers_share_a_backlog(engine):
+    """BEY-08: 3,000 timers due at one instant, four schedulers at once: each timer fires once, oldest first within a piece."""
+    count = 3000
+    with engine.begin() as tx:
+        handlers.on_node_opened(tx, [opened(n, expires=timedelta(seconds=n + 1)) for n in range(count)])
+    fired = []
+
+    def work() -> None:
+        while True:
+            with engine.begin() as tx:
+                expired, _ = store.fire(tx, NOW + DAY, 100)
+                fired.append(expired)
+                if not expired and store.next_due(tx) is None:
+                    return
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with engine.begin() as tx:
+        ids = [transfer_id for _, transfer_id, _ in told(tx)]
+        tx.execute(sa.text("TRUNCATE outbox"))
+    assert sum(fired) == count and sorted(ids) == list(range(count))
+
+
+def test_looking_for_due_timers_uses_the_index(tx):
+    """However many timers are pending, the look at the clock reads the index of instants only."""
+    handlers.on_node_opened(tx, [opened(n, expires=DAY) for n in range(500)])
+    plan = "\n".join(tx.scalars(sa.text("EXPLAIN SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")))
+
+    assert "ix_timers_due_at" in plan
