@@ -62,7 +62,7 @@ KINDS: dict[str, Kind] = {
     "node_closed":           Kind(409, "该业务已由他人处理或已进入其他环节,请刷新", "The node is closed: someone was first or it moved on; reload", "TRF-21"),
     "still_checking":        Kind(409, "业务正在校验,请稍候再试", "The request is still being checked; try again in a moment", "TRF-02"),
     "transfer_ended":        Kind(409, "该业务已结束", "This transfer has ended", "TRF-25"),
-    "reason_missing":        Kind(422, "退回时必须填写原因", "A rejection needs a reason", "TRF-24"),
+    "reason_missing":        Kind(422, "驳回时必须填写原因", "A rejection needs a reason", "TRF-24"),
     "note_too_long":         Kind(422, "审批意见最多200个字", "A note has at most 200 characters"),
     "too_late_to_withdraw":  Kind(409, "最后一个审批环节已通过,不能撤销", "The last approval has been given; too late to withdraw", "TRF-28"),
     "not_initiator":         Kind(403, "只有发起方或团员本人可以撤销", "Only the initiator's side or the member may withdraw", "TRF-28"),

@@ -22,7 +22,7 @@ CHINA = ZoneInfo("Asia/Shanghai")
 STATES = {
     "checking": ("校验中", "Checking"), "pending_out": ("转出组织审批", "Source approval"), "pending_in": ("转入组织审批", "Target approval"),
     "pending_province": ("省级团委审批", "Provincial approval"), "pending_assign": ("分配团支部", "Branch assignment"), "moving": ("正在转入", "Moving"),
-    "completed": ("完成", "Completed"), "refused": ("未受理", "Not accepted"), "rejected": ("退回", "Rejected"), "returned": ("超期退回", "Returned by the clock"),
+    "completed": ("完成", "Completed"), "refused": ("未受理", "Not accepted"), "rejected": ("已驳回", "Rejected"), "returned": ("超期退回", "Returned by the clock"),
     "withdrawn": ("已撤销", "Withdrawn")}
 REASONS = {
     "further_study": ("升学", "Further study"), "employed_with_org": ("已落实工作单位(工作单位有团组织)", "Employed, employer has an organisation"),
@@ -33,6 +33,13 @@ REJECTIONS = {
     "not_here": ("不在本地居住或工作", "Does not live or work here"), "household_elsewhere": ("应转往户籍所在地团组织", "Belongs to the household's organisation"),
     "work_elsewhere": ("应转往工作单位所在地团组织", "Belongs to the workplace's organisation"), "short_term": ("仅短期工作", "Only a short-term post"),
     "wrong_data": ("资料有误,请更正后重新发起", "Wrong data; correct and start again"), "other": ("其他(请填写意见)", "Other (say why in the note)")}
+KINDS = {
+    "leading_body": ("领导机关", "Leading body"), "committee": ("团委", "Committee"), "work_committee": ("团工委", "Work committee"),
+    "general_branch": ("团总支", "General branch"), "branch": ("团支部", "Branch")}
+STEPS = {
+    "requested": ("提交申请", "Requested"), "reserved": ("校验通过", "Member checked"), "unavailable": ("未受理", "Not accepted"), "approve": ("同意", "Approved"),
+    "reject": ("驳回", "Rejected"), "withdraw": ("撤销", "Withdrawn"), "assign": ("分配团支部", "Branch assigned"), "moved": ("转入完成", "Moved"),
+    "clock_return": ("超期退回", "Returned by the clock"), "clock_approve": ("超期视为同意", "Approved by the clock")}
 EXPIRY = {"return": ("届时系统退回", "then returned by the system"), "approve": ("届时本环节视为同意", "then this node counts as approved"),
           "remind": ("仅提醒,不自动处理", "reminders only")}
 
@@ -57,7 +64,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return Response(render_template(
-        template, t=t, word=word, when=when, states=STATES, reasons=REASONS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
+        template, t=t, word=word, when=when, states=STATES, kinds=KINDS, step_names=STEPS, reasons=REASONS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
         acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **values), status)
 
 

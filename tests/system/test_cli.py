@@ -1,0 +1,93 @@
+"""The command line for whoever looks after an installation: dead letters and the audit trail."""
+import subprocess
+import sys
+import uuid
+
+import pytest
+import sqlalchemy as sa
+
+from services.transfers import policies, store
+from shared import db
+from tests.installation import ROOT, Installation
+
+
+@pytest.fixture(scope="module")
+def installation(keys):
+    made = Installation(keys)
+    made.create()
+    yield made
+    made.close()
+
+
+def tuanqiao(installation, *words) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-W", "ignore", "-m", "services.cli", *words], cwd=ROOT, env=installation.environ, capture_output=True, text=True)
+
+
+def fail(installation, topic: str) -> int:
+    """Put a dead letter into the members service."""
+    with installation.engine("members").begin() as tx:
+        return tx.scalar(sa.text("INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at) VALUES (:id, :topic, '{\"transfer_id\": 7}',"
+                                 " 'ValueError: no', 5, now()) RETURNING id"), {"id": uuid.uuid4().hex, "topic": topic})
+
+
+def test_dead_letters(installation):
+    """A dead letter is listed, shown with its body, handed back once, and gone from the list."""
+    number = fail(installation, "branch_assigned")
+
+    listed = tuanqiao(installation, "dead-letters", "list")
+    shown = tuanqiao(installation, "dead-letters", "show", f"members:{number}")
+    replayed = tuanqiao(installation, "dead-letters", "replay", f"members:{number}")
+    again = tuanqiao(installation, "dead-letters", "replay", f"members:{number}")
+
+    assert f"members:{number}  branch_assigned  attempts 5" in listed.stdout and "1 dead letters" in listed.stdout
+    assert 'body: {"transfer_id": 7}' in shown.stdout
+    assert (replayed.returncode, again.returncode) == (0, 1)
+    assert "0 dead letters" in tuanqiao(installation, "dead-letters", "list").stdout
+
+
+def test_all_dead_letters_at_once(installation):
+    """SERVICE:all hands back every dead letter of a service."""
+    for _ in range(3):
+        fail(installation, "branch_assigned")
+
+    assert "3 handed back" in tuanqiao(installation, "dead-letters", "replay", "members:all").stdout
+
+
+@pytest.mark.parametrize("letter", ["nowhere:1", "members", "members:x", "members:999999"])
+def test_unknown_dead_letters(installation, letter):
+    """A wrong name is refused with a word on the right form, not with a trace."""
+    answer = tuanqiao(installation, "dead-letters", "show", letter)
+
+    assert answer.returncode == 2 and "Traceback" not in answer.stderr and "dead letter" in answer.stderr
+
+
+@pytest.mark.rule("BEY-10")
+def test_audit_verify_finds_what_was_changed(installation):
+    """BEY-10: the chain of an untouched trail verifies; a row changed by hand in the database is found."""
+    rows = [{"n": n, "command_id": str(uuid.uuid4()), "member_id": n, "initiator": "source", "initiator_org_id": 2, "initiator_person_id": 3,
+             "source_branch_id": 4, "source_superior_id": 2, "source_province": "42", "provincial_id": 1, "target_org_id": 5, "target_superior_id": None,
+             "target_province": "42", "target_branch_id": None, "reason": "ordinary", "place_name": "", "place_address": "", "contact": "", "remark": "",
+             "path": policies.path_name(policies.read("national"), "source", "committee")} for n in range(3)]
+    with installation.engine("transfers").begin() as tx:
+        made = store.request(tx, rows)
+    good = tuanqiao(installation, "audit", "verify")
+    with installation.engine("transfers").begin() as tx:
+        tx.execute(sa.text("UPDATE audit SET person_id = 4 WHERE transfer_id = :id"), {"id": made[1]})
+    bad = tuanqiao(installation, "audit", "verify")
+
+    assert (good.returncode, bad.returncode) == (0, 1)
+    assert "3 audit rows read, 0 broken" in good.stdout and f"broken: transfer {made[1]}\n" in bad.stdout
+
+
+def test_help_names_every_command(installation):
+    """--help of each command says what it does."""
+    for words in ((), ("run",), ("serve",), ("gateway",), ("migrate",), ("keys",), ("seed",), ("demo",), ("dead-letters", "list"), ("audit", "verify")):
+        answer = tuanqiao(installation, *words, "--help")
+        assert answer.returncode == 0 and "Usage" in answer.stdout
+
+
+def test_migrate_may_be_repeated(installation):
+    """A second migration changes nothing."""
+    assert tuanqiao(installation, "migrate").returncode == 0
+    with db.connect(installation.settings.database("orgs")).connect() as tx:
+        assert tx.scalar(sa.text("SELECT count(*) FROM alembic_version")) == 1
