@@ -11,6 +11,7 @@ if len(sys.argv) > 1 and sys.argv[1] in GREEN:
     import warnings
 
     warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")
+    warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
     import eventlet
 
     eventlet.monkey_patch()

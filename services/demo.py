@@ -110,7 +110,7 @@ class Demo:
             by_college.setdefault(branch.parent_id, []).append(branch)
         marked = 0
         for college, branches in by_college.items():
-            answers = self.as_administrator(members.mark_graduates, [members.MarkGraduates(
+            answers = self.as_administrator(members.mark_branches, [members.MarkBranch(
                 command_id=uuid.uuid4(), branch_id=branch.id, graduates_on=date(2026, 6, 30)) for branch in branches], college)
             marked += sum(answer.members for answer in answers)
         self.notes.append(f"{marked} members of {len(self.classes)} class branches marked as graduates")
@@ -249,8 +249,9 @@ class Demo:
     def _branch_below(self, org: int) -> int | None:
         if not hasattr(self, "_below"):
             self._below: dict[int, list[int]] = {}
+            graduating = {branch.id for branch in self.classes}
             for one in self.tree:
-                if one.kind == "branch" and one.purpose not in ("vault", "graduate", "awaiting") and one.parent_id is not None:
+                if one.kind == "branch" and one.purpose not in ("vault", "awaiting") and one.id not in graduating and one.parent_id is not None:
                     self._below.setdefault(one.parent_id, []).append(one.id)
         some = self._below.get(org)
         return self.rng.choice(some) if some else None

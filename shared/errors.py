@@ -89,6 +89,13 @@ KINDS: dict[str, Kind] = {
     "development_number_form": Kind(422, "发展团员编号格式不正确", "The development number is malformed", "MEM-12"),
     "development_number_year": Kind(422, "发展团员编号前四位须与入团年份一致", "The development number starts with the joining year", "MEM-10"),
     "development_number_used": Kind(409, "发展团员编号已被他人使用", "The development number is used by someone else", "MEM-09"),
+    # graduation marks
+    "mark_incomplete":       Kind(422, "请填写预计毕业时间,或选择无法设置的原因(教师支部、混合支部)", "Give the time of graduation, or the reason why there is none (teachers, mixed)", "GRAD-07"),
+    "graduation_started":    Kind(409, "该团支部已有团员办理转接,不能改为以后年份", "Members of the branch have started transfers; its time cannot be put off any more", "GRAD-14"),
+    "branch_not_graduate":   Kind(409, "该团支部尚未转为毕业生团组织,请先标记毕业时间", "The branch is no graduates' organisation yet; mark its time of graduation first", "GRAD-23"),
+    "branch_not_mixed":      Kind(409, "只有混合支部的团员可以单独标记毕业时间", "Only members of a mixed branch have a time of graduation of their own", "GRAD-11"),
+    "delay_too_short":       Kind(422, "延迟毕业时间必须晚于团支部毕业时间({date})", "The new time has to be later than the branch's ({date})", "GRAD-20"),
+    "mark_unknown":          Kind(422, "标记类别不正确", "No such mark", "GRAD-16"),
     "branch_unknown":        Kind(422, "未找到该团支部", "No such branch", "ORG-04"),
     # the machinery
     "unavailable":           Kind(503, "服务暂时不可用,请稍后重试;重试不会重复办理", "The service does not answer; try again, nothing is done twice"),

@@ -30,3 +30,4 @@ RPC_SECONDS = Histogram(
     "tuanqiao_rpc_seconds", "Time of a call as the caller sees it", ["service", "call", "outcome"],
     buckets=(.002, .005, .01, .02, .03, .05, .1, .25, .5, 1, 5, 10))
 TIMERS_FIRED = Counter("tuanqiao_timers_fired_total", "Timers that came due", ["kind"])
+BRANCHES_GRADUATED = Counter("tuanqiao_branches_graduated_total", "Branches that became graduates' organisations")

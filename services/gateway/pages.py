@@ -5,7 +5,7 @@ import base64
 import io
 import secrets
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -33,6 +33,8 @@ REJECTIONS = {
     "not_here": ("不在本地居住或工作", "Does not live or work here"), "household_elsewhere": ("应转往户籍所在地团组织", "Belongs to the household's organisation"),
     "work_elsewhere": ("应转往工作单位所在地团组织", "Belongs to the workplace's organisation"), "short_term": ("仅短期工作", "Only a short-term post"),
     "wrong_data": ("资料有误,请更正后重新发起", "Wrong data; correct and start again"), "other": ("其他(请填写意见)", "Other (say why in the note)")}
+MARKS = {"own": ("单独标记毕业时间", "Own time"), "delayed": ("延迟毕业团员", "Delayed"), "teacher": ("教师", "Teacher"), "": ("撤销标记", "Take the mark back")}
+NO_TIME = {"teachers": ("教师支部", "Teachers' branch"), "mixed": ("混合支部", "Mixed branch")}
 KINDS = {
     "leading_body": ("领导机关", "Leading body"), "committee": ("团委", "Committee"), "work_committee": ("团工委", "Work committee"),
     "general_branch": ("团总支", "General branch"), "branch": ("团支部", "Branch")}
@@ -64,7 +66,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return Response(render_template(
-        template, t=t, word=word, when=when, states=STATES, kinds=KINDS, step_names=STEPS, reasons=REASONS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
+        template, t=t, word=word, when=when, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, reasons=REASONS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
         acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **values), status)
 
 
@@ -322,15 +324,15 @@ def listed() -> Any:
 
 
 @blueprint.route("/members", methods=["GET", "POST"])
-def branch_members() -> Any:
+def branch_members(marked: list[Any] | None = None) -> Any:
     """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
-    branch = int(request.args["branch"]) if request.args.get("branch", "").isdigit() else session.get("org", 0)
-    result = _import() if request.method == "POST" else None
+    branch = request.values.get("branch", session.get("org", 0), int)
+    result = _import() if request.method == "POST" and marked is None else None
     org = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
     items = call(members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else []
-    return render("members.html", items=items, org=org[0], result=result)
+    return render("members.html", items=items, org=org[0], result=result, marked=marked or [], names={one.member_id: one.name for one in items})
 
 
 def _import() -> dict[str, Any]:
@@ -351,6 +353,40 @@ def _import() -> dict[str, Any]:
     file = io.BytesIO()
     roster.write_roster(file, bad, reasons=True)
     return {"entered": sum(answer.member_id is not None for answer in answers), "bad": bad, "file": base64.b64encode(file.getvalue()).decode()}
+
+
+@blueprint.route("/graduation", methods=["GET", "POST"])
+def graduation() -> Any:
+    """Show and mark times of graduation of the branches below (GRAD-06..08, GRAD-32)."""
+    done: list[Any] = []
+    form, unmarked = request.form, request.args.get("unmarked") == "1"
+    if request.method == "POST":
+        chosen = [int(one) for one in form.getlist("branch") if one.isdigit()]
+        if not chosen:
+            raise Refused("bad_request", detail=t("请先勾选团支部", "choose branches first"))
+        done = call(members.mark_branches, [members.MarkBranch(
+            command_id=uuid.uuid4(), branch_id=one, graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
+    page = call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=request.args.get("after", 0, int), limit=100))
+    return render("graduation.html", branches=page, done=done, unmarked=unmarked, names={one.branch_id: one.name for one in page})
+
+
+def _month(text: str) -> date | None:
+    try:
+        return date.fromisoformat(f"{text}-01") if text else None
+    except ValueError:
+        raise Refused("bad_request", detail=t("毕业时间的形式是 2027-06", "a time of graduation looks like 2027-06")) from None
+
+
+@blueprint.post("/members/marks")
+def member_marks() -> Any:
+    """Mark the chosen members as delayed, teachers, with a time of their own; or take marks back (GRAD-10, GRAD-16, GRAD-21)."""
+    form = request.form
+    chosen = [int(one) for one in form.getlist("member") if one.isdigit()]
+    if not chosen:
+        raise Refused("bad_request", detail=t("请先勾选团员", "choose members first"))
+    done = call(members.mark_members, [members.MarkMember(
+        command_id=uuid.uuid4(), member_id=one, mark=form.get("mark", ""), graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
+    return branch_members(done)
 
 
 @blueprint.get("/template.xlsx")

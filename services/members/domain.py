@@ -108,3 +108,44 @@ def check_new_password(password: str, id_number: str) -> Refusal | None:
 def may_mark_graduates(kind: str, is_above: bool, is_direct_superior: bool) -> bool:
     """Return whether an organisation marks a branch: a committee kind above it (GRAD-04), or the direct superior of any kind (GRAD-05)."""
     return is_direct_superior or (is_above and kind in COMMITTEE_KINDS)
+
+
+def may_mark_member(kind: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool) -> bool:
+    """Return whether an organisation marks members of a branch (GRAD-18): as GRAD-04, and the branch itself where the setting allows."""
+    return (is_branch and by_branch) or may_mark_graduates(kind, is_above and not is_branch, is_direct_superior)
+
+
+def month_end(day: date) -> date:
+    """Return the last day of the month: a time of graduation is a month (GRAD-03)."""
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+
+
+def due_until(today: date, switch: tuple[int, int]) -> date:
+    """Return up to which time of graduation branches are switched: from the yearly moment on all of the year (GRAD-12)."""
+    return date(today.year if (today.month, today.day) >= switch else today.year - 1, 12, 31)
+
+
+def check_branch_mark(graduates_on: date | None, reason: str) -> Refusal | None:
+    """Return what is wrong with a mark: a time or a reason, not both, not neither (GRAD-07)."""
+    if (graduates_on is None) == (reason == "") or reason not in ("", "teachers", "mixed"):
+        return Refusal("mark_incomplete")
+    return None
+
+
+def check_member_mark(mark: str, graduates_on: date | None, reason: str, *, branch_graduates_on: date | None, converted: bool, branch_reason: str,
+                      reserved: bool) -> Refusal | None:
+    """Return why a member is not marked so (GRAD-11, GRAD-16, GRAD-19, GRAD-20, GRAD-23, GRAD-24)."""
+    if mark not in ("", "own", "delayed", "teacher"):
+        return Refusal("mark_unknown")
+    if mark != "" and reserved:
+        return Refusal("transfer_open")
+    if mark == "own":
+        return Refusal("branch_not_mixed") if branch_reason != "mixed" else None if graduates_on else Refusal("field_missing", {"field": "预计毕业时间"})
+    if mark in ("delayed", "teacher") and not converted:
+        return Refusal("branch_not_graduate")
+    if mark == "delayed":
+        if graduates_on is None or not reason.strip():
+            return Refusal("field_missing", {"field": "预计毕业时间、延迟毕业原因"})
+        if branch_graduates_on is not None and month_end(graduates_on) <= branch_graduates_on:
+            return Refusal("delay_too_short", {"date": f"{branch_graduates_on:%Y-%m}"})
+    return None

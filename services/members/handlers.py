@@ -20,7 +20,7 @@ from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import Admission, Admitted, Marked, MarkGraduates, Member, Profile, Stay
+from shared.messages.members import Admission, Admitted, Member, Profile, Stay
 
 TICKET_LIFE = timedelta(hours=1)
 SEED_ROWS = 2000
@@ -155,26 +155,6 @@ def _take(rows: Iterator[tuple[int, Admission]]) -> list[tuple[int, Admission]]:
     return list(islice(rows, SEED_ROWS))
 
 
-def mark_graduates(tx: Connection, asked: list[Asked[MarkGraduates]]) -> list[Marked]:
-    """Flag all members of branches as graduates (GRAD-12); a committee kind above the branch marks, never the branch itself (GRAD-04, GRAD-05)."""
-    acting = directory.administering(tx, (one.actor for one in asked))
-    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
-    refusals: dict[int, Refusal] = {}
-    for n, one in enumerate(asked):
-        branch, org = orgs.get(one.item.branch_id), orgs.get(one.actor.org_id or 0)
-        if branch is None or branch.kind != "branch":
-            refusals[n] = Refusal("branch_unknown")
-        elif one.actor not in acting or org is None:
-            refusals[n] = Refusal("not_administrator")
-        elif not domain.may_mark_graduates(org.kind, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
-            refusals[n] = Refusal("not_your_org")
-    marked = store.mark_graduates(tx, [
-        {"branch_id": one.item.branch_id, "graduates_on": one.item.graduates_on} for n, one in enumerate(asked) if n not in refusals])
-    return [
-        Marked(branch_id=one.item.branch_id, members=0 if n in refusals else marked.get(one.item.branch_id, 0), refusal=refusals.get(n))
-        for n, one in enumerate(asked)]
-
-
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
 def _member(row: sa.Row[Any], full: bool) -> Member:
@@ -185,7 +165,7 @@ def _member(row: sa.Row[Any], full: bool) -> Member:
     return Member(
         member_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
         phone=keys.seal.open(row.phone_sealed) if row.phone_sealed else "", ethnic_group=row.ethnic_group, joined_on=row.joined_on,
-        branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, identity_check=row.identity_check)
+        branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, mark=row.mark, graduates_on=row.graduates_on, identity_check=row.identity_check)
 
 
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:

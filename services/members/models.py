@@ -24,12 +24,28 @@ people = sa.Table(
     sa.Column("reserved_target_id", sa.BigInteger),
     sa.Column("graduate", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("graduates_on", sa.Date),
+    sa.Column("mark", sa.Text, nullable=False, server_default="", comment="own, delayed, teacher"),
+    sa.Column("mark_reason", sa.Text, nullable=False, server_default=""),
     sa.Column("identity_check", sa.Text, nullable=False, server_default="unchecked"),
     sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.UniqueConstraint("id_index"),
     sa.Index("ix_people_branch_id", "branch_id", "person_id"),
+    sa.Index("ix_people_own_time", "graduates_on", postgresql_where=sa.text("mark IN ('own', 'delayed') AND NOT graduate")),
     sa.Index("uq_people_development_number", "development_number", unique=True, postgresql_where=sa.text("development_number <> ''")),
     postgresql_with={"fillfactor": "70"},
+)
+
+branch_marks = sa.Table(
+    "branch_marks", metadata,
+    sa.Column("branch_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("graduates_on", sa.Date, comment="the last day of the month of graduation"),
+    sa.Column("reason", sa.Text, nullable=False, comment="why there is no time: teachers, mixed"),
+    sa.Column("converted_at", _time, comment="since when it is a graduates' organisation"),
+    sa.Column("members", sa.Integer, nullable=False, server_default="0", comment="flagged when it was converted"),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("marked_at", _time, nullable=False),
+    sa.Column("marked_by", sa.BigInteger, nullable=False),
+    sa.Index("ix_branch_marks_due", "graduates_on", postgresql_where=sa.text("converted_at IS NULL AND graduates_on IS NOT NULL")),
 )
 
 memberships = sa.Table(

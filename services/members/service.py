@@ -1,11 +1,11 @@
 """The members service on the bus."""
 from __future__ import annotations
 
-from services.members import accounts, handlers
+from services.members import accounts, graduation, handlers
 from shared import directory
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
-from shared.messages import orgs, transfers
+from shared.messages import orgs, scheduler, transfers
 
 
 class Service(BusService):
@@ -20,10 +20,12 @@ class Service(BusService):
         transfers.TransferRejected: handlers.on_ended,
         transfers.TransferReturned: handlers.on_ended,
         transfers.TransferWithdrawn: handlers.on_ended,
+        scheduler.DayBegan: graduation.on_day_began,
     }
     commands = {
         contract.admit: handlers.admit,
-        contract.mark_graduates: handlers.mark_graduates,
+        contract.mark_branches: graduation.mark_branches,
+        contract.mark_members: graduation.mark_members,
     }
     queries = {
         contract.sign_in: accounts.sign_in,
@@ -34,7 +36,9 @@ class Service(BusService):
         contract.list_members: handlers.list_members,
         contract.describe_people: handlers.describe_people,
         contract.who_am_i: handlers.who_am_i,
+        contract.list_branch_marks: graduation.list_branch_marks,
     }
+    background = (graduation.convert_forever,)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

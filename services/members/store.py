@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.members import BranchGraduated, MemberMoved, MemberReserved, ReservationRefused
 from shared.outbox import insert, tell
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
@@ -31,7 +31,8 @@ _RESERVE = sa.text(f"""
 _MOVE = sa.text(f"""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)),
-    arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL, graduate = false FROM asked i
+    arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
+            graduate = false, graduates_on = NULL, mark = '', mark_reason = '' FROM asked i
         WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id RETURNING i.*),
     closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL RETURNING 1),
     begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, at, branch_id, transfer_id FROM arrived
@@ -133,15 +134,91 @@ def skip_ids(tx: Connection, highest: int) -> None:
     tx.execute(_SKIP_IDS, {"highest": highest})
 
 
-_MARK = sa.text("""
-    WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduates_on date)),
-    marked AS (UPDATE people p SET graduate = true, graduates_on = i.graduates_on FROM asked i WHERE p.branch_id = i.branch_id RETURNING p.branch_id)
-    SELECT branch_id, count(*)::int AS n FROM marked GROUP BY branch_id""")
+# ---- graduation ------------------------------------------------------------------------------------------------------
+
+_HOLD_MARKS = sa.text("""
+    SELECT b.*, EXISTS (SELECT 1 FROM people p WHERE p.branch_id = b.branch_id AND p.reserved_by IS NOT NULL)
+            OR (SELECT count(*) FROM people p WHERE p.branch_id = b.branch_id) < b.members AS started
+    FROM branch_marks b WHERE branch_id = ANY(CAST(:ids AS bigint[])) ORDER BY branch_id FOR UPDATE""")
+_MARKS = sa.text("SELECT * FROM branch_marks WHERE branch_id = ANY(CAST(:ids AS bigint[]))")
+_MARK_BRANCHES = sa.text("""
+    INSERT INTO branch_marks AS b (branch_id, graduates_on, reason, version, marked_at, marked_by)
+    SELECT branch_id, graduates_on, reason, 1, :now, marked_by
+        FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduates_on date, reason text, marked_by bigint) ORDER BY branch_id
+    ON CONFLICT (branch_id) DO UPDATE SET (graduates_on, reason, marked_at, marked_by) =
+        (excluded.graduates_on, excluded.reason, excluded.marked_at, excluded.marked_by)""")
+_REOPEN = sa.text(f"""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)),
+    reopened AS (UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1 FROM given g
+        WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL RETURNING b.branch_id, b.version, false AS graduate),
+    unflagged AS (UPDATE people p SET graduate = false, graduates_on = NULL FROM reopened r WHERE p.branch_id = r.branch_id AND p.mark = '')
+    {insert(tell(BranchGraduated, "reopened"))}""")
+_CONVERT = sa.text(f"""
+    WITH due AS (SELECT branch_id FROM branch_marks WHERE converted_at IS NULL AND graduates_on <= CAST(:until AS date)
+            AND (CAST(:only AS bigint[]) IS NULL OR branch_id = ANY(CAST(:only AS bigint[])))
+        ORDER BY graduates_on, branch_id LIMIT :limit FOR UPDATE SKIP LOCKED),
+    flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on FROM due d JOIN branch_marks b USING (branch_id)
+        WHERE p.branch_id = d.branch_id AND p.mark = ''),
+    converted AS (UPDATE branch_marks b SET converted_at = :now, version = b.version + 1,
+            members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '') FROM due d
+        WHERE b.branch_id = d.branch_id RETURNING b.branch_id, b.version, b.members, true AS graduate),
+    told AS ({insert(tell(BranchGraduated, "converted"))})
+    SELECT branch_id, members FROM converted""")
+_CONVERT_MEMBERS = sa.text("""
+    UPDATE people p SET graduate = true FROM (SELECT person_id FROM people WHERE mark IN ('own', 'delayed') AND NOT graduate
+        AND graduates_on <= CAST(:until AS date) ORDER BY graduates_on, person_id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+    WHERE p.person_id = due.person_id""")
+_MARK_MEMBERS = sa.text("""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        member_id bigint, branch_id bigint, mark text, graduates_on date, reason text, graduate boolean))
+    UPDATE people p SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate FROM given g
+    WHERE p.person_id = g.member_id AND p.branch_id = g.branch_id AND (g.mark = '' OR p.reserved_by IS NULL)
+    RETURNING p.person_id""")
+_BRANCH_MARKS = sa.text("""
+    SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
+    WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
+        AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
+    ORDER BY o.org_id LIMIT :limit""")
 
 
-def mark_graduates(tx: Connection, items: list[dict[str, Any]]) -> dict[int, int]:
-    """Flag the members of branches as graduates (GRAD-12); return how many by branch."""
-    return {row.branch_id: row.n for row in db.run(tx, _MARK, items)}
+def hold_marks(tx: Connection, branch_ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
+    """Return the marks of branches, held until the transaction ends; `started`: a member has a transfer, or has left since (GRAD-14)."""
+    return {row.branch_id: row for row in tx.execute(_HOLD_MARKS, {"ids": sorted(set(branch_ids))})}
+
+
+def marks(tx: Connection, branch_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+    """Return the marks of branches."""
+    return {row.branch_id: row for row in tx.execute(_MARKS, {"ids": sorted(set(branch_ids))})}
+
+
+def mark_branches(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Store marks, one per branch."""
+    db.run(tx, _MARK_BRANCHES, rows, now=now)
+
+
+def reopen(tx: Connection, branch_ids: Iterable[int]) -> None:
+    """Make graduates' organisations ordinary branches again, and their members ordinary members, and tell (GRAD-14)."""
+    db.run(tx, _REOPEN, [{"branch_id": one} for one in branch_ids])
+
+
+def convert(tx: Connection, until: date, now: datetime, limit: int, only: Sequence[int] | None = None) -> dict[int, int]:
+    """Switch up to `limit` branches whose time has come, flag their members, and tell; return members flagged by branch (GRAD-12)."""
+    return {row.branch_id: row.members for row in tx.execute(_CONVERT, {"until": until, "now": now, "limit": limit, "only": None if only is None else list(only)})}
+
+
+def convert_members(tx: Connection, until: date, limit: int) -> int:
+    """Flag up to `limit` members with a time of their own that has come; return how many (GRAD-13, GRAD-25)."""
+    return int(tx.execute(_CONVERT_MEMBERS, {"until": until, "limit": limit}).rowcount)
+
+
+def mark_members(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[int]:
+    """Store marks of members that are still where they were and, to be marked, not held by a transfer; return whose were stored."""
+    return set(db.run(tx, _MARK_MEMBERS, rows).scalars()) if rows else set()
+
+
+def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32)."""
+    return tx.execute(_BRANCH_MARKS, {"path": path, "path_end": path[:-1] + "/", "unmarked": unmarked, "after": after, "limit": limit}).all()
 
 
 # ---- accounts and sessions -------------------------------------------------------------------------------------------

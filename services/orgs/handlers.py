@@ -14,6 +14,7 @@ from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
+from shared.messages.members import BranchGraduated
 from shared.messages.orgs import DeleteOrg, Org, OrgSaved, SaveOrg, SetAdministrator
 
 
@@ -157,6 +158,13 @@ This service knows subordinates only; that an organisation with members is refus
 """
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
 """Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own."""
+
+
+# ---- events ----------------------------------------------------------------------------------------------------------
+
+def on_branch_graduated(tx: Connection, items: list[BranchGraduated]) -> None:
+    """Take over what members has decided about graduates' organisations (GRAD-12, GRAD-14)."""
+    store.graduate(tx, items)
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ orgs = sa.Table(
     sa.Column("display_order", sa.BigInteger, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("deleted", sa.Boolean, nullable=False, server_default="false"),
+    sa.Column("graduation_version", sa.BigInteger, nullable=False, server_default="0", comment="of the last branch_graduated"),
     sa.Index("ix_orgs_path", "path"),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from services.orgs import handlers
 from shared.bus.service import BusService
+from shared.messages import members
 from shared.messages import orgs as contract
 
 
@@ -10,6 +11,7 @@ class Service(BusService):
     """Owns the organisation tree and its administrators."""
 
     name = "orgs"
+    events = {members.BranchGraduated: handlers.on_branch_graduated}
     commands = {
         contract.save_orgs: handlers.save_orgs,
         contract.delete_orgs: handlers.delete_orgs,

@@ -42,6 +42,19 @@ def save(tx: Connection, rows: Sequence[dict[str, Any]]) -> int:
     return len(db.run(tx, _SAVE, rows).all())
 
 
+_GRADUATE = sa.text(f"""
+    WITH given AS (SELECT DISTINCT ON (branch_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduate boolean, version bigint)
+        ORDER BY branch_id, version DESC),
+    changed AS (UPDATE orgs o SET purpose = CASE WHEN g.graduate THEN 'graduate' ELSE 'ordinary' END, graduation_version = g.version, version = o.version + 1
+        FROM given g WHERE o.org_id = g.branch_id AND o.graduation_version < g.version AND o.purpose IN ('ordinary', 'graduate') RETURNING o.*)
+    {insert(tell(OrgChanged, "changed", name="full_name"))}""")
+
+
+def graduate(tx: Connection, items: Sequence[Any]) -> None:
+    """Make branches graduates' organisations or ordinary ones again, and tell; the highest version holds (GRAD-12)."""
+    db.run(tx, _GRADUATE, items)
+
+
 def load(tx: Connection, tree: Iterable[Any]) -> int:
     """Load a whole tree of seeds, parents before children; return how many organisations were new. Repeated without harm."""
     paths: dict[int, tuple[str, int | None]] = {}

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
@@ -17,6 +18,7 @@ FIRE_LIMIT = 2_000
 LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
 
+_CHINA = ZoneInfo("Asia/Shanghai")
 _wake = threading.Event()
 _asleep_until = clock.now()
 
@@ -34,7 +36,7 @@ def on_ended(tx: Connection, items: list[Any]) -> None:
 
 
 def fire_forever(machinery: Machinery) -> None:
-    """Sleep until the next instant, fire what is due, until the service stops.
+    """Sleep until the next instant, fire what is due, tell each new day, until the service stops.
 
     Any number of schedulers may run: each timer is locked by one of them, and fires in the transaction that removes it
     (DL-19). An idle scheduler looks once in 30 seconds, however many timers are pending.
@@ -42,13 +44,18 @@ def fire_forever(machinery: Machinery) -> None:
     global _asleep_until
     clock.on_advance(_wake.set)
     machinery.on_stop.append(_wake.set)
+    told: date | None = None
     while not machinery.stopping:
         _wake.clear()
         wait = LOOK_AGAIN_SECONDS
         try:
+            today = clock.now().astimezone(_CHINA).date()
             with machinery.database.transaction() as tx:
+                if today != told:
+                    store.begin_day(tx, today)
                 expired, reminded = store.fire(tx, clock.now(), FIRE_LIMIT)
                 due = None if expired + reminded == FIRE_LIMIT else store.next_due(tx)
+            told = today
             metrics.TIMERS_FIRED.labels("deadline").inc(expired)
             metrics.TIMERS_FIRED.labels("reminder").inc(reminded)
             if expired + reminded == FIRE_LIMIT:

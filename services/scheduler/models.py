@@ -19,5 +19,7 @@ timers = sa.Table(
     sa.Index("ix_timers_due_at", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
 )
 
+days = sa.Table("days", metadata, sa.Column("day", sa.Date, primary_key=True), comment="days that were told")
+
 outbox.table(metadata)
 inbox.tables(metadata)

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.messages.scheduler import DeadlineExpired, ReminderDue
+from shared.messages.scheduler import DayBegan, DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
 
 _SET = sa.text("""
@@ -32,6 +32,9 @@ _FIRE = sa.text(f"""
         RETURNING t.transfer_id, t.node_no, CAST(:now AS timestamptz) AS due_at),
     told AS ({insert(tell(DeadlineExpired, "expired"), tell(ReminderDue, "reminded"))})
     SELECT (SELECT count(*) FROM expired) AS expired, (SELECT count(*) FROM reminded) AS reminded""")
+_BEGIN_DAY = sa.text(f"""
+    WITH begun AS (INSERT INTO days (day) VALUES (CAST(:day AS date)) ON CONFLICT DO NOTHING RETURNING day)
+    {insert(tell(DayBegan, "begun"))}""")
 _NEXT = sa.text("SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")
 
 
@@ -55,3 +58,8 @@ def next_due(tx: Connection) -> datetime | None:
     """Return the earliest instant that anybody waits for."""
     due: datetime | None = tx.scalar(_NEXT)
     return due
+
+
+def begin_day(tx: Connection, day: date) -> None:
+    """Tell that a day began, once for all schedulers."""
+    tx.execute(_BEGIN_DAY, {"day": day})

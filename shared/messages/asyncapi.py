@@ -23,7 +23,7 @@ CLOUD_EVENT = {
 
 def document() -> dict[str, Any]:
     """Return the document: a channel per event, the service that sends it and those that receive it."""
-    kinds = {topic: event for topic, event in events().items() if event.__module__.startswith(f"{__package__}.")}
+    kinds = {topic: event for topic, event in sorted(events().items()) if event.__module__.startswith(f"{__package__}.")}
     schemas, components = msgspec.json.schema_components(kinds.values(), ref_template="#/components/schemas/{name}")
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}

@@ -43,6 +43,17 @@ class MemberMoved(Event, frozen=True, kw_only=True):
     branch_id: int
 
 
+class BranchGraduated(Event, frozen=True, kw_only=True):
+    """The branch became a graduates' organisation, or is one no more (GRAD-12, GRAD-14); the highest version holds."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs",)
+
+    branch_id: int
+    graduate: bool
+    version: int
+
+
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """Sign in with ID number and password (ACC-02); `address` is the caller's, for the lockout."""
 
@@ -117,6 +128,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     branch_id: int | None
     graduate: bool
     transfer_id: int | None
+    mark: str = ""
+    graduates_on: dt.date | None = None
     identity_check: str = "unchecked"
 
 
@@ -168,20 +181,65 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
-class MarkGraduates(msgspec.Struct, frozen=True, kw_only=True):
-    """Flag all members of a branch as graduates (GRAD-12); repeated without harm."""
+class MarkBranch(msgspec.Struct, frozen=True, kw_only=True):
+    """Say when a branch graduates, or why it has no such time (GRAD-02, GRAD-03, GRAD-07); repeated without harm.
+
+    Exactly one of `graduates_on` (any day of the month) and `reason` (`teachers`, `mixed`) is given.
+    """
 
     command_id: UUID
     branch_id: int
-    graduates_on: dt.date
+    graduates_on: dt.date | None = None
+    reason: str = ""
 
 
-class Marked(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to one branch: how many members were flagged."""
+class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one branch: whether it is a graduates' organisation now, and how many members were flagged by this (GRAD-12)."""
 
     branch_id: int
+    graduate: bool = False
     members: int = 0
     refusal: Refusal | None = None
+
+
+class MarkMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Mark one member (GRAD-10, GRAD-11, GRAD-16, GRAD-21); repeated without harm.
+
+    `mark`: `own` (a time of graduation of the member's own, in a mixed branch), `delayed` (later than the branch, with a reason),
+    `teacher`, or empty to take the mark back.
+    """
+
+    command_id: UUID
+    member_id: int
+    mark: str
+    graduates_on: dt.date | None = None
+    reason: str = ""
+
+
+class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one member."""
+
+    member_id: int
+    refusal: Refusal | None = None
+
+
+class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
+
+    unmarked_only: bool = False
+    after: int = 0
+    limit: int = 100
+
+
+class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
+    """A branch and its mark; neither time nor reason: not marked yet. `graduate`: it is a graduates' organisation."""
+
+    branch_id: int
+    name: str
+    superior_id: int | None
+    graduates_on: dt.date | None
+    reason: str
+    graduate: bool
 
 
 sign_in = Query("members", "sign_in", SignIn, Signed)
@@ -193,4 +251,6 @@ list_members = Query("members", "list_members", ListMembers, list[Member])
 describe_people = Query("members", "describe_people", DescribePeople, list[Member])
 who_am_i = Query("members", "who_am_i", WhoAmI, Profile)
 admit = Command("members", "admit", Admission, Admitted)
-mark_graduates = Command("members", "mark_graduates", MarkGraduates, Marked)
+mark_branches = Command("members", "mark_branches", MarkBranch, BranchMarked)
+mark_members = Command("members", "mark_members", MarkMember, MemberMarked)
+list_branch_marks = Query("members", "list_branch_marks", ListBranchMarks, list[BranchMark])

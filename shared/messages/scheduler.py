@@ -27,3 +27,12 @@ class DeadlineExpired(Event, frozen=True, kw_only=True):
     transfer_id: int
     node_no: int
     due_at: dt.datetime
+
+
+class DayBegan(Event, frozen=True, kw_only=True):
+    """A new day began in China; each day is told once. What happens yearly or daily hangs on it (GRAD-12, GRAD-25)."""
+
+    publisher: ClassVar[str] = "scheduler"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
+
+    day: dt.date

@@ -15,7 +15,7 @@ from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
-from shared.messages.members import Admission, DescribePeople, ListMembers, LookUp, MarkGraduates, WhoAmI
+from shared.messages.members import Admission, DescribePeople, ListMembers, LookUp, WhoAmI
 from shared.messages.orgs import AdministratorChanged, OrgChanged
 from shared.messages.transfers import BranchAssigned, TransferRejected, TransferRequested, TransferReturned, TransferWithdrawn
 
@@ -360,34 +360,6 @@ def test_admit_in_xinjiang(tx):
 
     assert codes(admit(tx, person(31, XINJIANG, **values), org=XINJIANG)) == [None]
     assert codes(admit(tx, person(31, CLASS, **{**values, "id_number": number(32, 2006)}))) == ["joined_too_young"]
-
-
-@pytest.mark.rule("GRAD-04", "GRAD-05", "GRAD-12", "ROLE-05")
-@pytest.mark.parametrize("org, branch, code", [
-    (SCHOOL, CLASS, None), (SCHOOL, DEEP, None), (COLLEGE, DEEP, None), (ROOT, XINJIANG, None), (ROOT, CLASS, "not_your_org"),
-    (CLASS, CLASS, "not_your_org"), (TARGET, CLASS, "not_your_org"), (SCHOOL, COLLEGE, "branch_unknown")])
-def test_mark_graduates(tx, org, branch, code):
-    """GRAD-04, GRAD-05: committee kinds above a branch mark its members, or its direct superior; never the branch itself."""
-    item = MarkGraduates(command_id=uuid.uuid4(), branch_id=branch, graduates_on=date(2027, 6, 30))
-
-    (answer,) = handlers.mark_graduates(tx, [Asked(item, admin(org))])
-
-    assert (answer.refusal and answer.refusal.code) == code
-    members = store.of_branch(tx, branch, 0, 100)
-    assert answer.members == (len(members) if code is None else 0)
-    assert all(row.graduate == (code is None) for row in members)
-
-
-@pytest.mark.rule("GRAD-12")
-def test_mark_graduates_again(tx):
-    """GRAD-12: marking a branch twice, or in two lists, does no harm."""
-    item = MarkGraduates(command_id=uuid.uuid4(), branch_id=CLASS, graduates_on=date(2027, 6, 30))
-
-    answers = handlers.mark_graduates(tx, [Asked(item, admin(SCHOOL)), Asked(item, Actor(ONE, SCHOOL))])
-
-    members = len(store.of_branch(tx, CLASS, 0, 100))
-    assert [(one.members, one.refusal and one.refusal.code) for one in answers] == [(members, None), (0, "not_administrator")]
-    assert handlers.mark_graduates(tx, [Asked(item, admin(SCHOOL))]) == answers[:1]
 
 
 # ---- seeing ----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
+from shared.messages.members import BranchGraduated
 from shared.messages.orgs import DeleteOrg, GetOrgs, ListAdministrators, ListChildren, MyOrgs, SaveOrg, SearchOrgs, SetAdministrator
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
@@ -603,3 +604,22 @@ def test_repeat_at_once(loaded):
     first, second = at_once(loaded, *[lambda tx: handlers.save_orgs(tx, [Asked(item, of_school)])[0]] * 2)
 
     assert first == second and first.org_id
+
+
+@pytest.mark.rule("GRAD-12", "GRAD-14")
+def test_graduates_organisations(tx):
+    """GRAD-12, GRAD-14: a branch becomes a graduates' organisation and back; late and repeated messages change nothing."""
+    def say(graduate, version):
+        handlers.on_branch_graduated(tx, [BranchGraduated(branch_id=CLASS, graduate=graduate, version=version)])
+        return store.by_ids(tx, [CLASS])[CLASS].purpose
+
+    assert [say(True, 2), say(True, 2), say(False, 3), say(True, 2), say(True, 4)] == ["graduate", "graduate", "ordinary", "ordinary", "graduate"]
+    assert [one["purpose"] for one in events(tx, "org_changed")] == ["graduate", "ordinary", "graduate"]
+
+
+@pytest.mark.rule("GRAD-12")
+def test_two_decisions_in_one_batch(tx):
+    """GRAD-12: of two decisions on one branch in one batch the later holds, whatever their order."""
+    handlers.on_branch_graduated(tx, [BranchGraduated(branch_id=CLASS, graduate=False, version=3), BranchGraduated(branch_id=CLASS, graduate=True, version=2)])
+
+    assert store.by_ids(tx, [CLASS])[CLASS].purpose == "ordinary"

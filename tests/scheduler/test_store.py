@@ -1,7 +1,7 @@
 """Durable timers on a real database: the latest node counts, each instant fires once, whoever looks first."""
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -113,3 +113,13 @@ def test_looking_for_due_timers_uses_the_index(tx):
     plan = "\n".join(tx.scalars(sa.text("EXPLAIN SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")))
 
     assert "ix_timers_due_at" in plan
+
+
+@pytest.mark.rule("GRAD-12")
+def test_each_day_is_told_once(tx):
+    """GRAD-12: a day is told by one of all schedulers, once; the next day again."""
+    for day in (date(2026, 7, 1), date(2026, 7, 1), date(2026, 7, 2)):
+        store.begin_day(tx, day)
+
+    bodies = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'day_began' ORDER BY id"))
+    assert [item["day"] for body in bodies for item in json.loads(body)] == ["2026-07-01", "2026-07-02"]

@@ -1,0 +1,153 @@
+"""Graduation: marks of branches and members, and the yearly switch of branches to graduates' organisations.
+
+What is due is written in the marks themselves, so the switch may be stopped anywhere and goes on where it was.
+"""
+from __future__ import annotations
+
+import os
+import threading
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.engine import Connection
+
+from services.members import domain, store
+from shared import clock, db, directory, metrics
+from shared.bus.service import Asked, Machinery
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages import members as contract
+from shared.messages.members import BranchMark, BranchMarked, MarkBranch, MarkMember, MemberMarked
+
+BATCH = 1000
+"""Branches of one transaction of the yearly switch."""
+LOOK_AGAIN_SECONDS = 300.0
+"""The longest sleep between two looks for what is due."""
+
+_CHINA = ZoneInfo("Asia/Shanghai")
+_wake = threading.Event()
+
+
+def _switch() -> tuple[int, int]:
+    month, day = (os.environ.get("TUANQIAO_GRADUATION_SWITCH") or "05-01").split("-")
+    return int(month), int(day)
+
+
+def _by_branch() -> bool:
+    return os.environ.get("TUANQIAO_MEMBER_MARK_BY_BRANCH", "true") != "false"
+
+
+def _until() -> date:
+    return domain.due_until(clock.now().astimezone(_CHINA).date(), _switch())
+
+
+def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:
+    """Give branches their time of graduation, or the reason why they have none (GRAD-02..08, GRAD-14).
+
+    A committee kind above the branch marks, or its direct superior, never the branch itself (GRAD-04, GRAD-05). A time in the
+    current year takes effect at once when the yearly moment is past. Of several marks for one branch the last holds.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
+    earlier = store.hold_marks(tx, [one.item.branch_id for one in asked])
+    until = _until()
+    refusals: dict[int, Refusal] = {}
+    wanted: dict[int, dict[str, Any]] = {}
+    for n, one in enumerate(asked):
+        branch, org = orgs.get(one.item.branch_id), orgs.get(one.actor.org_id or 0)
+        on = domain.month_end(one.item.graduates_on) if one.item.graduates_on else None
+        refusal = domain.check_branch_mark(on, one.item.reason)
+        mark = earlier.get(one.item.branch_id)
+        if branch is None or branch.kind != "branch":
+            refusal = Refusal("branch_unknown")
+        elif one.actor not in acting or org is None:
+            refusal = Refusal("not_administrator")
+        elif not domain.may_mark_graduates(org.kind, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
+            refusal = Refusal("not_your_org")
+        elif refusal is None and mark is not None and mark.converted_at is not None and mark.started and (on is None or on > until):
+            refusal = Refusal("graduation_started")
+        if refusal is not None:
+            refusals[n] = refusal
+        else:
+            wanted[one.item.branch_id] = {"branch_id": one.item.branch_id, "graduates_on": on, "reason": one.item.reason, "marked_by": one.actor.person_id}
+    changed = [row for row in wanted.values() if (old := earlier.get(row["branch_id"])) is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])]
+    flagged: dict[int, int] = {}
+    if changed:
+        store.mark_branches(tx, changed, clock.now())
+        store.reopen(tx, [row["branch_id"] for row in changed])
+        flagged = store.convert(tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed])
+    return [
+        BranchMarked(branch_id=one.item.branch_id, refusal=refusals[n]) if n in refusals else
+        BranchMarked(branch_id=one.item.branch_id, members=flagged.get(one.item.branch_id, 0),
+                     graduate=(on := wanted[one.item.branch_id]["graduates_on"]) is not None and on <= until)
+        for n, one in enumerate(asked)]
+
+
+def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberMarked]:
+    """Mark members: delayed, teacher, a time of their own in a mixed branch; or take the mark back (GRAD-10, GRAD-11, GRAD-16..24)."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))])
+    marks = store.marks(tx, [row.branch_id for row in people.values() if row.branch_id])
+    until, by_branch = _until(), _by_branch()
+    refusals: dict[int, Refusal] = {}
+    rows: dict[int, dict[str, Any]] = {}
+    for n, one in enumerate(asked):
+        item, person, org = one.item, people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
+        branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
+        if person is None or branch is None or one.actor not in acting or org is None or not domain.may_mark_member(
+                org.kind, branch.org_id == org.org_id, directory.is_below(branch, org), branch.parent_id == org.org_id, by_branch):
+            refusals[n] = Refusal("unknown_member" if person is None or branch is None else "not_your_org")
+            continue
+        mark = marks.get(branch.org_id)
+        converted = mark is not None and mark.converted_at is not None
+        refusal = domain.check_member_mark(
+            item.mark, item.graduates_on, item.reason, branch_graduates_on=mark.graduates_on if mark else None, converted=converted,
+            branch_reason=mark.reason if mark else "", reserved=person.reserved_by is not None)
+        if refusal is not None:
+            refusals[n] = refusal
+            continue
+        own = domain.month_end(item.graduates_on) if item.graduates_on and item.mark in ("own", "delayed") else None
+        on = own if item.mark else mark.graduates_on if mark is not None and converted else None
+        rows[item.member_id] = {"member_id": item.member_id, "branch_id": branch.org_id, "mark": item.mark, "graduates_on": on,
+                                "reason": item.reason if item.mark == "delayed" else "",
+                                "graduate": converted if item.mark == "" else item.mark == "own" and on is not None and on <= until}
+    stored = store.mark_members(tx, list(rows.values()))
+    return [MemberMarked(member_id=one.item.member_id, refusal=refusals.get(n) or (None if one.item.member_id in stored else Refusal("transfer_open")))
+            for n, one in enumerate(asked)]
+
+
+def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: Actor | None) -> list[BranchMark]:
+    """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
+    org_id = directory.require_administrator(tx, actor)
+    orgs = directory.find(tx, [org_id])
+    if org_id not in orgs:
+        raise Refused("unknown_org")
+    return [BranchMark(branch_id=row.org_id, name=row.name, superior_id=row.parent_id, graduates_on=row.graduates_on, reason=row.reason or "",
+                       graduate=row.converted_at is not None)
+            for row in store.branch_marks(tx, orgs[org_id].path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
+
+
+def on_day_began(tx: Connection, items: list[Any]) -> None:
+    """Look for what is due (GRAD-12); the looking itself is done by `convert_forever`, in pieces."""
+    _wake.set()
+
+
+def convert_forever(machinery: Machinery) -> None:
+    """Switch what is due, piece by piece, each in a transaction of its own, until the service stops (GRAD-12, GRAD-13, GRAD-25)."""
+    clock.on_advance(_wake.set)
+    machinery.on_stop.append(_wake.set)
+    while not machinery.stopping:
+        _wake.clear()
+        wait = LOOK_AGAIN_SECONDS
+        try:
+            with machinery.database.transaction() as tx:
+                branches = len(store.convert(tx, _until(), clock.now(), BATCH))
+                members = store.convert_members(tx, _until(), BATCH)
+            metrics.BRANCHES_GRADUATED.inc(branches)
+            if branches or members:
+                continue
+        except db.TRANSIENT:
+            wait = 1.0
+        _wake.wait(wait)
