@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 import time
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +62,7 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
 
 
 def _first_class(system: Any, counties: list[str]) -> None:
-    from services.members import handlers, synthetic
+    from services.members import handlers, store, synthetic
 
     people = synthetic.people(34, rng=random.Random(11), division_codes=counties, start=0)
     rows = [(1001 + n, Admission(
@@ -69,7 +70,8 @@ def _first_class(system: Any, counties: list[str]) -> None:
         joined_on=person.joined_on, development_number=person.development_number)) for n, person in enumerate(people)]
     with system.machinery("members").database.transaction() as tx:
         handlers.enter_trusted(tx, rows)
-        tx.execute(sa.text("UPDATE people SET graduate = true WHERE branch_id = :branch"), {"branch": COLLEGE * 100 + 1})
+        store.mark_branches(tx, [{"branch_id": COLLEGE * 100 + 1, "graduates_on": date(clock.now().year - 1, 12, 31), "reason": "", "marked_by": 1}], clock.now())
+        store.convert(tx, date(clock.now().year - 1, 12, 31), clock.now(), 1)
         tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000)"))
 
 

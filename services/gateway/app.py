@@ -88,7 +88,7 @@ def _view(client: RpcClient, route: Route) -> Any:
         reply = client.call(contract, wanted, token=token, org_id=int(acting) if acting else None, request_id=g.request_id)
         if contract.many:
             return _json({"results": [_with_words(one) for one in reply]})
-        if route.method == "GET" and isinstance(reply, list):
+        if isinstance(reply, list):
             if "org_id" in path_values and contract.name == "get_orgs":
                 if not reply:
                     raise Refused("unknown_org")

@@ -46,7 +46,7 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "integer"}} for name in re.findall(r"<int:(\w+)>", route.path)]
         + [{"name": name, "in": "query", "schema": {"type": {int: "integer", str: "string", bool: "boolean"}[kind]}} for name, kind in route.query.items()]
         + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": {"type": "integer"}}]),
-        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": _wrap("results", reply) if route.contract.many else reply}}},
+        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": _answer(route, reply)}}},
                       "default": {"description": "Problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}}}
     if route.method == "POST":
         body = _wrap("items", {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS}) if route.contract.many else request
@@ -54,6 +54,15 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
     if route.public:
         operation["security"] = []
     return operation
+
+
+def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what `app` makes of a reply: lists are wrapped, so that fields may be added beside them."""
+    if route.contract.many:
+        return _wrap("results", reply)
+    if reply.get("type") != "array":
+        return reply
+    return dict(reply["items"]) if route.path.endswith("<int:org_id>") else _wrap("items", reply)
 
 
 def _wrap(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ ROUTES = (
     Route("POST", "/branch-marks", members.mark_branches, ("标记团支部毕业时间", "Mark when branches graduate")),
     Route("POST", "/member-marks", members.mark_members, ("标记延迟毕业团员、教师或单独的毕业时间", "Mark members: delayed, teacher, a time of their own")),
     Route("GET", "/branch-marks", members.list_branch_marks, ("下级团支部及其毕业时间", "Branches below and their times of graduation"),
-          query={"unmarked_only": bool, "after": int, "limit": int}),
+          {"unmarked_only": bool, "after": int, "limit": int}, lambda v: members.ListBranchMarks(**v)),
     Route("POST", "/transfers", transfers.request_transfers, ("发起组织关系转接", "Start transfers")),
     Route("GET", "/transfers", transfers.list_started, ("转出与转入列表", "Transfers out of or into the acting organisation"), {"side": str, "open_only": bool, "after": int, "limit": int},
           lambda v: transfers.ListStarted(**v)),

@@ -132,8 +132,8 @@ def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[A
 
 
 def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outcome:
-    """Say why an item did not move, from what `store.explain` found."""
-    if found.transfer_id is None:
+    """Say why an item did not move, from what `store.explain` found; who is no party does not learn that the transfer exists (TRF-33)."""
+    if found.transfer_id is None or not found.party:
         return Outcome(refusal=Refusal("unknown_transfer"))
     if found.repeated:
         return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, repeated=True)

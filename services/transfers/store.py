@@ -193,8 +193,10 @@ def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[A
 
 _EXPLAIN = sa.text("""
     SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id,
-        EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id) AS repeated
-    FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid)
+        EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id) AS repeated,
+        coalesce(t.member_id = i.person_id OR i.org_id IN (t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
+            t.target_branch_id, t.initiator_org_id, t.provincial_id), false) AS party
+    FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid, person_id bigint, org_id bigint)
     LEFT JOIN transfers t USING (transfer_id) LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
 
 

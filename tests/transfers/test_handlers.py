@@ -181,9 +181,11 @@ def test_first_decision_counts(tx):
 @pytest.mark.rule("TRF-21", "ROLE-06", "ROLE-16")
 @pytest.mark.parametrize("org", [ROOT, CLASS, OTHER, BRANCH])
 def test_strangers_do_not_decide(tx, org):
-    """ROLE-16: who is neither the organisation of the node nor its direct superior does not decide."""
+    """ROLE-16, TRF-33: who is neither the organisation of the node nor its direct superior does not decide; who is no party learns nothing."""
     (one,) = start(tx, request())
-    assert decide(tx, one, org).refusal.code == "not_your_node"
+    answer = decide(tx, one, org)
+    assert answer.refusal.code == ("not_your_node" if org in (SCHOOL, CLASS, ROOT) else "unknown_transfer")
+    assert answer.refusal.code == "not_your_node" or answer.transfer_id is None
     assert state(tx, one) == State.IN
 
 
@@ -221,7 +223,7 @@ def test_withdrawal(tx):
     withdraw = lambda one, actor: handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), actor)])[0]  # noqa: E731
 
     assert withdraw(first, admin(TARGET)).refusal.code == "not_initiator"
-    assert withdraw(first, Actor(999, SCHOOL)).refusal.code == "not_initiator"
+    assert withdraw(first, Actor(999, SCHOOL)).refusal.code == "unknown_transfer"
     assert withdraw(first, admin(SCHOOL)).state == State.WITHDRAWN
     assert withdraw(second, Actor(600)).state == State.WITHDRAWN
     decide(tx, third, TARGET)

@@ -1,0 +1,142 @@
+"""Who may do what: every API operation for every relation between the one who acts and the branch in question, through HTTP.
+
+An operation without a row fails the test, so that nobody adds one without saying who may use it.
+"""
+import itertools
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from services import world
+from services.gateway.routes import ROUTES
+from services.members import accounts
+from tests.system.test_journey import CLASS, COLLEGE, TARGET, request_of, wait_state
+
+SCHOOL, PROVINCE, SIBLING, ELSEWHERE = COLLEGE // 100, 42, CLASS + 1, 32
+MEMBER, OTHER_MEMBER = 1001, 1002
+RELATIONS = {  # who acts: person, acting organisation
+    "branch": (world.administrator_of(CLASS), CLASS), "superior": (world.administrator_of(COLLEGE), COLLEGE), "school": (world.administrator_of(SCHOOL), SCHOOL),
+    "province": (world.administrator_of(PROVINCE), PROVINCE), "sibling": (world.administrator_of(SIBLING), SIBLING),
+    "elsewhere": (world.administrator_of(ELSEWHERE), ELSEWHERE), "member": (MEMBER, None), "other member": (OTHER_MEMBER, None),
+    "pretender": (OTHER_MEMBER, COLLEGE), "nobody": (None, None)}
+ADMINISTRATORS = {"branch", "superior", "school", "province", "sibling", "elsewhere"}
+SIGNED_IN = {*RELATIONS} - {"nobody"}
+ABOVE = {"branch", "superior", "school", "province"}
+NO_RIGHT = {"not_administrator", "not_your_org", "not_your_node", "not_initiator", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
+_fresh = itertools.count(1003)
+
+
+def one(**values):
+    return {"items": [values]}
+
+
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+TABLE = {  # operation: who may, and how it is tried; the path's number is the branch or the transfer in question
+    "POST /sessions": ({*RELATIONS}, lambda t: {"id_number": "11010120050101001X", "password": "x"}),
+    "POST /sessions/renew": ({*RELATIONS}, lambda t: {"session": "x"}),
+    "POST /sessions/end": ({*RELATIONS}, lambda t: {"session": "x"}),
+    "POST /password": (SIGNED_IN, lambda t: {"old_password": "x", "new_password": "y"}),
+    "GET /me": (SIGNED_IN, None), "GET /me/transfers": (SIGNED_IN, None), "GET /my-orgs": (SIGNED_IN, None),
+    "GET /orgs": (SIGNED_IN, {"text": "计算机"}), "GET /orgs/<int:org_id>": (SIGNED_IN, None), "GET /orgs/<int:org_id>/children": (SIGNED_IN, None),
+    "GET /orgs/<int:org_id>/administrators": (SIGNED_IN, None),
+    "GET /branches/<int:branch_id>/members": (ABOVE, None),
+    "POST /orgs": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, parent_id=COLLEGE, kind="branch", full_name="共青团某班支部委员会")),
+    "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
+    "POST /administrators": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=world.administrator_of(CLASS), active=True)),
+    "POST /members": ({"branch", "superior"}, lambda t: one(command_id=key(), branch_id=CLASS, name="张三", id_number="11010120050101001X")),
+    "POST /members/look-up": (ADMINISTRATORS, lambda t: {"name": t.name, "id_number": t.id_number}),
+    "POST /members/describe": (SIGNED_IN, lambda t: {"person_ids": [MEMBER]}),
+    "POST /branch-marks": ({"superior", "school"}, lambda t: one(command_id=key(), branch_id=CLASS, reason="mixed")),
+    "POST /member-marks": ({"branch", "superior", "school"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, mark="")),
+    "GET /branch-marks": (ADMINISTRATORS, None),
+    "POST /transfers": ({"branch", "superior"}, lambda t: one(**request_of(next(_fresh)))),
+    "GET /transfers": (ADMINISTRATORS, {"side": "source"}),
+    "GET /transfers/<int:transfer_id>": ({"branch", "superior", "province", "member"}, None),
+    "POST /transfers/decisions": ({"branch", "superior"}, lambda t: one(decision_id=key(), transfer_id=t.own(), node_no=9, approve=True)),
+    "POST /transfers/withdrawals": ({"member"}, lambda t: one(decision_id=key(), transfer_id=t.own())),
+    "POST /transfers/assignments": (set(), lambda t: one(decision_id=key(), transfer_id=t.approved, branch_id=TARGET * 100 + 7)),
+    "GET /work": (ADMINISTRATORS, None), "GET /counts": (ADMINISTRATORS, None),
+}
+
+
+class Tried:
+    """What the operations are tried on: a member of the branch with an open transfer, waiting at the source's node; an empty branch beside it."""
+
+    def __init__(self, town, browser):
+        self.town, self.browser = town, browser
+        self.member = browser.post("/api/v1/members/describe", json={"person_ids": [MEMBER]}, headers=headers("superior")).json["items"][0]
+        self.name, self.id_number = self.member["name"], world.id_number_of(town, MEMBER)
+        made = browser.post("/api/v1/orgs", headers=headers("superior"), json=one(command_id=key(), parent_id=COLLEGE, kind="branch", full_name="共青团空支部委员会"))
+        self.empty = made.json["results"][0]["org_id"]
+        started = browser.post("/api/v1/transfers", headers=headers("superior"), json=one(**request_of(next(_fresh))))
+        self.approved = started.json["results"][0]["transfer_id"]
+        wait_state(browser, headers("superior"), self.approved, "pending_in")
+        browser.post("/api/v1/transfers/decisions", headers=headers("target"), json=one(decision_id=key(), transfer_id=self.approved, node_no=1, approve=True))
+
+    def own(self) -> int:
+        """Return the member's open transfer; one is started if there is none."""
+        items = self.browser.get("/api/v1/me/transfers", headers=headers("member")).json["items"]
+        waiting = [item["transfer_id"] for item in items if item["state"] == "pending_out"]
+        if not waiting:
+            answer = self.browser.post("/api/v1/transfers", headers=headers("member"), json={"items": [request_of(MEMBER, initiator="member")]})
+            waiting = [answer.json["results"][0]["transfer_id"]]
+            wait_state(self.browser, headers("member"), waiting[0], "pending_out")
+        return waiting[0]
+
+
+def headers(relation: str) -> dict[str, str]:
+    person, org = RELATIONS.get(relation, (world.administrator_of(TARGET), TARGET))
+    if person is None:
+        return {}
+    token = accounts.keys.signer.sign("person", timedelta(hours=1), sub=str(person))[0]
+    return {"Authorization": f"Bearer {token}", **({"X-Acting-Org": str(org)} if org else {})}
+
+
+@pytest.fixture(scope="module")
+def tried(town, client):
+    from services.gateway.app import create_app
+
+    return Tried(town, create_app(client, town.settings).test_client())
+
+
+def test_every_operation_has_a_row():
+    """A new operation needs a row that says who may use it."""
+    assert {f"{route.method} {route.path}" for route in ROUTES} == set(TABLE)
+
+
+@pytest.mark.rule("ROLE-04", "ROLE-06", "ROLE-16")
+@pytest.mark.parametrize("operation", list(TABLE))
+def test_who_may(browser, tried, operation):
+    """ROLE-06, ROLE-16: rights come from the relation between the acting organisation and the branch, never from a claim."""
+    allowed, body = TABLE[operation]
+    method, path = operation.split()
+    number = tried.own() if "transfer_id" in path else CLASS
+    address = "/api/v1" + "/".join(str(number) if part.startswith("<") else part for part in path.split("/"))
+    for relation in sorted(RELATIONS, key=lambda relation: relation in allowed):
+        if method == "GET":
+            answer = browser.get(address, query_string=body, headers=headers(relation))
+        else:
+            answer = browser.post(address, json=body(tried), headers=headers(relation))
+        said = answer.json if isinstance(answer.json, dict) else {}
+        refusal = said["results"][0].get("refusal") if "results" in said else said if answer.status_code >= 400 else None
+        code = refusal["code"] if refusal else None
+        if path.startswith("/sessions"):
+            assert code in (None, "sign_in_failed", "too_many_attempts", "token_invalid", "token_expired"), (operation, relation, code)
+        else:
+            assert (code not in NO_RIGHT) == (relation in allowed), (operation, relation, code)
+        assert answer.status_code < 500
+
+
+@pytest.mark.rule("TRF-22", "MEM-32")
+@pytest.mark.parametrize("relation", sorted(SIGNED_IN))
+def test_who_sees_a_person_in_full(browser, relation):
+    """MEM-32: the branch, what is above it and the person see the record, the number masked; everyone else surname and stars."""
+    (person,) = browser.post("/api/v1/members/describe", json={"person_ids": [MEMBER]}, headers=headers(relation)).json["items"]
+
+    full = relation in {*ABOVE, "member"}
+    assert (person["phone"] != "", "**" in person["name"]) == (full, not full)
+    assert ("****" in person["id_masked"]) == full
