@@ -89,6 +89,10 @@ KINDS: dict[str, Kind] = {
     "development_number_form": Kind(422, "发展团员编号格式不正确", "The development number is malformed", "MEM-12"),
     "development_number_year": Kind(422, "发展团员编号前四位须与入团年份一致", "The development number starts with the joining year", "MEM-10"),
     "development_number_used": Kind(409, "发展团员编号已被他人使用", "The development number is used by someone else", "MEM-09"),
+    # records
+    "not_leading_body":      Kind(403, "只有所在团支部上级的团的领导机关可以删除团员", "Only a leading body above the branch deletes members", "DEL-05"),
+    "reason_needed":         Kind(422, "请填写删除原因", "Give the reason for the deletion", "DEL-07"),
+    "is_administrator":      Kind(409, "该团员是管理员,请先撤销其管理员权限", "The member is an administrator; revoke that right first", "DEL-08"),
     # graduation marks
     "mark_incomplete":       Kind(422, "请填写预计毕业时间,或选择无法设置的原因(教师支部、混合支部)", "Give the time of graduation, or the reason why there is none (teachers, mixed)", "GRAD-07"),
     "graduation_started":    Kind(409, "该团支部已有团员办理转接,不能改为以后年份", "Members of the branch have started transfers; its time cannot be put off any more", "GRAD-14"),

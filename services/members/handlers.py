@@ -21,11 +21,20 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import Admission, Admitted, Member, Profile, Stay
+from shared.messages.orgs import OrgChanged
 
 TICKET_LIFE = timedelta(hours=1)
 SEED_ROWS = 2000
 """People entered by one statement of `seed_people`."""
 _CHINA = ZoneInfo("Asia/Shanghai")
+
+
+def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
+    """Keep the directory; a deleted branch in which somebody is comes back (DEL-03)."""
+    directory.on_org_changed(tx, items)
+    deleted = [item.org_id for item in items if item.deleted]
+    if deleted:
+        store.refuse_deletions(tx, deleted)
 
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
@@ -36,8 +45,9 @@ def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
 
 
 def on_branch_assigned(tx: Connection, items: list[Any]) -> None:
-    """Move each member once (TRF-35)."""
+    """Move each member once (TRF-35); a branch that was deleted meanwhile comes back (DEL-03)."""
     store.move(tx, items)
+    store.refuse_deletions(tx, [item.branch_id for item in items])
 
 
 def on_ended(tx: Connection, items: list[Any]) -> None:

@@ -35,6 +35,20 @@ people = sa.Table(
     postgresql_with={"fillfactor": "70"},
 )
 
+deleted_people = sa.Table(
+    "deleted_people", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("id_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("branch_id", sa.BigInteger),
+    sa.Column("joined_on", sa.Date),
+    sa.Column("development_number", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("deleted_at", _time, nullable=False),
+    sa.Column("deleted_by", sa.BigInteger, nullable=False),
+    sa.Column("deleted_for", sa.BigInteger, nullable=False, comment="the leading body that was acted for"),
+)
+
 branch_marks = sa.Table(
     "branch_marks", metadata,
     sa.Column("branch_id", sa.BigInteger, primary_key=True, autoincrement=False),

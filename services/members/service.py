@@ -1,7 +1,7 @@
 """The members service on the bus."""
 from __future__ import annotations
 
-from services.members import accounts, graduation, handlers
+from services.members import accounts, graduation, handlers, records
 from shared import directory
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
@@ -13,7 +13,7 @@ class Service(BusService):
 
     name = "members"
     events = {
-        orgs.OrgChanged: directory.on_org_changed,
+        orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
         transfers.TransferRequested: handlers.on_transfer_requested,
         transfers.BranchAssigned: handlers.on_branch_assigned,
@@ -26,6 +26,8 @@ class Service(BusService):
         contract.admit: handlers.admit,
         contract.mark_branches: graduation.mark_branches,
         contract.mark_members: graduation.mark_members,
+        contract.edit_members: records.edit_members,
+        contract.delete_members: records.delete_members,
     }
     queries = {
         contract.sign_in: accounts.sign_in,
@@ -37,6 +39,7 @@ class Service(BusService):
         contract.describe_people: handlers.describe_people,
         contract.who_am_i: handlers.who_am_i,
         contract.list_branch_marks: graduation.list_branch_marks,
+        contract.where_was: records.where_was,
     }
     background = (graduation.convert_forever,)
 

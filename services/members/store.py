@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.messages.members import BranchGraduated, MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.members import BranchGraduated, DeletionRefused, MemberMoved, MemberReserved, ReservationRefused
 from shared.outbox import insert, tell
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
@@ -63,6 +63,17 @@ def move(tx: Connection, items: Sequence[Any]) -> None:
 def release(tx: Connection, items: Sequence[Any]) -> None:
     """Let members go whose transfer ended without a move (TRF-25)."""
     db.run(tx, _RELEASE, items)
+
+
+_REFUSE_DELETIONS = sa.text(f"""
+    WITH kept AS (SELECT o.org_id FROM org_directory o WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND o.deleted
+        AND EXISTS (SELECT 1 FROM people p WHERE p.branch_id = o.org_id))
+    {insert(tell(DeletionRefused, "kept"))}""")
+
+
+def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
+    """Tell of those of the organisations that are deleted and have members (DEL-03)."""
+    tx.execute(_REFUSE_DELETIONS, {"ids": sorted(set(org_ids))})
 
 
 # ---- people ----------------------------------------------------------------------------------------------------------
@@ -132,6 +143,48 @@ def add(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime, password_
 def skip_ids(tx: Connection, highest: int) -> None:
     """Let the ids that the database gives begin after `highest`."""
     tx.execute(_SKIP_IDS, {"highest": highest})
+
+
+_EDIT = sa.text("""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text, post text))
+    UPDATE people p SET phone_sealed = coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed), ethnic_group = coalesce(g.ethnic_group, p.ethnic_group),
+        joined_on = coalesce(g.joined_on, p.joined_on), development_number = coalesce(g.development_number, p.development_number),
+        post = coalesce(g.post, p.post)
+    FROM given g WHERE p.person_id = g.person_id""")
+_DELETE = sa.text("""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
+    gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
+        RETURNING p.person_id, p.name, p.id_sealed, p.branch_id, p.joined_on, p.development_number, g.reason, g.deleted_by, g.deleted_for),
+    kept AS (INSERT INTO deleted_people (person_id, name, id_sealed, branch_id, joined_on, development_number, reason, deleted_at, deleted_by, deleted_for)
+        SELECT person_id, name, id_sealed, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
+    closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
+    accounts_gone AS (DELETE FROM accounts a USING gone g WHERE a.person_id = g.person_id),
+    sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id)
+    SELECT person_id FROM gone""")
+_ADMINISTER = sa.text("SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))")
+_WERE = sa.text("""
+    SELECT person_id, branch_id FROM memberships WHERE person_id = ANY(CAST(:ids AS bigint[])) AND began_at < :at AND (ended_at IS NULL OR ended_at >= :at)""")
+
+
+def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Change what is given of people."""
+    db.run(tx, _EDIT, rows)
+
+
+def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
+    """Take people out of the register and keep what is needed to prove it; return who is gone. Who is held by a transfer stays (DEL-08, DEL-11)."""
+    return set(db.run(tx, _DELETE, rows, now=now).scalars()) if rows else set()
+
+
+def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:
+    """Return those of the people who administer any organisation."""
+    return set(tx.scalars(_ADMINISTER, {"ids": sorted(set(person_ids))}))
+
+
+def were(tx: Connection, person_ids: Sequence[int], at: datetime) -> dict[int, int]:
+    """Return the branches in which people were right before an instant."""
+    return {row.person_id: row.branch_id for row in tx.execute(_WERE, {"ids": sorted(set(person_ids)), "at": at})}
 
 
 # ---- graduation ------------------------------------------------------------------------------------------------------

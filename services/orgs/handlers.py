@@ -14,7 +14,7 @@ from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
-from shared.messages.members import BranchGraduated
+from shared.messages.members import BranchGraduated, DeletionRefused
 from shared.messages.orgs import DeleteOrg, Org, OrgSaved, SaveOrg, SetAdministrator
 
 
@@ -154,7 +154,8 @@ The names of subordinates stay as they are (ORG-09), and so do kind and purpose;
 delete_orgs = _command(_delete_org, lambda item: [item.org_id])
 """Delete direct subordinates that have none of their own (DEL-01, DEL-02).
 
-This service knows subordinates only; that an organisation with members is refused (DEL-03) needs the answer of members and is not decided here.
+This service knows subordinates only. Members knows who is in a branch: it refuses the deletion of one that is not empty, and the
+organisation comes back (DEL-03, `on_deletion_refused`).
 """
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
 """Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own."""
@@ -165,6 +166,11 @@ set_administrators = _command(_set_administrator, lambda item: [item.org_id])
 def on_branch_graduated(tx: Connection, items: list[BranchGraduated]) -> None:
     """Take over what members has decided about graduates' organisations (GRAD-12, GRAD-14)."""
     store.graduate(tx, items)
+
+
+def on_deletion_refused(tx: Connection, items: list[DeletionRefused]) -> None:
+    """Bring back organisations that were deleted with members in them (DEL-03)."""
+    store.restore(tx, items)
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------------

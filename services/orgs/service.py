@@ -11,7 +11,10 @@ class Service(BusService):
     """Owns the organisation tree and its administrators."""
 
     name = "orgs"
-    events = {members.BranchGraduated: handlers.on_branch_graduated}
+    events = {
+        members.BranchGraduated: handlers.on_branch_graduated,
+        members.DeletionRefused: handlers.on_deletion_refused,
+    }
     commands = {
         contract.save_orgs: handlers.save_orgs,
         contract.delete_orgs: handlers.delete_orgs,

@@ -50,6 +50,17 @@ _GRADUATE = sa.text(f"""
     {insert(tell(OrgChanged, "changed", name="full_name"))}""")
 
 
+_RESTORE = sa.text(f"""
+    WITH given AS (SELECT DISTINCT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)),
+    changed AS (UPDATE orgs o SET deleted = false, version = o.version + 1 FROM given g WHERE o.org_id = g.org_id AND o.deleted RETURNING o.*)
+    {insert(tell(OrgChanged, "changed", name="full_name"))}""")
+
+
+def restore(tx: Connection, items: Sequence[Any]) -> None:
+    """Bring deleted organisations back, and tell (DEL-03)."""
+    db.run(tx, _RESTORE, items)
+
+
 def graduate(tx: Connection, items: Sequence[Any]) -> None:
     """Make branches graduates' organisations or ordinary ones again, and tell; the highest version holds (GRAD-12)."""
     db.run(tx, _GRADUATE, items)

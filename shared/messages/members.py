@@ -54,6 +54,15 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
     version: int
 
 
+class DeletionRefused(Event, frozen=True, kw_only=True):
+    """The organisation was deleted while members were in it; it comes back (DEL-03)."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs",)
+
+    org_id: int
+
+
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """Sign in with ID number and password (ACC-02); `address` is the caller's, for the lockout."""
 
@@ -223,6 +232,47 @@ class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
+class EditMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Change a member's data; what is not given stays. Name and ID number never change (MEM-14, MEM-21)."""
+
+    command_id: UUID
+    member_id: int
+    phone: str | None = None
+    ethnic_group: str | None = None
+    joined_on: dt.date | None = None
+    development_number: str | None = None
+    post: str | None = None
+
+
+class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete a wrongly entered member, with the reason; the person may be entered anew (DEL-05, DEL-07, MEM-19)."""
+
+    command_id: UUID
+    member_id: int
+    reason: str
+
+
+class MemberSaved(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one edit or deletion."""
+
+    member_id: int
+    refusal: Refusal | None = None
+
+
+class WhereWas(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask in which branch people were at the end of a day in China (BEY-09)."""
+
+    person_ids: list[int]
+    on: dt.date
+
+
+class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's branch on a day; None: none yet, or not for the caller to see."""
+
+    person_id: int
+    branch_id: int | None
+
+
 class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
 
@@ -254,3 +304,6 @@ admit = Command("members", "admit", Admission, Admitted)
 mark_branches = Command("members", "mark_branches", MarkBranch, BranchMarked)
 mark_members = Command("members", "mark_members", MarkMember, MemberMarked)
 list_branch_marks = Query("members", "list_branch_marks", ListBranchMarks, list[BranchMark])
+edit_members = Command("members", "edit_members", EditMember, MemberSaved)
+delete_members = Command("members", "delete_members", DeleteMember, MemberSaved)
+where_was = Query("members", "where_was", WhereWas, list[Whereabouts])

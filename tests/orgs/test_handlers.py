@@ -15,7 +15,7 @@ from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import BranchGraduated
+from shared.messages.members import BranchGraduated, DeletionRefused
 from shared.messages.orgs import DeleteOrg, GetOrgs, ListAdministrators, ListChildren, MyOrgs, SaveOrg, SearchOrgs, SetAdministrator
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
@@ -623,3 +623,16 @@ def test_two_decisions_in_one_batch(tx):
     handlers.on_branch_graduated(tx, [BranchGraduated(branch_id=CLASS, graduate=False, version=3), BranchGraduated(branch_id=CLASS, graduate=True, version=2)])
 
     assert store.by_ids(tx, [CLASS])[CLASS].purpose == "ordinary"
+
+
+@pytest.mark.rule("DEL-03")
+def test_a_refused_deletion_is_taken_back(tx):
+    """DEL-03: an organisation that members finds not empty comes back as it was, once; one that is not deleted stays as it is."""
+    delete(tx, of_college, CLASS)
+    assert CLASS not in store.by_ids(tx, [CLASS])
+
+    for _ in range(2):
+        handlers.on_deletion_refused(tx, [DeletionRefused(org_id=CLASS), DeletionRefused(org_id=COLLEGE)])
+
+    assert [(one["org_id"], one["deleted"], one["version"]) for one in events(tx, "org_changed")] == [(CLASS, True, 2), (CLASS, False, 3)]
+    assert CLASS in store.by_ids(tx, [CLASS])

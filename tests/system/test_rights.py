@@ -23,7 +23,7 @@ RELATIONS = {  # who acts: person, acting organisation
 ADMINISTRATORS = {"branch", "superior", "school", "province", "sibling", "elsewhere"}
 SIGNED_IN = {*RELATIONS} - {"nobody"}
 ABOVE = {"branch", "superior", "school", "province"}
-NO_RIGHT = {"not_administrator", "not_your_org", "not_your_node", "not_initiator", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
+NO_RIGHT = {"not_administrator", "not_your_org", "not_your_node", "not_initiator", "not_leading_body", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
 _fresh = itertools.count(1003)
 
 
@@ -48,6 +48,9 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=world.administrator_of(CLASS), active=True)),
     "POST /members": ({"branch", "superior"}, lambda t: one(command_id=key(), branch_id=CLASS, name="张三", id_number="11010120050101001X")),
+    "POST /members/edits": ({"branch", "superior", "member"}, lambda t: one(command_id=key(), member_id=MEMBER, ethnic_group="汉族")),
+    "POST /members/deletions": ({"province"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, reason="")),
+    "POST /members/where": (SIGNED_IN, lambda t: {"person_ids": [MEMBER], "on": "2026-01-01"}),
     "POST /members/look-up": (ADMINISTRATORS, lambda t: {"name": t.name, "id_number": t.id_number}),
     "POST /members/describe": (SIGNED_IN, lambda t: {"person_ids": [MEMBER]}),
     "POST /branch-marks": ({"superior", "school"}, lambda t: one(command_id=key(), branch_id=CLASS, reason="mixed")),

@@ -1,0 +1,114 @@
+"""A member's record after it was entered: edits, deletion of what was entered wrongly, and where somebody was on a day."""
+from __future__ import annotations
+
+import base64
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import domain, store
+from services.members.accounts import keys
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages import members as contract
+from shared.messages.members import DeleteMember, EditMember, MemberSaved, Whereabouts
+
+_CHINA = ZoneInfo("Asia/Shanghai")
+
+
+def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[Any] | None:
+    return orgs.get(person.branch_id) if person is not None and person.branch_id is not None else None
+
+
+def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberSaved]:
+    """Change members' data: by themselves, or by administrators of the branch or its direct superior (MEM-14, MEM-21).
+
+    The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits of one member the last holds.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    used = store.used_numbers(tx, [one.item.development_number.strip() for one in asked if one.item.development_number])
+    today = clock.now().astimezone(_CHINA).date()
+    refusals: dict[int, Refusal] = {}
+    rows: dict[int, dict[str, Any]] = {}
+    for n, one in enumerate(asked):
+        item, person = one.item, people.get(one.item.member_id)
+        branch = _branch(orgs, person)
+        own = person is not None and one.actor.person_id == person.person_id
+        if person is None or not (own or (branch is not None and one.actor in acting and one.actor.org_id in (branch.org_id, branch.parent_id))):
+            refusals[n] = Refusal("unknown_member")
+            continue
+        number = person.development_number if item.development_number is None else item.development_number.strip()
+        joined, post = item.joined_on or person.joined_on, person.post if item.post is None or own else item.post.strip()
+        province = branch.province if branch is not None else ""
+        refusal = (domain.check_ages(domain.born_on(keys.seal.open(person.id_sealed)), joined, post, today, province)
+                   or domain.check_development_number(number, joined, province))
+        if refusal is None and number != person.development_number and (number in used or any(row["development_number"] == number for row in rows.values())):
+            refusal = Refusal("development_number_used")
+        if refusal is not None:
+            refusals[n] = refusal
+            continue
+        rows[item.member_id] = {
+            "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number, "post": post,
+            "phone_sealed": base64.b64encode(keys.seal.seal(item.phone)).decode() if item.phone is not None else None}
+    if rows:
+        store.edit(tx, list(rows.values()))
+    return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
+
+
+def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
+    """Delete wrongly entered members: by a leading body above the branch, with a reason (DEL-05, DEL-07, DEL-08, DEL-11, MEM-19).
+
+    Repeated, the command is answered as before: who is gone by this very command is gone.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    known = store.replies(tx, [one.item.command_id for one in asked])
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))])
+    administrators = store.administer(tx, list(people))
+    refusals: dict[int, Refusal] = {}
+    rows: dict[int, dict[str, Any]] = {}
+    for n, one in enumerate(asked):
+        person, org = people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
+        branch = _branch(orgs, person)
+        if one.item.command_id in known:
+            continue
+        if one.actor not in acting or org is None:
+            refusals[n] = Refusal("not_administrator")
+        elif person is None or branch is None or not directory.is_below(branch, org):
+            refusals[n] = Refusal("unknown_member")
+        elif org.kind != "leading_body":
+            refusals[n] = Refusal("not_leading_body")
+        elif not one.item.reason.strip():
+            refusals[n] = Refusal("reason_needed")
+        elif person.person_id in administrators:
+            refusals[n] = Refusal("is_administrator")
+        else:
+            rows[n] = {"person_id": person.person_id, "reason": one.item.reason.strip(), "deleted_by": one.actor.person_id, "deleted_for": org.org_id}
+    gone = store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
+    refusals |= {n: Refusal("transfer_open") for n, row in rows.items() if row["person_id"] not in gone}
+    store.remember(tx, [*{command: {"command_id": command, "reply": "{}"} for command in (
+        asked[n].item.command_id for n, row in rows.items() if row["person_id"] in gone)}.values()])
+    return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
+
+
+def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -> list[Whereabouts]:
+    """Return people's branches at the end of a day (BEY-09), to themselves and to who administers their branch of that day or what is above it."""
+    assert actor is not None
+    if len(request.person_ids) > 500:
+        raise Refused("too_many_items", limit=500)
+    at = datetime.combine(request.on + timedelta(days=1), time(), _CHINA)
+    found = store.were(tx, request.person_ids, at)
+    org_id = actor.org_id if directory.administering(tx, [actor]) else None
+    orgs = directory.find(tx, [org_id, *found.values()]) if org_id else {}
+
+    def sees(person_id: int, branch_id: int) -> bool:
+        return person_id == actor.person_id or (branch_id in orgs and org_id in orgs and directory.is_below(orgs[branch_id], orgs[org_id]))
+
+    return [Whereabouts(person_id=one, branch_id=found[one] if one in found and sees(one, found[one]) else None) for one in request.person_ids]
