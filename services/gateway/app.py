@@ -21,7 +21,7 @@ from shared.errors import Refusal, Refused
 from shared.messages import MAX_ITEMS
 from shared.settings import Settings
 
-MAX_BODY = 4 * 2**20
+MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
 HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
 _HEADERS = {

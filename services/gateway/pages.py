@@ -1,10 +1,10 @@
 """The plain pages: sign in, start, see progress, approve, assign, import. They work without JavaScript and call what the API calls."""
 from __future__ import annotations
 
-import base64
 import io
 import secrets
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -327,32 +327,59 @@ def listed() -> Any:
 def branch_members(marked: list[Any] | None = None) -> Any:
     """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
     branch = request.values.get("branch", session.get("org", 0), int)
-    result = _import() if request.method == "POST" and marked is None else None
+    if request.method == "POST" and marked is None:
+        return _import()
     org = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
     items = call(members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else []
-    return render("members.html", items=items, org=org[0], result=result, marked=marked or [], names={one.member_id: one.name for one in items})
+    return render("members.html", items=items, org=org[0], import_id=uuid.uuid4(), marked=marked or [], names={one.member_id: one.name for one in items})
 
 
-def _import() -> dict[str, Any]:
+def _import() -> Any:
+    """Hand the rows of a roster over under one id and lead to the page that shows how far they are (IMP-02)."""
     upload = request.files.get("file")
     if upload is None:
         raise Refused("roster_broken", detail=t("请选择文件", "choose a file"))
     rows = roster.read_roster(upload.read())
-    own = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[session["org"]]))
-    by_name = {org.full_name: org.org_id for org in [*own, *call(orgs.list_children, orgs.ListChildren(org_id=session["org"], limit=500))]}
-    good = [row for row in rows if not row.problem]
-    answers: list[Any] = []
-    for at in range(0, len(good), 500):
-        answers += call(members.admit, [members.Admission(
-            command_id=uuid.uuid4(), branch_id=by_name.get(row.branch_name, 0), name=row.name, id_number=row.id_number, ethnic_group=row.ethnic_group,
-            phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post) for row in good[at:at + 500]])
-    bad = [row for row in rows if row.problem] + [roster.failed(row, answer.refusal.say(session.get("language", "zh")))
-                                                 for row, answer in zip(good, answers, strict=True) if answer.refusal]
+    if not rows:
+        raise Refused("roster_broken", detail=t("表格中没有数据行", "there are no rows in it"))
+    import_id = uuid.UUID(request.form["import_id"])
+    for at in range(0, len(rows), 500):
+        for answer in call(members.import_rows, [members.ImportRow(
+                import_id=import_id, number=row.number, branch_name=row.branch_name, name=row.name, id_number=row.id_number, ethnic_group=row.ethnic_group,
+                phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post, problem=row.problem) for row in rows[at:at + 500]]):
+            if answer.refusal is not None:
+                raise Refused(answer.refusal.code, **answer.refusal.values)
+    return redirect(f"/imports/{import_id}")
+
+
+@blueprint.get("/imports/<uuid:import_id>")
+def import_progress(import_id: uuid.UUID) -> Any:
+    """Show how far an import is; the page asks again by itself until it is done (IMP-06)."""
+    progress = call(members.get_import, members.GetImport(import_id=import_id, failed_after=0))
+    return render("import.html", progress=progress, import_id=import_id, waiting=progress.rows - progress.entered - progress.failed)
+
+
+@blueprint.get("/imports/<uuid:import_id>/failed.xlsx")
+def import_failures(import_id: uuid.UUID) -> Any:
+    """Return the failed rows in the template's form with their reasons, to correct and upload again (IMP-07)."""
+    def rows() -> Iterator[roster.RosterRow]:
+        after = 0
+        while some := call(members.get_import, members.GetImport(import_id=import_id, failed_after=after)).failures:
+            after = some[-1].number
+            for one in some:
+                yield roster.RosterRow(one.number, one.branch_name, one.name, one.id_number, one.ethnic_group, one.phone, one.joined_on, one.development_number,
+                                       one.post, one.problem)
+
     file = io.BytesIO()
-    roster.write_roster(file, bad, reasons=True)
-    return {"entered": sum(answer.member_id is not None for answer in answers), "bad": bad, "file": base64.b64encode(file.getvalue()).decode()}
+    roster.write_roster(file, rows(), reasons=True)
+    return _xlsx(file, "failed")
+
+
+def _xlsx(file: io.BytesIO, name: str) -> Response:
+    return Response(file.getvalue(), content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"})
 
 
 @blueprint.route("/graduation", methods=["GET", "POST"])
@@ -394,7 +421,4 @@ def template() -> Any:
     """Return the import template (DOC-06)."""
     file = io.BytesIO()
     roster.write_roster(file, [])
-    return Response(file.getvalue(), content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-                    headers={"Content-Disposition": "attachment; filename=tuanqiao-template.xlsx"})
-
-
+    return _xlsx(file, "tuanqiao-template")

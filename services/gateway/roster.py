@@ -5,6 +5,7 @@ Only reading and writing happen here; whether a row may be entered is decided by
 from __future__ import annotations
 
 import io
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +25,8 @@ REASON = "失败原因"
 EXAMPLE = ("示例", "共青团某大学某学院某班支部委员会", "张三", "11010120050101001X", "汉族", "19900000000", "2019-05", "201900000001", "")
 GROUPS = ("汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族")
 POSTS = ("", "书记", "副书记", "组织委员", "宣传委员")
-MAX_ROWS = 1000
-"""IMP-14."""
+MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
+"""The most rows of one file (IMP-14)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ ROUTES = (
     Route("POST", "/orgs/deletions", orgs.delete_orgs, ("删除组织", "Delete organisations")),
     Route("POST", "/administrators", orgs.set_administrators, ("任免管理员", "Give or revoke rights")),
     Route("POST", "/members", members.admit, ("录入团员", "Enter members")),
+    Route("POST", "/imports/rows", members.import_rows, ("上传名单中的行", "Hand over rows of a roster, to be entered in the background")),
+    Route("POST", "/imports/progress", members.get_import, ("导入进度与失败行", "How far an import is, and its failed rows")),
     Route("POST", "/members/edits", members.edit_members, ("修改团员资料", "Edit members")),
     Route("POST", "/members/deletions", members.delete_members, ("删除录入错误的团员", "Delete wrongly entered members")),
     Route("POST", "/members/where", members.where_was, ("某日所在团支部", "In which branch people were on a day")),

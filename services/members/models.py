@@ -35,6 +35,25 @@ people = sa.Table(
     postgresql_with={"fillfactor": "70"},
 )
 
+imports = sa.Table(
+    "imports", metadata,
+    sa.Column("import_id", sa.Uuid, primary_key=True),
+    sa.Column("org_id", sa.BigInteger, nullable=False, comment="the organisation that was acted for"),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("started_at", _time, nullable=False),
+    sa.Index("ix_imports_started_at", "started_at"),
+)
+
+import_rows = sa.Table(
+    "import_rows", metadata,
+    sa.Column("import_id", sa.Uuid, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.Text, nullable=False, comment="waiting, entered, failed"),
+    sa.Column("row_sealed", sa.LargeBinary, comment="the row as it was read; null once it is entered"),
+    sa.Column("problem", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_import_rows_waiting", "import_id", "number", postgresql_where=sa.text("state = 'waiting'")),
+)
+
 deleted_people = sa.Table(
     "deleted_people", metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),

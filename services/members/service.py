@@ -1,11 +1,19 @@
 """The members service on the bus."""
 from __future__ import annotations
 
-from services.members import accounts, graduation, handlers, records
+from sqlalchemy.engine import Connection
+
+from services.members import accounts, graduation, handlers, imports, records
 from shared import directory
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
 from shared.messages import orgs, scheduler, transfers
+
+
+def on_day_began(tx: Connection, items: list[scheduler.DayBegan]) -> None:
+    """Do what is done daily."""
+    graduation.on_day_began(tx, items)
+    imports.on_day_began(tx, items)
 
 
 class Service(BusService):
@@ -20,12 +28,13 @@ class Service(BusService):
         transfers.TransferRejected: handlers.on_ended,
         transfers.TransferReturned: handlers.on_ended,
         transfers.TransferWithdrawn: handlers.on_ended,
-        scheduler.DayBegan: graduation.on_day_began,
+        scheduler.DayBegan: on_day_began,
     }
     commands = {
         contract.admit: handlers.admit,
         contract.mark_branches: graduation.mark_branches,
         contract.mark_members: graduation.mark_members,
+        contract.import_rows: imports.import_rows,
         contract.edit_members: records.edit_members,
         contract.delete_members: records.delete_members,
     }
@@ -39,9 +48,10 @@ class Service(BusService):
         contract.describe_people: handlers.describe_people,
         contract.who_am_i: handlers.who_am_i,
         contract.list_branch_marks: graduation.list_branch_marks,
+        contract.get_import: imports.get_import,
         contract.where_was: records.where_was,
     }
-    background = (graduation.convert_forever,)
+    background = (graduation.convert_forever, imports.enter_forever)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

@@ -190,6 +190,48 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
+class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of an uploaded roster (IMP-05). All rows of a file share `import_id`; with `number` it is the row's key, so a list may be sent again.
+
+    `problem` is a fault found in reading; such a row fails without being tried.
+    """
+
+    import_id: UUID
+    number: int
+    branch_name: str
+    name: str
+    id_number: str
+    ethnic_group: str = ""
+    phone: str = ""
+    joined_on: dt.date | None = None
+    development_number: str = ""
+    post: str = ""
+    problem: str = ""
+
+
+class ImportTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one row: it is kept and will be tried."""
+
+    number: int
+    refusal: Refusal | None = None
+
+
+class GetImport(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how far an import is; `failed_after` asks for up to 500 failed rows after that number as well (IMP-06, IMP-07)."""
+
+    import_id: UUID
+    failed_after: int | None = None
+
+
+class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an import is: rows in all, entered, failed; the rest waits."""
+
+    rows: int
+    entered: int
+    failed: int
+    failures: list[ImportRow] = []
+
+
 class MarkBranch(msgspec.Struct, frozen=True, kw_only=True):
     """Say when a branch graduates, or why it has no such time (GRAD-02, GRAD-03, GRAD-07); repeated without harm.
 
@@ -307,3 +349,5 @@ list_branch_marks = Query("members", "list_branch_marks", ListBranchMarks, list[
 edit_members = Command("members", "edit_members", EditMember, MemberSaved)
 delete_members = Command("members", "delete_members", DeleteMember, MemberSaved)
 where_was = Query("members", "where_was", WhereWas, list[Whereabouts])
+import_rows = Command("members", "import_rows", ImportRow, ImportTaken)
+get_import = Query("members", "get_import", GetImport, ImportProgress)

@@ -1,5 +1,6 @@
 """2,000 transfers while every service process is killed, RabbitMQ restarted once and frozen for 30 s: all are finished, once each."""
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,10 @@ import sqlalchemy as sa
 
 from services import embedded
 from services.demo import check_invariants
+from services.members.synthetic import people
 from shared.bus.rpc import RpcClient
 from shared.errors import Refused
+from shared.messages import members
 from shared.messages import transfers as contract
 from shared.messages.transfers import AssignBranch, DecideNode, ListWork
 from shared.settings import SERVICES
@@ -69,7 +72,7 @@ class Caller:
 def test_kill_everything(installation):
     """BEY-05: SIGKILL of each service, a restart and a freeze of RabbitMQ in the middle of 2,000 transfers: nothing lost, nothing doubled."""
     schools = load.schools(installation.settings.keys)[:4]
-    members = drive.Members(20_000)
+    some_members = drive.Members(20_000)
     finished = threading.Event()
     errors: list[BaseException] = []
     callers = [Caller(installation) for _ in schools]
@@ -79,7 +82,7 @@ def test_kill_everything(installation):
         school, caller = schools[n], callers[n]
         try:
             for _ in range(TOTAL // len(schools) // LIST):
-                items = drive.requests(members.take(school.committee - 100, LIST), school)
+                items = drive.requests(some_members.take(school.committee - 100, LIST), school)
                 made = caller.call(contract.request_transfers, items, school.source_token, school.committee)
                 left = {one.transfer_id for one in made}
                 assert None not in left, made
@@ -180,4 +183,38 @@ def test_three_schedulers_fire_once(installation):
     assert counts == {"returned": 250, "pending_assign": 50}
     with engine.connect() as tx:
         assert tx.scalar(sa.text("SELECT max(n) FROM (SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id) AS t")) == 1
+    caller.client.close()
+
+
+@pytest.mark.rule("IMP-05", "IMP-06")
+@pytest.mark.timeout(180)
+def test_import_of_10000_rows_survives_kills(installation):
+    """IMP-05: 10,000 rows, members killed twice in the middle: every good row is entered once, every bad row comes back with its reason."""
+    school, caller, import_id, count = load.schools(installation.settings.keys)[0], Caller(installation), uuid.uuid4(), 10_000
+    names = [f"1.{school.committee}.{branch}." for branch in school.branches]
+    some = list(people(count, rng=random.Random(1), division_codes=["420106", "420107"], start=40_000_000))
+    rows = [members.ImportRow(import_id=import_id, number=n, branch_name=names[n % len(names)], name=one.name, id_number=one.id_number if n % 100 else "1",
+                              ethnic_group=one.ethnic_group, phone=one.phone, joined_on=one.joined_on, development_number=one.development_number)
+            for n, one in enumerate(some, start=1)]
+    started = time.monotonic()
+    for at in range(0, count, 500):
+        assert all(one.refusal is None for one in caller.call(members.import_rows, rows[at:at + 500], school.source_token, school.committee))
+
+    def progress(after=None):
+        return caller.call(members.get_import, members.GetImport(import_id=import_id, failed_after=after), school.source_token, school.committee)
+
+    killed = []
+    while (seen := progress()).entered + seen.failed < count:
+        if len(killed) < 2 and seen.entered > 2000 * (len(killed) + 1):
+            killed.append(seen.entered)
+            installation.kill("members", signal.SIGKILL)
+            installation.start("members")
+        assert time.monotonic() - started < 150
+        time.sleep(0.05)
+    print(f"\n{count} rows in {time.monotonic() - started:.1f} s, members killed at {killed}")
+
+    assert (seen.rows, seen.entered, seen.failed) == (count, count * 99 // 100, count // 100) and len(killed) == 2
+    assert {row.problem for row in progress(0).failures} == {"身份证号码不正确"} and len(progress(0).failures) == 100
+    with installation.engine("members").connect() as tx:
+        assert tx.scalar(sa.text("SELECT count(*) FROM people")) == 20_000 + count * 99 // 100
     caller.client.close()

@@ -129,25 +129,31 @@ def test_import_on_the_pages(browser, town):
     people = list(synthetic.people(6, rng=random.Random(3), division_codes=counties, start=30_000_000))
     name = next(org.full_name for org in town.tree if org.id == CLASS + 1)
     rows = [roster.RosterRow(0, name, one.name, one.id_number, one.ethnic_group, one.phone, one.joined_on, one.development_number, "") for one in people]
-    bad = [rows[0], roster.failed(rows[1], "")]
     sheet = io.BytesIO()
     roster.write_roster(sheet, [*rows, rows[0], *[roster.RosterRow(0, "没有这个支部", "赵六", people[5].id_number, "", "", None, "", "")]])
-    assert bad
     page = browser.get("/sign-in")
     csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
     browser.post("/sign-in", data={"csrf": csrf, "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)), "password": world.PASSWORD})
     page = browser.get("/members")
     csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
 
-    result = browser.post("/members", data={"csrf": csrf, "file": (io.BytesIO(sheet.getvalue()), "名单.xlsx")})
+    import_id = str(uuid.uuid4())
+    upload = {"csrf": csrf, "import_id": import_id}
+    for _ in range(2):  # sent twice: nobody is entered twice
+        sent = browser.post("/members", data={**upload, "file": (io.BytesIO(sheet.getvalue()), "名单.xlsx")})
+        assert sent.headers["Location"] == f"/imports/{import_id}"
+    ends = time.monotonic() + 20
+    while "http-equiv=\"refresh\"" in (result := browser.get(f"/imports/{import_id}")).text:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
-    assert "成功导入 6" in re.sub(r"\s+", " ", result.text)
+    assert "成功导入 6" in re.sub(r"\s+", " ", result.text) and "2 位团员导入失败" in re.sub(r"\s+", " ", result.text)
     assert "身份证号重复" in result.text and "未找到该团支部" in result.text
-    import base64
-
-    returned = roster.read_roster(base64.b64decode(re.search(r"base64,([^\"]+)", result.text)[1]))
-    assert len(returned) == 2
-    broken = browser.post("/members", data={"csrf": csrf, "file": (io.BytesIO(b"not a sheet"), "x.xlsx")})
+    returned = roster.read_roster(browser.get(f"/imports/{import_id}/failed.xlsx").data)
+    assert len(returned) == 2 and {one.id_number for one in returned} == {people[0].id_number, people[5].id_number}
+    other = browser.application.test_client()
+    assert other.post("/api/v1/imports/progress", json={"import_id": import_id}, headers=sign_in(other, town, TARGET)).json["code"] == "unknown_import"
+    broken = browser.post("/members", data={**upload, "file": (io.BytesIO(b"not a sheet"), "x.xlsx")})
     assert broken.status_code == 422 and "无法读取该表格" in broken.text
 
 
@@ -222,7 +228,7 @@ def test_bad_items(browser, town):
 
 def test_oversized_and_unsigned(browser, town):
     """An oversized body, no token, a broken token: 413 and 401, never a stack trace."""
-    assert browser.post("/api/v1/transfers", data=b"x" * (5 * 2**20)).status_code == 413
+    assert browser.post("/api/v1/transfers", data=b"x" * (6 * 2**20)).status_code == 413
     for headers in ({}, {"Authorization": "Bearer a.b.c"}):
         answer = browser.get("/api/v1/work", headers=headers)
         assert (answer.status_code, answer.json["code"]) == (401, "token_invalid")

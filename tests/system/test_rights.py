@@ -48,6 +48,8 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=world.administrator_of(CLASS), active=True)),
     "POST /members": ({"branch", "superior"}, lambda t: one(command_id=key(), branch_id=CLASS, name="张三", id_number="11010120050101001X")),
+    "POST /imports/rows": (ADMINISTRATORS, lambda t: one(import_id=key(), number=1, branch_name="x", name="张三", id_number="x")),
+    "POST /imports/progress": (ADMINISTRATORS, lambda t: {"import_id": key()}),
     "POST /members/edits": ({"branch", "superior", "member"}, lambda t: one(command_id=key(), member_id=MEMBER, ethnic_group="汉族")),
     "POST /members/deletions": ({"province"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, reason="")),
     "POST /members/where": (SIGNED_IN, lambda t: {"person_ids": [MEMBER], "on": "2026-01-01"}),

@@ -1,0 +1,103 @@
+"""Imports of rosters: rows are kept first and entered in the background, piece by piece.
+
+A piece and what became of it are one transaction, and each row's command id is made from its place in the file: an import that was
+stopped anywhere goes on where it was, and nobody is entered twice.
+"""
+from __future__ import annotations
+
+import base64
+import threading
+import uuid
+from typing import Any
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from services.members import handlers, store
+from services.members.accounts import keys
+from shared import clock, db, directory
+from shared.bus.service import Asked, Machinery
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages import members as contract
+from shared.messages.members import Admission, ImportProgress, ImportRow, ImportTaken
+
+PIECE = 250
+"""Rows of one transaction."""
+LOOK_AGAIN_SECONDS = 5.0
+"""The longest sleep between two looks for rows that another process has kept."""
+
+_wake = threading.Event()
+
+
+def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTaken]:
+    """Keep rows of rosters (IMP-05); whoever sent the first row of an import sends all, for the same organisation.
+
+    Rights over the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    imports = store.open_imports(tx, [*{one.item.import_id: {"import_id": str(one.item.import_id), "org_id": one.actor.org_id, "person_id": one.actor.person_id}
+                                        for one in asked if one.actor in acting}.values()], clock.now())
+    answers, rows = [], []
+    for one in asked:
+        found = imports.get(str(one.item.import_id))
+        if one.actor not in acting:
+            answers.append(ImportTaken(number=one.item.number, refusal=Refusal("not_administrator")))
+        elif found is None or (found.person_id, found.org_id) != (one.actor.person_id, one.actor.org_id):
+            answers.append(ImportTaken(number=one.item.number, refusal=Refusal("unknown_import")))
+        else:
+            answers.append(ImportTaken(number=one.item.number))
+            rows.append({"import_id": str(one.item.import_id), "number": one.item.number, "problem": one.item.problem,
+                         "row_sealed": base64.b64encode(keys.seal.seal(msgspec.json.encode(one.item).decode())).decode()})
+    store.take_rows(tx, rows)
+    _wake.set()
+    return answers
+
+
+def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None) -> ImportProgress:
+    """Return how far an import is, and its failed rows, to who started it, for the same organisation (IMP-06, IMP-07)."""
+    org_id = directory.require_administrator(tx, actor)
+    found = store.one_import(tx, str(request.import_id))
+    if actor is None or found is None or (found.person_id, found.org_id) != (actor.person_id, org_id):
+        raise Refused("unknown_import")
+    counts = store.import_counts(tx, str(request.import_id))
+    failures: list[ImportRow] = []
+    if request.failed_after is not None:
+        failures = [msgspec.structs.replace(msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow), problem=row.problem)
+                    for row in store.failed_rows(tx, str(request.import_id), request.failed_after)]
+    return ImportProgress(rows=sum(counts.values()), entered=counts.get("entered", 0), failed=counts.get("failed", 0), failures=failures)
+
+
+def enter_piece(tx: Connection, limit: int = PIECE) -> int:
+    """Enter the next rows of the oldest import; return how many were tried (IMP-05, IMP-08, IMP-10)."""
+    found = store.next_import(tx, clock.now())
+    if found is None:
+        return 0
+    rows = [msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow) for row in store.waiting_rows(tx, str(found.import_id), limit)]
+    branches = store.branches_named(tx, found.org_id, [row.branch_name for row in rows])
+    actor = Actor(found.person_id, found.org_id)
+    answers = handlers.admit(tx, [Asked(Admission(
+        command_id=uuid.uuid5(row.import_id, str(row.number)), branch_id=branches.get(row.branch_name, 0), name=row.name, id_number=row.id_number,
+        ethnic_group=row.ethnic_group, phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post), actor) for row in rows])
+    store.settle_rows(tx, [{"import_id": str(row.import_id), "number": row.number, "problem": answer.reason or ""} for row, answer in zip(rows, answers, strict=True)])
+    return len(rows)
+
+
+def enter_forever(machinery: Machinery) -> None:
+    """Enter what waits, piece by piece, until the service stops."""
+    machinery.on_stop.append(_wake.set)
+    while not machinery.stopping:
+        _wake.clear()
+        try:
+            with machinery.database.transaction() as tx:
+                tried = enter_piece(tx)
+            if tried:
+                continue
+        except db.TRANSIENT:
+            pass
+        _wake.wait(LOOK_AGAIN_SECONDS)
+
+
+def on_day_began(tx: Connection, items: list[Any]) -> None:
+    """Forget the rows of old imports."""
+    store.forget_imports(tx, clock.now())
