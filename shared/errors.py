@@ -89,6 +89,7 @@ KINDS: dict[str, Kind] = {
     "development_number_form": Kind(422, "发展团员编号格式不正确", "The development number is malformed", "MEM-12"),
     "development_number_year": Kind(422, "发展团员编号前四位须与入团年份一致", "The development number starts with the joining year", "MEM-10"),
     "development_number_used": Kind(409, "发展团员编号已被他人使用", "The development number is used by someone else", "MEM-09"),
+    "reset_failed":          Kind(401, "身份证号码或密码重置验证码不正确,或验证码已过期", "Wrong ID number or reset code, or the code has expired", "ACC-08"),
     "unknown_import":        Kind(404, "未找到该导入", "No such import", "IMP-06"),
     # records
     "not_leading_body":      Kind(403, "只有所在团支部上级的团的领导机关可以删除团员", "Only a leading body above the branch deletes members", "DEL-05"),

@@ -109,7 +109,7 @@ def _from_body(contract: Any, body_type: Any) -> Any:
     except msgspec.MsgspecError as error:
         raise Refused("bad_request", detail=str(error)) from error
     if not contract.many:
-        return msgspec.structs.replace(body, address=request.remote_addr or "") if contract.name == "sign_in" else body
+        return msgspec.structs.replace(body, address=request.remote_addr or "") if contract.name in ("sign_in", "reset_password") else body
     if not 0 < len(body.items) <= MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return body.items

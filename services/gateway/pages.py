@@ -152,7 +152,8 @@ def password() -> Any:
     refusal = None
     if request.method == "POST":
         try:
-            call(members.change_password, members.ChangePassword(old_password=request.form.get("old", ""), new_password=request.form.get("new", "")))
+            call(members.change_password, members.ChangePassword(
+                old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session["session"]))
             _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
             return redirect("/")
         except Refused as error:
@@ -160,6 +161,20 @@ def password() -> Any:
                 raise
             refusal = error.refusal
     return render("password.html", refusal.kind.status if refusal else 200, refusal=refusal)
+
+
+@blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> Any:
+    """Set a new password with a code from an administrator (ACC-06, ACC-08)."""
+    refusal, done = None, False
+    if request.method == "POST":
+        try:
+            done = current_app.config["CLIENT"].call(members.reset_password, members.ResetPassword(
+                id_number=request.form.get("id_number", ""), code=request.form.get("code", ""), new_password=request.form.get("new", ""),
+                address=request.remote_addr or ""), request_id=g.request_id)
+        except Refused as error:
+            refusal = error.refusal
+    return render("forgot.html", refusal.kind.status if refusal else 200, refusal=refusal, done=done, id_number=request.form.get("id_number", ""))
 
 
 def _act(org: orgs.Org) -> None:
@@ -324,16 +339,16 @@ def listed() -> Any:
 
 
 @blueprint.route("/members", methods=["GET", "POST"])
-def branch_members(marked: list[Any] | None = None) -> Any:
+def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = None) -> Any:
     """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
     branch = request.values.get("branch", session.get("org", 0), int)
-    if request.method == "POST" and marked is None:
+    if request.method == "POST" and marked is None and codes is None:
         return _import()
     org = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
     items = call(members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else []
-    return render("members.html", items=items, org=org[0], import_id=uuid.uuid4(), marked=marked or [], names={one.member_id: one.name for one in items})
+    return render("members.html", items=items, org=org[0], import_id=uuid.uuid4(), marked=marked or [], codes=codes or [], names={one.member_id: one.name for one in items})
 
 
 def _import() -> Any:
@@ -406,11 +421,13 @@ def _month(text: str) -> date | None:
 
 @blueprint.post("/members/marks")
 def member_marks() -> Any:
-    """Mark the chosen members as delayed, teachers, with a time of their own; or take marks back (GRAD-10, GRAD-16, GRAD-21)."""
+    """Mark the chosen members, or take marks back (GRAD-10, GRAD-16, GRAD-21); or make codes for forgotten passwords (ACC-07)."""
     form = request.form
     chosen = [int(one) for one in form.getlist("member") if one.isdigit()]
     if not chosen:
         raise Refused("bad_request", detail=t("请先勾选团员", "choose members first"))
+    if form.get("do") == "codes":
+        return branch_members(codes=call(members.issue_reset_codes, [members.IssueResetCode(command_id=uuid.uuid4(), member_id=one) for one in chosen]))
     done = call(members.mark_members, [members.MarkMember(
         command_id=uuid.uuid4(), member_id=one, mark=form.get("mark", ""), graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
     return branch_members(done)

@@ -38,6 +38,8 @@ ROUTES = (
     Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session"), public=True),
     Route("POST", "/sessions/end", members.sign_out, ("退出", "Sign out"), public=True),
     Route("POST", "/password", members.change_password, ("修改密码", "Change the own password")),
+    Route("POST", "/password/reset", members.reset_password, ("凭密码重置验证码设置新密码", "Set a new password with a reset code"), public=True),
+    Route("POST", "/members/reset-codes", members.issue_reset_codes, ("生成密码重置验证码", "Make codes that reset passwords")),
     Route("GET", "/me", members.who_am_i, ("我的资料与历史", "The own record and history"), make=lambda v: members.WhoAmI()),
     Route("GET", "/me/transfers", transfers.my_transfers, ("我的转接", "The own transfers"), make=lambda v: transfers.MyTransfers()),
     Route("GET", "/my-orgs", orgs.my_orgs, ("我管理的组织", "Organisations that I administer"), make=lambda v: orgs.MyOrgs()),

@@ -1,8 +1,10 @@
 """Signing in: passwords, lockout, sessions, tokens (ACC)."""
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import os
 import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,13 +16,17 @@ from sqlalchemy.engine import Connection
 
 from services.members import domain, store
 from services.members.seal import Seal
-from shared import clock
-from shared.errors import Refused
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refusal, Refused
 from shared.identity import Actor, Signer
-from shared.messages.members import ChangePassword, Renew, Signed, SignIn, SignOut
+from shared.messages.members import ChangePassword, IssueResetCode, Renew, ResetCode, ResetPassword, Signed, SignIn, SignOut
 
 TOKEN_LIFE = timedelta(minutes=15)
 SESSION_LIFE = timedelta(hours=8)
+CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+CODE_LENGTH = 8
+"""Of a reset code, without letters that look alike."""
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """argon2id, time_cost 2, 19 MiB, one lane: about 30 ms a sign-in on one core."""
 
@@ -118,7 +124,7 @@ def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
 
 
 def change_password(tx: Connection, request: ChangePassword, actor: Actor | None) -> bool:
-    """Replace the own password (ACC-05); every session of the person is unrestricted from its next renewal on."""
+    """Replace the own password (ACC-05); the other sessions of the person end, the given one is unrestricted from its next renewal on."""
     assert actor is not None
     person = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
     account = store.hold_account(tx, actor.person_id)
@@ -130,4 +136,64 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     if refusal is not None:
         raise Refused(refusal.code)
     store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
+    store.end_other_sessions(tx, actor.person_id, _index(request.session))
+    return True
+
+
+def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> list[ResetCode]:
+    """Make codes that reset members' passwords, for administrators of the branch or its direct superior to hand over (ACC-06, ACC-07, ACC-09).
+
+    A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
+    answers: list[ResetCode] = []
+    rows: dict[int, dict[str, Any]] = {}
+    for one in asked:
+        person = people.get(one.item.member_id)
+        branch = orgs.get(person.branch_id) if person is not None and person.branch_id is not None else None
+        if person is None or branch is None or one.actor not in acting or one.actor.org_id not in (branch.org_id, branch.parent_id):
+            answers.append(ResetCode(member_id=one.item.member_id, refusal=Refusal("unknown_member")))
+            continue
+        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+        answers.append(ResetCode(member_id=person.person_id, code=code, expires_at=expires_at))
+        rows[person.person_id] = {"person_id": person.person_id, "expires_at": expires_at, "issued_by": one.actor.person_id,
+                                  "code_index": base64.b64encode(_code_index(person.person_id, code)).decode()}
+    if rows:
+        store.issue_codes(tx, list(rows.values()))
+    return answers
+
+
+def _code_index(person_id: int, code: str) -> bytes:
+    return keys.seal.index(f"reset {person_id} {code.strip().upper()}")
+
+
+def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) -> bool:
+    """Replace a forgotten password (ACC-08): one answer for a wrong number, a wrong code and a spent one; failures count as in `sign_in`.
+
+    Success ends all sessions of the person and the lock of the number.
+
+    Raises:
+        Refused: `reset_failed`, `password_weak` (the code stays good), `too_many_attempts`.
+
+    """
+    id_number = domain.normalise_id(request.id_number)
+    index, now = keys.seal.index(id_number), clock.now()
+    limits = {f"reset {index.hex()}": domain.LOCK_AFTER} | ({f"from {request.address}": domain.LOCK_ADDRESS_AFTER} if request.address else {})
+    until = store.locked_until(tx, list(limits), now)
+    if until is not None:
+        raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
+    refusal = domain.check_new_password(request.new_password, id_number)
+    if refusal is not None:
+        raise Refused(refusal.code)
+    person = store.by_index(tx, index)
+    password_hash = HASHER.hash(request.new_password)
+    if person is None or not store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now):
+        store.count_failure(tx, limits, now, domain.LOCK_FOR)
+        raise Refused("reset_failed")
+    store.set_password(tx, person.person_id, password_hash, now)
+    store.end_other_sessions(tx, person.person_id, b"")
+    store.forget_failures(tx, index.hex())
     return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -26,6 +27,9 @@ PIECE = 250
 """Rows of one transaction."""
 LOOK_AGAIN_SECONDS = 5.0
 """The longest sleep between two looks for rows that another process has kept."""
+
+SETTLE_SECONDS = 0.2
+"""From the call that keeps rows to its commit, amply; a slower one is found at the next look."""
 
 _wake = threading.Event()
 
@@ -87,7 +91,6 @@ def enter_forever(machinery: Machinery) -> None:
     """Enter what waits, piece by piece, until the service stops."""
     machinery.on_stop.append(_wake.set)
     while not machinery.stopping:
-        _wake.clear()
         try:
             with machinery.database.transaction() as tx:
                 tried = enter_piece(tx)
@@ -95,7 +98,9 @@ def enter_forever(machinery: Machinery) -> None:
                 continue
         except db.TRANSIENT:
             pass
-        _wake.wait(LOOK_AGAIN_SECONDS)
+        if _wake.wait(LOOK_AGAIN_SECONDS):
+            time.sleep(SETTLE_SECONDS)
+            _wake.clear()
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:

@@ -115,6 +115,14 @@ sessions = sa.Table(
     sa.Column("expires_at", _time, nullable=False),
 )
 
+reset_codes = sa.Table(
+    "reset_codes", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("code_index", sa.LargeBinary, nullable=False, comment="keyed hash of person and code"),
+    sa.Column("expires_at", _time, nullable=False),
+    sa.Column("issued_by", sa.BigInteger, nullable=False),
+)
+
 handled_commands = sa.Table(
     "handled_commands", metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),

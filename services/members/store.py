@@ -429,6 +429,30 @@ def set_password(tx: Connection, person_id: int, password_hash: str, now: dateti
     tx.execute(_SET_PASSWORD, {"person": person_id, "hash": password_hash, "now": now})
 
 
+_END_OTHER_SESSIONS = sa.text("DELETE FROM sessions WHERE person_id = :person AND session_index <> :but")
+_ISSUE = sa.text("""
+    INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by)
+    SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by
+        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, code_index text, expires_at timestamptz, issued_by bigint) ORDER BY person_id
+    ON CONFLICT (person_id) DO UPDATE SET (code_index, expires_at, issued_by) = (excluded.code_index, excluded.expires_at, excluded.issued_by)""")
+_SPEND = sa.text("DELETE FROM reset_codes WHERE person_id = :person AND code_index = :code AND expires_at > :now")
+
+
+def end_other_sessions(tx: Connection, person_id: int, but: bytes) -> None:
+    """End every session of a person but one."""
+    tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but})
+
+
+def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store reset codes by their keyed hashes, each in place of the person's earlier one."""
+    db.run(tx, _ISSUE, rows)
+
+
+def spend_code(tx: Connection, person_id: int, code_index: bytes, now: datetime) -> bool:
+    """Use a reset code up; return whether it was there and living."""
+    return bool(tx.execute(_SPEND, {"person": person_id, "code": code_index, "now": now}).rowcount)
+
+
 _REPLIES = sa.text("SELECT command_id, reply FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply)"
                     " SELECT command_id, reply FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text)")

@@ -43,7 +43,7 @@ CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
 
 _encode = msgspec.json.encode
-PUBLIC = frozenset({"sign_in", "renew", "sign_out"})
+PUBLIC = frozenset({"sign_in", "renew", "sign_out", "reset_password"})
 """Calls that need no token."""
 RESTRICTED = frozenset({"change_password", "who_am_i"})
 """Calls that a person may make before the initial password is changed (ACC-05)."""

@@ -84,10 +84,36 @@ class SignOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
-    """Replace the own password (ACC-05)."""
+    """Replace the own password (ACC-05); of all sessions of the person only `session` goes on."""
 
     old_password: str
     new_password: str
+    session: str = ""
+
+
+class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
+    """Replace a forgotten password with a code that an administrator has handed out (ACC-08); `address` is the caller's, for the lockout."""
+
+    id_number: str
+    code: str
+    new_password: str
+    address: str = ""
+
+
+class IssueResetCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a code that resets a member's password (ACC-06, ACC-07); a new code replaces the earlier one."""
+
+    command_id: UUID
+    member_id: int
+
+
+class ResetCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A code to hand over in person: single-use, shown only in this answer (ACC-09)."""
+
+    member_id: int
+    code: str = ""
+    expires_at: dt.datetime | None = None
+    refusal: Refusal | None = None
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,3 +377,5 @@ delete_members = Command("members", "delete_members", DeleteMember, MemberSaved)
 where_was = Query("members", "where_was", WhereWas, list[Whereabouts])
 import_rows = Command("members", "import_rows", ImportRow, ImportTaken)
 get_import = Query("members", "get_import", GetImport, ImportProgress)
+reset_password = Query("members", "reset_password", ResetPassword, bool)
+issue_reset_codes = Command("members", "issue_reset_codes", IssueResetCode, ResetCode)

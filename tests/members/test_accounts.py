@@ -14,12 +14,13 @@ from services.members import accounts, handlers, models, seal
 from services.members.accounts import keys as secret_keys
 from services.members.service import Service
 from services.members.synthetic import check_digit
-from shared import clock, db
+from shared import clock, db, directory
 from shared.bus.calls import Call
-from shared.bus.service import RESTRICTED, Machinery
+from shared.bus.service import RESTRICTED, Asked, Machinery
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
-from shared.messages.members import Admission, ChangePassword, Renew, SignIn, SignOut
+from shared.messages.members import Admission, ChangePassword, IssueResetCode, Renew, ResetPassword, SignIn, SignOut
+from shared.messages.orgs import AdministratorChanged, OrgChanged
 
 FIRST = "11010520050102001"
 NUMBER = FIRST + check_digit(FIRST)
@@ -58,8 +59,8 @@ def refused(tx, *args, **kwargs) -> str:
     return caught.value.code
 
 
-def change(tx, old, new):
-    return accounts.change_password(tx, ChangePassword(old_password=old, new_password=new), Actor(PERSON, restricted=True))
+def change(tx, old, new, session=""):
+    return accounts.change_password(tx, ChangePassword(old_password=old, new_password=new, session=session), Actor(PERSON, restricted=True))
 
 
 @pytest.mark.rule("ACC-02", "ACC-04", "ACC-05")
@@ -75,11 +76,14 @@ def test_initial_password(tx, keys, number):
 
 @pytest.mark.rule("ACC-05")
 def test_change_password(tx, keys):
-    """ACC-05: the own password replaces the initial one and lifts the restriction of the running session."""
+    """ACC-05: the own password replaces the initial one, lifts the restriction of the running session and ends the others."""
     signed = sign_in(tx)
 
-    assert change(tx, INITIAL, OWN)
+    elsewhere = sign_in(tx)
+    assert change(tx, INITIAL, OWN, signed.session)
 
+    with pytest.raises(Refused):
+        accounts.renew(tx, Renew(session=elsewhere.session), None)
     renewed = accounts.renew(tx, Renew(session=signed.session), None)
     assert not renewed.must_change_password
     assert Verifier(keys).actor(renewed.token, 5) == Actor(PERSON, 5)
@@ -295,3 +299,81 @@ def test_keys_are_made_once(tmp_path):
 
     assert (tmp_path / "id_keys.json").read_bytes() == before
     assert (tmp_path / "id_keys.json").stat().st_mode & 0o777 == 0o400
+
+
+# ---- reset codes -----------------------------------------------------------------------------------------------------
+
+BRANCH, SUPERIOR, ROOT = 3, 2, 1
+
+
+@pytest.fixture
+def coded(tx):
+    """The transaction, with the branch of the person and who administers it and what is above."""
+    directory.on_org_changed(tx, [OrgChanged(
+        org_id=org, parent_id=parent, path=path, kind="branch" if org == BRANCH else "committee", purpose="ordinary", province="42", system="national", provincial_id=ROOT,
+        vault_id=None, name=str(org), version=1, deleted=False) for org, parent, path in ((ROOT, None, "1."), (SUPERIOR, ROOT, "1.2."), (BRANCH, SUPERIOR, "1.2.3."))])
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=100 + org, active=True, version=1) for org in (ROOT, SUPERIOR, BRANCH)])
+    return tx
+
+
+def issue(tx, org=BRANCH, person=PERSON):
+    return accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(100 + org, org))])[0]
+
+
+def reset(tx, code, new=OWN, number=NUMBER, address=""):
+    try:
+        return accounts.reset_password(tx, ResetPassword(id_number=number, code=code, new_password=new, address=address), None)
+    except Refused as error:
+        return error.code
+
+
+@pytest.mark.rule("ACC-06", "ACC-08")
+def test_forgotten_password(coded):
+    """ACC-06, ACC-08: a code from the branch sets a new password, lifts the lock of the number, and ends every session."""
+    session = sign_in(coded).session
+    for _ in range(5):
+        refused(coded, "wrong")
+    code = issue(coded).code
+
+    assert reset(coded, f" {code.lower()} ", number=f" {NUMBER.lower()}") is True
+    with pytest.raises(Refused):
+        accounts.renew(coded, Renew(session=session), None)
+    assert not sign_in(coded, OWN).must_change_password
+
+
+@pytest.mark.rule("ACC-07")
+@pytest.mark.parametrize(("org", "may"), [(BRANCH, True), (SUPERIOR, True), (ROOT, False)])
+def test_who_issues_codes(coded, org, may):
+    """ACC-07: the own branch and its direct superior, nobody further up."""
+    answer = issue(coded, org)
+
+    assert (answer.refusal is None, answer.code != "") == (may, may)
+    stranger = accounts.issue_reset_codes(coded, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=PERSON), Actor(999, org))])[0]
+    assert stranger.refusal.code == "unknown_member" and not stranger.code
+
+
+@pytest.mark.rule("ACC-09")
+def test_codes_are_single_use_bound_and_expire(coded):
+    """ACC-09: a code works once, for one number, until it expires or is replaced; it is stored as a keyed hash only."""
+    other = FIRST[:-1] + "9"
+    other += check_digit(other)
+    enter(coded, other, PERSON + 1)
+    first, second = issue(coded).code, issue(coded).code
+
+    assert (reset(coded, first), reset(coded, second, number=other), reset(coded, second), reset(coded, second, "Other-pass-2")) == ("reset_failed", "reset_failed", True, "reset_failed")
+    third = issue(coded).code
+    assert third.encode() not in b"".join(bytes(one) for one in coded.scalars(sa.text("SELECT code_index FROM reset_codes")))
+    clock.advance(timedelta(hours=25))
+    assert reset(coded, third) == "reset_failed"
+
+
+@pytest.mark.rule("ACC-08", "ACC-10")
+def test_guessing_codes_is_locked(coded):
+    """ACC-10: wrong number and wrong code give the same answer and the same lock; a weak password does not use the code up."""
+    code = issue(coded).code
+    assert reset(coded, code, "short") == "password_weak"
+    assert [reset(coded, "AAAAAAAA") for _ in range(5)] == [reset(coded, "AAAAAAAA", number=NOBODY) for _ in range(5)] == ["reset_failed"] * 5
+
+    assert reset(coded, code) == reset(coded, code, number=NOBODY) == "too_many_attempts"
+    clock.advance(timedelta(hours=1))
+    assert reset(coded, code) is True

@@ -40,6 +40,8 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "POST /sessions/renew": ({*RELATIONS}, lambda t: {"session": "x"}),
     "POST /sessions/end": ({*RELATIONS}, lambda t: {"session": "x"}),
     "POST /password": (SIGNED_IN, lambda t: {"old_password": "x", "new_password": "y"}),
+    "POST /password/reset": ({*RELATIONS}, lambda t: {"id_number": "11010120050101001X", "code": "x", "new_password": "long enough 1"}),
+    "POST /members/reset-codes": ({"branch", "superior"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER)),
     "GET /me": (SIGNED_IN, None), "GET /me/transfers": (SIGNED_IN, None), "GET /my-orgs": (SIGNED_IN, None),
     "GET /orgs": (SIGNED_IN, {"text": "计算机"}), "GET /orgs/<int:org_id>": (SIGNED_IN, None), "GET /orgs/<int:org_id>/children": (SIGNED_IN, None),
     "GET /orgs/<int:org_id>/administrators": (SIGNED_IN, None),
