@@ -13,6 +13,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from services.gateway import openapi, pages
 from services.gateway.routes import ROUTES, Route
@@ -32,6 +33,8 @@ _HEADERS = {
 def create_app(client: RpcClient, settings: Settings) -> Flask:
     """Return the application over a client of the bus."""
     app = Flask(__name__)
+    proxies = int(os.environ.get("TUANQIAO_TRUSTED_PROXIES") or 0)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.config.update(SECRET_KEY=_cookie_key(settings.keys), MAX_CONTENT_LENGTH=MAX_BODY, SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
                       SESSION_COOKIE_SECURE=bool(os.environ.get("TUANQIAO_HTTPS")), CLIENT=client)

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
@@ -130,11 +130,15 @@ def sign_in() -> Any:
             mine = call(orgs.my_orgs, orgs.MyOrgs())
             if mine:
                 _act(mine[0])
-            target = request.args.get("next", "")
-            return redirect(target if target.startswith("/") and not target.startswith("//") and not urlsplit(target).netloc else "/work" if mine else "/")
+            return redirect(_own_path(request.args.get("next", "")) or "/")
         except Refused as error:
             refusal = error.refusal
     return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""))
+
+
+def _own_path(target: str) -> str:
+    """Return the target if it is a path of this site, as browsers read it, else nothing."""
+    return target if re.fullmatch(r"/(?![/\\])[^\\\x00-\x20]*", target) else ""
 
 
 @blueprint.post("/sign-out")

@@ -150,6 +150,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
     expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
     answers: list[ResetCode] = []
+    codes: dict[int, str] = {}
     rows: dict[int, dict[str, Any]] = {}
     for one in asked:
         person = people.get(one.item.member_id)
@@ -157,7 +158,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
         if person is None or branch is None or one.actor not in acting or one.actor.org_id not in (branch.org_id, branch.parent_id):
             answers.append(ResetCode(member_id=one.item.member_id, refusal=Refusal("unknown_member")))
             continue
-        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+        code = codes.setdefault(person.person_id, "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH)))
         answers.append(ResetCode(member_id=person.person_id, code=code, expires_at=expires_at))
         rows[person.person_id] = {"person_id": person.person_id, "expires_at": expires_at, "issued_by": one.actor.person_id,
                                   "code_index": base64.b64encode(_code_index(person.person_id, code)).decode()}

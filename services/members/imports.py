@@ -98,7 +98,7 @@ def enter_forever(machinery: Machinery) -> None:
                 continue
         except db.TRANSIENT:
             pass
-        if _wake.wait(LOOK_AGAIN_SECONDS):
+        if _wake.wait(LOOK_AGAIN_SECONDS) and not machinery.stopping:
             time.sleep(SETTLE_SECONDS)
             _wake.clear()
 

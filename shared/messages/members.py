@@ -84,7 +84,7 @@ class SignOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
-    """Replace the own password (ACC-05); of all sessions of the person only `session` goes on."""
+    """Replace the own password (ACC-05); of all sessions of the person only `session` goes on, none if it is not given."""
 
     old_password: str
     new_password: str
