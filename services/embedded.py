@@ -41,6 +41,18 @@ def embedded_settings(folder: Path) -> Settings:
     return replace(from_environment(), database_url=uri, database_prefix="tuanqiao", amqp_uri="memory://", keys=folder / "keys", health_port=0)
 
 
+def stop_postgres(folder: Path) -> None:
+    """Stop the embedded PostgreSQL of `folder` and wait for its end, also if an earlier process, since killed, had started it."""
+    pid_file = folder.resolve() / "postgres" / "postmaster.pid"
+    try:
+        os.kill(int(pid_file.read_text().split("\n", 1)[0]), signal.SIGINT)  # PostgreSQL's fast shutdown
+    except (OSError, ValueError):
+        return
+    ends = time.monotonic() + 15
+    while pid_file.exists() and time.monotonic() < ends:
+        time.sleep(0.05)
+
+
 def seed_orgs(settings: Settings, size: str) -> int:
     """Load the organisation tree of `size` (small, national, or a villages file) into orgs; return how many organisations it has."""
     from services.orgs import seed, store
@@ -137,6 +149,7 @@ def run(folder: Path, port: int) -> None:
         eventlet.spawn(wsgi.server, listener, create_app(system.client, settings), log_output=False)
         stopping.wait()
         print("stopping ...", flush=True)
+    stop_postgres(folder)
     print("stopped", flush=True)
     sys.stdout.flush()
     os._exit(0)

@@ -49,7 +49,7 @@ class Running:
 
 @pytest.mark.timeout(120)
 def test_kill_and_restart(tmp_path):
-    """Thirty transfers are requested, the process is killed at once, and after a restart all of them have gone on."""
+    """Thirty transfers are requested, the process is killed at once, and after a restart all of them have gone on; Ctrl-C stops clean."""
     first = Running(tmp_path)
     token = first.call("POST", "/api/v1/sessions", {"id_number": first.account("college administrator"), "password": world.PASSWORD})["token"]
     branch = world.COLLEGE * 100 + 1
@@ -73,6 +73,7 @@ def test_kill_and_restart(tmp_path):
         assert time.monotonic() < ends, [one["state"] for one in listed]
         time.sleep(0.1)
     assert second.end(signal.SIGINT) == 0
+    assert not (tmp_path / "postgres" / "postmaster.pid").exists() and "killing" not in second.output
 
 
 @pytest.mark.timeout(180)
