@@ -425,5 +425,3 @@ def main(folder: Path | None, graduates: int) -> int:
             shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.flush()
     os._exit(code)
-
-

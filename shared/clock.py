@@ -6,7 +6,11 @@ all of them. The simulated clock lives in the process: a demonstration or a seas
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+CHINA = ZoneInfo("Asia/Shanghai")
+"""Where a day begins and ends for everybody whom the rules speak of."""
 
 _ahead = timedelta(0)
 _listeners: list[Callable[[], None]] = []
@@ -15,6 +19,11 @@ _listeners: list[Callable[[], None]] = []
 def now() -> datetime:
     """Return the present instant, aware, in UTC."""
     return datetime.now(UTC) + _ahead
+
+
+def today() -> date:
+    """Return the present day in China."""
+    return now().astimezone(CHINA).date()
 
 
 def advance(by: timedelta) -> None:

@@ -119,3 +119,8 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]
 def is_below(org: sa.Row[Any], ancestor: sa.Row[Any]) -> bool:
     """Return whether `org` is `ancestor` or lies in its subtree."""
     return str(org.path).startswith(str(ancestor.path))
+
+
+def is_own_or_superior(org_id: int | None, branch: sa.Row[Any]) -> bool:
+    """Return whether an organisation is the branch itself or its direct superior: those who look after its members (MEM-14, MEM-29, ACC-07)."""
+    return org_id in (branch.org_id, branch.parent_id)

@@ -8,16 +8,15 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
 from services.gateway import roster
+from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 
 blueprint = Blueprint("pages", __name__)
-CHINA = ZoneInfo("Asia/Shanghai")
 
 STATES = {
     "checking": ("校验中", "Checking"), "pending_out": ("转出组织审批", "Source approval"), "pending_in": ("转入组织审批", "Target approval"),
@@ -58,7 +57,7 @@ def word(pair: tuple[str, str] | None) -> str:
 
 def when(value: datetime | None) -> str:
     """Return an instant in China's time, to the second (TRF-22)."""
-    return value.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+    return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:

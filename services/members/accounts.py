@@ -74,15 +74,19 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
 def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: dict[str, int]) -> None:
     """Return if the password is the account's; else count the failure and refuse. One hash is computed in every case."""
     now = clock.now()
-    until = store.locked_until(tx, list(limits), now)
-    if until is not None:
-        raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
+    _refuse_while_locked(tx, limits, now)
     right = _matches(account.password_hash if account is not None and account.password_hash else keys.nobody, password)
     if account is not None and account.password_hash is None:
         right = hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number).encode())
     if account is None or not right:
         store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("sign_in_failed")
+
+
+def _refuse_while_locked(tx: Connection, limits: dict[str, int], now: datetime) -> None:
+    until = store.locked_until(tx, list(limits), now)
+    if until is not None:
+        raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -155,7 +159,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
     for one in asked:
         person = people.get(one.item.member_id)
         branch = orgs.get(person.branch_id) if person is not None and person.branch_id is not None else None
-        if person is None or branch is None or one.actor not in acting or one.actor.org_id not in (branch.org_id, branch.parent_id):
+        if person is None or branch is None or one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, branch):
             answers.append(ResetCode(member_id=one.item.member_id, refusal=Refusal("unknown_member")))
             continue
         code = codes.setdefault(person.person_id, "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH)))
@@ -183,9 +187,7 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     id_number = domain.normalise_id(request.id_number)
     index, now = keys.seal.index(id_number), clock.now()
     limits = {f"reset {index.hex()}": domain.LOCK_AFTER} | ({f"from {request.address}": domain.LOCK_ADDRESS_AFTER} if request.address else {})
-    until = store.locked_until(tx, list(limits), now)
-    if until is not None:
-        raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
+    _refuse_while_locked(tx, limits, now)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)

@@ -8,7 +8,6 @@ import os
 import threading
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
@@ -25,7 +24,6 @@ BATCH = 1000
 LOOK_AGAIN_SECONDS = 300.0
 """The longest sleep between two looks for what is due."""
 
-_CHINA = ZoneInfo("Asia/Shanghai")
 _wake = threading.Event()
 
 
@@ -39,7 +37,7 @@ def _by_branch() -> bool:
 
 
 def _until() -> date:
-    return domain.due_until(clock.now().astimezone(_CHINA).date(), _switch())
+    return domain.due_until(clock.today(), _switch())
 
 
 def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:

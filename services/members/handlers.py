@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
@@ -26,7 +25,6 @@ from shared.messages.orgs import OrgChanged
 TICKET_LIFE = timedelta(hours=1)
 SEED_ROWS = 2000
 """People entered by one statement of `seed_people`."""
-_CHINA = ZoneInfo("Asia/Shanghai")
 
 
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
@@ -119,12 +117,12 @@ def _refused(refusal: Refusal) -> Admitted:
 
 
 def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[Any] | None) -> Refusal | None:
-    item, today = one.item, clock.now().astimezone(_CHINA).date()
+    item, today = one.item, clock.today()
     if branch is None or branch.kind != "branch":
         return Refusal("branch_unknown")
     if one.actor not in acting:
         return Refusal("not_administrator")
-    if one.actor.org_id not in (branch.org_id, branch.parent_id):
+    if not directory.is_own_or_superior(one.actor.org_id, branch):
         return Refusal("not_your_org")
     if not item.name.strip():
         return Refusal("name_missing")

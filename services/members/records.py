@@ -4,7 +4,6 @@ from __future__ import annotations
 import base64
 from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,8 +16,6 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import DeleteMember, EditMember, MemberSaved, Whereabouts
-
-_CHINA = ZoneInfo("Asia/Shanghai")
 
 
 def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[Any] | None:
@@ -34,14 +31,14 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
     used = store.used_numbers(tx, [one.item.development_number.strip() for one in asked if one.item.development_number])
-    today = clock.now().astimezone(_CHINA).date()
+    today = clock.today()
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
     for n, one in enumerate(asked):
         item, person = one.item, people.get(one.item.member_id)
         branch = _branch(orgs, person)
         own = person is not None and one.actor.person_id == person.person_id
-        if person is None or not (own or (branch is not None and one.actor in acting and one.actor.org_id in (branch.org_id, branch.parent_id))):
+        if person is None or not (own or (branch is not None and one.actor in acting and directory.is_own_or_superior(one.actor.org_id, branch))):
             refusals[n] = Refusal("unknown_member")
             continue
         number = person.development_number if item.development_number is None else item.development_number.strip()
@@ -103,7 +100,7 @@ def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -
     assert actor is not None
     if len(request.person_ids) > 500:
         raise Refused("too_many_items", limit=500)
-    at = datetime.combine(request.on + timedelta(days=1), time(), _CHINA)
+    at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA)
     found = store.were(tx, request.person_ids, at)
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
     orgs = directory.find(tx, [org_id, *found.values()]) if org_id else {}

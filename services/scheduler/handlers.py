@@ -4,7 +4,6 @@ from __future__ import annotations
 import threading
 from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection
 
@@ -18,7 +17,6 @@ FIRE_LIMIT = 2_000
 LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
 
-_CHINA = ZoneInfo("Asia/Shanghai")
 _wake = threading.Event()
 _asleep_until = clock.now()
 
@@ -49,7 +47,7 @@ def fire_forever(machinery: Machinery) -> None:
         _wake.clear()
         wait = LOOK_AGAIN_SECONDS
         try:
-            today = clock.now().astimezone(_CHINA).date()
+            today = clock.today()
             with machinery.database.transaction() as tx:
                 if today != told:
                     store.begin_day(tx, today)
