@@ -37,6 +37,7 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("deleted", sa.Boolean, nullable=False),
+        sa.Column("industry", sa.Text, nullable=False, server_default=""),
         sa.Index("ix_org_directory_path", "path"),
         sa.Index("ix_org_directory_parent_id", "parent_id"),
     )
@@ -46,20 +47,31 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("active", sa.Boolean, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Index("ix_administrator_directory_person_id", "person_id"),
     )
     return orgs, administrators
 
 
+_CHANGING = sa.text("""
+    SELECT d.org_id, d.path, i.parent_id, i.parent_id IS DISTINCT FROM d.parent_id AS moves, i.kind <> d.kind AS turns
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, parent_id bigint, kind text, version bigint)
+    JOIN org_directory d USING (org_id) WHERE i.version > d.version AND (i.parent_id IS DISTINCT FROM d.parent_id OR i.kind <> d.kind)""")
 _ORG_CHANGED = sa.text("""
-    INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted)
-    SELECT DISTINCT ON (org_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text,
-        provincial_id bigint, vault_id bigint, name text, version bigint, deleted boolean)
-    ORDER BY org_id, version DESC
-    ON CONFLICT (org_id) DO UPDATE SET (parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted) =
+    WITH given AS (SELECT DISTINCT ON (org_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text,
+            provincial_id bigint, vault_id bigint, name text, version bigint, deleted boolean, industry text)
+        ORDER BY org_id, version DESC)
+    INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry)
+    SELECT g.org_id, g.parent_id, coalesce(p.path || g.org_id || '.', g.path), g.kind, g.purpose, g.province, g.system, g.provincial_id, g.vault_id,
+        g.name, g.version, g.deleted, g.industry
+    FROM given g LEFT JOIN org_directory p ON p.org_id = g.parent_id ORDER BY g.org_id
+    ON CONFLICT (org_id) DO UPDATE SET (parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry) =
         (excluded.parent_id, excluded.path, excluded.kind, excluded.purpose, excluded.province, excluded.system,
-         excluded.provincial_id, excluded.vault_id, excluded.name, excluded.version, excluded.deleted)
+         excluded.provincial_id, excluded.vault_id, excluded.name, excluded.version, excluded.deleted, excluded.industry)
     WHERE excluded.version > org_directory.version""")
+_FOLLOW = sa.text("""
+    UPDATE org_directory d SET path = top.path || substr(d.path, :skip) FROM org_directory top
+    WHERE top.org_id = :org AND d.path >= :path AND d.path < :path_end""")
 
 _ADMINISTRATOR_CHANGED = sa.text("""
     INSERT INTO administrator_directory (org_id, person_id, active, version)
@@ -70,9 +82,19 @@ _ADMINISTRATOR_CHANGED = sa.text("""
     WHERE excluded.version > administrator_directory.version""")
 
 
-def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
-    """Keep the newest state of each organisation."""
+def on_org_changed(tx: Connection, items: list[OrgChanged]) -> Sequence[sa.Row[Any]]:
+    """Keep the newest state of each organisation; what lies below one that has moved moves with it, in the same transaction (MIG-09).
+
+    Returns the organisations that move below another superior (`moves`) or turn into another kind (`turns`).
+
+    A path is made from the superior's path as it is known here, not taken from the event, so it does not matter whether an organisation
+    was created before or after one above it moved.
+    """
+    changing = db.run(tx, _CHANGING, items).all() if any(item.version > 1 for item in items) else []
     db.run(tx, _ORG_CHANGED, items)
+    for top in (one for one in changing if one.moves):
+        tx.execute(_FOLLOW, {"org": top.org_id, "path": top.path, "path_end": top.path[:-1] + "/", "skip": len(top.path) + 1})
+    return changing
 
 
 def on_administrator_changed(tx: Connection, items: list[AdministratorChanged]) -> None:

@@ -2,13 +2,21 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
+from shared import reference
 from shared.errors import Refusal
 
 KINDS = ("leading_body", "committee", "work_committee", "general_branch", "branch")
 """ORG-02."""
-PURPOSES = ("ordinary", "township", "floating", "handover", "study_abroad", "delayed", "mixed", "teachers")
+SCHOOL_PURPOSES = ("floating", "study_abroad", "delayed", "mixed", "teachers", "staff")
+"""Branches that only schools have (ORG-33, ORG-34, ORG-35, ORG-39)."""
+PURPOSES = ("ordinary", "township", "handover", "transit", *SCHOOL_PURPOSES)
 """Purposes that people give; `graduate`, `awaiting` and `vault` are made by the system alone (ORG-03)."""
+HANDOVER_MONTH = 9
+"""From this month of the year on a county receives in a hand-over branch of its own (ORG-29)."""
+HANDOVER_NAMES = ("学社衔接临时团支部", "流动团员团支部", "流动团员支部", "流动团支部")
+"""What hand-over branches are and were called; a search for one finds the others (ORG-28)."""
 PEER_SYSTEMS = {"11": "BJ", "44": "GD", "35": "FJ"}
 """Provinces that run systems of their own (FED-01)."""
 
@@ -55,14 +63,72 @@ def is_provincial(parent_id: int | None, org_id: int, provincial_id: int | None)
     return parent_id is None or org_id == provincial_id
 
 
-def check_org(kind: str, purpose: str, parent_kind: str, full_name: str) -> Refusal | None:
-    """Return what is wrong with a new or edited organisation (ORG-02, ORG-03, ORG-08, ORG-23)."""
+def other_names(text: str) -> list[str]:
+    """Return a search text and, where it has one name of hand-over branches in it, the same with each of the other names (ORG-28)."""
+    for name in HANDOVER_NAMES:
+        if name in text:
+            return list(dict.fromkeys([text, *[text.replace(name, other) for other in HANDOVER_NAMES]]))
+    return [text]
+
+
+def check_purpose(purpose: str, kind: str, parent_kind: str, parent_purpose: str, industry: str, month: int) -> Refusal | None:
+    """Return why an organisation does not have such a branch below it.
+
+    Schools have the branches of ORG-33..35 and ORG-39. A hand-over branch belongs to a township (ORG-28), to a work committee such as
+    a park's (ORG-30), to an employer's committee for members on probation (ORG-32), and from September on to a county (ORG-29).
+    """
+    if purpose in ("ordinary", "township", "transit"):
+        return None
+    if kind != "branch":
+        return Refusal("purpose_not_here")
+    if purpose in SCHOOL_PURPOSES:
+        return None if reference.is_school(industry) else Refusal("purpose_not_here")
+    if parent_kind == "leading_body":
+        return None if month >= HANDOVER_MONTH else Refusal("handover_from_september")
+    return None if parent_purpose == "township" or (parent_kind in ("committee", "work_committee") and not reference.is_school(industry)) else Refusal("purpose_not_here")
+
+
+def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:
+    """Return why an organisation's first check is refused (ORG-11, ORG-16, ORG-19); `org` has `kind`, `checked_at`, `was_kind`, `children`, `parent_id`."""
+    if secretary is None:
+        return Refusal("secretary_missing")
+    if kind == org["kind"]:
+        return None
+    if org["checked_at"] is not None or org["was_kind"] is not None:
+        return Refusal("kind_fixed")
+    if kind not in KINDS or kind == "leading_body" or org["kind"] == "leading_body":
+        return Refusal("kind_fixed")
+    return Refusal("org_has_children") if kind == "branch" and org["children"] else None
+
+
+def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bool:
+    """Return whether an organisation is an independent school: no leading body (SCH-07), no college or class inside a school (SCH-04)."""
+    return kind != "leading_body" and reference.is_school(industry) and not reference.is_school(parent_industry)
+
+
+def check_migration(org: Any, to: Any) -> Refusal | None:
+    """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07); both have the columns of `orgs`."""
+    if org["parent_id"] is None or org["org_id"] == org["provincial_id"]:
+        return Refusal("migration_provincial")
+    if org["provincial_id"] != to["provincial_id"]:
+        return Refusal("migration_across")
+    if str(to["path"]).startswith(str(org["path"])):
+        return Refusal("migration_inside")
+    if to["org_id"] == org["parent_id"]:
+        return Refusal("migration_nowhere")
+    return Refusal("migration_branch") if not may_hold_children(to["kind"]) else None
+
+
+def check_org(kind: str, purpose: str, parent_kind: str, full_name: str, industry: str = "") -> Refusal | None:
+    """Return what is wrong with a new or edited organisation (ORG-02, ORG-03, ORG-08, ORG-23, ORG-25)."""
     if kind not in KINDS or purpose not in PURPOSES:
         return Refusal("bad_request", {"detail": "kind, purpose"})
     if not may_hold_children(parent_kind):
         return Refusal("bad_request", {"detail": "a branch has no subordinates"})
     if len(normalise(full_name)) < 2:
         return Refusal("field_missing", {"field": "组织全称"})
+    if industry and industry not in reference.INDUSTRIES:
+        return Refusal("industry_unknown")
     return None
 
 

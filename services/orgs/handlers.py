@@ -14,8 +14,8 @@ from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
-from shared.messages.members import BranchGraduated, DeletionRefused
-from shared.messages.orgs import DeleteOrg, Org, OrgSaved, SaveOrg, SetAdministrator
+from shared.messages.members import AdministratorRegistered, BranchGraduated, CadreChanged
+from shared.messages.orgs import CheckOrg, DeleteOrg, Org, OrgSaved, SaveOrg, SetAdministrator, SetSchoolNumber
 
 
 class _Tree:
@@ -23,10 +23,12 @@ class _Tree:
 
     def __init__(self, tx: Connection, asked: list[Asked[Any]], ids: list[int | None]) -> None:
         loaded = store.by_ids(tx, [*ids, *[one.actor.org_id for one in asked]])
+        loaded |= store.by_ids(tx, [row.parent_id for row in loaded.values() if row.parent_id not in loaded])
         self.orgs: dict[int, dict[str, Any]] = {org_id: dict(row._mapping) for org_id, row in loaded.items()}
         self.administrators: dict[int, set[int]] = {}
         for row in store.administrators(tx, list(self.orgs)):
             self.administrators.setdefault(row.org_id, set()).add(row.person_id)
+        self.cadres = store.cadres(tx, list(self.orgs))
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
         self.saved: dict[int, dict[str, Any]] = {}
         self.rights: dict[tuple[int, int], dict[str, Any]] = {}
@@ -89,10 +91,11 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         return OrgSaved(refusal=Refusal("unknown_org"))
     if not tree.acts(actor, item.org_id, item.parent_id):
         return OrgSaved(refusal=Refusal("not_your_org"))
-    given: dict[str, Any] = {"short_name": _clean(item.short_name) or _clean(item.full_name), "full_name": _clean(item.full_name), "industry": item.industry}
-    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"])
+    given = _given(item)
+    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"], given["industry"])
     if refusal is None and old is None:
-        refusal = domain.check_new_name(given["full_name"], given["short_name"])
+        refusal = (domain.check_new_name(given["full_name"], given["short_name"])
+                   or domain.check_purpose(item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month))
     if refusal is None and old is not None and domain.is_provincial(old["parent_id"], old["org_id"], old["provincial_id"]) and any(old[name] != value for name, value in given.items()):
         refusal = Refusal("org_fixed")
     if refusal is not None:
@@ -105,9 +108,52 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     tree.save({
         "org_id": org_id, "parent_id": item.parent_id, "path": f"{parent['path']}{org_id}.", "kind": item.kind, "purpose": item.purpose,
         "province": parent["province"], "system": parent["system"], "provincial_id": parent["provincial_id"] or org_id, "vault_id": parent["vault_id"],
-        **given, "division_code": None, "grad_year": None, "display_order": org_id, "version": 1, "deleted": False, "children": 0})
+        **given, "division_code": None, "grad_year": None, "display_order": org_id, "version": 1, "deleted": False, "children": 0,
+        "school_number": "", "checked_at": None, "was_kind": None, "secretary_id": None})
     tree.count_child(item.parent_id, 1)
     return OrgSaved(org_id=org_id)
+
+
+def _given(item: SaveOrg | CheckOrg) -> dict[str, Any]:
+    return {"short_name": _clean(item.short_name) or _clean(item.full_name), "full_name": _clean(item.full_name), "industry": item.industry.strip()}
+
+
+def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
+    org = tree.orgs.get(item.org_id)
+    if org is None:
+        return OrgSaved(refusal=Refusal("unknown_org"))
+    if not tree.acts(actor, item.org_id, None):
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
+    given = _given(item)
+    fixed = domain.is_provincial(org["parent_id"], org["org_id"], org["provincial_id"])
+    refusal = (domain.check_first(org, item.kind, org["secretary_id"])
+               or next((Refusal("field_missing", {"field": label}) for label, value in (
+                   ("组织全称", given["full_name"]), ("所属行业", given["industry"] or fixed), ("联系电话", item.phone.strip())) if not value), None)
+               or domain.check_org(item.kind, "ordinary", "committee", given["full_name"], given["industry"]))
+    if refusal is None and fixed and any(org[name] != value for name, value in given.items()):
+        refusal = Refusal("org_fixed")
+    if refusal is not None:
+        return OrgSaved(org_id=item.org_id, refusal=refusal)
+    tree.save({**org, **given, "bigrams": domain.bigrams(given["full_name"]), "phone": item.phone.strip(), "kind": item.kind,
+               "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None), "checked_at": org["checked_at"] or clock.now(),
+               "version": org["version"] + 1})
+    return OrgSaved(org_id=item.org_id)
+
+
+def _set_school_number(tree: _Tree, item: SetSchoolNumber, actor: Actor) -> OrgSaved:
+    org = tree.orgs.get(item.org_id)
+    if org is None:
+        return OrgSaved(refusal=Refusal("unknown_org"))
+    if not tree.acts(actor, item.org_id, None):
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
+    superior = tree.orgs.get(org["parent_id"])
+    number = item.number.strip().upper()
+    if not domain.may_have_school_number(org["kind"], org["industry"], superior["industry"] if superior else ""):
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_school"))
+    if number and not (number.isascii() and number.isalnum() and 4 <= len(number) <= 20):
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("school_number_form"))
+    tree.save({**org, "school_number": number, "version": org["version"] + 1})
+    return OrgSaved(org_id=item.org_id)
 
 
 def _clean(name: str) -> str:
@@ -122,6 +168,12 @@ def _delete_org(tree: _Tree, item: DeleteOrg, actor: Actor) -> OrgSaved:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     if org["children"]:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("org_has_children"))
+    if item.to_awaiting:
+        if org["kind"] != "branch":
+            return OrgSaved(org_id=item.org_id, refusal=Refusal("not_awaiting"))
+        if org["purpose"] != "awaiting":
+            tree.save({**org, "purpose": "awaiting", "version": org["version"] + 1})
+        return OrgSaved(org_id=item.org_id)
     tree.save({**org, "version": org["version"] + 1, "deleted": True})
     tree.count_child(org["parent_id"], -1)
     return OrgSaved(org_id=item.org_id)
@@ -135,6 +187,8 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     if not item.active and item.person_id == actor.person_id:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("own_right"))
+    if item.active and (item.org_id, item.person_id) not in tree.cadres:
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
     holders = tree.administrators.setdefault(item.org_id, set())
     limit = domain.administrator_limit(org["kind"])
     if item.active and item.person_id not in holders and len(holders) >= limit:
@@ -152,13 +206,20 @@ save_orgs = _command(_save_org, lambda item: [item.parent_id, item.org_id])
 The names of subordinates stay as they are (ORG-09), and so do kind and purpose; the centre and the provincial bodies keep their names (ORG-13).
 """
 delete_orgs = _command(_delete_org, lambda item: [item.org_id])
-"""Delete direct subordinates that have none of their own (DEL-01, DEL-02).
+"""Delete direct subordinates that have none of their own (DEL-01, DEL-02), or set a branch aside with its members as an awaiting one (DEL-03).
 
 This service knows subordinates only. Members knows who is in a branch: it refuses the deletion of one that is not empty, and the
-organisation comes back (DEL-03, `on_deletion_refused`).
+organisation comes back (DEL-03, `on_taken_back`); transfers does so for a party of open transfers (ORG-42, DEL-14).
 """
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
-"""Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own."""
+"""Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own.
+
+Only a cadre of the organisation becomes its administrator (ADM-02, ADM-03); losing the right leaves the post (ROLE-04).
+"""
+check_orgs = _command(_check_org, lambda item: [item.org_id])
+"""Check and complete the own organisation's data (ORG-16, ORG-19, ORG-21); the kind may change the first time (ORG-11)."""
+set_school_numbers = _command(_set_school_number, lambda item: [item.org_id])
+"""Record or clear the number of an independent school, as its own administrator (SCH-03..07)."""
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
@@ -168,29 +229,69 @@ def on_branch_graduated(tx: Connection, items: list[BranchGraduated]) -> None:
     store.graduate(tx, items)
 
 
-def on_deletion_refused(tx: Connection, items: list[DeletionRefused]) -> None:
-    """Bring back organisations that were deleted with members in them (DEL-03)."""
+def on_taken_back(tx: Connection, items: list[Any]) -> None:
+    """Take back what others refuse: deletions with members inside (DEL-03), changes of a party of open transfers (ORG-42, DEL-14)."""
     store.restore(tx, items)
+
+
+def on_cadre_changed(tx: Connection, items: list[CadreChanged]) -> None:
+    """Keep who holds a post; who lost the last one in an organisation administers it no more (ADM-02, ADM-18)."""
+    store.change_cadres(tx, items)
+
+
+def on_administrator_registered(tx: Connection, items: list[AdministratorRegistered]) -> None:
+    """Give the rights that registration codes promised, while there is room (ADM-09, ADM-11); who gets none is told of."""
+    store.lock(tx, [item.org_id for item in items])
+    orgs = store.by_ids(tx, [item.org_id for item in items])
+    holders: dict[int, set[int]] = {}
+    for row in store.administrators(tx, list(orgs)):
+        holders.setdefault(row.org_id, set()).add(row.person_id)
+    given, refused = [], []
+    for item in items:
+        row = {"org_id": item.org_id, "person_id": item.person_id, "active": True}
+        having = holders.setdefault(item.org_id, set())
+        if item.person_id in having:
+            continue
+        if item.org_id in orgs and len(having) < domain.administrator_limit(orgs[item.org_id].kind):
+            having.add(item.person_id)
+            given.append(row)
+        else:
+            refused.append(row)
+    if given:
+        store.set_administrators(tx, given, clock.now(), None)
+    if refused:
+        store.refuse_registrations(tx, refused)
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
 def _shown(row: sa.Row[Any]) -> Org:
+    filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
-               full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children)
+               full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number,
+               secretary_id=row.secretary_id, checked=row.checked_at is not None, complete=filled and row.secretary_has_phone)
 
 
 def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:
-    """Find organisations by any part of the full name (BEY-20, SRCH-08); by a single character those that begin with it."""
+    """Find organisations by any part of the full name (BEY-20, SRCH-08); by a single character those that begin with it.
+
+    What is nearer to the acting organisation, or to `near`, comes first; hand-over branches are found by each of their names (ORG-28).
+    """
     text = domain.normalise(request.text)
     if not text:
         raise Refused("bad_request", detail="text is empty")
-    below = None
-    if request.below is not None:
-        below = store.by_ids(tx, [request.below]).get(request.below)
-        if below is None:
-            raise Refused("unknown_org")
-    return [_shown(row) for row in store.search(tx, text, request.targets_only, max(1, min(request.limit, 50)), below)]
+    near = request.near if request.near is not None else actor.org_id if actor is not None else None
+    known = store.by_ids(tx, [request.below, near])
+    if request.below is not None and request.below not in known:
+        raise Refused("unknown_org")
+    below = known[request.below].path if request.below is not None else ""
+    steps = known[near].path.split(".")[:-1] if near in known else []
+    above = [".".join(steps[:n]) + "." for n in range(1, len(steps) + 1)]
+    limit = max(1, min(request.limit, 50))
+    found = [org_id for name in domain.other_names(text) for org_id in store.search(tx, name, request.targets_only, limit, below, above)]
+    ids = list(dict.fromkeys(found))[:limit]
+    rows = store.by_ids(tx, ids)
+    return [_shown(rows[org_id]) for org_id in ids if org_id in rows]
 
 
 def get_orgs(tx: Connection, request: contract.GetOrgs, actor: Actor | None) -> list[Org]:

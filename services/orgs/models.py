@@ -24,6 +24,7 @@ orgs = sa.Table(
     sa.Column("vault_id", sa.BigInteger),
     sa.Column("short_name", sa.Text, nullable=False),
     sa.Column("full_name", sa.Text, nullable=False),
+    sa.Column("plain", sa.Text(collation="C"), sa.Computed("replace(normalize(full_name, NFKC), ' ', '')", persisted=True), nullable=False, comment="as it is searched"),
     sa.Column("bigrams", ARRAY(sa.Text), nullable=False),
     sa.Column("industry", sa.Text, nullable=False, server_default=""),
     sa.Column("phone", sa.Text, nullable=False, server_default=""),
@@ -32,8 +33,12 @@ orgs = sa.Table(
     sa.Column("display_order", sa.BigInteger, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("deleted", sa.Boolean, nullable=False, server_default="false"),
+    sa.Column("school_number", sa.Text, nullable=False, server_default="", comment="of independent schools only (SCH-04)"),
+    sa.Column("checked_at", _time, comment="when its own administrator checked the data for the first time (ORG-16)"),
+    sa.Column("was_kind", sa.Text, comment="before its one change of kind (ORG-11); null: it may still change"),
     sa.Column("graduation_version", sa.BigInteger, nullable=False, server_default="0", comment="of the last branch_graduated"),
     sa.Index("ix_orgs_path", "path"),
+    sa.Index("ix_orgs_plain", "plain"),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
 )
@@ -47,6 +52,37 @@ administrators = sa.Table(
     sa.Column("changed_at", _time, nullable=False),
     sa.Column("changed_by", sa.BigInteger),
     sa.Index("ix_administrators_person_id", "person_id"),
+)
+
+cadres = sa.Table(
+    "cadres", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("post", sa.Text, nullable=False, comment="empty: none any more"),
+    sa.Column("has_phone", sa.Boolean, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    comment="who holds a post where, as members tells it",
+)
+
+migrations = sa.Table(
+    "migrations", metadata,
+    sa.Column("migration_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
+    sa.Column("org_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("from_org_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("to_org_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("total", sa.Integer, nullable=False, server_default="0", comment="organisations to move"),
+    sa.Column("moved", sa.Integer, nullable=False, server_default="0", comment="of these; readers see them move all at once"),
+    sa.Column("requested_by", sa.BigInteger, nullable=False),
+    sa.Column("old_decided_by", sa.BigInteger),
+    sa.Column("new_decided_by", sa.BigInteger),
+    sa.Column("requested_at", _time, nullable=False),
+    sa.Column("expires_at", _time, nullable=False, comment="when the open node is returned"),
+    sa.Column("ended_at", _time),
+    sa.Index("ix_migrations_open", "org_id", postgresql_where=sa.text("ended_at IS NULL")),
 )
 
 handled_commands = sa.Table(

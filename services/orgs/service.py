@@ -1,9 +1,9 @@
 """The orgs service on the bus."""
 from __future__ import annotations
 
-from services.orgs import handlers
+from services.orgs import handlers, migration
 from shared.bus.service import BusService
-from shared.messages import members
+from shared.messages import members, scheduler, transfers
 from shared.messages import orgs as contract
 
 
@@ -12,13 +12,21 @@ class Service(BusService):
 
     name = "orgs"
     events = {
+        members.CadreChanged: handlers.on_cadre_changed,
+        members.AdministratorRegistered: handlers.on_administrator_registered,
         members.BranchGraduated: handlers.on_branch_graduated,
-        members.DeletionRefused: handlers.on_deletion_refused,
+        members.DeletionRefused: handlers.on_taken_back,
+        transfers.OrgInUse: handlers.on_taken_back,
+        scheduler.DayBegan: migration.on_day_began,
     }
     commands = {
         contract.save_orgs: handlers.save_orgs,
+        contract.check_orgs: handlers.check_orgs,
+        contract.set_school_numbers: handlers.set_school_numbers,
         contract.delete_orgs: handlers.delete_orgs,
         contract.set_administrators: handlers.set_administrators,
+        contract.request_migrations: migration.request_migrations,
+        contract.decide_migrations: migration.decide_migrations,
     }
     queries = {
         contract.search_orgs: handlers.search_orgs,
@@ -26,4 +34,6 @@ class Service(BusService):
         contract.list_children: handlers.list_children,
         contract.list_administrators: handlers.list_administrators,
         contract.my_orgs: handlers.my_orgs,
+        contract.list_migrations: migration.list_migrations,
     }
+    background = (migration.move_forever,)

@@ -1,6 +1,7 @@
 """The only SQL of the orgs service."""
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -11,26 +12,28 @@ from sqlalchemy.engine import Connection
 
 from services.orgs import domain
 from shared import db
-from shared.messages.orgs import AdministratorChanged, OrgChanged
+from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
 
 CHUNK = 5_000
 """Organisations of one statement while loading."""
-SEARCH_CAP = 500
-"""Hits looked at before ordering; a needle with more hits needs another word anyway."""
+RARE = 5_000
+"""A bigram in fewer names than this is rare; no more hits than this are ordered."""
+COUNT_AGAIN_SECONDS = 300.0
+"""How long the counts of bigrams are trusted."""
 
 _SAVE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text, provincial_id bigint, vault_id bigint,
         short_name text, full_name text, bigrams text[], industry text, phone text, division_code text, grad_year int, display_order bigint, version bigint,
-        deleted boolean)),
+        deleted boolean, school_number text, checked_at timestamptz, was_kind text)),
     saved AS (INSERT INTO orgs AS o (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams,
-            industry, phone, division_code, grad_year, display_order, version, deleted)
+            industry, phone, division_code, grad_year, display_order, version, deleted, school_number, checked_at, was_kind)
         SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams, industry, phone,
-            division_code, grad_year, display_order, version, deleted FROM given
-        ON CONFLICT (org_id) DO UPDATE SET (kind, purpose, short_name, full_name, bigrams, industry, phone, version, deleted) =
+            division_code, grad_year, display_order, version, deleted, coalesce(school_number, ''), checked_at, was_kind FROM given
+        ON CONFLICT (org_id) DO UPDATE SET (kind, purpose, short_name, full_name, bigrams, industry, phone, version, deleted, school_number, checked_at, was_kind) =
             (excluded.kind, excluded.purpose, excluded.short_name, excluded.full_name, excluded.bigrams, excluded.industry, excluded.phone,
-             excluded.version, excluded.deleted)
+             excluded.version, excluded.deleted, excluded.school_number, excluded.checked_at, excluded.was_kind)
         WHERE excluded.version > o.version
         RETURNING *),
     told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})
@@ -52,12 +55,15 @@ _GRADUATE = sa.text(f"""
 
 _RESTORE = sa.text(f"""
     WITH given AS (SELECT DISTINCT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)),
-    changed AS (UPDATE orgs o SET deleted = false, version = o.version + 1 FROM given g WHERE o.org_id = g.org_id AND o.deleted RETURNING o.*)
+    changed AS (UPDATE orgs o SET deleted = false, version = o.version + 1, was_kind = CASE WHEN o.deleted THEN o.was_kind END,
+            purpose = CASE WHEN o.purpose = 'awaiting' AND NOT o.deleted THEN 'ordinary' ELSE o.purpose END,
+            kind = CASE WHEN o.deleted THEN o.kind ELSE coalesce(o.was_kind, o.kind) END
+        FROM given g WHERE o.org_id = g.org_id AND (o.deleted OR o.purpose = 'awaiting' OR o.was_kind IS NOT NULL) RETURNING o.*)
     {insert(tell(OrgChanged, "changed", name="full_name"))}""")
 
 
 def restore(tx: Connection, items: Sequence[Any]) -> None:
-    """Bring deleted organisations back, and tell (DEL-03)."""
+    """Take back deletions, settings aside and changes of kind, and tell (DEL-03, DEL-14, ORG-42)."""
     db.run(tx, _RESTORE, items)
 
 
@@ -110,10 +116,12 @@ def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: date
     return len(db.run(tx, _GRANT, [{"changed_by": by, **row} for row in rows], now=now).all())
 
 
-_BY_IDS = sa.text("SELECT o.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children"
-                  " FROM orgs o WHERE org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted")
-_CHILDREN = sa.text("""
-    SELECT o.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children FROM orgs o
+_FACTS = """(SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children,
+    secretary.person_id AS secretary_id, coalesce(secretary.has_phone, false) AS secretary_has_phone"""
+_SECRETARY = "LEFT JOIN LATERAL (SELECT person_id, has_phone FROM cadres c WHERE c.org_id = o.org_id AND c.post = 'secretary' LIMIT 1) secretary ON true"
+_BY_IDS = sa.text(f"SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY} WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted")
+_CHILDREN = sa.text(f"""
+    SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY}
     WHERE o.parent_id = :org AND NOT o.deleted
         AND (:after = 0 OR (o.display_order, o.org_id) > (SELECT display_order, org_id FROM orgs WHERE org_id = :after))
     ORDER BY o.display_order, o.org_id LIMIT :limit""")
@@ -121,21 +129,22 @@ _ADMINISTRATORS = sa.text("SELECT * FROM administrators WHERE org_id = ANY(CAST(
 _MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
 _LOCK = sa.text("SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
 
-_PLAIN = "replace(normalize(full_name, NFKC), ' ', '')"
-"""The full name as `domain.normalise` makes it; stored names hold no blanks but spaces."""
-
-
-def _searching(where: str) -> sa.TextClause:
-    return sa.text(f"""
-        WITH hits AS (SELECT *, {_PLAIN} AS plain FROM orgs WHERE NOT deleted AND {where}
-                AND (NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault'))) LIMIT :cap)
-        SELECT h.*, (SELECT count(*)::int FROM orgs c WHERE c.parent_id = h.org_id AND NOT c.deleted) AS children FROM hits h
-        ORDER BY plain <> :text, NOT starts_with(plain, :text), length(plain), plain, org_id LIMIT :limit""")
-
-
-_SEARCH = _searching(f"bigrams @> CAST(:pieces AS text[]) AND strpos({_PLAIN}, :text) > 0")
-_SEARCH_BELOW = _searching(f"path >= :path AND path < :path_end AND strpos({_PLAIN}, :text) > 0")
-_SEARCH_FIRST = _searching(f"path >= :path AND path < :path_end AND starts_with({_PLAIN}, :text)")
+_TARGETS = "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
+_SEARCH = sa.text(f"""
+    WITH hits AS MATERIALIZED (SELECT org_id, path, plain FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
+            AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS} LIMIT {RARE})
+    SELECT org_id FROM hits ORDER BY plain <> :text, NOT starts_with(plain, :text),
+        (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above WHERE starts_with(hits.path, above)) DESC, length(plain), plain, org_id LIMIT :limit""")
+_BEGINNING = sa.text(f"""
+    SELECT org_id FROM orgs WHERE NOT deleted AND plain >= :text AND plain < :text_end AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
+    ORDER BY plain, org_id LIMIT :limit""")
+_WITHIN = sa.text(f"""
+    SELECT org_id FROM orgs WHERE NOT deleted AND path >= :path AND path < :path_end AND strpos(plain, :text) > 0 AND {_TARGETS}
+    ORDER BY path LIMIT :limit""")
+_COMMON = sa.text("""
+    SELECT piece, CAST(share * reltuples AS int) AS n FROM pg_stats, pg_class,
+        unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs) AS elements (piece, share)
+    WHERE tablename = 'orgs' AND attname = 'bigrams' AND schemaname = current_schema() AND pg_class.oid = 'orgs'::regclass AND piece IS NOT NULL""")
 
 
 def lock(tx: Connection, ids: Sequence[int | None]) -> None:
@@ -163,21 +172,181 @@ def administered_by(tx: Connection, person_id: int) -> list[int]:
     return list(tx.scalars(_MINE, {"person": person_id}))
 
 
-def search(tx: Connection, text: str, targets_only: bool, limit: int, below: sa.Row[Any] | None) -> Sequence[sa.Row[Any]]:
-    """Return organisations whose full name contains `text`, which is normalised: exact, then prefix, then shorter names first (BEY-20).
+_common: dict[str, tuple[float, dict[str, int]]] = {}
 
-    In a subtree the path range leads, otherwise the index of bigrams; the two together are planned badly. The root's subtree is
-    everything, so it is no limit. A single character has no bigram and finds only names that begin with it.
+
+def _frequent(tx: Connection) -> dict[str, int]:
+    """Return how many names have each of the common bigrams, as PostgreSQL last counted; looked up once in `COUNT_AGAIN_SECONDS`."""
+    database = str(tx.engine.url)
+    if database not in _common or time.monotonic() - _common[database][0] > COUNT_AGAIN_SECONDS:
+        _common[database] = (time.monotonic(), {row.piece: row.n for row in tx.execute(_COMMON)})
+    return _common[database][1]
+
+
+def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str, near: Sequence[str]) -> list[int]:
+    """Return ids of organisations in the subtree `below` (a path) whose full name contains `text`, which is normalised (BEY-20).
+
+    The exact name comes first, then names that begin so, then what is nearest to the searcher, whose ancestors' paths `near` gives from
+    the root down, then shorter names. A text with a rare bigram is found by the index of bigrams and ordered as a whole. One that is made
+    of common ones only has so many hits that walking the subtrees outward from the searcher meets enough of them soon.
     """
-    if below is not None and below.parent_id is None:
-        below = None
-    span = {"path": below.path, "path_end": below.path[:-1] + "/"} if below is not None else {"path": "", "path_end": ":"}
-    values = {"text": text, "targets_only": targets_only, "limit": limit, "cap": SEARCH_CAP}
-    if len(text) == 1:
-        return tx.execute(_SEARCH_FIRST, {**values, **span}).all()
-    if below is not None:
-        return tx.execute(_SEARCH_BELOW, {**values, **span}).all()
-    return tx.execute(_SEARCH, {**values, "pieces": domain.bigrams(text)}).all()
+    values = {"text": text, "targets_only": targets_only, "limit": limit}
+    span = {"path": below, "path_end": _end(below)}
+    beginning = {**values, **span, "text_end": text[:-1] + chr(ord(text[-1]) + 1)}
+    pieces = domain.bigrams(text)
+    if not pieces:
+        return list(tx.scalars(_BEGINNING, beginning))
+    counts = _frequent(tx)
+    if min(counts.get(piece, 0) for piece in pieces) < RARE:
+        return list(tx.scalars(_SEARCH, {**values, **span, "pieces": pieces, "near": list(near)}))
+    found = list(tx.scalars(_BEGINNING, beginning))
+    for path in [*[one for one in reversed(near) if one.startswith(below)], below]:
+        if len(found) < limit:
+            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, {**values, "path": path, "path_end": _end(path)})]))
+    return found[:limit]
+
+
+def _end(path: str) -> str:
+    """Return the end of the range of paths that begin with `path`."""
+    return path[:-1] + "/" if path else ":"
+
+
+# ---- cadres and migrations ---------------------------------------------------------------------------------------------
+
+_CADRES_CHANGED = sa.text(f"""
+    WITH given AS (SELECT DISTINCT ON (org_id, person_id) * FROM json_to_recordset(CAST(:items AS json))
+            AS i(org_id bigint, person_id bigint, post text, has_phone boolean, version bigint) ORDER BY org_id, person_id, version DESC),
+    newer AS (INSERT INTO cadres AS c (org_id, person_id, post, has_phone, version) SELECT * FROM given
+        ON CONFLICT (org_id, person_id) DO UPDATE SET (post, has_phone, version) = (excluded.post, excluded.has_phone, excluded.version)
+        WHERE excluded.version > c.version RETURNING *),
+    ended AS (UPDATE administrators a SET active = false, version = a.version + 1, changed_at = clock_timestamp() FROM newer n
+        WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active RETURNING a.*)
+    {insert(tell(AdministratorChanged, "ended"))}""")
+_CADRES = sa.text("SELECT org_id, person_id FROM cadres WHERE org_id = ANY(CAST(:ids AS bigint[])) AND post <> ''")
+_REGISTERED = sa.text(f"""
+    WITH refused AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint))
+    {insert(tell(RegistrationRefused, "refused"))}""")
+_LOCK_PROVINCES = sa.text("SELECT pg_advisory_xact_lock(CAST(one AS bigint)) FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one")
+_OPEN_MIGRATIONS = sa.text("""
+    SELECT m.migration_id, m.org_id, m.state, o.path FROM migrations m JOIN orgs o USING (org_id) WHERE m.ended_at IS NULL
+        AND (o.org_id = ANY(CAST(string_to_array(trim(TRAILING '.' FROM :path), '.') AS bigint[])) OR (o.path >= :path AND o.path < :path_end))""")
+_REQUEST_MIGRATION = sa.text("""
+    INSERT INTO migrations (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
+    SELECT command_id, org_id, from_org_id, to_org_id, 'pending_old', reason, requested_by, :now, expires_at
+        FROM json_to_recordset(CAST(:items AS json))
+            AS i(command_id uuid, org_id bigint, from_org_id bigint, to_org_id bigint, reason text, requested_by bigint, expires_at timestamptz)
+    ON CONFLICT DO NOTHING RETURNING command_id, migration_id""")
+_MIGRATIONS_BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_HOLD_MIGRATIONS = sa.text("SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[])) ORDER BY migration_id FOR UPDATE")
+_SET_MIGRATIONS = sa.text("""
+    UPDATE migrations m SET state = i.state, note = i.note, old_decided_by = coalesce(m.old_decided_by, i.old_decided_by),
+        new_decided_by = coalesce(m.new_decided_by, i.new_decided_by), expires_at = i.expires_at, ended_at = i.ended_at
+    FROM json_to_recordset(CAST(:items AS json)) AS i(migration_id bigint, state text, note text, old_decided_by bigint, new_decided_by bigint,
+        expires_at timestamptz, ended_at timestamptz) WHERE m.migration_id = i.migration_id""")
+_EXPIRE_MIGRATIONS = sa.text("""
+    UPDATE migrations SET state = 'returned', ended_at = :now WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now""")
+_MIGRATIONS = sa.text("""
+    SELECT * FROM migrations WHERE (from_org_id = :org AND (NOT :waiting OR state = 'pending_old')) OR (to_org_id = :org AND (NOT :waiting OR state = 'pending_new'))
+        OR (org_id = :org AND NOT :waiting) ORDER BY migration_id DESC LIMIT 200""")
+_NEXT_MIGRATION = sa.text("""
+    SELECT * FROM migrations WHERE ended_at IS NULL AND state = 'moving' AND pg_try_advisory_xact_lock(hashtext('migration'), CAST(migration_id AS int))
+    ORDER BY migration_id LIMIT 1""")
+_BELOW = sa.text("SELECT count(*)::int FROM orgs WHERE path >= :path AND path < :path_end")
+_MOVE_SOME = sa.text("""
+    UPDATE orgs SET path = :new || substr(path, :skip) WHERE org_id IN (SELECT org_id FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :limit)""")
+_PROGRESS = sa.text("UPDATE migrations SET moved = :moved, total = :total WHERE migration_id = :id")
+_MOVE_TOP = sa.text(f"""
+    WITH changed AS (UPDATE orgs SET parent_id = :to, version = version + 1 WHERE org_id = :org RETURNING *)
+    {insert(tell(OrgChanged, "changed", name="full_name"))}""")
+_END_MIGRATION = sa.text("UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now WHERE migration_id = :id")
+
+
+def change_cadres(tx: Connection, items: Sequence[Any]) -> None:
+    """Keep who holds a post where; who holds none any more administers there no more, and that is told (ADM-18)."""
+    db.run(tx, _CADRES_CHANGED, items)
+
+
+def cadres(tx: Connection, org_ids: Sequence[int]) -> set[tuple[int, int]]:
+    """Return the organisations and persons that belong together by a post."""
+    return {(row.org_id, row.person_id) for row in tx.execute(_CADRES, {"ids": list(org_ids)})}
+
+
+def refuse_registrations(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Tell of rights that could not be given (ADM-11)."""
+    db.run(tx, _REGISTERED, rows)
+
+
+def lock_provinces(tx: Connection, provincial_ids: Iterable[int]) -> None:
+    """Hold the migrations of provinces until the transaction ends: of two requests for one subtree the second sees the first (MIG-06)."""
+    tx.execute(_LOCK_PROVINCES, {"ids": sorted(set(provincial_ids))})
+
+
+def has_open_migration(tx: Connection, path: str) -> bool:
+    """Return whether an organisation, one above it or one below it migrates (MIG-06)."""
+    return tx.execute(_OPEN_MIGRATIONS, {"path": path, "path_end": _end(path)}).first() is not None
+
+
+def request_migration(tx: Connection, row: dict[str, Any], now: datetime) -> None:
+    """Store a migration; a repeated one changes nothing."""
+    db.run(tx, _REQUEST_MIGRATION, [row], now=now)
+
+
+def migrations_by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+    """Return migrations by the command that asked for them."""
+    return {row.command_id: row for row in tx.execute(_MIGRATIONS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+
+
+def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
+    """Return migrations, held until the transaction ends."""
+    return {row.migration_id: row for row in tx.execute(_HOLD_MIGRATIONS, {"ids": sorted(set(ids))})}
+
+
+def set_migrations(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store decisions on held migrations."""
+    db.run(tx, _SET_MIGRATIONS, rows)
+
+
+def expire_migrations(tx: Connection, now: datetime) -> int:
+    """Return what waits for a decision longer than it may; return how many (MIG-10)."""
+    return int(tx.execute(_EXPIRE_MIGRATIONS, {"now": now}).rowcount)
+
+
+def migrations(tx: Connection, org_id: int, waiting: bool) -> Sequence[sa.Row[Any]]:
+    """Return the migrations of an organisation, from it or to it, newest first; or those that wait for its decision."""
+    return tx.execute(_MIGRATIONS, {"org": org_id, "waiting": waiting}).all()
+
+
+def next_migration(tx: Connection) -> sa.Row[Any] | None:
+    """Return a migration that is decided, not done and worked on by nobody else until the transaction ends.
+
+    An advisory lock holds it, not its row, so that its progress can be stored meanwhile.
+    """
+    return tx.execute(_NEXT_MIGRATION).one_or_none()
+
+
+def count_below(tx: Connection, path: str) -> int:
+    """Return how many organisations are in a subtree, deleted ones included."""
+    return int(tx.execute(_BELOW, {"path": path, "path_end": _end(path)}).scalar_one())
+
+
+def move_some(tx: Connection, old: str, new: str, limit: int) -> int:
+    """Give up to `limit` organisations of the subtree `old` their new paths; return how many. Nobody sees it before the transaction ends."""
+    return int(tx.execute(_MOVE_SOME, {"new": new, "skip": len(old) + 1, "path": old, "path_end": _end(old), "limit": limit}).rowcount)
+
+
+def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> None:
+    """Store how far a migration is: in a transaction of its own, which readers see at once."""
+    tx.execute(_PROGRESS, {"id": migration_id, "moved": moved, "total": total})
+
+
+def move_top(tx: Connection, org_id: int, to_org_id: int) -> None:
+    """Put the top of a moved subtree below its new superior, and tell; who hears it moves what lies below (MIG-09)."""
+    tx.execute(_MOVE_TOP, {"org": org_id, "to": to_org_id})
+
+
+def end_migration(tx: Connection, migration_id: int, state: str, note: str, total: int, now: datetime) -> None:
+    """Store the end of a migration."""
+    tx.execute(_END_MIGRATION, {"id": migration_id, "state": state, "note": note, "total": total, "now": now})
 
 
 _NEW_IDS = sa.text("SELECT nextval('new_org_id') FROM generate_series(1, :n)")

@@ -19,6 +19,7 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor, Verifier
 from shared.messages import transfers as contract
 from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import Outcome
 
@@ -37,6 +38,16 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 def _facts(row: sa.Row[Any] | None) -> OrgFacts | None:
     return None if row is None else OrgFacts(
         row.org_id, row.parent_id, row.path, row.kind, row.purpose, row.province, row.system, row.provincial_id, row.vault_id)
+
+
+def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
+    """Keep the directory; a moved organisation's open nodes go to its new superior at once (BEY-17, MIG-09).
+
+    A party of open transfers is neither deleted, set aside nor changed in kind: that is taken back (ORG-42, DEL-14).
+    """
+    changing = directory.on_org_changed(tx, items)
+    store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in changing if row.moves])
+    store.refuse_changes(tx, [*[item.org_id for item in items if item.deleted or item.purpose == "awaiting"], *[row.org_id for row in changing if row.turns]])
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------

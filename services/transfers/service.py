@@ -18,7 +18,7 @@ class Service(BusService):
 
     name = "transfers"
     events = {
-        orgs.OrgChanged: directory.on_org_changed,
+        orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
         members.MemberReserved: handlers.on_member_reserved,
         members.ReservationRefused: handlers.on_reservation_refused,

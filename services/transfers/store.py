@@ -189,6 +189,39 @@ def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[A
     return {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})} if command_ids else {}
 
 
+# ---- when the tree changes -------------------------------------------------------------------------------------------
+
+_REROUTE_NODES = sa.text("""
+    UPDATE open_nodes o SET superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    WHERE o.org_id = i.org_id AND o.superior_id IS NOT NULL""")
+_REROUTE_SOURCES = sa.text("""
+    UPDATE transfers t SET source_superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL""")
+_REROUTE_TARGETS = sa.text("""
+    UPDATE transfers t SET target_superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    WHERE t.target_org_id = i.org_id AND t.ended_at IS NULL""")
+_REFUSE_CHANGES = sa.text(f"""
+    WITH parties AS (SELECT org_id FROM unnest(CAST(:ids AS bigint[])) AS org_id
+        WHERE EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = org_id AND t.ended_at IS NULL)
+            OR EXISTS (SELECT 1 FROM open_nodes o WHERE o.org_id = parties_of.org_id))
+    {insert(tell(messages.OrgInUse, "parties"))}""".replace("AS org_id
+        WHERE", "AS parties_of (org_id)
+        WHERE"))
+
+
+def reroute(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Give open transfers of organisations that have moved their new superiors, who decide from now on (BEY-17)."""
+    for statement in (_REROUTE_NODES, _REROUTE_SOURCES, _REROUTE_TARGETS) if rows else ():
+        db.run(tx, statement, rows)
+
+
+def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
+    """Tell of those of the changed organisations that are parties of open transfers (ORG-42, DEL-14)."""
+    ids = sorted(set(org_ids))
+    if ids:
+        tx.execute(_REFUSE_CHANGES, {"ids": ids})
+
+
 # ---- why not ---------------------------------------------------------------------------------------------------------
 
 _EXPLAIN = sa.text("""

@@ -54,6 +54,32 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
     version: int
 
 
+class CadreChanged(Event, frozen=True, kw_only=True):
+    """A person's post in an organisation as it is now, empty for none (CADRE-04, ADM-02); the highest version holds.
+
+    `has_phone`: whether the person's own profile has a mobile number (ORG-21, ORG-22).
+    """
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs",)
+
+    org_id: int
+    person_id: int
+    post: str
+    has_phone: bool
+    version: int
+
+
+class AdministratorRegistered(Event, frozen=True, kw_only=True):
+    """A person has used an organisation's registration code and shall administer it (ADM-04, ADM-09)."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs",)
+
+    org_id: int
+    person_id: int
+
+
 class DeletionRefused(Event, frozen=True, kw_only=True):
     """The organisation was deleted while members were in it; it comes back (DEL-03)."""
 

@@ -29,6 +29,7 @@ class OrgChanged(Event, frozen=True, kw_only=True):
     name: str
     version: int
     deleted: bool
+    industry: str = ""
 
 
 class AdministratorChanged(Event, frozen=True, kw_only=True):
@@ -43,8 +44,22 @@ class AdministratorChanged(Event, frozen=True, kw_only=True):
     version: int
 
 
+class RegistrationRefused(Event, frozen=True, kw_only=True):
+    """The right that a registration code promised is not given, because the organisation has its administrators; the code is good again (ADM-11)."""
+
+    publisher: ClassVar[str] = "orgs"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
+
+    org_id: int
+    person_id: int
+
+
 class Org(msgspec.Struct, frozen=True, kw_only=True):
-    """An organisation as shown to people."""
+    """An organisation as shown to people (ORG-08, ORG-40).
+
+    `checked`: its own administrator has checked and completed the data (ORG-16); `complete`: all fields are filled and the secretary has
+    an account with a mobile number (ORG-21, ORG-22); `members` is told by the members service.
+    """
 
     org_id: int
     parent_id: int | None
@@ -56,7 +71,10 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     industry: str
     phone: str
     children: int
-    graduates_on: dt.date | None = None
+    school_number: str = ""
+    secretary_id: int | None = None
+    checked: bool = False
+    complete: bool = False
 
 
 class Administrator(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +85,13 @@ class Administrator(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for organisations by any part of the full name (BEY-20); `targets_only` leaves out what TRF-15 excludes."""
+    """Ask for organisations by any part of the full name (BEY-20); `targets_only` leaves out what TRF-15 excludes.
+
+    `below` limits the search to a subtree; what is nearer to `near`, by default the acting organisation, comes first.
+    """
 
     text: str
+    near: int | None = None
     targets_only: bool = False
     below: int | None = None
     limit: int = 20
@@ -113,11 +135,35 @@ class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
     phone: str = ""
 
 
-class DeleteOrg(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete an empty direct subordinate (DEL-01, DEL-02)."""
+class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
+    """Check and complete the own organisation's data, once, as its administrator (ORG-16, ORG-19); the kind may change here and never again (ORG-11).
+
+    The secretary, or who presides, is recorded before by `set_posts`.
+    """
 
     command_id: UUID
     org_id: int
+    kind: str
+    short_name: str
+    full_name: str
+    industry: str
+    phone: str
+
+
+class SetSchoolNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """Record the number of an independent school, or clear it with an empty one (SCH-03..07)."""
+
+    command_id: UUID
+    org_id: int
+    number: str
+
+
+class DeleteOrg(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete an empty direct subordinate (DEL-01, DEL-02); with `to_awaiting` a branch with members becomes an awaiting branch instead (DEL-03)."""
+
+    command_id: UUID
+    org_id: int
+    to_awaiting: bool = False
 
 
 class SetAdministrator(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +182,55 @@ class OrgSaved(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
+class RequestMigration(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask to move an organisation with all below it to another superior of the same province (MIG-01..03)."""
+
+    command_id: UUID
+    org_id: int
+    to_org_id: int
+    reason: str = ""
+
+
+class DecideMigration(msgspec.Struct, frozen=True, kw_only=True):
+    """Decide for the old superior, then for the new one (MIG-04); with `withdraw`, for the organisation itself, take the request back (MIG-10)."""
+
+    migration_id: int
+    approve: bool = False
+    withdraw: bool = False
+    note: str = ""
+
+
+class Migrated(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one item of a command on migrations."""
+
+    migration_id: int | None = None
+    state: str = ""
+    refusal: Refusal | None = None
+
+
+class ListMigrations(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for migrations of the acting organisation, from or to it; `waiting` for those that wait for its decision only (MIG-08)."""
+
+    waiting: bool = False
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """One migration: `pending_old`, `pending_new`, `moving` (`moved` of `total` organisations done), `completed`, `rejected`, `withdrawn`, `returned`."""
+
+    migration_id: int
+    org_id: int
+    from_org_id: int
+    to_org_id: int
+    state: str
+    reason: str
+    note: str
+    total: int
+    moved: int
+    requested_at: dt.datetime
+    expires_at: dt.datetime
+    ended_at: dt.datetime | None
+
+
 search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org])
 get_orgs = Query("orgs", "get_orgs", GetOrgs, list[Org])
 list_children = Query("orgs", "list_children", ListChildren, list[Org])
@@ -143,4 +238,9 @@ list_administrators = Query("orgs", "list_administrators", ListAdministrators, l
 my_orgs = Query("orgs", "my_orgs", MyOrgs, list[Org])
 save_orgs = Command("orgs", "save_orgs", SaveOrg, OrgSaved)
 delete_orgs = Command("orgs", "delete_orgs", DeleteOrg, OrgSaved)
+check_orgs = Command("orgs", "check_orgs", CheckOrg, OrgSaved)
+set_school_numbers = Command("orgs", "set_school_numbers", SetSchoolNumber, OrgSaved)
+request_migrations = Command("orgs", "request_migrations", RequestMigration, Migrated)
+decide_migrations = Command("orgs", "decide_migrations", DecideMigration, Migrated)
+list_migrations = Query("orgs", "list_migrations", ListMigrations, list[Migration])
 set_administrators = Command("orgs", "set_administrators", SetAdministrator, OrgSaved)

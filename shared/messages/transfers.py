@@ -58,6 +58,14 @@ class BranchAssigned(Event, frozen=True, kw_only=True):
     at: dt.datetime
 
 
+class OrgInUse(Event, frozen=True, kw_only=True):
+    """An organisation was deleted, set aside or changed in kind while it is a party of open transfers; the change is taken back (ORG-42, DEL-14)."""
+
+    publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs",)
+
+    org_id: int
+
 
 class TransferCompleted(Event, frozen=True, kw_only=True):
     """The member has arrived (TRF-35)."""

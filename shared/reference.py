@@ -1,0 +1,60 @@
+"""Reference lists: what may be chosen, with its words. Data, no rules of its own; a new entry is a new line here."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DOMAINS: dict[str, tuple[str, str]] = {
+    "school": ("学校", "Schools"), "public": ("机关事业单位", "Organs and public institutions"), "state_enterprise": ("国有企业", "State enterprises"),
+    "private_enterprise": ("非公企业", "Non-public enterprises"), "social": ("新社会组织", "New social organisations"),
+    "urban": ("城市社区", "Urban communities"), "rural": ("农村", "Rural")}
+"""Domains of the entry-progress statistics (ORG-26)."""
+
+
+class Industry(NamedTuple):
+    """One industry: its English name, its domain, whether branches in it may be marked with a time of graduation (ORG-25, GRAD-09)."""
+
+    en: str
+    domain: str
+    markable: bool = False
+
+    @property
+    def school(self) -> bool:
+        """Return whether it belongs to the school domain."""
+        return self.domain == "school"
+
+
+INDUSTRIES: dict[str, Industry] = {
+    "普通高等院校": Industry("Higher education", "school", True), "高等职业院校": Industry("Higher vocational education", "school", True),
+    "中等职业学校": Industry("Secondary vocational school", "school", True), "技工学校": Industry("Technical school", "school", True),
+    "普通高中": Industry("Senior secondary school", "school", True), "初中": Industry("Junior secondary school", "school", True),
+    "小学": Industry("Primary school", "school"), "党政机关": Industry("Party and government organs", "public"),
+    "事业单位": Industry("Public institution", "public"), "国有企业": Industry("State enterprise", "state_enterprise"),
+    "非公企业": Industry("Non-public enterprise", "private_enterprise"), "新社会组织": Industry("New social organisation", "social"),
+    "城市社区": Industry("Urban community", "urban"), "农村": Industry("Rural", "rural")}
+"""By the Chinese name that is stored; an empty name is allowed and belongs to no domain (ORG-25)."""
+
+POST_NAMES: dict[str, tuple[str, str]] = {
+    "secretary": ("书记", "Secretary"), "deputy_secretary": ("副书记", "Deputy secretary"), "standing_member": ("常委", "Member of the standing committee"),
+    "committee_member": ("委员", "Committee member"), "organiser": ("组织委员", "Organisation officer"), "publicist": ("宣传委员", "Publicity officer")}
+POSTS: dict[str, tuple[str, ...]] = {
+    "leading_body": ("secretary", "deputy_secretary", "standing_member", "committee_member"),
+    "committee": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
+    "work_committee": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
+    "general_branch": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
+    "branch": ("secretary", "deputy_secretary", "organiser", "publicist")}
+"""Posts by kind of organisation (CADRE-05)."""
+
+
+def is_school(industry: str) -> bool:
+    """Return whether an industry is of the school domain (ORG-25)."""
+    return industry in INDUSTRIES and INDUSTRIES[industry].school
+
+
+def is_markable(industry: str) -> bool:
+    """Return whether branches of an industry may have a time of graduation (GRAD-09)."""
+    return industry in INDUSTRIES and INDUSTRIES[industry].markable
+
+
+def post_code(name: str) -> str | None:
+    """Return the code of a post by its Chinese name; the empty name is the empty code, no post; None for a name that is not in the list."""
+    return {zh: code for code, (zh, _) in POST_NAMES.items()}.get(name) if name else ""
