@@ -38,7 +38,7 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
 
     `everyone` gives every organisation its administrator instead of only committees, leading bodies and the demo schools' branches.
     """
-    from services.members import accounts, handlers, synthetic
+    from services.members import accounts, cadre_store, handlers, synthetic
     from services.orgs import seed, store
 
     tree = list(seed.small_tree())
@@ -49,11 +49,15 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
     people = synthetic.people(len(administered), rng=random.Random(7), division_codes=counties, birth_years=(1975, 1992), start=50_000_000)
     rows = [(administrator_of(org.id), Admission(
         command_id=_zero, branch_id=0, name=person.name, id_number=person.id_number, ethnic_group=person.ethnic_group, phone=person.phone, joined_on=None,
-        post="书记")) for org, person in zip(administered, people, strict=True)]
+        post="")) for org, person in zip(administered, people, strict=True)]
     password_hash = accounts.HASHER.hash(PASSWORD)
     with system.machinery("members").database.transaction() as tx:
         for at in range(0, len(rows), 2000):
             handlers.enter_trusted(tx, rows[at:at + 2000], password_hash)
+    with system.machinery("members").database.transaction() as tx:
+        for at in range(0, len(administered), 2000):
+            cadre_store.set_posts(tx, [{"org_id": org.id, "person_id": administrator_of(org.id), "post": "secretary", "changed_by": None}
+                                       for org in administered[at:at + 2000]], clock.now())
     with system.machinery("orgs").database.transaction() as tx:
         store.set_administrators(tx, [{"org_id": org.id, "person_id": administrator_of(org.id), "active": True} for org in administered], clock.now(), None)
     _first_class(system, counties)

@@ -62,7 +62,8 @@ class Database:
         """Yield a connection in a transaction; commit and, if it `tells`, wake the relay; or roll back and raise."""
         with self.engine.begin() as tx:
             yield tx
-        if tells:
+            told = tx.info.pop("told", False)
+        if tells or told:
             self.after_commit()
 
     @contextmanager

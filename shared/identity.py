@@ -96,3 +96,7 @@ class Verifier:
         """Return who calls; `restricted` until the initial password was changed (ACC-05)."""
         claims = self.claims("person", token)
         return Actor(int(claims["sub"]), org_id, bool(claims.get("restricted")))
+
+    def session(self, token: str) -> str:
+        """Return the session that a token of a person is of; empty if it names none."""
+        return str(self.claims("person", token).get("sid", ""))

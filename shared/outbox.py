@@ -58,7 +58,7 @@ _EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")
 
 
 def emit(tx: Connection, items: Iterable[Event]) -> None:
-    """Write events that Python already holds; same packing, same transaction as the change."""
+    """Write events that Python already holds; same packing, same transaction as the change. A query that does so wakes the relay, too."""
     by_topic: dict[str, list[Event]] = {}
     for item in items:
         by_topic.setdefault(item.topic(), []).append(item)
@@ -66,6 +66,7 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
             for topic, some in by_topic.items() for at in range(0, len(some), MAX_ITEMS)]
     if rows:
         tx.execute(_EMIT, rows)
+        tx.info["told"] = True
 
 
 _CLAIM = sa.text("SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"

@@ -6,16 +6,17 @@ import re
 import secrets
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, request, stream_with_context
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from services.gateway import openapi, pages
+from services.gateway import letter, openapi, pages, sheet
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient
 from shared.errors import Refusal, Refused
@@ -26,7 +27,7 @@ MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
 HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
@@ -88,7 +89,15 @@ def _view(client: RpcClient, route: Route) -> Any:
         acting = request.headers.get("X-Acting-Org")
         if acting is not None and not acting.isdigit():
             raise Refused("bad_request", detail="X-Acting-Org")
-        reply = client.call(contract, wanted, token=token, org_id=int(acting) if acting else None, request_id=g.request_id)
+
+        def ask(one: Any) -> Any:
+            return client.call(contract, one, token=token, org_id=int(acting) if acting else None, request_id=g.request_id)
+
+        if request.args.get("format") == "xlsx":
+            return _spreadsheet(route, wanted, ask)
+        reply = ask(wanted)
+        if route.pdf:
+            return _letter(reply)
         if contract.many:
             return _json({"results": [_with_words(one) for one in reply]})
         if isinstance(reply, list):
@@ -102,6 +111,40 @@ def _view(client: RpcClient, route: Route) -> Any:
 
 
 
+def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any]) -> Response:
+    """Return all pages of a list as a spreadsheet; the first page is asked for before the answer begins, so that a refusal is one."""
+    if not (route.contract.many or get_origin(route.contract.reply) is list):
+        raise Refused("bad_request", detail="format=xlsx needs a list")
+    paged = bool(route.key) and not route.contract.many
+    wanted = msgspec.structs.replace(wanted, limit=MAX_ITEMS) if paged else wanted
+    first = ask(wanted)
+
+    def rows() -> Iterator[Any]:
+        page = first
+        while page:
+            yield from page
+            page = ask(msgspec.structs.replace(wanted, after=sheet.flat(page[-1])[route.key])) if paged and len(page) == MAX_ITEMS else []
+
+    name = route.path.strip("/").split("/")[-1].replace("<", "").replace(">", "")
+    return Response(stream_with_context(_blocks(sheet.write(rows()))), content_type=sheet.MIME,
+                    headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"})
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    with file:
+        while block := file.read(65_536):
+            yield block
+
+
+def _letter(reply: list[Any]) -> Response:
+    if len(reply) != 1:
+        raise Refused("too_many_items", limit=1)
+    if reply[0].refusal is not None:
+        raise Refused(reply[0].refusal.code, **reply[0].refusal.values)
+    return Response(letter.render(reply[0], f"{request.url_root}verify"), content_type="application/pdf",
+                    headers={"Content-Disposition": f"inline; filename=letter-{reply[0].number}.pdf", "Cache-Control": "no-store"})
+
+
 def _body_type(contract: Any) -> Any:
     return msgspec.defstruct("Body", [("items", list[contract.item])]) if contract.many else contract.item
 
@@ -112,7 +155,8 @@ def _from_body(contract: Any, body_type: Any) -> Any:
     except msgspec.MsgspecError as error:
         raise Refused("bad_request", detail=str(error)) from error
     if not contract.many:
-        return msgspec.structs.replace(body, address=request.remote_addr or "") if contract.name in ("sign_in", "reset_password") else body
+        seen = {"address": request.remote_addr or "", "device": request.headers.get("User-Agent", "")[:120]}
+        return msgspec.structs.replace(body, **{name: value for name, value in seen.items() if name in contract.item.__struct_fields__})
     if not 0 < len(body.items) <= MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return body.items
@@ -120,6 +164,8 @@ def _from_body(contract: Any, body_type: Any) -> Any:
 
 def _from_query(route: Route, values: dict[str, Any]) -> Any:
     for name, text in request.args.items():
+        if name == "format" and text == "xlsx":
+            continue
         if name not in route.query:
             raise Refused("bad_request", detail=f"unknown parameter {name}")
         kind = route.query[name]

@@ -1,6 +1,7 @@
 """The plain pages: sign in, start, see progress, approve, assign, import. They work without JavaScript and call what the API calls."""
 from __future__ import annotations
 
+import base64
 import io
 import re
 import secrets
@@ -119,7 +120,8 @@ def sign_in() -> Any:
     if request.method == "POST":
         try:
             signed = current_app.config["CLIENT"].call(members.sign_in, members.SignIn(
-                id_number=request.form.get("id_number", ""), password=request.form.get("password", ""), address=request.remote_addr or ""), request_id=g.request_id)
+                id_number=request.form.get("id_number", ""), password=request.form.get("password", ""), address=request.remote_addr or "",
+                device=request.headers.get("User-Agent", ""), **_read_captcha()), request_id=g.request_id)
             language = session.get("language", "zh")
             session.clear()
             session["language"] = language
@@ -132,7 +134,44 @@ def sign_in() -> Any:
             return redirect(_own_path(request.args.get("next", "")) or "/")
         except Refused as error:
             refusal = error.refusal
-    return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""))
+    return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""), captcha=_new_captcha())
+
+
+def _new_captcha() -> str:
+    """Ask for a captcha for the form that is shown next; return its picture as a data address, empty where none is asked for (ACC-02)."""
+    made = current_app.config["CLIENT"].call(members.get_captcha, members.GetCaptcha(), request_id=g.request_id)
+    session["captcha"] = made.captcha_id
+    return f"data:image/png;base64,{base64.b64encode(made.png).decode()}" if made.png else ""
+
+
+def _read_captcha() -> dict[str, str]:
+    return {"captcha_id": session.pop("captcha", ""), "captcha": request.form.get("captcha", "")}
+
+
+@blueprint.get("/security")
+def security() -> Any:
+    """Living sessions and sign-ins of the last 180 days (账号安全)."""
+    return render("security.html", found=call(members.list_sessions, members.ListSessions(session=session.get("session", ""))))
+
+
+@blueprint.post("/security/end")
+def end_sessions() -> Any:
+    """End one session or all others."""
+    one = request.form.get("session_id", "")
+    call(members.end_sessions, members.EndSessions(session=session["session"], session_ids=[uuid.UUID(one)] if one else []))
+    return redirect("/security")
+
+
+@blueprint.get("/verify")
+def verify() -> Any:
+    """Check a letter, as anyone (BEY-13)."""
+    code, found, refusal = request.args.get("code", "").strip(), None, None
+    if code:
+        try:
+            found = current_app.config["CLIENT"].call(members.check_letter, members.CheckLetter(code=code), request_id=g.request_id)
+        except Refused as error:
+            refusal = error.refusal
+    return render("verify.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, code=code)
 
 
 def _own_path(target: str) -> str:
@@ -174,10 +213,11 @@ def forgot() -> Any:
         try:
             done = current_app.config["CLIENT"].call(members.reset_password, members.ResetPassword(
                 id_number=request.form.get("id_number", ""), code=request.form.get("code", ""), new_password=request.form.get("new", ""),
-                address=request.remote_addr or ""), request_id=g.request_id)
+                address=request.remote_addr or "", **_read_captcha()), request_id=g.request_id)
         except Refused as error:
             refusal = error.refusal
-    return render("forgot.html", refusal.kind.status if refusal else 200, refusal=refusal, done=done, id_number=request.form.get("id_number", ""))
+    return render("forgot.html", refusal.kind.status if refusal else 200, refusal=refusal, done=done, id_number=request.form.get("id_number", ""),
+                  captcha=_new_captcha())
 
 
 def _act(org: orgs.Org) -> None:
@@ -359,7 +399,7 @@ def _import() -> Any:
     upload = request.files.get("file")
     if upload is None:
         raise Refused("roster_broken", detail=t("请选择文件", "choose a file"))
-    rows = roster.read_roster(upload.read())
+    rows = roster.read_roster(upload.read(), own=request.form.get("level") == "own")
     if not rows:
         raise Refused("roster_broken", detail=t("表格中没有数据行", "there are no rows in it"))
     import_id = uuid.UUID(request.form["import_id"])
@@ -391,7 +431,7 @@ def import_failures(import_id: uuid.UUID) -> Any:
                                        one.post, one.problem)
 
     file = io.BytesIO()
-    roster.write_roster(file, rows(), reasons=True)
+    roster.write_roster(file, rows(), reasons=True, own=request.args.get("level") == "own")
     return _xlsx(file, "failed")
 
 
@@ -438,7 +478,7 @@ def member_marks() -> Any:
 
 @blueprint.get("/template.xlsx")
 def template() -> Any:
-    """Return the import template (DOC-06)."""
-    file = io.BytesIO()
-    roster.write_roster(file, [])
-    return _xlsx(file, "tuanqiao-template")
+    """Return one of the two import templates (IMP-04, DOC-06)."""
+    file, own = io.BytesIO(), request.args.get("level") == "own"
+    roster.write_roster(file, [], own=own)
+    return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")

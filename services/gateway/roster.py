@@ -16,6 +16,7 @@ import python_calamine
 import xlsxwriter
 
 from shared.errors import Refused
+from shared.reference import POST_NAMES, post_code
 
 MARKER = "团桥导入模板:下级团支部团员团干部"
 OTHER_MARKER = "团桥导入模板:本级团干部"
@@ -24,7 +25,7 @@ HEADER = ("序号", "所在团支部全称", "姓名", "身份证号码", "民�
 REASON = "失败原因"
 EXAMPLE = ("示例", "共青团某大学某学院某班支部委员会", "张三", "11010120050101001X", "汉族", "19900000000", "2019-05", "201900000001", "")
 GROUPS = ("汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族")
-POSTS = ("", "书记", "副书记", "组织委员", "宣传委员")
+POSTS = tuple(zh for zh, _ in POST_NAMES.values())
 MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
 """The most rows of one file (IMP-14)."""
 
@@ -73,10 +74,10 @@ def _month(cell: Any) -> date | None:
     return date(int(parts[0]), int(parts[1]), int(parts[2]) if len(parts) == 3 else 1)
 
 
-def read_roster(content: bytes) -> list[RosterRow]:
+def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
     """Return the rows of an .xlsx or .xls roster.
 
-    Blank lines and the example are skipped; the header is found wherever it stands; full-width digits are folded.
+    `own` asks for the template of own-level cadres instead of the one of subordinate branches (IMP-04, IMP-11). Blank lines and the example are skipped; the header is found wherever it stands; full-width digits are folded.
 
     Raises:
         Refused: `roster_broken` (no spreadsheet, other template, no header) or `roster_too_long`.
@@ -87,17 +88,20 @@ def read_roster(content: bytes) -> list[RosterRow]:
     except Exception as error:
         raise Refused("roster_broken", detail="不是有效的 .xlsx 或 .xls 文件") from error
     cells = {_text(cell) for row in table[:10] for cell in row}
-    if OTHER_MARKER in cells:
-        raise Refused("roster_broken", detail="模板不能混用,请使用“下级团支部团员团干部”模板")
-    if MARKER not in cells:
+    wanted, other, called = (OTHER_MARKER, MARKER, "本级团干部") if own else (MARKER, OTHER_MARKER, "下级团支部团员团干部")
+    if other in cells:
+        raise Refused("roster_broken", detail=f"模板不能混用,请使用“{called}”模板")
+    if wanted not in cells:
         raise Refused("roster_broken", detail="不是本系统的导入模板,请先下载模板")
     at = next((number for number, row in enumerate(table) if {"姓名", "身份证号码"} <= {_text(cell) for cell in row}), None)
     if at is None:
         raise Refused("roster_broken", detail="找不到表头(姓名、身份证号码)")
     columns = {_text(cell): number for number, cell in enumerate(table[at])}
-    missing = [label for label in HEADER[1:4] if label not in columns]
+    missing = [label for label in (("姓名", "身份证号码", "团内职务") if own else HEADER[1:4]) if label not in columns]
     if missing:
         raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
+    if own:
+        columns.pop(HEADER[1], None)
     rows = [row for row in (_row(number, table[number], columns) for number in range(at + 1, len(table))) if row is not None]
     if len(rows) > MAX_ROWS:
         raise Refused("roster_too_long", limit=MAX_ROWS)
@@ -119,12 +123,17 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
         joined_on = _month(cell("入团年月"))
     except ValueError:
         joined_on, problem = None, problem or "入团年月无法识别,请按 2019-05 的形式填写"
+    post = post_code(_text(cell("团内职务")))
+    if post is None:
+        problem = problem or f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
     return RosterRow(number + 1, _text(cell("所在团支部全称")), _text(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
-                     _text(cell("手机号码")), joined_on, _text(cell("发展团员编号")), _text(cell("团内职务")), problem)
+                     _text(cell("手机号码")), joined_on, _text(cell("发展团员编号")), post or "", problem)
 
 
-def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False) -> None:
+def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False, own: bool = False) -> None:
     """Write rows in the template's form, in constant memory; with `reasons` the column of failures is added (IMP-07).
+
+    `own` is the template of own-level cadres (IMP-04): the column of branches stays empty.
 
     Numbers and phones are text cells, and nothing that a user typed is ever a formula.
     """
@@ -135,16 +144,16 @@ def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: boo
     sheet.set_column(1, 1, 44, text)
     sheet.set_column(2, 9, 20, text)
     header = (*HEADER, REASON) if reasons else HEADER
-    sheet.write_string(0, 0, MARKER, bold)
+    sheet.write_string(0, 0, OTHER_MARKER if own else MARKER, bold)
     for column, label in enumerate(header):
         sheet.write_string(1, column, label, bold)
     for column, value in enumerate(EXAMPLE):
         sheet.write_string(2, column, value, text)
     sheet.data_validation(3, 4, MAX_ROWS + 3, 4, {"validate": "list", "source": list(GROUPS)})
-    sheet.data_validation(3, 8, MAX_ROWS + 3, 8, {"validate": "list", "source": [post for post in POSTS if post]})
+    sheet.data_validation(3, 8, MAX_ROWS + 3, 8, {"validate": "list", "source": list(POSTS)})
     for number, row in enumerate(rows, start=1):
         values = (str(number), row.branch_name, row.name, row.id_number, row.ethnic_group, row.phone, f"{row.joined_on:%Y-%m}" if row.joined_on else "",
-                  row.development_number, row.post, *([row.problem] if reasons else []))
+                  row.development_number, POST_NAMES[row.post][0] if row.post else "", *([row.problem] if reasons else []))
         for column, value in enumerate(values):
             sheet.write_string(number + 2, column, value, text)
     book.close()

@@ -20,6 +20,8 @@ class Route(NamedTuple):
         query: Names of query parameters with their types, for GET.
         make: Builds the contract's request from path and query values; None: the body is the request, or `{"items": [...]}` of a command.
         public: Needs no token.
+        key: Of lists in pages, the field of a row that the next page comes after; a spreadsheet of the list has all pages.
+        pdf: The reply is one letter, returned as PDF.
 
     """
 
@@ -30,6 +32,8 @@ class Route(NamedTuple):
     query: dict[str, type] = {}
     make: Callable[[Values], Any] | None = None
     public: bool = False
+    key: str = ""
+    pdf: bool = False
 
 
 # fmt: off
@@ -37,6 +41,16 @@ ROUTES = (
     Route("POST", "/sessions", members.sign_in, ("登录", "Sign in"), public=True),
     Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session"), public=True),
     Route("POST", "/sessions/end", members.sign_out, ("退出", "Sign out"), public=True),
+    Route("GET", "/captcha", members.get_captcha, ("验证码图片", "A captcha to read"), make=lambda v: members.GetCaptcha(), public=True),
+    Route("POST", "/sessions/list", members.list_sessions, ("我的登录与历史", "The own sessions and sign-ins")),
+    Route("POST", "/sessions/end-others", members.end_sessions, ("下线其他登录", "End own sessions at once")),
+    Route("POST", "/registrations/administrator", members.register_administrator, ("管理员注册", "Become an administrator with a code, as a new person"), public=True),
+    Route("POST", "/registrations/redeem", members.redeem_code, ("已有账号使用管理员注册码", "Become an administrator with a code, signed in")),
+    Route("POST", "/registrations", members.register, ("团员团干部注册", "Register oneself"), public=True),
+    Route("GET", "/registrations", members.list_registrations, ("待接收的注册申请", "Registrations that wait for the acting organisation"), {"own": bool},
+          lambda v: members.ListRegistrations(**v)),
+    Route("POST", "/registrations/decisions", members.decide_registrations, ("接收或驳回注册申请", "Accept, reject or withdraw registrations")),
+    Route("POST", "/registration-codes", members.issue_registration_codes, ("生成管理员注册码", "Make registration codes for subordinates")),
     Route("POST", "/password", members.change_password, ("修改密码", "Change the own password")),
     Route("POST", "/password/reset", members.reset_password, ("凭密码重置验证码设置新密码", "Set a new password with a reset code"), public=True),
     Route("POST", "/members/reset-codes", members.issue_reset_codes, ("生成密码重置验证码", "Make codes that reset passwords")),
@@ -46,10 +60,19 @@ ROUTES = (
     Route("GET", "/orgs", orgs.search_orgs, ("按名称查找组织", "Find organisations by any part of the name"), {"text": str, "below": int, "targets_only": bool, "limit": int},
           lambda v: orgs.SearchOrgs(**v)),
     Route("GET", "/orgs/<int:org_id>", orgs.get_orgs, ("组织信息", "One organisation"), make=lambda v: orgs.GetOrgs(org_ids=[v["org_id"]])),
-    Route("GET", "/orgs/<int:org_id>/children", orgs.list_children, ("直属下级", "Direct subordinates"), {"after": int, "limit": int}, lambda v: orgs.ListChildren(**v)),
+    Route("GET", "/orgs/<int:org_id>/children", orgs.list_children, ("直属下级", "Direct subordinates"), {"after": int, "limit": int}, lambda v: orgs.ListChildren(**v), key="org_id"),
     Route("GET", "/orgs/<int:org_id>/administrators", orgs.list_administrators, ("管理员", "Administrators"), make=lambda v: orgs.ListAdministrators(org_ids=[v["org_id"]])),
     Route("GET", "/branches/<int:branch_id>/members", members.list_members, ("团支部团员", "Members of a branch"), {"after": int, "limit": int},
-          lambda v: members.ListMembers(**v)),
+          lambda v: members.ListMembers(**v), key="member_id"),
+    Route("GET", "/orgs/<int:org_id>/cadres", members.list_cadres, ("团干部列表", "Cadres of an organisation"), make=lambda v: members.ListCadres(**v)),
+    Route("GET", "/orgs/<int:org_id>/entry-progress", members.get_entry_progress, ("录入进度", "How far data are entered"), {"domain": str, "schools_only": bool},
+          lambda v: members.GetEntryProgress(**v)),
+    Route("POST", "/posts", members.set_posts, ("团干部职务变更", "Give people posts, other posts or none")),
+    Route("POST", "/orgs/checks", orgs.check_orgs, ("核对并完善本组织信息", "Check and complete the own organisation")),
+    Route("POST", "/orgs/school-numbers", orgs.set_school_numbers, ("完善学校机构编号", "Record or clear the number of a school")),
+    Route("POST", "/migrations", orgs.request_migrations, ("申请组织迁移", "Ask to move an organisation below another")),
+    Route("POST", "/migrations/decisions", orgs.decide_migrations, ("审批或撤销组织迁移", "Decide or withdraw migrations")),
+    Route("GET", "/migrations", orgs.list_migrations, ("组织迁移", "Migrations of the acting organisation"), {"waiting": bool}, lambda v: orgs.ListMigrations(**v)),
     Route("POST", "/orgs", orgs.save_orgs, ("新建或编辑组织", "Create or edit organisations")),
     Route("POST", "/orgs/deletions", orgs.delete_orgs, ("删除组织", "Delete organisations")),
     Route("POST", "/administrators", orgs.set_administrators, ("任免管理员", "Give or revoke rights")),
@@ -59,12 +82,24 @@ ROUTES = (
     Route("POST", "/members/edits", members.edit_members, ("修改团员资料", "Edit members")),
     Route("POST", "/members/deletions", members.delete_members, ("删除录入错误的团员", "Delete wrongly entered members")),
     Route("POST", "/members/where", members.where_was, ("某日所在团支部", "In which branch people were on a day")),
+    Route("POST", "/members/search", members.search_members, ("全局搜索团员", "Find members of the own organisation and below")),
+    Route("POST", "/members/id-numbers", members.reveal_ids, ("查看完整身份证号码(留痕)", "Unmasked ID numbers; the view is logged")),
+    Route("POST", "/members/export", members.export_members, ("导出团员(留痕)", "Export members; the export is logged"), key="member_id"),
+    Route("GET", "/reports/<kind>", members.get_report, ("工作名单", "Lists to work off"), {"after": int, "limit": int}, lambda v: members.GetReport(**v), key="key"),
+    Route("POST", "/retentions", members.request_retentions, ("申请留校或出国(境)保留组织关系", "Ask that members stay at school")),
+    Route("POST", "/retentions/decisions", members.decide_retentions, ("审批、结束或报告", "Decide, end or report on who stays")),
+    Route("GET", "/retentions", members.list_retentions, ("登记册", "The register of who stays"), {"kind": str, "own": bool, "after": int, "limit": int},
+          lambda v: members.ListRetentions(**v), key="retention_id"),
+    Route("POST", "/letters", members.issue_letters, ("开具组织关系介绍信", "Issue introduction letters")),
+    Route("POST", "/letters.pdf", members.issue_letters, ("开具介绍信(PDF)", "Issue one introduction letter as PDF"), pdf=True),
+    Route("POST", "/letters/void", members.void_letters, ("作废介绍信", "Declare letters void")),
+    Route("GET", "/letters/check", members.check_letter, ("核验介绍信", "Check a letter"), {"code": str}, lambda v: members.CheckLetter(**v), public=True),
     Route("POST", "/members/look-up", members.look_up, ("按姓名和身份证号查询", "Look a member up by name and ID number")),
     Route("POST", "/members/describe", members.describe_people, ("人员信息", "Describe people by id")),
     Route("POST", "/branch-marks", members.mark_branches, ("标记团支部毕业时间", "Mark when branches graduate")),
     Route("POST", "/member-marks", members.mark_members, ("标记延迟毕业团员、教师或单独的毕业时间", "Mark members: delayed, teacher, a time of their own")),
     Route("GET", "/branch-marks", members.list_branch_marks, ("下级团支部及其毕业时间", "Branches below and their times of graduation"),
-          {"unmarked_only": bool, "after": int, "limit": int}, lambda v: members.ListBranchMarks(**v)),
+          {"unmarked_only": bool, "after": int, "limit": int}, lambda v: members.ListBranchMarks(**v), key="branch_id"),
     Route("POST", "/transfers", transfers.request_transfers, ("发起组织关系转接", "Start transfers")),
     Route("GET", "/transfers", transfers.list_started, ("转出与转入列表", "Transfers out of or into the acting organisation"), {"side": str, "open_only": bool, "after": int, "limit": int},
           lambda v: transfers.ListStarted(**v)),

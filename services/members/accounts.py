@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import os
 import secrets
+import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,33 +16,37 @@ import argon2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
+from services.members import cadre_store, captcha, domain, store
 from services.members.seal import Seal
-from shared import clock, directory
+from services.members.secret import code_index, new_code
+from services.members.secret import keys as keys
+from shared import clock, directory, outbox, sessions_ended
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor, Signer
-from shared.messages.members import ChangePassword, IssueResetCode, Renew, ResetCode, ResetPassword, Signed, SignIn, SignOut
+from shared.messages.members import (
+    ChangePassword,
+    EndSessions,
+    IssueResetCode,
+    ListSessions,
+    Renew,
+    ResetCode,
+    ResetPassword,
+    SessionEnded,
+    SessionInfo,
+    Sessions,
+    Signed,
+    SignIn,
+    SignInTried,
+    SignOut,
+)
 
 TOKEN_LIFE = timedelta(minutes=15)
 SESSION_LIFE = timedelta(hours=8)
-CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 CODE_LENGTH = 8
-"""Of a reset code, without letters that look alike."""
+"""Of a reset code."""
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """argon2id, time_cost 2, 19 MiB, one lane: about 30 ms a sign-in on one core."""
-
-
-class Secrets:
-    """The keys of this process; set once at start by `use`."""
-
-    seal: Seal
-    signer: Signer
-    nobody: str
-    """A hash that no password has, for numbers that nobody has."""
-
-
-keys = Secrets()
 
 
 def use(folder: Path) -> None:
@@ -55,20 +61,28 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     transaction of a refused query is committed.
 
     Raises:
-        Refused: `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while number or address is locked.
+        Refused: `captcha_wrong`; `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while number or address is locked.
 
     """
+    captcha.check(tx, request.captcha_id, request.captcha)
     id_number = domain.normalise_id(request.id_number)
     index = keys.seal.index(id_number)
     person = store.by_index(tx, index)
     account = store.hold_account(tx, person.person_id) if person is not None else None
-    limits = {index.hex(): domain.LOCK_AFTER} | ({f"from {request.address}": domain.LOCK_ADDRESS_AFTER} if request.address else {})
-    _try_password(tx, account, id_number, request.password, limits)
+    limits = _limits(index.hex(), request.address)
+    now, device = clock.now(), request.device[:120]
+    try:
+        _try_password(tx, account, id_number, request.password, limits)
+    except Refused:
+        if person is not None:
+            store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=False)
+        raise
     assert person is not None and account is not None
     store.forget_failures(tx, index.hex())
-    now, secret = clock.now(), secrets.token_urlsafe(32)
-    store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE)
-    return _signed(person, secret, account.password_hash is None)
+    store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=True)
+    secret = secrets.token_urlsafe(32)
+    session_id = store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device)
+    return _signed(person, secret, session_id, account.password_hash is None)
 
 
 def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: dict[str, int]) -> None:
@@ -77,16 +91,35 @@ def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, p
     _refuse_while_locked(tx, limits, now)
     right = _matches(account.password_hash if account is not None and account.password_hash else keys.nobody, password)
     if account is not None and account.password_hash is None:
-        right = hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number).encode())
+        right = hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode())
     if account is None or not right:
         store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("sign_in_failed")
+
+
+def count_failed_code(tx: Connection, tried: str, address: str) -> None:
+    """Count a wrong code of any kind against what was tried and where it came from."""
+    store.count_failure(tx, _limits(tried, address), clock.now(), domain.LOCK_FOR)
+
+
+def refuse_while_locked(tx: Connection, tried: str, address: str) -> None:
+    """Refuse `too_many_attempts` after too many wrong codes."""
+    _refuse_while_locked(tx, _limits(tried, address), clock.now())
+
+
+def _limits(tried: str, address: str) -> dict[str, int]:
+    return {tried: domain.LOCK_AFTER} | ({f"from {address}": domain.LOCK_ADDRESS_AFTER} if address else {})
 
 
 def _refuse_while_locked(tx: Connection, limits: dict[str, int], now: datetime) -> None:
     until = store.locked_until(tx, list(limits), now)
     if until is not None:
         raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
+
+
+def password_is(account: sa.Row[Any], password: str) -> bool:
+    """Return whether the account has this password of its own."""
+    return bool(account.password_hash) and _matches(account.password_hash, password)
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -100,15 +133,15 @@ def _index(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _signed(person: sa.Row[Any], secret: str, restricted: bool) -> Signed:
-    token, expires_at = token_of(person.person_id, restricted)
+def _signed(person: sa.Row[Any], secret: str, session_id: uuid.UUID, restricted: bool) -> Signed:
+    token, expires_at = token_of(person.person_id, restricted, session_id)
     return Signed(
         person_id=person.person_id, name=person.name, token=token, session=secret, expires_at=expires_at, must_change_password=restricted)
 
 
-def token_of(person_id: int, restricted: bool = False) -> tuple[str, datetime]:
-    """Return a token that proves the person for 15 minutes, and when it expires."""
-    claims = {"restricted": True} if restricted else {}
+def token_of(person_id: int, restricted: bool = False, session_id: uuid.UUID | None = None) -> tuple[str, datetime]:
+    """Return a token that proves the person for 15 minutes or until its session is ended, and when it expires."""
+    claims: dict[str, Any] = ({"restricted": True} if restricted else {}) | ({"sid": str(session_id)} if session_id else {})
     return keys.signer.sign("person", TOKEN_LIFE, sub=str(person_id), **claims)
 
 
@@ -119,12 +152,39 @@ def renew(tx: Connection, request: Renew, actor: Actor | None) -> Signed:
         raise Refused("token_expired")
     person = store.by_ids(tx, [session.person_id])[session.person_id]
     account = store.account(tx, person.person_id)
-    return _signed(person, request.session, account is None or account.password_hash is None)
+    return _signed(person, request.session, session.session_id, account is None or account.password_hash is None)
 
 
 def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
-    """End a session; its token lives on for at most 15 minutes (ACC-16)."""
-    return store.close_session(tx, _index(request.session))
+    """End a session; its tokens count no more, in any service (ACC-16)."""
+    ended = store.close_session(tx, _index(request.session))
+    _tell_ended(tx, ended)
+    return bool(ended)
+
+
+def _tell_ended(tx: Connection, ended: Sequence[sa.Row[Any]]) -> None:
+    """Refuse the tokens of ended sessions here from now on, and everywhere as soon as it is told."""
+    told = [SessionEnded(session_id=row.session_id, until=clock.now() + TOKEN_LIFE) for row in ended]
+    if told:
+        sessions_ended.on_session_ended(tx, told)
+        outbox.emit(tx, told)
+
+
+def list_sessions(tx: Connection, request: ListSessions, actor: Actor | None) -> Sessions:
+    """Return the own living sessions and the sign-ins of the last 180 days."""
+    assert actor is not None
+    return Sessions(
+        sessions=[SessionInfo(session_id=row.session_id, began_at=row.created_at, expires_at=row.expires_at, address=row.address, device=row.device,
+                              this=bytes(row.session_index) == _index(request.session)) for row in store.sessions(tx, actor.person_id, clock.now())],
+        sign_ins=[SignInTried(at=row.at, address=row.address, device=row.device, succeeded=row.succeeded) for row in store.sign_ins(tx, actor.person_id)])
+
+
+def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> bool:
+    """End own sessions, at once and everywhere; return whether any was ended."""
+    assert actor is not None
+    ended = store.end_other_sessions(tx, actor.person_id, _index(request.session), request.session_ids or None)
+    _tell_ended(tx, ended)
+    return bool(ended)
 
 
 def change_password(tx: Connection, request: ChangePassword, actor: Actor | None) -> bool:
@@ -140,29 +200,32 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     if refusal is not None:
         raise Refused(refusal.code)
     store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
-    store.end_other_sessions(tx, actor.person_id, _index(request.session))
+    _tell_ended(tx, store.end_other_sessions(tx, actor.person_id, _index(request.session)))
     return True
 
 
 def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> list[ResetCode]:
-    """Make codes that reset members' passwords, for administrators of the branch or its direct superior to hand over (ACC-06, ACC-07, ACC-09).
+    """Make codes that reset members' passwords, for administrators to hand over (ACC-06, ACC-07, ACC-09).
+
+    They administer the branch, of who is in none the organisation of the post, or one above it, as many levels up as a setting says.
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    posts = {row.person_id: row.org_id for row in cadre_store.posts_held(tx, people)}
+    orgs = directory.find(tx, [*[row.branch_id for row in people.values()], *posts.values()])
     expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
     answers: list[ResetCode] = []
     codes: dict[int, str] = {}
     rows: dict[int, dict[str, Any]] = {}
     for one in asked:
         person = people.get(one.item.member_id)
-        branch = orgs.get(person.branch_id) if person is not None and person.branch_id is not None else None
-        if person is None or branch is None or one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, branch):
+        branch = orgs.get(person.branch_id or posts.get(person.person_id, 0)) if person is not None else None
+        if person is None or branch is None or one.actor not in acting or not _may_reset(one.actor.org_id, branch):
             answers.append(ResetCode(member_id=one.item.member_id, refusal=Refusal("unknown_member")))
             continue
-        code = codes.setdefault(person.person_id, "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH)))
+        code = codes.setdefault(person.person_id, new_code(CODE_LENGTH))
         answers.append(ResetCode(member_id=person.person_id, code=code, expires_at=expires_at))
         rows[person.person_id] = {"person_id": person.person_id, "expires_at": expires_at, "issued_by": one.actor.person_id,
                                   "code_index": base64.b64encode(_code_index(person.person_id, code)).decode()}
@@ -171,8 +234,13 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
     return answers
 
 
+def _may_reset(org_id: int | None, branch: sa.Row[Any]) -> bool:
+    levels = int(os.environ.get("TUANQIAO_RESET_CODE_LEVELS") or 1)
+    return org_id is not None and str(org_id) in str(branch.path).split(".")[-2 - levels:-1]
+
+
 def _code_index(person_id: int, code: str) -> bytes:
-    return keys.seal.index(f"reset {person_id} {code.strip().upper()}")
+    return code_index(f"reset {person_id}", code)
 
 
 def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) -> bool:
@@ -181,12 +249,13 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     Success ends all sessions of the person and the lock of the number.
 
     Raises:
-        Refused: `reset_failed`, `password_weak` (the code stays good), `too_many_attempts`.
+        Refused: `captcha_wrong`, `reset_failed`, `password_weak` (the code stays good), `too_many_attempts`.
 
     """
+    captcha.check(tx, request.captcha_id, request.captcha)
     id_number = domain.normalise_id(request.id_number)
     index, now = keys.seal.index(id_number), clock.now()
-    limits = {f"reset {index.hex()}": domain.LOCK_AFTER} | ({f"from {request.address}": domain.LOCK_ADDRESS_AFTER} if request.address else {})
+    limits = _limits(f"reset {index.hex()}", request.address)
     _refuse_while_locked(tx, limits, now)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
@@ -197,6 +266,6 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
         store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("reset_failed")
     store.set_password(tx, person.person_id, password_hash, now)
-    store.end_other_sessions(tx, person.person_id, b"")
+    _tell_ended(tx, store.end_other_sessions(tx, person.person_id, b""))
     store.forget_failures(tx, index.hex())
     return True

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from stdnum.cn import ric
 
@@ -21,7 +23,7 @@ LOCK_ADDRESS_AFTER = 50
 LOCK_FOR = timedelta(minutes=15)
 """How long failures count, and how long a lock lasts."""
 INITIAL_TAIL = 8
-"""Characters of the ID number that make the initial password (ACC-04)."""
+"""Characters of the ID number that make the initial password; a setting may say 6 (ACC-04)."""
 PASSWORD_MIN = 8
 XINJIANG = "65"
 """The province with limits of its own (MEM-06, MEM-08)."""
@@ -74,14 +76,61 @@ def check_ages(born: date, joined_on: date | None, post: str, today: date, provi
     return Refusal("joined_too_young", {"age": str(least)}) if months < least * 12 else None
 
 
-def check_development_number(number: str, joined_on: date | None, province: str = "") -> Refusal | None:
-    """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12)."""
+Ranges = Mapping[tuple[str, int], Sequence[tuple[str, str]]]
+"""Development numbers issued, by province and year: first and last of each range (MEM-11)."""
+
+
+def check_development_number(number: str, joined_on: date | None, province: str = "", issued: Ranges = MappingProxyType({})) -> Refusal | None:
+    """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12), not issued (MEM-11).
+
+    Where no ranges of a province and year are known, every number of the right form is taken.
+    """
     if not number:
         needed_from = NUMBER_FROM.replace(year=2016) if province == XINJIANG else NUMBER_FROM
         return Refusal("development_number_missing") if joined_on is not None and joined_on >= needed_from else None
     if not (number.isascii() and number.isdigit() and len(number) == 12):
         return Refusal("development_number_form")
-    return Refusal("development_number_year") if joined_on is not None and number[:4] != str(joined_on.year) else None
+    if joined_on is not None and number[:4] != str(joined_on.year):
+        return Refusal("development_number_year")
+    some = issued.get((province, int(number[:4])), ())
+    if some and not any(first <= number <= last for first, last in some):
+        return Refusal("number_out_of_range", {"province": province, "year": number[:4]})
+    return None
+
+
+def sex_of(id_number: str) -> str:
+    """Return `male` or `female`, as the number says (MEM-02)."""
+    return "male" if int(id_number[16]) % 2 else "female"
+
+
+def missing(ethnic_group: str, has_phone: bool, is_member: bool, joined_on: date | None, development_number: str) -> list[str]:
+    """Return the required fields that are not filled (MEM-22); the column `complete` of people says the same in SQL."""
+    return [name for name, wanted in (
+        ("ethnic_group", not ethnic_group), ("phone", not has_phone), ("joined_on", is_member and joined_on is None),
+        ("development_number", is_member and joined_on is not None and joined_on >= NUMBER_FROM and not development_number)) if wanted]
+
+
+def check_retention(kind: str, since: date, until: date, graduate: bool, fields: Mapping[str, str], months: int, begins: date, mark_from: tuple[int, int] | None,
+                    today: date) -> Refusal | None:
+    """Return why a member does not stay at school: retained (GRAD-26, GRAD-27) or abroad for studies, with all four items (GRAD-29)."""
+    if kind not in ("retained", "abroad"):
+        return Refusal("retention_kind")
+    if until <= since:
+        return Refusal("retention_dates")
+    if kind == "abroad":
+        empty = next((label for label, value in fields.items() if not value.strip()), None)
+        return Refusal("field_missing", {"field": empty}) if empty else None
+    if not graduate:
+        return Refusal("not_a_graduate")
+    if mark_from is not None and (today.month, today.day) <= mark_from and today.year == begins.year:
+        return Refusal("retention_too_early", {"date": f"{mark_from[0]:02d}-{mark_from[1]:02d}"})
+    return Refusal("retention_too_long", {"months": str(months)}) if until > add_months(begins, months) else None
+
+
+def add_months(day: date, months: int) -> date:
+    """Return the last day of the month so many months later (GRAD-27)."""
+    first = day.month - 1 + months
+    return month_end(date(day.year + first // 12, first % 12 + 1, 1))
 
 
 def mask_id(id_number: str) -> str:
@@ -94,14 +143,14 @@ def mask_name(name: str) -> str:
     return f"{name[:1]}**"
 
 
-def initial_password(id_number: str) -> str:
-    """Return the password that an account starts with (ACC-04)."""
-    return id_number[-INITIAL_TAIL:]
+def initial_password(id_number: str, tail: int = INITIAL_TAIL) -> str:
+    """Return the password that an account starts with: the last characters of the number, as many as when the account was made (ACC-04)."""
+    return id_number[-tail:]
 
 
 def check_new_password(password: str, id_number: str) -> Refusal | None:
     """Return what is wrong with a new password (ACC-05)."""
-    weak = len(password) < PASSWORD_MIN or password.upper() == initial_password(id_number) or password.upper() in id_number
+    weak = len(password) < PASSWORD_MIN or password.upper() in id_number
     return Refusal("password_weak") if weak else None
 
 

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import base64
+import os
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -12,19 +14,20 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import keys
-from shared import clock, directory
+from services.members import cadre_store, domain, ranges, store
+from services.members.secret import keys
+from shared import clock, directory, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import Admission, Admitted, Member, Profile, Stay
+from shared.messages.members import Admission, Admitted, Member, Post, Profile, Stay
 from shared.messages.orgs import OrgChanged
 
 TICKET_LIFE = timedelta(hours=1)
 SEED_ROWS = 2000
 """People entered by one statement of `seed_people`."""
+_NO_COMMAND = uuid.UUID(int=0)
 
 
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
@@ -84,32 +87,56 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         else:
             rows[n] = _row(one.item)
     indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
-    answers |= _taken(tx, rows, indexes)
-    rows = {n: row for n, row in rows.items() if n not in answers}
-    made = store.add(tx, rows.values(), clock.now()) if rows else {}
-    answers |= {n: Admitted(member_id=made[indexes[n]]) for n in rows if indexes[n] in made}
-    _remember(tx, asked, answers, {n for n in rows if n in answers})
-    late = [n for n in rows if n not in answers]
+    refused, loose = _taken(tx, rows, indexes)
+    answers |= refused
+    fresh = {n: row for n, row in rows.items() if n not in answers}
+    made = store.add(tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial_tail()) if fresh else {}
+    if loose:
+        made |= store.attach(tx, [rows[n] for n in loose], clock.now())
+    answers |= {n: Admitted(member_id=made[indexes[n]]) for n in fresh if indexes[n] in made}
+    cadre_store.set_posts(tx, [{"org_id": row["branch_id"], "person_id": answers[n].member_id, "post": row["post"], "changed_by": asked[n].actor.person_id}
+                               for n, row in fresh.items() if n in answers and row["post"]], clock.now())
+    _remember(tx, asked, answers, {n for n in fresh if n in answers})
+    late = [n for n in fresh if n not in answers]
     if late:  # somebody else entered the same people in this very moment; now committed, it says whether it was the same call
         repeated = _once(tx, [asked[n] for n in late], Admitted)
         answers |= {n: repeated[at] for at, n in enumerate(late) if at in repeated}
-        answers |= _taken(tx, {n: rows[n] for n in late if n not in answers}, indexes)
+        answers |= {n: _refused(Refusal("id_registered")) for n in late if n not in answers} | _taken(tx, {n: rows[n] for n in late if n not in answers}, indexes)[0]
     return [answers[first.get(one.item.command_id, n)] for n, one in enumerate(asked)]
 
 
-def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]) -> dict[int, Admitted]:
-    """Return the refusals of rows whose ID number (ACC-11) or development number (MEM-09) is taken, by others or by an earlier row."""
+def initial_tail() -> int:
+    """Return of how many characters of the ID number the initial password of a new account is made (ACC-04)."""
+    return 6 if os.environ.get("TUANQIAO_INITIAL_PASSWORD_TAIL") == "6" else domain.INITIAL_TAIL
+
+
+def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]) -> tuple[dict[int, Admitted], set[int]]:
+    """Return the refusals of rows that are taken, and the rows of people who are registered but in no branch.
+
+    An ID number may be registered (ACC-11) or under the person's own registration (REG-06, ORG-20), a development number used (MEM-09),
+    by others or by an earlier row.
+    """
     known, numbers = store.known(tx, [indexes[n] for n in rows]), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
+    posts = {row.org_id for row in cadre_store.posts_of(tx, {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}) if row.post == "secretary"}
     refused: dict[int, Admitted] = {}
+    loose: set[int] = set()
+    seen: set[bytes] = set()
     for n, row in rows.items():
-        if indexes[n] in known:
+        found = known.get(indexes[n])
+        if indexes[n] in seen or (found is not None and not found.pending and (found.branch_id is not None or found.name != row["name"])):
             refused[n] = _refused(Refusal("id_registered"))
+        elif found is not None and found.pending:
+            refused[n] = _refused(Refusal("registration_pending"))
         elif row["development_number"] in numbers:
             refused[n] = _refused(Refusal("development_number_used"))
+        elif row["post"] == "secretary" and row["branch_id"] in posts:
+            refused[n] = _refused(Refusal("secretary_in_post"))
         else:
-            known.add(indexes[n])
+            seen.add(indexes[n])
             numbers |= {row["development_number"]} - {""}
-    return refused
+            posts |= {row["branch_id"]} if row["post"] == "secretary" else set()
+            loose |= {n} if found is not None else set()
+    return refused, loose
 
 
 def _refused(refusal: Refusal) -> Admitted:
@@ -124,20 +151,32 @@ def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[A
         return Refusal("not_administrator")
     if not directory.is_own_or_superior(one.actor.org_id, branch):
         return Refusal("not_your_org")
-    if not item.name.strip():
+    return check_entry(item.name, item.id_number, item.joined_on, item.development_number, item.post, branch, today)
+
+
+def check_entry(name: str, id_number: str, joined_on: date | None, number: str, post: str, org: sa.Row[Any], today: date) -> Refusal | None:
+    """Return what is wrong with the data of a person who is to belong to an organisation (IMP-08, MEM-04..12, CADRE-05, REG-08)."""
+    if not name.strip():
         return Refusal("name_missing")
-    id_number = domain.normalise_id(item.id_number)
+    if post.strip() and post.strip() not in reference.POSTS[org.kind]:
+        return Refusal("post_unknown")
+    id_number = domain.normalise_id(id_number)
     return (domain.check_id(id_number, today)
-            or domain.check_ages(domain.born_on(id_number), item.joined_on, item.post.strip(), today, branch.province)
-            or domain.check_development_number(item.development_number.strip(), item.joined_on, branch.province))
+            or domain.check_ages(domain.born_on(id_number), joined_on, post.strip(), today, org.province)
+            or domain.check_development_number(number.strip(), joined_on, org.province, ranges.issued))
 
 
 def _row(item: Admission, person_id: int | None = None) -> dict[str, Any]:
     id_number = domain.normalise_id(item.id_number)
     return {
         "person_id": person_id, "name": item.name.strip(), "id_sealed": _b64(keys.seal.seal(id_number)), "id_index": _b64(keys.seal.index(id_number)),
-        "phone_sealed": _b64(keys.seal.seal(item.phone)) if item.phone else None, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
-        "development_number": item.development_number.strip(), "post": item.post.strip(), "branch_id": item.branch_id or None}
+        "phone_sealed": _b64(keys.seal.seal(item.phone.strip())) if item.phone.strip() else None, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
+        "development_number": item.development_number.strip(), "post": item.post.strip(), "branch_id": item.branch_id or None, "born_on": domain.born_on(id_number)}
+
+
+def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict[str, Any]:
+    """Return the row of a person who belongs to no branch, for `store.add`."""
+    return _row(Admission(command_id=_NO_COMMAND, branch_id=0, name=name, id_number=id_number, phone=phone, ethnic_group=ethnic_group))
 
 
 def _b64(value: bytes) -> str:
@@ -165,15 +204,31 @@ def _take(rows: Iterator[tuple[int, Admission]]) -> list[tuple[int, Admission]]:
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
-def _member(row: sa.Row[Any], full: bool) -> Member:
+def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
+    """Return a person as shown to those entitled, or the surname and two stars (MEM-02, MEM-32)."""
     if not full:
         return Member(
             member_id=row.person_id, name=domain.mask_name(row.name), id_masked="", phone="", ethnic_group="", joined_on=None, branch_id=None,
             graduate=False, transfer_id=None)
+    id_number, today = keys.seal.open(row.id_sealed), clock.today()
     return Member(
-        member_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
-        phone=keys.seal.open(row.phone_sealed) if row.phone_sealed else "", ethnic_group=row.ethnic_group, joined_on=row.joined_on,
-        branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, mark=row.mark, graduates_on=row.graduates_on, identity_check=row.identity_check)
+        member_id=row.person_id, name=row.name, id_masked=domain.mask_id(id_number), phone=opened(row.phone_sealed), ethnic_group=row.ethnic_group,
+        joined_on=row.joined_on, branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, mark=row.mark, graduates_on=row.graduates_on,
+        identity_check=row.identity_check, sex=domain.sex_of(id_number), age=domain.age_on(domain.born_on(id_number), today),
+        league_years=domain.age_on(row.joined_on, today) if row.joined_on else None, development_number=row.development_number, post=post,
+        contact=opened(row.contact_sealed), emergency_contact=opened(row.emergency_sealed), party=row.party, to_contact=row.to_contact,
+        missing=[] if row.complete else domain.missing(row.ethnic_group, row.phone_sealed is not None, row.branch_id is not None, row.joined_on, row.development_number))
+
+
+def opened(sealed: bytes | memoryview | None) -> str:
+    """Return the text of a sealed value; empty where there is none."""
+    return keys.seal.open(sealed) if sealed else ""
+
+
+def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, str]:
+    """Return the posts that people hold in their own branches, by person."""
+    branches = {row.person_id: row.branch_id for row in rows}
+    return {post.person_id: post.post for post in cadre_store.posts_held(tx, branches) if branches[post.person_id] == post.org_id}
 
 
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
@@ -194,7 +249,9 @@ def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | N
         raise Refused("unknown_org")
     if not directory.is_below(orgs[request.branch_id], orgs[org_id]):
         raise Refused("not_your_org")
-    return [_member(row, full=True) for row in store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))]
+    rows = store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))
+    posts = posts_in_branch(tx, rows)
+    return [shown(row, True, posts.get(row.person_id, "")) for row in rows]
 
 
 def describe_people(tx: Connection, request: contract.DescribePeople, actor: Actor | None) -> list[Member]:
@@ -213,15 +270,21 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
         return row.person_id == actor.person_id or any(
             one in orgs and org_id in orgs and directory.is_below(orgs[one], orgs[org_id]) for one in (row.branch_id, row.reserved_target_id))
 
-    return [_member(people[one], sees(people[one])) for one in request.person_ids if one in people]
+    posts = posts_in_branch(tx, people.values())
+    return [shown(people[one], sees(people[one]), posts.get(one, "")) for one in request.person_ids if one in people]
 
 
 def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> Profile:
-    """Return the own record with its history (ROLE-01, BEY-09)."""
+    """Return the own record with its history (ROLE-01, BEY-09), and what the person is asked to put right (MEM-13, MEM-23)."""
     assert actor is not None
     row = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
     if row is None:
         raise Refused("unknown_member")
     stays = [Stay(branch_id=stay.branch_id, began_at=stay.began_at, ended_at=stay.ended_at, transfer_id=stay.transfer_id)
              for stay in store.stays(tx, actor.person_id)]
-    return Profile(member=_member(row, full=True), stays=stays)
+    posts = cadre_store.posts_held(tx, [actor.person_id])
+    branch = directory.find(tx, [row.branch_id]).get(row.branch_id) if row.branch_id else None
+    number = domain.check_development_number(row.development_number, row.joined_on, branch.province, ranges.issued) if branch is not None else None
+    hints = [*([number.code] if number else []), *([] if row.complete else ["profile_incomplete"]), *(["identity_failed"] if row.identity_check == "failed" else [])]
+    return Profile(member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")), stays=stays, hints=hints,
+                   posts=[Post(org_id=post.org_id, person_id=post.person_id, post=post.post, began_at=post.began_at) for post in posts])

@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 from sqlalchemy.engine import Connection
 
-from services.members import handlers, store
-from services.members.accounts import keys
+from services.members import cadres, handlers, store
+from services.members.secret import keys
 from shared import clock, db, directory
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import Admission, ImportProgress, ImportRow, ImportTaken
+from shared.messages.members import Admission, ImportProgress, ImportRow, ImportTaken, SetPost
 
 PIECE = 250
 """Rows of one transaction."""
@@ -73,17 +73,25 @@ def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None)
 
 
 def enter_piece(tx: Connection, limit: int = PIECE) -> int:
-    """Enter the next rows of the oldest import; return how many were tried (IMP-05, IMP-08, IMP-10)."""
+    """Enter the next rows of the oldest import; return how many were tried (IMP-05, IMP-08, IMP-10).
+
+    Rows without a branch are cadres of the importing organisation itself (IMP-04, IMP-11).
+    """
     found = store.next_import(tx, clock.now())
     if found is None:
         return 0
     rows = [msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow) for row in store.waiting_rows(tx, str(found.import_id), limit)]
     branches = store.branches_named(tx, found.org_id, [row.branch_name for row in rows])
     actor = Actor(found.person_id, found.org_id)
-    answers = handlers.admit(tx, [Asked(Admission(
+    below, own = [row for row in rows if row.branch_name], [row for row in rows if not row.branch_name]
+    problems = {row.number: answer.refusal for row, answer in zip(below, handlers.admit(tx, [Asked(Admission(
         command_id=uuid.uuid5(row.import_id, str(row.number)), branch_id=branches.get(row.branch_name, 0), name=row.name, id_number=row.id_number,
-        ethnic_group=row.ethnic_group, phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post), actor) for row in rows])
-    store.settle_rows(tx, [{"import_id": str(row.import_id), "number": row.number, "problem": answer.reason or ""} for row, answer in zip(rows, answers, strict=True)])
+        ethnic_group=row.ethnic_group, phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post), actor) for row in below]),
+        strict=True)}
+    problems |= {row.number: answer.refusal or (None if row.post else Refusal("post_unknown")) for row, answer in zip(own, cadres.set_posts(tx, [Asked(SetPost(
+        command_id=uuid.uuid5(row.import_id, str(row.number)), org_id=found.org_id, post=row.post, name=row.name, id_number=row.id_number, phone=row.phone,
+        ethnic_group=row.ethnic_group), actor) for row in own]), strict=True)}
+    store.settle_rows(tx, [{"import_id": str(row.import_id), "number": row.number, "problem": said.say() if (said := problems[row.number]) else ""} for row in rows])
     return len(rows)
 
 

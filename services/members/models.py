@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import db, directory, inbox, outbox
+from shared import db, directory, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -18,7 +18,11 @@ people = sa.Table(
     sa.Column("ethnic_group", sa.Text, nullable=False, server_default=""),
     sa.Column("joined_on", sa.Date),
     sa.Column("development_number", sa.Text, nullable=False, server_default=""),
-    sa.Column("post", sa.Text, nullable=False, server_default=""),
+    sa.Column("born_on", sa.Date, comment="from the ID number"),
+    sa.Column("contact_sealed", sa.LargeBinary, comment="common contact"),
+    sa.Column("emergency_sealed", sa.LargeBinary, comment="emergency contact"),
+    sa.Column("party", sa.Boolean, nullable=False, server_default="false", comment="a Party member who keeps membership"),
+    sa.Column("to_contact", sa.Boolean, nullable=False, server_default="false", comment="has arrived and was not contacted yet"),
     sa.Column("branch_id", sa.BigInteger, comment="null: no membership"),
     sa.Column("reserved_by", sa.BigInteger, comment="the open transfer that holds the member"),
     sa.Column("reserved_target_id", sa.BigInteger),
@@ -27,8 +31,14 @@ people = sa.Table(
     sa.Column("mark", sa.Text, nullable=False, server_default="", comment="own, delayed, teacher"),
     sa.Column("mark_reason", sa.Text, nullable=False, server_default=""),
     sa.Column("identity_check", sa.Text, nullable=False, server_default="unchecked"),
+    sa.Column("identity_checked_at", _time, nullable=False, server_default="1970-01-01 00:00:00+00", comment="when it was tried last"),
+    sa.Column("complete", sa.Boolean, sa.Computed(
+        "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL"
+        " AND (joined_on < '2017-01-01'::date OR development_number <> '')))", persisted=True), comment="every required field is filled (MEM-22)"),
     sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.UniqueConstraint("id_index"),
+    sa.Index("ix_people_name", "name"),
+    sa.Index("ix_people_identity_check", "identity_checked_at", postgresql_where=sa.text("identity_check <> 'passed'")),
     sa.Index("ix_people_branch_id", "branch_id", "person_id"),
     sa.Index("ix_people_own_time", "graduates_on", postgresql_where=sa.text("mark IN ('own', 'delayed') AND NOT graduate")),
     sa.Index("uq_people_development_number", "development_number", unique=True, postgresql_where=sa.text("development_number <> ''")),
@@ -97,6 +107,7 @@ accounts = sa.Table(
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("password_hash", sa.Text, comment="null: still the initial password (ACC-04)"),
     sa.Column("changed_at", _time, comment="null: never"),
+    sa.Column("initial_tail", sa.SmallInteger, nullable=False, server_default="8", comment="characters of the initial password (ACC-04)"),
 )
 
 attempts = sa.Table(
@@ -110,6 +121,9 @@ attempts = sa.Table(
 sessions = sa.Table(
     "sessions", metadata,
     sa.Column("session_index", sa.LargeBinary, primary_key=True),
+    sa.Column("session_id", sa.Uuid, nullable=False, unique=True, server_default=sa.text("gen_random_uuid()"), comment="stands in its tokens"),
+    sa.Column("address", sa.Text, nullable=False, server_default=""),
+    sa.Column("device", sa.Text, nullable=False, server_default=""),
     sa.Column("person_id", sa.BigInteger, nullable=False, index=True),
     sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.Column("expires_at", _time, nullable=False),
@@ -123,6 +137,127 @@ reset_codes = sa.Table(
     sa.Column("issued_by", sa.BigInteger, nullable=False),
 )
 
+sign_ins = sa.Table(
+    "sign_ins", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", _time, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("succeeded", sa.Boolean, nullable=False),
+    sa.Index("ix_sign_ins_at", "at"),
+)
+
+captchas = sa.Table(
+    "captchas", metadata,
+    sa.Column("captcha_id", sa.Uuid, primary_key=True),
+    sa.Column("answer_index", sa.LargeBinary, nullable=False, comment="keyed hash"),
+    sa.Column("expires_at", _time, nullable=False, index=True),
+)
+
+posts = sa.Table(
+    "posts", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("began_at", _time, primary_key=True),
+    sa.Column("post", sa.Text, nullable=False),
+    sa.Column("ended_at", _time),
+    sa.Column("changed_by", sa.BigInteger),
+    sa.Index("uq_posts_one_open", "org_id", "person_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("uq_posts_one_secretary", "org_id", unique=True, postgresql_where=sa.text("ended_at IS NULL AND post = 'secretary'")),
+    sa.Index("ix_posts_person_id", "person_id", postgresql_where=sa.text("ended_at IS NULL")),
+)
+
+post_version = sa.Sequence("post_version", metadata=metadata)
+
+registration_codes = sa.Table(
+    "registration_codes", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("code_index", sa.LargeBinary, nullable=False, unique=True, comment="keyed hash"),
+    sa.Column("expires_at", _time, comment="null: never (ADM-13)"),
+    sa.Column("issued_by", sa.BigInteger, nullable=False),
+    sa.Column("issued_at", _time, nullable=False),
+    sa.Column("spent_by", sa.BigInteger),
+    sa.Column("spent_at", _time),
+)
+
+registrations = sa.Table(
+    "registrations", metadata,
+    sa.Column("registration_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("org_id", sa.BigInteger, nullable=False),
+    sa.Column("post", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("asked_at", _time, nullable=False),
+    sa.Column("expires_at", _time, nullable=False),
+    sa.Column("decided_at", _time),
+    sa.Column("decided_by", sa.BigInteger),
+    sa.Index("uq_registrations_pending", "person_id", unique=True, postgresql_where=sa.text("state = 'pending'")),
+    sa.Index("ix_registrations_person_id", "person_id"),
+    sa.Index("ix_registrations_org_id", "org_id", postgresql_where=sa.text("state = 'pending'")),
+    sa.Index("ix_registrations_expires_at", "expires_at", postgresql_where=sa.text("state = 'pending'")),
+)
+
+retentions = sa.Table(
+    "retentions", metadata,
+    sa.Column("retention_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.Column("branch_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False, comment="abroad, retained"),
+    sa.Column("since", sa.Date, nullable=False),
+    sa.Column("until", sa.Date, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("contact_name", sa.Text, nullable=False),
+    sa.Column("contact_phone_sealed", sa.LargeBinary),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="requested, approved, refused, ended"),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("reports", sa.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("requested_by", sa.BigInteger, nullable=False),
+    sa.Column("requested_at", _time, nullable=False),
+    sa.Column("decided_by", sa.BigInteger),
+    sa.Column("decided_at", _time),
+    sa.Index("uq_retentions_open", "member_id", unique=True, postgresql_where=sa.text("state IN ('requested', 'approved')")),
+)
+
+letters = sa.Table(
+    "letters", metadata,
+    sa.Column("letter_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
+    sa.Column("org_id", sa.BigInteger, nullable=False),
+    sa.Column("year", sa.SmallInteger, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("code_index", sa.LargeBinary, nullable=False, unique=True, comment="keyed hash of what stands on the paper"),
+    sa.Column("member_ids", sa.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),
+    sa.Column("issued_at", _time, nullable=False),
+    sa.Column("issued_by", sa.BigInteger, nullable=False),
+    sa.Column("valid_until", sa.Date, comment="null: no limit"),
+    sa.Column("voided_at", _time),
+    sa.UniqueConstraint("org_id", "year", "number"),
+)
+
+access_log = sa.Table(
+    "access_log", metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", _time, nullable=False),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("org_id", sa.BigInteger),
+    sa.Column("action", sa.Text, nullable=False, comment="reveal, export"),
+    sa.Column("subjects", sa.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    comment="append-only; each hash covers the one before (BEY-10)",
+)
+
+figures_2017 = sa.Table(
+    "figures_2017", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("members", sa.Integer, nullable=False),
+    comment="imported constants (STAT-03)",
+)
+
 handled_commands = sa.Table(
     "handled_commands", metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),
@@ -132,3 +267,4 @@ handled_commands = sa.Table(
 outbox.table(metadata)
 inbox.tables(metadata)
 directory.tables(metadata)
+sessions_ended.tables(metadata)

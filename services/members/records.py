@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import keys
+from services.members import cadre_store, domain, ranges, store
+from services.members.secret import keys
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -23,13 +23,16 @@ def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[
 
 
 def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberSaved]:
-    """Change members' data: by themselves, or by administrators of the branch or its direct superior (MEM-14, MEM-21).
+    """Change members' data: by themselves, or by administrators of the branch or its direct superior (MEM-14, MEM-21, MEM-30).
+
+    Posts change by `set_posts` only; whether somebody is a Party member or was contacted is for the organisation to say.
 
     The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits of one member the last holds.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    cadres = {row.person_id for row in cadre_store.posts_held(tx, people)}
     used = store.used_numbers(tx, [one.item.development_number.strip() for one in asked if one.item.development_number])
     today = clock.today()
     refusals: dict[int, Refusal] = {}
@@ -42,21 +45,29 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             refusals[n] = Refusal("unknown_member")
             continue
         number = person.development_number if item.development_number is None else item.development_number.strip()
-        joined, post = item.joined_on or person.joined_on, person.post if item.post is None or own else item.post.strip()
+        joined, post = item.joined_on or person.joined_on, "cadre" if person.person_id in cadres else ""
         province = branch.province if branch is not None else ""
         refusal = (domain.check_ages(domain.born_on(keys.seal.open(person.id_sealed)), joined, post, today, province)
-                   or domain.check_development_number(number, joined, province))
+                   or domain.check_development_number(number, joined, province, ranges.issued)) if branch is not None else None
         if refusal is None and number != person.development_number and (number in used or any(row["development_number"] == number for row in rows.values())):
             refusal = Refusal("development_number_used")
         if refusal is not None:
             refusals[n] = refusal
             continue
         rows[item.member_id] = {
-            "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number, "post": post,
-            "phone_sealed": base64.b64encode(keys.seal.seal(item.phone)).decode() if item.phone is not None else None}
+            "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number,
+            "phone_sealed": _sealed(item.phone), "contact_sealed": _sealed(item.contact), "emergency_sealed": _sealed(item.emergency_contact),
+            "party": None if own else item.party, "contacted": None if own else item.contacted}
     if rows:
         store.edit(tx, list(rows.values()))
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
+
+
+def _sealed(text: str | None) -> str | None:
+    """Return a text sealed for the statement: None leaves what is there, an empty one clears it."""
+    if text is None:
+        return None
+    return base64.b64encode(keys.seal.seal(text.strip())).decode() if text.strip() else ""
 
 
 def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:

@@ -1,10 +1,13 @@
 """The members service on the bus."""
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, graduation, handlers, imports, records
-from shared import directory
+from services.members import accounts, cadres, captcha, graduation, handlers, identity, imports, lists, papers, ranges, records, store
+from shared import clock, directory
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
 from shared.messages import orgs, scheduler, transfers
@@ -14,15 +17,19 @@ def on_day_began(tx: Connection, items: list[scheduler.DayBegan]) -> None:
     """Do what is done daily."""
     graduation.on_day_began(tx, items)
     imports.on_day_began(tx, items)
+    cadres.on_day_began(tx, items)
+    identity.on_day_began(tx, items)
+    store.forget_sign_ins(tx, clock.now())
 
 
 class Service(BusService):
-    """Owns people, accounts, membership and its history."""
+    """Owns people, accounts, posts, membership and its history."""
 
     name = "members"
     events = {
         orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
+        orgs.RegistrationRefused: cadres.on_registration_refused,
         transfers.TransferRequested: handlers.on_transfer_requested,
         transfers.BranchAssigned: handlers.on_branch_assigned,
         transfers.TransferRejected: handlers.on_ended,
@@ -38,13 +45,28 @@ class Service(BusService):
         contract.import_rows: imports.import_rows,
         contract.edit_members: records.edit_members,
         contract.delete_members: records.delete_members,
+        contract.set_posts: cadres.set_posts,
+        contract.issue_registration_codes: cadres.issue_registration_codes,
+        contract.decide_registrations: cadres.decide_registrations,
+        contract.request_retentions: papers.request_retentions,
+        contract.decide_retentions: papers.decide_retentions,
+        contract.issue_letters: papers.issue_letters,
+        contract.void_letters: papers.void_letters,
     }
     queries = {
+        contract.get_captcha: captcha.get_captcha,
         contract.sign_in: accounts.sign_in,
         contract.renew: accounts.renew,
         contract.sign_out: accounts.sign_out,
         contract.change_password: accounts.change_password,
         contract.reset_password: accounts.reset_password,
+        contract.list_sessions: accounts.list_sessions,
+        contract.end_sessions: accounts.end_sessions,
+        contract.register_administrator: cadres.register_administrator,
+        contract.redeem_code: cadres.redeem_code,
+        contract.register: cadres.register,
+        contract.list_registrations: cadres.list_registrations,
+        contract.list_cadres: cadres.list_cadres,
         contract.look_up: handlers.look_up,
         contract.list_members: handlers.list_members,
         contract.describe_people: handlers.describe_people,
@@ -52,10 +74,20 @@ class Service(BusService):
         contract.list_branch_marks: graduation.list_branch_marks,
         contract.get_import: imports.get_import,
         contract.where_was: records.where_was,
+        contract.search_members: lists.search_members,
+        contract.reveal_ids: lists.reveal_ids,
+        contract.export_members: lists.export_members,
+        contract.get_report: lists.get_report,
+        contract.get_entry_progress: lists.get_entry_progress,
+        contract.list_retentions: papers.list_retentions,
+        contract.check_letter: papers.check_letter,
     }
-    background = (graduation.convert_forever, imports.enter_forever)
+    background = (graduation.convert_forever, imports.enter_forever, identity.check_forever)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
-        """Load the keys."""
+        """Load the keys and the ranges of development numbers."""
         accounts.use(machinery.container.config["SETTINGS"].keys)
+        numbers = os.environ.get("TUANQIAO_NUMBER_RANGES")
+        if numbers:
+            ranges.use(Path(numbers))

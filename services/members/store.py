@@ -1,6 +1,7 @@
 """The only SQL of the members service. The three statements of the saga come first; each is one round trip for any number."""
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.messages.members import BranchGraduated, DeletionRefused, MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.members import BranchGraduated, CadreChanged, DeletionRefused, MemberMoved, MemberReserved, ReservationRefused, SessionEnded
 from shared.outbox import insert, tell
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
@@ -32,14 +33,17 @@ _MOVE = sa.text(f"""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)),
     arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
-            graduate = false, graduates_on = NULL, mark = '', mark_reason = '' FROM asked i
+            graduate = false, graduates_on = NULL, mark = '', mark_reason = '', to_contact = true FROM asked i
         WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id RETURNING i.*),
-    closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL RETURNING 1),
+    closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL
+        RETURNING m.person_id, m.branch_id, m.ended_at),
+    resigned AS (UPDATE posts p SET ended_at = c.ended_at FROM closed c WHERE p.person_id = c.person_id AND p.org_id = c.branch_id AND p.ended_at IS NULL
+        RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
     begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, at, branch_id, transfer_id FROM arrived
         WHERE (SELECT count(*) FROM closed) >= 0),
     moved AS (SELECT transfer_id, member_id, branch_id FROM arrived UNION ALL
         SELECT i.transfer_id, i.member_id, i.branch_id FROM asked i JOIN memberships m ON m.person_id = i.member_id AND m.transfer_id = i.transfer_id)
-    {insert(tell(MemberMoved, "moved"))}""")
+    {insert(tell(MemberMoved, "moved"), tell(CadreChanged, "resigned"))}""")
 
 _RELEASE = sa.text("""
     UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL
@@ -54,6 +58,8 @@ def reserve(tx: Connection, items: Sequence[Any]) -> None:
 
 def move(tx: Connection, items: Sequence[Any]) -> None:
     """Move held members once, close the old stay and begin the new (TRF-35, BEY-09); a repeated message is only answered again.
+
+    Who held a post in the old branch holds it no more, and with it goes the right over the branch (ADM-18).
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and break `uq_memberships_one_open`.
     """
@@ -82,20 +88,33 @@ _BY_INDEX = sa.text("SELECT * FROM people WHERE id_index = :index")
 _BY_IDS = sa.text("SELECT * FROM people WHERE person_id = ANY(CAST(:ids AS bigint[]))")
 _OF_BRANCH = sa.text("SELECT * FROM people WHERE branch_id = :branch AND person_id > :after ORDER BY person_id LIMIT :limit")
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
-_KNOWN = sa.text("SELECT id_index FROM people WHERE id_index = ANY(:indexes)")
+_KNOWN = sa.text("""
+    SELECT p.person_id, p.id_index, p.name, p.branch_id, EXISTS (SELECT 1 FROM registrations r WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
+    FROM people p WHERE id_index = ANY(:indexes)""")
 _USED_NUMBERS = sa.text("SELECT development_number FROM people WHERE development_number = ANY(:numbers) AND development_number <> ''")
 _ADD = sa.text("""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text, joined_on date,
-        development_number text, post text, branch_id bigint)),
-    made AS (INSERT INTO people (person_id, name, id_sealed, id_index, phone_sealed, ethnic_group, joined_on, development_number, post, branch_id)
+        development_number text, branch_id bigint, born_on date)),
+    made AS (INSERT INTO people (person_id, name, id_sealed, id_index, phone_sealed, ethnic_group, joined_on, development_number, branch_id, born_on)
         SELECT coalesce(person_id, nextval(pg_get_serial_sequence('people', 'person_id'))), name, decode(id_sealed, 'base64'),
-            decode(id_index, 'base64'), decode(phone_sealed, 'base64'), ethnic_group, joined_on, development_number, post, branch_id
+            decode(id_index, 'base64'), decode(phone_sealed, 'base64'), ethnic_group, joined_on, development_number, branch_id, born_on
         FROM given ORDER BY id_index
         ON CONFLICT DO NOTHING RETURNING person_id, id_index, branch_id),
     begun AS (INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, :now, branch_id FROM made WHERE branch_id IS NOT NULL),
-    opened AS (INSERT INTO accounts (person_id, password_hash) SELECT person_id, CAST(:password_hash AS text) FROM made)
+    opened AS (INSERT INTO accounts (person_id, password_hash, initial_tail) SELECT person_id, CAST(:password_hash AS text), :tail FROM made)
     SELECT person_id, id_index FROM made""")
+_ATTACH = sa.text("""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        name text, id_index text, phone_sealed text, ethnic_group text, joined_on date, development_number text, branch_id bigint)),
+    attached AS (UPDATE people p SET branch_id = g.branch_id, joined_on = coalesce(g.joined_on, p.joined_on),
+            phone_sealed = coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed),
+            ethnic_group = CASE WHEN g.ethnic_group = '' THEN p.ethnic_group ELSE g.ethnic_group END,
+            development_number = CASE WHEN g.development_number = '' THEN p.development_number ELSE g.development_number END
+        FROM given g WHERE p.id_index = decode(g.id_index, 'base64') AND p.name = g.name AND p.branch_id IS NULL
+        RETURNING p.person_id, p.id_index, p.branch_id),
+    begun AS (INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, :now, branch_id FROM attached)
+    SELECT person_id, id_index FROM attached""")
 _SKIP_IDS = sa.text("""
     SELECT setval(sequence, CAST(:highest AS bigint)) FROM pg_get_serial_sequence('people', 'person_id') AS sequence
     WHERE :highest > (SELECT coalesce(pg_sequence_last_value(sequence::regclass), 0))""")
@@ -121,9 +140,9 @@ def stays(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
     return tx.execute(_STAYS, {"person": person_id}).all()
 
 
-def known(tx: Connection, indexes: list[bytes]) -> set[bytes]:
-    """Return those of the blind indexes that are registered."""
-    return {bytes(one) for one in tx.scalars(_KNOWN, {"indexes": indexes})}
+def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
+    """Return who is registered under the blind indexes: person, name, branch, and whether the own registration is `pending`."""
+    return {bytes(row.id_index): row for row in tx.execute(_KNOWN, {"indexes": indexes})}
 
 
 def used_numbers(tx: Connection, numbers: list[str]) -> set[str]:
@@ -131,13 +150,21 @@ def used_numbers(tx: Connection, numbers: list[str]) -> set[str]:
     return set(tx.scalars(_USED_NUMBERS, {"numbers": numbers}))
 
 
-def add(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime, password_hash: str | None = None) -> dict[bytes, int]:
+def add(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime, password_hash: str | None = None, tail: int = 8) -> dict[bytes, int]:
     """Enter people with accounts and first stays; return the new ids by blind index. Who is there already is left out.
 
     Sealed values come as base64 text. Rows are entered in the order of their indexes, so that two lists with the same people wait
     for each other instead of dying of a deadlock.
     """
-    return {bytes(row.id_index): row.person_id for row in db.run(tx, _ADD, rows, now=now, password_hash=password_hash)}
+    return {bytes(row.id_index): row.person_id for row in db.run(tx, _ADD, rows, now=now, password_hash=password_hash, tail=tail)}
+
+
+def attach(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime) -> dict[bytes, int]:
+    """Enter people into branches who have an account and no branch, such as applicants who withdrew and secretaries from outside (REG-05, ORG-17).
+
+    Return their ids by blind index; whose name differs, or who is in a branch, is left out.
+    """
+    return {bytes(row.id_index): row.person_id for row in db.run(tx, _ATTACH, rows, now=now)}
 
 
 def skip_ids(tx: Connection, highest: int) -> None:
@@ -145,14 +172,21 @@ def skip_ids(tx: Connection, highest: int) -> None:
     tx.execute(_SKIP_IDS, {"highest": highest})
 
 
-_EDIT = sa.text("""
+_EDIT = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text, post text))
-    UPDATE people p SET phone_sealed = coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed), ethnic_group = coalesce(g.ethnic_group, p.ethnic_group),
-        joined_on = coalesce(g.joined_on, p.joined_on), development_number = coalesce(g.development_number, p.development_number),
-        post = coalesce(g.post, p.post)
-    FROM given g WHERE p.person_id = g.person_id""")
-_DELETE = sa.text("""
+        person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text, contact_sealed text, emergency_sealed text,
+        party boolean, contacted boolean)),
+    edited AS (UPDATE people p SET phone_sealed = CASE WHEN g.phone_sealed = '' THEN NULL ELSE coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed) END,
+            ethnic_group = coalesce(g.ethnic_group, p.ethnic_group), joined_on = coalesce(g.joined_on, p.joined_on),
+            development_number = coalesce(g.development_number, p.development_number),
+            contact_sealed = CASE WHEN g.contact_sealed = '' THEN NULL ELSE coalesce(decode(g.contact_sealed, 'base64'), p.contact_sealed) END,
+            emergency_sealed = CASE WHEN g.emergency_sealed = '' THEN NULL ELSE coalesce(decode(g.emergency_sealed, 'base64'), p.emergency_sealed) END, party = coalesce(g.party, p.party),
+            to_contact = p.to_contact AND NOT coalesce(g.contacted, false)
+        FROM given g WHERE p.person_id = g.person_id RETURNING p.person_id, p.phone_sealed IS NOT NULL AS has_phone, g.phone_sealed IS NOT NULL AS rang),
+    appointed AS (SELECT p.org_id, p.person_id, p.post, e.has_phone, nextval('post_version') AS version
+        FROM edited e JOIN posts p USING (person_id) WHERE e.rang AND p.ended_at IS NULL)
+    {insert(tell(CadreChanged, "appointed"))}""")
+_DELETE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
     gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
         RETURNING p.person_id, p.name, p.id_sealed, p.branch_id, p.joined_on, p.development_number, g.reason, g.deleted_by, g.deleted_for),
@@ -160,7 +194,11 @@ _DELETE = sa.text("""
         SELECT person_id, name, id_sealed, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
     closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
     accounts_gone AS (DELETE FROM accounts a USING gone g WHERE a.person_id = g.person_id),
-    sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id)
+    sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id RETURNING s.session_id, s.expires_at AS until),
+    resigned AS (UPDATE posts p SET ended_at = :now FROM gone g WHERE p.person_id = g.person_id AND p.ended_at IS NULL
+        RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
+    refused_here AS (INSERT INTO ended_sessions (session_id, until) SELECT session_id, until FROM sessions_gone ON CONFLICT DO NOTHING),
+    told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"))})
     SELECT person_id FROM gone""")
 _ADMINISTER = sa.text("SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))")
 _WERE = sa.text("""
@@ -185,6 +223,61 @@ def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:
 def were(tx: Connection, person_ids: Sequence[int], at: datetime) -> dict[int, int]:
     """Return the branches in which people were right before an instant."""
     return {row.person_id: row.branch_id for row in tx.execute(_WERE, {"ids": sorted(set(person_ids)), "at": at})}
+
+
+_TO_CHECK = sa.text("""
+    UPDATE people p SET identity_checked_at = :now FROM (SELECT person_id FROM people WHERE identity_check <> 'passed' AND identity_checked_at < :before
+        ORDER BY identity_checked_at LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+    WHERE p.person_id = due.person_id RETURNING p.person_id, p.name, p.id_sealed""")
+_SET_CHECKS = sa.text("""
+    UPDATE people p SET identity_check = i.result, identity_checked_at = :now FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
+    WHERE p.person_id = i.person_id""")
+_RESEAL = sa.text("""
+    SELECT person_id, id_sealed, phone_sealed, contact_sealed, emergency_sealed FROM people WHERE person_id > :after
+        AND (get_byte(id_sealed, 0) <> :key OR get_byte(phone_sealed, 0) <> :key OR get_byte(contact_sealed, 0) <> :key OR get_byte(emergency_sealed, 0) <> :key)
+    ORDER BY person_id LIMIT 1000 FOR UPDATE""")
+_RESEALED = sa.text("""
+    UPDATE people p SET id_sealed = decode(i.id_sealed, 'base64'), phone_sealed = decode(i.phone_sealed, 'base64'),
+        contact_sealed = decode(i.contact_sealed, 'base64'), emergency_sealed = decode(i.emergency_sealed, 'base64')
+    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, id_sealed text, phone_sealed text, contact_sealed text, emergency_sealed text)
+    WHERE p.person_id = i.person_id""")
+_OTHER_SEALED = {
+    "deleted_people": ("person_id", "id_sealed"), "import_rows": ("ctid", "row_sealed"), "retentions": ("retention_id", "contact_phone_sealed")}
+
+
+def to_check(tx: Connection, now: datetime, before: datetime, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return people whose identity check has not passed and was not tried since `before`, longest first; it counts as tried now."""
+    return tx.execute(_TO_CHECK, {"now": now, "before": before, "limit": limit}).all()
+
+
+def set_checks(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Store what the identity service said."""
+    if rows:
+        db.run(tx, _SET_CHECKS, rows, now=now)
+
+
+def sealed_by_other_keys(tx: Connection, key: int, after: int) -> Sequence[sa.Row[Any]]:
+    """Return up to 1,000 people with values sealed by another key, held until the transaction ends."""
+    return tx.execute(_RESEAL, {"key": key, "after": after}).all()
+
+
+def reseal(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store values that were sealed anew; they come as base64."""
+    db.run(tx, _RESEALED, rows)
+
+
+def others_sealed(tx: Connection, key: int) -> dict[str, list[tuple[str, bytes]]]:
+    """Return the sealed values of the smaller tables that another key has sealed, by table: place and value."""
+    return {table: [(str(row[0]), bytes(row[1])) for row in tx.execute(sa.text(
+        f"SELECT CAST({place} AS text), {column} FROM {table} WHERE {column} IS NOT NULL AND get_byte({column}, 0) <> :key FOR UPDATE"), {"key": key})]
+        for table, (place, column) in _OTHER_SEALED.items()}
+
+
+def reseal_other(tx: Connection, table: str, place: str, value: bytes) -> None:
+    """Store one value of a smaller table that was sealed anew."""
+    at, column = _OTHER_SEALED[table]
+    kind = "tid" if at == "ctid" else "bigint"
+    tx.execute(sa.text(f"UPDATE {table} SET {column} = :value WHERE {at} = CAST(:place AS {kind})"), {"value": value, "place": place})
 
 
 # ---- imports ---------------------------------------------------------------------------------------------------------
@@ -373,9 +466,11 @@ _FORGET = sa.text("DELETE FROM attempts WHERE tried = :tried")
 _FORGET_OLD = sa.text("""
     DELETE FROM attempts WHERE tried IN (SELECT tried FROM attempts WHERE began_at < :since AND (locked_until IS NULL OR locked_until < :now)
         LIMIT 100 FOR UPDATE SKIP LOCKED)""")
-_OPEN_SESSION = sa.text("INSERT INTO sessions (session_index, person_id, expires_at) VALUES (:index, :person, :expires)")
+_OPEN_SESSION = sa.text("""
+    INSERT INTO sessions (session_index, person_id, expires_at, created_at, address, device) VALUES (:index, :person, :expires, :now, :address, :device)
+    RETURNING session_id""")
 _SESSION = sa.text("SELECT * FROM sessions WHERE session_index = :index AND expires_at > :now")
-_CLOSE_SESSION = sa.text("DELETE FROM sessions WHERE session_index = :index")
+_CLOSE_SESSION = sa.text("DELETE FROM sessions WHERE session_index = :index RETURNING session_id, expires_at")
 _END_SESSIONS = sa.text("DELETE FROM sessions WHERE person_id = :person AND expires_at <= :now")
 _SET_PASSWORD = sa.text("UPDATE accounts SET password_hash = :hash, changed_at = :now WHERE person_id = :person")
 
@@ -408,10 +503,12 @@ def forget_failures(tx: Connection, tried: str) -> None:
     tx.execute(_FORGET, {"tried": tried})
 
 
-def open_session(tx: Connection, index: bytes, person_id: int, now: datetime, expires: datetime) -> None:
-    """Store a session by the hash of its secret; the person's lapsed ones go."""
+def open_session(tx: Connection, index: bytes, person_id: int, now: datetime, expires: datetime, address: str, device: str) -> uuid.UUID:
+    """Store a session by the hash of its secret and return its id; the person's lapsed ones go."""
     tx.execute(_END_SESSIONS, {"person": person_id, "now": now})
-    tx.execute(_OPEN_SESSION, {"index": index, "person": person_id, "expires": expires})
+    made: uuid.UUID = tx.execute(_OPEN_SESSION, {"index": index, "person": person_id, "expires": expires, "now": now, "address": address,
+                                                 "device": device}).scalar_one()
+    return made
 
 
 def session(tx: Connection, index: bytes, now: datetime) -> sa.Row[Any] | None:
@@ -419,9 +516,9 @@ def session(tx: Connection, index: bytes, now: datetime) -> sa.Row[Any] | None:
     return tx.execute(_SESSION, {"index": index, "now": now}).one_or_none()
 
 
-def close_session(tx: Connection, index: bytes) -> bool:
-    """End a session; return whether there was one."""
-    return bool(tx.execute(_CLOSE_SESSION, {"index": index}).rowcount)
+def close_session(tx: Connection, index: bytes) -> Sequence[sa.Row[Any]]:
+    """End a session; return it, if there was one, by `session_id` and `expires_at`."""
+    return tx.execute(_CLOSE_SESSION, {"index": index}).all()
 
 
 def set_password(tx: Connection, person_id: int, password_hash: str, now: datetime) -> None:
@@ -429,7 +526,17 @@ def set_password(tx: Connection, person_id: int, password_hash: str, now: dateti
     tx.execute(_SET_PASSWORD, {"person": person_id, "hash": password_hash, "now": now})
 
 
-_END_OTHER_SESSIONS = sa.text("DELETE FROM sessions WHERE person_id = :person AND session_index <> :but")
+_END_OTHER_SESSIONS = sa.text("""
+    DELETE FROM sessions WHERE person_id = :person AND session_index <> :but AND (CAST(:only AS uuid[]) IS NULL OR session_id = ANY(CAST(:only AS uuid[])))
+    RETURNING session_id, expires_at""")
+_SESSIONS = sa.text("SELECT * FROM sessions WHERE person_id = :person AND expires_at > :now ORDER BY created_at DESC")
+_NOTE_SIGN_IN = sa.text("INSERT INTO sign_ins (person_id, at, address, device, succeeded) VALUES (:person, :at, :address, :device, :succeeded) ON CONFLICT DO NOTHING")
+_SIGN_INS = sa.text("SELECT * FROM sign_ins WHERE person_id = :person ORDER BY at DESC LIMIT 100")
+_FORGET_SIGN_INS = sa.text("DELETE FROM sign_ins WHERE at < CAST(:now AS timestamptz) - interval '180 days'")
+_KEEP_CAPTCHA = sa.text("""
+    WITH gone AS (DELETE FROM captchas WHERE expires_at < :now)
+    INSERT INTO captchas (captcha_id, answer_index, expires_at) VALUES (:id, :answer, :expires)""")
+_SPEND_CAPTCHA = sa.text("DELETE FROM captchas WHERE captcha_id = CAST(:id AS uuid) RETURNING answer_index, expires_at")
 _ISSUE = sa.text("""
     INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by)
     SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by
@@ -438,9 +545,40 @@ _ISSUE = sa.text("""
 _SPEND = sa.text("DELETE FROM reset_codes WHERE person_id = :person AND code_index = :code AND expires_at > :now")
 
 
-def end_other_sessions(tx: Connection, person_id: int, but: bytes) -> None:
-    """End every session of a person but one."""
-    tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but})
+def end_other_sessions(tx: Connection, person_id: int, but: bytes, only: Sequence[uuid.UUID] | None = None) -> Sequence[sa.Row[Any]]:
+    """End every session of a person but one, or `only` some; return the ended by `session_id` and `expires_at`."""
+    ids = None if only is None else [str(one) for one in only]
+    return tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but, "only": ids}).all()
+
+
+def sessions(tx: Connection, person_id: int, now: datetime) -> Sequence[sa.Row[Any]]:
+    """Return the living sessions of a person, newest first."""
+    return tx.execute(_SESSIONS, {"person": person_id, "now": now}).all()
+
+
+def note_sign_in(tx: Connection, person_id: int, at: datetime, address: str, device: str, succeeded: bool) -> None:
+    """Keep an attempt to sign in, for the person to see."""
+    tx.execute(_NOTE_SIGN_IN, {"person": person_id, "at": at, "address": address, "device": device, "succeeded": succeeded})
+
+
+def sign_ins(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
+    """Return the last hundred attempts to sign in as a person, newest first."""
+    return tx.execute(_SIGN_INS, {"person": person_id}).all()
+
+
+def forget_sign_ins(tx: Connection, now: datetime) -> None:
+    """Forget attempts older than 180 days."""
+    tx.execute(_FORGET_SIGN_INS, {"now": now})
+
+
+def keep_captcha(tx: Connection, captcha_id: uuid.UUID, answer: bytes, now: datetime, expires: datetime) -> None:
+    """Store the keyed hash of a captcha's answer; those that have lapsed go."""
+    tx.execute(_KEEP_CAPTCHA, {"id": captcha_id, "answer": answer, "now": now, "expires": expires})
+
+
+def spend_captcha(tx: Connection, captcha_id: str) -> sa.Row[Any] | None:
+    """Use a captcha up, whatever was answered; return its answer's hash and when it lapses."""
+    return tx.execute(_SPEND_CAPTCHA, {"id": captcha_id}).one_or_none()
 
 
 def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:

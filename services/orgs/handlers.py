@@ -248,15 +248,15 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
         holders.setdefault(row.org_id, set()).add(row.person_id)
     given, refused = [], []
     for item in items:
-        row = {"org_id": item.org_id, "person_id": item.person_id, "active": True}
+        right = {"org_id": item.org_id, "person_id": item.person_id, "active": True}
         having = holders.setdefault(item.org_id, set())
         if item.person_id in having:
             continue
         if item.org_id in orgs and len(having) < domain.administrator_limit(orgs[item.org_id].kind):
             having.add(item.person_id)
-            given.append(row)
+            given.append(right)
         else:
-            refused.append(row)
+            refused.append(right)
     if given:
         store.set_administrators(tx, given, clock.now(), None)
     if refused:

@@ -87,7 +87,7 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
     return answers
 
 
-def _decide(row: dict[str, Any], item: DecideMigration, actor: Actor, acting: int) -> Refusal | None:
+def _decide(row: dict[str, Any], item: DecideMigration, actor: Actor, acting: int | None) -> Refusal | None:
     """Change the row as decided, or return why not."""
     now = clock.now()
     if row["state"] not in ("pending_old", "pending_new") or row["expires_at"] <= now:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from shared import db, inbox, outbox
+from shared import db, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -93,3 +93,4 @@ handled_commands = sa.Table(
 
 outbox.table(metadata)
 inbox.tables(metadata)
+sessions_ended.tables(metadata)

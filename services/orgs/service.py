@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from services.orgs import handlers, migration
+from shared import sessions_ended
 from shared.bus.service import BusService
 from shared.messages import members, scheduler, transfers
 from shared.messages import orgs as contract
@@ -12,6 +13,7 @@ class Service(BusService):
 
     name = "orgs"
     events = {
+        members.SessionEnded: sessions_ended.on_session_ended,
         members.CadreChanged: handlers.on_cadre_changed,
         members.AdministratorRegistered: handlers.on_administrator_registered,
         members.BranchGraduated: handlers.on_branch_graduated,

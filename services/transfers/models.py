@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import db, directory, inbox, outbox
+from shared import db, directory, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -102,3 +102,4 @@ path_steps = sa.Table(
 outbox.table(metadata)
 inbox.tables(metadata)
 directory.tables(metadata)
+sessions_ended.tables(metadata)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.transfers import handlers, policies, store
-from shared import directory, metrics
+from shared import directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
 from shared.messages import transfers as contract
@@ -18,6 +18,7 @@ class Service(BusService):
 
     name = "transfers"
     events = {
+        members.SessionEnded: sessions_ended.on_session_ended,
         orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
         members.MemberReserved: handlers.on_member_reserved,

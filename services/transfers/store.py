@@ -201,12 +201,10 @@ _REROUTE_TARGETS = sa.text("""
     UPDATE transfers t SET target_superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
     WHERE t.target_org_id = i.org_id AND t.ended_at IS NULL""")
 _REFUSE_CHANGES = sa.text(f"""
-    WITH parties AS (SELECT org_id FROM unnest(CAST(:ids AS bigint[])) AS org_id
-        WHERE EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = org_id AND t.ended_at IS NULL)
-            OR EXISTS (SELECT 1 FROM open_nodes o WHERE o.org_id = parties_of.org_id))
-    {insert(tell(messages.OrgInUse, "parties"))}""".replace("AS org_id
-        WHERE", "AS parties_of (org_id)
-        WHERE"))
+    WITH parties AS (SELECT changed.org_id FROM unnest(CAST(:ids AS bigint[])) AS changed (org_id)
+        WHERE EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = changed.org_id AND t.ended_at IS NULL)
+            OR EXISTS (SELECT 1 FROM open_nodes o JOIN org_directory d USING (org_id) WHERE o.org_id = changed.org_id AND d.purpose <> 'awaiting'))
+    {insert(tell(messages.OrgInUse, "parties"))}""")
 
 
 def reroute(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
 
-from shared import clock, db, metrics, outbox
+from shared import clock, db, metrics, outbox, sessions_ended
 from shared.bus.calls import Call
 from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
@@ -43,7 +43,7 @@ CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
 
 _encode = msgspec.json.encode
-PUBLIC = frozenset({"sign_in", "renew", "sign_out", "reset_password"})
+PUBLIC = frozenset({"sign_in", "renew", "sign_out", "reset_password", "get_captcha", "register_administrator", "register", "check_letter"})
 """Calls that need no token."""
 RESTRICTED = frozenset({"change_password", "who_am_i"})
 """Calls that a person may make before the initial password is changed (ACC-05)."""
@@ -130,18 +130,22 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
     def _apply_commands(self, calls: list[Call]) -> list[bytes]:
         answers: list[bytes] = [b""] * len(calls)
         asked: dict[str, list[tuple[int, list[Asked[Any]]]]] = {}
+        sessions: dict[int, str] = {}
         for at, call in enumerate(calls):
             try:
-                actor = self._actor(call)
-                assert actor is not None
+                actor, sessions[at] = self._actor(call)
                 asked.setdefault(call.name, []).append((at, [Asked(item, actor) for item in self._items(call)]))
             except Refused as refused:
                 answers[at] = _problem(refused.refusal)
         if asked:
             with self.database.transaction() as tx:
-                for name, some in asked.items():
+                ended = sessions_ended.ended(tx, sessions.values())
+                for at in (at for at, session in sessions.items() if session in ended):
+                    answers[at] = _problem(Refusal("token_expired"))
+                for name, given in asked.items():
+                    some = [(at, items) for at, items in given if sessions[at] not in ended]
                     every = [one for _, items in some for one in items]
-                    replies = self.commands[name](tx, every)
+                    replies = self.commands[name](tx, every) if every else []
                     if len(replies) != len(every):
                         raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
                     start = 0
@@ -166,7 +170,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         """Answer one query."""
         started = time.perf_counter()
         try:
-            actor = None if call.name in PUBLIC else self._actor(call)
+            actor, session = (None, "") if call.name in PUBLIC else self._actor(call)
             decoder = self.query_decoders.get(call.name)
             if decoder is None:
                 raise Refused("not_found")
@@ -176,6 +180,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 raise Refused("bad_request", detail=str(error)) from error
             with self.database.transaction(tells=False) as tx:
                 try:
+                    if sessions_ended.ended(tx, [session]):
+                        raise Refused("token_expired")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
                 except Refused as refused:  # inside: what a refusal has counted, such as a failed sign-in, is committed
                     answer = _problem(refused.refusal)
@@ -189,11 +195,12 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self._measure("queries", 1, started)
         return answer
 
-    def _actor(self, call: Call) -> Actor | None:
+    def _actor(self, call: Call) -> tuple[Actor, str]:
+        """Return who calls and the session that the token is of, empty if of none."""
         actor = self.verifier.actor(call.token, call.org_id)
         if actor.restricted and call.name not in RESTRICTED:
             raise Refused("password_change_needed")
-        return actor
+        return actor, self.verifier.session(call.token)
 
     def _measure(self, kind: str, messages: int, started: float) -> None:
         metrics.BATCH_MESSAGES.labels(self.name, kind).observe(messages)

@@ -89,12 +89,36 @@ class DeletionRefused(Event, frozen=True, kw_only=True):
     org_id: int
 
 
+class SessionEnded(Event, frozen=True, kw_only=True):
+    """A session was ended: its tokens count no more, anywhere; after `until` they would have lapsed by themselves."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs", "transfers")
+
+    session_id: UUID
+    until: dt.datetime
+
+
+class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a picture of characters to read (ACC-02, ACC-08)."""
+
+
+class Captcha(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture whose characters are to be sent along within five minutes, once; no picture where none is asked for."""
+
+    captcha_id: str = ""
+    png: bytes = b""
+
+
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
-    """Sign in with ID number and password (ACC-02); `address` is the caller's, for the lockout."""
+    """Sign in with ID number, password and captcha (ACC-02); `address` and `device` are the caller's, for lockout and history."""
 
     id_number: str
     password: str
+    captcha_id: str = ""
+    captcha: str = ""
     address: str = ""
+    device: str = ""
 
 
 class Renew(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +147,50 @@ class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
     id_number: str
     code: str
     new_password: str
+    captcha_id: str = ""
+    captcha: str = ""
     address: str = ""
+
+
+class ListSessions(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the own living sessions and the sign-ins of the last 180 days, newest first; `session` marks the one that asks."""
+
+    session: str = ""
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One living session of the person."""
+
+    session_id: UUID
+    began_at: dt.datetime
+    expires_at: dt.datetime
+    address: str
+    device: str
+    this: bool
+
+
+class SignInTried(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to sign in with the person's ID number."""
+
+    at: dt.datetime
+    address: str
+    device: str
+    succeeded: bool
+
+
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+    """The own sessions and sign-ins."""
+
+    sessions: list[SessionInfo]
+    sign_ins: list[SignInTried]
+
+
+class EndSessions(msgspec.Struct, frozen=True, kw_only=True):
+    """End some of the own sessions, or all but `session` if none is named; their tokens count no more at once."""
+
+    session: str = ""
+
+    session_ids: list[UUID] = []
 
 
 class IssueResetCode(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +245,12 @@ class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A member as shown to those entitled; the ID number is masked (MEM-32)."""
+    """A member as shown to those entitled; the ID number is masked (MEM-02, MEM-28, MEM-31, MEM-32).
+
+    `sex`, `age` and `league_years` are derived (MEM-03); `post` is the post in the own branch; `missing` names the required fields that are
+    not filled, none for a complete record (MEM-22); `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party member
+    who keeps membership (MEM-25).
+    """
 
     member_id: int
     name: str
@@ -192,6 +264,16 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     mark: str = ""
     graduates_on: dt.date | None = None
     identity_check: str = "unchecked"
+    sex: str = ""
+    age: int | None = None
+    league_years: int | None = None
+    development_number: str = ""
+    post: str = ""
+    contact: str = ""
+    emergency_contact: str = ""
+    party: bool = False
+    to_contact: bool = False
+    missing: list[str] = []
 
 
 class DescribePeople(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,10 +296,26 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The own record with the history of branches, newest first."""
+    """The own record with the history of branches, newest first, the own posts, and what the person is asked to put right.
+
+    `hints` are refusal codes: an irregular development number (MEM-13), an incomplete profile (MEM-23), a failed identity check (MEM-19).
+    """
 
     member: Member
     stays: list[Stay]
+    posts: list[Post] = []
+    hints: list[str] = []
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """A post that a person holds in an organisation (CADRE-02, CADRE-05)."""
+
+    org_id: int
+    person_id: int
+    post: str
+    name: str = ""
+    complete: bool = False
+    began_at: dt.datetime | None = None
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +343,8 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of an uploaded roster (IMP-05). All rows of a file share `import_id`; with `number` it is the row's key, so a list may be sent again.
 
-    `problem` is a fault found in reading; such a row fails without being tried.
+    An empty `branch_name`: a cadre of the importing organisation itself (IMP-11). `problem` is a fault found in reading; such a row fails
+    without being tried.
     """
 
     import_id: UUID
@@ -335,7 +434,10 @@ class EditMember(msgspec.Struct, frozen=True, kw_only=True):
     ethnic_group: str | None = None
     joined_on: dt.date | None = None
     development_number: str | None = None
-    post: str | None = None
+    contact: str | None = None
+    emergency_contact: str | None = None
+    party: bool | None = None
+    contacted: bool | None = None
 
 
 class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -386,6 +488,360 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
     graduate: bool
 
 
+class SetPost(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a person a post in an organisation, another one, or none (empty) (CADRE-01, CADRE-03, CADRE-04, ADM-02, ADM-03).
+
+    The person is named by `person_id`, or by `name` and `id_number`; who is not registered yet gets an account (ORG-17).
+    """
+
+    command_id: UUID
+    org_id: int
+    post: str
+    person_id: int | None = None
+    name: str = ""
+    id_number: str = ""
+    phone: str = ""
+    ethnic_group: str = ""
+
+
+class PostSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one item of `set_posts`."""
+
+    person_id: int | None = None
+    refusal: Refusal | None = None
+
+
+class ListCadres(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the cadres of an organisation with their completeness (CADRE-07)."""
+
+    org_id: int
+
+
+class IssueRegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a code with which one person becomes the organisation's administrator (ADM-04, ADM-09..13); an unspent one is replaced."""
+
+    command_id: UUID
+    org_id: int
+
+
+class RegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A code to hand over: single-use, shown only in this answer; `expires_at` None: without limit (ADM-13)."""
+
+    org_id: int
+    name: str = ""
+    code: str = ""
+    expires_at: dt.datetime | None = None
+    refusal: Refusal | None = None
+
+
+class RegisterAdministrator(msgspec.Struct, frozen=True, kw_only=True):
+    """Become an organisation's administrator with its code (ADM-04, ADM-15): as a new person, with all fields, or signed in, with the code alone.
+
+    `post` is the post held there; `address` is the caller's, for the lockout.
+    """
+
+    code: str
+    post: str = "secretary"
+    name: str = ""
+    id_number: str = ""
+    phone: str = ""
+    password: str = ""
+    captcha_id: str = ""
+    captcha: str = ""
+    address: str = ""
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is registered, and for which organisation."""
+
+    person_id: int
+    org_id: int
+    org_name: str
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    """Register oneself as a member of a branch, or as a cadre of another organisation, for its administrator to accept (REG-01..03, REG-08)."""
+
+    org_id: int
+    name: str
+    id_number: str
+    password: str
+    ethnic_group: str = ""
+    phone: str = ""
+    joined_on: dt.date | None = None
+    development_number: str = ""
+    post: str = ""
+    captcha_id: str = ""
+    captcha: str = ""
+    address: str = ""
+
+
+class DecideRegistration(msgspec.Struct, frozen=True, kw_only=True):
+    """Accept or reject a registration (REG-07); with `withdraw` the applicant takes the own one back (REG-05)."""
+
+    registration_id: int
+    accept: bool = False
+    withdraw: bool = False
+    note: str = ""
+
+
+class RegistrationDecided(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one decision on a registration."""
+
+    registration_id: int
+    state: str = ""
+    refusal: Refusal | None = None
+
+
+class ListRegistrations(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the pending registrations of the acting organisation, or with `own` for the caller's own, whatever their state (REG-07)."""
+
+    own: bool = False
+
+
+class RegistrationInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One registration: `pending`, `accepted`, `rejected`, `withdrawn`, `expired`."""
+
+    registration_id: int
+    org_id: int
+    person_id: int
+    name: str
+    id_masked: str
+    phone: str
+    joined_on: dt.date | None
+    post: str
+    state: str
+    note: str
+    asked_at: dt.datetime
+    expires_at: dt.datetime
+
+
+class SearchMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """Find members of the own organisation and below by name, ID number or development number (SRCH-03, SRCH-05, SRCH-06).
+
+    `below` names an organisation in the own subtree, to narrow a name that many have (SRCH-04).
+    """
+
+    text: str
+    below: int | None = None
+
+
+class FoundMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """The first 50; `more` says that there are others, so that an organisation should be named (SRCH-04)."""
+
+    items: list[Member]
+    more: bool
+
+
+class RevealIds(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for unmasked ID numbers of members, at most 50, with the reason; the view is put into the access log (MEM-32, BEY-10)."""
+
+    person_ids: list[int]
+    reason: str
+
+
+class Revealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's ID number in full."""
+
+    member_id: int
+    name: str
+    id_number: str
+
+
+class ExportMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the members of the acting organisation and below, in order of their ids, for an export; each page is put into the access log.
+
+    `full` asks for unmasked ID numbers and needs a `reason`.
+    """
+
+    full: bool = False
+    reason: str = ""
+    after: int = 0
+    limit: int = 500
+
+
+class ExportedMember(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an export; `id_number` is masked unless asked for in full."""
+
+    member: Member
+    id_number: str
+    branch: str
+
+
+class GetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a list to work off, for the acting organisation and below.
+
+    `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38, DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22),
+    `to_contact` (MEM-30), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
+    """
+
+    kind: str
+    after: int = 0
+    limit: int = 100
+
+
+class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: an organisation, a member of it where the list is one of members, and what is to be known; `key` continues the list."""
+
+    key: int
+    org_id: int
+    org: str
+    member_id: int | None = None
+    member: str = ""
+    id_masked: str = ""
+    note: str = ""
+
+
+class GetEntryProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how far data are entered, for an organisation and each of its direct subordinates with all below it (STAT-02..09, SCH-08).
+
+    `domain` limits the count to one domain (ORG-26); `schools_only` to subordinates of the school domain (SCH-08).
+    """
+
+    org_id: int
+    domain: str = ""
+    schools_only: bool = False
+
+
+class EntryProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of an organisation and all below it.
+
+    `finished_branches`: with three complete members or cadres (CADRE-11); `finished_bodies`: leading bodies (CADRE-09) and committee kinds
+    (CADRE-10) that are finished; `members_2017`: the imported constant (STAT-03). Shares are left to the reader; without a denominator
+    there is none (STAT-14).
+    """
+
+    org_id: int
+    name: str
+    branches: int
+    finished_branches: int
+    bodies: int
+    finished_bodies: int
+    members: int
+    complete_members: int
+    cadres: int
+    complete_cadres: int
+    members_2017: int | None
+
+
+class RequestRetention(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask to stay at school: `abroad` during studies abroad, with place, time and a contact at home (GRAD-29), or `retained` for up to six months (GRAD-26).
+
+    By the member, or by the administrators of the branch or its direct superior.
+    """
+
+    command_id: UUID
+    member_id: int
+    kind: str
+    since: dt.date
+    until: dt.date
+    place: str = ""
+    contact_name: str = ""
+    contact_phone: str = ""
+    reason: str = ""
+
+
+class DecideRetention(msgspec.Struct, frozen=True, kw_only=True):
+    """Approve or refuse, for a school's committee above the branch (GRAD-29, GRAD-33); `end` closes an approved one; `report` adds a report from abroad (GRAD-30)."""
+
+    retention_id: int
+    approve: bool = False
+    end: bool = False
+    report: str = ""
+    note: str = ""
+
+
+class RetentionSaved(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one item on retentions."""
+
+    retention_id: int | None = None
+    state: str = ""
+    refusal: Refusal | None = None
+
+
+class ListRetentions(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the register of who stays, of the acting organisation and below, or with `own` for the caller's own (DOC-09)."""
+
+    kind: str = ""
+    own: bool = False
+    after: int = 0
+    limit: int = 100
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the register: `requested`, `approved`, `refused`, `ended`."""
+
+    retention_id: int
+    member_id: int
+    member: str
+    branch_id: int
+    kind: str
+    since: dt.date
+    until: dt.date
+    place: str
+    contact_name: str
+    contact_phone: str
+    reason: str
+    state: str
+    note: str
+    reports: list[str]
+
+
+class IssueLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Issue an introduction letter for members of one's subtree (DOC-01..04)."""
+
+    command_id: UUID
+    member_ids: list[int]
+    addressee: str
+    dues_until: dt.date
+    valid_days: int | None = None
+    to_org: str = ""
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter: `number` is unique per issuer and year; `code` proves it to anyone, and stands in this answer and on the paper only (BEY-13)."""
+
+    letter_id: int | None = None
+    number: str = ""
+    code: str = ""
+    issuer: str = ""
+    names: list[str] = []
+    addressee: str = ""
+    to_org: str = ""
+    dues_until: dt.date | None = None
+    issued_on: dt.date | None = None
+    valid_until: dt.date | None = None
+    refusal: Refusal | None = None
+
+
+class VoidLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Declare an own letter void."""
+
+    letter_id: int
+
+
+class LetterVoided(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one letter."""
+
+    letter_id: int
+    refusal: Refusal | None = None
+
+
+class CheckLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask, as anyone, whether a letter is genuine and in force (BEY-13)."""
+
+    code: str
+
+
+class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
+    """What everybody may know: `in_force`, `lapsed` or `void`, who issued it, its number and date; nothing about persons."""
+
+    state: str
+    issuer: str
+    number: str
+    issued_on: dt.date
+
+
 sign_in = Query("members", "sign_in", SignIn, Signed)
 renew = Query("members", "renew", Renew, Signed)
 sign_out = Query("members", "sign_out", SignOut, bool)
@@ -405,3 +861,25 @@ import_rows = Command("members", "import_rows", ImportRow, ImportTaken)
 get_import = Query("members", "get_import", GetImport, ImportProgress)
 reset_password = Query("members", "reset_password", ResetPassword, bool)
 issue_reset_codes = Command("members", "issue_reset_codes", IssueResetCode, ResetCode)
+get_captcha = Query("members", "get_captcha", GetCaptcha, Captcha)
+list_sessions = Query("members", "list_sessions", ListSessions, Sessions)
+end_sessions = Query("members", "end_sessions", EndSessions, bool)
+set_posts = Command("members", "set_posts", SetPost, PostSet)
+list_cadres = Query("members", "list_cadres", ListCadres, list[Post])
+issue_registration_codes = Command("members", "issue_registration_codes", IssueRegistrationCode, RegistrationCode)
+register_administrator = Query("members", "register_administrator", RegisterAdministrator, Registered)
+redeem_code = Query("members", "redeem_code", RegisterAdministrator, Registered)
+register = Query("members", "register", Register, Registered)
+decide_registrations = Command("members", "decide_registrations", DecideRegistration, RegistrationDecided)
+list_registrations = Query("members", "list_registrations", ListRegistrations, list[RegistrationInfo])
+search_members = Query("members", "search_members", SearchMembers, FoundMembers)
+reveal_ids = Query("members", "reveal_ids", RevealIds, list[Revealed])
+export_members = Query("members", "export_members", ExportMembers, list[ExportedMember])
+get_report = Query("members", "get_report", GetReport, list[ReportLine])
+get_entry_progress = Query("members", "get_entry_progress", GetEntryProgress, list[EntryProgress])
+request_retentions = Command("members", "request_retentions", RequestRetention, RetentionSaved)
+decide_retentions = Command("members", "decide_retentions", DecideRetention, RetentionSaved)
+list_retentions = Query("members", "list_retentions", ListRetentions, list[Retention])
+issue_letters = Command("members", "issue_letters", IssueLetter, Letter)
+void_letters = Command("members", "void_letters", VoidLetter, LetterVoided)
+check_letter = Query("members", "check_letter", CheckLetter, LetterChecked)

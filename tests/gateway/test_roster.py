@@ -46,7 +46,7 @@ def test_failed_rows_can_be_uploaded_again():
 
     (again,) = roster.read_roster(target.getvalue())
 
-    assert (again.name, again.id_number, again.post, again.problem) == ("张三", GOOD[3], "书记", "")
+    assert (again.name, again.id_number, again.post, again.problem) == ("张三", GOOD[3], "secretary", "")
 
 
 @pytest.mark.parametrize(("given", "wanted"), [

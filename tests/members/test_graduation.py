@@ -41,21 +41,21 @@ def moment(monkeypatch):
     monkeypatch.setenv("TUANQIAO_GRADUATION_SWITCH", "01-01")
 
 
-def mark(tx, branch, on=None, reason="", org=SCHOOL):  # noqa: F811
+def mark(tx, branch, on=None, reason="", org=SCHOOL):
     return graduation.mark_branches(tx, [Asked(MarkBranch(command_id=uuid.uuid4(), branch_id=branch, graduates_on=on, reason=reason), admin(org))])[0]
 
 
-def mark_member(tx, member, kind, on=None, reason="", org=SCHOOL):  # noqa: F811
+def mark_member(tx, member, kind, on=None, reason="", org=SCHOOL):
     answer = graduation.mark_members(tx, [Asked(MarkMember(command_id=uuid.uuid4(), member_id=member, mark=kind, graduates_on=on, reason=reason), admin(org))])[0]
     return answer.refusal and answer.refusal.code
 
 
-def seen(tx, member=ONE):  # noqa: F811
+def seen(tx, member=ONE):
     row = store.by_ids(tx, [member])[member]
     return row.graduate, row.mark, row.graduates_on
 
 
-def told(tx) -> list[tuple[int, bool, int]]:  # noqa: F811
+def told(tx) -> list[tuple[int, bool, int]]:
     return [(item["branch_id"], item["graduate"], item["version"]) for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'branch_graduated' ORDER BY id"))
             for item in json.loads(row.body)]
 
@@ -64,7 +64,7 @@ def told(tx) -> list[tuple[int, bool, int]]:  # noqa: F811
 @pytest.mark.parametrize(("org", "branch", "code"), [
     (SCHOOL, CLASS, None), (SCHOOL, DEEP, None), (COLLEGE, DEEP, None), (ROOT, XINJIANG, None), (ROOT, CLASS, "not_your_org"),
     (CLASS, CLASS, "not_your_org"), (TARGET, CLASS, "not_your_org"), (SCHOOL, COLLEGE, "branch_unknown"), (SCHOOL, 999, "branch_unknown")])
-def test_who_marks_branches(tx, org, branch, code):  # noqa: F811
+def test_who_marks_branches(tx, org, branch, code):
     """GRAD-04, GRAD-05: committee kinds above a branch, or its direct superior of any kind; never the branch itself."""
     answer = mark(tx, branch, NEXT, org=org)
 
@@ -72,7 +72,7 @@ def test_who_marks_branches(tx, org, branch, code):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-03", "GRAD-12")
-def test_due_at_once(tx):  # noqa: F811
+def test_due_at_once(tx):
     """GRAD-12: a time in the current year, after the yearly moment, makes the branch a graduates' organisation and flags its members."""
     answer = mark(tx, CLASS, THIS)
 
@@ -82,7 +82,7 @@ def test_due_at_once(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-12")
-def test_waits_for_its_year(tx):  # noqa: F811
+def test_waits_for_its_year(tx):
     """GRAD-12: a later time waits; the switch at the moment of its year is done once, however often it is looked."""
     answer = mark(tx, CLASS, NEXT)
     assert (answer.graduate, answer.members, seen(tx)) == (False, 0, (False, "", None))
@@ -103,13 +103,13 @@ def test_yearly_moment(today, until):
 
 @pytest.mark.rule("GRAD-07")
 @pytest.mark.parametrize(("on", "reason"), [(None, ""), (THIS, "mixed"), (None, "holiday")])
-def test_time_or_reason(tx, on, reason):  # noqa: F811
+def test_time_or_reason(tx, on, reason):
     """GRAD-07: a time of graduation or a reason why there is none, not both, not neither."""
     assert mark(tx, CLASS, on, reason).refusal.code == "mark_incomplete"
 
 
 @pytest.mark.rule("GRAD-14")
-def test_correction_before_and_after_the_switch(tx):  # noqa: F811
+def test_correction_before_and_after_the_switch(tx):
     """GRAD-14: a later year takes the switch back, members and all, as long as nobody has started; the versions of what is told rise."""
     mark(tx, CLASS, THIS)
     answer = mark(tx, CLASS, NEXT)
@@ -121,7 +121,7 @@ def test_correction_before_and_after_the_switch(tx):  # noqa: F811
 
 @pytest.mark.rule("GRAD-14")
 @pytest.mark.parametrize("left", [False, True])
-def test_no_correction_once_started(tx, left):  # noqa: F811
+def test_no_correction_once_started(tx, left):
     """GRAD-14: with a transfer of a member open, or a member gone, a later year is refused; another month of the year is not."""
     mark(tx, CLASS, THIS)
     handlers.on_transfer_requested(tx, [request(10)])
@@ -135,7 +135,7 @@ def test_no_correction_once_started(tx, left):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-10", "GRAD-11", "GRAD-13")
-def test_mixed_branch(tx):  # noqa: F811
+def test_mixed_branch(tx):
     """GRAD-11, GRAD-13: in a mixed branch each member has a time of the own; the branch stays what it is."""
     assert mark_member(tx, ONE, "own", THIS) == "branch_not_mixed"
     mark(tx, CLASS, None, "mixed")
@@ -148,7 +148,7 @@ def test_mixed_branch(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-16", "GRAD-19", "GRAD-20", "GRAD-21", "GRAD-23", "GRAD-25")
-def test_delayed(tx):  # noqa: F811
+def test_delayed(tx):
     """GRAD-16..25: first the branch, then the member, later than the branch and with a reason; taken back, or due again in its own year."""
     assert mark_member(tx, ONE, "delayed", NEXT, "补考") == "branch_not_graduate"
     mark(tx, CLASS, THIS)
@@ -163,7 +163,7 @@ def test_delayed(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-16", "GRAD-21")
-def test_teacher(tx):  # noqa: F811
+def test_teacher(tx):
     """GRAD-16, GRAD-21: a teacher is no graduate, needs no time, and becomes an ordinary graduate again when taken back."""
     mark(tx, CLASS, THIS)
 
@@ -173,7 +173,7 @@ def test_teacher(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-24")
-def test_open_transfer_blocks_the_mark(tx):  # noqa: F811
+def test_open_transfer_blocks_the_mark(tx):
     """GRAD-24: a member with an open transfer is not marked as delayed, and says so."""
     mark(tx, CLASS, THIS)
     handlers.on_transfer_requested(tx, [request(10)])
@@ -184,7 +184,7 @@ def test_open_transfer_blocks_the_mark(tx):  # noqa: F811
 @pytest.mark.rule("GRAD-18")
 @pytest.mark.parametrize(("org", "code", "without"), [
     (CLASS, None, "not_your_org"), (SCHOOL, None, None), (TARGET, "not_your_org", "not_your_org"), (BRANCH, "not_your_org", "not_your_org")])
-def test_who_marks_members(tx, monkeypatch, org, code, without):  # noqa: F811
+def test_who_marks_members(tx, monkeypatch, org, code, without):
     """GRAD-18: the branch itself, where the setting allows, and who may mark the branch; nobody else."""
     mark(tx, CLASS, THIS)
 
@@ -194,7 +194,7 @@ def test_who_marks_members(tx, monkeypatch, org, code, without):  # noqa: F811
 
 
 @pytest.mark.rule("TRF-35")
-def test_a_move_ends_marks(tx):  # noqa: F811
+def test_a_move_ends_marks(tx):
     """TRF-35: who is marked is transferred as usual, and arrives without a mark."""
     mark(tx, CLASS, THIS)
     mark_member(tx, ONE, "teacher")
@@ -205,7 +205,7 @@ def test_a_move_ends_marks(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-32")
-def test_unmarked_branches(tx):  # noqa: F811
+def test_unmarked_branches(tx):
     """GRAD-32: branches below that have neither a time nor a reason, in pages."""
     def listed(**values):
         return [one.branch_id for one in graduation.list_branch_marks(tx, ListBranchMarks(unmarked_only=True, **values), admin(SCHOOL))]
@@ -216,7 +216,7 @@ def test_unmarked_branches(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-08")
-def test_marked_state_is_shown(tx):  # noqa: F811
+def test_marked_state_is_shown(tx):
     """GRAD-08: the list shows each branch with its time or reason, and whether it is a graduates' organisation."""
     mark(tx, CLASS, THIS)
     mark(tx, DEEP, None, "teachers")
@@ -227,9 +227,9 @@ def test_marked_state_is_shown(tx):  # noqa: F811
 
 
 @pytest.mark.rule("GRAD-12", "BEY-08")
-def test_many_branches_by_two_workers(engine):  # noqa: F811
+def test_many_branches_by_two_workers(engine):
     """GRAD-12: 5,000 due branches, two workers in pieces of 300: each branch is switched and told once."""
-    with engine.begin() as tx:  # noqa: F811
+    with engine.begin() as tx:
         store.mark_branches(tx, [{"branch_id": 10**6 + n, "graduates_on": date(2020, 6, 30), "reason": "", "marked_by": 1} for n in range(5000)], AT)
     done: list[int] = []
 

@@ -23,16 +23,16 @@ def rows(count, import_id, branch=str(CLASS), start=70_000_000):
                       joined_on=one.joined_on, development_number=one.development_number) for n, one in enumerate(some, start=4)]
 
 
-def send(tx, items, actor=None):  # noqa: F811
+def send(tx, items, actor=None):
     return [one.refusal and one.refusal.code for one in imports.import_rows(tx, [Asked(item, actor or admin(SCHOOL)) for item in items])]
 
 
-def progress(tx, import_id, actor=None, after=None):  # noqa: F811
+def progress(tx, import_id, actor=None, after=None):
     return imports.get_import(tx, GetImport(import_id=import_id, failed_after=after), actor or admin(SCHOOL))
 
 
 @pytest.mark.rule("IMP-05", "IMP-06", "IMP-10")
-def test_rows_are_entered_in_pieces(tx):  # noqa: F811
+def test_rows_are_entered_in_pieces(tx):
     """IMP-05, IMP-06: good rows are entered, bad ones kept with their reasons; progress says how many."""
     one = uuid.uuid4()
     some = rows(20, one)
@@ -51,7 +51,7 @@ def test_rows_are_entered_in_pieces(tx):  # noqa: F811
 
 
 @pytest.mark.rule("IMP-13")
-def test_sent_again_and_tried_again(tx):  # noqa: F811
+def test_sent_again_and_tried_again(tx):
     """A list that is sent again, before and after it was entered, and a piece that is tried again, enter nobody twice."""
     one = uuid.uuid4()
     some = rows(10, one)
@@ -68,10 +68,10 @@ def test_sent_again_and_tried_again(tx):  # noqa: F811
     assert len(store.of_branch(tx, CLASS, 0, 500)) == before + 10 and progress(tx, one).entered == 10
 
 
-def test_a_piece_that_dies_is_done_again(engine):  # noqa: F811
+def test_a_piece_that_dies_is_done_again(engine):
     """A worker that dies in the middle of a piece leaves nothing behind; the next one does the piece."""
     one = uuid.uuid4()
-    with engine.begin() as tx:  # noqa: F811
+    with engine.begin() as tx:
         send(tx, rows(30, one, start=72_000_000))
         before = len(store.of_branch(tx, CLASS, 0, 500))
     with engine.connect() as dying:
@@ -87,7 +87,7 @@ def test_a_piece_that_dies_is_done_again(engine):  # noqa: F811
 
 
 @pytest.mark.rule("IMP-11", "MEM-29")
-def test_only_into_direct_branches(tx):  # noqa: F811
+def test_only_into_direct_branches(tx):
     """IMP-11, MEM-29: rows for branches further down, or of others, fail; the acting organisation is that of the upload."""
     one = uuid.uuid4()
     send(tx, rows(1, one, "7"))
@@ -96,7 +96,7 @@ def test_only_into_direct_branches(tx):  # noqa: F811
     assert [row.problem for row in progress(tx, one, after=0).failures] == ["未找到该团支部"]
 
 
-def test_an_import_is_its_senders_own(tx):  # noqa: F811
+def test_an_import_is_its_senders_own(tx):
     """Nobody adds to or reads another's import; who administers nothing starts none."""
     one = uuid.uuid4()
     send(tx, rows(1, one))
@@ -108,7 +108,7 @@ def test_an_import_is_its_senders_own(tx):  # noqa: F811
         assert refused.value.code == "unknown_import"
 
 
-def test_entered_rows_are_not_kept(tx):  # noqa: F811
+def test_entered_rows_are_not_kept(tx):
     """Of an entered row only its number stays; failed rows are sealed, and forgotten after 30 days."""
     one = uuid.uuid4()
     send(tx, [*rows(3, one), ImportRow(import_id=one, number=99, branch_name="x", name="张三", id_number="11010120050101001X", problem="x")])

@@ -15,7 +15,7 @@ from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import BranchGraduated, DeletionRefused
+from shared.messages.members import BranchGraduated, CadreChanged, DeletionRefused
 from shared.messages.orgs import DeleteOrg, GetOrgs, ListAdministrators, ListChildren, MyOrgs, SaveOrg, SearchOrgs, SetAdministrator
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
@@ -77,8 +77,10 @@ def engine():
 def loaded(engine):
     """The engine, with the tree and its administrators committed and nothing else."""
     with engine.begin() as tx:
-        tx.execute(sa.text("TRUNCATE orgs, administrators, handled_commands, outbox"))
+        tx.execute(sa.text("TRUNCATE orgs, administrators, handled_commands, outbox, cadres, migrations"))
         store.load(tx, TREE)
+        handlers.on_cadre_changed(tx, [CadreChanged(org_id=seed.id, person_id=person, post="committee_member", has_phone=True, version=1)
+                                       for seed in TREE for person in (9, 10, 11, DEAN, PRESIDENT)])
         store.set_administrators(tx, [{"org_id": org, "person_id": person, "active": True} for org, person in RIGHTS], clock.now(), None)
         tx.execute(sa.text("DELETE FROM outbox"))
     return engine
@@ -166,7 +168,7 @@ def test_load_tells_once(engine):
         assert sorted(one["org_id"] for one in told) == sorted(seed.id for seed in TREE)
         assert next(one for one in told if one["org_id"] == CLASS) == {
             "org_id": CLASS, "parent_id": COLLEGE, "path": "1.42.420.42011.42012.", "kind": "branch", "purpose": "ordinary", "province": "42",
-            "system": "national", "provincial_id": 42, "vault_id": 42999, "name": "共青团江汉理工大学机械学院2022级1班支部委员会", "version": 1, "deleted": False}
+            "system": "national", "provincial_id": 42, "vault_id": 42999, "name": "共青团江汉理工大学机械学院2022级1班支部委员会", "version": 1, "deleted": False, "industry": ""}
         assert events(tx, "org_changed") == told
         tx.rollback()
 
@@ -632,7 +634,7 @@ def test_a_refused_deletion_is_taken_back(tx):
     assert CLASS not in store.by_ids(tx, [CLASS])
 
     for _ in range(2):
-        handlers.on_deletion_refused(tx, [DeletionRefused(org_id=CLASS), DeletionRefused(org_id=COLLEGE)])
+        handlers.on_taken_back(tx, [DeletionRefused(org_id=CLASS), DeletionRefused(org_id=COLLEGE)])
 
     assert [(one["org_id"], one["deleted"], one["version"]) for one in events(tx, "org_changed")] == [(CLASS, True, 2), (CLASS, False, 3)]
     assert CLASS in store.by_ids(tx, [CLASS])

@@ -48,9 +48,17 @@ def upgrade() -> None:
     op.create_index(op.f('ix_migrations_from_org_id'), 'migrations', ['from_org_id'])
     op.create_index(op.f('ix_migrations_to_org_id'), 'migrations', ['to_org_id'])
     op.create_index('ix_migrations_open', 'migrations', ['org_id'], postgresql_where=sa.text('ended_at IS NULL'))
+    op.create_table('ended_sessions',
+    sa.Column('session_id', sa.Uuid(), nullable=False),
+    sa.Column('until', sa.DateTime(timezone=True), nullable=False, comment='its last token has lapsed by then'),
+    sa.PrimaryKeyConstraint('session_id', name=op.f('pk_ended_sessions'))
+    )
+    op.create_index(op.f('ix_ended_sessions_until'), 'ended_sessions', ['until'], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f('ix_ended_sessions_until'), table_name='ended_sessions')
+    op.drop_table('ended_sessions')
     op.drop_table('migrations')
     op.drop_table('cadres')
     op.drop_index('ix_orgs_plain', table_name='orgs')

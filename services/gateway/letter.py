@@ -1,0 +1,71 @@
+"""Introduction letters as PDF (DOC-01), with a QR code that leads to the public check (BEY-13)."""
+from __future__ import annotations
+
+import io
+import os
+from functools import cache
+from pathlib import Path
+
+import fpdf
+import segno
+from fontTools.ttLib import TTFont
+
+from shared.messages.members import Letter
+
+FONT = Path(os.environ.get("TUANQIAO_FONT") or Path(__file__).parent / "fonts" / "wqy-microhei.ttf")
+_MARGIN = 28.0
+"""Millimetres."""
+
+
+@cache
+def _known() -> frozenset[int]:
+    return frozenset(TTFont(FONT, lazy=True).getBestCmap())
+
+
+def printable(text: str) -> str:
+    """Return a text with each character that the font lacks as its code point, so that nothing is dropped unseen."""
+    return "".join(one if ord(one) in _known() or one in "\n " else f"[U+{ord(one):X}]" for one in text)
+
+
+def render(letter: Letter, address: str) -> bytes:
+    """Return the PDF of a letter; `address` is where the public check of its code is."""
+    page = fpdf.FPDF(format="A4")
+    page.set_title(f"组织关系介绍信 {letter.number}")
+    page.set_lang("zh-CN")
+    page.add_font("letter", fname=FONT)
+    page.set_margins(_MARGIN, _MARGIN, _MARGIN)
+    page.add_page()
+
+    def line(text: str, size: float, align: str = "L", gap: float = 2.0) -> None:
+        page.set_font("letter", size=size)
+        page.multi_cell(0, size * 0.65, printable(text), align=align, new_x="LMARGIN", new_y="NEXT")
+        page.ln(gap)
+
+    line(letter.issuer, 16, "C")
+    line("团员组织关系介绍信", 22, "C", 4)
+    line(f"第 {letter.number} 号", 12, "R", 8)
+    line(f"{letter.addressee}:", 14, gap=4)
+    first, count = letter.names[0], len(letter.names)
+    who = f"{first}同志" if count == 1 else f"{first}等{count}位同志"
+    goal = f"转往{letter.to_org}" if letter.to_org else "转往你处"
+    line(f"        兹介绍{who}{goal},请接收其团员组织关系。", 14, gap=3)
+    if count > 1:
+        line(f"        名单:{'、'.join(letter.names)}。", 12, gap=3)
+    if letter.dues_until is not None:
+        line(f"        团费交至{letter.dues_until.year}年{letter.dues_until.month}月。", 14, gap=6)
+    line("        此致", 14, gap=1)
+    line("敬礼", 14, gap=14)
+    line(f"{letter.issuer}(盖章)", 14, "R", 2)
+    if letter.issued_on is not None:
+        line(f"{letter.issued_on.year}年{letter.issued_on.month}月{letter.issued_on.day}日", 14, "R", 4)
+    if letter.valid_until is not None and letter.issued_on is not None:
+        line(f"(有效期限{(letter.valid_until - letter.issued_on).days}天,至{letter.valid_until:%Y年%m月%d日})", 11, "R", 4)
+    picture = io.BytesIO()
+    segno.make(f"{address}?code={letter.code}", error="m").save(picture, kind="png", scale=8, border=2)
+    picture.seek(0)
+    top = 232.0
+    page.image(picture, x=_MARGIN, y=top, w=32, alt_text="核验二维码")
+    page.set_xy(_MARGIN + 36, top + 8)
+    page.set_font("letter", size=10)
+    page.multi_cell(0, 6, printable(f"扫码或登录 {address}\n输入核验码 {letter.code}\n核验本介绍信的真伪与效力"), align="L")
+    return bytes(page.output())

@@ -1,0 +1,324 @@
+"""Posts, and the ways into an organisation that people take themselves: registration codes and self-registration (CADRE, ADM, REG)."""
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import accounts, cadre_store, captcha, domain, handlers, store
+from services.members.secret import code_index, keys, new_code
+from shared import clock, directory, outbox, reference
+from shared.bus.service import Asked
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages import members as contract
+from shared.messages.members import (
+    AdministratorRegistered,
+    DecideRegistration,
+    IssueRegistrationCode,
+    Post,
+    PostSet,
+    Register,
+    RegisterAdministrator,
+    Registered,
+    RegistrationCode,
+    RegistrationDecided,
+    RegistrationInfo,
+    SetPost,
+)
+
+CODE_LENGTH = 12
+"""Of a registration code."""
+
+
+def administrator_limit(kind: str) -> int:
+    """Return how many administrators an organisation may have (ADM-01); orgs decides, this only spares people a code that cannot serve."""
+    return 2 if kind == "leading_body" else 3
+
+
+# ---- posts -----------------------------------------------------------------------------------------------------------
+
+def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
+    """Give people posts, other posts or none (CADRE-01..06, ADM-03, ADM-16, ORG-17..20).
+
+    By the organisation's own administrators or the direct superior's. Posts in other organisations and the membership stay as they are
+    (CADRE-02, CADRE-03, ORG-18). Repeated, the command finds what it has done and answers the same.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    cadre_store.lock(tx, [one.item.org_id for one in asked])
+    orgs = directory.find(tx, [one.item.org_id for one in asked])
+    people = _People(tx, asked)
+    posts = {(row.org_id, row.person_id): row.post for row in cadre_store.posts_of(tx, orgs)}
+    rights = cadre_store.administering(tx, posts)
+    answers: list[PostSet] = []
+    changed: dict[tuple[int, int], dict[str, Any]] = {}
+    for one in asked:
+        item, org = one.item, orgs.get(one.item.org_id)
+        refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org)
+                   else Refusal("post_unknown") if item.post and item.post not in reference.POSTS[org.kind] else None)
+        person_id, problem = people.find(item) if refusal is None else (None, refusal)
+        if problem is None and person_id is not None:
+            pair = (item.org_id, person_id)
+            held = posts.get(pair, "")
+            if item.post == "secretary" and any(post == "secretary" for (org_id, other), post in posts.items() if org_id == item.org_id and other != person_id):
+                problem = Refusal("secretary_in_post")
+            elif held and held != item.post and pair in rights and (item.post == "" or held == "secretary"):
+                problem = Refusal("revoke_right_first")
+            elif held != item.post:
+                posts[pair] = item.post
+                changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, "changed_by": one.actor.person_id}
+        answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
+    cadre_store.set_posts(tx, list(changed.values()), clock.now())
+    return answers
+
+
+class _People:
+    """The people that a list of `set_posts` names; who is not registered is entered when asked for (ORG-17)."""
+
+    def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]]) -> None:
+        self.tx = tx
+        self.by_id = store.by_ids(tx, [one.item.person_id for one in asked if one.item.person_id is not None])
+        indexes = [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None]
+        self.by_index = store.known(tx, indexes)
+
+    def find(self, item: SetPost) -> tuple[int | None, Refusal | None]:
+        """Return the person, or why there is none."""
+        if item.person_id is not None:
+            return (item.person_id, None) if item.person_id in self.by_id else (None, Refusal("unknown_member"))
+        id_number, name = domain.normalise_id(item.id_number), item.name.strip()
+        known = self.by_index.get(keys.seal.index(id_number))
+        if known is not None:
+            return (None, Refusal("registration_pending")) if known.pending else (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
+        today = clock.today()
+        refusal = Refusal("name_missing") if not name else domain.check_id(id_number, today)
+        if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
+            refusal = Refusal("cadre_too_young")
+        if refusal is not None or not item.post:
+            return None, refusal or Refusal("unknown_member")
+        made = store.add(self.tx, [handlers.new_person(name, id_number, item.phone, item.ethnic_group)], clock.now(), tail=handlers.initial_tail())
+        self.by_index |= store.known(self.tx, list(made))
+        return next(iter(made.values())), None
+
+
+def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
+    """Return the cadres of an organisation with their completeness, to its administrators and those above it (CADRE-07, ROLE-02)."""
+    org_id = directory.require_administrator(tx, actor)
+    orgs = directory.find(tx, [request.org_id, org_id])
+    if request.org_id not in orgs:
+        raise Refused("unknown_org")
+    if not directory.is_below(orgs[request.org_id], orgs[org_id]):
+        raise Refused("not_your_org")
+    return [Post(org_id=row.org_id, person_id=row.person_id, post=row.post, name=row.name, complete=row.complete, began_at=row.began_at)
+            for row in cadre_store.posts_of(tx, [request.org_id])]
+
+
+# ---- registration codes ----------------------------------------------------------------------------------------------
+
+def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistrationCode]]) -> list[RegistrationCode]:
+    """Make codes with which people become administrators of subordinates (ADM-04, ADM-10..13): by the direct superior only, for any number at once.
+
+    A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    cadre_store.lock(tx, [one.item.org_id for one in asked])
+    orgs = directory.find(tx, [one.item.org_id for one in asked])
+    having = cadre_store.administrators(tx, orgs)
+    days = os.environ.get("TUANQIAO_REGISTRATION_CODE_DAYS")
+    expires_at = clock.now() + timedelta(days=float(days)) if days else None
+    answers: list[RegistrationCode] = []
+    rows: dict[int, dict[str, Any]] = {}
+    codes: dict[int, str] = {}
+    for one in asked:
+        org = orgs.get(one.item.org_id)
+        limit = administrator_limit(org.kind) if org is not None else 0
+        refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or one.actor.org_id != org.parent_id
+                   else Refusal("administrators_full", {"limit": str(limit)}) if having.get(org.org_id, 0) >= limit else None)
+        if refusal is not None or org is None:
+            answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
+            continue
+        code = codes.setdefault(org.org_id, new_code(CODE_LENGTH))
+        rows[org.org_id] = {"org_id": org.org_id, "code_index": base64.b64encode(code_index("registration", code)).decode(), "expires_at": expires_at,
+                            "issued_by": one.actor.person_id}
+        answers.append(RegistrationCode(org_id=org.org_id, name=org.name, code="-".join(code[at:at + 4] for at in range(0, CODE_LENGTH, 4)), expires_at=expires_at))
+    if rows:
+        cadre_store.issue_codes(tx, list(rows.values()), clock.now())
+    return answers
+
+
+def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, sa.Row[Any]]:
+    """Return a good code and its organisation; count the others, so that nobody guesses."""
+    accounts.refuse_while_locked(tx, "registration codes", request.address)
+    index = code_index("registration", request.code)
+    held = cadre_store.hold_code(tx, index, clock.now())
+    if held is None:
+        if request.address:
+            accounts.count_failed_code(tx, f"codes from {request.address}", request.address)
+        raise Refused("code_invalid")
+    limit = administrator_limit(held.kind)
+    if cadre_store.administrators(tx, [held.org_id]).get(held.org_id, 0) >= limit:
+        raise Refused("too_many_administrators", limit=limit)
+    if request.post not in reference.POSTS[held.kind]:
+        raise Refused("post_unknown")
+    return index, held
+
+
+def register_administrator(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
+    """Become an administrator with a code, as a person nobody has entered (ADM-04, ADM-09, ACC-03).
+
+    Account, post and the use of the code are one transaction; orgs gives the right when it hears of it, or hands the code back (ADM-11).
+
+    Raises:
+        Refused: `code_invalid`, `sign_in_to_register` for a registered ID number (ADM-15), `too_many_administrators`, and what is wrong with the data.
+
+    """
+    captcha.check(tx, request.captcha_id, request.captcha)
+    index, org = _held_code(tx, request)
+    id_number, name, today = domain.normalise_id(request.id_number), request.name.strip(), clock.today()
+    refusal = Refusal("name_missing") if not name else domain.check_id(id_number, today) or domain.check_new_password(request.password, id_number)
+    if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
+        refusal = Refusal("cadre_too_young")
+    if refusal is not None:
+        raise Refused(refusal.code, **refusal.values)
+    made = store.add(tx, [handlers.new_person(name, id_number, request.phone, "")], clock.now(), accounts.HASHER.hash(request.password))
+    if not made:
+        raise Refused("sign_in_to_register")
+    return _appoint(tx, index, org, next(iter(made.values())), request.post)
+
+
+def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
+    """Become an administrator with a code, signed in (ADM-14, ADM-15): who held a post there keeps it."""
+    assert actor is not None
+    index, org = _held_code(tx, request)
+    return _appoint(tx, index, org, actor.person_id, request.post)
+
+
+def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post: str) -> Registered:
+    cadre_store.lock(tx, [org.org_id])
+    posts = {row.person_id: row.post for row in cadre_store.posts_of(tx, [org.org_id])}
+    if person_id not in posts:
+        if post == "secretary" and "secretary" in posts.values():
+            raise Refused("secretary_in_post")
+        cadre_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post, "changed_by": person_id}], clock.now())
+    cadre_store.spend_code(tx, code, person_id, clock.now())
+    outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
+    return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
+
+
+def on_registration_refused(tx: Connection, items: list[Any]) -> None:
+    """Make codes good again whose right could not be given (ADM-11)."""
+    cadre_store.give_back(tx, items)
+
+
+# ---- self-registration -----------------------------------------------------------------------------------------------
+
+def register(tx: Connection, request: Register, actor: Actor | None) -> RegistrationInfo:
+    """Register oneself (REG-01..03, REG-08, ACC-03, ACC-14): an account at once, and a place when the organisation accepts.
+
+    Who withdrew or was not accepted registers again with the same name, ID number and password.
+
+    Raises:
+        Refused: `id_registered` for a person whom somebody has entered (REG-02), `registration_pending`, and what is wrong with the data.
+
+    """
+    captcha.check(tx, request.captcha_id, request.captcha)
+    org = directory.find(tx, [request.org_id]).get(request.org_id)
+    if org is None or org.purpose in ("graduate", "awaiting", "vault"):
+        raise Refused("unknown_org")
+    if org.kind != "branch" and not request.post:
+        raise Refused("field_missing", field="团内职务")
+    refusal = handlers.check_entry(request.name, request.id_number, request.joined_on, request.development_number, request.post, org, clock.today())
+    id_number = domain.normalise_id(request.id_number)
+    refusal = refusal or domain.check_new_password(request.password, id_number)
+    if refusal is None and request.development_number.strip() and store.used_numbers(tx, [request.development_number.strip()]):
+        refusal = Refusal("development_number_used")
+    if refusal is not None:
+        raise Refused(refusal.code, **refusal.values)
+    index = keys.seal.index(id_number)
+    accounts.refuse_while_locked(tx, index.hex(), request.address)
+    row = handlers.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
+        "joined_on": request.joined_on, "development_number": request.development_number.strip()}
+    made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
+    person_id = made.get(index) or _again(tx, index, request)
+    now = clock.now()
+    registration_id = cadre_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience())
+    if registration_id is None:
+        raise Refused("registration_pending")
+    return _info(cadre_store.hold(tx, [registration_id])[registration_id])
+
+
+def _again(tx: Connection, index: bytes, request: Register) -> int:
+    """Return a former applicant who proves to be the same person."""
+    known = store.known(tx, [index]).get(index)
+    mine = cadre_store.own(tx, known.person_id) if known is not None else []
+    account = store.account(tx, known.person_id) if known is not None and mine else None
+    if known is None or not mine or known.branch_id is not None or cadre_store.posts_held(tx, [known.person_id]) or account is None:
+        raise Refused("id_registered")
+    if known.name != request.name.strip() or not accounts.password_is(account, request.password):
+        accounts.count_failed_code(tx, index.hex(), request.address)
+        raise Refused("id_registered")
+    return int(known.person_id)
+
+
+def _patience() -> timedelta:
+    return timedelta(days=float(os.environ.get("TUANQIAO_REGISTRATION_DAYS") or 10))
+
+
+def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]]) -> list[RegistrationDecided]:
+    """Accept or reject applicants, for the organisation that they name (REG-03, REG-07), or withdraw the own application (REG-05)."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    held = cadre_store.hold(tx, [one.item.registration_id for one in asked])
+    cadre_store.lock(tx, {row.org_id for row in held.values()})
+    orgs = directory.find(tx, [row.org_id for row in held.values()])
+    secretaries = {row.org_id for row in cadre_store.posts_of(tx, orgs) if row.post == "secretary"}
+    now = clock.now()
+    settled: dict[int, dict[str, Any]] = {}
+    answers = []
+    for one in asked:
+        item, row = one.item, held.get(one.item.registration_id)
+        own = row is not None and item.withdraw and row.person_id == one.actor.person_id
+        org = orgs.get(row.org_id) if row is not None else None
+        refusal = None
+        if row is None or not (own or (not item.withdraw and one.actor in acting and one.actor.org_id == row.org_id)):
+            refusal = Refusal("registration_missing")
+        elif row.state != "pending" or row.expires_at <= now or row.registration_id in settled:
+            refusal = Refusal("registration_closed")
+        elif item.accept and not own and (org is None or row.branch_id is not None):
+            refusal = Refusal("unknown_org" if org is None else "has_branch")
+        elif item.accept and not own and row.post == "secretary" and row.org_id in secretaries:
+            refusal = Refusal("secretary_in_post")
+        if refusal is None and row is not None:
+            state = "withdrawn" if own else "accepted" if item.accept else "rejected"
+            secretaries |= {row.org_id} if state == "accepted" and row.post == "secretary" else set()
+            settled[row.registration_id] = {"registration_id": row.registration_id, "state": state, "note": item.note.strip(), "decided_by": one.actor.person_id}
+        answers.append(RegistrationDecided(registration_id=item.registration_id, refusal=refusal,
+                                           state=settled[item.registration_id]["state"] if item.registration_id in settled else row.state if row is not None else ""))
+    cadre_store.settle(tx, list(settled.values()), now)
+    accepted = [held[one] for one, row in settled.items() if row["state"] == "accepted"]
+    cadre_store.join(tx, [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"], now)
+    cadre_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, "changed_by": settled[row.registration_id]["decided_by"]}
+                               for row in accepted if row.post], now)
+    return answers
+
+
+def list_registrations(tx: Connection, request: contract.ListRegistrations, actor: Actor | None) -> list[RegistrationInfo]:
+    """Return what waits for the acting organisation, an item of the operation centre (REG-07), or the caller's own registrations."""
+    assert actor is not None
+    if request.own:
+        return [_info(row) for row in cadre_store.own(tx, actor.person_id)]
+    return [_info(row) for row in cadre_store.waiting(tx, directory.require_administrator(tx, actor))]
+
+
+def _info(row: sa.Row[Any]) -> RegistrationInfo:
+    return RegistrationInfo(
+        registration_id=row.registration_id, org_id=row.org_id, person_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
+        phone=handlers.opened(row.phone_sealed), joined_on=row.joined_on, post=row.post, state=row.state, note=row.note, asked_at=row.asked_at, expires_at=row.expires_at)
+
+
+def on_day_began(tx: Connection, items: list[Any]) -> None:
+    """End registrations that nobody has decided in time (REG-04)."""
+    cadre_store.expire(tx, clock.now())

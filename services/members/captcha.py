@@ -1,0 +1,76 @@
+"""Pictures that a program does not read easily, asked for at sign-in, registration and reset (ACC-02, ACC-08).
+
+One small interface: `make` returns what is shown and what is to be typed. Which implementation is used is a setting; `off` asks for none.
+"""
+from __future__ import annotations
+
+import os
+import secrets
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy.engine import Connection
+
+from services.members import store
+from services.members.secret import keys
+from shared import clock
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages.members import Captcha, GetCaptcha
+
+LIFE = timedelta(minutes=5)
+LETTERS = "ACDEFHJKLMNPRTUVWXY34679"
+"""Without what looks alike in the picture."""
+LENGTH = 4
+
+Maker = Callable[[], tuple[str, bytes]]
+"""Returns the answer and a PNG that shows it."""
+
+
+def picture() -> tuple[str, bytes]:
+    """Return four characters and a picture of them, drawn by the captcha library."""
+    from captcha.image import ImageCaptcha
+
+    text = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+    return text, ImageCaptcha(width=160, height=60).generate(text).getvalue()
+
+
+MAKERS: dict[str, Maker | None] = {"off": None, "picture": picture}
+
+
+def _maker() -> Maker | None:
+    return MAKERS[os.environ.get("TUANQIAO_CAPTCHA") or "off"]
+
+
+def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Captcha:
+    """Return a new captcha, good for five minutes and one try; an empty one where none is asked for."""
+    maker = _maker()
+    if maker is None:
+        return Captcha()
+    text, png = maker()
+    captcha_id = uuid.uuid4()
+    store.keep_captcha(tx, captcha_id, _index(captcha_id, text), clock.now(), clock.now() + LIFE)
+    return Captcha(captcha_id=str(captcha_id), png=png)
+
+
+def check(tx: Connection, captcha_id: str, answer: str) -> None:
+    """Return if no captcha is asked for or the answer is right; it is used up in any case.
+
+    Raises:
+        Refused: `captcha_wrong`.
+
+    """
+    if _maker() is None:
+        return
+    try:
+        given = uuid.UUID(captcha_id)
+    except ValueError:
+        raise Refused("captcha_wrong") from None
+    kept = store.spend_captcha(tx, str(given))
+    if kept is None or kept.expires_at <= clock.now() or bytes(kept.answer_index) != _index(given, answer):
+        raise Refused("captcha_wrong")
+
+
+def _index(captcha_id: uuid.UUID, answer: str) -> bytes:
+    return keys.seal.index(f"captcha {captcha_id} {answer.strip().upper()}")

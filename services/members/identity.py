@@ -1,0 +1,96 @@
+"""Checks of name and ID number with the citizen-identity service, in batches, again and again until they pass (MEM-15..20).
+
+The service is behind one small interface, `Checker`; the built-in implementation speaks JSON over HTTP to the address of a setting.
+Without one everybody stays unchecked, which limits nothing (MEM-18).
+"""
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import requests
+
+from services.members import store
+from services.members.secret import keys
+from shared import clock, db
+from shared.bus.service import Machinery
+
+BATCH = 500
+"""People of one request."""
+AGAIN_AFTER = timedelta(days=30)
+"""How long a check that did not pass, or was not answered, is left alone (MEM-18, MEM-20)."""
+LOOK_AGAIN_SECONDS = 300.0
+SECONDS = 30.0
+"""How long an answer is waited for."""
+
+log = logging.getLogger("tuanqiao.identity")
+_wake = threading.Event()
+
+
+class Citizen(NamedTuple):
+    """What is compared, and nothing else (MEM-16)."""
+
+    ref: str
+    name: str
+    id_number: str
+
+
+Checker = Callable[[Sequence[Citizen]], Mapping[str, bool]]
+"""Says by `ref` whether name and number belong together; who is left out could not be checked.
+
+Raises `OSError` if the service does not answer.
+"""
+
+
+def over_http(url: str, token: str = "") -> Checker:
+    """Return a checker that posts `{"people": [{ref, name, id_number}]}` and reads `{"results": [{ref, match}]}`."""
+    def check(people: Sequence[Citizen]) -> Mapping[str, bool]:
+        answer = requests.post(url, json={"people": [one._asdict() for one in people]}, headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=SECONDS)
+        answer.raise_for_status()
+        asked = {one.ref for one in people}
+        return {str(one["ref"]): bool(one["match"]) for one in answer.json()["results"] if str(one.get("ref")) in asked and "match" in one}
+    return check
+
+
+def check_batch(database: db.Database, checker: Checker) -> int:
+    """Check the people who wait longest; return how many were asked for.
+
+    They are put to the end of the line before the service is asked: a batch that kills the process is not asked for again at once.
+    """
+    now = clock.now()
+    with database.transaction(tells=False) as tx:
+        rows = store.to_check(tx, now, now - AGAIN_AFTER, BATCH)
+        people = [Citizen(str(row.person_id), row.name, keys.seal.open(row.id_sealed)) for row in rows]
+    if people:
+        answers = checker(people)
+        with database.transaction(tells=False) as tx:
+            store.set_checks(tx, [{"person_id": int(ref), "result": "passed" if match else "failed"} for ref, match in answers.items()], now)
+    return len(people)
+
+
+def check_forever(machinery: Machinery) -> None:
+    """Check who was not checked yet until the service stops; sleep between the batches, so that nobody waits for this."""
+    url = os.environ.get("TUANQIAO_IDENTITY_URL") or ""
+    if not url:
+        return
+    machinery.on_stop.append(_wake.set)
+    checker = over_http(url, os.environ.get("TUANQIAO_IDENTITY_TOKEN") or "")
+    while not machinery.stopping:
+        asked = 0
+        try:
+            asked = check_batch(machinery.database, checker)
+        except db.TRANSIENT:
+            pass
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("the identity service does not answer: %s", type(error).__name__)
+        _wake.wait(1.0 if asked == BATCH else LOOK_AGAIN_SECONDS)
+        _wake.clear()
+
+
+def on_day_began(tx: Any, items: list[Any]) -> None:
+    """Look who is due again."""
+    _wake.set()

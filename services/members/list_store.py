@@ -1,0 +1,168 @@
+"""The SQL of lists: searching, exports, work lists, entry progress; and the access log."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+
+SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
+MOST = 50
+"""Members that a search returns."""
+
+_NAMED = sa.text(f"""
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.name = :text AND {SUBTREE} ORDER BY p.person_id LIMIT {MOST + 1}""")
+_NUMBERED = sa.text(f"""
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.development_number = :text AND p.development_number <> '' AND {SUBTREE}""")
+_WITH_ID = sa.text(f"SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.id_index = :index AND {SUBTREE}")
+_IDS_IN = sa.text(f"""
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND {SUBTREE} ORDER BY p.person_id""")
+_PAGE = sa.text(f"""
+    SELECT p.*, d.name AS branch FROM org_directory d JOIN LATERAL (SELECT * FROM people q WHERE q.branch_id = d.org_id) p ON true
+    WHERE {SUBTREE} AND d.kind = 'branch' AND (d.path > :after_path OR (d.path = :after_path AND p.person_id > :after)) ORDER BY d.path, p.person_id LIMIT :limit""")
+_PLACE = sa.text("SELECT d.path FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = :person")
+
+
+def _span(path: str) -> dict[str, str]:
+    return {"path": path, "path_end": path[:-1] + "/"}
+
+
+def named(tx: Connection, text: str, path: str) -> Sequence[sa.Row[Any]]:
+    """Return members of a subtree with exactly this name, one more than is shown at most (SRCH-03, SRCH-04)."""
+    return tx.execute(_NAMED, {"text": text, **_span(path)}).all()
+
+
+def numbered(tx: Connection, number: str, path: str) -> Sequence[sa.Row[Any]]:
+    """Return the member of a subtree with a development number (SRCH-05)."""
+    return tx.execute(_NUMBERED, {"text": number, **_span(path)}).all()
+
+
+def with_id(tx: Connection, index: bytes, path: str) -> Sequence[sa.Row[Any]]:
+    """Return the member of a subtree with an ID number, by its blind index (SRCH-03)."""
+    return tx.execute(_WITH_ID, {"index": index, **_span(path)}).all()
+
+
+def within(tx: Connection, ids: Iterable[int], path: str) -> Sequence[sa.Row[Any]]:
+    """Return those of the people who are members in a subtree."""
+    return tx.execute(_IDS_IN, {"ids": sorted(set(ids)), **_span(path)}).all()
+
+
+def page(tx: Connection, path: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return members of a subtree, branch by branch, after a member who is still in it."""
+    after_path = tx.execute(_PLACE, {"person": after}).scalar_one_or_none() or "" if after else ""
+    return tx.execute(_PAGE, {"after_path": max(after_path, path) if after else path, "after": after, "limit": limit, **_span(path)}).all()
+
+
+# ---- work lists ------------------------------------------------------------------------------------------------------
+
+_SEARCHABLE = "p.person_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed"
+_MEMBERS_WHERE = f"""
+    SELECT {_SEARCHABLE}, {{note}} AS note FROM org_directory d JOIN people p ON p.branch_id = d.org_id
+    WHERE {SUBTREE} AND p.person_id > :after AND {{where}} ORDER BY p.person_id LIMIT :limit"""
+_ORGS_WHERE = f"""
+    SELECT d.org_id AS key, d.org_id, d.name AS org, NULL::bigint AS member_id, '' AS member, NULL::bytea AS id_sealed, {{note}} AS note
+    FROM org_directory d LEFT JOIN LATERAL (SELECT count(*)::int AS n FROM people p WHERE p.branch_id = d.org_id) having ON true
+    WHERE {SUBTREE} AND d.org_id > :after AND {{where}} ORDER BY d.org_id LIMIT :limit"""
+_RETAINED = f"""
+    SELECT r.retention_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed, CAST(r.until AS text) AS note
+    FROM org_directory d JOIN people p ON p.branch_id = d.org_id JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
+    WHERE {SUBTREE} AND r.retention_id > :after AND {{where}} ORDER BY r.retention_id LIMIT :limit"""
+REPORTS = {name: sa.text(text) for name, text in {
+    "small_branches": _ORGS_WHERE.format(note="having.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND having.n < 3"),
+    "holding_members": _ORGS_WHERE.format(note="having.n::text", where="d.kind <> 'branch' AND having.n > 0"),
+    "empty_graduate": _ORGS_WHERE.format(note="''", where="d.kind = 'branch' AND d.purpose IN ('graduate', 'awaiting') AND having.n = 0"),
+    "over_age": _MEMBERS_WHERE.format(note="CAST(p.born_on AS text)", where="""p.born_on <= CAST(:today AS date) - interval '28 years'
+        AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)"""),
+    "incomplete": _MEMBERS_WHERE.format(note="''", where="NOT p.complete"),
+    "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
+    "irregular_numbers": _MEMBERS_WHERE.format(note="p.development_number", where=r"""((p.joined_on >= '2017-01-01' AND p.development_number = '')
+        OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text))))"""
+                                               .replace("{12}", "{{12}}")),
+    "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
+    "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
+    "abroad": _RETAINED.format(where="r.kind = 'abroad'"),
+}.items()}
+
+
+def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> Sequence[sa.Row[Any]]:
+    """Return lines of a work list of a subtree, one of `REPORTS`."""
+    statement = REPORTS[kind]
+    values = {"after": after, "limit": limit, **_span(path), **({"today": today} if ":today" in statement.text else {})}
+    return tx.execute(statement, values).all()
+
+
+# ---- entry progress --------------------------------------------------------------------------------------------------
+
+_PROGRESS = sa.text("""
+    WITH below AS (SELECT split_part(substr(d.path, length(:path) + 1), '.', 1) AS part, d.org_id, d.kind,
+            coalesce(having.members, 0) AS members, coalesce(having.complete, 0) AS complete, holding.cadres, holding.complete_cadres, holding.complete_others
+        FROM org_directory d
+        LEFT JOIN LATERAL (SELECT count(*)::int AS members, (count(*) FILTER (WHERE complete))::int AS complete FROM people p WHERE p.branch_id = d.org_id) having
+            ON d.kind = 'branch'
+        LEFT JOIN LATERAL (SELECT count(*)::int AS cadres, (count(*) FILTER (WHERE q.complete))::int AS complete_cadres,
+                (count(*) FILTER (WHERE q.complete AND q.branch_id IS DISTINCT FROM d.org_id))::int AS complete_others
+            FROM posts o JOIN people q USING (person_id) WHERE o.org_id = d.org_id AND o.ended_at IS NULL) holding ON true
+        WHERE d.path >= :path AND d.path < :path_end AND NOT d.deleted AND (NOT :limited OR d.industry = ANY(CAST(:industries AS text[])))),
+    summed AS (SELECT part, (count(*) FILTER (WHERE kind = 'branch'))::int AS branches,
+            (count(*) FILTER (WHERE kind = 'branch' AND complete + complete_others >= 3))::int AS finished_branches,
+            (count(*) FILTER (WHERE kind <> 'branch'))::int AS bodies,
+            (count(*) FILTER (WHERE (kind = 'leading_body' AND cadres > 0 AND cadres = complete_cadres)
+                OR (kind NOT IN ('leading_body', 'branch') AND complete_cadres >= 2)))::int AS finished_bodies,
+            sum(members)::int AS members, sum(complete)::int AS complete_members, sum(cadres)::int AS cadres, sum(complete_cadres)::int AS complete_cadres
+        FROM below GROUP BY part)
+    SELECT d.org_id, d.name, d.industry, s.*, f.members AS members_2017 FROM summed s
+    JOIN org_directory d ON d.org_id = CASE WHEN s.part = '' THEN :org ELSE CAST(s.part AS bigint) END LEFT JOIN figures_2017 f ON f.org_id = d.org_id
+    ORDER BY s.part <> '', d.name""")
+_SET_FIGURES = sa.text("""
+    INSERT INTO figures_2017 (org_id, members) SELECT org_id, members FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, members int)
+    ON CONFLICT (org_id) DO UPDATE SET members = excluded.members""")
+
+
+def progress(tx: Connection, org_id: int, path: str, industries: Sequence[str] | None) -> Sequence[sa.Row[Any]]:
+    """Return entry figures: of the organisation alone, where `part` is empty, and of each direct subordinate with all below it (STAT-02, STAT-04)."""
+    return tx.execute(_PROGRESS, {"org": org_id, **_span(path), "limited": industries is not None, "industries": list(industries or ())}).all()
+
+
+def set_figures(tx: Connection, rows: Sequence[dict[str, int]]) -> None:
+    """Store the members of 2017 of organisations (STAT-03)."""
+    db.run(tx, _SET_FIGURES, rows)
+
+
+# ---- the access log --------------------------------------------------------------------------------------------------
+
+_LOCK_LOG = sa.text("SELECT pg_advisory_xact_lock(hashtext('access_log'))")
+_LAST = sa.text("SELECT seq, hash FROM access_log ORDER BY seq DESC LIMIT 1")
+_APPEND = sa.text("""
+    INSERT INTO access_log (seq, at, person_id, org_id, action, subjects, reason, hash) VALUES (:seq, :at, :person, :org, :action, :subjects, :reason, :hash)""")
+_LOG = sa.text("SELECT * FROM access_log WHERE seq > :after ORDER BY seq LIMIT 1000")
+
+
+def _line(seq: int, at: datetime, person: int, org: int | None, action: str, subjects: Sequence[int], reason: str) -> bytes:
+    return "|".join(str(one) for one in (seq, int(at.timestamp() * 1_000_000), person, org or "", action, ",".join(map(str, subjects)), reason)).encode()
+
+
+def log_access(tx: Connection, at: datetime, person: int, org: int | None, action: str, subjects: Sequence[int], reason: str) -> None:
+    """Put a view or an export into the access log; each line's hash covers the line before (BEY-10)."""
+    tx.execute(_LOCK_LOG)
+    last = tx.execute(_LAST).one_or_none()
+    seq = last.seq + 1 if last is not None else 1
+    digest = hashlib.sha256((bytes(last.hash) if last is not None else b"") + _line(seq, at, person, org, action, subjects, reason)).digest()
+    tx.execute(_APPEND, {"seq": seq, "at": at, "person": person, "org": org, "action": action, "subjects": list(subjects), "reason": reason, "hash": digest})
+
+
+def verify_access_log(tx: Connection) -> tuple[int, list[int]]:
+    """Recompute the chain of the access log; return how many lines were read and the numbers of those that do not fit."""
+    read, broken, previous, expected = 0, [], b"", 1
+    while rows := tx.execute(_LOG, {"after": read and expected - 1}).all():
+        for row in rows:
+            previous = hashlib.sha256(previous + _line(row.seq, row.at, row.person_id, row.org_id, row.action, row.subjects, row.reason)).digest()
+            if row.seq != expected or bytes(row.hash) != previous:
+                broken.append(row.seq)
+            previous, expected = bytes(row.hash), row.seq + 1
+        read += len(rows)
+    return read, broken

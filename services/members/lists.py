@@ -1,0 +1,109 @@
+"""What administrators look up, export and work off: search, unmasked numbers, exports, work lists, entry progress (SRCH, STAT, MEM-32)."""
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import domain, handlers, list_store
+from services.members.secret import keys
+from shared import clock, directory, reference
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages import members as contract
+from shared.messages.members import EntryProgress, ExportedMember, FoundMembers, ReportLine, Revealed
+
+
+def _own_org(tx: Connection, actor: Actor | None) -> sa.Row[Any]:
+    """Return the acting organisation of an administrator."""
+    org_id = directory.require_administrator(tx, actor)
+    org = directory.find(tx, [org_id]).get(org_id)
+    if org is None:
+        raise Refused("unknown_org")
+    return org
+
+
+def _within(tx: Connection, org: sa.Row[Any], below: int | None) -> sa.Row[Any]:
+    """Return the organisation that a request is narrowed to; it lies in the own subtree."""
+    if below is None:
+        return org
+    found = directory.find(tx, [below]).get(below)
+    if found is None:
+        raise Refused("unknown_org")
+    if not directory.is_below(found, org):
+        raise Refused("not_your_org")
+    return found
+
+
+def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor | None) -> FoundMembers:
+    """Find members of the own organisation and below: by ID number, development number or exact name (SRCH-03..06)."""
+    path = _within(tx, _own_org(tx, actor), request.below).path
+    text = domain.normalise_id(request.text)
+    if not text:
+        raise Refused("field_missing", field="姓名、身份证号码或发展团员编号")
+    if domain.check_id(text, clock.today()) is None:
+        rows = list_store.with_id(tx, keys.seal.index(text), path)
+    elif text.isascii() and text.isdigit():
+        rows = list_store.numbered(tx, text, path)
+    else:
+        rows = list_store.named(tx, request.text.strip(), path)
+    posts = handlers.posts_in_branch(tx, rows)
+    return FoundMembers(items=[handlers.shown(row, True, posts.get(row.person_id, "")) for row in rows[:list_store.MOST]], more=len(rows) > list_store.MOST)
+
+
+def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
+    """Return ID numbers in full, of members of the own organisation and below, and log the view with its reason (MEM-32, BEY-10)."""
+    org = _own_org(tx, actor)
+    assert actor is not None
+    if len(request.person_ids) > 50:
+        raise Refused("too_many_items", limit=50)
+    if not request.reason.strip():
+        raise Refused("access_reason_missing")
+    rows = list_store.within(tx, request.person_ids, org.path)
+    if not rows:
+        raise Refused("unknown_member")
+    list_store.log_access(tx, clock.now(), actor.person_id, org.org_id, "reveal", [row.person_id for row in rows], request.reason.strip())
+    return [Revealed(member_id=row.person_id, name=row.name, id_number=keys.seal.open(row.id_sealed)) for row in rows]
+
+
+def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor | None) -> list[ExportedMember]:
+    """Return a page of the members of the own organisation and below, and log it; numbers in full need a reason."""
+    org = _own_org(tx, actor)
+    assert actor is not None
+    if request.full and not request.reason.strip():
+        raise Refused("access_reason_missing")
+    rows = list_store.page(tx, org.path, request.after, max(1, min(request.limit, 500)))
+    posts = handlers.posts_in_branch(tx, rows)
+    exported = [ExportedMember(member=(member := handlers.shown(row, True, posts.get(row.person_id, ""))), branch=row.branch,
+                               id_number=keys.seal.open(row.id_sealed) if request.full else member.id_masked) for row in rows]
+    if rows:
+        list_store.log_access(tx, clock.now(), actor.person_id, org.org_id, "export of full numbers" if request.full else "export",
+                              [row.person_id for row in rows], request.reason.strip())
+    return exported
+
+
+def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None) -> list[ReportLine]:
+    """Return lines of a work list of the own organisation and below (ORG-05, ORG-07, ORG-38, DEL-13, MEM-13, MEM-22, MEM-26, MEM-30, DOC-05)."""
+    org = _own_org(tx, actor)
+    if request.kind not in list_store.REPORTS:
+        raise Refused("unknown_report")
+    return [ReportLine(key=row.key, org_id=row.org_id, org=row.org, member_id=row.member_id, member=row.member,
+                       id_masked=domain.mask_id(keys.seal.open(row.id_sealed)) if row.id_sealed else "", note=row.note)
+            for row in list_store.report(tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today())]
+
+
+def get_entry_progress(tx: Connection, request: contract.GetEntryProgress, actor: Actor | None) -> list[EntryProgress]:
+    """Return how far data are entered: the organisation with all below it first, then each direct subordinate (STAT-02..09, SCH-08, MEM-18)."""
+    org = _within(tx, _own_org(tx, actor), request.org_id)
+    if request.domain and request.domain not in reference.DOMAINS:
+        raise Refused("bad_request", detail="domain")
+    industries = [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain] if request.domain else None
+    rows = list_store.progress(tx, org.org_id, org.path, industries)
+    if request.schools_only:
+        rows = [row for row in rows if row.part != "" and reference.is_school(row.industry)]
+    counted = ("branches", "finished_branches", "bodies", "finished_bodies", "members", "complete_members", "cadres", "complete_cadres")
+    parts = [EntryProgress(org_id=row.org_id, name=row.name, members_2017=row.members_2017, **{one: row._mapping[one] for one in counted}) for row in rows]
+    own = next((row.members_2017 for row in rows if row.part == ""), None)
+    total = EntryProgress(org_id=org.org_id, name=org.name, members_2017=own, **{one: sum(getattr(part, one) for part in parts) for one in counted})
+    return [total, *[part for part in parts if part.org_id != org.org_id]]
