@@ -234,16 +234,17 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     refusal = handlers.check_entry(request.name, request.id_number, request.joined_on, request.development_number, request.post, org, clock.today())
     id_number = domain.normalise_id(request.id_number)
     refusal = refusal or domain.check_new_password(request.password, id_number)
-    if refusal is None and request.development_number.strip() and store.used_numbers(tx, [request.development_number.strip()]):
-        refusal = Refusal("development_number_used")
     if refusal is not None:
         raise Refused(refusal.code, **refusal.values)
-    index = keys.seal.index(id_number)
+    index, number = keys.seal.index(id_number), request.development_number.strip()
+    known = store.known(tx, [index]).get(index)
+    if store.used_numbers(tx, [number]).get(number, known and known.person_id) != (known and known.person_id):
+        raise Refused("development_number_used")
     accounts.refuse_while_locked(tx, index.hex(), request.address)
     row = handlers.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
-        "joined_on": request.joined_on, "development_number": request.development_number.strip()}
+        "joined_on": request.joined_on, "development_number": number}
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
-    person_id = made.get(index) or _again(tx, index, request)
+    person_id = made.get(index) or _again(tx, known, index, request)
     now = clock.now()
     registration_id = cadre_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience())
     if registration_id is None:
@@ -251,9 +252,8 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     return _info(cadre_store.hold(tx, [registration_id])[registration_id])
 
 
-def _again(tx: Connection, index: bytes, request: Register) -> int:
+def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Register) -> int:
     """Return a former applicant who proves to be the same person."""
-    known = store.known(tx, [index]).get(index)
     mine = cadre_store.own(tx, known.person_id) if known is not None else []
     account = store.account(tx, known.person_id) if known is not None and mine else None
     if known is None or not mine or known.branch_id is not None or cadre_store.posts_held(tx, [known.person_id]) or account is None:

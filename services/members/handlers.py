@@ -123,17 +123,18 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
     seen: set[bytes] = set()
     for n, row in rows.items():
         found = known.get(indexes[n])
+        owner = found.person_id if found is not None else None
         if indexes[n] in seen or (found is not None and not found.pending and (found.branch_id is not None or found.name != row["name"])):
             refused[n] = _refused(Refusal("id_registered"))
         elif found is not None and found.pending:
             refused[n] = _refused(Refusal("registration_pending"))
-        elif row["development_number"] in numbers:
+        elif numbers.get(row["development_number"], owner) != owner:
             refused[n] = _refused(Refusal("development_number_used"))
         elif row["post"] == "secretary" and row["branch_id"] in posts:
             refused[n] = _refused(Refusal("secretary_in_post"))
         else:
             seen.add(indexes[n])
-            numbers |= {row["development_number"]} - {""}
+            numbers |= {row["development_number"]: 0} if row["development_number"] else {}
             posts |= {row["branch_id"]} if row["post"] == "secretary" else set()
             loose |= {n} if found is not None else set()
     return refused, loose

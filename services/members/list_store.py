@@ -66,23 +66,22 @@ _MEMBERS_WHERE = f"""
     WHERE {SUBTREE} AND p.person_id > :after AND {{where}} ORDER BY p.person_id LIMIT :limit"""
 _ORGS_WHERE = f"""
     SELECT d.org_id AS key, d.org_id, d.name AS org, NULL::bigint AS member_id, '' AS member, NULL::bytea AS id_sealed, {{note}} AS note
-    FROM org_directory d LEFT JOIN LATERAL (SELECT count(*)::int AS n FROM people p WHERE p.branch_id = d.org_id) having ON true
+    FROM org_directory d LEFT JOIN LATERAL (SELECT count(*)::int AS n FROM people p WHERE p.branch_id = d.org_id) have ON true
     WHERE {SUBTREE} AND d.org_id > :after AND {{where}} ORDER BY d.org_id LIMIT :limit"""
 _RETAINED = f"""
     SELECT r.retention_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed, CAST(r.until AS text) AS note
     FROM org_directory d JOIN people p ON p.branch_id = d.org_id JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
     WHERE {SUBTREE} AND r.retention_id > :after AND {{where}} ORDER BY r.retention_id LIMIT :limit"""
 REPORTS = {name: sa.text(text) for name, text in {
-    "small_branches": _ORGS_WHERE.format(note="having.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND having.n < 3"),
-    "holding_members": _ORGS_WHERE.format(note="having.n::text", where="d.kind <> 'branch' AND having.n > 0"),
-    "empty_graduate": _ORGS_WHERE.format(note="''", where="d.kind = 'branch' AND d.purpose IN ('graduate', 'awaiting') AND having.n = 0"),
+    "small_branches": _ORGS_WHERE.format(note="have.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND have.n < 3"),
+    "holding_members": _ORGS_WHERE.format(note="have.n::text", where="d.kind <> 'branch' AND have.n > 0"),
+    "empty_graduate": _ORGS_WHERE.format(note="''", where="d.kind = 'branch' AND d.purpose IN ('graduate', 'awaiting') AND have.n = 0"),
     "over_age": _MEMBERS_WHERE.format(note="CAST(p.born_on AS text)", where="""p.born_on <= CAST(:today AS date) - interval '28 years'
         AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)"""),
     "incomplete": _MEMBERS_WHERE.format(note="''", where="NOT p.complete"),
     "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
     "irregular_numbers": _MEMBERS_WHERE.format(note="p.development_number", where=r"""((p.joined_on >= '2017-01-01' AND p.development_number = '')
-        OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text))))"""
-                                               .replace("{12}", "{{12}}")),
+        OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text))))"""),
     "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
     "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
     "abroad": _RETAINED.format(where="r.kind = 'abroad'"),
@@ -100,9 +99,9 @@ def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: 
 
 _PROGRESS = sa.text("""
     WITH below AS (SELECT split_part(substr(d.path, length(:path) + 1), '.', 1) AS part, d.org_id, d.kind,
-            coalesce(having.members, 0) AS members, coalesce(having.complete, 0) AS complete, holding.cadres, holding.complete_cadres, holding.complete_others
+            coalesce(have.members, 0) AS members, coalesce(have.complete, 0) AS complete, holding.cadres, holding.complete_cadres, holding.complete_others
         FROM org_directory d
-        LEFT JOIN LATERAL (SELECT count(*)::int AS members, (count(*) FILTER (WHERE complete))::int AS complete FROM people p WHERE p.branch_id = d.org_id) having
+        LEFT JOIN LATERAL (SELECT count(*)::int AS members, (count(*) FILTER (WHERE complete))::int AS complete FROM people p WHERE p.branch_id = d.org_id) have
             ON d.kind = 'branch'
         LEFT JOIN LATERAL (SELECT count(*)::int AS cadres, (count(*) FILTER (WHERE q.complete))::int AS complete_cadres,
                 (count(*) FILTER (WHERE q.complete AND q.branch_id IS DISTINCT FROM d.org_id))::int AS complete_others

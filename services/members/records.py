@@ -49,7 +49,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
         province = branch.province if branch is not None else ""
         refusal = (domain.check_ages(domain.born_on(keys.seal.open(person.id_sealed)), joined, post, today, province)
                    or domain.check_development_number(number, joined, province, ranges.issued)) if branch is not None else None
-        if refusal is None and number != person.development_number and (number in used or any(row["development_number"] == number for row in rows.values())):
+        if refusal is None and number != person.development_number and (used.get(number, person.person_id) != person.person_id or any(row["development_number"] == number for row in rows.values())):
             refusal = Refusal("development_number_used")
         if refusal is not None:
             refusals[n] = refusal

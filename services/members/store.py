@@ -91,7 +91,7 @@ _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY b
 _KNOWN = sa.text("""
     SELECT p.person_id, p.id_index, p.name, p.branch_id, EXISTS (SELECT 1 FROM registrations r WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
     FROM people p WHERE id_index = ANY(:indexes)""")
-_USED_NUMBERS = sa.text("SELECT development_number FROM people WHERE development_number = ANY(:numbers) AND development_number <> ''")
+_USED_NUMBERS = sa.text("SELECT development_number, person_id FROM people WHERE development_number = ANY(:numbers) AND development_number <> ''")
 _ADD = sa.text("""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text, joined_on date,
@@ -145,9 +145,9 @@ def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
     return {bytes(row.id_index): row for row in tx.execute(_KNOWN, {"indexes": indexes})}
 
 
-def used_numbers(tx: Connection, numbers: list[str]) -> set[str]:
-    """Return those of the development numbers that are taken."""
-    return set(tx.scalars(_USED_NUMBERS, {"numbers": numbers}))
+def used_numbers(tx: Connection, numbers: list[str]) -> dict[str, int]:
+    """Return those of the development numbers that are taken, with who has them."""
+    return {row.development_number: row.person_id for row in tx.execute(_USED_NUMBERS, {"numbers": numbers})}
 
 
 def add(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime, password_hash: str | None = None, tail: int = 8) -> dict[bytes, int]:
