@@ -145,6 +145,7 @@ KINDS: dict[str, Kind] = {
     # graduation marks
     "mark_incomplete":       Kind(422, "请填写预计毕业时间,或选择无法设置的原因(教师支部、混合支部)", "Give the time of graduation, or the reason why there is none (teachers, mixed)", "GRAD-07"),
     "graduation_started":    Kind(409, "该团支部已有团员办理转接,不能改为以后年份", "Members of the branch have started transfers; its time cannot be put off any more", "GRAD-14"),
+    "not_markable":          Kind(422, "只有学校领域的团支部可以标记毕业时间(小学和未填所属行业的除外)", "Only branches of the school domain have a time of graduation, primary schools left out", "GRAD-09"),
     "branch_not_graduate":   Kind(409, "该团支部尚未转为毕业生团组织,请先标记毕业时间", "The branch is no graduates' organisation yet; mark its time of graduation first", "GRAD-23"),
     "branch_not_mixed":      Kind(409, "只有混合支部的团员可以单独标记毕业时间", "Only members of a mixed branch have a time of graduation of their own", "GRAD-11"),
     "delay_too_short":       Kind(422, "延迟毕业时间必须晚于团支部毕业时间({date})", "The new time has to be later than the branch's ({date})", "GRAD-20"),

@@ -164,6 +164,11 @@ def may_mark_member(kind: str, is_branch: bool, is_above: bool, is_direct_superi
     return (is_branch and by_branch) or may_mark_graduates(kind, is_above and not is_branch, is_direct_superior)
 
 
+def check_markable(is_markable: bool, purpose: str) -> Refusal | None:
+    """Return why a branch has no time of graduation: it lies outside the school domain, or is a branch for special purposes (GRAD-09)."""
+    return None if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers") else Refusal("not_markable")
+
+
 def month_end(day: date) -> date:
     """Return the last day of the month: a time of graduation is a month (GRAD-03)."""
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)

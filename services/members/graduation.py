@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store
-from shared import clock, db, directory, metrics
+from shared import clock, db, directory, metrics, reference
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -43,7 +43,7 @@ def _until() -> date:
 def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:
     """Give branches their time of graduation, or the reason why they have none (GRAD-02..08, GRAD-14).
 
-    A committee kind above the branch marks, or its direct superior, never the branch itself (GRAD-04, GRAD-05). A time in the
+    A committee kind above the branch marks, or its direct superior, never the branch itself (GRAD-04, GRAD-05); branches outside the school domain have none (GRAD-09). A time in the
     current year takes effect at once when the yearly moment is past. Of several marks for one branch the last holds.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -63,6 +63,8 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
             refusal = Refusal("not_administrator")
         elif not domain.may_mark_graduates(org.kind, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
             refusal = Refusal("not_your_org")
+        elif refusal is None and (problem := domain.check_markable(reference.is_markable(branch.industry), branch.purpose)) is not None:
+            refusal = problem
         elif refusal is None and mark is not None and mark.converted_at is not None and mark.started and (on is None or on > until):
             refusal = Refusal("graduation_started")
         if refusal is not None:

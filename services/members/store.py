@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from shared import db
+from shared import db, reference
 from shared.messages.members import BranchGraduated, CadreChanged, DeletionRefused, MemberMoved, MemberReserved, ReservationRefused, SessionEnded
 from shared.outbox import insert, tell
 
@@ -405,7 +405,7 @@ _MARK_MEMBERS = sa.text("""
 _BRANCH_MARKS = sa.text("""
     SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
     WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
-        AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
+        AND o.industry = ANY(CAST(:industries AS text[])) AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
     ORDER BY o.org_id LIMIT :limit""")
 
 
@@ -446,7 +446,8 @@ def mark_members(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[int]:
 
 def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32)."""
-    return tx.execute(_BRANCH_MARKS, {"path": path, "path_end": path[:-1] + "/", "unmarked": unmarked, "after": after, "limit": limit}).all()
+    return tx.execute(_BRANCH_MARKS, {"path": path, "path_end": path[:-1] + "/", "unmarked": unmarked, "after": after, "limit": limit,
+                                      "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable]}).all()
 
 
 # ---- accounts and sessions -------------------------------------------------------------------------------------------

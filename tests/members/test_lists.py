@@ -317,6 +317,7 @@ def test_entry_progress(tx):
 @pytest.mark.rule("SCH-08", "STAT-08", "ORG-26")
 def test_progress_of_schools_and_domains(tx):
     """SCH-08, ORG-26: the schools among the subordinates alone, and the figures of one domain alone."""
+    tx.execute(sa.text("UPDATE org_directory SET industry = ''"))
     directory.on_org_changed(tx, [OrgChanged(org_id=org, parent_id=parent, path=path, kind=kind, purpose="ordinary", province="42", system="national", provincial_id=ROOT,
                                              vault_id=None, name=str(org), version=2, deleted=False, industry="普通高等院校")
                                   for org, parent, path, kind in ((SCHOOL, 1, "1.2.", "committee"), (CLASS, 2, "1.2.3.", "branch"))])

@@ -1,0 +1,193 @@
+"""A school from its registration code to a marked graduating class, through the API alone; spreadsheets, letters and pages beside it."""
+import io
+import time
+import uuid
+import zipfile
+from datetime import timedelta
+
+import pytest
+import python_calamine
+
+from services import world
+from services.members.synthetic import check_digit
+from shared import clock
+from tests.system.test_journey import CLASS, COLLEGE, sign_in
+
+PROVINCE = 42
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+INDUSTRY = "普通高等院校"
+
+
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+def number(n: int, year: int = 2004) -> str:
+    first = f"420106{year}0307{n:03d}"
+    return first + check_digit(first)
+
+
+class Api:
+    """One person's calls, acting for one organisation."""
+
+    def __init__(self, browser, headers):
+        self.browser, self.headers = browser, headers
+
+    def one(self, path, **item):
+        """Send one item of a command; return its answer."""
+        answer = self.browser.post(f"/api/v1{path}", headers=self.headers, json={"items": [{"command_id": key(), **item}]})
+        assert answer.status_code == 200, answer.json
+        return answer.json["results"][0]
+
+    def get(self, path, **query):
+        answer = self.browser.get(f"/api/v1{path}", headers=self.headers, query_string=query)
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    def until(self, path, wanted, seconds=10, **query):
+        """Ask until the answer is as wanted; events take their time."""
+        ends = time.monotonic() + seconds
+        while not wanted(answer := self.get(path, **query)):
+            assert time.monotonic() < ends, answer
+            time.sleep(0.05)
+        return answer
+
+
+def rows_of(response) -> list[list]:
+    assert response.status_code == 200 and response.content_type == XLSX, response.data[:300]
+    return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(response.data)).get_sheet_by_index(0).to_python()
+
+
+@pytest.mark.rule("ORG-36", "SCH-01", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13")
+def test_a_school_is_built(browser, town):
+    """SCH-02, ADM-04, ORG-16, ORG-36, GRAD-02: created and given a code, registered, checked, built down to a class, filled, marked, graduated."""
+    province = Api(browser, sign_in(browser, town, PROVINCE))
+    school = province.one("/orgs", parent_id=PROVINCE, kind="committee", full_name="共青团长江职业学院委员会", short_name="长江职院团委", industry=INDUSTRY)["org_id"]
+    time.sleep(0.5)  # members hears of the school
+    code = province.one("/registration-codes", org_id=school)["code"]
+
+    made = browser.post("/api/v1/registrations/administrator", json={
+        "code": code, "name": "陈书记", "id_number": number(1, 1985), "phone": "19900000001", "password": "Long-enough-1"}).json
+    assert made["org_id"] == school
+    token = browser.post("/api/v1/sessions", json={"id_number": number(1, 1985), "password": "Long-enough-1"}).json["token"]
+    head = Api(browser, {"Authorization": f"Bearer {token}", "X-Acting-Org": str(school)})
+    assert head.until("/my-orgs", lambda answer: answer["items"])["items"][0]["checked"] is False
+    head.until(f"/orgs/{school}", lambda org: org["secretary_id"] == made["person_id"])
+    assert head.one("/orgs/checks", org_id=school, kind="committee", short_name="长江职院团委", full_name="共青团长江职业学院委员会", industry=INDUSTRY, phone="02787654321").get("refusal") is None
+    assert head.one("/orgs/school-numbers", org_id=school, number="4142013956").get("refusal") is None
+    card = head.get(f"/orgs/{school}")
+    assert (card["checked"], card["complete"], card["school_number"]) == (True, True, "4142013956")
+
+    branch = head.one("/orgs", parent_id=school, kind="branch", full_name="共青团长江职业学院2023级软件1班支部委员会", industry=INDUSTRY)["org_id"]
+    head.until(f"/orgs/{school}/entry-progress", lambda answer: any(part["org_id"] == branch for part in answer["items"]))
+    entered = [head.one("/members", branch_id=branch, name=f"张{'一二三四'[n]}", id_number=number(10 + n), ethnic_group="汉族", phone=f"1990000010{n}",
+                        joined_on="2019-05-04", development_number=f"20190000990{n}") for n in range(4)]
+    members = [one["member_id"] for one in entered]
+    assert all(members)
+    assert head.one("/posts", org_id=branch, person_id=members[0], post="secretary")["person_id"] == members[0]
+    ends = time.monotonic() + 10
+    while (right := head.one("/administrators", org_id=branch, person_id=members[0], active=True).get("refusal")) and right["code"] == "not_a_cadre":
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert right is None
+    progress = head.get(f"/orgs/{school}/entry-progress")["items"][0]
+    assert (progress["branches"], progress["finished_branches"], progress["members"], progress["complete_members"]) == (1, 1, 4, 4)
+
+    assert [one["branch_id"] for one in head.get("/branch-marks", unmarked_only="true")["items"]] == [branch]
+    on = clock.today().replace(month=6, day=1)
+    marked = head.one("/branch-marks", branch_id=branch, graduates_on=on.isoformat())
+    assert (marked.get("refusal"), marked["graduate"], marked["members"]) == (None, True, 4)
+    assert head.get("/branch-marks", unmarked_only="true")["items"] == []
+    head.until(f"/orgs/{branch}", lambda org: org["purpose"] == "graduate")
+    later = (on + timedelta(days=400)).isoformat()
+    assert head.one("/member-marks", member_id=members[3], mark="delayed", graduates_on=later, reason="课程未修满").get("refusal") is None
+    assert {one["member_id"]: (one["graduate"], one.get("mark", "")) for one in head.get(f"/branches/{branch}/members")["items"]} == {
+        **dict.fromkeys(members[:3], (True, "")), members[3]: (False, "delayed")}
+    refused = head.one("/members", branch_id=branch, name="张一", id_number=number(10), joined_on="2019-05-04", development_number="201900009999")["refusal"]
+    assert (refused["code"], refused["message"]["zh"]) == ("id_registered", "身份证号重复")
+
+
+@pytest.mark.rule("GRAD-09", "GRAD-04")
+def test_only_school_branches_are_marked(browser, town):
+    """GRAD-09: a branch outside the school domain has no time of graduation."""
+    system = Api(browser, sign_in(browser, town, 94))
+    employer = system.get("/orgs/94/children")["items"]
+    committee = next(one for one in employer if one["kind"] == "committee")
+    api = Api(browser, sign_in(browser, town, committee["org_id"]))
+    branch = api.get(f"/orgs/{committee['org_id']}/children")["items"][0]
+    assert api.one("/branch-marks", branch_id=branch["org_id"], graduates_on="2030-06-01")["refusal"]["code"] == "not_markable"
+
+
+@pytest.mark.rule("DOC-05", "DOC-06", "DOC-07", "DOC-08", "DOC-12", "STAT-05")
+def test_every_list_is_a_spreadsheet(browser, town):
+    """DOC-05..08, STAT-05: lists come as .xlsx with Chinese titles and words, all pages, and nothing typed becomes a formula."""
+    college = sign_in(browser, town, COLLEGE)
+    members = rows_of(browser.get(f"/api/v1/branches/{CLASS}/members?format=xlsx&limit=5", headers=college))
+    assert members[0][:3] == ["团员编号", "名称", "身份证号码"] and len(members) == 35
+    assert {row[members[0].index("身份认证")] for row in members[1:]} == {"未校验"}
+    children = rows_of(browser.get(f"/api/v1/orgs/{COLLEGE}/children?format=xlsx", headers=college))
+    assert len(children) > 1 and "组织全称" in children[0]
+    progress = rows_of(browser.get(f"/api/v1/orgs/{COLLEGE}/entry-progress?format=xlsx", headers=college))
+    assert progress[0][2:6] == ["下级团支部数", "已完成团支部数", "团委(含工委、总支、领导机关)数", "其中已完成数"]
+    codes = rows_of(browser.post("/api/v1/registration-codes?format=xlsx", headers=college, json={"items": [{"command_id": key(), "org_id": CLASS + n} for n in range(3)]}))
+    assert "管理员注册码" in codes[0] and len(codes) == 4
+    export = rows_of(browser.post("/api/v1/members/export?format=xlsx", headers=college, json={"full": True, "reason": "上报"}))
+    assert export[0].count("身份证号码") >= 1 and any(len(str(cell)) == 18 and "*" not in str(cell) for cell in export[1])
+    refused = browser.post("/api/v1/members/export?format=xlsx", headers=college, json={"full": True})
+    assert refused.status_code == 422 and refused.json["code"] == "access_reason_missing"
+    assert browser.get("/api/v1/me?format=xlsx", headers=college).status_code == 400
+
+
+@pytest.mark.rule("DOC-01", "BEY-13", "DOC-03")
+def test_a_letter_and_its_check(browser, town):
+    """DOC-01, BEY-13: a PDF with the Chinese font inside; its code is checked on a public page that names nobody."""
+    college = sign_in(browser, town, COLLEGE)
+    body = {"items": [{"command_id": key(), "member_ids": [1003], "addressee": "共青团某集团委员会", "dues_until": "2026-06-30", "valid_days": 30}]}
+    pdf = browser.post("/api/v1/letters.pdf", headers=college, json=body)
+    assert pdf.content_type == "application/pdf" and pdf.data[:5] == b"%PDF-" and b"FontFile2" in pdf.data and len(pdf.data) < 200_000
+    letter = browser.post("/api/v1/letters", headers=college, json=body).json["results"][0]
+    checked = browser.get("/api/v1/letters/check", query_string={"code": letter["code"]})
+    assert (checked.status_code, checked.json["state"], checked.json["number"]) == (200, "in_force", letter["number"])
+    page = browser.get("/verify", query_string={"code": letter["code"]}).get_data(as_text=True)
+    assert "真实有效" in page and letter["number"] in page and letter["names"][0] not in page
+    assert browser.get("/verify?code=WRONG").status_code == 404
+    assert "核验码" in browser.get("/verify").get_data(as_text=True)
+
+
+def test_security_page(browser, town):
+    """The person sees sessions and sign-ins on a page and ends the others there."""
+    import re
+
+    from services.gateway.app import create_app
+
+    number_ = world.id_number_of(town, world.administrator_of(COLLEGE))
+
+    def enter(one):
+        csrf = re.search(r'name="csrf" value="([^"]+)"', one.get("/sign-in").get_data(as_text=True))[1]
+        return one.post("/sign-in", data={"csrf": csrf, "id_number": number_, "password": world.PASSWORD}, headers={"User-Agent": "Phone <b>"})
+
+    other = create_app(browser.application.config["CLIENT"], town.settings).test_client()
+    assert enter(other).status_code == 302 and enter(browser).status_code == 302
+    page = browser.get("/security").get_data(as_text=True)
+    assert "本机" in page and "Phone &lt;b&gt;" in page and "Phone <b>" not in page
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+    assert browser.post("/security/end", data={"csrf": csrf}).status_code == 302
+    assert browser.get("/security").status_code == 200
+    assert other.get("/security").status_code == 302
+    token = browser.post("/api/v1/sessions", json={"id_number": number_, "password": world.PASSWORD}).json
+    headers = {"Authorization": f"Bearer {token['token']}", "X-Acting-Org": str(COLLEGE)}
+    assert browser.get("/api/v1/work", headers=headers).status_code == 200
+    browser.post("/api/v1/sessions/end", json={"session": token["session"]})
+    ends = time.monotonic() + 10
+    while browser.get("/api/v1/work", headers=headers).status_code != 401:  # transfers hears of it
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert browser.get("/api/v1/me", headers=headers).status_code == 401
+
+
+def test_templates_of_both_kinds(browser, town):
+    """IMP-04: both templates are offered."""
+    for level in ("own", "below"):
+        sign_in(browser, town, COLLEGE)
+        answer = browser.get(f"/template.xlsx?level={level}")
+        assert zipfile.is_zipfile(io.BytesIO(answer.data)) if answer.status_code == 200 else answer.status_code == 302
