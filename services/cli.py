@@ -30,9 +30,11 @@ from shared.settings import SERVICES
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Tuanqiao: organisation tree, member registry and transfers.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Messages that failed for good and wait for a person.")
-audit = typer.Typer(no_args_is_help=True, help="The hash-chained audit trail of transfers (BEY-10).")
+audit = typer.Typer(no_args_is_help=True, help="The hash-chained audit trail of transfers and of who saw or exported what (BEY-10).")
 app.add_typer(dead_letters, name="dead-letters")
+keys = typer.Typer(help="Key files: make them, rotate the keys of ID numbers and phones.")
 app.add_typer(audit, name="audit")
+app.add_typer(keys, name="keys")
 
 
 @app.callback()
@@ -77,14 +79,78 @@ def migrate() -> None:
     typer.echo("all databases are at the newest schema")
 
 
-@app.command()
-def keys() -> None:
+@keys.callback(invoke_without_command=True)
+def make_keys(context: typer.Context) -> None:
     """Make the key files in $TUANQIAO_KEYS unless they are there."""
     from services import embedded
 
-    folder = settings.from_environment().keys
-    embedded.make_keys(folder)
-    typer.echo(f"keys are in {folder}")
+    if context.invoked_subcommand is None:
+        folder = settings.from_environment().keys
+        embedded.make_keys(folder)
+        typer.echo(f"keys are in {folder}")
+
+
+@keys.command("rotate")
+def rotate_keys() -> None:
+    """Add a new key of ID numbers and phones and seal everything with it anew, while the services run; stopped, it is started again.
+
+    Afterwards restart the members service and forget the old keys with `keys forget`.
+    """
+    from services.members import reseal
+    from services.members import seal as seals
+
+    made = settings.from_environment()
+    number = seals.rotate(made.keys)
+    typer.echo(f"key {number} is the current one; sealing anew")
+    done = _seal_anew(db.connect(made.database("members")), seals.Seal(made.keys), reseal)
+    typer.echo(f"{done} values sealed with key {number}; restart members, then `tuanqiao keys forget`")
+
+
+def _seal_anew(engine: sa.Engine, seal: Any, reseal: Any) -> int:
+    done, after = 0, 0
+    while True:
+        with engine.begin() as tx:
+            some, after = reseal.some(tx, seal, after)
+        done += some
+        if not some:
+            break
+        typer.echo(f"  {done} people")
+    with engine.begin() as tx:
+        done += int(reseal.others(tx, seal))
+    return int(done)
+
+
+@keys.command("forget")
+def forget_keys() -> None:
+    """Seal what is left anew, then take every key but the current one out of the file; backups sealed with them cannot be read any more."""
+    from services.members import reseal
+    from services.members import seal as seals
+
+    made = settings.from_environment()
+    seal = seals.Seal(made.keys)
+    left = _seal_anew(db.connect(made.database("members")), seal, reseal)
+    old = {number for number in seal.numbers if number != seal.current}
+    seals.forget(made.keys, old)
+    typer.echo(f"{left} values sealed anew, {len(old)} keys forgotten")
+
+
+@app.command()
+def figures(file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,members with a header.")]) -> None:
+    """Load the numbers of members of 2017 that the entry progress is compared with; repeated without harm."""
+    import csv
+
+    from services.members import list_store
+
+    rows = []
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        for number, line in enumerate(csv.DictReader(lines), start=2):
+            try:
+                rows.append({"org_id": int(line["org_id"]), "members": int(line["members"])})
+            except (KeyError, TypeError, ValueError):
+                raise typer.BadParameter(f"{file} line {number}: needs org_id,members") from None
+    with db.connect(settings.from_environment().database("members")).begin() as tx:
+        list_store.set_figures(tx, rows)
+    typer.echo(f"{len(rows)} organisations")
 
 
 @app.command()
@@ -156,16 +222,22 @@ def replay_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID, or SERVI
 
 @audit.command("verify")
 def verify_audit() -> None:
-    """Recompute every hash chain; exits with 1 and lists the transfers whose chain is broken."""
+    """Recompute the hash chains of transfers and of the access log; exits with 1 and lists what is broken."""
+    from services.members import list_store
     from services.transfers import store
 
-    engine = db.connect(settings.from_environment().database("transfers"))
-    with engine.connect() as tx:
+    made = settings.from_environment()
+    with db.connect(made.database("transfers")).connect() as tx:
         read, broken = store.verify_audit(tx)
+    with db.connect(made.database("members")).connect() as tx:
+        lines, wrong = list_store.verify_access_log(tx)
     typer.echo(f"{read} audit rows read, {len(broken)} broken chains")
     for transfer_id in broken:
         typer.echo(f"broken: transfer {transfer_id}")
-    if broken:
+    typer.echo(f"{lines} lines of the access log read, {len(wrong)} broken")
+    for line in wrong:
+        typer.echo(f"broken: access log line {line}")
+    if broken or wrong:
         raise typer.Exit(1)
 
 

@@ -72,6 +72,7 @@ class Seal:
         data = json.loads((self._folder / _FILE).read_text())
         self.current = int(data["current"])
         self._ciphers = {int(number): AESGCM(base64.b64decode(key)) for number, key in data["keys"].items()}
+        self.numbers = set(self._ciphers)
         self._index_key = base64.b64decode(data["index_key"])
 
     def seal(self, text: str) -> bytes:

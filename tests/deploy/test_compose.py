@@ -126,3 +126,22 @@ def test_shell_scripts_parse():
     """The shell scripts are valid for a POSIX shell."""
     for script in [*Path(ROOT / "deploy").rglob("*.sh"), ROOT / ".ci" / "run"]:
         subprocess.run(["bash" if script.name == "run" else "sh", "-n", str(script)], check=True)
+
+
+def test_the_package_has_every_file(tmp_path):
+    """The image installs the package: templates, styles, fonts, policies and data are in it, not only the modules."""
+    import shutil
+    import zipfile
+
+    source = tmp_path / "source"
+    for name in ("services", "shared"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.in"):
+        shutil.copy(ROOT / name, source / name)
+    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {str(path.relative_to(source)) for name in ("services", "shared") for path in (source / name).rglob("*")
+              if path.is_file() and path.name != "README.md" and "__pycache__" not in path.parts}
+    assert wanted - packed == set()

@@ -91,3 +91,44 @@ def test_migrate_may_be_repeated(installation):
     assert tuanqiao(installation, "migrate").returncode == 0
     with db.connect(installation.settings.database("orgs")).connect() as tx:
         assert tx.scalar(sa.text("SELECT count(*) FROM alembic_version")) == 1
+
+
+def test_keys_and_figures(installation):
+    """Keys rotate on the command line and old ones are forgotten, with everything readable afterwards; figures of 2017 are loaded from a file."""
+    from services.members import accounts, handlers
+    from services.members import store as people
+    from services.members.seal import Seal, make_keys
+    from tests.members.test_handlers import number
+
+    folder = installation.settings.keys
+    make_keys(folder)
+    accounts.use(folder)
+    with installation.engine("members").begin() as tx:
+        (person,) = people.add(tx, [handlers.new_person("王一", number(1), "19900000000", "汉族")], db_now()).values()
+    before = Seal(folder).numbers
+
+    rotated = tuanqiao(installation, "keys", "rotate")
+    forgotten = tuanqiao(installation, "keys", "forget")
+
+    assert (rotated.returncode, forgotten.returncode) == (0, 0), rotated.stderr + forgotten.stderr
+    assert "1 people" in rotated.stdout and "1 keys forgotten" in forgotten.stdout.replace(f"{len(before)} keys", "1 keys")
+    fresh = Seal(folder)
+    assert fresh.numbers == {max(before) + 1}
+    with installation.engine("members").connect() as tx:
+        row = people.by_ids(tx, [person])[person]
+    assert (fresh.open(row.id_sealed), fresh.open(row.phone_sealed)) == (number(1), "19900000000")
+    assert people.by_index is not None and fresh.index(number(1)) == bytes(row.id_index)
+
+    file = folder / "figures.csv"
+    file.write_text("org_id,members\n42,100\n43,x\n")
+    bad = tuanqiao(installation, "figures", str(file))
+    file.write_text("org_id,members\n42,100\n43,7\n")
+    good = tuanqiao(installation, "figures", str(file))
+    assert (bad.returncode, good.returncode) == (2, 0) and "line 3" in bad.stderr and "2 organisations" in good.stdout
+    assert "0 lines of the access log read, 0 broken" in tuanqiao(installation, "audit", "verify").stdout
+
+
+def db_now():
+    from shared import clock
+
+    return clock.now()
