@@ -97,6 +97,7 @@ KINDS: dict[str, Kind] = {
     "roster_too_long":       Kind(422, "一次最多导入{limit}行", "At most {limit} rows in one import", "IMP-14"),
     # entering members
     "name_missing":          Kind(422, "姓名不能为空", "The name is missing", "IMP-08"),
+    "name_invalid":          Kind(422, "姓名含有数字、符号或无法识别的字符,请按身份证上的姓名填写", "The name holds digits, symbols or unknown characters; write it as on the ID card", "IMP-08"),
     "id_invalid":            Kind(422, "身份证号码不正确", "The ID number is not valid", "IMP-08"),
     "id_registered":         Kind(409, "身份证号重复", "The ID number is registered already", "ACC-11"),
     "age_out_of_range":      Kind(422, "团员年龄须满14周岁且未满28周岁", "A member is 14 or older and younger than 28", "MEM-04"),

@@ -52,6 +52,11 @@ def _text(cell: Any) -> str:
     return "" if cell is None else unicodedata.normalize("NFKC", str(cell)).strip()
 
 
+def _name(cell: Any) -> str:
+    """Return a name as it stands there: folding would change rare forms of characters."""
+    return cell.strip() if isinstance(cell, str) else _text(cell)
+
+
 def _month(cell: Any) -> date | None:
     """Return a joining date from a spreadsheet date or from `2019-05`, `2019.5`, `201905`, `2019年5月`.
 
@@ -126,7 +131,7 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
     post = post_code(_text(cell("团内职务")))
     if post is None:
         problem = problem or f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
-    return RosterRow(number + 1, _text(cell("所在团支部全称")), _text(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
+    return RosterRow(number + 1, _text(cell("所在团支部全称")), _name(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
                      _text(cell("手机号码")), joined_on, _text(cell("发展团员编号")), post or "", problem)
 
 

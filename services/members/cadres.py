@@ -90,12 +90,12 @@ class _People:
         """Return the person, or why there is none."""
         if item.person_id is not None:
             return (item.person_id, None) if item.person_id in self.by_id else (None, Refusal("unknown_member"))
-        id_number, name = domain.normalise_id(item.id_number), item.name.strip()
+        id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
         known = self.by_index.get(keys.seal.index(id_number))
         if known is not None:
             return (None, Refusal("registration_pending")) if known.pending else (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
         today = clock.today()
-        refusal = Refusal("name_missing") if not name else domain.check_id(id_number, today)
+        refusal = domain.check_name(name) or domain.check_id(id_number, today)
         if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
             refusal = Refusal("cadre_too_young")
         if refusal is not None or not item.post:
@@ -178,8 +178,8 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
     """
     captcha.check(tx, request.captcha_id, request.captcha)
     index, org = _held_code(tx, request)
-    id_number, name, today = domain.normalise_id(request.id_number), request.name.strip(), clock.today()
-    refusal = Refusal("name_missing") if not name else domain.check_id(id_number, today) or domain.check_new_password(request.password, id_number)
+    id_number, name, today = domain.normalise_id(request.id_number), domain.clean_name(request.name), clock.today()
+    refusal = domain.check_name(name) or domain.check_id(id_number, today) or domain.check_new_password(request.password, id_number)
     if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
         refusal = Refusal("cadre_too_young")
     if refusal is not None:
@@ -258,7 +258,7 @@ def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Reg
     account = store.account(tx, known.person_id) if known is not None and mine else None
     if known is None or not mine or known.branch_id is not None or cadre_store.posts_held(tx, [known.person_id]) or account is None:
         raise Refused("id_registered")
-    if known.name != request.name.strip() or not accounts.password_is(account, request.password):
+    if known.name != domain.clean_name(request.name) or not accounts.password_is(account, request.password):
         accounts.count_failed_code(tx, index.hex(), request.address)
         raise Refused("id_registered")
     return int(known.person_id)

@@ -28,12 +28,31 @@ PASSWORD_MIN = 8
 XINJIANG = "65"
 """The province with limits of its own (MEM-06, MEM-08)."""
 COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
+_DOTS = "·•‧∙⋅・･．"
+"""What keyboards give for the middle dot in names such as 阿依古丽·买买提."""
 _FORM = re.compile("[0-9]{17}[0-9X]")
 
 
 def normalise_id(text: str) -> str:
     """Return an ID number as it is compared: half width, no blanks, upper-case X (ACC-01)."""
     return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+
+
+def clean_name(text: str) -> str:
+    """Return a name as it is stored and compared: no control characters or outer blanks, one kind of middle dot (MEM-02).
+
+    Characters are not folded otherwise: a rare or old form is part of the name.
+    """
+    kept = "".join(one for one in text if unicodedata.category(one) not in ("Cc", "Cf"))
+    return " ".join("".join("·" if one in _DOTS else one for one in kept).split())
+
+
+def check_name(name: str) -> Refusal | None:
+    """Return what is wrong with a cleaned name: letters of any script, middle dots, and what Latin names hold beside; 50 characters at most."""
+    if not name:
+        return Refusal("name_missing")
+    good = all(unicodedata.category(one)[0] in "LM" or one in "·-' " for one in name)
+    return None if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L" else Refusal("name_invalid")
 
 
 def born_on(id_number: str) -> date:

@@ -157,8 +157,9 @@ def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[A
 
 def check_entry(name: str, id_number: str, joined_on: date | None, number: str, post: str, org: sa.Row[Any], today: date) -> Refusal | None:
     """Return what is wrong with the data of a person who is to belong to an organisation (IMP-08, MEM-04..12, CADRE-05, REG-08)."""
-    if not name.strip():
-        return Refusal("name_missing")
+    refusal = domain.check_name(domain.clean_name(name))
+    if refusal is not None:
+        return refusal
     if post.strip() and post.strip() not in reference.POSTS[org.kind]:
         return Refusal("post_unknown")
     id_number = domain.normalise_id(id_number)
@@ -170,7 +171,7 @@ def check_entry(name: str, id_number: str, joined_on: date | None, number: str, 
 def _row(item: Admission, person_id: int | None = None) -> dict[str, Any]:
     id_number = domain.normalise_id(item.id_number)
     return {
-        "person_id": person_id, "name": item.name.strip(), "id_sealed": _b64(keys.seal.seal(id_number)), "id_index": _b64(keys.seal.index(id_number)),
+        "person_id": person_id, "name": domain.clean_name(item.name), "id_sealed": _b64(keys.seal.seal(id_number)), "id_index": _b64(keys.seal.index(id_number)),
         "phone_sealed": _b64(keys.seal.seal(item.phone.strip())) if item.phone.strip() else None, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
         "development_number": item.development_number.strip(), "post": item.post.strip(), "branch_id": item.branch_id or None, "born_on": domain.born_on(id_number)}
 
@@ -236,7 +237,7 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
     """Find one member by exact name and ID number, and give the finder a ticket to start a transfer-in (TRF-05, TRF-06)."""
     org_id = directory.require_administrator(tx, actor)
     row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
-    if row is None or row.name != request.name.strip() or row.branch_id is None:
+    if row is None or row.name != domain.clean_name(request.name) or row.branch_id is None:
         raise Refused("unknown_member")
     ticket, _ = keys.signer.sign("member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id)
     return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)

@@ -47,7 +47,7 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
     elif text.isascii() and text.isdigit():
         rows = list_store.numbered(tx, text, path)
     else:
-        rows = list_store.named(tx, request.text.strip(), path)
+        rows = list_store.named(tx, domain.clean_name(request.text), path)
     posts = handlers.posts_in_branch(tx, rows)
     return FoundMembers(items=[handlers.shown(row, True, posts.get(row.person_id, "")) for row in rows[:list_store.MOST]], more=len(rows) > list_store.MOST)
 

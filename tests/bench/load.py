@@ -79,8 +79,8 @@ def people(installation: Installation, count: int) -> float:
     return time.monotonic() - started
 
 
-_PEOPLE = sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, post, branch_id, graduate)
-    SELECT {FIRST_MEMBER} + n, '张' || n, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)), '汉族', DATE '2019-05-04', '2019' || n, '',
+_PEOPLE = sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, branch_id, graduate)
+    SELECT {FIRST_MEMBER} + n, '张' || n, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)), '汉族', DATE '2019-05-04', '2019' || n,
         1000 + n % {SCHOOLS * BRANCHES_PER_SCHOOL}, true FROM generate_series(:start, :end) AS n""")
 _STAYS = sa.text("""INSERT INTO memberships (person_id, branch_id, began_at) SELECT person_id, branch_id, now() - interval '4 years' FROM people
     WHERE person_id >= :start""")
