@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
+from services.gateway import sheet
 from services.gateway.routes import ROUTES, Route
 from shared.messages import MAX_ITEMS
 
@@ -28,7 +29,7 @@ def document() -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(_types(), ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for number, route in enumerate(ROUTES):
-        paths.setdefault("/api/v1" + re.sub(r"<int:(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schemas[2 * number], schemas[2 * number + 1])
+        paths.setdefault("/api/v1" + re.sub(r"<(?:int:)?(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schemas[2 * number], schemas[2 * number + 1])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tuanqiao 团桥", "version": "1", "description": "组织树、团员名册与组织关系转接。Organisation tree, member registry and transfers.\n\n"
@@ -43,10 +44,12 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
     zh, en = route.summary
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^a-z]+', '_', route.path)}", "summary": f"{zh} · {en}", "tags": [route.contract.service],
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "integer"}} for name in re.findall(r"<int:(\w+)>", route.path)]
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind else "string"}}
+                       for kind, name in re.findall(r"<(int:)?(\w+)>", route.path)]
         + [{"name": name, "in": "query", "schema": {"type": {int: "integer", str: "string", bool: "boolean"}[kind]}} for name, kind in route.query.items()]
+        + ([{"name": "format", "in": "query", "description": "xlsx: the whole list as a spreadsheet", "schema": {"type": "string", "enum": ["xlsx"]}}] if _is_list(route) else [])
         + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": {"type": "integer"}}]),
-        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": _answer(route, reply)}}},
+        "responses": {"200": {"description": "OK", "content": _content(route, reply)},
                       "default": {"description": "Problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}}}
     if route.method == "POST":
         body = _wrap("items", {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS}) if route.contract.many else request
@@ -54,6 +57,16 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
     if route.public:
         operation["security"] = []
     return operation
+
+
+def _is_list(route: Route) -> bool:
+    return not route.pdf and (route.contract.many or get_origin(route.contract.reply) is list)
+
+
+def _content(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
+    if route.pdf:
+        return {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
+    return {"application/json": {"schema": _answer(route, reply)}, **({sheet.MIME: {"schema": {"type": "string", "format": "binary"}}} if _is_list(route) else {})}
 
 
 def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:

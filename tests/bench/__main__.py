@@ -18,9 +18,10 @@ import sqlalchemy as sa
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"bench{os.getpid()}.")
 
 from services import embedded
+from services.members import accounts
 from shared import db
 from shared.settings import SERVICES
-from tests.bench import drive, load, reference
+from tests.bench import drive, load, reference, registry
 from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -110,6 +111,8 @@ def main() -> None:
     result["singles_vs_sql_single"] = median([a / b for a, b in zip(rows["singles"], rows["sql_single"], strict=True)])
     result["latency_p50_ms"], result["latency_p99_ms"] = result["latency"]["p50"], result["latency"]["p99"]
     result["idle_cpu_percent"] = result["idle"]["cpu_percent"]
+    note("organisations and members at national size")
+    result["registry"] = country(keys)
     if not QUICK:
         growth: dict[str, list[float]] = {"80,000": [], "2,000,000": []}
         for people in (80_000, 2_000_000, 80_000):  # one after the other: they share the broker's names
@@ -125,6 +128,19 @@ def main() -> None:
     print(f"written to {path}")
 
 
+def country(keys: Path) -> dict[str, Any]:
+    """Measure organisations and members at national size, in an installation of their own."""
+    installation = Installation(keys)
+    accounts.use(keys)
+    installation.create()
+    try:
+        made = registry.Country(installation, 150_000 if QUICK else 661_925, 200_000 if QUICK else 1_000_000, note)
+        made.load()
+        return made.run(QUICK)
+    finally:
+        installation.close()
+
+
 def show(result: dict[str, Any]) -> None:
     raw = {name: median(values) for name, values in result["raw"].items()}
     lines = [
@@ -138,6 +154,19 @@ def show(result: dict[str, Any]) -> None:
     ]
     if "growth_ratio" in result:
         lines.append(("bulk with 2,000,000 against 80,000 members", f"{result['growth_ratio']:.2f}", "aim >= 0.9"))
+    if "registry" in result:
+        found = result["registry"]
+        lines += [
+            ("search in the database", f"p50 {found['search_p50_ms']:.1f} ms, p95 {found['search_p95_ms']:.1f} ms", "aim p95 <= 20 ms"),
+            ("right over a subtree", f"p50 {found['subtree_p50_ms']:.1f} ms, p95 {found['subtree_p95_ms']:.1f} ms", "aim <= 2 ms"),
+            ("a branch of 300 through the API", f"p50 {found['page_of_300_p50_ms']:.0f} ms, p95 {found['page_of_300_p95_ms']:.0f} ms", ""),
+            ("entry figures of a province", f"p50 {found['province_figures_p50_ms']:.0f} ms", ""),
+            ("import of a roster", f"{found['import_rows_per_s']:,.0f} rows/s", ""),
+            ("sign-in (argon2id t=2, 19 MiB, 1 lane)", f"{found['sign_ins_per_s']:,.0f} /s", ""),
+            ("yearly switch", f"{found['branches_switched_per_s']:,.0f} branches/s", ""),
+            ("migration of a subtree", f"{found['migrated_organisations']:,.0f} organisations in {found['migration_s']:.1f} s", f"everywhere after {found['migration_everywhere_s']:.1f} s"),
+            ("memory after that, MB", ", ".join(f"{name} {mb}" for name, mb in found["memory_mb"].items()), "aim < 300"),
+        ]
     width = max(len(line[0]) for line in lines)
     print()
     for name, value, remark in lines:
