@@ -47,6 +47,7 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("active", sa.Boolean, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("observer", sa.Boolean, nullable=False, server_default="false"),
         sa.Index("ix_administrator_directory_person_id", "person_id"),
     )
     return orgs, administrators
@@ -74,11 +75,11 @@ _FOLLOW = sa.text("""
     WHERE top.org_id = :org AND d.path >= :path AND d.path < :path_end""")
 
 _ADMINISTRATOR_CHANGED = sa.text("""
-    INSERT INTO administrator_directory (org_id, person_id, active, version)
-    SELECT DISTINCT ON (org_id, person_id) org_id, person_id, active, version FROM json_to_recordset(CAST(:items AS json))
-        AS i(org_id bigint, person_id bigint, active boolean, version bigint)
+    INSERT INTO administrator_directory (org_id, person_id, active, version, observer)
+    SELECT DISTINCT ON (org_id, person_id) org_id, person_id, active, version, observer FROM json_to_recordset(CAST(:items AS json))
+        AS i(org_id bigint, person_id bigint, active boolean, version bigint, observer boolean)
     ORDER BY org_id, person_id, version DESC
-    ON CONFLICT (org_id, person_id) DO UPDATE SET active = excluded.active, version = excluded.version
+    ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, observer) = (excluded.active, excluded.version, excluded.observer)
     WHERE excluded.version > administrator_directory.version""")
 
 
@@ -103,28 +104,28 @@ def on_administrator_changed(tx: Connection, items: list[AdministratorChanged]) 
 
 
 _ADMINISTERED = sa.text("""
-    SELECT i.person_id, i.org_id FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
+    SELECT i.person_id, i.org_id, a.observer FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
     JOIN administrator_directory a USING (person_id, org_id) JOIN org_directory o USING (org_id) WHERE a.active AND NOT o.deleted""")
 
 
-def administering(tx: Connection, actors: Iterable[Actor]) -> set[Actor]:
-    """Return those of the actors who do administer the organisation they claim to act for (ROLE-04)."""
+def administering(tx: Connection, actors: Iterable[Actor], observers: bool = False) -> set[Actor]:
+    """Return those of the actors who do administer the organisation they claim to act for (ROLE-04), or with `observers` may look at it (ROLE-10)."""
     claimed = {actor for actor in actors if actor.org_id is not None}
     if not claimed:
         return set()
     rows = db.run(tx, _ADMINISTERED, [{"person_id": actor.person_id, "org_id": actor.org_id} for actor in claimed])
-    confirmed = {(row.person_id, row.org_id) for row in rows}
+    confirmed = {(row.person_id, row.org_id) for row in rows if observers or not row.observer}
     return {actor for actor in claimed if (actor.person_id, actor.org_id) in confirmed}
 
 
-def require_administrator(tx: Connection, actor: Actor | None) -> int:
-    """Return the acting organisation of someone who administers it.
+def require_administrator(tx: Connection, actor: Actor | None, observers: bool = False) -> int:
+    """Return the acting organisation of someone who administers it, or with `observers` of someone who may look at it (ROLE-10).
 
     Raises:
         Refused: `not_administrator`.
 
     """
-    if actor is None or not administering(tx, [actor]):
+    if actor is None or not administering(tx, [actor], observers):
         raise Refused("not_administrator")
     return actor.acting_org
 

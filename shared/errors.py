@@ -92,6 +92,7 @@ KINDS: dict[str, Kind] = {
     "unknown_migration":     Kind(404, "未找到该组织迁移", "No such migration", "MIG-03"),
     "migration_closed":      Kind(409, "该迁移已由他人处理或已结束,请刷新", "Someone was first, or the migration has ended; reload", "MIG-04"),
     "too_many_administrators": Kind(409, "管理员人数已达上限({limit}名)", "The organisation has its {limit} administrators already", "ADM-01"),
+    "no_observers":          Kind(422, "本系统未启用观察员,或该人员已是管理员", "Observers are not switched on here, or the person administers already", "ROLE-10"),
     "own_right":             Kind(409, "不能撤销自己的管理员权限", "Nobody revokes the own right", "ADM-07"),
     "roster_broken":         Kind(422, "无法读取该表格:{detail}", "The spreadsheet cannot be read: {detail}", "IMP-04"),
     "roster_too_long":       Kind(422, "一次最多导入{limit}行", "At most {limit} rows in one import", "IMP-14"),
@@ -142,6 +143,7 @@ KINDS: dict[str, Kind] = {
     # records
     "not_leading_body":      Kind(403, "只有所在团支部上级的团的领导机关可以删除团员", "Only a leading body above the branch deletes members", "DEL-05"),
     "reason_needed":         Kind(422, "请填写删除原因", "Give the reason for the deletion", "DEL-07"),
+    "transfer_instead":      Kind(422, "仅是不属于本组织的团员,请办理组织关系转接,不能删除", "Who merely belongs elsewhere is transferred, not deleted", "DEL-09"),
     "is_administrator":      Kind(409, "该团员是管理员,请先撤销其管理员权限", "The member is an administrator; revoke that right first", "DEL-08"),
     # graduation marks
     "mark_incomplete":       Kind(422, "请填写预计毕业时间,或选择无法设置的原因(教师支部、混合支部)", "Give the time of graduation, or the reason why there is none (teachers, mixed)", "GRAD-07"),

@@ -174,6 +174,18 @@ def verify() -> Any:
     return render("verify.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, code=code)
 
 
+@blueprint.get("/contacts")
+def contacts() -> Any:
+    """Telephone numbers of leading bodies, for anyone (SRCH-09)."""
+    text, found, refusal = request.args.get("text", ""), [], None
+    if text:
+        try:
+            found = current_app.config["CLIENT"].call(orgs.list_contacts, orgs.ListContacts(text=text), request_id=g.request_id)
+        except Refused as error:
+            refusal = error.refusal
+    return render("contacts.html", refusal.kind.status if refusal else 200, found=found, text=text, refusal=refusal)
+
+
 def _own_path(target: str) -> str:
     """Return the target if it is a path of this site, as browsers read it, else nothing."""
     return target if re.fullmatch(r"/(?![/\\])[^\\\x00-\x20]*", target) else ""

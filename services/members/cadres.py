@@ -107,7 +107,7 @@ class _People:
 
 def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
     """Return the cadres of an organisation with their completeness, to its administrators and those above it (CADRE-07, ROLE-02)."""
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     orgs = directory.find(tx, [request.org_id, org_id])
     if request.org_id not in orgs:
         raise Refused("unknown_org")

@@ -120,7 +120,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
 
 def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: Actor | None) -> list[BranchMark]:
     """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     orgs = directory.find(tx, [org_id])
     if org_id not in orgs:
         raise Refused("unknown_org")

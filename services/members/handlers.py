@@ -245,7 +245,7 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
 
 def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
     """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06)."""
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     orgs = directory.find(tx, [request.branch_id, org_id])
     if request.branch_id not in orgs:
         raise Refused("unknown_org")

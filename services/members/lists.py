@@ -15,9 +15,9 @@ from shared.messages import members as contract
 from shared.messages.members import EntryProgress, ExportedMember, FoundMembers, ReportLine, Revealed
 
 
-def _own_org(tx: Connection, actor: Actor | None) -> sa.Row[Any]:
-    """Return the acting organisation of an administrator."""
-    org_id = directory.require_administrator(tx, actor)
+def _own_org(tx: Connection, actor: Actor | None, observers: bool = True) -> sa.Row[Any]:
+    """Return the acting organisation of an administrator, or of an observer where that is enough (ROLE-10)."""
+    org_id = directory.require_administrator(tx, actor, observers)
     org = directory.find(tx, [org_id]).get(org_id)
     if org is None:
         raise Refused("unknown_org")
@@ -54,7 +54,7 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
 
 def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
     """Return ID numbers in full, of members of the own organisation and below, and log the view with its reason (MEM-32, BEY-10)."""
-    org = _own_org(tx, actor)
+    org = _own_org(tx, actor, observers=False)
     assert actor is not None
     if len(request.person_ids) > 50:
         raise Refused("too_many_items", limit=50)
@@ -69,7 +69,7 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
 
 def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor | None) -> list[ExportedMember]:
     """Return a page of the members of the own organisation and below, and log it; numbers in full need a reason."""
-    org = _own_org(tx, actor)
+    org = _own_org(tx, actor, observers=False)
     assert actor is not None
     if request.full and not request.reason.strip():
         raise Refused("access_reason_missing")

@@ -78,6 +78,15 @@ deleted_people = sa.Table(
     sa.Column("deleted_for", sa.BigInteger, nullable=False, comment="the leading body that was acted for"),
 )
 
+deletion_requests = sa.Table(
+    "deletion_requests", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("explanation", sa.Text, nullable=False),
+    sa.Column("requested_by", sa.BigInteger, nullable=False),
+    sa.Column("requested_at", _time, nullable=False),
+)
+
 branch_marks = sa.Table(
     "branch_marks", metadata,
     sa.Column("branch_id", sa.BigInteger, primary_key=True, autoincrement=False),

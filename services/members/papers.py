@@ -119,7 +119,7 @@ def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Act
     assert actor is not None
     if request.own:
         return [_retention(row) for row in paper_store.own(tx, actor.person_id)]
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     org = directory.find(tx, [org_id]).get(org_id)
     if org is None:
         raise Refused("unknown_org")

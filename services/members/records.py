@@ -15,7 +15,7 @@ from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import DeleteMember, EditMember, MemberSaved, Whereabouts
+from shared.messages.members import DeleteMember, EditMember, MemberSaved, RequestDeletion, Whereabouts
 
 
 def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[Any] | None:
@@ -68,6 +68,29 @@ def _sealed(text: str | None) -> str | None:
     if text is None:
         return None
     return base64.b64encode(keys.seal.seal(text.strip())).decode() if text.strip() else ""
+
+
+CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
+"""Why somebody is to be deleted (DEL-10); who belongs elsewhere is transferred (DEL-09)."""
+
+
+def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> list[MemberSaved]:
+    """Report wrongly entered members, for the leading bodies above to see in their list and decide (DEL-06, DEL-09, DEL-10, DOC-11)."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    answers, rows = [], {}
+    for one in asked:
+        branch = _branch(orgs, people.get(one.item.member_id))
+        refusal = (Refusal("unknown_member") if branch is None or one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, branch)
+                   else Refusal("transfer_instead") if one.item.cause == "elsewhere" else Refusal("bad_request", {"detail": "cause"}) if one.item.cause not in CAUSES
+                   else Refusal("reason_needed") if not one.item.explanation.strip() else None)
+        answers.append(MemberSaved(member_id=one.item.member_id, refusal=refusal))
+        if refusal is None:
+            rows[one.item.member_id] = {"person_id": one.item.member_id, "cause": one.item.cause, "explanation": one.item.explanation.strip(),
+                                        "requested_by": one.actor.person_id}
+    store.request_deletions(tx, list(rows.values()), clock.now())
+    return answers
 
 
 def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:

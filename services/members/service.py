@@ -44,6 +44,7 @@ class Service(BusService):
         contract.issue_reset_codes: accounts.issue_reset_codes,
         contract.import_rows: imports.import_rows,
         contract.edit_members: records.edit_members,
+        contract.request_deletions: records.request_deletions,
         contract.delete_members: records.delete_members,
         contract.set_posts: cadres.set_posts,
         contract.issue_registration_codes: cadres.issue_registration_codes,

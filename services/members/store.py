@@ -195,11 +195,18 @@ _DELETE = sa.text(f"""
     closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
     accounts_gone AS (DELETE FROM accounts a USING gone g WHERE a.person_id = g.person_id),
     sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id RETURNING s.session_id, s.expires_at AS until),
+    requests_gone AS (DELETE FROM deletion_requests r USING gone g WHERE r.person_id = g.person_id),
     resigned AS (UPDATE posts p SET ended_at = :now FROM gone g WHERE p.person_id = g.person_id AND p.ended_at IS NULL
         RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
     refused_here AS (INSERT INTO ended_sessions (session_id, until) SELECT session_id, until FROM sessions_gone ON CONFLICT DO NOTHING),
     told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"))})
     SELECT person_id FROM gone""")
+_REQUEST_DELETIONS = sa.text("""
+    INSERT INTO deletion_requests (person_id, cause, explanation, requested_by, requested_at)
+    SELECT person_id, cause, explanation, requested_by, :now
+        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, cause text, explanation text, requested_by bigint) ORDER BY person_id
+    ON CONFLICT (person_id) DO UPDATE SET (cause, explanation, requested_by, requested_at) =
+        (excluded.cause, excluded.explanation, excluded.requested_by, excluded.requested_at)""")
 _ADMINISTER = sa.text("SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))")
 _WERE = sa.text("""
     SELECT person_id, branch_id FROM memberships WHERE person_id = ANY(CAST(:ids AS bigint[])) AND began_at < :at AND (ended_at IS NULL OR ended_at >= :at)""")
@@ -213,6 +220,12 @@ def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
     """Take people out of the register and keep what is needed to prove it; return who is gone. Who is held by a transfer stays (DEL-08, DEL-11)."""
     return set(db.run(tx, _DELETE, rows, now=now).scalars()) if rows else set()
+
+
+def request_deletions(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Store requests to delete people, each in place of the person's earlier one (DEL-06)."""
+    if rows:
+        db.run(tx, _REQUEST_DELETIONS, rows, now=now)
 
 
 def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:

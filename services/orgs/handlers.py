@@ -1,6 +1,7 @@
 """Use cases of the orgs service: lists in, lists out, inside the caller's transaction. No framework."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -187,16 +188,23 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     if not item.active and item.person_id == actor.person_id:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("own_right"))
+    if item.observer and item.active:
+        if os.environ.get("TUANQIAO_OBSERVERS") != "true" or item.person_id in tree.administrators.get(item.org_id, ()):
+            return OrgSaved(org_id=item.org_id, refusal=Refusal("no_observers"))
+        tree.rights[item.org_id, item.person_id] = {
+            "org_id": item.org_id, "person_id": item.person_id, "active": True, "changed_by": actor.person_id, "observer": True}
+        return OrgSaved(org_id=item.org_id)
     if item.active and (item.org_id, item.person_id) not in tree.cadres:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
     holders = tree.administrators.setdefault(item.org_id, set())
     limit = domain.administrator_limit(org["kind"])
     if item.active and item.person_id not in holders and len(holders) >= limit:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
-    if item.active != (item.person_id in holders):
+    if item.active != (item.person_id in holders) or item.observer:
         (holders.add if item.active else holders.discard)(item.person_id)
         tree.rights[item.org_id, item.person_id] = {
-            "org_id": item.org_id, "person_id": item.person_id, "active": item.active, "changed_by": actor.person_id}
+            "org_id": item.org_id, "person_id": item.person_id, "active": item.active, "changed_by": actor.person_id,
+            "observer": item.observer}
     return OrgSaved(org_id=item.org_id)
 
 
@@ -292,6 +300,14 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     ids = list(dict.fromkeys(found))[:limit]
     rows = store.by_ids(tx, ids)
     return [_shown(rows[org_id]) for org_id in ids if org_id in rows]
+
+
+def list_contacts(tx: Connection, request: contract.ListContacts, actor: Actor | None) -> list[contract.Contact]:
+    """Return the public telephone numbers of leading bodies by part of the name, two characters at least (SRCH-09)."""
+    text = domain.normalise(request.text)
+    if len(text) < 2:
+        raise Refused("field_missing", field="地名(至少两个字)")
+    return [contract.Contact(org_id=row.org_id, name=row.full_name, phone=row.phone) for row in store.contacts(tx, text)]
 
 
 def get_orgs(tx: Connection, request: contract.GetOrgs, actor: Actor | None) -> list[Org]:

@@ -51,6 +51,7 @@ administrators = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("changed_at", _time, nullable=False),
     sa.Column("changed_by", sa.BigInteger),
+    sa.Column("observer", sa.Boolean, nullable=False, server_default="false", comment="looks only (ROLE-10)"),
     sa.Index("ix_administrators_person_id", "person_id"),
 )
 

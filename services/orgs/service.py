@@ -36,6 +36,7 @@ class Service(BusService):
         contract.list_children: handlers.list_children,
         contract.list_administrators: handlers.list_administrators,
         contract.my_orgs: handlers.my_orgs,
+        contract.list_contacts: handlers.list_contacts,
         contract.list_migrations: migration.list_migrations,
     }
     background = (migration.move_forever,)

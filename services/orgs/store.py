@@ -17,8 +17,10 @@ from shared.outbox import insert, tell
 
 CHUNK = 5_000
 """Organisations of one statement while loading."""
-RARE = 5_000
-"""A bigram in fewer names than this is rare; no more hits than this are ordered."""
+RARE = 3_000
+"""A bigram in fewer names than this is rare, so that all its hits can be ordered."""
+BUDGET = 1_000
+"""Organisations that are looked at where a text is too common to order all of its hits."""
 COUNT_AGAIN_SECONDS = 300.0
 """How long the counts of bigrams are trusted."""
 
@@ -101,12 +103,12 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
 
 
 _GRANT = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, active boolean, changed_by bigint)),
-    saved AS (INSERT INTO administrators AS a (org_id, person_id, active, version, changed_at, changed_by)
-        SELECT org_id, person_id, active, 1, :now, changed_by FROM given
-        ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by) =
-            (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by)
-        WHERE a.active <> excluded.active RETURNING *),
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, active boolean, changed_by bigint, observer boolean)),
+    saved AS (INSERT INTO administrators AS a (org_id, person_id, active, version, changed_at, changed_by, observer)
+        SELECT org_id, person_id, active, 1, :now, changed_by, coalesce(observer, false) FROM given
+        ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by, observer) =
+            (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by, excluded.observer)
+        WHERE a.active <> excluded.active OR (a.active AND a.observer <> excluded.observer) RETURNING *),
     told AS ({insert(tell(AdministratorChanged, "saved"))})
     SELECT org_id, person_id FROM saved""")
 
@@ -125,24 +127,27 @@ _CHILDREN = sa.text(f"""
     WHERE o.parent_id = :org AND NOT o.deleted
         AND (:after = 0 OR (o.display_order, o.org_id) > (SELECT display_order, org_id FROM orgs WHERE org_id = :after))
     ORDER BY o.display_order, o.org_id LIMIT :limit""")
-_ADMINISTRATORS = sa.text("SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active ORDER BY org_id, person_id")
+_CONTACTS = sa.text("""
+    SELECT org_id, full_name, phone FROM orgs WHERE NOT deleted AND kind = 'leading_body' AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
+    ORDER BY length(path), path LIMIT 100""")
+_ADMINISTRATORS = sa.text("SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND NOT observer ORDER BY org_id, person_id")
 _MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
 _LOCK = sa.text("SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
 
 _TARGETS = "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
 _SEARCH = sa.text(f"""
     WITH hits AS MATERIALIZED (SELECT org_id, path, plain FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
-            AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS} LIMIT {RARE})
+            AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS} LIMIT :most)
     SELECT org_id FROM hits ORDER BY plain <> :text, NOT starts_with(plain, :text),
         (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above WHERE starts_with(hits.path, above)) DESC, length(plain), plain, org_id LIMIT :limit""")
 _BEGINNING = sa.text(f"""
     SELECT org_id FROM orgs WHERE NOT deleted AND plain >= :text AND plain < :text_end AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
     ORDER BY plain, org_id LIMIT :limit""")
 _WITHIN = sa.text(f"""
-    SELECT org_id FROM orgs WHERE NOT deleted AND path >= :path AND path < :path_end AND strpos(plain, :text) > 0 AND {_TARGETS}
-    ORDER BY path LIMIT :limit""")
+    SELECT org_id FROM (SELECT org_id, path, plain, kind, purpose, deleted FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :budget) AS near_by
+    WHERE NOT deleted AND strpos(plain, :text) > 0 AND {_TARGETS} ORDER BY length(plain), plain LIMIT :limit""")
 _COMMON = sa.text("""
-    SELECT piece, CAST(share * reltuples AS int) AS n FROM pg_stats, pg_class,
+    SELECT piece, CAST(share * reltuples AS int) AS n, reltuples AS total FROM pg_stats, pg_class,
         unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs) AS elements (piece, share)
     WHERE tablename = 'orgs' AND attname = 'bigrams' AND schemaname = current_schema() AND pg_class.oid = 'orgs'::regclass AND piece IS NOT NULL""")
 
@@ -162,6 +167,11 @@ def children(tx: Connection, org_id: int, after: int, limit: int) -> Sequence[sa
     return tx.execute(_CHILDREN, {"org": org_id, "after": after, "limit": limit}).all()
 
 
+def contacts(tx: Connection, text: str) -> Sequence[sa.Row[Any]]:
+    """Return leading bodies whose name contains `text`, which is normalised, higher ones first (SRCH-09)."""
+    return tx.execute(_CONTACTS, {"text": text, "pieces": domain.bigrams(text)}).all()
+
+
 def administrators(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
     """Return the administrators of organisations."""
     return tx.execute(_ADMINISTRATORS, {"ids": list(org_ids)}).all()
@@ -172,23 +182,28 @@ def administered_by(tx: Connection, person_id: int) -> list[int]:
     return list(tx.scalars(_MINE, {"person": person_id}))
 
 
-_common: dict[str, tuple[float, dict[str, int]]] = {}
+_common: dict[str, tuple[float, dict[str, int], float]] = {}
 
 
-def _frequent(tx: Connection) -> dict[str, int]:
-    """Return how many names have each of the common bigrams, as PostgreSQL last counted; looked up once in `COUNT_AGAIN_SECONDS`."""
+def _frequent(tx: Connection) -> tuple[dict[str, int], float]:
+    """Return how many names have each of the common bigrams, and how many names there are, as PostgreSQL last counted.
+
+    It is looked up once in `COUNT_AGAIN_SECONDS`.
+    """
     database = str(tx.engine.url)
     if database not in _common or time.monotonic() - _common[database][0] > COUNT_AGAIN_SECONDS:
-        _common[database] = (time.monotonic(), {row.piece: row.n for row in tx.execute(_COMMON)})
-    return _common[database][1]
+        rows = tx.execute(_COMMON).all()
+        _common[database] = (time.monotonic(), {row.piece: row.n for row in rows}, max((row.total for row in rows), default=0.0))
+    return _common[database][1:]
 
 
 def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str, near: Sequence[str]) -> list[int]:
     """Return ids of organisations in the subtree `below` (a path) whose full name contains `text`, which is normalised (BEY-20).
 
     The exact name comes first, then names that begin so, then what is nearest to the searcher, whose ancestors' paths `near` gives from
-    the root down, then shorter names. A text with a rare bigram is found by the index of bigrams and ordered as a whole. One that is made
-    of common ones only has so many hits that walking the subtrees outward from the searcher meets enough of them soon.
+    the root down, then shorter names. A text with a rare bigram is found by the index of bigrams and ordered as a whole. Of others there
+    are more than are looked at: what stands near is walked, then some of the rest are taken from the index, in the order in which they
+    were loaded, higher ones first; what every fifth name has is met by walking anywhere.
     """
     values = {"text": text, "targets_only": targets_only, "limit": limit}
     span = {"path": below, "path_end": _end(below)}
@@ -196,13 +211,17 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
     pieces = domain.bigrams(text)
     if not pieces:
         return list(tx.scalars(_BEGINNING, beginning))
-    counts = _frequent(tx)
-    if min(counts.get(piece, 0) for piece in pieces) < RARE:
-        return list(tx.scalars(_SEARCH, {**values, **span, "pieces": pieces, "near": list(near)}))
+    counts, total = _frequent(tx)
+    hits = min(counts.get(piece, 0) for piece in pieces)
+    indexed = {**values, **span, "pieces": pieces, "near": list(near)}
+    if hits < RARE:
+        return list(tx.scalars(_SEARCH, {**indexed, "most": RARE}))
     found = list(tx.scalars(_BEGINNING, beginning))
-    for path in [*[one for one in reversed(near) if one.startswith(below)], below]:
+    for path in [*[one for one in reversed(near[-3:]) if one.startswith(below)], *([below] if hits > total / 5 else [])]:
         if len(found) < limit:
-            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, {**values, "path": path, "path_end": _end(path)})]))
+            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, {**values, "path": path, "path_end": _end(path), "budget": BUDGET})]))
+    if len(found) < limit:
+        found = list(dict.fromkeys([*found, *tx.scalars(_SEARCH, {**indexed, "most": BUDGET})]))
     return found[:limit]
 
 

@@ -243,7 +243,7 @@ def _shown(row: sa.Row[Any]) -> contract.Transfer:
 
 def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:
     """Return what waits for the acting organisation or its direct branches, oldest first (MSG-01, TRF-31)."""
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     after = (_NEVER, 0)
     if request.after:
         try:
@@ -286,7 +286,7 @@ def my_transfers(tx: Connection, request: contract.MyTransfers, actor: Actor | N
 
 def list_started(tx: Connection, request: contract.ListStarted, actor: Actor | None) -> list[contract.Transfer]:
     """Return transfers out of or into the acting organisation and its branches (TRF-29, TRF-32)."""
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     if request.side not in ("source", "target"):
         raise Refused("bad_request", detail="side: source, target")
     return [_shown(row) for row in store.started(tx, request.side, org_id, request.open_only, request.after, max(1, min(request.limit, 500)))]
@@ -294,6 +294,6 @@ def list_started(tx: Connection, request: contract.ListStarted, actor: Actor | N
 
 def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | None) -> list[contract.Count]:
     """Return numbers by reason and state out of the acting organisation's subtree (BEY-11)."""
-    org_id = directory.require_administrator(tx, actor)
+    org_id = directory.require_administrator(tx, actor, observers=True)
     org = directory.find(tx, [org_id])[org_id]
     return [contract.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in store.counts(tx, org.path)]

@@ -448,6 +448,19 @@ class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
+    """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11), by the branch or its direct superior.
+
+    `cause`: `wrong_name`, `wrong_id`, `overwritten` (one person's record over another's) or `other`; who merely belongs elsewhere,
+    `elsewhere`, is transferred instead (DEL-09). A second request replaces the first.
+    """
+
+    command_id: UUID
+    member_id: int
+    cause: str
+    explanation: str
+
+
 class MemberSaved(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one edit or deletion."""
 
@@ -672,7 +685,7 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a list to work off, for the acting organisation and below.
 
     `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38, DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22),
-    `to_contact` (MEM-30), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
+    `to_contact` (MEM-30), `deletion_requests` (DEL-06, DOC-05), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
     """
 
     kind: str
@@ -855,6 +868,7 @@ mark_branches = Command("members", "mark_branches", MarkBranch, BranchMarked)
 mark_members = Command("members", "mark_members", MarkMember, MemberMarked)
 list_branch_marks = Query("members", "list_branch_marks", ListBranchMarks, list[BranchMark])
 edit_members = Command("members", "edit_members", EditMember, MemberSaved)
+request_deletions = Command("members", "request_deletions", RequestDeletion, MemberSaved)
 delete_members = Command("members", "delete_members", DeleteMember, MemberSaved)
 where_was = Query("members", "where_was", WhereWas, list[Whereabouts])
 import_rows = Command("members", "import_rows", ImportRow, ImportTaken)

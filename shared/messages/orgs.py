@@ -33,7 +33,10 @@ class OrgChanged(Event, frozen=True, kw_only=True):
 
 
 class AdministratorChanged(Event, frozen=True, kw_only=True):
-    """A person received or lost the right over an organisation (ADM-05, ADM-06); the highest version holds."""
+    """A person received or lost the right over an organisation (ADM-05, ADM-06); the highest version holds.
+
+    `observer`: the right is to look only (ROLE-10).
+    """
 
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("members", "transfers")
@@ -42,6 +45,7 @@ class AdministratorChanged(Event, frozen=True, kw_only=True):
     person_id: int
     active: bool
     version: int
+    observer: bool = False
 
 
 class RegistrationRefused(Event, frozen=True, kw_only=True):
@@ -167,12 +171,13 @@ class DeleteOrg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetAdministrator(msgspec.Struct, frozen=True, kw_only=True):
-    """Give (`active`) or revoke the right over an organisation (ADM-05..07)."""
+    """Give (`active`) or revoke the right over an organisation (ADM-05..07); with `observer` the right to look only (ROLE-10)."""
 
     command_id: UUID
     org_id: int
     person_id: int
     active: bool
+    observer: bool = False
 
 
 class OrgSaved(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +185,20 @@ class OrgSaved(msgspec.Struct, frozen=True, kw_only=True):
 
     org_id: int | None = None
     refusal: Refusal | None = None
+
+
+class ListContacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask, as anyone, for the telephone numbers of leading bodies of counties, cities and provinces, by part of the name (SRCH-09)."""
+
+    text: str = ""
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """A leading body and where it is reached."""
+
+    org_id: int
+    name: str
+    phone: str
 
 
 class RequestMigration(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,5 +261,6 @@ check_orgs = Command("orgs", "check_orgs", CheckOrg, OrgSaved)
 set_school_numbers = Command("orgs", "set_school_numbers", SetSchoolNumber, OrgSaved)
 request_migrations = Command("orgs", "request_migrations", RequestMigration, Migrated)
 decide_migrations = Command("orgs", "decide_migrations", DecideMigration, Migrated)
+list_contacts = Query("orgs", "list_contacts", ListContacts, list[Contact])
 list_migrations = Query("orgs", "list_migrations", ListMigrations, list[Migration])
 set_administrators = Command("orgs", "set_administrators", SetAdministrator, OrgSaved)

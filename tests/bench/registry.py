@@ -31,7 +31,7 @@ from tests.installation import Installation
 
 WORDS = ("东风", "红旗", "新华", "团结", "光明", "和平", "永安", "太平", "长青", "石桥", "柳林", "杨树", "双河", "三里", "五里", "清水", "白云", "金星", "胜利", "前进")
 PAGE_BRANCH = 10**9 + 7
-PROVINCE, COUNTY = 42, 420106
+PROVINCE, COUNTY, LARGEST = 42, 420106, "51"
 
 
 def tree(total: int) -> Iterator[seed.SeedOrg]:
@@ -39,11 +39,13 @@ def tree(total: int) -> Iterator[seed.SeedOrg]:
     base = list(seed.national_tree())
     yield from base
     townships = [org for org in base if org.division_code and len(org.division_code) == 9]
+    single = len(townships)
+    townships += [org for org in townships if org.province == LARGEST]  # twice as many there: a subtree of 50,000 is to be moved
     for n in range(total - len(base)):
         above = townships[n % len(townships)]
         place = above.full_name.removeprefix("共青团").removesuffix("委员会").removesuffix("工作")
         word = WORDS[(n * 7 + n // len(townships)) % len(WORDS)] + WORDS[(n // 3) % len(WORDS)]
-        yield seed.SeedOrg(above.id * 1000 + 100 + n // len(townships), above.id, "branch", "ordinary", f"{word}村团支部", f"共青团{place}{word}村支部委员会", above.province)
+        yield seed.SeedOrg(above.id * 1000 + (100 if n % len(townships) < single else 500) + n // len(townships), above.id, "branch", "ordinary", f"{word}村团支部", f"共青团{place}{word}村支部委员会", above.province)
 
 
 def _copy(engine: sa.Engine, table: str, columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:

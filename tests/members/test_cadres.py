@@ -414,7 +414,7 @@ def test_who_is_registered_signs_in(tx):
     assert tx.scalar(sa.text("SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"), {"one": ONE}) == 1
 
 
-@pytest.mark.rule("DEL-06", "DEL-11", "ROLE-08")
+@pytest.mark.rule("DEL-11")
 def test_deletion_ends_posts(tx):
     """DEL-11: who is deleted from the register holds no post any more."""
     post(tx, SCHOOL, "publicist", person_id=TWO)

@@ -199,7 +199,7 @@ def test_own_level_import(tx):
     assert all(store.by_ids(tx, [person])[person].branch_id is None for person, _ in posts(tx, SCHOOL))
 
 
-@pytest.mark.rule("IMP-12", "MEM-24")
+@pytest.mark.rule("IMP-12")
 def test_new_students_are_imported_by_the_class(tx):
     """IMP-12: the branch itself imports people nobody has recorded."""
     import_id = uuid.uuid4()

@@ -72,7 +72,7 @@ def test_development_number_is_checked(tx):
     assert [one.refusal and one.refusal.code for one in answers] == [None, "development_number_used"]
 
 
-@pytest.mark.rule("DEL-05", "MEM-19", "MEM-27")
+@pytest.mark.rule("DEL-05", "MEM-19", "MEM-27", "ROLE-08")
 @pytest.mark.parametrize(("org", "code"), [(ROOT, None), (SCHOOL, "not_leading_body"), (CLASS, "not_leading_body"), (TARGET, "unknown_member"), (XINJIANG, "unknown_member")])
 def test_who_deletes(tx, org, code):
     """DEL-05, MEM-27: a leading body above the branch; not the branch, not the school, nobody elsewhere."""
@@ -152,3 +152,22 @@ def test_a_move_into_a_deleted_branch(tx):
 
     assert refused(tx) == [BRANCH] and store.by_ids(tx, [ONE])[ONE].branch_id == BRANCH
 
+
+
+@pytest.mark.rule("DEL-06", "DEL-09", "DEL-10", "DOC-11", "DOC-05")
+def test_requests_for_deletion(tx):
+    """DEL-06, DEL-10: the branch reports with cause and explanation, leading bodies above see it in their list, and it is done when one deletes; DEL-09: who belongs elsewhere is transferred."""
+    from services.members import lists
+    from shared.messages.members import GetReport, RequestDeletion
+
+    def ask(actor, cause="wrong_id", explanation="末位应为X"):
+        answer = records.request_deletions(tx, [Asked(RequestDeletion(command_id=uuid.uuid4(), member_id=TWO, cause=cause, explanation=explanation), actor)])[0]
+        return answer.refusal and answer.refusal.code
+
+    listed = lambda: [(one.member_id, one.note) for one in lists.get_report(tx, GetReport(kind="deletion_requests"), admin(ROOT))]  # noqa: E731
+    assert [ask(admin(TARGET)), ask(admin(ROOT)), ask(Actor(TWO)), ask(admin(CLASS), "elsewhere"), ask(admin(CLASS), "x"), ask(admin(CLASS), explanation=" ")] == [
+        "unknown_member", "unknown_member", "unknown_member", "transfer_instead", "bad_request", "reason_needed"]
+    assert (ask(admin(CLASS)), ask(admin(SCHOOL), "wrong_name", "姓名错字")) == (None, None)
+    assert listed() == [(TWO, "wrong_name 姓名错字")]
+    assert delete(tx, member=TWO, reason="姓名错字") is None
+    assert listed() == []

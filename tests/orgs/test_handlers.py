@@ -489,7 +489,7 @@ def test_grant(tx, actor):
     assert grant(tx, actor, COLLEGE, 9).refusal is None
 
     assert holders(tx, COLLEGE) == [9, DEAN]
-    assert events(tx, "administrator_changed") == [{"org_id": COLLEGE, "person_id": 9, "active": True, "version": 1}]
+    assert events(tx, "administrator_changed") == [{"org_id": COLLEGE, "person_id": 9, "active": True, "version": 1, "observer": False}]
     assert tx.scalar(sa.text("SELECT changed_by FROM administrators WHERE person_id = 9")) == actor.person_id
 
 

@@ -23,6 +23,8 @@ from tests.orgs.test_handlers import (  # noqa: F401
     PRESIDENT,
     SCHOOL,
     STRANGER,
+    TREE,
+    Seed,
     code,
     engine,
     events,
@@ -230,7 +232,7 @@ def test_what_is_nearer_comes_first(tx):
 @pytest.mark.rule("BEY-20")
 def test_a_text_of_common_pieces_is_found_outward(tx, monkeypatch):
     """BEY-20: where every piece is common the subtrees are walked outward; the exact name is first all the same."""
-    monkeypatch.setattr(store, "_frequent", lambda tx: dict.fromkeys(domain.bigrams("共青团江汉理工大学机械学院委员会理支部"), 10**6))
+    monkeypatch.setattr(store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams("共青团江汉理工大学机械学院委员会理支部"), 10**6), 10**7))
     assert found(tx, "共青团江汉理工大学委员会", near=CLASS)[0] == SCHOOL
     assert found(tx, "江汉理工大学机械学院", near=SCHOOL)[0] == COLLEGE
     assert set(found(tx, "理工大学委员会", near=OTHER_SCHOOL)) == {SCHOOL, OTHER_SCHOOL}
@@ -277,6 +279,9 @@ def test_set_aside(tx):
     assert org_of(tx, CLASS).purpose == "awaiting"
     assert [one["purpose"] for one in events(tx, "org_changed")] == ["awaiting"]
     assert code(aside(42011, of_school)) == "org_has_children"
+    handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS), of_college)])
+    handlers.on_taken_back(tx, [OrgInUse(org_id=CLASS)])  # members finds somebody in it
+    assert org_of(tx, CLASS).purpose == "awaiting"
     empty = make(tx, kind="general_branch", full_name="共青团某总支").org_id
     assert code(aside(empty, of_school)) == "not_awaiting"
 
@@ -443,3 +448,42 @@ def test_renaming_touches_one_row(tx):
     store.save(tx, [{**city._mapping, "full_name": "共青团武汉委员会", "version": city.version + 1}])
     assert tx.scalar(sa.text("SELECT count(*) FROM orgs WHERE xmin::text = :tx"), {"tx": str(before)}) == 1
     assert len(events(tx, "org_changed")) == 1
+
+
+@pytest.mark.rule("ORG-15", "SRCH-08")
+def test_employers_are_found_in_their_system(tx):
+    """ORG-15: bodies of a vertical system stand beside the provinces, and an employer's organisation is found below its system, not below the place where it lies."""
+    store.load(tx, [*TREE, Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"), Seed(9701, 97, "committee", "共青团铁道武汉局委员会", "97")])
+    assert found(tx, "武汉局", below=97) == [9701]
+    assert found(tx, "武汉局", below=42) == []
+    assert domain.is_provincial(1, 97, store.by_ids(tx, [97])[97].provincial_id)
+    assert store.by_ids(tx, [9701])[9701].provincial_id == 97
+
+
+@pytest.mark.rule("SRCH-09")
+def test_contacts(tx):
+    """SRCH-09: anyone finds the telephone numbers of leading bodies by place; other organisations are not listed."""
+    from shared.messages.orgs import ListContacts
+
+    tx.execute(sa.text("UPDATE orgs SET phone = '02780000000' WHERE org_id = 4201"))
+    assert [(one.org_id, one.phone) for one in handlers.list_contacts(tx, ListContacts(text="湖北省"), None)] == [(42, ""), (4201, "02780000000")]
+    assert handlers.list_contacts(tx, ListContacts(text="江汉"), None) == []
+    with pytest.raises(Refused, match="field_missing"):
+        handlers.list_contacts(tx, ListContacts(text="湖"), None)
+
+
+@pytest.mark.rule("ROLE-10")
+def test_observers(tx, monkeypatch):
+    """ROLE-10: behind a setting, an organisation names who looks on; they are no administrators, count for no limit, and are told of as what they are."""
+    from shared.messages.orgs import SetAdministrator
+
+    def observe(person, active=True):
+        return handlers.set_administrators(tx, [Asked(SetAdministrator(command_id=uuid4(), org_id=COLLEGE, person_id=person, active=active, observer=True), of_college)])[0]
+
+    assert code(observe(800)) == "no_observers"
+    monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
+    assert [code(observe(person)) for person in (800, 801, 802, 803, DEAN)] == [None] * 4 + ["no_observers"]
+    assert holders(tx, COLLEGE) == [DEAN]
+    assert code(make(tx, Actor(800, COLLEGE), parent_id=COLLEGE)) == "not_your_org"
+    assert observe(800, active=False).refusal is None
+    assert [(one["active"], one["observer"]) for one in events(tx, "administrator_changed") if one["person_id"] == 800] == [(True, True), (False, True)]

@@ -3,27 +3,32 @@
 An operation without a row fails the test, so that nobody adds one without saying who may use it.
 """
 import itertools
+import time
 import uuid
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from services import world
 from services.gateway.routes import ROUTES
 from services.members import accounts
 from services.members.synthetic import check_digit
+from services.orgs import store
+from shared import clock
 from tests.system.test_journey import CLASS, COLLEGE, TARGET, request_of, wait_state
 
 SCHOOL, PROVINCE, SIBLING, ELSEWHERE = COLLEGE // 100, 42, CLASS + 1, 32
-MEMBER, OTHER_MEMBER = 1001, 1002
+MEMBER, OTHER_MEMBER, OBSERVER = 1001, 1002, 1034
 RELATIONS = {  # who acts: person, acting organisation
     "branch": (world.administrator_of(CLASS), CLASS), "superior": (world.administrator_of(COLLEGE), COLLEGE), "school": (world.administrator_of(SCHOOL), SCHOOL),
     "province": (world.administrator_of(PROVINCE), PROVINCE), "sibling": (world.administrator_of(SIBLING), SIBLING),
     "elsewhere": (world.administrator_of(ELSEWHERE), ELSEWHERE), "member": (MEMBER, None), "other member": (OTHER_MEMBER, None),
-    "pretender": (OTHER_MEMBER, COLLEGE), "nobody": (None, None)}
+    "pretender": (OTHER_MEMBER, COLLEGE), "observer": (OBSERVER, COLLEGE), "nobody": (None, None)}
 ADMINISTRATORS = {"branch", "superior", "school", "province", "sibling", "elsewhere"}
 SIGNED_IN = {*RELATIONS} - {"nobody"}
 ABOVE = {"branch", "superior", "school", "province"}
+LOOKING, LOOKING_ABOVE = ADMINISTRATORS | {"observer"}, ABOVE | {"observer"}
 NO_RIGHT = {"registration_missing", "unknown_migration", "retention_unknown", "letter_unknown", "letter_by_committee", "not_administrator", "not_your_org", "not_your_node", "not_initiator", "not_leading_body", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
 _fresh = itertools.count(1003)
 
@@ -51,20 +56,20 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /registrations": (ADMINISTRATORS, None),
     "POST /registrations/decisions": ({"superior"}, lambda t: one(registration_id=t.registration, accept=False, note="x")),
     "POST /registration-codes": ({"superior"}, lambda t: one(command_id=key(), org_id=CLASS)),
-    "GET /orgs/<int:org_id>/cadres": (ABOVE, None), "GET /orgs/<int:org_id>/entry-progress": (ABOVE, None),
+    "GET /orgs/<int:org_id>/cadres": (LOOKING_ABOVE, None), "GET /orgs/<int:org_id>/entry-progress": (LOOKING_ABOVE, None),
     "POST /posts": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=OTHER_MEMBER, post="publicist")),
     "POST /orgs/checks": ({"branch"}, lambda t: one(command_id=key(), org_id=CLASS, kind="branch", short_name="x", full_name="", industry="", phone="")),
     "POST /orgs/school-numbers": ({"branch"}, lambda t: one(command_id=key(), org_id=CLASS, number="1234")),
     "POST /migrations": ({"branch"}, lambda t: one(command_id=key(), org_id=CLASS, to_org_id=COLLEGE)),
     "POST /migrations/decisions": ({"superior"}, lambda t: one(migration_id=t.migration, approve=False, note="x")),
     "GET /migrations": (ADMINISTRATORS, {"waiting": "true"}),
-    "POST /members/search": (ADMINISTRATORS, lambda t: {"text": t.name}),
+    "POST /members/search": (LOOKING, lambda t: {"text": t.name}),
     "POST /members/id-numbers": (ABOVE, lambda t: {"person_ids": [MEMBER], "reason": "核对"}),
     "POST /members/export": (ADMINISTRATORS, lambda t: {"limit": 1}),
-    "GET /reports/<kind>": (ADMINISTRATORS, None),
+    "GET /reports/<kind>": (LOOKING, None),
     "POST /retentions": ({"branch", "superior", "member"}, lambda t: one(command_id=key(), member_id=MEMBER, kind="abroad", since="2026-09-01", until="2026-08-01")),
     "POST /retentions/decisions": ({"superior", "school", "province"}, lambda t: one(retention_id=t.retention, approve=True)),
-    "GET /retentions": (ADMINISTRATORS, None),
+    "GET /retentions": (LOOKING, None),
     "POST /letters": ({"superior", "school", "province"}, lambda t: one(command_id=key(), member_ids=[MEMBER], addressee="x", dues_until="2026-06-30")),
     "POST /letters.pdf": ({"superior", "school", "province"}, lambda t: one(command_id=key(), member_ids=[MEMBER], addressee="x", dues_until="2026-06-30")),
     "POST /letters/void": ({"superior"}, lambda t: one(letter_id=t.letter)),
@@ -72,7 +77,7 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /me": (SIGNED_IN, None), "GET /me/transfers": (SIGNED_IN, None), "GET /my-orgs": (SIGNED_IN, None),
     "GET /orgs": (SIGNED_IN, {"text": "计算机"}), "GET /orgs/<int:org_id>": (SIGNED_IN, None), "GET /orgs/<int:org_id>/children": (SIGNED_IN, None),
     "GET /orgs/<int:org_id>/administrators": (SIGNED_IN, None),
-    "GET /branches/<int:branch_id>/members": (ABOVE, None),
+    "GET /branches/<int:branch_id>/members": (LOOKING_ABOVE, None),
     "POST /orgs": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, parent_id=COLLEGE, kind="branch", full_name="共青团某班支部委员会")),
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=world.administrator_of(CLASS), active=True)),
@@ -80,20 +85,22 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "POST /imports/rows": (ADMINISTRATORS, lambda t: one(import_id=key(), number=1, branch_name="x", name="张三", id_number="x")),
     "POST /imports/progress": (ADMINISTRATORS, lambda t: {"import_id": key()}),
     "POST /members/edits": ({"branch", "superior", "member"}, lambda t: one(command_id=key(), member_id=MEMBER, ethnic_group="汉族")),
+    "POST /members/deletion-requests": ({"branch", "superior"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, cause="elsewhere", explanation="x")),
+    "GET /contacts": ({*RELATIONS}, {"text": "武汉"}),
     "POST /members/deletions": ({"province"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, reason="")),
     "POST /members/where": (SIGNED_IN, lambda t: {"person_ids": [MEMBER], "on": "2026-01-01"}),
     "POST /members/look-up": (ADMINISTRATORS, lambda t: {"name": t.name, "id_number": t.id_number}),
     "POST /members/describe": (SIGNED_IN, lambda t: {"person_ids": [MEMBER]}),
     "POST /branch-marks": ({"superior", "school"}, lambda t: one(command_id=key(), branch_id=CLASS, reason="mixed")),
     "POST /member-marks": ({"branch", "superior", "school"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, mark="")),
-    "GET /branch-marks": (ADMINISTRATORS, None),
+    "GET /branch-marks": (LOOKING, None),
     "POST /transfers": ({"branch", "superior"}, lambda t: one(**request_of(next(_fresh)))),
-    "GET /transfers": (ADMINISTRATORS, {"side": "source"}),
+    "GET /transfers": (LOOKING, {"side": "source"}),
     "GET /transfers/<int:transfer_id>": ({"branch", "superior", "province", "member"}, None),
     "POST /transfers/decisions": ({"branch", "superior"}, lambda t: one(decision_id=key(), transfer_id=t.own(), node_no=9, approve=True)),
     "POST /transfers/withdrawals": ({"member"}, lambda t: one(decision_id=key(), transfer_id=t.own())),
     "POST /transfers/assignments": (set(), lambda t: one(decision_id=key(), transfer_id=t.approved, branch_id=TARGET * 100 + 7)),
-    "GET /work": (ADMINISTRATORS, None), "GET /counts": (ADMINISTRATORS, None),
+    "GET /work": (LOOKING, None), "GET /counts": (LOOKING, None),
 }
 
 
@@ -105,7 +112,7 @@ def _number() -> str:
 PUBLIC = {  # operations for everybody: what they may answer to nonsense
     "POST /sessions": {"sign_in_failed", "too_many_attempts"}, "POST /sessions/renew": {"token_expired"}, "POST /sessions/end": {None}, "GET /captcha": {None},
     "POST /registrations/administrator": {"code_invalid"}, "POST /registrations": {"id_invalid"}, "POST /password/reset": {"reset_failed", "too_many_attempts"},
-    "GET /letters/check": {"letter_unknown"}}
+    "GET /letters/check": {"letter_unknown"}, "GET /contacts": {None}}
 
 
 class Tried:
@@ -113,9 +120,12 @@ class Tried:
 
     def __init__(self, town, browser):
         self.town, self.browser = town, browser
+        with town.engine("orgs").begin() as tx:
+            store.set_administrators(tx, [{"org_id": COLLEGE, "person_id": OBSERVER, "active": True, "observer": True}], clock.now(), None)
         self.member = browser.post("/api/v1/members/describe", json={"person_ids": [MEMBER]}, headers=headers("superior")).json["items"][0]
         self.name, self.id_number = self.member["name"], world.id_number_of(town, MEMBER)
         made = browser.post("/api/v1/orgs", headers=headers("superior"), json=one(command_id=key(), parent_id=COLLEGE, kind="branch", full_name="共青团空支部委员会"))
+        self.until_observed(town)
         self.empty = made.json["results"][0]["org_id"]
         self.registration = browser.post("/api/v1/registrations", json={
             "org_id": COLLEGE, "post": "publicist", "name": "周自己", "id_number": _number(), "password": "Long-enough-1", "phone": "19900000000", "ethnic_group": "汉族", "joined_on": "2016-05-04"}).json["registration_id"]
@@ -128,6 +138,18 @@ class Tried:
         self.approved = started.json["results"][0]["transfer_id"]
         wait_state(browser, headers("superior"), self.approved, "pending_in")
         browser.post("/api/v1/transfers/decisions", headers=headers("target"), json=one(decision_id=key(), transfer_id=self.approved, node_no=1, approve=True))
+
+    @staticmethod
+    def until_observed(town) -> None:
+        """Wait until members and transfers know the observer."""
+        ends = time.monotonic() + 10
+        for service in ("members", "transfers"):
+            while True:
+                with town.engine(service).connect() as tx:
+                    if tx.scalar(sa.text("SELECT EXISTS (SELECT 1 FROM administrator_directory WHERE observer AND active)")):
+                        break
+                assert time.monotonic() < ends
+                time.sleep(0.1)
 
     def own(self) -> int:
         """Return the member's open transfer; one is started if there is none."""
@@ -160,7 +182,7 @@ def test_every_operation_has_a_row():
     assert {f"{route.method} {route.path}" for route in ROUTES} == set(TABLE)
 
 
-@pytest.mark.rule("ROLE-04", "ROLE-06", "ROLE-16")
+@pytest.mark.rule("ROLE-04", "ROLE-06", "ROLE-10", "ROLE-16")
 @pytest.mark.parametrize("operation", list(TABLE))
 def test_who_may(browser, tried, operation):
     """ROLE-06, ROLE-16: rights come from the relation between the acting organisation and the branch, never from a claim."""

@@ -58,7 +58,7 @@ def rows_of(response) -> list[list]:
     return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(response.data)).get_sheet_by_index(0).to_python()
 
 
-@pytest.mark.rule("ORG-36", "SCH-01", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13")
+@pytest.mark.rule("ORG-36", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13")
 def test_a_school_is_built(browser, town):
     """SCH-02, ADM-04, ORG-16, ORG-36, GRAD-02: created and given a code, registered, checked, built down to a class, filled, marked, graduated."""
     province = Api(browser, sign_in(browser, town, PROVINCE))

@@ -128,7 +128,7 @@ def test_target_needs_a_ticket(tx, keys):
     assert decide(tx, one, CLASS).state == State.ASSIGN
 
 
-@pytest.mark.rule("SPU-01", "SPU-04", "SPU-05", "SPU-06", "SPU-07")
+@pytest.mark.rule("SPU-01", "SPU-04", "SPU-05", "SPU-06", "SPU-07", "ROLE-07")
 def test_special_unit(tx):
     """SPU-05..07: the provincial body decides, after the source where the member started; the member goes to the vault."""
     by_member, by_source = start(tx, request("member", target=None, reason="special_unit", remark="参军入伍"),
@@ -421,3 +421,68 @@ def test_each_item_is_looked_up(tx, trigger, analysed):
                      {"items": json.dumps(items), "now": now, "stamp": now.isoformat()})
 
     assert _compared(plan[0]["Plan"]) < 10 * count
+
+
+# ---- when the tree changes -------------------------------------------------------------------------------------------
+
+def org_changed(org_id, version=2, **values) -> OrgChanged:
+    """Return an organisation of the test's tree as it is told of, with some of it changed."""
+    _, parent, path, kind, purpose = next(row for row in ORGS if row[0] == org_id)
+    return OrgChanged(**{"org_id": org_id, "parent_id": parent, "path": path, "kind": kind, "purpose": purpose, "province": "42", "system": "national", "provincial_id": ROOT,
+                         "vault_id": VAULT, "name": str(org_id), "version": version, "deleted": False, **values})
+
+
+def in_use(tx) -> list[int]:
+    return [item["org_id"] for topic, item in events(tx) if topic == "org_in_use"]
+
+
+@pytest.mark.rule("ORG-42", "DEL-14", "BEY-17")
+@pytest.mark.parametrize("change", [{"deleted": True}, {"purpose": "awaiting"}, {"kind": "work_committee"}])
+def test_a_party_of_open_transfers_does_not_change(tx, change):
+    """ORG-42, DEL-14: the target of an open transfer that is deleted, set aside or changed in kind is told of, so that it is taken back; later it is left alone."""
+    (one,) = start(tx, request())
+    handlers.on_org_changed(tx, [org_changed(TARGET, **change), org_changed(OTHER, **change)])
+    assert in_use(tx) == [TARGET]
+    handlers.on_org_changed(tx, [org_changed(TARGET, version=3)])
+    decide(tx, one, TARGET, approve=False, reason_code="not_here")
+    tx.execute(sa.text("DELETE FROM outbox"))
+    handlers.on_org_changed(tx, [org_changed(TARGET, version=4, **change)])
+    assert in_use(tx) == []
+
+
+@pytest.mark.rule("ORG-42")
+def test_a_source_with_an_open_node_is_not_deleted(tx):
+    """ORG-42: the source that has to decide stays; members may go on leaving a branch that is set aside."""
+    start(tx, request("member", target=BRANCH))
+    handlers.on_org_changed(tx, [org_changed(CLASS, purpose="awaiting")])
+    assert in_use(tx) == []
+    handlers.on_org_changed(tx, [org_changed(CLASS, version=3, deleted=True)])
+    assert in_use(tx) == [CLASS]
+
+
+@pytest.mark.rule("BEY-17", "MIG-09")
+def test_open_nodes_follow_a_move(tx):
+    """BEY-17: when a party moves below another superior its open nodes go to that one at once, and from the old one; the transfer stays attached."""
+    (one,) = start(tx, request("member", target=BRANCH))
+    handlers.on_org_changed(tx, [org_changed(CLASS, parent_id=OTHER, path="1.7.3.")])
+    assert decide(tx, one, SCHOOL).refusal.code == "unknown_transfer"
+    assert [item.transfer_id for item in handlers.list_work(tx, contract.ListWork(), admin(OTHER)).items] == [one]
+    assert decide(tx, one, OTHER).state == State.IN
+
+
+@pytest.mark.rule("SCH-09", "TYPE-26")
+def test_inside_a_school(tx):
+    """SCH-09: a change of status inside a school is an ordinary transfer between its branches."""
+    handlers.on_org_changed(tx, [org_changed(OTHER, parent_id=SCHOOL, path="1.2.7.")])
+    (one,) = start(tx, request(target=OTHER, reason="ordinary", place_name="", place_address="", remark="留级"))
+    assert decide(tx, one, SCHOOL).state == State.MOVING
+
+
+@pytest.mark.rule("ORG-37", "TRF-14")
+def test_a_class_that_does_not_exist_yet(tx):
+    """ORG-37: the member names the college committee and the class in the remark; the committee reads it and assigns the branch it has made meanwhile."""
+    (one,) = start(tx, request("member", remark="2026级软件工程1班"))
+    decide(tx, one, SCHOOL)
+    (item,) = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items
+    assert (item.remark, decide(tx, one, TARGET, node_no=2).state) == ("2026级软件工程1班", State.ASSIGN)
+    assert assign(tx, one, BRANCH).state == State.MOVING

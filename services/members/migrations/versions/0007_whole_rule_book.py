@@ -41,6 +41,14 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('org_id', name=op.f('pk_figures_2017')),
     comment='imported constants (STAT-03)'
     )
+    op.create_table('deletion_requests',
+    sa.Column('person_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('cause', sa.Text(), nullable=False),
+    sa.Column('explanation', sa.Text(), nullable=False),
+    sa.Column('requested_by', sa.BigInteger(), nullable=False),
+    sa.Column('requested_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('person_id', name=op.f('pk_deletion_requests'))
+    )
     op.create_table('letters',
     sa.Column('letter_id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('command_id', sa.Uuid(), nullable=False),
@@ -133,6 +141,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_sign_ins_at', 'sign_ins', ['at'], unique=False)
     op.add_column('accounts', sa.Column('initial_tail', sa.SmallInteger(), server_default='8', nullable=False, comment='characters of the initial password (ACC-04)'))
+    op.add_column('administrator_directory', sa.Column('observer', sa.Boolean(), server_default='false', nullable=False))
     op.create_index('ix_administrator_directory_person_id', 'administrator_directory', ['person_id'], unique=False)
     op.add_column('org_directory', sa.Column('industry', sa.Text(), server_default='', nullable=False))
     op.add_column('people', sa.Column('born_on', sa.Date(), nullable=True, comment='from the ID number'))
@@ -171,6 +180,7 @@ def downgrade() -> None:
     op.drop_column('people', 'contact_sealed')
     op.drop_column('people', 'born_on')
     op.drop_column('org_directory', 'industry')
+    op.drop_column('administrator_directory', 'observer')
     op.drop_index('ix_administrator_directory_person_id', table_name='administrator_directory')
     op.drop_column('accounts', 'initial_tail')
     op.drop_index('ix_sign_ins_at', table_name='sign_ins')
@@ -189,6 +199,7 @@ def downgrade() -> None:
     op.drop_index('ix_posts_person_id', table_name='posts', postgresql_where=sa.text('ended_at IS NULL'))
     op.drop_table('posts')
     op.drop_table('letters')
+    op.drop_table('deletion_requests')
     op.drop_table('figures_2017')
     op.drop_index(op.f('ix_ended_sessions_until'), table_name='ended_sessions')
     op.drop_table('ended_sessions')

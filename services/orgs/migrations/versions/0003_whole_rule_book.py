@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column('orgs', sa.Column('plain', sa.Text(collation='C'), sa.Computed("replace(normalize(full_name, NFKC), ' ', '')", persisted=True), nullable=False,
                                     comment='as it is searched'))
     op.create_index('ix_orgs_plain', 'orgs', ['plain'])
+    op.add_column('administrators', sa.Column('observer', sa.Boolean(), server_default='false', nullable=False, comment='looks only (ROLE-10)'))
     op.create_table('cadres',
     sa.Column('org_id', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('person_id', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -63,6 +64,7 @@ def downgrade() -> None:
     op.drop_table('cadres')
     op.drop_index('ix_orgs_plain', table_name='orgs')
     op.drop_column('orgs', 'plain')
+    op.drop_column('administrators', 'observer')
     op.drop_column('orgs', 'was_kind')
     op.drop_column('orgs', 'checked_at')
     op.drop_column('orgs', 'school_number')

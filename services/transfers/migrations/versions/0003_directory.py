@@ -10,6 +10,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column('org_directory', sa.Column('industry', sa.Text(), server_default='', nullable=False))
+    op.add_column('administrator_directory', sa.Column('observer', sa.Boolean(), server_default='false', nullable=False))
     op.create_index('ix_administrator_directory_person_id', 'administrator_directory', ['person_id'])
     op.create_table('ended_sessions',
     sa.Column('session_id', sa.Uuid(), nullable=False),
@@ -22,5 +23,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index(op.f('ix_ended_sessions_until'), table_name='ended_sessions')
     op.drop_table('ended_sessions')
+    op.drop_column('administrator_directory', 'observer')
     op.drop_index('ix_administrator_directory_person_id', table_name='administrator_directory')
     op.drop_column('org_directory', 'industry')
