@@ -421,14 +421,15 @@ def _import() -> Any:
                 phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post, problem=row.problem) for row in rows[at:at + 500]]):
             if answer.refusal is not None:
                 raise Refused(answer.refusal.code, **answer.refusal.values)
-    return redirect(f"/imports/{import_id}")
+    return redirect(f"/imports/{import_id}{'?level=own' if request.form.get('level') == 'own' else ''}")
 
 
 @blueprint.get("/imports/<uuid:import_id>")
 def import_progress(import_id: uuid.UUID) -> Any:
     """Show how far an import is; the page asks again by itself until it is done (IMP-06)."""
     progress = call(members.get_import, members.GetImport(import_id=import_id, failed_after=0))
-    return render("import.html", progress=progress, import_id=import_id, waiting=progress.rows - progress.entered - progress.failed)
+    return render("import.html", progress=progress, import_id=import_id, waiting=progress.rows - progress.entered - progress.failed,
+                  level="?level=own" if request.args.get("level") == "own" else "")
 
 
 @blueprint.get("/imports/<uuid:import_id>/failed.xlsx")

@@ -76,7 +76,10 @@ def _month(cell: Any) -> date | None:
         parts = [parts[0][:4], parts[0][4:6], *([parts[0][6:]] if len(parts[0]) == 8 else [])]
     if len(parts) not in (2, 3):
         raise ValueError(text)
-    return date(int(parts[0]), int(parts[1]), int(parts[2]) if len(parts) == 3 else 1)
+    try:
+        return date(int(parts[0]), int(parts[1]), int(parts[2]) if len(parts) == 3 else 1)
+    except OverflowError as error:  # any number may stand in a cell
+        raise ValueError(text) from error
 
 
 def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
@@ -106,7 +109,7 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
     if missing:
         raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
     if own:
-        columns.pop(HEADER[1], None)
+        columns.pop(HEADER[1], None)  # who has no branch is a cadre of the importing organisation
     rows = [row for row in (_row(number, table[number], columns) for number in range(at + 1, len(table))) if row is not None]
     if len(rows) > MAX_ROWS:
         raise Refused("roster_too_long", limit=MAX_ROWS)
@@ -128,10 +131,13 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
         joined_on = _month(cell("入团年月"))
     except ValueError:
         joined_on, problem = None, problem or "入团年月无法识别,请按 2019-05 的形式填写"
+    branch = _text(cell("所在团支部全称"))
+    if "所在团支部全称" in columns and not branch:
+        problem = problem or "所在团支部全称不能为空"
     post = post_code(_text(cell("团内职务")))
     if post is None:
         problem = problem or f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
-    return RosterRow(number + 1, _text(cell("所在团支部全称")), _name(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
+    return RosterRow(number + 1, branch, _name(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
                      _text(cell("手机号码")), joined_on, _text(cell("发展团员编号")), post or "", problem)
 
 

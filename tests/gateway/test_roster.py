@@ -107,3 +107,13 @@ def test_nothing_typed_becomes_a_formula():
     (row,) = roster.read_roster(target.getvalue())
 
     assert row.name == "=1+1"
+
+
+@pytest.mark.rule("IMP-04", "IMP-11")
+def test_a_row_without_a_branch():
+    """IMP-04: in the template of branches a row without one fails; in the template of own-level cadres there is none to name."""
+    row = (GOOD[0], "", *GOOD[2:])
+    assert roster.read_roster(sheet(row))[0].problem == "所在团支部全称不能为空"
+    (own,) = roster.read_roster(sheet(row, marker=roster.OTHER_MARKER), own=True)
+    assert (own.problem, own.branch_name, own.post) == ("", "", "secretary")
+    assert "团内职务不在可选范围" in roster.read_roster(sheet((*GOOD[:8], "队长")))[0].problem
