@@ -102,6 +102,14 @@ def count_failed_code(tx: Connection, tried: str, address: str) -> None:
     store.count_failure(tx, _limits(tried, address), clock.now(), domain.LOCK_FOR)
 
 
+def count_registration(tx: Connection, address: str) -> None:
+    """Count a self-registration against the address it comes from, as many as failures; refuse `too_many_attempts` beyond that."""
+    if address:
+        limits = {f"registrations from {address}": domain.LOCK_ADDRESS_AFTER}
+        _refuse_while_locked(tx, limits, clock.now())
+        store.count_failure(tx, limits, clock.now(), domain.LOCK_FOR)
+
+
 def refuse_while_locked(tx: Connection, tried: str, address: str) -> None:
     """Refuse `too_many_attempts` after too many wrong codes."""
     _refuse_while_locked(tx, _limits(tried, address), clock.now())

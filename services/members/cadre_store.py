@@ -29,6 +29,11 @@ _BEGIN_POSTS = sa.text(f"""
     appointed AS (SELECT g.org_id, g.person_id, g.post, coalesce(p.phone_sealed IS NOT NULL, false) AS has_phone, nextval('post_version') AS version
         FROM given g LEFT JOIN people p USING (person_id))
     {insert(tell(CadreChanged, "appointed"))}""")
+_HOLD_PEOPLE = sa.text("SELECT person_id FROM people WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR SHARE")
+_TELL_POSTS = sa.text(f"""
+    WITH appointed AS (SELECT o.org_id, o.person_id, o.post, p.phone_sealed IS NOT NULL AS has_phone, nextval('post_version') AS version
+        FROM posts o JOIN people p USING (person_id) WHERE o.person_id = ANY(CAST(:ids AS bigint[])) AND o.ended_at IS NULL)
+    {insert(tell(CadreChanged, "appointed"))}""")
 _ADMINISTER_AT = sa.text("""
     SELECT a.org_id, a.person_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
     JOIN administrator_directory a USING (org_id, person_id) WHERE a.active""")
@@ -52,10 +57,21 @@ def posts_held(tx: Connection, person_ids: Iterable[int]) -> Sequence[sa.Row[Any
 
 
 def set_posts(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """End the posts that people hold in organisations, begin the given ones, and tell; an empty post only ends (CADRE-04)."""
+    """End the posts that people hold in organisations, begin the given ones, and tell; an empty post only ends (CADRE-04).
+
+    The people are held, so that of a new post and a new telephone number the later one tells of both.
+    """
     if rows:
+        tx.execute(_HOLD_PEOPLE, {"ids": sorted({row["person_id"] for row in rows})})
         db.run(tx, _END_POSTS, rows, now=now)
         db.run(tx, _BEGIN_POSTS, rows)
+
+
+def tell_posts(tx: Connection, person_ids: Iterable[int]) -> None:
+    """Tell of the posts of people whose telephone number has just been changed in this transaction (ORG-21)."""
+    ids = sorted(set(person_ids))
+    if ids:
+        tx.execute(_TELL_POSTS, {"ids": ids})
 
 
 def administering(tx: Connection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -222,10 +222,11 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     Who withdrew or was not accepted registers again with the same name, ID number and password.
 
     Raises:
-        Refused: `id_registered` for a person whom somebody has entered (REG-02), `registration_pending`, and what is wrong with the data.
+        Refused: `too_many_attempts` from one address, `id_registered` for a person whom somebody has entered (REG-02), `registration_pending`, and what is wrong with the data.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
+    accounts.count_registration(tx, request.address)
     org = directory.find(tx, [request.org_id]).get(request.org_id)
     if org is None or org.purpose in ("graduate", "awaiting", "vault"):
         raise Refused("unknown_org")

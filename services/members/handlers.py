@@ -87,6 +87,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         else:
             rows[n] = _row(one.item)
     indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
+    cadre_store.lock(tx, {row["branch_id"] for row in rows.values() if row["post"]})
     refused, loose = _taken(tx, rows, indexes)
     answers |= refused
     fresh = {n: row for n, row in rows.items() if n not in answers}

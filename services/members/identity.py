@@ -23,6 +23,8 @@ BATCH = 500
 """People of one request."""
 AGAIN_AFTER = timedelta(days=30)
 """How long a check that did not pass, or was not answered, is left alone (MEM-18, MEM-20)."""
+PAUSE = timedelta(hours=1)
+"""How long a batch rests that the service did not answer."""
 LOOK_AGAIN_SECONDS = 300.0
 SECONDS = 30.0
 """How long an answer is waited for."""
@@ -59,16 +61,17 @@ def over_http(url: str, token: str = "") -> Checker:
 def check_batch(database: db.Database, checker: Checker) -> int:
     """Check the people who wait longest; return how many were asked for.
 
-    They are put to the end of the line before the service is asked: a batch that kills the process is not asked for again at once.
+    They are put back in the line before the service is asked: what kills the process, or is not answered at all, is asked for again
+    after an hour and not at once.
     """
     now = clock.now()
     with database.transaction(tells=False) as tx:
-        rows = store.to_check(tx, now, now - AGAIN_AFTER, BATCH)
+        rows = store.to_check(tx, now - AGAIN_AFTER, now - AGAIN_AFTER + PAUSE, BATCH)
         people = [Citizen(str(row.person_id), row.name, keys.seal.open(row.id_sealed)) for row in rows]
     if people:
         answers = checker(people)
         with database.transaction(tells=False) as tx:
-            store.set_checks(tx, [{"person_id": int(ref), "result": "passed" if match else "failed"} for ref, match in answers.items()], now)
+            store.set_checks(tx, [{"person_id": int(one.ref), "result": {True: "passed", False: "failed", None: None}[answers.get(one.ref)]} for one in people], now)
     return len(people)
 
 

@@ -60,6 +60,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             "party": None if own else item.party, "contacted": None if own else item.contacted}
     if rows:
         store.edit(tx, list(rows.values()))
+        cadre_store.tell_posts(tx, [person_id for person_id, row in rows.items() if row["phone_sealed"] is not None and person_id in cadres])
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 

@@ -172,20 +172,17 @@ def skip_ids(tx: Connection, highest: int) -> None:
     tx.execute(_SKIP_IDS, {"highest": highest})
 
 
-_EDIT = sa.text(f"""
+_EDIT = sa.text("""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text, contact_sealed text, emergency_sealed text,
-        party boolean, contacted boolean)),
-    edited AS (UPDATE people p SET phone_sealed = CASE WHEN g.phone_sealed = '' THEN NULL ELSE coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed) END,
+        party boolean, contacted boolean))
+    UPDATE people p SET phone_sealed = CASE WHEN g.phone_sealed = '' THEN NULL ELSE coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed) END,
             ethnic_group = coalesce(g.ethnic_group, p.ethnic_group), joined_on = coalesce(g.joined_on, p.joined_on),
             development_number = coalesce(g.development_number, p.development_number),
             contact_sealed = CASE WHEN g.contact_sealed = '' THEN NULL ELSE coalesce(decode(g.contact_sealed, 'base64'), p.contact_sealed) END,
             emergency_sealed = CASE WHEN g.emergency_sealed = '' THEN NULL ELSE coalesce(decode(g.emergency_sealed, 'base64'), p.emergency_sealed) END, party = coalesce(g.party, p.party),
             to_contact = p.to_contact AND NOT coalesce(g.contacted, false)
-        FROM given g WHERE p.person_id = g.person_id RETURNING p.person_id, p.phone_sealed IS NOT NULL AS has_phone, g.phone_sealed IS NOT NULL AS rang),
-    appointed AS (SELECT p.org_id, p.person_id, p.post, e.has_phone, nextval('post_version') AS version
-        FROM edited e JOIN posts p USING (person_id) WHERE e.rang AND p.ended_at IS NULL)
-    {insert(tell(CadreChanged, "appointed"))}""")
+    FROM given g WHERE p.person_id = g.person_id""")
 _DELETE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
     gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
@@ -239,11 +236,11 @@ def were(tx: Connection, person_ids: Sequence[int], at: datetime) -> dict[int, i
 
 
 _TO_CHECK = sa.text("""
-    UPDATE people p SET identity_checked_at = :now FROM (SELECT person_id FROM people WHERE identity_check <> 'passed' AND identity_checked_at < :before
+    UPDATE people p SET identity_checked_at = :claimed FROM (SELECT person_id FROM people WHERE identity_check <> 'passed' AND identity_checked_at < :before
         ORDER BY identity_checked_at LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
     WHERE p.person_id = due.person_id RETURNING p.person_id, p.name, p.id_sealed""")
 _SET_CHECKS = sa.text("""
-    UPDATE people p SET identity_check = i.result, identity_checked_at = :now FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
+    UPDATE people p SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
     WHERE p.person_id = i.person_id""")
 _RESEAL = sa.text("""
     SELECT person_id, id_sealed, phone_sealed, contact_sealed, emergency_sealed FROM people WHERE person_id > :after
@@ -258,13 +255,13 @@ _OTHER_SEALED = {
     "deleted_people": ("person_id", "id_sealed"), "import_rows": ("ctid", "row_sealed"), "retentions": ("retention_id", "contact_phone_sealed")}
 
 
-def to_check(tx: Connection, now: datetime, before: datetime, limit: int) -> Sequence[sa.Row[Any]]:
-    """Return people whose identity check has not passed and was not tried since `before`, longest first; it counts as tried now."""
-    return tx.execute(_TO_CHECK, {"now": now, "before": before, "limit": limit}).all()
+def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return people whose identity check has not passed and was not tried since `before`, longest first; it counts as tried at `claimed`."""
+    return tx.execute(_TO_CHECK, {"claimed": claimed, "before": before, "limit": limit}).all()
 
 
 def set_checks(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Store what the identity service said."""
+    """Store what the identity service said, None where it could not say, and that it was asked."""
     if rows:
         db.run(tx, _SET_CHECKS, rows, now=now)
 

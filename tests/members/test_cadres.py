@@ -424,3 +424,23 @@ def test_deletion_ends_posts(tx):
     assert [(one["org_id"], one["post"]) for one in told(tx, "cadre_changed")] == [(SCHOOL, "")]
 
 
+
+
+@pytest.mark.rule("REG-01")
+def test_registrations_from_one_address(tx):
+    """Self-registrations are counted by address, so that nobody fills the register; a school's worth is let through."""
+    said = {refusal(apply, tx, id_number="1", address="192.0.2.9") for _ in range(50)}
+    assert said == {"id_invalid"}
+    assert refusal(apply, tx, address="192.0.2.9") == "too_many_attempts"
+    assert apply(tx, address="192.0.2.10").state == "pending"
+
+
+@pytest.mark.rule("CADRE-06", "IMP-10")
+def test_secretaries_by_admission(tx):
+    """CADRE-06: who is entered as secretary holds the post at once; a second one in the same list or later is refused."""
+    rows = [person(80 + n, post="secretary") for n in range(2)]
+    answers = handlers.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
+    assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post"]
+    assert posts(tx, CLASS) == [(answers[0].member_id, "secretary")]
+    again = handlers.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
+    assert (again[0].member_id, again[1].refusal.code) == (answers[0].member_id, "secretary_in_post")

@@ -242,6 +242,7 @@ def test_identity_checks(engine):
         assert identity.check_batch(database, lambda people: {one.ref: True for one in people}) == 2
         assert set(states().values()) == {"passed"}
         assert identity.check_batch(database, checker) == 0
+        assert identity.PAUSE.total_seconds() > identity.LOOK_AGAIN_SECONDS
     finally:
         with engine.begin() as tx:
             tx.execute(sa.text("UPDATE people SET identity_check = 'unchecked', identity_checked_at = '1970-01-01'"))
@@ -278,6 +279,9 @@ def test_a_silent_identity_service(engine):
         server.server_close()
     with pytest.raises(OSError):
         identity.check_batch(db.Database(engine), identity.over_http(url))
+    assert identity.check_batch(db.Database(engine), lambda people: {}) == 0
+    clock.advance(timedelta(hours=2))
+    assert identity.check_batch(db.Database(engine), lambda people: {}) == 3
     with engine.begin() as tx:
         assert store.by_ids(tx, [ONE])[ONE].identity_check == "unchecked"
         tx.execute(sa.text("UPDATE people SET identity_checked_at = '1970-01-01'"))
