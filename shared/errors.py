@@ -41,7 +41,6 @@ KINDS: dict[str, Kind] = {
     "unknown_org":           Kind(404, "组织不存在或已删除", "The organisation does not exist or was deleted", "ORG-01"),
     "unknown_transfer":      Kind(404, "未找到该转接业务", "No such transfer"),
     "unknown_member":        Kind(404, "姓名与身份证号不匹配或查无此人", "No member with exactly this name and ID number", "TRF-06"),
-    "rate_limited":          Kind(429, "操作过于频繁,请稍后再试", "Too many requests; try again later"),
     # starting a transfer
     "transfer_open":         Kind(409, "已有业务正在办理,不能重复发起", "A transfer of this member is already open", "TRF-02"),
     "member_elsewhere":      Kind(409, "该团员不在所填转出团支部", "The member is not in the given source branch", "MEM-01"),
@@ -68,10 +67,8 @@ KINDS: dict[str, Kind] = {
     "too_late_to_withdraw":  Kind(409, "最后一个审批环节已通过,不能撤销", "The last approval has been given; too late to withdraw", "TRF-28"),
     "not_initiator":         Kind(403, "只有发起方或团员本人可以撤销", "Only the initiator's side or the member may withdraw", "TRF-28"),
     "branch_not_below":      Kind(422, "所选团支部不在本组织之下", "The branch does not lie below your organisation", "ASG-02"),
-    "branch_not_assignable": Kind(422, "只能分配到普通团支部", "Graduate, awaiting and vault branches take no assignments", "ASG-02"),
     # organisations and import
     "org_has_children":      Kind(409, "该组织还有下级组织", "The organisation still has organisations below it", "DEL-02"),
-    "org_has_members":       Kind(409, "该组织还有团员,请先转出", "The organisation still has members; transfer them first", "DEL-03"),
     "org_fixed":             Kind(422, "团中央和省级团委的名称、类别和行业不能修改", "Names, kind and industry of the centre and the provincial bodies stay as they are", "ORG-13"),
     "not_an_org":            Kind(422, "青工委、青年部、群团部等不属于团组织,不能创建", "Youth-work bodies and departments are not organisations of the tree", "ORG-06"),
     "purpose_not_here":      Kind(422, "该类团支部不能建在此组织之下", "No branch of this purpose stands below this organisation", "ORG-39"),

@@ -20,7 +20,7 @@ from services.gateway import letter, openapi, pages, sheet
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient
 from shared.errors import Refusal, Refused
-from shared.messages import MAX_ITEMS
+from shared.messages import MAX_ITEMS, members
 from shared.settings import Settings
 
 MAX_BODY = 5 * 2**20
@@ -94,7 +94,8 @@ def _view(client: RpcClient, route: Route) -> Any:
             return client.call(contract, one, token=token, org_id=int(acting) if acting else None, request_id=g.request_id)
 
         if request.args.get("format") == "xlsx":
-            return _spreadsheet(route, wanted, ask)
+            return _spreadsheet(route, wanted, ask, lambda: client.call(
+                members.note_export, members.NoteExport(what=request.path), token=token, org_id=int(acting) if acting else None, request_id=g.request_id))
         reply = ask(wanted)
         if route.pdf:
             return _letter(reply)
@@ -111,13 +112,18 @@ def _view(client: RpcClient, route: Route) -> Any:
 
 
 
-def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any]) -> Response:
-    """Return all pages of a list as a spreadsheet; the first page is asked for before the answer begins, so that a refusal is one."""
+def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Callable[[], Any]) -> Response:
+    """Return all pages of a list as a spreadsheet; the first page is asked for before the answer begins, so that a refusal is one.
+
+    A file with people in it is noted in the access log (BEY-10).
+    """
     if not (route.contract.many or get_origin(route.contract.reply) is list):
         raise Refused("bad_request", detail="format=xlsx needs a list")
     paged = bool(route.key) and not route.contract.many
     wanted = msgspec.structs.replace(wanted, limit=MAX_ITEMS) if paged else wanted
     first = ask(wanted)
+    if route.contract.service in ("members", "transfers"):
+        note()
 
     def rows() -> Iterator[Any]:
         page = first

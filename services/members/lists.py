@@ -83,6 +83,13 @@ def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor
     return exported
 
 
+def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | None) -> bool:
+    """Log that a person takes a list along as a file (BEY-10); what the list shows was decided by the list itself."""
+    assert actor is not None
+    list_store.log_access(tx, clock.now(), actor.person_id, actor.org_id, "file", [], request.what[:200])
+    return True
+
+
 def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None) -> list[ReportLine]:
     """Return lines of a work list of the own organisation and below (ORG-05, ORG-07, ORG-38, DEL-13, MEM-13, MEM-22, MEM-26, MEM-30, DOC-05)."""
     org = _own_org(tx, actor)

@@ -78,6 +78,7 @@ class Service(BusService):
         contract.search_members: lists.search_members,
         contract.reveal_ids: lists.reveal_ids,
         contract.export_members: lists.export_members,
+        contract.note_export: lists.note_export,
         contract.get_report: lists.get_report,
         contract.get_entry_progress: lists.get_entry_progress,
         contract.list_retentions: papers.list_retentions,

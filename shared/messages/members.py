@@ -681,6 +681,12 @@ class ExportedMember(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
 
 
+class NoteExport(msgspec.Struct, frozen=True, kw_only=True):
+    """Put into the access log that a list of people is taken along as a file (BEY-10); the gateway says so before it writes one."""
+
+    what: str
+
+
 class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a list to work off, for the acting organisation and below.
 
@@ -888,6 +894,7 @@ decide_registrations = Command("members", "decide_registrations", DecideRegistra
 list_registrations = Query("members", "list_registrations", ListRegistrations, list[RegistrationInfo])
 search_members = Query("members", "search_members", SearchMembers, FoundMembers)
 reveal_ids = Query("members", "reveal_ids", RevealIds, list[Revealed])
+note_export = Query("members", "note_export", NoteExport, bool)
 export_members = Query("members", "export_members", ExportMembers, list[ExportedMember])
 get_report = Query("members", "get_report", GetReport, list[ReportLine])
 get_entry_progress = Query("members", "get_entry_progress", GetEntryProgress, list[EntryProgress])

@@ -1,6 +1,7 @@
 """Spreadsheets as people send them: what is read, what is refused, and that what we write can be read again."""
 import io
 from datetime import date
+from pathlib import Path
 
 import pytest
 import xlsxwriter
@@ -117,3 +118,15 @@ def test_a_row_without_a_branch():
     (own,) = roster.read_roster(sheet(row, marker=roster.OTHER_MARKER), own=True)
     assert (own.problem, own.branch_name, own.post) == ("", "", "secretary")
     assert "团内职务不在可选范围" in roster.read_roster(sheet((*GOOD[:8], "队长")))[0].problem
+
+
+@pytest.mark.rule("IMP-03", "IMP-09", "IMP-01")
+def test_a_real_xls():
+    """IMP-03: an .xls (BIFF8, written by another program) with a remark above the header, shifted columns, numbers and dates as cells."""
+    rows = roster.read_roster((Path(__file__).parent / "data" / "roster.xls").read_bytes())
+
+    assert [(one.name, one.joined_on, one.phone, one.post) for one in rows] == [
+        ("张三", date(2019, 5, 1), "19900000000", "secretary"), ("阿依古丽·买买提", date(2019, 5, 4), "19900000001", ""), ("李四", date(2019, 5, 1), "19900000002", ""),
+        ("𠮷田", date(2019, 5, 1), "19900000003", "organiser")]
+    assert [bool(one.problem) for one in rows] == [False, False, True, False]
+    assert "文本" in rows[2].problem

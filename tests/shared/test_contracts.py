@@ -34,3 +34,19 @@ def test_references_resolve():
         place = made
         for key in part.split('"')[0].split("/"):
             place = place[key]
+
+
+def test_every_refusal_has_its_own_words():
+    """Every refusal of the table is used, says something of its own in both languages, and fills its fields."""
+    import re
+    from collections import Counter
+
+    from shared.errors import KINDS
+
+    code = "".join(path.read_text("utf-8") for folder in ("services", "shared") for path in (DOCS.parent / folder).rglob("*.py") if path.name != "errors.py")
+    assert [name for name in KINDS if not re.search(rf"['\"]{name}['\"]", code)] == []
+    for words in ("zh", "en"):
+        assert [text for text, n in Counter(getattr(kind, words) for kind in KINDS.values()).items() if n > 1] == []
+    for name, kind in KINDS.items():
+        assert set(re.findall(r"{(\w+)}", kind.zh)) == set(re.findall(r"{(\w+)}", kind.en)), name
+        assert re.search(r"[\u4e00-\u9fff]", kind.zh) and not re.search(r"[\u4e00-\u9fff]", kind.en), name

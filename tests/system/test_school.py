@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import python_calamine
+import sqlalchemy as sa
 
 from services import world
 from services.members.synthetic import check_digit
@@ -118,7 +119,7 @@ def test_only_school_branches_are_marked(browser, town):
     assert api.one("/branch-marks", branch_id=branch["org_id"], graduates_on="2030-06-01")["refusal"]["code"] == "not_markable"
 
 
-@pytest.mark.rule("DOC-05", "DOC-06", "DOC-07", "DOC-08", "DOC-12", "STAT-05")
+@pytest.mark.rule("DOC-05", "DOC-06", "DOC-07", "DOC-08", "DOC-12", "STAT-05", "BEY-10")
 def test_every_list_is_a_spreadsheet(browser, town):
     """DOC-05..08, STAT-05: lists come as .xlsx with Chinese titles and words, all pages, and nothing typed becomes a formula."""
     college = sign_in(browser, town, COLLEGE)
@@ -133,6 +134,10 @@ def test_every_list_is_a_spreadsheet(browser, town):
     assert "管理员注册码" in codes[0] and len(codes) == 4
     export = rows_of(browser.post("/api/v1/members/export?format=xlsx", headers=college, json={"full": True, "reason": "上报"}))
     assert export[0].count("身份证号码") >= 1 and any(len(str(cell)) == 18 and "*" not in str(cell) for cell in export[1])
+    with town.engine("members").connect() as tx:
+        logged = tx.execute(sa.text("SELECT action, reason FROM access_log ORDER BY seq")).all()
+    assert ("file", f"/api/v1/branches/{CLASS}/members") in logged and ("export of full numbers", "上报") in logged
+    assert not any("children" in row.reason for row in logged)
     refused = browser.post("/api/v1/members/export?format=xlsx", headers=college, json={"full": True})
     assert refused.status_code == 422 and refused.json["code"] == "access_reason_missing"
     assert browser.get("/api/v1/me?format=xlsx", headers=college).status_code == 400
