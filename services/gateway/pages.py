@@ -16,6 +16,7 @@ from services.gateway import roster
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
+from shared.reference import INDUSTRIES, is_school
 
 blueprint = Blueprint("pages", __name__)
 
@@ -259,7 +260,47 @@ def home() -> Any:
     wanted = sorted({stay.branch_id for stay in profile.stays} | {one for item in mine for one in (item.source_branch_id, item.target_org_id)}
                     | {node.org_id for node in (progress.path if progress else [])} | ({profile.member.branch_id} if profile.member.branch_id else set()))
     found = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=wanted))} if wanted else {}
-    return render("home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id)
+    acting = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[session["org"]])) if session.get("org") else []
+    return render("home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id,
+                  hints=[Refusal(code) for code in profile.hints], acting_org=acting[0] if acting else None)
+
+
+@blueprint.route("/search", methods=["GET", "POST"])
+def search() -> Any:
+    """Global search: organisations by any part of the name, members by name or number; a number never stands in an address (SRCH-01..05)."""
+    text, people, refusal = request.form.get("text", "").strip(), None, None
+    found: list[Any] = []
+    if request.method == "POST" and text:
+        found = call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org"))) if not any(one.isdigit() for one in text[:6]) else []
+        try:
+            people = call(members.search_members, members.SearchMembers(text=text)) if session.get("org") else None
+        except Refused as error:
+            if error.code in ("token_expired", "token_invalid"):
+                raise
+            refusal = error.refusal
+    branches = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))} if people and people.items else {}
+    return render("search.html", text=text, found=found, people=people, branches=branches, refusal=refusal, asked=request.method == "POST")
+
+
+@blueprint.route("/schools", methods=["GET", "POST"])
+def schools() -> Any:
+    """Area of schools: create missing ones, make registration codes, see how far each is (SCH-01, SCH-02, SCH-08, ADM-12)."""
+    codes, refusal, acting = [], None, session.get("org") or 0
+    form = request.form
+    if request.method == "POST" and form.get("do") == "create":
+        refusal = call(orgs.save_orgs, [orgs.SaveOrg(command_id=uuid.UUID(form["command_id"]), parent_id=acting, kind="committee", full_name=form.get("full_name", ""),
+                                                     industry=form.get("industry", ""))])[0].refusal
+        if refusal is None:
+            return redirect("/schools")
+    elif request.method == "POST":
+        chosen = [int(one) for one in form.getlist("school") if one.isdigit()]
+        if not chosen:
+            raise Refused("bad_request", detail=t("请先勾选学校", "choose schools first"))
+        codes = call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]])
+    progress = {one.org_id: one for one in call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))[1:]}
+    listed = [org for org in call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)) if is_school(org.industry)]
+    return render("schools.html", refusal.kind.status if refusal else 200, schools=listed, progress=progress, codes=codes, refusal=refusal, form=form, command_id=uuid.uuid4(),
+                  industries=[name for name, one in INDUSTRIES.items() if one.school])
 
 
 @blueprint.get("/transfers/<int:transfer_id>")
@@ -462,6 +503,9 @@ def graduation() -> Any:
         chosen = [int(one) for one in form.getlist("branch") if one.isdigit()]
         if not chosen:
             raise Refused("bad_request", detail=t("请先勾选团支部", "choose branches first"))
+        if not form.get("confirm"):
+            found = call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500]))
+            return render("graduation_confirm.html", branches=found, month=_month(form.get("month", "")), reason=form.get("reason", ""), back=request.full_path)
         done = call(members.mark_branches, [members.MarkBranch(
             command_id=uuid.uuid4(), branch_id=one, graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
     page = call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=request.args.get("after", 0, int), limit=100))

@@ -196,3 +196,58 @@ def test_templates_of_both_kinds(browser, town):
         sign_in(browser, town, COLLEGE)
         answer = browser.get(f"/template.xlsx?level={level}")
         assert zipfile.is_zipfile(io.BytesIO(answer.data)) if answer.status_code == 200 else answer.status_code == 302
+
+
+def enter(browser, town, org) -> str:
+    """Sign in through the page; return the token of its forms."""
+    import re
+
+    csrf = lambda page: re.search(r'name="csrf" value="([^"]+)"', page)[1]  # noqa: E731
+    number_ = world.id_number_of(town, world.administrator_of(org))
+    browser.post("/sign-in", data={"csrf": csrf(browser.get("/sign-in").text), "id_number": number_, "password": world.PASSWORD})
+    return csrf(browser.get("/").text)
+
+
+@pytest.mark.rule("SRCH-01", "SRCH-03", "SRCH-07", "IMP-01")
+def test_search_page(browser, town):
+    """SRCH-01, SRCH-07: the home page leads to the search and to adding members; numbers travel in the body; cut-off names show in full on hover."""
+    csrf = enter(browser, town, COLLEGE)
+    home = browser.get("/").text
+    assert "添加团员团干部" in home and f"/members?branch={COLLEGE}" in home and 'action="/search"' in home
+    number_ = world.id_number_of(town, 1003)
+    page = browser.post("/search", data={"csrf": csrf, "text": number_}).text
+    assert page.count("****") == 1 and 'class="clip" title="共青团' in page and number_ not in page.replace(f'value="{number_}"', "")
+    assert "2022级" in browser.post("/search", data={"csrf": csrf, "text": "2022级"}).text
+
+
+@pytest.mark.rule("SCH-01", "SCH-02", "SCH-08", "ADM-12")
+def test_school_area(browser, town):
+    """SCH-01, SCH-02, SCH-08: from the home page to the schools; one is created, gets a code, and its progress is listed."""
+    csrf = enter(browser, town, 33)
+    assert "/schools" in browser.get("/").text
+    assert browser.post("/schools", data={"csrf": csrf, "do": "create", "command_id": key(), "full_name": "共青团之江职业学院委员会", "industry": "高等职业院校"}).status_code == 302
+    ends = time.monotonic() + 10
+    while True:
+        page = browser.get("/schools").text
+        assert "共青团之江职业学院委员会" in page
+        import re
+        school = re.search(r'value="(\d+)" aria-label="共青团之江职业学院委员会"', page)[1]
+        made = browser.post("/schools", data={"csrf": csrf, "school": school}).text
+        if re.search(r"<code>[A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4}</code>", made):
+            break
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    bad = browser.post("/schools", data={"csrf": csrf, "do": "create", "command_id": key(), "full_name": "某青年部", "industry": "高等职业院校"})
+    assert bad.status_code == 422 and "某青年部" in bad.text
+
+
+@pytest.mark.rule("GRAD-06")
+def test_marking_page_asks_first(browser, town):
+    """GRAD-06: branches, time, notice, confirm; nothing is marked before the confirmation."""
+    csrf = enter(browser, town, COLLEGE)
+    form = {"csrf": csrf, "branch": str(CLASS + 2), "month": "2031-06"}
+    asked = browser.post("/graduation", data=form).text
+    assert "请核对后确定" in asked and "2031-06" in asked
+    assert "2031-06" not in browser.get("/graduation").text
+    assert "已标记团支部" in browser.post("/graduation", data={**form, "confirm": "1"}).text
+    assert "2031-06" in browser.get("/graduation").text
