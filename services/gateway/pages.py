@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
 from services.gateway import roster
-from shared import clock
+from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.reference import INDUSTRIES, is_school
@@ -52,6 +52,12 @@ def t(zh: str, en: str) -> str:
     return en if session.get("language") == "en" else zh
 
 
+@blueprint.app_template_global()
+def why(code: str) -> str:
+    """Return what the code of an ended transfer means, if it is a refusal."""
+    return Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
+
+
 def word(pair: tuple[str, str] | None) -> str:
     """Return one of a pair of words by language."""
     return t(*pair) if pair else ""
@@ -67,8 +73,8 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return Response(render_template(
-        template, t=t, word=word, when=when, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, reasons=REASONS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
-        acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **values), status)
+        template, t=t, word=word, when=when, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
+        acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, **values}), status)
 
 
 def problem_page(refusal: Refusal) -> Response:
@@ -342,7 +348,12 @@ def start() -> Any:
             return redirect("/")
         refusal = outcome.refusal
     return render("start.html", 200 if refusal is None else refusal.kind.status, profile=profile, found=found, form=form, refusal=refusal, command_id=uuid.uuid4(),
-                  action="/start", people=None)
+                  action="/start", people=None, reasons={code: words for code, words in REASONS.items() if _fits(code, profile.member.graduate)})
+
+
+def _fits(reason: str, graduate: bool) -> bool:
+    """Return whether a reason is offered to a graduate, or to who is none (GRAD-15, GRAD-17); members decides."""
+    return reason == "special_unit" or (reason != "ordinary") == graduate
 
 
 def _transfer_fields(form: Any) -> dict[str, Any]:

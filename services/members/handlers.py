@@ -16,12 +16,12 @@ from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, ranges, store
 from services.members.secret import keys
-from shared import clock, directory, reference
+from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import Admission, Admitted, Member, Post, Profile, Stay
+from shared.messages.members import Admission, Admitted, Member, Post, Profile, ReservationRefused, Stay
 from shared.messages.orgs import OrgChanged
 
 TICKET_LIFE = timedelta(hours=1)
@@ -41,8 +41,21 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 # ---- the saga --------------------------------------------------------------------------------------------------------
 
 def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
-    """Hold each member for its transfer, or say why not (TRF-02)."""
-    store.reserve(tx, items)
+    """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22)."""
+    astray = _astray(tx, items)
+    store.reserve(tx, [item for item in items if item.transfer_id not in astray])
+    outbox.emit(tx, [ReservationRefused(transfer_id=item.transfer_id, member_id=item.member_id, code="delayed_elsewhere") for item in items if item.transfer_id in astray])
+
+
+def _astray(tx: Connection, items: list[Any]) -> set[int]:
+    """Return the transfers that take delayed graduates where a setting does not want them (GRAD-22): it names the purposes of branches they may go to."""
+    allowed = {one for one in (os.environ.get("TUANQIAO_DELAYED_DESTINATION") or "").split(",") if one}
+    if not allowed:
+        return set()
+    people = store.by_ids(tx, [item.member_id for item in items])
+    targets = directory.find(tx, [item.target_org_id for item in items])
+    return {item.transfer_id for item in items if item.member_id in people and people[item.member_id].mark == "delayed" and people[item.member_id].reserved_by is None
+            and (item.target_org_id not in targets or targets[item.target_org_id].purpose not in allowed)}
 
 
 def on_branch_assigned(tx: Connection, items: list[Any]) -> None:

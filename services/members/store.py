@@ -18,14 +18,17 @@ from shared.outbox import insert, tell
 
 _RESERVE = sa.text(f"""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        transfer_id bigint, member_id bigint, source_branch_id bigint, target_org_id bigint)),
+        transfer_id bigint, member_id bigint, source_branch_id bigint, target_org_id bigint, reason_kind text)),
     held AS (UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id FROM asked i
-        WHERE p.person_id = i.member_id AND p.branch_id = i.source_branch_id AND p.reserved_by IS NULL RETURNING i.transfer_id, i.member_id),
-    others AS (SELECT i.*, p.person_id, p.branch_id, p.reserved_by FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
+        WHERE p.person_id = i.member_id AND p.branch_id = i.source_branch_id AND p.reserved_by IS NULL
+            AND (coalesce(i.reason_kind, 'any') = 'any' OR (i.reason_kind = 'graduate') = p.graduate)
+        RETURNING i.transfer_id, i.member_id),
+    others AS (SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
         WHERE i.transfer_id NOT IN (SELECT transfer_id FROM held)),
     reserved AS (SELECT transfer_id, member_id FROM held UNION ALL SELECT transfer_id, member_id FROM others WHERE reserved_by = transfer_id),
     refused AS (SELECT transfer_id, member_id, CASE WHEN person_id IS NULL THEN 'unknown_member'
-            WHEN branch_id IS DISTINCT FROM source_branch_id THEN 'member_elsewhere' ELSE 'transfer_open' END AS code
+            WHEN branch_id IS DISTINCT FROM source_branch_id THEN 'member_elsewhere' WHEN reserved_by IS NOT NULL THEN 'transfer_open'
+            WHEN graduate THEN 'graduate_reason_needed' WHEN reason_kind = 'graduate' THEN 'ordinary_reason_needed' ELSE 'transfer_open' END AS code
         FROM others WHERE reserved_by IS DISTINCT FROM transfer_id)
     {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
@@ -52,7 +55,11 @@ _RELEASE = sa.text("""
 
 
 def reserve(tx: Connection, items: Sequence[Any]) -> None:
-    """Hold members for transfers, each for one only, and tell which were held and which not and why (TRF-02, MEM-01)."""
+    """Hold members for transfers, each for one only, and tell which were held and which not and why (TRF-02, MEM-01).
+
+    Graduates leave with one of the eight reasons (GRAD-15); everybody else, delayed graduates and teachers included, with an ordinary one
+    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over.
+    """
     db.run(tx, _RESERVE, items)
 
 

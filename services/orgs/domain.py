@@ -11,7 +11,7 @@ KINDS = ("leading_body", "committee", "work_committee", "general_branch", "branc
 """ORG-02."""
 SCHOOL_PURPOSES = ("floating", "study_abroad", "delayed", "mixed", "teachers", "staff")
 """Branches that only schools have (ORG-33, ORG-34, ORG-35, ORG-39)."""
-PURPOSES = ("ordinary", "township", "handover", "transit", *SCHOOL_PURPOSES)
+PURPOSES = ("ordinary", "township", "handover", "transit", "youth_centre", *SCHOOL_PURPOSES)
 """Purposes that people give; `graduate`, `awaiting` and `vault` are made by the system alone (ORG-03)."""
 HANDOVER_MONTH = 9
 """From this month of the year on a county receives in a hand-over branch of its own (ORG-29)."""
@@ -77,7 +77,7 @@ def check_purpose(purpose: str, kind: str, parent_kind: str, parent_purpose: str
     Schools have the branches of ORG-33..35 and ORG-39. A hand-over branch belongs to a township (ORG-28), to a work committee such as
     a park's (ORG-30), to an employer's committee for members on probation (ORG-32), and from September on to a county (ORG-29).
     """
-    if purpose in ("ordinary", "township", "transit"):
+    if purpose in ("ordinary", "township", "transit", "youth_centre"):
         return None
     if kind != "branch":
         return Refusal("purpose_not_here")

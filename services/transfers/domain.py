@@ -32,7 +32,10 @@ REJECTION_REASONS = {
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason of a transfer: words, labels of the fields it needs, metric it counts in (TYPE-01)."""
+    """A reason of a transfer: words, labels of the fields it needs, metric it counts in (TYPE-01).
+
+    `graduate`: one of the eight reasons of graduates (GRAD-15); `everyone`: others may have it, too.
+    """
 
     code: str
     zh: str
@@ -41,6 +44,12 @@ class Reason:
     place_address: str
     counts_in: str
     graduate: bool
+    everyone: bool
+
+    @property
+    def kind(self) -> str:
+        """Return whose reason it is: `graduate`, `ordinary` or `any`."""
+        return "any" if self.everyone else "graduate" if self.graduate else "ordinary"
 
 
 @cache
@@ -48,7 +57,7 @@ def reasons() -> dict[str, Reason]:
     """Return the reasons by code, from `reasons.toml`."""
     data = tomllib.loads((Path(__file__).parent / "reasons.toml").read_text("utf-8"))
     return {code: Reason(code, entry["zh"], entry["en"], entry.get("place_name", ""), entry.get("place_address", ""),
-                         entry["counts_in"], entry["graduate"]) for code, entry in data.items()}
+                         entry["counts_in"], entry["graduate"], entry.get("everyone", False)) for code, entry in data.items()}
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,8 @@ def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destina
     return Destination.BRANCH if target is not None and target.kind == "branch" else Destination.COMMITTEE
 
 
-def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None) -> Refusal | None:
-    """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04)."""
+def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, youth_centres: bool = False) -> Refusal | None:
+    """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, ORG-31)."""
     reason = reasons().get(request.reason)
     if request.initiator not in set(Initiator):
         return Refusal("bad_request", {"detail": "initiator: source, target, member"})
@@ -91,6 +100,8 @@ def check_request(request: RequestTransfer, source: OrgFacts | None, target: Org
             return Refusal("field_missing", {"field": label})
     if request.reason == "special_unit":
         return _check_special(request)
+    if target is not None and target.purpose == "youth_centre" and not youth_centres:
+        return Refusal("target_not_allowed")
     return _check_target(request, source, target)
 
 

@@ -66,7 +66,7 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
     for n, (item, actor) in enumerate((one.item, one.actor) for one in asked):
         source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
         acting_org = actor.org_id if actor in acting else None
-        refusal = domain.check_request(item, source, target)
+        refusal = domain.check_request(item, source, target, context.policy.youth_centres)
         if refusal is None:
             assert source is not None
             refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or _check_ticket(item, actor)

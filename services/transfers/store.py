@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import saga
+from services.transfers import domain, saga
 from services.transfers.saga import State, Trigger
 from shared import clock, db
 from shared.messages import transfers as messages
@@ -152,6 +152,7 @@ def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> S
 _REQUEST_LINK = _link("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
                       org="i.initiator_org_id", decision="i.command_id", note="''")
 # IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
+_REASON_KIND = "CASE reason " + " ".join(f"WHEN '{one.code}' THEN '{one.kind}'" for one in domain.reasons().values()) + " ELSE 'any' END"
 _REQUEST = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
@@ -168,10 +169,10 @@ _REQUEST = sa.text(f"""
         SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
             provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark, path,
             'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
-        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, state, audit_seq, audit_head,
+        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {_AUDITED.format(event="requested")},
-    told AS ({insert(tell(messages.TransferRequested, "moved"))})
+    told AS ({insert(tell(messages.TransferRequested, "moved", reason_kind=_REASON_KIND))})
     SELECT n, transfer_id FROM fitting""")
 
 

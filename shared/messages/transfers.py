@@ -12,7 +12,10 @@ from shared.messages import Command, Event, Query
 
 
 class TransferRequested(Event, frozen=True, kw_only=True):
-    """A transfer is recorded and asks for its member (TRF-01, TRF-02)."""
+    """A transfer is recorded and asks for its member (TRF-01, TRF-02).
+
+    `reason_kind`: `graduate` or `ordinary`, which has to fit the member (GRAD-15, GRAD-17), or `any`.
+    """
 
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("members",)
@@ -21,6 +24,7 @@ class TransferRequested(Event, frozen=True, kw_only=True):
     member_id: int
     source_branch_id: int
     target_org_id: int
+    reason_kind: str = "any"
 
 
 class NodeOpened(Event, frozen=True, kw_only=True):

@@ -66,8 +66,8 @@ def tx(engine):
         transaction.rollback()
 
 
-def request(transfer_id, member=ONE, source=CLASS, target=TARGET) -> TransferRequested:
-    return TransferRequested(transfer_id=transfer_id, member_id=member, source_branch_id=source, target_org_id=target)
+def request(transfer_id, member=ONE, source=CLASS, target=TARGET, kind="any") -> TransferRequested:
+    return TransferRequested(transfer_id=transfer_id, member_id=member, source_branch_id=source, target_org_id=target, reason_kind=kind)
 
 
 def assigned(transfer_id, member=ONE, branch=BRANCH) -> BranchAssigned:
@@ -109,6 +109,28 @@ def test_reserve_once_in_a_batch(tx):
     winner = held(tx)[1]
     assert winner in (10, 11)
     assert said == sorted([("member_reserved", winner, None), ("member_reserved", 12, None), ("reservation_refused", 21 - winner, "transfer_open")])
+
+
+@pytest.mark.rule("GRAD-15", "GRAD-17")
+@pytest.mark.parametrize("graduate, kind, code", [
+    (True, "graduate", None), (True, "ordinary", "graduate_reason_needed"), (True, "any", None), (False, "ordinary", None), (False, "graduate", "ordinary_reason_needed"),
+    (False, "any", None)])
+def test_the_reason_fits_the_member(tx, graduate, kind, code):
+    """GRAD-15, GRAD-17: graduates leave with a graduate's reason, everybody else, marked members included, with an ordinary one; a repeated request is answered alike."""
+    tx.execute(sa.text("UPDATE people SET graduate = :graduate, mark = :mark WHERE person_id = :one"), {"graduate": graduate, "mark": "" if graduate else "delayed", "one": ONE})
+    for _ in range(2):
+        handlers.on_transfer_requested(tx, [request(10, kind=kind)])
+        assert told(tx) == ([("member_reserved", 10, None)] if code is None else [("reservation_refused", 10, code)])
+
+
+@pytest.mark.rule("GRAD-22")
+@pytest.mark.parametrize("setting, code", [("", None), ("none", "delayed_elsewhere"), ("delayed,ordinary", None), ("delayed", "delayed_elsewhere")])
+def test_where_delayed_graduates_stay(tx, monkeypatch, setting, code):
+    """GRAD-22: a setting says to which branches a delayed graduate may go; who is not delayed goes anywhere."""
+    monkeypatch.setenv("TUANQIAO_DELAYED_DESTINATION", setting)
+    tx.execute(sa.text("UPDATE people SET mark = 'delayed' WHERE person_id = :one"), {"one": ONE})
+    handlers.on_transfer_requested(tx, [request(10, kind="ordinary"), request(11, TWO, kind="ordinary")])
+    assert told(tx) == sorted([("member_reserved", 10, None) if code is None else ("reservation_refused", 10, code), ("member_reserved", 11, None)])
 
 
 @pytest.mark.rule("TRF-02")

@@ -92,3 +92,12 @@ def test_rejection_needs_a_reason():
     assert check_decision(False, "other", "说明") is None
     assert all(check_decision(False, code, "x") is None for code in domain.REJECTION_REASONS)
     assert check_decision(True, "", "字" * 201).code == "note_too_long"
+
+
+@pytest.mark.rule("ORG-31")
+def test_youth_centres():
+    """ORG-31: a youth centre with an organisation is a destination where the policy says so."""
+    centre = org(20, 1, "branch", "youth_centre")
+    employed = request(reason="employed_without_org")
+    assert check_request(employed, SOURCE, centre).code == "target_not_allowed"
+    assert check_request(employed, SOURCE, centre, youth_centres=True) is None

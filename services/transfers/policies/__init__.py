@@ -33,12 +33,16 @@ class NodePolicy:
 
 @dataclass(frozen=True)
 class Policy:
-    """A named, dated policy with the rule or document it follows."""
+    """A named, dated policy with the rule or document it follows.
+
+    `youth_centres`: whether a youth centre with an organisation may be a destination (ORG-31).
+    """
 
     name: str
     version: str
     source: str
     nodes: dict[State, NodePolicy]
+    youth_centres: bool = False
 
     @property
     def key(self) -> str:
@@ -72,7 +76,7 @@ def read(name: str) -> Policy:
         if state is State.ASSIGN and node.on_expiry != "remind":
             raise ValueError(f"{path.name}: the clock never assigns a branch (ASG-04)")
         nodes[state] = node
-    return Policy(name, str(data["version"]), str(data["source"]), nodes)
+    return Policy(name, str(data["version"]), str(data["source"]), nodes, bool(data.get("youth_centres", False)))
 
 
 def path_steps(policy: Policy) -> list[dict[str, object]]:
