@@ -82,6 +82,9 @@ REPORTS = {name: sa.text(text) for name, text in {
     "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
     "irregular_numbers": _MEMBERS_WHERE.format(note="p.development_number", where=r"""((p.joined_on >= '2017-01-01' AND p.development_number = '')
         OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text))))"""),
+    "graduates_left": _MEMBERS_WHERE.format(
+        note="""CASE WHEN p.reserved_by IS NOT NULL THEN 'open'
+            ELSE coalesce((SELECT r.kind FROM retentions r WHERE r.member_id = p.person_id AND r.state = 'approved'), 'none') END""", where="p.graduate"),
     "deletion_requests": _MEMBERS_WHERE.format(note="(SELECT r.cause || ' ' || r.explanation FROM deletion_requests r WHERE r.person_id = p.person_id)",
                                                where="p.person_id IN (SELECT r.person_id FROM deletion_requests r)"),
     "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),

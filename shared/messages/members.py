@@ -691,7 +691,8 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a list to work off, for the acting organisation and below.
 
     `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38, DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22),
-    `to_contact` (MEM-30), `deletion_requests` (DEL-06, DOC-05), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
+    `to_contact` (MEM-30), `deletion_requests` (DEL-06, DOC-05),
+    `graduates_left` (who has not completed, with `open` transfer, `retained`, `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
     """
 
     kind: str

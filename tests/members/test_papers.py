@@ -78,7 +78,7 @@ def test_who_decides(tx):
     assert code(decide(tx, asked, approve=True)) == "retention_closed"
 
 
-@pytest.mark.rule("GRAD-26", "GRAD-27")
+@pytest.mark.rule("GRAD-26", "GRAD-27", "GRAD-28")
 def test_retained_graduates(tx, graduates):
     """GRAD-26, GRAD-27: for six months from graduation at most; a month before the end they are on the list, and nobody is moved."""
     retained = {"kind": "retained", "since": clock.today(), "place": "", "contact_name": "", "contact_phone": ""}
@@ -91,6 +91,8 @@ def test_retained_graduates(tx, graduates):
     assert due() == []
     clock.advance(timedelta(days=140))
     assert due() == [until.isoformat()]
+    left = {one.member_id: one.note for one in lists.get_report(tx, GetReport(kind="graduates_left"), admin(SCHOOL))}
+    assert left == {ONE: "retained", TWO: "none"}  # GRAD-28: who is retained has not completed
     clock.advance(timedelta(days=60))
     assert due() == [until.isoformat()] and store.by_ids(tx, [ONE])[ONE].branch_id == CLASS
     assert code(ask(tx, Actor(THREE), member_id=THREE, until=until, **retained)) == "not_a_graduate"
