@@ -139,6 +139,23 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]
     return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted} if ids else {}
 
 
+def require_above(tx: Connection, actor: Actor | None, org_id: int | None = None, observers: bool = False) -> sa.Row[Any]:
+    """Return an organisation that someone administers from itself or from above, or with `observers` may look at; by default the acting one itself.
+
+    Raises:
+        Refused: `not_administrator`, `unknown_org`, `not_your_org`.
+
+    """
+    acting = require_administrator(tx, actor, observers)
+    found = find(tx, [acting, org_id])
+    wanted = found.get(org_id if org_id is not None else acting)
+    if wanted is None or acting not in found:
+        raise Refused("unknown_org")
+    if not is_below(wanted, found[acting]):
+        raise Refused("not_your_org")
+    return wanted
+
+
 def is_below(org: sa.Row[Any], ancestor: sa.Row[Any]) -> bool:
     """Return whether `org` is `ancestor` or lies in its subtree."""
     return str(org.path).startswith(str(ancestor.path))

@@ -107,12 +107,7 @@ class _People:
 
 def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
     """Return the cadres of an organisation with their completeness, to its administrators and those above it (CADRE-07, ROLE-02)."""
-    org_id = directory.require_administrator(tx, actor, observers=True)
-    orgs = directory.find(tx, [request.org_id, org_id])
-    if request.org_id not in orgs:
-        raise Refused("unknown_org")
-    if not directory.is_below(orgs[request.org_id], orgs[org_id]):
-        raise Refused("not_your_org")
+    directory.require_above(tx, actor, request.org_id, observers=True)
     return [Post(org_id=row.org_id, person_id=row.person_id, post=row.post, name=row.name, complete=row.complete, began_at=row.began_at)
             for row in cadre_store.posts_of(tx, [request.org_id])]
 

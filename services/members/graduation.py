@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from services.members import domain, store
 from shared import clock, db, directory, metrics, reference
 from shared.bus.service import Asked, Machinery
-from shared.errors import Refusal, Refused
+from shared.errors import Refusal
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import BranchMark, BranchMarked, MarkBranch, MarkMember, MemberMarked
@@ -120,13 +120,10 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
 
 def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: Actor | None) -> list[BranchMark]:
     """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
-    org_id = directory.require_administrator(tx, actor, observers=True)
-    orgs = directory.find(tx, [org_id])
-    if org_id not in orgs:
-        raise Refused("unknown_org")
+    org = directory.require_above(tx, actor, observers=True)
     return [BranchMark(branch_id=row.org_id, name=row.name, superior_id=row.parent_id, graduates_on=row.graduates_on, reason=row.reason or "",
                        graduate=row.converted_at is not None)
-            for row in store.branch_marks(tx, orgs[org_id].path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
+            for row in store.branch_marks(tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:

@@ -259,12 +259,7 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
 
 def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
     """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06)."""
-    org_id = directory.require_administrator(tx, actor, observers=True)
-    orgs = directory.find(tx, [request.branch_id, org_id])
-    if request.branch_id not in orgs:
-        raise Refused("unknown_org")
-    if not directory.is_below(orgs[request.branch_id], orgs[org_id]):
-        raise Refused("not_your_org")
+    directory.require_above(tx, actor, request.branch_id, observers=True)
     rows = store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))
     posts = posts_in_branch(tx, rows)
     return [shown(row, True, posts.get(row.person_id, "")) for row in rows]

@@ -1,9 +1,6 @@
 """What administrators look up, export and work off: search, unmasked numbers, exports, work lists, entry progress (SRCH, STAT, MEM-32)."""
 from __future__ import annotations
 
-from typing import Any
-
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, handlers, list_store
@@ -15,30 +12,9 @@ from shared.messages import members as contract
 from shared.messages.members import EntryProgress, ExportedMember, FoundMembers, ReportLine, Revealed
 
 
-def _own_org(tx: Connection, actor: Actor | None, observers: bool = True) -> sa.Row[Any]:
-    """Return the acting organisation of an administrator, or of an observer where that is enough (ROLE-10)."""
-    org_id = directory.require_administrator(tx, actor, observers)
-    org = directory.find(tx, [org_id]).get(org_id)
-    if org is None:
-        raise Refused("unknown_org")
-    return org
-
-
-def _within(tx: Connection, org: sa.Row[Any], below: int | None) -> sa.Row[Any]:
-    """Return the organisation that a request is narrowed to; it lies in the own subtree."""
-    if below is None:
-        return org
-    found = directory.find(tx, [below]).get(below)
-    if found is None:
-        raise Refused("unknown_org")
-    if not directory.is_below(found, org):
-        raise Refused("not_your_org")
-    return found
-
-
 def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor | None) -> FoundMembers:
     """Find members of the own organisation and below: by ID number, development number or exact name (SRCH-03..06)."""
-    path = _within(tx, _own_org(tx, actor), request.below).path
+    path = directory.require_above(tx, actor, request.below, observers=True).path
     text = domain.normalise_id(request.text)
     if not text:
         raise Refused("field_missing", field="姓名、身份证号码或发展团员编号")
@@ -54,7 +30,7 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
 
 def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
     """Return ID numbers in full, of members of the own organisation and below, and log the view with its reason (MEM-32, BEY-10)."""
-    org = _own_org(tx, actor, observers=False)
+    org = directory.require_above(tx, actor)
     assert actor is not None
     if len(request.person_ids) > 50:
         raise Refused("too_many_items", limit=50)
@@ -69,7 +45,7 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
 
 def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor | None) -> list[ExportedMember]:
     """Return a page of the members of the own organisation and below, and log it; numbers in full need a reason."""
-    org = _own_org(tx, actor, observers=False)
+    org = directory.require_above(tx, actor)
     assert actor is not None
     if request.full and not request.reason.strip():
         raise Refused("access_reason_missing")
@@ -92,7 +68,7 @@ def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | Non
 
 def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None) -> list[ReportLine]:
     """Return lines of a work list of the own organisation and below (ORG-05, ORG-07, ORG-38, DEL-13, MEM-13, MEM-22, MEM-26, MEM-30, DOC-05)."""
-    org = _own_org(tx, actor)
+    org = directory.require_above(tx, actor, observers=True)
     if request.kind not in list_store.REPORTS:
         raise Refused("unknown_report")
     return [ReportLine(key=row.key, org_id=row.org_id, org=row.org, member_id=row.member_id, member=row.member,
@@ -102,7 +78,7 @@ def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None)
 
 def get_entry_progress(tx: Connection, request: contract.GetEntryProgress, actor: Actor | None) -> list[EntryProgress]:
     """Return how far data are entered: the organisation with all below it first, then each direct subordinate (STAT-02..09, SCH-08, MEM-18)."""
-    org = _within(tx, _own_org(tx, actor), request.org_id)
+    org = directory.require_above(tx, actor, request.org_id, observers=True)
     if request.domain and request.domain not in reference.DOMAINS:
         raise Refused("bad_request", detail="domain")
     industries = [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain] if request.domain else None

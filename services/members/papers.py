@@ -119,10 +119,7 @@ def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Act
     assert actor is not None
     if request.own:
         return [_retention(row) for row in paper_store.own(tx, actor.person_id)]
-    org_id = directory.require_administrator(tx, actor, observers=True)
-    org = directory.find(tx, [org_id]).get(org_id)
-    if org is None:
-        raise Refused("unknown_org")
+    org = directory.require_above(tx, actor, observers=True)
     return [_retention(row) for row in paper_store.register(tx, org.path, request.kind, request.after, max(1, min(request.limit, 500)))]
 
 
