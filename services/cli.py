@@ -33,7 +33,9 @@ dead_letters = typer.Typer(no_args_is_help=True, help="Messages that failed for 
 audit = typer.Typer(no_args_is_help=True, help="The hash-chained audit trail of transfers and of who saw or exported what (BEY-10).")
 app.add_typer(dead_letters, name="dead-letters")
 keys = typer.Typer(help="Key files: make them, rotate the keys of ID numbers and phones.")
+policy = typer.Typer(no_args_is_help=True, help="Deadline policies: list, check a file, compare two, try one on the open nodes (BEY-07).")
 app.add_typer(audit, name="audit")
+app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
 
 
@@ -239,6 +241,63 @@ def verify_audit() -> None:
         typer.echo(f"broken: access log line {line}")
     if broken or wrong:
         raise typer.Exit(1)
+
+
+def _policy(name: str) -> Any:
+    """Return a policy by its name or the path of its file; what is wrong with it ends the command, one line each."""
+    from services.transfers import policies
+
+    try:
+        return policies.load(Path(name)) if name.endswith(".toml") else policies.read(name)
+    except policies.PolicyError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(1) from None
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@policy.command("list")
+def list_policies() -> None:
+    """List the policies that $TUANQIAO_POLICY may name, with versions and sources."""
+    from services.transfers import policies
+
+    for name in policies.known():
+        made = policies.read(name)
+        typer.echo(f"{made.key:<20} {made.source}")
+
+
+@policy.command("check")
+def check_policy(file: Annotated[str, typer.Argument(help="A file ending in .toml, or the name of a policy.")]) -> None:
+    """Say whether a policy holds; exits with 1 and names line and reason if not."""
+    typer.echo(f"{_policy(file).key} holds")
+
+
+@policy.command("diff")
+def diff_policies(old: Annotated[str, typer.Argument(help="A name or a .toml file.")], new: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
+    """Show what changes from one policy to another; exits with 1 if anything does."""
+    from services.transfers import policies
+
+    lines = policies.differences(_policy(old), _policy(new))
+    typer.echo("\n".join(lines) or "no difference")
+    if lines:
+        raise typer.Exit(1)
+
+
+@policy.command("dry-run")
+def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
+    """Show by province what a policy would do to the nodes that are open now, if it held for them; nothing is changed."""
+    from services.transfers import store
+    from shared import clock
+
+    nodes = [{"state": str(state), "expire_after": node.expire_after_days, "on_expiry": node.on_expiry} for state, node in _policy(file).nodes.items()]
+    with db.connect(settings.from_environment().database("transfers")).connect() as tx:
+        rows: Any = store.dry_run(tx, nodes, clock.now())
+    typer.echo(f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}")
+    for row in rows:
+        typer.echo(f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}")
+    typer.echo(f"{sum(row.open for row in rows)} open nodes, {sum(row.moved for row in rows)} with another deadline, {sum(row.overdue for row in rows)} of them past;"
+               " running transfers keep the policy they started with")
 
 
 def main() -> None:

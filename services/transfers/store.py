@@ -348,6 +348,28 @@ def backlog(tx: Connection) -> Sequence[sa.Row[Any]]:
     return tx.execute(_BACKLOG).all()
 
 
+# ---- trying a policy -------------------------------------------------------------------------------------------------
+
+_DRY_RUN = sa.text("""
+    SELECT o.province, o.state, count(*)::int AS open,
+        (count(*) FILTER (WHERE o.expires_at IS DISTINCT FROM o.opened_at + i.expire_after * interval '24 hours'))::int AS moved,
+        (count(*) FILTER (WHERE o.opened_at + i.expire_after * interval '24 hours' < coalesce(o.expires_at, 'infinity')))::int AS earlier,
+        (count(*) FILTER (WHERE o.opened_at + i.expire_after * interval '24 hours' <= :now))::int AS overdue,
+        (count(*) FILTER (WHERE o.opened_at + i.expire_after * interval '24 hours' <= CAST(:now AS timestamptz) + interval '72 hours'))::int AS soon,
+        (count(*) FILTER (WHERE o.on_expiry IS DISTINCT FROM i.on_expiry))::int AS other_action
+    FROM open_nodes o JOIN json_to_recordset(CAST(:items AS json)) AS i(state text, expire_after float, on_expiry text) ON i.state = o.state
+    GROUP BY o.province, o.state ORDER BY o.province, o.state""")
+
+
+def dry_run(tx: Connection, nodes: Sequence[dict[str, Any]], now: datetime) -> Sequence[sa.Row[Any]]:
+    """Return by province and state what another policy would do to the open nodes, if it held for them too (BEY-07).
+
+    `moved` have another deadline or none, `earlier` an earlier one, `overdue` one that is past, `soon` one within 72 hours, `other_action`
+    another end. Nothing is changed: a running transfer keeps the policy it started with.
+    """
+    return db.run(tx, _DRY_RUN, nodes, now=now).all()
+
+
 # ---- paths and audit -------------------------------------------------------------------------------------------------
 
 _SAVE_STEPS = sa.text("""

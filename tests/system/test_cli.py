@@ -132,3 +132,18 @@ def db_now():
     from shared import clock
 
     return clock.now()
+
+
+@pytest.mark.rule("BEY-07")
+def test_policies_on_the_command_line(installation, tmp_path):
+    """BEY-07: policies are listed, checked, compared and tried on the command line; a wrong file is named by line and reason."""
+    bad = tmp_path / "bad.toml"
+    bad.write_text('version = "1"\nsource = "x"\n[node.pending_out]\nexpire_after_days = -1\non_expiry = "return"\n')
+    listed, good, wrong = tuanqiao(installation, "policy", "list"), tuanqiao(installation, "policy", "check", "p000"), tuanqiao(installation, "policy", "check", str(bad))
+    assert "national@2026.1" in listed.stdout and "p000@2019.11 holds" in good.stdout
+    assert wrong.returncode == 1 and "bad.toml line 4: expire_after_days is -1" in wrong.stderr and "[node.pending_in] is missing" in wrong.stderr
+    compared = tuanqiao(installation, "policy", "diff", "national", "p000")
+    assert compared.returncode == 1 and "node.pending_out.on_expiry: return -> approve" in compared.stdout
+    tried = tuanqiao(installation, "policy", "dry-run", "p000")
+    assert tried.returncode == 0 and "open nodes" in tried.stdout
+    assert tuanqiao(installation, "policy", "check", "nothing").returncode == 2
