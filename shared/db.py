@@ -34,14 +34,14 @@ def address(url: str) -> sa.URL:
 
 
 def connect(url: str, pool_size: int = 12) -> Engine:
-    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit.
+    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit. Values never stand in its errors.
 
     Every join of ours starts from a short list and ends in an index. On fast-growing tables the statistics are always old, and the
     planner would read a whole table for forty rows, or compare each of five hundred items with each open node; so loops that look
     rows up in an index are the only joins it is offered.
     """
     return sa.create_engine(
-        address(url), pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
+        address(url), hide_parameters=True, pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
         connect_args={
             "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
             "options": "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"

@@ -531,3 +531,10 @@ def test_seed_people(tx):
 def test_seed_nobody(tx):
     """ACC-01: an empty list is no error."""
     assert handlers.seed_people(tx, []) == 0
+
+
+def test_errors_hold_no_values(tx):
+    """What PostgreSQL refuses is logged without the values of the statement: names and numbers never reach a log."""
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        tx.execute(sa.text("SELECT CAST(:text AS json)"), {"text": "420106200501050013 王一"})
+    assert "王一" not in str(caught.value).split("[SQL")[1] and "hidden" in str(caught.value)
