@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import msgspec
 from flask import Flask, Response, g, request, stream_with_context
@@ -117,11 +117,11 @@ def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Cal
 
     A file with people in it is noted in the access log (BEY-10).
     """
-    if not (route.contract.many or get_origin(route.contract.reply) is list):
+    if not openapi.is_list(route):
         raise Refused("bad_request", detail="format=xlsx needs a list")
     paged = bool(route.key) and not route.contract.many
     wanted = msgspec.structs.replace(wanted, limit=MAX_ITEMS) if paged else wanted
-    first = ask(wanted)
+    first = _items(ask(wanted))
     if route.contract.service in ("members", "transfers"):
         note()
 
@@ -129,11 +129,20 @@ def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Cal
         page = first
         while page:
             yield from page
-            page = ask(msgspec.structs.replace(wanted, after=sheet.flat(page[-1])[route.key])) if paged and len(page) == MAX_ITEMS else []
+            page = _items(ask(msgspec.structs.replace(wanted, after=_key(page[-1], route.key)))) if paged else []
 
     name = route.path.strip("/").split("/")[-1].replace("<", "").replace(">", "")
     return Response(stream_with_context(_blocks(sheet.write(rows()))), content_type=sheet.MIME,
                     headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"})
+
+
+def _key(row: Any, name: str) -> Any:
+    """Return the field of a row, or of a struct inside it, that the next page comes after."""
+    return getattr(row, name) if name in row.__struct_fields__ else sheet.flat(row)[name]
+
+
+def _items(reply: Any) -> list[Any]:
+    return reply if isinstance(reply, list) else list(reply.items)
 
 
 def _blocks(file: Any) -> Iterator[bytes]:

@@ -47,7 +47,7 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind else "string"}}
                        for kind, name in re.findall(r"<(int:)?(\w+)>", route.path)]
         + [{"name": name, "in": "query", "schema": {"type": {int: "integer", str: "string", bool: "boolean"}[kind]}} for name, kind in route.query.items()]
-        + ([{"name": "format", "in": "query", "description": "xlsx: the whole list as a spreadsheet", "schema": {"type": "string", "enum": ["xlsx"]}}] if _is_list(route) else [])
+        + ([{"name": "format", "in": "query", "description": "xlsx: the whole list as a spreadsheet", "schema": {"type": "string", "enum": ["xlsx"]}}] if is_list(route) else [])
         + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": {"type": "integer"}}]),
         "responses": {"200": {"description": "OK", "content": _content(route, reply)},
                       "default": {"description": "Problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}}}
@@ -59,14 +59,16 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
     return operation
 
 
-def _is_list(route: Route) -> bool:
-    return not route.pdf and (route.contract.many or get_origin(route.contract.reply) is list)
+def is_list(route: Route) -> bool:
+    """Return whether an operation answers with a list, which may be had as a spreadsheet."""
+    reply = route.contract.reply
+    return not route.pdf and (route.contract.many or get_origin(reply) is list or "items" in getattr(reply, "__struct_fields__", ()))
 
 
 def _content(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
     if route.pdf:
         return {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
-    return {"application/json": {"schema": _answer(route, reply)}, **({sheet.MIME: {"schema": {"type": "string", "format": "binary"}}} if _is_list(route) else {})}
+    return {"application/json": {"schema": _answer(route, reply)}, **({sheet.MIME: {"schema": {"type": "string", "format": "binary"}}} if is_list(route) else {})}
 
 
 def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:

@@ -104,13 +104,13 @@ ROUTES = (
           {"unmarked_only": bool, "after": int, "limit": int}, lambda v: members.ListBranchMarks(**v), key="branch_id"),
     Route("POST", "/transfers", transfers.request_transfers, ("发起组织关系转接", "Start transfers")),
     Route("GET", "/transfers", transfers.list_started, ("转出与转入列表", "Transfers out of or into the acting organisation"), {"side": str, "open_only": bool, "after": int, "limit": int},
-          lambda v: transfers.ListStarted(**v)),
+          lambda v: transfers.ListStarted(**v), key="transfer_id"),
     Route("GET", "/transfers/<int:transfer_id>", transfers.get_transfer, ("转接进度", "One transfer with its path and trail"),
           make=lambda v: transfers.GetTransfer(transfer_id=v["transfer_id"])),
     Route("POST", "/transfers/decisions", transfers.decide_nodes, ("审批", "Approve or reject open nodes")),
     Route("POST", "/transfers/withdrawals", transfers.withdraw_transfers, ("撤销", "Withdraw transfers")),
     Route("POST", "/transfers/assignments", transfers.assign_branches, ("分配团支部", "Assign branches")),
-    Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"), {"state": str, "after": str, "limit": int}, lambda v: transfers.ListWork(**v)),
+    Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"), {"state": str, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
     Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
 )
 # fmt: on

@@ -141,6 +141,10 @@ def test_every_list_is_a_spreadsheet(browser, town):
     refused = browser.post("/api/v1/members/export?format=xlsx", headers=college, json={"full": True})
     assert refused.status_code == 422 and refused.json["code"] == "access_reason_missing"
     assert browser.get("/api/v1/me?format=xlsx", headers=college).status_code == 400
+    for address in ("/api/v1/work", "/api/v1/transfers?side=source", "/api/v1/counts", "/api/v1/reports/small_branches", "/api/v1/branch-marks", "/api/v1/my-orgs"):
+        assert browser.get(f"{address}{'&' if '?' in address else '?'}format=xlsx", headers=college).content_type == XLSX, address
+    found = rows_of(browser.post("/api/v1/members/search?format=xlsx", headers=college, json={"text": export[1][1]}))
+    assert len(found) == 2
 
 
 @pytest.mark.rule("DOC-01", "BEY-13", "DOC-03")
