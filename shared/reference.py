@@ -45,6 +45,11 @@ POSTS: dict[str, tuple[str, ...]] = {
 """Posts by kind of organisation (CADRE-05)."""
 
 
+def administrator_limit(kind: str) -> int:
+    """Return how many administrators an organisation of a kind may have (ADM-01)."""
+    return 2 if kind == "leading_body" else 3
+
+
 def is_school(industry: str) -> bool:
     """Return whether an industry is of the school domain (ORG-25)."""
     return industry in INDUSTRIES and INDUSTRIES[industry].school

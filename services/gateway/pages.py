@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
-from services.gateway import roster
+from services.gateway import roster, sheet
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -501,7 +501,7 @@ def import_failures(import_id: uuid.UUID) -> Any:
 
 
 def _xlsx(file: io.BytesIO, name: str) -> Response:
-    return Response(file.getvalue(), content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    return Response(file.getvalue(), content_type=sheet.MIME,
                     headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"})
 
 

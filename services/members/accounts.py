@@ -1,7 +1,6 @@
 """Signing in: passwords, lockout, sessions, tokens (ACC)."""
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -18,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, captcha, domain, store
 from services.members.seal import Seal
-from services.members.secret import code_index, new_code
+from services.members.secret import b64, code_index, new_code
 from services.members.secret import keys as keys
 from shared import clock, directory, outbox, sessions_ended
 from shared.bus.service import Asked
@@ -102,17 +101,20 @@ def count_failed_code(tx: Connection, tried: str, address: str) -> None:
     store.count_failure(tx, _limits(tried, address), clock.now(), domain.LOCK_FOR)
 
 
-def count_registration(tx: Connection, address: str) -> None:
-    """Count a self-registration against the address it comes from, as many as failures; refuse `too_many_attempts` beyond that."""
-    if address:
-        limits = {f"registrations from {address}": domain.LOCK_ADDRESS_AFTER}
-        _refuse_while_locked(tx, limits, clock.now())
-        store.count_failure(tx, limits, clock.now(), domain.LOCK_FOR)
-
-
 def refuse_while_locked(tx: Connection, tried: str, address: str) -> None:
-    """Refuse `too_many_attempts` after too many wrong codes."""
+    """Refuse `too_many_attempts` after too many failures with what is tried, or from where."""
     _refuse_while_locked(tx, _limits(tried, address), clock.now())
+
+
+def refuse_address(tx: Connection, address: str, what: str = "from") -> None:
+    """Refuse `too_many_attempts` after too much of one kind from an address."""
+    _refuse_while_locked(tx, {f"{what} {address}": domain.LOCK_ADDRESS_AFTER}, clock.now())
+
+
+def count_address(tx: Connection, address: str, what: str = "from") -> None:
+    """Count something of a kind against the address it comes from, if that is known; by default a failure."""
+    if address:
+        store.count_failure(tx, {f"{what} {address}": domain.LOCK_ADDRESS_AFTER}, clock.now(), domain.LOCK_FOR)
 
 
 def _limits(tried: str, address: str) -> dict[str, int]:
@@ -236,7 +238,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
         code = codes.setdefault(person.person_id, new_code(CODE_LENGTH))
         answers.append(ResetCode(member_id=person.person_id, code=code, expires_at=expires_at))
         rows[person.person_id] = {"person_id": person.person_id, "expires_at": expires_at, "issued_by": one.actor.person_id,
-                                  "code_index": base64.b64encode(_code_index(person.person_id, code)).decode()}
+                                  "code_index": b64(_code_index(person.person_id, code))}
     if rows:
         store.issue_codes(tx, list(rows.values()))
     return answers

@@ -1,7 +1,6 @@
 """Posts, and the ways into an organisation that people take themselves: registration codes and self-registration (CADRE, ADM, REG)."""
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import accounts, cadre_store, captcha, domain, handlers, store
-from services.members.secret import code_index, keys, new_code
+from services.members.secret import b64, code_index, grouped, keys, new_code, opened
 from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -34,11 +33,6 @@ from shared.messages.members import (
 
 CODE_LENGTH = 12
 """Of a registration code."""
-
-
-def administrator_limit(kind: str) -> int:
-    """Return how many administrators an organisation may have (ADM-01); orgs decides, this only spares people a code that cannot serve."""
-    return 2 if kind == "leading_body" else 3
 
 
 # ---- posts -----------------------------------------------------------------------------------------------------------
@@ -73,36 +67,46 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
                 posts[pair] = item.post
                 changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, "changed_by": one.actor.person_id}
         answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
-    cadre_store.set_posts(tx, list(changed.values()), clock.now())
-    return answers
+    made = people.enter(tx, {person_id for _, person_id in changed})
+    cadre_store.set_posts(tx, [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()], clock.now())
+    return [PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal) for answer in answers]
 
 
 class _People:
-    """The people that a list of `set_posts` names; who is not registered is entered when asked for (ORG-17)."""
+    """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
 
     def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]]) -> None:
-        self.tx = tx
         self.by_id = store.by_ids(tx, [one.item.person_id for one in asked if one.item.person_id is not None])
-        indexes = [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None]
-        self.by_index = store.known(tx, indexes)
+        self.by_index = store.known(tx, [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None])
+        self.new: dict[bytes, tuple[int, dict[str, Any]]] = {}
 
     def find(self, item: SetPost) -> tuple[int | None, Refusal | None]:
-        """Return the person, or why there is none."""
+        """Return the person, a negative placeholder for one to be entered, or why there is none."""
         if item.person_id is not None:
             return (item.person_id, None) if item.person_id in self.by_id else (None, Refusal("unknown_member"))
         id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
-        known = self.by_index.get(keys.seal.index(id_number))
+        index = keys.seal.index(id_number)
+        known = self.by_index.get(index)
         if known is not None:
             return (None, Refusal("registration_pending")) if known.pending else (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
+        if index in self.new:
+            placeholder, row = self.new[index]
+            return (placeholder, None) if row["name"] == name else (None, Refusal("name_differs"))
         today = clock.today()
         refusal = domain.check_name(name) or domain.check_id(id_number, today)
         if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
             refusal = Refusal("cadre_too_young")
         if refusal is not None or not item.post:
             return None, refusal or Refusal("unknown_member")
-        made = store.add(self.tx, [handlers.new_person(name, id_number, item.phone, item.ethnic_group)], clock.now(), tail=handlers.initial_tail())
-        self.by_index |= store.known(self.tx, list(made))
-        return next(iter(made.values())), None
+        self.new[index] = -len(self.new) - 1, handlers.new_person(name, id_number, item.phone, item.ethnic_group)
+        return self.new[index][0], None
+
+    def enter(self, tx: Connection, wanted: set[int]) -> dict[int, int]:
+        """Enter those of the new people whose post was granted; return their ids by placeholder, also of who was entered elsewhere meanwhile."""
+        rows = {index: row for index, (placeholder, row) in self.new.items() if placeholder in wanted}
+        if rows:
+            store.add(tx, rows.values(), clock.now(), tail=handlers.initial_tail())
+        return {self.new[index][0]: row.person_id for index, row in store.known(tx, list(rows)).items()}
 
 
 def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
@@ -130,16 +134,16 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
     codes: dict[int, str] = {}
     for one in asked:
         org = orgs.get(one.item.org_id)
-        limit = administrator_limit(org.kind) if org is not None else 0
+        limit = reference.administrator_limit(org.kind) if org is not None else 0
         refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or one.actor.org_id != org.parent_id
                    else Refusal("administrators_full", {"limit": str(limit)}) if having.get(org.org_id, 0) >= limit else None)
         if refusal is not None or org is None:
             answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
             continue
         code = codes.setdefault(org.org_id, new_code(CODE_LENGTH))
-        rows[org.org_id] = {"org_id": org.org_id, "code_index": base64.b64encode(code_index("registration", code)).decode(), "expires_at": expires_at,
+        rows[org.org_id] = {"org_id": org.org_id, "code_index": b64(code_index("registration", code)), "expires_at": expires_at,
                             "issued_by": one.actor.person_id}
-        answers.append(RegistrationCode(org_id=org.org_id, name=org.name, code="-".join(code[at:at + 4] for at in range(0, CODE_LENGTH, 4)), expires_at=expires_at))
+        answers.append(RegistrationCode(org_id=org.org_id, name=org.name, code=grouped(code), expires_at=expires_at))
     if rows:
         cadre_store.issue_codes(tx, list(rows.values()), clock.now())
     return answers
@@ -147,14 +151,13 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
 
 def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, sa.Row[Any]]:
     """Return a good code and its organisation; count the others, so that nobody guesses."""
-    accounts.refuse_while_locked(tx, "registration codes", request.address)
+    accounts.refuse_address(tx, request.address)
     index = code_index("registration", request.code)
     held = cadre_store.hold_code(tx, index, clock.now())
     if held is None:
-        if request.address:
-            accounts.count_failed_code(tx, f"codes from {request.address}", request.address)
+        accounts.count_address(tx, request.address)
         raise Refused("code_invalid")
-    limit = administrator_limit(held.kind)
+    limit = reference.administrator_limit(held.kind)
     if cadre_store.administrators(tx, [held.org_id]).get(held.org_id, 0) >= limit:
         raise Refused("too_many_administrators", limit=limit)
     if request.post not in reference.POSTS[held.kind]:
@@ -221,7 +224,8 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
-    accounts.count_registration(tx, request.address)
+    accounts.refuse_address(tx, request.address, "registrations from")
+    accounts.count_address(tx, request.address, "registrations from")
     org = directory.find(tx, [request.org_id]).get(request.org_id)
     if org is None or org.purpose in ("graduate", "awaiting", "vault"):
         raise Refused("unknown_org")
@@ -312,7 +316,7 @@ def list_registrations(tx: Connection, request: contract.ListRegistrations, acto
 def _info(row: sa.Row[Any]) -> RegistrationInfo:
     return RegistrationInfo(
         registration_id=row.registration_id, org_id=row.org_id, person_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
-        phone=handlers.opened(row.phone_sealed), joined_on=row.joined_on, post=row.post, state=row.state, note=row.note, asked_at=row.asked_at, expires_at=row.expires_at)
+        phone=opened(row.phone_sealed), joined_on=row.joined_on, post=row.post, state=row.state, note=row.note, asked_at=row.asked_at, expires_at=row.expires_at)
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:

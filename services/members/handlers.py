@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, ranges, store
-from services.members.secret import keys
+from services.members.secret import b64, keys, opened, sealed
 from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -185,18 +185,14 @@ def check_entry(name: str, id_number: str, joined_on: date | None, number: str, 
 def _row(item: Admission, person_id: int | None = None) -> dict[str, Any]:
     id_number = domain.normalise_id(item.id_number)
     return {
-        "person_id": person_id, "name": domain.clean_name(item.name), "id_sealed": _b64(keys.seal.seal(id_number)), "id_index": _b64(keys.seal.index(id_number)),
-        "phone_sealed": _b64(keys.seal.seal(item.phone.strip())) if item.phone.strip() else None, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
+        "person_id": person_id, "name": domain.clean_name(item.name), "id_sealed": b64(keys.seal.seal(id_number)), "id_index": b64(keys.seal.index(id_number)),
+        "phone_sealed": sealed(item.phone), "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
         "development_number": item.development_number.strip(), "post": item.post.strip(), "branch_id": item.branch_id or None, "born_on": domain.born_on(id_number)}
 
 
 def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict[str, Any]:
     """Return the row of a person who belongs to no branch, for `store.add`."""
     return _row(Admission(command_id=_NO_COMMAND, branch_id=0, name=name, id_number=id_number, phone=phone, ethnic_group=ethnic_group))
-
-
-def _b64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
 
 
 def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
@@ -234,11 +230,6 @@ def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
         league_years=domain.age_on(row.joined_on, today) if row.joined_on else None, development_number=row.development_number, post=post,
         contact=opened(row.contact_sealed), emergency_contact=opened(row.emergency_sealed), party=row.party, to_contact=row.to_contact,
         missing=[] if row.complete else domain.missing(row.ethnic_group, row.phone_sealed is not None, row.branch_id is not None, row.joined_on, row.development_number))
-
-
-def opened(sealed: bytes | memoryview | None) -> str:
-    """Return the text of a sealed value; empty where there is none."""
-    return keys.seal.open(sealed) if sealed else ""
 
 
 def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, str]:

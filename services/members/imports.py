@@ -5,7 +5,6 @@ stopped anywhere goes on where it was, and nobody is entered twice.
 """
 from __future__ import annotations
 
-import base64
 import threading
 import time
 import uuid
@@ -15,7 +14,7 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from services.members import cadres, handlers, store
-from services.members.secret import keys
+from services.members.secret import keys, sealed
 from shared import clock, db, directory
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
@@ -52,7 +51,7 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
         else:
             answers.append(ImportTaken(number=one.item.number))
             rows.append({"import_id": str(one.item.import_id), "number": one.item.number, "problem": one.item.problem,
-                         "row_sealed": base64.b64encode(keys.seal.seal(msgspec.json.encode(one.item).decode())).decode()})
+                         "row_sealed": sealed(msgspec.json.encode(one.item).decode())})
     store.take_rows(tx, rows)
     _wake.set()
     return answers

@@ -1,16 +1,17 @@
 """Who stays at school and why, and letters that introduce members (GRAD-26..33, DOC-01..04, DOC-09, BEY-13)."""
 from __future__ import annotations
 
-import base64
 import os
+from collections import Counter
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain, handlers, list_store, paper_store, store
-from services.members.secret import code_index, keys, new_code
+from services.members import cadre_store, domain, list_store, paper_store, store
+from services.members.secret import b64, code_index, grouped, new_code, opened, sealed
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -28,6 +29,7 @@ from shared.messages.members import (
     VoidLetter,
 )
 
+MOST_ON_A_LETTER = 50
 LETTER_CODE_LENGTH = 16
 """Of the code on a letter; about 79 bits, so that nobody finds one by trying."""
 
@@ -72,11 +74,10 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
         if refusal is not None:
             refusals[n] = refusal
             continue
-        phone = item.contact_phone.strip()
         rows[item.command_id] = {
             "command_id": str(item.command_id), "member_id": item.member_id, "branch_id": branch.org_id, "kind": item.kind, "since": item.since, "until": item.until,
             "place": item.place.strip(), "contact_name": item.contact_name.strip(), "reason": item.reason.strip(), "requested_by": one.actor.person_id,
-            "contact_phone_sealed": base64.b64encode(keys.seal.seal(phone)).decode() if phone else None}
+            "contact_phone_sealed": sealed(item.contact_phone)}
     paper_store.request(tx, list(rows.values()), clock.now())
     known |= paper_store.by_command(tx, list(rows))
     return [RetentionSaved(refusal=refusals[n]) if n in refusals else
@@ -93,7 +94,9 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     held = paper_store.hold(tx, [one.item.retention_id for one in asked])
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(held.get(one.item.retention_id), "branch_id", None))])
     states = {key: row.state for key, row in held.items()}
-    answers = []
+    answers: list[RetentionSaved] = []
+    turns: Counter[int] = Counter()
+    rounds: dict[int, list[dict[str, Any]]] = {}
     for one in asked:
         item, row = one.item, held.get(one.item.retention_id)
         branch, org = orgs.get(row.branch_id) if row is not None else None, orgs.get(one.actor.org_id or 0)
@@ -107,10 +110,13 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
         if state != ("approved" if item.report or item.end else "requested"):
             answers.append(RetentionSaved(retention_id=item.retention_id, state=state, refusal=None if state == wanted else Refusal("retention_closed")))
             continue
-        paper_store.decide(tx, [{"retention_id": item.retention_id, "state": wanted, "note": item.note.strip(), "report": item.report.strip(),
-                                 "decided_by": one.actor.person_id}], clock.now())
+        rounds.setdefault(turns[item.retention_id], []).append({
+            "retention_id": item.retention_id, "state": wanted, "note": item.note.strip(), "report": item.report.strip(), "decided_by": one.actor.person_id})
+        turns[item.retention_id] += 1
         states[item.retention_id] = wanted
         answers.append(RetentionSaved(retention_id=item.retention_id, state=wanted))
+    for rows in rounds.values():  # one, unless a list says several things of one entry
+        paper_store.decide(tx, rows, clock.now())
     return answers
 
 
@@ -126,7 +132,7 @@ def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Act
 def _retention(row: sa.Row[Any]) -> Retention:
     return Retention(
         retention_id=row.retention_id, member_id=row.member_id, member=row.name, branch_id=row.branch_id, kind=row.kind, since=row.since, until=row.until,
-        place=row.place, contact_name=row.contact_name, contact_phone=handlers.opened(row.contact_phone_sealed), reason=row.reason, state=row.state, note=row.note,
+        place=row.place, contact_name=row.contact_name, contact_phone=opened(row.contact_phone_sealed), reason=row.reason, state=row.state, note=row.note,
         reports=list(row.reports))
 
 
@@ -138,43 +144,45 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     The code that proves a letter is in this answer and on the paper only; repeated, the command gives the same letter a new one.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    known = paper_store.letters_by_command(tx, [one.item.command_id for one in asked])
     cadre_store.lock(tx, [one.actor.org_id for one in asked if one.actor.org_id])
+    known = paper_store.letters_by_command(tx, [one.item.command_id for one in asked])
     orgs = directory.find(tx, [one.actor.org_id for one in asked])
+    people = {org_id: {row.person_id: row.name for row in list_store.within(
+        tx, [member for one in asked if one.actor.org_id == org_id for member in one.item.member_ids[:MOST_ON_A_LETTER]], org.path)} for org_id, org in orgs.items()}
     today = clock.today()
     numbers = paper_store.last_numbers(tx, orgs, today.year)
     valid_days = os.environ.get("TUANQIAO_LETTER_VALID_DAYS")
-    answers = []
+    issued: dict[Any, dict[str, Any]] = {}
+    answers: list[Letter] = []
     for one in asked:
         item, org = one.item, orgs.get(one.actor.org_id or 0)
         refusal = (Refusal("not_administrator") if one.actor not in acting or org is None else Refusal("letter_by_committee") if org.kind == "branch"
                    else Refusal("field_missing", {"field": "团员、抬头"}) if not item.member_ids or not item.addressee.strip()
-                   else Refusal("too_many_items", {"limit": "50"}) if len(item.member_ids) > 50 else None)
-        people = list_store.within(tx, item.member_ids, org.path) if refusal is None and org is not None else []
-        if refusal is None and len(people) != len(set(item.member_ids)):
-            refusal = Refusal("unknown_member")
+                   else Refusal("too_many_items", {"limit": str(MOST_ON_A_LETTER)}) if len(item.member_ids) > MOST_ON_A_LETTER
+                   else Refusal("unknown_member") if not set(item.member_ids) <= people[org.org_id].keys() else None)
         if refusal is not None or org is None:
             answers.append(Letter(refusal=refusal))
             continue
-        code = new_code(LETTER_CODE_LENGTH)
         days = item.valid_days if item.valid_days is not None else int(valid_days) if valid_days else None
-        until = today + timedelta(days=days) if days is not None else None
-        old = known.get(item.command_id)
-        if old is not None:
-            paper_store.reissue(tx, old.letter_id, code_index("letter", code))
-            letter_id, number, issued_on, until = old.letter_id, f"{old.year}-{old.number}", old.issued_at.astimezone(clock.CHINA).date(), old.valid_until
-        else:
-            numbers[org.org_id] += 1
-            made = paper_store.issue(tx, [{
-                "command_id": str(item.command_id), "org_id": org.org_id, "year": today.year, "number": numbers[org.org_id], "member_ids": sorted(set(item.member_ids)),
-                "code_index": base64.b64encode(code_index("letter", code)).decode(), "addressee": item.addressee.strip(), "issued_by": one.actor.person_id,
-                "valid_until": until}], clock.now())
-            known |= paper_store.letters_by_command(tx, list(made))
-            letter_id, number, issued_on = made[item.command_id], f"{today.year}-{numbers[org.org_id]}", today
-        answers.append(Letter(letter_id=letter_id, number=number, code="-".join(code[at:at + 4] for at in range(0, LETTER_CODE_LENGTH, 4)), issuer=org.name,
-                              names=[row.name for row in people], addressee=item.addressee.strip(), to_org=item.to_org.strip(), dues_until=item.dues_until,
-                              issued_on=issued_on, valid_until=until))
-    return answers
+        old, row = known.get(item.command_id), issued.get(item.command_id)
+        if row is None:
+            row = issued[item.command_id] = {"code": new_code(LETTER_CODE_LENGTH), "year": today.year, "issued_on": today, "number": 0,
+                                             "valid_until": today + timedelta(days=days) if days is not None else None}
+            if old is not None:
+                row |= {"letter_id": old.letter_id, "year": old.year, "number": old.number, "valid_until": old.valid_until,
+                        "issued_on": old.issued_at.astimezone(clock.CHINA).date()}
+            else:
+                numbers[org.org_id] += 1
+                row |= {"command_id": str(item.command_id), "org_id": org.org_id, "number": numbers[org.org_id], "member_ids": sorted(set(item.member_ids)),
+                        "addressee": item.addressee.strip(), "issued_by": one.actor.person_id}
+            row["code_index"] = b64(code_index("letter", row["code"]))
+        answers.append(Letter(number=f"{row['year']}-{row['number']}", code=grouped(row["code"]), issuer=org.name, names=[people[org.org_id][member] for member in sorted(set(item.member_ids))],
+                              addressee=item.addressee.strip(), to_org=item.to_org.strip(), dues_until=item.dues_until, issued_on=row["issued_on"],
+                              valid_until=row["valid_until"]))
+    made = paper_store.issue(tx, [row for row in issued.values() if "letter_id" not in row], clock.now())
+    paper_store.reissue(tx, [row for row in issued.values() if "letter_id" in row])
+    return [answer if answer.refusal else msgspec.structs.replace(answer, letter_id=made.get(one.item.command_id) or issued[one.item.command_id]["letter_id"])
+            for one, answer in zip(asked, answers, strict=True)]
 
 
 def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterVoided]:

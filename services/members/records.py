@@ -1,7 +1,6 @@
 """A member's record after it was entered: edits, deletion of what was entered wrongly, and where somebody was on a day."""
 from __future__ import annotations
 
-import base64
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -9,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, ranges, store
-from services.members.secret import keys
+from services.members.secret import keys, sealed
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -56,7 +55,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             continue
         rows[item.member_id] = {
             "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number,
-            "phone_sealed": _sealed(item.phone), "contact_sealed": _sealed(item.contact), "emergency_sealed": _sealed(item.emergency_contact),
+            "phone_sealed": _changed(item.phone), "contact_sealed": _changed(item.contact), "emergency_sealed": _changed(item.emergency_contact),
             "party": None if own else item.party, "contacted": None if own else item.contacted}
     if rows:
         store.edit(tx, list(rows.values()))
@@ -64,11 +63,9 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 
-def _sealed(text: str | None) -> str | None:
-    """Return a text sealed for the statement: None leaves what is there, an empty one clears it."""
-    if text is None:
-        return None
-    return base64.b64encode(keys.seal.seal(text.strip())).decode() if text.strip() else ""
+def _changed(text: str | None) -> str | None:
+    """Return a text sealed for the statement of an edit: None leaves what is there, an empty one clears it."""
+    return None if text is None else sealed(text) or ""
 
 
 CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")

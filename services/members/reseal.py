@@ -1,12 +1,11 @@
 """Sealing anew what old keys have sealed, so that they can be forgotten: `tuanqiao keys rotate`."""
 from __future__ import annotations
 
-import base64
-
 from sqlalchemy.engine import Connection
 
 from services.members import store
 from services.members.seal import Seal
+from services.members.secret import b64
 
 _COLUMNS = ("id_sealed", "phone_sealed", "contact_sealed", "emergency_sealed")
 
@@ -15,7 +14,7 @@ def some(tx: Connection, seal: Seal, after: int) -> tuple[int, int]:
     """Seal the values of up to 1,000 people anew; return how many people, and the last of them, to go on after."""
     rows = store.sealed_by_other_keys(tx, seal.current, after)
     store.reseal(tx, [{"person_id": row.person_id, **{
-        name: base64.b64encode(seal.seal(seal.open(value))).decode() if (value := row._mapping[name]) is not None else None for name in _COLUMNS}} for row in rows])
+        name: b64(seal.seal(seal.open(value))) if (value := row._mapping[name]) is not None else None for name in _COLUMNS}} for row in rows])
     return len(rows), rows[-1].person_id if rows else after
 
 

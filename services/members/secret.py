@@ -1,6 +1,7 @@
 """The keys of a members process, and the codes that people are handed."""
 from __future__ import annotations
 
+import base64
 import secrets
 
 from services.members.seal import Seal
@@ -25,6 +26,26 @@ keys = Secrets()
 def new_code(length: int) -> str:
     """Return a random code; each letter is worth almost five bits."""
     return "".join(secrets.choice(CODE_LETTERS) for _ in range(length))
+
+
+def grouped(code: str) -> str:
+    """Return a code in groups of four, as it is shown."""
+    return "-".join(code[at:at + 4] for at in range(0, len(code), 4))
+
+
+def b64(value: bytes) -> str:
+    """Return bytes as statements take them in their JSON parameter."""
+    return base64.b64encode(value).decode()
+
+
+def sealed(text: str) -> str | None:
+    """Return a text sealed, for a statement; None for an empty one."""
+    return b64(keys.seal.seal(text.strip())) if text.strip() else None
+
+
+def opened(value: bytes | memoryview | None) -> str:
+    """Return the text of a sealed value; empty where there is none."""
+    return keys.seal.open(value) if value else ""
 
 
 def code_index(kind: str, code: str) -> bytes:

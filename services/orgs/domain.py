@@ -36,11 +36,6 @@ def bigrams(name: str) -> list[str]:
     return list(dict.fromkeys(text[at:at + 2] for at in range(len(text) - 1)))
 
 
-def administrator_limit(kind: str) -> int:
-    """Return how many administrators an organisation may have (ADM-01)."""
-    return 2 if kind == "leading_body" else 3
-
-
 def may_hold_children(kind: str) -> bool:
     """Return whether organisations may stand below one of this kind: a branch is the lowest level (ORG-23)."""
     return kind != "branch"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
-from shared import clock
+from shared import clock, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -197,7 +197,7 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
     if item.active and (item.org_id, item.person_id) not in tree.cadres:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
     holders = tree.administrators.setdefault(item.org_id, set())
-    limit = domain.administrator_limit(org["kind"])
+    limit = reference.administrator_limit(org["kind"])
     if item.active and item.person_id not in holders and len(holders) >= limit:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
     if item.active != (item.person_id in holders) or item.observer:
@@ -260,7 +260,7 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
         having = holders.setdefault(item.org_id, set())
         if item.person_id in having:
             continue
-        if item.org_id in orgs and len(having) < domain.administrator_limit(orgs[item.org_id].kind):
+        if item.org_id in orgs and len(having) < reference.administrator_limit(orgs[item.org_id].kind):
             having.add(item.person_id)
             given.append(right)
         else:

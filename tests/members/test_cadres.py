@@ -444,3 +444,17 @@ def test_secretaries_by_admission(tx):
     assert posts(tx, CLASS) == [(answers[0].member_id, "secretary")]
     again = handlers.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
     assert (again[0].member_id, again[1].refusal.code) == (answers[0].member_id, "secretary_in_post")
+
+
+@pytest.mark.rule("ORG-17", "CADRE-06")
+def test_new_people_are_entered_together(tx):
+    """ORG-17: the new people of a list are entered in one statement; the same one twice is one person, and whose post is refused is not entered."""
+    rows = [new(60), new(61), new(60), new(62), {**new(61), "name": "别人"}]
+    posts_ = ["secretary", "publicist", "organiser", "secretary", "publicist"]
+    answers = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
+                                    for row, post_, org in zip(rows, posts_, (SCHOOL, SCHOOL, SCHOOL, COLLEGE, SCHOOL), strict=True)])
+    assert [one.refusal and one.refusal.code for one in answers] == [None, None, None, None, "name_differs"]
+    assert answers[0].person_id == answers[2].person_id and all(one.person_id > 0 for one in answers[:4])
+    again = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
+    assert again[0].refusal.code == "secretary_in_post"
+    assert store.known(tx, [accounts.keys.seal.index(number(63, 1990))]) == {}

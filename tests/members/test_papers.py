@@ -233,3 +233,18 @@ def test_the_directory_follows_a_move(tx):
     directory.on_org_changed(tx, [moved(1, COLLEGE, "1.2.6.78.", org=78, kind="branch"), moved(3, SCHOOL, "1.2.6.")])
     assert (path(COLLEGE), path(DEEP), path(77), path(78)) == ("1.2.6.", "1.2.6.7.", "1.2.6.77.", "1.2.6.78.")
     assert directory.is_below(directory.find(tx, [DEEP])[DEEP], directory.find(tx, [SCHOOL])[SCHOOL])
+
+
+@pytest.mark.rule("DOC-04", "GRAD-30")
+def test_lists_of_papers(tx):
+    """DOC-04, GRAD-30: a list of letters is numbered in its order, the same command twice is one letter; two reports in one list are both kept."""
+    command = uuid.uuid4()
+    items = [IssueLetter(command_id=one, member_ids=[ONE], addressee="某委员会", dues_until=date(2026, 6, 30)) for one in (command, uuid.uuid4(), command)]
+    letters = papers.issue_letters(tx, [Asked(one, admin(SCHOOL)) for one in items])
+    year = clock.today().year
+    assert [one.number for one in letters] == [f"{year}-1", f"{year}-2", f"{year}-1"] and letters[0] == letters[2]
+    assert check(tx, letters[1].code).number == f"{year}-2"
+    asked = ask(tx).retention_id
+    wanted = [DecideRetention(retention_id=asked, approve=True), DecideRetention(retention_id=asked, report="一"), DecideRetention(retention_id=asked, report="二")]
+    assert [one.state for one in papers.decide_retentions(tx, [Asked(one, admin(SCHOOL)) for one in wanted])] == ["approved"] * 3
+    assert papers.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].reports == ["一", "二"]

