@@ -37,6 +37,8 @@ policy = typer.Typer(no_args_is_help=True, help="Deadline policies: list, check 
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
+stats = typer.Typer(no_args_is_help=True, help="The statistics of transfers: prove them, count them again (STAT-10..15).")
+app.add_typer(stats, name="stats")
 
 
 @app.callback()
@@ -259,12 +261,15 @@ def _policy(name: str) -> Any:
 
 @policy.command("list")
 def list_policies() -> None:
-    """List the policies that $TUANQIAO_POLICY may name, with versions and sources."""
-    from services.transfers import policies
+    """List the policies that come with the system, and since when which one holds or will hold."""
+    from services.transfers import policies, policy_store
 
     for name in policies.known():
         made = policies.read(name)
         typer.echo(f"{made.key:<20} {made.source}")
+    with db.connect(settings.from_environment().database("transfers")).connect() as tx:
+        for row in policy_store.history(tx):
+            typer.echo(f"from {row.holds_from:%Y-%m-%d %H:%M} UTC: {row.key}")
 
 
 @policy.command("check")
@@ -287,17 +292,78 @@ def diff_policies(old: Annotated[str, typer.Argument(help="A name or a .toml fil
 @policy.command("dry-run")
 def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
     """Show by province what a policy would do to the nodes that are open now, if it held for them; nothing is changed."""
-    from services.transfers import store
+    from services.transfers import policy_store
     from shared import clock
 
-    nodes = [{"state": str(state), "expire_after": node.expire_after_days, "on_expiry": node.on_expiry} for state, node in _policy(file).nodes.items()]
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
-        rows: Any = store.dry_run(tx, nodes, clock.now())
+        rows: Any = policy_store.dry_run(tx, _policy(file), clock.now())
     typer.echo(f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}")
     for row in rows:
         typer.echo(f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}")
     typer.echo(f"{sum(row.open for row in rows)} open nodes, {sum(row.moved for row in rows)} with another deadline, {sum(row.overdue for row in rows)} of them past;"
-               " running transfers keep the policy they started with")
+               " running transfers keep their policy unless it is applied with --open")
+
+
+@policy.command("apply")
+def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")],
+                 start: Annotated[str, typer.Option("--from", help="Day from which it holds for new transfers, YYYY-MM-DD in China; default: now.")] = "",
+                 open_nodes: Annotated[bool, typer.Option("--open", help="Apply it to the open nodes, too; none of them falls due within 72 hours.")] = False,
+                 yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Let a policy hold for new transfers from now or a day on, and with --open for the open nodes at once."""
+    import datetime as dt
+
+    from services.transfers import policy_store
+    from shared import clock
+
+    made = _policy(file)
+    try:
+        begins = dt.datetime.fromisoformat(start).replace(tzinfo=clock.CHINA) if start else clock.now()
+    except ValueError:
+        raise typer.BadParameter("--from takes a day such as 2027-05-01") from None
+    if begins < clock.now() - dt.timedelta(minutes=1) or (open_nodes and start):
+        raise typer.BadParameter("--from lies in the past, or goes together with --open, which acts at once")
+    if not yes:
+        typer.confirm(f"{made.key} from {begins:%Y-%m-%d %H:%M}{', open nodes included' if open_nodes else ''}; see `policy dry-run` first. Go on?", abort=True)
+    engine = db.connect(settings.from_environment().database("transfers"))
+    try:
+        with engine.begin() as tx:
+            policy_store.hold(tx, made, begins)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    done, moved, last = 0, 0, 0
+    while open_nodes:
+        with engine.begin() as tx:
+            row: Any = policy_store.apply_to_open(tx, made, clock.now(), last)
+        if not row.done:
+            break
+        done, moved, last = done + row.done, moved + row.moved, row.last
+        typer.echo(f"  {done} open nodes")
+    typer.echo(f"{made.key} holds from {begins:%Y-%m-%d %H:%M}; {done} open nodes seen, {moved} of them with another deadline")
+
+
+@stats.command("verify")
+def verify_stats() -> None:
+    """Count SX, XS and stages again from graduates and transfers and compare; exits with 1 and names what differs."""
+    from services.transfers import figure_store, policy_store
+    from shared import clock
+
+    with db.connect(settings.from_environment().database("transfers")).begin() as tx:
+        graduates, figures_, differ = figure_store.verify(tx, policy_store.active(tx, clock.now()), clock.now())
+    typer.echo(f"{graduates} graduates counted, {figures_} rows of figures compared, {len(differ)} differences")
+    for line in differ:
+        typer.echo(line)
+    if differ:
+        raise typer.Exit(1)
+
+
+@stats.command("recount")
+def recount_stats() -> None:
+    """Have every graduate looked at again, as after a change of the excluded reasons; the service follows in the background."""
+    from services.transfers import figure_store
+
+    with db.connect(settings.from_environment().database("transfers")).begin() as tx:
+        figure_store.recount(tx)
+    typer.echo("every graduate is looked at again; the service needs about a second per 20,000")
 
 
 def main() -> None:

@@ -38,8 +38,10 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("deleted", sa.Boolean, nullable=False),
         sa.Column("industry", sa.Text, nullable=False, server_default=""),
+        sa.Column("division_code", sa.Text(collation="C")),
         sa.Index("ix_org_directory_path", "path"),
         sa.Index("ix_org_directory_parent_id", "parent_id"),
+        sa.Index("ix_org_directory_township", "division_code", postgresql_where=sa.text("purpose = 'township'")),
     )
     administrators = sa.Table(
         "administrator_directory", metadata,
@@ -60,15 +62,15 @@ _CHANGING = sa.text("""
 _ORG_CHANGED = sa.text("""
     WITH given AS (SELECT DISTINCT ON (org_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(
             org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text,
-            provincial_id bigint, vault_id bigint, name text, version bigint, deleted boolean, industry text)
+            provincial_id bigint, vault_id bigint, name text, version bigint, deleted boolean, industry text, division_code text)
         ORDER BY org_id, version DESC)
-    INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry)
+    INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry, division_code)
     SELECT g.org_id, g.parent_id, coalesce(p.path || g.org_id || '.', g.path), g.kind, g.purpose, g.province, g.system, g.provincial_id, g.vault_id,
-        g.name, g.version, g.deleted, g.industry
+        g.name, g.version, g.deleted, g.industry, g.division_code
     FROM given g LEFT JOIN org_directory p ON p.org_id = g.parent_id ORDER BY g.org_id
-    ON CONFLICT (org_id) DO UPDATE SET (parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry) =
+    ON CONFLICT (org_id) DO UPDATE SET (parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry, division_code) =
         (excluded.parent_id, excluded.path, excluded.kind, excluded.purpose, excluded.province, excluded.system,
-         excluded.provincial_id, excluded.vault_id, excluded.name, excluded.version, excluded.deleted, excluded.industry)
+         excluded.provincial_id, excluded.vault_id, excluded.name, excluded.version, excluded.deleted, excluded.industry, excluded.division_code)
     WHERE excluded.version > org_directory.version""")
 _FOLLOW = sa.text("""
     UPDATE org_directory d SET path = top.path || substr(d.path, :skip) FROM org_directory top

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import cache
 from typing import Any, get_origin
 
@@ -19,6 +20,11 @@ PROBLEM = {
         "message": {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}}}}
 
 
+_PARAMETERS: dict[Any, dict[str, str]] = {
+    int: {"type": "integer"}, str: {"type": "string"}, bool: {"type": "boolean"}, datetime.fromisoformat: {"type": "string", "format": "date-time"},
+    "int": {"type": "integer"}, "uuid": {"type": "string", "format": "uuid"}}
+
+
 def _types() -> list[Any]:
     return [kind for route in ROUTES for kind in (route.contract.item, list[route.contract.reply] if route.contract.many else route.contract.reply)]  # type: ignore[name-defined]
 
@@ -29,7 +35,7 @@ def document() -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(_types(), ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for number, route in enumerate(ROUTES):
-        paths.setdefault("/api/v1" + re.sub(r"<(?:int:)?(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schemas[2 * number], schemas[2 * number + 1])
+        paths.setdefault("/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schemas[2 * number], schemas[2 * number + 1])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tuanqiao 团桥", "version": "1", "description": "组织树、团员名册与组织关系转接。Organisation tree, member registry and transfers.\n\n"
@@ -44,9 +50,9 @@ def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any]) -> 
     zh, en = route.summary
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^a-z]+', '_', route.path)}", "summary": f"{zh} · {en}", "tags": [route.contract.service],
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind else "string"}}
-                       for kind, name in re.findall(r"<(int:)?(\w+)>", route.path)]
-        + [{"name": name, "in": "query", "schema": {"type": {int: "integer", str: "string", bool: "boolean"}[kind]}} for name, kind in route.query.items()]
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(kind.rstrip(":"), {"type": "string"})}
+                       for kind, name in re.findall(r"<(\w+:)?(\w+)>", route.path)]
+        + [{"name": name, "in": "query", "schema": _PARAMETERS[kind]} for name, kind in route.query.items()]
         + ([{"name": "format", "in": "query", "description": "xlsx: the whole list as a spreadsheet", "schema": {"type": "string", "enum": ["xlsx"]}}] if is_list(route) else [])
         + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": {"type": "integer"}}]),
         "responses": {"200": {"description": "OK", "content": _content(route, reply)},

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from shared.messages import members, orgs, transfers
@@ -17,7 +18,7 @@ class Route(NamedTuple):
         path: Flask rule below `/api/v1`.
         contract: The call that answers it.
         summary: One sentence each in Chinese and English.
-        query: Names of query parameters with their types, for GET.
+        query: Names of query parameters with their types (or what reads them), for GET.
         make: Builds the contract's request from path and query values; None: the body is the request, or `{"items": [...]}` of a command.
         public: Needs no token.
         key: Of lists in pages, the field of a row that the next page comes after; a spreadsheet of the list has all pages.
@@ -29,7 +30,7 @@ class Route(NamedTuple):
     path: str
     contract: Any
     summary: tuple[str, str]
-    query: dict[str, type] = {}
+    query: dict[str, Callable[[str], Any]] = {}
     make: Callable[[Values], Any] | None = None
     public: bool = False
     key: str = ""
@@ -110,6 +111,31 @@ ROUTES = (
     Route("POST", "/transfers/decisions", transfers.decide_nodes, ("审批", "Approve or reject open nodes")),
     Route("POST", "/transfers/withdrawals", transfers.withdraw_transfers, ("撤销", "Withdraw transfers")),
     Route("POST", "/transfers/assignments", transfers.assign_branches, ("分配团支部", "Assign branches")),
+    Route("POST", "/transfers/batches", transfers.move_batches, ("组织关系批量转接", "Move up to 30 members between branches, without approval")),
+    Route("GET", "/transfers/batches/<uuid:batch_id>", transfers.get_batch, ("批量转接结果", "How the members of a batch move have fared"), make=lambda v: transfers.GetBatch(**v)),
+    Route("POST", "/transfers/restarts", transfers.restart_transfers, ("重新发起", "Start ended transfers again")),
+    Route("POST", "/transfers/urges", transfers.urge_transfers, ("催办", "Remind whoever has to decide")),
+    Route("POST", "/transfers/looks", transfers.look_at_nodes, ("标记正在查看", "Show that one is looking at a node")),
+    Route("POST", "/transfers/advice", transfers.advise, ("去向建议", "Which reason and organisation fit, and why")),
+    Route("POST", "/escalations", transfers.escalate_transfers, ("申请上级协调", "Ask the common superior about a rejection")),
+    Route("POST", "/escalations/answers", transfers.answer_escalations, ("答复协调申请", "Advise on an escalated rejection")),
+    Route("GET", "/escalations", transfers.list_escalations, ("协调申请", "Rejections escalated to the acting organisation"), {"open_only": bool},
+          lambda v: transfers.ListEscalations(**v)),
+    Route("POST", "/bulk/count", transfers.count_matching, ("符合条件的待办数", "How many open nodes a filter takes in")),
+    Route("POST", "/bulk", transfers.start_bulks, ("按条件批量办理", "Decide or assign everything that a filter takes in")),
+    Route("GET", "/bulk", transfers.get_bulk, ("批量办理进度", "How far the bulk decisions are"), make=lambda v: transfers.GetBulk()),
+    Route("GET", "/bulk/<uuid:bulk_id>", transfers.get_bulk, ("批量办理结果", "One bulk decision with the rows that were refused"), make=lambda v: transfers.GetBulk(**v)),
+    Route("POST", "/bulk/stop", transfers.stop_bulks, ("停止批量办理", "Stop bulk decisions")),
+    Route("GET", "/messages", transfers.list_messages, ("消息", "What happened to the transfers that concern one"),
+          {"kind": str, "unread_only": bool, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}, lambda v: transfers.ListMessages(**v)),
+    Route("POST", "/messages/read", transfers.mark_messages, ("标为已读", "Mark messages read")),
+    Route("GET", "/figures", transfers.get_figures, ("升学衔接率、学社衔接率", "SX, XS and stages of a subtree"), {"org_id": int, "cohort": int}, lambda v: transfers.GetFigures(**v)),
+    Route("GET", "/figures/<figure>/members", transfers.list_behind, ("统计项对应的团员", "The graduates behind a figure"),
+          {"org_id": int, "cohort": int, "after": int, "limit": int}, lambda v: transfers.ListBehind(**v), key="member_id"),
+    Route("GET", "/board", transfers.get_board, ("时限看板", "What waits below each subordinate"), {"org_id": int}, lambda v: transfers.GetBoard(**v)),
+    Route("POST", "/board/urges", transfers.urge_below, ("一键催办", "Remind all that is late below an organisation")),
+    Route("POST", "/webhooks", transfers.set_webhooks, ("登记或停用通知地址", "Add or switch off addresses that are told")),
+    Route("GET", "/webhooks", transfers.list_webhooks, ("通知地址与发送情况", "Addresses that are told, and what was delivered"), make=lambda v: transfers.ListWebhooks()),
     Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"), {"state": str, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
     Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
 )

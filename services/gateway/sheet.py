@@ -23,7 +23,11 @@ LABELS = {
     "org": "组织", "note": "说明", "branches": "下级团支部数", "finished_branches": "已完成团支部数", "bodies": "团委(含工委、总支、领导机关)数",
     "finished_bodies": "其中已完成数", "members": "已录入团员数", "complete_members": "资料完整团员数", "cadres": "已录入团干部数", "complete_cadres": "资料完整团干部数",
     "members_2017": "2017年团统数量", "state": "状态", "reason": "事由", "since": "起始日期", "until": "截止日期", "place": "国(境)外所在地", "contact_name": "国内联系人",
-    "contact_phone": "联系方式", "reports": "定期报告", "transfer_id": "转接编号", "began_at": "起始时间", "asked_at": "申请时间", "retention_id": "登记编号"}
+    "contact_phone": "联系方式", "reports": "定期报告", "transfer_id": "转接编号", "began_at": "起始时间", "asked_at": "申请时间", "retention_id": "登记编号",
+    "study": "升学(本地)", "study_in": "升学(转入)", "studied": "升学已完成", "society": "流向社会(本地)", "society_in": "流向社会(转入)", "settled": "流向社会已完成",
+    "excluded": "不计入", "idle": "未发起", "open": "办理中", "completed": "已完成", "sx": "升学衔接率", "xs": "学社衔接率", "stage": "阶段", "rate": "计入",
+    "waiting": "待办", "due_soon": "3天内到期", "overdue": "已超期", "assigning": "待分配超过10天", "oldest": "最早到达时间", "decided": "已审批", "rejected": "驳回(按原因)",
+    "target_org_id": "转入组织编号", "source_branch_id": "转出团支部编号", "at": "时间", "read": "已读"}
 """Column titles by field; a field without one keeps its own name."""
 WORDS = {
     "post": {code: zh for code, (zh, _) in POST_NAMES.items()}, "sex": {"male": "男", "female": "女"},

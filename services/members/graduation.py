@@ -75,7 +75,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     flagged: dict[int, int] = {}
     if changed:
         store.mark_branches(tx, changed, clock.now())
-        store.reopen(tx, [row["branch_id"] for row in changed])
+        store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
         flagged = store.convert(tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed])
     return [
         BranchMarked(branch_id=one.item.branch_id, refusal=refusals[n]) if n in refusals else
@@ -113,7 +113,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
         rows[item.member_id] = {"member_id": item.member_id, "branch_id": branch.org_id, "mark": item.mark, "graduates_on": on,
                                 "reason": item.reason if item.mark == "delayed" else "",
                                 "graduate": converted if item.mark == "" else item.mark == "own" and on is not None and on <= until}
-    stored = store.mark_members(tx, list(rows.values()))
+    stored = store.mark_members(tx, list(rows.values()), clock.now())
     return [MemberMarked(member_id=one.item.member_id, refusal=refusals.get(n) or (None if one.item.member_id in stored else Refusal("transfer_open")))
             for n, one in enumerate(asked)]
 
@@ -141,7 +141,7 @@ def convert_forever(machinery: Machinery) -> None:
         try:
             with machinery.database.transaction() as tx:
                 branches = len(store.convert(tx, _until(), clock.now(), BATCH))
-                members = store.convert_members(tx, _until(), BATCH)
+                members = store.convert_members(tx, _until(), clock.now(), BATCH)
             metrics.BRANCHES_GRADUATED.inc(branches)
             if branches or members:
                 continue

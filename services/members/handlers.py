@@ -41,10 +41,45 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 # ---- the saga --------------------------------------------------------------------------------------------------------
 
 def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
-    """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22)."""
-    astray = _astray(tx, items)
-    store.reserve(tx, [item for item in items if item.transfer_id not in astray])
-    outbox.emit(tx, [ReservationRefused(transfer_id=item.transfer_id, member_id=item.member_id, code="delayed_elsewhere") for item in items if item.transfer_id in astray])
+    """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22); of a batch move all or none (BATCH-05)."""
+    refused = {**dict.fromkeys(_astray(tx, items), "delayed_elsewhere"), **_broken(tx, items)}
+    store.reserve(tx, [item for item in items if item.transfer_id not in refused])
+    outbox.emit(tx, [ReservationRefused(transfer_id=item.transfer_id, member_id=item.member_id, code=refused[item.transfer_id])
+                     for item in items if item.transfer_id in refused])
+
+
+def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
+    """Return the transfers of batches of which one member cannot be moved, with the reason of each: its own, or that another stands in the way.
+
+    The people of a batch are held in one look, so nothing changes between the look and the reservation. A batch that does not come whole
+    is refused whole.
+    """
+    batches: dict[Any, list[Any]] = {}
+    for item in items:
+        if item.batch_id is not None and item.batch_size:
+            batches.setdefault(item.batch_id, []).append(item)
+    people = store.hold_people(tx, [item.member_id for some in batches.values() for item in some]) if batches else {}
+    refused: dict[int, str] = {}
+    for some in batches.values():
+        wrong = {item.transfer_id: code for item in some if (code := _why_not_moved(people.get(item.member_id), item))}
+        if wrong or len(some) < some[0].batch_size:
+            refused |= {item.transfer_id: wrong.get(item.transfer_id, "batch_stopped") for item in some}
+    return refused
+
+
+def _why_not_moved(person: sa.Row[Any] | None, item: Any) -> str:
+    """Return why a member of a batch cannot be held, empty if it can; the same reasons as the statement that holds."""
+    if person is None:
+        return "unknown_member"
+    if person.reserved_by == item.transfer_id:
+        return ""
+    if person.branch_id != item.source_branch_id:
+        return "member_elsewhere"
+    if person.reserved_by is not None:
+        return "transfer_open"
+    if item.reason_kind != "any" and (item.reason_kind == "graduate") != person.graduate:
+        return "graduate_reason_needed" if person.graduate else "ordinary_reason_needed"
+    return ""
 
 
 def _astray(tx: Connection, items: list[Any]) -> set[int]:

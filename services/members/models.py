@@ -177,6 +177,7 @@ posts = sa.Table(
 )
 
 post_version = sa.Sequence("post_version", metadata=metadata)
+graduate_version = sa.Sequence("graduate_version", metadata=metadata)
 
 registration_codes = sa.Table(
     "registration_codes", metadata,

@@ -11,7 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db, reference
-from shared.messages.members import BranchGraduated, CadreChanged, DeletionRefused, MemberMoved, MemberReserved, ReservationRefused, SessionEnded
+from shared.messages.members import (
+    BranchGraduated,
+    CadreChanged,
+    DeletionRefused,
+    GraduateChanged,
+    MemberMoved,
+    MemberReserved,
+    ReservationRefused,
+    SessionEnded,
+)
 from shared.outbox import insert, tell
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
@@ -36,7 +45,9 @@ _MOVE = sa.text(f"""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)),
     arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
-            graduate = false, graduates_on = NULL, mark = '', mark_reason = '', to_contact = true FROM asked i
+            graduate = CASE WHEN (SELECT o.purpose FROM org_directory o WHERE o.org_id = i.branch_id) = 'floating' THEN p.graduate ELSE false END,
+            graduates_on = CASE WHEN (SELECT o.purpose FROM org_directory o WHERE o.org_id = i.branch_id) = 'floating' THEN p.graduates_on END,
+            mark = '', mark_reason = '', to_contact = true FROM asked i
         WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id RETURNING i.*),
     closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL
         RETURNING m.person_id, m.branch_id, m.ended_at),
@@ -66,6 +77,7 @@ def reserve(tx: Connection, items: Sequence[Any]) -> None:
 def move(tx: Connection, items: Sequence[Any]) -> None:
     """Move held members once, close the old stay and begin the new (TRF-35, BEY-09); a repeated message is only answered again.
 
+    Graduates who only go into the own school's mobile branch stay graduates, who have yet to leave (TYPE-05).
     Who held a post in the old branch holds it no more, and with it goes the right over the branch (ADM-18).
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and break `uq_memberships_one_open`.
@@ -84,9 +96,23 @@ _REFUSE_DELETIONS = sa.text(f"""
     {insert(tell(DeletionRefused, "kept"))}""")
 
 
+_HOLD_BATCH = sa.text("""
+    SELECT person_id, branch_id, reserved_by, graduate FROM people WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR UPDATE""")
+
+
+def hold_people(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+    """Return where people are and what holds them, and keep it so until the transaction ends."""
+    return {row.person_id: row for row in tx.execute(_HOLD_BATCH, {"ids": sorted(set(ids))})}
+
+
 def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
     """Tell of those of the organisations that are deleted and have members (DEL-03)."""
     tx.execute(_REFUSE_DELETIONS, {"ids": sorted(set(org_ids))})
+
+
+_COHORT = "coalesce(extract(year FROM {on})::int, extract(year FROM CAST(:now AS timestamptz))::int)"
+_GRADUATES = tell(GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')")
+"""What is told of people whose standing as graduates has changed: the CTE `flagged` with member, cohort, branch and whether they count."""
 
 
 # ---- people ----------------------------------------------------------------------------------------------------------
@@ -193,7 +219,9 @@ _EDIT = sa.text("""
 _DELETE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
     gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
-        RETURNING p.person_id, p.name, p.id_sealed, p.branch_id, p.joined_on, p.development_number, g.reason, g.deleted_by, g.deleted_for),
+        RETURNING p.person_id, p.name, p.id_sealed, p.branch_id, p.joined_on, p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by,
+            g.deleted_for),
+    flagged AS (SELECT person_id AS member_id, branch_id, {_COHORT.format(on="graduates_on")} AS cohort, false AS counts FROM gone WHERE graduate AND branch_id IS NOT NULL),
     kept AS (INSERT INTO deleted_people (person_id, name, id_sealed, branch_id, joined_on, development_number, reason, deleted_at, deleted_by, deleted_for)
         SELECT person_id, name, id_sealed, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
     closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
@@ -203,7 +231,7 @@ _DELETE = sa.text(f"""
     resigned AS (UPDATE posts p SET ended_at = :now FROM gone g WHERE p.person_id = g.person_id AND p.ended_at IS NULL
         RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
     refused_here AS (INSERT INTO ended_sessions (session_id, until) SELECT session_id, until FROM sessions_gone ON CONFLICT DO NOTHING),
-    told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"))})
+    told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"), _GRADUATES)})
     SELECT person_id FROM gone""")
 _REQUEST_DELETIONS = sa.text("""
     INSERT INTO deletion_requests (person_id, cause, explanation, requested_by, requested_at)
@@ -396,29 +424,40 @@ _REOPEN = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)),
     reopened AS (UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1 FROM given g
         WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL RETURNING b.branch_id, b.version, false AS graduate),
-    unflagged AS (UPDATE people p SET graduate = false, graduates_on = NULL FROM reopened r WHERE p.branch_id = r.branch_id AND p.mark = '')
-    {insert(tell(BranchGraduated, "reopened"))}""")
+    flagged AS (UPDATE people p SET graduate = false, graduates_on = NULL FROM reopened r JOIN people q ON q.branch_id = r.branch_id
+        WHERE p.person_id = q.person_id AND p.mark = '' RETURNING p.person_id AS member_id, p.branch_id, {_COHORT.format(on="q.graduates_on")} AS cohort, false AS counts)
+    {insert(tell(BranchGraduated, "reopened"), _GRADUATES)}""")
 _CONVERT = sa.text(f"""
     WITH due AS (SELECT branch_id FROM branch_marks WHERE converted_at IS NULL AND graduates_on <= CAST(:until AS date)
             AND (CAST(:only AS bigint[]) IS NULL OR branch_id = ANY(CAST(:only AS bigint[])))
         ORDER BY graduates_on, branch_id LIMIT :limit FOR UPDATE SKIP LOCKED),
     flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on FROM due d JOIN branch_marks b USING (branch_id)
-        WHERE p.branch_id = d.branch_id AND p.mark = ''),
+        WHERE p.branch_id = d.branch_id AND p.mark = ''
+        RETURNING p.person_id AS member_id, p.branch_id, {_COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
     converted AS (UPDATE branch_marks b SET converted_at = :now, version = b.version + 1,
             members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '') FROM due d
         WHERE b.branch_id = d.branch_id RETURNING b.branch_id, b.version, b.members, true AS graduate),
-    told AS ({insert(tell(BranchGraduated, "converted"))})
+    told AS ({insert(tell(BranchGraduated, "converted"), _GRADUATES)})
     SELECT branch_id, members FROM converted""")
-_CONVERT_MEMBERS = sa.text("""
-    UPDATE people p SET graduate = true FROM (SELECT person_id FROM people WHERE mark IN ('own', 'delayed') AND NOT graduate
+_CONVERT_MEMBERS = sa.text(f"""
+    WITH changed AS (UPDATE people p SET graduate = true FROM (SELECT person_id FROM people WHERE mark IN ('own', 'delayed') AND NOT graduate
         AND graduates_on <= CAST(:until AS date) ORDER BY graduates_on, person_id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
-    WHERE p.person_id = due.person_id""")
-_MARK_MEMBERS = sa.text("""
+    WHERE p.person_id = due.person_id RETURNING p.person_id AS member_id, p.branch_id, {_COHORT.format(on="p.graduates_on")} AS cohort),
+    flagged AS (SELECT member_id, branch_id, cohort, true AS counts FROM changed WHERE branch_id IS NOT NULL),
+    told AS ({insert(_GRADUATES)})
+    SELECT member_id FROM changed""")
+_MARK_MEMBERS = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         member_id bigint, branch_id bigint, mark text, graduates_on date, reason text, graduate boolean))
-    UPDATE people p SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate FROM given g
-    WHERE p.person_id = g.member_id AND p.branch_id = g.branch_id AND (g.mark = '' OR p.reserved_by IS NULL)
-    RETURNING p.person_id""")
+    , stored AS (UPDATE people p SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate
+        FROM given g JOIN people q ON q.person_id = g.member_id
+        WHERE p.person_id = q.person_id AND p.branch_id = g.branch_id AND (g.mark = '' OR p.reserved_by IS NULL)
+        RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on, q.graduate AS was, q.graduates_on AS was_on),
+    flagged AS (SELECT person_id AS member_id, branch_id, {_COHORT.format(on="was_on")} AS cohort, false AS counts FROM stored
+            WHERE was AND (NOT graduate OR graduates_on IS DISTINCT FROM was_on)
+        UNION ALL SELECT person_id, branch_id, {_COHORT.format(on="graduates_on")}, true FROM stored WHERE graduate),
+    told AS ({insert(_GRADUATES)})
+    SELECT person_id FROM stored""")
 _BRANCH_MARKS = sa.text("""
     SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
     WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
@@ -441,9 +480,9 @@ def mark_branches(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime)
     db.run(tx, _MARK_BRANCHES, rows, now=now)
 
 
-def reopen(tx: Connection, branch_ids: Iterable[int]) -> None:
+def reopen(tx: Connection, branch_ids: Iterable[int], now: datetime) -> None:
     """Make graduates' organisations ordinary branches again, and their members ordinary members, and tell (GRAD-14)."""
-    db.run(tx, _REOPEN, [{"branch_id": one} for one in branch_ids])
+    db.run(tx, _REOPEN, [{"branch_id": one} for one in branch_ids], now=now)
 
 
 def convert(tx: Connection, until: date, now: datetime, limit: int, only: Sequence[int] | None = None) -> dict[int, int]:
@@ -451,14 +490,14 @@ def convert(tx: Connection, until: date, now: datetime, limit: int, only: Sequen
     return {row.branch_id: row.members for row in tx.execute(_CONVERT, {"until": until, "now": now, "limit": limit, "only": None if only is None else list(only)})}
 
 
-def convert_members(tx: Connection, until: date, limit: int) -> int:
+def convert_members(tx: Connection, until: date, now: datetime, limit: int) -> int:
     """Flag up to `limit` members with a time of their own that has come; return how many (GRAD-13, GRAD-25)."""
-    return int(tx.execute(_CONVERT_MEMBERS, {"until": until, "limit": limit}).rowcount)
+    return len(tx.execute(_CONVERT_MEMBERS, {"until": until, "now": now, "limit": limit}).all())
 
 
-def mark_members(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[int]:
+def mark_members(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
     """Store marks of members that are still where they were and, to be marked, not held by a transfer; return whose were stored."""
-    return set(db.run(tx, _MARK_MEMBERS, rows).scalars()) if rows else set()
+    return set(db.run(tx, _MARK_MEMBERS, rows, now=now).scalars()) if rows else set()
 
 
 def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:

@@ -12,6 +12,7 @@ timers = sa.Table(
     "timers", metadata,
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("node_no", sa.SmallInteger, nullable=False),
+    sa.Column("revision", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("remind_at", _time),
     sa.Column("remind_every", sa.Interval),
     sa.Column("expires_at", _time),

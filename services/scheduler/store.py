@@ -13,13 +13,14 @@ from shared.messages.scheduler import DayBegan, DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
 
 _SET = sa.text("""
-    INSERT INTO timers (transfer_id, node_no, remind_at, remind_every, expires_at)
-    SELECT DISTINCT ON (transfer_id) transfer_id, node_no, remind_at, remind_every * interval '1 second', expires_at
-    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int, remind_at timestamptz, remind_every float, expires_at timestamptz)
-    ORDER BY transfer_id, node_no DESC
-    ON CONFLICT (transfer_id) DO UPDATE SET (node_no, remind_at, remind_every, expires_at) =
-        (excluded.node_no, excluded.remind_at, excluded.remind_every, excluded.expires_at)
-    WHERE excluded.node_no > timers.node_no""")
+    INSERT INTO timers (transfer_id, node_no, revision, remind_at, remind_every, expires_at)
+    SELECT DISTINCT ON (transfer_id) transfer_id, node_no, coalesce(revision, 0), remind_at, remind_every * interval '1 second', expires_at
+    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int, revision int, remind_at timestamptz, remind_every float,
+        expires_at timestamptz)
+    ORDER BY transfer_id, node_no DESC, revision DESC
+    ON CONFLICT (transfer_id) DO UPDATE SET (node_no, revision, remind_at, remind_every, expires_at) =
+        (excluded.node_no, excluded.revision, excluded.remind_at, excluded.remind_every, excluded.expires_at)
+    WHERE (excluded.node_no, excluded.revision) > (timers.node_no, timers.revision)""")
 _CANCEL = sa.text("DELETE FROM timers WHERE transfer_id = ANY(CAST(:ids AS bigint[]))")
 
 _FIRE = sa.text(f"""
@@ -39,7 +40,7 @@ _NEXT = sa.text("SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")
 
 
 def set_timers(tx: Connection, items: Sequence[Any]) -> None:
-    """Watch the instants of newly opened nodes; the latest node of a transfer replaces the earlier one."""
+    """Watch the instants of newly opened nodes; the latest node of a transfer, and its latest deadline, replaces the earlier one."""
     db.run(tx, _SET, items)
 
 

@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from services.transfers.saga import Destination, Initiator
+from shared import reference
 from shared.errors import Refusal
-from shared.messages.transfers import RequestTransfer
+from shared.messages.transfers import MoveBatch, RequestTransfer
 
 REMARK_MAX = 100
 """Characters of a remark (TRF-11)."""
@@ -18,6 +21,18 @@ COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
 NOT_ASSIGNABLE = ("graduate", "awaiting", "vault")
 """Purposes of a branch that takes no assignment (ASG-02)."""
 TOWNSHIP_PURPOSES = ("township", "handover")
+BATCH_MAX = 30
+"""Members of a batch move (BATCH-01)."""
+MODES = ("forbid", "warn", "allow")
+"""What holds for a reason and a class of destinations: refused; asked once more and shown to the approver; nothing."""
+CLASSES: dict[str, tuple[str, str]] = {
+    "township": ("乡镇街道团组织", "a township's organisation"), "handover": ("流动团员团支部", "a hand-over branch"),
+    "household": ("工作地以外的乡镇街道团组织", "a township elsewhere than the place of work"), "community": ("村社区团支部", "a village's or community's branch"),
+    "youth_centre": ("青年之家", "a youth centre"), "own_mobile": ("本校流动团员团支部", "the own school's mobile branch"),
+    "own_abroad": ("本校出国(境)学习研究团支部", "the own school's study-abroad branch"), "own_class": ("本校班级团支部", "a class of the own school"),
+    "own_school": ("本校其他团组织", "another organisation of the own school"), "school": ("其他学校团组织", "another school's organisation"),
+    "employer": ("用人单位团组织", "an employer's organisation"), "other": ("其他团组织", "another organisation")}
+"""Classes of destinations that `reasons.toml` and policies speak of (Annex A)."""
 
 REJECTION_REASONS = {
     # TRF-27, TYPE-11: pick-list of a rejection
@@ -32,7 +47,7 @@ REJECTION_REASONS = {
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason of a transfer: words, labels of the fields it needs, metric it counts in (TYPE-01).
+    """A reason of a transfer: words, labels of the fields it needs, metric it counts in, where it may lead (TYPE-01).
 
     `graduate`: one of the eight reasons of graduates (GRAD-15); `everyone`: others may have it, too.
     """
@@ -45,6 +60,8 @@ class Reason:
     counts_in: str
     graduate: bool
     everyone: bool
+    rule: str
+    to: dict[str, str]
 
     @property
     def kind(self) -> str:
@@ -57,12 +74,16 @@ def reasons() -> dict[str, Reason]:
     """Return the reasons by code, from `reasons.toml`."""
     data = tomllib.loads((Path(__file__).parent / "reasons.toml").read_text("utf-8"))
     return {code: Reason(code, entry["zh"], entry["en"], entry.get("place_name", ""), entry.get("place_address", ""),
-                         entry["counts_in"], entry["graduate"], entry.get("everyone", False)) for code, entry in data.items()}
+                         entry["counts_in"], entry["graduate"], entry.get("everyone", False),
+                         entry["rule"], entry.get("to", {})) for code, entry in data.items()}
 
 
 @dataclass(frozen=True)
 class OrgFacts:
-    """What the rules need to know of an organisation."""
+    """What the rules need to know of an organisation.
+
+    `school_path`: the path of the school that it belongs to, empty outside schools; `in_township`: it stands directly below a township.
+    """
 
     org_id: int
     parent_id: int | None
@@ -73,6 +94,48 @@ class OrgFacts:
     system: str
     provincial_id: int | None
     vault_id: int | None
+    name: str = ""
+    industry: str = ""
+    division_code: str = ""
+    school_path: str = ""
+    in_township: bool = False
+
+
+class Place(NamedTuple):
+    """What the policy in force says of destinations: whether youth centres are, and the modes over those of `reasons.toml`."""
+
+    youth_centres: bool = False
+    modes: Mapping[str, Mapping[str, str]] = {}
+
+
+def class_of(source: OrgFacts, target: OrgFacts) -> str:
+    """Return the class of a destination, seen from the source (Annex A)."""
+    if target.purpose in (*TOWNSHIP_PURPOSES, "youth_centre"):
+        return target.purpose
+    if target.kind == "branch" and target.in_township:
+        return "community"
+    if source.school_path and target.path.startswith(source.school_path):
+        if target.purpose in ("floating", "study_abroad"):
+            return "own_mobile" if target.purpose == "floating" else "own_abroad"
+        return "own_class" if target.kind == "branch" and target.purpose in ("ordinary", "mixed", "delayed") else "own_school"
+    if reference.is_school(target.industry):
+        return "school"
+    return "employer" if target.industry else "other"
+
+
+def concern(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place) -> tuple[str, str] | None:
+    """Return the mode, forbid or warn, and the class that it holds for; None where nothing is to be said (TYPE-04..15).
+
+    Who is employed is not sent to a township elsewhere (TYPE-10): the place of work is known by its division code, where it was given.
+    """
+    reason = reasons()[request.reason]
+    modes = {**reason.to, **place.modes.get(request.reason, {})}
+    found = class_of(source, target)
+    classes = [found]
+    if found in TOWNSHIP_PURPOSES and request.place_division and target.division_code and request.place_division[:6] != target.division_code[:6]:
+        classes.append("household")
+    said = [(modes[one], one) for one in classes if modes.get(one, "allow") != "allow"]
+    return min(said, key=lambda pair: MODES.index(pair[0]), default=None)
 
 
 def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destination:
@@ -82,7 +145,10 @@ def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destina
     return Destination.BRANCH if target is not None and target.kind == "branch" else Destination.COMMITTEE
 
 
-def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, youth_centres: bool = False) -> Refusal | None:
+_ANYWHERE = Place()
+
+
+def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, place: Place = _ANYWHERE) -> Refusal | None:
     """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, ORG-31)."""
     reason = reasons().get(request.reason)
     if request.initiator not in set(Initiator):
@@ -98,11 +164,23 @@ def check_request(request: RequestTransfer, source: OrgFacts | None, target: Org
     for label, value in ((reason.place_name, request.place_name), (reason.place_address, request.place_address)):
         if label and not value.strip():
             return Refusal("field_missing", {"field": label})
+    if request.place_division and not (request.place_division.isdigit() and len(request.place_division) in (6, 9, 12)):
+        return Refusal("division_invalid")
+    if source.purpose == "vault" and request.initiator == Initiator.MEMBER:
+        return Refusal("in_vault")
     if request.reason == "special_unit":
         return _check_special(request)
-    if target is not None and target.purpose == "youth_centre" and not youth_centres:
+    if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
         return Refusal("target_not_allowed")
-    return _check_target(request, source, target)
+    return _check_target(request, source, target) or (_check_class(request, source, target, place) if target is not None else None)
+
+
+def _check_class(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place) -> Refusal | None:
+    said = concern(request, source, target, place)
+    if said is None or (said[0] == "warn" and request.confirmed):
+        return None
+    code = "destination_forbidden" if said[0] == "forbid" else "destination_unusual"
+    return Refusal(code, {"reason": reasons()[request.reason].zh, "place": CLASSES[said[1]][0], "reason_en": reasons()[request.reason].en, "place_en": CLASSES[said[1]][1]})
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:
@@ -128,7 +206,7 @@ def _check_target(request: RequestTransfer, source: OrgFacts, target: OrgFacts |
         return Refusal("target_not_allowed")
     if request.reason == "further_study" and target.purpose in TOWNSHIP_PURPOSES:
         return Refusal("further_study_township")
-    if request.reason == "abroad_study" and target.purpose != "study_abroad":
+    if request.reason == "abroad_study" and (target.purpose != "study_abroad" or not target.path.startswith(source.school_path)):
         return Refusal("abroad_study_target")
     return None
 
@@ -145,6 +223,38 @@ def may_request(request: RequestTransfer, person_id: int, acting_org: int | None
     if request.initiator == Initiator.SOURCE:
         return None if acting_org in (source.org_id, source.parent_id) else Refusal("not_your_org")
     return None if target is not None and acting_org == target.org_id else Refusal("not_your_org")
+
+
+def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> Refusal | None:
+    """Return why a batch move is refused, or None (BATCH-01, BATCH-03, BATCH-04, BATCH-07).
+
+    What holds for the reason and the destination of a single transfer holds here, too, but that a committee may fill the school's mobile branch.
+    """
+    org, source, target = orgs.get(acting), orgs.get(item.source_branch_id), orgs.get(item.target_branch_id)
+    if org is None or org.kind not in COMMITTEE_KINDS:
+        return Refusal("batch_by_committee")
+    if source is None or target is None:
+        return Refusal("unknown_org")
+    if source.kind != "branch" or target.kind != "branch":
+        return Refusal("not_a_branch")
+    if not (source.path.startswith(org.path) and target.path.startswith(org.path)):
+        return Refusal("batch_branches")
+    if not 0 < len(item.member_ids) <= BATCH_MAX or len(set(item.member_ids)) < len(item.member_ids):
+        return Refusal("batch_size", {"limit": str(BATCH_MAX)})
+    given = RequestTransfer(command_id=item.command_id, initiator="source", member_id=item.member_ids[0], source_branch_id=source.org_id, target_org_id=target.org_id,
+                            reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark, confirmed=True)
+    return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
+
+
+def common_superior(one: OrgFacts, other: OrgFacts) -> int:
+    """Return the lowest organisation that stands above, or is, both (BEY-06)."""
+    pairs = zip(one.path.split("."), other.path.split("."), strict=False)
+    common = 0
+    for here, there in pairs:
+        if here != there or not here:
+            break
+        common = int(here)
+    return common
 
 
 def is_assignable(branch: OrgFacts | None, org: OrgFacts | None) -> bool:

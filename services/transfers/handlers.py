@@ -5,29 +5,30 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid5
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, policies, store
+from services.transfers import domain, figure_store, policy_store, store
 from services.transfers.domain import OrgFacts
+from services.transfers.policies import Policy
 from services.transfers.saga import FINAL, RELEASE_AGAIN, State, Trigger, refusal_of
-from shared import directory, metrics
+from shared import clock, directory, metrics, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor, Verifier
 from shared.messages import transfers as contract
-from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
+from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved, ReservationRefused
 from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
-from shared.messages.transfers import Outcome
+from shared.messages.transfers import BatchAsked, Outcome
 
 
 class Context:
     """What the handlers of a process need besides a transaction; set once at start."""
 
-    policy: policies.Policy
     verifier: Verifier
 
 
@@ -35,9 +36,25 @@ context = Context()
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _facts(row: sa.Row[Any] | None) -> OrgFacts | None:
-    return None if row is None else OrgFacts(
-        row.org_id, row.parent_id, row.path, row.kind, row.purpose, row.province, row.system, row.provincial_id, row.vault_id)
+def _facts(row: sa.Row[Any], above: dict[int, sa.Row[Any]]) -> OrgFacts:
+    """Return what the rules need of an organisation, given the rows of those above it."""
+    parent = above.get(row.parent_id)
+    school = next((one for one in _ancestors(row) if one in above and reference.is_school(above[one].industry)), None)
+    return OrgFacts(
+        row.org_id, row.parent_id, row.path, row.kind, row.purpose, row.province, row.system, row.provincial_id, row.vault_id, row.name, row.industry,
+        row.division_code or "", above[school].path if school is not None else "", parent is not None and parent.purpose == "township")
+
+
+def _ancestors(row: sa.Row[Any]) -> list[int]:
+    """Return the ids from the root down to the organisation itself."""
+    return [int(one) for one in str(row.path).split(".") if one]
+
+
+def facts_of(tx: Connection, org_ids: Iterable[int | None]) -> dict[int, OrgFacts]:
+    """Return what the rules need of organisations, by id; two look-ups for any number."""
+    rows = directory.find(tx, list(org_ids))
+    above = directory.find(tx, [one for row in rows.values() for one in _ancestors(row)])
+    return {org_id: _facts(row, above) for org_id, row in rows.items()}
 
 
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
@@ -47,32 +64,39 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
     """
     changing = directory.on_org_changed(tx, items)
     store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in changing if row.moves])
+    figure_store.follow_orgs(tx, [(row.org_id, row.path) for row in changing if row.moves], [item.org_id for item in items if item.version == 1])
     store.refuse_changes(tx, [*[item.org_id for item in items if item.deleted or item.purpose == "awaiting"], *[row.org_id for row in changing if row.turns]])
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
 
-def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer]]) -> list[Outcome]:
+def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer]], known: bool = False) -> list[Outcome]:
     """Start transfers (TRF-01..15): check what can be checked here, record, and ask members to hold each member.
 
     A command id that was answered before gets its transfer again. Of two starts for one member exactly one wins (TRF-02).
+    With `known` the target has shown before that it knows the member (BEY-04).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     items = [one.item for one in asked]
-    orgs = {org_id: _facts(row) for org_id, row in directory.find(tx, [
-        org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)]).items()}
+    orgs = facts_of(tx, (org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)))
+    policy = policy_store.active(tx, clock.now())
+    place = domain.Place(policy.youth_centres, policy.destinations)
+    window = None if policy.in_window(clock.today()) else Refusal("outside_window", dict(zip(("begins", "ends"), map(_day, policy.window or ()), strict=False)))
     refusals: dict[int, Refusal] = {}
     rows = []
     for n, (item, actor) in enumerate((one.item, one.actor) for one in asked):
         source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
         acting_org = actor.org_id if actor in acting else None
-        refusal = domain.check_request(item, source, target, context.policy.youth_centres)
+        refusal = domain.check_request(item, source, target, place)
+        if refusal is None and window is not None and domain.reasons()[item.reason].graduate:
+            refusal = window
         if refusal is None:
             assert source is not None
-            refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or _check_ticket(item, actor)
+            refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or (None if known else _check_ticket(item, actor))
         if refusal is None:
             assert source is not None
-            rows.append(_request_row(n, item, actor.person_id, acting_org, source, target))
+            said = domain.concern(item, source, target, place) if target is not None else None
+            rows.append(_request_row(n, item, actor.person_id, acting_org, source, target, policy) | {"concern": said[1] if said else ""})
         else:
             refusals[n] = refusal
     made = store.request(tx, rows) if rows else {}
@@ -89,6 +113,51 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
     return outcomes
 
 
+def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list[BatchAsked]:
+    """Move members between branches below a committee, at once and without approval (BATCH-01..07); every member has a transfer of its own (BATCH-06).
+
+    Members with an open transfer are found here; where members have gone meanwhile is found by the members service, which holds all of a
+    batch or none.
+    """
+    acting = directory.administering(tx, (one.actor for one in asked))
+    orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)))
+    earlier = store.batches(tx, [one.item.command_id for one in asked])
+    policy = policy_store.active(tx, clock.now())
+    held = store.with_open(tx, (member for one in asked for member in one.item.member_ids if one.item.command_id not in earlier))
+    outcomes = []
+    for one in asked:
+        item, made = one.item, earlier.get(one.item.command_id)
+        if made is not None:
+            outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=[made[member] for member in item.member_ids if member in made], repeated=True))
+            continue
+        busy = {member: Refusal("transfer_open") for member in item.member_ids if member in held}
+        refusal = Refusal("not_administrator") if one.actor not in acting else domain.check_batch(item, orgs, one.actor.acting_org)
+        members = [member for member in item.member_ids if member not in busy]
+        if refusal is None and busy and not (item.skip and members):
+            refusal = Refusal("batch_stopped")
+        if refusal is not None:
+            outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
+            continue
+        held.update(members)
+        rows = [_request_row(n, contract.RequestTransfer(
+            command_id=uuid5(item.command_id, str(member)), initiator="batch", member_id=member, source_branch_id=item.source_branch_id,
+            target_org_id=item.target_branch_id, reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark),
+            one.actor.person_id, one.actor.acting_org, orgs[item.source_branch_id], orgs[item.target_branch_id], policy)
+            | {"concern": "", "batch_id": item.command_id, "batch_size": 0 if item.skip else len(members)} for n, member in enumerate(members)]
+        ids = store.request(tx, rows)
+        outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=[ids[n] for n in sorted(ids)], refused=busy))
+    return outcomes
+
+
+def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -> list[contract.Transfer]:
+    """Return the transfers of a batch move to the committee that asked for it."""
+    return [_shown(row) for row in store.of_batch(tx, request.batch_id, directory.require_administrator(tx, actor, observers=True))]
+
+
+def _day(day: tuple[int, int]) -> str:
+    return f"{day[0]}-{day[1]}"
+
+
 def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
     """Check that a start by the target follows a look-up of this very member by this very organisation (TRF-05)."""
     if item.initiator != "target":
@@ -101,8 +170,10 @@ def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | Non
     return None if fits else Refusal("ticket_invalid")
 
 
-def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None) -> dict[str, Any]:
+def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None,
+                 policy: Policy) -> dict[str, Any]:
     destination = domain.destination_of(item, target)
+    starter = "source" if destination == "special" and not policy.spu_origin_node else item.initiator  # SPU-06
     target_id = source.vault_id if target is None else target.org_id
     return {
         "n": n, "command_id": item.command_id, "member_id": item.member_id, "initiator": item.initiator,
@@ -112,7 +183,7 @@ def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_
         "target_province": source.province if target is None else target.province,
         "target_branch_id": None if destination == "committee" else target_id, "reason": item.reason, "place_name": item.place_name,
         "place_address": item.place_address, "contact": item.contact, "remark": item.remark,
-        "path": policies.path_name(context.policy, item.initiator, destination)}
+        "place_division": item.place_division, "batch_id": None, "batch_size": 0, "policy": policy.key, "path": f"{starter}:{destination}"}
 
 
 def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[Any], Trigger], row_of: Callable[[Any], dict[str, Any]],
@@ -150,7 +221,7 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outc
         return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, repeated=True)
     code = refusal_of(State(found.state), trigger)
     if code is None and trigger is Trigger.WITHDRAW:
-        code = "not_initiator"
+        code = "too_late_to_withdraw" if found.withdraw == "no" else "not_initiator"
     elif code is None and item["org_id"] not in (found.node_org_id, found.node_superior_id):
         code = "not_your_node"
     elif code is None and trigger is Trigger.ASSIGN:
@@ -173,7 +244,7 @@ def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransf
 
 def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -> list[Outcome]:
     """Put members into branches below the target (ASG-01, ASG-02); members then moves each once."""
-    orgs = {org_id: _facts(row) for org_id, row in directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)]).items()}
+    orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)))
     outside = {(branch, org) for branch, org in {(one.item.branch_id, one.actor.org_id) for one in asked}
                if not domain.is_assignable(orgs.get(branch), orgs.get(org or 0))}
     return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id},
@@ -222,6 +293,11 @@ def on_member_moved(tx: Connection, items: list[MemberMoved]) -> None:
     _move(tx, Trigger.MOVED, [{"transfer_id": item.transfer_id} for item in items])
 
 
+def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
+    """Keep who counts as graduate of which branch (STAT-10, STAT-13)."""
+    figure_store.set_graduates(tx, items)
+
+
 def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
     """Do what the transfer's own policy says when nobody has decided (DL-01..05); a decision committed earlier wins (DL-19)."""
     rows = [{"transfer_id": item.transfer_id, "node_no": item.node_no, "code": "deadline"} for item in items]
@@ -267,10 +343,11 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
         raise Refused("unknown_transfer")
     nodes = [contract.NodeAhead(node_no=step.node_no, state=step.state, org_id=_node_org(row, step.state)) for step in store.path_of(tx, row.path)]
     steps = [msgspec.convert(dict(step._mapping), contract.Step, strict=False) for step in store.steps(tx, request.transfer_id)]
-    withdrawable = refusal_of(State(row.state), Trigger.WITHDRAW) is None
+    withdrawable = row.withdraw in ("yes", "yes_own")
+    own = actor.person_id == row.member_id and (row.withdraw == "yes" or row.initiator == "member")
     return contract.Progress(
         transfer=_shown(row), path=nodes, steps=steps,
-        may_withdraw=withdrawable and (actor.person_id == row.member_id or (is_party and actor.org_id == row.initiator_org_id)))
+        may_withdraw=withdrawable and (own or (is_party and actor.org_id == row.initiator_org_id)))
 
 
 def _node_org(row: sa.Row[Any], state: str) -> int:

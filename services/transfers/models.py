@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from services.transfers.statistics import FIGURES
 from shared import db, directory, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
@@ -34,6 +35,10 @@ transfers = sa.Table(
     sa.Column("place_address", sa.Text, nullable=False),
     sa.Column("contact", sa.Text, nullable=False),
     sa.Column("remark", sa.Text, nullable=False),
+    sa.Column("place_division", sa.Text, nullable=False, server_default="", comment="division code of the place (TRF-13)"),
+    sa.Column("concern", sa.Text, nullable=False, server_default="", comment="class of destination that the starter was warned of (BEY-01)"),
+    sa.Column("batch_id", sa.Uuid, comment="the batch move that it belongs to (BATCH-05)"),
+    sa.Column("policy", sa.Text, nullable=False, comment="name@version (BEY-07)"),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("node_no", sa.SmallInteger, nullable=False),
@@ -47,6 +52,8 @@ transfers = sa.Table(
     sa.Index("ix_transfers_member_id", "member_id"),
     sa.Index("ix_transfers_source_branch_id", "source_branch_id", "transfer_id"),
     sa.Index("ix_transfers_target_org_id", "target_org_id", "transfer_id"),
+    sa.Index("ix_transfers_initiator_org_id", "initiator_org_id", "created_at", postgresql_where=sa.text("initiator_org_id IS NOT NULL")),
+    sa.Index("ix_transfers_batch_id", "batch_id", postgresql_where=sa.text("batch_id IS NOT NULL")),
     postgresql_with={"fillfactor": "60"},
 )
 
@@ -62,7 +69,13 @@ open_nodes = sa.Table(
     sa.Column("remind_at", _time),
     sa.Column("expires_at", _time),
     sa.Column("on_expiry", sa.Text),
+    sa.Column("withdraw", sa.Text, nullable=False, server_default="no", comment="no, yes, yes_own (TRF-28)"),
+    sa.Column("remind_every", sa.Interval),
+    sa.Column("revision", sa.SmallInteger, nullable=False, server_default="0", comment="how often its deadline was changed"),
     sa.Column("reminders", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("urged_at", _time, comment="when somebody asked for a decision last (BEY-21)"),
+    sa.Column("looked_by", sa.BigInteger, comment="who is looking at it (BEY-23)"),
+    sa.Column("looked_until", _time),
     sa.Index("ix_open_nodes_org_id", "org_id", "opened_at", "transfer_id"),
     sa.Index("ix_open_nodes_superior_id", "superior_id", "opened_at", "transfer_id", postgresql_where=sa.text("superior_id IS NOT NULL")),
 )
@@ -93,10 +106,152 @@ path_steps = sa.Table(
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("node_no", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("state", sa.Text, nullable=False),
+)
+
+policies = sa.Table(
+    "policies", metadata,
+    sa.Column("holds_from", _time, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False, comment="the file as it was applied"),
+)
+
+node_rules = sa.Table(
+    "node_rules", metadata,
+    sa.Column("policy", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("province", sa.Text, primary_key=True, comment="empty: the nation"),
+    sa.Column("opens_before", _time, primary_key=True, comment="holds for nodes opened before, and not before the row before"),
     sa.Column("remind_after", sa.Interval),
     sa.Column("remind_every", sa.Interval),
     sa.Column("expire_after", sa.Interval),
-    sa.Column("on_expiry", sa.Text),
+    sa.Column("not_before", _time),
+    sa.Column("on_expiry", sa.Text, nullable=False),
+    sa.Column("withdraw", sa.Text, nullable=False, comment="no, first, yes; with _own only the member's own start"),
+)
+
+changes = sa.Table(
+    "changes", metadata,
+    sa.Column("member_id", sa.BigInteger, nullable=False),
+    sa.Column("transfer_id", sa.BigInteger),
+    sa.Column("seq", sa.SmallInteger),
+    comment="what the statistics and the channels have not followed yet; no index, read from the front and emptied",
+)
+
+graduates = sa.Table(
+    "graduates", metadata,
+    sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("cohort", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("branch_id", sa.BigInteger, nullable=False, comment="where the member graduated"),
+    sa.Column("flagged_at", _time, nullable=False),
+    sa.Column("counts", sa.Boolean, nullable=False, comment="false: marked as delayed or teacher, or deleted"),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Index("ix_graduates_branch_id", "branch_id"),
+)
+
+standings = sa.Table(
+    "standings", metadata,
+    sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("cohort", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("origin_path", sa.Text(collation="C"), nullable=False),
+    sa.Column("target_path", sa.Text(collation="C"), nullable=False),
+    sa.Column("rate", sa.Text, nullable=False, comment="SX, XS or empty"),
+    sa.Column("stage", sa.Text, nullable=False, comment="none, open, ended, completed"),
+    sa.Column("requested", sa.Boolean, nullable=False, comment="counts where it goes to (Annex F: C, F)"),
+    sa.Column("transfer_id", sa.BigInteger),
+    sa.Index("ix_standings_origin_path", "cohort", "origin_path"),
+    sa.Index("ix_standings_target_path", "cohort", "target_path", postgresql_where=sa.text("requested")),
+    comment="how each graduate stands, as the figures have counted it (Annex F)",
+)
+
+figures = sa.Table(
+    "figures", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("cohort", sa.SmallInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.Integer, nullable=False, server_default="0") for name in FIGURES),
+    comment="SX, XS and stages of each subtree, kept from event to event (STAT-10..15)",
+    postgresql_with={"fillfactor": "70"},
+)
+
+decisions = sa.Table(
+    "decisions", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("year", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("code", sa.Text, primary_key=True, comment="approve, or why it was rejected"),
+    sa.Column("n", sa.Integer, nullable=False),
+    comment="people's decisions of each subtree (BEY-06)",
+)
+
+bulk_jobs = sa.Table(
+    "bulk_jobs", metadata,
+    sa.Column("bulk_id", sa.Uuid, primary_key=True),
+    sa.Column("org_id", sa.BigInteger, nullable=False),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("decision", sa.Text, nullable=False, comment="what to do with each row, as JSON"),
+    sa.Column("started_at", _time, nullable=False),
+    sa.Index("ix_bulk_jobs_org_id", "org_id", "started_at"),
+)
+
+bulk_rows = sa.Table(
+    "bulk_rows", metadata,
+    sa.Column("bulk_id", sa.Uuid, primary_key=True),
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("node_no", sa.SmallInteger, nullable=False),
+    sa.Column("result", sa.Text, comment="null: waits; empty: done; else the refusal"),
+    sa.Index("ix_bulk_rows_waiting", "bulk_id", "transfer_id", postgresql_where=sa.text("result IS NULL")),
+)
+
+escalations = sa.Table(
+    "escalations", metadata,
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("org_id", sa.BigInteger, nullable=False, comment="the lowest common superior of both sides"),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("asked_at", _time, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False, server_default="", comment="empty, receive, uphold"),
+    sa.Column("answer_note", sa.Text, nullable=False, server_default=""),
+    sa.Column("answered_by", sa.BigInteger),
+    sa.Column("answered_at", _time),
+    sa.Index("ix_escalations_org_id", "org_id", "asked_at"),
+)
+
+reading_marks = sa.Table(
+    "reading_marks", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="0: the person's own messages"),
+    sa.Column("read_until", _time, nullable=False),
+)
+
+messages_read = sa.Table(
+    "messages_read", metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),
+)
+
+webhooks = sa.Table(
+    "webhooks", metadata,
+    sa.Column("webhook_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
+    sa.Column("org_id", sa.BigInteger, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False, comment="signs what is sent; shown once"),
+    sa.Column("active", sa.Boolean, nullable=False, server_default="true"),
+    sa.Column("created_by", sa.BigInteger, nullable=False),
+    sa.Column("created_at", _time, nullable=False),
+    sa.Index("ix_webhooks_org_id", "org_id", postgresql_where=sa.text("active")),
+)
+
+deliveries = sa.Table(
+    "deliveries", metadata,
+    sa.Column("webhook_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("next_at", _time, comment="null: delivered or given up"),
+    sa.Column("delivered_at", _time),
+    sa.Column("problem", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_deliveries_next_at", "next_at", postgresql_where=sa.text("next_at IS NOT NULL")),
 )
 
 outbox.table(metadata)

@@ -27,11 +27,12 @@ class State(StrEnum):
 
 
 class Initiator(StrEnum):
-    """Who starts (TRF-01)."""
+    """Who starts (TRF-01); `batch`: a committee kind moves members between branches below it, without approval (BATCH-02)."""
 
     SOURCE = "source"
     TARGET = "target"
     MEMBER = "member"
+    BATCH = "batch"
 
 
 class Destination(StrEnum):
@@ -76,7 +77,8 @@ PATHS: dict[tuple[Initiator, Destination], tuple[State, ...]] = {
     (I.TARGET, D.COMMITTEE): (S.OUT, S.ASSIGN),              # TRF-19
     (I.MEMBER, D.BRANCH):    (S.OUT, S.IN),                  # TRF-20
     (I.MEMBER, D.COMMITTEE): (S.OUT, S.IN, S.ASSIGN),        # TRF-20
-    (I.MEMBER, D.SPECIAL):   (S.OUT, S.PROVINCE),            # SPU-06
+    (I.MEMBER, D.SPECIAL):   (S.OUT, S.PROVINCE),            # SPU-06; without the first where the policy says so
+    (I.BATCH,  D.BRANCH):    (),                             # BATCH-02
 }
 
 TRANSITIONS: dict[tuple[State, Trigger], Step] = {
@@ -101,6 +103,7 @@ TRANSITIONS: dict[tuple[State, Trigger], Step] = {
     (S.PROVINCE, T.CLOCK_APPROVE): Step(NEXT,        "DL-09"),
 
     (S.ASSIGN,   T.ASSIGN):        Step(NEXT,        "ASG-01"),
+    (S.ASSIGN,   T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),  # where the policy's withdraw_until is `completed`
 
     (S.MOVING,   T.MOVED):         Step(S.COMPLETED, "TRF-35"),
 }
@@ -166,7 +169,7 @@ def page() -> str:
     """Return this page as Markdown, with the diagram."""
     lines = ["# The transfer saga", "", "Printed from `services/transfers/saga.py` by `make saga`; do not edit.", "",
              "## Paths", "", "| initiator | target | nodes |", "|---|---|---|"]
-    lines += [f"| {initiator} | {destination} | {' → '.join(path)} |" for (initiator, destination), path in PATHS.items()]
+    lines += [f"| {initiator} | {destination} | {' → '.join(path) or 'none'} |" for (initiator, destination), path in PATHS.items()]
     lines += ["", "## Transitions", "", "Every pair that is not in the table is ignored when it comes from the bus or the clock,"
               " and refused when it comes from a person.", "", "| state | trigger | leads to | tells | rule |", "|---|---|---|---|---|"]
     lines += [f"| {state} | {trigger} | {step.to or 'next node'} | {ON_ENTER.get(step.to, '') if step.to else 'as the next state tells'} | {step.rule} |"

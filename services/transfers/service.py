@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.transfers import handlers, policies, store
-from shared import directory, metrics, sessions_ended
+from services.transfers import desk, handlers, insight, policies, policy_store, store
+from shared import clock, directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
 from shared.messages import transfers as contract
@@ -24,30 +24,54 @@ class Service(BusService):
         members.MemberReserved: handlers.on_member_reserved,
         members.ReservationRefused: handlers.on_reservation_refused,
         members.MemberMoved: handlers.on_member_moved,
+        members.GraduateChanged: handlers.on_graduate_changed,
         scheduler.DeadlineExpired: handlers.on_deadline_expired,
         scheduler.ReminderDue: handlers.on_reminder_due,
     }
     commands = {
         contract.request_transfers: handlers.request_transfers,
+        contract.move_batches: handlers.move_batches,
         contract.decide_nodes: handlers.decide_nodes,
         contract.withdraw_transfers: handlers.withdraw_transfers,
         contract.assign_branches: handlers.assign_branches,
+        contract.start_bulks: desk.start_bulks,
+        contract.stop_bulks: desk.stop_bulks,
+        contract.urge_transfers: desk.urge_transfers,
+        contract.urge_below: desk.urge_below,
+        contract.look_at_nodes: desk.look_at_nodes,
+        contract.restart_transfers: desk.restart_transfers,
+        contract.escalate_transfers: desk.escalate_transfers,
+        contract.answer_escalations: desk.answer_escalations,
+        contract.mark_messages: desk.mark_messages,
+        contract.set_webhooks: desk.set_webhooks,
     }
     queries = {
         contract.list_work: handlers.list_work,
         contract.get_transfer: handlers.get_transfer,
+        contract.get_batch: handlers.get_batch,
         contract.my_transfers: handlers.my_transfers,
         contract.list_started: handlers.list_started,
         contract.count_transfers: handlers.count_transfers,
+        contract.count_matching: desk.count_matching,
+        contract.get_bulk: desk.get_bulk,
+        contract.list_escalations: desk.list_escalations,
+        contract.list_messages: desk.list_messages,
+        contract.list_webhooks: desk.list_webhooks,
+        contract.get_figures: insight.get_figures,
+        contract.list_behind: insight.list_behind,
+        contract.get_board: insight.get_board,
+        contract.advise: insight.advise,
     }
+    background = (insight.follow_forever, desk.work_off_forever, desk.send_forever)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
-        """Load the policy that new transfers start with."""
-        handlers.context.policy = policies.read(os.environ.get("TUANQIAO_POLICY") or "national")
+        """Let the first policy hold, unless one does."""
         handlers.context.verifier = machinery.verifier
         with machinery.database.transaction() as tx:
-            store.save_path_steps(tx, policies.path_steps(handlers.context.policy))
+            store.save_path_steps(tx)
+            if not policy_store.history(tx):
+                policy_store.hold(tx, policies.read(os.environ.get("TUANQIAO_POLICY") or "national"), clock.now())
 
     @staticmethod
     def gauges(tx: Connection) -> None:

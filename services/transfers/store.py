@@ -22,34 +22,56 @@ from shared.outbox import insert, tell
 
 # ---- the pieces that every transition shares -------------------------------------------------------------------------
 
-_ASKED = """asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+ASKED = """asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint, decision_id uuid, branch_id bigint, code text, note text))"""
 
 _LINE = "concat({id}, '|', {seq}, '|', {event}, '|', {state}, '|', :stamp, '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
 """What a link of the audit chain hashes after the previous hash; `verify_audit` builds the same from the stored row."""
 
 
-def _link(previous: str, **columns: str) -> str:
+def link_of(previous: str, **columns: str) -> str:
+    """Return the SQL of the next link of a chain."""
     return f"sha256({previous} || convert_to({_LINE.format(**columns)}, 'UTF8'))"
 
 
-_AUDITED = """audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
+def audited(event: str) -> str:
+    """Return the insert of one line of the trail for each row of the CTE `moved`."""
+    return f"""audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
         SELECT transfer_id, audit_seq, '{event}', state, :now, person_id, org_id, decision_id, note, audit_head FROM moved)"""
 
-_OPENED = """opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, superior_id, opened_at, remind_at, expires_at, on_expiry)
-        SELECT transfer_id, node_no, state,
-            CASE state WHEN 'pending_in' THEN target_province WHEN 'pending_assign' THEN target_province ELSE source_province END,
-            CASE state WHEN 'pending_out' THEN source_branch_id WHEN 'pending_province' THEN provincial_id ELSE target_org_id END,
-            CASE state WHEN 'pending_out' THEN source_superior_id WHEN 'pending_in' THEN target_superior_id END,
-            :now, :now + remind_after, :now + expire_after, on_expiry
-        FROM moved WHERE state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign'))"""
 
-_PARTIES = """, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id, t.target_org_id, t.target_superior_id, t.target_province"""
+_AT = "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
+"""The province whose organisation decides a node."""
+
+
+def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
+    """Return the select of the one row of `node_rules` that holds for a node: the province's own, else the nation's."""
+    one = f"""(SELECT r.* FROM node_rules r WHERE r.policy = {policy} AND r.state = {state} AND r.province = {{}} AND r.opens_before > {opened_at}
+            ORDER BY r.opens_before LIMIT 1)"""
+    nation = "''"
+    return f"(SELECT * FROM ({one.format(province)} UNION ALL {one.format(nation)}) AS found LIMIT 1)"
+
+
+DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
+_OPENED = f"""opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, superior_id, opened_at, remind_at, remind_every, expires_at,
+            on_expiry, withdraw)
+        SELECT m.transfer_id, m.node_no, m.state, {_AT},
+            CASE m.state WHEN 'pending_out' THEN m.source_branch_id WHEN 'pending_province' THEN m.provincial_id ELSE m.target_org_id END,
+            CASE m.state WHEN 'pending_out' THEN m.source_superior_id WHEN 'pending_in' THEN m.target_superior_id END,
+            :now, :now + r.remind_after, r.remind_every, {DEADLINE.format(opened_at="CAST(:now AS timestamptz)")}, r.on_expiry,
+            CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN m.node_no = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END
+        FROM moved m LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
+        WHERE m.state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign')
+        RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
+
+_FOLLOWED = "followed AS (INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM moved)"
+_UNFOLLOWED = (Trigger.UNAVAILABLE, Trigger.ASSIGN)
+"""Triggers that neither the statistics nor the channels care for; the move that follows an assignment is told."""
+_PARTIES = """, t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id, t.target_org_id, t.target_superior_id, t.target_province"""
 """What `_OPENED` needs of a transfer to find the organisation of the next node."""
 
 _EVENT_COLUMNS = {
-    messages.NodeOpened: {"remind_at": "CAST(:now AS timestamptz) + remind_after", "remind_every": "extract(epoch FROM remind_every)",
-                          "expires_at": "CAST(:now AS timestamptz) + expire_after"},
+    messages.NodeOpened: {"remind_every": "extract(epoch FROM remind_every)"},
     messages.BranchAssigned: {"branch_id": "target_branch_id", "at": "CAST(:now AS timestamptz)"},
     messages.TransferCompleted: {"branch_id": "target_branch_id"},
 }
@@ -64,6 +86,9 @@ def _told(states: Iterable[State], also: str = "") -> str:
     selects = [also] if also else []
     for name, names in by_event.items():
         event = getattr(messages, name)
+        if event is messages.NodeOpened:
+            selects.append(tell(event, "opened", "", **_EVENT_COLUMNS[event]))
+            continue
         selects.append(tell(event, "moved", f"WHERE state IN ({', '.join(names)})", **_EVENT_COLUMNS.get(event, {})))
     return f"told AS ({insert(*selects)})" if selects else "told AS (SELECT 1)"
 
@@ -95,7 +120,7 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
     closed = f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
         {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)""" if at_node else (
         "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)")
-    link = _link("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{trigger}'", state=state, person="i.person_id", org="i.org_id",
+    link = link_of("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{trigger}'", state=state, person="i.person_id", org="i.org_id",
                  decision="i.decision_id", note="coalesce(i.note, '')")
     ends = target in saga.FINAL
     update = f"""moved AS (UPDATE transfers t SET state = {state}, node_no = {"s.node_no" if by_next else "t.node_no"},
@@ -105,12 +130,14 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
         WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {"AND s.path = t.path AND s.node_no = t.node_no + 1" if by_next else ""}
         RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.audit_seq, t.audit_head,
             i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
-        {_PARTIES if by_next else ""}{", s.remind_after, s.remind_every, s.expire_after, s.on_expiry" if by_next else ""})"""
+        {_PARTIES if by_next else ""})"""
     entered = [*saga.NODES, State.MOVING] if by_next else [target] if target else []
     also = tell(messages.NodeApproved, "moved") if trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE) else ""
-    parts = [_ASKED, closed, update, _AUDITED.format(event=trigger)]
+    parts = [ASKED, closed, update, audited(trigger)]
     if by_next:
         parts.append(_OPENED)
+    if trigger not in _UNFOLLOWED:
+        parts.append(_FOLLOWED)
     if ends:
         parts.append("closed_ones AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)")
     parts.append(_told(entered, also))
@@ -129,7 +156,8 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.REJECT: _transition(Trigger.REJECT, entitled=_ACTING),
     Trigger.WITHDRAW: _transition(
         Trigger.WITHDRAW, from_also=", transfers w",
-        entitled="w.transfer_id = o.transfer_id AND (w.initiator_org_id = i.org_id OR w.member_id = i.person_id)"),
+        entitled="w.transfer_id = o.transfer_id AND o.withdraw <> 'no'"
+        " AND (w.initiator_org_id = i.org_id OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))"),
     Trigger.ASSIGN: _transition(Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"),
     Trigger.CLOCK_RETURN: _transition(Trigger.CLOCK_RETURN, entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now"),
     Trigger.CLOCK_APPROVE: _transition(Trigger.CLOCK_APPROVE, entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now"),
@@ -137,19 +165,20 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
 }
 
 
-def _stamp(now: datetime) -> str:
+def stamp_of(now: datetime) -> str:
+    """Return an instant as it is hashed."""
     return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
 def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row[Any]]:
     """Apply `trigger` to the items that fit; return one row per transfer moved, with the item's number `n`."""
     now = clock.now()
-    return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=_stamp(now)).all()
+    return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=stamp_of(now)).all()
 
 
 # ---- starting --------------------------------------------------------------------------------------------------------
 
-_REQUEST_LINK = _link("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
+_REQUEST_LINK = link_of("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
                       org="i.initiator_org_id", decision="i.command_id", note="''")
 # IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
 _REASON_KIND = "CASE reason " + " ".join(f"WHEN '{one.code}' THEN '{one.kind}'" for one in domain.reasons().values()) + " ELSE 'any' END"
@@ -157,29 +186,48 @@ _REQUEST = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
         source_superior_id bigint, source_province text, provincial_id bigint, target_org_id bigint, target_superior_id bigint, target_province text,
-        target_branch_id bigint, reason text, place_name text, place_address text, contact text, remark text, path text)),
+        target_branch_id bigint, reason text, place_name text, place_address text, contact text, remark text, place_division text, concern text,
+        batch_id uuid, batch_size int, policy text, path text)),
     numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given g
         WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.command_id = g.command_id)),
     free AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT member_id, transfer_id FROM numbered ON CONFLICT DO NOTHING RETURNING transfer_id),
     fitting AS (SELECT * FROM numbered WHERE (transfer_id IN (SELECT transfer_id FROM free)) IS TRUE),
     moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id,
         source_superior_id, source_province, provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name,
-        place_address, contact, remark, path, state, node_no, created_at, audit_seq, audit_head)
+        place_address, contact, remark, place_division, concern, batch_id, policy, path, state, node_no, created_at, audit_seq, audit_head)
         OVERRIDING SYSTEM VALUE
         SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
-            provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark, path,
-            'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
-        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason, state, audit_seq, audit_head,
+            provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark,
+            place_division, concern, batch_id, policy, path, 'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
+        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason, batch_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
-    {_AUDITED.format(event="requested")},
-    told AS ({insert(tell(messages.TransferRequested, "moved", reason_kind=_REASON_KIND))})
+    {audited("requested")},
+    told AS ({insert(tell(
+        messages.TransferRequested, "moved", reason_kind=_REASON_KIND, batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END"))})
     SELECT n, transfer_id FROM fitting""")
 
 
 def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
     """Record transfers in state `checking`; return their ids by item number. Repeats and second open transfers are left out."""
     now = clock.now()
-    return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=_stamp(now))}
+    return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=stamp_of(now))}
+
+
+_BATCHES = sa.text("SELECT batch_id, transfer_id, member_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id")
+_OPEN_OF = sa.text("SELECT member_id FROM open_transfers WHERE member_id = ANY(CAST(:ids AS bigint[]))")
+
+
+def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, int]]:
+    """Return transfers by member of batch moves by their id."""
+    found: dict[Any, dict[int, int]] = {}
+    for row in tx.execute(_BATCHES, {"ids": [str(one) for one in batch_ids]}):
+        found.setdefault(row.batch_id, {})[row.member_id] = row.transfer_id
+    return found
+
+
+def with_open(tx: Connection, member_ids: Iterable[int]) -> set[int]:
+    """Return those of the members who have an open transfer (TRF-02)."""
+    return set(tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))}).scalars())
 
 
 _BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
@@ -224,7 +272,7 @@ def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
 # ---- why not ---------------------------------------------------------------------------------------------------------
 
 _EXPLAIN = sa.text("""
-    SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id,
+    SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw,
         EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id) AS repeated,
         coalesce(t.member_id = i.person_id OR i.org_id IN (t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
             t.target_branch_id, t.initiator_org_id, t.provincial_id), false) AS party
@@ -266,9 +314,10 @@ def remind(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
 SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name != "cursor")
 """The first columns of every row that is read below; more follow that decide who may see it."""
 _ELSEWHERE = {"waiting_org_id": "o.org_id", "waiting_superior_id": "o.superior_id", "node_opened_at": "o.opened_at", "remind_at": "o.remind_at",
-              "expires_at": "o.expires_at", "on_expiry": "o.on_expiry", "policy": "split_part(t.path, ':', 1)"}
+              "expires_at": "o.expires_at", "on_expiry": "o.on_expiry", "urged_at": "o.urged_at", "looked_by": "o.looked_by", "looked_until": "o.looked_until"}
 _COLUMNS = ", ".join([*(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for name in SHOWN),
-                      "t.path", "t.initiator_org_id", "t.source_superior_id", "t.target_superior_id", "t.provincial_id"])
+                      "t.path", "t.initiator_org_id", "t.source_superior_id", "t.target_superior_id", "t.provincial_id",
+                      "o.withdraw"])
 _WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
 
 _WORK = sa.text(f"""
@@ -298,7 +347,9 @@ def work_counts(tx: Connection, org_id: int) -> dict[str, int]:
 
 
 _ONE = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = :transfer_id")
+_MANY = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))")
 _OF_MEMBER = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")
+_OF_BATCH = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id")
 _STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
 _STARTED = {
     side: sa.text(f"""SELECT {_COLUMNS} FROM transfers t {_WITH_NODE}
@@ -315,6 +366,11 @@ def one(tx: Connection, transfer_id: int) -> sa.Row[Any] | None:
     return tx.execute(_ONE, {"transfer_id": transfer_id}).one_or_none()
 
 
+def many(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+    """Return transfers with their open nodes, by id."""
+    return {row.transfer_id: row for row in tx.execute(_MANY, {"ids": sorted(set(transfer_ids))})}
+
+
 def steps(tx: Connection, transfer_id: int) -> Sequence[sa.Row[Any]]:
     """Return the audit trail of a transfer, oldest first."""
     return tx.execute(_STEPS, {"transfer_id": transfer_id}).all()
@@ -328,6 +384,11 @@ def path_of(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
 def of_member(tx: Connection, member_id: int) -> Sequence[sa.Row[Any]]:
     """Return a member's transfers, newest first."""
     return tx.execute(_OF_MEMBER, {"member_id": member_id}).all()
+
+
+def of_batch(tx: Connection, batch_id: Any, org_id: int) -> Sequence[sa.Row[Any]]:
+    """Return the transfers of a batch move of an organisation."""
+    return tx.execute(_OF_BATCH, {"batch": batch_id, "org": org_id}).all()
 
 
 def started(tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
@@ -348,40 +409,17 @@ def backlog(tx: Connection) -> Sequence[sa.Row[Any]]:
     return tx.execute(_BACKLOG).all()
 
 
-# ---- trying a policy -------------------------------------------------------------------------------------------------
-
-_DRY_RUN = sa.text("""
-    SELECT o.province, o.state, count(*)::int AS open,
-        (count(*) FILTER (WHERE o.expires_at IS DISTINCT FROM o.opened_at + i.expire_after * interval '24 hours'))::int AS moved,
-        (count(*) FILTER (WHERE o.opened_at + i.expire_after * interval '24 hours' < coalesce(o.expires_at, 'infinity')))::int AS earlier,
-        (count(*) FILTER (WHERE o.opened_at + i.expire_after * interval '24 hours' <= :now))::int AS overdue,
-        (count(*) FILTER (WHERE o.opened_at + i.expire_after * interval '24 hours' <= CAST(:now AS timestamptz) + interval '72 hours'))::int AS soon,
-        (count(*) FILTER (WHERE o.on_expiry IS DISTINCT FROM i.on_expiry))::int AS other_action
-    FROM open_nodes o JOIN json_to_recordset(CAST(:items AS json)) AS i(state text, expire_after float, on_expiry text) ON i.state = o.state
-    GROUP BY o.province, o.state ORDER BY o.province, o.state""")
-
-
-def dry_run(tx: Connection, nodes: Sequence[dict[str, Any]], now: datetime) -> Sequence[sa.Row[Any]]:
-    """Return by province and state what another policy would do to the open nodes, if it held for them too (BEY-07).
-
-    `moved` have another deadline or none, `earlier` an earlier one, `overdue` one that is past, `soon` one within 72 hours, `other_action`
-    another end. Nothing is changed: a running transfer keeps the policy it started with.
-    """
-    return db.run(tx, _DRY_RUN, nodes, now=now).all()
-
-
 # ---- paths and audit -------------------------------------------------------------------------------------------------
 
 _SAVE_STEPS = sa.text("""
-    INSERT INTO path_steps (path, node_no, state, remind_after, remind_every, expire_after, on_expiry)
-    SELECT path, node_no, state, remind_after * interval '24 hours', remind_every * interval '24 hours', expire_after * interval '24 hours', on_expiry
-    FROM json_to_recordset(CAST(:items AS json)) AS i(path text, node_no int, state text, remind_after float, remind_every float, expire_after float, on_expiry text)
-    ON CONFLICT DO NOTHING""")
+    INSERT INTO path_steps (path, node_no, state) SELECT path, node_no, state
+    FROM json_to_recordset(CAST(:items AS json)) AS i(path text, node_no int, state text) ON CONFLICT DO NOTHING""")
 
 
-def save_path_steps(tx: Connection, rows: list[dict[str, object]]) -> None:
-    """Make the steps of a policy's paths known to the statements; a version once stored never changes (BEY-07)."""
-    db.run(tx, _SAVE_STEPS, rows)
+def save_path_steps(tx: Connection) -> None:
+    """Make the steps of every path known to the statements."""
+    db.run(tx, _SAVE_STEPS, [{"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
+                             for (initiator, destination), path in saga.PATHS.items() for number, state in enumerate((*path, State.MOVING), start=1)])
 
 
 _AUDIT = sa.text("""SELECT a.*, t.audit_head AS head, t.audit_seq AS last FROM audit a JOIN transfers t USING (transfer_id)
@@ -401,7 +439,7 @@ def verify_audit(tx: Connection) -> tuple[int, list[int]]:
                 previous, at, number = b"", row.transfer_id, 0
             number += 1
             line = "|".join(str("" if value is None else value) for value in (
-                row.transfer_id, row.seq, row.event, row.state, _stamp(row.at), row.person_id, row.org_id, row.decision_id, row.note))
+                row.transfer_id, row.seq, row.event, row.state, stamp_of(row.at), row.person_id, row.org_id, row.decision_id, row.note))
             previous = hashlib.sha256(previous + line.encode()).digest()
             last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
             if bytes(row.hash) != previous or row.seq != number or (last and (row.seq != row.last or bytes(row.head) != previous)):

@@ -54,6 +54,23 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
     version: int
 
 
+class GraduateChanged(Event, frozen=True, kw_only=True):
+    """A member became a graduate of a branch in a year, or does not count as one any more (GRAD-12, GRAD-16); the highest version holds.
+
+    Who leaves as a graduate stays one of the cohort, so a completed transfer tells nothing (STAT-13).
+    """
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    member_id: int
+    cohort: int
+    branch_id: int
+    counts: bool
+    at: dt.datetime
+    version: int
+
+
 class CadreChanged(Event, frozen=True, kw_only=True):
     """A person's post in an organisation as it is now, empty for none (CADRE-04, ADM-02); the highest version holds.
 

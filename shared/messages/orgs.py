@@ -30,6 +30,7 @@ class OrgChanged(Event, frozen=True, kw_only=True):
     version: int
     deleted: bool
     industry: str = ""
+    division_code: str | None = None
 
 
 class AdministratorChanged(Event, frozen=True, kw_only=True):

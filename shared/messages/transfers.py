@@ -14,7 +14,8 @@ from shared.messages import Command, Event, Query
 class TransferRequested(Event, frozen=True, kw_only=True):
     """A transfer is recorded and asks for its member (TRF-01, TRF-02).
 
-    `reason_kind`: `graduate` or `ordinary`, which has to fit the member (GRAD-15, GRAD-17), or `any`.
+    `reason_kind`: `graduate` or `ordinary`, which has to fit the member (GRAD-15, GRAD-17), or `any`. Of a `batch_id` all `batch_size`
+    members are held or none (BATCH-05).
     """
 
     publisher: ClassVar[str] = "transfers"
@@ -25,10 +26,15 @@ class TransferRequested(Event, frozen=True, kw_only=True):
     source_branch_id: int
     target_org_id: int
     reason_kind: str = "any"
+    batch_id: UUID | None = None
+    batch_size: int = 0
 
 
 class NodeOpened(Event, frozen=True, kw_only=True):
-    """A node waits for its organisation; the instants are what the scheduler shall watch (DL-01, DL-02)."""
+    """A node waits for its organisation; the instants are what the scheduler shall watch (DL-01, DL-02).
+
+    Told again with a higher `revision` where another policy was applied to open nodes (BEY-07).
+    """
 
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
@@ -38,6 +44,7 @@ class NodeOpened(Event, frozen=True, kw_only=True):
     remind_at: dt.datetime | None
     remind_every: float | None
     expires_at: dt.datetime | None
+    revision: int = 0
 
 
 class NodeApproved(Event, frozen=True, kw_only=True):
@@ -116,6 +123,7 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
 
     `initiator` is `source`, `target` or `member`. The source branch is what the caller believes; members checks it.
     A start by the target needs the `ticket` of a look-up (TRF-05). `target_org_id` is None for special units only (SPU-02).
+    `place_division` is the GB/T 2260 code of the place (TRF-13); `confirmed` sends what the rules find unusual (BEY-01).
     """
 
     command_id: UUID
@@ -129,6 +137,42 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     contact: str = ""
     remark: str = ""
     ticket: str = ""
+    place_division: str = ""
+    confirmed: bool = False
+
+
+class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Move up to 30 members from one branch to another below the acting committee, without approval (BATCH-01..07).
+
+    All or none; with `skip` those who cannot be moved are left out and the others move (BATCH-05).
+    """
+
+    command_id: UUID
+    source_branch_id: int
+    member_ids: list[int]
+    target_branch_id: int
+    reason: str = "ordinary"
+    place_name: str = ""
+    place_address: str = ""
+    remark: str = ""
+    skip: bool = False
+
+
+class BatchAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to a batch move: its transfers in the order of the members; how each ends is asked with `get_batch`."""
+
+    batch_id: UUID
+    transfer_ids: list[int] = []
+    repeated: bool = False
+    refusal: Refusal | None = None
+    refused: dict[int, Refusal] = {}
+    """By member: who stands in the way, or with `skip` was left out."""
+
+
+class GetBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how the members of a batch move have fared, as the acting committee."""
+
+    batch_id: UUID
 
 
 class DecideNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +252,11 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     end_code: str
     end_note: str
     policy: str
+    place_division: str = ""
+    concern: str = ""
+    urged_at: dt.datetime | None = None
+    looked_by: int | None = None
+    looked_until: dt.datetime | None = None
     cursor: str = ""
 
 
@@ -278,10 +327,375 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     transfers: int
 
 
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Open nodes that the acting organisation may decide: of one kind, and optionally of one reason, source, age, or without warnings (BEY-05)."""
+
+    state: str
+    reason: str = ""
+    source_branch_id: int | None = None
+    opened_before: dt.datetime | None = None
+    due_before: dt.datetime | None = None
+    unquestioned: bool = False
+
+
+class CountMatching(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how many open nodes a filter takes in; a bulk decision has to name this number."""
+
+    filter: Filter
+
+
+class Matching(msgspec.Struct, frozen=True, kw_only=True):
+    """How many open nodes a filter takes in."""
+
+    count: int
+
+
+class StartBulk(msgspec.Struct, frozen=True, kw_only=True):
+    """Decide every open node that a filter takes in, or assign all to one branch, in the background (BEY-05).
+
+    `expected` is the number that the caller has seen; if another number matches now, nothing is started.
+    """
+
+    bulk_id: UUID
+    filter: Filter
+    expected: int
+    approve: bool = True
+    reason_code: str = ""
+    note: str = ""
+    branch_id: int | None = None
+
+
+class Bulk(msgspec.Struct, frozen=True, kw_only=True):
+    """A bulk decision: how many rows it has, how many are done, refused, or wait; refused ones by transfer."""
+
+    bulk_id: UUID
+    total: int = 0
+    done: int = 0
+    waiting: int = 0
+    started_at: dt.datetime | None = None
+    problems: dict[int, Refusal] = {}
+    repeated: bool = False
+    refusal: Refusal | None = None
+
+
+class GetBulk(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how far the bulk decisions of the acting organisation are, newest first, or one of them."""
+
+    bulk_id: UUID | None = None
+
+
+class StopBulk(msgspec.Struct, frozen=True, kw_only=True):
+    """Stop a bulk decision: what waits is left as it is, what is done stays done."""
+
+    bulk_id: UUID
+
+
+class UrgeTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Remind whoever has to decide (催办), from the third day of a node, once in three days (BEY-21)."""
+
+    decision_id: UUID
+    transfer_id: int
+
+
+class UrgeBelow(msgspec.Struct, frozen=True, kw_only=True):
+    """Remind all organisations below the acting one, or below one of its subordinates, whose nodes are overdue or fall due within `days` (BEY-18)."""
+
+    decision_id: UUID
+    org_id: int
+    days: int = 3
+
+
+class Urged(msgspec.Struct, frozen=True, kw_only=True):
+    """How many nodes were reminded; those reminded within the last three days are left out."""
+
+    nodes: int = 0
+    refusal: Refusal | None = None
+
+
+class LookAt(msgspec.Struct, frozen=True, kw_only=True):
+    """Say that one is looking at an open node, for ten minutes, or no more (BEY-23); the first decision still counts."""
+
+    transfer_id: int
+    done: bool = False
+
+
+class RestartTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Start an ended transfer again with its own values (BEY-04)."""
+
+    command_id: UUID
+    transfer_id: int
+
+
+class Escalate(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the lowest common superior of both sides to look at a rejection, as the member (BEY-06)."""
+
+    decision_id: UUID
+    transfer_id: int
+    note: str = ""
+
+
+class AnswerEscalation(msgspec.Struct, frozen=True, kw_only=True):
+    """Advise, as that superior: `receive` (the receiver should accept a new start) or `uphold`."""
+
+    decision_id: UUID
+    transfer_id: int
+    answer: str
+    note: str = ""
+
+
+class ListEscalations(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for what members have escalated to the acting organisation, newest first."""
+
+    open_only: bool = True
+
+
+class Escalation(msgspec.Struct, frozen=True, kw_only=True):
+    """An escalated rejection with both sides, and the answer."""
+
+    transfer_id: int
+    org_id: int
+    member_id: int
+    source_branch_id: int
+    target_org_id: int
+    reason: str
+    end_code: str
+    end_note: str
+    note: str
+    asked_at: dt.datetime
+    answer: str
+    answer_note: str
+    answered_at: dt.datetime | None
+
+
+class ListMessages(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for messages about transfers: of the acting organisation's own starts, or without one of the caller's own (MSG-02, MSG-06).
+
+    `kind` filters by event; `after` is the `cursor` of the last one of the page before.
+    """
+
+    kind: str = ""
+    unread_only: bool = False
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    after: str = ""
+    limit: int = 50
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to a transfer, as told to whom it concerns; a line of the transfer's own trail."""
+
+    transfer_id: int
+    seq: int
+    kind: str
+    at: dt.datetime
+    member_id: int
+    org_id: int | None
+    note: str
+    end_code: str
+    state: str
+    read: bool
+    cursor: str
+
+
+class Inbox(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of messages, and how many are unread; from 1,000 on it is not counted further (MSG-01)."""
+
+    items: list[Message]
+    unread: int
+
+
+class MarkRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Mark messages read: all up to an instant, or one."""
+
+    until: dt.datetime | None = None
+    transfer_id: int | None = None
+    seq: int = 0
+
+
+class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for SX, XS and stages of an organisation at or below the acting one, and of its direct subordinates (STAT-10..15).
+
+    `cohort` is the year of graduation; 0: the newest that there is.
+    """
+
+    org_id: int | None = None
+    cohort: int = 0
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one organisation's subtree; `services/transfers/statistics.py` says what each counts. No rate without a denominator (STAT-14)."""
+
+    org_id: int
+    name: str
+    kind: str
+    study: int
+    study_in: int
+    studied: int
+    society: int
+    society_in: int
+    settled: int
+    excluded: int
+    idle: int
+    open: int
+    ended: int
+    completed: int
+    sx: float | None
+    xs: float | None
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage of the season: what share shall have started or completed by when, and what share has (DL-14, DL-15)."""
+
+    by: dt.date
+    what: str
+    reasons: str
+    share: float
+    reached: float | None
+    rule: str
+
+
+class FigureSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of an organisation and its direct subordinates, with the stages of the season in force."""
+
+    cohort: int
+    cohorts: list[int]
+    org: Figures
+    children: list[Figures]
+    stages: list[Stage]
+    policy: str
+    phase: str
+
+
+class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the graduates behind one figure of an organisation at or below the acting one (BEY-11)."""
+
+    figure: str
+    org_id: int | None = None
+    cohort: int = 0
+    after: int = 0
+    limit: int = 100
+
+
+class Behind(msgspec.Struct, frozen=True, kw_only=True):
+    """A graduate behind a figure; names are joined by the gateway."""
+
+    member_id: int
+    branch_id: int
+    stage: str
+    rate: str
+    transfer_id: int | None
+    state: str | None
+    reason: str | None
+    target_org_id: int | None
+
+
+class GetBoard(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the deadline board: per direct subordinate what waits in its subtree, what falls due within three days, what is overdue (BEY-18)."""
+
+    org_id: int | None = None
+
+
+class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One subordinate of the board; `oldest` is when its oldest node was opened, `rejected` the share of its decisions of this year."""
+
+    org_id: int
+    name: str
+    waiting: int
+    due_soon: int
+    overdue: int
+    assigning: int
+    oldest: dt.datetime | None
+    idle: int
+    decided: int
+    rejected: dict[str, int]
+
+
+class Advise(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask where a member should go, from plain answers (BEY-01).
+
+    `plan`: study, study_here, work, abroad_study, abroad_duty, abroad_private, none, army, staff. `employer_has_org`: for work and abroad_duty.
+    `division_code`: of the place of work, or of the household or residence.
+    """
+
+    plan: str
+    source_branch_id: int
+    employer_has_org: bool = False
+    division_code: str = ""
+    text: str = ""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """An organisation that fits; `mode` says whether the policy allows it or warns."""
+
+    org_id: int
+    name: str
+    place: str
+    mode: str
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """The adviser's answer: reason, fields to fill, organisations, what to search for where none is known, the rules that say so, a hint in both languages."""
+
+    reason: str
+    fields: list[str]
+    proposals: list[Proposal]
+    search: bool
+    rules: list[str]
+    zh: str
+    en: str
+
+
+class SetWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """Register an address that is told of every change of the acting organisation's transfers, or with `webhook_id` switch one off (BEY-15, BEY-19)."""
+
+    command_id: UUID
+    url: str = ""
+    webhook_id: int | None = None
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered address; `secret` is shown once, when it is made, and signs what is sent."""
+
+    webhook_id: int = 0
+    url: str = ""
+    active: bool = False
+    secret: str = ""
+    waiting: int = 0
+    delivered: int = 0
+    failed: int = 0
+    problem: str = ""
+    refusal: Refusal | None = None
+
+
+class ListWebhooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the acting organisation's webhooks with what was delivered, waits, or was given up."""
+
+
 request_transfers = Command("transfers", "request_transfers", RequestTransfer, Outcome)
+move_batches = Command("transfers", "move_batches", MoveBatch, BatchAsked)
+get_batch = Query("transfers", "get_batch", GetBatch, list[Transfer])
 decide_nodes = Command("transfers", "decide_nodes", DecideNode, Outcome)
 withdraw_transfers = Command("transfers", "withdraw_transfers", WithdrawTransfer, Outcome)
 assign_branches = Command("transfers", "assign_branches", AssignBranch, Outcome)
+start_bulks = Command("transfers", "start_bulks", StartBulk, Bulk)
+stop_bulks = Command("transfers", "stop_bulks", StopBulk, Bulk)
+urge_transfers = Command("transfers", "urge_transfers", UrgeTransfer, Outcome)
+urge_below = Command("transfers", "urge_below", UrgeBelow, Urged)
+look_at_nodes = Command("transfers", "look_at_nodes", LookAt, Outcome)
+restart_transfers = Command("transfers", "restart_transfers", RestartTransfer, Outcome)
+escalate_transfers = Command("transfers", "escalate_transfers", Escalate, Outcome)
+answer_escalations = Command("transfers", "answer_escalations", AnswerEscalation, Outcome)
+mark_messages = Command("transfers", "mark_messages", MarkRead, Outcome)
+set_webhooks = Command("transfers", "set_webhooks", SetWebhook, Webhook)
+count_matching = Query("transfers", "count_matching", CountMatching, Matching)
+get_bulk = Query("transfers", "get_bulk", GetBulk, list[Bulk])
+list_escalations = Query("transfers", "list_escalations", ListEscalations, list[Escalation])
+list_messages = Query("transfers", "list_messages", ListMessages, Inbox)
+get_figures = Query("transfers", "get_figures", GetFigures, FigureSheet)
+list_behind = Query("transfers", "list_behind", ListBehind, list[Behind])
+get_board = Query("transfers", "get_board", GetBoard, list[BoardRow])
+advise = Query("transfers", "advise", Advise, Advice)
+list_webhooks = Query("transfers", "list_webhooks", ListWebhooks, list[Webhook])
 list_work = Query("transfers", "list_work", ListWork, WorkPage)
 get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
 my_transfers = Query("transfers", "my_transfers", MyTransfers, list[Transfer])

@@ -143,7 +143,7 @@ def test_mixed_branch(tx):
     assert (mark_member(tx, ONE, "own", THIS), mark_member(tx, TWO, "own", NEXT), mark_member(tx, TWO, "own")) == (None, None, "field_missing")
     assert (seen(tx, ONE), seen(tx, TWO)) == ((True, "own", date(YEAR, 6, 30)), (False, "own", date(YEAR + 1, 6, 30)))
     assert told(tx) == []
-    assert (store.convert_members(tx, date(YEAR + 1, 12, 31), 100), seen(tx, TWO)[0]) == (1, True)
+    assert (store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100), seen(tx, TWO)[0]) == (1, True)
     assert mark_member(tx, ONE, "") is None and seen(tx, ONE) == (False, "", None)
 
 
@@ -159,7 +159,7 @@ def test_delayed(tx):
     assert seen(tx) == (False, "delayed", date(YEAR + 1, 6, 30))
     assert mark_member(tx, ONE, "") is None and seen(tx) == (True, "", date(YEAR, 6, 30))
     assert mark_member(tx, ONE, "delayed", date(YEAR, 7, 1), "补考") is None
-    assert store.convert_members(tx, date(YEAR, 12, 31), 100) == 1 and seen(tx)[0]
+    assert store.convert_members(tx, date(YEAR, 12, 31), clock.now(), 100) == 1 and seen(tx)[0]
 
 
 @pytest.mark.rule("GRAD-16", "GRAD-21")

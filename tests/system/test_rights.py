@@ -29,7 +29,7 @@ ADMINISTRATORS = {"branch", "superior", "school", "province", "sibling", "elsewh
 SIGNED_IN = {*RELATIONS} - {"nobody"}
 ABOVE = {"branch", "superior", "school", "province"}
 LOOKING, LOOKING_ABOVE = ADMINISTRATORS | {"observer"}, ABOVE | {"observer"}
-NO_RIGHT = {"registration_missing", "unknown_migration", "retention_unknown", "letter_unknown", "letter_by_committee", "not_administrator", "not_your_org", "not_your_node", "not_initiator", "not_leading_body", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
+NO_RIGHT = {"batch_by_committee", "batch_branches", "registration_missing", "unknown_migration", "retention_unknown", "letter_unknown", "letter_by_committee", "not_administrator", "not_your_org", "not_your_node", "not_initiator", "not_leading_body", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
 _fresh = itertools.count(1003)
 
 
@@ -101,6 +101,24 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "POST /transfers/withdrawals": ({"member"}, lambda t: one(decision_id=key(), transfer_id=t.own())),
     "POST /transfers/assignments": (set(), lambda t: one(decision_id=key(), transfer_id=t.approved, branch_id=TARGET * 100 + 7)),
     "GET /work": (LOOKING, None), "GET /counts": (LOOKING, None),
+    "POST /transfers/batches": ({"superior", "school"}, lambda t: one(command_id=key(), source_branch_id=CLASS, member_ids=[], target_branch_id=SIBLING)),
+    "GET /transfers/batches/<uuid:batch_id>": (LOOKING, None),
+    "POST /transfers/restarts": ({"branch", "superior", "member"}, lambda t: one(command_id=key(), transfer_id=t.own())),
+    "POST /transfers/urges": ({"branch", "superior", "province", "member"}, lambda t: one(decision_id=key(), transfer_id=t.own())),
+    "POST /transfers/looks": ({"branch", "superior", "province", "member"}, lambda t: one(transfer_id=t.own())),
+    "POST /transfers/advice": (SIGNED_IN, lambda t: {"plan": "study", "source_branch_id": CLASS}),
+    "POST /escalations": ({"member"}, lambda t: one(decision_id=key(), transfer_id=t.own())),
+    "POST /escalations/answers": (set(), lambda t: one(decision_id=key(), transfer_id=t.own(), answer="uphold")),
+    "GET /escalations": (LOOKING, None),
+    "POST /bulk/count": (ADMINISTRATORS, lambda t: {"filter": {"state": "pending_out"}}),
+    "POST /bulk": (ADMINISTRATORS, lambda t: one(bulk_id=key(), filter={"state": "pending_in", "reason": "x"}, expected=5)),
+    "GET /bulk": (LOOKING, None), "GET /bulk/<uuid:bulk_id>": (LOOKING, None),
+    "POST /bulk/stop": (ADMINISTRATORS, lambda t: one(bulk_id=key())),
+    "GET /messages": (SIGNED_IN - {"pretender"}, None), "POST /messages/read": (SIGNED_IN - {"pretender"}, lambda t: one(transfer_id=1, seq=1)),
+    "GET /figures": (LOOKING_ABOVE, {"org_id": CLASS}), "GET /figures/<figure>/members": (LOOKING_ABOVE, {"org_id": CLASS}),
+    "GET /board": (LOOKING_ABOVE, {"org_id": CLASS}),
+    "POST /board/urges": (ABOVE, lambda t: one(decision_id=key(), org_id=CLASS)),
+    "POST /webhooks": (ADMINISTRATORS, lambda t: one(command_id=key(), url="https://example.invalid/x")), "GET /webhooks": (ADMINISTRATORS, None),
 }
 
 
@@ -109,6 +127,7 @@ def _number() -> str:
     return first + check_digit(first)
 
 
+_PARTS = {"<kind>": "small_branches", "<figure>": "idle", "<uuid:batch_id>": key(), "<uuid:bulk_id>": key()}
 PUBLIC = {  # operations for everybody: what they may answer to nonsense
     "POST /sessions": {"sign_in_failed", "too_many_attempts"}, "POST /sessions/renew": {"token_expired"}, "POST /sessions/end": {None}, "GET /captcha": {None},
     "POST /registrations/administrator": {"code_invalid"}, "POST /registrations": {"id_invalid"}, "POST /password/reset": {"reset_failed", "too_many_attempts"},
@@ -189,7 +208,7 @@ def test_who_may(browser, tried, operation):
     allowed, body = TABLE[operation]
     method, path = operation.split()
     number = tried.own() if "transfer_id" in path else CLASS
-    address = "/api/v1" + "/".join("small_branches" if part == "<kind>" else str(number) if part.startswith("<") else part for part in path.split("/"))
+    address = "/api/v1" + "/".join(_PARTS[part] if part in _PARTS else str(number) if part.startswith("<") else part for part in path.split("/"))
     for relation in sorted(RELATIONS, key=lambda relation: relation in allowed):
         if method == "GET":
             answer = browser.get(address, query_string=body, headers=headers(relation))

@@ -1,13 +1,18 @@
 """Policy files: what holds, what is said of one that does not, what changes between two, what one would do to the open nodes."""
-from datetime import timedelta
+import uuid
+from datetime import date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import policies, store
+from services.transfers import handlers, policies, policy_store, store
+from services.transfers.policies import calendar
 from services.transfers.saga import NODES, State
 from shared import clock
-from tests.transfers.test_handlers import BRANCH, engine, request, start, tx  # noqa: F401
+from shared.bus.service import Asked
+from shared.identity import Actor
+from shared.messages.transfers import WithdrawTransfer
+from tests.transfers.test_handlers import BRANCH, SCHOOL, TARGET, admin, decide, engine, events, request, start, tx  # noqa: F401
 
 GOOD = (policies.Path(policies.__file__).parent / "national.toml").read_text("utf-8")
 
@@ -26,7 +31,8 @@ def test_what_the_presets_say():
     """DL-01: fifteen days and approved in 2019 and 2020, ten days and returned since; DL-09: the province times out only in the former."""
     days = {name: (policies.read(name).nodes[State.IN].expire_after_days, policies.read(name).nodes[State.IN].on_expiry,
                    policies.read(name).nodes[State.PROVINCE].expire_after_days) for name in policies.known()}
-    assert days == {"national": (10, "return", None), "p000": (15, "approve", 15), "p001": (15, "approve", 15), "p003": (10, "return", None)}
+    assert days == {"national": (10, "return", None), "p000": (15, "approve", 15), "p001": (15, "approve", 15), "p002": (10, "return", None),
+                    "p003": (10, "return", None), "p004": (10, "return", None)}
 
 
 @pytest.mark.rule("BEY-07", "ASG-04")
@@ -77,11 +83,131 @@ def test_dry_run(tx):
     before = tx.execute(sa.text("SELECT * FROM open_nodes ORDER BY transfer_id")).all()
 
     def run(name, now=None):
-        nodes = [{"state": str(state), "expire_after": node.expire_after_days, "on_expiry": node.on_expiry} for state, node in policies.read(name).nodes.items()]
-        return {row.state: (row.open, row.moved, row.earlier, row.overdue, row.soon, row.other_action) for row in store.dry_run(tx, nodes, now or clock.now())}
+        return {row.state: (row.open, row.moved, row.earlier, row.overdue, row.soon, row.other_action)
+                for row in policy_store.dry_run(tx, policies.read(name), now or clock.now())}
 
     assert run("national") == {"pending_in": (2, 0, 0, 0, 0, 0), "pending_out": (1, 0, 0, 0, 0, 0)}
     assert run("p000") == {"pending_in": (2, 2, 0, 0, 0, 2), "pending_out": (1, 1, 0, 0, 0, 1)}
     assert run("national", clock.now() + timedelta(days=8))["pending_in"] == (2, 0, 0, 0, 2, 0)
     assert run("national", clock.now() + timedelta(days=11))["pending_in"] == (2, 0, 0, 2, 2, 0)
     assert tx.execute(sa.text("SELECT * FROM open_nodes ORDER BY transfer_id")).all() == before
+
+
+@pytest.mark.rule("BEY-07")
+def test_applying_to_open_nodes(tx):
+    """BEY-07: applied to open nodes a policy changes their deadlines and tells the scheduler; none fires within 72 hours, none is put off by that."""
+    (one,) = start(tx, request())
+    tx.execute(sa.text("UPDATE open_nodes SET opened_at = :at, expires_at = :at + interval '10 days'"), {"at": clock.now() - timedelta(days=6)})
+    short = policies.parse(GOOD.replace("expire_after_days = 10", "expire_after_days = 5").replace("remind_after_days = 7", "remind_after_days = 3").replace("2026.1", "2026.2"), "short")
+    policy_store.hold(tx, short, clock.now())
+    policy_store.save_rules(tx, short)
+    now = clock.now()
+
+    row = policy_store.apply_to_open(tx, short, now)
+
+    node = tx.execute(sa.text("SELECT * FROM open_nodes WHERE transfer_id = :one"), {"one": one}).one()
+    assert (row.done, row.moved, row.last) == (1, 1, one)
+    assert node.expires_at == now + timedelta(hours=72) and node.revision == 1
+    assert store.one(tx, one).policy == "short@2026.2"
+    told = [item for topic, item in events(tx) if topic == "node_opened"]
+    assert told[-1]["revision"] == 1 and told[-1]["expires_at"][:16] == node.expires_at.isoformat()[:16]
+    assert policy_store.apply_to_open(tx, short, now, row.last).done == 0
+    again = policy_store.apply_to_open(tx, short, now)
+    assert again.done == 1 and tx.scalar(sa.text("SELECT expires_at FROM open_nodes")) == node.expires_at, "the grace is given once, not again and again"
+
+
+@pytest.mark.rule("BEY-07")
+def test_a_version_never_changes(tx):
+    """BEY-07: another text under the same name and version is refused; the newest that has begun holds, one of the future not yet."""
+    changed = policies.parse(GOOD.replace("expire_after_days = 10", "expire_after_days = 9"), "national")
+    with pytest.raises(ValueError, match="new version"):
+        policy_store.hold(tx, changed, clock.now())
+    policy_store.hold(tx, policies.read("p002"), clock.now() + timedelta(days=30))
+    assert policy_store.active(tx, clock.now()).key == "national@2026.1"
+    assert policy_store.active(tx, clock.now() + timedelta(days=31)).key == "p002@002"
+
+
+# ---- phases ------------------------------------------------------------------------------------------------------------------
+
+def china(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=clock.CHINA)
+
+
+@pytest.mark.rule("DL-11", "DL-12", "DL-13")
+@pytest.mark.parametrize("name, opened, due", [
+    ("p002", "2027-05-10T08:00", "2027-10-01T00:00"), ("p002", "2027-09-29T12:00", "2027-10-09T12:00"), ("p002", "2027-10-05T08:00", "2027-10-15T08:00"),
+    ("p002", "2028-02-10T08:00", "2028-02-20T08:00"), ("p002", "2028-04-25T08:00", "2028-10-01T00:00"), ("p004", "2027-03-01T08:00", "2027-04-05T00:00"),
+    ("p004", "2027-04-01T08:00", "2027-04-11T08:00"), ("p004", "2027-04-25T08:00", "2028-04-05T00:00"), ("national", "2027-07-01T08:00", "2027-07-11T08:00")])
+def test_phases(tx, name, opened, due):
+    """DL-11..13: in the first phases nobody is forced; what waits when the clock begins to run is returned then, later ten days after its opening."""
+    policy = policies.read(name)
+    assert calendar.deadline(policy, policy.nodes[State.IN], china(opened)) == china(due)
+    policy_store.save_rules(tx, policy)
+    statement = sa.text(f"SELECT {store.DEADLINE.format(opened_at='CAST(:at AS timestamptz)')} FROM {store.rule_of(chr(39) * 2, ':policy', ':state', ':at')} AS r")
+    assert tx.scalar(statement, {"policy": policy.key, "state": "pending_in", "at": china(opened)}) == china(due)
+
+
+@pytest.mark.rule("DL-11", "TRF-28")
+@pytest.mark.parametrize("name, state, withdraw", [("p000", "pending_in", "first"), ("p000", "pending_assign", "no"), ("p002", "pending_assign", "yes"),
+                                                   ("p003", "pending_in", "yes"), ("p003", "pending_assign", "no"), ("p004", "pending_in", "yes")])
+def test_until_when_one_may_withdraw(name, state, withdraw):
+    """TRF-28: until the first decision (2019), the last approval (2023), or the end (002); DL-11: at any time in the first phase."""
+    (piece, *_) = calendar.pieces(policies.read(name), policies.read(name).nodes[State(state)])
+    assert calendar.withdrawal(policies.read(name), state, piece.withdraw_until) == withdraw
+
+
+@pytest.mark.rule("DL-10")
+def test_window():
+    """DL-10: the window is information, unless the policy enforces it."""
+    loose, strict = policies.read("national"), policies.parse(GOOD.replace('version = "2026.1"', 'version = "2"\nenforce_window = true'), "own")
+    days = [date(2027, 4, 30), date(2027, 5, 1), date(2027, 12, 31), date(2028, 1, 1)]
+    assert [loose.in_window(day) for day in days] == [True] * 4
+    assert [strict.in_window(day) for day in days] == [False, True, True, False]
+
+
+@pytest.mark.rule("BEY-07")
+@pytest.mark.parametrize("added, problem", [
+    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n', "line 62: phase 'b' leaves a gap after 'a': it must begin on 09-01"),
+    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "08-15"\nto = "04-30"\n', "line 62: phase 'b' overlaps 'a': it must begin on 09-01"),
+    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "02-30"\n', "to is '02-30'; it must be a day of the year"),
+    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "12-31"\n', "a single phase must cover the whole year"),
+    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "04-30"\nwithdraw_until = "never"\n', "withdraw_until is 'never'"),
+    ('[province.77.node.pending_in]\nexpire_after_days = 12\n', "77 is no province"),
+    ('[province.65.node.pending_in]\nexpire_after_days = 31\n', "expire_after_days is 31; the national bounds are 7 to 30"),
+    ('[province.65.node.pending_inn]\nexpire_after_days = 12\n', "is no node"),
+    ('[destination.further_study]\nmoon = "allow"\n', "moon is no class of destinations"),
+    ('[destination.further_study]\ntownship = "perhaps"\n', "township is 'perhaps'; it must be one of forbid, warn, allow"),
+    ('[destination.holiday]\ntownship = "allow"\n', "holiday is not a reason"),
+    ('[[target]]\nby = "10-31"\nwhat = "finished"\nreasons = "SX"\n', "what is 'finished'"),
+])
+def test_bad_seasons(added, problem):
+    """BEY-07: gaps, overlaps, unknown provinces, days outside the bounds and other mistakes of a season are named by line and reason."""
+    with pytest.raises(policies.PolicyError) as caught:
+        policies.parse(GOOD + "\n" + added, "own")
+    assert any(problem in line for line in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.rule("BEY-07")
+def test_provinces_of_their_own(tx):
+    """BEY-07: a province sets its own days within the national bounds; they hold for nodes whose organisation lies there."""
+    own = policies.parse(GOOD.replace("2026.1", "own") + "\n[province.42.node.pending_in]\nexpire_after_days = 20\n", "own")
+    policy_store.hold(tx, own, clock.now())
+    at_home, elsewhere = start(tx, request(), request("member", target=BRANCH))
+    days = {row.transfer_id: (row.expires_at - row.opened_at).days for row in tx.execute(sa.text("SELECT * FROM open_nodes"))}
+    assert days == {at_home: 20, elsewhere: 10}
+    assert "province.42.node.pending_in.expire_after_days: none -> 20" in policies.differences(policies.read("national"), own)
+
+
+@pytest.mark.rule("TRF-28", "SPU-06")
+def test_who_withdraws_by_policy(tx):
+    """TRF-28: where the policy says so, a member withdraws only what the member has started; SPU-06: the own branch is left out where it says so."""
+    own = policies.parse(GOOD.replace('version = "2026.1"', 'version = "own"\nmember_may_withdraw_any = false\nspu_origin_node = false\nwithdraw_until = "completed"'), "own")
+    policy_store.hold(tx, own, clock.now())
+    by_school, by_member = start(tx, request(member=71), request("member", member=72, target=BRANCH))
+    codes = [handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), Actor(person))])[0] for one, person in ((by_school, 71), (by_member, 72))]
+    assert [one.refusal and one.refusal.code for one in codes] == ["not_initiator", None]
+    decide(tx, by_school, TARGET)
+    (late,) = handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=by_school), admin(SCHOOL))])
+    assert (late.refusal, late.state) == (None, "withdrawn"), "until completed: also while the assignment waits"
+    (special,) = start(tx, request("member", target=None, reason="special_unit", remark="参军"))
+    assert store.one(tx, special).state == State.PROVINCE

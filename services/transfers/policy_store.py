@@ -1,0 +1,115 @@
+"""The SQL of season policies: which one holds, what it says of nodes, what happens to open nodes when another is applied (BEY-07)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.transfers import policies
+from services.transfers.policies import Policy, calendar
+from services.transfers.store import DEADLINE, rule_of
+from shared import db
+from shared.messages.transfers import NodeOpened
+from shared.outbox import insert, tell
+
+GRACE_HOURS = 72
+"""No deadline fires sooner than this after a change that brought it forward (BEY-07)."""
+
+_HOLD = sa.text("INSERT INTO policies (holds_from, key, body) VALUES (:holds_from, :key, :body) ON CONFLICT DO NOTHING")
+_ACTIVE = sa.text("SELECT key, body FROM policies WHERE holds_from <= :now ORDER BY holds_from DESC LIMIT 1")
+_HISTORY = sa.text("SELECT holds_from, key FROM policies ORDER BY holds_from DESC")
+_SAME_KEY = sa.text("SELECT body FROM policies WHERE key = :key LIMIT 1")
+_RULES = sa.text("""
+    INSERT INTO node_rules (policy, state, province, opens_before, remind_after, remind_every, expire_after, not_before, on_expiry, withdraw)
+    SELECT policy, state, province, opens_before, remind_after * interval '24 hours', remind_every * interval '24 hours', expire_after * interval '24 hours',
+        not_before, on_expiry, withdraw
+    FROM json_to_recordset(CAST(:items AS json)) AS i(policy text, state text, province text, opens_before timestamptz, remind_after float, remind_every float,
+        expire_after float, not_before timestamptz, on_expiry text, withdraw text)
+    ON CONFLICT DO NOTHING""")
+
+
+def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
+    """Let a policy hold for transfers started from an instant on; what was stored under its key once never changes.
+
+    Raises:
+        ValueError: Another text was applied under the same name and version.
+
+    """
+    known = tx.scalar(_SAME_KEY, {"key": policy.key})
+    if known is not None and known != policy.body:
+        raise ValueError(f"{policy.key} was applied before with another text; give it a new version")
+    save_rules(tx, policy)
+    tx.execute(_HOLD, {"holds_from": holds_from, "key": policy.key, "body": policy.body})
+
+
+def save_rules(tx: Connection, policy: Policy) -> None:
+    """Make what a policy says of nodes known to the statements."""
+    db.run(tx, _RULES, calendar.rules(policy))
+
+
+def active(tx: Connection, now: datetime) -> Policy:
+    """Return the policy that holds for transfers started now.
+
+    Raises:
+        LookupError: None was applied yet.
+
+    """
+    row = tx.execute(_ACTIVE, {"now": now}).one_or_none()
+    if row is None:
+        raise LookupError("no policy was applied yet: tuanqiao policy apply national")
+    return _parsed(row.key, row.body)
+
+
+@lru_cache(maxsize=8)
+def _parsed(key: str, body: str) -> Policy:
+    return policies.parse(body, key.partition("@")[0])
+
+
+def history(tx: Connection) -> Sequence[sa.Row[Any]]:
+    """Return since when which policy holds, newest first."""
+    return tx.execute(_HISTORY).all()
+
+
+_OTHER = f"""SELECT o.transfer_id, o.node_no, o.state, o.province, o.opened_at, o.expires_at AS was, o.on_expiry AS did, r.on_expiry, r.remind_every,
+        o.opened_at + r.remind_after AS remind_at, {DEADLINE.format(opened_at="o.opened_at")} AS due,
+        CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN o.node_no = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END AS withdraw
+    FROM open_nodes o LEFT JOIN LATERAL {rule_of("o.province", ":policy", "o.state", "o.opened_at")} AS r ON true"""
+_SOONEST = f"CASE WHEN due < coalesce(was, 'infinity') THEN GREATEST(due, LEAST(was, CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours')) ELSE due END"
+"""A deadline that is brought forward leaves people the grace, but never more than they had."""
+_DRY_RUN = sa.text(f"""
+    SELECT province, state, count(*)::int AS open, (count(*) FILTER (WHERE due IS DISTINCT FROM was))::int AS moved,
+        (count(*) FILTER (WHERE due < coalesce(was, 'infinity')))::int AS earlier, (count(*) FILTER (WHERE due <= :now))::int AS overdue,
+        (count(*) FILTER (WHERE {_SOONEST} <= CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours'))::int AS soon,
+        (count(*) FILTER (WHERE did IS DISTINCT FROM on_expiry))::int AS other_action
+    FROM ({_OTHER}) AS nodes GROUP BY province, state ORDER BY province, state""")
+_APPLY = sa.text(f"""
+    WITH nodes AS MATERIALIZED ({_OTHER} WHERE o.transfer_id > :after ORDER BY o.transfer_id LIMIT :limit),
+    changed AS (UPDATE open_nodes o SET expires_at = {_SOONEST}, on_expiry = n.on_expiry, withdraw = n.withdraw, revision = o.revision + 1,
+            remind_every = n.remind_every, remind_at = CASE WHEN n.remind_at > :now OR n.remind_every IS NOT NULL THEN GREATEST(n.remind_at, :now) END
+        FROM nodes n WHERE o.transfer_id = n.transfer_id AND o.node_no = n.node_no
+        RETURNING o.transfer_id, o.node_no, o.revision, o.remind_at, o.remind_every, o.expires_at),
+    renamed AS (UPDATE transfers t SET policy = :policy FROM changed c WHERE t.transfer_id = c.transfer_id RETURNING t.transfer_id),
+    told AS ({insert(tell(NodeOpened, "changed", remind_every="extract(epoch FROM remind_every)"))})
+    SELECT count(*) AS done, max(transfer_id) AS last, count(*) FILTER (WHERE due IS DISTINCT FROM was) AS moved FROM nodes""")
+
+
+def dry_run(tx: Connection, policy: Policy, now: datetime) -> Sequence[sa.Row[Any]]:
+    """Return by province and state what another policy would do to the open nodes, if it were applied to them.
+
+    `moved` have another deadline or none, `earlier` an earlier one, `overdue` one that is past, `soon` one that fires within the grace,
+    `other_action` another end. The rules are written for it: the caller rolls back.
+    """
+    save_rules(tx, policy)
+    return tx.execute(_DRY_RUN, {"policy": policy.key, "now": now}).all()
+
+
+def apply_to_open(tx: Connection, policy: Policy, now: datetime, after: int = 0, limit: int = 5000) -> sa.Row[Any]:
+    """Give the next open nodes, in order of their transfers, the deadlines of another policy; return how many, the last one, how many have moved.
+
+    The scheduler is told; a deadline that comes forward never fires within the grace of 72 hours.
+    """
+    return tx.execute(_APPLY, {"policy": policy.key, "now": now, "after": after, "limit": limit}).one()

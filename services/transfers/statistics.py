@@ -1,0 +1,47 @@
+"""SX and XS: what each graduate counts as, and what the figures mean (STAT-10..15, Annex F). Pure; the SQL is in `figure_store`.
+
+Per organisation and cohort, over its subtree R; G(R) are the graduates whose branch lies in R:
+
+    study       B: of G(R), who goes on to further study
+    study_in    C: graduates from outside R who asked to come into R for further study
+    studied     A: of both, whose transfer is completed
+    society     E: of G(R), all others but those with an excluded reason; who has started nothing counts here
+    society_in  F: graduates from outside R who asked to come into R otherwise
+    settled     D: of both, whose transfer is completed
+    excluded    of G(R), with an excluded reason
+    idle, open, ended, completed   of G(R): nothing started; under way; withdrawn, rejected or returned; completed (STAT-15)
+
+SX = A / (B + C), XS = D / (E + F); without a denominator there is no rate (STAT-14). A move into the own school's mobile branch completes
+nothing (TYPE-05), nor does being retained (STAT-11).
+"""
+from __future__ import annotations
+
+FIGURES = ("study", "study_in", "studied", "society", "society_in", "settled", "excluded", "idle", "open", "ended", "completed")
+STAGES = ("idle", "open", "ended", "completed")
+
+
+def rate(done: int, *of: int) -> float | None:
+    """Return a share, or None where there is nothing to take it of (STAT-14)."""
+    return done / sum(of) if sum(of) else None
+
+
+def contribution(rate_of: str, stage: str, requested: bool, inside_origin: bool, inside_target: bool) -> dict[str, int]:
+    """Return what one graduate adds to the figures of a region; the model that tests hold the SQL to.
+
+    Args:
+        rate_of: `SX`, `XS` or empty for an excluded reason.
+        stage: One of STAGES.
+        requested: A transfer into the target counts there (open, returned by the clock or completed).
+        inside_origin: The branch of graduation lies in the region.
+        inside_target: The target does.
+
+    """
+    found: dict[str, int] = {}
+    if inside_origin:
+        found[stage] = 1
+        found[{"SX": "study", "XS": "society"}.get(rate_of, "excluded")] = 1
+    elif inside_target and requested and rate_of:
+        found["study_in" if rate_of == "SX" else "society_in"] = 1
+    if stage == "completed" and rate_of and found:
+        found["studied" if rate_of == "SX" else "settled"] = 1
+    return found
