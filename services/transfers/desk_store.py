@@ -165,7 +165,7 @@ _LIST = {who: sa.text(f"""
     WHERE (:kind = '' OR event = :kind) AND (NOT :unread_only OR NOT read) AND at >= coalesce(CAST(:since AS timestamptz), '-infinity') AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
         AND (at, transfer_id, seq) < (:at, :transfer_id, :seq)
     ORDER BY at DESC, transfer_id DESC, seq DESC LIMIT :limit""") for who, select in _MESSAGES.items()}
-_UNREAD = {who: sa.text(f"SELECT count(*)::int FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS some") for who, select in _MESSAGES.items()}
+_UNREAD = {who: sa.text(f"SELECT count(*)::int FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS counted") for who, select in _MESSAGES.items()}
 _READ_UNTIL = sa.text("""
     INSERT INTO reading_marks AS m (person_id, org_id, read_until) SELECT person_id, org_id, max(until)
         FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint, until timestamptz) GROUP BY person_id, org_id ORDER BY person_id, org_id

@@ -1,0 +1,449 @@
+"""The desk on a real database: batch moves, bulk decisions, reminders, starting again, escalation, messages, addresses that are told."""
+import hashlib
+import hmac
+import json
+import threading
+import uuid
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import sqlalchemy as sa
+
+from services.transfers import channels, desk, desk_store, figure_store, handlers, policies, store
+from services.transfers.saga import State
+from shared import clock, db
+from shared.bus.service import Asked
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages import transfers as contract
+from shared.messages.members import MemberReserved, ReservationRefused
+from tests.transfers.test_handlers import (  # noqa: F401  (fixtures)
+    BRANCH,
+    CLASS,
+    DEEP,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    admin,
+    assign,
+    complete,
+    decide,
+    engine,
+    events,
+    request,
+    start,
+    state,
+    tx,
+)
+
+
+def key():
+    return uuid.uuid4()
+
+
+def later(tx, days):
+    """Let everything that is open have waited some days longer."""
+    tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - :days * interval '1 day', expires_at = expires_at - :days * interval '1 day'"), {"days": days})
+
+
+# ---- batch moves -----------------------------------------------------------------------------------------------------
+
+def move(tx, members, actor=None, source=BRANCH, target=DEEP, **values):
+    item = contract.MoveBatch(**{"command_id": key(), "source_branch_id": source, "member_ids": members, "target_branch_id": target, **values})
+    return handlers.move_batches(tx, [Asked(item, actor or admin(TARGET))])[0], item
+
+
+@pytest.mark.rule("BATCH-02", "BATCH-03", "BATCH-06", "BATCH-07")
+def test_a_batch_needs_no_approval(tx):
+    """BATCH-02, BATCH-06: each member of a batch has a transfer of its own, which is moved as soon as the member is held; nobody decides."""
+    answer, item = move(tx, [701, 702, 703])
+    assert answer.refusal is None and len(answer.transfer_ids) == 3
+    asked = [event for topic, event in events(tx) if topic == "transfer_requested"]
+    assert {(event["batch_id"], event["batch_size"], event["reason_kind"]) for event in asked} == {(str(item.command_id), 3, "ordinary")}
+
+    handlers.on_member_reserved(tx, [MemberReserved(transfer_id=one, member_id=1) for one in answer.transfer_ids])
+
+    assert {state(tx, one) for one in answer.transfer_ids} == {State.MOVING}
+    assert [event["branch_id"] for topic, event in events(tx) if topic == "branch_assigned"] == [DEEP] * 3
+    assert len(handlers.get_batch(tx, contract.GetBatch(batch_id=item.command_id), admin(TARGET))) == 3
+    assert handlers.get_batch(tx, contract.GetBatch(batch_id=item.command_id), admin(SCHOOL)) == []
+
+
+@pytest.mark.rule("BATCH-01", "BATCH-04")
+@pytest.mark.parametrize("members, actor, source, target, code", [
+    (range(31), TARGET, BRANCH, DEEP, "batch_size"), ([], TARGET, BRANCH, DEEP, "batch_size"), ([1, 1], TARGET, BRANCH, DEEP, "batch_size"),
+    ([1], BRANCH, BRANCH, DEEP, "batch_by_committee"), ([1], ROOT, BRANCH, DEEP, "batch_by_committee"), ([1], TARGET, BRANCH, OTHER, "batch_branches"),
+    ([1], TARGET, CLASS, DEEP, "batch_branches"), ([1], TARGET, BRANCH, 8, "not_a_branch"), ([1], TARGET, BRANCH, BRANCH, "same_org"),
+    ([1], TARGET, BRANCH, 41, "target_not_allowed"), ([1], TARGET, 999, DEEP, "unknown_org")])
+def test_who_may_move_whom(tx, members, actor, source, target, code):
+    """BATCH-01, BATCH-04: at most 30, by a committee kind, between branches below it; each mistake has its own words."""
+    assert move(tx, list(members), admin(actor), source, target)[0].refusal.code == code
+
+
+@pytest.mark.rule("BATCH-01")
+def test_thirty_are_allowed(tx):
+    """BATCH-01: exactly thirty go."""
+    assert move(tx, list(range(8000, 8030)))[0].refusal is None
+
+
+@pytest.mark.rule("BATCH-05", "TRF-02")
+def test_all_or_none_unless_confirmed(tx):
+    """BATCH-05: a member with an open transfer stops the batch and is named; confirmed, the others move. A repeated command does nothing twice."""
+    start(tx, request(member=711, actor=admin(SCHOOL)))
+    stopped, _ = move(tx, [710, 711, 712])
+    assert stopped.refusal.code == "batch_stopped" and {one: refusal.code for one, refusal in stopped.refused.items()} == {711: "transfer_open"}
+    assert stopped.transfer_ids == [] and store.with_open(tx, [710, 712]) == set()
+
+    moved, item = move(tx, [710, 711, 712], skip=True)
+    assert (moved.refusal, len(moved.transfer_ids), list(moved.refused)) == (None, 2, [711])
+    again = handlers.move_batches(tx, [Asked(item, admin(TARGET))])[0]
+    assert again.repeated and again.transfer_ids == moved.transfer_ids
+
+
+@pytest.mark.rule("BATCH-05")
+def test_a_refused_batch_ends(tx):
+    """BATCH-05: where members refuse the whole batch, every transfer of it ends with its reason and frees its member."""
+    answer, item = move(tx, [721, 722])
+    handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=answer.transfer_ids[0], member_id=721, code="member_elsewhere"),
+                                         ReservationRefused(transfer_id=answer.transfer_ids[1], member_id=722, code="batch_stopped")])
+    shown = handlers.get_batch(tx, contract.GetBatch(batch_id=item.command_id), admin(TARGET))
+    assert [(one.state, one.end_code) for one in shown] == [("refused", "member_elsewhere"), ("refused", "batch_stopped")]
+    assert store.with_open(tx, [721, 722]) == set()
+
+
+# ---- bulk decisions --------------------------------------------------------------------------------------------------
+
+def bulk(tx, expected, org=TARGET, filter=None, **values):
+    item = contract.StartBulk(bulk_id=key(), filter=contract.Filter(**{"state": "pending_in", **(filter or {})}), expected=expected, **values)
+    return desk.start_bulks(tx, [Asked(item, admin(org))])[0], item
+
+
+def work_off(tx, limit=2):
+    while desk.work_off(tx, limit):
+        pass
+
+
+@pytest.mark.rule("BEY-05")
+def test_bulk_by_filter(tx):
+    """BEY-05: everything that a filter takes in is decided in pieces; a row that somebody decided meanwhile is told by itself and stops no other."""
+    ones = start(tx, *[request() for _ in range(5)])
+    start(tx, request(reason="employed_with_org"))
+    wanted = contract.Filter(state="pending_in", reason="further_study")
+    assert desk.count_matching(tx, contract.CountMatching(filter=wanted), admin(TARGET)).count == 5
+    answer, item = bulk(tx, 5, filter={"reason": "further_study"}, note="同意接收")
+    assert answer.refusal is None
+    decide(tx, ones[2], TARGET)
+
+    work_off(tx)
+
+    (job,) = desk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
+    assert (job.total, job.done, job.waiting, {one: refusal.code for one, refusal in job.problems.items()}) == (5, 4, 0, {ones[2]: "node_closed"})
+    assert {state(tx, one) for one in ones} == {State.ASSIGN}
+    assert desk.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated and desk.work_off(tx) == 0
+    assert desk.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
+
+
+@pytest.mark.rule("BEY-05", "ASG-02")
+def test_bulk_assignment(tx):
+    """BEY-05: all that waits for assignment goes to one branch; a branch that is not below is refused at once."""
+    ones = start(tx, *[request() for _ in range(3)])
+    for one in ones:
+        decide(tx, one, TARGET)
+    assert bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=OTHER)[0].refusal.code == "branch_not_below"
+    assert bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=BRANCH)[0].refusal is None
+    work_off(tx)
+    assert {state(tx, one) for one in ones} == {State.MOVING}
+
+
+@pytest.mark.rule("BEY-05")
+def test_filters_that_do_not_fit(tx, monkeypatch):
+    """BEY-05: a filter that matches nothing, too much, or another number than was confirmed is refused, each with its own words; so is a rejection without a reason."""
+    assert bulk(tx, 0)[0].refusal.code == "nothing_matches"
+    start(tx, request(), request())
+    changed = bulk(tx, 1)[0].refusal
+    assert changed.code == "count_changed" and "2" in changed.say()
+    assert bulk(tx, 2, approve=False)[0].refusal.code == "reason_missing"
+    assert bulk(tx, 2, org=SCHOOL)[0].refusal.code == "nothing_matches"
+    monkeypatch.setattr(desk, "BULK_MAX", 1)
+    many = bulk(tx, 2)[0].refusal
+    assert many.code == "too_many_match" and "2" in many.say() and "1" in many.say("en")
+    with pytest.raises(Refused, match="bad_request"):
+        bulk(tx, 1, filter={"state": "nowhere"})
+
+
+@pytest.mark.rule("BEY-05")
+def test_bulk_stopped_and_rights_lost(tx):
+    """BEY-05: stopped, what waits stays as it is; who is no administrator any more when a row's turn comes decides nothing."""
+    ones = start(tx, *[request() for _ in range(4)])
+    _, item = bulk(tx, 4)
+    assert desk.work_off(tx, 1) == 1
+    (stopped,) = desk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
+    assert (stopped.done, stopped.waiting) == (1, 0) and desk.work_off(tx) == 0
+    assert sorted(state(tx, one) for one in ones) == ["pending_assign"] + ["pending_in"] * 3
+    assert desk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code == "unknown_bulk"
+    with pytest.raises(Refused, match="unknown_bulk"):
+        desk.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
+
+    _, item = bulk(tx, 3)
+    tx.execute(sa.text("UPDATE administrator_directory SET active = false WHERE org_id = :org"), {"org": TARGET})
+    work_off(tx)
+    tx.execute(sa.text("UPDATE administrator_directory SET active = true WHERE org_id = :org"), {"org": TARGET})
+    (job,) = desk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
+    assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"} and job.done == 0
+
+
+# ---- reminders, looking ----------------------------------------------------------------------------------------------
+
+def urge(tx, transfer_id, actor):
+    return desk.urge_transfers(tx, [Asked(contract.UrgeTransfer(decision_id=key(), transfer_id=transfer_id), actor)])[0]
+
+
+@pytest.mark.rule("BEY-21")
+def test_urging(tx):
+    """BEY-21: the starter's side and the member remind from the third day, once in three days; strangers learn nothing. The trail keeps it."""
+    (one,) = start(tx, request(member=801))
+    assert urge(tx, one, admin(SCHOOL)).refusal.code == "urge_early"
+    later(tx, 3)
+    assert urge(tx, one, admin(OTHER)).refusal.code == "unknown_transfer"
+    assert urge(tx, one, Actor(801)).refusal is None
+    assert urge(tx, one, admin(SCHOOL)).refusal.code == "urge_early", "cool-down"
+    page = handlers.list_work(tx, contract.ListWork(), admin(TARGET))
+    assert page.items[0].urged_at is not None
+    assert [line.event for line in store.steps(tx, one)] == ["requested", "reserved", "urged"]
+    assert store.verify_audit(tx)[1] == []
+
+
+@pytest.mark.rule("BEY-18", "BEY-21")
+def test_urging_below(tx):
+    """BEY-18: one click reminds all that is late or nearly so below an organisation, once in three days, and nobody elsewhere."""
+    ones = start(tx, *[request() for _ in range(3)])
+    start(tx, request(target=OTHER))
+    ask = contract.UrgeBelow(decision_id=key(), org_id=TARGET, days=3)
+    assert desk.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == 0
+    later(tx, 8)
+    assert desk.urge_below(tx, [Asked(ask, admin(SCHOOL))])[0].refusal.code == "not_your_org"
+    assert desk.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == len(ones)
+    assert desk.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == 0
+
+
+@pytest.mark.rule("BEY-23", "TRF-21")
+def test_looking(tx):
+    """BEY-23: who looks at a node shows so to others for ten minutes; TRF-21: the first decision counts all the same."""
+    (one,) = start(tx, request(target=BRANCH))
+
+    def look(actor, done=False):
+        return desk.look_at_nodes(tx, [Asked(contract.LookAt(transfer_id=one, done=done), actor)])[0]
+
+    assert look(admin(TARGET)).refusal is None
+    assert handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by == admin(TARGET).person_id
+    assert look(admin(BRANCH)).refusal.code == "somebody_looks"
+    assert look(admin(OTHER)).refusal.code == "unknown_transfer"
+    assert look(admin(TARGET), done=True).refusal is None and look(admin(BRANCH)).refusal is None
+    assert decide(tx, one, TARGET).refusal is None
+
+
+# ---- starting again, escalation --------------------------------------------------------------------------------------
+
+def restart(tx, transfer_id, actor):
+    return desk.restart_transfers(tx, [Asked(contract.RestartTransfer(command_id=key(), transfer_id=transfer_id), actor)])[0]
+
+
+@pytest.mark.rule("BEY-04", "DL-06", "TRF-25")
+def test_starting_again(tx):
+    """BEY-04, DL-06: an ended transfer is started again with one action and its values, by the member or a party; an open one is not, strangers see none."""
+    (one,) = start(tx, request(member=811, remark="请尽快", contact="19900000000"))
+    assert restart(tx, one, admin(SCHOOL)).refusal.code == "transfer_open"
+    decide(tx, one, TARGET, approve=False, reason_code="wrong_data")
+    assert restart(tx, one, admin(OTHER)).refusal.code == "unknown_transfer"
+    again = restart(tx, one, admin(SCHOOL))
+    assert again.refusal is None and again.transfer_id != one
+    row = store.one(tx, again.transfer_id)
+    assert (row.member_id, row.remark, row.contact, row.target_org_id, row.initiator, row.state) == (811, "请尽快", "19900000000", TARGET, "source", "checking")
+    assert restart(tx, one, Actor(811)).refusal.code == "transfer_open", "TRF-02: one at a time"
+
+
+@pytest.mark.rule("BEY-04")
+def test_starting_again_from_every_side(tx):
+    """BEY-04: the member's start passes the own branch, the target's needs no new look-up; what was completed is not started again."""
+    for actor, initiator in ((Actor(821), "member"), (admin(TARGET), "target"), (admin(CLASS), "source")):
+        (one,) = start(tx, request(member=821))
+        decide(tx, one, TARGET, approve=False, reason_code="short_term")
+        again = restart(tx, one, actor)
+        assert again.refusal is None and store.one(tx, again.transfer_id).initiator == initiator
+        handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=again.transfer_id, member_id=821, code="member_elsewhere")])
+    (done,) = start(tx, request(member=822))
+    decide(tx, done, TARGET)
+    assign(tx, done, BRANCH)
+    complete(tx, done)
+    assert restart(tx, done, Actor(822)).refusal.code == "not_restartable"
+
+
+def escalate(tx, transfer_id, actor, note="单位在本地"):
+    return desk.escalate_transfers(tx, [Asked(contract.Escalate(decision_id=key(), transfer_id=transfer_id, note=note), actor)])[0]
+
+
+def advise(tx, transfer_id, actor, answer="receive"):
+    return desk.answer_escalations(tx, [Asked(contract.AnswerEscalation(decision_id=key(), transfer_id=transfer_id, answer=answer, note="请接收"), actor)])[0]
+
+
+@pytest.mark.rule("BEY-06", "TRF-26", "TRF-43")
+def test_escalation(tx):
+    """BEY-06, TRF-26, TRF-43: the member asks the lowest common superior, which sees both sides and the reason, and advises once; the member reads it."""
+    (one,) = start(tx, request(member=831))
+    assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "not rejected"
+    decide(tx, one, TARGET, approve=False, reason_code="household_elsewhere", note="应转户籍地")
+    assert escalate(tx, one, Actor(832)).refusal.code == "unknown_transfer"
+    assert escalate(tx, one, Actor(831)).refusal is None
+    assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "once"
+    (shown,) = desk.list_escalations(tx, contract.ListEscalations(), admin(ROOT))
+    assert (shown.source_branch_id, shown.target_org_id, shown.end_code, shown.end_note, shown.note) == (CLASS, TARGET, "household_elsewhere", "应转户籍地", "单位在本地")
+    assert desk.list_escalations(tx, contract.ListEscalations(), admin(SCHOOL)) == []
+    assert advise(tx, one, admin(SCHOOL)).refusal.code == "unknown_transfer"
+    assert advise(tx, one, admin(ROOT), "decide").refusal.code == "answer_unknown"
+    assert advise(tx, one, admin(ROOT)).refusal is None
+    assert advise(tx, one, admin(ROOT)).refusal.code == "unknown_transfer"
+    assert desk.list_escalations(tx, contract.ListEscalations(), admin(ROOT)) == []
+    inbox = desk.list_messages(tx, contract.ListMessages(), Actor(831))
+    assert [message.kind for message in inbox.items][:3] == ["answered", "escalated", "reject"] and inbox.items[0].note == "请接收"
+    assert store.verify_audit(tx)[1] == []
+
+
+# ---- messages --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.rule("MSG-06", "MSG-01", "MSG-09", "BEY-19", "TRF-26")
+def test_messages(tx):
+    """MSG-06, BEY-19: member and starter are told of every change with the reason; MSG-01: counted, filtered, marked read; MSG-09: per organisation."""
+    (one,) = start(tx, request(member=841))
+    decide(tx, one, TARGET, approve=False, reason_code="not_here", note="查无此人")
+    member, school = Actor(841), admin(SCHOOL)
+
+    inbox = desk.list_messages(tx, contract.ListMessages(), member)
+    assert [(message.kind, message.read) for message in inbox.items] == [("reject", False), ("requested", False)] and inbox.unread == 2
+    assert (inbox.items[0].end_code, inbox.items[0].note) == ("not_here", "查无此人")
+    theirs = desk.list_messages(tx, contract.ListMessages(), school)
+    assert [(message.kind, message.read) for message in theirs.items] == [("reject", False), ("requested", True)], "what one did oneself is read"
+    assert theirs.unread == 1
+    assert desk.list_messages(tx, contract.ListMessages(), admin(OTHER)).items == []
+
+    desk.mark_messages(tx, [Asked(contract.MarkRead(transfer_id=one, seq=inbox.items[0].seq), member)])
+    assert desk.list_messages(tx, contract.ListMessages(), member).unread == 1
+    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(unread_only=True), member).items] == ["requested"]
+    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(kind="reject"), member).items] == ["reject"]
+    desk.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), member)])
+    assert desk.list_messages(tx, contract.ListMessages(), member).unread == 0
+    assert desk.list_messages(tx, contract.ListMessages(), school).unread == 1, "one's reading is one's own"
+    page = desk.list_messages(tx, contract.ListMessages(limit=1), member)
+    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(after=page.items[0].cursor), member).items] == ["requested"]
+    assert desk.list_messages(tx, contract.ListMessages(since=clock.now() + timedelta(hours=1)), member).items == []
+    with pytest.raises(Refused, match="bad_request"):
+        desk.list_messages(tx, contract.ListMessages(kind="gossip"), member)
+    with pytest.raises(Refused, match="not_administrator"):
+        desk.list_messages(tx, contract.ListMessages(), Actor(841, SCHOOL))
+
+
+# ---- addresses that are told -----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def receiver(monkeypatch):
+    """A web server that keeps what it is sent, and answers with the next of `answers`."""
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.got.append((dict(self.headers), body))
+            self.send_response(server.answers.pop(0) if server.answers else 204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    server.got, server.answers = [], []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", "127.0.0.1,sms,tuan.example")
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def settled(engine):
+    """A database on which transactions commit, emptied of addresses afterwards."""
+    yield db.Database(engine)
+    with engine.begin() as tx:
+        for table in ("deliveries", "webhooks", "changes", "open_nodes", "open_transfers", "audit", "transfers", "outbox"):
+            tx.execute(sa.text(f"DELETE FROM {table}"))
+
+
+def hook(tx, url, actor=None, **values):
+    return desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=url, **values), actor or admin(TARGET))])[0]
+
+
+@pytest.mark.rule("BEY-15", "BEY-19")
+def test_webhooks(settled, receiver):
+    """BEY-15, BEY-19: an address of a party is told of each change, signed, once; what fails is tried again later and listed; it holds ids, no names."""
+    with settled.transaction() as tx:
+        made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/tuanqiao")
+        hook(tx, "sms:+8612355", admin(OTHER))
+        (one,) = start(tx, request(member=851, contact="19912345678"))
+        while figure_store.fold(tx, policies.read("national"), clock.now()):
+            pass
+    receiver.answers = [503]
+
+    assert desk.send_some(settled) == 1 and desk.send_some(settled) == 0
+    with settled.reading() as tx:
+        (shown,) = desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+    assert (shown.waiting, shown.delivered, shown.problem, shown.secret) == (1, 0, "HTTP 503", "")
+    with settled.transaction() as tx:
+        tx.execute(sa.text("UPDATE deliveries SET next_at = :now"), {"now": clock.now()})
+    assert desk.send_some(settled) == 1
+    with settled.reading() as tx:
+        (shown,) = desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+    assert (shown.waiting, shown.delivered, shown.failed) == (0, 1, 0)
+
+    headers, body = receiver.got[-1]
+    at = int(headers["Tuanqiao-Signature"].split(",")[0].removeprefix("t="))
+    expected = hmac.new(made.secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    assert headers["Tuanqiao-Signature"] == f"t={at},v1={expected}" == channels.signature(made.secret, at, body)
+    notice = json.loads(body)
+    assert (notice["event"], notice["transfer_id"], headers["Tuanqiao-Id"]) == ("reserved", one, f"{one}:2") and b"19912345678" not in body
+    assert receiver.got[0][1] == body, "the same id again, so that the receiver knows it"
+
+
+@pytest.mark.rule("BEY-15")
+def test_webhooks_are_given_up(settled, receiver):
+    """BEY-15: after the last try a delivery is given up and counted as failed; switched off, an address is told no more."""
+    with settled.transaction() as tx:
+        made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/x")
+        start(tx, request(member=852))
+        figure_store.fold(tx, policies.read("national"), clock.now())
+    receiver.answers = [500] * 10
+    for _ in range(len(desk.RETRIES) + 1):
+        with settled.transaction() as tx:
+            tx.execute(sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"), {"now": clock.now()})
+        assert desk.send_some(settled) == 1
+    with settled.transaction() as tx:
+        assert [(shown.waiting, shown.delivered, shown.failed) for shown in desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))] == [(0, 0, 1)]
+        assert hook(tx, "", webhook_id=made.webhook_id, actor=admin(OTHER)).refusal.code == "unknown_webhook"
+        assert hook(tx, "", webhook_id=made.webhook_id).refusal is None
+        start(tx, request(member=853))
+        figure_store.fold(tx, policies.read("national"), clock.now())
+    assert desk.send_some(settled) == 0
+
+
+@pytest.mark.rule("BEY-15")
+@pytest.mark.parametrize("url", ["https://10.0.0.1/x", "http://tuan.example/x", "ftp://tuan.example/x", "https://evil.example/", "mailto:a@evil.example", "nonsense", ""])
+def test_addresses_that_are_refused(tx, receiver, url):
+    """BEY-15: only hosts that the installation allows, so that no address leads into the own network."""
+    assert hook(tx, url).refusal.code == "address_refused"
+
+
+def test_channels(receiver, caplog):
+    """BEY-19: e-mail without a server and short messages go to the log, which names neither the address nor anybody."""
+    caplog.set_level("INFO")
+    notice = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
+    assert channels.send("mailto:office@tuan.example", "s", notice) == "" and channels.send("sms:+8612355", "s", notice) == ""
+    assert "transfer 7" in caplog.text and "office@" not in caplog.text and "12355" not in caplog.text
+    assert channels.send("http://127.0.0.1:1/x", "s", notice) == "ConnectionError"
+    assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"
+    assert desk_store.KINDS
