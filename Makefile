@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test bench rules saga lint lock
+.PHONY: help setup run demo season test bench rules saga lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,9 @@ run: setup ## Start everything in one process with demo data on http://127.0.0.1
 
 demo: setup ## Run the main job without a screen and check the invariants
 	@.venv/bin/tuanqiao demo
+
+season: setup ## Simulate a season under two policies; table, charts and page in var/season
+	@.venv/bin/tuanqiao season
 
 test: setup ## Run all tests on real RabbitMQ and PostgreSQL, found or started
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-GREEN = ("run", "serve", "demo")
+GREEN = ("run", "serve", "demo", "season")
 if len(sys.argv) > 1 and sys.argv[1] in GREEN:
     import warnings
 
@@ -173,6 +173,32 @@ def demo(folder: Annotated[Path | None, typer.Option(help="Keep the database her
     from services import demo as demonstration
 
     raise typer.Exit(demonstration.main(folder, graduates))
+
+
+@app.command()
+def season(policy: Annotated[str, typer.Option(help="Policy: a name or a .toml file.")] = "national",
+           against: Annotated[str, typer.Option(help="Another policy, side by side; empty for none.")] = "p002",
+           graduates: Annotated[int, typer.Option(help="How many graduates.")] = 50_000,
+           seed: Annotated[int, typer.Option(help="The same seed gives the same season.")] = 1,
+           until: Annotated[str, typer.Option(help="The last day, MM-DD.")] = "12-31",
+           out: Annotated[Path, typer.Option(help="Folder for the page, the charts and the figures.")] = Path("var/season"),
+           one: Annotated[str, typer.Option(hidden=True)] = "", folder: Annotated[Path, typer.Option(hidden=True)] = Path("var/season-db")) -> None:
+    """Simulate a season, 1 May to 31 December, under one policy or two: what a policy would do; exits with 1 if an invariant breaks."""
+    import datetime as dt
+    import json
+
+    from services import season as simulation
+
+    try:
+        last = dt.date(2024, *map(int, until.split("-")))
+    except (TypeError, ValueError):
+        raise typer.BadParameter("--until takes a day of the year such as 12-31") from None
+    if one:
+        print(json.dumps(simulation.one(one, graduates, seed, (last.month, last.day), folder)), flush=True)
+        os._exit(0)  # the embedded server is stopped; its own clean-up at exit does not go with eventlet
+    for name in filter(None, (policy, against)):
+        _policy(name)
+    raise typer.Exit(simulation.main([policy, *([against] if against else [])], graduates, seed, until, out))
 
 
 def _engines() -> list[tuple[str, sa.Engine]]:

@@ -363,7 +363,7 @@ class Demo:
 
 def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
     """Check the invariants that hold whenever nothing is under way; used by the demonstration and by the fault tests."""
-    from services.transfers import store
+    from services.transfers import figure_store, policy_store, store
 
     with engines["members"].connect() as people, engines["transfers"].connect() as some:
         members_all = people.scalar(sa.text("SELECT count(*) FROM people WHERE branch_id IS NOT NULL"))
@@ -378,6 +378,10 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
         nodes = some.scalar(sa.text("SELECT count(*) FROM transfers t FULL JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no AND o.state = t.state"
                                     " WHERE (o.transfer_id IS NULL) <> (t.state NOT LIKE 'pending%') OR t.transfer_id IS NULL"))
         read, broken = store.verify_audit(some)
+        graduates, _, differ = figure_store.verify(some, policy_store.active(some, clock.now()), clock.now())
+        counted = set(some.execute(sa.text("SELECT member_id FROM graduates WHERE counts")).scalars())
+        some.rollback()
+        flagged = set(people.execute(sa.text("SELECT person_id FROM people WHERE graduate AND branch_id IS NOT NULL")).scalars())
     waiting = dead = 0
     for engine in engines.values():
         with engine.connect() as tx:
@@ -389,6 +393,7 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
         (f"each completed transfer ({len(completed)}) moved its member exactly once, and nothing else did", moves == completed and not moved_twice),
         ("each pending transfer has exactly its one open node", nodes == 0),
         (f"the audit chains verify ({read} rows)", not broken),
+        (f"the statistics are what a recount says ({graduates} graduates), and every graduate is in them", not differ and flagged <= counted),
         (f"the outboxes are drained ({waiting} waiting)", waiting == 0),
         (f"there are no failed messages or dead letters ({dead})", dead == 0),
     ]

@@ -98,8 +98,8 @@ class System:
         engine: sa.Engine = self.machinery(service).engine
         return engine
 
-    def settle(self, seconds: float = 120) -> None:
-        """Wait until every outbox is empty and every failed item had its tries.
+    def settle(self, seconds: float = 120, pause: float = 0.05) -> None:
+        """Wait until every outbox is empty and every failed item had its tries, in three looks with a pause between.
 
         Raises:
             TimeoutError: Something still moves, or waits, after `seconds`.
@@ -114,7 +114,7 @@ class System:
                 raise TimeoutError(f"still waiting: {waiting}")
             for service in SERVICES:
                 self.machinery(service).relay.wake()
-            time.sleep(0.05)
+            time.sleep(pause)
 
     def _waiting(self, service: str) -> int:
         with self.engine(service).connect() as tx:

@@ -1,0 +1,329 @@
+"""`make season`: a whole season, 1 May to 31 December, on the simulated clock and the real services: what a policy would do (BEY-07).
+
+Graduates of the demo tree's schools leave with lifelike reasons; colleges, members and targets start transfers over the summer; every
+administrator looks at the own list at its own pace, some never; the clock decides the rest. Nothing is modelled but people: requests,
+decisions, deadlines and statistics are the services' own. The same seed gives the same season: chance hangs on names of things, not on the
+order in which they happen, and people act in the morning on what they saw there, the clock in the night.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import eventlet
+import sqlalchemy as sa
+
+from services import embedded, world
+from services.members import accounts, handlers, store, synthetic
+from services.transfers import figure_store, policies, policy_store
+from shared import clock
+from shared.messages import transfers
+from shared.messages.members import Admission
+
+BEGINS = (5, 1)
+AGES = (3, 7, 10, 15, 30)
+"""Upper ends, in days, of the age groups of open nodes; the last group is older."""
+PACES = ((0.35, 1), (0.35, 3), (0.17, 7), (0.08, 21), (0.05, 0))
+"""How often administrators look at their list: share of them, days between two looks (0: never)."""
+REASONS = {"further_study": 30, "employed_with_org": 25, "employed_without_org": 18, "unemployed": 14, "abroad_on_duty": 2, "abroad_private": 3, "abroad_study": 4, "special_unit": 4}
+NEVER_STARTED, REJECTED, AGAIN = 0.03, 0.05, 0.85
+_SPACE = UUID("5f0c1a52-6a0d-4d0e-9f4e-0f6a6f1d2b11")
+
+
+def chance(seed: int, *what: object) -> float:
+    """Return a number of [0, 1) that hangs on the seed and the name of a thing alone."""
+    return int.from_bytes(hashlib.sha256(repr((seed, *what)).encode()).digest()[:6], "big") / 2**48
+
+
+class Season:
+    """One season under one policy."""
+
+    def __init__(self, system: embedded.System, graduates: int, policy: str, seed: int, last: tuple[int, int], say: Callable[[str], None]) -> None:
+        self.system, self.graduates, self.policy, self.seed, self.last, self.say = system, graduates, policy, seed, last, say
+        today = clock.today()
+        self.year = today.year + (0 if (today.month, today.day) <= BEGINS else 1)
+        self.tokens: dict[int, str] = {}
+        self.problems: Counter[str] = Counter()
+        self.weeks: list[dict[str, Any]] = []
+        self.pool = eventlet.GreenPool(32)
+
+    # ---- the world -----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Load tree, administrators and graduates; let the policy hold; go to the first day."""
+        self.tree = world.load(self.system, everyone=True)
+        self.orgs = {org.id: org for org in self.tree}
+        self.system.settle()
+        self._go_to(date(self.year, *BEGINS), 6)
+        with self.system.machinery("transfers").database.transaction() as tx:
+            policy_store.hold(tx, _policy(self.policy), clock.now())
+        classes = self._classes()
+        counties = [org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6]
+        people = synthetic.people(self.graduates, rng=random.Random(self.seed), division_codes=counties, start=1_000_000)
+        rows = [(1_000_000 + n, Admission(
+            command_id=UUID(int=0), branch_id=classes[n % len(classes)].id, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group, phone=one.phone,
+            joined_on=one.joined_on, development_number=one.development_number)) for n, one in enumerate(people)]
+        database = self.system.machinery("members").database
+        for at in range(0, len(rows), 2000):
+            with database.transaction() as tx:
+                handlers.enter_trusted(tx, rows[at:at + 2000])
+        with database.transaction() as tx:
+            store.mark_branches(tx, [{"branch_id": org.id, "graduates_on": date(self.year, 6, 30), "reason": "", "marked_by": 1} for org in classes], clock.now())
+            tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000000)"))
+        self.flag(classes)
+        self.branch_of = {person: row.branch_id for person, row in rows}
+        self._plan_starts()
+
+    def _classes(self) -> list[Any]:
+        """Return class branches of all provinces in turn; the three that run systems of their own are left out (FED-01)."""
+        by_province: dict[str, list[Any]] = defaultdict(list)
+        for org in self.tree:
+            if org.grad_year and org.kind == "branch" and org.province not in ("11", "35", "44") and org.parent_id != world.COLLEGE:
+                by_province[org.province].append(org)
+        in_turn = [org for _, _, org in sorted((number, org.id, org) for some in by_province.values() for number, org in enumerate(some))]
+        return in_turn[:max(28, self.graduates // 15)]
+
+    def flag(self, classes: list[Any]) -> None:
+        """Make the classes graduates' organisations, as the yearly switch does."""
+        ids = [org.id for org in classes]
+        for at in range(0, len(ids), 200):
+            with self.system.machinery("members").database.transaction() as tx:
+                store.convert(tx, date(self.year, 12, 31), clock.now(), 200, ids[at:at + 200])
+        self.system.settle()
+
+    def _plan_starts(self) -> None:
+        """Draw for every graduate the reason, the target, who starts and on which day; colleges work in rounds."""
+        some = {
+            "colleges": [org for org in self.tree if org.kind == "committee" and 100_000_000 < org.id < 110_000_000 and org.province not in ("11", "44", "35")],
+            "employers": [org for org in self.tree if org.province.startswith("9") and org.kind in ("committee", "branch") and org.purpose == "ordinary"],
+            "townships": [org for org in self.tree if org.purpose in ("township", "handover") and org.province not in ("11", "44", "35")]}
+        reasons, weights = list(REASONS), list(REASONS.values())
+        self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(lambda: defaultdict(list))
+        for member, branch in self.branch_of.items():
+            rng = random.Random(f"{self.seed} {member}")
+            if rng.random() < NEVER_STARTED:
+                continue
+            reason = rng.choices(reasons, weights)[0]
+            school = branch // 10_000
+            fields: dict[str, Any] = {"place_name": "某单位", "place_address": "某街道"}
+            if reason == "further_study":
+                target: int | None = rng.choice(some["colleges"]).id
+                target = target if target is not None and target // 100 != school else some["colleges"][0].id
+            elif reason in ("employed_with_org", "abroad_on_duty"):
+                target = rng.choice(some["employers"]).id
+            elif reason == "abroad_study":
+                target = school * 100 + 90
+            elif reason == "special_unit":
+                target, fields = None, {"remark": "参军入伍"}
+            else:
+                target = rng.choice(some["townships"]).id
+            by_member = rng.random() < 0.4
+            acting = member if by_member else self.orgs[branch].parent_id
+            begins = date(self.year, 6, 1) + timedelta(days=min(150, int(rng.expovariate(1 / 28)) if by_member else 7 * int(rng.expovariate(1 / 4)) + acting % 5))
+            self.starts[begins]["member" if by_member else "source", acting].append(transfers.RequestTransfer(
+                command_id=uuid5(_SPACE, f"{self.seed} {member} 1"), initiator="member" if by_member else "source", member_id=member, source_branch_id=branch,
+                target_org_id=target, reason=reason, contact="19900000000", confirmed=True, **fields))
+
+    # ---- the days ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """Live through the season; return what came out of it."""
+        day, last = date(self.year, *BEGINS), date(self.year, *self.last)
+        began = time.monotonic()
+        while day <= last:
+            self._go_to(day, 9)
+            self._morning(day)
+            self.system.settle(pause=0.01)
+            self._go_to(day, 21)
+            self.system.settle(pause=0.01)
+            if day.weekday() == 6 or day == last:
+                self._end_of_week(day)
+                if day.day <= 7:
+                    self.say(f"  {self.policy}: {day}, {self.weeks[-1]['open']} open nodes, {time.monotonic() - began:.0f} s")
+            day += timedelta(days=1)
+        return self._result(time.monotonic() - began)
+
+    def _go_to(self, day: date, hour: int) -> None:
+        """Move the clock to an hour of a day, in China."""
+        wanted = datetime(day.year, day.month, day.day, hour, tzinfo=clock.CHINA)
+        if wanted > clock.now():
+            clock.advance(wanted - clock.now())
+
+    def _morning(self, day: date) -> None:
+        """Have everybody who looks today do what they see: start, decide, assign, start again."""
+        self._work = self._waiting_for(day)
+        ended = self._ended_before(day)
+        for (initiator, acting), items in sorted(self.starts.pop(day, {}).items()):
+            self.pool.spawn_n(self._command, transfers.request_transfers, items, acting if initiator == "member" else world.administrator_of(acting),
+                              None if initiator == "member" else acting)
+        for org, items in ended.items():
+            self.pool.spawn_n(self._command, transfers.restart_transfers, items, world.administrator_of(org), org)
+        for org, (decisions, assignments) in sorted(self._work.items()):
+            if decisions:
+                self.pool.spawn_n(self._command, transfers.decide_nodes, decisions, world.administrator_of(org), org)
+            if assignments:
+                self.pool.spawn_n(self._command, transfers.assign_branches, assignments, world.administrator_of(org), org)
+        self.pool.waitall()
+
+    def _looks(self, org: int, day: date) -> bool:
+        """Return whether the administrators of an organisation look at their list today."""
+        fate, upto = chance(self.seed, "pace", org), 0.0
+        for share, days in PACES:
+            upto += share
+            if fate < upto:
+                return days > 0 and (day.toordinal() + org) % days == 0
+        return False
+
+    def _waiting_for(self, day: date) -> dict[int, tuple[list[Any], list[Any]]]:
+        """Return by organisation what its administrators will decide and assign today: all that it sees, but for what lapses this very day."""
+        with self.system.engine("transfers").connect() as tx:
+            rows = tx.execute(sa.text("""SELECT o.transfer_id, o.node_no, o.state, o.org_id, o.superior_id, t.member_id, t.command_id FROM open_nodes o JOIN transfers t USING (transfer_id)
+                WHERE coalesce(o.expires_at, 'infinity') > :soon ORDER BY t.member_id"""), {"soon": clock.now() + timedelta(hours=13)}).all()
+        work: dict[int, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
+        for row in rows:
+            acting = row.superior_id if row.superior_id and chance(self.seed, "superior", row.org_id) < 0.3 else row.org_id
+            if not self._looks(acting, day):
+                continue
+            name = f"{row.command_id} {row.node_no}"
+            if row.state == "pending_assign":
+                branch = self._branch_below(row.org_id, row.member_id)
+                if branch is not None:
+                    work[acting][1].append(transfers.AssignBranch(decision_id=uuid5(_SPACE, name), transfer_id=row.transfer_id, branch_id=branch))
+                continue
+            approve = chance(self.seed, "decision", name) >= REJECTED
+            work[acting][0].append(transfers.DecideNode(
+                decision_id=uuid5(_SPACE, name), transfer_id=row.transfer_id, node_no=row.node_no, approve=approve,
+                reason_code="" if approve else ("not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data")[int(chance(self.seed, "why", name) * 5)]))
+        return work
+
+    def _ended_before(self, day: date) -> dict[int, list[Any]]:
+        """Return by college the rejected and returned transfers that it starts again today, a week or two after their end."""
+        with self.system.engine("transfers").connect() as tx:
+            rows = tx.execute(sa.text("""SELECT transfer_id, command_id, source_superior_id, ended_at FROM transfers
+                WHERE state IN ('rejected', 'returned') AND ended_at > :since ORDER BY member_id"""), {"since": clock.now() - timedelta(days=16)}).all()
+        again: dict[int, list[Any]] = defaultdict(list)
+        for row in rows:
+            days = 4 + int(chance(self.seed, "again when", row.command_id) * 10)
+            if chance(self.seed, "again", row.command_id) < AGAIN and row.ended_at.astimezone(clock.CHINA).date() + timedelta(days=days) == day:
+                again[row.source_superior_id].append(transfers.RestartTransfer(command_id=uuid5(_SPACE, f"again {row.command_id}"), transfer_id=row.transfer_id))
+        return again
+
+    def _branch_below(self, org: int, member: int) -> int | None:
+        if not hasattr(self, "_below"):
+            self._below: dict[int, list[int]] = defaultdict(list)
+            graduating = set(self.branch_of.values())
+            for one in self.tree:
+                if one.kind == "branch" and one.purpose not in ("vault", "awaiting") and one.id not in graduating and one.parent_id is not None:
+                    self._below[one.parent_id].append(one.id)
+        some = self._below.get(org)
+        return some[int(chance(self.seed, "branch", member) * len(some))] if some else None
+
+    def _command(self, contract: Any, items: list[Any], person: int, org: int | None) -> None:
+        if person not in self.tokens:
+            self.tokens[person] = accounts.keys.signer.sign("person", timedelta(days=400), sub=str(person))[0]
+        for at in range(0, len(items), 500):
+            for outcome in self.system.client.call(contract, items[at:at + 500], token=self.tokens[person], org_id=org, timeout=120):
+                if outcome.refusal is not None:
+                    self.problems[f"{contract.name}: {outcome.refusal.code}"] += 1
+
+    # ---- what came out -------------------------------------------------------------------------------------------------
+
+    def _end_of_week(self, day: date) -> None:
+        with self.system.engine("transfers").connect() as tx:
+            ages: Counter[str] = Counter()
+            for row in tx.execute(sa.text("SELECT CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days, state = 'pending_assign' AS assigning, count(*) AS n"
+                                          " FROM open_nodes GROUP BY 1, 2"), {"now": clock.now()}):
+                ages["assign" if row.assigning else next((f"<{edge}" for edge in AGES if row.days < edge), f">={AGES[-1]}")] += row.n
+        root = self._figures(1)
+        self.weeks.append({"day": day.isoformat(), "ages": dict(ages), "open": sum(ages.values()), "sx": root["sx"], "xs": root["xs"]})
+
+    def _figures(self, org: int) -> dict[str, Any]:
+        ends = time.monotonic() + 60
+        with self.system.engine("transfers").connect() as tx:
+            while figure_store.waits(tx) and time.monotonic() < ends:
+                tx.rollback()
+                time.sleep(0.05)
+            row = figure_store.of_org(tx, org, self.year)
+        return {"sx": _share(row.studied, row.study + row.study_in), "xs": _share(row.settled, row.society + row.society_in), "idle": row.idle, "open": row.open,
+                "ended": row.ended, "completed": row.completed}
+
+    def _result(self, seconds: float) -> dict[str, Any]:
+        self._figures(1)
+        provinces = [org for org in self.tree if org.parent_id == 1 and org.kind == "leading_body" and org.id < 100 and not org.province.startswith("9")]
+        with self.system.engine("transfers").connect() as tx:
+            weekly: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+            for row in tx.execute(sa.text("""SELECT date_trunc('week', at AT TIME ZONE 'Asia/Shanghai')::date AS week, event, count(*) AS n FROM audit
+                    WHERE event IN ('requested', 'moved', 'reject', 'clock_return', 'clock_approve', 'withdraw') GROUP BY 1, 2 ORDER BY 1""")):
+                weekly[row.week.isoformat()][row.event] += row.n
+            latency = [dict(row._mapping) for row in tx.execute(sa.text("""
+                SELECT decided.state, count(*)::int AS n, percentile_cont(0.5) WITHIN GROUP (ORDER BY days) AS p50, percentile_cont(0.9) WITHIN GROUP (ORDER BY days) AS p90
+                FROM (SELECT b.state, extract(epoch FROM a.at - b.at)::float / 86400 AS days FROM audit a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
+                    WHERE a.event IN ('approve', 'reject', 'assign', 'clock_approve', 'clock_return')) AS decided GROUP BY 1 ORDER BY 1"""))]
+            ends = {row.state: row.n for row in tx.execute(sa.text("SELECT state, count(*)::int AS n FROM transfers GROUP BY 1 ORDER BY 1"))}
+            settings = policy_store.active(tx, clock.now())
+            _, _, differ = figure_store.verify(tx, settings, clock.now())
+            tx.rollback()
+        from services.demo import check_invariants
+        from shared.settings import SERVICES
+
+        broken = [sentence for sentence, holds in check_invariants({service: self.system.engine(service) for service in SERVICES}) if not holds]
+        result = {
+            "policy": settings.key, "year": self.year, "graduates": self.graduates, "seed": self.seed, "weeks": self.weeks, "weekly": {week: dict(some) for week, some in weekly.items()},
+            "latency": latency, "ends": ends, "nation": self._figures(1), "provinces": {org.short_name: self._figures(org.id) for org in provinces}, "problems": dict(self.problems),
+            "broken": broken + differ}
+        result["digest"] = hashlib.sha256(json.dumps({name: result[name] for name in ("weekly", "ends", "nation", "provinces")}, sort_keys=True).encode()).hexdigest()[:16]
+        return {**result, "seconds": round(seconds, 1)}
+
+
+def _share(done: int, of: int) -> float | None:
+    return done / of if of else None
+
+
+def _policy(name: str) -> policies.Policy:
+    return policies.load(Path(name)) if name.endswith(".toml") else policies.read(name)
+
+
+def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: Path) -> dict[str, Any]:
+    """Run one season in a folder of its own, in this process."""
+    os.environ["TUANQIAO_GRADUATION_SWITCH"] = "12-31"  # branches are switched by `flag`
+    try:
+        with embedded.System(embedded.embedded_settings(folder)) as system:
+            season = Season(system, graduates, policy, seed, last, lambda text: print(text, file=sys.stderr, flush=True))
+            season.prepare()
+            return season.run()
+    finally:
+        embedded.stop_postgres(folder)
+
+
+def main(names: list[str], graduates: int, seed: int, last: str, out: Path) -> int:
+    """Run a season per policy, side by side in processes of their own; print, plot, and return 0 if all invariants held."""
+    from services import season_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tuanqiao-season-") as place:
+        running = [subprocess.Popen([sys.executable, "-W", "ignore", "-m", "services.cli", "season", "--one", name, "--graduates", str(graduates), "--seed", str(seed), "--until", last,
+                                           "--folder", f"{place}/{number}", "--out", str(out)], stdout=subprocess.PIPE) for number, name in enumerate(names)]
+        results = []
+        for name, process in zip(names, running, strict=True):
+            printed, _ = process.communicate()
+            if process.returncode:
+                print(f"the season under {name} failed", file=sys.stderr)
+                return 1
+            results.append(json.loads(printed))
+    (out / "season.json").write_text(json.dumps(results, ensure_ascii=False, indent=1), "utf-8")
+    print(season_report.text(results))
+    for path in season_report.draw(results, out):
+        print(path)
+    return 1 if any(result["broken"] for result in results) else 0
