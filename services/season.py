@@ -89,8 +89,9 @@ class Season:
     def _classes(self) -> list[Any]:
         """Return class branches of all provinces in turn; the three that run systems of their own are left out (FED-01)."""
         by_province: dict[str, list[Any]] = defaultdict(list)
+        leaving = min(org.grad_year for org in self.tree if org.grad_year)
         for org in self.tree:
-            if org.grad_year and org.kind == "branch" and org.province not in ("11", "35", "44") and org.parent_id != world.COLLEGE:
+            if org.grad_year == leaving and org.kind == "branch" and org.province not in ("11", "35", "44") and org.parent_id != world.COLLEGE:
                 by_province[org.province].append(org)
         in_turn = [org for _, _, org in sorted((number, org.id, org) for some in by_province.values() for number, org in enumerate(some))]
         return in_turn[:max(28, self.graduates // 15)]
@@ -223,7 +224,7 @@ class Season:
     def _branch_below(self, org: int, member: int) -> int | None:
         if not hasattr(self, "_below"):
             self._below: dict[int, list[int]] = defaultdict(list)
-            graduating = set(self.branch_of.values())
+            graduating = {*self.branch_of.values(), world.COLLEGE * 100 + 1}
             for one in self.tree:
                 if one.kind == "branch" and one.purpose not in ("vault", "awaiting") and one.id not in graduating and one.parent_id is not None:
                     self._below[one.parent_id].append(one.id)
