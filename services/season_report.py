@@ -94,7 +94,7 @@ def draw(results: list[dict[str, Any]], out: Path) -> list[Path]:
         labels = {"assign": "waiting for assignment", **{age: f"{age} days" for age in AGES[:-1]}}
         axis.stackplot(days, [[week["ages"].get(age, 0) for week in result["weeks"]] for age in AGES], labels=[labels[age] for age in AGES], colors=COLOURS)
         axis.set_ylabel("open nodes")
-        axis.legend(loc="upper right", fontsize=7, frameon=False)
+        axis.legend(loc="upper left", fontsize=7, frameon=False)
         axis.tick_params(axis="x", rotation=30)
 
     def flows(axis: Any, result: dict[str, Any]) -> None:
@@ -120,10 +120,12 @@ def draw(results: list[dict[str, Any]], out: Path) -> list[Path]:
         some = [(number, values) for number, values in enumerate(result["provinces"].values(), start=1) if values["sx"] is not None and values["xs"] is not None]
         axis.bar([number - 0.2 for number, _ in some], [100 * values["sx"] for _, values in some], 0.4, label="SX", color="#4477aa")
         axis.bar([number + 0.2 for number, _ in some], [100 * values["xs"] for _, values in some], 0.4, label="XS", color="#228833")
-        axis.set_ylim(0, 100)
+        axis.set_ylim(0, 115)
+        axis.set_yticks(range(0, 101, 20))
         axis.set_xticks([number for number, _ in some])
-        axis.set_xlabel("province, numbered as in the table")
-        axis.legend(fontsize=7, frameon=False, loc="lower right")
+        axis.tick_params(axis="x", labelsize=7)
+        axis.set_xlabel("province, numbered as listed on the page")
+        axis.legend(fontsize=8, frameon=False, loc="upper center", ncol=2)
 
     def latency(axis: Any, result: dict[str, Any]) -> None:
         some = result["latency"]

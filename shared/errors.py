@@ -52,8 +52,8 @@ KINDS: dict[str, Kind] = {
     "target_forbidden":      Kind(422, "特殊单位转接不选择转入组织", "A transfer to a special unit has no target", "SPU-02"),
     "special_by_target":     Kind(422, "特殊单位转接只能由转出方或团员发起", "Only the source or the member starts a transfer to a special unit", "SPU-04"),
     "further_study_township": Kind(422, "升学团员不得转往乡镇街道团组织", "A member in further study is not sent to a township", "TYPE-06"),
-    "destination_forbidden": Kind(422, "“{reason}”不能转往{place},请核对转接原因或另选转入组织", "{reason_en}: {place_en} is no destination; check the reason or choose another", "TYPE-09"),
-    "destination_unusual":   Kind(422, "“{reason}”一般不转往{place};确认无误的,请勾选确认后重新提交", "{reason_en}: {place_en} is unusual; if it is right, confirm and send again", "BEY-01"),
+    "destination_forbidden": Kind(422, "“{reason}”不能转往{place},请核对转接原因或另选转入组织", "{reason}: {place} is no destination; check the reason or choose another", "TYPE-09"),
+    "destination_unusual":   Kind(422, "“{reason}”一般不转往{place};确认无误的,请勾选确认后重新提交", "{reason}: {place} is unusual; if it is right, confirm and send again", "BEY-01"),
     "division_invalid":      Kind(422, "行政区划代码须为6、9或12位数字", "A division code has 6, 9 or 12 digits", "TRF-13"),
     "in_vault":              Kind(409, "特殊单位专属库中的团员不能自行发起转接,请联系省级团委", "Members in the special-unit library start nothing themselves; ask the provincial committee", "SPU-08"),
     "batch_stopped":         Kind(409, "同一批次中有团员不能转接,本批次未办理", "Another member of the batch cannot be moved, so none was", "BATCH-05"),
@@ -184,6 +184,14 @@ KINDS: dict[str, Kind] = {
 # fmt: on
 
 
+_BOTH = "¦"
+
+
+def both(zh: str, en: str) -> str:
+    """Return a value of a refusal that has words in both languages."""
+    return f"{zh}{_BOTH}{en}"
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """A refusal as it travels in replies and results: code and the values of its fields."""
 
@@ -197,7 +205,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     def say(self, language: str = "zh") -> str:
         """Return the sentence for people in `zh` or `en`."""
-        return (self.kind.zh if language == "zh" else self.kind.en).format_map(self.values)
+        at = 0 if language == "zh" else -1
+        return (self.kind.zh if language == "zh" else self.kind.en).format_map({name: value.split(_BOTH)[at] for name, value in self.values.items()})
 
 
 class Refused(Exception):

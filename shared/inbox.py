@@ -5,7 +5,7 @@ with growing pauses kept in PostgreSQL, and becomes a dead letter for a person t
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from shared.messages import Event
 Handler = Callable[[Connection, list[Any]], object]
 """Handles all items of one event in the given transaction; order within a batch means nothing."""
 
+PIECE_BYTES = 400_000
+"""The most of a batch that one transaction takes; some 5,000 short items."""
 RETRY_AFTER = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=5))
 """Pauses before each new try of a failed item; then it is a dead letter."""
 
@@ -79,23 +81,25 @@ class Inbox:
 
         Events of one batch are applied in the order in which the service lists them: what opens before what ends.
 
-        One transaction for the whole batch; if that fails, halves, and at last single items.
+        One transaction for the whole batch, or for each piece of it of about `PIECE_BYTES`, so that a flood of long lists keeps no lock and no
+        connection for seconds; if that fails, halves, and at last single items.
 
         Raises:
             db.TRANSIENT: PostgreSQL does not answer; nothing was done, apply the same batch again.
 
         """
-        try:
-            self._apply(batch)
-        except db.TRANSIENT:
-            raise
-        except Exception as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                self.apply(batch[:middle])
-                self.apply(batch[middle:])
-            else:
-                self._isolate(batch[0], error)
+        for piece in _pieces(batch):
+            try:
+                self._apply(piece)
+            except db.TRANSIENT:
+                raise
+            except Exception as error:
+                if len(piece) > 1:
+                    middle = len(piece) // 2
+                    self.apply(piece[:middle])
+                    self.apply(piece[middle:])
+                else:
+                    self._isolate(piece[0], error)
 
     def _apply(self, batch: Sequence[Incoming]) -> None:
         with self.database.transaction() as tx:
@@ -165,6 +169,17 @@ class Inbox:
             metrics.DEAD_LETTERS.labels(self.service).set(tx.scalar(_DEAD) or 0)
             due = tx.scalar(_NEXT_DUE)
         return None if due is None else max(0.0, (due - clock.now()).total_seconds())
+
+
+def _pieces(batch: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
+    """Cut a batch where it grows beyond PIECE_BYTES; a single message stays whole."""
+    start, size = 0, 0
+    for at, message in enumerate(batch):
+        if at > start and size + len(message.body) > PIECE_BYTES:
+            yield batch[start:at]
+            start, size = at, 0
+        size += len(message.body)
+    yield batch[start:]
 
 
 def _words(error: Exception) -> str:

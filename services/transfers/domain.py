@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from services.transfers.saga import Destination, Initiator
 from shared import reference
-from shared.errors import Refusal
+from shared.errors import Refusal, both
 from shared.messages.transfers import MoveBatch, RequestTransfer
 
 REMARK_MAX = 100
@@ -180,7 +180,8 @@ def _check_class(request: RequestTransfer, source: OrgFacts, target: OrgFacts, p
     if said is None or (said[0] == "warn" and request.confirmed):
         return None
     code = "destination_forbidden" if said[0] == "forbid" else "destination_unusual"
-    return Refusal(code, {"reason": reasons()[request.reason].zh, "place": CLASSES[said[1]][0], "reason_en": reasons()[request.reason].en, "place_en": CLASSES[said[1]][1]})
+    reason = reasons()[request.reason]
+    return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(*CLASSES[said[1]])})
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:

@@ -301,8 +301,10 @@ def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
 def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
     """Do what the transfer's own policy says when nobody has decided (DL-01..05); a decision committed earlier wins (DL-19)."""
     rows = [{"transfer_id": item.transfer_id, "node_no": item.node_no, "code": "deadline"} for item in items]
-    _move(tx, Trigger.CLOCK_RETURN, rows)
-    _move(tx, Trigger.CLOCK_APPROVE, rows)
+    returned = _move(tx, Trigger.CLOCK_RETURN, rows)
+    rest = [row for row in rows if row["transfer_id"] not in returned]
+    if rest:
+        _move(tx, Trigger.CLOCK_APPROVE, rest)
 
 
 def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:

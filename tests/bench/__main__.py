@@ -21,7 +21,7 @@ from services import embedded
 from services.members import accounts
 from shared import db
 from shared.settings import SERVICES
-from tests.bench import drive, load, reference, registry
+from tests.bench import drive, load, reference, registry, season
 from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -106,6 +106,7 @@ def main() -> None:
         note("idle")
         result["idle"] = bench.idle(10 if QUICK else 20)
     db.drop_database(url)
+    result["season"] = deadlines(keys, url)
     result["raw"] = rows
     result["bulk_vs_sql_batch"] = median([a / b for a, b in zip(rows["bulk"], rows["sql_batch"], strict=True)])
     result["singles_vs_sql_single"] = median([a / b for a, b in zip(rows["singles"], rows["sql_single"], strict=True)])
@@ -117,6 +118,7 @@ def main() -> None:
         growth: dict[str, list[float]] = {"150,000": [], "3,000,000": []}
         for people in (150_000, 3_000_000, 150_000):  # one after the other: they share the broker's names
             with Bench(keys, people) as bench:
+                season.ended_transfers(bench.installation, people)
                 bench.bulk(3)
                 growth[f"{people:,}"] += [bench.bulk(4) for _ in range(2)]
         result["growth_raw"] = growth
@@ -126,6 +128,25 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1))
     print(f"written to {path}")
+
+
+def deadlines(keys: Path, url: str) -> dict[str, Any]:
+    """Measure deadlines that fall due at one instant beside the bare SQL, an idle scheduler with many timers, and the statistics."""
+    count = 100_000 if QUICK else 500_000
+    people = count + 40_000
+    note(f"{count:,} deadlines at one instant, first in bare SQL")
+    reference.prepare(url, count)
+    bare = season.bare(url, count)
+    db.drop_database(url)
+    with Bench(keys, people) as bench:
+        made: dict[str, Any] = season.deadlines(bench.installation, bench.schools, count, people)
+        made["bare_per_s"], made["count"] = bare, count
+        note(f"  bare {bare:,.0f}/s, system {made['per_s']:,.0f}/s, requests meanwhile p99 {made['p99_ms']:.0f} ms")
+        made["figures"] = season.figures(bench.installation, bench.schools, people)
+        made["timers"] = 2_000_000 if QUICK else 20_000_000
+        note(f"{made['timers']:,} pending timers")
+        made["idle"] = season.idle_timers(bench.installation, made["timers"], 10 if QUICK else 20)
+    return made
 
 
 def country(keys: Path) -> dict[str, Any]:
@@ -153,7 +174,16 @@ def show(result: dict[str, Any]) -> None:
         ("memory, MB", ", ".join(f"{name} {mb}" for name, mb in result["idle"]["memory_mb"].items()), ""),
     ]
     if "growth_ratio" in result:
-        lines.append(("bulk with 3,000,000 against 150,000 members", f"{result['growth_ratio']:.2f}", "aim >= 0.9"))
+        lines.append(("bulk with 3,000,000 against 150,000 members and transfers", f"{result['growth_ratio']:.2f}", "aim >= 0.9"))
+    made = result["season"]
+    lines += [
+        (f"{made['count']:,} deadlines at one instant, bare SQL", f"{made['bare_per_s']:,.0f} deadlines/s", ""),
+        ("the same by the system, members freed", f"{made['per_s']:,.0f} deadlines/s", f"{made['per_s'] / made['bare_per_s']:.2f} x bare SQL (needed 0.25)"),
+        ("requests at 20/s meanwhile", f"p50 {made['p50_ms']:.0f} ms, p99 {made['p99_ms']:.0f} ms", "aim p99 <= 250 ms"),
+        (f"scheduler idle, 0 and {made['timers']:,} timers", f"{made['idle']['without']:.2f} %, {made['idle']['with']:.2f} % of a core", "aim: nothing measurable"),
+        ("figures of a school, 1/20 of graduates and all", f"p95 {made['figures']['small_p95_ms']:.1f} ms, {made['figures']['large_p95_ms']:.1f} ms", "aim p95 <= 20 ms"),
+        ("graduates followed into the figures", f"{made['figures']['large_per_s']:,.0f}/s", ""),
+    ]
     if "registry" in result:
         found = result["registry"]
         lines += [

@@ -96,7 +96,7 @@ class World(RuleBasedStateMachine):
         self.models: dict[int, Model] = {}
         self.version = Counter()
         self.parent = {org: row[0] for org, row in TREE.items()}
-        self.branch = {member: CLASS for member in MEMBERS}
+        self.branch = dict.fromkeys(MEMBERS, CLASS)
         clock._ahead = timedelta(0)
         for member, initiator, to in ((101, "source", TARGET), (102, "member", BRANCH), (103, "member", OTHER)):
             self.start(member, initiator, to)
