@@ -38,7 +38,7 @@ _HELD = f"INSERT INTO open_transfers (member_id, transfer_id) SELECT {load.FIRST
 _RESERVED = f"""UPDATE people SET reserved_by = {FIRST} + person_id - {load.FIRST_MEMBER}, reserved_target_id = 200
     WHERE person_id BETWEEN {load.FIRST_MEMBER} + %(start)s AND {load.FIRST_MEMBER} + %(end)s"""
 _TIMERS = f"""INSERT INTO timers (transfer_id, node_no, expires_at)
-    SELECT {FIRST} + n, 1, %(due)s FROM generate_series(0, %(count)s - 1) AS n"""
+    SELECT {FIRST} + n, 1, %(due)s FROM generate_series(0, %(last)s) AS n"""
 _STEP = 100_000
 
 
@@ -99,7 +99,7 @@ def deadlines(installation: Installation, schools: list[load.School], count: int
     _pending(installation.settings.database, count)
     installation.kill("scheduler", signal.SIGTERM)  # it learns of the timers when it starts; in life it is told of each
     at = clock.now() + timedelta(seconds=20)
-    _in_steps(installation.settings.database("scheduler"), 1, _TIMERS, due=at, count=count)
+    _in_steps(installation.settings.database("scheduler"), 1, _TIMERS, due=at, last=count - 1)
     installation.start("scheduler")
     due = time.monotonic() + (at - clock.now()).total_seconds()
     waits: list[float] = []
