@@ -93,6 +93,7 @@ KINDS: dict[str, Kind] = {
     "too_late_to_withdraw":  Kind(409, "最后一个审批环节已通过,不能撤销", "The last approval has been given; too late to withdraw", "TRF-28"),
     "not_initiator":         Kind(403, "只有发起方或团员本人可以撤销", "Only the initiator's side or the member may withdraw", "TRF-28"),
     "branch_not_below":      Kind(422, "所选团支部不在本组织之下", "The branch does not lie below your organisation", "ASG-02"),
+    "no_branch_yet":         Kind(409, "本组织尚无可分配的团支部,请先创建团支部", "There is no branch to assign to yet; make one first", "ASG-07"),
     # organisations and import
     "org_has_children":      Kind(409, "该组织还有下级组织", "The organisation still has organisations below it", "DEL-02"),
     "org_fixed":             Kind(422, "团中央和省级团委的名称、类别和行业不能修改", "Names, kind and industry of the centre and the provincial bodies stay as they are", "ORG-13"),

@@ -30,4 +30,5 @@ RPC_SECONDS = Histogram(
     "tuanqiao_rpc_seconds", "Time of a call as the caller sees it", ["service", "call", "outcome"],
     buckets=(.002, .005, .01, .02, .03, .05, .1, .25, .5, 1, 5, 10))
 TIMERS_FIRED = Counter("tuanqiao_timers_fired_total", "Timers that came due", ["kind"])
+OVERSTAYED = Gauge("tuanqiao_overstayed_members", "Members who have outstayed a clock, counted once a day", ["clock"])
 BRANCHES_GRADUATED = Counter("tuanqiao_branches_graduated_total", "Branches that became graduates' organisations")

@@ -136,7 +136,8 @@ ROUTES = (
     Route("POST", "/board/urges", transfers.urge_below, ("一键催办", "Remind all that is late below an organisation")),
     Route("POST", "/webhooks", transfers.set_webhooks, ("登记或停用通知地址", "Add or switch off addresses that are told")),
     Route("GET", "/webhooks", transfers.list_webhooks, ("通知地址与发送情况", "Addresses that are told, and what was delivered"), make=lambda v: transfers.ListWebhooks()),
-    Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"), {"state": str, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
+    Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"),
+          {"state": str, "reason": str, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
     Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
 )
 # fmt: on

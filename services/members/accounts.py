@@ -90,7 +90,7 @@ def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, p
     _refuse_while_locked(tx, limits, now)
     right = _matches(account.password_hash if account is not None and account.password_hash else keys.nobody, password)
     if account is not None and account.password_hash is None:
-        right = hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode())
+        right = account.initial_tail > 0 and hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode())
     if account is None or not right:
         store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("sign_in_failed")

@@ -155,7 +155,9 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
 
 
 def initial_tail() -> int:
-    """Return of how many characters of the ID number the initial password of a new account is made (ACC-04)."""
+    """Return of how many characters of the ID number the initial password of a new account is made (ACC-04); 0: of none, a code opens it (BEY-22)."""
+    if os.environ.get("TUANQIAO_FIRST_CREDENTIAL") == "activation_code":
+        return 0
     return 6 if os.environ.get("TUANQIAO_INITIAL_PASSWORD_TAIL") == "6" else domain.INITIAL_TAIL
 
 

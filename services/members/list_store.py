@@ -72,6 +72,10 @@ _RETAINED = f"""
     SELECT r.retention_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed, CAST(r.until AS text) AS note
     FROM org_directory d JOIN people p ON p.branch_id = d.org_id JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
     WHERE {SUBTREE} AND r.retention_id > :after AND {{where}} ORDER BY r.retention_id LIMIT :limit"""
+_SINCE_DATE = "(SELECT m.began_at::date FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"
+_SINCE = f"CAST({_SINCE_DATE} AS text)"
+_IN_COUNTY = "d.purpose = 'handover' AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"
+_IN_TOWNSHIP = _IN_COUNTY.replace("= 'leading_body'", "<> 'leading_body'")
 REPORTS = {name: sa.text(text) for name, text in {
     "small_branches": _ORGS_WHERE.format(note="have.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND have.n < 3"),
     "holding_members": _ORGS_WHERE.format(note="have.n::text", where="d.kind <> 'branch' AND have.n > 0"),
@@ -88,9 +92,26 @@ REPORTS = {name: sa.text(text) for name, text in {
     "deletion_requests": _MEMBERS_WHERE.format(note="(SELECT r.cause || ' ' || r.explanation FROM deletion_requests r WHERE r.person_id = p.person_id)",
                                                where="p.person_id IN (SELECT r.person_id FROM deletion_requests r)"),
     "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
+    "late_entries": _MEMBERS_WHERE.format(note="CAST(p.joined_on AS text)", where="""p.joined_on >= CAST(:today AS date) - interval '1 year'
+        AND p.created_at::date > p.joined_on + interval '1 month'"""),
+    "onward": _MEMBERS_WHERE.format(note=_SINCE, where=f"{_IN_TOWNSHIP} AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'"),
+    "county_stay": _MEMBERS_WHERE.format(note=_SINCE, where=f"{_IN_COUNTY} AND {_SINCE_DATE} <= CAST(:today AS date) - interval '11 months'"),
     "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
     "abroad": _RETAINED.format(where="r.kind = 'abroad'"),
 }.items()}
+
+
+_OVERSTAYED = sa.text(f"""
+    SELECT (count(*) FILTER (WHERE township AND since <= CAST(:today AS date) - interval '1 month'))::int AS onward,
+        (count(*) FILTER (WHERE NOT township AND since <= CAST(:today AS date) - interval '1 year'))::int AS county,
+        (SELECT count(*)::int FROM retentions r WHERE r.kind = 'retained' AND r.state = 'approved' AND r.until < CAST(:today AS date)) AS retained
+    FROM (SELECT (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) <> 'leading_body' AS township, {_SINCE_DATE} AS since
+        FROM org_directory d JOIN people p ON p.branch_id = d.org_id WHERE d.purpose = 'handover') AS stays""")
+
+
+def overstayed(tx: Connection, today: date) -> dict[str, int]:
+    """Return how many members have outstayed each clock: a month in a township's branch, a year in a county's, the term at school (DL-18)."""
+    return dict(tx.execute(_OVERSTAYED, {"today": today}).one()._mapping)
 
 
 def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> Sequence[sa.Row[Any]]:

@@ -1,11 +1,13 @@
 """What administrators look up, export and work off: search, unmasked numbers, exports, work lists, entry progress (SRCH, STAT, MEM-32)."""
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.engine import Connection
 
 from services.members import domain, handlers, list_store
 from services.members.secret import keys
-from shared import clock, directory, reference
+from shared import clock, directory, metrics, reference
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -74,6 +76,12 @@ def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None)
     return [ReportLine(key=row.key, org_id=row.org_id, org=row.org, member_id=row.member_id, member=row.member,
                        id_masked=domain.mask_id(keys.seal.open(row.id_sealed)) if row.id_sealed else "", note=row.note)
             for row in list_store.report(tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today())]
+
+
+def on_day_began(tx: Connection, items: list[Any]) -> None:
+    """Count anew who has outstayed the clocks of hand-over branches and of retention (DL-18, BEY-12); the lists name them."""
+    for name, count in list_store.overstayed(tx, clock.today()).items():
+        metrics.OVERSTAYED.labels(name).set(count)
 
 
 def get_entry_progress(tx: Connection, request: contract.GetEntryProgress, actor: Actor | None) -> list[EntryProgress]:

@@ -19,6 +19,7 @@ def on_day_began(tx: Connection, items: list[scheduler.DayBegan]) -> None:
     imports.on_day_began(tx, items)
     cadres.on_day_began(tx, items)
     identity.on_day_began(tx, items)
+    lists.on_day_began(tx, items)
     store.forget_sign_ins(tx, clock.now())
 
 

@@ -33,7 +33,7 @@ class Context:
 
 
 context = Context()
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _facts(row: sa.Row[Any], above: dict[int, sa.Row[Any]]) -> OrgFacts:
@@ -101,6 +101,8 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
             refusals[n] = refusal
     made = store.request(tx, rows) if rows else {}
     earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in made])
+    second = [item.member_id for n, item in enumerate(items) if n not in made and n not in refusals and item.command_id not in earlier]
+    open_ones = store.in_the_way(tx, second) if second else {}
     outcomes = []
     for n, item in enumerate(items):
         if n in made:
@@ -109,8 +111,13 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
             row = earlier[item.command_id]
             outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True))
         else:
-            outcomes.append(Outcome(refusal=refusals.get(n, Refusal("transfer_open"))))
+            held = open_ones.get(item.member_id) if n not in refusals else None
+            outcomes.append(Outcome(refusal=refusals.get(n, Refusal("transfer_open")), open=_in_the_way(held) if held is not None else None))
     return outcomes
+
+
+def _in_the_way(row: sa.Row[Any]) -> contract.OpenTransfer:
+    return contract.OpenTransfer(**{name: row._mapping[name] for name in contract.OpenTransfer.__struct_fields__})
 
 
 def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list[BatchAsked]:
@@ -247,8 +254,13 @@ def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -
     orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)))
     outside = {(branch, org) for branch, org in {(one.item.branch_id, one.actor.org_id) for one in asked}
                if not domain.is_assignable(orgs.get(branch), orgs.get(org or 0))}
-    return _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id},
-                   fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside)
+    outcomes = _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id},
+                       fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside)
+    astray = {one.actor.org_id for one, outcome in zip(asked, outcomes, strict=True) if outcome.refusal is not None and outcome.refusal.code == "branch_not_below"}
+    bare = {org for org in astray if org in orgs and not store.has_branch(tx, orgs[org].path)}
+    return [msgspec.structs.replace(outcome, refusal=Refusal("no_branch_yet"))
+            if outcome.refusal is not None and outcome.refusal.code == "branch_not_below" and one.actor.org_id in bare else outcome
+            for one, outcome in zip(asked, outcomes, strict=True)]
 
 
 def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
@@ -329,8 +341,10 @@ def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -
             after = (datetime.fromisoformat(opened_at), int(transfer_id))
         except ValueError as error:
             raise Refused("bad_request", detail="after") from error
-    rows = store.work(tx, org_id, request.state, after, max(1, min(request.limit, 500)))
-    return contract.WorkPage(items=[_shown(row) for row in rows], counts=store.work_counts(tx, org_id))
+    rows = store.work(tx, org_id, after, max(1, min(request.limit, 500)), state=request.state, reason=request.reason, since=request.since or _NEVER,
+                      until=request.until or _FUTURE)
+    counts, old = store.work_counts(tx, org_id)
+    return contract.WorkPage(items=[_shown(row) for row in rows], counts=counts, old=old)
 
 
 def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | None) -> contract.Progress:

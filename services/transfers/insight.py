@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from services.transfers import desk, desk_store, domain, figure_store, handlers, policy_store
 from services.transfers.domain import OrgFacts
 from services.transfers.policies import Policy, Target, calendar
-from services.transfers.statistics import FIGURES, rate
+from services.transfers.statistics import FIGURES, rate, responsible
 from shared import clock, directory
 from shared.bus.service import Machinery
 from shared.errors import Refused
@@ -68,9 +68,11 @@ def list_behind(tx: Connection, request: contract.ListBehind, actor: Actor | Non
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     if request.figure not in figure_store.WHO:
         raise Refused("unknown_figure")
-    cohort = request.cohort or next(iter(figure_store.cohorts(tx, org.org_id)), 0)
+    cohort = request.cohort or next(iter(figure_store.cohorts(tx, org.org_id)), clock.today().year)
+    passed = {(target.what, target.reasons) for target in policy_store.active(tx, clock.now()).targets if date(cohort, *target.by) < clock.today()}
     return [contract.Behind(member_id=row.member_id, branch_id=row.branch_id, stage=row.stage, rate=row.rate, transfer_id=row.transfer_id, state=row.state,
-                            reason=row.reason, target_org_id=row.target_org_id)
+                            reason=row.reason, target_org_id=row.target_org_id, responsible=(who := responsible(row.stage, row.rate, row.state)),
+                            late=(("started", "XS") if who == "school" and row.stage == "idle" else ("completed", row.rate)) in passed and who != "")
             for row in figure_store.people(tx, org.path, cohort, request.figure, request.after, max(1, min(request.limit, 500)))]
 
 

@@ -25,6 +25,15 @@ def rate(done: int, *of: int) -> float | None:
     return done / sum(of) if sum(of) else None
 
 
+def responsible(stage: str, rate_of: str, state: str | None) -> str:
+    """Return with whom a graduate's transfer rests: `school` until it is started and let go, then `new_school` or `receiver`; empty when completed (OPS-06)."""
+    if stage == "completed":
+        return ""
+    if stage in ("idle", "ended") or state == "pending_out":
+        return "school"
+    return "new_school" if rate_of == "SX" else "receiver"
+
+
 def contribution(rate_of: str, stage: str, requested: bool, inside_origin: bool, inside_target: bool) -> dict[str, int]:
     """Return what one graduate adds to the figures of a region; the model that tests hold the SQL to.
 

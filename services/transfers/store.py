@@ -230,6 +230,17 @@ def with_open(tx: Connection, member_ids: Iterable[int]) -> set[int]:
     return set(tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))}).scalars())
 
 
+_IN_THE_WAY = sa.text("""
+    SELECT t.member_id, t.transfer_id, t.initiator, t.initiator_org_id, t.created_at, t.state, o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.expires_at
+    FROM open_transfers x JOIN transfers t ON t.transfer_id = x.transfer_id LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no
+    WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
+
+
+def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+    """Return the open transfers of members, by member (BEY-03)."""
+    return {row.member_id: row for row in tx.execute(_IN_THE_WAY, {"ids": sorted(set(member_ids))})}
+
+
 _BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 
 
@@ -320,30 +331,31 @@ _COLUMNS = ", ".join([*(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for nam
                       "o.withdraw"])
 _WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
 
+_WANTED = """(:state = '' OR o.state = :state) AND (o.opened_at, o.transfer_id) > (:opened_at, :transfer_id) AND o.opened_at >= :since AND o.opened_at < :until
+            AND (:reason = '' OR (SELECT w.reason FROM transfers w WHERE w.transfer_id = o.transfer_id) = :reason)"""
 _WORK = sa.text(f"""
     WITH waiting AS (
-        (SELECT transfer_id, node_no, opened_at FROM open_nodes WHERE org_id = :org AND (:state = '' OR state = :state)
-            AND (opened_at, transfer_id) > (:opened_at, :transfer_id) ORDER BY opened_at, transfer_id LIMIT :limit)
+        (SELECT transfer_id, node_no, opened_at FROM open_nodes o WHERE org_id = :org AND {_WANTED} ORDER BY opened_at, transfer_id LIMIT :limit)
         UNION ALL
-        (SELECT transfer_id, node_no, opened_at FROM open_nodes WHERE superior_id = :org AND (:state = '' OR state = :state)
-            AND (opened_at, transfer_id) > (:opened_at, :transfer_id) ORDER BY opened_at, transfer_id LIMIT :limit)
+        (SELECT transfer_id, node_no, opened_at FROM open_nodes o WHERE superior_id = :org AND {_WANTED} ORDER BY opened_at, transfer_id LIMIT :limit)
         ORDER BY opened_at, transfer_id LIMIT :limit)
     SELECT {_COLUMNS} FROM waiting w JOIN transfers t USING (transfer_id) JOIN open_nodes o ON o.transfer_id = w.transfer_id AND o.node_no = w.node_no
     ORDER BY o.opened_at, t.transfer_id""")
 _WORK_COUNTS = sa.text("""
-    SELECT state, sum(n)::int AS n FROM (
-        SELECT state, count(*) AS n FROM open_nodes WHERE org_id = :org GROUP BY state UNION ALL
-        SELECT state, count(*) AS n FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides GROUP BY state""")
+    SELECT state, sum(n)::int AS n, sum(old)::int AS old FROM (
+        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old FROM open_nodes WHERE org_id = :org GROUP BY state UNION ALL
+        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides GROUP BY state""")
 
 
-def work(tx: Connection, org_id: int, state: str, after: tuple[datetime, int], limit: int) -> Sequence[sa.Row[Any]]:
-    """Return the open nodes that `org_id` may decide, oldest first, after the given instant and id."""
-    return tx.execute(_WORK, {"org": org_id, "state": state, "opened_at": after[0], "transfer_id": after[1], "limit": limit}).all()
+def work(tx: Connection, org_id: int, after: tuple[datetime, int], limit: int, **wanted: Any) -> Sequence[sa.Row[Any]]:
+    """Return the open nodes that `org_id` may decide, oldest first, after the given instant and id, of a state, a reason and a time."""
+    return tx.execute(_WORK, {"org": org_id, "opened_at": after[0], "transfer_id": after[1], "limit": limit, **wanted}).all()
 
 
-def work_counts(tx: Connection, org_id: int) -> dict[str, int]:
-    """Return how many open nodes of each kind `org_id` may decide."""
-    return {row.state: row.n for row in tx.execute(_WORK_COUNTS, {"org": org_id})}
+def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
+    """Return how many open nodes of each kind `org_id` may decide, and how many of all were reminded of."""
+    rows = tx.execute(_WORK_COUNTS, {"org": org_id}).all()
+    return {row.state: row.n for row in rows}, sum(row.old for row in rows)
 
 
 _ONE = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = :transfer_id")
@@ -359,6 +371,15 @@ _STARTED = {
 _PATH = sa.text("SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no")
 _COUNTS = sa.text("""SELECT t.reason, t.state, count(*)::int AS transfers FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
     WHERE s.path >= :path AND s.path < :path_end GROUP BY 1, 2 ORDER BY 1, 2""")
+
+
+_HAS_BRANCH = sa.text(f"""SELECT EXISTS (SELECT 1 FROM org_directory WHERE path > :path AND path < :path_end AND kind = 'branch' AND NOT deleted
+    AND purpose NOT IN ({", ".join(f"'{one}'" for one in domain.NOT_ASSIGNABLE)}))""")
+
+
+def has_branch(tx: Connection, path: str) -> bool:
+    """Return whether there is a branch below an organisation that takes assignments (ASG-07)."""
+    return bool(tx.scalar(_HAS_BRANCH, {"path": path, "path_end": path[:-1] + "/"}))
 
 
 def one(tx: Connection, transfer_id: int) -> sa.Row[Any] | None:

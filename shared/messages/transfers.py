@@ -201,10 +201,23 @@ class AssignBranch(msgspec.Struct, frozen=True, kw_only=True):
     branch_id: int
 
 
+class OpenTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """The open transfer of a member, as told to whoever may start one: who started it, when, where it stands, who can act, until when (BEY-03)."""
+
+    transfer_id: int
+    initiator: str
+    initiator_org_id: int | None
+    created_at: dt.datetime
+    state: str
+    waiting_org_id: int | None
+    waiting_superior_id: int | None
+    expires_at: dt.datetime | None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one item: the transfer and its state after the change, or why nothing changed.
 
-    `repeated` says that this id was answered before and nothing was done again.
+    `repeated` says that this id was answered before and nothing was done again. `open`: what stands in the way of a second start (BEY-03).
     """
 
     transfer_id: int | None = None
@@ -212,15 +225,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     node_no: int = 0
     repeated: bool = False
     refusal: Refusal | None = None
+    open: OpenTransfer | None = None
 
 
 class ListWork(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the open nodes that the acting organisation may decide, oldest first (MSG-01, TRF-31).
 
-    `state` filters; `after` is the `cursor` of the last item of the page before.
+    `state`, `reason` and the times of opening filter; `after` is the `cursor` of the last item of the page before.
     """
 
     state: str = ""
+    reason: str = ""
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
     after: str = ""
     limit: int = 50
 
@@ -261,10 +278,11 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of work with the counts by state of everything that waits for the acting organisation."""
+    """One page of work with the counts by state of everything that waits for the acting organisation; `old`: of them were reminded of (DL-02, MSG-07)."""
 
     items: list[Transfer]
     counts: dict[str, int]
+    old: int = 0
 
 
 class GetTransfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -577,7 +595,7 @@ class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Behind(msgspec.Struct, frozen=True, kw_only=True):
-    """A graduate behind a figure; names are joined by the gateway."""
+    """A graduate behind a figure; names are joined by the gateway. `responsible`: school, receiver or new_school; `late`: past the stage of the season (OPS-06)."""
 
     member_id: int
     branch_id: int
@@ -587,6 +605,8 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None
     reason: str | None
     target_org_id: int | None
+    responsible: str = ""
+    late: bool = False
 
 
 class GetBoard(msgspec.Struct, frozen=True, kw_only=True):

@@ -379,3 +379,22 @@ def test_guessing_codes_is_locked(coded):
     assert reset(coded, code) == reset(coded, code, number=NOBODY) == "too_many_attempts"
     clock.advance(timedelta(hours=1))
     assert reset(coded, code) is True
+
+
+@pytest.mark.rule("BEY-22")
+def test_activation_codes(tx, monkeypatch):
+    """BEY-22: where accounts are opened by a code, nothing can be derived from the ID number; a single-use code of the branch sets the first password."""
+    monkeypatch.setenv("TUANQIAO_FIRST_CREDENTIAL", "activation_code")
+    number = "11010520050102002"
+    number += check_digit(number)
+    tx.execute(sa.text("DELETE FROM people"))
+    (person,) = handlers.store.add(tx, [handlers.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}], clock.now(), tail=handlers.initial_tail()).values()
+    for guess in (number, number[-8:], number[-6:], ""):
+        assert refused(tx, guess, number) == "sign_in_failed"
+    tx.execute(sa.text("DELETE FROM attempts"))
+    directory.on_org_changed(tx, [OrgChanged(org_id=3, parent_id=2, path="1.2.3.", kind="branch", purpose="ordinary", province="42", system="national", provincial_id=1, vault_id=9,
+                                             name="3", version=1, deleted=False)])
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=3, person_id=50, active=True, version=1)])
+    (issued,) = accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(50, 3))])
+    accounts.reset_password(tx, ResetPassword(id_number=number, code=issued.code, new_password=OWN), None)
+    assert sign_in(tx, OWN, number).must_change_password is False

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.members import accounts, handlers, models, seal, store
+from services.members.secret import sealed
 from services.members.synthetic import check_digit, people
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -463,12 +464,15 @@ def test_describe(tx, actor, full):
     assert describe(tx, actor, ONE) == [expected]
 
 
-@pytest.mark.rule("TRF-22")
+@pytest.mark.rule("TRF-22", "TRF-23")
 def test_describe_to_a_party(tx):
     """TRF-22: while a transfer is open its target and what stands above it see the member; before and after they do not."""
     assert describe(tx, admin(TARGET), ONE)[0][1] == "王**"
 
     handlers.on_transfer_requested(tx, [request(10, target=BRANCH)])
+    store.edit(tx, [{"person_id": ONE, "emergency_sealed": sealed("母亲 19900000099")}])
+    (seen,) = handlers.describe_people(tx, DescribePeople(person_ids=[ONE]), admin(BRANCH))
+    assert seen.emergency_contact == "母亲 19900000099"
     assert describe(tx, admin(BRANCH), ONE) == describe(tx, admin(TARGET), ONE) == [(ONE, "王二", True, True, CLASS)]
     assert describe(tx, admin(COLLEGE), ONE)[0][1] == "王**"
 

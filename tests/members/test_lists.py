@@ -196,7 +196,7 @@ def test_arrivals_are_contacted(tx):
     assert report(tx, "to_contact", admin(TARGET)) == []
 
 
-@pytest.mark.rule("MEM-13")
+@pytest.mark.rule("MEM-13", "MSG-08")
 def test_irregular_numbers(tx):
     """MEM-13: who has an irregular development number is listed and told at every sign-in until it is corrected."""
     tx.execute(sa.text("UPDATE people SET development_number = '2019-1' WHERE person_id = :one"), {"one": ONE})
@@ -371,3 +371,30 @@ def test_reseal(tx, tmp_path, monkeypatch):
     row = store.by_ids(tx, [ONE])[ONE]
     assert {bytes(row.id_sealed)[0], bytes(row.phone_sealed)[0], bytes(row.emergency_sealed)[0]} == {number_}
     assert handlers.shown(row, True) == before
+
+
+@pytest.mark.rule("DL-18", "TYPE-16", "TYPE-27", "BEY-12", "GRAD-26", "ORG-29")
+def test_stay_clocks(tx):
+    """DL-18, TYPE-16, TYPE-27, BEY-12: who has been in a township's hand-over branch for a month, or in a county's for eleven, is listed and counted; nobody is moved."""
+    today = clock.today()
+    directory.on_org_changed(tx, [
+        OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT, vault_id=None, name="5",
+                   version=2, deleted=False),
+        OrgChanged(org_id=88, parent_id=ROOT, path="1.88.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT, vault_id=None, name="88",
+                   version=1, deleted=False)])
+
+    def stay(member, branch, days):
+        tx.execute(sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"), {"branch": branch, "one": member})
+        tx.execute(sa.text("UPDATE memberships SET branch_id = :branch, began_at = :at WHERE person_id = :one"), {"branch": branch, "one": member, "at": clock.now() - timedelta(days=days)})
+
+    stay(ONE, BRANCH, 40)
+    stay(TWO, 88, 340)
+    assert [(line.member_id, line.note) for line in report(tx, "onward")] == [(ONE, (today - timedelta(days=40)).isoformat())]
+    assert [line.member_id for line in report(tx, "county_stay")] == [TWO]
+    assert list_store.overstayed(tx, today) == {"onward": 1, "county": 0, "retained": 0}
+    stay(ONE, BRANCH, 20)
+    stay(TWO, 88, 370)
+    assert report(tx, "onward") == [] and list_store.overstayed(tx, today)["county"] == 1
+    tx.execute(sa.text("UPDATE people SET joined_on = :on, created_at = :at WHERE person_id = :one"), {"on": today - timedelta(days=90), "at": clock.now(), "one": THREE})
+    assert [line.member_id for line in report(tx, "late_entries")] == [THREE]
+    lists.on_day_began(tx, [])

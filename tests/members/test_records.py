@@ -80,7 +80,7 @@ def test_who_deletes(tx, org, code):
     assert (ONE in store.by_ids(tx, [ONE])) == (code is not None)
 
 
-@pytest.mark.rule("DEL-07", "DEL-08", "DEL-11", "ADM-17")
+@pytest.mark.rule("DEL-07", "DEL-08", "DEL-11", "ADM-17", "TRF-36")
 def test_what_is_not_deleted(tx):
     """DEL-07, DEL-08: not without a reason, no administrator, nobody with an open transfer."""
     assert delete(tx, reason=" ") == "reason_needed"

@@ -190,7 +190,7 @@ def test_a_missing_school_is_created(tx):
 
 # ---- special branches ------------------------------------------------------------------------------------------------
 
-@pytest.mark.rule("ORG-28", "ORG-29", "ORG-30", "ORG-32", "ORG-33", "ORG-34", "ORG-35", "ORG-39")
+@pytest.mark.rule("ORG-28", "ORG-29", "ORG-30", "ORG-32", "ORG-33", "ORG-34", "ORG-35", "ORG-39", "DL-17")
 @pytest.mark.parametrize("purpose, parent, parent_purpose, industry, month, refusal", [
     ("study_abroad", "committee", "ordinary", INDUSTRY, 6, None), ("floating", "committee", "ordinary", INDUSTRY, 6, None),
     ("delayed", "committee", "ordinary", INDUSTRY, 6, None), ("teachers", "committee", "ordinary", INDUSTRY, 6, None),

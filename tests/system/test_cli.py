@@ -1,4 +1,5 @@
 """The command line for whoever looks after an installation: dead letters and the audit trail."""
+import json
 import subprocess
 import sys
 import uuid
@@ -6,7 +7,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import store
+from services.transfers import policies, store
 from shared import db
 from tests.installation import ROOT, Installation
 
@@ -144,6 +145,46 @@ def test_policies_on_the_command_line(installation, tmp_path):
     assert wrong.returncode == 1 and "bad.toml line 4: expire_after_days is -1" in wrong.stderr and "[node.pending_in] is missing" in wrong.stderr
     compared = tuanqiao(installation, "policy", "diff", "national", "p000")
     assert compared.returncode == 1 and "node.pending_out.on_expiry: return -> approve" in compared.stdout
+    refused = tuanqiao(installation, "policy", "apply", "p000", "--from", "2020-01-01", "--yes")
+    assert refused.returncode == 2 and "past" in refused.stderr
+    applied = tuanqiao(installation, "policy", "apply", "p000", "--open", "--yes")
+    assert applied.returncode == 0 and "p000@2019.11 holds from" in applied.stdout, applied.stderr
+    changed = tmp_path / "p000.toml"
+    changed.write_text((policies.Path(policies.__file__).parent / "p000.toml").read_text().replace("= 15", "= 14"))
+    assert "new version" in tuanqiao(installation, "policy", "apply", str(changed), "--yes").stderr
+    assert "p000@2019.11" in tuanqiao(installation, "policy", "list").stdout.split("from ")[1]
     tried = tuanqiao(installation, "policy", "dry-run", "p000")
     assert tried.returncode == 0 and "open nodes" in tried.stdout
     assert tuanqiao(installation, "policy", "check", "nothing").returncode == 2
+
+
+
+@pytest.mark.rule("STAT-10")
+def test_stats_on_the_command_line(installation):
+    """STAT-10: the recount agrees with the figures, and names what was changed by hand."""
+    if tuanqiao(installation, "policy", "apply", "national", "--yes").returncode:
+        raise AssertionError("no policy")
+    with installation.engine("transfers").begin() as tx:
+        tx.execute(sa.text("INSERT INTO org_directory (org_id, path, kind, purpose, province, system, name, version, deleted) VALUES (77, '77.', 'branch', 'graduate', '42', 'national', 'x', 1, false)"))
+        tx.execute(sa.text("INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 77, now(), true, 1 FROM generate_series(1, 50) AS n"))
+    counted = tuanqiao(installation, "stats", "recount")
+    good = tuanqiao(installation, "stats", "verify")
+    with installation.engine("transfers").begin() as tx:
+        tx.execute(sa.text("UPDATE figures SET idle = idle + 1 WHERE org_id = 77"))
+    bad = tuanqiao(installation, "stats", "verify")
+    assert (counted.returncode, good.returncode, bad.returncode) == (0, 0, 1), good.stderr
+    assert "50 graduates counted, 1 rows of figures compared, 0 differences" in good.stdout and "organisation 77, cohort 2026: idle is 51, counted 50" in bad.stdout
+
+
+@pytest.mark.rule("BEY-07", "DL-19", "STAT-10")
+def test_a_season_is_the_same_again(tmp_path):
+    """BEY-07: a season on the simulated clock, on the real services: all invariants hold, the recount agrees, and the same seed gives the same season."""
+    answer = subprocess.run([sys.executable, "-W", "ignore", "-m", "services.cli", "season", "--graduates", "240", "--until", "06-20", "--policy", "national", "--against", "national",
+                             "--out", str(tmp_path / "season")], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    (digests,) = [line.split()[-2:] for line in answer.stdout.splitlines() if line.startswith("digest")]
+    assert digests[0] == digests[1] and answer.stdout.count("all invariants hold") == 2
+    found = json.loads((tmp_path / "season" / "season.json").read_text())
+    assert all(result["ends"].get("completed", 0) > 20 and not result["problems"] for result in found)
+    page = (tmp_path / "season" / "season.html").read_text()
+    assert page.count("data:image/png") == 5 and (tmp_path / "season" / "open_nodes.png").stat().st_size > 5_000

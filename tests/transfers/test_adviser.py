@@ -33,7 +33,7 @@ def ask(tx, plan, **values):
     return insight.advise(tx, contract.Advise(plan=plan, source_branch_id=CLASS, **values), Actor(7))
 
 
-@pytest.mark.rule("BEY-01", "TYPE-04", "TYPE-08", "TYPE-09", "TYPE-12", "TYPE-13", "TYPE-14", "TYPE-15", "SPU-01", "TYPE-25")
+@pytest.mark.rule("BEY-01", "TYPE-04", "TYPE-08", "TYPE-09", "TYPE-12", "TYPE-13", "TYPE-14", "TYPE-15", "SPU-01", "TYPE-25", "TYPE-03", "TYPE-17", "SPU-12")
 @pytest.mark.parametrize("plan, values, reason, orgs, rule", [
     ("study", {}, "further_study", [], "TYPE-04"), ("study_here", {}, "further_study", [], "TYPE-07"),
     ("work", {"employer_has_org": True}, "employed_with_org", [], "TYPE-08"), ("work", {"division_code": "420106001"}, "employed_without_org", [WUHAN], "TYPE-09"),

@@ -288,9 +288,9 @@ def advise(tx, transfer_id, actor, answer="receive"):
     return desk.answer_escalations(tx, [Asked(contract.AnswerEscalation(decision_id=key(), transfer_id=transfer_id, answer=answer, note="请接收"), actor)])[0]
 
 
-@pytest.mark.rule("BEY-06", "TRF-26", "TRF-43")
+@pytest.mark.rule("BEY-06", "TRF-26")
 def test_escalation(tx):
-    """BEY-06, TRF-26, TRF-43: the member asks the lowest common superior, which sees both sides and the reason, and advises once; the member reads it."""
+    """BEY-06, TRF-26: the member asks the lowest common superior, which sees both sides and the reason, and advises once; the member reads it."""
     (one,) = start(tx, request(member=831))
     assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "not rejected"
     decide(tx, one, TARGET, approve=False, reason_code="household_elsewhere", note="应转户籍地")

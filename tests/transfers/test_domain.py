@@ -83,7 +83,7 @@ def test_who_may_start(initiator, person, acting, allowed):
     assert (may_request(request(initiator=initiator), person, acting, SOURCE, COMMITTEE) is None) == allowed
 
 
-@pytest.mark.rule("TRF-24", "TRF-27")
+@pytest.mark.rule("TRF-24", "TRF-27", "TYPE-11")
 def test_rejection_needs_a_reason():
     """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words; an approval needs neither."""
     assert check_decision(True, "", "") is None

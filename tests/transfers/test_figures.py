@@ -1,7 +1,7 @@
 """SX and XS: figures kept from change to change, against a model in Python and against a recount from the tables."""
 import uuid
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -81,7 +81,7 @@ def test_one_of_each(tx):
     assert differences(tx) == []
 
 
-@pytest.mark.rule("STAT-10", "STAT-14")
+@pytest.mark.rule("STAT-10", "STAT-14", "DL-14", "DL-15")
 def test_rates(tx):
     """STAT-14: without a denominator there is no rate; else SX = A / (B + C), XS = D / (E + F)."""
     assert rate(0, 0, 0) is None and rate(1, 2, 2) == 0.25
@@ -219,6 +219,24 @@ def test_a_wrong_figure_is_found(tx):
     fold(tx)
     tx.execute(sa.text("UPDATE figures SET idle = 7 WHERE org_id = :org"), {"org": SCHOOL})
     assert differences(tx) == [f"organisation {SCHOOL}, cohort {YEAR}: idle is 7, counted 1"]
+
+
+@pytest.mark.rule("OPS-06", "DL-14", "DL-15")
+def test_who_is_late(tx, monkeypatch):
+    """OPS-06, DL-14, DL-15: until it is started and let go a transfer rests with the school, then with the receiver or the new school; after the stage's day it is late."""
+    graduate(tx, 501, 502, 503, 504)
+    start(tx, request(member=501), request(member=502, reason="employed_with_org"), request("member", member=503))
+    fold(tx)
+
+    def seen(day):
+        monkeypatch.setattr(clock, "today", lambda: date(YEAR, *day))
+        rows = insight.list_behind(tx, contract.ListBehind(figure="idle"), admin(SCHOOL)) + insight.list_behind(tx, contract.ListBehind(figure="open"), admin(SCHOOL))
+        return {row.member_id: (row.responsible, row.late) for row in rows}
+
+    assert seen((8, 31)) == {501: ("new_school", False), 502: ("receiver", False), 503: ("school", False), 504: ("school", False)}
+    assert seen((9, 1))[504] == ("school", True)
+    assert seen((10, 1)) == {501: ("new_school", False), 502: ("receiver", True), 503: ("school", False), 504: ("school", True)}
+    assert seen((11, 1))[501] == ("new_school", True) and statistics.responsible("completed", "SX", "completed") == ""
 
 
 # ---- against the model -----------------------------------------------------------------------------------------------

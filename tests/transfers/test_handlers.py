@@ -113,7 +113,7 @@ def test_member_to_branch(tx):
     assert decide(tx, one, TARGET, node_no=2).state == State.MOVING
 
 
-@pytest.mark.rule("TRF-19", "TRF-05", "TRF-06")
+@pytest.mark.rule("TRF-19", "TRF-05", "TRF-06", "TRF-41", "TRF-42")
 def test_target_needs_a_ticket(tx, keys):
     """TRF-05, TRF-19: the target starts only what it has looked up itself, and then asks the source."""
     refused = handlers.request_transfers(tx, [request("target")])[0]
@@ -435,7 +435,7 @@ def in_use(tx) -> list[int]:
     return [item["org_id"] for topic, item in events(tx) if topic == "org_in_use"]
 
 
-@pytest.mark.rule("ORG-42", "DEL-14", "BEY-17")
+@pytest.mark.rule("ORG-42", "DEL-14", "BEY-17", "TRF-37")
 @pytest.mark.parametrize("change", [{"deleted": True}, {"purpose": "awaiting"}, {"kind": "work_committee"}])
 def test_a_party_of_open_transfers_does_not_change(tx, change):
     """ORG-42, DEL-14: the target of an open transfer that is deleted, set aside or changed in kind is told of, so that it is taken back; later it is left alone."""
@@ -485,3 +485,64 @@ def test_a_class_that_does_not_exist_yet(tx):
     (item,) = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items
     assert (item.remark, decide(tx, one, TARGET, node_no=2).state) == ("2026级软件工程1班", State.ASSIGN)
     assert assign(tx, one, BRANCH).state == State.MOVING
+
+
+@pytest.mark.rule("BEY-03", "TRF-02")
+def test_what_stands_in_the_way(tx):
+    """BEY-03: a second start says who started the open one, when, where it stands and who can act, to whoever may start one; others learn nothing."""
+    (one,) = start(tx, request(member=601))
+    own = handlers.request_transfers(tx, [request("member", member=601)])[0]
+    assert own.refusal.code == "transfer_open" and own.open.transfer_id == one
+    assert (own.open.initiator, own.open.initiator_org_id, own.open.state, own.open.waiting_org_id) == ("source", SCHOOL, State.IN, TARGET)
+    assert own.open.expires_at == store.one(tx, one).expires_at
+    stranger = handlers.request_transfers(tx, [request("source", actor=admin(OTHER), member=601)])[0]
+    assert stranger.refusal.code == "not_your_org" and stranger.open is None
+
+
+@pytest.mark.rule("MSG-07", "DL-02")
+def test_old_nodes_are_counted(tx):
+    """MSG-07, DL-02: who signs in sees how many nodes were reminded of; lists are filtered by reason and time."""
+    old, _ = start(tx, request(), request(reason="employed_with_org"))
+    handlers.on_reminder_due(tx, [ReminderDue(transfer_id=old, node_no=1, due_at=clock.now())])
+    page = handlers.list_work(tx, contract.ListWork(), admin(TARGET))
+    assert (page.old, page.counts) == (1, {"pending_in": 2})
+    assert [item.transfer_id for item in handlers.list_work(tx, contract.ListWork(reason="further_study"), admin(TARGET)).items] == [old]
+    assert handlers.list_work(tx, contract.ListWork(since=clock.now() + timedelta(hours=1)), admin(TARGET)).items == []
+    assert len(handlers.list_work(tx, contract.ListWork(until=clock.now() + timedelta(hours=1)), admin(TARGET)).items) == 2
+
+
+@pytest.mark.rule("ASG-07")
+def test_no_branch_to_assign_to(tx):
+    """ASG-07: a committee without any branch is told to make one first."""
+    directory.on_org_changed(tx, [OrgChanged(org_id=55, parent_id=ROOT, path="1.55.", kind="committee", purpose="ordinary", province="42", system="national",
+                                             provincial_id=ROOT, vault_id=VAULT, name="55", version=1, deleted=False)])
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=55, person_id=155, active=True, version=1)])
+    (one,) = start(tx, request(target=55))
+    decide(tx, one, 55)
+    assert assign(tx, one, BRANCH, 55).refusal.code == "no_branch_yet"
+    (other,) = start(tx, request())
+    decide(tx, other, TARGET)
+    assert assign(tx, other, OTHER).refusal.code == "branch_not_below"
+
+
+@pytest.mark.rule("TRF-29", "TRF-32")
+def test_lists_of_both_sides(tx):
+    """TRF-29, TRF-32: what a party has started or received is listed, open or all, ended ones included, and withdrawn from there."""
+    ended, running = start(tx, request(), request())
+    decide(tx, ended, TARGET, approve=False, reason_code="not_here")
+    every = handlers.list_started(tx, contract.ListStarted(side="source"), admin(SCHOOL))
+    assert {item.transfer_id: item.end_code for item in every} == {ended: "not_here", running: ""}
+    (waiting,) = handlers.list_started(tx, contract.ListStarted(side="source", open_only=True), admin(SCHOOL))
+    assert [item.transfer_id for item in handlers.list_started(tx, contract.ListStarted(side="target"), admin(TARGET))] == [running, ended]
+    (outcome,) = handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=waiting.transfer_id), admin(SCHOOL))])
+    assert outcome.state == State.WITHDRAWN
+
+
+@pytest.mark.rule("SPU-11", "SPU-08")
+def test_back_from_the_library(tx):
+    """SPU-11: the provincial committee, above the library, transfers a member out of it to a branch, which decides as always; the member starts nothing."""
+    item = {"source_branch_id": VAULT, "reason": "ordinary", "target": BRANCH}
+    refused = handlers.request_transfers(tx, [request("member", member=611, **item)])[0]
+    assert refused.refusal.code == "in_vault"
+    (one,) = start(tx, request("source", actor=admin(ROOT), member=611, **item))
+    assert decide(tx, one, BRANCH).state == State.MOVING
