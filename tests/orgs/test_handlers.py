@@ -168,7 +168,7 @@ def test_load_tells_once(engine):
         assert sorted(one["org_id"] for one in told) == sorted(seed.id for seed in TREE)
         assert next(one for one in told if one["org_id"] == CLASS) == {
             "org_id": CLASS, "parent_id": COLLEGE, "path": "1.42.420.42011.42012.", "kind": "branch", "purpose": "ordinary", "province": "42",
-            "system": "national", "provincial_id": 42, "vault_id": 42999, "name": "共青团江汉理工大学机械学院2022级1班支部委员会", "version": 1, "deleted": False, "industry": ""}
+            "system": "national", "provincial_id": 42, "vault_id": 42999, "name": "共青团江汉理工大学机械学院2022级1班支部委员会", "version": 1, "deleted": False, "industry": "", "division_code": None}
         assert events(tx, "org_changed") == told
         tx.rollback()
 

@@ -78,7 +78,7 @@ def test_kill_and_restart(tmp_path):
 
 @pytest.mark.timeout(180)
 def test_demo():
-    """The demonstration runs with 300 graduates and its nine invariants hold."""
+    """The demonstration runs with 300 graduates and its ten invariants hold."""
     run = subprocess.run([sys.executable, "-W", "ignore", "-m", "services.cli", "demo", "--graduates", "300"], cwd=ROOT, capture_output=True, text=True, timeout=170)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
-    assert "9 of 9 invariants hold" in run.stdout
+    assert "10 of 10 invariants hold" in run.stdout

@@ -241,7 +241,7 @@ def test_openapi_is_whole(browser):
     document = browser.get("/api/openapi.json").json
     assert document["openapi"] == "3.1.0"
     operations = {(method.upper(), path) for path, some in document["paths"].items() for method in some}
-    assert operations == {(route.method, "/api/v1" + re.sub(r"<(?:int:)?(\w+)>", r"{\1}", route.path)) for route in ROUTES}
+    assert operations == {(route.method, "/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)) for route in ROUTES}
     page = browser.get("/api/docs").text
     assert all(path in page for _, path in operations)
     assert "tuanqiao_http_seconds" in browser.get("/metrics").text
