@@ -25,8 +25,8 @@ _LINK = "sha256({head} || convert_to(concat({id}, '|', {seq}, '|{event}|', now()
 REQUEST = f"""WITH asked AS (SELECT * FROM unnest(%(members)s::bigint[], %(ids)s::bigint[], %(commands)s::uuid[]) AS i(member_id, transfer_id, command_id)),
     checked AS (SELECT a.*, m.branch_id FROM asked a JOIN people m ON m.person_id = a.member_id WHERE m.reserved_by IS NULL),
     moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_person_id, source_branch_id, source_province, target_org_id,
-        target_province, reason, place_name, place_address, contact, remark, path, state, node_no, created_at, audit_seq, audit_head) OVERRIDING SYSTEM VALUE
-        SELECT transfer_id, command_id, member_id, 'source', 1, branch_id, '42', 2, '42', 'further_study', 'x', 'y', '', '', 'p', 'checking', 0, now(), 1,
+        target_province, reason, place_name, place_address, contact, remark, policy, path, state, node_no, created_at, audit_seq, audit_head) OVERRIDING SYSTEM VALUE
+        SELECT transfer_id, command_id, member_id, 'source', 1, branch_id, '42', 2, '42', 'further_study', 'x', 'y', '', '', 'p', 'p', 'checking', 0, now(), 1,
             {_LINK.format(head="''::bytea", id="transfer_id", seq="1", event="requested")} FROM checked ON CONFLICT DO NOTHING
         RETURNING transfer_id, audit_seq, audit_head), {_AUDIT.format(event="requested")} {_TOLD.format(event="requested")}"""
 LOCK = """WITH moved AS (UPDATE people m SET reserved_by = a.transfer_id FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
