@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from services.gateway import letter, openapi, pages, sheet
+from services.gateway import desk_pages, insight_pages, letter, openapi, organisation_pages, pages, sheet
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient
 from shared.errors import Refusal, Refused
@@ -27,7 +27,7 @@ MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
 HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
@@ -49,6 +49,8 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
+        if "trips" in g:
+            response.headers["Server-Timing"] = f'trips;desc="{g.trips}"'
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         HTTP_SECONDS.labels(request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)).observe(time.perf_counter() - g.started)
@@ -58,6 +60,7 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
     _health(app, client)
     _errors(app)
+    assert all((desk_pages, insight_pages, organisation_pages))  # they add their pages to the blueprint
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: _json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: pages.render("docs.html", api=openapi.document()))

@@ -6,13 +6,13 @@ import io
 import re
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
-from services.gateway import roster, sheet
+from services.gateway import menu, roster, sheet
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -42,7 +42,14 @@ KINDS = {
 STEPS = {
     "requested": ("提交申请", "Requested"), "reserved": ("校验通过", "Member checked"), "unavailable": ("未受理", "Not accepted"), "approve": ("同意", "Approved"),
     "reject": ("驳回", "Rejected"), "withdraw": ("撤销", "Withdrawn"), "assign": ("分配团支部", "Branch assigned"), "moved": ("转入完成", "Moved"),
-    "clock_return": ("超期退回", "Returned by the clock"), "clock_approve": ("超期视为同意", "Approved by the clock")}
+    "clock_return": ("超期退回", "Returned by the clock"), "clock_approve": ("超期视为同意", "Approved by the clock"), "urged": ("催办", "Reminder"),
+    "escalated": ("申请上级协调", "Escalated"), "answered": ("上级答复", "Answer of the superior")}
+CONCERNS = {
+    "township": ("乡镇街道团组织", "a township's organisation"), "handover": ("流动团员团支部", "a hand-over branch"),
+    "household": ("工作地以外的乡镇街道团组织", "a township elsewhere than the place of work"), "community": ("村社区团支部", "a village's or community's branch"),
+    "youth_centre": ("青年之家", "a youth centre"), "own_mobile": ("本校流动团员团支部", "the own school's mobile branch"), "employer": ("用人单位团组织", "an employer's organisation"),
+    "own_abroad": ("本校出国(境)学习研究团支部", "the own school's study-abroad branch"), "own_class": ("本校班级团支部", "a class of the own school"),
+    "own_school": ("本校其他团组织", "another organisation of the own school"), "school": ("其他学校团组织", "another school's organisation"), "other": ("其他团组织", "another organisation")}
 EXPIRY = {"return": ("届时系统退回", "then returned by the system"), "approve": ("届时本环节视为同意", "then this node counts as approved"),
           "remind": ("仅提醒,不自动处理", "reminders only")}
 
@@ -68,17 +75,29 @@ def when(value: datetime | None) -> str:
     return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
+def due(value: datetime | None) -> tuple[str, str]:
+    """Return how long is left until a deadline, in words, and how urgent it is: late, soon or nothing."""
+    if value is None:
+        return t("不限时", "no deadline"), ""
+    days = (value - clock.now()) / timedelta(days=1)
+    if days < 0:
+        return t(f"已超期{int(-days) + 1}天", f"{int(-days) + 1} days late"), "late"
+    return (t(f"剩{int(days)}天", f"{int(days)} days left") if days >= 1 else t(f"剩{int(days * 24)}小时", f"{int(days * 24)} hours left")), "soon" if days < 3 else ""
+
+
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page with what every page needs."""
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return Response(render_template(
-        template, t=t, word=word, when=when, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
+        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.MENU, section=menu.section(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
         acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, **values}), status)
 
 
 def problem_page(refusal: Refusal) -> Response:
     """Return a refusal as a page; people whose session ended are led to sign in and come back."""
+    if request.headers.get("HX-Request"):  # a part of a page: lead the whole page there instead
+        return Response("", 200, {"HX-Refresh": "true"}) if refusal.code in ("token_expired", "token_invalid") else Response("", 204)
     if refusal.code in ("token_expired", "token_invalid") and request.endpoint != "pages.sign_in":
         session.pop("token", None)
         return redirect(f"/sign-in?next={request.full_path.rstrip('?')}" if request.method == "GET" else "/sign-in")  # type: ignore[return-value]
@@ -89,12 +108,27 @@ def problem_page(refusal: Refusal) -> Response:
 
 def call(contract: Any, wanted: Any) -> Any:
     """Call a service as the person of the session, renewing the token shortly before it ends."""
+    (reply,) = calls((contract, wanted))
+    return reply
+
+
+def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
+    """Make several calls at once as the person of the session; None in place of a call gives None.
+
+    With `partial` a call that was refused gives its `Refused`, so that a page can show the rest; who has to sign in is sent there all the same.
+    """
     client = current_app.config["CLIENT"]
     if "token" not in session:
         raise Refused("token_expired")
     if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
         _remember(client.call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
-    return client.call(contract, wanted, token=session["token"], org_id=session.get("org"), request_id=g.request_id)
+    g.trips = g.get("trips", 0) + 1
+    replies = iter(client.call_all([one for one in asked if one is not None], token=session["token"], org_id=session.get("org"), request_id=g.request_id))
+    answers = [None if one is None else next(replies) for one in asked]
+    for answer in answers:
+        if isinstance(answer, Refused) and (not partial or answer.code in ("token_expired", "token_invalid", "password_change_needed")):
+            raise answer
+    return answers
 
 
 def _remember(signed: members.Signed) -> None:
@@ -102,13 +136,18 @@ def _remember(signed: members.Signed) -> None:
                    restricted=signed.must_change_password)
 
 
-def _names(transfers_: list[Any]) -> tuple[dict[int, Any], dict[int, Any]]:
-    """Return organisations and people of some transfers by id, in two calls."""
-    org_ids = sorted({one for item in transfers_ for one in (item.source_branch_id, item.target_org_id, item.target_branch_id, item.waiting_org_id) if one})
-    person_ids = sorted({item.member_id for item in transfers_})
-    found = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=org_ids[:500]))} if org_ids else {}
-    people = {one.member_id: one for one in call(members.describe_people, members.DescribePeople(person_ids=person_ids))} if person_ids else {}
-    return found, people
+def names(org_ids: Iterable[int | None], person_ids: Iterable[int | None] = (), *more: tuple[Any, Any] | None) -> tuple[dict[int, Any], dict[int, Any], list[Any]]:
+    """Return organisations and people by id, and the answers to `more`, in one trip."""
+    wanted_orgs, wanted_people = sorted({one for one in org_ids if one})[:500], sorted({one for one in person_ids if one})[:500]
+    found, people, *rest = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=wanted_orgs)) if wanted_orgs else None,
+                                 (members.describe_people, members.DescribePeople(person_ids=wanted_people)) if wanted_people else None, *more) \
+        if wanted_orgs or wanted_people or any(more) else (None, None, *more)
+    return {org.org_id: org for org in found or ()}, {one.member_id: one for one in people or ()}, rest
+
+
+def parties(items: Iterable[Any]) -> list[int | None]:
+    """Return the ids of the organisations of transfers."""
+    return [one for item in items for one in (item.source_branch_id, item.target_org_id, item.target_branch_id, item.waiting_org_id)]
 
 
 @blueprint.before_request
@@ -260,15 +299,14 @@ def my_orgs() -> Any:
 @blueprint.get("/")
 def home() -> Any:
     """Personal centre: who I am, my transfer as a timeline, my history (BEY-02, TRF-33)."""
-    profile = call(members.who_am_i, members.WhoAmI())
-    mine = call(transfers.my_transfers, transfers.MyTransfers())
+    profile, mine = calls((members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers()))
     progress = call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id)) if mine else None
-    wanted = sorted({stay.branch_id for stay in profile.stays} | {one for item in mine for one in (item.source_branch_id, item.target_org_id)}
-                    | {node.org_id for node in (progress.path if progress else [])} | ({profile.member.branch_id} if profile.member.branch_id else set()))
-    found = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=wanted))} if wanted else {}
-    acting = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[session["org"]])) if session.get("org") else []
+    acting = session.get("org")
+    found, _, (inbox, waiting) = names(
+        [*(stay.branch_id for stay in profile.stays), *parties(mine), *(node.org_id for node in (progress.path if progress else [])), profile.member.branch_id, acting], (),
+        (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None, (transfers.list_work, transfers.ListWork(limit=1)) if acting else None)
     return render("home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id,
-                  hints=[Refusal(code) for code in profile.hints], acting_org=acting[0] if acting else None)
+                  hints=[Refusal(code) for code in profile.hints], acting_org=found.get(acting or 0), inbox=inbox, waiting=waiting)
 
 
 @blueprint.route("/search", methods=["GET", "POST"])
@@ -313,57 +351,46 @@ def schools() -> Any:
 def transfer(transfer_id: int) -> Any:
     """One transfer for its parties (TRF-22)."""
     progress = call(transfers.get_transfer, transfers.GetTransfer(transfer_id=transfer_id))
-    found, people = _names([progress.transfer])
-    missing = [node.org_id for node in progress.path if node.org_id not in found]
-    found |= {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=missing))} if missing else {}
-    return render("transfer.html", progress=progress, orgs=found, person=people.get(progress.transfer.member_id))
+    item, acting = progress.transfer, session.get("org")
+    assigning = item.state == "pending_assign" and item.waiting_org_id == acting
+    found, people, (children,) = names([*parties([item]), *(node.org_id for node in progress.path)], [item.member_id],
+                                       (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None)
+    return render("transfer.html", progress=progress, orgs=found, person=people.get(item.member_id), mine=item.member_id == session.get("person"),
+                  may_decide=item.state in ("pending_out", "pending_in", "pending_province") and acting in (item.waiting_org_id, item.waiting_superior_id),
+                  branches=[org for org in children or () if org.kind == "branch"], concern=CONCERNS.get(item.concern))
 
 
 @blueprint.post("/transfers/<int:transfer_id>/withdraw")
 def withdraw(transfer_id: int) -> Any:
     """Withdraw (撤销申请, TRF-28)."""
-    _first(call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)]))
+    first(call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)]))
     back = request.form.get("back", "/")
     return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
 
 
-def _first(outcomes: list[Any]) -> Any:
+def first(outcomes: list[Any]) -> Any:
+    """Return the answer to a command of one item, or raise its refusal."""
     if outcomes[0].refusal is not None:
         raise Refused(outcomes[0].refusal.code, **outcomes[0].refusal.values)
     return outcomes[0]
 
 
-@blueprint.route("/start", methods=["GET", "POST"])
-def start() -> Any:
-    """Start the own transfer (TRF-09): reason, target by search, fields, confirm."""
-    profile = call(members.who_am_i, members.WhoAmI())
-    form = request.values
-    found = _search(form.get("text", ""))
-    refusal = None
-    if request.method == "POST" and form.get("confirm"):
-        outcome = call(transfers.request_transfers, [transfers.RequestTransfer(
-            command_id=uuid.UUID(form["command_id"]), initiator="member", member_id=session["person"], source_branch_id=profile.member.branch_id or 0,
-            **_transfer_fields(form))])[0]
-        if outcome.refusal is None:
-            return redirect("/")
-        refusal = outcome.refusal
-    return render("start.html", 200 if refusal is None else refusal.kind.status, profile=profile, found=found, form=form, refusal=refusal, command_id=uuid.uuid4(),
-                  action="/start", people=None, reasons={code: words for code, words in REASONS.items() if _fits(code, profile.member.graduate)})
-
-
-def _fits(reason: str, graduate: bool) -> bool:
+def fits(reason: str, graduate: bool) -> bool:
     """Return whether a reason is offered to a graduate, or to who is none (GRAD-15, GRAD-17); members decides."""
     return reason == "special_unit" or (reason != "ordinary") == graduate
 
 
-def _transfer_fields(form: Any) -> dict[str, Any]:
+def transfer_fields(form: Any) -> dict[str, Any]:
+    """Return what a form says of a transfer, as the request takes it."""
     target = form.get("target", "")
     return {"target_org_id": int(target) if target.isdigit() else None, "reason": form.get("reason", ""), "place_name": form.get("place_name", ""),
-            "place_address": form.get("place_address", ""), "contact": form.get("contact", ""), "remark": form.get("remark", "")}
+            "place_address": form.get("place_address", ""), "contact": form.get("contact", ""), "remark": form.get("remark", ""),
+            "place_division": form.get("place_division", "").strip(), "confirmed": form.get("confirmed") == "1"}
 
 
-def _search(text: str) -> list[Any]:
-    return list(call(orgs.search_orgs, orgs.SearchOrgs(text=text, targets_only=True))) if len(text.strip()) >= 2 else []
+def search_targets(text: str) -> list[Any]:
+    """Return organisations that may be destinations, by any part of the name."""
+    return list(call(orgs.search_orgs, orgs.SearchOrgs(text=text, targets_only=True, limit=10))) if len(text.strip()) >= 2 else []
 
 
 @blueprint.route("/out", methods=["GET", "POST"])
@@ -378,12 +405,12 @@ def out() -> Any:
         if not chosen:
             refusal = Refusal("field_missing", {"field": t("团员", "members")})
         else:
-            fields = _transfer_fields(form)
+            fields = transfer_fields(form)
             outcomes = call(transfers.request_transfers, [transfers.RequestTransfer(
                 command_id=uuid.uuid5(uuid.UUID(form["command_id"]), str(one)), initiator="source", member_id=one, source_branch_id=branch, **fields) for one in chosen])
     names = {one.member_id: one.name for one in listed}
     return render("out.html", listed=listed, form=form, branch=branch, chosen=chosen, outcomes=list(zip(chosen, outcomes, strict=False)), names=names,
-                  found=_search(form.get("text", "")), refusal=refusal, command_id=uuid.uuid4(), action="/out", profile=None)
+                  found=search_targets(form.get("text", "")), refusal=refusal, command_id=uuid.uuid4(), action="/out", profile=None)
 
 
 @blueprint.route("/in", methods=["GET", "POST"])
@@ -393,9 +420,9 @@ def transfer_in() -> Any:
     found, branch, refusal = None, None, None
     try:
         if request.method == "POST" and form.get("confirm"):
-            _first(call(transfers.request_transfers, [transfers.RequestTransfer(
+            first(call(transfers.request_transfers, [transfers.RequestTransfer(
                 command_id=uuid.UUID(form["command_id"]), initiator="target", member_id=int(form["member_id"]), source_branch_id=int(form["branch_id"]),
-                ticket=form["ticket"], **{**_transfer_fields(form), "target_org_id": session.get("org")})]))
+                ticket=form["ticket"], **{**transfer_fields(form), "target_org_id": session.get("org")})]))
             return redirect("/list?side=target")
         if request.method == "POST":
             found = call(members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")))
@@ -405,44 +432,6 @@ def transfer_in() -> Any:
             raise
         refusal = error.refusal
     return render("in.html", found=found, branch=branch, form=form, refusal=refusal, command_id=uuid.uuid4())
-
-
-@blueprint.route("/work", methods=["GET", "POST"])
-def work() -> Any:
-    """Work list (待办): approve, reject or assign the chosen items in one go (TRF-31, BEY-05)."""
-    done: list[Any] = []
-    form = request.form
-    if request.method == "POST":
-        done = _decide(form)
-    page = call(transfers.list_work, transfers.ListWork(state=request.args.get("state", ""), after=request.args.get("after", ""), limit=100))
-    found, people = _names(page.items)
-    assignable = []
-    if any(item.state == "pending_assign" for item in page.items):
-        assignable = [org for org in call(orgs.list_children, orgs.ListChildren(org_id=session["org"], limit=500)) if org.kind == "branch"]
-    return render("work.html", page=page, orgs=found, people=people, branches=assignable, done=done, state=request.args.get("state", ""))
-
-
-def _decide(form: Any) -> list[Any]:
-    chosen = [tuple(int(part) for part in one.split("-")) for one in form.getlist("item") if one.replace("-", "").isdigit()]
-    if not chosen:
-        raise Refused("bad_request", detail=t("请先勾选事项", "choose items first"))
-    if form.get("do") == "assign":
-        if not form.get("branch", "").isdigit():
-            raise Refused("field_missing", field=t("团支部", "branch"))
-        return list(call(transfers.assign_branches, [transfers.AssignBranch(
-            decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=int(form["branch"])) for transfer_id, _ in chosen]))
-    return list(call(transfers.decide_nodes, [transfers.DecideNode(
-        decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=node_no, approve=form.get("do") == "approve", reason_code=form.get("reason_code", ""),
-        note=form.get("note", "")) for transfer_id, node_no in chosen]))
-
-
-@blueprint.get("/list")
-def listed() -> Any:
-    """Transfers out of or into the acting organisation (TRF-29, TRF-32)."""
-    side = request.args.get("side", "source")
-    items = call(transfers.list_started, transfers.ListStarted(side=side, limit=100))
-    found, people = _names(items)
-    return render("list.html", items=items, orgs=found, people=people, side=side, counts=call(transfers.count_transfers, transfers.Counts()))
 
 
 @blueprint.route("/members", methods=["GET", "POST"])

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import kombu
@@ -71,24 +71,41 @@ class RpcClient:
             Refused: What the service refused as a whole; `unavailable` when no answer came in time.
 
         """
+        (reply,) = self.call_all([(call, request)], token=token, org_id=org_id, request_id=request_id, timeout=timeout)
+        if isinstance(reply, Refused):
+            raise reply
+        return reply
+
+    def call_all(self, calls: Sequence[tuple[Command | Query, Any]], *, token: str = "", org_id: int | None = None, request_id: str = "",
+                 timeout: float = CALL_SECONDS) -> list[Any]:
+        """Make several calls at once, in the time of the slowest; return each one's reply, or the `Refused` that would have been raised."""
         started = time.perf_counter()
-        outcome = "unavailable"
-        waiting = Waiting()
-        correlation_id = uuid.uuid4().hex
-        try:
-            self.send(call, msgspec.json.encode(request), waiting, correlation_id, token, org_id, request_id, timeout)
-            assert waiting.done is not None
-            if not waiting.done.wait(timeout) or waiting.answer is None:
-                raise Refused("unavailable")
-            reply = read_reply(call, waiting.answer)
-            outcome = "ok"
-            return reply
-        except Refused as refused:
-            outcome = refused.code
-            raise
-        finally:
-            self._waiting.pop(correlation_id, None)
-            metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(time.perf_counter() - started)
+        under_way: list[tuple[str, Waiting | Refused]] = []
+        for call, request in calls:
+            waiting, correlation_id = Waiting(), uuid.uuid4().hex
+            try:
+                self.send(call, msgspec.json.encode(request), waiting, correlation_id, token, org_id, request_id, timeout)
+                under_way.append((correlation_id, waiting))
+            except Refused as refused:
+                under_way.append((correlation_id, refused))
+        replies: list[Any] = []
+        for (call, _), (correlation_id, sent) in zip(calls, under_way, strict=True):
+            outcome = "unavailable"
+            try:
+                if isinstance(sent, Refused):
+                    raise sent
+                assert sent.done is not None
+                if not sent.done.wait(max(0.001, timeout - (time.perf_counter() - started))) or sent.answer is None:
+                    raise Refused("unavailable")
+                replies.append(read_reply(call, sent.answer))
+                outcome = "ok"
+            except Refused as refused:
+                outcome = refused.code
+                replies.append(refused)
+            finally:
+                self._waiting.pop(correlation_id, None)
+                metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(time.perf_counter() - started)
+        return replies
 
     def send(self, call: Command | Query, body: bytes, waiting: Waiting, correlation_id: str,
              token: str = "", org_id: int | None = None, request_id: str = "", timeout: float = CALL_SECONDS) -> None:

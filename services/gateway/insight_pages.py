@@ -1,0 +1,63 @@
+"""Pages that show everything below an organisation: hand-over rates with the people behind them, the deadline board, entry progress, the operator's view."""
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import redirect, request, session
+
+from services.gateway.pages import blueprint, call, calls, first, names, render
+from shared.messages import members, transfers
+
+FIGURES = {
+    "study": ("升学(本地区)", "Further study (own)", "B"), "study_in": ("升学(申请转入)", "Further study (into here)", "C"), "studied": ("升学已完成", "Further study, completed", "A"),
+    "society": ("流向社会(本地区)", "To society (own)", "E"), "society_in": ("流向社会(申请转入)", "To society (into here)", "F"), "settled": ("流向社会已完成", "To society, completed", "D"),
+    "excluded": ("不计入", "In neither rate", ""), "idle": ("未发起", "Not started", ""), "open": ("办理中", "Under way", ""), "ended": ("退回或撤销", "Returned or withdrawn", ""),
+    "completed": ("已完成", "Completed", "")}
+RESPONSIBLE = {"school": ("毕业学校", "the school"), "receiver": ("接收组织", "the receiver"), "new_school": ("新学校", "the new school"), "": ("—", "—")}
+TILES = {  # provinces as a grid that reads like the map: column, row
+    "65": (1, 2), "54": (2, 5), "63": (3, 4), "62": (4, 3), "64": (5, 3), "15": (6, 2), "51": (4, 5), "50": (5, 5), "53": (4, 6), "52": (5, 6), "45": (6, 7), "46": (7, 8), "44": (7, 7),
+    "43": (6, 6), "42": (6, 5), "61": (5, 4), "14": (6, 3), "13": (7, 3), "11": (7, 2), "12": (8, 3), "41": (6, 4), "37": (7, 4), "34": (7, 5), "32": (8, 4), "31": (9, 5), "33": (8, 5),
+    "36": (7, 6), "35": (8, 6), "21": (9, 3), "22": (9, 2), "23": (9, 1)}
+
+
+def _chosen(name: str) -> int | None:
+    return request.args.get(name, None, int)
+
+
+@blueprint.get("/figures")
+def figures() -> Any:
+    """SX and XS of a subtree with its direct subordinates; every number opens into its people (STAT-10..15, BEY-11)."""
+    org = _chosen("org")
+    sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
+    return render("figures.html", sheet=sheet, org=org, figures=FIGURES, top=session.get("org"))
+
+
+@blueprint.get("/figures/<figure>")
+def behind(figure: str) -> Any:
+    """Show the graduates behind one figure, with whom each transfer rests (BEY-11, OPS-06)."""
+    org, cohort = _chosen("org"), _chosen("cohort") or 0
+    items = call(transfers.list_behind, transfers.ListBehind(figure=figure, org_id=org, cohort=cohort, after=_chosen("after") or 0, limit=100))
+    found, people, _ = names([one for item in items for one in (item.branch_id, item.target_org_id, org)], [item.member_id for item in items])
+    return render("behind.html", items=items, orgs=found, people=people, figure=figure, name=FIGURES.get(figure, ("", "", "")), org=org, cohort=cohort, responsible=RESPONSIBLE)
+
+
+@blueprint.route("/board", methods=["GET", "POST"])
+def board() -> Any:
+    """Deadline board: what waits below each subordinate, worst first, with one-click reminders (BEY-18); provinces as tiles where they are the subordinates."""
+    if request.method == "POST":
+        urged = first(call(transfers.urge_below, [transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=int(request.form["org"]))]))
+        return redirect(f"/board?urged={urged.nodes}" + (f"&org={request.form['back']}" if request.form.get("back", "").isdigit() else ""))
+    org = _chosen("org")
+    rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
+    by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
+    return render("board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(code, *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
+                  most=max((row.overdue for row in rows), default=0), slowest=min((row.oldest for row in rows if row.oldest), default=None))
+
+
+@blueprint.get("/progress")
+def progress() -> Any:
+    """How far data are entered, per subordinate (STAT-02..08); the whole as a spreadsheet by the API."""
+    org = _chosen("org") or session.get("org") or 0
+    (rows,) = calls((members.get_entry_progress, members.GetEntryProgress(org_id=org, domain=request.args.get("domain", ""))))
+    return render("progress.html", rows=rows, org=org)
