@@ -18,7 +18,7 @@ season: setup ## Simulate a season under two policies; table, charts and page in
 	@.venv/bin/tuanqiao season
 
 test: setup ## Run all tests on real RabbitMQ and PostgreSQL, found or started
-	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q
+	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q
 
 bench: setup ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench

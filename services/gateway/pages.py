@@ -399,7 +399,7 @@ def out() -> Any:
     form = request.values
     branch = int(form["branch"]) if form.get("branch", "").isdigit() else session.get("org", 0)
     listed = call(members.list_members, members.ListMembers(branch_id=branch, limit=500))
-    chosen = [int(one) for one in form.getlist("member")]
+    chosen = [int(one) for one in form.getlist("member")] or ([one.member_id for one in listed if not one.transfer_id] if form.get("all") else [])
     outcomes, refusal = [], None
     if request.method == "POST" and form.get("confirm"):
         if not chosen:

@@ -155,7 +155,7 @@ _OF_ORG = sa.text(f"""
     SELECT o.org_id, o.name, o.kind, {_COLUMNS} FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort WHERE o.org_id = :org""")
 _OF_CHILDREN = sa.text(f"""
     SELECT o.org_id, o.name, o.kind, {_COLUMNS} FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort
-    WHERE o.parent_id = :org AND NOT o.deleted AND (f.org_id IS NOT NULL OR o.kind <> 'branch') ORDER BY o.org_id LIMIT 500""")
+    WHERE o.parent_id = :org AND NOT o.deleted AND (f.org_id IS NOT NULL OR o.kind <> 'branch') ORDER BY f.org_id IS NULL, o.org_id LIMIT 500""")
 _PEOPLE = sa.text("""
     SELECT s.*, t.state, t.reason, t.source_branch_id, t.target_org_id, g.branch_id FROM (
         (SELECT * FROM standings WHERE :inside AND cohort = :cohort AND origin_path >= :path AND origin_path < :path_end AND member_id > :after
@@ -175,7 +175,7 @@ def of_org(tx: Connection, org_id: int, cohort: int) -> sa.Row[Any]:
 
 
 def of_children(tx: Connection, org_id: int, cohort: int) -> Sequence[sa.Row[Any]]:
-    """Return the figures of the direct subordinates; branches only where there are any."""
+    """Return the figures of the direct subordinates, those with any first; branches only where there are any."""
     return tx.execute(_OF_CHILDREN, {"org": org_id, "cohort": cohort}).all()
 
 

@@ -101,10 +101,15 @@ def test_a_graduate_on_the_pages(browser, town):
     assert post("/password", old=number[-8:], new="a new password").headers["Location"] == "/"
     home = browser.get("/")
     assert "发起转接" in home.text and number not in home.text
-    search = browser.post("/start", data={"csrf": token_of(home) if b"csrf" in home.data else "", "text": "浙江大学计算机", "search": "1", "reason": "further_study"})
+    first = browser.get("/start")
+    assert "毕业后的去向" in first.text and "友情提示" in first.text
+    search = browser.get("/start?step=fields&plan=study&text=浙江大学计算机")
+    assert "TYPE-04" in search.text and "不得转往乡镇街道" in search.text
     org = re.search(r'name="target" value="(\d+)"', search.text)[1]
-    command = re.search(r'name="command_id" value="([^"]+)"', search.text)[1]
-    form = {"csrf": token_of(search), "command_id": command, "confirm": "1", "reason": "further_study", "target": org, "place_name": "浙江大学", "text": "浙江大学"}
+    assert "请选择" in browser.get("/start?step=fields&plan=study&reason=further_study&step=check").text
+    summary = browser.get(f"/start?step=fields&plan=study&reason=further_study&target={org}&place_name=浙江大学&step=check")
+    command = re.search(r'name="command_id" value="([^"]+)"', summary.text)[1]
+    form = {"csrf": token_of(summary), "command_id": command, "confirm": "1", "reason": "further_study", "target": org, "place_name": "浙江大学", "plan": "study"}
     missing = browser.post("/start", data=form)
     assert missing.status_code == 422 and "请填写学校所在地详细地址" in missing.text and 'value="浙江大学"' in missing.text
     assert browser.post("/start", data={**form, "place_address": "杭州市"}).headers["Location"] == "/"

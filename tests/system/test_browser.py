@@ -1,0 +1,303 @@
+"""Four journeys in a real browser, each page of them checked by axe (WCAG 2.2 AA): a graduate on a phone, a class secretary, a college, a province.
+
+Needs a Chromium (`deploy/browser.sh`, called by `make test`, installs Debian's); without one the journeys are skipped and say why.
+"""
+import random
+import re
+import shutil
+import threading
+import time
+import uuid
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services import world
+from services.gateway.app import create_app
+from services.members import handlers, store, synthetic
+from shared import clock
+from shared.messages.members import Admission
+from tests.system.test_journey import CLASS, COLLEGE, NEW_CLASS, TARGET
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+PAGE_BYTES = 150_000
+
+
+@pytest.fixture(scope="module")
+def site(town, client):
+    """The gateway on a port of its own."""
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", 0, create_app(client, town.settings), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield made
+        made.close()
+
+
+class Visitor:
+    """Somebody at a screen; every page that is looked at is checked."""
+
+    def __init__(self, chromium, site, town, width):
+        self.page = chromium.new_context(viewport={"width": width, "height": 760}, locale="zh-CN").new_page()
+        self.site, self.town, self.width, self.trips = site, town, width, 0
+        self.page.set_default_timeout(15_000)
+        self.complaints = []
+        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+
+    def sign_in(self, person, password=None):
+        number = world.id_number_of(self.town, person)
+        self.page.goto(f"{self.site}/sign-in")
+        self.page.fill("#id_number", number)
+        self.page.fill("#password", password or number[-8:])
+        self.page.click("main button")
+        self.page.wait_for_url(lambda url: "sign-in" not in url)
+        return number
+
+    def go(self, path):
+        self.page.goto(f"{self.site}{path}")
+        self.look()
+
+    def look(self):
+        """Check the page: nothing sticks out, nothing is too heavy, nothing broke, and axe finds nothing."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        page = self.page
+        page.wait_for_load_state()
+        assert page.evaluate("document.documentElement.scrollWidth") <= self.width, page.url
+        found = Axe().run(page, options=RULES).response["violations"]
+        assert not found, (page.url, [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found])
+        weight = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize + performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)")
+        assert weight <= PAGE_BYTES, (page.url, weight)
+        assert not self.complaints, (page.url, self.complaints)
+
+    def click(self, what):
+        self.page.click(what)
+        self.page.wait_for_load_state()
+
+    def until(self, words, seconds=20):
+        """Load the page again until it says something, as people do."""
+        ends = time.monotonic() + seconds
+        while words not in self.page.inner_text("main"):
+            assert time.monotonic() < ends, (words, self.page.inner_text("main"))
+            time.sleep(0.3)
+            self.page.reload()
+
+
+@pytest.fixture
+def visit(chromium, site, town):
+    made = []
+
+    def visitor(person, width=1440, password=world.PASSWORD):
+        one = Visitor(chromium, site, town, width)
+        made.append(one)
+        one.sign_in(person, password)
+        return one
+
+    yield visitor
+    for one in made:
+        one.page.context.close()
+
+
+@pytest.mark.rule("ACC-05", "TRF-09", "TRF-20", "BEY-01", "BEY-02", "BEY-14", "MSG-03", "MSG-10", "MSG-11", "UI-02", "UI-04", "UI-05", "UI-06", "UI-14")
+def test_a_graduate_on_a_phone(visit, town):
+    """A graduate with a phone (360 px), from the first sign-in to "completed": the adviser, the summary, the timeline that names who has to act, the messages."""
+    graduate = visit(1001, 360, None)
+    page = graduate.page
+    assert page.url.endswith("/password")
+    graduate.look()
+    number = world.id_number_of(town, 1001)
+    page.fill("#old", number[-8:])
+    page.fill("#new", "A-graduate-2026")
+    graduate.click("main button")
+    page.wait_for_url(re.compile(r"/$"))
+    graduate.look()
+
+    graduate.click("text=发起转接")
+    graduate.look()
+    assert "友情提示" in page.inner_text("main")
+    page.check("input[value=study]")
+    graduate.click("button:has-text('下一步')")
+    assert "TYPE-04" in page.inner_text("main")
+    page.locator("#text").press_sequentially("浙江大学计算机", delay=20)
+    page.wait_for_selector("#found input[type=radio]")
+    graduate.look()
+    page.locator("#found input[type=radio]").first.check()
+    page.fill("#place_name", "浙江大学")
+    page.fill("#place_address", "杭州市西湖区")
+    graduate.click("button[value=check]")
+    graduate.look()
+    assert "核对并提交" in page.inner_text("main") and "浙江大学 杭州市西湖区" in page.inner_text("main")
+    graduate.click("button[name=confirm]")
+    page.wait_for_url(re.compile(r"/$"))
+    graduate.until("届时系统退回")
+    assert "转出组织审批" in page.inner_text("main") and "撤销申请" in page.inner_text("main")
+    graduate.look()
+    assert number not in page.content()
+
+    secretary = visit(world.administrator_of(CLASS))
+    secretary.go("/desk")
+    secretary.click("ul.plain a >> nth=0")
+    secretary.look()
+    assert "转出团支部" in secretary.page.inner_text("main")
+    secretary.click("button[value=approve]")
+
+    target = town.engine("transfers").connect().execute(sa.text("SELECT target_org_id FROM transfers WHERE member_id = 1001 ORDER BY created_at DESC LIMIT 1")).scalar()
+    receiver = visit(world.administrator_of(target))
+    receiver.go("/work?state=pending_in")
+    receiver.until("升学")
+    page_of = receiver.page
+    page_of.locator("tbody input[type=checkbox]").first.check()
+    receiver.click("button:has-text('同意所选')")
+    receiver.go("/work?state=pending_assign")
+    receiver.until("分配到团支部")
+    page_of.locator("tbody input[type=checkbox]").first.check()
+    page_of.select_option("#branch", index=page_of.locator("#branch option").count() - 1)
+    receiver.click("button:has-text('分配所选')")
+
+    page.goto(f"{graduate.site}/")
+    graduate.until("完成")
+    graduate.until("至今")
+    graduate.go("/desk")
+    assert {"转入完成", "同意"} <= set(re.findall("转入完成|同意", page.inner_text("main")))
+    graduate.click("button:has-text('全部标为已读')")
+    assert "未读 0" in page.inner_text("main")
+
+
+@pytest.mark.rule("TRF-07", "TRF-29", "BEY-05", "UI-10", "UI-12")
+def test_a_class_secretary_hands_over(visit, town):
+    """A class secretary hands the whole class over to one college in one go, sees what became of each, and withdraws one from the list."""
+    secretary = visit(world.administrator_of(CLASS))
+    secretary.go("/members")
+    secretary.go("/out?all=1")
+    page = secretary.page
+    chosen = page.locator("input[name=member]:checked").count()
+    assert chosen >= 30
+    page.select_option("#reason", "further_study")
+    page.fill("#text", "华中科技大学")
+    page.wait_for_selector("#found input[type=radio]")
+    page.locator("#found input[type=radio]").first.check()
+    page.fill("#place_name", "华中科技大学")
+    page.fill("#place_address", "武汉市洪山区")
+    secretary.click("button[name=confirm]")
+    assert page.inner_text("main").count("已发起") == chosen
+    secretary.look()
+    secretary.go("/list?side=source&open=1")
+    secretary.until("转入组织审批")
+    secretary.click("tbody a >> nth=0")
+    secretary.until("撤销申请")
+    secretary.click("button:has-text('撤销申请')")
+    secretary.until("已撤销")
+    assert "按原内容重新发起" in page.inner_text("main")
+    secretary.click("button:has-text('按原内容重新发起')")
+    secretary.until("转入组织审批")
+
+
+def three_hundred(town, browser):
+    """Enter 300 graduates in a class of their own and start their transfers to TARGET, as their college does in one list."""
+    source = COLLEGE * 100 + 3
+    people = synthetic.people(300, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
+    with town.machinery("members").database.transaction() as tx:
+        handlers.enter_trusted(tx, [(3_000_000 + n, Admission(
+            command_id=uuid.UUID(int=0), branch_id=source, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group, phone=one.phone, joined_on=one.joined_on,
+            development_number=one.development_number)) for n, one in enumerate(people)])
+        store.mark_branches(tx, [{"branch_id": source, "graduates_on": clock.today(), "reason": "", "marked_by": 1}], clock.now())
+        store.convert(tx, clock.today(), clock.now(), 1, [source])
+    headers = {"Authorization": f"Bearer {handlers_token(COLLEGE)}", "X-Acting-Org": str(COLLEGE)}
+    answer = browser.post("/api/v1/transfers", headers=headers, json={"items": [{
+        "command_id": str(uuid.uuid4()), "initiator": "source", "member_id": 3_000_000 + n, "source_branch_id": source, "target_org_id": TARGET, "reason": "further_study",
+        "place_name": "某大学", "place_address": "某地"} for n in range(300)]})
+    assert all(one.get("refusal") is None for one in answer.json["results"])
+
+
+def handlers_token(org):
+    from services.members import accounts
+
+    return accounts.keys.signer.sign("person", timedelta(hours=1), sub=str(world.administrator_of(org)))[0]
+
+
+@pytest.mark.rule("BEY-05", "TRF-31", "ASG-01", "MSG-02", "MSG-03", "UI-17", "BEY-14")
+def test_a_college_with_300_pending(visit, town, browser):
+    """A college administrator with 300 pending items approves all and assigns all, each with one confirmation, and watches the progress."""
+    three_hundred(town, browser)
+    college = visit(world.administrator_of(TARGET))
+    page = college.page
+    college.go("/desk")
+    college.until("转入组织审批")
+    college.go("/work?state=pending_in")
+    college.until("300")
+    college.look()
+    college.click("button:has-text('批量办理')")
+    assert re.search(r"共\s+300\s+项", page.inner_text("main"))
+    college.look()
+    college.click("button:has-text('全部同意')")
+    assert "/bulk/" in page.url
+    college.until("完成", 60)
+    assert re.search("已办理 300 · 未办理 0", page.inner_text("main"))
+    college.look()
+    college.go("/work?state=pending_assign")
+    college.until("300")
+    page.select_option("#branch", str(NEW_CLASS))
+    college.click("button:has-text('批量办理')")
+    college.click("button:has-text('确认分配')")
+    college.until("完成", 60)
+    ends = time.monotonic() + 30
+    while True:
+        with town.engine("members").connect() as tx:
+            arrived = tx.scalar(sa.text("SELECT count(*) FROM people WHERE branch_id = :org AND person_id >= 3000000"), {"org": NEW_CLASS})
+        if arrived == 300:
+            break
+        assert time.monotonic() < ends, arrived
+        time.sleep(0.3)
+
+
+@pytest.mark.rule("BEY-18", "BEY-11", "STAT-16", "UI-07", "BEY-14")
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_province_finds_the_slowest(visit, town, width):
+    """A provincial operator sees which subordinate is slowest, goes down to it, reminds it, and opens a figure into its people."""
+    with town.engine("transfers").begin() as tx:
+        tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - interval '12 days', expires_at = expires_at - interval '12 days', urged_at = NULL"))
+    province = visit(world.administrator_of(42), width)
+    page = province.page
+    province.go("/board")
+    assert "最慢" in page.inner_text("main")
+    if page.locator("button:has-text('一键催办')").count():
+        province.click("button:has-text('一键催办') >> nth=0")
+        assert "已催办" in page.inner_text("main")
+    province.click("tbody a >> nth=0")
+    province.look()
+    province.go("/figures")
+    assert "升学衔接率" in page.inner_text("main")
+    province.click("a.card >> nth=0")
+    province.look()
+
+
+@pytest.mark.rule("BEY-14", "UI-09", "UI-11", "UI-13", "UI-15", "ROLE-14")
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_page(chromium, site, town, width, dark):
+    """Every page of the menu, on a phone and on a desk, light and dark, in both languages: nothing sticks out, nothing breaks, axe finds nothing."""
+    from services.gateway.menu import MENU
+
+    visitor = Visitor(chromium, site, town, width)
+    visitor.page.context.close()
+    visitor.page = chromium.new_context(viewport={"width": width, "height": 760}, locale="zh-CN", color_scheme="dark" if dark else "light").new_page()
+    visitor.sign_in(world.administrator_of(COLLEGE), world.PASSWORD)
+    for number, entry in enumerate(entry for section in MENU for entry in section.entries):
+        visitor.go(f"{entry.path}?lang={'en' if number % 2 else 'zh'}")
+        assert entry.en in visitor.page.inner_text("nav.sub") or entry.zh in visitor.page.inner_text("nav.sub")
+    for path in ("/", "/security", "/verify", "/contacts", "/sign-in", "/forgot", "/bulk", f"/batch?source={CLASS}", f"/letters?branch={CLASS}"):
+        visitor.go(path)
+    visitor.page.context.close()
