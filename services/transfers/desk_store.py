@@ -205,7 +205,7 @@ _BOARD = sa.text("""
         FROM org_directory d JOIN open_nodes o ON o.org_id = d.org_id WHERE d.path >= c.path AND d.path < rtrim(c.path, '.') || '/') AS b
     LEFT JOIN figures f ON f.org_id = c.org_id AND f.cohort = :cohort
     WHERE c.parent_id = :org AND NOT c.deleted AND (b.waiting > 0 OR coalesce(f.idle, 0) > 0) ORDER BY b.overdue DESC, b.waiting DESC, c.org_id LIMIT 500""")
-_DECISIONS = sa.text("SELECT org_id, code, n FROM decisions WHERE org_id = ANY(CAST(:ids AS bigint[])) AND year = :year")
+_DECISIONS = sa.text("SELECT org_id, code, n, seconds FROM decisions WHERE org_id = ANY(CAST(:ids AS bigint[])) AND year = :year")
 
 
 def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> Sequence[sa.Row[Any]]:
@@ -213,12 +213,14 @@ def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> Sequence[s
     return tx.execute(_BOARD, {"org": org_id, "cohort": cohort, "now": now}).all()
 
 
-def decisions(tx: Connection, org_ids: Sequence[int], year: int) -> dict[int, dict[str, int]]:
-    """Return how often each subtree has approved, and rejected by reason, in a year (BEY-06)."""
+def decisions(tx: Connection, org_ids: Sequence[int], year: int) -> tuple[dict[int, dict[str, int]], dict[int, float]]:
+    """Return how often each subtree has approved, and rejected by reason, in a year (BEY-06), and how many seconds its decisions had waited in all."""
     found: dict[int, dict[str, int]] = {}
+    seconds: dict[int, float] = {}
     for row in tx.execute(_DECISIONS, {"ids": list(org_ids), "year": year}):
         found.setdefault(row.org_id, {})[row.code] = row.n
-    return found
+        seconds[row.org_id] = seconds.get(row.org_id, 0.0) + row.seconds
+    return found, seconds
 
 
 # ---- destinations ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ So nothing is lost and nothing is counted twice, whatever is told twice or late,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from services.transfers.policies import Policy
 from services.transfers.statistics import FIGURES
 from shared import db
 
+FLOW_EVENTS = ("reserved", "moved", "reject", "clock_return", "withdraw")
+"""What the weekly flow counts: started, completed, rejected, returned by the clock, withdrawn."""
 FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
@@ -60,12 +62,19 @@ _FOLD = sa.text(f"""
         SELECT DISTINCT w.webhook_id, k.transfer_id, k.seq, CAST(:now AS timestamptz) FROM taken k JOIN transfers t ON t.transfer_id = k.transfer_id
         JOIN webhooks w ON w.active AND w.created_at <= :now AND w.org_id IN (t.initiator_org_id, t.source_branch_id, t.source_superior_id, t.target_org_id,
             t.target_superior_id, t.target_branch_id) WHERE {_SHOULD_FOLLOW} ON CONFLICT DO NOTHING),
-    decided AS (INSERT INTO decisions AS f (org_id, year, code, n)
-        SELECT part.org_id::bigint, extract(year FROM a.at)::int, CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int
-        FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq AND a.event IN ('approve', 'reject')
-            JOIN transfers t ON t.transfer_id = k.transfer_id JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
-        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-        ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n),
+    lines AS MATERIALIZED (SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq),
+    decided AS (INSERT INTO decisions AS f (org_id, year, code, n, seconds)
+        SELECT part.org_id::bigint, extract(year FROM a.at)::int, CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int,
+            coalesce(sum(extract(epoch FROM a.at - b.at)), 0)::float
+        FROM lines a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1 JOIN transfers t ON t.transfer_id = a.transfer_id
+            JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
+        WHERE a.event IN ('approve', 'reject') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n, seconds = f.seconds + excluded.seconds),
+    flowed AS (INSERT INTO flows AS f (org_id, week, event, n)
+        SELECT part.org_id::bigint, date_trunc('week', a.at AT TIME ZONE 'Asia/Shanghai')::date, a.event, count(*)::int
+        FROM lines a JOIN transfers t ON t.transfer_id = a.transfer_id JOIN org_directory s ON s.org_id = t.source_branch_id, {_IDS.format("path")}
+        WHERE a.event IN ({", ".join(f"'{event}'" for event in FLOW_EVENTS)}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (org_id, week, event) DO UPDATE SET n = f.n + excluded.n),
     who AS MATERIALIZED (SELECT DISTINCT member_id FROM taken),
     stands AS MATERIALIZED ({_STANDS.format(graduates="who w JOIN graduates g ON g.member_id = w.member_id")}),
     differs AS MATERIALIZED (SELECT n.*, s.member_id IS NOT NULL AS stood, s.origin_path AS was_origin, s.target_path AS was_target, s.rate AS was_rate,
@@ -166,6 +175,7 @@ _PEOPLE = sa.text("""
             AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate) ORDER BY member_id LIMIT :limit)) AS s
     JOIN graduates g ON g.member_id = s.member_id AND g.cohort = s.cohort LEFT JOIN transfers t ON t.transfer_id = s.transfer_id
     ORDER BY s.member_id LIMIT :limit""")
+_FLOW = sa.text("SELECT week, event, n FROM flows WHERE org_id = :org AND week >= :since ORDER BY week")
 _COHORTS = sa.text("SELECT cohort FROM figures WHERE org_id = :org ORDER BY cohort DESC")
 
 
@@ -177,6 +187,11 @@ def of_org(tx: Connection, org_id: int, cohort: int) -> sa.Row[Any]:
 def of_children(tx: Connection, org_id: int, cohort: int) -> Sequence[sa.Row[Any]]:
     """Return the figures of the direct subordinates, those with any first; branches only where there are any."""
     return tx.execute(_OF_CHILDREN, {"org": org_id, "cohort": cohort}).all()
+
+
+def flow(tx: Connection, org_id: int, since: date) -> Sequence[sa.Row[Any]]:
+    """Return what happened each week to transfers out of a subtree, by event."""
+    return tx.execute(_FLOW, {"org": org_id, "since": since}).all()
 
 
 def cohorts(tx: Connection, org_id: int) -> list[int]:

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import threading
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from shared.messages import transfers as contract
 from shared.messages.transfers import Advice, BoardRow, Figures, FigureSheet, Proposal, Stage
 
 _fold_wake = threading.Event()
+FLOW = (("started", "reserved"), ("completed", "moved"), ("rejected", "reject"), ("returned", "clock_return"), ("withdrawn", "withdraw"))
 FOLD_SECONDS = 1.0
 """The figures are at most this far behind."""
 
@@ -49,7 +51,15 @@ def get_figures(tx: Connection, request: contract.GetFigures, actor: Actor | Non
     policy = policy_store.active(tx, clock.now())
     phase = calendar.phase_on(policy, clock.now())
     return FigureSheet(cohort=cohort, cohorts=cohorts, org=own, children=[_figures(row) for row in figure_store.of_children(tx, org.org_id, cohort)],
-                       stages=[_stage(target, own, cohort) for target in policy.targets], policy=policy.key, phase=phase.phase.name if phase else "")
+                       stages=[_stage(target, own, cohort) for target in policy.targets], policy=policy.key, phase=phase.phase.name if phase else "",
+                       weeks=_weeks(figure_store.flow(tx, org.org_id, clock.today() - timedelta(weeks=40))))
+
+
+def _weeks(rows: Sequence[sa.Row[Any]]) -> list[contract.Week]:
+    found: dict[date, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row.week, {})[row.event] = row.n
+    return [contract.Week(week=week, **{name: some.get(event, 0) for name, event in FLOW}) for week, some in found.items()]
 
 
 def _stage(target: Target, own: Figures, cohort: int) -> Stage:
@@ -81,10 +91,11 @@ def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     cohort = next(iter(figure_store.cohorts(tx, org.org_id)), 0)
     rows = desk_store.board(tx, org.org_id, cohort, clock.now())
-    decided = desk_store.decisions(tx, [row.org_id for row in rows], clock.today().year)
+    decided, seconds = desk_store.decisions(tx, [row.org_id for row in rows], clock.today().year)
     return [BoardRow(org_id=row.org_id, name=row.name, waiting=row.waiting, due_soon=row.due_soon, overdue=row.overdue, assigning=row.assigning, oldest=row.oldest,
                      idle=row.idle, decided=sum(decided.get(row.org_id, {}).values()),
-                     rejected={code: n for code, n in decided.get(row.org_id, {}).items() if code != "approve"}) for row in rows]
+                     rejected={code: n for code, n in decided.get(row.org_id, {}).items() if code != "approve"},
+                     days=round(seconds[row.org_id] / sum(decided[row.org_id].values()) / 86_400, 1) if decided.get(row.org_id) else None) for row in rows]
 
 
 # ---- the adviser -----------------------------------------------------------------------------------------------------

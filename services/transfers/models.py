@@ -178,7 +178,17 @@ decisions = sa.Table(
     sa.Column("year", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("code", sa.Text, primary_key=True, comment="approve, or why it was rejected"),
     sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False, comment="how long the nodes had waited, in all"),
     comment="people's decisions of each subtree (BEY-06)",
+)
+
+flows = sa.Table(
+    "flows", metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("week", sa.Date, primary_key=True, comment="its Monday, in China"),
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("n", sa.Integer, nullable=False),
+    comment="what happened each week to transfers out of each subtree",
 )
 
 bulk_jobs = sa.Table(

@@ -572,6 +572,17 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
 
 
+class Week(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened in one week, by its Monday, to transfers out of a subtree."""
+
+    week: dt.date
+    started: int
+    completed: int
+    rejected: int
+    returned: int
+    withdrawn: int
+
+
 class FigureSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of an organisation and its direct subordinates, with the stages of the season in force."""
 
@@ -582,6 +593,7 @@ class FigureSheet(msgspec.Struct, frozen=True, kw_only=True):
     stages: list[Stage]
     policy: str
     phase: str
+    weeks: list[Week] = []
 
 
 class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
@@ -616,7 +628,7 @@ class GetBoard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One subordinate of the board; `oldest` is when its oldest node was opened, `rejected` the share of its decisions of this year."""
+    """One subordinate of the board; `oldest`: when its oldest node was opened; of this year's decisions `rejected` by reason, `days` they took on average."""
 
     org_id: int
     name: str
@@ -628,6 +640,7 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     idle: int
     decided: int
     rejected: dict[str, int]
+    days: float | None = None
 
 
 class Advise(msgspec.Struct, frozen=True, kw_only=True):

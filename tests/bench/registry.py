@@ -144,7 +144,7 @@ class Country:
         self.token = lambda person: signer.sign("person", timedelta(hours=5), sub=str(person))[0]
         result: dict[str, Any] = {}
         try:
-            for measure in (self.search, self.subtree, self.page, self.progress, self.sign_in, self.imports, self.switch, self.migrate):
+            for measure in (self.search, self.subtree, self.page, self.pages, self.progress, self.sign_in, self.imports, self.switch, self.migrate):
                 found = measure(quick)
                 self.note("  " + ", ".join(f"{name} {value:,.1f}" for name, value in found.items()))
                 result |= found
@@ -200,6 +200,47 @@ class Country:
             assert len(answer.json["items"]) >= 300
         ask()
         return self._times("page_of_300", [ask] * (40 if quick else 100))
+
+    def pages(self, quick: bool) -> dict[str, float]:
+        """Every page of the menu, for a township with 300 pending transfers and for a province: server time, bytes with style and script, trips to services."""
+        from services.gateway.app import create_app
+        from services.gateway.menu import MENU
+
+        branch = next(org for org in self.branches if self.paths[org].startswith(self.paths[COUNTY]))
+        town = int(self.paths[branch].split(".")[-3])
+        self.administer(town)
+        with self.installation.engine("transfers").begin() as tx:
+            tx.execute(sa.text(f"""INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
+                    provincial_id, target_org_id, target_province, reason, place_name, place_address, contact, remark, policy, path, state, node_no, created_at, audit_seq, audit_head)
+                OVERRIDING SYSTEM VALUE SELECT 9000000 + n, gen_random_uuid(), 10000000 + n, 'source', {town}, 1, {self.branches[-1]}, 1, '42', 1, {town}, '42', 'unemployed', '', '某街道',
+                    '19900000000', '已联系', 'national@2026.1', 'source:committee', 'pending_in', 1, now(), 1, '' FROM generate_series(1, 300) AS n"""))
+            tx.execute(sa.text(f"""INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw)
+                SELECT 9000000 + n, 1, 'pending_in', '42', {town}, now() - interval '1 day', now() + interval '9 days', 'return', 'yes' FROM generate_series(1, 300) AS n"""))
+            tx.execute(sa.text("INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT 9000000 + n, 1, 'requested', 'checking', now(), '', '' FROM generate_series(1, 300) AS n"))
+        app = create_app(self.client, self.installation.settings)
+        assets = sum(len(app.test_client().get(path).data) for path in ("/static/style.css", "/static/vendor/htmx-2.0.11.min.js"))
+        slowest, heaviest, trips = (0.0, ""), (0, ""), (0, "")
+        for org in (town, PROVINCE):
+            browser, person = app.test_client(), world.administrator_of(org)
+            with browser.session_transaction() as session:
+                session.update(token=self.token(person), session="x", name="x", person=person, expires=(clock.now() + timedelta(hours=4)).isoformat(), org=org, org_name="x", restricted=False)
+            paths = [entry.path for section in MENU for entry in section.entries if entry.path != "/migrations"] + ["/transfers/9000001", "/work?state=pending_in", f"/members?branch={branch}", "/board"]
+            for path in paths:
+                taken = []
+                for _ in range(6 if quick else 15):
+                    started = time.perf_counter()
+                    answer = browser.get(path)
+                    taken.append(1000 * (time.perf_counter() - started))
+                if answer.status_code >= 500:
+                    raise RuntimeError(f"{path}: {answer.status_code}")
+                if answer.status_code != 200:
+                    continue  # not this organisation's page
+                taken.sort()
+                slowest = max(slowest, (taken[-2], f"{path} for {'a province' if org == PROVINCE else 'a township'}"))
+                heaviest = max(heaviest, (len(answer.data) + assets, path))
+                trips = max(trips, (int(answer.headers.get("Server-Timing", 'x="0"').split('"')[1]), path))
+        self.note(f"  pages: slowest {slowest[1]}, heaviest {heaviest[1]}, most trips {trips[1]}")
+        return {"page_p95_ms": slowest[0], "page_kb": heaviest[0] / 1000, "page_trips": float(trips[0])}
 
     def progress(self, quick: bool) -> dict[str, float]:
         """Entry figures of a province, of each of its cities with all below."""

@@ -207,7 +207,10 @@ def test_deadline_board(tx):
     rows = {row.org_id: row for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT))}
     target, school = rows[TARGET], rows[SCHOOL]
     assert (target.waiting, target.due_soon, target.overdue, target.assigning, target.decided, target.rejected) == (2, 1, 0, 1, 2, {"not_here": 1})
-    assert (school.waiting, school.idle) == (0, 1)
+    assert (school.waiting, school.idle) == (0, 1) and target.days == 0.0
+    weeks = insight.get_figures(tx, contract.GetFigures(), admin(SCHOOL)).weeks
+    assert sum(week.started for week in weeks) == 3 and sum(week.rejected for week in weeks) == 1 and sum(week.completed for week in weeks) == 0
+    assert insight.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], "transfers count where they come from"
     tx.execute(sa.text("UPDATE open_nodes SET expires_at = expires_at - interval '3 days'"))
     assert {row.org_id: row.overdue for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT))}[TARGET] == 1
 

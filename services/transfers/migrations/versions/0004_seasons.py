@@ -37,8 +37,17 @@ def upgrade() -> None:
     sa.Column('year', sa.SmallInteger(), autoincrement=False, nullable=False),
     sa.Column('code', sa.Text(), nullable=False, comment='approve, or why it was rejected'),
     sa.Column('n', sa.Integer(), nullable=False),
+    sa.Column('seconds', sa.Double(), nullable=False, comment='how long the nodes had waited, in all'),
     sa.PrimaryKeyConstraint('org_id', 'year', 'code', name=op.f('pk_decisions')),
     comment="people's decisions of each subtree (BEY-06)"
+    )
+    op.create_table('flows',
+    sa.Column('org_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('week', sa.Date(), nullable=False, comment='its Monday, in China'),
+    sa.Column('event', sa.Text(), nullable=False),
+    sa.Column('n', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('org_id', 'week', 'event', name=op.f('pk_flows')),
+    comment='what happened each week to transfers out of each subtree'
     )
     op.create_table('deliveries',
     sa.Column('webhook_id', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -211,6 +220,7 @@ def downgrade() -> None:
     op.drop_table('escalations')
     op.drop_index('ix_deliveries_next_at', table_name='deliveries', postgresql_where=sa.text('next_at IS NOT NULL'))
     op.drop_table('deliveries')
+    op.drop_table('flows')
     op.drop_table('decisions')
     op.drop_table('changes')
     op.drop_index('ix_bulk_rows_waiting', table_name='bulk_rows', postgresql_where=sa.text('result IS NULL'))
