@@ -16,7 +16,7 @@ from services.gateway import menu, roster, sheet
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
-from shared.reference import INDUSTRIES, is_school
+from shared.reference import INDUSTRIES, POST_NAMES, is_school
 
 blueprint = Blueprint("pages", __name__)
 
@@ -50,6 +50,11 @@ CONCERNS = {
     "youth_centre": ("青年之家", "a youth centre"), "own_mobile": ("本校流动团员团支部", "the own school's mobile branch"), "employer": ("用人单位团组织", "an employer's organisation"),
     "own_abroad": ("本校出国(境)学习研究团支部", "the own school's study-abroad branch"), "own_class": ("本校班级团支部", "a class of the own school"),
     "own_school": ("本校其他团组织", "another organisation of the own school"), "school": ("其他学校团组织", "another school's organisation"), "other": ("其他团组织", "another organisation")}
+PURPOSES = {
+    "ordinary": ("普通", "Ordinary"), "township": ("乡镇街道", "Township"), "handover": ("流动团员团支部", "Hand-over branch"), "floating": ("毕业学生流动团员团支部", "Mobile branch"),
+    "study_abroad": ("出国(境)学习研究团支部", "Study-abroad branch"), "delayed": ("延迟毕业团支部", "Delayed graduates"), "mixed": ("混合支部", "Mixed branch"),
+    "teachers": ("教师支部", "Teachers' branch"), "staff": ("教职工团支部", "Staff branch"), "youth_centre": ("青年之家", "Youth centre"), "transit": ("临时团支部", "Temporary branch"),
+    "graduate": ("毕业生团组织", "Graduates' organisation"), "awaiting": ("待接转团支部", "Awaiting branch"), "vault": ("特殊单位专属库", "Special-unit library")}
 EXPIRY = {"return": ("届时系统退回", "then returned by the system"), "approve": ("届时本环节视为同意", "then this node counts as approved"),
           "remind": ("仅提醒,不自动处理", "reminders only")}
 
@@ -285,15 +290,56 @@ def _act(org: orgs.Org) -> None:
 @blueprint.route("/orgs", methods=["GET", "POST"])
 def my_orgs() -> Any:
     """Choose the organisation to act for (ROLE-14), and see its subordinates."""
-    mine = call(orgs.my_orgs, orgs.MyOrgs())
-    if request.method == "POST":
-        chosen = next((org for org in mine if str(org.org_id) == request.form.get("org")), None)
+    form, refusal = request.form, None
+    here = request.values.get("at", session.get("org") or 0, int)
+    if request.method == "POST" and not form.get("do"):
+        chosen = next((org for org in call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None)
         if chosen is None:
             raise Refused("not_administrator")
         _act(chosen)
-        return redirect("/work")
-    children = call(orgs.list_children, orgs.ListChildren(org_id=session["org"], limit=500)) if session.get("org") else []
-    return render("orgs.html", mine=mine, children=children)
+        return redirect("/desk")
+    if request.method == "POST":
+        refusal = _keep_org(form, here)
+        if refusal is None:
+            return redirect(f"/orgs?at={here}")
+    mine, children, found = calls((orgs.my_orgs, orgs.MyOrgs()), (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
+                                  (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None)
+    return render("orgs.html", refusal.kind.status if refusal else 200, mine=mine, children=children or [], here=found[0] if found else None, refusal=refusal, form=form,
+                  industries=INDUSTRIES, purposes=PURPOSES, command_id=uuid.uuid4(), changed=form.get("org"))
+
+
+def _keep_org(form: Any, here: int) -> Refusal | None:
+    """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
+    org = int(form["org"]) if form.get("org", "").isdigit() else None
+    answer: Refusal | None
+    if form["do"] in ("delete", "await"):
+        answer = call(orgs.delete_orgs, [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
+    else:
+        answer = call(orgs.save_orgs, [orgs.SaveOrg(
+            command_id=uuid.UUID(form["command_id"]), org_id=org, parent_id=here, kind=form.get("kind", "branch"), purpose=form.get("purpose", "ordinary"),
+            full_name=form.get("full_name", ""), short_name=form.get("short_name", ""), industry=form.get("industry", ""), phone=form.get("phone", ""))])[0].refusal
+    return answer
+
+
+@blueprint.get("/zhtj")
+def entry() -> Any:
+    """Lead the path that people know to the start (UI-03)."""
+    return redirect("/")
+
+
+@blueprint.get("/my-branch")
+def my_branch() -> Any:
+    """My organisation (我的组织): the own branch, how many it has, who they are; other members' numbers masked (UI-07, UI-16, STAT-09)."""
+    profile = call(members.who_am_i, members.WhoAmI())
+    branch = profile.member.branch_id
+    if branch is None:
+        return render("my_branch.html", org=None, superior=None, items=[])
+    session_org, session["org"] = session.get("org"), None
+    try:
+        found, items = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), (members.list_members, members.ListMembers(branch_id=branch, limit=500)))
+    finally:
+        session["org"] = session_org
+    return render("my_branch.html", org=found[0] if found else None, items=items, post_names=POST_NAMES)
 
 
 @blueprint.get("/")

@@ -286,11 +286,25 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
 
 
 def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
-    """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06)."""
-    directory.require_above(tx, actor, request.branch_id, observers=True)
+    """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06).
+
+    Members see those of their own branch: names, posts and identity checks, the numbers masked (UI-16).
+    """
+    assert actor is not None
+    own = store.by_ids(tx, [actor.person_id]).get(actor.person_id) if actor.org_id is None else None
+    if own is None or own.branch_id != request.branch_id:
+        directory.require_above(tx, actor, request.branch_id, observers=True)
+        own = None
     rows = store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))
     posts = posts_in_branch(tx, rows)
-    return [shown(row, True, posts.get(row.person_id, "")) for row in rows]
+    return [shown(row, True, posts.get(row.person_id, "")) if own is None else _fellow(row, posts.get(row.person_id, "")) for row in rows]
+
+
+def _fellow(row: sa.Row[Any], post: str) -> Member:
+    """Return a member as shown to the others of the branch (UI-16)."""
+    phone = opened(row.phone_sealed)
+    return Member(member_id=row.person_id, name=row.name, id_masked="", phone=f"{phone[:3]}****{phone[-4:]}" if len(phone) > 7 else "", ethnic_group="", joined_on=None,
+                  branch_id=row.branch_id, graduate=row.graduate, transfer_id=None, identity_check=row.identity_check, post=post)
 
 
 def describe_people(tx: Connection, request: contract.DescribePeople, actor: Actor | None) -> list[Member]:

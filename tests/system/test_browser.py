@@ -111,7 +111,7 @@ def visit(chromium, site, town):
         one.page.context.close()
 
 
-@pytest.mark.rule("ACC-05", "TRF-09", "TRF-20", "BEY-01", "BEY-02", "BEY-14", "MSG-03", "MSG-10", "MSG-11", "UI-02", "UI-04", "UI-05", "UI-06", "UI-14")
+@pytest.mark.rule("ACC-05", "TRF-09", "TRF-20", "BEY-01", "BEY-02", "BEY-14", "MSG-03", "MSG-10", "MSG-11", "UI-02", "UI-04", "UI-05", "UI-06", "UI-14", "UI-03", "UI-16")
 def test_a_graduate_on_a_phone(visit, town):
     """A graduate with a phone (360 px), from the first sign-in to "completed": the adviser, the summary, the timeline that names who has to act, the messages."""
     graduate = visit(1001, 360, None)
@@ -125,6 +125,9 @@ def test_a_graduate_on_a_phone(visit, town):
     page.wait_for_url(re.compile(r"/$"))
     graduate.look()
 
+    graduate.go("/my-branch")
+    assert "名团员" in page.inner_text("main") and "199****" in page.inner_text("main")
+    graduate.go("/zhtj")
     graduate.click("text=发起转接")
     graduate.look()
     assert "友情提示" in page.inner_text("main")
@@ -282,6 +285,31 @@ def test_a_province_finds_the_slowest(visit, town, width):
     assert "升学衔接率" in page.inner_text("main")
     province.click("a.card >> nth=0")
     province.look()
+
+
+@pytest.mark.rule("ORG-23", "ORG-10", "DEL-01", "UI-11")
+def test_a_school_keeps_its_organisations(visit):
+    """A university goes down its tree, makes a branch below a college as that college, edits and deletes it; a wrong name is kept in the form."""
+    college = visit(world.administrator_of(COLLEGE))
+    page = college.page
+    college.go("/orgs")
+    page.fill("#new_name", "青工委")
+    college.click("button:has-text('创建')")
+    assert page.input_value("#new_name") == "青工委" and "不属于团组织" in page.inner_text("main")
+    page.fill("#new_name", "共青团武汉大学计算机学院浏览器测试支部委员会")
+    college.click("button:has-text('创建')")
+    college.until("浏览器测试支部")
+    row = page.locator("tr", has_text="浏览器测试支部")
+    row.locator("summary").click()
+    row.locator("input[name=short_name]").fill("测试支部")
+    row.locator("button[value=save]").click()
+    page.wait_for_load_state()
+    college.look()
+    row = page.locator("tr", has_text="浏览器测试支部")
+    row.locator("summary").click()
+    row.locator("button[value=delete]").click()
+    page.wait_for_load_state()
+    assert "浏览器测试支部" not in page.inner_text("main")
 
 
 @pytest.mark.rule("BEY-14", "UI-09", "UI-11", "UI-13", "UI-15", "ROLE-14")

@@ -1,0 +1,13 @@
+"""Files of others that are shipped: unchanged, and with their licence."""
+import hashlib
+
+from services.gateway import app
+
+VENDOR = app.Path(app.__file__).parent / "static" / "vendor"
+
+
+def test_vendored_files_are_what_they_were():
+    """Every script in static/vendor has its checksum in SHA256SUMS and a licence beside it."""
+    sums = dict(reversed(line.split()) for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.glob("*.js")} == sums
+    assert (VENDOR / "htmx-LICENSE.txt").read_text().startswith("Zero-Clause BSD")
