@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
 from services.gateway import menu, roster, sheet
@@ -325,6 +326,29 @@ def _keep_org(form: Any, here: int) -> Refusal | None:
 def entry() -> Any:
     """Lead the path that people know to the start (UI-03)."""
     return redirect("/")
+
+
+@blueprint.get("/members/<int:member_id>")
+def member(member_id: int) -> Any:
+    """One member's record with its history of branches and posts (BEY-09, MEM-28)."""
+    profile = call(members.get_profile, members.GetProfile(member_id=member_id))
+    found, _, _ = names([*(stay.branch_id for stay in profile.stays), *(post.org_id for post in profile.posts), profile.member.branch_id])
+    return render("member.html", profile=profile, orgs=found, post_names=POST_NAMES, hints=[Refusal(code) for code in profile.hints])
+
+
+@blueprint.post("/members/export")
+def export() -> Any:
+    """Take the members of the own organisation and below along as a spreadsheet; the log keeps who did, unmasked numbers need a reason (MEM-32, BEY-10)."""
+    wanted = members.ExportMembers(full=request.form.get("full") == "1", reason=request.form.get("reason", ""), limit=500)
+    first_page = call(members.export_members, wanted)
+
+    def rows() -> Iterator[Any]:
+        page = first_page
+        while page:
+            yield from page
+            page = call(members.export_members, msgspec.structs.replace(wanted, after=page[-1].member.member_id))
+
+    return _xlsx(io.BytesIO(sheet.write(rows()).read()), "members")
 
 
 @blueprint.get("/my-branch")

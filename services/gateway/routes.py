@@ -81,6 +81,7 @@ ROUTES = (
     Route("POST", "/members", members.admit, ("录入团员", "Enter members")),
     Route("POST", "/imports/rows", members.import_rows, ("上传名单中的行", "Hand over rows of a roster, to be entered in the background")),
     Route("POST", "/imports/progress", members.get_import, ("导入进度与失败行", "How far an import is, and its failed rows")),
+    Route("GET", "/members/<int:member_id>", members.get_profile, ("团员档案", "A member's record with its history"), make=lambda v: members.GetProfile(**v)),
     Route("POST", "/members/edits", members.edit_members, ("修改团员资料", "Edit members")),
     Route("POST", "/members/deletion-requests", members.request_deletions, ("上报删除录入错误的团员", "Report wrongly entered members to the leading bodies")),
     Route("POST", "/members/deletions", members.delete_members, ("删除录入错误的团员", "Delete wrongly entered members")),

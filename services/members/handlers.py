@@ -333,9 +333,23 @@ def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> P
     row = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
     if row is None:
         raise Refused("unknown_member")
+    return _profile(tx, row)
+
+
+def get_profile(tx: Connection, request: contract.GetProfile, actor: Actor | None) -> Profile:
+    """Return a member's record with its history to whoever administers the branch or what stands above it; to others there is no such member (MEM-28, BEY-09)."""
+    org = directory.require_above(tx, actor, observers=True)
+    row = store.by_ids(tx, [request.member_id]).get(request.member_id)
+    branch = directory.find(tx, [row.branch_id]).get(row.branch_id or 0) if row is not None else None
+    if row is None or branch is None or not directory.is_below(branch, org):
+        raise Refused("unknown_member")
+    return _profile(tx, row)
+
+
+def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
     stays = [Stay(branch_id=stay.branch_id, began_at=stay.began_at, ended_at=stay.ended_at, transfer_id=stay.transfer_id)
-             for stay in store.stays(tx, actor.person_id)]
-    posts = cadre_store.posts_held(tx, [actor.person_id])
+             for stay in store.stays(tx, row.person_id)]
+    posts = cadre_store.posts_held(tx, [row.person_id])
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id) if row.branch_id else None
     number = domain.check_development_number(row.development_number, row.joined_on, branch.province, ranges.issued) if branch is not None else None
     hints = [*([number.code] if number else []), *([] if row.complete else ["profile_incomplete"]), *(["identity_failed"] if row.identity_check == "failed" else [])]

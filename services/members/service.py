@@ -73,6 +73,7 @@ class Service(BusService):
         contract.list_members: handlers.list_members,
         contract.describe_people: handlers.describe_people,
         contract.who_am_i: handlers.who_am_i,
+        contract.get_profile: handlers.get_profile,
         contract.list_branch_marks: graduation.list_branch_marks,
         contract.get_import: imports.get_import,
         contract.where_was: records.where_was,

@@ -324,6 +324,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     hints: list[str] = []
 
 
+class GetProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a member's record with the history of branches and posts, as an administrator of the branch or of what stands above it (MEM-28, BEY-09)."""
+
+    member_id: int
+
+
 class Post(msgspec.Struct, frozen=True, kw_only=True):
     """A post that a person holds in an organisation (CADRE-02, CADRE-05)."""
 
@@ -886,6 +892,7 @@ change_password = Query("members", "change_password", ChangePassword, bool)
 look_up = Query("members", "look_up", LookUp, Found)
 list_members = Query("members", "list_members", ListMembers, list[Member])
 describe_people = Query("members", "describe_people", DescribePeople, list[Member])
+get_profile = Query("members", "get_profile", GetProfile, Profile)
 who_am_i = Query("members", "who_am_i", WhoAmI, Profile)
 admit = Command("members", "admit", Admission, Admitted)
 mark_branches = Command("members", "mark_branches", MarkBranch, BranchMarked)

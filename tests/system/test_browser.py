@@ -184,8 +184,16 @@ def test_a_class_secretary_hands_over(visit, town):
     """A class secretary hands the whole class over to one college in one go, sees what became of each, and withdraws one from the list."""
     secretary = visit(world.administrator_of(CLASS))
     secretary.go("/members")
-    secretary.go("/out?all=1")
     page = secretary.page
+    secretary.click("tbody a >> nth=0")
+    secretary.look()
+    assert "组织关系历史" in page.inner_text("main")
+    secretary.page.go_back()
+    page.click("summary:has-text('导出')")
+    with page.expect_download() as download:
+        page.click("button:has-text('导出')")
+    assert download.value.suggested_filename == "members.xlsx"
+    secretary.go("/out?all=1")
     chosen = page.locator("input[name=member]:checked").count()
     assert chosen >= 30
     page.select_option("#reason", "further_study")

@@ -84,6 +84,7 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "POST /members": ({"branch", "superior"}, lambda t: one(command_id=key(), branch_id=CLASS, name="张三", id_number="11010120050101001X")),
     "POST /imports/rows": (ADMINISTRATORS, lambda t: one(import_id=key(), number=1, branch_name="x", name="张三", id_number="x")),
     "POST /imports/progress": (ADMINISTRATORS, lambda t: {"import_id": key()}),
+    "GET /members/<int:member_id>": (LOOKING_ABOVE, None),
     "POST /members/edits": ({"branch", "superior", "member"}, lambda t: one(command_id=key(), member_id=MEMBER, ethnic_group="汉族")),
     "POST /members/deletion-requests": ({"branch", "superior"}, lambda t: one(command_id=key(), member_id=OTHER_MEMBER, cause="elsewhere", explanation="x")),
     "GET /contacts": ({*RELATIONS}, {"text": "武汉"}),
@@ -127,7 +128,7 @@ def _number() -> str:
     return first + check_digit(first)
 
 
-_PARTS = {"<kind>": "small_branches", "<figure>": "idle", "<uuid:batch_id>": key(), "<uuid:bulk_id>": key()}
+_PARTS = {"<int:member_id>": str(MEMBER), "<kind>": "small_branches", "<figure>": "idle", "<uuid:batch_id>": key(), "<uuid:bulk_id>": key()}
 PUBLIC = {  # operations for everybody: what they may answer to nonsense
     "POST /sessions": {"sign_in_failed", "too_many_attempts"}, "POST /sessions/renew": {"token_expired"}, "POST /sessions/end": {None}, "GET /captcha": {None},
     "POST /registrations/administrator": {"code_invalid"}, "POST /registrations": {"id_invalid"}, "POST /password/reset": {"reset_failed", "too_many_attempts"},
