@@ -71,6 +71,7 @@ KINDS: dict[str, Kind] = {
     "not_escalatable":       Kind(409, "只有团员本人可以就被驳回的业务申请上级协调,且只能申请一次", "Only the member, of a rejected transfer, and once", "BEY-06"),
     "answer_unknown":        Kind(422, "请选择建议接收或维持驳回", "Advise to receive, or uphold", "BEY-06"),
     "unknown_figure":        Kind(404, "没有该统计项", "No such figure", "BEY-11"),
+    "unknown_policy":        Kind(404, "没有该政策", "There is no such policy", "BEY-07"),
     "unknown_plan":          Kind(422, "请选择毕业后的去向", "Choose what comes next", "BEY-01"),
     "address_refused":       Kind(422, "该地址不在允许范围内({allowed})", "This address is not allowed here ({allowed})", "BEY-15"),
     "unknown_webhook":       Kind(404, "未找到该地址", "No such address", "BEY-15"),

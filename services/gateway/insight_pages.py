@@ -15,6 +15,8 @@ FIGURES = {
     "excluded": ("不计入", "In neither rate", ""), "idle": ("未发起", "Not started", ""), "open": ("办理中", "Under way", ""), "ended": ("退回或撤销", "Returned or withdrawn", ""),
     "completed": ("已完成", "Completed", "")}
 RESPONSIBLE = {"school": ("毕业学校", "the school"), "receiver": ("接收组织", "the receiver"), "new_school": ("新学校", "the new school"), "": ("—", "—")}
+WITHDRAWALS = {"first_decision": ("尚无组织审批前", "until anybody has decided"), "last_approval": ("最后一个审批环节同意前", "until the last approval"),
+               "completed": ("办结前(含待分配)", "until it is completed, assignment included")}
 TILES = {  # provinces as a grid that reads like the map: column, row
     "65": (1, 2), "54": (2, 5), "63": (3, 4), "62": (4, 3), "64": (5, 3), "15": (6, 2), "51": (4, 5), "50": (5, 5), "53": (4, 6), "52": (5, 6), "45": (6, 7), "46": (7, 8), "44": (7, 7),
     "43": (6, 6), "42": (6, 5), "61": (5, 4), "14": (6, 3), "13": (7, 3), "11": (7, 2), "12": (8, 3), "41": (6, 4), "37": (7, 4), "34": (7, 5), "32": (8, 4), "31": (9, 5), "33": (8, 5),
@@ -53,6 +55,13 @@ def board() -> Any:
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
     return render("board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(code, *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
                   most=max((row.overdue for row in rows), default=0), slowest=min((row.oldest for row in rows if row.oldest), default=None))
+
+
+@blueprint.get("/policy")
+def policy() -> Any:
+    """Show the season policy that holds, its history, and what another would change and do to the open nodes (BEY-07)."""
+    return render("policy.html", view=call(transfers.get_policy, transfers.GetPolicy(compare=request.args.get("compare", ""))), compare=request.args.get("compare", ""),
+                  withdrawals=WITHDRAWALS)
 
 
 @blueprint.get("/progress")

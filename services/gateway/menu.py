@@ -34,7 +34,7 @@ MENU = (
         Entry("/members", "团员列表", "Members"), Entry("/registers", "留校与出国登记", "Registers"), Entry("/letters", "介绍信", "Letters"),
         Entry("/reports", "工作名单", "Work lists"), Entry("/search", "全局搜索", "Search"))),
     Section("统计", "Statistics", (
-        Entry("/figures", "学社衔接", "Hand-over rates"), Entry("/board", "时限看板", "Deadline board"), Entry("/progress", "录入进度", "Entry progress"))),
+        Entry("/figures", "学社衔接", "Hand-over rates"), Entry("/board", "时限看板", "Deadline board"), Entry("/progress", "录入进度", "Entry progress"), Entry("/policy", "时限政策", "Season policy"))),
 )
 
 

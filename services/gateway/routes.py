@@ -135,6 +135,7 @@ ROUTES = (
           {"org_id": int, "cohort": int, "after": int, "limit": int}, lambda v: transfers.ListBehind(**v), key="member_id"),
     Route("GET", "/board", transfers.get_board, ("时限看板", "What waits below each subordinate"), {"org_id": int}, lambda v: transfers.GetBoard(**v)),
     Route("POST", "/board/urges", transfers.urge_below, ("一键催办", "Remind all that is late below an organisation")),
+    Route("GET", "/policy", transfers.get_policy, ("现行政策与对比", "The season policy that holds, and what another would change"), {"compare": str}, lambda v: transfers.GetPolicy(**v)),
     Route("POST", "/webhooks", transfers.set_webhooks, ("登记或停用通知地址", "Add or switch off addresses that are told")),
     Route("GET", "/webhooks", transfers.list_webhooks, ("通知地址与发送情况", "Addresses that are told, and what was delivered"), make=lambda v: transfers.ListWebhooks()),
     Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"),

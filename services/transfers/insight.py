@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import desk, desk_store, domain, figure_store, handlers, policy_store
+from services.transfers import desk, desk_store, domain, figure_store, handlers, policies, policy_store
 from services.transfers.domain import OrgFacts
 from services.transfers.policies import Policy, Target, calendar
 from services.transfers.statistics import FIGURES, rate, responsible
@@ -96,6 +96,37 @@ def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -
                      idle=row.idle, decided=sum(decided.get(row.org_id, {}).values()),
                      rejected={code: n for code, n in decided.get(row.org_id, {}).items() if code != "approve"},
                      days=round(seconds[row.org_id] / sum(decided[row.org_id].values()) / 86_400, 1) if decided.get(row.org_id) else None) for row in rows]
+
+
+# ---- the policy ------------------------------------------------------------------------------------------------------
+
+def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None) -> contract.PolicyView:
+    """Return the policy that holds and its history; compared with another, what changes, and to leading bodies what it would do to the open nodes (BEY-07).
+
+    Raises:
+        Refused: `unknown_policy`.
+
+    """
+    org = directory.require_above(tx, actor, observers=True)
+    held = policy_store.active(tx, clock.now())
+    changes: list[str] = []
+    effects: list[contract.PolicyEffect] = []
+    if request.compare:
+        if request.compare not in policies.known():
+            raise Refused("unknown_policy")
+        other = policies.read(request.compare)
+        changes = policies.differences(held, other)
+        if org.kind == "leading_body":
+            with tx.begin_nested() as trial:
+                effects = [contract.PolicyEffect(**row._mapping) for row in policy_store.dry_run(tx, other, clock.now())]
+                trial.rollback()
+    return contract.PolicyView(
+        key=held.key, source=held.source, withdraw_until=held.withdraw_until, changes=changes, effects=effects, known=policies.known(),
+        nodes=[contract.PolicyNode(state=str(state), remind_after=node.remind_after_days, expire_after=node.expire_after_days, on_expiry=node.on_expiry)
+               for state, node in held.nodes.items()],
+        phases=[contract.PolicyPhase(name=phase.name, begins="{:02}-{:02}".format(*phase.begins), ends="{:02}-{:02}".format(*phase.ends), clock=phase.clock,
+                                     withdraw_until=phase.withdraw_until) for phase in held.phases],
+        history=[contract.PolicyHeld(since=row.holds_from, key=row.key) for row in policy_store.history(tx)])
 
 
 # ---- the adviser -----------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Service(BusService):
         contract.list_behind: insight.list_behind,
         contract.get_board: insight.get_board,
         contract.advise: insight.advise,
+        contract.get_policy: insight.get_policy,
     }
     background = (insight.follow_forever, desk.work_off_forever, desk.send_forever)
 

@@ -643,6 +643,65 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     days: float | None = None
 
 
+class GetPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask which season policy holds; with `compare`, the name of another, also what it would change, and for leading bodies what it would do to the open nodes (BEY-07)."""
+
+    compare: str = ""
+
+
+class PolicyNode(msgspec.Struct, frozen=True, kw_only=True):
+    """What the clock does at one kind of node; days, None for never."""
+
+    state: str
+    remind_after: float | None
+    expire_after: float | None
+    on_expiry: str
+
+
+class PolicyPhase(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the year, `MM-DD` to `MM-DD`, and whether deadlines fire in it."""
+
+    name: str
+    begins: str
+    ends: str
+    clock: bool
+    withdraw_until: str
+
+
+class PolicyEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What another policy would do to the open nodes of one kind in one province."""
+
+    province: str
+    state: str
+    open: int
+    moved: int
+    earlier: int
+    overdue: int
+    soon: int
+    other_action: int
+
+
+class PolicyHeld(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when which policy holds, or will hold."""
+
+    since: dt.datetime
+    key: str
+
+
+class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
+    """The policy that holds, its nodes and phases, its history, and how another compares."""
+
+    key: str
+    source: str
+    withdraw_until: str
+    nodes: list[PolicyNode]
+    phases: list[PolicyPhase]
+    history: list[PolicyHeld]
+    known: list[str]
+    changes: list[str] = []
+    effects: list[PolicyEffect] = []
+
+
 class Advise(msgspec.Struct, frozen=True, kw_only=True):
     """Ask where a member should go, from plain answers (BEY-01).
 
@@ -727,6 +786,7 @@ list_messages = Query("transfers", "list_messages", ListMessages, Inbox)
 get_figures = Query("transfers", "get_figures", GetFigures, FigureSheet)
 list_behind = Query("transfers", "list_behind", ListBehind, list[Behind])
 get_board = Query("transfers", "get_board", GetBoard, list[BoardRow])
+get_policy = Query("transfers", "get_policy", GetPolicy, PolicyView)
 advise = Query("transfers", "advise", Advise, Advice)
 list_webhooks = Query("transfers", "list_webhooks", ListWebhooks, list[Webhook])
 list_work = Query("transfers", "list_work", ListWork, WorkPage)

@@ -338,3 +338,37 @@ def test_every_page(chromium, site, town, width, dark):
     for path in ("/", "/security", "/verify", "/contacts", "/sign-in", "/forgot", "/bulk", f"/batch?source={CLASS}", f"/letters?branch={CLASS}"):
         visitor.go(path)
     visitor.page.context.close()
+
+
+@pytest.mark.rule("BEY-14", "UI-05")
+def test_an_expired_session_comes_back(visit):
+    """Whose session has ended is led to sign in and comes back to the same place; a form of before is refused with a word."""
+    college = visit(world.administrator_of(COLLEGE))
+    page = college.page
+    college.go("/figures?cohort=2025")
+    page.context.clear_cookies()
+    page.goto(f"{college.site}/figures?cohort=2025")
+    assert "/sign-in" in page.url
+    page.fill("#id_number", world.id_number_of(college.town, world.administrator_of(COLLEGE)))
+    page.fill("#password", world.PASSWORD)
+    college.click("main button")
+    page.wait_for_url(re.compile("/figures"))
+    assert "cohort=2025" in page.url
+
+
+def test_what_still_works(visit, town):
+    """Without the transfers service the operation centre says so and shows the rest; a page that needs it says what still works; afterwards all is well."""
+    college = visit(world.administrator_of(COLLEGE))
+    page = college.page
+    town.kill("transfers")
+    try:
+        page.goto(f"{college.site}/desk", timeout=40_000)
+        assert "服务暂时不可用" in page.inner_text("main") and "操作中心" in page.inner_text("h1")
+        page.goto(f"{college.site}/work", timeout=40_000)
+        assert "可能仍可使用" in page.inner_text("main")
+        page.goto(f"{college.site}/orgs", timeout=40_000)
+        assert "计算机学院" in page.inner_text("main")
+    finally:
+        town.start("transfers")
+    college.complaints.clear()
+    college.go("/work")

@@ -119,6 +119,7 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /figures": (LOOKING_ABOVE, {"org_id": CLASS}), "GET /figures/<figure>/members": (LOOKING_ABOVE, {"org_id": CLASS}),
     "GET /board": (LOOKING_ABOVE, {"org_id": CLASS}),
     "POST /board/urges": (ABOVE, lambda t: one(decision_id=key(), org_id=CLASS)),
+    "GET /policy": (LOOKING, {"compare": "p000"}),
     "POST /webhooks": (ADMINISTRATORS, lambda t: one(command_id=key(), url="https://example.invalid/x")), "GET /webhooks": (ADMINISTRATORS, None),
 }
 

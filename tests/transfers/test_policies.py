@@ -5,14 +5,15 @@ from datetime import date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import handlers, policies, policy_store, store
+from services.transfers import handlers, insight, policies, policy_store, store
 from services.transfers.policies import calendar
 from services.transfers.saga import NODES, State
 from shared import clock
 from shared.bus.service import Asked
+from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.transfers import WithdrawTransfer
-from tests.transfers.test_handlers import BRANCH, SCHOOL, TARGET, admin, decide, engine, events, request, start, tx  # noqa: F401
+from shared.messages.transfers import GetPolicy, WithdrawTransfer
+from tests.transfers.test_handlers import BRANCH, ROOT, SCHOOL, TARGET, admin, decide, engine, events, request, start, tx  # noqa: F401
 
 GOOD = (policies.Path(policies.__file__).parent / "national.toml").read_text("utf-8")
 
@@ -211,3 +212,18 @@ def test_who_withdraws_by_policy(tx):
     assert (late.refusal, late.state) == (None, "withdrawn"), "until completed: also while the assignment waits"
     (special,) = start(tx, request("member", target=None, reason="special_unit", remark="参军"))
     assert store.one(tx, special).state == State.PROVINCE
+
+
+@pytest.mark.rule("BEY-07")
+def test_the_policy_is_shown_and_compared(tx):
+    """BEY-07: everybody who acts sees the policy that holds, since when, and what another would change; leading bodies see what it would do; nothing is kept of the trial."""
+    start(tx, request())
+    before = tx.scalar(sa.text("SELECT count(*) FROM node_rules"))
+    view = insight.get_policy(tx, GetPolicy(compare="p002"), admin(ROOT))
+    assert view.key == "national@2026.1" and {node.state: node.expire_after for node in view.nodes}["pending_in"] == 10 and len(view.history) == 1
+    assert any(line.startswith("phase start: none -> 05-01 to 08-31") for line in view.changes)
+    assert [(effect.state, effect.open) for effect in view.effects] == [("pending_in", 1)]
+    assert tx.scalar(sa.text("SELECT count(*) FROM node_rules")) == before
+    assert insight.get_policy(tx, GetPolicy(compare="p002"), admin(SCHOOL)).effects == []
+    with pytest.raises(Refused, match="unknown_policy"):
+        insight.get_policy(tx, GetPolicy(compare="own"), admin(ROOT))
