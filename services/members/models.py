@@ -40,6 +40,7 @@ people = sa.Table(
     sa.Index("ix_people_name", "name"),
     sa.Index("ix_people_identity_check", "identity_checked_at", postgresql_where=sa.text("identity_check <> 'passed'")),
     sa.Index("ix_people_branch_id", "branch_id", "person_id"),
+    sa.Index("ix_people_graduates", "branch_id", "person_id", postgresql_where=sa.text("graduate")),
     sa.Index("ix_people_own_time", "graduates_on", postgresql_where=sa.text("mark IN ('own', 'delayed') AND NOT graduate")),
     sa.Index("uq_people_development_number", "development_number", unique=True, postgresql_where=sa.text("development_number <> ''")),
     postgresql_with={"fillfactor": "70"},

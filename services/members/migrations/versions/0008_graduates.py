@@ -14,6 +14,7 @@ def upgrade() -> None:
         'branch_id', branch_id, 'counts', true, 'at', now(), 'version', nextval('graduate_version')))::text
         FROM (SELECT person_id, branch_id, extract(year FROM graduates_on)::int AS cohort, (row_number() OVER () - 1) / 500 AS chunk FROM people
             WHERE graduate AND branch_id IS NOT NULL AND graduates_on IS NOT NULL) AS flagged GROUP BY chunk""")
+    op.create_index('ix_people_graduates', 'people', ['branch_id', 'person_id'], unique=False, postgresql_where=sa.text('graduate'))
     op.add_column('org_directory', sa.Column('division_code', sa.Text(collation='C'), nullable=True))
     op.create_index('ix_org_directory_township', 'org_directory', ['division_code'], unique=False, postgresql_where=sa.text("purpose = 'township'"))
 
@@ -21,4 +22,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index('ix_org_directory_township', table_name='org_directory', postgresql_where=sa.text("purpose = 'township'"))
     op.drop_column('org_directory', 'division_code')
+    op.drop_index('ix_people_graduates', table_name='people')
     op.execute(sa.schema.DropSequence(sa.Sequence('graduate_version')))
