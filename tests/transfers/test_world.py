@@ -369,7 +369,7 @@ def test_the_world_keeps_the_rules(engines, capsys):
     World.engines = engines
     STEPS.clear()
     ENDS.clear()
-    run = settings(max_examples=70, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+    run = settings(max_examples=50, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
     World.TestCase.settings = run
     World.TestCase("runTest").runTest()
     with capsys.disabled():
