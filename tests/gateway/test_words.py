@@ -1,0 +1,33 @@
+"""The words of the pages are those of the rules, and the menu's pages exist."""
+import pytest
+
+from services.gateway import app as gateway
+from services.gateway import menu, pages
+from services.gateway.desk_pages import PLANS
+from services.orgs import domain as tree
+from services.transfers import desk_store, domain, insight, saga
+
+
+def test_reasons_and_classes():
+    """Reasons, rejections, states, steps and classes of destinations on pages are exactly those of the transfers service, in the same Chinese words."""
+    assert {code: zh for code, (zh, _) in pages.REASONS.items()} == {code: reason.zh for code, reason in domain.reasons().items()}
+    assert set(pages.REJECTIONS) == set(domain.REJECTION_REASONS) and set(pages.CONCERNS) == set(domain.CLASSES)
+    assert {code: zh for code, (zh, _) in pages.CONCERNS.items()} == {code: zh for code, (zh, _) in domain.CLASSES.items()}
+    assert set(pages.STATES) == set(saga.State)
+    assert set(desk_store.KINDS) <= set(pages.STEPS)
+    assert {plan.removesuffix("_without") for plan in insight.PLANS} == set(PLANS)
+    assert set(pages.PURPOSES) == {*tree.PURPOSES, "graduate", "awaiting", "vault"}
+
+
+@pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")
+def test_the_menu_leads_somewhere():
+    """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages."""
+    from flask import Flask
+
+    assert gateway.pages is pages  # every module with pages is loaded
+    app = Flask("menu")
+    app.register_blueprint(pages.blueprint)
+    known = {str(rule) for rule in app.url_map.iter_rules()}
+    entries = [entry for section in menu.MENU for entry in section.entries]
+    assert {entry.path for entry in entries} <= known and len({entry.path for entry in entries}) == len(entries)
+    assert all(entry.zh and entry.en for entry in entries) and menu.section("/work") is menu.MENU[1] and menu.section("/nowhere") is None
