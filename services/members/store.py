@@ -42,11 +42,10 @@ _RESERVE = sa.text(f"""
     {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
 _MOVE = sa.text(f"""
-    WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)),
+    WITH asked AS (SELECT i.*, coalesce(o.purpose = 'floating', false) AS floats FROM json_to_recordset(CAST(:items AS json)) AS i(
+        transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz) LEFT JOIN org_directory o ON o.org_id = i.branch_id),
     arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
-            graduate = CASE WHEN (SELECT o.purpose FROM org_directory o WHERE o.org_id = i.branch_id) = 'floating' THEN p.graduate ELSE false END,
-            graduates_on = CASE WHEN (SELECT o.purpose FROM org_directory o WHERE o.org_id = i.branch_id) = 'floating' THEN p.graduates_on END,
+            graduate = p.graduate AND i.floats, graduates_on = CASE WHEN i.floats THEN p.graduates_on END,
             mark = '', mark_reason = '', to_contact = true FROM asked i
         WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id RETURNING i.*),
     closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL

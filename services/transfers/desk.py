@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -67,9 +67,10 @@ def _check_bulk(tx: Connection, item: StartBulk, org_id: int) -> Refusal | None:
         wrong = None if domain.is_assignable(orgs.get(item.branch_id or 0), orgs.get(org_id)) else Refusal("branch_not_below")
     else:
         wrong = domain.check_decision(item.approve, item.reason_code, item.note)
-    count = desk_store.count_matching(tx, org_id, _wanted(item.filter))
+    wanted = _wanted(item.filter)
     if wrong is not None:
         return wrong
+    count = desk_store.count_matching(tx, org_id, wanted)
     if count == 0:
         return Refusal("nothing_matches")
     if count > BULK_MAX:
@@ -82,8 +83,12 @@ def get_bulk(tx: Connection, request: contract.GetBulk, actor: Actor | None) -> 
     jobs, problems = desk_store.bulks(tx, directory.require_administrator(tx, actor, observers=True), request.bulk_id)
     if request.bulk_id is not None and not jobs:
         raise Refused("unknown_bulk")
-    return [Bulk(bulk_id=job.bulk_id, total=job.total, done=job.done, waiting=job.waiting, started_at=job.started_at,
-                 problems={transfer: Refusal(code) for transfer, code in problems.get(job.bulk_id, {}).items()}) for job in jobs]
+    return [_bulk(job, problems.get(job.bulk_id, {})) for job in jobs]
+
+
+def _bulk(job: Any, problems: Mapping[int, str]) -> Bulk:
+    return Bulk(bulk_id=job.bulk_id, total=job.total, done=job.done, waiting=job.waiting, started_at=job.started_at,
+                problems={transfer: Refusal(code) for transfer, code in problems.items()})
 
 
 def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bulk]:
@@ -96,8 +101,7 @@ def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bu
             continue
         desk_store.stop_bulk(tx, one.item.bulk_id, one.actor.acting_org)
         jobs, _ = desk_store.bulks(tx, one.actor.acting_org, one.item.bulk_id)
-        answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("unknown_bulk")) if not jobs else
-                       Bulk(bulk_id=one.item.bulk_id, total=jobs[0].total, done=jobs[0].done, waiting=jobs[0].waiting, started_at=jobs[0].started_at))
+        answers.append(_bulk(jobs[0], {}) if jobs else Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("unknown_bulk")))
     return answers
 
 
@@ -225,12 +229,7 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
                 target_org_id=None if row.reason == "special_unit" else row.target_org_id, reason=row.reason, place_name=row.place_name,
                 place_address=row.place_address, contact=row.contact, remark=row.remark, place_division=row.place_division, confirmed=bool(row.concern)), one.actor)
     started = dict(zip(fresh, handlers.request_transfers(tx, list(fresh.values()), known=True), strict=True)) if fresh else {}
-    return [refused_or(refusals.get(n), started.get(n), one.item.transfer_id) for n, one in enumerate(asked)]
-
-
-def refused_or(refusal: Refusal | None, outcome: Outcome | None, transfer_id: int) -> Outcome:
-    """Return the outcome, or the refusal as one."""
-    return outcome if outcome is not None else Outcome(transfer_id=transfer_id, refusal=refusal)
+    return [started.get(n) or Outcome(transfer_id=one.item.transfer_id, refusal=refusals[n]) for n, one in enumerate(asked)]
 
 
 def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) -> list[Outcome]:

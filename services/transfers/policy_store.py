@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from services.transfers import policies
 from services.transfers.policies import Policy, calendar
-from services.transfers.store import DEADLINE, rule_of
+from services.transfers.store import DEADLINE, WITHDRAW, rule_of
 from shared import db
 from shared.messages.transfers import NodeOpened
 from shared.outbox import insert, tell
@@ -76,7 +76,7 @@ def history(tx: Connection) -> Sequence[sa.Row[Any]]:
 
 _OTHER = f"""SELECT o.transfer_id, o.node_no, o.state, o.province, o.opened_at, o.expires_at AS was, o.on_expiry AS did, r.on_expiry, r.remind_every,
         o.opened_at + r.remind_after AS remind_at, {DEADLINE.format(opened_at="o.opened_at")} AS due,
-        CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN o.node_no = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END AS withdraw
+        {WITHDRAW.format(node_no="o.node_no")} AS withdraw
     FROM open_nodes o LEFT JOIN LATERAL {rule_of("o.province", ":policy", "o.state", "o.opened_at")} AS r ON true"""
 _SOONEST = f"CASE WHEN due < coalesce(was, 'infinity') THEN GREATEST(due, LEAST(was, CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours')) ELSE due END"
 """A deadline that is brought forward leaves people the grace, but never more than they had."""

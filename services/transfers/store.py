@@ -53,13 +53,15 @@ def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
 
 
 DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
+WITHDRAW = "CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END"
+"""Who may withdraw at a node: a rule that holds for the first node only says so for no other."""
 _OPENED = f"""opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, superior_id, opened_at, remind_at, remind_every, expires_at,
             on_expiry, withdraw)
         SELECT m.transfer_id, m.node_no, m.state, {_AT},
             CASE m.state WHEN 'pending_out' THEN m.source_branch_id WHEN 'pending_province' THEN m.provincial_id ELSE m.target_org_id END,
             CASE m.state WHEN 'pending_out' THEN m.source_superior_id WHEN 'pending_in' THEN m.target_superior_id END,
             :now, :now + r.remind_after, r.remind_every, {DEADLINE.format(opened_at="CAST(:now AS timestamptz)")}, r.on_expiry,
-            CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN m.node_no = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END
+            {WITHDRAW.format(node_no="m.node_no")}
         FROM moved m LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
         WHERE m.state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign')
         RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
