@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from services.transfers.saga import Destination, Initiator
+from services.transfers.saga import FROM_OUTSIDE, PATHS, Destination, Initiator
 from shared import reference
 from shared.errors import Refusal, both
 from shared.messages.transfers import MoveBatch, RequestTransfer
@@ -151,8 +151,8 @@ _ANYWHERE = Place()
 def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, place: Place = _ANYWHERE) -> Refusal | None:
     """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, ORG-31)."""
     reason = reasons().get(request.reason)
-    if request.initiator not in set(Initiator):
-        return Refusal("bad_request", {"detail": "initiator: source, target, member"})
+    if request.initiator not in FROM_OUTSIDE:
+        return Refusal("bad_request", {"detail": f"initiator: {', '.join(FROM_OUTSIDE)}"})
     if reason is None:
         return Refusal("unknown_reason")
     if source is None:
@@ -215,15 +215,29 @@ def _check_target(request: RequestTransfer, source: OrgFacts, target: OrgFacts |
 def may_request(request: RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None) -> Refusal | None:
     """Return why this person may not start this transfer, or None (TRF-01, TRF-03, TRF-04).
 
-    `acting_org` is an organisation that the person is known to administer, or None.
+    `acting_org` is an organisation that the person is known to administer, or None. Who is none of the three starters may nothing.
     """
     if request.initiator == Initiator.MEMBER:
         return None if person_id == request.member_id else Refusal("not_your_member")
     if acting_org is None:
         return Refusal("not_administrator")
-    if request.initiator == Initiator.SOURCE:
-        return None if acting_org in (source.org_id, source.parent_id) else Refusal("not_your_org")
-    return None if target is not None and acting_org == target.org_id else Refusal("not_your_org")
+    if request.initiator == Initiator.SOURCE and acting_org in (source.org_id, source.parent_id):
+        return None
+    if request.initiator == Initiator.TARGET and target is not None and acting_org == target.org_id:
+        return None
+    return Refusal("not_your_org")
+
+
+def path_of(starter: str, destination: Destination) -> str:
+    """Return the name of the path that a transfer takes.
+
+    Raises:
+        ValueError: There is no such path: a transfer on it would wait for ever and hold its member.
+
+    """
+    if (Initiator(starter), destination) not in PATHS:
+        raise ValueError(f"no path from {starter} to {destination}")
+    return f"{starter}:{destination}"
 
 
 def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> Refusal | None:

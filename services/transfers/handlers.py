@@ -166,8 +166,11 @@ def _day(day: tuple[int, int]) -> str:
 
 
 def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
-    """Check that a start by the target follows a look-up of this very member by this very organisation (TRF-05)."""
-    if item.initiator != "target":
+    """Check that a start by the target follows a look-up of this very member by this very organisation (TRF-05).
+
+    The others need none: `may_request` has seen that they are the member or the source's side.
+    """
+    if item.initiator in ("member", "source"):
         return None
     try:
         claims = context.verifier.claims("member_ticket", item.ticket)
@@ -190,7 +193,7 @@ def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_
         "target_province": source.province if target is None else target.province,
         "target_branch_id": None if destination == "committee" else target_id, "reason": item.reason, "place_name": item.place_name,
         "place_address": item.place_address, "contact": item.contact, "remark": item.remark,
-        "place_division": item.place_division, "batch_id": None, "batch_size": 0, "policy": policy.key, "path": f"{starter}:{destination}"}
+        "place_division": item.place_division, "batch_id": None, "batch_size": 0, "policy": policy.key, "path": domain.path_of(starter, destination)}
 
 
 def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[Any], Trigger], row_of: Callable[[Any], dict[str, Any]],

@@ -64,6 +64,9 @@ class Step(NamedTuple):
     rule: str
 
 
+FROM_OUTSIDE = (Initiator.SOURCE, Initiator.TARGET, Initiator.MEMBER)
+"""Who may start a transfer by asking for one (TRF-01); a batch is asked for by a command of its own, with checks of its own."""
+
 S, T, I, D = State, Trigger, Initiator, Destination
 NEXT = None
 

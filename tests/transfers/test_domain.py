@@ -83,6 +83,23 @@ def test_who_may_start(initiator, person, acting, allowed):
     assert (may_request(request(initiator=initiator), person, acting, SOURCE, COMMITTEE) is None) == allowed
 
 
+@pytest.mark.rule("TRF-01", "BATCH-02")
+@pytest.mark.parametrize("initiator", ["batch", "nobody", "", "SOURCE", "target ", "Member"])
+def test_who_is_no_starter_starts_nothing(initiator):
+    """TRF-01, BATCH-02: source, target and member are all who start by asking; whoever claims to be something else is refused by each check alone."""
+    for acting in (10, 11, 20, 1, None):
+        assert may_request(request(initiator=initiator), 1, acting, SOURCE, COMMITTEE) is not None
+    assert check_request(request(initiator=initiator), SOURCE, COMMITTEE).code == "bad_request"
+
+
+@pytest.mark.rule("TRF-16")
+@pytest.mark.parametrize("starter, destination", [("batch", "committee"), ("batch", "special"), ("target", "special"), ("nobody", "branch")])
+def test_no_path_no_transfer(starter, destination):
+    """TRF-16: a transfer without a path of Annex B cannot be made, so none can hold its member for ever."""
+    with pytest.raises(ValueError, match=starter):
+        domain.path_of(starter, domain.Destination(destination))
+
+
 @pytest.mark.rule("TRF-24", "TRF-27", "TYPE-11")
 def test_rejection_needs_a_reason():
     """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words; an approval needs neither."""

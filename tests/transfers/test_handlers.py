@@ -127,6 +127,32 @@ def test_target_needs_a_ticket(tx, keys):
     assert decide(tx, one, CLASS).state == State.ASSIGN
 
 
+@pytest.mark.rule("TRF-01", "TRF-16", "BATCH-01")
+@pytest.mark.parametrize("target", [BRANCH, TARGET])
+@pytest.mark.parametrize("initiator", ["batch", "", "nobody"])
+def test_nobody_takes_members_without_asking(tx, keys, initiator, target):
+    """TRF-01, TRF-16, BATCH-01: a start that is no start of source, target or member is refused, whoever asks; nothing is stored and nobody is held."""
+    ticket = Signer(keys).sign("member_ticket", timedelta(hours=1), sub="78", org=target, branch=CLASS)[0]
+    asked = [request(initiator, actor=actor, target=target, member=78, ticket=ticket) for actor in (admin(target), admin(TARGET), admin(SCHOOL), admin(ROOT), Actor(78))]
+    assert {one.refusal.code for one in handlers.request_transfers(tx, asked)} == {"bad_request"}
+    assert store.with_open(tx, [78]) == set() and events(tx) == []
+
+
+@pytest.mark.rule("TRF-05")
+def test_a_ticket_is_of_one_member_one_branch_and_one_organisation(tx, keys):
+    """TRF-05: a look-up opens the way to the member found, from the branch found, into the organisation that looked, for an hour; nothing else signed by us does."""
+    signer = Signer(keys)
+
+    def ask(claims, kind="member_ticket", life=timedelta(hours=1), **values):
+        return handlers.request_transfers(tx, [request("target", member=79, ticket=signer.sign(kind, life, **claims)[0], **values)])[0].refusal
+
+    good = {"sub": "79", "org": TARGET, "branch": CLASS}
+    wrong = [ask({**good, "sub": "80"}), ask({**good, "org": BRANCH}), ask({**good, "branch": OTHER}), ask({"sub": "79"}), ask(good, "person"),
+             ask(good, life=timedelta(seconds=-1)), ask(good, target=BRANCH)]
+    assert {one.code for one in wrong} == {"ticket_invalid"}
+    assert ask(good) is None
+
+
 @pytest.mark.rule("SPU-01", "SPU-04", "SPU-05", "SPU-06", "SPU-07", "ROLE-07")
 def test_special_unit(tx):
     """SPU-05..07: the provincial body decides, after the source where the member started; the member goes to the vault."""
