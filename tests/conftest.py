@@ -58,3 +58,26 @@ def present():
     """Put the simulated clock back after each test."""
     yield
     clock._ahead = clock._ahead * 0
+
+
+# ---- rules whose only tests were skipped are said aloud: a skipped test proves nothing ------------------------------
+
+def pytest_runtest_makereport(item, call):
+    """Note for each rule of the test's markers whether the test was skipped or ran."""
+    skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
+    if call.when != "call" and not skipped:
+        return
+    runs = item.config.stash.setdefault(_RUNS, {})
+    for marker in item.iter_markers("rule"):
+        for rule in marker.args:
+            runs[rule] = runs.get(rule, False) or not skipped
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the rules that this run has not proved because their tests were skipped."""
+    unproved = sorted(rule for rule, ran in terminalreporter.config.stash.get(_RUNS, {}).items() if not ran)
+    if unproved:
+        terminalreporter.write_line(f"not proved in this run, tests skipped: {', '.join(unproved)}")
+
+
+_RUNS = pytest.StashKey[dict[str, bool]]()

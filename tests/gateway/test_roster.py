@@ -94,7 +94,10 @@ def test_blanks_full_width_and_empty_lines():
     (sheet(*[GOOD] * (roster.MAX_ROWS + 1)), "roster_too_long", str(roster.MAX_ROWS)),
 ])
 def test_refused_files(content, code, word):
-    """IMP-04: a file that is no roster is refused as a whole, with a word on what is wrong."""
+    """IMP-04: a file that is no roster is refused as a whole, with a word on what is wrong.
+
+    IMP-14: so is one with a row too many.
+    """
     with pytest.raises(Refused) as refused:
         roster.read_roster(content)
     assert refused.value.code == code and word in refused.value.refusal.say("zh")

@@ -73,7 +73,10 @@ def posts(tx, org):
 @pytest.mark.rule("CADRE-01", "ORG-17", "ROLE-02", "ROLE-11", "ADM-03")
 @pytest.mark.parametrize("org", [ROOT, SCHOOL, COLLEGE, CLASS])
 def test_every_kind_has_cadres(tx, org):
-    """CADRE-01, ORG-17: every kind of organisation enters cadres; who has no account gets one, and is told of with the number's presence."""
+    """CADRE-01, ORG-17: every kind of organisation enters cadres; who has no account gets one, and is told of with the number's presence.
+
+    ROLE-02: whoever holds a post is a cadre, whatever the kind.
+    """
     made = post(tx, org, "secretary", **new())
     assert posts(tx, org) == [(made, "secretary")]
     assert told(tx, "cadre_changed") == [{"org_id": org, "person_id": made, "post": "secretary", "has_phone": True, "version": tx.scalar(sa.text("SELECT last_value FROM post_version"))}]
@@ -103,7 +106,10 @@ def test_an_existing_person_is_found_by_name_and_number(tx):
 
 @pytest.mark.rule("CADRE-06", "ADM-16", "ROLE-03")
 def test_one_secretary(tx):
-    """CADRE-06, ADM-16: a second secretary is refused until the old one has another post or none; the history keeps both."""
+    """CADRE-06, ADM-16: a second secretary is refused until the old one has another post or none; the history keeps both.
+
+    ROLE-03: one is recorded at a time, who needs no right.
+    """
     first = post(tx, CLASS, "secretary", person_id=ONE)
     assert post(tx, CLASS, "secretary", person_id=TWO) == "secretary_in_post"
     assert post(tx, CLASS, "organiser", person_id=first) == first
@@ -279,7 +285,10 @@ def test_a_right_that_could_not_be_given(tx):
 
 @pytest.mark.rule("ADM-14", "ADM-15", "DEL-12", "ACC-13")
 def test_existing_accounts_use_codes_signed_in(tx):
-    """ADM-14, ADM-15, ACC-13: whose organisation was deleted keeps the account, and registers elsewhere with a new code, signed in."""
+    """ADM-14, ADM-15, ACC-13: whose organisation was deleted keeps the account, and registers elsewhere with a new code, signed in.
+
+    DEL-12: the account outlives the organisation.
+    """
     (made,) = issue(tx, COLLEGE)
     first = redeem(tx, made.code)
     from shared.messages.orgs import OrgChanged
@@ -396,7 +405,10 @@ def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
 
 @pytest.mark.rule("REG-05", "REG-07", "ROLE-16")
 def test_who_decides(tx):
-    """REG-07: the named organisation decides, the applicant alone withdraws."""
+    """REG-07: the named organisation decides, the applicant alone withdraws.
+
+    REG-05: nobody else can withdraw it.
+    """
     asked = apply(tx)
     for actor in (admin(SCHOOL), admin(TARGET), Actor(ONE), Actor(asked.person_id), Actor(ONE, CLASS)):
         assert decide(tx, asked, actor).refusal.code == "registration_missing"

@@ -65,7 +65,10 @@ def told(tx) -> list[tuple[int, bool, int]]:
     (SCHOOL, CLASS, None), (SCHOOL, DEEP, None), (COLLEGE, DEEP, None), (ROOT, XINJIANG, None), (ROOT, CLASS, "not_your_org"),
     (CLASS, CLASS, "not_your_org"), (TARGET, CLASS, "not_your_org"), (SCHOOL, COLLEGE, "branch_unknown"), (SCHOOL, 999, "branch_unknown")])
 def test_who_marks_branches(tx, org, branch, code):
-    """GRAD-04, GRAD-05: committee kinds above a branch, or its direct superior of any kind; never the branch itself."""
+    """GRAD-04, GRAD-05: committee kinds above a branch, or its direct superior of any kind; never the branch itself.
+
+    ROLE-05: the branch's own administrator is refused.
+    """
     answer = mark(tx, branch, NEXT, org=org)
 
     assert (answer.refusal and answer.refusal.code) == code
@@ -136,7 +139,10 @@ def test_no_correction_once_started(tx, left):
 
 @pytest.mark.rule("GRAD-10", "GRAD-11", "GRAD-13")
 def test_mixed_branch(tx):
-    """GRAD-11, GRAD-13: in a mixed branch each member has a time of the own; the branch stays what it is."""
+    """GRAD-11, GRAD-13: in a mixed branch each member has a time of the own; the branch stays what it is.
+
+    GRAD-10: a branch or a single member is marked.
+    """
     assert mark_member(tx, ONE, "own", THIS) == "branch_not_mixed"
     mark(tx, CLASS, None, "mixed")
 

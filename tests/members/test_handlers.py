@@ -466,7 +466,10 @@ def test_describe(tx, actor, full):
 
 @pytest.mark.rule("TRF-22", "TRF-23")
 def test_describe_to_a_party(tx):
-    """TRF-22: while a transfer is open its target and what stands above it see the member; before and after they do not."""
+    """TRF-22: while a transfer is open its target and what stands above it see the member; before and after they do not.
+
+    TRF-23: the emergency contact is among what they see.
+    """
     assert describe(tx, admin(TARGET), ONE)[0][1] == "王**"
 
     handlers.on_transfer_requested(tx, [request(10, target=BRANCH)])

@@ -123,7 +123,10 @@ def report(tx, kind, actor=None, **values):
 
 @pytest.mark.rule("ORG-07", "ORG-38", "DEL-13", "STAT-16")
 def test_lists_of_branches(tx):
-    """ORG-07: branches with fewer than three members; DEL-13: graduates' branches whose members have all left, to be deleted."""
+    """ORG-07: branches with fewer than three members; DEL-13: graduates' branches whose members have all left, to be deleted.
+
+    ORG-38 asks for that deletion.
+    """
     assert {(one.org_id, one.note) for one in report(tx, "small_branches")} == {(CLASS, "2"), (DEEP, "1"), (BRANCH, "0"), (8, "0")}
     assert report(tx, "empty_graduate") == []
     directory.on_org_changed(tx, [OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="graduate", province="42", system="national",
@@ -158,7 +161,10 @@ def edit(tx, member=ONE, actor=None, **values):
 
 @pytest.mark.rule("MEM-22", "MEM-23", "MEM-02", "MEM-31")
 def test_complete_records(tx):
-    """MEM-22: complete when every required field is filled, which the identity check has no part in; MEM-23: the person is told what is missing."""
+    """MEM-22: complete when every required field is filled, which the identity check has no part in; MEM-23: the person is told what is missing.
+
+    MEM-31: emergency and common contact, sealed at rest.
+    """
     me = lambda: handlers.who_am_i(tx, WhoAmI(), Actor(ONE))  # noqa: E731
     assert (me().hints, me().member.missing) == ([], [])
     assert edit(tx, phone="", emergency_contact="母亲 19900000099", contact="wx", party=True) is None
@@ -198,7 +204,10 @@ def test_arrivals_are_contacted(tx):
 
 @pytest.mark.rule("MEM-13", "MSG-08")
 def test_irregular_numbers(tx):
-    """MEM-13: who has an irregular development number is listed and told at every sign-in until it is corrected."""
+    """MEM-13: who has an irregular development number is listed and told at every sign-in until it is corrected.
+
+    MSG-08: the person is prompted.
+    """
     tx.execute(sa.text("UPDATE people SET development_number = '2019-1' WHERE person_id = :one"), {"one": ONE})
     assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["development_number_form"]
     assert [(one.member_id, one.note) for one in report(tx, "irregular_numbers")] == [(ONE, "2019-1")]
@@ -295,7 +304,10 @@ def progress(tx, org=ROOT, actor=None, **values):
 
 @pytest.mark.rule("STAT-01", "STAT-02", "STAT-03", "STAT-04", "STAT-06", "STAT-07", "STAT-09", "STAT-17", "MEM-18", "CADRE-09", "CADRE-10", "CADRE-11")
 def test_entry_progress(tx):
-    """STAT-02..07: live figures of an organisation with all below it and of each subordinate, finished as CADRE-09..11 and MEM-22 say."""
+    """STAT-02..07: live figures of an organisation with all below it and of each subordinate, finished as CADRE-09..11 and MEM-22 say.
+
+    STAT-01, STAT-09: counted as things stand; STAT-17: whose identity is not checked counts.
+    """
     store.edit(tx, [])
     list_store.set_figures(tx, [{"org_id": SCHOOL, "members": 40}])
     total, *parts = progress(tx)
@@ -320,7 +332,10 @@ def test_entry_progress(tx):
 
 @pytest.mark.rule("SCH-08", "STAT-08", "ORG-26")
 def test_progress_of_schools_and_domains(tx):
-    """SCH-08, ORG-26: the schools among the subordinates alone, and the figures of one domain alone."""
+    """SCH-08, ORG-26: the schools among the subordinates alone, and the figures of one domain alone.
+
+    STAT-08: as asked for schools.
+    """
     tx.execute(sa.text("UPDATE org_directory SET industry = ''"))
     directory.on_org_changed(tx, [OrgChanged(org_id=org, parent_id=parent, path=path, kind=kind, purpose="ordinary", province="42", system="national", provincial_id=ROOT,
                                              vault_id=None, name=str(org), version=2, deleted=False, industry="普通高等院校")

@@ -40,7 +40,10 @@ def code(answer):
 
 @pytest.mark.rule("GRAD-29", "GRAD-33", "DOC-09", "GRAD-30", "GRAD-31")
 def test_study_abroad(tx):
-    """GRAD-29..31: a request with place, time and contact at home, the school committee's approval, its register, reports, the end after return."""
+    """GRAD-29..31: a request with place, time and contact at home, the school committee's approval, its register, reports, the end after return.
+
+    DOC-09: the four contents stand in the register.
+    """
     command = uuid.uuid4()
     asked = ask(tx, command_id=command)
     assert asked.state == "requested" and ask(tx, command_id=command) == asked
@@ -80,7 +83,10 @@ def test_who_decides(tx):
 
 @pytest.mark.rule("GRAD-26", "GRAD-27", "GRAD-28")
 def test_retained_graduates(tx, graduates):
-    """GRAD-26, GRAD-27: for six months from graduation at most; a month before the end they are on the list, and nobody is moved."""
+    """GRAD-26, GRAD-27: for six months from graduation at most; a month before the end they are on the list, and nobody is moved.
+
+    GRAD-28: who is retained has not completed.
+    """
     retained = {"kind": "retained", "since": clock.today(), "place": "", "contact_name": "", "contact_phone": ""}
     assert code(ask(tx, until=graduates + timedelta(days=240), **retained)) == "retention_too_long"
     until = domain.add_months(graduates, 6)

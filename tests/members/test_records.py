@@ -75,14 +75,20 @@ def test_development_number_is_checked(tx):
 @pytest.mark.rule("DEL-05", "MEM-19", "MEM-27", "ROLE-08")
 @pytest.mark.parametrize(("org", "code"), [(ROOT, None), (SCHOOL, "not_leading_body"), (CLASS, "not_leading_body"), (TARGET, "unknown_member"), (XINJIANG, "unknown_member")])
 def test_who_deletes(tx, org, code):
-    """DEL-05, MEM-27: a leading body above the branch; not the branch, not the school, nobody elsewhere."""
+    """DEL-05, MEM-27: a leading body above the branch; not the branch, not the school, nobody elsewhere.
+
+    ROLE-08: leading bodies alone.
+    """
     assert delete(tx, org) == code
     assert (ONE in store.by_ids(tx, [ONE])) == (code is not None)
 
 
 @pytest.mark.rule("DEL-07", "DEL-08", "DEL-11", "ADM-17", "TRF-36")
 def test_what_is_not_deleted(tx):
-    """DEL-07, DEL-08: not without a reason, no administrator, nobody with an open transfer."""
+    """DEL-07, DEL-08: not without a reason, no administrator, nobody with an open transfer.
+
+    ADM-17: an administrator only once the right is revoked.
+    """
     assert delete(tx, reason=" ") == "reason_needed"
     directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=True, version=1)])
     handlers.on_transfer_requested(tx, [request(10, TWO)])
@@ -156,7 +162,10 @@ def test_a_move_into_a_deleted_branch(tx):
 
 @pytest.mark.rule("DEL-06", "DEL-09", "DEL-10", "DOC-11", "DOC-05")
 def test_requests_for_deletion(tx):
-    """DEL-06, DEL-10: the branch reports with cause and explanation, leading bodies above see it in their list, and it is done when one deletes; DEL-09: who belongs elsewhere is transferred."""
+    """DEL-06, DEL-10: the branch reports with cause and explanation, leading bodies above see it in their list, and it is done when one deletes; DEL-09: who belongs elsewhere is transferred.
+
+    DOC-11: not without an explanation.
+    """
     from services.members import lists
     from shared.messages.members import GetReport, RequestDeletion
 

@@ -194,7 +194,10 @@ def test_load_needs_the_superior_first(tx):
 @pytest.mark.rule("BEY-20", "SRCH-08")
 @pytest.mark.parametrize("text", ["汉理工大学机械学院20", "机械学院2022级1班", "２０２２级", "学院 2022级"])
 def test_search_finds_the_middle(tx, text):
-    """BEY-20: any part of the full name finds it, in any width, with or without blanks."""
+    """BEY-20: any part of the full name finds it, in any width, with or without blanks.
+
+    SRCH-08: destinations are found so.
+    """
     assert CLASS in found(tx, text)
 
 

@@ -65,7 +65,10 @@ def make(tx, actor=of_school, **values):
 
 @pytest.mark.rule("ORG-16", "ORG-19", "ORG-08", "ROLE-03")
 def test_first_check(tx):
-    """ORG-16, ORG-19: the organisation is checked by its own administrator once a secretary, or who presides, is recorded."""
+    """ORG-16, ORG-19: the organisation is checked by its own administrator once a secretary, or who presides, is recorded.
+
+    ORG-08, ROLE-03: names, industry, telephone and secretary are kept; the secretary is no administrator.
+    """
     assert not org_of(tx).checked
     assert code(check(tx)) == "secretary_missing"
     cadre(tx)
@@ -163,7 +166,10 @@ def schools(tx):
 
 @pytest.mark.rule("SCH-03", "SCH-05", "ORG-40")
 def test_school_number(tx, schools):
-    """SCH-03, SCH-05: the number is on the card once recorded, and gone when cleared (SCH-06)."""
+    """SCH-03, SCH-05: the number is on the card once recorded, and gone when cleared (SCH-06).
+
+    ORG-40: the card shows it.
+    """
     assert org_of(tx, SCHOOL).school_number == ""
     assert set_number(tx, "4142010486").refusal is None
     assert org_of(tx, SCHOOL).school_number == "4142010486"
@@ -201,7 +207,10 @@ def test_a_missing_school_is_created(tx):
     ("handover", "leading_body", "ordinary", "", 8, "handover_from_september"), ("handover", "leading_body", "ordinary", "", 9, None),
 ])
 def test_special_branches(purpose, parent, parent_purpose, industry, month, refusal):
-    """ORG-28..35, ORG-39: each special branch where it belongs; a county's own from September on."""
+    """ORG-28..35, ORG-39: each special branch where it belongs; a county's own from September on.
+
+    DL-17: a county's own from September on.
+    """
     said = domain.check_purpose(purpose, "branch", parent, parent_purpose, industry, month)
     assert (said.code if said else None) == refusal
 
@@ -272,7 +281,10 @@ def test_registered_administrators(tx):
 
 @pytest.mark.rule("DEL-03", "DEL-04", "ORG-03")
 def test_set_aside(tx):
-    """DEL-03: on explicit wish a branch with members becomes an awaiting branch, once; other kinds do not."""
+    """DEL-03: on explicit wish a branch with members becomes an awaiting branch, once; other kinds do not.
+
+    DEL-04: it is deleted only when empty.
+    """
     aside = lambda org, actor: handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=org, to_awaiting=True), actor)])[0]  # noqa: E731
     assert aside(CLASS, of_college).refusal is None
     assert aside(CLASS, of_college).refusal is None
@@ -321,7 +333,10 @@ def decide(tx, migration_id, actor, approve=True, **values):
 
 @pytest.mark.rule("MIG-01", "MIG-03", "MIG-04", "MIG-08", "MIG-09")
 def test_migration(loaded, mayor):
-    """MIG-01..04, MIG-09: the old superior agrees, then the new one; then the whole subtree stands below it, and that is told once."""
+    """MIG-01..04, MIG-09: the old superior agrees, then the new one; then the whole subtree stands below it, and that is told once.
+
+    MIG-08: it waits in the list of the one who decides.
+    """
     with loaded.begin() as tx:
         asked = ask(tx)
         assert asked.state == "pending_old"

@@ -59,9 +59,12 @@ def rows_of(response) -> list[list]:
     return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(response.data)).get_sheet_by_index(0).to_python()
 
 
-@pytest.mark.rule("ORG-36", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13")
+@pytest.mark.rule("ORG-36", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13", "DOC-12")
 def test_a_school_is_built(browser, town):
-    """SCH-02, ADM-04, ORG-16, ORG-36, GRAD-02: created and given a code, registered, checked, built down to a class, filled, marked, graduated."""
+    """SCH-02, ADM-04, ORG-16, ORG-36, GRAD-02: created and given a code, registered, checked, built down to a class, filled, marked, graduated.
+
+    GRAD-01, DOC-12: the branch stands on the list until it is marked; ROLE-13: marked as delayed, a member is no graduate.
+    """
     province = Api(browser, sign_in(browser, town, PROVINCE))
     school = province.one("/orgs", parent_id=PROVINCE, kind="committee", full_name="共青团长江职业学院委员会", short_name="长江职院团委", industry=INDUSTRY)["org_id"]
     time.sleep(0.5)  # members hears of the school
@@ -119,7 +122,7 @@ def test_only_school_branches_are_marked(browser, town):
     assert api.one("/branch-marks", branch_id=branch["org_id"], graduates_on="2030-06-01")["refusal"]["code"] == "not_markable"
 
 
-@pytest.mark.rule("DOC-05", "DOC-06", "DOC-07", "DOC-08", "DOC-12", "STAT-05", "BEY-10")
+@pytest.mark.rule("DOC-05", "DOC-06", "DOC-07", "DOC-08", "STAT-05", "BEY-10")
 def test_every_list_is_a_spreadsheet(browser, town):
     """DOC-05..08, STAT-05: lists come as .xlsx with Chinese titles and words, all pages, and nothing typed becomes a formula."""
     college = sign_in(browser, town, COLLEGE)
@@ -214,7 +217,10 @@ def enter(browser, town, org) -> str:
 
 @pytest.mark.rule("SRCH-01", "SRCH-03", "SRCH-07", "IMP-01")
 def test_search_page(browser, town):
-    """SRCH-01, SRCH-07: the home page leads to the search and to adding members; numbers travel in the body; cut-off names show in full on hover."""
+    """SRCH-01, SRCH-07: the home page leads to the search and to adding members; numbers travel in the body; cut-off names show in full on hover.
+
+    IMP-01: the home page leads to entering.
+    """
     csrf = enter(browser, town, COLLEGE)
     home = browser.get("/").text
     assert "添加团员团干部" in home and f"/members?branch={COLLEGE}" in home and 'action="/search"' in home
@@ -245,9 +251,9 @@ def test_school_area(browser, town):
     assert bad.status_code == 422 and "某青年部" in bad.text
 
 
-@pytest.mark.rule("GRAD-06")
+@pytest.mark.rule("GRAD-06", "UI-15")
 def test_marking_page_asks_first(browser, town):
-    """GRAD-06: branches, time, notice, confirm; nothing is marked before the confirmation."""
+    """GRAD-06, UI-15: branches, time, notice, confirm; nothing is marked before the confirmation."""
     csrf = enter(browser, town, COLLEGE)
     form = {"csrf": csrf, "branch": str(CLASS + 2), "month": "2031-06"}
     asked = browser.post("/graduation", data=form).text

@@ -43,7 +43,10 @@ def ask(tx, plan, **values):
     ("abroad_duty", {"division_code": "310115"}, "abroad_on_duty", [PUDONG], "TYPE-12"), ("abroad_private", {"division_code": "310115"}, "abroad_private", [PUDONG], "TYPE-13"),
     ("none", {"division_code": "420106001"}, "unemployed", [WUHAN], "TYPE-15"), ("army", {}, "special_unit", [], "SPU-01"), ("staff", {}, "employed_with_org", [STAFF], "TYPE-25")])
 def test_advice(town, plan, values, reason, orgs, rule):
-    """BEY-01: each plan leads to its reason, the nearest organisations that fit, the fields to fill, and the rules that say so."""
+    """BEY-01: each plan leads to its reason, the nearest organisations that fit, the fields to fill, and the rules that say so.
+
+    SPU-01, TYPE-17: the army leads to a special unit.
+    """
     advice = ask(town, plan, **values)
     assert (advice.reason, [one.org_id for one in advice.proposals]) == (reason, orgs)
     assert rule in advice.rules and advice.zh and advice.en

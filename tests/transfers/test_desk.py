@@ -57,7 +57,10 @@ def move(tx, members, actor=None, source=BRANCH, target=DEEP, **values):
 
 @pytest.mark.rule("BATCH-02", "BATCH-03", "BATCH-06", "BATCH-07")
 def test_a_batch_needs_no_approval(tx):
-    """BATCH-02, BATCH-06: each member of a batch has a transfer of its own, which is moved as soon as the member is held; nobody decides."""
+    """BATCH-02, BATCH-06: each member of a batch has a transfer of its own, which is moved as soon as the member is held; nobody decides.
+
+    BATCH-07: inside one committee.
+    """
     answer, item = move(tx, [701, 702, 703])
     assert answer.refusal is None and len(answer.transfer_ids) == 3
     asked = [event for topic, event in events(tx) if topic == "transfer_requested"]

@@ -79,7 +79,10 @@ def test_eight_graduate_reasons():
     ("target", 5, 20, True), ("target", 5, 1, False), ("target", 5, 10, False), ("target", 5, None, False),
     ("member", 1, None, True), ("member", 2, None, False), ("member", 2, 10, False)])
 def test_who_may_start(initiator, person, acting, allowed):
-    """TRF-01: the source branch or its direct superior, the target itself, or the member; nobody else."""
+    """TRF-01: the source branch or its direct superior, the target itself, or the member; nobody else.
+
+    TRF-03: a branch starts out and in; TRF-08: a superior for its branch's members.
+    """
     assert (may_request(request(initiator=initiator), person, acting, SOURCE, COMMITTEE) is None) == allowed
 
 
@@ -102,7 +105,11 @@ def test_no_path_no_transfer(starter, destination):
 
 @pytest.mark.rule("TRF-24", "TRF-27", "TYPE-11")
 def test_rejection_needs_a_reason():
-    """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words; an approval needs neither."""
+    """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words; an approval needs neither.
+
+    TYPE-11: who works elsewhere is one of them.
+    """
+    assert {"work_elsewhere", "household_elsewhere", "not_here", "short_term", "wrong_data", "other"} == set(domain.REJECTION_REASONS)
     assert check_decision(True, "", "") is None
     assert check_decision(False, "", "不同意").code == "reason_missing"
     assert check_decision(False, "other", " ").code == "reason_missing"
@@ -162,7 +169,10 @@ def test_destinations(reason, place):
 
 @pytest.mark.rule("TYPE-10", "TRF-13")
 def test_employed_is_not_sent_home():
-    """TYPE-10: who works elsewhere is not sent to a township there; by policy 004 after confirmation. The place is known by its division code."""
+    """TYPE-10: who works elsewhere is not sent to a township there; by policy 004 after confirmation. The place is known by its division code.
+
+    TRF-13: the region is a code of 6, 9 or 12 digits.
+    """
     def ask(division, confirmed=False, **place):
         return check_request(request(reason="employed_without_org", place_name="某公司", place_division=division, confirmed=confirmed), CLASS, PLACES["township"], Place(**place))
 

@@ -113,7 +113,7 @@ def test_excluded_reasons(tx):
     assert differences(tx) == []
 
 
-@pytest.mark.rule("STAT-10", "GRAD-28")
+@pytest.mark.rule("STAT-10")
 def test_who_does_not_count(tx):
     """STAT-10: marked as delayed or teacher, or deleted, a member is no graduate of the cohort; a late message does not bring it back."""
     graduate(tx, 31, 32)
@@ -197,7 +197,10 @@ def test_figures_follow_the_tree(tx):
 
 @pytest.mark.rule("BEY-18", "BEY-06", "STAT-16", "ASG-06")
 def test_deadline_board(tx):
-    """BEY-18, STAT-16: per subordinate what waits, falls due within three days, is late, waits for assignment, has not started; BEY-06: and how it rejects."""
+    """BEY-18, STAT-16: per subordinate what waits, falls due within three days, is late, waits for assignment, has not started; BEY-06: and how it rejects.
+
+    ASG-06: assignments that wait are a column.
+    """
     graduate(tx, 91, 92, 93, 94)
     ones = start(tx, request(member=91), request(member=92), request(member=93))
     decide(tx, ones[0], TARGET, approve=False, reason_code="not_here")

@@ -93,7 +93,10 @@ def complete(tx, transfer_id):
 
 @pytest.mark.rule("TRF-17", "ASG-01", "MSG-05", "TRF-35")
 def test_source_to_committee(tx):
-    """TRF-17: started by the source to a committee: its approval, then its assignment, then the move."""
+    """TRF-17: started by the source to a committee: its approval, then its assignment, then the move.
+
+    ASG-01, MSG-05: the assignment waits for the same office.
+    """
     (one,) = start(tx, request())
 
     assert decide(tx, one, TARGET).state == State.ASSIGN
@@ -115,7 +118,10 @@ def test_member_to_branch(tx):
 
 @pytest.mark.rule("TRF-19", "TRF-05", "TRF-06", "TRF-41", "TRF-42")
 def test_target_needs_a_ticket(tx, keys):
-    """TRF-05, TRF-19: the target starts only what it has looked up itself, and then asks the source."""
+    """TRF-05, TRF-19: the target starts only what it has looked up itself, and then asks the source.
+
+    TRF-41: so it starts for who cannot.
+    """
     refused = handlers.request_transfers(tx, [request("target")])[0]
     signer = Signer(keys)
     ticket = signer.sign("member_ticket", timedelta(hours=1), sub="77", org=TARGET, branch=CLASS)[0]
@@ -155,7 +161,10 @@ def test_a_ticket_is_of_one_member_one_branch_and_one_organisation(tx, keys):
 
 @pytest.mark.rule("SPU-01", "SPU-04", "SPU-05", "SPU-06", "SPU-07", "ROLE-07")
 def test_special_unit(tx):
-    """SPU-05..07: the provincial body decides, after the source where the member started; the member goes to the vault."""
+    """SPU-05..07: the provincial body decides, after the source where the member started; the member goes to the vault.
+
+    ROLE-07: the provincial body and no other.
+    """
     by_member, by_source = start(tx, request("member", target=None, reason="special_unit", remark="参军入伍"),
                                  request("source", target=None, reason="special_unit", remark="参军入伍"))
 
@@ -259,7 +268,10 @@ def test_withdrawal(tx):
 
 @pytest.mark.rule("ASG-01", "ASG-02", "ASG-03")
 def test_assignment(tx):
-    """ASG-02: any ordinary branch in the target's subtree, at any depth; none elsewhere, no graduate branch, no committee."""
+    """ASG-02: any ordinary branch in the target's subtree, at any depth; none elsewhere, no graduate branch, no committee.
+
+    ASG-03: until then nothing is complete.
+    """
     one, two = start(tx, request(), request())
     assert assign(tx, one, BRANCH).refusal.code == "not_your_node" or assign(tx, one, BRANCH).refusal.code == "node_closed"
     decide(tx, one, TARGET)
@@ -359,7 +371,10 @@ def test_work_list(tx):
 
 @pytest.mark.rule("TRF-33", "TRF-22", "TRF-34", "BEY-02")
 def test_progress(tx):
-    """TRF-33, TRF-34: the member and the parties see path, trail and deadline; for others the transfer does not exist."""
+    """TRF-33, TRF-34: the member and the parties see path, trail and deadline; for others the transfer does not exist.
+
+    BEY-02: nodes, since when, until when.
+    """
     (one,) = start(tx, request("member", member=700))
 
     progress = handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), Actor(700))
@@ -464,7 +479,10 @@ def in_use(tx) -> list[int]:
 @pytest.mark.rule("ORG-42", "DEL-14", "BEY-17", "TRF-37")
 @pytest.mark.parametrize("change", [{"deleted": True}, {"purpose": "awaiting"}, {"kind": "work_committee"}])
 def test_a_party_of_open_transfers_does_not_change(tx, change):
-    """ORG-42, DEL-14: the target of an open transfer that is deleted, set aside or changed in kind is told of, so that it is taken back; later it is left alone."""
+    """ORG-42, DEL-14: the target of an open transfer that is deleted, set aside or changed in kind is told of, so that it is taken back; later it is left alone.
+
+    TRF-37 follows.
+    """
     (one,) = start(tx, request())
     handlers.on_org_changed(tx, [org_changed(TARGET, **change), org_changed(OTHER, **change)])
     assert in_use(tx) == [TARGET]
@@ -497,7 +515,10 @@ def test_open_nodes_follow_a_move(tx):
 
 @pytest.mark.rule("SCH-09", "TYPE-26")
 def test_inside_a_school(tx):
-    """SCH-09: a change of status inside a school is an ordinary transfer between its branches."""
+    """SCH-09: a change of status inside a school is an ordinary transfer between its branches.
+
+    TYPE-26: with the ordinary reason.
+    """
     handlers.on_org_changed(tx, [org_changed(OTHER, parent_id=SCHOOL, path="1.2.7.")])
     (one,) = start(tx, request(target=OTHER, reason="ordinary", place_name="", place_address="", remark="留级"))
     assert decide(tx, one, SCHOOL).state == State.MOVING

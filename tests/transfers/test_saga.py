@@ -28,7 +28,10 @@ ANNEX_C = {
 @pytest.mark.rule("TRF-16", "TRF-17", "TRF-18", "TRF-19", "TRF-20", "SPU-04", "SPU-05", "SPU-06", "ASG-05", "TRF-34")
 @pytest.mark.parametrize("initiator, destination, nodes", ANNEX_B)
 def test_paths(initiator, destination, nodes):
-    """TRF-16..20: the nodes depend on who starts and where to, as Annex B says."""
+    """TRF-16..20: the nodes depend on who starts and where to, as Annex B says.
+
+    ASG-05: a branch as target has no assignment.
+    """
     assert [str(state) for state in PATHS[initiator, destination]] == nodes
 
 
