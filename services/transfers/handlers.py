@@ -81,7 +81,7 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
     orgs = facts_of(tx, (org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)))
     policy = policy_store.active(tx, clock.now())
     place = domain.Place(policy.youth_centres, policy.destinations)
-    window = None if policy.in_window(clock.today()) else Refusal("outside_window", dict(zip(("begins", "ends"), map(_day, policy.window or ()), strict=False)))
+    window = _outside(policy)
     refusals: dict[int, Refusal] = {}
     rows = []
     for n, (item, actor) in enumerate((one.item, one.actor) for one in asked):
@@ -139,6 +139,8 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
             continue
         busy = {member: Refusal("transfer_open") for member in item.member_ids if member in held}
         refusal = Refusal("not_administrator") if one.actor not in acting else domain.check_batch(item, orgs, one.actor.acting_org)
+        if refusal is None and domain.reasons()[item.reason].graduate:
+            refusal = _outside(policy)
         members = [member for member in item.member_ids if member not in busy]
         if refusal is None and busy and not (item.skip and members):
             refusal = Refusal("batch_stopped")
@@ -159,6 +161,13 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
 def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -> list[contract.Transfer]:
     """Return the transfers of a batch move to the committee that asked for it."""
     return [_shown(row) for row in store.of_batch(tx, request.batch_id, directory.require_administrator(tx, actor, observers=True))]
+
+
+def _outside(policy: Policy) -> Refusal | None:
+    """Return the refusal of graduates' transfers today, where the policy enforces its window (DL-10)."""
+    if policy.in_window(clock.today()):
+        return None
+    return Refusal("outside_window", dict(zip(("begins", "ends"), map(_day, policy.window or ()), strict=False)))
 
 
 def _day(day: tuple[int, int]) -> str:

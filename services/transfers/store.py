@@ -261,11 +261,15 @@ _REROUTE_SOURCES = sa.text("""
     WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL""")
 _REROUTE_TARGETS = sa.text("""
     UPDATE transfers t SET target_superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
-    WHERE t.target_org_id = i.org_id AND t.ended_at IS NULL""")
+    WHERE t.target_org_id = i.org_id AND t.target_superior_id IS NOT NULL AND t.ended_at IS NULL""")
+# Members may go on leaving a branch that is set aside (DEL-04), so its own part as a source does not stand in the way of that.
+_LEAVING = "(d.purpose = 'awaiting' AND NOT d.deleted)"
 _REFUSE_CHANGES = sa.text(f"""
-    WITH parties AS (SELECT changed.org_id FROM unnest(CAST(:ids AS bigint[])) AS changed (org_id)
-        WHERE EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = changed.org_id AND t.ended_at IS NULL)
-            OR EXISTS (SELECT 1 FROM open_nodes o JOIN org_directory d USING (org_id) WHERE o.org_id = changed.org_id AND d.purpose <> 'awaiting'))
+    WITH parties AS (SELECT d.org_id FROM org_directory d WHERE d.org_id = ANY(CAST(:ids AS bigint[])) AND (
+        EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = d.org_id AND t.ended_at IS NULL)
+        OR (NOT {_LEAVING} AND (
+            EXISTS (SELECT 1 FROM transfers t WHERE t.source_branch_id = d.org_id AND t.ended_at IS NULL)
+            OR EXISTS (SELECT 1 FROM open_nodes o WHERE o.org_id = d.org_id)))))
     {insert(tell(messages.OrgInUse, "parties"))}""")
 
 
@@ -276,7 +280,7 @@ def reroute(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
-    """Tell of those of the changed organisations that are parties of open transfers (ORG-42, DEL-14)."""
+    """Tell of those of the changed organisations that are source, target or waited for in open transfers (ORG-42, DEL-14)."""
     ids = sorted(set(org_ids))
     if ids:
         tx.execute(_REFUSE_CHANGES, {"ids": ids})

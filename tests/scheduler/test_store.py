@@ -26,8 +26,8 @@ def tx(engine):
         transaction.rollback()
 
 
-def opened(transfer_id, node_no=1, remind=None, every=None, expires=None) -> NodeOpened:
-    return NodeOpened(transfer_id=transfer_id, node_no=node_no, remind_at=NOW + remind if remind else None,
+def opened(transfer_id, node_no=1, remind=None, every=None, expires=None, revision=0) -> NodeOpened:
+    return NodeOpened(transfer_id=transfer_id, node_no=node_no, revision=revision, remind_at=NOW + remind if remind else None,
                       remind_every=every.total_seconds() if every else None, expires_at=NOW + expires if expires else None)
 
 
@@ -68,6 +68,17 @@ def test_latest_node_counts(tx):
     assert store.fire(tx, NOW + 2 * DAY, 100) == (0, 0)
     assert store.fire(tx, NOW + 5 * DAY, 100) == (1, 0)
     assert told(tx) == [("deadline_expired", 1, 2)]
+
+
+@pytest.mark.rule("BEY-07")
+def test_a_changed_deadline_is_taken_over(tx):
+    """BEY-07: another deadline of the same node, told with a higher revision, replaces the earlier one, later or sooner; a late older one does not."""
+    handlers.on_node_opened(tx, [opened(1, expires=5 * DAY), opened(2, expires=5 * DAY)])
+    handlers.on_node_opened(tx, [opened(1, expires=8 * DAY, revision=1), opened(2, expires=3 * DAY, revision=1)])
+    handlers.on_node_opened(tx, [opened(1, expires=DAY), opened(2, expires=DAY, revision=0)])
+
+    assert [store.fire(tx, NOW + n * DAY, 100) for n in (2, 3, 7, 8)] == [(0, 0), (1, 0), (0, 0), (1, 0)]
+    assert told(tx) == [("deadline_expired", 2, 1), ("deadline_expired", 1, 1)]
 
 
 def test_ended_transfers_are_forgotten(tx):

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import channels, desk, desk_store, figure_store, handlers, policies, store
+from services.transfers import channels, desk, desk_store, figure_store, handlers, policies, policy_store, store
 from services.transfers.saga import State
 from shared import clock, db
 from shared.bus.service import Asked
@@ -18,6 +18,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.members import MemberReserved, ReservationRefused
+from shared.messages.scheduler import DeadlineExpired
 from tests.transfers.test_handlers import (  # noqa: F401  (fixtures)
     BRANCH,
     CLASS,
@@ -239,6 +240,11 @@ def test_looking(tx):
     def look(actor, done=False):
         return desk.look_at_nodes(tx, [Asked(contract.LookAt(transfer_id=one, done=done), actor)])[0]
 
+    def looking():
+        return handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by
+
+    for stranger in (admin(OTHER), admin(CLASS), Actor(999, TARGET)):
+        assert look(stranger).refusal is not None and looking() is None, "only who may decide says so"
     assert look(admin(TARGET)).refusal is None
     assert handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by == admin(TARGET).person_id
     assert look(admin(BRANCH)).refusal.code == "somebody_looks"
@@ -344,6 +350,67 @@ def test_messages(tx):
         desk.list_messages(tx, contract.ListMessages(kind="gossip"), member)
     with pytest.raises(Refused, match="not_administrator"):
         desk.list_messages(tx, contract.ListMessages(), Actor(841, SCHOOL))
+
+
+@pytest.mark.rule("MSG-06", "BEY-19")
+def test_everybody_is_told_of_everything(tx):
+    """MSG-06, BEY-19: starter and member are told of agreement, assignment, completion, withdrawal, return by the clock and rejection alike."""
+    done, withdrawn, returned, rejected = start(tx, *[request("member", member=member) for member in (861, 862, 863, 864)])
+    from_school = start(tx, request(member=865))[0]
+
+    def kinds(actor, one):
+        return [message.kind for message in reversed(desk.list_messages(tx, contract.ListMessages(), actor).items) if message.transfer_id == one]
+
+    decide(tx, done, CLASS)
+    decide(tx, done, TARGET, node_no=2)
+    assign(tx, done, BRANCH)
+    complete(tx, done)
+    assert kinds(Actor(861), done) == ["requested", "approve", "approve", "assign", "moved"]
+
+    handlers.withdraw_transfers(tx, [Asked(contract.WithdrawTransfer(decision_id=key(), transfer_id=withdrawn), Actor(862))])
+    assert kinds(Actor(862), withdrawn) == ["requested", "withdraw"]
+
+    later(tx, 11)
+    handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now()) for one in (returned, from_school)])
+    assert kinds(Actor(863), returned) == ["requested", "clock_return"]
+    assert kinds(Actor(865), from_school) == kinds(admin(SCHOOL), from_school) == ["requested", "clock_return"], "the starting office, too"
+
+    decide(tx, rejected, CLASS, approve=False, reason_code="wrong_data", note="号码有误")
+    told = desk.list_messages(tx, contract.ListMessages(kind="reject"), Actor(864)).items
+    assert [(one.end_code, one.note) for one in told] == [("wrong_data", "号码有误")]
+
+
+@pytest.mark.rule("MSG-06", "DL-03")
+def test_told_that_the_clock_approved(tx):
+    """MSG-06, DL-03: where the clock approves a node, member and starter are told that nobody did."""
+    policy_store.hold(tx, policies.read("p000"), clock.now() - timedelta(seconds=1))
+    (one,) = start(tx, request(member=866))
+    later(tx, 16)
+    handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now())])
+    for actor in (Actor(866), admin(SCHOOL)):
+        assert desk.list_messages(tx, contract.ListMessages(), actor).items[0].kind == "clock_approve"
+
+
+@pytest.mark.rule("MSG-02")
+def test_lists_are_filtered_by_time_and_kind(tx):
+    """MSG-02: messages and pending items are filtered by kind and time, the end of a span left out; done items stay to be seen."""
+    early, late = start(tx, request(member=871), request(member=871 + 1, reason="employed_with_org"))
+    decide(tx, early, TARGET, approve=False, reason_code="not_here")
+    for table, column in (("audit", "at"), ("open_nodes", "opened_at")):
+        tx.execute(sa.text(f"UPDATE {table} SET {column} = {column} - interval '5 days' WHERE transfer_id = :one"), {"one": early if table == "audit" else late})
+    noon = clock.now() - timedelta(days=2)
+    member = Actor(871)
+
+    assert [one.kind for one in desk.list_messages(tx, contract.ListMessages(until=noon), member).items] == ["reject", "requested"]
+    assert desk.list_messages(tx, contract.ListMessages(since=noon), member).items == []
+    assert {one.transfer_id for one in desk.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items} == {late}
+    assert handlers.list_work(tx, contract.ListWork(since=noon), admin(TARGET)).items == []
+    assert [one.transfer_id for one in handlers.list_work(tx, contract.ListWork(until=noon), admin(TARGET)).items] == [late]
+    opened_at = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items[0].node_opened_at
+    assert handlers.list_work(tx, contract.ListWork(until=opened_at), admin(TARGET)).items == []
+    assert len(handlers.list_work(tx, contract.ListWork(since=opened_at), admin(TARGET)).items) == 1
+    done = handlers.list_started(tx, contract.ListStarted(side="target"), admin(TARGET))
+    assert [(one.transfer_id, one.state) for one in done if one.ended_at] == [(early, "rejected")]
 
 
 # ---- addresses that are told -----------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ ORGS = [  # id, parent, path, kind, purpose
     (ROOT, None, "1.", "leading_body", "ordinary"), (SCHOOL, 1, "1.2.", "committee", "ordinary"), (CLASS, 2, "1.2.3.", "branch", "graduate"),
     (TARGET, 1, "1.4.", "committee", "ordinary"), (BRANCH, 4, "1.4.5.", "branch", "ordinary"), (8, 4, "1.4.8.", "general_branch", "ordinary"),
     (DEEP, 8, "1.4.8.6.", "branch", "ordinary"), (OTHER, 1, "1.7.", "branch", "ordinary"), (VAULT, 1, "1.9.", "branch", "vault"), (41, 4, "1.4.41.", "branch", "graduate")]
+HERE, THERE, ELSEWHERE = "42", "31", "33"
+"""Three provinces: the school's, the target's, and that of a branch beside both, so that no test can mistake one side for the other."""
+PROVINCE_OF = {TARGET: THERE, BRANCH: THERE, 8: THERE, DEEP: THERE, 41: THERE, OTHER: ELSEWHERE}
 
 
 def admin(org_id: int) -> Actor:
@@ -37,8 +40,8 @@ def engine(scratch, keys):
         store.save_path_steps(tx)
         policy_store.hold(tx, policies.read("national"), clock.now() - timedelta(days=400))
         directory.on_org_changed(tx, [OrgChanged(
-            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose=purpose, province="42", system="national", provincial_id=ROOT, vault_id=VAULT,
-            name=str(org_id), version=1, deleted=False) for org_id, parent, path, kind, purpose in ORGS])
+            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose=purpose, province=PROVINCE_OF.get(org_id, HERE), system="national", provincial_id=ROOT,
+            vault_id=VAULT, name=str(org_id), version=1, deleted=False) for org_id, parent, path, kind, purpose in ORGS])
         directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in ORGS])
     return made
 
@@ -326,6 +329,23 @@ def test_clock_approves_under_p000(tx):
     assert [step.event for step in store.steps(tx, one)] == ["requested", "reserved", "clock_approve", "clock_approve"]
 
 
+@pytest.mark.rule("DL-01", "DL-03")
+def test_the_clock_approves_not_a_moment_early(tx):
+    """DL-01, DL-03: before fifteen full days have passed at the node a message of the clock approves nothing; at the instant it does."""
+    policy_store.hold(tx, policies.read("p000"), clock.now() - timedelta(seconds=1))
+    (one,) = start(tx, request())
+    due = DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now())
+
+    handlers.on_deadline_expired(tx, [due])
+    assert state(tx, one) == State.IN
+    tx.execute(sa.text("UPDATE open_nodes SET expires_at = :at"), {"at": clock.now() + timedelta(minutes=1)})
+    handlers.on_deadline_expired(tx, [due])
+    assert state(tx, one) == State.IN
+    tx.execute(sa.text("UPDATE open_nodes SET expires_at = :at"), {"at": clock.now()})
+    handlers.on_deadline_expired(tx, [due])
+    assert state(tx, one) == State.ASSIGN
+
+
 @pytest.mark.rule("DL-09", "SPU-05")
 def test_province_is_only_reminded(tx):
     """DL-09: under the national policy the provincial node never times out."""
@@ -339,8 +359,12 @@ def test_province_is_only_reminded(tx):
 def test_reminders_are_counted(tx):
     """DL-02: a reminder is counted on the open node it was meant for."""
     (one,) = start(tx, request())
-    handlers.on_reminder_due(tx, [ReminderDue(transfer_id=one, node_no=1, due_at=clock.now()), ReminderDue(transfer_id=one, node_no=2, due_at=clock.now())])
-    assert tx.scalar(sa.text("SELECT reminders FROM open_nodes WHERE transfer_id = :one"), {"one": one}) == 1
+
+    def reminded(node_no):
+        handlers.on_reminder_due(tx, [ReminderDue(transfer_id=one, node_no=node_no, due_at=clock.now())])
+        return tx.scalar(sa.text("SELECT reminders FROM open_nodes WHERE transfer_id = :one"), {"one": one})
+
+    assert (reminded(2), reminded(1), reminded(1), reminded(2)) == (0, 1, 2, 2)
 
 
 def test_late_reservation_is_released(tx):
@@ -468,7 +492,8 @@ def test_each_item_is_looked_up(tx, trigger, analysed):
 def org_changed(org_id, version=2, **values) -> OrgChanged:
     """Return an organisation of the test's tree as it is told of, with some of it changed."""
     _, parent, path, kind, purpose = next(row for row in ORGS if row[0] == org_id)
-    return OrgChanged(**{"org_id": org_id, "parent_id": parent, "path": path, "kind": kind, "purpose": purpose, "province": "42", "system": "national", "provincial_id": ROOT,
+    return OrgChanged(**{"org_id": org_id, "parent_id": parent, "path": path, "kind": kind, "purpose": purpose, "province": PROVINCE_OF.get(org_id, HERE),
+                         "system": "national", "provincial_id": ROOT,
                          "vault_id": VAULT, "name": str(org_id), "version": version, "deleted": False, **values})
 
 
@@ -494,8 +519,23 @@ def test_a_party_of_open_transfers_does_not_change(tx, change):
 
 
 @pytest.mark.rule("ORG-42")
+@pytest.mark.parametrize("change", [{"deleted": True}, {"kind": "general_branch"}])
+def test_a_source_of_open_transfers_does_not_change(tx, change):
+    """ORG-42: a branch that a member is leaving is not deleted nor turned into another kind, wherever the open node waits; afterwards it may be."""
+    (one,) = start(tx, request())
+    assert store.one(tx, one).waiting_org_id == TARGET
+    handlers.on_org_changed(tx, [org_changed(CLASS, **change)])
+    assert in_use(tx) == [CLASS]
+    handlers.on_org_changed(tx, [org_changed(CLASS, version=3)])
+    decide(tx, one, TARGET, approve=False, reason_code="not_here")
+    tx.execute(sa.text("DELETE FROM outbox"))
+    handlers.on_org_changed(tx, [org_changed(CLASS, version=4, **change)])
+    assert in_use(tx) == []
+
+
+@pytest.mark.rule("ORG-42", "DEL-04")
 def test_a_source_with_an_open_node_is_not_deleted(tx):
-    """ORG-42: the source that has to decide stays; members may go on leaving a branch that is set aside."""
+    """ORG-42: the source that has to decide stays; DEL-04: members may go on leaving a branch that is set aside."""
     start(tx, request("member", target=BRANCH))
     handlers.on_org_changed(tx, [org_changed(CLASS, purpose="awaiting")])
     assert in_use(tx) == []
@@ -511,6 +551,27 @@ def test_open_nodes_follow_a_move(tx):
     assert decide(tx, one, SCHOOL).refusal.code == "unknown_transfer"
     assert [item.transfer_id for item in handlers.list_work(tx, contract.ListWork(), admin(OTHER)).items] == [one]
     assert decide(tx, one, OTHER).state == State.IN
+
+
+@pytest.mark.rule("BEY-17")
+def test_a_committee_that_moves_decides_alone(tx):
+    """BEY-17: a committee decides its own nodes; moved below another, open node or not yet, it gets no superior who has a say in them."""
+    waiting, ahead = start(tx, request(), request("member"))
+    handlers.on_org_changed(tx, [org_changed(TARGET, parent_id=SCHOOL, path="1.2.4.")])
+    assert decide(tx, ahead, CLASS).state == State.IN
+    for one, node_no in ((waiting, 1), (ahead, 2)):
+        assert decide(tx, one, SCHOOL, node_no=node_no).refusal.code == "not_your_node"
+        assert decide(tx, one, TARGET, node_no=node_no).state == State.ASSIGN
+
+
+@pytest.mark.rule("BEY-17")
+def test_a_target_that_moves_before_its_node_opens(tx):
+    """BEY-17: a branch that moves while the source still decides has its new superior beside it when its own node opens, and no more the old one."""
+    (one,) = start(tx, request("member", target=BRANCH))
+    handlers.on_org_changed(tx, [org_changed(BRANCH, parent_id=SCHOOL, path="1.2.5.")])
+    assert decide(tx, one, CLASS).state == State.IN
+    assert decide(tx, one, TARGET, node_no=2).refusal.code == "unknown_transfer"
+    assert decide(tx, one, SCHOOL, node_no=2).state == State.MOVING
 
 
 @pytest.mark.rule("SCH-09", "TYPE-26")

@@ -5,15 +5,33 @@ from datetime import date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import handlers, insight, policies, policy_store, store
+from services.transfers import desk, handlers, insight, policies, policy_store, store
 from services.transfers.policies import calendar
 from services.transfers.saga import NODES, State
 from shared import clock
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.transfers import GetPolicy, WithdrawTransfer
-from tests.transfers.test_handlers import BRANCH, ROOT, SCHOOL, TARGET, admin, decide, engine, events, request, start, tx  # noqa: F401
+from shared.messages.transfers import GetPolicy, MoveBatch, RestartTransfer, WithdrawTransfer
+from tests.transfers.test_handlers import (  # noqa: F401  (fixtures)
+    BRANCH,
+    CLASS,
+    DEEP,
+    ELSEWHERE,
+    HERE,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THERE,
+    admin,
+    decide,
+    engine,
+    events,
+    request,
+    start,
+    tx,
+)
 
 GOOD = (policies.Path(policies.__file__).parent / "national.toml").read_text("utf-8")
 
@@ -166,6 +184,27 @@ def test_window():
     assert [strict.in_window(day) for day in days] == [False, True, True, False]
 
 
+@pytest.mark.rule("DL-10")
+@pytest.mark.parametrize("enforced, day, code", [(True, date(2027, 3, 1), "outside_window"), (True, date(2027, 5, 1), None), (False, date(2027, 3, 1), None)])
+def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
+    """DL-10: outside an enforced window no graduate's transfer starts, singly, as a batch or again, and the days are named; others do, and so do all where it is information."""
+    (ended,) = start(tx, request(member=7001))
+    decide(tx, ended, TARGET, approve=False, reason_code="not_here")
+    text = GOOD.replace('version = "2026.1"', f'version = "w"\nenforce_window = {str(enforced).lower()}')
+    policy_store.hold(tx, policies.parse(text, "own"), clock.now())
+    monkeypatch.setattr(clock, "today", lambda: day)
+
+    (single,) = handlers.request_transfers(tx, [request()])
+    (again,) = desk.restart_transfers(tx, [Asked(RestartTransfer(command_id=uuid.uuid4(), transfer_id=ended), admin(SCHOOL))])
+    (moved,) = handlers.move_batches(tx, [Asked(MoveBatch(
+        command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[7002], target_branch_id=DEEP, reason="employed_with_org", place_name="x",
+        place_address="x"), admin(TARGET))])
+    assert [one.refusal and one.refusal.code for one in (single, again, moved)] == [code] * 3
+    assert code is None or ("5-1" in single.refusal.say() and "12-31" in single.refusal.say("en"))
+    (other,) = handlers.request_transfers(tx, [request(reason="ordinary")])
+    assert other.refusal is None
+
+
 @pytest.mark.rule("BEY-07")
 @pytest.mark.parametrize("added, problem", [
     ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n', "line 62: phase 'b' leaves a gap after 'a': it must begin on 09-01"),
@@ -190,13 +229,20 @@ def test_bad_seasons(added, problem):
 
 @pytest.mark.rule("BEY-07")
 def test_provinces_of_their_own(tx):
-    """BEY-07: a province sets its own days within the national bounds; they hold for nodes whose organisation lies there."""
-    own = policies.parse(GOOD.replace("2026.1", "own") + "\n[province.42.node.pending_in]\nexpire_after_days = 20\n", "own")
+    """BEY-07: a province sets its own days within the national bounds; they hold for nodes whose organisation lies there, whoever started and from where."""
+    own = policies.parse(GOOD.replace("2026.1", "own") + f"\n[province.{THERE}.node.pending_in]\nexpire_after_days = 20\n"
+                         f"\n[province.{HERE}.node.pending_out]\nexpire_after_days = 15\n", "own")
     policy_store.hold(tx, own, clock.now())
-    at_home, elsewhere = start(tx, request(), request("member", target=BRANCH))
-    days = {row.transfer_id: (row.expires_at - row.opened_at).days for row in tx.execute(sa.text("SELECT * FROM open_nodes"))}
-    assert days == {at_home: 20, elsewhere: 10}
-    assert "province.42.node.pending_in.expire_after_days: none -> 20" in policies.differences(policies.read("national"), own)
+    there, here, elsewhere = start(tx, request(), request("member", target=BRANCH), request(target=OTHER))
+
+    def days():
+        return {row.transfer_id: (row.province, (row.expires_at - row.opened_at).days) for row in tx.execute(sa.text("SELECT * FROM open_nodes"))}
+
+    assert days() == {there: (THERE, 20), here: (HERE, 15), elsewhere: (ELSEWHERE, 10)}
+    decide(tx, here, CLASS)
+    assert days()[here] == (THERE, 20)
+    assert f"province.{THERE}.node.pending_in.expire_after_days: none -> 20" in policies.differences(policies.read("national"), own)
+    assert {(row.province, row.open, row.moved) for row in policy_store.dry_run(tx, policies.read("national"), clock.now())} == {(THERE, 2, 2), (ELSEWHERE, 1, 0)}
 
 
 @pytest.mark.rule("TRF-28", "SPU-06")

@@ -36,6 +36,15 @@ from tests.transfers.test_saga import ANNEX_B, ANNEX_C
 ROOT, SCHOOL, CLASS, TARGET, BRANCH, OTHER, ELSEWHERE, VAULT = 1, 2, 3, 4, 5, 6, 7, 9
 TREE = {ROOT: (None, "leading_body", "ordinary"), SCHOOL: (ROOT, "committee", "ordinary"), CLASS: (SCHOOL, "branch", "graduate"), TARGET: (ROOT, "committee", "ordinary"),
         BRANCH: (TARGET, "branch", "ordinary"), OTHER: (ROOT, "committee", "ordinary"), ELSEWHERE: (OTHER, "branch", "ordinary"), VAULT: (ROOT, "branch", "vault")}
+PROVINCE_OF = {TARGET: "31", BRANCH: "31", OTHER: "33", ELSEWHERE: "33"}
+"""The school is in province 42, the targets are in two others."""
+POLICY = """
+[province.31.node.pending_in]
+expire_after_days = 14
+[province.42.node.pending_out]
+expire_after_days = 12
+"""
+"""What two provinces set for themselves over the national policy (BEY-07); elsewhere a node has ten days."""
 MEMBERS = range(101, 106)
 NODES = ("pending_out", "pending_in", "pending_province")
 FINAL = ("completed", "refused", "rejected", "returned", "withdrawn")
@@ -74,6 +83,11 @@ class Model:
             self.opened = clock.now()
         self.state = to
         return True
+
+    @property
+    def days(self):
+        """Return the days of the open node, by the province of the organisation that decides it (POLICY)."""
+        return {"pending_out": 12, "pending_in": 14 if PROVINCE_OF.get(self.target) == "31" else 10}.get(self.state, 1000)
 
     @property
     def deciders(self):
@@ -139,7 +153,7 @@ class World(RuleBasedStateMachine):
                 self.branch[model.member] = item.branch_id
         if topic == "deadline_expired":
             model = self.models[item.transfer_id]
-            if model.node == item.node_no and model.opened is not None and model.opened + timedelta(days=10) <= clock.now():
+            if model.node == item.node_no and model.opened is not None and model.opened + timedelta(days=model.days) <= clock.now():
                 model.apply("clock_return")
         self.collect()
 
@@ -171,7 +185,7 @@ class World(RuleBasedStateMachine):
 
     def count(self):
         """The figures, brought up to date, are what a recount says."""
-        _, _, differ = figure_store.verify(self.tx["transfers"], policies.read("national"), clock.now())
+        _, _, differ = figure_store.verify(self.tx["transfers"], policy_store.active(self.tx["transfers"], clock.now()), clock.now())
         assert differ == []
         self.tx["transfers"].execute(sa.text("SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_seqscan', 'off', true)"))
 
@@ -334,7 +348,7 @@ class World(RuleBasedStateMachine):
 
 def org_changed(org, parent, version=1):
     above = {SCHOOL: "1.2.", TARGET: "1.4.", OTHER: "1.6.", ROOT: "1.", None: ""}[parent]
-    return OrgChanged(org_id=org, parent_id=parent, path=f"{above}{org}.", kind=TREE[org][1], purpose=TREE[org][2], province="42", system="national", provincial_id=ROOT,
+    return OrgChanged(org_id=org, parent_id=parent, path=f"{above}{org}.", kind=TREE[org][1], purpose=TREE[org][2], province=PROVINCE_OF.get(org, "42"), system="national", provincial_id=ROOT,
                       vault_id=VAULT, name=str(org), version=version, deleted=False)
 
 
@@ -356,7 +370,7 @@ def engines(scratch, keys):
         tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = '2026-06-30'"))
     with made["transfers"].begin() as tx:
         store.save_path_steps(tx)
-        policy_store.hold(tx, policies.read("national"), clock.now() - timedelta(days=400))
+        policy_store.hold(tx, policies.parse(policies.read("national").body.replace("2026.1", "world") + POLICY, "world"), clock.now() - timedelta(days=400))
         tx.execute(sa.text("INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 3, now() - interval '300 days', true, 1"
                            " FROM generate_series(101, 105) AS n"))
         tx.execute(sa.text("INSERT INTO changes (member_id) SELECT member_id FROM graduates"))
