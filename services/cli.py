@@ -157,6 +157,22 @@ def figures(file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,
     typer.echo(f"{len(rows)} organisations")
 
 
+@app.command("reset-code")
+def reset_code(person: Annotated[int, typer.Argument(help="Number of the person, as lists of administrators show it.")]) -> None:
+    """Make a code that resets a person's password, where no administrator can: the last way back into the root's own account (ACC-06)."""
+    from services.members import accounts
+    from shared.errors import Refused
+
+    made = settings.from_environment()
+    accounts.use(made.keys)
+    try:
+        with db.connect(made.database("members")).begin() as tx:
+            code, expires_at = accounts.issue_code_by_hand(tx, person)
+    except Refused as refused:
+        raise typer.BadParameter(refused.refusal.say("en")) from None
+    typer.echo(f"{code}, good once, until {expires_at:%Y-%m-%d %H:%M} UTC; hand it over in person")
+
+
 @app.command()
 def seed(size: Annotated[str, typer.Option(help="small, national, or the path of a villages file for the whole tree.")] = "small") -> None:
     """Load an organisation tree into the database of orgs; repeated without harm."""

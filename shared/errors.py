@@ -135,6 +135,8 @@ KINDS: dict[str, Kind] = {
     "development_number_year": Kind(422, "发展团员编号前四位须与入团年份一致", "The development number starts with the joining year", "MEM-10"),
     "development_number_used": Kind(409, "发展团员编号已被他人使用", "The development number is used by someone else", "MEM-09"),
     "reset_failed":          Kind(401, "身份证号码或密码重置验证码不正确,或验证码已过期", "Wrong ID number or reset code, or the code has expired", "ACC-08"),
+    "reset_own":             Kind(409, "不能为自己生成密码重置验证码,请直接修改密码", "Nobody makes a reset code for the own account; change the password instead", "ADM-07"),
+    "reset_elsewhere":       Kind(403, "该人员在其他组织有管理权限,请由其所管理的最高组织的其他管理员或该组织的直属上级办理", "The person holds rights elsewhere: another administrator of the highest organisation among them, or its direct superior, makes the code", "ACC-07"),
     "unknown_import":        Kind(404, "未找到该导入", "No such import", "IMP-06"),
     # posts, codes, registrations
     "post_unknown":          Kind(422, "该职务不在此类组织的可选范围", "Organisations of this kind have no such post", "CADRE-05"),

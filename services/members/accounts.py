@@ -15,7 +15,7 @@ import argon2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, captcha, domain, store
+from services.members import captcha, domain, resets, store
 from services.members.seal import Seal
 from services.members.secret import b64, code_index, new_code
 from services.members.secret import keys as keys
@@ -215,38 +215,55 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
 
 
 def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> list[ResetCode]:
-    """Make codes that reset members' passwords, for administrators to hand over (ACC-06, ACC-07, ACC-09).
+    """Make codes that reset people's passwords, for administrators to hand over (ACC-06, ACC-07, ACC-09).
 
-    They administer the branch, of who is in none the organisation of the post, or one above it, as many levels up as a setting says.
+    A member's by the branch or what stands above it, as many levels up as a setting says; whoever holds a right by those of
+    `domain.resetters` only. Nobody makes a code for the own account (ADM-07).
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
-    posts = {row.person_id: row.org_id for row in cadre_store.posts_held(tx, people)}
-    orgs = directory.find(tx, [*[row.branch_id for row in people.values()], *posts.values()])
+    may = resets.resetters(tx, people)
+    branches = directory.find(tx, [row.branch_id for row in people.values()])
     expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
     answers: list[ResetCode] = []
     codes: dict[int, str] = {}
     rows: dict[int, dict[str, Any]] = {}
     for one in asked:
-        person = people.get(one.item.member_id)
-        branch = orgs.get(person.branch_id or posts.get(person.person_id, 0)) if person is not None else None
-        if person is None or branch is None or one.actor not in acting or not _may_reset(one.actor.org_id, branch):
-            answers.append(ResetCode(member_id=one.item.member_id, refusal=Refusal("unknown_member")))
-            continue
-        code = codes.setdefault(person.person_id, new_code(CODE_LENGTH))
-        answers.append(ResetCode(member_id=person.person_id, code=code, expires_at=expires_at))
-        rows[person.person_id] = {"person_id": person.person_id, "expires_at": expires_at, "issued_by": one.actor.person_id,
-                                  "code_index": b64(_code_index(person.person_id, code))}
+        person, member = people.get(one.item.member_id), one.item.member_id
+        if person is None or one.actor not in acting:
+            answers.append(ResetCode(member_id=member, refusal=Refusal("unknown_member")))
+        elif one.actor.person_id == member:
+            answers.append(ResetCode(member_id=member, refusal=Refusal("reset_own")))
+        elif one.actor.org_id not in may[member]:
+            branch = branches.get(person.branch_id or 0)
+            known = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
+            answers.append(ResetCode(member_id=member, refusal=Refusal("reset_elsewhere" if known else "unknown_member")))
+        else:
+            code = codes.setdefault(member, new_code(CODE_LENGTH))
+            answers.append(ResetCode(member_id=member, code=code, expires_at=expires_at))
+            rows[member] = {"person_id": member, "expires_at": expires_at, "issued_by": one.actor.person_id, "issued_for": one.actor.org_id,
+                            "code_index": b64(_code_index(member, code))}
     if rows:
         store.issue_codes(tx, list(rows.values()))
     return answers
 
 
-def _may_reset(org_id: int | None, branch: sa.Row[Any]) -> bool:
-    levels = int(os.environ.get("TUANQIAO_RESET_CODE_LEVELS") or 1)
-    return org_id is not None and str(org_id) in str(branch.path).split(".")[-2 - levels:-1]
+def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
+    """Make a code that resets anybody's password, for who runs the installation: the last way back into the root's own account.
+
+    Raises:
+        Refused: `unknown_member`.
+
+    """
+    if person_id not in store.by_ids(tx, [person_id]):
+        raise Refused("unknown_member")
+    code = new_code(CODE_LENGTH)
+    expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
+    store.issue_codes(tx, [{"person_id": person_id, "expires_at": expires_at, "issued_by": None, "issued_for": None,
+                            "code_index": b64(_code_index(person_id, code))}])
+    return code, expires_at
 
 
 def _code_index(person_id: int, code: str) -> bytes:
@@ -256,6 +273,7 @@ def _code_index(person_id: int, code: str) -> bytes:
 def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) -> bool:
     """Replace a forgotten password (ACC-08): one answer for a wrong number, a wrong code and a spent one; failures count as in `sign_in`.
 
+    A code is good only as long as who made it could make it: not if the person has gained a right since, or the maker has lost one (ACC-07).
     Success ends all sessions of the person and the lock of the number.
 
     Raises:
@@ -272,7 +290,8 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
         raise Refused(refusal.code)
     person = store.by_index(tx, index)
     password_hash = HASHER.hash(request.new_password)
-    if person is None or not store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now):
+    spent = store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now) if person is not None else None
+    if person is None or spent is None or not resets.still_good(tx, person, spent.issued_by, spent.issued_for):
         store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("reset_failed")
     store.set_password(tx, person.person_id, password_hash, now)

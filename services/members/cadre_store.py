@@ -37,6 +37,9 @@ _TELL_POSTS = sa.text(f"""
 _ADMINISTER_AT = sa.text("""
     SELECT a.org_id, a.person_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
     JOIN administrator_directory a USING (org_id, person_id) WHERE a.active""")
+_RIGHTS_HELD = sa.text("""
+    SELECT a.person_id, o.path FROM administrator_directory a JOIN org_directory o USING (org_id)
+    WHERE a.person_id = ANY(CAST(:ids AS bigint[])) AND a.active AND NOT o.deleted""")
 _ADMINISTRATORS = sa.text("""
     SELECT org_id, count(*)::int AS n FROM administrator_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active GROUP BY org_id""")
 
@@ -78,6 +81,14 @@ def administering(tx: Connection, pairs: Iterable[tuple[int, int]]) -> set[tuple
     """Return those pairs of organisation and person that belong together by the right to administer."""
     rows = db.run(tx, _ADMINISTER_AT, [{"org_id": org_id, "person_id": person_id} for org_id, person_id in set(pairs)])
     return {(row.org_id, row.person_id) for row in rows}
+
+
+def rights_held(tx: Connection, person_ids: Iterable[int]) -> dict[int, list[str]]:
+    """Return the paths of the organisations over which people have a right of any kind, by person."""
+    held: dict[int, list[str]] = {}
+    for row in tx.execute(_RIGHTS_HELD, {"ids": sorted(set(person_ids))}):
+        held.setdefault(row.person_id, []).append(row.path)
+    return held
 
 
 def administrators(tx: Connection, org_ids: Iterable[int]) -> dict[int, int]:

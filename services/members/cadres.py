@@ -42,6 +42,9 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
 
     By the organisation's own administrators or the direct superior's. Posts in other organisations and the membership stay as they are
     (CADRE-02, CADRE-03, ORG-18). Repeated, the command finds what it has done and answers the same.
+
+    By id alone only people are named whom the acting organisation or what lies below it already has: its members, cadres and administrators.
+    Somebody from elsewhere is named as on the ID card, by name and number (CADRE-03); so an id tells nobody's name and reaches nobody.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     cadre_store.lock(tx, [one.item.org_id for one in asked])
@@ -55,7 +58,7 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
         item, org = one.item, orgs.get(one.item.org_id)
         refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org)
                    else Refusal("post_unknown") if item.post and item.post not in reference.POSTS[org.kind] else None)
-        person_id, problem = people.find(item) if refusal is None else (None, refusal)
+        person_id, problem = people.find(item, one.actor.acting_org) if refusal is None else (None, refusal)
         if problem is None and person_id is not None:
             pair = (item.org_id, person_id)
             held = posts.get(pair, "")
@@ -72,18 +75,33 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     return [PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal) for answer in answers]
 
 
+def _places(tx: Connection, person_ids: set[int]) -> dict[int, list[str]]:
+    """Return the paths of the organisations that people belong to: by membership, by a post, by a right."""
+    rows = store.by_ids(tx, sorted(person_ids))
+    posts = cadre_store.posts_held(tx, rows)
+    orgs = directory.find(tx, [*[row.branch_id for row in rows.values()], *[row.org_id for row in posts]])
+    places = cadre_store.rights_held(tx, rows)
+    for person_id, org_id in [*[(row.person_id, row.branch_id) for row in rows.values()], *[(row.person_id, row.org_id) for row in posts]]:
+        if org_id in orgs:
+            places.setdefault(person_id, []).append(str(orgs[org_id].path))
+    return places
+
+
 class _People:
     """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
 
     def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]]) -> None:
-        self.by_id = store.by_ids(tx, [one.item.person_id for one in asked if one.item.person_id is not None])
+        named = {one.item.person_id for one in asked if one.item.person_id is not None}
+        self.places = _places(tx, named) if named else {}
+        self.acting = directory.find(tx, [one.actor.org_id for one in asked]) if named else {}
         self.by_index = store.known(tx, [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None])
         self.new: dict[bytes, tuple[int, dict[str, Any]]] = {}
 
-    def find(self, item: SetPost) -> tuple[int | None, Refusal | None]:
+    def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
         """Return the person, a negative placeholder for one to be entered, or why there is none."""
         if item.person_id is not None:
-            return (item.person_id, None) if item.person_id in self.by_id else (None, Refusal("unknown_member"))
+            ours = any(path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, []))
+            return (item.person_id, None) if ours else (None, Refusal("unknown_member"))
         id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
         index = keys.seal.index(id_number)
         known = self.by_index.get(index)

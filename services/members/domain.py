@@ -173,6 +173,27 @@ def check_new_password(password: str, id_number: str) -> Refusal | None:
     return Refusal("password_weak") if weak else None
 
 
+def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:
+    """Return the organisations whose administrators reset the password of an account (ACC-07, ADM-07).
+
+    `rights` are the paths of the organisations that the person administers or may look at, `home` is the path of the own branch, empty for
+    who has none. Without rights: that branch, and as many levels above it as a setting says. With rights: the organisation of the highest
+    one and its direct superior, as far as they stand above all of the person's places; where neither does, the lowest organisation
+    that stands above them all. So nobody gains by a reset what lies outside the own reach.
+    """
+    if not rights:
+        return frozenset(_line(home)[-1 - levels:])
+    places = [*rights, *([home] if home else [])]
+    common = set.intersection(*(set(_line(place)) for place in places))
+    highest = _line(min(rights, key=lambda path: (len(_line(path)), path)))
+    return frozenset(common.intersection(highest[-2:])) or frozenset([one for one in highest if one in common][-1:])
+
+
+def _line(path: str) -> list[int]:
+    """Return the ids on a path, from the root down to the organisation itself."""
+    return [int(one) for one in path.split(".") if one]
+
+
 def may_mark_graduates(kind: str, is_above: bool, is_direct_superior: bool) -> bool:
     """Return whether an organisation marks a branch: a committee kind above it (GRAD-04), or the direct superior of any kind (GRAD-05)."""
     return is_direct_superior or (is_above and kind in COMMITTEE_KINDS)

@@ -144,7 +144,8 @@ reset_codes = sa.Table(
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("code_index", sa.LargeBinary, nullable=False, comment="keyed hash of person and code"),
     sa.Column("expires_at", _time, nullable=False),
-    sa.Column("issued_by", sa.BigInteger, nullable=False),
+    sa.Column("issued_by", sa.BigInteger, comment="null: on the command line"),
+    sa.Column("issued_for", sa.BigInteger, comment="the organisation whose right made the code"),
 )
 
 sign_ins = sa.Table(

@@ -594,11 +594,13 @@ _KEEP_CAPTCHA = sa.text("""
     INSERT INTO captchas (captcha_id, answer_index, expires_at) VALUES (:id, :answer, :expires)""")
 _SPEND_CAPTCHA = sa.text("DELETE FROM captchas WHERE captcha_id = CAST(:id AS uuid) RETURNING answer_index, expires_at")
 _ISSUE = sa.text("""
-    INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by)
-    SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by
-        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, code_index text, expires_at timestamptz, issued_by bigint) ORDER BY person_id
-    ON CONFLICT (person_id) DO UPDATE SET (code_index, expires_at, issued_by) = (excluded.code_index, excluded.expires_at, excluded.issued_by)""")
-_SPEND = sa.text("DELETE FROM reset_codes WHERE person_id = :person AND code_index = :code AND expires_at > :now")
+    INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by, issued_for)
+    SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by, issued_for FROM json_to_recordset(CAST(:items AS json)) AS i(
+        person_id bigint, code_index text, expires_at timestamptz, issued_by bigint, issued_for bigint) ORDER BY person_id
+    ON CONFLICT (person_id) DO UPDATE SET (code_index, expires_at, issued_by, issued_for) =
+        (excluded.code_index, excluded.expires_at, excluded.issued_by, excluded.issued_for)""")
+_SPEND = sa.text("""
+    DELETE FROM reset_codes WHERE person_id = :person AND code_index = :code AND expires_at > :now RETURNING issued_by, issued_for""")
 
 
 def end_other_sessions(tx: Connection, person_id: int, but: bytes, only: Sequence[uuid.UUID] | None = None) -> Sequence[sa.Row[Any]]:
@@ -642,9 +644,9 @@ def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     db.run(tx, _ISSUE, rows)
 
 
-def spend_code(tx: Connection, person_id: int, code_index: bytes, now: datetime) -> bool:
-    """Use a reset code up; return whether it was there and living."""
-    return bool(tx.execute(_SPEND, {"person": person_id, "code": code_index, "now": now}).rowcount)
+def spend_code(tx: Connection, person_id: int, code_index: bytes, now: datetime) -> sa.Row[Any] | None:
+    """Use a reset code up; return who made it and for which organisation, if it was there and living."""
+    return tx.execute(_SPEND, {"person": person_id, "code": code_index, "now": now}).one_or_none()
 
 
 _REPLIES = sa.text("SELECT command_id, reply FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")

@@ -89,7 +89,7 @@ def test_every_kind_has_cadres(tx, org):
 def test_posts_are_independent(tx):
     """CADRE-02, CADRE-03, ORG-18: one person holds posts in several organisations; membership and other posts stay."""
     assert post(tx, SCHOOL, "secretary", person_id=ONE) == ONE
-    assert post(tx, COLLEGE, "secretary", person_id=ONE) == ONE
+    assert post(tx, COLLEGE, "secretary", name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)) == ONE
     assert post(tx, SCHOOL, "publicist", person_id=ONE) == ONE
     assert {(row.org_id, row.post) for row in cadre_store.posts_held(tx, [ONE])} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
     assert store.by_ids(tx, [ONE])[ONE].branch_id == CLASS

@@ -13,7 +13,7 @@ from shared.bus.service import Machinery
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
 from shared.messages.members import EndSessions, GetCaptcha, ListSessions, ResetPassword, SignIn, SignOut
-from tests.members.test_accounts import INITIAL, NUMBER, OWN, PERSON, change, engine, enter, sign_in, tx  # noqa: F401
+from tests.members.test_accounts import INITIAL, NUMBER, OWN, PERSON, change, coded, engine, enter, issue, sign_in, tx  # noqa: F401
 
 
 @pytest.fixture
@@ -173,13 +173,10 @@ def test_the_initial_password_keeps_its_length(tx, monkeypatch):
 
 @pytest.mark.rule("ACC-07")
 @pytest.mark.parametrize("levels, may", [("0", {3}), ("1", {3, 2}), ("2", {3, 2, 1})])
-def test_how_far_up_codes_are_made(monkeypatch, levels, may):
+def test_how_far_up_codes_are_made(coded, monkeypatch, levels, may):
     """ACC-07: the depth is a setting; by default the branch and its direct superior."""
-    from types import SimpleNamespace
-
     monkeypatch.setenv("TUANQIAO_RESET_CODE_LEVELS", levels)
-    branch = SimpleNamespace(path="1.2.3.")
-    assert {org for org in (1, 2, 3, 4) if accounts._may_reset(org, branch)} == may
+    assert {org for org in (1, 2, 3) if issue(coded, org).code} == may
 
 
 def test_passwords_from_the_number_are_weak():

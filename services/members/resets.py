@@ -1,0 +1,50 @@
+"""Who may open an account anew: the organisations that hand out codes for passwords (ACC-06, ACC-07).
+
+Who holds the code holds the account, and with it every right of the person. So the question is not where somebody is a member
+but what the account can do: a right is answered for where it lies, and by nobody whose own reach is smaller.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import cadre_store, domain
+from shared import directory
+from shared.identity import Actor
+
+
+def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, frozenset[int]]:
+    """Return, for rows of people, the organisations whose administrators reset their passwords; four look-ups for any number.
+
+    Who is in no branch is looked after by the organisation of the oldest post, whoever has given others since.
+    """
+    rights = cadre_store.rights_held(tx, people)
+    homes = _homes(tx, people)
+    levels = int(os.environ.get("TUANQIAO_RESET_CODE_LEVELS") or 1)
+    return {person: domain.resetters(rights.get(person, []), homes.get(person, ""), levels) for person in people}
+
+
+def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
+    """Return the paths of the branches that people are in, of the others of the organisation of the oldest post."""
+    orgs = {person: int(row.branch_id) for person, row in people.items() if row.branch_id is not None}
+    loose = [person for person in people if person not in orgs]
+    held = sorted(cadre_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
+    for row in held:
+        orgs.setdefault(row.person_id, row.org_id)
+    found = directory.find(tx, [*orgs.values()])
+    return {person: str(found[org].path) for person, org in orgs.items() if org in found}
+
+
+def still_good(tx: Connection, person: sa.Row[Any], issued_by: int | None, issued_for: int | None) -> bool:
+    """Return whether who handed out a code could do so today: rights come and go while a code is on its way.
+
+    Codes of the command line come from nobody and are good as they are.
+    """
+    if issued_by is None or issued_for is None:
+        return issued_by is None and issued_for is None
+    issuer = Actor(issued_by, issued_for)
+    return bool(directory.administering(tx, [issuer])) and issued_for in resetters(tx, {person.person_id: person})[person.person_id]

@@ -1,0 +1,179 @@
+"""Who opens an account anew, and who is named a cadre by an id: the two ways by which accounts and names were taken."""
+import uuid
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services.members import accounts, cadres, domain, store
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages.members import IssueResetCode, ListCadres, ResetPassword, SetPost, SignIn
+from shared.messages.orgs import AdministratorChanged
+from tests.members.test_handlers import (  # noqa: F401
+    BRANCH,
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THREE,
+    TWO,
+    admin,
+    engine,
+    number,
+    tx,
+)
+
+PASSWORD = "Long-enough-1"
+EVERYWHERE = (ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP)
+
+
+@pytest.mark.rule("ACC-07", "ADM-07")
+@pytest.mark.parametrize("rights, home, levels, may", [
+    ([], "1.2.3.", 0, {3}), ([], "1.2.3.", 1, {2, 3}), ([], "1.2.3.", 2, {1, 2, 3}), ([], "1.2.3.", 9, {1, 2, 3}), ([], "", 1, set()), ([], "1.", 1, {1}),
+    (["1."], "", 1, {1}), (["1."], "1.2.3.", 1, {1}), (["1.2."], "", 1, {1, 2}), (["1.2.3."], "1.2.3.", 1, {2, 3}), (["1.2.3.4."], "", 9, {3, 4}),
+    (["1.2.", "1.2.3.4."], "1.2.3.", 1, {1, 2}), (["1.2.3.4.", "1.2."], "1.2.3.", 1, {1, 2}),
+    (["1.2.3.4."], "1.2.3.5.", 1, {3}), (["1.2.3.4."], "1.2.9.8.", 1, {2}), (["1.2.3.4."], "1.7.8.", 1, {1}), (["1.2.3.", "1.2.4."], "", 1, {2}),
+    (["1.2.3.", "1.7.8.9."], "1.2.3.5.", 1, {1}), (["1.22."], "1.2.3.", 1, {1})])
+def test_who_resets(rights, home, levels, may):
+    """ACC-07, ADM-07: without rights the branch and so many levels above; with rights where the highest lies and its direct superior, and nobody who stands beside a place."""
+    assert domain.resetters(rights, home, levels) == may
+
+
+def right(tx, org, person, active=True, version=1, observer=False):
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=person, active=active, version=version, observer=observer)])
+
+
+def appoint(tx, org, **who):
+    to, actor = who.pop("post", "deputy_secretary"), who.pop("actor", None) or admin(org)
+    answer = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **who), actor)])[0]
+    return answer.refusal.code if answer.refusal else answer.person_id
+
+
+def card(n, name="李书记", year=1990):
+    return {"name": name, "id_number": number(n, year)}
+
+
+def ask(tx, person, org, actor=None):
+    return accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), actor or admin(org))])[0]
+
+
+def resets(tx, person):
+    """Return which organisations get a code for a person; nobody else gets one."""
+    answers = {org: ask(tx, person, org) for org in EVERYWHERE}
+    assert all((answer.refusal is None) == bool(answer.code) for answer in answers.values())
+    return {org for org, answer in answers.items() if answer.code}
+
+
+def reset(tx, id_number, code):
+    try:
+        return accounts.reset_password(tx, ResetPassword(id_number=id_number, code=code, new_password=PASSWORD), None)
+    except Refused as refused:
+        return refused.code
+
+
+@pytest.fixture
+def centre(tx):
+    """The administrator of the root: a cadre there, member of no branch."""
+    made = appoint(tx, ROOT, **card(60), post="secretary")
+    right(tx, ROOT, made)
+    return made
+
+
+@pytest.mark.rule("ACC-07", "CADRE-03", "ADM-07")
+@pytest.mark.parametrize("org", [SCHOOL, COLLEGE, CLASS, TARGET, BRANCH])
+def test_a_post_gives_no_hold_on_an_account(tx, centre, org):
+    """ACC-07, CADRE-03, ADM-07: whoever names the root's administrator a cadre, and even an administrator, gets no code for the account; another administrator of the root does."""
+    assert appoint(tx, org, **card(60)) == centre
+    right(tx, org, centre)
+    assert resets(tx, centre) == {ROOT}
+    assert ask(tx, centre, org).refusal.code == "unknown_member"
+    assert ask(tx, centre, ROOT, Actor(centre, ROOT)).refusal.code == "reset_own"
+
+
+@pytest.mark.rule("CADRE-03", "MEM-32")
+def test_an_id_names_nobody_from_elsewhere(tx, centre):
+    """CADRE-03, MEM-32: by id an organisation names its own people; of anybody else it learns neither that there is one nor the name."""
+    assert [appoint(tx, BRANCH, person_id=one) for one in (centre, ONE, THREE, 10**9)] == ["unknown_member"] * 4
+    assert [appoint(tx, BRANCH, person_id=one, post="") for one in (centre, ONE, 10**9)] == ["unknown_member"] * 3
+    assert cadres.list_cadres(tx, ListCadres(org_id=BRANCH), admin(BRANCH)) == []
+    assert appoint(tx, COLLEGE, person_id=ONE) == "unknown_member"
+    assert [appoint(tx, COLLEGE, person_id=THREE), appoint(tx, SCHOOL, person_id=ONE), appoint(tx, DEEP, person_id=THREE)] == [THREE, ONE, THREE]
+    assert appoint(tx, DEEP, person_id=ONE, actor=admin(COLLEGE)) == "unknown_member"
+
+
+@pytest.mark.rule("CADRE-02", "CADRE-03")
+def test_an_id_names_who_is_a_cadre_below(tx):
+    """CADRE-02, CADRE-03: who has a post or a right below the acting organisation is its own, wherever the membership lies."""
+    name = store.by_ids(tx, [ONE])[ONE].name
+    assert appoint(tx, BRANCH, name=name, id_number=number(1)) == ONE
+    assert [appoint(tx, TARGET, person_id=ONE), appoint(tx, BRANCH, person_id=ONE, post=""), appoint(tx, TARGET, person_id=ONE, post="")] == [ONE] * 3
+    assert appoint(tx, TARGET, person_id=ONE) == "unknown_member"
+    right(tx, BRANCH, ONE)
+    assert appoint(tx, TARGET, person_id=ONE) == ONE
+
+
+@pytest.mark.rule("ACC-07")
+def test_a_member_with_a_right_above(tx):
+    """ACC-07: the branch and its superior do not open the account of a member whose right lies above or beside them; who may is named to those who know the member."""
+    assert resets(tx, ONE) == {CLASS, SCHOOL}
+    right(tx, ROOT, ONE)
+    assert resets(tx, ONE) == {ROOT}
+    assert ask(tx, ONE, CLASS).refusal.code == ask(tx, ONE, SCHOOL).refusal.code == "reset_elsewhere"
+    assert ask(tx, ONE, BRANCH).refusal.code == "unknown_member"
+    right(tx, ROOT, ONE, active=False, version=2)
+    right(tx, CLASS, ONE)
+    assert resets(tx, ONE) == {CLASS, SCHOOL}
+    right(tx, COLLEGE, TWO, observer=True)
+    assert resets(tx, TWO) == {SCHOOL}
+
+
+@pytest.mark.rule("ACC-07")
+def test_a_right_given_from_elsewhere_takes_no_account(tx):
+    """ACC-07: who makes a stranger's member an administrator of its own gets no hold on the member's account; the lowest organisation above both does."""
+    name = store.by_ids(tx, [ONE])[ONE].name
+    assert appoint(tx, BRANCH, name=name, id_number=number(1)) == ONE
+    right(tx, BRANCH, ONE)
+    assert resets(tx, ONE) == {ROOT}
+
+
+@pytest.mark.rule("ACC-07", "ACC-09")
+def test_a_code_is_as_good_as_the_right_behind_it(tx):
+    """ACC-07, ACC-09: a code dies when the person gains a right above who made it, and when its maker loses the right."""
+    first = ask(tx, ONE, CLASS).code
+    right(tx, ROOT, ONE)
+    assert reset(tx, number(1), first) == "reset_failed"
+    second = ask(tx, ONE, ROOT).code
+    right(tx, ROOT, 100 + ROOT, active=False, version=2)
+    assert reset(tx, number(1), second) == "reset_failed"
+    right(tx, ROOT, 100 + ROOT, version=3)
+    assert reset(tx, number(1), ask(tx, ONE, ROOT).code) is True
+
+
+@pytest.mark.rule("ACC-07", "ORG-17")
+def test_who_is_in_no_branch_belongs_to_the_oldest_post(tx):
+    """ACC-07, ORG-17: of several posts the oldest one says who looks after the account, not the one given last or highest."""
+    made = appoint(tx, COLLEGE, **card(61))
+    assert resets(tx, made) == {COLLEGE, SCHOOL}
+    tx.execute(sa.text("UPDATE posts SET began_at = began_at - interval '1 day'"))
+    assert [appoint(tx, org, **card(61)) for org in (CLASS, BRANCH, TARGET, ROOT)] == [made] * 4
+    assert resets(tx, made) == {COLLEGE, SCHOOL}
+
+
+@pytest.mark.rule("ACC-06", "ACC-09")
+def test_the_last_way_back(tx, centre):
+    """ACC-06, ACC-09: whoever runs the installation makes a code by hand, also for the root's only administrator; it lapses like any other."""
+    code, expires_at = accounts.issue_code_by_hand(tx, centre)
+    assert expires_at == pytest.approx(clock.now() + timedelta(hours=24), abs=timedelta(minutes=1))
+    assert reset(tx, number(60, 1990), code) is True
+    assert accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None).person_id == centre
+    late, _ = accounts.issue_code_by_hand(tx, centre)
+    clock.advance(timedelta(hours=25))
+    assert reset(tx, number(60, 1990), late) == "reset_failed"
+    with pytest.raises(Refused, match="unknown_member"):
+        accounts.issue_code_by_hand(tx, 10**9)
