@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadre_store, captcha, domain, handlers, store
+from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, store
 from services.members.secret import b64, code_index, grouped, keys, new_code, opened
 from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
@@ -317,7 +317,10 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
                                            state=settled[item.registration_id]["state"] if item.registration_id in settled else row.state if row is not None else ""))
     cadre_store.settle(tx, list(settled.values()), now)
     accepted = [held[one] for one, row in settled.items() if row["state"] == "accepted"]
-    cadre_store.join(tx, [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"], now)
+    joining = [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"]
+    entrant_store.hold(tx, [row["branch_id"] for row in joining])
+    cadre_store.join(tx, joining, now)
+    entrant_store.flag(tx, [row["person_id"] for row in joining], now)
     cadre_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, "changed_by": settled[row.registration_id]["decided_by"]}
                                for row in accepted if row.post], now)
     return answers

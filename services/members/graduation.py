@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
+from services.members import domain, entrant_store, store
 from shared import clock, db, directory, metrics, reference
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal
@@ -48,6 +48,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
+    entrant_store.close(tx, [one.item.branch_id for one in asked])
     earlier = store.hold_marks(tx, [one.item.branch_id for one in asked])
     until = _until()
     refusals: dict[int, Refusal] = {}

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain, ranges, store
+from services.members import cadre_store, domain, entrant_store, ranges, store
 from services.members.secret import b64, keys, opened, sealed
 from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
@@ -120,6 +120,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     """Enter people into branches, row by row: good rows are stored, each bad row says why (IMP-05, IMP-08, IMP-10, IMP-13).
 
     The acting organisation is the branch or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password.
+    Who enters a class that is a graduates' organisation already is a graduate of it (GRAD-12, GRAD-15).
     """
     answers: dict[int, Admitted] = _once(tx, asked, Admitted)
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -135,6 +136,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         else:
             rows[n] = _row(one.item)
     indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
+    entrant_store.hold(tx, {row["branch_id"] for row in rows.values()})
     cadre_store.lock(tx, {row["branch_id"] for row in rows.values() if row["post"]})
     refused, loose = _taken(tx, rows, indexes)
     answers |= refused
@@ -142,6 +144,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     made = store.add(tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial_tail()) if fresh else {}
     if loose:
         made |= store.attach(tx, [rows[n] for n in loose], clock.now())
+    entrant_store.flag(tx, made.values(), clock.now())
     answers |= {n: Admitted(member_id=made[indexes[n]]) for n in fresh if indexes[n] in made}
     cadre_store.set_posts(tx, [{"org_id": row["branch_id"], "person_id": answers[n].member_id, "post": row["post"], "changed_by": asked[n].actor.person_id}
                                for n, row in fresh.items() if n in answers and row["post"]], clock.now())
@@ -234,7 +237,9 @@ def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict
 
 def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
     """Enter people without checks and rights, with ids of the caller's choice: for demo worlds and first set-up only; return how many were new."""
-    return len(store.add(tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash))
+    made = store.add(tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash)
+    entrant_store.flag(tx, made.values(), clock.now())
+    return len(made)
 
 
 def seed_people(tx: Connection, rows: Iterable[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:

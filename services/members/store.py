@@ -109,8 +109,8 @@ def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
     tx.execute(_REFUSE_DELETIONS, {"ids": sorted(set(org_ids))})
 
 
-_COHORT = "coalesce(extract(year FROM {on})::int, extract(year FROM CAST(:now AS timestamptz))::int)"
-_GRADUATES = tell(GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')")
+COHORT = "coalesce(extract(year FROM {on})::int, extract(year FROM CAST(:now AS timestamptz))::int)"
+GRADUATES = tell(GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')")
 """What is told of people whose standing as graduates has changed: the CTE `flagged` with member, cohort, branch and whether they count."""
 
 
@@ -220,7 +220,7 @@ _DELETE = sa.text(f"""
     gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
         RETURNING p.person_id, p.name, p.id_sealed, p.branch_id, p.joined_on, p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by,
             g.deleted_for),
-    flagged AS (SELECT person_id AS member_id, branch_id, {_COHORT.format(on="graduates_on")} AS cohort, false AS counts FROM gone WHERE graduate AND branch_id IS NOT NULL),
+    flagged AS (SELECT person_id AS member_id, branch_id, {COHORT.format(on="graduates_on")} AS cohort, false AS counts FROM gone WHERE graduate AND branch_id IS NOT NULL),
     kept AS (INSERT INTO deleted_people (person_id, name, id_sealed, branch_id, joined_on, development_number, reason, deleted_at, deleted_by, deleted_for)
         SELECT person_id, name, id_sealed, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
     closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
@@ -230,7 +230,7 @@ _DELETE = sa.text(f"""
     resigned AS (UPDATE posts p SET ended_at = :now FROM gone g WHERE p.person_id = g.person_id AND p.ended_at IS NULL
         RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
     refused_here AS (INSERT INTO ended_sessions (session_id, until) SELECT session_id, until FROM sessions_gone ON CONFLICT DO NOTHING),
-    told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"), _GRADUATES)})
+    told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"), GRADUATES)})
     SELECT person_id FROM gone""")
 _REQUEST_DELETIONS = sa.text("""
     INSERT INTO deletion_requests (person_id, cause, explanation, requested_by, requested_at)
@@ -424,26 +424,26 @@ _REOPEN = sa.text(f"""
     reopened AS (UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1 FROM given g
         WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL RETURNING b.branch_id, b.version, false AS graduate),
     flagged AS (UPDATE people p SET graduate = false, graduates_on = NULL FROM reopened r JOIN people q ON q.branch_id = r.branch_id
-        WHERE p.person_id = q.person_id AND p.mark = '' RETURNING p.person_id AS member_id, p.branch_id, {_COHORT.format(on="q.graduates_on")} AS cohort, false AS counts)
-    {insert(tell(BranchGraduated, "reopened"), _GRADUATES)}""")
+        WHERE p.person_id = q.person_id AND p.mark = '' RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="q.graduates_on")} AS cohort, false AS counts)
+    {insert(tell(BranchGraduated, "reopened"), GRADUATES)}""")
 _CONVERT = sa.text(f"""
     WITH due AS (SELECT branch_id FROM branch_marks WHERE converted_at IS NULL AND graduates_on <= CAST(:until AS date)
             AND (CAST(:only AS bigint[]) IS NULL OR branch_id = ANY(CAST(:only AS bigint[])))
         ORDER BY graduates_on, branch_id LIMIT :limit FOR UPDATE SKIP LOCKED),
     flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on FROM due d JOIN branch_marks b USING (branch_id)
         WHERE p.branch_id = d.branch_id AND p.mark = ''
-        RETURNING p.person_id AS member_id, p.branch_id, {_COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
+        RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
     converted AS (UPDATE branch_marks b SET converted_at = :now, version = b.version + 1,
             members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '') FROM due d
         WHERE b.branch_id = d.branch_id RETURNING b.branch_id, b.version, b.members, true AS graduate),
-    told AS ({insert(tell(BranchGraduated, "converted"), _GRADUATES)})
+    told AS ({insert(tell(BranchGraduated, "converted"), GRADUATES)})
     SELECT branch_id, members FROM converted""")
 _CONVERT_MEMBERS = sa.text(f"""
     WITH changed AS (UPDATE people p SET graduate = true FROM (SELECT person_id FROM people WHERE mark IN ('own', 'delayed') AND NOT graduate
         AND graduates_on <= CAST(:until AS date) ORDER BY graduates_on, person_id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
-    WHERE p.person_id = due.person_id RETURNING p.person_id AS member_id, p.branch_id, {_COHORT.format(on="p.graduates_on")} AS cohort),
+    WHERE p.person_id = due.person_id RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort),
     flagged AS (SELECT member_id, branch_id, cohort, true AS counts FROM changed WHERE branch_id IS NOT NULL),
-    told AS ({insert(_GRADUATES)})
+    told AS ({insert(GRADUATES)})
     SELECT member_id FROM changed""")
 _MARK_MEMBERS = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
@@ -452,10 +452,10 @@ _MARK_MEMBERS = sa.text(f"""
         FROM given g JOIN people q ON q.person_id = g.member_id
         WHERE p.person_id = q.person_id AND p.branch_id = g.branch_id AND (g.mark = '' OR p.reserved_by IS NULL)
         RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on, q.graduate AS was, q.graduates_on AS was_on),
-    flagged AS (SELECT person_id AS member_id, branch_id, {_COHORT.format(on="was_on")} AS cohort, false AS counts FROM stored
+    flagged AS (SELECT person_id AS member_id, branch_id, {COHORT.format(on="was_on")} AS cohort, false AS counts FROM stored
             WHERE was AND (NOT graduate OR graduates_on IS DISTINCT FROM was_on)
-        UNION ALL SELECT person_id, branch_id, {_COHORT.format(on="graduates_on")}, true FROM stored WHERE graduate),
-    told AS ({insert(_GRADUATES)})
+        UNION ALL SELECT person_id, branch_id, {COHORT.format(on="graduates_on")}, true FROM stored WHERE graduate),
+    told AS ({insert(GRADUATES)})
     SELECT person_id FROM stored""")
 _BRANCH_MARKS = sa.text("""
     SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id

@@ -56,7 +56,7 @@ def test_born_on_and_age():
     assert domain.age_on(date(2012, 9, 2), TODAY) == 13
 
 
-@pytest.mark.rule("MEM-04", "ROLE-12")
+@pytest.mark.rule("MEM-04")
 @pytest.mark.parametrize("born, post, code", [
     (date(2012, 9, 1), "", None), (date(2012, 9, 2), "", "age_out_of_range"),
     (date(1998, 9, 2), "", None), (date(1998, 9, 1), "", "age_out_of_range"),

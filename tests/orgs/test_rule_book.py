@@ -177,9 +177,18 @@ def test_school_number(tx, schools):
     assert org_of(tx, SCHOOL).school_number == ""
 
 
-@pytest.mark.rule("SCH-04", "SCH-06", "SCH-07")
+@pytest.mark.rule("SCH-07")
+def test_a_leading_body_has_no_school_number(tx):
+    """SCH-07: a leading body gets no school number, not even one whose industry is a school's; the same body as a committee does."""
+    tx.execute(sa.text("UPDATE orgs SET industry = :industry WHERE org_id = 42"), {"industry": INDUSTRY})
+    assert code(set_number(tx, "4142010486", Actor(2001, 42), 42)) == "not_a_school"
+    tx.execute(sa.text("UPDATE orgs SET kind = 'committee' WHERE org_id = 42"))
+    assert set_number(tx, "4142010486", Actor(2001, 42), 42).refusal is None
+
+
+@pytest.mark.rule("SCH-04", "SCH-06")
 def test_who_has_a_school_number(tx, schools):
-    """SCH-04, SCH-06, SCH-07: independent schools only, by their own administrator only, leading bodies never."""
+    """SCH-04, SCH-06: independent schools only, by their own administrator only."""
     assert code(set_number(tx, "4142010486", of_college, COLLEGE)) == "not_a_school"
     assert code(set_number(tx, "4142010486", Actor(2001, 42))) == "not_your_org"
     assert code(set_number(tx, "4142010486", Actor(2001, 42), 42)) == "not_a_school"
@@ -308,6 +317,19 @@ def test_a_party_of_transfers_comes_back(tx):
     handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)])
     handlers.on_taken_back(tx, [OrgInUse(org_id=CLASS)])
     assert org_of(tx, CLASS).purpose == "ordinary"
+
+
+@pytest.mark.rule("DEL-04", "TRF-15", "ASG-02")
+def test_awaiting_branches_are_no_destinations(tx, monkeypatch):
+    """DEL-04, TRF-15: a branch that was set aside is found, but never offered as a destination; nor is a graduates' branch or a leading body."""
+    name = org_of(tx, CLASS).full_name
+    assert found(tx, name, targets_only=True) == [CLASS]
+    handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)])
+
+    assert found(tx, name) == [CLASS] and found(tx, name, targets_only=True) == []
+    assert found(tx, "2018级1班", targets_only=True) == [] and found(tx, "湖北省委员会", targets_only=True) == []
+    monkeypatch.setattr(store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams(name), 10**6), 10**7))
+    assert found(tx, name, targets_only=True, near=COLLEGE) == []  # nor where the text is common and the neighbourhood is walked
 
 
 # ---- migration -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""The SQL of people who enter a branch: what the branch is decides what they are."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members.store import COHORT, GRADUATES
+from shared import db
+from shared.outbox import insert
+
+_HOLD_BRANCHES = sa.text("""
+    SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR KEY SHARE""")
+_CLOSE_BRANCHES = sa.text("""
+    SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR UPDATE""")
+_HOLD_MARKS = sa.text("""
+    SELECT branch_id FROM branch_marks WHERE branch_id = ANY(CAST(:ids AS bigint[])) ORDER BY branch_id FOR UPDATE""")
+_FLAG = sa.text(f"""
+    WITH given AS (SELECT person_id FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint)),
+    flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on
+        FROM given g JOIN people q USING (person_id) JOIN branch_marks b ON b.branch_id = q.branch_id AND b.converted_at IS NOT NULL
+        WHERE p.person_id = q.person_id AND p.mark = '' AND NOT p.graduate
+        RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
+    counted AS (UPDATE branch_marks b SET members = b.members + f.n
+        FROM (SELECT branch_id, count(*)::int AS n FROM flagged GROUP BY branch_id) f WHERE b.branch_id = f.branch_id),
+    told AS ({insert(GRADUATES)})
+    SELECT member_id FROM flagged""")
+
+
+def hold(tx: Connection, branch_ids: Iterable[int]) -> None:
+    """Keep branches from being marked or switched until the transaction ends, so that nobody enters behind the back of the switch.
+
+    A branch that was never marked has no mark to hold; there the organisation itself stands for it.
+    """
+    ids = sorted(set(branch_ids))
+    if ids:
+        tx.execute(_HOLD_BRANCHES, {"ids": ids})
+        tx.execute(_HOLD_MARKS, {"ids": ids})
+
+
+def close(tx: Connection, branch_ids: Iterable[int]) -> None:
+    """Keep people from entering branches until the transaction ends: who marks them waits for those who are just entering."""
+    tx.execute(_CLOSE_BRANCHES, {"ids": sorted(set(branch_ids))})
+
+
+def flag(tx: Connection, person_ids: Iterable[int], now: datetime) -> set[int]:
+    """Make people who have just entered graduates' organisations graduates, as the switch made those who were there, and tell (GRAD-12, GRAD-15).
+
+    They count as members of the switched branch, so that one who leaves afterwards is missed (GRAD-14). Return who was flagged.
+    """
+    rows = [{"person_id": one} for one in sorted(set(person_ids))]
+    return set(db.run(tx, _FLAG, rows, now=now).scalars()) if rows else set()
