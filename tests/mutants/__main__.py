@@ -1,0 +1,188 @@
+"""`make mutants`: changes the pure rules and the saga's SQL in small ways and counts how many changes some test notices.
+
+ONLY=path limits the run to files whose name contains it, LIMIT=n to every n-th part, so that the rest is a fair sample.
+Survivors that are known stand in survivors.toml, each with its reason; any other survivor fails the run, as does a share of
+killed mutants below 90 %.
+"""
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+
+from tests.mutants import forked, operators
+
+ROOT = Path(__file__).parent.parent.parent
+NEEDED = 0.9
+
+
+class Target(NamedTuple):
+    """A file, what is changed in it, and its tests: the nearest first, those of a later stage only for what survived."""
+
+    path: str
+    kind: str
+    stages: tuple[tuple[str, ...], ...]
+
+
+TARGETS = (
+    Target("services/orgs/domain.py", "python", (
+        ("tests/orgs/test_domain.py",),
+        ("tests/orgs/test_rule_book.py", "tests/orgs/test_handlers.py"))),
+    Target("services/members/domain.py", "python", (
+        ("tests/members/test_domain.py",),
+        ("tests/members/test_graduation.py", "tests/members/test_records.py", "tests/members/test_papers.py"),
+        ("tests/members/test_handlers.py", "tests/members/test_lists.py", "tests/members/test_accounts.py"))),
+    Target("services/transfers/domain.py", "python", (
+        ("tests/transfers/test_domain.py",),
+        ("tests/transfers/test_desk.py", "tests/transfers/test_handlers.py", "tests/transfers/test_policies.py"))),
+    Target("services/transfers/saga.py", "python", (
+        ("tests/transfers/test_saga.py", "tests/transfers/test_domain.py"),
+        ("tests/transfers/test_handlers.py",))),
+    Target("services/transfers/policies/__init__.py", "python", (
+        ("tests/transfers/test_policies.py",),)),
+    Target("services/transfers/policies/calendar.py", "python", (
+        ("tests/transfers/test_policies.py",),)),
+    Target("services/transfers/store.py", "sql", (
+        ("tests/transfers/test_handlers.py",),
+        ("tests/transfers/test_policies.py", "tests/transfers/test_desk.py", "tests/transfers/test_figures.py"))),
+    Target("services/transfers/figure_store.py", "sql", (
+        ("tests/transfers/test_figures.py",),
+        ("tests/transfers/test_policies.py", "tests/transfers/test_desk.py"))),
+)
+
+
+class Mutant(NamedTuple):
+    """One change: the target, the lines before and after, the whole changed source."""
+
+    target: Target
+    before: str
+    after: str
+    source: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what survivors.toml knows it by; line numbers move, lines seldom do."""
+        return self.target.path, self.before, self.after
+
+
+def changed_lines(old: str, new: str) -> tuple[str, str]:
+    """Return the lines that differ, stripped, as one text each."""
+    before, after = [], []
+    for line in difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0):
+        if line.startswith("-") and not line.startswith("---"):
+            before.append(line[1:].strip())
+        if line.startswith("+") and not line.startswith("+++"):
+            after.append(line[1:].strip())
+    return " ".join(before), " ".join(after)
+
+
+def mutants_of(target: Target) -> Iterator[Mutant]:
+    """Yield every change of a file that another operator has not made already."""
+    source = (ROOT / target.path).read_text("utf-8")
+    chosen: list[Operator] = operators.python() if target.kind == "python" else operators.sql()
+    seen = set()
+    for operator in chosen:
+        occurrence = 0
+        while (changed := mutate_code(source, operator, occurrence)) is not None:
+            occurrence += 1
+            if changed not in seen and changed != source:
+                seen.add(changed)
+                yield Mutant(target, *changed_lines(source, changed), changed)
+
+
+def module_of(path: str) -> str:
+    """Return the dotted name of a file."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def run(mutants: list[Mutant], stage: int, size: int) -> list[Mutant]:
+    """Return those that no test of the stage notices; show how far it is."""
+    pool = forked.Pool(size)
+    alive: list[Mutant] = []
+    waiting = [one for one in mutants if stage < len(one.target.stages)]
+    done, total, shown = 0, len(waiting), 0.0
+    while waiting or pool.running:
+        while waiting and not pool.full():
+            one = waiting.pop()
+            path = ROOT / one.target.path
+            child = forked.start(module_of(one.target.path), path, one.source, one.target.stages[stage])
+            pool.add(child, one)
+        mutant, killed = pool.wait()
+        done += 1
+        if not killed:
+            alive.append(mutant)
+        if time.monotonic() - shown > 15:
+            shown = time.monotonic()
+            print(f"  stage {stage + 1}: {done} of {total}, {len(alive)} alive", file=sys.stderr, flush=True)
+    return alive + [one for one in mutants if stage >= len(one.target.stages)]
+
+
+def healthy(size: int) -> None:
+    """End with a word if the tests fail without any change: then nothing would be proved."""
+    pool = forked.Pool(size)
+    for stage in {stage for target in chosen_targets() for stage in target.stages}:
+        if pool.full() and pool.wait()[1]:
+            sys.exit("mutants: the tests fail without any change; mend them first")
+        pool.add(forked.start("", ROOT, "", stage), stage)
+    while pool.running:
+        stage, failed = pool.wait()
+        if failed:
+            sys.exit(f"mutants: {' '.join(stage)} fail without any change; mend them first")
+
+
+def chosen_targets() -> list[Target]:
+    """Return the targets that ONLY names, all without it."""
+    return [target for target in TARGETS if os.environ.get("ONLY", "") in target.path]
+
+
+def known_survivors() -> dict[tuple[str, str, str], str]:
+    """Return key -> reason of survivors.toml."""
+    data = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text("utf-8"))
+    return {(one["file"], one["before"], one["after"]): one["why"] for one in data.get("survivor", [])}
+
+
+def main() -> None:
+    """Make the mutants, run them, print a table and every survivor without a reason."""
+    os.chdir(ROOT)
+    started = time.monotonic()
+    size = int(os.environ.get("PROCESSES") or os.cpu_count() or 1)
+    every = int(os.environ.get("LIMIT") or 1)
+    forked.warm()
+    healthy(size)
+    mutants = [one for target in chosen_targets() for one in mutants_of(target)][::every]
+    alive = mutants
+    for stage in range(max(len(target.stages) for target in chosen_targets())):
+        alive = run(alive, stage, size)
+    known = known_survivors()
+    table(mutants, alive, known)
+    unknown = sorted({one.key for one in alive} - known.keys())
+    for path, before, after in unknown:
+        print(f"\nsurvives: {path}\n  - {before}\n  + {after}")
+    share = 1 - len(alive) / max(1, len(mutants))
+    print(f"\n{len(mutants)} mutants, {share:.1%} killed, {len(unknown)} survive without a reason,"
+          f" {time.monotonic() - started:.0f} s on {size} processes")
+    sys.exit(bool(unknown) or share < NEEDED)
+
+
+def table(mutants: list[Mutant], alive: list[Mutant], known: dict[tuple[str, str, str], str]) -> None:
+    """Print one line per file."""
+    made = Counter(one.target.path for one in mutants)
+    left = Counter(one.target.path for one in alive)
+    explained = Counter(one.target.path for one in alive if one.key in known)
+    print(f"{'file':<45}{'mutants':>8}{'killed':>8}{'share':>8}{'with reason':>13}")
+    for path, count in made.items():
+        killed = count - left[path]
+        print(f"{path:<45}{count:>8}{killed:>8}{killed / count:>8.0%}{explained[path]:>13}")
+
+
+if __name__ == "__main__":
+    main()
