@@ -7,20 +7,23 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from flask import Flask, Response, g, request, stream_with_context
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter
 
-from services.gateway import desk_pages, insight_pages, letter, openapi, organisation_pages, pages, sheet
+from services.gateway import desk_pages, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
 from services.gateway.routes import ROUTES, Route
-from shared.bus.rpc import RpcClient
+from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refusal, Refused
-from shared.messages import MAX_ITEMS, members
+from shared.messages import MAX_ITEMS, decoding, members
+from shared.messages.limits import MAX_ID
 from shared.settings import Settings
 
 MAX_BODY = 5 * 2**20
@@ -56,6 +59,7 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
         HTTP_SECONDS.labels(request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)).observe(time.perf_counter() - g.started)
         return response
 
+    app.url_map.converters["int"] = Digits
     for route in ROUTES:
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
     _health(app, client)
@@ -65,6 +69,16 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
     app.add_url_rule("/api/openapi.json", "openapi", lambda: _json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: pages.render("docs.html", api=openapi.document()))
     return app
+
+
+class Digits(IntegerConverter):
+    """A whole number in an address. One too long to be an id is the first that is none, so that the contract refuses it by name."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        """Return the number; never more than one beyond the last id."""
+        return int(value) if len(value) < 19 else min(int(value[:40]), MAX_ID + 1)
 
 
 def _cookie_key(folder: Path) -> bytes:
@@ -84,21 +98,20 @@ def _json(value: Any, status: int = 200, kind: str = "application/json") -> Resp
 
 def _view(client: RpcClient, route: Route) -> Any:
     contract = route.contract
-    body_type = _body_type(contract)
+    decoder = _decoder(contract)
 
     def view(**path_values: Any) -> Response:
-        wanted = _from_query(route, path_values) if route.make else _from_body(contract, body_type)
+        wanted = _from_query(route, path_values, decoder) if route.make else _from_body(contract, decoder)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        acting = request.headers.get("X-Acting-Org")
-        if acting is not None and not acting.isdigit():
-            raise Refused("bad_request", detail="X-Acting-Org")
+        given = request.headers.get("X-Acting-Org")
+        acting = None if given is None else reading.identifier(given, "X-Acting-Org")
 
         def ask(one: Any) -> Any:
-            return client.call(contract, one, token=token, org_id=int(acting) if acting else None, request_id=g.request_id)
+            return client.call(contract, one, token=token, org_id=acting, request_id=g.request_id)
 
         if request.args.get("format") == "xlsx":
             return _spreadsheet(route, wanted, ask, lambda: client.call(
-                members.note_export, members.NoteExport(what=request.path), token=token, org_id=int(acting) if acting else None, request_id=g.request_id))
+                members.note_export, members.NoteExport(what=request.path), token=token, org_id=acting, request_id=g.request_id))
         reply = ask(wanted)
         if route.pdf:
             return _letter(reply)
@@ -163,39 +176,40 @@ def _letter(reply: list[Any]) -> Response:
                     headers={"Content-Disposition": f"inline; filename=letter-{reply[0].number}.pdf", "Cache-Control": "no-store"})
 
 
-def _body_type(contract: Any) -> Any:
-    return msgspec.defstruct("Body", [("items", list[contract.item])]) if contract.many else contract.item
+def _decoder(contract: Any) -> Any:
+    return msgspec.json.Decoder(msgspec.defstruct("Body", [("items", list[contract.item])]) if contract.many else contract.item)
 
 
-def _from_body(contract: Any, body_type: Any) -> Any:
-    try:
-        body = msgspec.json.decode(request.get_data(), type=body_type)
-    except msgspec.MsgspecError as error:
-        raise Refused("bad_request", detail=str(error)) from error
+def _from_body(contract: Any, decoder: Any) -> Any:
+    body = decoding.decode(decoder, request.get_data())
     if not contract.many:
-        seen = {"address": request.remote_addr or "", "device": request.headers.get("User-Agent", "")[:120]}
+        seen = {"address": request.remote_addr or "", "device": reading.line(request.headers.get("User-Agent", ""))[:120]}
         return msgspec.structs.replace(body, **{name: value for name, value in seen.items() if name in contract.item.__struct_fields__})
-    if not 0 < len(body.items) <= MAX_ITEMS:
+    if not body.items:
+        raise decoding.bad("/items", "至少1项", "at least 1 item")
+    if len(body.items) > MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return body.items
 
 
-def _from_query(route: Route, values: dict[str, Any]) -> Any:
+def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
     for name, text in request.args.items():
         if name == "format" and text == "xlsx":
             continue
         if name not in route.query:
-            raise Refused("bad_request", detail=f"unknown parameter {name}")
-        kind = route.query[name]
-        try:
-            values[name] = text in ("1", "true") if kind is bool else kind(text)
-        except ValueError as error:
-            raise Refused("bad_request", detail=name) from error
+            raise decoding.bad("/" + reading.line(name)[:60], "没有此参数", "no such parameter")
+        values[name] = _READ[route.query[name]](text, name)
     assert route.make is not None
     try:
-        return route.make(values)
-    except TypeError as error:
-        raise Refused("bad_request", detail=str(error).split("(", 1)[-1].strip(") ")) from error
+        made = route.make(values)
+    except TypeError as error:  # "... missing 1 required keyword-only argument: 'code'"
+        raise decoding.bad(f"/{str(error).rsplit(' ', 1)[-1].strip(chr(39))}", "必须填写", "is required") from error
+    return decoding.decode(decoder, encoded(made))
+
+
+_READ: dict[Any, Callable[[str, str], Any]] = {
+    int: lambda text, name: reading.number(text, name, -MAX_ID), str: lambda text, _: text, bool: reading.switch, datetime.fromisoformat: reading.instant}
+"""How the text of a parameter is read, by its kind in the table of routes; the contract says which numbers and texts are wanted."""
 
 
 def _with_words(reply: Any) -> dict[str, Any]:
@@ -219,9 +233,13 @@ def problem(refusal: Refusal) -> Response:
     kind = refusal.kind
     if not request.path.startswith("/api/"):
         return pages.problem_page(refusal)
-    return _json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
-                  "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": kind.rule, "request_id": g.request_id},
-                 kind.status, "application/problem+json")
+    pointer = {"pointer": "#" + refusal.values["pointer"]} if "pointer" in refusal.values else {}
+    response = _json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
+                      "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": kind.rule, **pointer, "request_id": g.request_id},
+                     kind.status, "application/problem+json")
+    if kind.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def _errors(app: Flask) -> None:
@@ -236,7 +254,10 @@ def _errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.code or 500)
-        return problem(Refusal(code) if code else Refusal("bad_request", {"detail": error.name}))
+        response = problem(Refusal(code) if code else Refusal("bad_request", {"detail": error.name}))
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
 
     @app.errorhandler(Exception)
     def bug(error: Exception) -> Response:

@@ -6,16 +6,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any, get_origin
 
-import msgspec
-
 from services.gateway import sheet
 from services.gateway.routes import ROUTES, Route
 from shared.messages import MAX_ITEMS
+from shared.messages import schemas as schemas_of
 
 PROBLEM = {
     "type": "object", "required": ["type", "title", "status", "code", "message", "request_id"],
     "properties": {
         "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "code": {"type": "string"}, "detail": {"type": "string"},
+        "pointer": {"type": "string", "description": "the field of the request that is wrong, as a JSON pointer (RFC 6901)"},
         "rule": {"type": "string"}, "request_id": {"type": "string"},
         "message": {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}}}}
 
@@ -32,7 +32,7 @@ def _types() -> list[Any]:
 @cache
 def document() -> dict[str, Any]:
     """Return the document; every route is an operation, every contract a schema."""
-    schemas, components = msgspec.json.schema_components(_types(), ref_template="#/components/schemas/{name}")
+    schemas, components = schemas_of.of(_types())
     paths: dict[str, dict[str, Any]] = {}
     for number, route in enumerate(ROUTES):
         paths.setdefault("/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schemas[2 * number], schemas[2 * number + 1])

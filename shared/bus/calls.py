@@ -2,8 +2,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
 
 import msgspec
+
+from shared.messages.decoding import MALFORMED
+
+Read = TypeVar("Read")
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -25,5 +30,26 @@ class Answer(msgspec.Struct, array_like=True):
     body: msgspec.Raw
 
 
-read_calls = msgspec.json.Decoder(list[Call]).decode
-read_answers = msgspec.json.Decoder(list[Answer]).decode
+class Unreadable(ValueError):
+    """A message that is no bundle of calls or answers: other types, no UTF-8, nested deeper than anything we send."""
+
+
+def read_calls(body: bytes) -> list[Call]:
+    """Return the calls of a message; raise `Unreadable`, and nothing else, for a message of any other form."""
+    return _read(_CALLS, body)
+
+
+def read_answers(body: bytes) -> list[Answer]:
+    """Return the answers of a message; raise `Unreadable`, and nothing else, for a message of any other form."""
+    return _read(_ANSWERS, body)
+
+
+_CALLS = msgspec.json.Decoder(list[Call])
+_ANSWERS = msgspec.json.Decoder(list[Answer])
+
+
+def _read(decoder: msgspec.json.Decoder[Read], body: bytes) -> Read:
+    try:
+        return decoder.decode(body)
+    except MALFORMED as error:
+        raise Unreadable(type(error).__name__) from None

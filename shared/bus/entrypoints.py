@@ -28,7 +28,7 @@ from nameko.extensions import Entrypoint, register_entrypoint
 from shared import db
 from shared.bus import connection as broker
 from shared.bus import topology
-from shared.bus.calls import Answer, Call, read_calls
+from shared.bus.calls import Answer, Call, Unreadable, read_calls
 from shared.guard import guarded
 from shared.inbox import Incoming
 
@@ -244,7 +244,7 @@ class _Calls(Drain):
         now = time.time()
         try:
             return [call for call in read_calls(_bytes(message.body)) if call.expires_at > now]
-        except msgspec.MsgspecError:
+        except Unreadable:
             log.warning("%s: a message on the queue of %s is not a bundle of calls", self.service, self.kind)
             return []
 

@@ -18,9 +18,11 @@ from kombu import Consumer, Queue
 from shared import metrics
 from shared.bus import connection as broker
 from shared.bus import topology
-from shared.bus.calls import Call, read_answers
+from shared.bus.calls import Call, Unreadable, read_answers
 from shared.errors import Refusal, Refused
 from shared.messages import Command, Query
+from shared.messages.decoding import bad
+from shared.messages.limits import MAX_ID
 
 log = logging.getLogger("tuanqiao.rpc")
 CALL_SECONDS = 10.0
@@ -84,7 +86,7 @@ class RpcClient:
         for call, request in calls:
             waiting, correlation_id = Waiting(), uuid.uuid4().hex
             try:
-                self.send(call, msgspec.json.encode(request), waiting, correlation_id, token, org_id, request_id, timeout)
+                self.send(call, encoded(request), waiting, correlation_id, token, org_id, request_id, timeout)
                 under_way.append((correlation_id, waiting))
             except Refused as refused:
                 under_way.append((correlation_id, refused))
@@ -113,6 +115,8 @@ class RpcClient:
 
         Calls made at the same time leave together in one message: whoever holds the connection takes what the others have put down.
         """
+        if org_id is not None and not 0 < org_id <= MAX_ID:  # here, since it would spoil the whole bundle
+            raise bad("/org_id", "数字超出范围", "a number out of range")
         if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
             raise Refused("unavailable")
         queue_name = topology.call_queue(call.service, "commands" if call.many else "queries").name
@@ -176,7 +180,12 @@ class RpcClient:
                 pause = min(3.0, pause * 2)
 
     def _arrived(self, message: Any) -> None:
-        for answer in read_answers(message.body):
+        try:
+            answers = read_answers(message.body)
+        except Unreadable:
+            log.warning("a message on the queue of replies is not a bundle of answers")
+            return
+        for answer in answers:
             self._finish(answer.correlation_id, bytes(answer.body))
 
     def _finish(self, correlation_id: str, answer: bytes | None) -> None:
@@ -194,6 +203,19 @@ class RpcClient:
         self._stopping = True
         self._thread.join(3)
         broker.drop(self._connection)
+
+
+def encoded(request: Any) -> bytes:
+    """Return a request as it is sent.
+
+    Raises:
+        Refused: `bad_request` for what JSON does not hold: a number beyond 64 bits, half of a character.
+
+    """
+    try:
+        return msgspec.json.encode(request)
+    except (OverflowError, UnicodeEncodeError):
+        raise bad("", "数字或文字超出范围", "a number or a text out of range") from None
 
 
 def read_reply(call: Command | Query, answer: bytes) -> Any:

@@ -24,7 +24,8 @@ from shared.errors import Refusal, Refused
 from shared.guard import guarded
 from shared.identity import Actor, Verifier
 from shared.inbox import Handler, Inbox, Incoming
-from shared.messages import MAX_ITEMS, Command, Event, Query
+from shared.messages import MAX_ITEMS, Command, Event, Query, decoding
+from shared.messages.limits import MAX_ID
 from shared.settings import Settings
 
 log = logging.getLogger("tuanqiao.service")
@@ -158,10 +159,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         decoder = self.decoders.get(call.name)
         if decoder is None:
             raise Refused("not_found")
-        try:
-            items = decoder.decode(call.body)
-        except msgspec.MsgspecError as error:
-            raise Refused("bad_request", detail=str(error)) from error
+        items = decoding.decode(decoder, call.body, "/items")
         if not 0 < len(items) <= MAX_ITEMS:
             raise Refused("too_many_items", limit=MAX_ITEMS)
         return list(items)
@@ -174,10 +172,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             decoder = self.query_decoders.get(call.name)
             if decoder is None:
                 raise Refused("not_found")
-            try:
-                request = decoder.decode(call.body)
-            except msgspec.MsgspecError as error:
-                raise Refused("bad_request", detail=str(error)) from error
+            request = decoding.decode(decoder, call.body)
             with self.database.transaction(tells=False) as tx:
                 try:
                     if sessions_ended.ended(tx, [session]):
@@ -197,6 +192,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
 
     def _actor(self, call: Call) -> tuple[Actor, str]:
         """Return who calls and the session that the token is of, empty if of none."""
+        if call.org_id is not None and not 0 < call.org_id <= MAX_ID:
+            raise decoding.bad("/org_id", f"须为1至{MAX_ID}的整数", f"a whole number from 1 to {MAX_ID}")
         actor = self.verifier.actor(call.token, call.org_id)
         if actor.restricted and call.name not in RESTRICTED:
             raise Refused("password_change_needed")

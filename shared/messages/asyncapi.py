@@ -9,9 +9,8 @@ import inspect
 import json
 from typing import Any
 
-import msgspec
-
 from shared.messages import MAX_ITEMS, events
+from shared.messages import schemas as schemas_of
 
 CLOUD_EVENT = {
     "type": "object", "required": ["cloudEvents:specversion", "cloudEvents:id", "cloudEvents:source", "cloudEvents:type", "cloudEvents:time"],
@@ -24,7 +23,7 @@ CLOUD_EVENT = {
 def document() -> dict[str, Any]:
     """Return the document: a channel per event, the service that sends it and those that receive it."""
     kinds = {topic: event for topic, event in sorted(events().items()) if event.__module__.startswith(f"{__package__}.")}
-    schemas, components = msgspec.json.schema_components(kinds.values(), ref_template="#/components/schemas/{name}")
+    schemas, components = schemas_of.of(kinds.values())
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for schema, (topic, event) in zip(schemas, kinds.items(), strict=True):

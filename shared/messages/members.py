@@ -9,6 +9,38 @@ import msgspec
 
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
+from shared.messages.limits import (
+    Address,
+    After,
+    CodeText,
+    Dated,
+    Day,
+    Days,
+    Device,
+    Digits,
+    Id,
+    IdNumber,
+    Instant,
+    Line,
+    Note,
+    Number,
+    Opaque,
+    OrgId,
+    OrgName,
+    PageSize,
+    Password,
+    PersonId,
+    PersonIds,
+    PersonName,
+    Phone,
+    Prose,
+    ShortLine,
+    TransferId,
+    Uuids,
+    Version,
+    Word,
+    Year,
+)
 
 
 class MemberReserved(Event, frozen=True, kw_only=True):
@@ -17,8 +49,8 @@ class MemberReserved(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
-    transfer_id: int
-    member_id: int
+    transfer_id: TransferId
+    member_id: PersonId
 
 
 class ReservationRefused(Event, frozen=True, kw_only=True):
@@ -27,9 +59,9 @@ class ReservationRefused(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
-    transfer_id: int
-    member_id: int
-    code: str
+    transfer_id: TransferId
+    member_id: PersonId
+    code: Word
 
 
 class MemberMoved(Event, frozen=True, kw_only=True):
@@ -38,9 +70,9 @@ class MemberMoved(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
-    transfer_id: int
-    member_id: int
-    branch_id: int
+    transfer_id: TransferId
+    member_id: PersonId
+    branch_id: OrgId
 
 
 class BranchGraduated(Event, frozen=True, kw_only=True):
@@ -49,9 +81,9 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
 
-    branch_id: int
+    branch_id: OrgId
     graduate: bool
-    version: int
+    version: Version
 
 
 class GraduateChanged(Event, frozen=True, kw_only=True):
@@ -63,12 +95,12 @@ class GraduateChanged(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
-    member_id: int
-    cohort: int
-    branch_id: int
+    member_id: PersonId
+    cohort: Year
+    branch_id: OrgId
     counts: bool
-    at: dt.datetime
-    version: int
+    at: Instant
+    version: Version
 
 
 class CadreChanged(Event, frozen=True, kw_only=True):
@@ -80,11 +112,11 @@ class CadreChanged(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
 
-    org_id: int
-    person_id: int
-    post: str
+    org_id: OrgId
+    person_id: PersonId
+    post: Word
     has_phone: bool
-    version: int
+    version: Version
 
 
 class AdministratorRegistered(Event, frozen=True, kw_only=True):
@@ -93,8 +125,8 @@ class AdministratorRegistered(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
 
-    org_id: int
-    person_id: int
+    org_id: OrgId
+    person_id: PersonId
 
 
 class DeletionRefused(Event, frozen=True, kw_only=True):
@@ -103,7 +135,7 @@ class DeletionRefused(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
 
-    org_id: int
+    org_id: OrgId
 
 
 class SessionEnded(Event, frozen=True, kw_only=True):
@@ -113,7 +145,7 @@ class SessionEnded(Event, frozen=True, kw_only=True):
     consumers: ClassVar[tuple[str, ...]] = ("orgs", "transfers")
 
     session_id: UUID
-    until: dt.datetime
+    until: Instant
 
 
 class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,57 +162,57 @@ class Captcha(msgspec.Struct, frozen=True, kw_only=True):
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """Sign in with ID number, password and captcha (ACC-02); `address` and `device` are the caller's, for lockout and history."""
 
-    id_number: str
-    password: str
-    captcha_id: str = ""
-    captcha: str = ""
-    address: str = ""
-    device: str = ""
+    id_number: IdNumber
+    password: Password
+    captcha_id: Opaque = ""
+    captcha: ShortLine = ""
+    address: Address = ""
+    device: Device = ""
 
 
 class Renew(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a fresh token of a living session."""
 
-    session: str
+    session: Opaque
 
 
 class SignOut(msgspec.Struct, frozen=True, kw_only=True):
     """End a session (ACC-16)."""
 
-    session: str
+    session: Opaque
 
 
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
     """Replace the own password (ACC-05); of all sessions of the person only `session` goes on, none if it is not given."""
 
-    old_password: str
-    new_password: str
-    session: str = ""
+    old_password: Password
+    new_password: Password
+    session: Opaque = ""
 
 
 class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
     """Replace a forgotten password with a code that an administrator has handed out (ACC-08); `address` is the caller's, for the lockout."""
 
-    id_number: str
-    code: str
-    new_password: str
-    captcha_id: str = ""
-    captcha: str = ""
-    address: str = ""
+    id_number: IdNumber
+    code: CodeText
+    new_password: Password
+    captcha_id: Opaque = ""
+    captcha: ShortLine = ""
+    address: Address = ""
 
 
 class ListSessions(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the own living sessions and the sign-ins of the last 180 days, newest first; `session` marks the one that asks."""
 
-    session: str = ""
+    session: Opaque = ""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One living session of the person."""
 
     session_id: UUID
-    began_at: dt.datetime
-    expires_at: dt.datetime
+    began_at: Instant
+    expires_at: Instant
     address: str
     device: str
     this: bool
@@ -189,7 +221,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 class SignInTried(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to sign in with the person's ID number."""
 
-    at: dt.datetime
+    at: Instant
     address: str
     device: str
     succeeded: bool
@@ -205,16 +237,16 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
 class EndSessions(msgspec.Struct, frozen=True, kw_only=True):
     """End some of the own sessions, or all but `session` if none is named; their tokens count no more at once."""
 
-    session: str = ""
+    session: Opaque = ""
 
-    session_ids: list[UUID] = []
+    session_ids: Uuids = []
 
 
 class IssueResetCode(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a code that resets a member's password (ACC-06, ACC-07); a new code replaces the earlier one."""
 
     command_id: UUID
-    member_id: int
+    member_id: PersonId
 
 
 class ResetCode(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +254,7 @@ class ResetCode(msgspec.Struct, frozen=True, kw_only=True):
 
     member_id: int
     code: str = ""
-    expires_at: dt.datetime | None = None
+    expires_at: Instant | None = None
     refusal: Refusal | None = None
 
 
@@ -233,15 +265,15 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     token: str
     session: str
-    expires_at: dt.datetime
+    expires_at: Instant
     must_change_password: bool
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     """Find one member by exact name and ID number, for a transfer-in (TRF-05, TRF-06)."""
 
-    name: str
-    id_number: str
+    name: PersonName
+    id_number: IdNumber
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,9 +288,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for members of a branch the acting organisation administers (MEM-28)."""
 
-    branch_id: int
-    after: int = 0
-    limit: int = 100
+    branch_id: OrgId
+    after: After = 0
+    limit: PageSize = 100
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,7 +328,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 class DescribePeople(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for people by id, at most 500; who is outside the caller's right comes as a name of surname and stars."""
 
-    person_ids: list[int]
+    person_ids: PersonIds
 
 
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,8 +339,8 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
     """One stretch of a membership: in which branch, from when to when (BEY-09)."""
 
     branch_id: int
-    began_at: dt.datetime
-    ended_at: dt.datetime | None
+    began_at: Instant
+    ended_at: Instant | None
     transfer_id: int | None
 
 
@@ -327,7 +359,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class GetProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a member's record with the history of branches and posts, as an administrator of the branch or of what stands above it (MEM-28, BEY-09)."""
 
-    member_id: int
+    member_id: PersonId
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,21 +370,21 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     post: str
     name: str = ""
     complete: bool = False
-    began_at: dt.datetime | None = None
+    began_at: Instant | None = None
 
 
-class Admission(msgspec.Struct, frozen=True, kw_only=True):
+class Admission(Dated, frozen=True, kw_only=True):
     """One row of a roster, to be entered into a branch (IMP-05, IMP-08)."""
 
     command_id: UUID
-    branch_id: int
-    name: str
-    id_number: str
-    ethnic_group: str = ""
-    phone: str = ""
-    joined_on: dt.date | None = None
-    development_number: str = ""
-    post: str = ""
+    branch_id: OrgId
+    name: PersonName
+    id_number: IdNumber
+    ethnic_group: ShortLine = ""
+    phone: Phone = ""
+    joined_on: Day | None = None
+    development_number: Digits = ""
+    post: Word = ""
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,7 +395,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
-class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
+class ImportRow(Dated, frozen=True, kw_only=True):
     """One row of an uploaded roster (IMP-05). All rows of a file share `import_id`; with `number` it is the row's key, so a list may be sent again.
 
     An empty `branch_name`: a cadre of the importing organisation itself (IMP-11). `problem` is a fault found in reading; such a row fails
@@ -371,16 +403,16 @@ class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     import_id: UUID
-    number: int
-    branch_name: str
-    name: str
-    id_number: str
-    ethnic_group: str = ""
-    phone: str = ""
-    joined_on: dt.date | None = None
-    development_number: str = ""
-    post: str = ""
-    problem: str = ""
+    number: Number
+    branch_name: OrgName
+    name: PersonName
+    id_number: IdNumber
+    ethnic_group: ShortLine = ""
+    phone: Phone = ""
+    joined_on: Day | None = None
+    development_number: Digits = ""
+    post: Word = ""
+    problem: Prose = ""
 
 
 class ImportTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -394,7 +426,7 @@ class GetImport(msgspec.Struct, frozen=True, kw_only=True):
     """Ask how far an import is; `failed_after` asks for up to 500 failed rows after that number as well (IMP-06, IMP-07)."""
 
     import_id: UUID
-    failed_after: int | None = None
+    failed_after: Number | None = None
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -406,16 +438,16 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
     failures: list[ImportRow] = []
 
 
-class MarkBranch(msgspec.Struct, frozen=True, kw_only=True):
+class MarkBranch(Dated, frozen=True, kw_only=True):
     """Say when a branch graduates, or why it has no such time (GRAD-02, GRAD-03, GRAD-07); repeated without harm.
 
     Exactly one of `graduates_on` (any day of the month) and `reason` (`teachers`, `mixed`) is given.
     """
 
     command_id: UUID
-    branch_id: int
-    graduates_on: dt.date | None = None
-    reason: str = ""
+    branch_id: OrgId
+    graduates_on: Day | None = None
+    reason: Word = ""
 
 
 class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
@@ -427,7 +459,7 @@ class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
-class MarkMember(msgspec.Struct, frozen=True, kw_only=True):
+class MarkMember(Dated, frozen=True, kw_only=True):
     """Mark one member (GRAD-10, GRAD-11, GRAD-16, GRAD-21); repeated without harm.
 
     `mark`: `own` (a time of graduation of the member's own, in a mixed branch), `delayed` (later than the branch, with a reason),
@@ -435,10 +467,10 @@ class MarkMember(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    member_id: int
-    mark: str
-    graduates_on: dt.date | None = None
-    reason: str = ""
+    member_id: PersonId
+    mark: Word
+    graduates_on: Day | None = None
+    reason: Prose = ""
 
 
 class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
@@ -448,17 +480,17 @@ class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
-class EditMember(msgspec.Struct, frozen=True, kw_only=True):
+class EditMember(Dated, frozen=True, kw_only=True):
     """Change a member's data; what is not given stays. Name and ID number never change (MEM-14, MEM-21)."""
 
     command_id: UUID
-    member_id: int
-    phone: str | None = None
-    ethnic_group: str | None = None
-    joined_on: dt.date | None = None
-    development_number: str | None = None
-    contact: str | None = None
-    emergency_contact: str | None = None
+    member_id: PersonId
+    phone: Phone | None = None
+    ethnic_group: ShortLine | None = None
+    joined_on: Day | None = None
+    development_number: Digits | None = None
+    contact: Line | None = None
+    emergency_contact: Line | None = None
     party: bool | None = None
     contacted: bool | None = None
 
@@ -467,8 +499,8 @@ class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
     """Delete a wrongly entered member, with the reason; the person may be entered anew (DEL-05, DEL-07, MEM-19)."""
 
     command_id: UUID
-    member_id: int
-    reason: str
+    member_id: PersonId
+    reason: Prose
 
 
 class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
@@ -479,9 +511,9 @@ class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    member_id: int
-    cause: str
-    explanation: str
+    member_id: PersonId
+    cause: Word
+    explanation: Prose
 
 
 class MemberSaved(msgspec.Struct, frozen=True, kw_only=True):
@@ -491,11 +523,11 @@ class MemberSaved(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
-class WhereWas(msgspec.Struct, frozen=True, kw_only=True):
+class WhereWas(Dated, frozen=True, kw_only=True):
     """Ask in which branch people were at the end of a day in China (BEY-09)."""
 
-    person_ids: list[int]
-    on: dt.date
+    person_ids: PersonIds
+    on: Day
 
 
 class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -509,8 +541,8 @@ class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
 
     unmarked_only: bool = False
-    after: int = 0
-    limit: int = 100
+    after: After = 0
+    limit: PageSize = 100
 
 
 class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -531,13 +563,13 @@ class SetPost(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    org_id: int
-    post: str
-    person_id: int | None = None
-    name: str = ""
-    id_number: str = ""
-    phone: str = ""
-    ethnic_group: str = ""
+    org_id: OrgId
+    post: Word
+    person_id: PersonId | None = None
+    name: PersonName = ""
+    id_number: IdNumber = ""
+    phone: Phone = ""
+    ethnic_group: ShortLine = ""
 
 
 class PostSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -550,14 +582,14 @@ class PostSet(msgspec.Struct, frozen=True, kw_only=True):
 class ListCadres(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the cadres of an organisation with their completeness (CADRE-07)."""
 
-    org_id: int
+    org_id: OrgId
 
 
 class IssueRegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a code with which one person becomes the organisation's administrator (ADM-04, ADM-09..13); an unspent one is replaced."""
 
     command_id: UUID
-    org_id: int
+    org_id: OrgId
 
 
 class RegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
@@ -566,7 +598,7 @@ class RegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
     org_id: int
     name: str = ""
     code: str = ""
-    expires_at: dt.datetime | None = None
+    expires_at: Instant | None = None
     refusal: Refusal | None = None
 
 
@@ -576,15 +608,15 @@ class RegisterAdministrator(msgspec.Struct, frozen=True, kw_only=True):
     `post` is the post held there; `address` is the caller's, for the lockout.
     """
 
-    code: str
-    post: str = "secretary"
-    name: str = ""
-    id_number: str = ""
-    phone: str = ""
-    password: str = ""
-    captcha_id: str = ""
-    captcha: str = ""
-    address: str = ""
+    code: CodeText
+    post: Word = "secretary"
+    name: PersonName = ""
+    id_number: IdNumber = ""
+    phone: Phone = ""
+    password: Password = ""
+    captcha_id: Opaque = ""
+    captcha: ShortLine = ""
+    address: Address = ""
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -595,30 +627,30 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     org_name: str
 
 
-class Register(msgspec.Struct, frozen=True, kw_only=True):
+class Register(Dated, frozen=True, kw_only=True):
     """Register oneself as a member of a branch, or as a cadre of another organisation, for its administrator to accept (REG-01..03, REG-08)."""
 
-    org_id: int
-    name: str
-    id_number: str
-    password: str
-    ethnic_group: str = ""
-    phone: str = ""
-    joined_on: dt.date | None = None
-    development_number: str = ""
-    post: str = ""
-    captcha_id: str = ""
-    captcha: str = ""
-    address: str = ""
+    org_id: OrgId
+    name: PersonName
+    id_number: IdNumber
+    password: Password
+    ethnic_group: ShortLine = ""
+    phone: Phone = ""
+    joined_on: Day | None = None
+    development_number: Digits = ""
+    post: Word = ""
+    captcha_id: Opaque = ""
+    captcha: ShortLine = ""
+    address: Address = ""
 
 
 class DecideRegistration(msgspec.Struct, frozen=True, kw_only=True):
     """Accept or reject a registration (REG-07); with `withdraw` the applicant takes the own one back (REG-05)."""
 
-    registration_id: int
+    registration_id: Id
     accept: bool = False
     withdraw: bool = False
-    note: str = ""
+    note: Note = ""
 
 
 class RegistrationDecided(msgspec.Struct, frozen=True, kw_only=True):
@@ -648,8 +680,8 @@ class RegistrationInfo(msgspec.Struct, frozen=True, kw_only=True):
     post: str
     state: str
     note: str
-    asked_at: dt.datetime
-    expires_at: dt.datetime
+    asked_at: Instant
+    expires_at: Instant
 
 
 class SearchMembers(msgspec.Struct, frozen=True, kw_only=True):
@@ -658,8 +690,8 @@ class SearchMembers(msgspec.Struct, frozen=True, kw_only=True):
     `below` names an organisation in the own subtree, to narrow a name that many have (SRCH-04).
     """
 
-    text: str
-    below: int | None = None
+    text: Line
+    below: OrgId | None = None
 
 
 class FoundMembers(msgspec.Struct, frozen=True, kw_only=True):
@@ -672,8 +704,8 @@ class FoundMembers(msgspec.Struct, frozen=True, kw_only=True):
 class RevealIds(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for unmasked ID numbers of members, at most 50, with the reason; the view is put into the access log (MEM-32, BEY-10)."""
 
-    person_ids: list[int]
-    reason: str
+    person_ids: PersonIds
+    reason: Prose
 
 
 class Revealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -691,9 +723,9 @@ class ExportMembers(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     full: bool = False
-    reason: str = ""
-    after: int = 0
-    limit: int = 500
+    reason: Prose = ""
+    after: After = 0
+    limit: PageSize = 500
 
 
 class ExportedMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -707,7 +739,7 @@ class ExportedMember(msgspec.Struct, frozen=True, kw_only=True):
 class NoteExport(msgspec.Struct, frozen=True, kw_only=True):
     """Put into the access log that a list of people is taken along as a file (BEY-10); the gateway says so before it writes one."""
 
-    what: str
+    what: Line
 
 
 class GetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -718,9 +750,9 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     `graduates_left` (who has not completed, with `open` transfer, `retained`, `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
     """
 
-    kind: str
-    after: int = 0
-    limit: int = 100
+    kind: Word
+    after: After = 0
+    limit: PageSize = 100
 
 
 class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -741,8 +773,8 @@ class GetEntryProgress(msgspec.Struct, frozen=True, kw_only=True):
     `domain` limits the count to one domain (ORG-26); `schools_only` to subordinates of the school domain (SCH-08).
     """
 
-    org_id: int
-    domain: str = ""
+    org_id: OrgId
+    domain: Word = ""
     schools_only: bool = False
 
 
@@ -767,31 +799,31 @@ class EntryProgress(msgspec.Struct, frozen=True, kw_only=True):
     members_2017: int | None
 
 
-class RequestRetention(msgspec.Struct, frozen=True, kw_only=True):
+class RequestRetention(Dated, frozen=True, kw_only=True):
     """Ask to stay at school: `abroad` during studies abroad, with place, time and a contact at home (GRAD-29), or `retained` for up to six months (GRAD-26).
 
     By the member, or by the administrators of the branch or its direct superior.
     """
 
     command_id: UUID
-    member_id: int
-    kind: str
-    since: dt.date
-    until: dt.date
-    place: str = ""
-    contact_name: str = ""
-    contact_phone: str = ""
-    reason: str = ""
+    member_id: PersonId
+    kind: Word
+    since: Day
+    until: Day
+    place: Line = ""
+    contact_name: PersonName = ""
+    contact_phone: Phone = ""
+    reason: Prose = ""
 
 
 class DecideRetention(msgspec.Struct, frozen=True, kw_only=True):
     """Approve or refuse, for a school's committee above the branch (GRAD-29, GRAD-33); `end` closes an approved one; `report` adds a report from abroad (GRAD-30)."""
 
-    retention_id: int
+    retention_id: Id
     approve: bool = False
     end: bool = False
-    report: str = ""
-    note: str = ""
+    report: Prose = ""
+    note: Note = ""
 
 
 class RetentionSaved(msgspec.Struct, frozen=True, kw_only=True):
@@ -805,10 +837,10 @@ class RetentionSaved(msgspec.Struct, frozen=True, kw_only=True):
 class ListRetentions(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the register of who stays, of the acting organisation and below, or with `own` for the caller's own (DOC-09)."""
 
-    kind: str = ""
+    kind: Word = ""
     own: bool = False
-    after: int = 0
-    limit: int = 100
+    after: After = 0
+    limit: PageSize = 100
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -830,15 +862,15 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     reports: list[str]
 
 
-class IssueLetter(msgspec.Struct, frozen=True, kw_only=True):
+class IssueLetter(Dated, frozen=True, kw_only=True):
     """Issue an introduction letter for members of one's subtree (DOC-01..04)."""
 
     command_id: UUID
-    member_ids: list[int]
-    addressee: str
-    dues_until: dt.date
-    valid_days: int | None = None
-    to_org: str = ""
+    member_ids: PersonIds
+    addressee: OrgName
+    dues_until: Day
+    valid_days: Days | None = None
+    to_org: OrgName = ""
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -860,7 +892,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 class VoidLetter(msgspec.Struct, frozen=True, kw_only=True):
     """Declare an own letter void."""
 
-    letter_id: int
+    letter_id: Id
 
 
 class LetterVoided(msgspec.Struct, frozen=True, kw_only=True):
@@ -873,7 +905,7 @@ class LetterVoided(msgspec.Struct, frozen=True, kw_only=True):
 class CheckLetter(msgspec.Struct, frozen=True, kw_only=True):
     """Ask, as anyone, whether a letter is genuine and in force (BEY-13)."""
 
-    code: str
+    code: CodeText
 
 
 class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):

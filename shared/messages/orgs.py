@@ -1,7 +1,6 @@
 """What the orgs service tells and answers."""
 from __future__ import annotations
 
-import datetime as dt
 from typing import ClassVar
 from uuid import UUID
 
@@ -9,6 +8,25 @@ import msgspec
 
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
+from shared.messages.limits import (
+    After,
+    Digits,
+    Id,
+    Instant,
+    Line,
+    Note,
+    OrgId,
+    OrgIds,
+    OrgName,
+    PageSize,
+    PersonId,
+    Phone,
+    Prose,
+    ShortLine,
+    ToldText,
+    Version,
+    Word,
+)
 
 
 class OrgChanged(Event, frozen=True, kw_only=True):
@@ -17,20 +35,20 @@ class OrgChanged(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("members", "transfers")
 
-    org_id: int
-    parent_id: int | None
-    path: str
-    kind: str
-    purpose: str
-    province: str
-    system: str
-    provincial_id: int | None
-    vault_id: int | None
-    name: str
-    version: int
+    org_id: OrgId
+    parent_id: OrgId | None
+    path: ToldText
+    kind: Word
+    purpose: Word
+    province: Word
+    system: Word
+    provincial_id: OrgId | None
+    vault_id: OrgId | None
+    name: ToldText
+    version: Version
     deleted: bool
-    industry: str = ""
-    division_code: str | None = None
+    industry: ToldText = ""
+    division_code: Digits | None = None
 
 
 class AdministratorChanged(Event, frozen=True, kw_only=True):
@@ -42,10 +60,10 @@ class AdministratorChanged(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("members", "transfers")
 
-    org_id: int
-    person_id: int
+    org_id: OrgId
+    person_id: PersonId
     active: bool
-    version: int
+    version: Version
     observer: bool = False
 
 
@@ -55,8 +73,8 @@ class RegistrationRefused(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("members",)
 
-    org_id: int
-    person_id: int
+    org_id: OrgId
+    person_id: PersonId
 
 
 class Org(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,31 +113,31 @@ class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
     `below` limits the search to a subtree; what is nearer to `near`, by default the acting organisation, comes first.
     """
 
-    text: str
-    near: int | None = None
+    text: Line
+    near: OrgId | None = None
     targets_only: bool = False
-    below: int | None = None
-    limit: int = 20
+    below: OrgId | None = None
+    limit: PageSize = 20
 
 
 class GetOrgs(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for organisations by id, at most 500; unknown ids are left out."""
 
-    org_ids: list[int]
+    org_ids: OrgIds
 
 
 class ListChildren(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the direct subordinates of an organisation in display order (ORG-24)."""
 
-    org_id: int
-    after: int = 0
-    limit: int = 50
+    org_id: OrgId
+    after: After = 0
+    limit: PageSize = 50
 
 
 class ListAdministrators(msgspec.Struct, frozen=True, kw_only=True):
     """Ask who administers the given organisations, at most 500."""
 
-    org_ids: list[int]
+    org_ids: OrgIds
 
 
 class MyOrgs(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,14 +148,14 @@ class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
     """Create (`org_id` None, below `parent_id`) or edit an organisation (ORG-10, ORG-14, ORG-23)."""
 
     command_id: UUID
-    parent_id: int
-    org_id: int | None = None
-    kind: str = "branch"
-    purpose: str = "ordinary"
-    short_name: str = ""
-    full_name: str = ""
-    industry: str = ""
-    phone: str = ""
+    parent_id: OrgId
+    org_id: OrgId | None = None
+    kind: Word = "branch"
+    purpose: Word = "ordinary"
+    short_name: OrgName = ""
+    full_name: OrgName = ""
+    industry: ShortLine = ""
+    phone: Phone = ""
 
 
 class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,27 +165,27 @@ class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    org_id: int
-    kind: str
-    short_name: str
-    full_name: str
-    industry: str
-    phone: str
+    org_id: OrgId
+    kind: Word
+    short_name: OrgName
+    full_name: OrgName
+    industry: ShortLine
+    phone: Phone
 
 
 class SetSchoolNumber(msgspec.Struct, frozen=True, kw_only=True):
     """Record the number of an independent school, or clear it with an empty one (SCH-03..07)."""
 
     command_id: UUID
-    org_id: int
-    number: str
+    org_id: OrgId
+    number: Digits
 
 
 class DeleteOrg(msgspec.Struct, frozen=True, kw_only=True):
     """Delete an empty direct subordinate (DEL-01, DEL-02); with `to_awaiting` a branch with members becomes an awaiting branch instead (DEL-03)."""
 
     command_id: UUID
-    org_id: int
+    org_id: OrgId
     to_awaiting: bool = False
 
 
@@ -175,8 +193,8 @@ class SetAdministrator(msgspec.Struct, frozen=True, kw_only=True):
     """Give (`active`) or revoke the right over an organisation (ADM-05..07); with `observer` the right to look only (ROLE-10)."""
 
     command_id: UUID
-    org_id: int
-    person_id: int
+    org_id: OrgId
+    person_id: PersonId
     active: bool
     observer: bool = False
 
@@ -191,7 +209,7 @@ class OrgSaved(msgspec.Struct, frozen=True, kw_only=True):
 class ListContacts(msgspec.Struct, frozen=True, kw_only=True):
     """Ask, as anyone, for the telephone numbers of leading bodies of counties, cities and provinces, by part of the name (SRCH-09)."""
 
-    text: str = ""
+    text: Line = ""
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,18 +224,18 @@ class RequestMigration(msgspec.Struct, frozen=True, kw_only=True):
     """Ask to move an organisation with all below it to another superior of the same province (MIG-01..03)."""
 
     command_id: UUID
-    org_id: int
-    to_org_id: int
-    reason: str = ""
+    org_id: OrgId
+    to_org_id: OrgId
+    reason: Prose = ""
 
 
 class DecideMigration(msgspec.Struct, frozen=True, kw_only=True):
     """Decide for the old superior, then for the new one (MIG-04); with `withdraw`, for the organisation itself, take the request back (MIG-10)."""
 
-    migration_id: int
+    migration_id: Id
     approve: bool = False
     withdraw: bool = False
-    note: str = ""
+    note: Note = ""
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,9 +264,9 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     total: int
     moved: int
-    requested_at: dt.datetime
-    expires_at: dt.datetime
-    ended_at: dt.datetime | None
+    requested_at: Instant
+    expires_at: Instant
+    ended_at: Instant | None
 
 
 search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org])

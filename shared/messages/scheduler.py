@@ -1,10 +1,10 @@
 """What the scheduler tells: an instant that someone asked for has come."""
 from __future__ import annotations
 
-import datetime as dt
 from typing import ClassVar
 
 from shared.messages import Event
+from shared.messages.limits import Day, Instant, Number, TransferId
 
 
 class ReminderDue(Event, frozen=True, kw_only=True):
@@ -13,9 +13,9 @@ class ReminderDue(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "scheduler"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
-    transfer_id: int
-    node_no: int
-    due_at: dt.datetime
+    transfer_id: TransferId
+    node_no: Number
+    due_at: Instant
 
 
 class DeadlineExpired(Event, frozen=True, kw_only=True):
@@ -24,9 +24,9 @@ class DeadlineExpired(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "scheduler"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
-    transfer_id: int
-    node_no: int
-    due_at: dt.datetime
+    transfer_id: TransferId
+    node_no: Number
+    due_at: Instant
 
 
 class DayBegan(Event, frozen=True, kw_only=True):
@@ -35,4 +35,4 @@ class DayBegan(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "scheduler"
     consumers: ClassVar[tuple[str, ...]] = ("members", "orgs")
 
-    day: dt.date
+    day: Day

@@ -9,6 +9,31 @@ import msgspec
 
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
+from shared.messages.limits import (
+    After,
+    Cursor,
+    Dated,
+    Days,
+    Digits,
+    Id,
+    Instant,
+    Line,
+    Note,
+    Number,
+    Opaque,
+    OrgId,
+    PageSize,
+    PersonId,
+    PersonIds,
+    Remark,
+    Seconds,
+    ShortLine,
+    TransferId,
+    Url,
+    Version,
+    Word,
+    YearOrNewest,
+)
 
 
 class TransferRequested(Event, frozen=True, kw_only=True):
@@ -21,13 +46,13 @@ class TransferRequested(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("members",)
 
-    transfer_id: int
-    member_id: int
-    source_branch_id: int
-    target_org_id: int
-    reason_kind: str = "any"
+    transfer_id: TransferId
+    member_id: PersonId
+    source_branch_id: OrgId
+    target_org_id: OrgId
+    reason_kind: Word = "any"
     batch_id: UUID | None = None
-    batch_size: int = 0
+    batch_size: Number = 0
 
 
 class NodeOpened(Event, frozen=True, kw_only=True):
@@ -39,12 +64,12 @@ class NodeOpened(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
 
-    transfer_id: int
-    node_no: int
-    remind_at: dt.datetime | None
-    remind_every: float | None
-    expires_at: dt.datetime | None
-    revision: int = 0
+    transfer_id: TransferId
+    node_no: Number
+    remind_at: Instant | None
+    remind_every: Seconds | None
+    expires_at: Instant | None
+    revision: Version = 0
 
 
 class NodeApproved(Event, frozen=True, kw_only=True):
@@ -52,9 +77,9 @@ class NodeApproved(Event, frozen=True, kw_only=True):
 
     publisher: ClassVar[str] = "transfers"
 
-    transfer_id: int
-    node_no: int
-    state: str
+    transfer_id: TransferId
+    node_no: Number
+    state: Word
 
 
 class BranchAssigned(Event, frozen=True, kw_only=True):
@@ -63,10 +88,10 @@ class BranchAssigned(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("members", "scheduler")
 
-    transfer_id: int
-    member_id: int
-    branch_id: int
-    at: dt.datetime
+    transfer_id: TransferId
+    member_id: PersonId
+    branch_id: OrgId
+    at: Instant
 
 
 class OrgInUse(Event, frozen=True, kw_only=True):
@@ -75,7 +100,7 @@ class OrgInUse(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
 
-    org_id: int
+    org_id: OrgId
 
 
 class TransferCompleted(Event, frozen=True, kw_only=True):
@@ -83,9 +108,9 @@ class TransferCompleted(Event, frozen=True, kw_only=True):
 
     publisher: ClassVar[str] = "transfers"
 
-    transfer_id: int
-    member_id: int
-    branch_id: int
+    transfer_id: TransferId
+    member_id: PersonId
+    branch_id: OrgId
 
 
 class TransferRejected(Event, frozen=True, kw_only=True):
@@ -94,8 +119,8 @@ class TransferRejected(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("members", "scheduler")
 
-    transfer_id: int
-    member_id: int
+    transfer_id: TransferId
+    member_id: PersonId
 
 
 class TransferReturned(Event, frozen=True, kw_only=True):
@@ -104,8 +129,8 @@ class TransferReturned(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("members", "scheduler")
 
-    transfer_id: int
-    member_id: int
+    transfer_id: TransferId
+    member_id: PersonId
 
 
 class TransferWithdrawn(Event, frozen=True, kw_only=True):
@@ -114,8 +139,8 @@ class TransferWithdrawn(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("members", "scheduler")
 
-    transfer_id: int
-    member_id: int
+    transfer_id: TransferId
+    member_id: PersonId
 
 
 class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,17 +152,17 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    initiator: str
-    member_id: int
-    source_branch_id: int
-    target_org_id: int | None
-    reason: str
-    place_name: str = ""
-    place_address: str = ""
-    contact: str = ""
-    remark: str = ""
-    ticket: str = ""
-    place_division: str = ""
+    initiator: Word
+    member_id: PersonId
+    source_branch_id: OrgId
+    target_org_id: OrgId | None
+    reason: Word
+    place_name: Line = ""
+    place_address: Line = ""
+    contact: Line = ""
+    remark: Remark = ""
+    ticket: Opaque = ""
+    place_division: Digits = ""
     confirmed: bool = False
 
 
@@ -148,13 +173,13 @@ class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    source_branch_id: int
-    member_ids: list[int]
-    target_branch_id: int
-    reason: str = "ordinary"
-    place_name: str = ""
-    place_address: str = ""
-    remark: str = ""
+    source_branch_id: OrgId
+    member_ids: PersonIds
+    target_branch_id: OrgId
+    reason: Word = "ordinary"
+    place_name: Line = ""
+    place_address: Line = ""
+    remark: Remark = ""
     skip: bool = False
 
 
@@ -179,26 +204,26 @@ class DecideNode(msgspec.Struct, frozen=True, kw_only=True):
     """Approve or reject the open node `node_no` of a transfer (TRF-24); a stale number is refused."""
 
     decision_id: UUID
-    transfer_id: int
-    node_no: int
+    transfer_id: TransferId
+    node_no: Number
     approve: bool
-    reason_code: str = ""
-    note: str = ""
+    reason_code: Word = ""
+    note: Note = ""
 
 
 class WithdrawTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """End an open transfer from the initiator's side (TRF-28)."""
 
     decision_id: UUID
-    transfer_id: int
+    transfer_id: TransferId
 
 
 class AssignBranch(msgspec.Struct, frozen=True, kw_only=True):
     """Put the member of an approved transfer into a branch (ASG-01, ASG-02)."""
 
     decision_id: UUID
-    transfer_id: int
-    branch_id: int
+    transfer_id: TransferId
+    branch_id: OrgId
 
 
 class OpenTransfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,11 +232,11 @@ class OpenTransfer(msgspec.Struct, frozen=True, kw_only=True):
     transfer_id: int
     initiator: str
     initiator_org_id: int | None
-    created_at: dt.datetime
+    created_at: Instant
     state: str
     waiting_org_id: int | None
     waiting_superior_id: int | None
-    expires_at: dt.datetime | None
+    expires_at: Instant | None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,18 +253,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     open: OpenTransfer | None = None
 
 
-class ListWork(msgspec.Struct, frozen=True, kw_only=True):
+class ListWork(Dated, frozen=True, kw_only=True):
     """Ask for the open nodes that the acting organisation may decide, oldest first (MSG-01, TRF-31).
 
     `state`, `reason` and the times of opening filter; `after` is the `cursor` of the last item of the page before.
     """
 
-    state: str = ""
-    reason: str = ""
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
-    after: str = ""
-    limit: int = 50
+    state: Word = ""
+    reason: Word = ""
+    since: Instant | None = None
+    until: Instant | None = None
+    after: Cursor = ""
+    limit: PageSize = 50
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,20 +285,20 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     node_no: int
     waiting_org_id: int | None
     waiting_superior_id: int | None
-    node_opened_at: dt.datetime | None
-    remind_at: dt.datetime | None
-    expires_at: dt.datetime | None
+    node_opened_at: Instant | None
+    remind_at: Instant | None
+    expires_at: Instant | None
     on_expiry: str | None
-    created_at: dt.datetime
-    ended_at: dt.datetime | None
+    created_at: Instant
+    ended_at: Instant | None
     end_code: str
     end_note: str
     policy: str
     place_division: str = ""
     concern: str = ""
-    urged_at: dt.datetime | None = None
+    urged_at: Instant | None = None
     looked_by: int | None = None
-    looked_until: dt.datetime | None = None
+    looked_until: Instant | None = None
     cursor: str = ""
 
 
@@ -288,7 +313,7 @@ class WorkPage(msgspec.Struct, frozen=True, kw_only=True):
 class GetTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for one transfer, as the member or as a party's administrator (TRF-33)."""
 
-    transfer_id: int
+    transfer_id: TransferId
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -297,7 +322,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     event: str
     state: str
-    at: dt.datetime
+    at: Instant
     person_id: int | None
     org_id: int | None
     note: str
@@ -327,10 +352,10 @@ class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):
 class ListStarted(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for transfers out of or into the acting organisation and its branches, newest first (TRF-29, TRF-32)."""
 
-    side: str = "source"
+    side: Word = "source"
     open_only: bool = False
-    after: int = 0
-    limit: int = 50
+    after: After = 0
+    limit: PageSize = 50
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -345,14 +370,14 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     transfers: int
 
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
+class Filter(Dated, frozen=True, kw_only=True):
     """Open nodes that the acting organisation may decide: of one kind, and optionally of one reason, source, age, or without warnings (BEY-05)."""
 
-    state: str
-    reason: str = ""
-    source_branch_id: int | None = None
-    opened_before: dt.datetime | None = None
-    due_before: dt.datetime | None = None
+    state: Word
+    reason: Word = ""
+    source_branch_id: OrgId | None = None
+    opened_before: Instant | None = None
+    due_before: Instant | None = None
     unquestioned: bool = False
 
 
@@ -376,11 +401,11 @@ class StartBulk(msgspec.Struct, frozen=True, kw_only=True):
 
     bulk_id: UUID
     filter: Filter
-    expected: int
+    expected: Number
     approve: bool = True
-    reason_code: str = ""
-    note: str = ""
-    branch_id: int | None = None
+    reason_code: Word = ""
+    note: Note = ""
+    branch_id: OrgId | None = None
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True):
@@ -390,7 +415,7 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     done: int = 0
     waiting: int = 0
-    started_at: dt.datetime | None = None
+    started_at: Instant | None = None
     problems: dict[int, Refusal] = {}
     repeated: bool = False
     refusal: Refusal | None = None
@@ -412,15 +437,15 @@ class UrgeTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """Remind whoever has to decide (催办), from the third day of a node, once in three days (BEY-21)."""
 
     decision_id: UUID
-    transfer_id: int
+    transfer_id: TransferId
 
 
 class UrgeBelow(msgspec.Struct, frozen=True, kw_only=True):
     """Remind all organisations below the acting one, or below one of its subordinates, whose nodes are overdue or fall due within `days` (BEY-18)."""
 
     decision_id: UUID
-    org_id: int
-    days: int = 3
+    org_id: OrgId
+    days: Days = 3
 
 
 class Urged(msgspec.Struct, frozen=True, kw_only=True):
@@ -433,7 +458,7 @@ class Urged(msgspec.Struct, frozen=True, kw_only=True):
 class LookAt(msgspec.Struct, frozen=True, kw_only=True):
     """Say that one is looking at an open node, for ten minutes, or no more (BEY-23); the first decision still counts."""
 
-    transfer_id: int
+    transfer_id: TransferId
     done: bool = False
 
 
@@ -441,24 +466,24 @@ class RestartTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """Start an ended transfer again with its own values (BEY-04)."""
 
     command_id: UUID
-    transfer_id: int
+    transfer_id: TransferId
 
 
 class Escalate(msgspec.Struct, frozen=True, kw_only=True):
     """Ask the lowest common superior of both sides to look at a rejection, as the member (BEY-06)."""
 
     decision_id: UUID
-    transfer_id: int
-    note: str = ""
+    transfer_id: TransferId
+    note: Note = ""
 
 
 class AnswerEscalation(msgspec.Struct, frozen=True, kw_only=True):
     """Advise, as that superior: `receive` (the receiver should accept a new start) or `uphold`."""
 
     decision_id: UUID
-    transfer_id: int
-    answer: str
-    note: str = ""
+    transfer_id: TransferId
+    answer: Word
+    note: Note = ""
 
 
 class ListEscalations(msgspec.Struct, frozen=True, kw_only=True):
@@ -479,24 +504,24 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True):
     end_code: str
     end_note: str
     note: str
-    asked_at: dt.datetime
+    asked_at: Instant
     answer: str
     answer_note: str
-    answered_at: dt.datetime | None
+    answered_at: Instant | None
 
 
-class ListMessages(msgspec.Struct, frozen=True, kw_only=True):
+class ListMessages(Dated, frozen=True, kw_only=True):
     """Ask for messages about transfers: of the acting organisation's own starts, or without one of the caller's own (MSG-02, MSG-06).
 
     `kind` filters by event; `after` is the `cursor` of the last one of the page before.
     """
 
-    kind: str = ""
+    kind: Word = ""
     unread_only: bool = False
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
-    after: str = ""
-    limit: int = 50
+    since: Instant | None = None
+    until: Instant | None = None
+    after: Cursor = ""
+    limit: PageSize = 50
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -505,7 +530,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     transfer_id: int
     seq: int
     kind: str
-    at: dt.datetime
+    at: Instant
     member_id: int
     org_id: int | None
     note: str
@@ -522,12 +547,12 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
 
 
-class MarkRead(msgspec.Struct, frozen=True, kw_only=True):
+class MarkRead(Dated, frozen=True, kw_only=True):
     """Mark messages read: all up to an instant, or one."""
 
-    until: dt.datetime | None = None
-    transfer_id: int | None = None
-    seq: int = 0
+    until: Instant | None = None
+    transfer_id: TransferId | None = None
+    seq: Number = 0
 
 
 class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -536,8 +561,8 @@ class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
     `cohort` is the year of graduation; 0: the newest that there is.
     """
 
-    org_id: int | None = None
-    cohort: int = 0
+    org_id: OrgId | None = None
+    cohort: YearOrNewest = 0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -599,11 +624,11 @@ class FigureSheet(msgspec.Struct, frozen=True, kw_only=True):
 class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the graduates behind one figure of an organisation at or below the acting one (BEY-11)."""
 
-    figure: str
-    org_id: int | None = None
-    cohort: int = 0
-    after: int = 0
-    limit: int = 100
+    figure: Word
+    org_id: OrgId | None = None
+    cohort: YearOrNewest = 0
+    after: After = 0
+    limit: PageSize = 100
 
 
 class Behind(msgspec.Struct, frozen=True, kw_only=True):
@@ -624,7 +649,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
 class GetBoard(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the deadline board: per direct subordinate what waits in its subtree, what falls due within three days, what is overdue (BEY-18)."""
 
-    org_id: int | None = None
+    org_id: OrgId | None = None
 
 
 class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -636,7 +661,7 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     due_soon: int
     overdue: int
     assigning: int
-    oldest: dt.datetime | None
+    oldest: Instant | None
     idle: int
     decided: int
     rejected: dict[str, int]
@@ -646,7 +671,7 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
 class GetPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Ask which season policy holds; with `compare`, the name of another, also what it would change, and for leading bodies what it would do to the open nodes (BEY-07)."""
 
-    compare: str = ""
+    compare: ShortLine = ""
 
 
 class PolicyNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -684,7 +709,7 @@ class PolicyEffect(msgspec.Struct, frozen=True, kw_only=True):
 class PolicyHeld(msgspec.Struct, frozen=True, kw_only=True):
     """Since when which policy holds, or will hold."""
 
-    since: dt.datetime
+    since: Instant
     key: str
 
 
@@ -709,11 +734,11 @@ class Advise(msgspec.Struct, frozen=True, kw_only=True):
     `division_code`: of the place of work, or of the household or residence.
     """
 
-    plan: str
-    source_branch_id: int
+    plan: Word
+    source_branch_id: OrgId
     employer_has_org: bool = False
-    division_code: str = ""
-    text: str = ""
+    division_code: Digits = ""
+    text: Line = ""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -741,8 +766,8 @@ class SetWebhook(msgspec.Struct, frozen=True, kw_only=True):
     """Register an address that is told of every change of the acting organisation's transfers, or with `webhook_id` switch one off (BEY-15, BEY-19)."""
 
     command_id: UUID
-    url: str = ""
-    webhook_id: int | None = None
+    url: Url = ""
+    webhook_id: Id | None = None
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):

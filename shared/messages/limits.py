@@ -1,0 +1,142 @@
+"""What a field of a contract may hold: the named types that contracts are written with.
+
+A limit here is the outer wall: it is checked where a message is decoded, at the gateway's edge and again in the service that
+owns the data, and keeps out what no rule would ever accept (an id no database holds, a text of a megabyte, NUL). Narrower rules
+with words of their own (TRF-11: a remark of 100 characters) stay in each service's `domain.py`; `shown` tells integrators of
+those. Contracts that only answer carry no limits: they come from services, and what was stored before a limit was drawn has
+to stay readable.
+"""
+from __future__ import annotations
+
+import datetime as dt
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import Refused, both
+
+MAX_ID = 2**63 - 1
+"""The largest id that a bigint holds."""
+MAX_COUNT = 2**31 - 1
+"""The largest number that an integer column holds."""
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+"""Years in which days and instants of people lie; arithmetic with months and zones stays inside what Python and PostgreSQL know."""
+
+# C0, DEL and C1, line and paragraph separators, and what reverses the direction of the text around it.
+# `\Z`, since `$` would let a line break at the end through; documents print it as `$`, which means the same there.
+_FORBIDDEN = r"\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+LINE = rf"^[^\x00-\x1f{_FORBIDDEN}]*\Z"
+TYPED = rf"^[^\x00-\x08\x0a-\x1f{_FORBIDDEN}]*\Z"
+PROSE = rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f{_FORBIDDEN}]*\Z"
+STORED = r"^[^\x00]*\Z"
+WORD = r"^[A-Za-z0-9_]*\Z"
+OPAQUE = r"^[A-Za-z0-9._~=+/:-]*\Z"
+PATTERNS: dict[str, tuple[str, str]] = {
+    LINE: ("不能含换行或控制字符", "no line breaks or control characters"),
+    TYPED: ("不能含换行或控制字符", "no line breaks or control characters"),
+    PROSE: ("不能含控制字符", "no control characters"),
+    STORED: ("不能含NUL字符", "no NUL character"),
+    WORD: ("只能含字母、数字和下划线", "letters, digits and underscores only"),
+    OPAQUE: ("含有不允许的字符", "characters that do not belong there"),
+}
+"""Every pattern with the words that say what is wanted."""
+
+
+def _line(most: int, description: str, *, shown: int | None = None, pattern: str = LINE) -> Meta:
+    return Meta(max_length=most, pattern=pattern, description=description, extra_json_schema={"maxLength": shown} if shown else None)
+
+
+def _id(description: str) -> Meta:
+    return Meta(ge=1, le=MAX_ID, description=description)
+
+
+# ---- ids and numbers -------------------------------------------------------------------------------------------------
+
+OrgId = Annotated[int, _id("an organisation")]
+PersonId = Annotated[int, _id("a person; members and cadres alike")]
+TransferId = Annotated[int, _id("a transfer")]
+Id = Annotated[int, _id("the number of an entry")]
+After = Annotated[int, Meta(ge=0, le=MAX_ID, description="the key of the last item of the page before; 0: from the first")]
+PageSize = Annotated[int, Meta(ge=1, le=500, description="items of a page")]
+Number = Annotated[int, Meta(ge=0, le=MAX_COUNT, description="a number or a count")]
+Version = Annotated[int, Meta(ge=0, le=MAX_ID, description="of several the highest holds")]
+Year = Annotated[int, Meta(ge=FIRST_YEAR, le=LAST_YEAR, description="a year")]
+YearOrNewest = Annotated[int, Meta(ge=0, le=LAST_YEAR, description="a year of graduation; 0: the newest there is")]
+Days = Annotated[int, Meta(ge=0, le=3660, description="days")]
+Seconds = Annotated[float, Meta(ge=0, le=10**9, description="seconds")]
+
+OrgIds = Annotated[list[OrgId], Meta(max_length=500, description="organisations")]
+PersonIds = Annotated[list[PersonId], Meta(max_length=500, description="people")]
+Uuids = Annotated[list[UUID], Meta(max_length=500, description="chosen by the system or the caller")]
+
+# ---- days and instants -----------------------------------------------------------------------------------------------
+
+Day = Annotated[dt.date, Meta(description=f"a day in China, from {FIRST_YEAR} to {LAST_YEAR}")]
+Instant = Annotated[dt.datetime, Meta(tz=True, description=f"an instant with its zone, from {FIRST_YEAR} to {LAST_YEAR}")]
+
+# ---- texts -----------------------------------------------------------------------------------------------------------
+
+PersonName = Annotated[str, _line(200, "a person's name as on the ID card", shown=50, pattern=TYPED)]
+IdNumber = Annotated[str, _line(40, "an ID number; full width, blanks and small x make no difference", pattern=TYPED)]
+Phone = Annotated[str, _line(40, "a telephone number")]
+OrgName = Annotated[str, _line(300, "the name of an organisation", shown=100)]
+Line = Annotated[str, _line(200, "one line of text")]
+ShortLine = Annotated[str, _line(60, "a short line of text")]
+Prose = Annotated[str, _line(1000, "text, line breaks allowed", pattern=PROSE)]
+Remark = Annotated[str, _line(1000, "a remark (TRF-11)", shown=100, pattern=PROSE)]
+Note = Annotated[str, _line(1000, "an approver's note", shown=200, pattern=PROSE)]
+Word = Annotated[str, _line(40, "one of a list of words, or empty", pattern=WORD)]
+Digits = Annotated[str, _line(40, "a number written as text")]
+Password = Annotated[str, _line(200, "a password")]
+CodeText = Annotated[str, _line(60, "a code as it was handed over; blanks, dashes and small letters make no difference")]
+Opaque = Annotated[str, _line(4096, "a ticket or a session, sent back as it was given", pattern=OPAQUE)]
+Cursor = Annotated[str, _line(100, "the `cursor` of the last item of the page before; empty: from the first", pattern=OPAQUE)]
+Url = Annotated[str, _line(2000, "an address")]
+Address = Annotated[str, _line(64, "the caller's network address; set by the gateway")]
+Device = Annotated[str, _line(200, "the caller's program; set by the gateway")]
+
+# ---- in events: bounds that hold whatever was stored before a limit was drawn ----------------------------------------
+
+ToldText = Annotated[str, Meta(max_length=4000, pattern=STORED, description="text as it is stored")]
+
+
+class Dated(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of requests with days or instants: each lies within sane years.
+
+    Raises:
+        OutOfYears: When made, and while decoding, where it becomes an error of the message.
+
+    """
+
+    def __post_init__(self) -> None:
+        """Look at each day and instant."""
+        for name in dated_fields(type(self)):
+            value = getattr(self, name)
+            if value is not None and not FIRST_YEAR <= value.year <= LAST_YEAR:
+                raise OutOfYears(name)
+
+
+class OutOfYears(Refused, ValueError):
+    """A day or an instant outside the years that there are for people; a `ValueError` too, so that decoders add the place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("bad_request", detail=both(f"{name}:年份须在{FIRST_YEAR}至{LAST_YEAR}之间", f"{name}: a year from {FIRST_YEAR} to {LAST_YEAR}"),
+                         pointer=f"/{name}")
+        self.name = name
+
+    def __str__(self) -> str:
+        """Say it as `shared.messages.decoding` reads it."""
+        return f"Expected a year from {FIRST_YEAR} to {LAST_YEAR} in `{self.name}`"
+
+
+@cache
+def dated_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the names of a contract's fields that hold a day or an instant."""
+    return tuple(name for name, hint in get_type_hints(kind).items() if name in kind.__struct_fields__ and _is_dated(hint))
+
+
+def _is_dated(hint: Any) -> bool:
+    return hint in (dt.date, dt.datetime) or any(_is_dated(one) for one in getattr(hint, "__args__", ()))
