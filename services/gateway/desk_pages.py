@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway import fields
 from services.gateway.pages import (
     CONCERNS,
     REASONS,
@@ -78,9 +79,8 @@ def desk_count() -> Any:
 def read_messages() -> Any:
     """Mark all messages read, or one."""
     form = request.form
-    one = form.get("message", "").split("-")
-    single = {"transfer_id": int(one[0]), "seq": int(one[1])} if len(one) == 2 and all(part.isdigit() for part in one) else {"until": clock.now()}
-    call(transfers.mark_messages, [transfers.MarkRead(**single)])
+    one = fields.pairs([form.get("message", "")])
+    call(transfers.mark_messages, [transfers.MarkRead(transfer_id=one[0][0], seq=one[0][1]) if one else transfers.MarkRead(until=clock.now())])
     return redirect("/desk")
 
 
@@ -89,7 +89,7 @@ def escalations() -> Any:
     """Rejections that members have brought before the acting organisation, and the answer (BEY-06)."""
     if request.method == "POST":
         first(call(transfers.answer_escalations, [transfers.AnswerEscalation(
-            decision_id=uuid.uuid4(), transfer_id=int(request.form["transfer_id"]), answer=request.form.get("answer", ""), note=request.form.get("note", ""))]))
+            decision_id=uuid.uuid4(), transfer_id=fields.number(request.form.get("transfer_id")), answer=request.form.get("answer", ""), note=request.form.get("note", ""))]))
         return redirect("/escalations")
     items = call(transfers.list_escalations, transfers.ListEscalations(open_only=request.args.get("all") != "1"))
     found, people, _ = names([one for item in items for one in (item.source_branch_id, item.target_org_id)], [item.member_id for item in items])
@@ -114,7 +114,7 @@ def work() -> Any:
 
 
 def _decide(form: Any) -> list[Any]:
-    chosen = [tuple(int(part) for part in one.split("-")) for one in form.getlist("item") if one.replace("-", "").isdigit()]
+    chosen = fields.pairs(form.getlist("item"))
     if not chosen:
         raise Refused("bad_request", detail=t("请先勾选事项", "choose items first"))
     if form.get("do") == "assign":
@@ -126,9 +126,10 @@ def _decide(form: Any) -> list[Any]:
 
 
 def _branch(form: Any) -> int:
-    if not form.get("branch", "").isdigit():
+    branch = fields.number(form.get("branch"))
+    if not branch:
         raise Refused("field_missing", field=t("团支部", "branch"))
-    return int(form["branch"])
+    return branch
 
 
 def _bulk_confirm(state: str, reason: str) -> Any:
@@ -138,11 +139,11 @@ def _bulk_confirm(state: str, reason: str) -> Any:
     if not state:
         raise Refused("bad_request", detail=t("请先选择一个环节", "choose one kind of node first"))
     wanted = transfers.Filter(state=state, reason=form.get("reason", reason), unquestioned=form.get("unquestioned") == "1")
-    approve, branch = form.get("do") != "reject", int(form["branch"]) if form.get("do") == "assign" and form.get("branch", "").isdigit() else None
+    approve, branch = form.get("do") != "reject", fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None
     if form.get("confirmed"):
-        bulk_id = uuid.UUID(form["bulk_id"])
+        bulk_id = fields.key(form, "bulk_id")
         first(call(transfers.start_bulks, [transfers.StartBulk(
-            bulk_id=bulk_id, filter=wanted, expected=int(form["expected"]), approve=approve, reason_code="" if approve else form.get("reason_code", ""), note=form.get("note", ""),
+            bulk_id=bulk_id, filter=wanted, expected=fields.number(form.get("expected")), approve=approve, reason_code="" if approve else form.get("reason_code", ""), note=form.get("note", ""),
             branch_id=branch)]))
         return redirect(f"/bulk/{bulk_id}")
     found = call(transfers.count_matching, transfers.CountMatching(filter=wanted))
@@ -160,15 +161,16 @@ def bulk(bulk_id: uuid.UUID | None = None) -> Any:
 @blueprint.post("/bulk/stop")
 def stop_bulk() -> Any:
     """Stop a bulk decision: what waits stays as it is."""
-    first(call(transfers.stop_bulks, [transfers.StopBulk(bulk_id=uuid.UUID(request.form["bulk_id"]))]))
-    return redirect(f"/bulk/{request.form['bulk_id']}")
+    bulk_id = fields.key(request.form, "bulk_id")
+    first(call(transfers.stop_bulks, [transfers.StopBulk(bulk_id=bulk_id)]))
+    return redirect(f"/bulk/{bulk_id}")
 
 
 @blueprint.get("/list")
 def listed() -> Any:
     """Transfers out of or into the acting organisation (TRF-29, TRF-32)."""
     side, only_open = request.args.get("side", "source"), request.args.get("open") == "1"
-    items = call(transfers.list_started, transfers.ListStarted(side=side, open_only=only_open, after=request.args.get("after", 0, int), limit=100))
+    items = call(transfers.list_started, transfers.ListStarted(side=side, open_only=only_open, after=fields.number(request.args.get("after")), limit=100))
     found, people, _ = names(parties(items), [item.member_id for item in items])
     return render("list.html", items=items, orgs=found, people=people, side=side, only_open=only_open)
 
@@ -177,11 +179,11 @@ def listed() -> Any:
 
 _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
     "urge": (transfers.urge_transfers, lambda transfer_id, form: transfers.UrgeTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)),
-    "restart": (transfers.restart_transfers, lambda transfer_id, form: transfers.RestartTransfer(command_id=uuid.UUID(form["command_id"]), transfer_id=transfer_id)),
+    "restart": (transfers.restart_transfers, lambda transfer_id, form: transfers.RestartTransfer(command_id=fields.key(form), transfer_id=transfer_id)),
     "escalate": (transfers.escalate_transfers, lambda transfer_id, form: transfers.Escalate(decision_id=uuid.uuid4(), transfer_id=transfer_id, note=form.get("note", ""))),
     "look": (transfers.look_at_nodes, lambda transfer_id, form: transfers.LookAt(transfer_id=transfer_id)),
     "decide": (transfers.decide_nodes, lambda transfer_id, form: transfers.DecideNode(
-        decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=int(form["node_no"]), approve=form.get("do") == "approve",
+        decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=fields.number(form.get("node_no")), approve=form.get("do") == "approve",
         reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""), note=form.get("note", ""))),
     "assign": (transfers.assign_branches, lambda transfer_id, form: transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=_branch(form)))}
 
@@ -204,7 +206,7 @@ def start() -> Any:
     profile = call(members.who_am_i, members.WhoAmI())
     if request.method == "POST" and form.get("confirm"):
         outcome = call(transfers.request_transfers, [transfers.RequestTransfer(
-            command_id=uuid.UUID(form["command_id"]), initiator="member", member_id=session["person"], source_branch_id=profile.member.branch_id or 0,
+            command_id=fields.key(form), initiator="member", member_id=session.get("person", 0), source_branch_id=profile.member.branch_id or 0,
             **transfer_fields(form))])[0]
         if outcome.refusal is None:
             return redirect("/")
@@ -217,7 +219,7 @@ def start() -> Any:
 
 def _missing(form: Any) -> Refusal | None:
     """Return what has to be filled in before the summary; the service checks everything."""
-    if form.get("reason") != "special_unit" and not form.get("target", "").isdigit():
+    if form.get("reason") != "special_unit" and not fields.number(form.get("target")):
         return Refusal("target_missing")
     return None
 
@@ -230,7 +232,7 @@ def _start_page(step: int, profile: Any, form: Any, refusal: Refusal | None, in_
             (transfers.advise, transfers.Advise(plan=plan, source_branch_id=profile.member.branch_id or 0, employer_has_org=form.get("employer_has_org") == "1",
                                                 division_code=form.get("division_code", "").strip())) if plan in PLANS else None,
             (orgs.search_orgs, orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)) if step == 2 and len(form.get("text", "").strip()) >= 2 else None,
-            (orgs.get_orgs, orgs.GetOrgs(org_ids=[int(form["target"])])) if form.get("target", "").isdigit() else None)
+            (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))])) if fields.number(form.get("target")) else None)
         target = chosen[0] if chosen else None
     return render("start.html", refusal.kind.status if refusal else 200, step=step, profile=profile, form=form, refusal=refusal, advice=advice, found=found or [], target=target,
                   plans=PLANS, command_id=form.get("command_id") or uuid.uuid4(), in_the_way=in_the_way, asked=len(form.get("text", "").strip()) >= 2,
@@ -247,12 +249,12 @@ def targets() -> Any:
 def batch() -> Any:
     """Batch move (组织关系批量转接): branch, members, branch, reason (BATCH-03); at once and without approval (BATCH-02)."""
     form, acting = request.values, session.get("org") or 0
-    source = int(form["source"]) if form.get("source", "").isdigit() else 0
-    chosen = [int(one) for one in form.getlist("member") if one.isdigit()]
+    source = fields.number(form.get("source"))
+    chosen = fields.numbers(form.getlist("member"))
     answer = None
     if request.method == "POST" and form.get("confirm"):
         (answer,) = call(transfers.move_batches, [transfers.MoveBatch(
-            command_id=uuid.UUID(form["command_id"]), source_branch_id=source, member_ids=chosen, target_branch_id=int(form["to"]) if form.get("to", "").isdigit() else 0,
+            command_id=fields.key(form), source_branch_id=source, member_ids=chosen, target_branch_id=fields.number(form.get("to")),
             reason=form.get("reason", "ordinary"), place_name=form.get("place_name", ""), place_address=form.get("place_address", ""), remark=form.get("remark", ""),
             skip=form.get("skip") == "1")])
         if answer.refusal is None:

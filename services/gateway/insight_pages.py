@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway import fields
 from services.gateway.pages import blueprint, call, calls, first, names, render
 from shared.messages import members, transfers
 
@@ -24,7 +25,7 @@ TILES = {  # provinces as a grid that reads like the map: column, row
 
 
 def _chosen(name: str) -> int | None:
-    return request.args.get(name, None, int)
+    return fields.number_or_none(request.args.get(name))
 
 
 @blueprint.get("/figures")
@@ -48,8 +49,8 @@ def behind(figure: str) -> Any:
 def board() -> Any:
     """Deadline board: what waits below each subordinate, worst first, with one-click reminders (BEY-18); provinces as tiles where they are the subordinates."""
     if request.method == "POST":
-        urged = first(call(transfers.urge_below, [transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=int(request.form["org"]))]))
-        return redirect(f"/board?urged={urged.nodes}" + (f"&org={request.form['back']}" if request.form.get("back", "").isdigit() else ""))
+        urged = first(call(transfers.urge_below, [transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org")))]))
+        return redirect(f"/board?urged={urged.nodes}" + (f"&org={back}" if (back := fields.number(request.form.get("back"))) else ""))
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}

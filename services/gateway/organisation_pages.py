@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, redirect, request, session
 
+from services.gateway import fields
 from services.gateway import letter as paper
 from services.gateway.pages import blueprint, call, calls, names, render, t
 from shared import clock
@@ -34,15 +35,11 @@ def _acting() -> int:
     return org
 
 
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
-
-
 def _date(text: str | None, field: tuple[str, str]) -> date:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        raise Refused("field_missing", field=t(*field)) from None
+    found = fields.day(text)
+    if found is None:
+        raise Refused("field_missing", field=t(*field))
+    return found
 
 
 @blueprint.route("/check", methods=["GET", "POST"])
@@ -63,7 +60,7 @@ def check() -> Any:
 @blueprint.route("/posts", methods=["GET", "POST"])
 def posts() -> Any:
     """Cadres and administrators of the acting organisation or a direct subordinate: posts, rights, registration codes (CADRE, ADM)."""
-    org = _number(request.values.get("org")) or _acting()
+    org = fields.number(request.values.get("org")) or _acting()
     form, refusal, code = request.form, None, None
     if request.method == "POST":
         do = form.get("do", "")
@@ -71,10 +68,10 @@ def posts() -> Any:
             code = call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org)])[0]
             refusal = code.refusal
         elif do in ("appoint", "revoke"):
-            refusal = call(orgs.set_administrators, [orgs.SetAdministrator(command_id=uuid.uuid4(), org_id=org, person_id=_number(form.get("person")), active=do == "appoint")])[0].refusal
+            refusal = call(orgs.set_administrators, [orgs.SetAdministrator(command_id=uuid.uuid4(), org_id=org, person_id=fields.number(form.get("person")), active=do == "appoint")])[0].refusal
         else:
             refusal = call(members.set_posts, [members.SetPost(
-                command_id=uuid.uuid4(), org_id=org, post=form.get("post", ""), person_id=_number(form.get("person")) or None, name=form.get("name", ""),
+                command_id=uuid.uuid4(), org_id=org, post=form.get("post", ""), person_id=fields.number(form.get("person")) or None, name=form.get("name", ""),
                 id_number=form.get("id_number", ""), phone=form.get("phone", ""), ethnic_group=form.get("ethnic_group", ""))])[0].refusal
         if refusal is None and code is None:
             return redirect(f"/posts?org={org}")
@@ -94,7 +91,7 @@ def registrations() -> Any:
     refusal = None
     if request.method == "POST":
         refusal = call(members.decide_registrations, [members.DecideRegistration(
-            registration_id=_number(request.form.get("registration")), accept=request.form.get("do") == "accept", note=request.form.get("note", ""))])[0].refusal
+            registration_id=fields.number(request.form.get("registration")), accept=request.form.get("do") == "accept", note=request.form.get("note", ""))])[0].refusal
         if refusal is None:
             return redirect("/registrations")
     return render("registrations.html", refusal.kind.status if refusal else 200, items=call(members.list_registrations, members.ListRegistrations()), refusal=refusal,
@@ -106,10 +103,10 @@ def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
     form, refusal = request.form, None
     if request.method == "POST" and form.get("do") == "request":
-        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=uuid.UUID(form["command_id"]), org_id=_acting(), to_org_id=_number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
+        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=fields.key(form), org_id=_acting(), to_org_id=fields.number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
     elif request.method == "POST" and form.get("do") in ("approve", "reject", "withdraw"):
         refusal = call(orgs.decide_migrations, [orgs.DecideMigration(
-            migration_id=_number(form.get("migration")), approve=form["do"] == "approve", withdraw=form["do"] == "withdraw", note=form.get("note", ""))])[0].refusal
+            migration_id=fields.number(form.get("migration")), approve=form["do"] == "approve", withdraw=form["do"] == "withdraw", note=form.get("note", ""))])[0].refusal
     if request.method == "POST" and refusal is None and form.get("do") != "search":
         return redirect("/migrations")
     text = form.get("text", "").strip()
@@ -125,33 +122,33 @@ def registers() -> Any:
     form, refusal, kind = request.form, None, request.args.get("kind", "")
     if request.method == "POST" and form.get("do") == "request":
         refusal = call(members.request_retentions, [members.RequestRetention(
-            command_id=uuid.UUID(form["command_id"]), member_id=_number(form.get("member")), kind=form.get("kind", ""), since=_date(form.get("since"), ("起始日期", "the first day")),
+            command_id=fields.key(form), member_id=fields.number(form.get("member")), kind=form.get("kind", ""), since=_date(form.get("since"), ("起始日期", "the first day")),
             until=_date(form.get("until"), ("截止日期", "the last day")), place=form.get("place", ""), contact_name=form.get("contact_name", ""),
             contact_phone=form.get("contact_phone", ""), reason=form.get("reason", ""))])[0].refusal
     elif request.method == "POST":
         refusal = call(members.decide_retentions, [members.DecideRetention(
-            retention_id=_number(form.get("retention")), approve=form.get("do") == "approve", end=form.get("do") == "end", report=form.get("report", ""), note=form.get("note", ""))])[0].refusal
+            retention_id=fields.number(form.get("retention")), approve=form.get("do") == "approve", end=form.get("do") == "end", report=form.get("report", ""), note=form.get("note", ""))])[0].refusal
     if request.method == "POST" and refusal is None:
         return redirect("/registers")
-    items = call(members.list_retentions, members.ListRetentions(kind=kind, after=_number(request.args.get("after")), limit=100))
+    items = call(members.list_retentions, members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100))
     found, _, _ = names([item.branch_id for item in items])
     return render("registers.html", refusal.kind.status if refusal else 200, items=items, orgs=found, refusal=refusal, form=form, kind=kind, retention_kinds=RETENTION_KINDS,
-                  retention_states=RETENTION_STATES, command_id=uuid.uuid4(), member=_number(request.args.get("member")))
+                  retention_states=RETENTION_STATES, command_id=uuid.uuid4(), member=fields.number(request.args.get("member")))
 
 
 @blueprint.route("/letters", methods=["GET", "POST"])
 def letters() -> Any:
     """Issue introduction letters as PDF for members of a branch below (DOC-01..04); a letter is declared void by its number in the list of the API."""
     form, refusal = request.values, None
-    branch = _number(form.get("branch"))
+    branch = fields.number(form.get("branch"))
     if request.method == "POST":
-        chosen = [int(one) for one in form.getlist("member") if one.isdigit()]
+        chosen = fields.numbers(form.getlist("member"))
         if not chosen:
             refusal = Refusal("field_missing", {"field": t("团员", "members")})
         else:
             made = call(members.issue_letters, [members.IssueLetter(
-                command_id=uuid.UUID(form["command_id"]), member_ids=chosen, addressee=form.get("addressee", ""), dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
-                valid_days=_number(form.get("valid_days")) or None, to_org=form.get("to_org", ""))])[0]
+                command_id=fields.key(form), member_ids=chosen, addressee=form.get("addressee", ""), dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
+                valid_days=fields.number(form.get("valid_days")) or None, to_org=form.get("to_org", ""))])[0]
             refusal = made.refusal
             if refusal is None:
                 return Response(paper.render(made, f"{request.url_root}verify"), content_type="application/pdf",
@@ -166,7 +163,7 @@ def letters() -> Any:
 @blueprint.get("/reports/<kind>")
 def reports(kind: str = "graduates_left") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
-    items = call(members.get_report, members.GetReport(kind=kind, after=_number(request.args.get("after")), limit=100))
+    items = call(members.get_report, members.GetReport(kind=kind, after=fields.number(request.args.get("after")), limit=100))
     return render("reports.html", items=items, kind=kind, kinds_of_report=REPORTS)
 
 

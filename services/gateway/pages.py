@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
-from services.gateway import menu, roster, sheet
+from services.gateway import fields, menu, roster, sheet
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -158,9 +158,10 @@ def parties(items: Iterable[Any]) -> list[int | None]:
 
 @blueprint.before_request
 def guard() -> None:
-    """Refuse a form without the session's token; switch the language."""
+    """Refuse a form without the session's token, and what nobody can have typed; switch the language."""
     if request.args.get("lang") in ("zh", "en"):
         session["language"] = request.args["lang"]
+    fields.refuse_unreadable(request)
     if request.method == "POST" and not secrets.compare_digest(request.form.get("csrf", ""), session.get("csrf", "-")):
         raise Refused("bad_request", detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"))
 
@@ -210,7 +211,7 @@ def security() -> Any:
 def end_sessions() -> Any:
     """End one session or all others."""
     one = request.form.get("session_id", "")
-    call(members.end_sessions, members.EndSessions(session=session["session"], session_ids=[uuid.UUID(one)] if one else []))
+    call(members.end_sessions, members.EndSessions(session=session.get("session", ""), session_ids=[fields.key(request.form, "session_id")] if one else []))
     return redirect("/security")
 
 
@@ -259,7 +260,7 @@ def password() -> Any:
     if request.method == "POST":
         try:
             call(members.change_password, members.ChangePassword(
-                old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session["session"]))
+                old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session.get("session", "")))
             _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
             return redirect("/")
         except Refused as error:
@@ -292,7 +293,7 @@ def _act(org: orgs.Org) -> None:
 def my_orgs() -> Any:
     """Choose the organisation to act for (ROLE-14), and see its subordinates."""
     form, refusal = request.form, None
-    here = request.values.get("at", session.get("org") or 0, int)
+    here = fields.number(request.values.get("at"), session.get("org") or 0)
     if request.method == "POST" and not form.get("do"):
         chosen = next((org for org in call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None)
         if chosen is None:
@@ -311,13 +312,13 @@ def my_orgs() -> Any:
 
 def _keep_org(form: Any, here: int) -> Refusal | None:
     """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
-    org = int(form["org"]) if form.get("org", "").isdigit() else None
+    org = fields.number_or_none(form.get("org"))
     answer: Refusal | None
     if form["do"] in ("delete", "await"):
         answer = call(orgs.delete_orgs, [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
     else:
         answer = call(orgs.save_orgs, [orgs.SaveOrg(
-            command_id=uuid.UUID(form["command_id"]), org_id=org, parent_id=here, kind=form.get("kind", "branch"), purpose=form.get("purpose", "ordinary"),
+            command_id=fields.key(form), org_id=org, parent_id=here, kind=form.get("kind", "branch"), purpose=form.get("purpose", "ordinary"),
             full_name=form.get("full_name", ""), short_name=form.get("short_name", ""), industry=form.get("industry", ""), phone=form.get("phone", ""))])[0].refusal
     return answer
 
@@ -402,12 +403,12 @@ def schools() -> Any:
     codes, refusal, acting = [], None, session.get("org") or 0
     form = request.form
     if request.method == "POST" and form.get("do") == "create":
-        refusal = call(orgs.save_orgs, [orgs.SaveOrg(command_id=uuid.UUID(form["command_id"]), parent_id=acting, kind="committee", full_name=form.get("full_name", ""),
+        refusal = call(orgs.save_orgs, [orgs.SaveOrg(command_id=fields.key(form), parent_id=acting, kind="committee", full_name=form.get("full_name", ""),
                                                      industry=form.get("industry", ""))])[0].refusal
         if refusal is None:
             return redirect("/schools")
     elif request.method == "POST":
-        chosen = [int(one) for one in form.getlist("school") if one.isdigit()]
+        chosen = fields.numbers(form.getlist("school"))
         if not chosen:
             raise Refused("bad_request", detail=t("请先勾选学校", "choose schools first"))
         codes = call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]])
@@ -452,8 +453,7 @@ def fits(reason: str, graduate: bool) -> bool:
 
 def transfer_fields(form: Any) -> dict[str, Any]:
     """Return what a form says of a transfer, as the request takes it."""
-    target = form.get("target", "")
-    return {"target_org_id": int(target) if target.isdigit() else None, "reason": form.get("reason", ""), "place_name": form.get("place_name", ""),
+    return {"target_org_id": fields.number_or_none(form.get("target")), "reason": form.get("reason", ""), "place_name": form.get("place_name", ""),
             "place_address": form.get("place_address", ""), "contact": form.get("contact", ""), "remark": form.get("remark", ""),
             "place_division": form.get("place_division", "").strip(), "confirmed": form.get("confirmed") == "1"}
 
@@ -467,17 +467,17 @@ def search_targets(text: str) -> list[Any]:
 def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
     form = request.values
-    branch = int(form["branch"]) if form.get("branch", "").isdigit() else session.get("org", 0)
+    branch = fields.number(form.get("branch"), session.get("org") or 0)
     listed = call(members.list_members, members.ListMembers(branch_id=branch, limit=500))
-    chosen = [int(one) for one in form.getlist("member")] or ([one.member_id for one in listed if not one.transfer_id] if form.get("all") else [])
+    chosen = fields.numbers(form.getlist("member")) or ([one.member_id for one in listed if not one.transfer_id] if form.get("all") else [])
     outcomes, refusal = [], None
     if request.method == "POST" and form.get("confirm"):
         if not chosen:
             refusal = Refusal("field_missing", {"field": t("团员", "members")})
         else:
-            fields = transfer_fields(form)
+            wanted = transfer_fields(form)
             outcomes = call(transfers.request_transfers, [transfers.RequestTransfer(
-                command_id=uuid.uuid5(uuid.UUID(form["command_id"]), str(one)), initiator="source", member_id=one, source_branch_id=branch, **fields) for one in chosen])
+                command_id=uuid.uuid5(fields.key(form), str(one)), initiator="source", member_id=one, source_branch_id=branch, **wanted) for one in chosen])
     names = {one.member_id: one.name for one in listed}
     return render("out.html", listed=listed, form=form, branch=branch, chosen=chosen, outcomes=list(zip(chosen, outcomes, strict=False)), names=names,
                   found=search_targets(form.get("text", "")), refusal=refusal, command_id=uuid.uuid4(), action="/out", profile=None)
@@ -491,8 +491,8 @@ def transfer_in() -> Any:
     try:
         if request.method == "POST" and form.get("confirm"):
             first(call(transfers.request_transfers, [transfers.RequestTransfer(
-                command_id=uuid.UUID(form["command_id"]), initiator="target", member_id=int(form["member_id"]), source_branch_id=int(form["branch_id"]),
-                ticket=form["ticket"], **{**transfer_fields(form), "target_org_id": session.get("org")})]))
+                command_id=fields.key(form), initiator="target", member_id=fields.number(form.get("member_id")), source_branch_id=fields.number(form.get("branch_id")),
+                ticket=form.get("ticket", ""), **{**transfer_fields(form), "target_org_id": session.get("org")})]))
             return redirect("/list?side=target")
         if request.method == "POST":
             found = call(members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")))
@@ -507,7 +507,7 @@ def transfer_in() -> Any:
 @blueprint.route("/members", methods=["GET", "POST"])
 def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = None) -> Any:
     """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
-    branch = request.values.get("branch", session.get("org", 0), int)
+    branch = fields.number(request.values.get("branch"), session.get("org") or 0)
     if request.method == "POST" and marked is None and codes is None:
         return _import()
     org = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
@@ -525,7 +525,7 @@ def _import() -> Any:
     rows = roster.read_roster(upload.read(), own=request.form.get("level") == "own")
     if not rows:
         raise Refused("roster_broken", detail=t("表格中没有数据行", "there are no rows in it"))
-    import_id = uuid.UUID(request.form["import_id"])
+    import_id = fields.key(request.form, "import_id")
     for at in range(0, len(rows), 500):
         for answer in call(members.import_rows, [members.ImportRow(
                 import_id=import_id, number=row.number, branch_name=row.branch_name, name=row.name, id_number=row.id_number, ethnic_group=row.ethnic_group,
@@ -570,7 +570,7 @@ def graduation() -> Any:
     done: list[Any] = []
     form, unmarked = request.form, request.args.get("unmarked") == "1"
     if request.method == "POST":
-        chosen = [int(one) for one in form.getlist("branch") if one.isdigit()]
+        chosen = fields.numbers(form.getlist("branch"))
         if not chosen:
             raise Refused("bad_request", detail=t("请先勾选团支部", "choose branches first"))
         if not form.get("confirm"):
@@ -578,7 +578,7 @@ def graduation() -> Any:
             return render("graduation_confirm.html", branches=found, month=_month(form.get("month", "")), reason=form.get("reason", ""), back=request.full_path)
         done = call(members.mark_branches, [members.MarkBranch(
             command_id=uuid.uuid4(), branch_id=one, graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
-    page = call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=request.args.get("after", 0, int), limit=100))
+    page = call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=100))
     return render("graduation.html", branches=page, done=done, unmarked=unmarked, names={one.branch_id: one.name for one in page})
 
 
@@ -593,7 +593,7 @@ def _month(text: str) -> date | None:
 def member_marks() -> Any:
     """Mark the chosen members, or take marks back (GRAD-10, GRAD-16, GRAD-21); or make codes for forgotten passwords (ACC-07)."""
     form = request.form
-    chosen = [int(one) for one in form.getlist("member") if one.isdigit()]
+    chosen = fields.numbers(form.getlist("member"))
     if not chosen:
         raise Refused("bad_request", detail=t("请先勾选团员", "choose members first"))
     if form.get("do") == "codes":
