@@ -98,6 +98,7 @@ KINDS: dict[str, Kind] = {
     # organisations and import
     "org_has_children":      Kind(409, "该组织还有下级组织", "The organisation still has organisations below it", "DEL-02"),
     "org_fixed":             Kind(422, "团中央和省级团委的名称、类别和行业不能修改", "Names, kind and industry of the centre and the provincial bodies stay as they are", "ORG-13"),
+    "name_too_long":         Kind(422, "组织全称和简称最多{limit}个字", "The names of an organisation have at most {limit} characters", "ORG-08"),
     "not_an_org":            Kind(422, "青工委、青年部、群团部等不属于团组织,不能创建", "Youth-work bodies and departments are not organisations of the tree", "ORG-06"),
     "purpose_not_here":      Kind(422, "该类团支部不能建在此组织之下", "No branch of this purpose stands below this organisation", "ORG-39"),
     "handover_from_september": Kind(422, "县级团委自9月起方可自建学社衔接临时团支部", "A county makes a hand-over branch of its own from September on", "ORG-29"),

@@ -13,6 +13,8 @@ SCHOOL_PURPOSES = ("floating", "study_abroad", "delayed", "mixed", "teachers", "
 """Branches that only schools have (ORG-33, ORG-34, ORG-35, ORG-39)."""
 PURPOSES = ("ordinary", "township", "handover", "transit", "youth_centre", *SCHOOL_PURPOSES)
 """Purposes that people give; `graduate`, `awaiting` and `vault` are made by the system alone (ORG-03)."""
+NAME_MAX = 100
+"""Characters of a name, as written and as searched. The longest of the national tree has 47; a row of an index holds 2,700 bytes."""
 HANDOVER_MONTH = 9
 """From this month of the year on a county receives in a hand-over branch of its own (ORG-29)."""
 HANDOVER_NAMES = ("学社衔接临时团支部", "流动团员团支部", "流动团员支部", "流动团支部")
@@ -114,7 +116,7 @@ def check_migration(org: Any, to: Any) -> Refusal | None:
     return Refusal("migration_branch") if not may_hold_children(to["kind"]) else None
 
 
-def check_org(kind: str, purpose: str, parent_kind: str, full_name: str, industry: str = "") -> Refusal | None:
+def check_org(kind: str, purpose: str, parent_kind: str, full_name: str, industry: str = "", short_name: str = "") -> Refusal | None:
     """Return what is wrong with a new or edited organisation (ORG-02, ORG-03, ORG-08, ORG-23, ORG-25)."""
     if kind not in KINDS or purpose not in PURPOSES:
         return Refusal("bad_request", {"detail": "kind, purpose"})
@@ -122,6 +124,8 @@ def check_org(kind: str, purpose: str, parent_kind: str, full_name: str, industr
         return Refusal("bad_request", {"detail": "a branch has no subordinates"})
     if len(normalise(full_name)) < 2:
         return Refusal("field_missing", {"field": "组织全称"})
+    if any(max(len(name), len(normalise(name))) > NAME_MAX for name in (full_name, short_name)):  # folding may make a name longer
+        return Refusal("name_too_long", {"limit": str(NAME_MAX)})
     if industry and industry not in reference.INDUSTRIES:
         return Refusal("industry_unknown")
     return None

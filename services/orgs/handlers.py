@@ -93,7 +93,7 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     if not tree.acts(actor, item.org_id, item.parent_id):
         return OrgSaved(refusal=Refusal("not_your_org"))
     given = _given(item)
-    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"], given["industry"])
+    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"], given["industry"], given["short_name"])
     if refusal is None and old is None:
         refusal = (domain.check_new_name(given["full_name"], given["short_name"])
                    or domain.check_purpose(item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month))
@@ -130,7 +130,7 @@ def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
     refusal = (domain.check_first(org, item.kind, org["secretary_id"])
                or next((Refusal("field_missing", {"field": label}) for label, value in (
                    ("组织全称", given["full_name"]), ("所属行业", given["industry"] or fixed), ("联系电话", item.phone.strip())) if not value), None)
-               or domain.check_org(item.kind, "ordinary", "committee", given["full_name"], given["industry"]))
+               or domain.check_org(item.kind, "ordinary", "committee", given["full_name"], given["industry"], given["short_name"]))
     if refusal is None and fixed and any(org[name] != value for name, value in given.items()):
         refusal = Refusal("org_fixed")
     if refusal is not None:

@@ -1,7 +1,7 @@
 """The rules of organisations without a database."""
 import pytest
 
-from services.orgs import domain
+from services.orgs import domain, seed
 from shared import reference
 
 
@@ -83,3 +83,9 @@ def test_system_purposes_are_not_given(purpose):
 def test_check_new_name(full, short, refused):
     """ORG-06: youth-work bodies and departments are no organisations; a branch of people who work there is one."""
     assert (domain.check_new_name(full, short) is not None) is refused
+
+
+def test_every_name_of_the_national_tree_is_short_enough():
+    """The longest full and short names of the divisions, schools and systems stay well below the limit."""
+    longest = max(max(len(org.full_name), len(org.short_name)) for org in seed.national_tree())
+    assert longest * 2 <= domain.NAME_MAX

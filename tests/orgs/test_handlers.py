@@ -641,3 +641,19 @@ def test_a_refused_deletion_is_taken_back(tx):
 
     assert [(one["org_id"], one["deleted"], one["version"]) for one in events(tx, "org_changed")] == [(CLASS, True, 2), (CLASS, False, 3)]
     assert CLASS in store.by_ids(tx, [CLASS])
+
+
+@pytest.mark.parametrize("name, code", [
+    ("\U0002A6D6" * 100, None), ("\U0002A6D6" * 101, "name_too_long"), ("ﷺ" * 40, "name_too_long"), ("长" * 20_000, "name_too_long")],
+                         ids=["longest", "longer", "unfolds", "endless"])
+@pytest.mark.parametrize("field", ["full_name", "short_name"])
+def test_no_name_outgrows_an_index(tx, field, name, code):
+    """A name of any length is stored or refused; the longest that is stored, of four bytes a character, fits each index on names.
+
+    A longer one was an error of the index, and with it of every command that waited beside it.
+    """
+    answer = save(tx, of_school, parent_id=SCHOOL, **{"full_name": "共青团新班支部委员会", field: name})
+    assert (answer.refusal and answer.refusal.code) == code
+    if answer.refusal is None:
+        plain = tx.scalar(sa.text("SELECT octet_length(plain) FROM orgs WHERE org_id = :id"), {"id": answer.org_id})
+        assert plain <= 4 * 100
