@@ -1,19 +1,15 @@
-"""Reading what people send as text, in an address, a query, a header or a form: numbers, ids, UUIDs, days, instants, lines.
+"""Reading what the API is sent as text, in a query or a header: numbers, ids, instants, lines.
 
-Each returns the value or refuses `bad_request` with the field's name; nothing here raises anything else, whatever is sent.
+Each returns the value or refuses `bad_request` with the field's name; nothing here raises anything else, whatever is sent. What
+is out of a contract's limits is left to the contract. `fields.py` reads the forms of pages, which mend more and refuse less.
 """
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Mapping
-from datetime import date, datetime
-from typing import TypeVar
+from datetime import datetime
 
 from shared.messages.decoding import bad
-from shared.messages.limits import FIRST_YEAR, LAST_YEAR, MAX_ID
-
-Moment = TypeVar("Moment", date, datetime)
+from shared.messages.limits import MAX_ID
 
 
 def number(text: str, name: str, least: int = 0, most: int = MAX_ID) -> int:
@@ -33,21 +29,6 @@ def identifier(text: str, name: str) -> int:
     return number(text, name, 1)
 
 
-def unique(text: str, name: str) -> uuid.UUID:
-    """Return a UUID; refuse `bad_request`."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise bad(f"/{name}", "须为UUID", "a UUID is wanted") from None
-
-
-def day(text: str, name: str) -> date:
-    """Return a day written YYYY-MM-DD, or the first of a month written YYYY-MM; refuse `bad_request`."""
-    try:
-        found = date.fromisoformat(f"{text}-01" if re.fullmatch("[0-9]{4}-[0-9]{2}", text) else text)
-    except ValueError:
-        raise bad(f"/{name}", "须为YYYY-MM-DD日期", "a date YYYY-MM-DD is wanted") from None
-    return _in_years(found, name)
 
 
 def instant(text: str, name: str) -> datetime:
@@ -58,7 +39,7 @@ def instant(text: str, name: str) -> datetime:
         raise bad(f"/{name}", "须为RFC 3339时间", "an RFC 3339 instant is wanted") from None
     if found.tzinfo is None:
         raise bad(f"/{name}", "时间须带时区", "an instant needs its zone")
-    return _in_years(found, name)
+    return found
 
 
 def switch(text: str, name: str) -> bool:
@@ -71,32 +52,3 @@ def switch(text: str, name: str) -> bool:
 def line(text: str) -> str:
     """Return one line of text as people mean it: control characters are blanks, none at either end."""
     return "".join(one if one.isprintable() or one == "\u3000" else " " for one in text).strip()
-
-
-def optional_number(values: Mapping[str, str], name: str, least: int = 0, most: int = MAX_ID) -> int | None:
-    """Return a number of a form or a query, None where it is left out or empty; refuse `bad_request`."""
-    text = values.get(name, "").strip()
-    return number(text, name, least, most) if text else None
-
-
-def optional_identifier(values: Mapping[str, str], name: str) -> int | None:
-    """Return an id of a form or a query, None where it is left out or empty; refuse `bad_request`."""
-    return optional_number(values, name, 1)
-
-
-def optional_unique(values: Mapping[str, str], name: str) -> uuid.UUID | None:
-    """Return a UUID of a form or a query, None where it is left out or empty; refuse `bad_request`."""
-    text = values.get(name, "").strip()
-    return unique(text, name) if text else None
-
-
-def optional_day(values: Mapping[str, str], name: str) -> date | None:
-    """Return a day of a form or a query, None where it is left out or empty; refuse `bad_request`."""
-    text = values.get(name, "").strip()
-    return day(text, name) if text else None
-
-
-def _in_years(found: Moment, name: str) -> Moment:
-    if not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise bad(f"/{name}", f"年份须在{FIRST_YEAR}至{LAST_YEAR}之间", f"a year from {FIRST_YEAR} to {LAST_YEAR}")
-    return found
