@@ -121,6 +121,7 @@ KINDS: dict[str, Kind] = {
     "no_observers":          Kind(422, "本系统未启用观察员,或该人员已是管理员", "Observers are not switched on here, or the person administers already", "ROLE-10"),
     "own_right":             Kind(409, "不能撤销自己的管理员权限", "Nobody revokes the own right", "ADM-07"),
     "roster_broken":         Kind(422, "无法读取该表格:{detail}", "The spreadsheet cannot be read: {detail}", "IMP-04"),
+    "sheets_busy":           Kind(429, "正在读取其他表格,请稍候再上传", "Other spreadsheets are being read; send yours again in a moment", "IMP-14"),
     "roster_too_long":       Kind(422, "一次最多导入{limit}行", "At most {limit} rows in one import", "IMP-14"),
     # entering members
     "name_missing":          Kind(422, "姓名不能为空", "The name is missing", "IMP-08"),

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from services.gateway import desk_pages, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
+from services.gateway import desk_pages, forms, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refusal, Refused
@@ -31,16 +31,18 @@ MAX_BODY = 5 * 2**20
 HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
 
 
 def create_app(client: RpcClient, settings: Settings) -> Flask:
     """Return the application over a client of the bus."""
     app = Flask(__name__)
+    app.request_class = forms.BoundedRequest
     proxies = int(os.environ.get("TUANQIAO_TRUSTED_PROXIES") or 0)
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.config.update(SECRET_KEY=_cookie_key(settings.keys), MAX_CONTENT_LENGTH=MAX_BODY, SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
+    app.config.update(SECRET_KEY=_cookie_key(settings.keys), MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_PARTS=forms.MAX_FIELDS, MAX_FORM_MEMORY_SIZE=forms.MAX_TEXT,
+                      SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
                       SESSION_COOKIE_SECURE=bool(os.environ.get("TUANQIAO_HTTPS")), CLIENT=client)
 
     @app.before_request

@@ -4,7 +4,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import secrets
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
-from services.gateway import fields, menu, roster, sheet
+from services.gateway import fields, forms, menu, roster, sheet, workbooks
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -93,10 +92,8 @@ def due(value: datetime | None) -> tuple[str, str]:
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page with what every page needs."""
-    if "csrf" not in session:
-        session["csrf"] = secrets.token_urlsafe(24)
     return Response(render_template(
-        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.MENU, section=menu.section(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, rejections=REJECTIONS, expiry=EXPIRY, csrf=session["csrf"], me=session.get("name"),
+        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.MENU, section=menu.section(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, rejections=REJECTIONS, expiry=EXPIRY, csrf=forms.token(), me=session.get("name"),
         acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, **values}), status)
 
 
@@ -158,12 +155,12 @@ def parties(items: Iterable[Any]) -> list[int | None]:
 
 @blueprint.before_request
 def guard() -> None:
-    """Refuse a form without the session's token, and what nobody can have typed; switch the language."""
+    """Refuse a form that no page of ours sent, and what nobody can have typed; switch the language."""
     if request.args.get("lang") in ("zh", "en"):
         session["language"] = request.args["lang"]
-    fields.refuse_unreadable(request)
-    if request.method == "POST" and not secrets.compare_digest(request.form.get("csrf", ""), session.get("csrf", "-")):
+    if request.method == "POST" and not forms.is_genuine():
         raise Refused("bad_request", detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"))
+    fields.refuse_unreadable(request)
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -522,17 +519,30 @@ def _import() -> Any:
     upload = request.files.get("file")
     if upload is None:
         raise Refused("roster_broken", detail=t("请选择文件", "choose a file"))
-    rows = roster.read_roster(upload.read(), own=request.form.get("level") == "own")
+    import_id = fields.key(request.form, "import_id")
+    _may_import(import_id)
+    rows = workbooks.read_roster(upload.read(), session["person"], own=request.form.get("level") == "own")
     if not rows:
         raise Refused("roster_broken", detail=t("表格中没有数据行", "there are no rows in it"))
-    import_id = fields.key(request.form, "import_id")
     for at in range(0, len(rows), 500):
-        for answer in call(members.import_rows, [members.ImportRow(
-                import_id=import_id, number=row.number, branch_name=row.branch_name, name=row.name, id_number=row.id_number, ethnic_group=row.ethnic_group,
-                phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post, problem=row.problem) for row in rows[at:at + 500]]):
+        for answer in call(members.import_rows, [workbooks.to_send(import_id, row) for row in rows[at:at + 500]]):
             if answer.refusal is not None:
                 raise Refused(answer.refusal.code, **answer.refusal.values)
     return redirect(f"/imports/{import_id}{'?level=own' if request.form.get('level') == 'own' else ''}")
+
+
+def _may_import(import_id: uuid.UUID) -> None:
+    """Return if members lets the person of the session import for the acting organisation; nobody else's file is opened.
+
+    Raises:
+        Refused: `token_expired`, `not_administrator`.
+
+    """
+    try:
+        call(members.get_import, members.GetImport(import_id=import_id))
+    except Refused as error:
+        if error.code != "unknown_import":  # it is new, as it should be; an old one is sent again
+            raise
 
 
 @blueprint.get("/imports/<uuid:import_id>")

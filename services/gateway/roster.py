@@ -28,6 +28,10 @@ GROUPS = ("汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "
 POSTS = tuple(zh for zh, _ in POST_NAMES.values())
 MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
 """The most rows of one file (IMP-14)."""
+MAX_LINES, MAX_COLUMNS, MAX_CELLS = 20_000, 200, 1_000_000
+"""Where the last cell of a file may stand, and how large the table before it may be: lines may be empty, but not without end."""
+MAX_TEXT = 200
+"""The longest text of a cell that a row takes; no field of a member is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +91,20 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
 
     `own` asks for the template of own-level cadres instead of the one of subordinate branches (IMP-04, IMP-11). Blank lines and the example are skipped; the header is found wherever it stands; full-width digits are folded.
 
+    The file is trusted here: what strangers send is read through `workbooks.py`, in a process with limits.
+
     Raises:
-        Refused: `roster_broken` (no spreadsheet, other template, no header) or `roster_too_long`.
+        Refused: `roster_broken` (no spreadsheet, other template, no header, cells far away) or `roster_too_long`.
 
     """
     try:
-        table = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
+        sheet = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
+        last = sheet.end or (0, 0)
     except Exception as error:
         raise Refused("roster_broken", detail="不是有效的 .xlsx 或 .xls 文件") from error
+    if last[0] >= MAX_LINES or last[1] >= MAX_COLUMNS or (last[0] + 1) * (last[1] + 1) > MAX_CELLS:
+        raise Refused("roster_broken", detail=f"内容超出{MAX_LINES}行、{MAX_COLUMNS}列,请删除表格之外的内容")
+    table = sheet.to_python(skip_empty_area=False)
     cells = {_text(cell) for row in table[:10] for cell in row}
     wanted, other, called = (OTHER_MARKER, MARKER, "本级团干部") if own else (MARKER, OTHER_MARKER, "下级团支部团员团干部")
     if other in cells:
@@ -137,8 +147,11 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
     post = post_code(_text(cell("团内职务")))
     if post is None:
         problem = problem or f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
-    return RosterRow(number + 1, branch, _name(cell("姓名")), "".join(_text(raw_id).split()).upper(), _text(cell("民族")),
-                     _text(cell("手机号码")), joined_on, _text(cell("发展团员编号")), post or "", problem)
+    if any(len(str(cell(label))) > MAX_TEXT for label in HEADER[1:]):
+        problem = problem or f"单元格内容过长,最多{MAX_TEXT}个字"
+    return RosterRow(number + 1, branch[:MAX_TEXT], _name(cell("姓名"))[:MAX_TEXT], "".join(_text(raw_id).split()).upper()[:MAX_TEXT],
+                     _text(cell("民族"))[:MAX_TEXT], _text(cell("手机号码"))[:MAX_TEXT], joined_on, _text(cell("发展团员编号"))[:MAX_TEXT],
+                     post or "", problem)
 
 
 def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False, own: bool = False) -> None:

@@ -1,0 +1,93 @@
+"""What a form has to prove before it is read: that it was sent by a page of ours, shown in this browser, and that it is of a bounded size.
+
+Three lines, each of its own: what the browser says about where the form stood (`Sec-Fetch-Site`, `Origin`), a token that is in the
+form and in the signed cookie, and `SameSite` on that cookie. There is no token that a request without a cookie could know, so
+signing somebody in by a foreign page is refused like everything else.
+"""
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from flask import Request, request, session
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from shared.errors import Refused
+
+MAX_TEXT = 256 * 1024
+"""Bytes of a form without files; 500 members in one list make some 12 KiB."""
+MAX_FIELDS = 2000
+MAX_STRANGER = 64 * 1024
+"""Bytes of a form of somebody who has not signed in."""
+
+
+class BoundedForms(FormDataParser):
+    """Reads forms of a bounded size and number of fields; werkzeug bounds only those with files."""
+
+    def parse(self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None) -> Any:
+        """Return the form.
+
+        Raises:
+            RequestEntityTooLarge: It has too many bytes or fields.
+
+        """
+        if mimetype == "application/x-www-form-urlencoded":
+            body = stream.read(MAX_TEXT + 1)
+            if len(body) > MAX_TEXT or body.count(b"&") >= MAX_FIELDS:
+                raise RequestEntityTooLarge
+            stream = io.BytesIO(body)
+        return super().parse(stream, mimetype, content_length, options)
+
+
+class BoundedRequest(Request):
+    """A request whose forms are bounded."""
+
+    form_data_parser_class = BoundedForms
+
+
+def from_our_page() -> bool:
+    """Return whether the browser says that the form stood on this site; browsers that say nothing are believed, the token is still asked for."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    public = os.environ.get("TUANQIAO_PUBLIC_URL", "")
+    try:
+        return urlsplit(origin).netloc in (request.host, *([urlsplit(public).netloc] if public else []))
+    except ValueError:
+        return False
+
+
+def token() -> str:
+    """Return the token of this browser's forms, made with the first form that is shown."""
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    return str(session["csrf"])
+
+
+def is_genuine() -> bool:
+    """Return whether the form was sent by a page of ours in this browser; what is too large is not read at all.
+
+    Raises:
+        Refused: `token_expired` for a large form of somebody who is not signed in.
+        RequestEntityTooLarge: It is larger than any form.
+
+    """
+    kept = session.get("csrf")
+    if not kept or not from_our_page():
+        return False
+    if "token" not in session:
+        request.max_content_length = MAX_STRANGER
+    try:
+        given = request.form.get("csrf", "")
+    except RequestEntityTooLarge:
+        if "token" not in session:
+            raise Refused("token_expired") from None
+        raise
+    return secrets.compare_digest(given.encode("utf-8", "replace"), str(kept).encode())

@@ -1,0 +1,227 @@
+"""Spreadsheets made to hurt: each is refused in bounded time and memory, and the process that serves people goes on as if nothing were.
+
+The reader is a process of its own; here the real one is started for each file.
+"""
+import io
+import resource
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from services.gateway import open_workbook, roster, workbooks
+from shared.errors import Refused
+from tests.gateway.test_roster import GOOD, sheet
+
+
+def package(sheet_xml: str = "", strings: bytes = b"", workbook: str = "xl/workbook.xml") -> bytes:
+    """Return an .xlsx of the fewest parts with the sheet and the shared strings given."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    parts = {
+        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+        "_rels/.rels": "",
+        workbook: f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="s" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+                                      f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+                                      f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{sheet_xml}</sheetData></worksheet>'}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        for name, text in parts.items():
+            file.writestr(name, text)
+        if strings:
+            file.writestr("xl/sharedStrings.xml", strings)
+    return target.getvalue()
+
+
+def cells(*places: str) -> str:
+    return "".join(f'<row r="{"".join(one for one in place if one.isdigit())}"><c r="{place}"><v>1</v></c></row>' for place in places)
+
+
+def many_rows(rows: int) -> str:
+    return "".join(f'<row r="{number}"><c r="A{number}"><v>1</v></c></row>' for number in range(1, rows))
+
+
+def ods_of_a_billion_rows() -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("content.xml", '<office:document-content xmlns:office="o" xmlns:table="t"><office:body><office:spreadsheet><table:table table:name="s">'
+                      '<table:table-row table:number-rows-repeated="1000000000"><table:table-cell office:value-type="float" office:value="1"/></table:table-row>'
+                      "</table:table></office:spreadsheet></office:body></office:document-content>")
+    return target.getvalue()
+
+
+HOSTILE = {
+    "the farthest two cells": lambda: package(cells("A1", "XFD1048576")),
+    "far enough to allocate gibibytes": lambda: package(cells("A1", "XFD10000")),
+    "far enough to allocate what the limit allows": lambda: package(cells("A1", "XFD300")),
+    "200 MB of text": lambda: package(cells("A1"), b"<sst><si><t>" + b"x" * 200_000_000 + b"</t></si></sst>"),
+    "a row for every line": lambda: package(many_rows(400_000)),
+    "a row number beyond all": lambda: package('<row r="1000000000"><c r="A1000000000"><v>1</v></c></row>'),
+    "a sheet of tags": lambda: package("<row>" * 2_000_000),
+    "an .ods of a billion rows": ods_of_a_billion_rows,
+    "an .xlsb": lambda: package(workbook="xl/workbook.bin"),
+    ".xls garbage": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(range(256)) * 4000,
+    "an .xls that points to itself": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 16 + b"\x3e\x00\x03\x00\xfe\xff\x09\x00" + b"\x00" * 4096,
+    "no spreadsheet": lambda: b"MZ" + b"\x00" * 100,
+    "nothing": lambda: b""}
+
+
+@pytest.mark.rule("IMP-03")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused(name):
+    """IMP-03: `roster_broken` within seconds, and this process has not grown by what the file asks for."""
+    content = HOSTILE[name]()
+    assert len(content) < 5 * 2**20
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+
+    with pytest.raises(Refused, match="roster_broken") as refused:
+        workbooks.read_roster(content, person_id=1)
+
+    assert refused.value.refusal.say("zh")
+    assert time.monotonic() - started < workbooks.WALL_SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+@pytest.mark.rule("IMP-03", "IMP-09")
+def test_a_good_file_comes_through_whole():
+    """IMP-03, IMP-09: rows, dates, problems and refusals are the same as without a process between."""
+    for content in (sheet(GOOD, (*GOOD[:3], 110101200501010010, *GOOD[4:])), sheet(*[GOOD] * roster.MAX_ROWS)):
+        assert workbooks.read_roster(content, person_id=1) == roster.read_roster(content)
+    with pytest.raises(Refused, match="roster_too_long") as refused:
+        workbooks.read_roster(sheet(*[GOOD] * (roster.MAX_ROWS + 1)), person_id=1)
+    assert str(roster.MAX_ROWS) in refused.value.refusal.say("zh")
+    with pytest.raises(Refused, match="roster_broken") as refused:
+        workbooks.read_roster(sheet(GOOD), person_id=1, own=True)
+    assert "混用" in refused.value.refusal.say("zh")
+
+
+def test_a_text_without_end_is_cut_and_named():
+    """A cell of 32,767 characters is a problem of its row, not of the file, and nobody stores it."""
+    (row,) = roster.read_roster(sheet((*GOOD[:2], "张" * 32_767, *GOOD[3:])))
+    assert len(row.name) == roster.MAX_TEXT and "过长" in row.problem
+
+
+def test_the_reader_has_no_secrets(monkeypatch):
+    """The process that opens files is given neither addresses nor keys: its environment is made, not inherited."""
+    seen = {}
+
+    class Fake(workbooks.subprocess.Popen):  # the real process, looked at while it is started
+        def __init__(self, *args, **keywords):
+            seen.update(keywords["env"])
+            super().__init__(*args, **keywords)
+
+    monkeypatch.setattr(workbooks.subprocess, "Popen", Fake)
+    monkeypatch.setenv("AMQP_URI", "amqp://secret")
+    workbooks.read_roster(sheet(GOOD), person_id=1)
+    assert seen and set(seen) <= {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LC_ALL", "TUANQIAO_IMPORT_MAX_ROWS"}
+
+
+def test_a_reader_that_does_not_end_is_killed_and_reaped(monkeypatch):
+    """After the time on the wall the reader is gone, no zombie is left, and the place is free again."""
+    monkeypatch.setattr(workbooks, "WALL_SECONDS", 0.001)
+    with pytest.raises(Refused, match="roster_broken"):
+        workbooks.read_roster(sheet(GOOD), person_id=1)
+    monkeypatch.undo()
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    states = [Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] for child in children]
+    assert "Z" not in states
+    assert workbooks.read_roster(sheet(GOOD), person_id=1)
+
+
+def test_one_person_holds_one_place():
+    """A second file of the same person is refused at once while the first is read; another person's is read."""
+    content, answers = HOSTILE["a sheet of tags"](), []
+
+    def send(person_id: int, what: bytes) -> None:
+        try:
+            answers.append((person_id, len(workbooks.read_roster(what, person_id))))
+        except Refused as error:
+            answers.append((person_id, error.code))
+
+    slow = threading.Thread(target=send, args=(1, content))
+    slow.start()
+    time.sleep(0.05)
+    send(1, sheet(GOOD))
+    send(2, sheet(GOOD))
+    slow.join()
+    assert answers == [(1, "sheets_busy"), (2, 1), (1, "roster_broken")] or answers == [(1, "sheets_busy"), (1, "roster_broken"), (2, 1)]
+
+
+def test_too_many_at_once_are_told_so():
+    """Beyond those that are read and those that may wait, an upload is refused at once; the rest are all answered."""
+    content, answers = sheet(GOOD), []
+
+    def send(person_id: int) -> None:
+        try:
+            answers.append(len(workbooks.read_roster(content, person_id)))
+        except Refused as error:
+            answers.append(error.code)
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(answers) == {1, "sheets_busy"} and answers.count(1) >= workbooks.AT_ONCE + workbooks.MAX_WAITING
+
+
+def test_the_limits_hold_in_the_reader():
+    """Half a gibibyte is what a reader has: asking for more ends it, in itself, not in us."""
+    import subprocess
+    import sys
+
+    code = "from services.gateway import open_workbook as o; o.limit(); bytearray(o.MEMORY)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1 and "MemoryError" in done.stderr
+    assert open_workbook.CPU_SECONDS < workbooks.WALL_SECONDS
+
+
+def test_a_book_of_many_empty_lines_is_read():
+    """Empty lines between the rows of honest people do no harm up to the limit of lines."""
+    target = io.BytesIO()
+    book = xlsxwriter.Workbook(target)
+    page = book.add_worksheet()
+    for number, row in ((0, [roster.MARKER]), (1, roster.HEADER), (roster.MAX_LINES - 1, GOOD)):
+        for column, value in enumerate(row):
+            page.write(number, column, value)
+    book.close()
+    (row,) = workbooks.read_roster(target.getvalue(), person_id=1)
+    assert row.number == roster.MAX_LINES
+
+
+@pytest.mark.parametrize("place", [(roster.MAX_LINES, 0), (3, roster.MAX_COLUMNS), (roster.MAX_LINES - 1, roster.MAX_COLUMNS - 1)])
+def test_a_cell_far_away_is_named(place):
+    """A roster with a stray cell outside of the bounds is refused with a word on what to do, before its table is made."""
+    target = io.BytesIO()
+    book = xlsxwriter.Workbook(target)
+    page = book.add_worksheet()
+    for number, row in enumerate(([roster.MARKER], roster.HEADER, GOOD)):
+        for column, value in enumerate(row):
+            page.write(number, column, value)
+    page.write(*place, "x")
+    book.close()
+    with pytest.raises(Refused, match="roster_broken") as refused:
+        workbooks.read_roster(target.getvalue(), person_id=1)
+    assert "超出" in refused.value.refusal.say("zh")
+
+
+def test_the_reader_limits_itself_first():
+    """Before it has read a byte the reader's memory, time and files are bounded, as the kernel sees it."""
+    import subprocess
+    import sys
+
+    with subprocess.Popen([sys.executable, "-m", "services.gateway.open_workbook", "below"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        ends = time.monotonic() + 20
+        while str(open_workbook.MEMORY) not in (limits := Path(f"/proc/{reader.pid}/limits").read_text()):
+            assert time.monotonic() < ends, limits
+            time.sleep(0.02)
+        bounds = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()}
+        assert (bounds["Max cpu time"], bounds["Max file size"], bounds["Max processes"]) == (str(open_workbook.CPU_SECONDS), "0", "0")
+        reader.stdin.close()
+        assert b"roster_broken" in reader.stdout.read()

@@ -1,0 +1,146 @@
+"""The gateway's edge: who may send a form, how large it may be, and files from strangers."""
+import io
+import re
+import threading
+import time
+import uuid
+
+import pytest
+
+from services import world
+from services.gateway import workbooks
+from services.gateway.app import create_app
+from tests.gateway.test_hostile_sheets import HOSTILE
+from tests.gateway.test_roster import GOOD, sheet
+
+SITE = "http://localhost"
+
+
+def csrf_of(page) -> str:
+    return re.search(r'name="csrf" value="([^"]+)"', page.text)[1]
+
+
+def sign_in(browser, town, person_id, password=world.PASSWORD) -> str:
+    """Sign in on the pages; return the token of forms."""
+    answer = browser.post("/sign-in", data={"csrf": csrf_of(browser.get("/sign-in")), "id_number": world.id_number_of(town, person_id), "password": password})
+    assert answer.status_code == 302, answer.text
+    return csrf_of(browser.get("/members" if password == world.PASSWORD else "/password"))
+
+
+def credentials(town) -> dict[str, str]:
+    return {"id_number": world.id_number_of(town, world.administrator_of(world.COLLEGE)), "password": world.PASSWORD}
+
+
+@pytest.mark.parametrize("csrf", ["-", "", None, "表单", "x" * 32])
+@pytest.mark.parametrize("path", ["/sign-in", "/members", "/forgot", "/sign-out", "/orgs"])
+def test_a_form_without_a_cookie_is_refused(browser, town, path, csrf):
+    """Nobody signs somebody else in, or does anything, by a form of which this browser was shown none; any token is a 400, not a fault."""
+    answer = browser.post(path, data={**credentials(town), **({} if csrf is None else {"csrf": csrf})})
+    assert answer.status_code == 400
+    browser.get("/sign-in")
+    assert browser.post(path, data={**credentials(town), **({} if csrf is None else {"csrf": csrf})}).status_code == 400
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    ({}, 302), ({"Origin": SITE}, 302), ({"Origin": SITE, "Sec-Fetch-Site": "same-origin"}, 302), ({"Sec-Fetch-Site": "none"}, 302),
+    ({"Origin": "https://evil.example"}, 400), ({"Origin": "null"}, 400), ({"Origin": "http://["}, 400), ({"Sec-Fetch-Site": "cross-site"}, 400),
+    ({"Sec-Fetch-Site": "same-site"}, 400), ({"Origin": SITE, "Sec-Fetch-Site": "cross-site"}, 400), ({"Origin": f"{SITE}.evil.example"}, 400)])
+def test_a_form_of_another_site_is_refused(browser, town, headers, status):
+    """Even with the right token: what the browser says about the page that sent the form is the second line."""
+    data = {**credentials(town), "csrf": csrf_of(browser.get("/sign-in"))}
+    assert browser.post("/sign-in", data=data, headers=headers).status_code == status
+
+
+def test_one_token_is_of_one_browser(client, town):
+    """The token that another browser was given is worth nothing in this one, before signing in and after."""
+    here, there = (create_app(client, town.settings).test_client() for _ in range(2))
+    foreign = csrf_of(there.get("/sign-in"))
+    here.get("/sign-in")
+    assert here.post("/sign-in", data={**credentials(town), "csrf": foreign}).status_code == 400
+    before = csrf_of(here.get("/sign-in"))
+    sign_in(here, town, world.administrator_of(world.COLLEGE))
+    assert here.post("/sign-out", data={"csrf": before}).status_code == 400
+
+
+@pytest.mark.parametrize("body", ["csrf=x&" + "a&" * 400_000, "&".join(f"f{n}=1" for n in range(400_000)), "csrf=" + "x" * 1_000_000])
+def test_a_form_of_400000_fields_costs_nothing(browser, town, body):
+    """It is refused without being taken apart, signed in or not; a list of 500 members passes the limits."""
+    browser.get("/sign-in")
+    for _ in range(2):
+        started = time.monotonic()
+        answer = browser.post("/sign-in", data=body, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code in (401, 413) and time.monotonic() - started < 0.5
+        csrf = sign_in(browser, town, world.administrator_of(world.COLLEGE))
+    many = {"csrf": csrf, "do": "codes", "member": [str(2**50 + n) for n in range(500)]}
+    assert browser.post("/members/marks", data=many).status_code != 413
+
+
+def test_a_multipart_form_of_many_parts_is_refused(browser, town):
+    """Parts are counted like fields."""
+    csrf = sign_in(browser, town, world.administrator_of(world.COLLEGE))
+    parts = "".join(f'--b\r\nContent-Disposition: form-data; name="f{n}"\r\n\r\n1\r\n' for n in range(10_000)) + "--b--\r\n"
+    answer = browser.post("/members", data=f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{csrf}\r\n{parts}', content_type="multipart/form-data; boundary=b")
+    assert answer.status_code == 413
+
+
+@pytest.mark.rule("IMP-01")
+def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
+    """IMP-01: who has not signed in, or may not import, has no file opened: the reader is not even started."""
+    opened = []
+    monkeypatch.setattr(workbooks, "_ask", lambda content, own: opened.append(content))
+    file = HOSTILE["the farthest two cells"]()
+    upload = lambda csrf, **more: {"csrf": csrf, "import_id": str(uuid.uuid4()), "level": "below", "file": (io.BytesIO(file), "far.xlsx"), **more}  # noqa: E731
+
+    assert browser.post("/members", data=upload("-")).status_code == 400
+    assert browser.post("/members", data=upload(csrf_of(browser.get("/sign-in")))).headers["Location"].startswith("/sign-in")
+    large = upload(csrf_of(browser.get("/sign-in")), file=(io.BytesIO(b"PK\x03\x04" + bytes(4_000_000)), "large.xlsx"))
+    assert browser.post("/members", data=large).headers["Location"].startswith("/sign-in")
+    number = world.id_number_of(town, 1005)
+    browser.post("/sign-in", data={"csrf": csrf_of(browser.get("/sign-in")), "id_number": number, "password": number[-8:]})
+    browser.post("/password", data={"csrf": csrf_of(browser.get("/password")), "old": number[-8:], "new": "a member's password"})
+    assert browser.post("/members", data=upload(csrf_of(browser.get("/")))).status_code == 403
+    assert opened == []
+
+
+@pytest.mark.rule("IMP-03", "IMP-04")
+def test_hostile_uploads_hurt_nobody(client, town):
+    """IMP-04: several administrators send the worst files at once; each is told that the file is broken, and pages of others come in under a second."""
+    app = create_app(client, town.settings)
+    administrators = [world.administrator_of(org) for org in (world.COLLEGE, world.COLLEGE + 1, world.COLLEGE // 100, 33, 42)]
+    files = [HOSTILE[name]() for name in ("a sheet of tags", "the farthest two cells", "200 MB of text", "a row for every line", "far enough to allocate what the limit allows")]
+    browsers = [app.test_client() for _ in administrators]
+    tokens = [sign_in(one, town, person) for one, person in zip(browsers, administrators, strict=True)]
+    answers, worst = [], [0.0]
+
+    def send(browser, csrf, file):
+        for _ in range(2):
+            answers.append(browser.post("/members", data={"csrf": csrf, "import_id": str(uuid.uuid4()), "level": "below", "file": (io.BytesIO(file), "x.xlsx")}))
+
+    threads = [threading.Thread(target=send, args=one) for one in zip(browsers, tokens, files, strict=True)]
+    for thread in threads:
+        thread.start()
+    other = app.test_client()
+    while any(thread.is_alive() for thread in threads):
+        started = time.monotonic()
+        assert other.get("/sign-in").status_code == 200
+        worst.append(time.monotonic() - started)
+        time.sleep(0.02)
+    assert len(answers) == 10 and {(one.status_code, "无法读取该表格" in one.text) for one in answers} == {(422, True)}
+    assert max(worst) < 1.0
+    good = browsers[0].post("/members", data={"csrf": tokens[0], "import_id": str(uuid.uuid4()), "level": "below", "file": (io.BytesIO(sheet(GOOD)), "x.xlsx")})
+    assert good.headers["Location"].startswith("/imports/")
+
+
+@pytest.mark.rule("IMP-06", "IMP-07")
+def test_rows_that_no_field_takes_fail_alone(browser, town):
+    """IMP-06, IMP-07: a text without end or with control signs is the problem of its row, named in the list of failures; the other rows go on."""
+    csrf = sign_in(browser, town, world.administrator_of(world.COLLEGE))
+    rows = (GOOD, (*GOOD[:3], "1" * 150, *GOOD[4:]), (*GOOD[:2], "张" * 5000, *GOOD[3:]), (*GOOD[:5], "19900\x01000000", *GOOD[6:]), (*GOOD[:4], "汉" * 100, *GOOD[5:]))
+    import_id = str(uuid.uuid4())
+    sent = browser.post("/members", data={"csrf": csrf, "import_id": import_id, "level": "below", "file": (io.BytesIO(sheet(*rows)), "x.xlsx")})
+    assert sent.headers["Location"] == f"/imports/{import_id}", sent.text
+    ends = time.monotonic() + 20
+    while 'http-equiv="refresh"' in (page := browser.get(f"/imports/{import_id}").text):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert page.count("过长") == 4 and "未找到该团支部" in page
