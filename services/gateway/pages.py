@@ -184,13 +184,18 @@ def sign_in() -> Any:
             return redirect(_own_path(request.args.get("next", "")) or "/")
         except Refused as error:
             refusal = error.refusal
-    return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""), captcha=_new_captcha())
+    return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""), captcha=_new_captcha(),
+                  initial_tail=g.initial_tail)
 
 
 def _new_captcha() -> str:
-    """Ask for a captcha for the form that is shown next; return its picture as a data address, empty where none is asked for (ACC-02)."""
+    """Ask for a captcha for the form that is shown next; return its picture as a data address, empty where none is asked for (ACC-02).
+
+    What opens a new account (BEY-22) comes with it and is kept for the page.
+    """
     made = current_app.config["CLIENT"].call(members.get_captcha, members.GetCaptcha(), request_id=g.request_id)
     session["captcha"] = made.captcha_id
+    g.initial_tail = made.initial_tail
     return f"data:image/png;base64,{base64.b64encode(made.png).decode()}" if made.png else ""
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import store
+from services.members import handlers, store
 from services.members.secret import keys
 from shared import clock
 from shared.errors import Refused
@@ -47,11 +47,11 @@ def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Cap
     """Return a new captcha, good for five minutes and one try; an empty one where none is asked for."""
     maker = _maker()
     if maker is None:
-        return Captcha()
+        return Captcha(initial_tail=handlers.initial_tail())
     text, png = maker()
     captcha_id = uuid.uuid4()
     store.keep_captcha(tx, captcha_id, _index(captcha_id, text), clock.now(), clock.now() + LIFE)
-    return Captcha(captcha_id=str(captcha_id), png=png)
+    return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=handlers.initial_tail())
 
 
 def check(tx: Connection, captcha_id: str, answer: str) -> None:

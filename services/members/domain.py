@@ -153,8 +153,12 @@ def add_months(day: date, months: int) -> date:
 
 
 def mask_id(id_number: str) -> str:
-    """Return a number with four stars between its first ten and last four characters (MEM-32)."""
-    return f"{id_number[:10]}****{id_number[-4:]}"
+    """Return a number of which its first four and its last character are left (MEM-32).
+
+    The date of birth and the sequence stay hidden: with them, or with four characters at the end, a list would give away what the initial
+    password is made of (docs/adr/0009).
+    """
+    return f"{id_number[:4]}{'*' * (len(id_number) - 5)}{id_number[-1:]}"
 
 
 def mask_name(name: str) -> str:

@@ -153,10 +153,14 @@ class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Captcha(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture whose characters are to be sent along within five minutes, once; no picture where none is asked for."""
+    """A picture whose characters are to be sent along within five minutes, once; no picture where none is asked for.
+
+    `initial_tail` says what opens a new account: so many last characters of the ID number, or a code where it is 0 (ACC-04, BEY-22).
+    """
 
     captcha_id: str = ""
     png: bytes = b""
+    initial_tail: int = 8
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):

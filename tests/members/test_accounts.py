@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from services.members import accounts, handlers, models, seal
+from services.members import accounts, captcha, handlers, models, seal
 from services.members.accounts import keys as secret_keys
 from services.members.service import Service
 from services.members.synthetic import check_digit
@@ -19,7 +19,7 @@ from shared.bus.calls import Call
 from shared.bus.service import RESTRICTED, Asked, Machinery
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
-from shared.messages.members import Admission, ChangePassword, IssueResetCode, Renew, ResetPassword, SignIn, SignOut
+from shared.messages.members import Admission, ChangePassword, GetCaptcha, IssueResetCode, Renew, ResetPassword, SignIn, SignOut
 from shared.messages.orgs import AdministratorChanged, OrgChanged
 
 FIRST = "11010520050102001"
@@ -384,7 +384,9 @@ def test_guessing_codes_is_locked(coded):
 @pytest.mark.rule("BEY-22")
 def test_activation_codes(tx, monkeypatch):
     """BEY-22: where accounts are opened by a code, nothing can be derived from the ID number; a single-use code of the branch sets the first password."""
+    assert captcha.get_captcha(tx, GetCaptcha(), None).initial_tail == 8
     monkeypatch.setenv("TUANQIAO_FIRST_CREDENTIAL", "activation_code")
+    assert captcha.get_captcha(tx, GetCaptcha(), None).initial_tail == 0
     number = "11010520050102002"
     number += check_digit(number)
     tx.execute(sa.text("DELETE FROM people"))

@@ -1,9 +1,10 @@
 """The rules of people: numbers, ages, passwords, masks."""
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from services.members import domain
+from services.members.synthetic import check_digit
 
 TODAY = date(2026, 9, 1)
 GOOD = "11010519491231002X"
@@ -105,9 +106,29 @@ def test_development_number(number, joined, province, code):
 
 @pytest.mark.rule("MEM-32")
 def test_masks():
-    """MEM-32: first ten and last four characters of a number, surname and two stars of a name."""
-    assert domain.mask_id(GOOD) == "1101051949****002X"
+    """MEM-32: the first four and the last character of a number, surname and two stars of a name."""
+    assert domain.mask_id(GOOD) == "1101*************X"
     assert domain.mask_name("张三丰") == "张**"
+
+
+@pytest.mark.rule("MEM-32", "ACC-04")
+@pytest.mark.parametrize("tail", [6, 8])
+@pytest.mark.parametrize("number", [GOOD, "420106200203071234"[:17] + check_digit("42010620020307123")])
+def test_a_mask_does_not_give_the_password_away(number, tail):
+    """MEM-32, ACC-04: who sees a masked number and even knows county, year of birth and sex still has 10,000 initial passwords to try: counted, with the check digit."""
+    mask, county, year, sex = domain.mask_id(number), number[:6], number[6:10], int(number[16]) % 2
+    shown = {at: character for at, character in enumerate(mask) if character != "*"}
+    days = [date(int(year), 1, 1) + timedelta(days=one) for one in range(365)]
+    left = set()
+    for day in days:
+        for sequence in range(1, 1000):
+            if sequence % 2 == sex:
+                first = f"{county}{day:%Y%m%d}{sequence:03d}"
+                whole = first + check_digit(first)
+                if all(whole[at] == character for at, character in shown.items()):
+                    left.add(domain.initial_password(whole, tail))
+    assert domain.initial_password(number, tail) in left
+    assert len(left) >= 10_000
 
 
 @pytest.mark.rule("ACC-04", "ACC-05")

@@ -144,3 +144,20 @@ def test_rubbish_is_refused(browser, town, house, org):
                                   environ_overrides={"REMOTE_ADDR": f"192.0.2.{len(tried) + 1}"}))
     assert not broken, broken[:30]
     assert len(tried) >= 8
+
+
+@pytest.mark.rule("BEY-22")
+def test_the_sign_in_page_says_what_is_asked(browser, town):
+    """BEY-22, ACC-04: the page of signing in names the characters of the ID number that the installation takes; where codes open accounts it says so."""
+    assert "初始密码为身份证号码后8位" in browser.get("/sign-in").text
+    try:
+        for name, value, words in (("TUANQIAO_INITIAL_PASSWORD_TAIL", "6", "身份证号码后6位"), ("TUANQIAO_FIRST_CREDENTIAL", "activation_code", "激活码")):
+            town.environ[name] = value
+            town.kill("members")
+            town.start("members")
+            assert words in browser.get("/sign-in").text
+    finally:
+        for name in ("TUANQIAO_INITIAL_PASSWORD_TAIL", "TUANQIAO_FIRST_CREDENTIAL"):
+            town.environ.pop(name, None)
+        town.kill("members")
+        town.start("members")
