@@ -101,6 +101,7 @@ KINDS: dict[str, Kind] = {
     "name_too_long":         Kind(422, "组织全称和简称最多{limit}个字", "The names of an organisation have at most {limit} characters", "ORG-08"),
     "not_an_org":            Kind(422, "青工委、青年部、群团部等不属于团组织,不能创建", "Youth-work bodies and departments are not organisations of the tree", "ORG-06"),
     "purpose_not_here":      Kind(422, "该类团支部不能建在此组织之下", "No branch of this purpose stands below this organisation", "ORG-39"),
+    "township_not_here":     Kind(422, "乡镇街道团组织只能是建在县级或市级团委之下、不属于学校领域的团委或团工委", "A township's organisation is a committee or work committee outside the school domain, directly below a county's or city's leading body", "ORG-28"),
     "handover_from_september": Kind(422, "县级团委自9月起方可自建学社衔接临时团支部", "A county makes a hand-over branch of its own from September on", "ORG-29"),
     "industry_unknown":      Kind(422, "所属行业不在可选范围", "No such industry", "ORG-25"),
     "secretary_missing":     Kind(422, "请先录入书记;暂无书记的,录入主持工作的同志", "Record the secretary first, or who presides for the time being", "ORG-19"),

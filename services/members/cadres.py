@@ -320,7 +320,7 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
     joining = [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"]
     entrant_store.hold(tx, [row["branch_id"] for row in joining])
     cadre_store.join(tx, joining, now)
-    entrant_store.flag(tx, [row["person_id"] for row in joining], now)
+    entrant_store.receive(tx, [row["person_id"] for row in joining], now)
     cadre_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, "changed_by": settled[row.registration_id]["decided_by"]}
                                for row in accepted if row.post], now)
     return answers

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from stdnum.cn import ric
 
+from shared import reference
 from shared.errors import Refusal
 
 MINIMUM_AGE = 14
@@ -99,14 +100,18 @@ Ranges = Mapping[tuple[str, int], Sequence[tuple[str, str]]]
 """Development numbers issued, by province and year: first and last of each range (MEM-11)."""
 
 
+def number_from(province: str = "") -> date:
+    """Return from which day on who joined needs a development number: 2017, in Xinjiang 2016 (MEM-08)."""
+    return NUMBER_FROM.replace(year=2016) if province == XINJIANG else NUMBER_FROM
+
+
 def check_development_number(number: str, joined_on: date | None, province: str = "", issued: Ranges = MappingProxyType({})) -> Refusal | None:
     """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12), not issued (MEM-11).
 
     Where no ranges of a province and year are known, every number of the right form is taken.
     """
     if not number:
-        needed_from = NUMBER_FROM.replace(year=2016) if province == XINJIANG else NUMBER_FROM
-        return Refusal("development_number_missing") if joined_on is not None and joined_on >= needed_from else None
+        return Refusal("development_number_missing") if joined_on is not None and joined_on >= number_from(province) else None
     if not (number.isascii() and number.isdigit() and len(number) == 12):
         return Refusal("development_number_form")
     if joined_on is not None and number[:4] != str(joined_on.year):
@@ -122,11 +127,14 @@ def sex_of(id_number: str) -> str:
     return "male" if int(id_number[16]) % 2 else "female"
 
 
-def missing(ethnic_group: str, has_phone: bool, is_member: bool, joined_on: date | None, development_number: str) -> list[str]:
-    """Return the required fields that are not filled (MEM-22); the column `complete` of people says the same in SQL."""
+def missing(ethnic_group: str, has_phone: bool, is_member: bool, joined_on: date | None, development_number: str, needed_from: date = NUMBER_FROM) -> list[str]:
+    """Return the required fields that are not filled (MEM-22); the column `complete` of people says the same in SQL.
+
+    `needed_from`: who joined from then on needs a development number (`number_from`).
+    """
     return [name for name, wanted in (
         ("ethnic_group", not ethnic_group), ("phone", not has_phone), ("joined_on", is_member and joined_on is None),
-        ("development_number", is_member and joined_on is not None and joined_on >= NUMBER_FROM and not development_number)) if wanted]
+        ("development_number", is_member and joined_on is not None and joined_on >= needed_from and not development_number)) if wanted]
 
 
 def check_retention(kind: str, since: date, until: date, graduate: bool, fields: Mapping[str, str], months: int, begins: date, mark_from: tuple[int, int] | None,
@@ -198,14 +206,17 @@ def _line(path: str) -> list[int]:
     return [int(one) for one in path.split(".") if one]
 
 
-def may_mark_graduates(kind: str, is_above: bool, is_direct_superior: bool) -> bool:
-    """Return whether an organisation marks a branch: a committee kind above it (GRAD-04), or the direct superior of any kind (GRAD-05)."""
-    return is_direct_superior or (is_above and kind in COMMITTEE_KINDS)
+def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_superior: bool) -> bool:
+    """Return whether an organisation marks a branch: a committee kind of the school domain above it (GRAD-04), or its direct superior (GRAD-05).
+
+    The direct superior of a branch inside a school is of the school domain anyway; one outside it has a whole school in one branch below it.
+    """
+    return is_direct_superior or (is_above and kind in COMMITTEE_KINDS and reference.is_school(industry))
 
 
-def may_mark_member(kind: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool) -> bool:
+def may_mark_member(kind: str, industry: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool) -> bool:
     """Return whether an organisation marks members of a branch (GRAD-18): as GRAD-04, and the branch itself where the setting allows."""
-    return (is_branch and by_branch) or may_mark_graduates(kind, is_above and not is_branch, is_direct_superior)
+    return (is_branch and by_branch) or may_mark_graduates(kind, industry, is_above and not is_branch, is_direct_superior)
 
 
 def check_markable(is_markable: bool, purpose: str) -> Refusal | None:

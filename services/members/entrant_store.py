@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.members import domain
 from services.members.store import COHORT, GRADUATES
 from shared import db
 from shared.outbox import insert
@@ -28,6 +29,11 @@ _FLAG = sa.text(f"""
     told AS ({insert(GRADUATES)})
     SELECT member_id FROM flagged""")
 
+_NUMBERS = sa.text(f"""
+    UPDATE people p SET number_from = date '{domain.number_from(domain.XINJIANG)}'
+    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint) JOIN people q USING (person_id) JOIN org_directory o ON o.org_id = q.branch_id
+    WHERE p.person_id = q.person_id AND o.province = '{domain.XINJIANG}' AND p.number_from > date '{domain.number_from(domain.XINJIANG)}'""")
+
 
 def hold(tx: Connection, branch_ids: Iterable[int]) -> None:
     """Keep branches from being marked or switched until the transaction ends, so that nobody enters behind the back of the switch.
@@ -45,10 +51,15 @@ def close(tx: Connection, branch_ids: Iterable[int]) -> None:
     tx.execute(_CLOSE_BRANCHES, {"ids": sorted(set(branch_ids))})
 
 
-def flag(tx: Connection, person_ids: Iterable[int], now: datetime) -> set[int]:
-    """Make people who have just entered graduates' organisations graduates, as the switch made those who were there, and tell (GRAD-12, GRAD-15).
+def receive(tx: Connection, person_ids: Iterable[int], now: datetime) -> set[int]:
+    """Make people who have just entered branches what these branches make them; return who became a graduate.
 
-    They count as members of the switched branch, so that one who leaves afterwards is missed (GRAD-14). Return who was flagged.
+    Who enters a graduates' organisation is a graduate, as the switch made those who were there, and that is told (GRAD-12, GRAD-15); they
+    count as members of the switched branch, so that one who leaves afterwards is missed (GRAD-14). In Xinjiang development numbers are
+    needed a year earlier (MEM-08, MEM-22).
     """
     rows = [{"person_id": one} for one in sorted(set(person_ids))]
-    return set(db.run(tx, _FLAG, rows, now=now).scalars()) if rows else set()
+    if not rows:
+        return set()
+    db.run(tx, _NUMBERS, rows)
+    return set(db.run(tx, _FLAG, rows, now=now).scalars())

@@ -43,7 +43,8 @@ def _until() -> date:
 def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:
     """Give branches their time of graduation, or the reason why they have none (GRAD-02..08, GRAD-14).
 
-    A committee kind above the branch marks, or its direct superior, never the branch itself (GRAD-04, GRAD-05); branches outside the school domain have none (GRAD-09). A time in the
+    A committee kind of the school domain above the branch marks, or its direct superior, never the branch itself (GRAD-04, GRAD-05);
+    branches outside the school domain have none (GRAD-09). A time in the
     current year takes effect at once when the yearly moment is past. Of several marks for one branch the last holds.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -62,7 +63,8 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
             refusal = Refusal("branch_unknown")
         elif one.actor not in acting or org is None:
             refusal = Refusal("not_administrator")
-        elif not domain.may_mark_graduates(org.kind, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
+        elif not domain.may_mark_graduates(
+                org.kind, org.industry, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
             refusal = Refusal("not_your_org")
         elif refusal is None and (problem := domain.check_markable(reference.is_markable(branch.industry), branch.purpose)) is not None:
             refusal = problem
@@ -98,7 +100,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
         item, person, org = one.item, people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
         branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
         if person is None or branch is None or one.actor not in acting or org is None or not domain.may_mark_member(
-                org.kind, branch.org_id == org.org_id, directory.is_below(branch, org), branch.parent_id == org.org_id, by_branch):
+                org.kind, org.industry, branch.org_id == org.org_id, directory.is_below(branch, org), branch.parent_id == org.org_id, by_branch):
             refusals[n] = Refusal("unknown_member" if person is None or branch is None else "not_your_org")
             continue
         mark = marks.get(branch.org_id)

@@ -144,7 +144,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     made = store.add(tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial_tail()) if fresh else {}
     if loose:
         made |= store.attach(tx, [rows[n] for n in loose], clock.now())
-    entrant_store.flag(tx, made.values(), clock.now())
+    entrant_store.receive(tx, made.values(), clock.now())
     answers |= {n: Admitted(member_id=made[indexes[n]]) for n in fresh if indexes[n] in made}
     cadre_store.set_posts(tx, [{"org_id": row["branch_id"], "person_id": answers[n].member_id, "post": row["post"], "changed_by": asked[n].actor.person_id}
                                for n, row in fresh.items() if n in answers and row["post"]], clock.now())
@@ -238,7 +238,7 @@ def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict
 def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
     """Enter people without checks and rights, with ids of the caller's choice: for demo worlds and first set-up only; return how many were new."""
     made = store.add(tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash)
-    entrant_store.flag(tx, made.values(), clock.now())
+    entrant_store.receive(tx, made.values(), clock.now())
     return len(made)
 
 
@@ -271,7 +271,8 @@ def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
         identity_check=row.identity_check, sex=domain.sex_of(id_number), age=domain.age_on(domain.born_on(id_number), today),
         league_years=domain.age_on(row.joined_on, today) if row.joined_on else None, development_number=row.development_number, post=post,
         contact=opened(row.contact_sealed), emergency_contact=opened(row.emergency_sealed), party=row.party, to_contact=row.to_contact,
-        missing=[] if row.complete else domain.missing(row.ethnic_group, row.phone_sealed is not None, row.branch_id is not None, row.joined_on, row.development_number))
+        missing=[] if row.complete else domain.missing(row.ethnic_group, row.phone_sealed is not None, row.branch_id is not None, row.joined_on, row.development_number,
+                                                         row.number_from))
 
 
 def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, str]:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.members import ranges
 from shared import db
 
 SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
@@ -84,8 +86,10 @@ REPORTS = {name: sa.text(text) for name, text in {
         AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)"""),
     "incomplete": _MEMBERS_WHERE.format(note="''", where="NOT p.complete"),
     "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
-    "irregular_numbers": _MEMBERS_WHERE.format(note="p.development_number", where=r"""((p.joined_on >= '2017-01-01' AND p.development_number = '')
-        OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text))))"""),
+    "irregular_numbers": _MEMBERS_WHERE.format(note="p.development_number", where=r"""((p.joined_on >= p.number_from AND p.development_number = '')
+        OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text)
+            OR EXISTS (SELECT 1 FROM json_to_recordset(CAST(CAST(:ranges AS json) -> (d.province || left(p.development_number, 4)) AS json)) AS r(first text, last text)
+                HAVING NOT bool_or(p.development_number BETWEEN r.first AND r.last)))))"""),
     "graduates_left": _MEMBERS_WHERE.format(
         note="""CASE WHEN p.reserved_by IS NOT NULL THEN 'open'
             ELSE coalesce((SELECT r.kind FROM retentions r WHERE r.member_id = p.person_id AND r.state = 'approved'), 'none') END""", where="p.graduate"),
@@ -117,8 +121,15 @@ def overstayed(tx: Connection, today: date) -> dict[str, int]:
 def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> Sequence[sa.Row[Any]]:
     """Return lines of a work list of a subtree, one of `REPORTS`."""
     statement = REPORTS[kind]
-    values = {"after": after, "limit": limit, **_span(path), **({"today": today} if ":today" in statement.text else {})}
+    known: dict[str, Any] = {"today": today, "ranges": _ranges_as_json()}
+    values = {"after": after, "limit": limit, **_span(path), **{name: value for name, value in known.items() if f":{name}" in statement.text}}
     return tx.execute(statement, values).all()
+
+
+def _ranges_as_json() -> str:
+    """Return the issued ranges of development numbers by province and year, as the list of irregular numbers reads them (MEM-11, MEM-13)."""
+    return msgspec.json.encode({f"{province}{year}": [{"first": first, "last": last} for first, last in some]
+                                for (province, year), some in ranges.issued.items()}).decode()
 
 
 # ---- entry progress --------------------------------------------------------------------------------------------------

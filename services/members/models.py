@@ -18,7 +18,9 @@ people = sa.Table(
     sa.Column("ethnic_group", sa.Text, nullable=False, server_default=""),
     sa.Column("joined_on", sa.Date),
     sa.Column("development_number", sa.Text, nullable=False, server_default=""),
+    sa.Column("number_from", sa.Date, nullable=False, server_default="2017-01-01", comment="who joined from then on needs a development number; by province (MEM-08)"),
     sa.Column("born_on", sa.Date, comment="from the ID number"),
+    sa.Column("found_on", sa.Date, comment="when work or study was found, of who waits in a hand-over branch (TYPE-16)"),
     sa.Column("contact_sealed", sa.LargeBinary, comment="common contact"),
     sa.Column("emergency_sealed", sa.LargeBinary, comment="emergency contact"),
     sa.Column("party", sa.Boolean, nullable=False, server_default="false", comment="a Party member who keeps membership"),
@@ -34,7 +36,7 @@ people = sa.Table(
     sa.Column("identity_checked_at", _time, nullable=False, server_default="1970-01-01 00:00:00+00", comment="when it was tried last"),
     sa.Column("complete", sa.Boolean, sa.Computed(
         "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL"
-        " AND (joined_on < '2017-01-01'::date OR development_number <> '')))", persisted=True), comment="every required field is filled (MEM-22)"),
+        " AND (joined_on < number_from OR development_number <> '')))", persisted=True), comment="every required field is filled (MEM-22)"),
     sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.UniqueConstraint("id_index"),
     sa.Index("ix_people_name", "name"),

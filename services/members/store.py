@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.members import domain
 from shared import db, reference
 from shared.messages.members import (
     BranchGraduated,
@@ -22,6 +23,10 @@ from shared.messages.members import (
     SessionEnded,
 )
 from shared.outbox import insert, tell
+
+NUMBER_FROM = (f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain.number_from(domain.XINJIANG)}'"
+               f" ELSE date '{domain.number_from()}' END")
+"""From which day on who joined needs a development number, by the province of the branch (MEM-08)."""
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
 
@@ -42,15 +47,18 @@ _RESERVE = sa.text(f"""
     {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
 _MOVE = sa.text(f"""
-    WITH asked AS (SELECT i.*, coalesce(o.purpose = 'floating', false) AS floats FROM json_to_recordset(CAST(:items AS json)) AS i(
-        transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz) LEFT JOIN org_directory o ON o.org_id = i.branch_id),
+    WITH asked AS (SELECT i.*, coalesce(o.purpose = 'floating', false) AS floats, coalesce(o.path, '') AS path, {NUMBER_FROM.format(province="o.province")} AS number_from
+        FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)
+        LEFT JOIN org_directory o ON o.org_id = i.branch_id),
     arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
             graduate = p.graduate AND i.floats, graduates_on = CASE WHEN i.floats THEN p.graduates_on END,
-            mark = '', mark_reason = '', to_contact = true FROM asked i
+            mark = '', mark_reason = '', to_contact = true, found_on = NULL, number_from = i.number_from FROM asked i
         WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id RETURNING i.*),
     closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL
-        RETURNING m.person_id, m.branch_id, m.ended_at),
-    resigned AS (UPDATE posts p SET ended_at = c.ended_at FROM closed c WHERE p.person_id = c.person_id AND p.org_id = c.branch_id AND p.ended_at IS NULL
+        RETURNING m.person_id, m.branch_id, m.ended_at, a.path),
+    resigned AS (UPDATE posts p SET ended_at = c.ended_at FROM closed c WHERE p.person_id = c.person_id AND p.ended_at IS NULL
+            AND (p.org_id = c.branch_id OR (strpos('.' || c.path, '.' || p.org_id || '.') = 0
+                AND strpos((SELECT '.' || old.path FROM org_directory old WHERE old.org_id = c.branch_id), '.' || p.org_id || '.') > 0))
         RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
     begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, at, branch_id, transfer_id FROM arrived
         WHERE (SELECT count(*) FROM closed) >= 0),
@@ -77,7 +85,8 @@ def move(tx: Connection, items: Sequence[Any]) -> None:
     """Move held members once, close the old stay and begin the new (TRF-35, BEY-09); a repeated message is only answered again.
 
     Graduates who only go into the own school's mobile branch stay graduates, who have yet to leave (TYPE-05).
-    Who held a post in the old branch holds it no more, and with it goes the right over the branch (ADM-18).
+    Who held a post in the old branch, or in an organisation above it that is not above the new branch, too, holds it no more, and with
+    it goes the right to administer there (ADM-18). Posts elsewhere are nobody's business here (CADRE-02).
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and break `uq_memberships_one_open`.
     """

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from shared import reference
@@ -19,6 +20,8 @@ HANDOVER_MONTH = 9
 """From this month of the year on a county receives in a hand-over branch of its own (ORG-29)."""
 HANDOVER_NAMES = ("学社衔接临时团支部", "流动团员团支部", "流动团员支部", "流动团支部")
 """What hand-over branches are and were called; a search for one finds the others (ORG-28)."""
+SYSTEMS_FROM = "91"
+"""The number of the first vertical system; provinces have lower ones (ORG-15)."""
 PEER_SYSTEMS = {"11": "BJ", "44": "GD", "35": "FJ"}
 """Provinces that run systems of their own (FED-01)."""
 
@@ -83,6 +86,18 @@ def check_purpose(purpose: str, kind: str, parent_kind: str, parent_purpose: str
     if parent_kind == "leading_body":
         return None if month >= HANDOVER_MONTH else Refusal("handover_from_september")
     return None if parent_purpose == "township" or (parent_kind in ("committee", "work_committee") and not reference.is_school(industry)) else Refusal("purpose_not_here")
+
+
+def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, Any]) -> Refusal | None:
+    """Return why an organisation is no township's or sub-district's (ORG-28); `parent` has the columns of `orgs`.
+
+    One is a committee or work committee, not of the school domain, directly below the leading body of a county or city of a territory.
+    """
+    if purpose != "township":
+        return None
+    below_county = parent["kind"] == "leading_body" and parent["parent_id"] is not None and parent["org_id"] != parent["provincial_id"]
+    fits = kind in ("committee", "work_committee") and not reference.is_school(industry) and below_county and parent["province"] < SYSTEMS_FROM
+    return None if fits else Refusal("township_not_here")
 
 
 def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:

@@ -97,6 +97,8 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     if refusal is None and old is None:
         refusal = (domain.check_new_name(given["full_name"], given["short_name"])
                    or domain.check_purpose(item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month))
+    if refusal is None:
+        refusal = domain.check_township(old["purpose"] if old else item.purpose, old["kind"] if old else item.kind, given["industry"], parent)
     if refusal is None and old is not None and domain.is_provincial(old["parent_id"], old["org_id"], old["provincial_id"]) and any(old[name] != value for name, value in given.items()):
         refusal = Refusal("org_fixed")
     if refusal is not None:
@@ -131,6 +133,8 @@ def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
                or next((Refusal("field_missing", {"field": label}) for label, value in (
                    ("组织全称", given["full_name"]), ("所属行业", given["industry"] or fixed), ("联系电话", item.phone.strip())) if not value), None)
                or domain.check_org(item.kind, "ordinary", "committee", given["full_name"], given["industry"], given["short_name"]))
+    if refusal is None and org["parent_id"] in tree.orgs:
+        refusal = domain.check_township(org["purpose"], item.kind, given["industry"], tree.orgs[org["parent_id"]])
     if refusal is None and fixed and any(org[name] != value for name, value in given.items()):
         refusal = Refusal("org_fixed")
     if refusal is not None:

@@ -184,14 +184,28 @@ def test_list_of_cadres(tx):
 
 @pytest.mark.rule("ADM-18")
 def test_posts_end_with_the_membership(tx):
-    """ADM-18: who is transferred away holds no post in the old branch any more, which is told; posts elsewhere stay."""
-    post(tx, CLASS, "secretary", person_id=ONE)
-    post(tx, SCHOOL, "publicist", person_id=ONE)
+    """ADM-18: who is transferred away holds no post in the old branch any more, nor in what stands above it and not above the new one; that is told.
+
+    The student who administered the committee of the school loses it with the move to another; posts above both branches, and in
+    organisations that have nothing to do with the move, stay.
+    """
+    cadre_store.set_posts(tx, [{"org_id": org, "person_id": ONE, "post": "committee_member", "changed_by": None}
+                               for org in (CLASS, SCHOOL, ROOT, COLLEGE, TARGET)], clock.now())
     told(tx, "cadre_changed")
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_branch_assigned(tx, [assigned(10)])
-    assert [(one["org_id"], one["person_id"], one["post"]) for one in told(tx, "cadre_changed")] == [(CLASS, ONE, "")]
-    assert posts(tx, SCHOOL) == [(ONE, "publicist")]
+    assert sorted((one["org_id"], one["person_id"], one["post"]) for one in told(tx, "cadre_changed")) == [(SCHOOL, ONE, ""), (CLASS, ONE, "")]
+    assert [(row.org_id) for row in cadre_store.posts_held(tx, [ONE])] == [ROOT, TARGET, COLLEGE]
+
+
+@pytest.mark.rule("ADM-18", "CADRE-02")
+def test_posts_inside_the_own_school_stay(tx):
+    """ADM-18, CADRE-02: who moves from one branch to another of the same school keeps the post in the school, and loses that in the branch."""
+    post(tx, CLASS, "secretary", person_id=ONE)
+    post(tx, SCHOOL, "committee_member", person_id=ONE)
+    handlers.on_transfer_requested(tx, [request(10, target=DEEP)])
+    handlers.on_branch_assigned(tx, [assigned(10, branch=DEEP)])
+    assert [(row.org_id) for row in cadre_store.posts_held(tx, [ONE])] == [SCHOOL]
 
 
 @pytest.mark.rule("ORG-21")

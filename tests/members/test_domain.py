@@ -146,4 +146,4 @@ def test_new_password(password, good):
     ("branch", False, False, False), ("committee", False, False, False)])
 def test_may_mark_graduates(kind, above, direct, may):
     """GRAD-04, GRAD-05: committee kinds above a branch mark it, its direct superior whatever it is, the branch never."""
-    assert domain.may_mark_graduates(kind, above, direct) == may
+    assert domain.may_mark_graduates(kind, "普通高等院校", above, direct) == may

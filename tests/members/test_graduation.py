@@ -74,6 +74,23 @@ def test_who_marks_branches(tx, org, branch, code):
     assert (answer.refusal and answer.refusal.code) == code
 
 
+@pytest.mark.rule("GRAD-04", "GRAD-05", "GRAD-18")
+@pytest.mark.parametrize(("industry", "code"), [("普通高等院校", None), ("小学", None), ("", "not_your_org"), ("党政机关", "not_your_org")])
+def test_only_the_school_domain_marks(tx, industry, code):
+    """GRAD-04, GRAD-18: a committee above a school that is not of the school domain, such as a township's, marks neither branches nor members.
+
+    GRAD-05: as the direct superior of a branch it does, whatever its domain.
+    """
+    mark(tx, DEEP, THIS, org=COLLEGE)
+    tx.execute(sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :org"), {"industry": industry, "org": SCHOOL})
+
+    said = mark(tx, DEEP, NEXT, org=SCHOOL).refusal
+    assert (said and said.code) == code
+    mark(tx, DEEP, THIS, org=COLLEGE)
+    assert mark_member(tx, THREE, "teacher", org=SCHOOL) == code
+    assert mark(tx, CLASS, NEXT, org=SCHOOL).refusal is None
+
+
 @pytest.mark.rule("GRAD-03", "GRAD-12")
 def test_due_at_once(tx):
     """GRAD-12: a time in the current year, after the yearly moment, makes the branch a graduates' organisation and flags its members."""

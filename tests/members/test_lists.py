@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import handlers, identity, list_store, lists, records, seal, store
+from services.members import handlers, identity, list_store, lists, ranges, records, seal, store
 from services.members.secret import keys as secret_keys
 from shared import clock, db, directory
 from shared.bus.service import Asked
@@ -25,6 +25,7 @@ from tests.members.test_handlers import (  # noqa: F401
     TARGET,
     THREE,
     TWO,
+    XINJIANG,
     admin,
     assigned,
     engine,
@@ -213,6 +214,34 @@ def test_irregular_numbers(tx):
     assert [(one.member_id, one.note) for one in report(tx, "irregular_numbers")] == [(ONE, "2019-1")]
     assert edit(tx, actor=Actor(ONE), development_number="202000000333") is None
     assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == [] and report(tx, "irregular_numbers") == []
+
+
+@pytest.mark.rule("MEM-13", "MEM-08", "MEM-22")
+@pytest.mark.parametrize(("province", "joined_on", "irregular"), [
+    ("65", date(2016, 1, 1), True), ("65", date(2015, 12, 31), False), ("42", date(2016, 12, 31), False), ("42", date(2017, 1, 1), True)])
+def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
+    """MEM-08, MEM-13, MEM-22: without a number the list, the profile and its completeness ask from 2017 on, in Xinjiang from 2016: also who has moved there or away."""
+    home, away = (XINJIANG, CLASS) if province == "65" else (CLASS, XINJIANG)
+    for member, branch, number_ in ((8001, home, 91), (8002, away, 92)):
+        handlers.seed_people(tx, [(member, person(number_, branch, joined_on=joined_on, development_number=""))])
+    handlers.on_transfer_requested(tx, [request(10, 8002, source=away, target=home)])
+    handlers.on_branch_assigned(tx, [assigned(10, 8002, home)])
+
+    for member in (8001, 8002):
+        profile = handlers.who_am_i(tx, WhoAmI(), Actor(member))
+        assert ("development_number_missing" in profile.hints, "development_number" in profile.member.missing) == (irregular, irregular)
+        assert (member in [one.member_id for one in report(tx, "irregular_numbers")]) is irregular
+        assert (member in [one.member_id for one in report(tx, "incomplete")]) is irregular
+
+
+@pytest.mark.rule("MEM-13", "MEM-11")
+def test_numbers_outside_the_issued_ranges(tx, monkeypatch):
+    """MEM-11, MEM-13: a number outside what was issued to the province for its year is listed, as the person is told; where nothing is known, none is."""
+    monkeypatch.setattr(ranges, "issued", {("42", 2020): [("202000000002", "202000000002"), ("202000000100", "202000000199")], ("42", 2019): [("1", "2")]})
+    assert [one.member_id for one in report(tx, "irregular_numbers")] == [ONE, THREE]
+    assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["number_out_of_range"] and handlers.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == []
+    monkeypatch.setattr(ranges, "issued", {("11", 2020): [("202000000002", "202000000002")]})
+    assert report(tx, "irregular_numbers") == []
 
 
 def test_unknown_list(tx):

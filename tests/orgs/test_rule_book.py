@@ -224,6 +224,35 @@ def test_special_branches(purpose, parent, parent_purpose, industry, month, refu
     assert (said.code if said else None) == refusal
 
 
+@pytest.mark.rule("ORG-28")
+@pytest.mark.parametrize("parent, actor, kind, industry, said", [
+    (4201, Actor(3001, 4201), "committee", "", None), (4201, Actor(3001, 4201), "work_committee", "农村", None),
+    (4201, Actor(3001, 4201), "general_branch", "", "township_not_here"), (4201, Actor(3001, 4201), "branch", "", "township_not_here"),
+    (4201, Actor(3001, 4201), "committee", INDUSTRY, "township_not_here"), (42, Actor(2001, 42), "committee", "", "township_not_here"),
+    (SCHOOL, of_school, "committee", "", "township_not_here"), (1, Actor(1, 1), "committee", "", "township_not_here"),
+    (9701, Actor(3001, 9701), "committee", "", "township_not_here")])
+def test_where_a_township_can_be(tx, parent, actor, kind, industry, said):
+    """ORG-28: only a committee or work committee directly below a county or city is a township's, no school, nothing inside a vertical system."""
+    store.load(tx, [*TREE, Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"), Seed(9701, 97, "leading_body", "共青团铁道武汉局委员会", "97")])
+    store.set_administrators(tx, [{"org_id": org, "person_id": 3001, "active": True} for org in (4201, 9701)], clock.now(), None)
+    made = make(tx, actor, parent_id=parent, kind=kind, industry=industry, purpose="township", full_name="共青团某镇委员会")
+    assert code(made) == said
+
+
+@pytest.mark.rule("ORG-28")
+def test_a_township_stays_one(tx):
+    """ORG-28: a township's organisation does not become a school by an edit, nor a general branch by its first check."""
+    store.set_administrators(tx, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None)
+    made = make(tx, of_city, parent_id=TOWN, kind="committee", purpose="township", full_name="共青团某镇委员会").org_id
+    assert code(make(tx, of_city, org_id=made, parent_id=TOWN, full_name="共青团某镇委员会", industry=INDUSTRY)) == "township_not_here"
+    assert make(tx, of_city, org_id=made, parent_id=TOWN, full_name="共青团某某镇委员会", industry="农村").refusal is None
+    cadre(tx, org=made)
+    store.set_administrators(tx, [{"org_id": made, "person_id": 3002, "active": True}], clock.now(), None)
+    asked = {"org_id": made, "full_name": "共青团某镇委员会", "industry": "农村"}
+    assert code(check(tx, Actor(3002, made), kind="general_branch", **asked)) == "township_not_here"
+    assert check(tx, Actor(3002, made), kind="work_committee", **asked).refusal is None
+
+
 @pytest.mark.rule("ORG-33", "ORG-39")
 def test_special_branches_are_created(tx):
     """ORG-33: a school makes its study-abroad branch; an enterprise does not."""
