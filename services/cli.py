@@ -30,7 +30,7 @@ from shared.settings import SERVICES
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Tuanqiao: organisation tree, member registry and transfers.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Messages that failed for good and wait for a person.")
-audit = typer.Typer(no_args_is_help=True, help="The hash-chained audit trail of transfers and of who saw or exported what (BEY-10).")
+audit = typer.Typer(no_args_is_help=True, help="The audit logs of all services: prove them, print their heads (BEY-10).")
 app.add_typer(dead_letters, name="dead-letters")
 keys = typer.Typer(help="Key files: make them, rotate the keys of ID numbers and phones.")
 policy = typer.Typer(no_args_is_help=True, help="Deadline policies: list, check a file, compare two, try one on the open nodes (BEY-07).")
@@ -267,24 +267,40 @@ def replay_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID, or SERVI
 
 
 @audit.command("verify")
-def verify_audit() -> None:
-    """Recompute the hash chains of transfers and of the access log; exits with 1 and lists what is broken."""
+def verify_audit(heads: Annotated[Path | None, typer.Option(help="Prove the logs against a file of `audit heads`, too.")] = None) -> None:
+    """Recompute the hash chains of all services and compare them with the heads that are kept; exits with 1 and lists what is broken."""
+    from services import audit_proof
     from services.members import list_store
     from services.transfers import store
 
     made = settings.from_environment()
+    try:
+        outside = audit_proof.read_heads(heads) if heads is not None else {}
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from None
+    lines, fits = audit_proof.table(audit_proof.prove(made, outside))
+    typer.echo("\n".join(lines))
     with db.connect(made.database("transfers")).connect() as tx:
         read, broken = store.verify_audit(tx)
     with db.connect(made.database("members")).connect() as tx:
-        lines, wrong = list_store.verify_access_log(tx)
+        read_log, wrong = list_store.verify_access_log(tx)
     typer.echo(f"{read} audit rows read, {len(broken)} broken chains")
     for transfer_id in broken:
         typer.echo(f"broken: transfer {transfer_id}")
-    typer.echo(f"{lines} lines of the access log read, {len(wrong)} broken")
+    typer.echo(f"{read_log} lines of the access log read, {len(wrong)} broken")
     for line in wrong:
         typer.echo(f"broken: access log line {line}")
-    if broken or wrong:
+    if broken or wrong or not fits:
         raise typer.Exit(1)
+
+
+@audit.command("heads")
+def audit_heads() -> None:
+    """Print how long each log is and its last hash, as lines of JSON; kept elsewhere they prove the logs even against who has every database."""
+    from services import audit_proof
+
+    for line in audit_proof.heads(settings.from_environment()):
+        typer.echo(line)
 
 
 def _policy(name: str) -> Any:

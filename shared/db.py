@@ -61,6 +61,7 @@ class Database:
     def transaction(self, tells: bool = True) -> Iterator[Connection]:
         """Yield a connection in a transaction; commit and, if it `tells`, wake the relay; or roll back and raise."""
         with self.engine.begin() as tx:
+            tx.info.pop("request_id", None)  # of the query that had the connection before
             yield tx
             told = tx.info.pop("told", False)
         if tells or told:

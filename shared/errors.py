@@ -31,6 +31,7 @@ KINDS: dict[str, Kind] = {
     "not_administrator":     Kind(403, "您不是该组织的管理员", "You do not administer this organisation", "ROLE-04"),
     "not_your_org":          Kind(403, "该组织不在您的管理范围内", "This organisation is outside your rights", "ROLE-16"),
     "not_your_node":         Kind(403, "当前节点不由您的组织审批", "The open node is not decided by your organisation", "TRF-21"),
+    "audit_by_province":     Kind(403, "只有团中央和省级团委可以查看操作日志", "Only the centre and the provincial bodies read the audit log", "BEY-10"),
     "not_your_member":       Kind(403, "您无权查看或办理该团员", "You have no right over this member", "SRCH-06"),
     # what was asked
     "bad_request":           Kind(400, "请求格式不正确:{detail}", "The request is malformed: {detail}"),

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, get_origin
 
@@ -22,6 +22,7 @@ PROBLEM = {
 
 _PARAMETERS: dict[Any, dict[str, str]] = {
     int: {"type": "integer"}, str: {"type": "string"}, bool: {"type": "boolean"}, datetime.fromisoformat: {"type": "string", "format": "date-time"},
+    date.fromisoformat: {"type": "string", "format": "date"},
     "int": {"type": "integer"}, "uuid": {"type": "string", "format": "uuid"}}
 
 

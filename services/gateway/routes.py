@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from shared.messages import members, orgs, transfers
+from shared.messages.audit import ListAudit
 
 Values = dict[str, Any]
+AUDIT_QUERY: dict[str, Callable[[str], Any]] = {
+    "kind": str, "person_id": int, "about": int, "place_id": int, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}
 
 
 class Route(NamedTuple):
@@ -62,6 +65,9 @@ ROUTES = (
           lambda v: orgs.SearchOrgs(**v)),
     Route("GET", "/contacts", orgs.list_contacts, ("县、市团委联系电话", "Telephone numbers of leading bodies"), {"text": str}, lambda v: orgs.ListContacts(**v), public=True),
     Route("GET", "/orgs/<int:org_id>", orgs.get_orgs, ("组织信息", "One organisation"), make=lambda v: orgs.GetOrgs(org_ids=[v["org_id"]])),
+    Route("GET", "/orgs/<int:org_id>/at", orgs.get_orgs_at, ("某日的组织名称、上级和管理员", "Names, superiors and administrators of an organisation on a day"),
+          {"on": date.fromisoformat}, lambda v: orgs.GetOrgsAt(org_ids=[v.pop("org_id")], **v)),
+    Route("GET", "/audit/orgs", orgs.list_audit, ("组织与权限的操作日志", "The audit log of organisations and rights"), AUDIT_QUERY, lambda v: ListAudit(**v), key="cursor"),
     Route("GET", "/orgs/<int:org_id>/children", orgs.list_children, ("直属下级", "Direct subordinates"), {"after": int, "limit": int}, lambda v: orgs.ListChildren(**v), key="org_id"),
     Route("GET", "/orgs/<int:org_id>/administrators", orgs.list_administrators, ("管理员", "Administrators"), make=lambda v: orgs.ListAdministrators(org_ids=[v["org_id"]])),
     Route("GET", "/branches/<int:branch_id>/members", members.list_members, ("团支部团员", "Members of a branch"), {"after": int, "limit": int},

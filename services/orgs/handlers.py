@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
-from shared import clock, reference
+from services.orgs.log import log, org_entry
+from shared import audit, clock, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -33,6 +34,9 @@ class _Tree:
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
         self.saved: dict[int, dict[str, Any]] = {}
         self.rights: dict[tuple[int, int], dict[str, Any]] = {}
+        self.entries: list[audit.Entry] = []
+        self.asked: Asked[Any] | None = None
+        """The item that is decided now; what it changes is written into the audit log as its doing."""
 
     def acts(self, actor: Actor, own: int | None, superior: int | None) -> bool:
         """Return whether the actor administers the acting organisation, and that one may manage what is asked for."""
@@ -41,11 +45,19 @@ class _Tree:
 
     def save(self, org: dict[str, Any]) -> None:
         """Take an organisation as it is from now on; of several states in one list the last is written."""
+        self.entries.append(org_entry(self.orgs.get(org["org_id"]), org, **audit.by(self.asked)))
         self.saved[org["org_id"]] = org
         if org["deleted"]:
             del self.orgs[org["org_id"]]
         else:
             self.orgs[org["org_id"]] = org
+
+    def set_right(self, org_id: int, person_id: int, active: bool, observer: bool) -> None:
+        """Take a right as it is from now on, given or revoked by who asks for the present item."""
+        assert self.asked is not None
+        actor = self.asked.actor
+        self.rights[org_id, person_id] = {"org_id": org_id, "person_id": person_id, "active": active, "observer": observer,
+                                          "changed_by": actor.person_id, "changed_for": actor.org_id, "request_id": self.asked.request_id}
 
     def count_child(self, parent_id: int | None, by: int) -> None:
         """Keep the number of subordinates true for the next item of the list."""
@@ -57,6 +69,7 @@ class _Tree:
         """Write and tell what the list changed, one statement per table."""
         if self.saved:
             store.save(tx, list(self.saved.values()))
+            log.append(tx, self.entries)
         if self.rights:
             store.set_administrators(tx, list(self.rights.values()), clock.now(), None)
 
@@ -74,6 +87,7 @@ def _command(decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any
         tree = _Tree(tx, [one for one in asked if one.item.command_id not in known], touched)
         answers, fresh = [], []
         for one in asked:
+            tree.asked = one
             answer = known.get(one.item.command_id) or decide(tree, one.item, one.actor)
             answers.append(answer)
             if answer.refusal is None and one.item.command_id not in known:
@@ -195,8 +209,7 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
     if item.observer and item.active:
         if os.environ.get("TUANQIAO_OBSERVERS") != "true" or item.person_id in tree.administrators.get(item.org_id, ()):
             return OrgSaved(org_id=item.org_id, refusal=Refusal("no_observers"))
-        tree.rights[item.org_id, item.person_id] = {
-            "org_id": item.org_id, "person_id": item.person_id, "active": True, "changed_by": actor.person_id, "observer": True}
+        tree.set_right(item.org_id, item.person_id, True, True)
         return OrgSaved(org_id=item.org_id)
     if item.active and (item.org_id, item.person_id) not in tree.cadres:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
@@ -206,9 +219,7 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
     if item.active != (item.person_id in holders) or item.observer:
         (holders.add if item.active else holders.discard)(item.person_id)
-        tree.rights[item.org_id, item.person_id] = {
-            "org_id": item.org_id, "person_id": item.person_id, "active": item.active, "changed_by": actor.person_id,
-            "observer": item.observer}
+        tree.set_right(item.org_id, item.person_id, item.active, item.observer)
     return OrgSaved(org_id=item.org_id)
 
 
@@ -260,7 +271,7 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
         holders.setdefault(row.org_id, set()).add(row.person_id)
     given, refused = [], []
     for item in items:
-        right = {"org_id": item.org_id, "person_id": item.person_id, "active": True}
+        right = {"org_id": item.org_id, "person_id": item.person_id, "active": True, "changed_by": item.person_id, "ref": "registration code"}
         having = holders.setdefault(item.org_id, set())
         if item.person_id in having:
             continue

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
-from shared import clock, db
+from shared import audit, clock, db
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -26,6 +26,9 @@ LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep between two looks for what another process has decided."""
 SETTLE_SECONDS = 0.2
 """From the decision to its commit, amply; a slower one is found at the next look."""
+
+DECIDED = {"pending_new": "agreed", "moving": "approved", "rejected": "rejected", "withdrawn": "withdrawn"}
+"""What was decided, by the state that a migration is in afterwards."""
 
 _wake = threading.Event()
 
@@ -57,7 +60,7 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
                 refusal = Refusal("migration_open")
         if refusal is None and org is not None:
             store.request_migration(tx, {"command_id": str(item.command_id), "org_id": item.org_id, "from_org_id": org.parent_id, "to_org_id": item.to_org_id,
-                                         "reason": item.reason.strip(), "requested_by": one.actor.person_id, "expires_at": clock.now() + _patience()}, clock.now())
+                                         "reason": item.reason.strip(), "requested_by": one.actor.person_id, "expires_at": clock.now() + _patience()}, clock.now(), **audit.by(one))
             known |= store.migrations_by_command(tx, [item.command_id])
             answers.append(Migrated(migration_id=known[item.command_id].migration_id, state="pending_old"))
         else:
@@ -71,6 +74,7 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
     holders = {(row.org_id, row.person_id) for row in store.administrators(
         tx, [row[name] for row in held.values() for name in ("org_id", "from_org_id", "to_org_id")])}
     changed: dict[int, dict[str, Any]] = {}
+    entries: list[audit.Entry] = []
     answers = []
     for one in asked:
         row = held.get(one.item.migration_id)
@@ -81,8 +85,10 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
         refusal = _decide(row, one.item, one.actor, acting)
         if refusal is None:
             changed[row["migration_id"]] = row
+            entries.append(audit.Entry(kind=f"migration.{DECIDED[row['state']]}", place_id=row["org_id"], ref=f"migration {row['migration_id']}",
+                                       after={"from": row["from_org_id"], "to": row["to_org_id"]}, note=row["note"], **audit.by(one)))
         answers.append(Migrated(migration_id=row["migration_id"], state=row["state"], refusal=refusal))
-    store.set_migrations(tx, list(changed.values()))
+    store.set_migrations(tx, list(changed.values()), entries)
     _wake.set()
     return answers
 
@@ -131,15 +137,15 @@ def move_one(database: db.Database) -> bool:
         orgs = store.by_ids(tx, [row.org_id, row.to_org_id])
         org, to = orgs.get(row.org_id), orgs.get(row.to_org_id)
         if org is None or to is None or domain.check_migration(org._mapping, to._mapping) is not None:
-            store.end_migration(tx, row.migration_id, "returned", "组织已变动", 0, clock.now())
+            store.end_migration(tx, row, "returned", "组织已变动", 0, clock.now())
             return True
         total, moved = store.count_below(tx, org.path), 0
         while some := store.move_some(tx, org.path, f"{to.path}{org.org_id}.", PIECE):
             moved += some
             with database.transaction(tells=False) as aside:
                 store.tell_progress(aside, row.migration_id, moved, max(total, moved))
-        store.move_top(tx, org.org_id, to.org_id)
-        store.end_migration(tx, row.migration_id, "completed", row.note, moved, clock.now())
+        store.move_top(tx, org, to.org_id, row.migration_id)
+        store.end_migration(tx, row, "completed", row.note, moved, clock.now())
     return True
 
 

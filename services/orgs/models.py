@@ -4,7 +4,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from shared import db, inbox, outbox, sessions_ended
+from shared import audit, db, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -92,6 +92,7 @@ handled_commands = sa.Table(
     sa.Column("reply", sa.Text, nullable=False),
 )
 
+audit.tables(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 sessions_ended.tables(metadata)

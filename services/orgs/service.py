@@ -1,7 +1,8 @@
 """The orgs service on the bus."""
 from __future__ import annotations
 
-from services.orgs import handlers, migration
+from services.orgs import handlers, history, migration
+from services.orgs.log import log
 from shared import sessions_ended
 from shared.bus.service import BusService
 from shared.messages import members, scheduler, transfers
@@ -38,5 +39,7 @@ class Service(BusService):
         contract.my_orgs: handlers.my_orgs,
         contract.list_contacts: handlers.list_contacts,
         contract.list_migrations: migration.list_migrations,
+        contract.get_orgs_at: history.get_orgs_at,
+        contract.list_audit: history.list_audit,
     }
-    background = (migration.move_forever,)
+    background = (migration.move_forever, log.tell_forever)

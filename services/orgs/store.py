@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain
-from shared import db
+from services.orgs.log import log, org_entry, right_entry
+from shared import clock, db
+from shared.audit import Entry
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
 
@@ -43,7 +45,7 @@ _SAVE = sa.text(f"""
 
 
 def save(tx: Connection, rows: Sequence[dict[str, Any]]) -> int:
-    """Insert or replace organisations by version and tell of each; return how many changed."""
+    """Insert or replace organisations by version and tell of each; return how many changed. The caller writes the audit log."""
     return len(db.run(tx, _SAVE, rows).all())
 
 
@@ -51,8 +53,9 @@ _GRADUATE = sa.text(f"""
     WITH given AS (SELECT DISTINCT ON (branch_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduate boolean, version bigint)
         ORDER BY branch_id, version DESC),
     changed AS (UPDATE orgs o SET purpose = CASE WHEN g.graduate THEN 'graduate' ELSE 'ordinary' END, graduation_version = g.version, version = o.version + 1
-        FROM given g WHERE o.org_id = g.branch_id AND o.graduation_version < g.version AND o.purpose IN ('ordinary', 'graduate') RETURNING o.*)
-    {insert(tell(OrgChanged, "changed", name="full_name"))}""")
+        FROM given g WHERE o.org_id = g.branch_id AND o.graduation_version < g.version AND o.purpose IN ('ordinary', 'graduate') RETURNING o.*),
+    told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
+    SELECT org_id FROM changed""")
 
 
 _RESTORE = sa.text(f"""
@@ -60,18 +63,31 @@ _RESTORE = sa.text(f"""
     changed AS (UPDATE orgs o SET deleted = false, version = o.version + 1, was_kind = CASE WHEN o.deleted THEN o.was_kind END,
             purpose = CASE WHEN o.purpose = 'awaiting' AND NOT o.deleted THEN 'ordinary' ELSE o.purpose END,
             kind = CASE WHEN o.deleted THEN o.kind ELSE coalesce(o.was_kind, o.kind) END
-        FROM given g WHERE o.org_id = g.org_id AND (o.deleted OR o.purpose = 'awaiting' OR o.was_kind IS NOT NULL) RETURNING o.*)
-    {insert(tell(OrgChanged, "changed", name="full_name"))}""")
+        FROM given g WHERE o.org_id = g.org_id AND (o.deleted OR o.purpose = 'awaiting' OR o.was_kind IS NOT NULL) RETURNING o.*),
+    told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
+    SELECT org_id FROM changed""")
 
 
 def restore(tx: Connection, items: Sequence[Any]) -> None:
     """Take back deletions, settings aside and changes of kind, and tell (DEL-03, DEL-14, ORG-42)."""
-    db.run(tx, _RESTORE, items)
+    _change(tx, _RESTORE, items, [one.org_id for one in items], lambda org: "org.restored")
 
 
 def graduate(tx: Connection, items: Sequence[Any]) -> None:
     """Make branches graduates' organisations or ordinary ones again, and tell; the highest version holds (GRAD-12)."""
-    db.run(tx, _GRADUATE, items)
+    _change(tx, _GRADUATE, items, [one.branch_id for one in items], lambda org: "org.graduated" if org["purpose"] == "graduate" else "org.reopened")
+
+
+_STATES = sa.text("SELECT * FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
+
+
+def _change(tx: Connection, statement: sa.TextClause, items: Sequence[Any], org_ids: Iterable[int], kind: Callable[[sa.RowMapping], str]) -> None:
+    """Run a statement that changes organisations and returns their ids; write how they were and are into the audit log (BEY-09)."""
+    ids = sorted(set(org_ids))
+    before = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": ids})}
+    changed = set(db.run(tx, statement, items).scalars())
+    after = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": sorted(changed)})} if changed else {}
+    log.append(tx, [org_entry(before[one], after[one], kind(after[one])) for one in sorted(changed)])
 
 
 def load(tx: Connection, tree: Iterable[Any]) -> int:
@@ -99,23 +115,38 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
     new, remaining = 0, iter(rows)
     while chunk := list(islice(remaining, CHUNK)):
         new += save(tx, chunk)
+    if new:
+        log.append(tx, [Entry(kind="org.loaded", after={"organisations": new})])
     return new
 
 
 _GRANT = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, active boolean, changed_by bigint, observer boolean)),
+    old AS (SELECT a.* FROM administrators a JOIN given g USING (org_id, person_id)),
     saved AS (INSERT INTO administrators AS a (org_id, person_id, active, version, changed_at, changed_by, observer)
         SELECT org_id, person_id, active, 1, :now, changed_by, coalesce(observer, false) FROM given
         ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by, observer) =
             (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by, excluded.observer)
         WHERE a.active <> excluded.active OR (a.active AND a.observer <> excluded.observer) RETURNING *),
     told AS ({insert(tell(AdministratorChanged, "saved"))})
-    SELECT org_id, person_id FROM saved""")
+    SELECT s.org_id, s.person_id, s.active, s.observer, s.changed_by, o.active AS was_active, o.observer AS was_observer
+    FROM saved s LEFT JOIN old o USING (org_id, person_id)""")
 
 
 def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime, by: int | None) -> int:
-    """Give or revoke rights and tell of each change; return how many changed. `by` is who does it where a row names nobody."""
-    return len(db.run(tx, _GRANT, [{"changed_by": by, **row} for row in rows], now=now).all())
+    """Give or revoke rights, tell of each change and write it into the audit log; return how many changed.
+
+    `by` is who does it where a row names nobody in `changed_by`; `changed_for`, `request_id` and `ref` of a row go into the log.
+    """
+    changed = db.run(tx, _GRANT, [{"changed_by": by, **row} for row in rows], now=now).all()
+    given = {(row["org_id"], row["person_id"]): row for row in rows}
+    entries = []
+    for row in changed:
+        asked = given[row.org_id, row.person_id]
+        entries.append(right_entry(row, person_id=row.changed_by, org_id=asked.get("changed_for"), ref=asked.get("ref", ""),
+                                   request_id=asked.get("request_id", "")))
+    log.append(tx, entries)
+    return len(changed)
 
 
 _FACTS = """(SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children,
@@ -238,9 +269,10 @@ _CADRES_CHANGED = sa.text(f"""
     newer AS (INSERT INTO cadres AS c (org_id, person_id, post, has_phone, version) SELECT * FROM given
         ON CONFLICT (org_id, person_id) DO UPDATE SET (post, has_phone, version) = (excluded.post, excluded.has_phone, excluded.version)
         WHERE excluded.version > c.version RETURNING *),
-    ended AS (UPDATE administrators a SET active = false, version = a.version + 1, changed_at = clock_timestamp() FROM newer n
-        WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active RETURNING a.*)
-    {insert(tell(AdministratorChanged, "ended"))}""")
+    ended AS (UPDATE administrators a SET active = false, version = a.version + 1, changed_at = :now, changed_by = NULL FROM newer n
+        WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active RETURNING a.*),
+    told AS ({insert(tell(AdministratorChanged, "ended"))})
+    SELECT org_id, person_id, active, observer, true AS was_active, observer AS was_observer FROM ended""")
 _CADRES = sa.text("SELECT org_id, person_id FROM cadres WHERE org_id = ANY(CAST(:ids AS bigint[])) AND post <> ''")
 _REGISTERED = sa.text(f"""
     WITH refused AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint))
@@ -263,7 +295,8 @@ _SET_MIGRATIONS = sa.text("""
     FROM json_to_recordset(CAST(:items AS json)) AS i(migration_id bigint, state text, note text, old_decided_by bigint, new_decided_by bigint,
         expires_at timestamptz, ended_at timestamptz) WHERE m.migration_id = i.migration_id""")
 _EXPIRE_MIGRATIONS = sa.text("""
-    UPDATE migrations SET state = 'returned', ended_at = :now WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now""")
+    UPDATE migrations SET state = 'returned', ended_at = :now WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now
+    RETURNING migration_id, org_id""")
 _MIGRATIONS = sa.text("""
     SELECT * FROM migrations WHERE (from_org_id = :org AND (NOT :waiting OR state = 'pending_old')) OR (to_org_id = :org AND (NOT :waiting OR state = 'pending_new'))
         OR (org_id = :org AND NOT :waiting) ORDER BY migration_id DESC LIMIT 200""")
@@ -275,14 +308,16 @@ _MOVE_SOME = sa.text("""
     UPDATE orgs SET path = :new || substr(path, :skip) WHERE org_id IN (SELECT org_id FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :limit)""")
 _PROGRESS = sa.text("UPDATE migrations SET moved = :moved, total = :total WHERE migration_id = :id")
 _MOVE_TOP = sa.text(f"""
-    WITH changed AS (UPDATE orgs SET parent_id = :to, version = version + 1 WHERE org_id = :org RETURNING *)
-    {insert(tell(OrgChanged, "changed", name="full_name"))}""")
+    WITH changed AS (UPDATE orgs SET parent_id = :to, version = version + 1 WHERE org_id = :org RETURNING *),
+    told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
+    SELECT * FROM changed""")
 _END_MIGRATION = sa.text("UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now WHERE migration_id = :id")
 
 
 def change_cadres(tx: Connection, items: Sequence[Any]) -> None:
     """Keep who holds a post where; who holds none any more administers there no more, and that is told (ADM-18)."""
-    db.run(tx, _CADRES_CHANGED, items)
+    ended = db.run(tx, _CADRES_CHANGED, items, now=clock.now()).all()
+    log.append(tx, [right_entry(row, ref="post ended") for row in ended])
 
 
 def cadres(tx: Connection, org_ids: Sequence[int]) -> set[tuple[int, int]]:
@@ -305,9 +340,12 @@ def has_open_migration(tx: Connection, path: str) -> bool:
     return tx.execute(_OPEN_MIGRATIONS, {"path": path, "path_end": _end(path)}).first() is not None
 
 
-def request_migration(tx: Connection, row: dict[str, Any], now: datetime) -> None:
-    """Store a migration; a repeated one changes nothing."""
-    db.run(tx, _REQUEST_MIGRATION, [row], now=now)
+def request_migration(tx: Connection, row: dict[str, Any], now: datetime, **who: Any) -> None:
+    """Store a migration; a repeated one changes nothing. `who` asks for it."""
+    made = db.run(tx, _REQUEST_MIGRATION, [row], now=now).one_or_none()
+    if made is not None:
+        log.append(tx, [Entry(kind="migration.requested", place_id=row["org_id"], ref=f"migration {made.migration_id}", note=row["reason"],
+                              after={"from": row["from_org_id"], "to": row["to_org_id"]}, **who)])
 
 
 def migrations_by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
@@ -320,14 +358,18 @@ def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, sa.Row[Any]
     return {row.migration_id: row for row in tx.execute(_HOLD_MIGRATIONS, {"ids": sorted(set(ids))})}
 
 
-def set_migrations(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Store decisions on held migrations."""
+def set_migrations(tx: Connection, rows: Sequence[dict[str, Any]], entries: Sequence[Entry]) -> None:
+    """Store decisions on held migrations, with the lines that say who has made them."""
     db.run(tx, _SET_MIGRATIONS, rows)
+    log.append(tx, entries)
 
 
 def expire_migrations(tx: Connection, now: datetime) -> int:
     """Return what waits for a decision longer than it may; return how many (MIG-10)."""
-    return int(tx.execute(_EXPIRE_MIGRATIONS, {"now": now}).rowcount)
+    rows = tx.execute(_EXPIRE_MIGRATIONS, {"now": now}).all()
+    log.append(tx, [Entry(kind="migration.returned", place_id=row.org_id, ref=f"migration {row.migration_id}", after={"why": "nobody decided in time"})
+                    for row in rows])
+    return len(rows)
 
 
 def migrations(tx: Connection, org_id: int, waiting: bool) -> Sequence[sa.Row[Any]]:
@@ -358,14 +400,17 @@ def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> 
     tx.execute(_PROGRESS, {"id": migration_id, "moved": moved, "total": total})
 
 
-def move_top(tx: Connection, org_id: int, to_org_id: int) -> None:
+def move_top(tx: Connection, org: sa.Row[Any], to_org_id: int, migration_id: int) -> None:
     """Put the top of a moved subtree below its new superior, and tell; who hears it moves what lies below (MIG-09)."""
-    tx.execute(_MOVE_TOP, {"org": org_id, "to": to_org_id})
+    moved = tx.execute(_MOVE_TOP, {"org": org.org_id, "to": to_org_id}).one()
+    log.append(tx, [org_entry(org._mapping, moved._mapping, "org.moved", ref=f"migration {migration_id}")])
 
 
-def end_migration(tx: Connection, migration_id: int, state: str, note: str, total: int, now: datetime) -> None:
-    """Store the end of a migration."""
-    tx.execute(_END_MIGRATION, {"id": migration_id, "state": state, "note": note, "total": total, "now": now})
+def end_migration(tx: Connection, row: sa.Row[Any], state: str, note: str, total: int, now: datetime) -> None:
+    """Store the end of a migration; that it was carried out stands in the log as the change of superior."""
+    tx.execute(_END_MIGRATION, {"id": row.migration_id, "state": state, "note": note, "total": total, "now": now})
+    if state == "returned":
+        log.append(tx, [Entry(kind="migration.returned", place_id=row.org_id, ref=f"migration {row.migration_id}", note=note)])
 
 
 _NEW_IDS = sa.text("SELECT nextval('new_org_id') FROM generate_series(1, :n)")

@@ -1,9 +1,9 @@
-"""The table of the scheduler: one row per open node, with the instants that somebody waits for."""
+"""The tables of the scheduler: one row per open node, with the instants that somebody waits for; days; heads that it keeps for others."""
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import db, inbox, outbox
+from shared import audit, db, inbox, outbox
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -21,6 +21,16 @@ timers = sa.Table(
 )
 
 days = sa.Table("days", metadata, sa.Column("day", sa.Date, primary_key=True), comment="days that were told")
+
+kept_heads = audit.keep(sa.Table(
+    "kept_heads", metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("rows", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, primary_key=True),
+    sa.Column("kept_at", _time, nullable=False),
+    comment="how long each chain of the audit logs was, and its last hash, as it was told; append-only",
+))
 
 outbox.table(metadata)
 inbox.tables(metadata)

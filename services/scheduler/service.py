@@ -1,9 +1,9 @@
 """The scheduler on the bus: owns time."""
 from __future__ import annotations
 
-from services.scheduler import handlers
+from services.scheduler import handlers, heads
 from shared.bus.service import BusService
-from shared.messages import transfers
+from shared.messages import members, orgs, transfers
 
 
 class Service(BusService):
@@ -16,6 +16,9 @@ class Service(BusService):
         transfers.TransferRejected: handlers.on_ended,
         transfers.TransferReturned: handlers.on_ended,
         transfers.TransferWithdrawn: handlers.on_ended,
+        orgs.OrgsLogGrew: heads.on_log_grew("orgs"),
+        members.MembersLogGrew: heads.on_log_grew("members"),
+        transfers.TransfersLogGrew: heads.on_log_grew("transfers"),
     }
     background = (handlers.fire_forever,)
     linger = 0.1

@@ -34,10 +34,11 @@ Item = TypeVar("Item")
 
 
 class Asked(msgspec.Struct, Generic[Item], frozen=True):
-    """One item of a command and who asks for it."""
+    """One item of a command, who asks for it, and in which request."""
 
     item: Item
     actor: Actor
+    request_id: str = ""
 
 
 CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
@@ -135,7 +136,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         for at, call in enumerate(calls):
             try:
                 actor, sessions[at] = self._actor(call)
-                asked.setdefault(call.name, []).append((at, [Asked(item, actor) for item in self._items(call)]))
+                asked.setdefault(call.name, []).append((at, [Asked(item, actor, call.request_id) for item in self._items(call)]))
             except Refused as refused:
                 answers[at] = _problem(refused.refusal)
         if asked:
@@ -174,6 +175,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 raise Refused("not_found")
             request = decoding.decode(decoder, call.body)
             with self.database.transaction(tells=False) as tx:
+                tx.info["request_id"] = call.request_id
                 try:
                     if sessions_ended.ended(tx, [session]):
                         raise Refused("token_expired")

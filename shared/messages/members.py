@@ -22,6 +22,7 @@ from shared.messages.limits import (
     IdNumber,
     Instant,
     Line,
+    LogHash,
     Note,
     Number,
     Opaque,
@@ -146,6 +147,17 @@ class SessionEnded(Event, frozen=True, kw_only=True):
 
     session_id: UUID
     until: Instant
+
+
+class MembersLogGrew(Event, frozen=True, kw_only=True):
+    """A chain of the audit log of members has so many lines now, and this hash (BEY-10); who keeps it notices when lines go."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
+
+    lane: Number
+    rows: Version
+    hash: LogHash
 
 
 class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,18 @@ import msgspec
 
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
+from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     After,
+    Dated,
+    Day,
     Digits,
     Id,
     Instant,
     Line,
+    LogHash,
     Note,
+    Number,
     OrgId,
     OrgIds,
     OrgName,
@@ -75,6 +80,17 @@ class RegistrationRefused(Event, frozen=True, kw_only=True):
 
     org_id: OrgId
     person_id: PersonId
+
+
+class OrgsLogGrew(Event, frozen=True, kw_only=True):
+    """A chain of the audit log of orgs has so many lines now, and this hash (BEY-10); who keeps it notices when lines go."""
+
+    publisher: ClassVar[str] = "orgs"
+    consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
+
+    lane: Number
+    rows: Version
+    hash: LogHash
 
 
 class Org(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,6 +285,33 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: Instant | None
 
 
+class GetOrgsAt(Dated, frozen=True, kw_only=True):
+    """Ask how organisations, at most 500, were at the end of a day (BEY-09)."""
+
+    org_ids: OrgIds
+    on: Day
+
+
+class Superior(msgspec.Struct, frozen=True, kw_only=True):
+    """An organisation above another, with its name of that day."""
+
+    org_id: int
+    full_name: str
+
+
+class OrgAt(msgspec.Struct, frozen=True, kw_only=True):
+    """An organisation as it was: names, kind, all above it, the direct superior first, and who had the right over it (BEY-09)."""
+
+    org_id: int
+    kind: str
+    purpose: str
+    short_name: str
+    full_name: str
+    superiors: list[Superior]
+    administrators: list[int]
+    observers: list[int]
+
+
 search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org])
 get_orgs = Query("orgs", "get_orgs", GetOrgs, list[Org])
 list_children = Query("orgs", "list_children", ListChildren, list[Org])
@@ -283,3 +326,5 @@ decide_migrations = Command("orgs", "decide_migrations", DecideMigration, Migrat
 list_contacts = Query("orgs", "list_contacts", ListContacts, list[Contact])
 list_migrations = Query("orgs", "list_migrations", ListMigrations, list[Migration])
 set_administrators = Command("orgs", "set_administrators", SetAdministrator, OrgSaved)
+get_orgs_at = Query("orgs", "get_orgs_at", GetOrgsAt, list[OrgAt])
+list_audit = Query("orgs", "list_audit", ListAudit, list[AuditLine])

@@ -18,6 +18,7 @@ from shared.messages.limits import (
     Id,
     Instant,
     Line,
+    LogHash,
     Note,
     Number,
     Opaque,
@@ -141,6 +142,17 @@ class TransferWithdrawn(Event, frozen=True, kw_only=True):
 
     transfer_id: TransferId
     member_id: PersonId
+
+
+class TransfersLogGrew(Event, frozen=True, kw_only=True):
+    """A chain of the audit log of transfers has so many lines now, and this hash (BEY-10); who keeps it notices when lines go."""
+
+    publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
+
+    lane: Number
+    rows: Version
+    hash: LogHash
 
 
 class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,109 @@
+"""The proof of all audit logs at once, against the heads that the scheduler keeps and, if given, a file of heads (BEY-10)."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from services.scheduler import heads as keeper
+from shared import audit, db
+from shared.audit import Head
+from shared.settings import Settings
+
+LOGS = ("orgs",)
+"""Services with an audit log; the scheduler has none and keeps the heads of the others."""
+
+
+class Proof(NamedTuple):
+    """What was found of one log: lines read, a hash of all its heads, how many heads the scheduler keeps, and what does not fit."""
+
+    what: str
+    lines: int
+    head: str
+    kept: int
+    broken: list[str]
+
+
+class _Line(msgspec.Struct):
+    service: str
+    lane: int
+    rows: int
+    hash: str
+
+
+def _reading(settings: Settings, service: str) -> tuple[sa.Engine, sa.Connection]:
+    engine = db.connect(settings.database(service))
+    return engine, engine.connect().execution_options(isolation_level="REPEATABLE READ")
+
+
+def heads(settings: Settings) -> list[str]:
+    """Return the heads of all logs as lines of JSON, to be kept where nobody reaches them who reaches the databases."""
+    lines = []
+    for service in LOGS:
+        engine, tx = _reading(settings, service)
+        with tx:
+            lines += [msgspec.json.encode(_Line(service, head.lane, head.rows, head.hash.hex())).decode() for head in audit.heads(tx)]
+        engine.dispose()
+    return lines
+
+
+def read_heads(file: Path) -> dict[str, list[Head]]:
+    """Return the heads of a file that `heads` has made, by service.
+
+    Raises:
+        ValueError: A line is no head; it says which.
+
+    """
+    found: dict[str, list[Head]] = {}
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+        try:
+            head = msgspec.json.decode(line, type=_Line)
+            found.setdefault(head.service, []).append(Head(head.lane, head.rows, bytes.fromhex(head.hash)))
+        except (msgspec.MsgspecError, ValueError):
+            raise ValueError(f"{file} line {number} is no head") from None
+    return found
+
+
+def prove(settings: Settings, outside: dict[str, list[Head]] | None = None) -> Iterable[Proof]:
+    """Yield the proof of each log; the heads are read before the logs, so that a log that grows meanwhile fits."""
+    engine, tx = _reading(settings, "scheduler")
+    with tx:
+        kept = {service: keeper.kept(tx, service) for service in LOGS}
+    engine.dispose()
+    for service in LOGS:
+        engine, tx = _reading(settings, service)
+        with tx:
+            yield _prove(tx, service, kept[service], (outside or {}).get(service, []))
+        engine.dispose()
+
+
+_ON_THE_WAY = sa.text("""
+    SELECT EXISTS (SELECT 1 FROM outbox WHERE topic = :topic AND (published_at IS NULL OR published_at > clock_timestamp() - interval '1 minute'))""")
+
+
+def _prove(tx: sa.Connection, service: str, kept: list[Head], outside: list[Head]) -> Proof:
+    lines, broken = audit.verify(tx, [*kept, *outside])
+    own = audit.heads(tx)
+    words = [f"lane {one.lane} line {one.seq}: {one.what}" for one in broken]
+    longest: dict[int, int] = {}
+    for head in kept:
+        longest[head.lane] = max(head.rows, longest.get(head.lane, 0))
+    lost = {lane: told for lane, told in audit.told(tx).items() if longest.get(lane, 0) < told}
+    if lost and not tx.scalar(_ON_THE_WAY, {"topic": f"{service}_log_grew"}):
+        words += [f"lane {lane}: the scheduler was told of {told} lines and keeps no such head" for lane, told in lost.items()]
+    digest = hashlib.sha256(b"".join(head.hash for head in own)).hexdigest()[:16] if own else ""
+    return Proof(service, lines, digest, len(kept), words)
+
+
+def table(proofs: Iterable[Proof]) -> tuple[list[str], bool]:
+    """Return what is to be printed, and whether everything fits."""
+    rows: list[Any] = list(proofs)
+    lines = [f"{'log':<20}{'lines':>12}  {'head':<18}{'kept heads':>10}  result"]
+    for one in rows:
+        lines.append(f"{one.what:<20}{one.lines:>12}  {one.head:<18}{one.kept:>10}  {'ok' if not one.broken else f'{len(one.broken)} broken'}")
+    lines += [f"broken: {one.what}: {word}" for one in rows for word in one.broken]
+    return lines, not any(one.broken for one in rows)

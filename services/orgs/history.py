@@ -1,0 +1,57 @@
+"""What people ask of the past: organisations and rights at any date, and the audit log (BEY-09, BEY-10)."""
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+
+from sqlalchemy.engine import Connection
+
+from services.orgs import store
+from services.orgs.log import administrators_at, log, orgs_at, superiors_at
+from shared import audit, clock
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages import orgs as contract
+from shared.messages.audit import AuditLine, ListAudit
+from shared.messages.orgs import OrgAt, Superior
+
+
+def get_orgs_at(tx: Connection, request: contract.GetOrgsAt, actor: Actor | None) -> list[OrgAt]:
+    """Return organisations as they were at the end of a day, with all above them and who administered them (BEY-09).
+
+    Names of organisations are no personal data, and who administers one may be read by whoever is signed in, so this may, too.
+    Organisations that were not there on that day are left out.
+
+    Raises:
+        Refused: `too_many_items`.
+
+    """
+    if len(request.org_ids) > 500:
+        raise Refused("too_many_items", limit=500)
+    at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA) - timedelta(microseconds=1)
+    found = orgs_at(tx, request.org_ids, at)
+    above = superiors_at(tx, found, at)
+    holders = administrators_at(tx, list(found), at)
+    answers = []
+    for org_id in request.org_ids:
+        if org_id not in found:
+            continue
+        org, rights = found[org_id], holders.get(org_id, {})
+        answers.append(OrgAt(
+            org_id=org_id, kind=org["kind"], purpose=org["purpose"], short_name=org["short_name"], full_name=org["full_name"],
+            superiors=[Superior(org_id=one, full_name=name) for one, name in above[org_id]],
+            administrators=[person for person, observer in rights.items() if not observer],
+            observers=[person for person, observer in rights.items() if observer]))
+    return answers
+
+
+def list_audit(tx: Connection, request: ListAudit, actor: Actor | None) -> list[AuditLine]:
+    """Return lines of the audit log of orgs to the centre, and to a provincial body those that concern its province (BEY-10).
+
+    Raises:
+        Refused: `not_administrator`, `audit_by_province`, `bad_request` for a cursor that is none.
+
+    """
+    org = store.by_ids(tx, [actor.org_id]).get(actor.org_id) if actor is not None and actor.org_id is not None else None
+    if actor is None or org is None or actor.person_id not in {row.person_id for row in store.administrators(tx, [org.org_id])}:
+        raise Refused("not_administrator")
+    return audit.page(tx, log.service, audit.province_of(org), request)

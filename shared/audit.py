@@ -1,0 +1,383 @@
+"""The audit log of a service: who did what, for which organisation, to whom, and how it was before (BEY-10).
+
+A line is written in the transaction of what it tells of, and the database lets nobody change or delete one. Lines are hash chains:
+each hash covers its line and the hash before. So that transactions do not wait for each other there are several chains, the *lanes*: a
+transaction takes one that nobody holds, or opens another. Each lane has a head, which says how many lines it has and the last hash.
+Heads are told to the scheduler, which keeps every one it hears: who cuts lines off the end, or rewrites a whole chain and its head, would
+have to do the same in another database. `tuanqiao audit verify` reads all of it.
+"""
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Connection
+
+from shared import clock, db
+from shared.audit_kinds import KINDS
+from shared.errors import Refused
+from shared.messages import Event
+from shared.messages.audit import AuditLine, ListAudit
+from shared.outbox import insert, tell
+
+TELL_AFTER_SECONDS = 1.0
+"""How long a head may have grown before it is told; lines of this time are one event."""
+LOOK_AGAIN_SECONDS = 30.0
+"""The longest sleep between two looks for what another process has written."""
+PIECE = 5_000
+"""Lines that are read at a time when a chain is proved."""
+MASK = "•"
+_NUMBERS = re.compile(r"(?<!\d)(?:\d{17}[\dXx]|\d{15}|1[3-9]\d{9})(?!\d)")
+
+log = logging.getLogger("tuanqiao.audit")
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+_REFUSE = """
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$"""
+_KEEP = """
+CREATE TRIGGER {table}_append_only BEFORE {what} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"""
+
+
+def append_only(table: str, what: str = "UPDATE OR DELETE OR TRUNCATE") -> tuple[str, ...]:
+    """Return the SQL after which the database refuses to change or delete rows of a table; for migrations."""
+    return _REFUSE, _KEEP.format(table=table, what=what)
+
+
+def keep(table: sa.Table, what: str = "UPDATE OR DELETE OR TRUNCATE") -> sa.Table:
+    """Have the database refuse changes of a table's rows wherever the table is created."""
+    for statement in append_only(table.name, what):
+        sa.event.listen(table, "after_create", sa.DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]
+    return table
+
+
+def tables(metadata: sa.MetaData) -> None:
+    """Declare the log of a service, its heads and the numbers of its lanes."""
+    _time = sa.DateTime(timezone=True)
+    sa.Sequence("audit_lane", metadata=metadata)
+    keep(sa.Table(
+        "audit_log", metadata,
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("at", _time, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("person_id", sa.BigInteger, comment="who; null: the system itself, or the command line"),
+        sa.Column("org_id", sa.BigInteger, comment="the organisation that was acted for"),
+        sa.Column("place_id", sa.BigInteger, comment="the organisation that it happened to or in"),
+        sa.Column("persons", ARRAY(sa.BigInteger), nullable=False, comment="whom it concerns"),
+        sa.Column("ref", sa.Text, nullable=False, comment="what else it concerns, such as migration 12"),
+        sa.Column("before", sa.Text, comment="JSON"),
+        sa.Column("after", sa.Text, comment="JSON"),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("request_id", sa.Text, nullable=False),
+        sa.Column("provincial_id", sa.BigInteger, comment="above the place"),
+        sa.Column("acting_provincial_id", sa.BigInteger, comment="above the acting organisation"),
+        sa.Column("hash", sa.LargeBinary, nullable=False, comment="of the hash before and this line"),
+        sa.Index("ix_audit_log_at", "at"),
+        sa.Index("ix_audit_log_person_id", "person_id", "at"),
+        sa.Index("ix_audit_log_place_id", "place_id", "at"),
+        sa.Index("ix_audit_log_persons", "persons", postgresql_using="gin"),
+        comment="append-only (BEY-10)",
+    ))
+    keep(sa.Table(
+        "audit_heads", metadata,
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.Column("told", sa.BigInteger, nullable=False, server_default="0", comment="rows when it was told last"),
+        comment="how long each chain of the log is, and its last hash",
+        postgresql_with={"fillfactor": "50"},
+    ), "DELETE OR TRUNCATE")
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line to be written.
+
+    Attributes:
+        kind: One of `KINDS`.
+        person_id: Who did it; None: the system itself (a deadline, an event), or the command line.
+        org_id: For which organisation.
+        place_id: The organisation that it happened to or in; decides who may read the line.
+        persons: Whom it concerns.
+        ref: What else it concerns, in words and numbers.
+        before: What was, where something was changed.
+        after: What is now.
+        note: The reason that was given; numbers of identity and telephone are taken out.
+        request_id: Of the request that caused it.
+
+    """
+
+    kind: str
+    person_id: int | None = None
+    org_id: int | None = None
+    place_id: int | None = None
+    persons: Sequence[int] = ()
+    ref: str = ""
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    note: str = ""
+    request_id: str = ""
+
+
+def by(asked: Any) -> dict[str, Any]:
+    """Return who is behind an item of a command or, given an `Actor`, a query, for an `Entry`."""
+    actor = getattr(asked, "actor", asked)
+    if actor is None:
+        return {}
+    return {"person_id": actor.person_id, "org_id": actor.org_id, "request_id": getattr(asked, "request_id", "")}
+
+
+def without_numbers(text: str) -> str:
+    """Return a text with what looks like an identity or mobile number taken out."""
+    return _NUMBERS.sub(MASK, text)
+
+
+def _json(values: Mapping[str, Any] | None) -> str | None:
+    """Return values as they are kept; texts in them lose numbers of identity and telephone, ids of organisations stay."""
+    if values is None:
+        return None
+    clean = {name: without_numbers(one) if isinstance(one, str) else one for name, one in values.items()}
+    return msgspec.json.encode(clean).decode()
+
+
+_HASHED = ("lane", "seq", "at", "kind", "person_id", "org_id", "place_id", "persons", "ref", "before", "after", "note",
+           "request_id", "provincial_id", "acting_provincial_id")
+_encode = msgspec.json.encode
+
+
+def _link(previous: bytes, line: Mapping[str, Any]) -> bytes:
+    """Return the next hash of a chain; every column of the line is in it."""
+    return hashlib.sha256(previous + _encode([line[name] for name in _HASHED])).digest()
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class Broken(NamedTuple):
+    """Something that does not fit: the lane, its line (None: the lane as a whole) and what is wrong."""
+
+    lane: int
+    seq: int | None
+    what: str
+
+
+class Head(NamedTuple):
+    """A head as somebody outside keeps it: after `rows` lines the hash of the lane was `hash`."""
+
+    lane: int
+    rows: int
+    hash: bytes
+
+
+class Log:
+    """The audit log of one service.
+
+    Args:
+        service: Its name.
+        orgs: The table in which it finds the provincial body of an organisation.
+        grew: The event that tells its heads to the scheduler.
+
+    """
+
+    def __init__(self, service: str, orgs: str, grew: type[Event]) -> None:
+        self.service = service
+        self._wake = threading.Event()
+        self._take = sa.text(f"""
+            SELECT h.lane, h.rows, h.hash, (SELECT json_object_agg(o.org_id, o.provincial_id) FROM {orgs} o WHERE o.org_id = ANY(
+                ARRAY(SELECT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)))) AS provinces
+            FROM audit_heads h ORDER BY h.lane LIMIT 1 FOR UPDATE OF h SKIP LOCKED""")
+        self._told = sa.text(f"""
+            WITH free AS (SELECT lane FROM audit_heads WHERE rows > told ORDER BY lane FOR UPDATE SKIP LOCKED),
+            grown AS (UPDATE audit_heads h SET told = h.rows FROM free f WHERE h.lane = f.lane
+                RETURNING h.lane, h.rows, encode(h.hash, 'hex') AS hash)
+            {insert(tell(grew, "grown"))} RETURNING id""")
+
+    def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
+        """Write lines in the transaction of what they tell of, all by one statement; they are seen when it commits."""
+        wanted = list(entries)
+        if not wanted:
+            return
+        for one in wanted:
+            if one.kind not in KINDS:
+                raise ValueError(f"{one.kind!r} is no kind of the audit log")
+        orgs = sorted({org for one in wanted for org in (one.place_id, one.org_id) if org is not None})
+        lane, rows, previous, provinces = self._lane(tx, orgs)
+        at, request_id = _instant(clock.now()), str(tx.info.get("request_id", ""))
+        lines = []
+        for seq, one in enumerate(wanted, start=rows + 1):
+            line = {
+                "lane": lane, "seq": seq, "at": at, "kind": one.kind, "person_id": one.person_id, "org_id": one.org_id,
+                "place_id": one.place_id, "persons": list(one.persons), "ref": one.ref, "before": _json(one.before),
+                "after": _json(one.after), "note": without_numbers(one.note), "request_id": one.request_id or request_id,
+                "provincial_id": provinces.get(str(one.place_id)), "acting_provincial_id": provinces.get(str(one.org_id))}
+            previous = _link(previous, line)
+            lines.append({**line, "hash": previous.hex()})
+        db.run(tx, _APPEND, lines)
+        self._wake.set()
+
+    def _lane(self, tx: Connection, orgs: Sequence[int]) -> tuple[int, int, bytes, dict[str, int | None]]:
+        """Return a lane that nobody else holds, held until the transaction ends, with its head, and the provinces of organisations."""
+        while True:
+            row: Any = db.run(tx, self._take, [{"org_id": one} for one in orgs]).one_or_none()
+            if row is not None:
+                return row.lane, row.rows, bytes(row.hash), row.provinces or {}
+            tx.execute(_OPEN_LANE)
+
+    def tell_forever(self, machinery: Any) -> None:
+        """Tell the heads that have grown until the service stops."""
+        machinery.on_stop.append(self._wake.set)
+        while not machinery.stopping:
+            try:
+                with machinery.database.transaction() as tx:
+                    self.tell_heads(tx)
+            except db.TRANSIENT as error:
+                log.warning("%s: heads of the audit log were not told: %s", self.service, type(error).__name__)
+            self._wake.wait(LOOK_AGAIN_SECONDS)
+            if not machinery.stopping:
+                time.sleep(TELL_AFTER_SECONDS)
+            self._wake.clear()
+
+    def tell_heads(self, tx: Connection) -> None:
+        """Tell the heads that have grown since they were told last; lanes in use are told the next time."""
+        tx.execute(self._told)
+
+
+_APPEND = sa.text("""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        lane int, seq bigint, at timestamptz, kind text, person_id bigint, org_id bigint, place_id bigint, persons bigint[], ref text,
+        before text, after text, note text, request_id text, provincial_id bigint, acting_provincial_id bigint, hash text)),
+    written AS (INSERT INTO audit_log (lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id,
+            provincial_id, acting_provincial_id, hash)
+        SELECT lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id, provincial_id,
+            acting_provincial_id, decode(hash, 'hex') FROM given)
+    UPDATE audit_heads h SET rows = newest.seq, hash = decode(newest.hash, 'hex')
+    FROM (SELECT lane, seq, hash FROM given ORDER BY seq DESC LIMIT 1) AS newest WHERE h.lane = newest.lane""")
+_OPEN_LANE = sa.text("INSERT INTO audit_heads (lane, rows, hash) VALUES (nextval('audit_lane'), 0, '')")
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+_PAGE = sa.text("""
+    SELECT lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id FROM audit_log
+    WHERE (CAST(:province AS bigint) IS NULL OR provincial_id = :province OR acting_provincial_id = :province)
+        AND (:kind = '' OR kind = :kind OR starts_with(kind, :kind || '.')) AND (CAST(:actor AS bigint) IS NULL OR person_id = :actor)
+        AND (CAST(:about AS bigint) IS NULL OR persons @> ARRAY[CAST(:about AS bigint)])
+        AND (CAST(:place AS bigint) IS NULL OR place_id = :place)
+        AND at >= coalesce(CAST(:since AS timestamptz), '-infinity') AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
+        AND (at, lane, seq) < (CAST(:at AS timestamptz), :lane, :seq)
+    ORDER BY at DESC, lane DESC, seq DESC LIMIT :limit""")
+_LAST = (datetime(9999, 1, 1, tzinfo=UTC), 0, 0)
+
+
+def province_of(org: Any) -> int | None:
+    """Return the province whose lines an organisation may read: its own if it is a provincial body, None for the centre, who reads all.
+
+    Raises:
+        Refused: `audit_by_province` for every other.
+
+    """
+    if org.parent_id is None:
+        return None
+    if org.org_id != org.provincial_id:
+        raise Refused("audit_by_province")
+    return int(org.org_id)
+
+
+def page(tx: Connection, service: str, province: int | None, request: ListAudit) -> list[AuditLine]:
+    """Return lines, newest first, after the one that `request.after` names; with `province` only those that concern it.
+
+    Raises:
+        Refused: `bad_request`: `after` is none of the cursors that were given out.
+
+    """
+    after = _LAST
+    if request.after:
+        try:
+            at, lane, seq = request.after.split("~")
+            after = (datetime.fromisoformat(at).astimezone(UTC), int(lane), int(seq))
+        except (ValueError, OverflowError) as error:
+            raise Refused("bad_request", detail="after") from error
+        if not (0 <= after[1] < 2**31 and 0 <= after[2] < 2**63):
+            raise Refused("bad_request", detail="after")
+    rows = tx.execute(_PAGE, {
+        "province": province, "kind": request.kind, "actor": request.person_id, "about": request.about, "place": request.place_id,
+        "since": request.since, "until": request.until, "at": after[0], "lane": after[1], "seq": after[2],
+        "limit": max(1, min(request.limit, 500))})
+    return [AuditLine(service=service, cursor=f"{row.at.isoformat()}~{row.lane}~{row.seq}", **row._mapping) for row in rows]
+
+
+# ---- proving ---------------------------------------------------------------------------------------------------------
+
+_HEADS = sa.text("SELECT lane, rows, hash, told FROM audit_heads ORDER BY lane")
+_LANES = sa.text("SELECT DISTINCT lane FROM audit_log ORDER BY lane")
+_LINES = sa.text(f"""
+    SELECT {", ".join(_HASHED)}, hash FROM audit_log WHERE lane = :lane AND seq > :after ORDER BY seq LIMIT {PIECE}""")
+
+
+def heads(tx: Connection) -> list[Head]:
+    """Return the heads of a service's log."""
+    return [Head(row.lane, row.rows, bytes(row.hash)) for row in tx.execute(_HEADS) if row.rows]
+
+
+def told(tx: Connection) -> dict[int, int]:
+    """Return how many lines of each lane the scheduler was told of."""
+    return {row.lane: row.told for row in tx.execute(_HEADS) if row.told}
+
+
+def verify(tx: Connection, kept: Iterable[Head]) -> tuple[int, list[Broken]]:
+    """Recompute every chain of a service's log; return how many lines were read and what does not fit.
+
+    A changed line, a line missing in the middle, lines missing at the end and a missing lane are found, in this database against its own
+    heads, and against the heads that somebody else has `kept`. Those have to be read before this database is.
+    """
+    read, broken = 0, []
+    own = {row.lane: row for row in tx.execute(_HEADS)}
+    outside: dict[int, dict[int, set[bytes]]] = {}
+    for head in kept:
+        outside.setdefault(head.lane, {}).setdefault(head.rows, set()).add(head.hash)
+    for lane in sorted({*own, *outside, *tx.scalars(_LANES)}):
+        lines, wrong = _verify_lane(tx, lane, own.get(lane), outside.get(lane, {}))
+        read += lines
+        broken += wrong
+    return read, broken
+
+
+def _verify_lane(tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes]]) -> tuple[int, list[Broken]]:
+    read, last, previous = 0, 0, b""
+    broken: list[Broken] = []
+    while rows := tx.execute(_LINES, {"lane": lane, "after": last}).all():
+        for row in rows:
+            if row.seq != last + 1:
+                broken.append(Broken(lane, last + 1, f"lines {last + 1} to {row.seq - 1} are missing"))
+                previous = b""
+            line = {**row._mapping, "at": _instant(row.at), "persons": list(row.persons)}
+            fits = _link(previous, line) == bytes(row.hash)
+            if not fits and row.seq == last + 1:
+                broken.append(Broken(lane, row.seq, "the line was changed"))
+            if row.seq in kept and kept[row.seq] != {bytes(row.hash)}:
+                broken.append(Broken(lane, row.seq, "the chain is not the one whose head was told"))
+            last, previous = row.seq, bytes(row.hash)
+        read += len(rows)
+    if head is None or head.rows != last or bytes(head.hash) != previous:
+        longest = head.rows if head is not None else 0
+        broken.append(Broken(lane, last + 1, f"lines {last + 1} to {longest} are missing at the end" if longest > last
+                             else "the head does not fit the last line"))
+    if max(kept, default=0) > last:
+        broken.append(Broken(lane, last + 1, f"lines {last + 1} to {max(kept)}, whose head was told, are missing at the end"))
+    return read, broken
