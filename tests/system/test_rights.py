@@ -28,8 +28,9 @@ RELATIONS = {  # who acts: person, acting organisation
 ADMINISTRATORS = {"branch", "superior", "school", "province", "sibling", "elsewhere"}
 SIGNED_IN = {*RELATIONS} - {"nobody"}
 ABOVE = {"branch", "superior", "school", "province"}
+READERS = {"province", "elsewhere"}
 LOOKING, LOOKING_ABOVE = ADMINISTRATORS | {"observer"}, ABOVE | {"observer"}
-NO_RIGHT = {"batch_by_committee", "batch_branches", "registration_missing", "unknown_migration", "retention_unknown", "letter_unknown", "letter_by_committee", "not_administrator", "not_your_org", "not_your_node", "not_initiator", "not_leading_body", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
+NO_RIGHT = {"audit_by_province", "batch_by_committee", "batch_branches", "registration_missing", "unknown_migration", "retention_unknown", "letter_unknown", "letter_by_committee", "not_administrator", "not_your_org", "not_your_node", "not_initiator", "not_leading_body", "unknown_transfer", "unknown_member", "token_invalid", "token_expired"}
 _fresh = itertools.count(1003)
 
 
@@ -76,7 +77,8 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /letters/check": ({*RELATIONS}, {"code": "WRONG"}),
     "GET /me": (SIGNED_IN, None), "GET /me/transfers": (SIGNED_IN, None), "GET /my-orgs": (SIGNED_IN, None),
     "GET /orgs": (SIGNED_IN, {"text": "计算机"}), "GET /orgs/<int:org_id>": (SIGNED_IN, None), "GET /orgs/<int:org_id>/children": (SIGNED_IN, None),
-    "GET /orgs/<int:org_id>/administrators": (SIGNED_IN, None),
+    "GET /orgs/<int:org_id>/administrators": (SIGNED_IN, None), "GET /orgs/<int:org_id>/at": (SIGNED_IN, {"on": "2026-01-01"}),
+    "GET /audit/orgs": (READERS, None),
     "GET /branches/<int:branch_id>/members": (LOOKING_ABOVE | {"member", "other member"}, None),
     "POST /orgs": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, parent_id=COLLEGE, kind="branch", full_name="共青团某班支部委员会")),
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
