@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, store
+from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, places, store
 from services.members.secret import b64, code_index, grouped, keys, new_code, opened
 from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
@@ -75,24 +75,12 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     return [PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal) for answer in answers]
 
 
-def _places(tx: Connection, person_ids: set[int]) -> dict[int, list[str]]:
-    """Return the paths of the organisations that people belong to: by membership, by a post, by a right."""
-    rows = store.by_ids(tx, sorted(person_ids))
-    posts = cadre_store.posts_held(tx, rows)
-    orgs = directory.find(tx, [*[row.branch_id for row in rows.values()], *[row.org_id for row in posts]])
-    places = cadre_store.rights_held(tx, rows)
-    for person_id, org_id in [*[(row.person_id, row.branch_id) for row in rows.values()], *[(row.person_id, row.org_id) for row in posts]]:
-        if org_id in orgs:
-            places.setdefault(person_id, []).append(str(orgs[org_id].path))
-    return places
-
-
 class _People:
     """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
 
     def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]]) -> None:
         named = {one.item.person_id for one in asked if one.item.person_id is not None}
-        self.places = _places(tx, named) if named else {}
+        self.places = places.of(tx, named) if named else {}
         self.acting = directory.find(tx, [one.actor.org_id for one in asked]) if named else {}
         self.by_index = store.known(tx, [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None])
         self.new: dict[bytes, tuple[int, dict[str, Any]]] = {}
@@ -100,7 +88,7 @@ class _People:
     def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
         """Return the person, a negative placeholder for one to be entered, or why there is none."""
         if item.person_id is not None:
-            ours = any(path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, []))
+            ours = any(path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, ()))
             return (item.person_id, None) if ours else (None, Refusal("unknown_member"))
         id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
         index = keys.seal.index(id_number)

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain, entrant_store, ranges, store
+from services.members import cadre_store, domain, entrant_store, places, ranges, store
 from services.members.secret import b64, keys, opened, sealed
 from shared import clock, directory, outbox, reference
 from shared.bus.service import Asked
@@ -121,6 +121,9 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
 
     The acting organisation is the branch or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password.
     Who enters a class that is a graduates' organisation already is a graduate of it (GRAD-12, GRAD-15).
+
+    Who has an account and is in no branch is entered, too (REG-05, ORG-17), unless the person holds a post or a right outside the acting
+    organisation and what lies below it: then it is not for this organisation to say where the person belongs (ACC-11).
     """
     answers: dict[int, Admitted] = _once(tx, asked, Admitted)
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -140,6 +143,9 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     cadre_store.lock(tx, {row["branch_id"] for row in rows.values() if row["post"]})
     refused, loose = _taken(tx, rows, indexes)
     answers |= refused
+    bound = _bound_elsewhere(tx, asked, loose)
+    answers |= {n: _refused(Refusal("id_registered")) for n in bound}
+    loose = {n: person_id for n, person_id in loose.items() if n not in bound}
     fresh = {n: row for n, row in rows.items() if n not in answers}
     made = store.add(tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial_tail()) if fresh else {}
     if loose:
@@ -164,8 +170,15 @@ def initial_tail() -> int:
     return 6 if os.environ.get("TUANQIAO_INITIAL_PASSWORD_TAIL") == "6" else domain.INITIAL_TAIL
 
 
-def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]) -> tuple[dict[int, Admitted], set[int]]:
-    """Return the refusals of rows that are taken, and the rows of people who are registered but in no branch.
+def _bound_elsewhere(tx: Connection, asked: Sequence[Asked[Admission]], loose: dict[int, int]) -> set[int]:
+    """Return those of the rows, by position, whose person is bound to an organisation outside the acting one's subtree by a post or a right."""
+    found = places.of(tx, loose.values()) if loose else {}
+    acting = directory.find(tx, [asked[n].actor.org_id for n in loose]) if found else {}
+    return {n for n, person in loose.items() if any(not path.startswith(str(acting[asked[n].actor.acting_org].path)) for path in found.get(person, ()))}
+
+
+def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]) -> tuple[dict[int, Admitted], dict[int, int]]:
+    """Return the refusals of rows that are taken, and the rows of people who are registered but in no branch, with their ids.
 
     An ID number may be registered (ACC-11) or under the person's own registration (REG-06, ORG-20), a development number used (MEM-09),
     by others or by an earlier row.
@@ -173,7 +186,7 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
     known, numbers = store.known(tx, [indexes[n] for n in rows]), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
     posts = {row.org_id for row in cadre_store.posts_of(tx, {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}) if row.post == "secretary"}
     refused: dict[int, Admitted] = {}
-    loose: set[int] = set()
+    loose: dict[int, int] = {}
     seen: set[bytes] = set()
     for n, row in rows.items():
         found = known.get(indexes[n])
@@ -190,7 +203,7 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
             seen.add(indexes[n])
             numbers |= {row["development_number"]: 0} if row["development_number"] else {}
             posts |= {row["branch_id"]} if row["post"] == "secretary" else set()
-            loose |= {n} if found is not None else set()
+            loose |= {n: owner} if owner is not None else {}
     return refused, loose
 
 

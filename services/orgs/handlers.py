@@ -30,6 +30,7 @@ class _Tree:
         self.administrators: dict[int, set[int]] = {}
         for row in store.administrators(tx, list(self.orgs)):
             self.administrators.setdefault(row.org_id, set()).add(row.person_id)
+        self.observers = store.observers(tx, list(self.orgs))
         self.cadres = store.cadres(tx, list(self.orgs))
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
         self.saved: dict[int, dict[str, Any]] = {}
@@ -206,19 +207,24 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     if not item.active and item.person_id == actor.person_id:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("own_right"))
+    pair = (item.org_id, item.person_id)
+    if item.observer and item.active and (os.environ.get("TUANQIAO_OBSERVERS") != "true" or item.person_id in tree.administrators.get(item.org_id, ())):
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("no_observers"))
+    if item.active and pair not in tree.cadres:
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
     if item.observer and item.active:
-        if os.environ.get("TUANQIAO_OBSERVERS") != "true" or item.person_id in tree.administrators.get(item.org_id, ()):
-            return OrgSaved(org_id=item.org_id, refusal=Refusal("no_observers"))
+        tree.observers.add(pair)
         tree.set_right(item.org_id, item.person_id, True, True)
         return OrgSaved(org_id=item.org_id)
-    if item.active and (item.org_id, item.person_id) not in tree.cadres:
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
+    if item.observer and not item.active and pair not in tree.observers:
+        return OrgSaved(org_id=item.org_id)
     holders = tree.administrators.setdefault(item.org_id, set())
     limit = reference.administrator_limit(org["kind"])
     if item.active and item.person_id not in holders and len(holders) >= limit:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
     if item.active != (item.person_id in holders) or item.observer:
         (holders.add if item.active else holders.discard)(item.person_id)
+        tree.observers.discard(pair)
         tree.set_right(item.org_id, item.person_id, item.active, item.observer)
     return OrgSaved(org_id=item.org_id)
 
@@ -237,7 +243,8 @@ organisation comes back (DEL-03, `on_taken_back`); transfers does so for a party
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
 """Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own.
 
-Only a cadre of the organisation becomes its administrator (ADM-02, ADM-03); losing the right leaves the post (ROLE-04).
+Only a cadre of the organisation becomes its administrator (ADM-02, ADM-03) or its observer, so that nobody is bound to an organisation by
+an id alone; losing the right leaves the post (ROLE-04).
 """
 check_orgs = _command(_check_org, lambda item: [item.org_id])
 """Check and complete the own organisation's data (ORG-16, ORG-19, ORG-21); the kind may change the first time (ORG-11)."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, cadres, domain, store
+from services.members import accounts, cadres, domain, handlers, store
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -26,6 +26,7 @@ from tests.members.test_handlers import (  # noqa: F401
     admin,
     engine,
     number,
+    person,
     tx,
 )
 
@@ -177,3 +178,23 @@ def test_the_last_way_back(tx, centre):
     assert reset(tx, number(60, 1990), late) == "reset_failed"
     with pytest.raises(Refused, match="unknown_member"):
         accounts.issue_code_by_hand(tx, 10**9)
+
+
+def enter(tx, branch, **values):
+    answer = handlers.admit(tx, [Asked(person(70, branch, **values), admin(branch))])[0]
+    return answer.refusal.code if answer.refusal else answer.member_id
+
+
+@pytest.mark.rule("ACC-11", "ORG-17", "REG-05")
+def test_who_is_bound_elsewhere_is_not_entered(tx, centre):
+    """ACC-11, ORG-17, REG-05: a cadre or administrator of elsewhere, member of no branch, is not drawn into a branch by name and number; who is bound to nothing is."""
+    known = {"name": "李书记", "id_number": number(60, 1990), "post": "organiser", "joined_on": None, "development_number": ""}
+    assert [enter(tx, branch, **known) for branch in (CLASS, BRANCH, DEEP)] == ["id_registered"] * 3
+    assert store.by_ids(tx, [centre])[centre].branch_id is None
+    below = appoint(tx, BRANCH, **card(62))
+    assert enter(tx, CLASS, **{**known, "id_number": number(62, 1990)}) == "id_registered"
+    right(tx, BRANCH, below)
+    assert enter(tx, BRANCH, **{**known, "id_number": number(62, 1990)}) == below
+    appoint(tx, BRANCH, **card(63))
+    loose = appoint(tx, BRANCH, **card(63), post="")
+    assert enter(tx, CLASS, **{**known, "id_number": number(63, 1990)}) == loose

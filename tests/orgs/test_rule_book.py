@@ -548,6 +548,9 @@ def test_observers(tx, monkeypatch):
 
     assert code(observe(800)) == "no_observers"
     monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
+    assert code(observe(800)) == "not_a_cadre"
+    handlers.on_cadre_changed(tx, [CadreChanged(org_id=COLLEGE, person_id=person, post="publicist", has_phone=True, version=1) for person in (800, 801, 802, 803)])
+    assert observe(805, active=False).refusal is None and [one for one in events(tx, "administrator_changed") if one["person_id"] == 805] == []
     assert [code(observe(person)) for person in (800, 801, 802, 803, DEAN)] == [None] * 4 + ["no_observers"]
     assert holders(tx, COLLEGE) == [DEAN]
     assert code(make(tx, Actor(800, COLLEGE), parent_id=COLLEGE)) == "not_your_org"
