@@ -28,9 +28,12 @@ class _Tree:
         loaded |= store.by_ids(tx, [row.parent_id for row in loaded.values() if row.parent_id not in loaded])
         self.orgs: dict[int, dict[str, Any]] = {org_id: dict(row._mapping) for org_id, row in loaded.items()}
         self.administrators: dict[int, set[int]] = {}
-        for row in store.administrators(tx, list(self.orgs)):
-            self.administrators.setdefault(row.org_id, set()).add(row.person_id)
-        self.observers = store.observers(tx, list(self.orgs))
+        self.observers: set[tuple[int, int]] = set()
+        for row in store.rights(tx, list(self.orgs)):
+            if row.observer:
+                self.observers.add((row.org_id, row.person_id))
+            else:
+                self.administrators.setdefault(row.org_id, set()).add(row.person_id)
         self.cadres = store.cadres(tx, list(self.orgs))
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
         self.saved: dict[int, dict[str, Any]] = {}

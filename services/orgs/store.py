@@ -162,7 +162,7 @@ _CONTACTS = sa.text("""
     SELECT org_id, full_name, phone FROM orgs WHERE NOT deleted AND kind = 'leading_body' AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
     ORDER BY length(path), path LIMIT 100""")
 _ADMINISTRATORS = sa.text("SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND NOT observer ORDER BY org_id, person_id")
-_OBSERVERS = sa.text("SELECT org_id, person_id FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND observer")
+_RIGHTS = sa.text("SELECT org_id, person_id, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active")
 _MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
 _LOCK = sa.text("SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
 
@@ -209,9 +209,9 @@ def administrators(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[An
     return tx.execute(_ADMINISTRATORS, {"ids": list(org_ids)}).all()
 
 
-def observers(tx: Connection, org_ids: Sequence[int]) -> set[tuple[int, int]]:
-    """Return the organisations and persons that belong together by the right to look."""
-    return {(row.org_id, row.person_id) for row in tx.execute(_OBSERVERS, {"ids": list(org_ids)})}
+def rights(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+    """Return who has a right over organisations, and whether it is to look only."""
+    return tx.execute(_RIGHTS, {"ids": list(org_ids)}).all()
 
 
 def administered_by(tx: Connection, person_id: int) -> list[int]:
