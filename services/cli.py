@@ -193,13 +193,13 @@ def demo(folder: Annotated[Path | None, typer.Option(help="Keep the database her
 
 @app.command()
 def season(policy: Annotated[str, typer.Option(help="Policy: a name or a .toml file.")] = "national",
-           against: Annotated[str, typer.Option(help="Another policy, side by side; empty for none.")] = "p002",
+           against: Annotated[list[str], typer.Option(help="Another policy, side by side; may be given again; empty for none.")] = ["p002"],  # noqa: B006
            graduates: Annotated[int, typer.Option(help="How many graduates.")] = 50_000,
            seed: Annotated[int, typer.Option(help="The same seed gives the same season.")] = 1,
            until: Annotated[str, typer.Option(help="The last day, MM-DD.")] = "12-31",
            out: Annotated[Path, typer.Option(help="Folder for the page, the charts and the figures.")] = Path("var/season"),
            one: Annotated[str, typer.Option(hidden=True)] = "", folder: Annotated[Path, typer.Option(hidden=True)] = Path("var/season-db")) -> None:
-    """Simulate a season, 1 May to 31 December, under one policy or two: what a policy would do; exits with 1 if an invariant breaks."""
+    """Simulate a season, 1 May to 31 December, under one policy or several: what a policy would do; exits with 1 if an invariant breaks."""
     import datetime as dt
     import json
 
@@ -212,9 +212,10 @@ def season(policy: Annotated[str, typer.Option(help="Policy: a name or a .toml f
     if one:
         print(json.dumps(simulation.one(one, graduates, seed, (last.month, last.day), folder)), flush=True)
         os._exit(0)  # the embedded server is stopped; its own clean-up at exit does not go with eventlet
-    for name in filter(None, (policy, against)):
+    names = [policy, *filter(None, against)]
+    for name in names:
         _policy(name)
-    raise typer.Exit(simulation.main([policy, *([against] if against else [])], graduates, seed, until, out))
+    raise typer.Exit(simulation.main(names, graduates, seed, until, out))
 
 
 def _engines() -> list[tuple[str, sa.Engine]]:

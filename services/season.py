@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -23,14 +22,15 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import eventlet
+import msgspec
 import sqlalchemy as sa
 
 from services import embedded, world
-from services.members import accounts, handlers, store, synthetic
+from services.members import accounts, handlers, synthetic
 from services.transfers import figure_store, policies, policy_store
 from shared import clock
-from shared.messages import transfers
-from shared.messages.members import Admission
+from shared.messages import members, transfers
+from shared.messages.members import Admission, MarkBranch
 
 BEGINS = (5, 1)
 AGES = (3, 7, 10, 15, 30)
@@ -39,6 +39,10 @@ PACES = ((0.35, 1), (0.35, 3), (0.17, 7), (0.08, 21), (0.05, 0))
 """How often administrators look at their list: share of them, days between two looks (0: never)."""
 REASONS = {"further_study": 30, "employed_with_org": 25, "employed_without_org": 18, "unemployed": 14, "abroad_on_duty": 2, "abroad_private": 3, "abroad_study": 4, "special_unit": 4}
 NEVER_STARTED, REJECTED, AGAIN = 0.03, 0.05, 0.85
+SENT_HOME = 0.12
+"""Share of those employed elsewhere who are first sent to another township than that of the place of work."""
+INSISTS, CORRECTED_AFTER = 0.5, 3
+"""Share of those who send what the system calls unusual all the same; days after which the others come back with the right target."""
 _SPACE = UUID("5f0c1a52-6a0d-4d0e-9f4e-0f6a6f1d2b11")
 
 
@@ -56,6 +60,7 @@ class Season:
         self.year = today.year + (0 if (today.month, today.day) <= BEGINS else 1)
         self.tokens: dict[int, str] = {}
         self.problems: Counter[str] = Counter()
+        self.warnings: Counter[str] = Counter()
         self.weeks: list[dict[str, Any]] = []
         self.pool = eventlet.GreenPool(32)
 
@@ -80,9 +85,8 @@ class Season:
             with database.transaction() as tx:
                 handlers.enter_trusted(tx, rows[at:at + 2000])
         with database.transaction() as tx:
-            store.mark_branches(tx, [{"branch_id": org.id, "graduates_on": date(self.year, 6, 30), "reason": "", "marked_by": 1} for org in classes], clock.now())
             tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000000)"))
-        self.flag(classes)
+        self._mark(classes)
         self.branch_of = {person: row.branch_id for person, row in rows}
         self._plan_starts()
 
@@ -96,12 +100,15 @@ class Season:
         in_turn = [org for _, _, org in sorted((number, org.id, org) for some in by_province.values() for number, org in enumerate(some))]
         return in_turn[:max(28, self.graduates // 15)]
 
-    def flag(self, classes: list[Any]) -> None:
-        """Make the classes graduates' organisations, as the yearly switch does."""
-        ids = [org.id for org in classes]
-        for at in range(0, len(ids), 200):
-            with self.system.machinery("members").database.transaction() as tx:
-                store.convert(tx, date(self.year, 12, 31), clock.now(), 200, ids[at:at + 200])
+    def _mark(self, classes: list[Any]) -> None:
+        """Have each college say when its classes leave; what is due by then becomes a graduates' organisation at once (GRAD-12)."""
+        by_college: dict[int, list[Any]] = defaultdict(list)
+        for one in classes:
+            by_college[one.parent_id].append(MarkBranch(
+                command_id=uuid5(_SPACE, f"{self.seed} mark {one.id}"), branch_id=one.id, graduates_on=date(self.year, 6, 30)))
+        for college, items in sorted(by_college.items()):
+            self.pool.spawn_n(self._command, members.mark_branches, items, world.administrator_of(college), college)
+        self.pool.waitall()
         self.system.settle()
 
     def _plan_starts(self) -> None:
@@ -109,7 +116,9 @@ class Season:
         some = {
             "colleges": [org for org in self.tree if org.kind == "committee" and 100_000_000 < org.id < 110_000_000 and org.province not in ("11", "44", "35")],
             "employers": [org for org in self.tree if org.province.startswith("9") and org.kind in ("committee", "branch") and org.purpose == "ordinary"],
-            "townships": [org for org in self.tree if org.purpose in ("township", "handover") and org.province not in ("11", "44", "35")]}
+        }
+        self.townships = [org for org in self.tree if org.purpose == "township" and org.province not in ("11", "44", "35")]
+        self.township_of = {org.division_code: org.id for org in self.townships}
         reasons, weights = list(REASONS), list(REASONS.values())
         self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(lambda: defaultdict(list))
         for member, branch in self.branch_of.items():
@@ -129,13 +138,17 @@ class Season:
             elif reason == "special_unit":
                 target, fields = None, {"remark": "参军入伍"}
             else:
-                target = rng.choice(some["townships"]).id
+                place = rng.choice(self.townships)
+                # some who work elsewhere send themselves home, which is what TYPE-10 is about
+                home = reason == "employed_without_org" and rng.random() < SENT_HOME
+                target = (rng.choice(self.townships) if home else place).id
+                fields["place_division"] = place.division_code
             by_member = rng.random() < 0.4
             acting = member if by_member else self.orgs[branch].parent_id
             begins = date(self.year, 6, 1) + timedelta(days=min(150, int(rng.expovariate(1 / 28)) if by_member else 7 * int(rng.expovariate(1 / 4)) + acting % 5))
             self.starts[begins]["member" if by_member else "source", acting].append(transfers.RequestTransfer(
                 command_id=uuid5(_SPACE, f"{self.seed} {member} 1"), initiator="member" if by_member else "source", member_id=member, source_branch_id=branch,
-                target_org_id=target, reason=reason, contact="19900000000", confirmed=True, **fields))
+                target_org_id=target, reason=reason, contact="19900000000", **fields))
 
     # ---- the days ------------------------------------------------------------------------------------------------------
 
@@ -167,8 +180,8 @@ class Season:
         self._work = self._waiting_for(day)
         ended = self._ended_before(day)
         for (initiator, acting), items in sorted(self.starts.pop(day, {}).items()):
-            self.pool.spawn_n(self._command, transfers.request_transfers, items, acting if initiator == "member" else world.administrator_of(acting),
-                              None if initiator == "member" else acting)
+            person = acting if initiator == "member" else world.administrator_of(acting)
+            self.pool.spawn_n(self._start, items, person, acting, day)
         for org, items in ended.items():
             self.pool.spawn_n(self._command, transfers.restart_transfers, items, world.administrator_of(org), org)
         for org, (decisions, assignments) in sorted(self._work.items()):
@@ -188,26 +201,53 @@ class Season:
         return False
 
     def _waiting_for(self, day: date) -> dict[int, tuple[list[Any], list[Any]]]:
-        """Return by organisation what its administrators will decide and assign today: all that it sees, but for what lapses this very day."""
+        """Return by organisation what its administrators will decide and assign today: what their own list shows, but for what lapses this very day.
+
+        Offices with nothing open are not asked for their list, since they would find it empty.
+        """
         with self.system.engine("transfers").connect() as tx:
-            rows = tx.execute(sa.text("""SELECT o.transfer_id, o.node_no, o.state, o.org_id, o.superior_id, t.member_id, t.command_id FROM open_nodes o JOIN transfers t USING (transfer_id)
-                WHERE coalesce(o.expires_at, 'infinity') > :soon ORDER BY t.member_id"""), {"soon": clock.now() + timedelta(hours=13)}).all()
-        work: dict[int, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
-        for row in rows:
-            acting = row.superior_id if row.superior_id and chance(self.seed, "superior", row.org_id) < 0.3 else row.org_id
-            if not self._looks(acting, day):
-                continue
-            name = f"{row.command_id} {row.node_no}"
-            if row.state == "pending_assign":
-                branch = self._branch_below(row.org_id, row.member_id)
-                if branch is not None:
-                    work[acting][1].append(transfers.AssignBranch(decision_id=uuid5(_SPACE, name), transfer_id=row.transfer_id, branch_id=branch))
-                continue
-            approve = chance(self.seed, "decision", name) >= REJECTED
-            work[acting][0].append(transfers.DecideNode(
-                decision_id=uuid5(_SPACE, name), transfer_id=row.transfer_id, node_no=row.node_no, approve=approve,
-                reason_code="" if approve else ("not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data")[int(chance(self.seed, "why", name) * 5)]))
+            rows = tx.execute(sa.text("SELECT org_id, superior_id FROM open_nodes GROUP BY 1, 2")).all()
+        offices = {org for row in rows for org in (row.org_id, row.superior_id) if org is not None}
+        work: dict[int, tuple[list[Any], list[Any]]] = {}
+        for org in sorted(offices):
+            if self._looks(org, day):
+                self.pool.spawn_n(self._look, org, work)
+        self.pool.waitall()
         return work
+
+    def _look(self, org: int, work: dict[int, tuple[list[Any], list[Any]]]) -> None:
+        """Read the whole list of an office and note what it does about each item."""
+        soon = clock.now() + timedelta(hours=13)
+        decisions: list[Any] = []
+        assignments: list[Any] = []
+        after = ""
+        while True:
+            page = self._ask(transfers.list_work, transfers.ListWork(after=after, limit=500), world.administrator_of(org), org)
+            for item in page.items:
+                after = item.cursor
+                by_superior = item.waiting_superior_id is not None and chance(self.seed, "superior", item.waiting_org_id) < 0.3
+                acts = item.waiting_superior_id if by_superior else item.waiting_org_id
+                if acts != org or (item.expires_at is not None and item.expires_at <= soon):
+                    continue
+                name = f"{self.seed} {item.member_id} {item.created_at.astimezone(clock.CHINA).date()} {item.node_no}"
+                if item.state == "pending_assign":
+                    branch = self._branch_below(org, item.member_id)
+                    if branch is not None:
+                        assignments.append(transfers.AssignBranch(
+                            decision_id=uuid5(_SPACE, name), transfer_id=item.transfer_id, branch_id=branch))
+                else:
+                    decisions.append(self._decision(item, name))
+            if len(page.items) < 500:
+                break
+        work[org] = (decisions, assignments)
+
+    def _decision(self, item: Any, name: str) -> Any:
+        """Return yes or, now and then, no with a reason."""
+        approve = chance(self.seed, "decision", name) >= REJECTED
+        reasons = ("not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data")
+        why = "" if approve else reasons[int(chance(self.seed, "why", name) * len(reasons))]
+        return transfers.DecideNode(
+            decision_id=uuid5(_SPACE, name), transfer_id=item.transfer_id, node_no=item.node_no, approve=approve, reason_code=why)
 
     def _ended_before(self, day: date) -> dict[int, list[Any]]:
         """Return by college the rejected and returned transfers that it starts again today, a week or two after their end."""
@@ -231,13 +271,46 @@ class Season:
         some = self._below.get(org)
         return some[int(chance(self.seed, "branch", member) * len(some))] if some else None
 
-    def _command(self, contract: Any, items: list[Any], person: int, org: int | None) -> None:
+    def _token(self, person: int) -> str:
         if person not in self.tokens:
             self.tokens[person] = accounts.keys.signer.sign("person", timedelta(days=400), sub=str(person))[0]
+        return self.tokens[person]
+
+    def _ask(self, contract: Any, item: Any, person: int, org: int | None) -> Any:
+        return self.system.client.call(contract, item, token=self._token(person), org_id=org, timeout=120)
+
+    def _command(self, contract: Any, items: list[Any], person: int, org: int | None) -> list[Any]:
+        """Send a list of commands; return the items that were refused with their refusals, counted as problems."""
+        refused = [
+            (item, outcome.refusal)
+            for at in range(0, len(items), 500)
+            for item, outcome in zip(items[at:at + 500], self._ask(contract, items[at:at + 500], person, org), strict=True)
+            if outcome.refusal is not None]
+        for _, refusal in refused:
+            self.problems[f"{contract.name}: {refusal.code}"] += 1
+        return refused
+
+    def _start(self, items: list[transfers.RequestTransfer], person: int, acting: int, day: date) -> None:
+        """Start transfers and answer what the system says: some insist on what is unusual, the others correct it some days later."""
+        org = None if items[0].initiator == "member" else acting
+        insist = []
         for at in range(0, len(items), 500):
-            for outcome in self.system.client.call(contract, items[at:at + 500], token=self.tokens[person], org_id=org, timeout=120):
-                if outcome.refusal is not None:
-                    self.problems[f"{contract.name}: {outcome.refusal.code}"] += 1
+            part = items[at:at + 500]
+            for item, outcome in zip(part, self._ask(transfers.request_transfers, part, person, org), strict=True):
+                code = outcome.refusal.code if outcome.refusal is not None else ""
+                if code in ("destination_unusual", "destination_forbidden"):
+                    self.warnings[code] += 1
+                    again = msgspec.structs.replace(item, command_id=uuid5(item.command_id, "again"))
+                    if code == "destination_unusual" and chance(self.seed, "insists", item.member_id) < INSISTS:
+                        insist.append(msgspec.structs.replace(again, confirmed=True))
+                    else:
+                        right = self.township_of.get(item.place_division, item.target_org_id)
+                        later = day + timedelta(days=CORRECTED_AFTER)
+                        self.starts[later][item.initiator, acting].append(msgspec.structs.replace(again, target_org_id=right))
+                elif code:
+                    self.problems[f"{transfers.request_transfers.name}: {code}"] += 1
+        if insist:
+            self._command(transfers.request_transfers, insist, person, org)
 
     # ---- what came out -------------------------------------------------------------------------------------------------
 
@@ -282,9 +355,9 @@ class Season:
         broken = [sentence for sentence, holds in check_invariants({service: self.system.engine(service) for service in SERVICES}) if not holds]
         result = {
             "policy": settings.key, "year": self.year, "graduates": self.graduates, "seed": self.seed, "weeks": self.weeks, "weekly": {week: dict(some) for week, some in weekly.items()},
-            "latency": latency, "ends": ends, "nation": self._figures(1), "provinces": {org.short_name: self._figures(org.id) for org in provinces}, "problems": dict(self.problems),
+            "latency": latency, "ends": ends, "nation": self._figures(1), "provinces": {org.short_name: self._figures(org.id) for org in provinces}, "problems": dict(self.problems), "warnings": dict(sorted(self.warnings.items())),
             "broken": broken + differ}
-        result["digest"] = hashlib.sha256(json.dumps({name: result[name] for name in ("weekly", "ends", "nation", "provinces")}, sort_keys=True).encode()).hexdigest()[:16]
+        result["digest"] = hashlib.sha256(json.dumps({name: result[name] for name in ("weekly", "ends", "nation", "provinces", "warnings")}, sort_keys=True).encode()).hexdigest()[:16]
         return {**result, "seconds": round(seconds, 1)}
 
 
@@ -298,7 +371,6 @@ def _policy(name: str) -> policies.Policy:
 
 def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: Path) -> dict[str, Any]:
     """Run one season in a folder of its own, in this process."""
-    os.environ["TUANQIAO_GRADUATION_SWITCH"] = "12-31"  # branches are switched by `flag`
     try:
         with embedded.System(embedded.embedded_settings(folder)) as system:
             season = Season(system, graduates, policy, seed, last, lambda text: print(text, file=sys.stderr, flush=True))

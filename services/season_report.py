@@ -21,7 +21,7 @@ def _percent(value: float | None) -> str:
 def text(results: list[dict[str, Any]]) -> str:
     """Return the tables as plain text."""
     lines = [""]
-    width = max(18, *(len(result["policy"]) + 2 for result in results))
+    width = max(18, *(len(result["policy"]) + 5 for result in results))
     head = f"{'':<34}" + "".join(f"{result['policy']:>{width}}" for result in results)
 
     def row(label: str, values: list[Any]) -> None:
@@ -34,6 +34,7 @@ def text(results: list[dict[str, Any]]) -> str:
             row(f"transfers {state}", [result["ends"].get(state, 0) for result in results])
     for event, label, _ in FLOWS[4:5]:
         row(f"nodes {label}", [sum(week.get(event, 0) for week in result["weekly"].values()) for result in results])
+    row("called unusual / forbidden at the start", [" / ".join(str(result["warnings"].get(code, 0)) for code in ("destination_unusual", "destination_forbidden")) for result in results])
     row("graduates without a start", [result["nation"]["idle"] for result in results])
     row("SX at the end", [_percent(result["nation"]["sx"]) for result in results])
     row("XS at the end", [_percent(result["nation"]["xs"]) for result in results])

@@ -22,6 +22,17 @@ NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)
           "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
 
 
+SESSION = (
+    "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off"
+    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+)
+"""What each connection asks of PostgreSQL: bounded waits, and a planner that is offered loops over an index only.
+
+Every join of ours starts from a short list and ends in an index. On fast-growing tables the statistics are always old, and the
+planner would read a whole table for forty rows, or compare each of five hundred items with each open node.
+"""
+
+
 def metadata() -> sa.MetaData:
     """Return the empty catalogue of a service's tables, with every constraint named by rule."""
     return sa.MetaData(naming_convention=NAMING)
@@ -34,19 +45,12 @@ def address(url: str) -> sa.URL:
 
 
 def connect(url: str, pool_size: int = 12) -> Engine:
-    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit. Values never stand in its errors.
-
-    Every join of ours starts from a short list and ends in an index. On fast-growing tables the statistics are always old, and the
-    planner would read a whole table for forty rows, or compare each of five hundred items with each open node; so loops that look
-    rows up in an index are the only joins it is offered.
-    """
+    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit. Values never stand in its errors."""
     return sa.create_engine(
         address(url), hide_parameters=True, pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
         connect_args={
             "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
-            "options": "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
-                       " -c timezone=UTC -c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-                       " -c plan_cache_mode=force_generic_plan",
+            "options": SESSION,
         })
 
 

@@ -176,15 +176,23 @@ def test_stats_on_the_command_line(installation):
     assert "50 graduates counted, 1 rows of figures compared, 0 differences" in good.stdout and "organisation 77, cohort 2026: idle is 51, counted 50" in bad.stdout
 
 
-@pytest.mark.rule("BEY-07", "DL-19", "STAT-10")
+@pytest.mark.rule("BEY-07", "DL-19", "STAT-10", "TYPE-10")
 def test_a_season_is_the_same_again(tmp_path):
-    """BEY-07: a season on the simulated clock, on the real services: all invariants hold, the recount agrees, and the same seed gives the same season."""
-    answer = subprocess.run([sys.executable, "-W", "ignore", "-m", "services.cli", "season", "--graduates", "240", "--until", "06-20", "--policy", "national", "--against", "national",
-                             "--out", str(tmp_path / "season")], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    """BEY-07: a season on the simulated clock, on the real services; the same seed gives the same season, another policy another one.
+
+    DL-19, STAT-10: all invariants hold, and the recount agrees. TYPE-10: who works elsewhere and is sent home is refused
+    under the national policy, and only warned of under p004, where some insist.
+    """
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "services.cli", "season", "--graduates", "240", "--until", "06-20",
+         "--policy", "national", "--against", "national", "--against", "p004", "--out", str(tmp_path / "season")],
+        cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert answer.returncode == 0, answer.stderr[-2000:]
-    (digests,) = [line.split()[-2:] for line in answer.stdout.splitlines() if line.startswith("digest")]
-    assert digests[0] == digests[1] and answer.stdout.count("all invariants hold") == 2
-    found = json.loads((tmp_path / "season" / "season.json").read_text())
-    assert all(result["ends"].get("completed", 0) > 20 and not result["problems"] for result in found)
+    first, again, other = json.loads((tmp_path / "season" / "season.json").read_text())
+    assert first["digest"] == again["digest"] != other["digest"]
+    assert answer.stdout.count("all invariants hold") == 3
+    for result in (first, again, other):
+        assert result["ends"].get("completed", 0) > 20 and not result["problems"]
+    assert first["warnings"].keys() == {"destination_forbidden"} and other["warnings"].keys() == {"destination_unusual"}
     page = (tmp_path / "season" / "season.html").read_text()
     assert page.count("data:image/png") == 5 and (tmp_path / "season" / "open_nodes.png").stat().st_size > 5_000
