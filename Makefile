@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo season test bench mutants rules saga lint lock
+.PHONY: help setup run demo season test attack bench mutants rules saga lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ season: setup ## Simulate a season under two policies; table, charts and page in
 
 test: setup ## Run all tests on real RabbitMQ and PostgreSQL, found or started
 	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q
+
+attack: setup ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.attack
 
 bench: setup ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench

@@ -122,8 +122,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             raise
         except Exception as error:
             if len(calls) == 1:
-                log.exception("%s.%s failed, request %s", self.name, calls[0].name, calls[0].request_id)
-                answers = [_problem(Refusal("internal"))] if not isinstance(error, Refused) else [_problem(error.refusal)]
+                if not isinstance(error, Refused):
+                    log.exception("%s.%s failed, request %s", self.name, calls[0].name, calls[0].request_id)
+                answers = [_problem(error.refusal if isinstance(error, Refused) else Refusal("internal"))]
             else:
                 answers = [self.apply_commands([call])[0] for call in calls]
         self._measure("commands", len(calls), started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from shared.messages import Event
-from shared.messages.limits import Day, Instant, Number, TransferId
+from shared.messages.limits import Day, Instant, SmallNumber, TransferId
 
 
 class ReminderDue(Event, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class ReminderDue(Event, frozen=True, kw_only=True):
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
     transfer_id: TransferId
-    node_no: Number
+    node_no: SmallNumber
     due_at: Instant
 
 
@@ -25,7 +25,7 @@ class DeadlineExpired(Event, frozen=True, kw_only=True):
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
     transfer_id: TransferId
-    node_no: Number
+    node_no: SmallNumber
     due_at: Instant
 
 

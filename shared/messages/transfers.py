@@ -29,9 +29,9 @@ from shared.messages.limits import (
     Remark,
     Seconds,
     ShortLine,
+    SmallNumber,
     TransferId,
     Url,
-    Version,
     Word,
     YearOrNewest,
 )
@@ -66,11 +66,11 @@ class NodeOpened(Event, frozen=True, kw_only=True):
     consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
 
     transfer_id: TransferId
-    node_no: Number
+    node_no: SmallNumber
     remind_at: Instant | None
     remind_every: Seconds | None
     expires_at: Instant | None
-    revision: Version = 0
+    revision: SmallNumber = 0
 
 
 class NodeApproved(Event, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class NodeApproved(Event, frozen=True, kw_only=True):
     publisher: ClassVar[str] = "transfers"
 
     transfer_id: TransferId
-    node_no: Number
+    node_no: SmallNumber
     state: Word
 
 
@@ -217,7 +217,7 @@ class DecideNode(msgspec.Struct, frozen=True, kw_only=True):
 
     decision_id: UUID
     transfer_id: TransferId
-    node_no: Number
+    node_no: SmallNumber
     approve: bool
     reason_code: Word = ""
     note: Note = ""
@@ -564,7 +564,7 @@ class MarkRead(Dated, frozen=True, kw_only=True):
 
     until: Instant | None = None
     transfer_id: TransferId | None = None
-    seq: Number = 0
+    seq: SmallNumber = 0
 
 
 class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
