@@ -32,6 +32,7 @@ from shared.messages.limits import (
     SmallNumber,
     TransferId,
     Url,
+    Version,
     Word,
     YearOrNewest,
 )
