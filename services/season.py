@@ -26,7 +26,8 @@ import msgspec
 import sqlalchemy as sa
 
 from services import embedded, world
-from services.members import accounts, handlers, synthetic
+from services.members import accounts, handlers, paper_store, synthetic
+from services.members.secret import sealed
 from services.transfers import figure_store, policies, policy_store
 from shared import clock
 from shared.messages import members, transfers
@@ -121,6 +122,7 @@ class Season:
         self.township_of = {org.division_code: org.id for org in self.townships}
         reasons, weights = list(REASONS), list(REASONS.values())
         self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(lambda: defaultdict(list))
+        abroad: list[tuple[int, int]] = []
         for member, branch in self.branch_of.items():
             rng = random.Random(f"{self.seed} {member}")
             if rng.random() < NEVER_STARTED:
@@ -143,12 +145,29 @@ class Season:
                 home = reason == "employed_without_org" and rng.random() < SENT_HOME
                 target = (rng.choice(self.townships) if home else place).id
                 fields["place_division"] = place.division_code
+                if reason == "unemployed":  # who has no work names no employer (TYPE-03)
+                    del fields["place_name"]
+            if reason == "abroad_study":
+                abroad.append((member, branch))
             by_member = rng.random() < 0.4
             acting = member if by_member else self.orgs[branch].parent_id
             begins = date(self.year, 6, 1) + timedelta(days=min(150, int(rng.expovariate(1 / 28)) if by_member else 7 * int(rng.expovariate(1 / 4)) + acting % 5))
             self.starts[begins]["member" if by_member else "source", acting].append(transfers.RequestTransfer(
                 command_id=uuid5(_SPACE, f"{self.seed} {member} 1"), initiator="member" if by_member else "source", member_id=member, source_branch_id=branch,
                 target_org_id=target, reason=reason, contact="19900000000", **fields))
+
+        self._approve_abroad(abroad)
+
+    def _approve_abroad(self, some: list[tuple[int, int]]) -> None:
+        """Let the schools have approved the written requests of those who will study abroad (GRAD-29, GRAD-33)."""
+        rows = [{"command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")), "member_id": member, "branch_id": branch, "kind": "abroad",
+                 "since": date(self.year, 9, 1), "until": date(self.year + 2, 8, 31), "place": "某国", "contact_name": "王家人", "reason": "",
+                 "requested_by": member, "contact_phone_sealed": sealed("19900000001")} for member, branch in some]
+        with self.system.machinery("members").database.transaction() as tx:
+            paper_store.request(tx, rows, clock.now())
+            known = paper_store.by_command(tx, [row["command_id"] for row in rows])
+            paper_store.decide(tx, [{"retention_id": one.retention_id, "state": "approved", "note": "", "report": "", "decided_by": 1} for one in known.values()],
+                               clock.now())
 
     # ---- the days ------------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,16 @@ import re
 import uuid
 from importlib import import_module
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from prometheus_client import REGISTRY
 
 from shared import db, migrate
+from shared.messages.orgs import OrgChanged
 from shared.settings import SERVICES
 from tests.conftest import server_url
 from tests.installation import ROOT
@@ -29,6 +32,30 @@ def test_migrations_match_models(service):
         engine.dispose()
         assert difference == []
         command.downgrade(migrate.config(service, url), "base")
+    finally:
+        db.drop_database(url)
+
+
+@pytest.mark.rule("TYPE-10")
+def test_old_organisations_get_a_division():
+    """TYPE-10: what has no division code gets that of the nearest organisation above, and the other services are told with a higher version."""
+    url = server_url(f"tq_schema_{uuid.uuid4().hex[:8]}")
+    db.create_database(url)
+    try:
+        command.upgrade(migrate.config("orgs", url), "0003_whole_rule_book")
+        engine = db.connect(url)
+        with engine.begin() as tx:
+            for org, path, code in ((1, "1.", None), (42, "1.42.", "42"), (7, "1.42.7.", "420106001"), (8, "1.42.7.8.", None), (9, "1.42.9.", None), (91, "1.91.", None)):
+                tx.execute(sa.text("INSERT INTO orgs (org_id, path, kind, purpose, province, system, short_name, full_name, bigrams, display_order, version, division_code)"
+                                   " VALUES (:org, :path, 'branch', 'handover', '42', 'national', '', CAST(:org AS text), '{}', 0, 3, :code)"), {"org": org, "path": path, "code": code})
+        command.upgrade(migrate.config("orgs", url), "head")
+        with engine.connect() as tx:
+            assert dict(tx.execute(sa.text("SELECT org_id, division_code FROM orgs")).all()) == {
+                1: None, 42: "42", 7: "420106001", 8: "420106001", 9: "42", 91: None}
+            told = [item for body in tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'org_changed' AND published_at IS NULL"))
+                    for item in msgspec.json.decode(body, type=list[OrgChanged])]
+        engine.dispose()
+        assert {(item.org_id, item.division_code, item.version, item.name) for item in told} == {(8, "420106001", 4, "8"), (9, "42", 4, "9")}
     finally:
         db.drop_database(url)
 

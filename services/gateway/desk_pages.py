@@ -236,7 +236,8 @@ def _start_page(step: int, profile: Any, form: Any, refusal: Refusal | None, in_
         target = chosen[0] if chosen else None
     return render("start.html", refusal.kind.status if refusal else 200, step=step, profile=profile, form=form, refusal=refusal, advice=advice, found=found or [], target=target,
                   plans=PLANS, command_id=form.get("command_id") or uuid.uuid4(), in_the_way=in_the_way, asked=len(form.get("text", "").strip()) >= 2,
-                  offered={code: words for code, words in REASONS.items() if fits(code, profile.member.graduate)})
+                  offered={code: words for code, words in REASONS.items()
+                           if fits(code, profile.member.graduate or form.get("drop_out") == "1")})
 
 
 @blueprint.get("/targets")
@@ -256,7 +257,7 @@ def batch() -> Any:
         (answer,) = call(transfers.move_batches, [transfers.MoveBatch(
             command_id=fields.key(form), source_branch_id=source, member_ids=chosen, target_branch_id=fields.number(form.get("to")),
             reason=form.get("reason", "ordinary"), place_name=form.get("place_name", ""), place_address=form.get("place_address", ""), remark=form.get("remark", ""),
-            skip=form.get("skip") == "1")])
+            place_division=form.get("place_division", "").strip(), skip=form.get("skip") == "1")])
         if answer.refusal is None:
             return redirect(f"/batch/{answer.batch_id}")
     children, listed_members = calls((orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)),

@@ -29,7 +29,12 @@ REASONS = {
     "further_study": ("升学", "Further study"), "employed_with_org": ("已落实工作单位(工作单位有团组织)", "Employed, employer has an organisation"),
     "employed_without_org": ("已落实工作单位(工作单位无团组织)", "Employed, employer has no organisation"), "abroad_on_duty": ("出国(因公出国/境)", "Abroad on duty"),
     "abroad_study": ("出国(境)学习研究", "Study abroad"), "abroad_private": ("出国(因私出国/境)", "Abroad privately"), "unemployed": ("未就业", "Not yet employed"),
-    "special_unit": ("转往特殊单位团组织", "To a special unit"), "ordinary": ("其他组织关系转接", "Ordinary transfer")}
+    "special_unit": ("转往特殊单位团组织", "To a special unit"), "job_change": ("变更工作单位", "Change of employer"),
+    "job_loss": ("离职待业", "Left a job, not employed"), "later_study": ("升学(非应届毕业生)", "Further study, no graduate of this year"),
+    "status_change": ("学籍变动(留级、休学、复学、转学)", "Change of student status"), "internal_move": ("单位内部调整", "Move inside the organisation"),
+    "ordinary": ("其他组织关系转接", "Ordinary transfer")}
+ORDINARY = ("job_change", "job_loss", "later_study", "status_change", "internal_move", "ordinary")
+"""Reasons of those who are no graduates (TYPE-26)."""
 REJECTIONS = {
     "not_here": ("不在本地居住或工作", "Does not live or work here"), "household_elsewhere": ("应转往户籍所在地团组织", "Belongs to the household's organisation"),
     "work_elsewhere": ("应转往工作单位所在地团组织", "Belongs to the workplace's organisation"), "short_term": ("仅短期工作", "Only a short-term post"),
@@ -450,14 +455,15 @@ def first(outcomes: list[Any]) -> Any:
 
 def fits(reason: str, graduate: bool) -> bool:
     """Return whether a reason is offered to a graduate, or to who is none (GRAD-15, GRAD-17); members decides."""
-    return reason == "special_unit" or (reason != "ordinary") == graduate
+    return reason == "special_unit" or (reason not in ORDINARY) == graduate
 
 
 def transfer_fields(form: Any) -> dict[str, Any]:
     """Return what a form says of a transfer, as the request takes it."""
     return {"target_org_id": fields.number_or_none(form.get("target")), "reason": form.get("reason", ""), "place_name": form.get("place_name", ""),
             "place_address": form.get("place_address", ""), "contact": form.get("contact", ""), "remark": form.get("remark", ""),
-            "place_division": form.get("place_division", "").strip(), "confirmed": form.get("confirmed") == "1"}
+            "place_division": form.get("place_division", "").strip(), "confirmed": form.get("confirmed") == "1",
+            "drop_out": form.get("drop_out") == "1"}
 
 
 def search_targets(text: str) -> list[Any]:

@@ -77,8 +77,12 @@ def _why_not_moved(person: sa.Row[Any] | None, item: Any) -> str:
         return "member_elsewhere"
     if person.reserved_by is not None:
         return "transfer_open"
-    if item.reason_kind != "any" and (item.reason_kind == "graduate") != person.graduate:
+    if item.reason_kind != "any" and (item.reason_kind in ("graduate", "abroad")) != person.graduate:
         return "graduate_reason_needed" if person.graduate else "ordinary_reason_needed"
+    if item.reason_kind == "outward" and person.mark not in ("delayed", "teacher"):
+        return "drop_out_needed"
+    if item.reason_kind == "abroad" and not person.may_go_abroad:
+        return "abroad_request_missing"
     return ""
 
 

@@ -30,19 +30,26 @@ NUMBER_FROM = (f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
 
+_MAY_GO_ABROAD = """EXISTS (SELECT 1 FROM retentions r WHERE r.member_id = p.person_id AND r.kind = 'abroad' AND r.state = 'approved')"""
+"""The school has approved that the person `p` stays with it while studying abroad (GRAD-29, GRAD-33)."""
 _RESERVE = sa.text(f"""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         transfer_id bigint, member_id bigint, source_branch_id bigint, target_org_id bigint, reason_kind text)),
     held AS (UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id FROM asked i
         WHERE p.person_id = i.member_id AND p.branch_id = i.source_branch_id AND p.reserved_by IS NULL
-            AND (coalesce(i.reason_kind, 'any') = 'any' OR (i.reason_kind = 'graduate') = p.graduate)
+            AND (coalesce(i.reason_kind, 'any') = 'any' OR (i.reason_kind IN ('graduate', 'abroad')) = p.graduate)
+            AND (i.reason_kind IS DISTINCT FROM 'outward' OR p.mark IN ('delayed', 'teacher'))
+            AND (i.reason_kind IS DISTINCT FROM 'abroad' OR {_MAY_GO_ABROAD})
         RETURNING i.transfer_id, i.member_id),
-    others AS (SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
+    others AS (SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate, p.mark FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
         WHERE i.transfer_id NOT IN (SELECT transfer_id FROM held)),
     reserved AS (SELECT transfer_id, member_id FROM held UNION ALL SELECT transfer_id, member_id FROM others WHERE reserved_by = transfer_id),
     refused AS (SELECT transfer_id, member_id, CASE WHEN person_id IS NULL THEN 'unknown_member'
             WHEN branch_id IS DISTINCT FROM source_branch_id THEN 'member_elsewhere' WHEN reserved_by IS NOT NULL THEN 'transfer_open'
-            WHEN graduate THEN 'graduate_reason_needed' WHEN reason_kind = 'graduate' THEN 'ordinary_reason_needed' ELSE 'transfer_open' END AS code
+            WHEN graduate AND reason_kind NOT IN ('graduate', 'abroad', 'any') THEN 'graduate_reason_needed'
+            WHEN NOT graduate AND reason_kind IN ('graduate', 'abroad') THEN 'ordinary_reason_needed'
+            WHEN reason_kind = 'outward' AND mark NOT IN ('delayed', 'teacher') THEN 'drop_out_needed'
+            WHEN reason_kind = 'abroad' THEN 'abroad_request_missing' ELSE 'transfer_open' END AS code
         FROM others WHERE reserved_by IS DISTINCT FROM transfer_id)
     {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
@@ -76,7 +83,8 @@ def reserve(tx: Connection, items: Sequence[Any]) -> None:
     """Hold members for transfers, each for one only, and tell which were held and which not and why (TRF-02, MEM-01).
 
     Graduates leave with one of the eight reasons (GRAD-15); everybody else, delayed graduates and teachers included, with an ordinary one
-    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over.
+    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over. Into the study-abroad branch goes whose
+    request was approved (GRAD-33); a student who leaves the schools for elsewhere has dropped out and says so (TYPE-21).
     """
     db.run(tx, _RESERVE, items)
 
@@ -104,8 +112,8 @@ _REFUSE_DELETIONS = sa.text(f"""
     {insert(tell(DeletionRefused, "kept"))}""")
 
 
-_HOLD_BATCH = sa.text("""
-    SELECT person_id, branch_id, reserved_by, graduate FROM people WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR UPDATE""")
+_HOLD_BATCH = sa.text(f"""
+    SELECT person_id, branch_id, reserved_by, graduate, mark, {_MAY_GO_ABROAD} AS may_go_abroad FROM people p WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR UPDATE""")
 
 
 def hold_people(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:

@@ -41,6 +41,11 @@ def bigrams(name: str) -> list[str]:
     return list(dict.fromkeys(text[at:at + 2] for at in range(len(text) - 1)))
 
 
+def is_division_code(code: str) -> bool:
+    """Return whether a text may be a division code of GB/T 2260: province, city, county, township or village, or empty for none."""
+    return not code or (code.isascii() and code.isdigit() and len(code) in (2, 4, 6, 9, 12))
+
+
 def may_hold_children(kind: str) -> bool:
     """Return whether organisations may stand below one of this kind: a branch is the lowest level (ORG-23)."""
     return kind != "branch"

@@ -112,6 +112,8 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         return OrgSaved(refusal=Refusal("not_your_org"))
     given = _given(item)
     refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"], given["industry"], given["short_name"])
+    if refusal is None and not domain.is_division_code(item.division_code.strip()):
+        refusal = Refusal("org_division_invalid")
     if refusal is None and old is None:
         refusal = (domain.check_new_name(given["full_name"], given["short_name"])
                    or domain.check_purpose(item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month))
@@ -122,6 +124,8 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     if refusal is not None:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
     given |= {"bigrams": domain.bigrams(given["full_name"]), "phone": item.phone}
+    known = old["division_code"] if old is not None else None
+    given |= {"division_code": item.division_code.strip() or known or parent["division_code"]}
     if old is not None:
         tree.save({**old, **given, "version": old["version"] + 1})
         return OrgSaved(org_id=item.org_id)
@@ -129,7 +133,7 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     tree.save({
         "org_id": org_id, "parent_id": item.parent_id, "path": f"{parent['path']}{org_id}.", "kind": item.kind, "purpose": item.purpose,
         "province": parent["province"], "system": parent["system"], "provincial_id": parent["provincial_id"] or org_id, "vault_id": parent["vault_id"],
-        **given, "division_code": None, "grad_year": None, "display_order": org_id, "version": 1, "deleted": False, "children": 0,
+        **given, "grad_year": None, "display_order": org_id, "version": 1, "deleted": False, "children": 0,
         "school_number": "", "checked_at": None, "was_kind": None, "secretary_id": None})
     tree.count_child(item.parent_id, 1)
     return OrgSaved(org_id=org_id)
@@ -301,7 +305,7 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
 def _shown(row: sa.Row[Any]) -> Org:
     filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
-               full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number,
+               full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number, division_code=row.division_code or "",
                secretary_id=row.secretary_id, checked=row.checked_at is not None, complete=filled and row.secretary_has_phone)
 
 

@@ -24,6 +24,7 @@ class SeedOrg:
     Attributes:
         id: Stable number below 2**50.
         province: Two digits of the territorial province, `91`..`97` for the non-geographic systems, `00` for the root.
+        division_code: Of its place, as near as is known (GB/T 2260); none for the root and the non-geographic systems.
         grad_year: Of class branches, the year in which the class graduates.
 
     """
@@ -85,7 +86,7 @@ def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
     names[code] = place
     if len(code) == 2:
         yield SeedOrg(int(code), ROOT, "leading_body", "ordinary", f"{name}团委", f"共青团{name}委员会", province, code)
-        yield SeedOrg(int(code) * 1000 + 999, int(code), "branch", "vault", "特殊单位专属库", f"{name}特殊单位专属库", province)
+        yield SeedOrg(int(code) * 1000 + 999, int(code), "branch", "vault", "特殊单位专属库", f"{name}特殊单位专属库", province, code)
     elif len(code) == 4:
         yield SeedOrg(int(code), int(province), "leading_body", "ordinary", f"{name}团委", f"共青团{place}委员会", province, code)
     elif len(code) == 6:
@@ -95,7 +96,7 @@ def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
         is_rural = name.endswith(("镇", "乡", "苏木"))
         yield SeedOrg(int(code), int(code[:6]), "committee" if is_rural else "work_committee", "township", f"{name}团{'委' if is_rural else '工委'}",
                       f"共青团{place}{'' if is_rural else '工作'}委员会", province, code)
-        yield SeedOrg(int(code) * 10 + 1, int(code), "branch", "handover", "流动团员团支部", f"共青团{place}流动团员团支部", province)
+        yield SeedOrg(int(code) * 10 + 1, int(code), "branch", "handover", "流动团员团支部", f"共青团{place}流动团员团支部", province, code)
 
 
 def _villages(path: str, names: dict[str, str]) -> Iterator[SeedOrg]:
@@ -124,14 +125,14 @@ def _schools(class_year: int) -> Iterator[SeedOrg]:
     for number, (province, name, colleges) in enumerate(_lines("schools.tsv"), start=1):
         school = 1_000_000 + number
         industry = "普通高等院校"
-        yield SeedOrg(school, int(province), "committee", "ordinary", f"{name}团委", f"共青团{name}委员会", province, industry=industry)
+        yield SeedOrg(school, int(province), "committee", "ordinary", f"{name}团委", f"共青团{name}委员会", province, province, industry)
         for at, (purpose, label) in enumerate(_SPECIAL):
-            yield SeedOrg(school * 100 + 90 + at, school, "branch", purpose, label, f"共青团{name}{label}", province, industry=industry)
+            yield SeedOrg(school * 100 + 90 + at, school, "branch", purpose, label, f"共青团{name}{label}", province, province, industry)
         for at, entry in enumerate(colleges.split(";"), start=1):
             college_name, _, programmes = entry.partition(":")
             college = school * 100 + at
-            yield SeedOrg(college, school, "committee", "ordinary", f"{college_name}团委", f"共青团{name}{college_name}委员会", province, industry=industry)
+            yield SeedOrg(college, school, "committee", "ordinary", f"{college_name}团委", f"共青团{name}{college_name}委员会", province, province, industry)
             classes = [(f"{class_year - 4}级{programme}{n}班", class_year) for programme in programmes.split(",") for n in range(1, 7)]
             for branch, (label, year) in enumerate([*classes, (f"{class_year}级研究生", class_year + 3)], start=1):
                 yield SeedOrg(college * 100 + branch, college, "branch", "ordinary", f"{label}团支部", f"共青团{name}{college_name}{label}支部委员会", province,
-                              industry=industry, grad_year=year)
+                              province, industry, year)

@@ -35,9 +35,10 @@ _SAVE = sa.text(f"""
             industry, phone, division_code, grad_year, display_order, version, deleted, school_number, checked_at, was_kind)
         SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams, industry, phone,
             division_code, grad_year, display_order, version, deleted, coalesce(school_number, ''), checked_at, was_kind FROM given
-        ON CONFLICT (org_id) DO UPDATE SET (kind, purpose, short_name, full_name, bigrams, industry, phone, version, deleted, school_number, checked_at, was_kind) =
+        ON CONFLICT (org_id) DO UPDATE SET (kind, purpose, short_name, full_name, bigrams, industry, phone, division_code, version, deleted, school_number, checked_at,
+                was_kind) =
             (excluded.kind, excluded.purpose, excluded.short_name, excluded.full_name, excluded.bigrams, excluded.industry, excluded.phone,
-             excluded.version, excluded.deleted, excluded.school_number, excluded.checked_at, excluded.was_kind)
+             excluded.division_code, excluded.version, excluded.deleted, excluded.school_number, excluded.checked_at, excluded.was_kind)
         WHERE excluded.version > o.version
         RETURNING *),
     told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})

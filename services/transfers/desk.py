@@ -227,7 +227,8 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
             fresh[n] = Asked(contract.RequestTransfer(
                 command_id=one.item.command_id, initiator=initiator, member_id=row.member_id, source_branch_id=row.source_branch_id,
                 target_org_id=None if row.reason == "special_unit" else row.target_org_id, reason=row.reason, place_name=row.place_name,
-                place_address=row.place_address, contact=row.contact, remark=row.remark, place_division=row.place_division, confirmed=bool(row.concern)), one.actor)
+                place_address=row.place_address, contact=row.contact, remark=row.remark, place_division=row.place_division, confirmed=bool(row.concern),
+                drop_out=row.reason_kind == "drop_out"), one.actor)
     started = dict(zip(fresh, handlers.request_transfers(tx, list(fresh.values()), known=True), strict=True)) if fresh else {}
     return [started.get(n) or Outcome(transfer_id=one.item.transfer_id, refusal=refusals[n]) for n, one in enumerate(asked)]
 

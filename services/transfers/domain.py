@@ -21,6 +21,10 @@ COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
 NOT_ASSIGNABLE = ("graduate", "awaiting", "vault")
 """Purposes of a branch that takes no assignment (ASG-02)."""
 TOWNSHIP_PURPOSES = ("township", "handover")
+NEAR_HOME = (*TOWNSHIP_PURPOSES, "community")
+"""Classes of destinations that are the household's as easily as the workplace's, so that the place is compared (TYPE-10)."""
+STAFF_PURPOSES = ("teachers", "staff")
+"""Branches of a school that no students are in."""
 BATCH_MAX = 30
 """Members of a batch move (BATCH-01)."""
 MODES = ("forbid", "warn", "allow")
@@ -101,6 +105,15 @@ class OrgFacts:
     in_township: bool = False
 
 
+def _is_elsewhere(place_division: str, target: OrgFacts) -> bool:
+    """Return whether a township's organisation is not known to lie where the work is (TYPE-10); a place left empty is not known.
+
+    Compared as far as the county, or as the target's own division goes. Only what hangs on no division, such as the hand-over branch of
+    an employer in a central system, has no code; it is nobody's household.
+    """
+    return bool(target.division_code) and not (place_division and place_division.startswith(target.division_code[:6]))
+
+
 class Place(NamedTuple):
     """What the policy in force says of destinations: whether youth centres are, and the modes over those of `reasons.toml`."""
 
@@ -126,14 +139,17 @@ def class_of(source: OrgFacts, target: OrgFacts) -> str:
 def concern(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place) -> tuple[str, str] | None:
     """Return the mode, forbid or warn, and the class that it holds for; None where nothing is to be said (TYPE-04..15).
 
-    Who is employed is not sent to a township elsewhere (TYPE-10): the place of work is known by its division code, where it was given.
+    Who is employed is not sent to a township elsewhere (TYPE-10): the place of work is known by its division code. Who has dropped out
+    leaves the own school (TYPE-21).
     """
     reason = reasons()[request.reason]
     modes = {**reason.to, **place.modes.get(request.reason, {})}
     found = class_of(source, target)
     classes = [found]
-    if found in TOWNSHIP_PURPOSES and request.place_division and target.division_code and request.place_division[:6] != target.division_code[:6]:
-        classes.append("household")
+    if found in NEAR_HOME and _is_elsewhere(request.place_division, target):
+        classes.insert(0, "household")
+    if request.drop_out and found.startswith("own_"):
+        return "forbid", found
     said = [(modes[one], one) for one in classes if modes.get(one, "allow") != "allow"]
     return min(said, key=lambda pair: MODES.index(pair[0]), default=None)
 
@@ -143,6 +159,24 @@ def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destina
     if request.reason == "special_unit":
         return Destination.SPECIAL
     return Destination.BRANCH if target is not None and target.kind == "branch" else Destination.COMMITTEE
+
+
+def kind_of(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None) -> str:
+    """Return whom the request may be for; members checks it when it holds the member.
+
+    `graduate`: graduates only (GRAD-15); `abroad`: of these, whose request to stay was approved (TYPE-14, GRAD-33); `any`: everybody;
+    `drop_out`: no graduate, by the graduates' rules (TYPE-21); `outward`: out of a school's student branch to no school, which is for
+    delayed graduates and teachers, since a student who leaves so drops out (TYPE-21, SCH-09); `ordinary`: all who are no graduates.
+    """
+    reason = reasons()[request.reason]
+    if request.drop_out:
+        return "drop_out"
+    if request.reason == "abroad_study":
+        return "abroad"
+    is_student = source.school_path and source.purpose not in STAFF_PURPOSES
+    if reason.kind == "ordinary" and is_student and target is not None and not target.school_path:
+        return "outward"
+    return reason.kind
 
 
 _ANYWHERE = Place()
@@ -166,6 +200,10 @@ def check_request(request: RequestTransfer, source: OrgFacts | None, target: Org
             return Refusal("field_missing", {"field": label})
     if request.place_division and not (request.place_division.isdigit() and len(request.place_division) in (6, 9, 12)):
         return Refusal("division_invalid")
+    if request.reason == "unemployed" and request.place_name.strip():
+        return Refusal("unemployed_with_employer")
+    if request.drop_out and not (reason.graduate and request.reason != "abroad_study" and source.school_path):
+        return Refusal("drop_out_reason")
     if source.purpose == "vault" and request.initiator == Initiator.MEMBER:
         return Refusal("in_vault")
     if request.reason == "special_unit":
@@ -177,8 +215,12 @@ def check_request(request: RequestTransfer, source: OrgFacts | None, target: Org
 
 def _check_class(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place) -> Refusal | None:
     said = concern(request, source, target, place)
-    if said is None or (said[0] == "warn" and request.confirmed):
+    if said is None:
         return None
+    if said[0] == "forbid" and said[1] == "household" and not request.place_division:
+        return Refusal("division_missing")
+    if said[0] == "warn" and request.confirmed:
+        return Refusal("household_remark") if said[1] == "household" and not request.remark.strip() else None
     code = "destination_forbidden" if said[0] == "forbid" else "destination_unusual"
     reason = reasons()[request.reason]
     return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(*CLASSES[said[1]])})
@@ -257,7 +299,7 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> R
     if not 0 < len(item.member_ids) <= BATCH_MAX or len(set(item.member_ids)) < len(item.member_ids):
         return Refusal("batch_size", {"limit": str(BATCH_MAX)})
     given = RequestTransfer(command_id=item.command_id, initiator="source", member_id=item.member_ids[0], source_branch_id=source.org_id, target_org_id=target.org_id,
-                            reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark, confirmed=True)
+                            reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark, place_division=item.place_division, confirmed=True)
     return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
 
 

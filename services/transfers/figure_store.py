@@ -35,7 +35,7 @@ _STANDS = f"""
     FROM {{graduates}}
     JOIN org_directory o ON o.org_id = g.branch_id
     LEFT JOIN LATERAL (SELECT x.transfer_id, x.reason, x.state, coalesce(x.target_branch_id, x.target_org_id) AS target_id FROM transfers x
-        WHERE x.member_id = g.member_id AND x.state NOT IN ('checking', 'refused') AND x.reason <> 'ordinary' AND x.created_at >= g.flagged_at
+        WHERE x.member_id = g.member_id AND x.state NOT IN ('checking', 'refused') AND x.reason_kind IN ('graduate', 'abroad', 'any') AND x.created_at >= g.flagged_at
             AND x.created_at < coalesce((SELECT min(n.flagged_at) FROM graduates n WHERE n.member_id = g.member_id AND n.flagged_at > g.flagged_at), 'infinity')
         ORDER BY x.created_at DESC, x.transfer_id DESC LIMIT 1) AS t ON true
     LEFT JOIN org_directory d ON d.org_id = t.target_id"""

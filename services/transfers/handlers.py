@@ -150,7 +150,8 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
         held.update(members)
         rows = [_request_row(n, contract.RequestTransfer(
             command_id=uuid5(item.command_id, str(member)), initiator="batch", member_id=member, source_branch_id=item.source_branch_id,
-            target_org_id=item.target_branch_id, reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark),
+            target_org_id=item.target_branch_id, reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark,
+            place_division=item.place_division),
             one.actor.person_id, one.actor.acting_org, orgs[item.source_branch_id], orgs[item.target_branch_id], policy)
             | {"concern": "", "batch_id": item.command_id, "batch_size": 0 if item.skip else len(members)} for n, member in enumerate(members)]
         ids = store.request(tx, rows)
@@ -202,7 +203,7 @@ def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_
         "target_province": source.province if target is None else target.province,
         "target_branch_id": None if destination == "committee" else target_id, "reason": item.reason, "place_name": item.place_name,
         "place_address": item.place_address, "contact": item.contact, "remark": item.remark,
-        "place_division": item.place_division, "batch_id": None, "batch_size": 0, "policy": policy.key, "path": domain.path_of(starter, destination)}
+        "place_division": item.place_division, "reason_kind": domain.kind_of(item, source, target), "batch_id": None, "batch_size": 0, "policy": policy.key, "path": domain.path_of(starter, destination)}
 
 
 def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[Any], Trigger], row_of: Callable[[Any], dict[str, Any]],

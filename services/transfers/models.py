@@ -37,6 +37,8 @@ transfers = sa.Table(
     sa.Column("remark", sa.Text, nullable=False),
     sa.Column("place_division", sa.Text, nullable=False, server_default="", comment="division code of the place (TRF-13)"),
     sa.Column("concern", sa.Text, nullable=False, server_default="", comment="class of destination that the starter was warned of (BEY-01)"),
+    sa.Column("reason_kind", sa.Text, nullable=False, server_default="any",
+              comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out (GRAD-15, TYPE-14, TYPE-21)"),
     sa.Column("batch_id", sa.Uuid, comment="the batch move that it belongs to (BATCH-05)"),
     sa.Column("policy", sa.Text, nullable=False, comment="name@version (BEY-07)"),
     sa.Column("path", sa.Text, nullable=False),

@@ -183,29 +183,28 @@ def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> S
 _REQUEST_LINK = link_of("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
                       org="i.initiator_org_id", decision="i.command_id", note="''")
 # IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
-_REASON_KIND = "CASE reason " + " ".join(f"WHEN '{one.code}' THEN '{one.kind}'" for one in domain.reasons().values()) + " ELSE 'any' END"
 _REQUEST = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
         source_superior_id bigint, source_province text, provincial_id bigint, target_org_id bigint, target_superior_id bigint, target_province text,
         target_branch_id bigint, reason text, place_name text, place_address text, contact text, remark text, place_division text, concern text,
-        batch_id uuid, batch_size int, policy text, path text)),
+        reason_kind text, batch_id uuid, batch_size int, policy text, path text)),
     numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given g
         WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.command_id = g.command_id)),
     free AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT member_id, transfer_id FROM numbered ON CONFLICT DO NOTHING RETURNING transfer_id),
     fitting AS (SELECT * FROM numbered WHERE (transfer_id IN (SELECT transfer_id FROM free)) IS TRUE),
     moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id,
         source_superior_id, source_province, provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name,
-        place_address, contact, remark, place_division, concern, batch_id, policy, path, state, node_no, created_at, audit_seq, audit_head)
+        place_address, contact, remark, place_division, concern, reason_kind, batch_id, policy, path, state, node_no, created_at, audit_seq, audit_head)
         OVERRIDING SYSTEM VALUE
         SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
             provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark,
-            place_division, concern, batch_id, policy, path, 'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
-        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason, batch_id, state, audit_seq, audit_head,
+            place_division, concern, reason_kind, batch_id, policy, path, 'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
+        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind, batch_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {audited("requested")},
     told AS ({insert(tell(
-        messages.TransferRequested, "moved", reason_kind=_REASON_KIND, batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END"))})
+        messages.TransferRequested, "moved", batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END"))})
     SELECT n, transfer_id FROM fitting""")
 
 

@@ -111,6 +111,7 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     phone: str
     children: int
     school_number: str = ""
+    division_code: str = ""
     secretary_id: int | None = None
     checked: bool = False
     complete: bool = False
@@ -161,7 +162,10 @@ class MyOrgs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
-    """Create (`org_id` None, below `parent_id`) or edit an organisation (ORG-10, ORG-14, ORG-23)."""
+    """Create (`org_id` None, below `parent_id`) or edit an organisation (ORG-10, ORG-14, ORG-23).
+
+    `division_code`: of its place (GB/T 2260); left empty, a new organisation has its superior's and another keeps its own (TYPE-10).
+    """
 
     command_id: UUID
     parent_id: OrgId
@@ -172,6 +176,7 @@ class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
     full_name: OrgName = ""
     industry: ShortLine = ""
     phone: Phone = ""
+    division_code: Digits = ""
 
 
 class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,8 @@ from shared.messages.limits import (
 class TransferRequested(Event, frozen=True, kw_only=True):
     """A transfer is recorded and asks for its member (TRF-01, TRF-02).
 
-    `reason_kind`: `graduate` or `ordinary`, which has to fit the member (GRAD-15, GRAD-17), or `any`. Of a `batch_id` all `batch_size`
+    `reason_kind` has to fit the member: `graduate`, `abroad` with an approved request (GRAD-15, TYPE-14), `ordinary`, `outward` for delayed
+    graduates and teachers who leave a school, `drop_out` (GRAD-17, TYPE-21), or `any`. Of a `batch_id` all `batch_size`
     members are held or none (BATCH-05).
     """
 
@@ -161,7 +162,8 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
 
     `initiator` is `source`, `target` or `member`. The source branch is what the caller believes; members checks it.
     A start by the target needs the `ticket` of a look-up (TRF-05). `target_org_id` is None for special units only (SPU-02).
-    `place_division` is the GB/T 2260 code of the place (TRF-13); `confirmed` sends what the rules find unusual (BEY-01).
+    `place_division` is the GB/T 2260 code of the place (TRF-13), needed where an employed member goes to a township (TYPE-10); `drop_out`:
+    the member leaves a school without graduating and gives a graduate's reason (TYPE-21); `confirmed` sends what the rules find unusual (BEY-01).
     """
 
     command_id: UUID
@@ -177,6 +179,7 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     ticket: Opaque = ""
     place_division: Digits = ""
     confirmed: bool = False
+    drop_out: bool = False
 
 
 class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +197,7 @@ class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
     place_address: Line = ""
     remark: Remark = ""
     skip: bool = False
+    place_division: Digits = ""
 
 
 class BatchAsked(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,6 +313,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     place_division: str = ""
     concern: str = ""
+    reason_kind: str = "any"
     urged_at: Instant | None = None
     looked_by: int | None = None
     looked_until: Instant | None = None

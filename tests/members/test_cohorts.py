@@ -55,6 +55,20 @@ def test_a_batch_is_refused_whole(tx, members, size, kind, codes):
     assert said(tx, "member_reserved") == [] and all(row.reserved_by is None for row in store.by_ids(tx, members).values())
 
 
+@pytest.mark.rule("GRAD-33", "TYPE-21", "BATCH-05")
+@pytest.mark.parametrize("graduate, kind, code", [(True, "abroad", "abroad_request_missing"), (False, "outward", "drop_out_needed")])
+def test_a_batch_asks_the_same(tx, graduate, kind, code):
+    """GRAD-33, TYPE-21, BATCH-05: a batch is asked for approved requests and for students who leave, as single transfers are; one stops all."""
+    tx.execute(sa.text("UPDATE people SET graduate = :graduate, mark = CASE WHEN person_id = :one AND NOT :graduate THEN 'delayed' ELSE '' END"), {"one": ONE, "graduate": graduate})
+    if graduate:
+        tx.execute(sa.text("INSERT INTO retentions (command_id, member_id, branch_id, kind, since, until, place, contact_name, reason, state, requested_by, requested_at)"
+                           " VALUES (gen_random_uuid(), :one, :branch, 'abroad', '2026-09-01', '2027-09-01', '', '', '', 'approved', 1, now())"), {"one": ONE, "branch": CLASS})
+    handlers.on_transfer_requested(tx, batch([ONE, TWO], kind=kind))
+    assert {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")} == {ONE: "batch_stopped", TWO: code}
+    handlers.on_transfer_requested(tx, batch([ONE], kind=kind))
+    assert [item["member_id"] for item in said(tx, "member_reserved")] == [ONE]
+
+
 @pytest.mark.rule("BATCH-05", "TRF-02")
 def test_a_held_member_stops_the_batch(tx):
     """BATCH-05: a member held by another transfer stops the batch; without all-or-none the others are held."""

@@ -124,6 +124,33 @@ def test_the_reason_fits_the_member(tx, graduate, kind, code):
         assert told(tx) == ([("member_reserved", 10, None)] if code is None else [("reservation_refused", 10, code)])
 
 
+@pytest.mark.rule("TYPE-21", "GRAD-17")
+@pytest.mark.parametrize("mark, graduate, kind, code", [
+    ("", False, "outward", "drop_out_needed"), ("delayed", False, "outward", None), ("teacher", False, "outward", None),
+    ("", False, "drop_out", None), ("", True, "drop_out", "graduate_reason_needed"), ("", True, "outward", "graduate_reason_needed")])
+def test_students_who_leave_drop_out(tx, mark, graduate, kind, code):
+    """TYPE-21, GRAD-17: with an ordinary reason only delayed graduates and teachers leave the schools; a student drops out, a graduate does neither."""
+    tx.execute(sa.text("UPDATE people SET graduate = :graduate, mark = :mark WHERE person_id = :one"), {"graduate": graduate, "mark": mark, "one": ONE})
+    for _ in range(2):
+        handlers.on_transfer_requested(tx, [request(10, kind=kind)])
+        assert told(tx) == [("member_reserved", 10, None) if code is None else ("reservation_refused", 10, code)]
+
+
+@pytest.mark.rule("GRAD-33", "TYPE-14")
+@pytest.mark.parametrize("kind, state, code", [("abroad", "approved", None), ("abroad", "requested", "abroad_request_missing"), ("abroad", "ended", "abroad_request_missing"),
+                                               ("retained", "approved", "abroad_request_missing"), (None, "", "abroad_request_missing")])
+def test_abroad_only_with_an_approved_request(tx, kind, state, code):
+    """GRAD-33, TYPE-14: into the study-abroad branch goes the graduate whose own request the school has approved, neither asked, ended nor of another kind."""
+    tx.execute(sa.text("UPDATE people SET graduate = true WHERE person_id IN (:one, :two)"), {"one": ONE, "two": TWO})
+    if kind:
+        tx.execute(sa.text("INSERT INTO retentions (command_id, member_id, branch_id, kind, since, until, place, contact_name, reason, state, requested_by, requested_at)"
+                           " VALUES (gen_random_uuid(), :one, :branch, :kind, '2026-09-01', '2027-09-01', '', '', '', :state, 1, now())"),
+                   {"one": ONE, "branch": CLASS, "kind": kind, "state": state})
+    handlers.on_transfer_requested(tx, [request(10, kind="abroad"), request(11, TWO, kind="abroad")])
+    assert told(tx) == sorted([("member_reserved", 10, None) if code is None else ("reservation_refused", 10, code),
+                               ("reservation_refused", 11, "abroad_request_missing")])
+
+
 @pytest.mark.rule("GRAD-22")
 @pytest.mark.parametrize("setting, code", [("", None), ("none", "delayed_elsewhere"), ("delayed,ordinary", None), ("delayed", "delayed_elsewhere")])
 def test_where_delayed_graduates_stay(tx, monkeypatch, setting, code):

@@ -657,3 +657,17 @@ def test_no_name_outgrows_an_index(tx, field, name, code):
     if answer.refusal is None:
         plain = tx.scalar(sa.text("SELECT octet_length(plain) FROM orgs WHERE org_id = :id"), {"id": answer.org_id})
         assert plain <= 4 * 100
+
+
+@pytest.mark.rule("TYPE-10")
+def test_organisations_made_by_hand_have_a_division(tx):
+    """TYPE-10: a new organisation has its superior's division code or the one that is given; edited it keeps it; the directories are told; letters are none."""
+    tx.execute(sa.text("UPDATE orgs SET division_code = '420106' WHERE org_id = :org"), {"org": SCHOOL})
+    inherited = save(tx, of_school, parent_id=SCHOOL, full_name="共青团江汉理工大学电气学院委员会", kind="committee").org_id
+    given = save(tx, of_school, parent_id=SCHOOL, full_name="共青团江汉理工大学杭州校区委员会", kind="committee", division_code=" 330102 ").org_id
+    assert save(tx, of_school, parent_id=SCHOOL, full_name="共青团江汉理工大学某委员会", division_code="hz").refusal.code == "org_division_invalid"
+    save(tx, of_school, parent_id=SCHOOL, org_id=given, full_name="共青团江汉理工大学杭州校区委员会", phone="1")
+    assert save(tx, of_school, parent_id=SCHOOL, org_id=COLLEGE, full_name="共青团江汉理工大学机械学院委员会").refusal is None
+    told = {item["org_id"]: item["division_code"] for item in events(tx, "org_changed")}
+    assert told == {inherited: "420106", given: "330102", COLLEGE: "420106"}
+    assert [org.division_code for org in handlers.get_orgs(tx, GetOrgs(org_ids=[inherited, given]), None)] == ["420106", "330102"]

@@ -19,7 +19,9 @@ from shared.bus.rpc import RpcClient
 from shared.errors import Refused
 from shared.messages import members
 from shared.messages import transfers as contract
+from shared.messages.members import GraduateChanged
 from shared.messages.transfers import AssignBranch, DecideNode, ListWork
+from shared.outbox import insert, tell
 from shared.settings import SERVICES
 from tests.bench import drive, load
 from tests.installation import AMQP_URI, Installation
@@ -44,9 +46,17 @@ def installation(tmp_path):
     made.create()
     load.organisations(made)
     load.people(made, 20_000)
+    _tell_of_graduates(made)
     made.start(*SERVICES)
     yield made
     made.close()
+
+
+def _tell_of_graduates(made):
+    """Have members tell of its loaded graduates, as the switch does, so that the statistics must come to know each of them through kills and all."""
+    flagged = "SELECT person_id AS member_id, 2026 AS cohort, branch_id, true AS counts, now() AS at, person_id AS version FROM people WHERE graduate"
+    with made.engine("members").begin() as tx:
+        tx.execute(sa.text(f"WITH flagged AS ({flagged}) {insert(tell(GraduateChanged, 'flagged'))}"))
 
 
 class Caller:
