@@ -42,7 +42,7 @@ def test_old_organisations_get_a_division():
     url = server_url(f"tq_schema_{uuid.uuid4().hex[:8]}")
     db.create_database(url)
     try:
-        command.upgrade(migrate.config("orgs", url), "0003_whole_rule_book")
+        command.upgrade(migrate.config("orgs", url), "0004_audit_log")
         engine = db.connect(url)
         with engine.begin() as tx:
             for org, path, code in ((1, "1.", None), (42, "1.42.", "42"), (7, "1.42.7.", "420106001"), (8, "1.42.7.8.", None), (9, "1.42.9.", None), (91, "1.91.", None)):
