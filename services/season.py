@@ -321,7 +321,7 @@ class Season:
                     self.warnings[code] += 1
                     again = msgspec.structs.replace(item, command_id=uuid5(item.command_id, "again"))
                     if code == "destination_unusual" and chance(self.seed, "insists", item.member_id) < INSISTS:
-                        insist.append(msgspec.structs.replace(again, confirmed=True))
+                        insist.append(msgspec.structs.replace(again, confirmed=True, remark=item.remark or "单位所在地暂不接收"))
                     else:
                         right = self.township_of.get(item.place_division, item.target_org_id)
                         later = day + timedelta(days=CORRECTED_AFTER)
