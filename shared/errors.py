@@ -170,6 +170,7 @@ KINDS: dict[str, Kind] = {
     "retention_unknown":     Kind(404, "未找到该登记", "No such entry in the register", "GRAD-29"),
     "retention_open":        Kind(409, "该团员已有申请或登记", "The member has a request or an entry already", "GRAD-29"),
     "retention_kind":        Kind(422, "类别只能是出国(境)学习研究或暂留学校", "Abroad for studies, or retained at school", "GRAD-26"),
+    "retention_not_here":    Kind(422, "此类学校的毕业生不能暂留学校", "Graduates of schools of this kind are not retained", "GRAD-26"),
     "retention_too_long":    Kind(422, "暂留学校最长{months}个月", "Nobody is retained for more than {months} months", "GRAD-26"),
     "retention_too_early":   Kind(422, "{date}之后方可办理暂留", "Nobody is retained before {date}", "GRAD-26"),
     "retention_dates":       Kind(422, "截止日期须晚于起始日期", "The end lies before the beginning", "GRAD-29"),
@@ -180,6 +181,8 @@ KINDS: dict[str, Kind] = {
     "number_out_of_range":   Kind(422, "发展团员编号不在{province}{year}年的号段内", "The number lies outside the ranges issued to {province} for {year}", "MEM-11"),
     # records
     "not_leading_body":      Kind(403, "只有所在团支部上级的团的领导机关可以删除团员", "Only a leading body above the branch deletes members", "DEL-05"),
+    "found_in_future":       Kind(422, "落实去向的日期不能晚于今天", "Nothing is found on a day that is still to come", "TYPE-16"),
+    "delete_higher":         Kind(403, "本地区规定由更高一级团的领导机关删除团员", "Here a higher leading body deletes members", "MEM-19"),
     "reason_needed":         Kind(422, "请填写删除原因", "Give the reason for the deletion", "DEL-07"),
     "transfer_instead":      Kind(422, "仅是不属于本组织的团员,请办理组织关系转接,不能删除", "Who merely belongs elsewhere is transferred, not deleted", "DEL-09"),
     "is_administrator":      Kind(409, "该团员是管理员,请先撤销其管理员权限", "The member is an administrator; revoke that right first", "DEL-08"),

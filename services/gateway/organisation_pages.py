@@ -16,7 +16,8 @@ from shared.messages import members, orgs
 from shared.reference import INDUSTRIES, POST_NAMES, POSTS
 
 REPORTS = {
-    "graduates_left": ("尚未转出的毕业生", "Graduates who have not left"), "onward": ("应及时二次转接的团员", "To be transferred onward"), "county_stay": ("在县级支部近一年的团员", "Nearly a year in a county's branch"),
+    "graduates_left": ("尚未转出的毕业生", "Graduates who have not left"), "onward": ("已落实去向、应一个月内二次转接的团员", "Work or study found: to be transferred onward within a month"), "parked": ("在乡镇支部满一个月、去向未定的团员", "Over a month in a township's branch, nothing found yet"),
+    "retained_apart": ("暂留学校、不在流动团员团支部的毕业生", "Retained, not in the mobile branch"), "county_stay": ("在县级支部即将期满的团员", "Nearly over time in a county's branch"),
     "retained": ("留校即将到期", "Retention about to end"), "abroad": ("出国(境)保留", "Abroad, kept here"), "to_contact": ("转入后待联系", "Arrived, to be contacted"),
     "incomplete": ("资料不完整", "Incomplete records"), "irregular_numbers": ("发展团员编号异常", "Irregular development numbers"), "identity_failed": ("身份认证未通过", "Identity check failed"),
     "over_age": ("超龄团员", "Over age"), "late_entries": ("入团后超过一个月录入", "Entered late"), "small_branches": ("不足3人的团支部", "Branches with fewer than three"),

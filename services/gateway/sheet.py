@@ -19,7 +19,7 @@ LABELS = {
     "complete": "资料完整", "secretary_id": "书记人员编号", "person_id": "人员编号", "member_id": "团员编号", "member": "姓名", "id_number": "身份证号码", "id_masked": "身份证号码",
     "branch": "所在团支部", "branch_id": "团支部编号", "ethnic_group": "民族", "joined_on": "入团时间", "graduate": "毕业生", "graduates_on": "预计毕业时间", "mark": "被标记成员身份",
     "identity_check": "身份认证", "sex": "性别", "age": "年龄", "league_years": "团龄", "development_number": "发展团员编号", "post": "团内职务", "contact": "常用联系方式",
-    "emergency_contact": "紧急联系人", "party": "保留团籍的党员", "to_contact": "待联系", "missing": "未填项", "code": "管理员注册码", "expires_at": "有效期至", "refusal": "未办理原因",
+    "emergency_contact": "紧急联系人", "party": "保留团籍的党员", "to_contact": "待联系", "found_on": "落实去向日期", "missing": "未填项", "code": "管理员注册码", "expires_at": "有效期至", "refusal": "未办理原因",
     "org": "组织", "note": "说明", "branches": "下级团支部数", "finished_branches": "已完成团支部数", "bodies": "团委(含工委、总支、领导机关)数",
     "finished_bodies": "其中已完成数", "members": "已录入团员数", "complete_members": "资料完整团员数", "cadres": "已录入团干部数", "complete_cadres": "资料完整团干部数",
     "members_2017": "2017年团统数量", "state": "状态", "reason": "事由", "since": "起始日期", "until": "截止日期", "place": "国(境)外所在地", "contact_name": "国内联系人",

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, places, store
 from services.members.secret import b64, code_index, grouped, keys, new_code, opened
-from shared import clock, directory, outbox, reference
+from shared import clock, directory, outbox, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -252,7 +252,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
     person_id = made.get(index) or _again(tx, known, index, request)
     now = clock.now()
-    registration_id = cadre_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience())
+    registration_id = cadre_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org))
     if registration_id is None:
         raise Refused("registration_pending")
     return _info(cadre_store.hold(tx, [registration_id])[registration_id])
@@ -270,8 +270,9 @@ def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Reg
     return int(known.person_id)
 
 
-def _patience() -> timedelta:
-    return timedelta(days=float(os.environ.get("TUANQIAO_REGISTRATION_DAYS") or 10))
+def _patience(org: sa.Row[Any]) -> timedelta:
+    """Return how long an application to an organisation waits: as long as an approval node of the same practice, by default (REG-04)."""
+    return timedelta(days=practice.number("registration_days", clock.today(), org.province, org.path))
 
 
 def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]]) -> list[RegistrationDecided]:

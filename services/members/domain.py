@@ -154,6 +154,21 @@ def check_retention(kind: str, since: date, until: date, graduate: bool, fields:
     return Refusal("retention_too_long", {"months": str(months)}) if until > add_months(begins, months) else None
 
 
+def may_delete(org: Any, level: str) -> bool:
+    """Return whether a leading body is high enough to delete members (MEM-19); `org` has `org_id`, `parent_id`, `provincial_id`, `division_code`.
+
+    `level` is `county`: any; `city`: no county, which its division code of six digits shows; `province`: the provincial body or the centre.
+    """
+    if level == "province":
+        return org.parent_id is None or org.org_id == org.provincial_id
+    return level == "county" or len(org.division_code or "") != 6
+
+
+def check_retention_school(kind: str, industry: str, types: Sequence[str]) -> Refusal | None:
+    """Return why nobody is retained at a school of an industry; without `types` every school retains (GRAD-26)."""
+    return Refusal("retention_not_here") if kind == "retained" and types and industry not in types else None
+
+
 def add_months(day: date, months: int) -> date:
     """Return the last day of the month so many months later (GRAD-27)."""
     first = day.month - 1 + months

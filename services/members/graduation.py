@@ -4,15 +4,15 @@ What is due is written in the marks themselves, so the switch may be stopped any
 """
 from __future__ import annotations
 
-import os
 import threading
 from datetime import date
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, entrant_store, store
-from shared import clock, db, directory, metrics, reference
+from shared import clock, db, directory, metrics, practice, reference
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal
 from shared.identity import Actor
@@ -28,12 +28,11 @@ _wake = threading.Event()
 
 
 def _switch() -> tuple[int, int]:
-    month, day = (os.environ.get("TUANQIAO_GRADUATION_SWITCH") or "05-01").split("-")
-    return int(month), int(day)
+    return practice.month_and_day("graduation_switch_date", clock.today()) or (1, 1)
 
 
-def _by_branch() -> bool:
-    return os.environ.get("TUANQIAO_MEMBER_MARK_BY_BRANCH", "true") != "false"
+def _by_branch(branch: sa.Row[Any]) -> bool:
+    return bool(practice.value("member_mark_by_branch_admin", clock.today(), branch.province, branch.path))
 
 
 def _until() -> date:
@@ -93,14 +92,14 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))])
     marks = store.marks(tx, [row.branch_id for row in people.values() if row.branch_id])
-    until, by_branch = _until(), _by_branch()
+    until = _until()
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
     for n, one in enumerate(asked):
         item, person, org = one.item, people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
         branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
         if person is None or branch is None or one.actor not in acting or org is None or not domain.may_mark_member(
-                org.kind, org.industry, branch.org_id == org.org_id, directory.is_below(branch, org), branch.parent_id == org.org_id, by_branch):
+                org.kind, org.industry, branch.org_id == org.org_id, directory.is_below(branch, org), branch.parent_id == org.org_id, _by_branch(branch)):
             refusals[n] = Refusal("unknown_member" if person is None or branch is None else "not_your_org")
             continue
         mark = marks.get(branch.org_id)

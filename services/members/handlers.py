@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, entrant_store, places, ranges, store
 from services.members.secret import b64, keys, opened, sealed
-from shared import clock, directory, outbox, reference
+from shared import clock, directory, outbox, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -42,7 +42,7 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 
 def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
     """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22); of a batch move all or none (BATCH-05)."""
-    refused = {**dict.fromkeys(_astray(tx, items), "delayed_elsewhere"), **_broken(tx, items)}
+    refused = {**dict.fromkeys(_astray(tx, items), "delayed_elsewhere"), **dict.fromkeys(_leaving_rights(tx, items), "is_administrator"), **_broken(tx, items)}
     store.reserve(tx, [item for item in items if item.transfer_id not in refused])
     outbox.emit(tx, [ReservationRefused(transfer_id=item.transfer_id, member_id=item.member_id, code=refused[item.transfer_id])
                      for item in items if item.transfer_id in refused])
@@ -88,13 +88,35 @@ def _why_not_moved(person: sa.Row[Any] | None, item: Any) -> str:
 
 def _astray(tx: Connection, items: list[Any]) -> set[int]:
     """Return the transfers that take delayed graduates where a setting does not want them (GRAD-22): it names the purposes of branches they may go to."""
-    allowed = {one for one in (os.environ.get("TUANQIAO_DELAYED_DESTINATION") or "").split(",") if one}
-    if not allowed:
+    if not practice.anywhere("delayed_destination", clock.today()):
         return set()
-    people = store.by_ids(tx, [item.member_id for item in items])
-    targets = directory.find(tx, [item.target_org_id for item in items])
-    return {item.transfer_id for item in items if item.member_id in people and people[item.member_id].mark == "delayed" and people[item.member_id].reserved_by is None
-            and (item.target_org_id not in targets or targets[item.target_org_id].purpose not in allowed)}
+    people = {key: row for key, row in store.by_ids(tx, [item.member_id for item in items]).items() if row.mark == "delayed" and row.reserved_by is None}
+    orgs = directory.find(tx, [org_id for item in items if item.member_id in people for org_id in (item.source_branch_id, item.target_org_id)])
+
+    def strays(item: Any) -> bool:
+        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
+        place = (source.province, source.path) if source is not None else ("", "")
+        allowed = {one for one in practice.text("delayed_destination", clock.today(), *place).split(",") if one}
+        return bool(allowed) and (target is None or target.purpose not in allowed)
+
+    return {item.transfer_id for item in items if item.member_id in people and strays(item)}
+
+
+def _leaving_rights(tx: Connection, items: list[Any]) -> set[int]:
+    """Return the transfers of people who administer what they would leave, where the setting blocks these (ADM-18); by default the right ends on completion."""
+    if "block" not in practice.anywhere("admin_on_transfer", clock.today()):
+        return set()
+    rights = store.administered(tx, [item.member_id for item in items])
+    orgs = directory.find(tx, [org_id for item in items if item.member_id in rights for org_id in (item.source_branch_id, item.target_org_id)])
+
+    def leaves(item: Any) -> bool:
+        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
+        if source is None or practice.text("admin_on_transfer", clock.today(), source.province, source.path) != "block":
+            return False
+        left = set(source.path.split(".")) - set(target.path.split(".") if target is not None else ())
+        return any(str(org_id) in left for org_id in rights[item.member_id])
+
+    return {item.transfer_id for item in items if item.member_id in rights and leaves(item)}
 
 
 def on_branch_assigned(tx: Connection, items: list[Any]) -> None:
@@ -171,7 +193,7 @@ def initial_tail() -> int:
     """Return of how many characters of the ID number the initial password of a new account is made (ACC-04); 0: of none, a code opens it (BEY-22)."""
     if os.environ.get("TUANQIAO_FIRST_CREDENTIAL") == "activation_code":
         return 0
-    return 6 if os.environ.get("TUANQIAO_INITIAL_PASSWORD_TAIL") == "6" else domain.INITIAL_TAIL
+    return practice.number("initial_password_tail", clock.today())
 
 
 def _bound_elsewhere(tx: Connection, asked: Sequence[Asked[Admission]], loose: dict[int, int]) -> set[int]:
@@ -287,7 +309,7 @@ def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
         joined_on=row.joined_on, branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, mark=row.mark, graduates_on=row.graduates_on,
         identity_check=row.identity_check, sex=domain.sex_of(id_number), age=domain.age_on(domain.born_on(id_number), today),
         league_years=domain.age_on(row.joined_on, today) if row.joined_on else None, development_number=row.development_number, post=post,
-        contact=opened(row.contact_sealed), emergency_contact=opened(row.emergency_sealed), party=row.party, to_contact=row.to_contact,
+        contact=opened(row.contact_sealed), emergency_contact=opened(row.emergency_sealed), party=row.party, to_contact=row.to_contact, found_on=row.found_on,
         missing=[] if row.complete else domain.missing(row.ethnic_group, row.phone_sealed is not None, row.branch_id is not None, row.joined_on, row.development_number,
                                                          row.number_from))
 

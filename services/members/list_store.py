@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import ranges
-from shared import db
+from shared import db, practice
 
 SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
 MOST = 50
@@ -77,6 +77,8 @@ _RETAINED = f"""
 _SINCE_DATE = "(SELECT m.began_at::date FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"
 _SINCE = f"CAST({_SINCE_DATE} AS text)"
 _IN_COUNTY = "d.purpose = 'handover' AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"
+_MOST = "CAST(coalesce(CAST(:stay AS json) ->> d.province, CAST(:stay AS json) ->> '') AS int)"
+"""Months that a member may stay in a county's branch, by province; 0: no limit (ORG-29)."""
 _IN_TOWNSHIP = _IN_COUNTY.replace("= 'leading_body'", "<> 'leading_body'")
 REPORTS = {name: sa.text(text) for name, text in {
     "small_branches": _ORGS_WHERE.format(note="have.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND have.n < 3"),
@@ -98,32 +100,40 @@ REPORTS = {name: sa.text(text) for name, text in {
     "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
     "late_entries": _MEMBERS_WHERE.format(note="CAST(p.joined_on AS text)", where="""p.joined_on >= CAST(:today AS date) - interval '1 year'
         AND p.created_at::date > p.joined_on + interval '1 month'"""),
-    "onward": _MEMBERS_WHERE.format(note=_SINCE, where=f"{_IN_TOWNSHIP} AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'"),
-    "county_stay": _MEMBERS_WHERE.format(note=_SINCE, where=f"{_IN_COUNTY} AND {_SINCE_DATE} <= CAST(:today AS date) - interval '11 months'"),
+    "onward": _MEMBERS_WHERE.format(note="CAST((p.found_on + interval '1 month')::date AS text)", where="d.purpose = 'handover' AND p.found_on IS NOT NULL"),
+    "parked": _MEMBERS_WHERE.format(note=_SINCE, where=f"{_IN_TOWNSHIP} AND p.found_on IS NULL AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'"),
+    "county_stay": _MEMBERS_WHERE.format(
+        note=_SINCE, where=f"{_IN_COUNTY} AND {_MOST} > 0 AND {_SINCE_DATE} <= CAST(:today AS date) - make_interval(months => {_MOST} - 1)"),
+    "retained_apart": _RETAINED.format(where="r.kind = 'retained' AND d.purpose <> 'floating'"),
     "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
     "abroad": _RETAINED.format(where="r.kind = 'abroad'"),
 }.items()}
 
 
 _OVERSTAYED = sa.text(f"""
-    SELECT (count(*) FILTER (WHERE township AND since <= CAST(:today AS date) - interval '1 month'))::int AS onward,
-        (count(*) FILTER (WHERE NOT township AND since <= CAST(:today AS date) - interval '1 year'))::int AS county,
+    SELECT (count(*) FILTER (WHERE found_on + interval '1 month' < CAST(:today AS date)))::int AS onward,
+        (count(*) FILTER (WHERE NOT township AND most > 0 AND since <= CAST(:today AS date) - make_interval(months => most)))::int AS county,
         (SELECT count(*)::int FROM retentions r WHERE r.kind = 'retained' AND r.state = 'approved' AND r.until < CAST(:today AS date)) AS retained
-    FROM (SELECT (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) <> 'leading_body' AS township, {_SINCE_DATE} AS since
+    FROM (SELECT (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) <> 'leading_body' AS township, {_SINCE_DATE} AS since, p.found_on, {_MOST} AS most
         FROM org_directory d JOIN people p ON p.branch_id = d.org_id WHERE d.purpose = 'handover') AS stays""")
 
 
 def overstayed(tx: Connection, today: date) -> dict[str, int]:
-    """Return how many members have outstayed each clock: a month in a township's branch, a year in a county's, the term at school (DL-18)."""
-    return dict(tx.execute(_OVERSTAYED, {"today": today}).one()._mapping)
+    """Return how many members have outstayed each clock: a month since work or study was found, the time in a county's branch, the term at school (DL-18)."""
+    return dict(tx.execute(_OVERSTAYED, {"today": today, "stay": _stay_as_json(today)}).one()._mapping)
 
 
 def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> Sequence[sa.Row[Any]]:
     """Return lines of a work list of a subtree, one of `REPORTS`."""
     statement = REPORTS[kind]
-    known: dict[str, Any] = {"today": today, "ranges": _ranges_as_json()}
+    known: dict[str, Any] = {"today": today, "ranges": _ranges_as_json(), "stay": _stay_as_json(today)}
     values = {"after": after, "limit": limit, **_span(path), **{name: value for name, value in known.items() if f":{name}" in statement.text}}
     return tx.execute(statement, values).all()
+
+
+def _stay_as_json(today: date) -> str:
+    """Return the months that members may stay in a county's branch, by province (ORG-29)."""
+    return msgspec.json.encode(practice.by_province("county_temp_max_stay_months", today)).decode()
 
 
 def _ranges_as_json() -> str:

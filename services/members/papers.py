@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, list_store, paper_store, store
 from services.members.secret import b64, code_index, grouped, new_code, opened, sealed
-from shared import clock, directory
+from shared import clock, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -34,23 +34,13 @@ LETTER_CODE_LENGTH = 16
 """Of the code on a letter; about 79 bits, so that nobody finds one by trying."""
 
 
-def _months() -> int:
-    return int(os.environ.get("TUANQIAO_RETENTION_MONTHS") or 6)
-
-
-def _mark_from() -> tuple[int, int] | None:
-    text = os.environ.get("TUANQIAO_RETENTION_FROM")
-    month, day = text.split("-") if text else ("", "")
-    return (int(month), int(day)) if text else None
-
-
 # ---- who stays -------------------------------------------------------------------------------------------------------
 
 def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> list[RetentionSaved]:
     """Ask that members stay: retained without a destination (GRAD-26, GRAD-27), or abroad for studies (GRAD-29).
 
     By the member, or by the administrators of the branch or its direct superior. The six months count from the time of graduation, or by
-    a setting from the day of the request.
+    a setting from the day of the request. How long, from when on and at which schools are settings of the place (`shared/practice.py`).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     known = paper_store.by_command(tx, [one.item.command_id for one in asked])
@@ -70,7 +60,10 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
             continue
         begins = person.graduates_on if person.graduates_on and os.environ.get("TUANQIAO_RETENTION_START") != "marked" else today
         fields = {"国(境)外所在地": item.place, "国内联系人": item.contact_name, "联系方式": item.contact_phone}
-        refusal = domain.check_retention(item.kind, item.since, item.until, person.graduate, fields, _months(), begins, _mark_from(), today)
+        place = (today, branch.province, branch.path)
+        refusal = (domain.check_retention(item.kind, item.since, item.until, person.graduate, fields, practice.number("retention_months", *place), begins,
+                                          practice.month_and_day("retention_mark_from", *place), today)
+                   or domain.check_retention_school(item.kind, branch.industry, practice.value("retention_school_types", *place)))
         if refusal is not None:
             refusals[n] = refusal
             continue

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, ranges, store
 from services.members.secret import keys, sealed
-from shared import clock, directory
+from shared import clock, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -24,7 +24,7 @@ def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[
 def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberSaved]:
     """Change members' data: by themselves, or by administrators of the branch or its direct superior (MEM-14, MEM-21, MEM-30).
 
-    Posts change by `set_posts` only; whether somebody is a Party member or was contacted is for the organisation to say.
+    That work or study was found may be said by the member as well (TYPE-16). Posts change by `set_posts` only; whether somebody is a Party member or was contacted is for the organisation to say.
 
     The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits of one member the last holds.
     """
@@ -50,13 +50,16 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
                    or domain.check_development_number(number, joined, province, ranges.issued)) if branch is not None else None
         if refusal is None and number != person.development_number and (used.get(number, person.person_id) != person.person_id or any(row["development_number"] == number for row in rows.values())):
             refusal = Refusal("development_number_used")
+        if refusal is None and item.found_on is not None and item.found_on > today:
+            refusal = Refusal("found_in_future")
         if refusal is not None:
             refusals[n] = refusal
             continue
         rows[item.member_id] = {
             "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number,
             "phone_sealed": _changed(item.phone), "contact_sealed": _changed(item.contact), "emergency_sealed": _changed(item.emergency_contact),
-            "party": None if own else item.party, "contacted": None if own else item.contacted}
+            "party": None if own else item.party, "contacted": None if own else item.contacted,
+            "found": item.found, "found_on": item.found_on or today}
     if rows:
         store.edit(tx, list(rows.values()))
         cadre_store.tell_posts(tx, [person_id for person_id, row in rows.items() if row["phone_sealed"] is not None and person_id in cadres])
@@ -114,6 +117,8 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
             refusals[n] = Refusal("unknown_member")
         elif org.kind != "leading_body":
             refusals[n] = Refusal("not_leading_body")
+        elif not domain.may_delete(org, practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)):
+            refusals[n] = Refusal("delete_higher")
         elif not one.item.reason.strip():
             refusals[n] = Refusal("reason_needed")
         elif person.person_id in administrators:

@@ -5,7 +5,6 @@ but what the account can do: a right is answered for where it lies, and by nobod
 """
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain
-from shared import directory
+from shared import clock, directory, practice
 from shared.identity import Actor
 
 
@@ -24,8 +23,8 @@ def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, fr
     """
     rights = cadre_store.rights_held(tx, people)
     homes = _homes(tx, people)
-    levels = int(os.environ.get("TUANQIAO_RESET_CODE_LEVELS") or 1)
-    return {person: domain.resetters(rights.get(person, []), homes.get(person, ""), levels) for person in people}
+    return {person: domain.resetters(rights.get(person, []), homes.get(person, ""), practice.number("reset_code_levels", clock.today(), path=homes.get(person, "")))
+            for person in people}
 
 
 def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from services.members import accounts, cadres, captcha, graduation, handlers, identity, imports, lists, papers, ranges, records, store
-from shared import clock, directory
+from shared import clock, directory, practice
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
 from shared.messages import orgs, scheduler, transfers
@@ -90,7 +90,8 @@ class Service(BusService):
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
-        """Load the keys and the ranges of development numbers."""
+        """Load the keys, the ranges of development numbers and the practice of this installation, which may be wrong."""
+        practice.entries()
         accounts.use(machinery.container.config["SETTINGS"].keys)
         numbers = os.environ.get("TUANQIAO_NUMBER_RANGES")
         if numbers:

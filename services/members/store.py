@@ -224,13 +224,14 @@ def skip_ids(tx: Connection, highest: int) -> None:
 _EDIT = sa.text("""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text, contact_sealed text, emergency_sealed text,
-        party boolean, contacted boolean))
+        party boolean, contacted boolean, found boolean, found_on date))
     UPDATE people p SET phone_sealed = CASE WHEN g.phone_sealed = '' THEN NULL ELSE coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed) END,
             ethnic_group = coalesce(g.ethnic_group, p.ethnic_group), joined_on = coalesce(g.joined_on, p.joined_on),
             development_number = coalesce(g.development_number, p.development_number),
             contact_sealed = CASE WHEN g.contact_sealed = '' THEN NULL ELSE coalesce(decode(g.contact_sealed, 'base64'), p.contact_sealed) END,
             emergency_sealed = CASE WHEN g.emergency_sealed = '' THEN NULL ELSE coalesce(decode(g.emergency_sealed, 'base64'), p.emergency_sealed) END, party = coalesce(g.party, p.party),
-            to_contact = p.to_contact AND NOT coalesce(g.contacted, false)
+            to_contact = p.to_contact AND NOT coalesce(g.contacted, false),
+            found_on = CASE g.found WHEN true THEN g.found_on WHEN false THEN NULL ELSE p.found_on END
     FROM given g WHERE p.person_id = g.person_id""")
 _DELETE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
@@ -256,6 +257,8 @@ _REQUEST_DELETIONS = sa.text("""
     ON CONFLICT (person_id) DO UPDATE SET (cause, explanation, requested_by, requested_at) =
         (excluded.cause, excluded.explanation, excluded.requested_by, excluded.requested_at)""")
 _ADMINISTER = sa.text("SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))")
+_ADMINISTERED = sa.text("""
+    SELECT person_id, array_agg(org_id) AS org_ids FROM administrator_directory WHERE active AND NOT observer AND person_id = ANY(CAST(:ids AS bigint[])) GROUP BY 1""")
 _WERE = sa.text("""
     SELECT person_id, branch_id FROM memberships WHERE person_id = ANY(CAST(:ids AS bigint[])) AND began_at < :at AND (ended_at IS NULL OR ended_at >= :at)""")
 
@@ -279,6 +282,11 @@ def request_deletions(tx: Connection, rows: Sequence[dict[str, Any]], now: datet
 def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:
     """Return those of the people who administer any organisation."""
     return set(tx.scalars(_ADMINISTER, {"ids": sorted(set(person_ids))}))
+
+
+def administered(tx: Connection, person_ids: Sequence[int]) -> dict[int, list[int]]:
+    """Return, of the people who administer anything, what."""
+    return {row.person_id: row.org_ids for row in tx.execute(_ADMINISTERED, {"ids": sorted(set(person_ids))})}
 
 
 def were(tx: Connection, person_ids: Sequence[int], at: datetime) -> dict[int, int]:

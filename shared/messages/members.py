@@ -314,7 +314,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     `sex`, `age` and `league_years` are derived (MEM-03); `post` is the post in the own branch; `missing` names the required fields that are
     not filled, none for a complete record (MEM-22); `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party member
-    who keeps membership (MEM-25).
+    who keeps membership (MEM-25); `found_on`: when work or study was found, of who waits for a transfer onward (TYPE-16).
     """
 
     member_id: int
@@ -338,6 +338,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     emergency_contact: str = ""
     party: bool = False
     to_contact: bool = False
+    found_on: dt.date | None = None
     missing: list[str] = []
 
 
@@ -497,7 +498,11 @@ class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EditMember(Dated, frozen=True, kw_only=True):
-    """Change a member's data; what is not given stays. Name and ID number never change (MEM-14, MEM-21)."""
+    """Change a member's data; what is not given stays. Name and ID number never change (MEM-14, MEM-21).
+
+    `found` says that work or study was found, on `found_on` or today, and the month for the transfer onward runs from then; false takes
+    it back (TYPE-16).
+    """
 
     command_id: UUID
     member_id: PersonId
@@ -509,6 +514,8 @@ class EditMember(Dated, frozen=True, kw_only=True):
     emergency_contact: Line | None = None
     party: bool | None = None
     contacted: bool | None = None
+    found: bool | None = None
+    found_on: Day | None = None
 
 
 class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -763,7 +770,9 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38, DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22),
     `to_contact` (MEM-30), `deletion_requests` (DEL-06, DOC-05),
-    `graduates_left` (who has not completed, with `open` transfer, `retained`, `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09).
+    `graduates_left` (who has not completed, with `open` transfer, `retained`, `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09),
+    `late_entries` (MEM-24), `onward` (TYPE-16: work or study was found; `note` is the day until which to transfer), `parked` (TYPE-27: over a
+    month in a township's hand-over branch, nothing found yet), `county_stay` (ORG-29), `retained_apart` (GRAD-26: retained, not in the mobile branch).
     """
 
     kind: Word

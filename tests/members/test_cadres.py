@@ -198,6 +198,22 @@ def test_posts_end_with_the_membership(tx):
     assert [(row.org_id) for row in cadre_store.posts_held(tx, [ONE])] == [ROOT, TARGET, COLLEGE]
 
 
+@pytest.mark.rule("ADM-18")
+@pytest.mark.parametrize("over, target, blocked", [(SCHOOL, TARGET, True), (SCHOOL, DEEP, False), (CLASS, DEEP, True), (COLLEGE, TARGET, False), (None, TARGET, False)])
+@pytest.mark.parametrize("setting", ["block", "revoke_on_complete"])
+def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over, target, blocked, setting):
+    """ADM-18: by setting, who administers what would be left starts no transfer until the right is revoked; by default the right ends on completion."""
+    file = tmp_path / "practice.toml"
+    file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\nadmin_on_transfer = "{setting}"')
+    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    if over is not None:
+        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=over, person_id=ONE, active=True, version=1)])
+    tx.execute(sa.text("DELETE FROM outbox"))
+    handlers.on_transfer_requested(tx, [request(10, target=target), request(11, TWO)])
+    said = {item["transfer_id"]: item["code"] for item in told(tx, "reservation_refused")}
+    assert said == ({10: "is_administrator"} if blocked and setting == "block" else {})
+
+
 @pytest.mark.rule("ADM-18", "CADRE-02")
 def test_posts_inside_the_own_school_stay(tx):
     """ADM-18, CADRE-02: who moves from one branch to another of the same school keeps the post in the school, and loses that in the branch."""

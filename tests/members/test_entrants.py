@@ -136,7 +136,7 @@ ENTERED = {"branch_id": CLASS, "name": "张三", "id_number": number(60), "ethni
            "development_number": "202100000060", "post": "organiser"}
 """A value for every field of an entry, none of them a default."""
 EDITED = {"phone": "19987654321", "ethnic_group": "藏族", "joined_on": date(2021, 9, 1), "development_number": "202100000061", "contact": "微信 wx60",
-          "emergency_contact": "母亲 19900000099", "party": True, "contacted": True}
+          "emergency_contact": "母亲 19900000099", "party": True, "contacted": True, "found": True, "found_on": date(2026, 9, 1)}
 """A value for every field of an edit that changes something."""
 
 
@@ -146,7 +146,7 @@ def by_id(tx, id_number=ENTERED["id_number"]):
     member = handlers.get_profile(tx, GetProfile(member_id=row.person_id), admin(ROOT)).member
     (revealed,) = lists.reveal_ids(tx, RevealIds(person_ids=[row.person_id], reason="核对"), admin(ROOT))
     shown = {name: getattr(member, name) for name in fields_of(type(member))}
-    return {**shown, "id_number": revealed.id_number, "name": revealed.name, "contacted": not member.to_contact}
+    return {**shown, "id_number": revealed.id_number, "name": revealed.name, "contacted": not member.to_contact, "found": member.found_on is not None}
 
 
 @pytest.mark.rule("IMP-05", "MEM-02", "MEM-29")
@@ -194,9 +194,9 @@ def test_every_field_of_an_edit_arrives(tx, field):
     (made,) = handlers.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **{**ENTERED, "development_number": "202100000069"}), admin(CLASS))])
     tx.execute(sa.text("UPDATE people SET to_contact = true WHERE person_id = :id"), {"id": made.member_id})
     before = by_id(tx)
-    (answer,) = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=made.member_id, **{field: EDITED[field]}), admin(CLASS))])
+    (answer,) = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=made.member_id, **{"found": None if field != "found_on" else True, field: EDITED[field]}), admin(CLASS))])
 
     after = by_id(tx)
     assert answer.refusal is None and after[field] == EDITED[field] != before[field]
-    follows = {"contacted": {"to_contact"}, "joined_on": {"league_years"}}.get(field, set())
+    follows = {"contacted": {"to_contact"}, "joined_on": {"league_years"}, "found": {"found_on"}, "found_on": {"found"}}.get(field, set())
     assert {name for name in after if after[name] != before[name]} - follows == {field}

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from services.members import handlers, identity, list_store, lists, ranges, records, seal, store
 from services.members.secret import keys as secret_keys
-from shared import clock, db, directory
+from shared import clock, db, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
@@ -417,9 +417,13 @@ def test_reseal(tx, tmp_path, monkeypatch):
     assert handlers.shown(row, True) == before
 
 
-@pytest.mark.rule("DL-18", "TYPE-16", "TYPE-27", "BEY-12", "GRAD-26", "ORG-29")
-def test_stay_clocks(tx):
-    """DL-18, TYPE-16, TYPE-27, BEY-12: who has been in a township's hand-over branch for a month, or in a county's for eleven, is listed and counted; nobody is moved."""
+@pytest.mark.rule("DL-18", "TYPE-16", "TYPE-27", "BEY-12", "ORG-29", "MEM-24")
+def test_stay_clocks(tx, monkeypatch):
+    """DL-18, TYPE-16, TYPE-27, ORG-29, BEY-12: the clocks of township and county, where a setting limits the county's; nobody is moved.
+
+    MEM-24: who was entered more than a month after joining is listed.
+    """
+    monkeypatch.setenv("TUANQIAO_POLICY", "p002")
     today = clock.today()
     directory.on_org_changed(tx, [
         OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT, vault_id=None, name="5",
@@ -433,12 +437,55 @@ def test_stay_clocks(tx):
 
     stay(ONE, BRANCH, 40)
     stay(TWO, 88, 340)
-    assert [(line.member_id, line.note) for line in report(tx, "onward")] == [(ONE, (today - timedelta(days=40)).isoformat())]
-    assert [line.member_id for line in report(tx, "county_stay")] == [TWO]
-    assert list_store.overstayed(tx, today) == {"onward": 1, "county": 0, "retained": 0}
+    assert [(line.member_id, line.note) for line in report(tx, "parked")] == [(ONE, (today - timedelta(days=40)).isoformat())]
+    assert [line.member_id for line in report(tx, "county_stay")] == [TWO] and report(tx, "onward") == []
+    assert list_store.overstayed(tx, today) == {"onward": 0, "county": 0, "retained": 0}
     stay(ONE, BRANCH, 20)
     stay(TWO, 88, 370)
-    assert report(tx, "onward") == [] and list_store.overstayed(tx, today)["county"] == 1
+    assert report(tx, "parked") == [] and list_store.overstayed(tx, today)["county"] == 1
+    for months, listed in ((0, []), (24, []), (13, [TWO])):
+        monkeypatch.setattr(practice, "value", lambda name, day, *place, months=months: months)
+        assert [line.member_id for line in report(tx, "county_stay")] == listed and list_store.overstayed(tx, today)["county"] == 0
+    monkeypatch.undo()
     tx.execute(sa.text("UPDATE people SET joined_on = :on, created_at = :at WHERE person_id = :one"), {"on": today - timedelta(days=90), "at": clock.now(), "one": THREE})
     assert [line.member_id for line in report(tx, "late_entries")] == [THREE]
     lists.on_day_began(tx, [])
+
+
+@pytest.mark.rule("ORG-29", "BEY-12")
+def test_eleven_months_in_a_county_s_branch(tx, monkeypatch):
+    """ORG-29, BEY-12: with a year as the longest stay the list begins on the day on which eleven months are over, not before."""
+    monkeypatch.setenv("TUANQIAO_POLICY", "p002")
+    directory.on_org_changed(tx, [OrgChanged(org_id=88, parent_id=ROOT, path="1.88.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT,
+                                             vault_id=None, name="88", version=1, deleted=False)])
+    tx.execute(sa.text("UPDATE people SET branch_id = 88 WHERE person_id = :one"), {"one": ONE})
+    tx.execute(sa.text("UPDATE memberships SET branch_id = 88, began_at = '2025-10-15T04:00:00Z' WHERE person_id = :one"), {"one": ONE})
+    on = lambda day: [row.member_id for row in list_store.report(tx, "county_stay", "1.", 0, 10, day)]  # noqa: E731
+    assert (on(date(2026, 9, 14)), on(date(2026, 9, 15))) == ([], [ONE])
+    assert [list_store.overstayed(tx, day)["county"] for day in (date(2026, 10, 14), date(2026, 10, 15))] == [0, 1]
+
+
+@pytest.mark.rule("TYPE-16", "DL-18", "BEY-12")
+def test_the_month_runs_from_what_was_found(tx):
+    """TYPE-16, DL-18, BEY-12: from the day on which work or study was found, not from arrival, a month runs for the transfer onward.
+
+    The member or the branch says so; it can be taken back, and ends with the transfer.
+    """
+    directory.on_org_changed(tx, [OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT,
+                                             vault_id=None, name="5", version=2, deleted=False)])
+    tx.execute(sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"), {"branch": BRANCH, "one": ONE})
+    tx.execute(sa.text("UPDATE memberships SET branch_id = :branch, began_at = '2025-01-01' WHERE person_id = :one"), {"branch": BRANCH, "one": ONE})
+    onward = lambda: [(line.member_id, line.note) for line in report(tx, "onward", admin(TARGET))]  # noqa: E731
+    assert onward() == [] and list_store.overstayed(tx, clock.today())["onward"] == 0
+
+    found = date(2026, 8, 31)
+    assert edit(tx, actor=Actor(ONE), found=True, found_on=clock.today() + timedelta(days=1)) == "found_in_future"
+    assert edit(tx, actor=Actor(ONE), found=True, found_on=found) is None
+    assert onward() == [(ONE, "2026-09-30")] and report(tx, "parked", admin(TARGET)) == []
+    assert [list_store.overstayed(tx, day)["onward"] for day in (date(2026, 9, 30), date(2026, 10, 1))] == [0, 1]
+    assert edit(tx, actor=admin(BRANCH), found=False) is None and onward() == []
+    assert edit(tx, actor=admin(TARGET), found=True) is None
+    assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).member.found_on == clock.today()
+    handlers.on_transfer_requested(tx, [request(10, source=BRANCH, target=SCHOOL)])
+    handlers.on_branch_assigned(tx, [assigned(10, branch=CLASS)])
+    assert store.by_ids(tx, [ONE])[ONE].found_on is None

@@ -114,6 +114,30 @@ def test_months_of_retention(until, begins, mark_from, today, said):
     assert (refusal and refusal.code) == said
 
 
+@pytest.mark.rule("GRAD-26")
+@pytest.mark.parametrize("preset, industry, said", [
+    ("national", "普通高等院校", None), ("national", "中等职业学校", None), ("national", "普通高中", "retention_not_here"), ("p001", "中等职业学校", "retention_not_here"),
+    ("p004", "普通高中", None)])
+def test_whose_graduates_are_retained(tx, graduates, monkeypatch, preset, industry, said):
+    """GRAD-26: which schools retain their graduates is a setting; members abroad are another matter."""
+    monkeypatch.setenv("TUANQIAO_POLICY", preset)
+    tx.execute(sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :branch"), {"industry": industry, "branch": CLASS})
+    assert code(ask(tx, kind="retained", since=clock.today(), until=clock.today() + timedelta(days=60))) == said
+    assert code(ask(tx, Actor(TWO), member_id=TWO)) is None
+
+
+@pytest.mark.rule("GRAD-26")
+def test_retained_members_are_grouped(tx, graduates):
+    """GRAD-26: who is retained and not in the school's mobile branch is listed, so that the committee moves them there."""
+    from tests.members.test_lists import report
+
+    asked = ask(tx, kind="retained", since=clock.today(), until=clock.today() + timedelta(days=60))
+    decide(tx, asked.retention_id, approve=True)
+    assert [line.member_id for line in report(tx, "retained_apart", admin(SCHOOL))] == [ONE]
+    tx.execute(sa.text("UPDATE org_directory SET purpose = 'floating' WHERE org_id = :branch"), {"branch": CLASS})
+    assert report(tx, "retained_apart", admin(SCHOOL)) == []
+
+
 # ---- letters ---------------------------------------------------------------------------------------------------------
 
 def issue(tx, actor=None, **values):

@@ -83,6 +83,19 @@ def test_who_deletes(tx, org, code):
     assert (ONE in store.by_ids(tx, [ONE])) == (code is not None)
 
 
+@pytest.mark.rule("MEM-19")
+@pytest.mark.parametrize(("level", "code_length", "code"), [
+    ("county", 6, None), ("city", 6, "delete_higher"), ("city", 4, None), ("province", 4, "delete_higher"), ("province", 2, None)])
+def test_the_lowest_level_that_deletes(tx, tmp_path, monkeypatch, level, code_length, code):
+    """MEM-19: any leading body above the branch deletes, unless a setting asks for a city's or the provincial body; preset 001 asks for the province."""
+    file = tmp_path / "practice.toml"
+    file.write_text(f'[[from]]\nday = 2020-01-01\nmember_delete_min_level = "{level}"')
+    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    tx.execute(sa.text("UPDATE org_directory SET division_code = :code, parent_id = 0, provincial_id = :own WHERE org_id = :root"),
+               {"code": "420106"[:code_length], "own": ROOT if code_length == 2 else 42, "root": ROOT})
+    assert delete(tx) == code
+
+
 @pytest.mark.rule("DEL-07", "DEL-08", "DEL-11", "ADM-17", "TRF-36")
 def test_what_is_not_deleted(tx):
     """DEL-07, DEL-08: not without a reason, no administrator, nobody with an open transfer.
