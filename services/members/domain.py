@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from types import MappingProxyType
+from typing import Any
 
 from stdnum.cn import ric
 
