@@ -196,6 +196,7 @@ KINDS: dict[str, Kind] = {
     "mark_unknown":          Kind(422, "标记类别不正确", "No such mark", "GRAD-16"),
     "branch_unknown":        Kind(422, "未找到该团支部", "No such branch", "ORG-04"),
     # the machinery
+    "command_taken":         Kind(409, "该请求编号已被他人使用,请刷新页面后重新提交", "Somebody else's call has this number; load the page anew and send it again"),
     "unavailable":           Kind(503, "服务暂时不可用,请稍后重试;重试不会重复办理", "The service does not answer; try again, nothing is done twice"),
     "internal":              Kind(500, "系统内部错误,请把请求编号告知管理员", "Internal error; tell an administrator the request id"),
 }

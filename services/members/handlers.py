@@ -132,14 +132,17 @@ def on_ended(tx: Connection, items: list[Any]) -> None:
 
 # ---- commands --------------------------------------------------------------------------------------------------------
 
-def _once(tx: Connection, asked: Sequence[Asked[Any]], kind: type[Any]) -> dict[int, Any]:
-    """Return the stored answers, by position, of items whose command was handled before."""
+def _once(tx: Connection, asked: Sequence[Asked[Admission]]) -> dict[int, Admitted]:
+    """Return the stored answers, by position, of items whose command was handled before; somebody else's command is refused."""
     known = store.replies(tx, [one.item.command_id for one in asked])
-    return {n: msgspec.json.decode(known[one.item.command_id], type=kind) for n, one in enumerate(asked) if one.item.command_id in known}
+    rows = {n: known[one.item.command_id] for n, one in enumerate(asked) if one.item.command_id in known}
+    return {n: msgspec.json.decode(row.reply, type=Admitted) if row.person_id in (None, asked[n].actor.person_id) else _refused(Refusal("command_taken"))
+            for n, row in rows.items()}
 
 
 def _remember(tx: Connection, asked: Sequence[Asked[Any]], answers: dict[int, Any], fresh: set[int]) -> None:
-    store.remember(tx, [{"command_id": asked[n].item.command_id, "reply": msgspec.json.encode(answers[n]).decode()} for n in fresh])
+    store.remember(tx, [{"command_id": asked[n].item.command_id, "reply": msgspec.json.encode(answers[n]).decode(), "person_id": asked[n].actor.person_id}
+                        for n in fresh])
 
 
 def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
@@ -151,7 +154,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     Who has an account and is in no branch is entered, too (REG-05, ORG-17), unless the person holds a post or a right outside the acting
     organisation and what lies below it: then it is not for this organisation to say where the person belongs (ACC-11).
     """
-    answers: dict[int, Admitted] = _once(tx, asked, Admitted)
+    answers = _once(tx, asked)
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [one.item.branch_id for one in asked])
     rows: dict[int, dict[str, Any]] = {}
@@ -183,7 +186,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     _remember(tx, asked, answers, {n for n in fresh if n in answers})
     late = [n for n in fresh if n not in answers]
     if late:  # somebody else entered the same people in this very moment; now committed, it says whether it was the same call
-        repeated = _once(tx, [asked[n] for n in late], Admitted)
+        repeated = _once(tx, [asked[n] for n in late])
         answers |= {n: repeated[at] for at, n in enumerate(late) if at in repeated}
         answers |= {n: _refused(Refusal("id_registered")) for n in late if n not in answers} | _taken(tx, {n: rows[n] for n in late if n not in answers}, indexes)[0]
     return [answers[first.get(one.item.command_id, n)] for n, one in enumerate(asked)]

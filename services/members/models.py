@@ -276,6 +276,7 @@ handled_commands = sa.Table(
     "handled_commands", metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),
     sa.Column("reply", sa.Text, nullable=False),
+    sa.Column("person_id", sa.BigInteger, comment="whose command it was; null: of before this was kept"),
 )
 
 outbox.table(metadata)

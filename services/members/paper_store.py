@@ -16,7 +16,7 @@ _REQUEST = sa.text("""
         FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, member_id bigint, branch_id bigint, kind text, since date, until date, place text,
             contact_name text, contact_phone_sealed text, reason text, requested_by bigint) ORDER BY member_id
     ON CONFLICT DO NOTHING""")
-_BY_COMMAND = sa.text("SELECT command_id, retention_id, state FROM retentions WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_BY_COMMAND = sa.text("SELECT command_id, retention_id, state, requested_by FROM retentions WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _HOLD = sa.text("SELECT * FROM retentions WHERE retention_id = ANY(CAST(:ids AS bigint[])) ORDER BY retention_id FOR UPDATE")
 _DECIDE = sa.text("""
     UPDATE retentions r SET state = i.state, note = CASE WHEN i.note = '' THEN r.note ELSE i.note END,
@@ -71,9 +71,6 @@ _ISSUE = sa.text("""
         FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, org_id bigint, year int, number int, code_index text, member_ids bigint[],
             addressee text, issued_by bigint, valid_until date)
     RETURNING letter_id, command_id""")
-_REISSUE = sa.text("""
-    UPDATE letters l SET code_index = decode(i.code_index, 'base64') FROM json_to_recordset(CAST(:items AS json)) AS i(letter_id bigint, code_index text)
-    WHERE l.letter_id = i.letter_id""")
 _LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
 _VOID = sa.text("UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL")
@@ -88,12 +85,6 @@ def last_numbers(tx: Connection, org_ids: Iterable[int], year: int) -> dict[int,
 def issue(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
     """Store letters; return their ids by command."""
     return {row.command_id: row.letter_id for row in db.run(tx, _ISSUE, rows, now=now)} if rows else {}
-
-
-def reissue(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Let letters be proven by other codes: their commands were repeated, because the answers with the first were lost."""
-    if rows:
-        db.run(tx, _REISSUE, rows)
 
 
 def letters_by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, list_store, paper_store, store
-from services.members.secret import b64, code_index, grouped, new_code, opened, sealed
+from services.members.secret import b64, code_index, code_of, grouped, opened, sealed
 from shared import clock, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -54,6 +54,8 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
         branch = orgs.get(person.branch_id or 0) if person is not None else None
         own = one.actor.person_id == item.member_id
         if item.command_id in known:
+            if known[item.command_id].requested_by != one.actor.person_id:
+                refusals[n] = Refusal("command_taken")
             continue
         if person is None or branch is None or not (own or (one.actor in acting and directory.is_own_or_superior(one.actor.org_id, branch))):
             refusals[n] = Refusal("unknown_member")
@@ -134,7 +136,8 @@ def _retention(row: sa.Row[Any]) -> Retention:
 def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Letter]:
     """Issue introduction letters for members of the own organisation and below (DOC-01..04); numbers run per issuer and year without gaps.
 
-    The code that proves a letter is in this answer and on the paper only; repeated, the command gives the same letter a new one.
+    The code that proves a letter is in this answer and on the paper only. It belongs to the command, so the command repeated by the same
+    person gives the same letter with the same code, and the paper that was printed stays good.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     cadre_store.lock(tx, [one.actor.org_id for one in asked if one.actor.org_id])
@@ -158,22 +161,27 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
             continue
         days = item.valid_days if item.valid_days is not None else int(valid_days) if valid_days else None
         old, row = known.get(item.command_id), issued.get(item.command_id)
+        said = {"org_id": org.org_id, "issued_by": one.actor.person_id, "member_ids": sorted(set(item.member_ids)), "addressee": item.addressee.strip()}
+        first = row or (old._mapping if old is not None else None)
+        if first is not None and {name: first[name] for name in said} != said:
+            answers.append(Letter(refusal=Refusal("command_taken")))
+            continue
         if row is None:
-            row = issued[item.command_id] = {"code": new_code(LETTER_CODE_LENGTH), "year": today.year, "issued_on": today, "number": 0,
+            code = code_of("letter", str(item.command_id), LETTER_CODE_LENGTH)
+            row = issued[item.command_id] = {**said, "code": code, "year": today.year, "issued_on": today, "number": 0, "code_index": b64(code_index("letter", code)),
                                              "valid_until": today + timedelta(days=days) if days is not None else None}
             if old is not None:
+                # a letter of before codes belonged to commands keeps the code on its paper, which nobody knows here
                 row |= {"letter_id": old.letter_id, "year": old.year, "number": old.number, "valid_until": old.valid_until,
+                        "code": code if bytes(old.code_index) == code_index("letter", code) else "",
                         "issued_on": old.issued_at.astimezone(clock.CHINA).date()}
             else:
                 numbers[org.org_id] += 1
-                row |= {"command_id": str(item.command_id), "org_id": org.org_id, "number": numbers[org.org_id], "member_ids": sorted(set(item.member_ids)),
-                        "addressee": item.addressee.strip(), "issued_by": one.actor.person_id}
-            row["code_index"] = b64(code_index("letter", row["code"]))
+                row |= {"command_id": str(item.command_id), "number": numbers[org.org_id]}
         answers.append(Letter(number=f"{row['year']}-{row['number']}", code=grouped(row["code"]), issuer=org.name, names=[people[org.org_id][member] for member in sorted(set(item.member_ids))],
                               addressee=item.addressee.strip(), to_org=item.to_org.strip(), dues_until=item.dues_until, issued_on=row["issued_on"],
                               valid_until=row["valid_until"]))
     made = paper_store.issue(tx, [row for row in issued.values() if "letter_id" not in row], clock.now())
-    paper_store.reissue(tx, [row for row in issued.values() if "letter_id" in row])
     return [answer if answer.refusal else msgspec.structs.replace(answer, letter_id=made.get(one.item.command_id) or issued[one.item.command_id]["letter_id"])
             for one, answer in zip(asked, answers, strict=True)]
 

@@ -97,7 +97,7 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
 def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
     """Delete wrongly entered members: by a leading body above the branch, with a reason (DEL-05, DEL-07, DEL-08, DEL-11, MEM-19).
 
-    Repeated, the command is answered as before: who is gone by this very command is gone.
+    Repeated by the same person, the command is answered as before: who is gone by this very command is gone.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     known = store.replies(tx, [one.item.command_id for one in asked])
@@ -110,6 +110,8 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
         person, org = people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
         branch = _branch(orgs, person)
         if one.item.command_id in known:
+            if known[one.item.command_id].person_id not in (None, one.actor.person_id):
+                refusals[n] = Refusal("command_taken")
             continue
         if one.actor not in acting or org is None:
             refusals[n] = Refusal("not_administrator")
@@ -127,8 +129,8 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
             rows[n] = {"person_id": person.person_id, "reason": one.item.reason.strip(), "deleted_by": one.actor.person_id, "deleted_for": org.org_id}
     gone = store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
     refusals |= {n: Refusal("transfer_open") for n, row in rows.items() if row["person_id"] not in gone}
-    store.remember(tx, [*{command: {"command_id": command, "reply": "{}"} for command in (
-        asked[n].item.command_id for n, row in rows.items() if row["person_id"] in gone)}.values()])
+    store.remember(tx, [*{one.item.command_id: {"command_id": one.item.command_id, "reply": "{}", "person_id": one.actor.person_id} for one in (
+        asked[n] for n, row in rows.items() if row["person_id"] in gone)}.values()])
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 

@@ -28,6 +28,15 @@ def new_code(length: int) -> str:
     return "".join(secrets.choice(CODE_LETTERS) for _ in range(length))
 
 
+def code_of(kind: str, what: str, length: int) -> str:
+    """Return the code that belongs to something, always the same, which only a holder of the key can make."""
+    number, made = int.from_bytes(keys.seal.index(f"code of {kind} {what}"), "big"), ""
+    for _ in range(length):
+        number, at = divmod(number, len(CODE_LETTERS))
+        made += CODE_LETTERS[at]
+    return made
+
+
 def grouped(code: str) -> str:
     """Return a code in groups of four, as it is shown."""
     return "-".join(code[at:at + 4] for at in range(0, len(code), 4))

@@ -674,14 +674,14 @@ def spend_code(tx: Connection, person_id: int, code_index: bytes, now: datetime)
     return tx.execute(_SPEND, {"person": person_id, "code": code_index, "now": now}).one_or_none()
 
 
-_REPLIES = sa.text("SELECT command_id, reply FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
-_REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply)"
-                    " SELECT command_id, reply FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text)")
+_REPLIES = sa.text("SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
+                    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)")
 
 
-def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, str]:
-    """Return the stored answers of commands that were handled before."""
-    return {row.command_id: row.reply for row in tx.execute(_REPLIES, {"ids": [str(one) for one in command_ids]})}
+def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+    """Return the stored answers of commands that were handled before, and whose commands they were."""
+    return {row.command_id: row for row in tx.execute(_REPLIES, {"ids": [str(one) for one in command_ids]})}
 
 
 def remember(tx: Connection, rows: list[dict[str, Any]]) -> None:

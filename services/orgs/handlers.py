@@ -82,21 +82,27 @@ def _command(decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any
     """Make a command handler from the decision on one item: lock, earlier answers, one load, item by item, one write.
 
     The lock comes first, so that of two replicas with the same organisation the second sees what the first did: limits, versions
-    and repeated commands hold. A refusal changes nothing and is not stored: the same command may be tried again later.
+    and repeated commands hold; a command repeated by somebody else is refused. A refusal changes nothing and is not stored: the same command may be tried again later.
     """
     def handler(tx: Connection, asked: list[Asked[Any]]) -> list[OrgSaved]:
         touched = [org_id for one in asked for org_id in ids(one.item)]
         store.lock(tx, touched)
-        known = {key: msgspec.json.decode(reply, type=OrgSaved) for key, reply in store.replies(tx, [one.item.command_id for one in asked]).items()}
+        stored = store.replies(tx, [one.item.command_id for one in asked])
+        known = {key: msgspec.json.decode(row.reply, type=OrgSaved) for key, row in stored.items()}
+        whose = {key: row.person_id for key, row in stored.items()}
         tree = _Tree(tx, [one for one in asked if one.item.command_id not in known], touched)
         answers, fresh = [], []
         for one in asked:
             tree.asked = one
+            if whose.get(one.item.command_id, one.actor.person_id) not in (None, one.actor.person_id):
+                answers.append(OrgSaved(refusal=Refusal("command_taken")))
+                continue
             answer = known.get(one.item.command_id) or decide(tree, one.item, one.actor)
             answers.append(answer)
             if answer.refusal is None and one.item.command_id not in known:
                 known[one.item.command_id] = answer
-                fresh.append({"command_id": one.item.command_id, "reply": msgspec.json.encode(answer).decode()})
+                whose[one.item.command_id] = one.actor.person_id
+                fresh.append({"command_id": one.item.command_id, "reply": msgspec.json.encode(answer).decode(), "person_id": one.actor.person_id})
         tree.write(tx)
         store.remember(tx, fresh)
         return answers

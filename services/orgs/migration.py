@@ -47,6 +47,9 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
     for one in asked:
         item, org, to = one.item, orgs.get(one.item.org_id), orgs.get(one.item.to_org_id)
         refusal = None
+        if item.command_id in known and known[item.command_id].requested_by != one.actor.person_id:
+            answers.append(Migrated(refusal=Refusal("command_taken")))
+            continue
         if item.command_id in known:
             answers.append(Migrated(migration_id=known[item.command_id].migration_id, state=known[item.command_id].state))
             continue

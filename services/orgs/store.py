@@ -428,14 +428,14 @@ def new_ids(tx: Connection, n: int) -> list[int]:
     return list(tx.scalars(_NEW_IDS, {"n": n}))
 
 
-_REPLIES = sa.text("SELECT command_id, reply FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
-_REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply) SELECT command_id, reply"
-                    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text)")
+_REPLIES = sa.text("SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
+                    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)")
 
 
-def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, str]:
-    """Return the stored answers of commands that were handled before."""
-    return {row.command_id: row.reply for row in tx.execute(_REPLIES, {"ids": [str(one) for one in command_ids]})}
+def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+    """Return the stored answers of commands that were handled before, and whose commands they were."""
+    return {row.command_id: row for row in tx.execute(_REPLIES, {"ids": [str(one) for one in command_ids]})}
 
 
 def remember(tx: Connection, rows: list[dict[str, Any]]) -> None:

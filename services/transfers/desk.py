@@ -53,6 +53,8 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
         item = one.item
         earlier, _ = desk_store.bulks(tx, one.actor.org_id or 0, item.bulk_id)
         refusal = Refusal("not_administrator") if one.actor not in acting else None if earlier else _check_bulk(tx, item, one.actor.acting_org)
+        if refusal is None and desk_store.bulk_of_another(tx, item.bulk_id, one.actor.acting_org, one.actor.person_id):
+            refusal = Refusal("command_taken")
         if refusal is None and not earlier:
             desk_store.start_bulk(tx, item.bulk_id, one.actor.acting_org, one.actor.person_id, msgspec.json.encode(item).decode(), _wanted(item.filter), clock.now())
         answers.append(Bulk(bulk_id=item.bulk_id, refusal=refusal) if refusal else
@@ -335,7 +337,9 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
         else:
             secret = secrets.token_urlsafe(32)
             made = desk_store.add_hook(tx, one.item.command_id, one.actor.acting_org, one.item.url, secret, one.actor.person_id, clock.now())
-            answers.append(Webhook(webhook_id=made or 0, url=one.item.url, active=True, secret=secret if made else ""))
+            taken = made is None and desk_store.hook_of_another(tx, one.item.command_id, one.actor.acting_org, one.actor.person_id)
+            answers.append(Webhook(refusal=Refusal("command_taken")) if taken else
+                           Webhook(webhook_id=made or 0, url=one.item.url, active=True, secret=secret if made else ""))
     return answers
 
 

@@ -24,6 +24,7 @@ _START = sa.text(f"""
     WITH job AS (INSERT INTO bulk_jobs (bulk_id, org_id, person_id, decision, started_at) VALUES (:bulk, :org, :person, :decision, :now)
         ON CONFLICT DO NOTHING RETURNING bulk_id)
     INSERT INTO bulk_rows (bulk_id, transfer_id, node_no) SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {_MATCHING} AND EXISTS (SELECT 1 FROM job)""")
+_WHOSE = sa.text("SELECT org_id, person_id FROM bulk_jobs WHERE bulk_id = :bulk")
 _JOBS = sa.text("""
     SELECT j.*, count(*)::int AS total, (count(*) FILTER (WHERE r.result = ''))::int AS done, (count(*) FILTER (WHERE r.result IS NULL))::int AS waiting
     FROM bulk_jobs j JOIN bulk_rows r USING (bulk_id) WHERE j.org_id = :org AND (CAST(:bulk AS uuid) IS NULL OR j.bulk_id = :bulk)
@@ -42,6 +43,12 @@ _STOP = sa.text("""UPDATE bulk_rows r SET result = 'bulk_stopped' FROM bulk_jobs
 def count_matching(tx: Connection, org_id: int, wanted: dict[str, Any]) -> int:
     """Return how many open nodes of an organisation a filter takes in."""
     return int(tx.scalar(_COUNT, {"org": org_id, **wanted}) or 0)
+
+
+def bulk_of_another(tx: Connection, bulk_id: Any, org_id: int, person_id: int) -> bool:
+    """Return whether a bulk decision of this id was started by somebody else, or for another organisation."""
+    found = tx.execute(_WHOSE, {"bulk": str(bulk_id)}).one_or_none()
+    return found is not None and (found.org_id, found.person_id) != (org_id, person_id)
 
 
 def start_bulk(tx: Connection, bulk_id: Any, org_id: int, person_id: int, decision: str, wanted: dict[str, Any], now: datetime) -> None:
@@ -252,6 +259,7 @@ def below(tx: Connection, path: str, purposes: Sequence[str]) -> Sequence[sa.Row
 _ADD_HOOK = sa.text("""
     INSERT INTO webhooks (command_id, org_id, url, secret, created_by, created_at) VALUES (:command, :org, :url, :secret, :person, :now)
     ON CONFLICT (command_id) DO NOTHING RETURNING webhook_id""")
+_HOOK_BY_COMMAND = sa.text("SELECT org_id, created_by FROM webhooks WHERE command_id = :command")
 _END_HOOK = sa.text("UPDATE webhooks SET active = false WHERE webhook_id = :hook AND org_id = :org RETURNING url")
 _DROP = sa.text("UPDATE deliveries SET next_at = NULL, problem = 'switched off' WHERE webhook_id = :hook AND next_at IS NOT NULL")
 _HOOKS = sa.text("""
@@ -269,6 +277,12 @@ _DELIVERED = sa.text("""
     UPDATE deliveries d SET delivered_at = i.delivered_at, next_at = i.next_at, problem = i.problem
     FROM json_to_recordset(CAST(:items AS json)) AS i(webhook_id bigint, transfer_id bigint, seq int, delivered_at timestamptz, next_at timestamptz, problem text)
     WHERE d.webhook_id = i.webhook_id AND d.transfer_id = i.transfer_id AND d.seq = i.seq""")
+
+
+def hook_of_another(tx: Connection, command_id: Any, org_id: int, person_id: int) -> bool:
+    """Return whether an address was stored by this command of somebody else, or for another organisation."""
+    found = tx.execute(_HOOK_BY_COMMAND, {"command": str(command_id)}).one_or_none()
+    return found is not None and (found.org_id, found.created_by) != (org_id, person_id)
 
 
 def add_hook(tx: Connection, command_id: Any, org_id: int, url: str, secret: str, person_id: int, now: datetime) -> int | None:

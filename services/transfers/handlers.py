@@ -109,11 +109,25 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
             outcomes.append(Outcome(transfer_id=made[n], state=State.CHECKING))
         elif item.command_id in earlier:
             row = earlier[item.command_id]
-            outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True))
+            own = row.initiator_person_id == asked[n].actor.person_id
+            outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True) if own else Outcome(refusal=Refusal("command_taken")))
+        elif n in refusals:
+            outcomes.append(Outcome(refusal=refusals[n]))
         else:
-            held = open_ones.get(item.member_id) if n not in refusals else None
-            outcomes.append(Outcome(refusal=refusals.get(n, Refusal("transfer_open")), open=_in_the_way(held) if held is not None else None))
+            outcomes.append(_second_start(item, open_ones.get(item.member_id)))
     return outcomes
+
+
+def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> Outcome:
+    """Refuse a start beside an open one; what stands in the way is told to the member and to who starts from the member's own branch (BEY-03).
+
+    Who names a branch that the member is not leaving learns no more than that the member is elsewhere.
+    """
+    if held is None:
+        return Outcome(refusal=Refusal("transfer_open"))
+    if item.initiator != "member" and held.source_branch_id != item.source_branch_id:
+        return Outcome(refusal=Refusal("member_elsewhere"))
+    return Outcome(refusal=Refusal("transfer_open"), open=_in_the_way(held))
 
 
 def _in_the_way(row: sa.Row[Any]) -> contract.OpenTransfer:
@@ -135,19 +149,23 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     for one in asked:
         item, made = one.item, earlier.get(one.item.command_id)
         if made is not None:
-            outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=[made[member] for member in item.member_ids if member in made], repeated=True))
+            own = {row.initiator_person_id for row in made.values()} == {one.actor.person_id}
+            outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=[made[member].transfer_id for member in item.member_ids if member in made], repeated=True)
+                            if own else BatchAsked(batch_id=item.command_id, refusal=Refusal("command_taken")))
             continue
-        busy = {member: Refusal("transfer_open") for member in item.member_ids if member in held}
+        busy = {member: Refusal("transfer_open" if held[member] == item.source_branch_id else "member_elsewhere") for member in item.member_ids if member in held}
         refusal = Refusal("not_administrator") if one.actor not in acting else domain.check_batch(item, orgs, one.actor.acting_org)
         if refusal is None and domain.reasons()[item.reason].graduate:
             refusal = _outside(policy)
+        if refusal is not None:
+            busy = {}  # who may not move anybody is told of nobody
         members = [member for member in item.member_ids if member not in busy]
         if refusal is None and busy and not (item.skip and members):
             refusal = Refusal("batch_stopped")
         if refusal is not None:
             outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
             continue
-        held.update(members)
+        held |= dict.fromkeys(members, item.source_branch_id)
         rows = [_request_row(n, contract.RequestTransfer(
             command_id=uuid5(item.command_id, str(member)), initiator="batch", member_id=member, source_branch_id=item.source_branch_id,
             target_org_id=item.target_branch_id, reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark,
@@ -367,6 +385,8 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     if row is None:
         raise Refused("unknown_transfer")
     parties = {row.source_branch_id, row.source_superior_id, row.target_org_id, row.target_superior_id, row.target_branch_id, row.initiator_org_id, row.provincial_id}
+    if row.state in (State.CHECKING, State.REFUSED):  # it never held its member: what it says of others is only what its starter has claimed
+        parties = {row.initiator_org_id, *([row.source_branch_id, row.source_superior_id] if row.initiator == "source" else [])}
     is_party = bool(directory.administering(tx, [actor])) and actor.org_id in parties
     if actor.person_id != row.member_id and not is_party:
         raise Refused("unknown_transfer")

@@ -214,25 +214,27 @@ def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
     return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=stamp_of(now))}
 
 
-_BATCHES = sa.text("SELECT batch_id, transfer_id, member_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id")
-_OPEN_OF = sa.text("SELECT member_id FROM open_transfers WHERE member_id = ANY(CAST(:ids AS bigint[]))")
+_BATCHES = sa.text("SELECT batch_id, transfer_id, member_id, initiator_person_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id")
+_OPEN_OF = sa.text("""
+    SELECT x.member_id, t.source_branch_id FROM open_transfers x JOIN transfers t USING (transfer_id)
+    WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
 
 
-def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, int]]:
+def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, sa.Row[Any]]]:
     """Return transfers by member of batch moves by their id."""
-    found: dict[Any, dict[int, int]] = {}
+    found: dict[Any, dict[int, sa.Row[Any]]] = {}
     for row in tx.execute(_BATCHES, {"ids": [str(one) for one in batch_ids]}):
-        found.setdefault(row.batch_id, {})[row.member_id] = row.transfer_id
+        found.setdefault(row.batch_id, {})[row.member_id] = row
     return found
 
 
-def with_open(tx: Connection, member_ids: Iterable[int]) -> set[int]:
-    """Return those of the members who have an open transfer (TRF-02)."""
-    return set(tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))}).scalars())
+def with_open(tx: Connection, member_ids: Iterable[int]) -> dict[int, int]:
+    """Return those of the members who have an open transfer, with the branch that it leads out of (TRF-02)."""
+    return {row.member_id: row.source_branch_id for row in tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))})}
 
 
 _IN_THE_WAY = sa.text("""
-    SELECT t.member_id, t.transfer_id, t.initiator, t.initiator_org_id, t.created_at, t.state, o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.expires_at
+    SELECT t.member_id, t.source_branch_id, t.transfer_id, t.initiator, t.initiator_org_id, t.created_at, t.state, o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.expires_at
     FROM open_transfers x JOIN transfers t ON t.transfer_id = x.transfer_id LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
 
@@ -242,7 +244,7 @@ def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, sa.Row[An
     return {row.member_id: row for row in tx.execute(_IN_THE_WAY, {"ids": sorted(set(member_ids))})}
 
 
-_BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no, initiator_person_id FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 
 
 def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
@@ -289,7 +291,7 @@ def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
 
 _EXPLAIN = sa.text("""
     SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw,
-        EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id) AS repeated,
+        EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id AND a.person_id = i.person_id) AS repeated,
         coalesce(t.member_id = i.person_id OR i.org_id IN (t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
             t.target_branch_id, t.initiator_org_id, t.provincial_id), false) AS party
     FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid, person_id bigint, org_id bigint)
@@ -368,14 +370,21 @@ _MANY = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transf
 _OF_MEMBER = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")
 _OF_BATCH = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id")
 _STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
+
+
+def _seen_by(side: str) -> str:
+    """Return the condition that a transfer is a side's to see: one that never held its member is only what its starter has claimed."""
+    return f"(t.state NOT IN ('checking', 'refused') OR t.initiator IN ('{side}', 'batch'))"
+
+
 _STARTED = {
     side: sa.text(f"""SELECT {_COLUMNS} FROM transfers t {_WITH_NODE}
         WHERE {column} IN (SELECT org_id FROM org_directory WHERE org_id = :org UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
-        AND (NOT :open_only OR t.ended_at IS NULL) AND (:after = 0 OR t.transfer_id < :after) ORDER BY t.transfer_id DESC LIMIT :limit""")
+        AND {_seen_by(side)} AND (NOT :open_only OR t.ended_at IS NULL) AND (:after = 0 OR t.transfer_id < :after) ORDER BY t.transfer_id DESC LIMIT :limit""")
     for side, column in (("source", "t.source_branch_id"), ("target", "t.target_org_id"))}
 _PATH = sa.text("SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no")
-_COUNTS = sa.text("""SELECT t.reason, t.state, count(*)::int AS transfers FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
-    WHERE s.path >= :path AND s.path < :path_end GROUP BY 1, 2 ORDER BY 1, 2""")
+_COUNTS = sa.text(f"""SELECT t.reason, t.state, count(*)::int AS transfers FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
+    WHERE s.path >= :path AND s.path < :path_end AND {_seen_by("source")} GROUP BY 1, 2 ORDER BY 1, 2""")
 
 
 _HAS_BRANCH = sa.text(f"""SELECT EXISTS (SELECT 1 FROM org_directory WHERE path > :path AND path < :path_end AND kind = 'branch' AND NOT deleted

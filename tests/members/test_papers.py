@@ -6,11 +6,13 @@ import pytest
 import sqlalchemy as sa
 
 from services.members import domain, imports, papers, ranges, store
+from services.members.secret import code_index
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import CheckLetter, DecideRetention, GetReport, ImportRow, IssueLetter, ListRetentions, RequestRetention, VoidLetter
+from shared.messages.orgs import AdministratorChanged
 from tests.members.test_cadres import posts
 from tests.members.test_handlers import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, THREE, TWO, XINJIANG, admin, engine, number, tx  # noqa: F401
 
@@ -169,13 +171,34 @@ def test_letters(tx):
 
 @pytest.mark.rule("DOC-04", "BEY-05")
 def test_a_repeated_letter_is_the_same(tx):
-    """DOC-04: the command again gives the same letter; the code of the lost answer is worth nothing any more."""
+    """DOC-04: the command again gives the same letter with the same code, so the paper that was printed stays good; no letter's code tells another's."""
     command = uuid.uuid4()
-    first, again = issue(tx, command_id=command), issue(tx, command_id=command)
-    assert (again.letter_id, again.number) == (first.letter_id, first.number) and again.code != first.code
-    assert check(tx, again.code).number == first.number
-    with pytest.raises(Refused):
-        check(tx, first.code)
+    first, again, other = issue(tx, command_id=command), issue(tx, command_id=command), issue(tx)
+    assert again == first and other.code != first.code
+    assert check(tx, first.code).number == first.number
+    assert tx.scalar(sa.text("SELECT count(*) FROM letters")) == 2
+
+
+@pytest.mark.rule("DOC-04")
+def test_a_letter_is_repeated_as_it_was_by_who_wrote_it(tx):
+    """DOC-04: nobody else, and nobody for other members or another addressee, gets a letter by its command; the letter stays as it is."""
+    command = uuid.uuid4()
+    first = issue(tx, command_id=command)
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=SCHOOL, person_id=77, active=True, version=1)])
+    for actor, values in ((admin(ROOT), {}), (Actor(77, SCHOOL), {}), (admin(SCHOOL), {"member_ids": [TWO]}), (admin(SCHOOL), {"addressee": "别处"})):
+        answer = issue(tx, actor, command_id=command, **values)
+        assert code(answer) == "command_taken" and (answer.code, answer.number, answer.names) == ("", "", [])
+    assert check(tx, first.code).state == "in_force"
+
+
+@pytest.mark.rule("DOC-04")
+def test_a_letter_of_before_keeps_its_code(tx):
+    """DOC-04: a letter whose code was drawn by lot is not given another by its command."""
+    command = uuid.uuid4()
+    issue(tx, command_id=command)
+    tx.execute(sa.text("UPDATE letters SET code_index = :old"), {"old": code_index("letter", "AAAABBBBCCCCDDDD")})
+    assert issue(tx, command_id=command).code == ""
+    assert check(tx, "AAAA-BBBB-CCCC-DDDD").state == "in_force"
 
 
 @pytest.mark.rule("DOC-02", "ROLE-16")
@@ -278,3 +301,13 @@ def test_lists_of_papers(tx):
     wanted = [DecideRetention(retention_id=asked, approve=True), DecideRetention(retention_id=asked, report="一"), DecideRetention(retention_id=asked, report="二")]
     assert [one.state for one in papers.decide_retentions(tx, [Asked(one, admin(SCHOOL)) for one in wanted])] == ["approved"] * 3
     assert papers.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].reports == ["一", "二"]
+
+
+@pytest.mark.rule("GRAD-29", "BEY-05")
+def test_a_retention_is_its_askers(tx):
+    """GRAD-29, BEY-05: the command of a retention sent by somebody else is refused and tells nothing; sent again by the same person it is answered as before."""
+    command = uuid.uuid4()
+    first, again = ask(tx, command_id=command), ask(tx, command_id=command)
+    assert first.retention_id is not None and again == first
+    other = ask(tx, actor=admin(TARGET), command_id=command)
+    assert (code(other), other.retention_id, other.state) == ("command_taken", None, "")

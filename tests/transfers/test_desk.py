@@ -95,10 +95,10 @@ def test_thirty_are_allowed(tx):
 @pytest.mark.rule("BATCH-05", "TRF-02")
 def test_all_or_none_unless_confirmed(tx):
     """BATCH-05: a member with an open transfer stops the batch and is named; confirmed, the others move. A repeated command does nothing twice."""
-    start(tx, request(member=711, actor=admin(SCHOOL)))
+    start(tx, request(member=711, actor=admin(TARGET), source_branch_id=BRANCH, target=OTHER))
     stopped, _ = move(tx, [710, 711, 712])
     assert stopped.refusal.code == "batch_stopped" and {one: refusal.code for one, refusal in stopped.refused.items()} == {711: "transfer_open"}
-    assert stopped.transfer_ids == [] and store.with_open(tx, [710, 712]) == set()
+    assert stopped.transfer_ids == [] and store.with_open(tx, [710, 712]) == {}
 
     moved, item = move(tx, [710, 711, 712], skip=True)
     assert (moved.refusal, len(moved.transfer_ids), list(moved.refused)) == (None, 2, [711])
@@ -114,7 +114,7 @@ def test_a_refused_batch_ends(tx):
                                          ReservationRefused(transfer_id=answer.transfer_ids[1], member_id=722, code="batch_stopped")])
     shown = handlers.get_batch(tx, contract.GetBatch(batch_id=item.command_id), admin(TARGET))
     assert [(one.state, one.end_code) for one in shown] == [("refused", "member_elsewhere"), ("refused", "batch_stopped")]
-    assert store.with_open(tx, [721, 722]) == set()
+    assert store.with_open(tx, [721, 722]) == {}
 
 
 # ---- bulk decisions --------------------------------------------------------------------------------------------------

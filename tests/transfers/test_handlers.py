@@ -144,7 +144,7 @@ def test_nobody_takes_members_without_asking(tx, keys, initiator, target):
     ticket = Signer(keys).sign("member_ticket", timedelta(hours=1), sub="78", org=target, branch=CLASS)[0]
     asked = [request(initiator, actor=actor, target=target, member=78, ticket=ticket) for actor in (admin(target), admin(TARGET), admin(SCHOOL), admin(ROOT), Actor(78))]
     assert {one.refusal.code for one in handlers.request_transfers(tx, asked)} == {"bad_request"}
-    assert store.with_open(tx, [78]) == set() and events(tx) == []
+    assert store.with_open(tx, [78]) == {} and events(tx) == []
 
 
 @pytest.mark.rule("TRF-05")
@@ -605,6 +605,60 @@ def test_what_stands_in_the_way(tx):
     assert own.open.expires_at == store.one(tx, one).expires_at
     stranger = handlers.request_transfers(tx, [request("source", actor=admin(OTHER), member=601)])[0]
     assert stranger.refusal.code == "not_your_org" and stranger.open is None
+
+
+@pytest.mark.rule("BEY-03", "TRF-02", "TRF-33")
+def test_who_names_another_branch_learns_nothing(tx, keys):
+    """BEY-03, TRF-02, TRF-33: a start from a branch that the member is not leaving is refused without a word of the open transfer; a batch the same, to strangers even without that."""
+    start(tx, request("member", member=602, target=BRANCH))
+    ask = [request("source", actor=admin(OTHER), member=602, source_branch_id=OTHER), request("target", actor=admin(TARGET), member=602, source_branch_id=OTHER,
+           ticket=Signer(keys).sign("member_ticket", timedelta(hours=1), sub="602", org=TARGET, branch=OTHER)[0])]
+    assert [(one.refusal.code, one.open) for one in handlers.request_transfers(tx, ask)] == [("member_elsewhere", None)] * 2
+    own = handlers.request_transfers(tx, [request("member", member=602, source_branch_id=OTHER)])[0]
+    assert own.refusal.code == "transfer_open" and own.open is not None
+    batch = contract.MoveBatch(command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[602], target_branch_id=DEEP)
+    mine, stranger = handlers.move_batches(tx, [Asked(batch, admin(TARGET)), Asked(batch, Actor(5, TARGET))])
+    assert {one.code for one in mine.refused.values()} == {"member_elsewhere"}
+    assert (stranger.refusal.code, stranger.refused) == ("not_administrator", {})
+
+
+@pytest.mark.rule("TRF-33", "BEY-11")
+def test_what_never_held_its_member_is_its_starters_alone(tx):
+    """TRF-33, BEY-11: whoever claims a branch that the member is not in puts nothing into that branch's lists and numbers, nor into the target's."""
+    asked = [request("member", member=603, target=TARGET), request("source", member=604, target=TARGET)]
+    by_member, by_source = [one.transfer_id for one in handlers.request_transfers(tx, asked)]
+
+    def seen(org, side="source"):
+        return {one.transfer_id for one in handlers.list_started(tx, contract.ListStarted(side=side), admin(org))} & {by_member, by_source}
+
+    def read(org, transfer):
+        try:
+            return handlers.get_transfer(tx, contract.GetTransfer(transfer_id=transfer), admin(org)).transfer.transfer_id == transfer
+        except Refused:
+            return False
+
+    for _ in range(2):
+        assert (seen(SCHOOL), seen(CLASS), seen(TARGET, "target")) == ({by_source}, {by_source}, set())
+        assert (read(SCHOOL, by_source), read(SCHOOL, by_member), read(TARGET, by_source), read(TARGET, by_member)) == (True, False, False, False)
+        assert sum(one.transfers for one in handlers.count_transfers(tx, contract.Counts(), admin(SCHOOL)) if one.state in ("checking", "refused")) == 1
+        handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=one, member_id=1, code="member_elsewhere") for one in (by_member, by_source)])
+
+
+@pytest.mark.rule("BEY-05", "TRF-21")
+def test_a_command_is_its_callers(tx):
+    """BEY-05, TRF-21: somebody else who sends the id of a start, a batch, a decision or a bulk is refused and told nothing; the caller is answered as before."""
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=77, active=True, version=1) for org in (SCHOOL, TARGET)])
+    first = request()
+    (one,) = start(tx, first)
+    theirs = handlers.request_transfers(tx, [Asked(first.item, Actor(77, SCHOOL)), first])
+    assert (theirs[0].refusal.code, theirs[0].transfer_id) == ("command_taken", None) and (theirs[1].transfer_id, theirs[1].repeated) == (one, True)
+    batch = contract.MoveBatch(command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[605], target_branch_id=DEEP)
+    made = handlers.move_batches(tx, [Asked(batch, admin(TARGET))])[0]
+    again, other = handlers.move_batches(tx, [Asked(batch, admin(TARGET)), Asked(batch, Actor(77, TARGET))])
+    assert again.transfer_ids == made.transfer_ids and (other.refusal.code, other.transfer_ids) == ("command_taken", [])
+    decision = DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True)
+    outcomes = [handlers.decide_nodes(tx, [Asked(decision, actor)])[0] for actor in (admin(TARGET), admin(TARGET), Actor(77, TARGET))]
+    assert [(outcome.repeated, outcome.refusal and outcome.refusal.code) for outcome in outcomes] == [(False, None), (True, None), (False, "node_closed")]
 
 
 @pytest.mark.rule("MSG-07", "DL-02")
