@@ -69,9 +69,14 @@ def serve(service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVIC
 def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
             host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
             threads: Annotated[int, typer.Option(help="Requests at a time.")] = 32) -> None:
-    """Run the gateway under gunicorn until SIGTERM."""
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads),
-                              "--bind", f"{host}:{port}", "--graceful-timeout", "15", "services.gateway.wsgi:make()"])
+    """Run the gateway until SIGTERM; `/healthz`, `/readyz` and `/metrics` are on $TUANQIAO_HEALTH_PORT."""
+    from services.gateway import serve as front
+
+    try:
+        front.serve(host, port, threads, settings.from_environment())
+    except OSError as error:
+        typer.echo(f"cannot listen: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

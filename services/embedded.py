@@ -125,9 +125,9 @@ class System:
 def run(folder: Path, port: int) -> None:
     """Serve pages and API on 127.0.0.1:`port` until Ctrl-C; load the demo world at the first start."""
     import eventlet
-    from eventlet import wsgi
 
     from services import world
+    from services.gateway import green
     from services.gateway.app import create_app
 
     started = time.monotonic()
@@ -137,7 +137,7 @@ def run(folder: Path, port: int) -> None:
             print("first start: loading the demo world ...", flush=True)
             world.load(system)
         try:
-            listener = eventlet.listen(("127.0.0.1", port))
+            green.start(create_app(system.client, settings), port)
         except OSError as error:
             print(f"port {port} is taken ({error.strerror}); choose another: tuanqiao run --port 8001", file=sys.stderr)
             raise SystemExit(1) from error
@@ -146,7 +146,6 @@ def run(folder: Path, port: int) -> None:
         stopping = eventlet.event.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda signum, frame: stopping.ready() or stopping.send())
-        eventlet.spawn(wsgi.server, listener, create_app(system.client, settings), log_output=False)
         stopping.wait()
         print("stopping ...", flush=True)
     stop_postgres(folder)

@@ -14,6 +14,8 @@ from shared import metrics, outbox
 from shared.bus.entrypoints import Drain
 
 STALE_OUTBOX_SECONDS = 60.0
+SOCKET_SECONDS = 10.0
+"""How long a connection may keep silent."""
 
 
 def report(machineries: Iterable[Any], containers: Iterable[Any]) -> dict[str, bool]:
@@ -65,7 +67,7 @@ def application(machineries: list[Any], containers: list[Any]) -> Callable[..., 
     return app
 
 
-def serve(port: int, machineries: list[Any], containers: list[Any]) -> None:
-    """Serve on `port` in the background."""
-    listener = eventlet.listen(("0.0.0.0", port))
-    eventlet.spawn(wsgi.server, listener, application(machineries, containers), log_output=False)
+def serve(host: str, port: int, machineries: list[Any], containers: list[Any]) -> None:
+    """Serve in the background."""
+    listener = eventlet.listen((host, port))
+    eventlet.spawn(wsgi.server, listener, application(machineries, containers), log_output=False, socket_timeout=SOCKET_SECONDS)

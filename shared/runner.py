@@ -82,7 +82,7 @@ def serve(name: str, settings: Settings) -> None:
     wait_for("its database", lambda: migrate.pending(name, settings.database(name)))
     runner = start([name], settings)
     if settings.health_port:
-        health.serve(settings.health_port, [machinery(runner, name)], containers(runner))
+        health.serve(settings.health_host, settings.health_port, [machinery(runner, name)], containers(runner))
     stopping = eventlet.event.Event()
 
     def stop(code: int) -> None:

@@ -21,7 +21,8 @@ class Settings:
         database_prefix: The database of service `orgs` is called `<prefix>_orgs`.
         amqp_uri: RabbitMQ, or `memory://` for the bus inside this process.
         keys: Folder of key files; only `members` needs the private ones (`tuanqiao keys`).
-        health_port: Where `/healthz`, `/readyz` and `/metrics` of this service listen; 0 switches them off.
+        health_port: Where `/healthz`, `/readyz` and `/metrics` of this process listen; 0 switches them off.
+        health_host: The address they listen on; nobody outside is shown them.
 
     """
 
@@ -30,6 +31,7 @@ class Settings:
     amqp_uri: str
     keys: Path
     health_port: int
+    health_host: str = "127.0.0.1"
 
     def database(self, service: str) -> str:
         """Return the database address of `service`; `ORGS_DATABASE_URL` and the like override the rule."""
@@ -51,4 +53,5 @@ def from_environment() -> Settings:
         amqp_uri=env("AMQP_URI") or "amqp://guest:guest@localhost:5672//",
         keys=Path(env("TUANQIAO_KEYS") or "var/keys"),
         health_port=int(env("TUANQIAO_HEALTH_PORT") or 0),
+        health_host=env("TUANQIAO_HEALTH_HOST") or "127.0.0.1",
     )

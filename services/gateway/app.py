@@ -1,4 +1,4 @@
-"""The Flask application: JSON API, pages, health. It parses, calls and renders; the services hold the rules and check the rights."""
+"""The Flask application: JSON API and pages. It parses, calls and renders; the services hold the rules and check the rights."""
 from __future__ import annotations
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, g, request, stream_with_context
-from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
+from prometheus_client import Histogram
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
@@ -26,6 +26,7 @@ from shared.messages import MAX_ITEMS, decoding, members
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
 
+HSTS_SECONDS = 365 * 24 * 3600
 MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
 HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
@@ -38,12 +39,15 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
     """Return the application over a client of the bus."""
     app = Flask(__name__)
     app.request_class = forms.BoundedRequest
+    https = bool(os.environ.get("TUANQIAO_HTTPS"))
+    headers = {**_HEADERS, **({"Strict-Transport-Security": f"max-age={HSTS_SECONDS}; includeSubDomains"} if https else {})}
     proxies = int(os.environ.get("TUANQIAO_TRUSTED_PROXIES") or 0)
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.config.update(SECRET_KEY=_cookie_key(settings.keys), MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_PARTS=forms.MAX_FIELDS, MAX_FORM_MEMORY_SIZE=forms.MAX_TEXT,
                       SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
-                      SESSION_COOKIE_SECURE=bool(os.environ.get("TUANQIAO_HTTPS")), CLIENT=client)
+                      SESSION_COOKIE_SECURE=https,
+                      SESSION_COOKIE_NAME="__Host-session" if https else "session", CLIENT=client)
 
     @app.before_request
     def begin() -> None:
@@ -56,7 +60,7 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
         response.headers["X-Request-Id"] = g.request_id
         if "trips" in g:
             response.headers["Server-Timing"] = f'trips;desc="{g.trips}"'
-        for name, value in _HEADERS.items():
+        for name, value in headers.items():
             response.headers.setdefault(name, value)
         HTTP_SECONDS.labels(request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)).observe(time.perf_counter() - g.started)
         return response
@@ -64,7 +68,6 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
     app.url_map.converters["int"] = Digits
     for route in ROUTES:
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
-    _health(app, client)
     _errors(app)
     assert all((desk_pages, insight_pages, organisation_pages))  # they add their pages to the blueprint
     app.register_blueprint(pages.blueprint)
@@ -222,13 +225,7 @@ def _with_words(reply: Any) -> dict[str, Any]:
     return values
 
 
-# ---- health and errors -----------------------------------------------------------------------------------------------
-
-def _health(app: Flask, client: RpcClient) -> None:
-    app.add_url_rule("/healthz", "healthz", lambda: _json({"gateway": True}))
-    app.add_url_rule("/readyz", "readyz", lambda: _json({"gateway.bus": client.connected}, 200 if client.connected else 503))
-    app.add_url_rule("/metrics", "metrics", lambda: Response(generate_latest(), content_type=CONTENT_TYPE_LATEST))
-
+# ---- errors ----------------------------------------------------------------------------------------------------------
 
 def problem(refusal: Refusal) -> Response:
     """Return the problem document (RFC 9457) of a refusal, or a page that says the same to people."""

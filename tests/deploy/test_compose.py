@@ -29,7 +29,10 @@ def test_the_file_is_whole():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], volume
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    asked = {(name, one["port"]) for job in scraped for one in job.get("dns_sd_configs", ()) for name in one["names"]}
     for name in (*SERVICES, "gateway"):
+        assert (name, int(services[name]["environment"]["TUANQIAO_HEALTH_PORT"])) in asked
         assert services[name]["healthcheck"] and services[name]["restart"] and "container_name" not in services[name]
     assert (ROOT / "deploy" / "Dockerfile").exists()
 
@@ -61,6 +64,8 @@ def translate(tmp_path_factory):
                 value = str(keys)
             elif variable == "TUANQIAO_HEALTH_PORT":
                 value = str(free_port())
+            elif variable == "TUANQIAO_HEALTH_HOST":
+                value = "127.0.0.1"
             made[variable] = value
         return made
 
@@ -83,8 +88,7 @@ def test_each_command_starts(translate):
             environment, words = translate(name), command(name)
             port = environment["TUANQIAO_HEALTH_PORT"]
             if name == "gateway":
-                port = str(free_port())
-                words[words.index("8000")] = port
+                words[words.index("8000")] = str(free_port())
             running[name] = (subprocess.Popen(words, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port)
         for name, (process, port) in running.items():
             ends = time.monotonic() + 40

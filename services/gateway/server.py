@@ -1,0 +1,166 @@
+"""The HTTP server of the gateway: waitress with an end for everything that a connection can draw out.
+
+One loop receives requests and sends answers for all connections; a thread is taken only for a request that is here in full, and is
+free again when its answer is made. So whoever sends half a request, reads slowly or keeps silent costs a socket, and that not for long:
+the header, the body, the wait for a next request and the taking of an answer each have their time, and where all places are
+taken, the connection that has kept us waiting longest goes first. docs/adr/0008 says what was measured.
+"""
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+HEADER_SECONDS = 10.0
+"""From the first byte of a request, or of a new connection, to the end of its header."""
+BODY_SECONDS = 60.0
+"""From the first byte of a request to the end of its body: 5 MiB at 700 kbit/s."""
+IDLE_SECONDS = 60.0
+"""Between two requests of a connection."""
+TAKING_SECONDS = 300.0
+"""From the first byte of an answer that the other side does not take at once to its last."""
+STALLED_SECONDS = 30.0
+"""Without a byte taken of an answer that waits."""
+MAX_CONNECTIONS = 4000
+MAX_HEADER = 32 * 1024
+STALE_SECONDS = 5.0
+"""The longest turn of a loop that works; it turns once a second with nothing to do."""
+GRACE_SECONDS = 15.0
+"""How long requests under way may take when the server is told to stop."""
+
+
+class Channel(HTTPChannel):
+    """A connection that knows since when it keeps us waiting."""
+
+    began = 0.0
+    _partial: Any = None
+    taking_since: float | None = None
+
+    def received(self, data: bytes) -> bool:
+        """Take bytes; note when the request that they belong to has begun."""
+        took = bool(super().received(data))
+        if self.request is not self._partial:
+            self._partial, self.began = self.request, time.time()
+        return took
+
+    def waits_for_us(self) -> bool:
+        """Return whether a request of this connection is being worked on."""
+        return bool(self.requests)
+
+    def lapsed(self, now: float) -> bool:
+        """Return whether one of the times is up."""
+        if self.total_outbufs_len:
+            self.taking_since = self.taking_since or now
+            return now - self.taking_since > TAKING_SECONDS or now - self.last_activity > STALLED_SECONDS
+        self.taking_since = None
+        if self.requests:
+            return False
+        if self.request is not None:
+            return now - self.began > (BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS)
+        return now - self.last_activity > (IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS)
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """Serves a WSGI application until `stop` is called; then finishes what is under way."""
+
+    channel_class = Channel
+
+    def __init__(self, application: Callable[..., Any], host: str, port: int, threads: int) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The port is taken.
+
+        """
+        self.places = _places()
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is nothing to be warned of: it is a gauge
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(threads)
+        map_: dict[int, Any] = {}
+        adjustments = Adjustments(
+            host=host, port=port, threads=threads, ident="", backlog=1024, connection_limit=self.places + 50, cleanup_interval=1,
+            channel_timeout=int(IDLE_SECONDS), max_request_header_size=MAX_HEADER, max_request_body_size=16 * 2**20, outbuf_high_watermark=64 * 2**20,
+            asyncore_use_poll=True, asyncore_loop_timeout=1, clear_untrusted_proxy_headers=False, log_socket_errors=False)
+        super().__init__(application, map_, True, None, dispatcher=dispatcher, adj=adjustments, sockinfo=adjustments.listen[0])
+        self.turned = self._swept = time.monotonic()
+        self._stopping = False
+
+    def handle_accept(self) -> None:
+        """Take a new connection; where no place is left, the one that has kept us waiting longest goes."""
+        if len(self.active_channels) >= self.places:
+            waiting = [one for one in self.active_channels.values() if not one.waits_for_us()]
+            if waiting:
+                min(waiting, key=lambda one: one.began or one.creation_time).handle_close()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        """Do nothing here: waitress asks in the middle of a turn, and a connection that takes no answer would not be closed by its way."""
+
+    def sweep(self) -> None:
+        """Close connections whose time is up."""
+        now = time.time()
+        for channel in [one for one in self.active_channels.values() if one.lapsed(now)]:
+            channel.handle_close()
+
+    def run(self) -> None:
+        """Serve until `stop`; then take no connection any more, finish the requests that are here, send their answers, and end."""
+        while not self._stopping:
+            self._turn(1.0)
+        self.accepting = False
+        self.del_channel(self._map)
+        self.socket.close()
+        ends = time.monotonic() + GRACE_SECONDS
+        while any(one.requests or one.total_outbufs_len for one in self.active_channels.values()) and time.monotonic() < ends:
+            self._turn(0.1)
+        self.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._map, ignore_all=True)
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        self.turned = time.monotonic()
+        if self.turned - self._swept >= 1:
+            self._swept = self.turned
+            self.sweep()
+
+    def stop(self) -> None:
+        """Let `run` end; may be called from a signal handler or another thread."""
+        self._stopping = True
+        self.pull_trigger()
+
+    def works(self, seconds: float = 2.0) -> bool:
+        """Return whether a thread takes up a task within this time, and the loop turns: proof that a request would be answered."""
+        probe = _Probe()
+        self.task_dispatcher.add_task(probe)
+        return probe.done.wait(seconds) and time.monotonic() - self.turned < STALE_SECONDS
+
+
+class _Probe:
+    """A task of the threads that does nothing but tell that it was taken up."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def service(self) -> None:
+        self.done.set()
+
+    def cancel(self) -> None:
+        self.done.set()
+
+
+def _places() -> int:
+    """Return how many connections this process may hold; the soft limit of open files is raised to what is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + 500
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(50, most - 500)
