@@ -38,7 +38,7 @@ GRACE_SECONDS = 15.0
 """How long requests under way may take when the server is told to stop."""
 
 
-class Channel(HTTPChannel):
+class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows since when it keeps us waiting."""
 
     began = 0.0
@@ -60,13 +60,13 @@ class Channel(HTTPChannel):
         """Return whether one of the times is up."""
         if self.total_outbufs_len:
             self.taking_since = self.taking_since or now
-            return now - self.taking_since > TAKING_SECONDS or now - self.last_activity > STALLED_SECONDS
+            return bool(now - self.taking_since > TAKING_SECONDS or now - self.last_activity > STALLED_SECONDS)
         self.taking_since = None
         if self.requests:
             return False
         if self.request is not None:
-            return now - self.began > (BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS)
-        return now - self.last_activity > (IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS)
+            return bool(now - self.began > (BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS))
+        return bool(now - self.last_activity > (IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS))
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -140,7 +140,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Return whether a thread takes up a task within this time, and the loop turns: proof that a request would be answered."""
         probe = _Probe()
         self.task_dispatcher.add_task(probe)
-        return probe.done.wait(seconds) and time.monotonic() - self.turned < STALE_SECONDS
+        return probe.done.wait(seconds) and bool(time.monotonic() - self.turned < STALE_SECONDS)
 
 
 class _Probe:

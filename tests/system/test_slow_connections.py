@@ -93,7 +93,13 @@ def all_in_one(tmp_path_factory):
     port = free_port()
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "services.cli", "run", "--folder", str(tmp_path_factory.mktemp("run")), "--port", str(port)],
                                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert any(line.startswith("Ready") for line in process.stdout)
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("Ready"):
+            break
+    else:
+        pytest.fail("".join(said))
     made = Edge(process, port)
     yield made
     process.send_signal(signal.SIGINT)
