@@ -7,7 +7,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,8 @@ def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
 
 
 _READ: dict[Any, Callable[[str, str], Any]] = {
-    int: lambda text, name: reading.number(text, name, -MAX_ID), str: lambda text, _: text, bool: reading.switch, datetime.fromisoformat: reading.instant}
+    int: lambda text, name: reading.number(text, name, -MAX_ID), str: lambda text, _: text, bool: reading.switch, date.fromisoformat: reading.day,
+    datetime.fromisoformat: reading.instant}
 """How the text of a parameter is read, by its kind in the table of routes; the contract says which numbers and texts are wanted."""
 
 

@@ -6,7 +6,7 @@ is out of a contract's limits is left to the contract. `fields.py` reads the for
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 
 from shared.messages.decoding import bad
 from shared.messages.limits import MAX_ID
@@ -29,6 +29,12 @@ def identifier(text: str, name: str) -> int:
     return number(text, name, 1)
 
 
+def day(text: str, name: str) -> date:
+    """Return a day written YYYY-MM-DD; refuse `bad_request`."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise bad(f"/{name}", "须为YYYY-MM-DD日期", "a date YYYY-MM-DD is wanted") from None
 
 
 def instant(text: str, name: str) -> datetime:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import Refused, both
+from shared.reference import DOMAINS, INDUSTRIES, POST_NAMES
 
 MAX_ID = 2**63 - 1
 """The largest id that a bigint holds."""
@@ -47,6 +48,11 @@ PATTERNS: dict[str, tuple[str, str]] = {
 
 def _line(most: int, description: str, *, shown: int | None = None, pattern: str = LINE) -> Meta:
     return Meta(max_length=most, pattern=pattern, description=description, extra_json_schema={"maxLength": shown} if shown else None)
+
+
+def _choice(description: str, *values: str) -> Meta:
+    """Return the limits of a word of a list, which documents show. The service refuses another one, with words of its own rule."""
+    return Meta(max_length=60, pattern=LINE, description=description, extra_json_schema={"enum": list(values)})
 
 
 def _id(description: str) -> Meta:
@@ -90,6 +96,20 @@ Prose = Annotated[str, _line(1000, "text, line breaks allowed", pattern=PROSE)]
 Remark = Annotated[str, _line(1000, "a remark (TRF-11)", shown=100, pattern=PROSE)]
 Note = Annotated[str, _line(1000, "an approver's note", shown=200, pattern=PROSE)]
 Word = Annotated[str, _line(40, "one of a list of words, or empty", pattern=WORD)]
+Initiator = Annotated[str, _choice("on whose behalf a transfer is started (TRF-01)", "source", "target", "member")]
+Side = Annotated[str, _choice("transfers out of, or into, the acting organisation", "source", "target")]
+PostCode = Annotated[str, _choice("a post; empty for none (CADRE-05)", "", *POST_NAMES)]
+Industry = Annotated[str, _choice("an industry, which says the domain; empty for none (ORG-25)", "", *INDUSTRIES)]
+Domain = Annotated[str, _choice("a domain; empty for all (ORG-26)", "", *DOMAINS)]
+OrgKind = Annotated[str, _choice("what an organisation is (ORG-02)", "leading_body", "committee", "work_committee", "general_branch", "branch")]
+OrgPurpose = Annotated[str, _choice("what a branch is for (ORG-03)", "ordinary", "township", "handover", "transit", "youth_centre", "floating", "study_abroad", "delayed",
+                                    "mixed", "teachers", "staff")]
+BranchReason = Annotated[str, _choice("why a branch has no time of graduation; empty where it has one (GRAD-07)", "", "teachers", "mixed")]
+MemberMark = Annotated[str, _choice("how a member is marked; empty to take it back (GRAD-16)", "", "own", "delayed", "teacher")]
+StayKind = Annotated[str, _choice("abroad for studies, or retained at school (GRAD-26, GRAD-29)", "abroad", "retained")]
+DeletionCause = Annotated[str, _choice("why a record is wrong (DOC-11)", "wrong_name", "wrong_id", "overwritten", "other", "elsewhere")]
+Plan = Annotated[str, _choice("what a member does next (BEY-01)", "study", "study_here", "work", "abroad_study", "abroad_duty", "abroad_private", "none", "army", "staff")]
+Advised = Annotated[str, _choice("what the common superior says (BEY-06)", "receive", "uphold")]
 Digits = Annotated[str, _line(40, "a number written as text")]
 Password = Annotated[str, _line(200, "a password")]
 CodeText = Annotated[str, _line(60, "a code as it was handed over; blanks, dashes and small letters make no difference")]

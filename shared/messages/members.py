@@ -12,17 +12,21 @@ from shared.messages import Command, Event, Query
 from shared.messages.limits import (
     Address,
     After,
+    BranchReason,
     CodeText,
     Dated,
     Day,
     Days,
+    DeletionCause,
     Device,
     Digits,
+    Domain,
     Id,
     IdNumber,
     Instant,
     Line,
     LogHash,
+    MemberMark,
     Note,
     Number,
     Opaque,
@@ -34,8 +38,10 @@ from shared.messages.limits import (
     PersonIds,
     PersonName,
     Phone,
+    PostCode,
     Prose,
     ShortLine,
+    StayKind,
     TransferId,
     Uuids,
     Version,
@@ -401,7 +407,7 @@ class Admission(Dated, frozen=True, kw_only=True):
     phone: Phone = ""
     joined_on: Day | None = None
     development_number: Digits = ""
-    post: Word = ""
+    post: PostCode = ""
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -428,7 +434,7 @@ class ImportRow(Dated, frozen=True, kw_only=True):
     phone: Phone = ""
     joined_on: Day | None = None
     development_number: Digits = ""
-    post: Word = ""
+    post: PostCode = ""
     problem: Prose = ""
 
 
@@ -464,7 +470,7 @@ class MarkBranch(Dated, frozen=True, kw_only=True):
     command_id: UUID
     branch_id: OrgId
     graduates_on: Day | None = None
-    reason: Word = ""
+    reason: BranchReason = ""
 
 
 class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
@@ -485,7 +491,7 @@ class MarkMember(Dated, frozen=True, kw_only=True):
 
     command_id: UUID
     member_id: PersonId
-    mark: Word
+    mark: MemberMark
     graduates_on: Day | None = None
     reason: Prose = ""
 
@@ -535,7 +541,7 @@ class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
 
     command_id: UUID
     member_id: PersonId
-    cause: Word
+    cause: DeletionCause
     explanation: Prose
 
 
@@ -587,7 +593,7 @@ class SetPost(msgspec.Struct, frozen=True, kw_only=True):
 
     command_id: UUID
     org_id: OrgId
-    post: Word
+    post: PostCode
     person_id: PersonId | None = None
     name: PersonName = ""
     id_number: IdNumber = ""
@@ -632,7 +638,7 @@ class RegisterAdministrator(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     code: CodeText
-    post: Word = "secretary"
+    post: PostCode = "secretary"
     name: PersonName = ""
     id_number: IdNumber = ""
     phone: Phone = ""
@@ -661,7 +667,7 @@ class Register(Dated, frozen=True, kw_only=True):
     phone: Phone = ""
     joined_on: Day | None = None
     development_number: Digits = ""
-    post: Word = ""
+    post: PostCode = ""
     captcha_id: Opaque = ""
     captcha: ShortLine = ""
     address: Address = ""
@@ -799,7 +805,7 @@ class GetEntryProgress(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     org_id: OrgId
-    domain: Word = ""
+    domain: Domain = ""
     schools_only: bool = False
 
 
@@ -832,7 +838,7 @@ class RequestRetention(Dated, frozen=True, kw_only=True):
 
     command_id: UUID
     member_id: PersonId
-    kind: Word
+    kind: StayKind
     since: Day
     until: Day
     place: Line = ""

@@ -15,6 +15,7 @@ from shared.messages.limits import (
     Day,
     Digits,
     Id,
+    Industry,
     Instant,
     Line,
     LogHash,
@@ -22,12 +23,13 @@ from shared.messages.limits import (
     Number,
     OrgId,
     OrgIds,
+    OrgKind,
     OrgName,
+    OrgPurpose,
     PageSize,
     PersonId,
     Phone,
     Prose,
-    ShortLine,
     ToldText,
     Version,
     Word,
@@ -170,11 +172,11 @@ class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
     command_id: UUID
     parent_id: OrgId
     org_id: OrgId | None = None
-    kind: Word = "branch"
-    purpose: Word = "ordinary"
+    kind: OrgKind = "branch"
+    purpose: OrgPurpose = "ordinary"
     short_name: OrgName = ""
     full_name: OrgName = ""
-    industry: ShortLine = ""
+    industry: Industry = ""
     phone: Phone = ""
     division_code: Digits = ""
 
@@ -187,10 +189,10 @@ class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
 
     command_id: UUID
     org_id: OrgId
-    kind: Word
+    kind: OrgKind
     short_name: OrgName
     full_name: OrgName
-    industry: ShortLine
+    industry: Industry
     phone: Phone
 
 

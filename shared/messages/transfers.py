@@ -10,12 +10,14 @@ import msgspec
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
 from shared.messages.limits import (
+    Advised,
     After,
     Cursor,
     Dated,
     Days,
     Digits,
     Id,
+    Initiator,
     Instant,
     Line,
     LogHash,
@@ -26,9 +28,11 @@ from shared.messages.limits import (
     PageSize,
     PersonId,
     PersonIds,
+    Plan,
     Remark,
     Seconds,
     ShortLine,
+    Side,
     SmallNumber,
     TransferId,
     Url,
@@ -167,7 +171,7 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command_id: UUID
-    initiator: Word
+    initiator: Initiator
     member_id: PersonId
     source_branch_id: OrgId
     target_org_id: OrgId | None
@@ -370,7 +374,7 @@ class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):
 class ListStarted(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for transfers out of or into the acting organisation and its branches, newest first (TRF-29, TRF-32)."""
 
-    side: Word = "source"
+    side: Side = "source"
     open_only: bool = False
     after: After = 0
     limit: PageSize = 50
@@ -500,7 +504,7 @@ class AnswerEscalation(msgspec.Struct, frozen=True, kw_only=True):
 
     decision_id: UUID
     transfer_id: TransferId
-    answer: Word
+    answer: Advised
     note: Note = ""
 
 
@@ -752,7 +756,7 @@ class Advise(msgspec.Struct, frozen=True, kw_only=True):
     `division_code`: of the place of work, or of the household or residence.
     """
 
-    plan: Word
+    plan: Plan
     source_branch_id: OrgId
     employer_has_org: bool = False
     division_code: Digits = ""

@@ -135,7 +135,7 @@ def test_days_lie_in_sane_years(day):
                                               "9999-12-31", "2026-01-01T00:00:00", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "\x00"))))
 def test_any_text_of_a_form(text):
     """Whatever stands in a form or an address is a value within its bounds or `bad_request`; nothing else is raised."""
-    for read in (reading.number, reading.identifier, reading.instant, reading.switch):
+    for read in (reading.number, reading.identifier, reading.day, reading.instant, reading.switch):
         try:
             value = read(text, "field")
         except Refused as refused:
@@ -143,3 +143,18 @@ def test_any_text_of_a_form(text):
         else:
             assert not isinstance(value, int) or 0 <= value <= limits.MAX_ID
     assert msgspec.convert(reading.line(text)[:200], limits.Line) == reading.line(text)[:200]
+
+
+def test_documented_choices_are_what_the_services_know():
+    """The lists that documents show are those of the rules: a word more or less would be a promise that a service does not keep."""
+    from services.members import records
+    from services.orgs import domain as org_rules
+    from services.transfers import insight, saga
+
+    def shown(kind: Any) -> set[str]:
+        return set(kind.__metadata__[0].extra_json_schema["enum"])
+
+    assert shown(limits.OrgKind) == set(org_rules.KINDS) and shown(limits.OrgPurpose) == set(org_rules.PURPOSES)
+    assert shown(limits.Initiator) == set(saga.Initiator) - {saga.Initiator.BATCH}
+    assert {one.removesuffix("_without") for one in insight.PLANS} == shown(limits.Plan)
+    assert shown(limits.DeletionCause) - {"elsewhere"} == set(records.CAUSES)
