@@ -29,7 +29,7 @@ REFUSAL = {
         "values": {"type": "object", "additionalProperties": {"type": "string"}}}}
 
 
-_PARAMETERS: dict[Any, dict[str, str]] = {
+_PARAMETERS: dict[Any, dict[str, Any]] = {
     int: {"type": "integer", "format": "int64"}, str: {"type": "string"}, bool: {"type": "boolean"}, datetime.fromisoformat: {"type": "string", "format": "date-time"},
     date.fromisoformat: {"type": "string", "format": "date"},
     "int": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID}, "uuid": {"type": "string", "format": "uuid"}}
