@@ -12,7 +12,6 @@ import hashlib
 import logging
 import re
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from shared import clock, db
+from shared import background, clock, db
 from shared.audit_kinds import KINDS
 from shared.errors import Refused
 from shared.messages import Event
@@ -198,6 +197,8 @@ class Log:
     def __init__(self, service: str, orgs: str, grew: type[Event]) -> None:
         self.service = service
         self._wake = threading.Event()
+        self.loop = background.Loop("audit", self._turn, self._wake, LOOK_AGAIN_SECONDS, TELL_AFTER_SECONDS)
+        """Tells the heads that have grown."""
         self._take = sa.text(f"""
             SELECT h.lane, h.rows, h.hash, (SELECT json_object_agg(o.org_id, o.provincial_id) FROM {orgs} o WHERE o.org_id = ANY(
                 ARRAY(SELECT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)))) AS provinces
@@ -239,19 +240,10 @@ class Log:
                 return row.lane, row.rows, bytes(row.hash), row.provinces or {}
             tx.execute(_OPEN_LANE)
 
-    def tell_forever(self, machinery: Any) -> None:
-        """Tell the heads that have grown until the service stops."""
-        machinery.on_stop.append(self._wake.set)
-        while not machinery.stopping:
-            try:
-                with machinery.database.transaction() as tx:
-                    self.tell_heads(tx)
-            except db.TRANSIENT as error:
-                log.warning("%s: heads of the audit log were not told: %s", self.service, type(error).__name__)
-            self._wake.wait(LOOK_AGAIN_SECONDS)
-            if not machinery.stopping:
-                time.sleep(TELL_AFTER_SECONDS)
-            self._wake.clear()
+    def _turn(self, machinery: Any) -> None:
+        """Tell the heads that have grown; one turn of the background loop."""
+        with machinery.database.transaction() as tx:
+            self.tell_heads(tx)
 
     def tell_heads(self, tx: Connection) -> None:
         """Tell the heads that have grown since they were told last; lanes in use are told the next time."""

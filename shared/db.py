@@ -8,15 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 
-TRANSIENT = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
-"""Errors after which the same work may be tried again as it is: no connection, deadlock, time-out, no free connection."""
+from shared import failures
 
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
           "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
@@ -46,12 +44,24 @@ def address(url: str) -> sa.URL:
 
 def connect(url: str, pool_size: int = 12) -> Engine:
     """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit. Values never stand in its errors."""
-    return sa.create_engine(
+    engine = sa.create_engine(
         address(url), hide_parameters=True, pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
         connect_args={
             "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
             "options": SESSION,
         })
+    sa.event.listen(engine, "handle_error", failures.forget_values)
+    return engine
+
+
+class Limits(NamedTuple):
+    """The longest that one statement may take, and wait for a lock, in seconds."""
+
+    statement: float
+    lock: float
+
+
+_LIMIT = sa.text("SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)")
 
 
 class Database:
@@ -62,10 +72,15 @@ class Database:
         self.after_commit = after_commit
 
     @contextmanager
-    def transaction(self, tells: bool = True) -> Iterator[Connection]:
-        """Yield a connection in a transaction; commit and, if it `tells`, wake the relay; or roll back and raise."""
+    def transaction(self, tells: bool = True, limits: Limits | None = None) -> Iterator[Connection]:
+        """Yield a connection in a transaction; commit and, if it `tells`, wake the relay; or roll back and raise.
+
+        With `limits`, no statement of it takes longer than they say.
+        """
         with self.engine.begin() as tx:
             tx.info.pop("request_id", None)  # of the query that had the connection before
+            if limits is not None:
+                tx.execute(_LIMIT, {"statement": f"{limits.statement}s", "lock": f"{limits.lock}s"})
             yield tx
             told = tx.info.pop("told", False)
         if tells or told:

@@ -5,21 +5,27 @@ with growing pauses kept in PostgreSQL, and becomes a dead letter for a person t
 """
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from shared import clock, db, metrics
+from shared import clock, db, failures, metrics
 from shared.guard import guarded
 from shared.messages import Event
 
+Part = TypeVar("Part")
 Handler = Callable[[Connection, list[Any]], object]
 """Handles all items of one event in the given transaction; order within a batch means nothing."""
 
+LIMITS = db.Limits(statement=20.0, lock=3.0)
+"""Of a transaction over events: nobody waits for its answer, but other messages wait for its end."""
+PARTS = 8
+"""Into how many parts a batch is cut that failed as a whole."""
 PIECE_BYTES = 400_000
 """The most of a batch that one transaction takes; some 5,000 short items."""
 RETRY_AFTER = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=5))
@@ -82,27 +88,36 @@ class Inbox:
         Events of one batch are applied in the order in which the service lists them: what opens before what ends.
 
         One transaction for the whole batch, or for each piece of it of about `PIECE_BYTES`, so that a flood of long lists keeps no lock and no
-        connection for seconds; if that fails, halves, and at last single items.
+        connection for seconds; if that fails, smaller parts, and at last single items. A part that collides with other work or takes too long
+        is isolated like any other: its items are tried again later, and their neighbours do not wait for them.
 
         Raises:
-            db.TRANSIENT: PostgreSQL does not answer; nothing was done, apply the same batch again.
+            Exception: `failures.is_away`, the database takes no work; nothing of the rest was done, apply the same batch again.
 
         """
         for piece in _pieces(batch):
             try:
-                self._apply(piece)
-            except db.TRANSIENT:
-                raise
+                self._apply_twice(piece)
             except Exception as error:
+                if failures.is_away(error):
+                    raise
                 if len(piece) > 1:
-                    middle = len(piece) // 2
-                    self.apply(piece[:middle])
-                    self.apply(piece[middle:])
+                    for part in parts(piece):
+                        self.apply(part)
                 else:
                     self._isolate(piece[0], error)
 
+    def _apply_twice(self, batch: Sequence[Incoming]) -> None:
+        """Apply a batch, once more at once if it was the one to give way in a deadlock."""
+        try:
+            self._apply(batch)
+        except Exception as error:
+            if failures.sqlstate(error) not in failures.AT_ONCE:
+                raise
+            self._apply(batch)
+
     def _apply(self, batch: Sequence[Incoming]) -> None:
-        with self.database.transaction() as tx:
+        with self.database.transaction(limits=LIMITS) as tx:
             fresh = set(tx.scalars(_TAKE, {"ids": [message.message_id for message in batch]}))
             by_topic: dict[str, list[Any]] = {}
             for message in batch:
@@ -120,25 +135,34 @@ class Inbox:
 
     def _isolate(self, message: Incoming, error: Exception) -> None:
         """Apply the items of one bad message one by one; set aside what fails, the message itself if it cannot be read."""
-        try:
-            items = msgspec.json.decode(message.body, type=list[msgspec.Raw])
-            if message.topic not in self.handlers:
-                raise ValueError("unknown topic")
-        except (ValueError, msgspec.MsgspecError):
-            items = []
-        with self.database.transaction() as tx:
+        items: list[msgspec.Raw] = []
+        if message.topic in self.handlers:
+            with contextlib.suppress(Exception):  # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
+                items = msgspec.json.decode(message.body, type=list[msgspec.Raw])
+        with self.database.transaction(limits=LIMITS) as tx:
             if not list(tx.scalars(_TAKE, {"ids": [message.message_id]})):
                 return
             if not items:
-                self._set_aside(tx, message, message.body, error, retry=False)
+                self._set_aside(tx, message, message.body, error, retry=failures.is_contended(error))
+            collided: Exception | None = error if failures.is_contended(error) else None
             for raw in items:
-                try:
-                    with tx.begin_nested():
-                        self._handle_one(tx, message.topic, bytes(raw))
-                except db.TRANSIENT:
-                    raise
-                except Exception as one_error:
-                    self._set_aside(tx, message, bytes(raw), one_error, retry=True)
+                # after one collision the rest is set aside untried, since each try may wait for a lock as long again
+                problem = collided or self._try_one(tx, message.topic, bytes(raw))
+                if problem is not None:
+                    self._set_aside(tx, message, bytes(raw), problem, retry=True)
+                    collided = problem if failures.is_contended(problem) else None
+        self.on_set_aside()  # after the commit: who is woken by it finds the item
+
+    def _try_one(self, tx: Connection, topic: str, raw: bytes) -> Exception | None:
+        """Handle one item in a savepoint; return what went wrong with it, and raise only when the database is away."""
+        try:
+            with tx.begin_nested():
+                self._handle_one(tx, topic, raw)
+        except Exception as error:
+            if failures.is_away(error):
+                raise
+            return error
+        return None
 
     def _handle_one(self, tx: Connection, topic: str, raw: bytes) -> None:
         event, handler = self.handlers[topic]
@@ -148,24 +172,25 @@ class Inbox:
         metrics.MESSAGES_FAILED.labels(self.service, message.topic if message.topic in self.handlers else "unknown").inc()
         now = clock.now()
         tx.execute(_SET_ASIDE, {
-            "message_id": message.message_id, "topic": message.topic, "body": body.decode("utf-8", "replace").replace("\0", "�"), "error": _words(error),
+            "message_id": message.message_id, "topic": message.topic, "body": storable(body), "error": failures.words(error),
             "attempts": 1, "now": now, "next": now + RETRY_AFTER[0] if retry else None})
-        self.on_set_aside()
 
     def retry_due(self) -> float | None:
-        """Try the failed items that are due; return the seconds until the next one is, None if there is none."""
-        with self.database.transaction() as tx:
+        """Try the failed items that are due; return the seconds until the next one is, None if there is none.
+
+        An item that collides or takes too long counts as failed again, like any other: it must not be tried for ever.
+        """
+        with self.database.transaction(limits=LIMITS) as tx:
             now = clock.now()
             for row in tx.execute(_DUE, {"now": now}).all():
-                try:
-                    with tx.begin_nested():
-                        self._handle_one(tx, row.topic, row.body.encode())
+                error = self._try_one(tx, row.topic, row.body.encode())
+                if error is None:
                     tx.execute(_GONE, {"id": row.id})
-                except db.TRANSIENT:
-                    raise
-                except Exception as error:
-                    pause = RETRY_AFTER[row.attempts] if row.attempts < len(RETRY_AFTER) else None
-                    tx.execute(_FAILED_AGAIN, {"id": row.id, "error": _words(error), "now": now, "next": now + pause if pause else None})
+                    continue
+                pause = RETRY_AFTER[row.attempts] if row.attempts < len(RETRY_AFTER) else None
+                tx.execute(_FAILED_AGAIN, {"id": row.id, "error": failures.words(error), "now": now, "next": now + pause if pause else None})
+                if failures.is_contended(error):
+                    break  # what was done is committed now; the others come with the next call
             metrics.DEAD_LETTERS.labels(self.service).set(tx.scalar(_DEAD) or 0)
             due = tx.scalar(_NEXT_DUE)
         return None if due is None else max(0.0, (due - clock.now()).total_seconds())
@@ -182,7 +207,14 @@ def _pieces(batch: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
     yield batch[start:]
 
 
-def _words(error: Exception) -> str:
-    """Return the kind of an error and its first line; never the values, which may be personal data."""
-    first = str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
-    return f"{type(error).__name__}: {first}"[:300]
+def parts(some: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    """Cut what failed together into a few parts; done again and again, one bad member is found in a few steps."""
+    size = -(-len(some) // PARTS)
+    return (some[at:at + size] for at in range(0, len(some), size))
+
+
+def storable(text: str | bytes) -> str:
+    """Return text as PostgreSQL takes it, whatever came: no NUL, no half characters."""
+    if isinstance(text, str):
+        text = text.encode("utf-8", "replace")
+    return text.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

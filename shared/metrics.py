@@ -25,6 +25,9 @@ BATCH_SECONDS = Histogram(
     "tuanqiao_batch_seconds", "Time of one batch's transaction", ["service", "kind"],
     buckets=(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30))
 MESSAGES_FAILED = Counter("tuanqiao_messages_failed_total", "Items set aside after a failure", ["service", "topic"])
+BACKGROUND_FAILURES = Counter("tuanqiao_background_failures_total", "Turns of a background loop that raised", ["service", "loop"])
+BACKGROUND_FAILING = Gauge("tuanqiao_background_failing", "Failures in a row of a background loop; 0 while it works", ["service", "loop"])
+ITEMS_SET_ASIDE = Counter("tuanqiao_items_set_aside_total", "Items that a background loop gave up after its tries", ["service", "loop"])
 DEAD_LETTERS = Gauge("tuanqiao_dead_letters", "Items that failed for good and wait for a person", ["service"])
 RPC_SECONDS = Histogram(
     "tuanqiao_rpc_seconds", "Time of a call as the caller sees it", ["service", "call", "outcome"],

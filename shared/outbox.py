@@ -5,22 +5,28 @@ Published rows stay as the service's event log until they are pruned.
 """
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from shared import db, metrics
-from shared.bus.publisher import Message, Publisher, PublishFailed
+from shared import background, failures, metrics
+from shared.bus.publisher import Message, Publisher, PublishFailed, PublishRefused
 from shared.messages import MAX_ITEMS, Event, events, fields_of
 
+log = logging.getLogger("tuanqiao.outbox")
 RELAY_BATCH = 200
 """Rows published per round trip of confirms."""
 SAFETY_NET_SECONDS = 5.0
 """How long the relay sleeps when nobody wakes it; only rows written by another process wait for this."""
+REST_SECONDS = 60.0
+"""How long a row rests that the broker has refused, for want of a queue or for its size; it stays unpublished, hence visible."""
 
 
 def table(metadata: sa.MetaData) -> sa.Table:
@@ -40,18 +46,17 @@ def tell(event: type[Event], rows: str, where: str = "", **columns: str) -> str:
     """Return SQL that writes one event per row of the CTE `rows`, packed into messages of at most 500 items.
 
     Every field of the contract is taken from the column of the same name unless `columns` gives another expression, so a
-    field that no column feeds is an error of PostgreSQL at the first test, not a surprise at the consumer. An event that nobody
-    consumes yet is a line of the event log only: it counts as published from the start.
+    field that no column feeds is an error of PostgreSQL at the first test, not a surprise at the consumer. Events without a consumer
+    among the services are published like all others: whoever is bound to the exchange gets what docs/asyncapi.json promises.
     """
     pairs = ", ".join(f"'{field}', {columns.get(field, field)}" for field in fields_of(event))
-    published = "NULL::timestamptz" if event.consumers else "clock_timestamp()"
-    return (f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body, {published} AS published_at"
+    return (f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body"
             f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed GROUP BY chunk")
 
 
 def insert(*selects: str) -> str:
     """Return the insert into the outbox of what several `tell`s select."""
-    return f"INSERT INTO outbox (topic, body, published_at) {' UNION ALL '.join(selects)}"
+    return f"INSERT INTO outbox (topic, body) {' UNION ALL '.join(selects)}"
 
 
 _EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")
@@ -70,7 +75,7 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
 
 
 _CLAIM = sa.text("SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
-                 " WHERE published_at IS NULL ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED")
+                 " WHERE published_at IS NULL AND id <> ALL(CAST(:resting AS bigint[])) ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED")
 _MARK = sa.text("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids)")
 _BACKLOG = sa.text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)"
                    " FROM outbox WHERE published_at IS NULL")
@@ -87,17 +92,12 @@ class Relay:
         self.engine = engine
         self.publisher = publisher
         self._routed = {topic for topic, event in events().items() if event.consumers}
-        self._wake = threading.Event()
-        self._stopping = False
+        self._resting: dict[int, float] = {}
+        self.loop = background.Loop("relay", self.turn, threading.Event(), SAFETY_NET_SECONDS)
 
     def wake(self) -> None:
         """Say that there may be something to publish."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Ask `run` to return after a last round."""
-        self._stopping = True
-        self._wake.set()
+        self.loop.wake.set()
 
     def publish_some(self) -> int:
         """Publish up to one batch and mark it; return how many rows.
@@ -107,36 +107,66 @@ class Relay:
 
         """
         with self.engine.begin() as tx:
-            rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH}).all()
+            rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all()
             if rows:
-                self.publisher.publish([
-                    Message(exchange=self.service, topic=row.topic, message_id=f"{self.service}:{row.id}", body=row.body,
-                            mandatory=row.topic in self._routed) for row in rows])
+                self._publish(rows)
                 tx.execute(_MARK, {"ids": [row.id for row in rows]})
                 for row in rows:
                     metrics.OUTBOX_LAG.labels(self.service).observe(max(0.0, float(row.age)))
         return len(rows)
 
-    def run(self) -> None:
-        """Publish until `stop`; on failure wait a little longer each time, at most 10 s."""
-        failures = 0
-        while True:
-            stopping = self._stopping
-            self._wake.clear()
-            try:
-                while self.publish_some() == RELAY_BATCH:
-                    pass
-                failures = 0
-            except (PublishFailed, *db.TRANSIENT):
-                failures += 1
+    def _publish(self, rows: Sequence[sa.Row[Any]]) -> None:
+        self.publisher.publish([
+            Message(exchange=self.service, topic=row.topic, message_id=f"{self.service}:{row.id}", body=row.body,
+                    mandatory=row.topic in self._routed) for row in rows])
+
+    def publish_each(self) -> int:
+        """Publish a batch row by row; those that the broker refuses rest for a while, so that the others get through; return how many did."""
+        done = []
+        with self.engine.begin() as tx:
+            for row in tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all():
+                try:
+                    self._publish([row])
+                    done.append(row.id)
+                except PublishRefused as error:
+                    self._resting[row.id] = time.monotonic() + REST_SECONDS
+                    metrics.ITEMS_SET_ASIDE.labels(self.service, "relay").inc()
+                    log.error("%s: the broker refuses message %d of %s: %s; it rests", self.service, row.id, row.topic, error)
+            tx.execute(_MARK, {"ids": done})
+        return len(done)
+
+    def _rests(self) -> list[int]:
+        """Return the rows that rest now."""
+        now = time.monotonic()
+        self._resting = {row: until for row, until in self._resting.items() if until > now}
+        return list(self._resting)
+
+    def turn(self, machinery: Any = None) -> float | None:
+        """Publish what there is; one turn of the background loop."""
+        try:
+            while self.publish_some() == RELAY_BATCH:
+                pass
+            return None
+        except PublishRefused:
+            metrics.RELAY_FAILURES.labels(self.service).inc()
+            self.publish_each()
+            return 0
+        except PublishFailed as error:
+            metrics.RELAY_FAILURES.labels(self.service).inc()
+            raise background.Away(str(error)) from error
+        except Exception as error:
+            if failures.is_transient(error):
                 metrics.RELAY_FAILURES.labels(self.service).inc()
-                if not stopping:
-                    time.sleep(min(10.0, 0.1 * 2 ** min(failures, 7)))
-                    self._wake.set()
-            if stopping:
-                break
-            self._wake.wait(SAFETY_NET_SECONDS)
-        self.publisher.close()
+            raise
+
+    def run(self, service: background.Service) -> None:
+        """Publish until the service stops, and what is left then in a last round."""
+        try:
+            background.run(service, self.loop)
+            with contextlib.suppress(Exception):
+                self.turn()
+        finally:
+            self.publisher.close()
 
 
 def backlog(tx: Connection) -> tuple[int, float]:

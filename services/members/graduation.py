@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, entrant_store, store
-from shared import clock, db, directory, metrics, practice, reference
+from shared import background, clock, directory, metrics, practice, reference
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal
 from shared.identity import Actor
@@ -129,24 +129,17 @@ def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: 
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
-    """Look for what is due (GRAD-12); the looking itself is done by `convert_forever`, in pieces."""
+    """Look for what is due (GRAD-12); the looking itself is done by `CONVERT`, in pieces."""
     _wake.set()
 
 
-def convert_forever(machinery: Machinery) -> None:
-    """Switch what is due, piece by piece, each in a transaction of its own, until the service stops (GRAD-12, GRAD-13, GRAD-25)."""
-    clock.on_advance(_wake.set)
-    machinery.on_stop.append(_wake.set)
-    while not machinery.stopping:
-        _wake.clear()
-        wait = LOOK_AGAIN_SECONDS
-        try:
-            with machinery.database.transaction() as tx:
-                branches = len(store.convert(tx, _until(), clock.now(), BATCH))
-                members = store.convert_members(tx, _until(), clock.now(), BATCH)
-            metrics.BRANCHES_GRADUATED.inc(branches)
-            if branches or members:
-                continue
-        except db.TRANSIENT:
-            wait = 1.0
-        _wake.wait(wait)
+def convert_turn(machinery: Machinery) -> float | None:
+    """Switch the next piece of what is due, in a transaction of its own (GRAD-12, GRAD-13, GRAD-25)."""
+    with machinery.database.transaction() as tx:
+        branches = len(store.convert(tx, _until(), clock.now(), BATCH))
+        members = store.convert_members(tx, _until(), clock.now(), BATCH)
+    metrics.BRANCHES_GRADUATED.inc(branches)
+    return 0 if branches or members else None
+
+
+CONVERT = background.Loop("graduation", convert_turn, _wake, LOOK_AGAIN_SECONDS)

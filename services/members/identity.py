@@ -16,7 +16,7 @@ import requests
 
 from services.members import store
 from services.members.secret import keys
-from shared import clock, db
+from shared import background, clock, db
 from shared.bus.service import Machinery
 
 BATCH = 500
@@ -58,6 +58,15 @@ def over_http(url: str, token: str = "") -> Checker:
     return check
 
 
+def _opened(row: Any) -> Citizen | None:
+    """Return who is to be checked; None for a number that cannot be opened, which holds up nobody else."""
+    try:
+        return Citizen(str(row.person_id), row.name, keys.seal.open(row.id_sealed))
+    except Exception as error:
+        log.error("the sealed number of person %d cannot be opened: %s", row.person_id, type(error).__name__)
+        return None
+
+
 def check_batch(database: db.Database, checker: Checker) -> int:
     """Check the people who wait longest; return how many were asked for.
 
@@ -67,7 +76,7 @@ def check_batch(database: db.Database, checker: Checker) -> int:
     now = clock.now()
     with database.transaction(tells=False) as tx:
         rows = store.to_check(tx, now - AGAIN_AFTER, now - AGAIN_AFTER + PAUSE, BATCH)
-        people = [Citizen(str(row.person_id), row.name, keys.seal.open(row.id_sealed)) for row in rows]
+        people = [citizen for row in rows if (citizen := _opened(row)) is not None]
     if people:
         answers = checker(people)
         with database.transaction(tells=False) as tx:
@@ -75,23 +84,19 @@ def check_batch(database: db.Database, checker: Checker) -> int:
     return len(people)
 
 
-def check_forever(machinery: Machinery) -> None:
-    """Check who was not checked yet until the service stops; sleep between the batches, so that nobody waits for this."""
+def check_turn(machinery: Machinery) -> float | None:
+    """Check the next who were not checked yet; between batches it sleeps, since nobody waits for this."""
     url = os.environ.get("TUANQIAO_IDENTITY_URL") or ""
     if not url:
-        return
-    machinery.on_stop.append(_wake.set)
-    checker = over_http(url, os.environ.get("TUANQIAO_IDENTITY_TOKEN") or "")
-    while not machinery.stopping:
-        asked = 0
-        try:
-            asked = check_batch(machinery.database, checker)
-        except db.TRANSIENT:
-            pass
-        except (OSError, ValueError, KeyError) as error:
-            log.warning("the identity service does not answer: %s", type(error).__name__)
-        _wake.wait(1.0 if asked == BATCH else LOOK_AGAIN_SECONDS)
-        _wake.clear()
+        return None
+    try:
+        asked = check_batch(machinery.database, over_http(url, os.environ.get("TUANQIAO_IDENTITY_TOKEN") or ""))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise background.Away(f"the identity service: {type(error).__name__}") from error
+    return 1.0 if asked == BATCH else None
+
+
+CHECK = background.Loop("identity", check_turn, _wake, LOOK_AGAIN_SECONDS)
 
 
 def on_day_began(tx: Any, items: list[Any]) -> None:

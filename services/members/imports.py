@@ -5,8 +5,8 @@ stopped anywhere goes on where it was, and nobody is entered twice.
 """
 from __future__ import annotations
 
+import logging
 import threading
-import time
 import uuid
 from typing import Any
 
@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection
 
 from services.members import cadres, handlers, store
 from services.members.secret import keys, sealed
-from shared import clock, db, directory
-from shared.bus.service import Asked, Machinery
+from shared import background, clock, db, directory
+from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -31,6 +31,7 @@ SETTLE_SECONDS = 0.2
 """From the call that keeps rows to its commit, amply; a slower one is found at the next look."""
 
 _wake = threading.Event()
+log = logging.getLogger("tuanqiao.imports")
 
 
 def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTaken]:
@@ -66,9 +67,18 @@ def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None)
     counts = store.import_counts(tx, str(request.import_id))
     failures: list[ImportRow] = []
     if request.failed_after is not None:
-        failures = [msgspec.structs.replace(msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow), problem=row.problem)
+        failures = [msgspec.structs.replace(_shown(request.import_id, row), problem=row.problem)
                     for row in store.failed_rows(tx, str(request.import_id), request.failed_after)]
     return ImportProgress(rows=sum(counts.values()), entered=counts.get("entered", 0), failed=counts.get("failed", 0), failures=failures)
+
+
+def _shown(import_id: uuid.UUID, row: Any) -> ImportRow:
+    """Return a failed row; of one that cannot be opened any more its number only."""
+    try:
+        return msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow)
+    except Exception as error:
+        log.error("row %d of an import cannot be opened: %s", row.number, type(error).__name__)
+        return ImportRow(import_id=import_id, number=row.number, branch_name="", name="", id_number="")
 
 
 def enter_piece(tx: Connection, limit: int = PIECE) -> int:
@@ -94,20 +104,24 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     return len(rows)
 
 
-def enter_forever(machinery: Machinery) -> None:
-    """Enter what waits, piece by piece, until the service stops."""
-    machinery.on_stop.append(_wake.set)
-    while not machinery.stopping:
-        try:
-            with machinery.database.transaction() as tx:
-                tried = enter_piece(tx)
-            if tried:
-                continue
-        except db.TRANSIENT:
-            pass
-        if _wake.wait(LOOK_AGAIN_SECONDS) and not machinery.stopping:
-            time.sleep(SETTLE_SECONDS)
-            _wake.clear()
+def _enter(database: db.Database, size: int) -> int:
+    with database.transaction() as tx:
+        return enter_piece(tx, size)
+
+
+def give_up(database: db.Database, problem: str) -> None:
+    """Set the next row of the oldest import aside, since entering it fails again and again; it comes back with the failed ones (IMP-07)."""
+    with database.transaction() as tx:
+        found = store.next_import(tx, clock.now())
+        if found is None:
+            return
+        store.settle_rows(tx, [{"import_id": str(found.import_id), "number": row.number, "problem": Refusal("internal").say()}
+                               for row in store.waiting_rows(tx, str(found.import_id), 1)])
+
+
+_pieces = background.Pieces("members", "imports", PIECE, _enter, give_up)
+ENTER = background.Loop("imports", lambda machinery: 0 if _pieces.turn(machinery.database) else None, _wake, LOOK_AGAIN_SECONDS, SETTLE_SECONDS)
+"""Enters what waits, piece by piece."""
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:

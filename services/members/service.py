@@ -86,7 +86,7 @@ class Service(BusService):
         contract.list_retentions: papers.list_retentions,
         contract.check_letter: papers.check_letter,
     }
-    background = (graduation.convert_forever, imports.enter_forever, identity.check_forever)
+    loops = (graduation.CONVERT, imports.ENTER, identity.CHECK)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
-from shared import audit, clock, db
-from shared.bus.service import Asked, Machinery
+from shared import audit, background, clock, db
+from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
@@ -152,15 +151,14 @@ def move_one(database: db.Database) -> bool:
     return True
 
 
-def move_forever(machinery: Machinery) -> None:
-    """Carry out what is decided until the service stops."""
-    machinery.on_stop.append(_wake.set)
-    while not machinery.stopping:
-        try:
-            if move_one(machinery.database):
-                continue
-        except db.TRANSIENT:
-            pass
-        if _wake.wait(LOOK_AGAIN_SECONDS) and not machinery.stopping:
-            time.sleep(SETTLE_SECONDS)
-            _wake.clear()
+def give_up(database: db.Database, problem: str) -> None:
+    """Return the migration that is next to be carried out and fails again and again, with a word of why; the tree stays as it is (MIG-04)."""
+    with database.transaction() as tx:
+        row = store.next_migration(tx)
+        if row is not None:
+            store.end_migration(tx, row.migration_id, "returned", "系统未能完成迁移", 0, clock.now())
+
+
+_pieces = background.Pieces("orgs", "migrations", 1, lambda database, size: int(move_one(database)), give_up)
+MOVE = background.Loop("migrations", lambda machinery: 0 if _pieces.turn(machinery.database) else None, _wake, LOOK_AGAIN_SECONDS, SETTLE_SECONDS)
+"""Carries out what is decided."""

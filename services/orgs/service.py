@@ -42,4 +42,4 @@ class Service(BusService):
         contract.get_orgs_at: history.get_orgs_at,
         contract.list_audit: history.list_audit,
     }
-    background = (migration.move_forever, log.tell_forever)
+    loops = (migration.MOVE, log.loop)

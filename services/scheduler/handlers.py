@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.scheduler import store
-from shared import clock, db, metrics
+from shared import background, clock, metrics
 from shared.bus.service import Machinery
 from shared.messages.transfers import NodeOpened
 
@@ -19,6 +19,7 @@ LOOK_AGAIN_SECONDS = 30.0
 
 _wake = threading.Event()
 _asleep_until = clock.now()
+_told: tuple[Machinery, date] | None = None
 
 
 def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
@@ -33,34 +34,27 @@ def on_ended(tx: Connection, items: list[Any]) -> None:
     store.cancel(tx, [item.transfer_id for item in items])
 
 
-def fire_forever(machinery: Machinery) -> None:
-    """Sleep until the next instant, fire what is due, tell each new day, until the service stops.
+def fire_turn(machinery: Machinery) -> float:
+    """Fire what is due, tell a new day; return the seconds until the next instant.
 
     Any number of schedulers may run: each timer is locked by one of them, and fires in the transaction that removes it
     (DL-19). An idle scheduler looks once in 30 seconds, however many timers are pending.
     """
-    global _asleep_until
-    clock.on_advance(_wake.set)
-    machinery.on_stop.append(_wake.set)
-    told: date | None = None
-    while not machinery.stopping:
-        _wake.clear()
-        wait = LOOK_AGAIN_SECONDS
-        try:
-            today = clock.today()
-            with machinery.database.transaction() as tx:
-                if today != told:
-                    store.begin_day(tx, today)
-                expired, reminded = store.fire(tx, clock.now(), FIRE_LIMIT)
-                due = None if expired + reminded == FIRE_LIMIT else store.next_due(tx)
-            told = today
-            metrics.TIMERS_FIRED.labels("deadline").inc(expired)
-            metrics.TIMERS_FIRED.labels("reminder").inc(reminded)
-            if expired + reminded == FIRE_LIMIT:
-                continue
-            if due is not None:
-                wait = min(wait, max(0.0, (due - clock.now()).total_seconds()))
-        except db.TRANSIENT:
-            wait = 1.0
-        _asleep_until = clock.now() + timedelta(seconds=wait)
-        _wake.wait(wait)
+    global _asleep_until, _told
+    today = clock.today()
+    with machinery.database.transaction() as tx:
+        if _told != (machinery, today):
+            store.begin_day(tx, today)
+        expired, reminded = store.fire(tx, clock.now(), FIRE_LIMIT)
+        due = None if expired + reminded == FIRE_LIMIT else store.next_due(tx)
+    _told = machinery, today
+    metrics.TIMERS_FIRED.labels("deadline").inc(expired)
+    metrics.TIMERS_FIRED.labels("reminder").inc(reminded)
+    if expired + reminded == FIRE_LIMIT:
+        return 0.0
+    wait = LOOK_AGAIN_SECONDS if due is None else min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
+    _asleep_until = clock.now() + timedelta(seconds=wait)
+    return wait
+
+
+FIRE = background.Loop("timers", fire_turn, _wake, LOOK_AGAIN_SECONDS)

@@ -20,5 +20,5 @@ class Service(BusService):
         members.MembersLogGrew: heads.on_log_grew("members"),
         transfers.TransfersLogGrew: heads.on_log_grew("transfers"),
     }
-    background = (handlers.fire_forever,)
+    loops = (handlers.FIRE,)
     linger = 0.1

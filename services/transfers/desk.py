@@ -1,7 +1,6 @@
 """Use cases beside the saga: bulk decisions, reminders, looking, starting again, escalation, messages, addresses to be told."""
 from __future__ import annotations
 
-import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +13,8 @@ from sqlalchemy.engine import Connection
 
 from services.transfers import channels, desk_store, domain, handlers, store
 from services.transfers.saga import NODES, State
-from shared import clock, db, directory
-from shared.bus.service import Asked, Machinery
+from shared import background, clock, db, directory
+from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
@@ -132,27 +131,20 @@ def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
     return len(rows)
 
 
-def work_off_forever(machinery: Machinery) -> None:
-    """Work off bulk decisions in pieces until the service stops; several services share the rows."""
-    repeat(machinery, _bulk_wake, 5.0, lambda: _piece(machinery))
+def _work_off(database: db.Database, size: int) -> int:
+    with database.transaction() as tx:
+        return work_off(tx, size)
 
 
-def _piece(machinery: Machinery) -> int:
-    with machinery.database.transaction() as tx:
-        return work_off(tx)
+def give_up_row(database: db.Database, problem: str) -> None:
+    """Set the next row of the bulk decisions aside, since deciding it fails again and again; it is listed with the refused ones (BEY-05)."""
+    with database.transaction() as tx:
+        desk_store.settle_rows(tx, [{"bulk_id": str(row.bulk_id), "transfer_id": row.transfer_id, "result": "internal"} for row in desk_store.next_rows(tx, 1)])
 
 
-def repeat(machinery: Machinery, wake: threading.Event, seconds: float, work: Callable[[], int]) -> None:
-    """Call `work` again at once while it finds something, else when woken or after some seconds."""
-    clock.on_advance(wake.set)
-    machinery.on_stop.append(wake.set)
-    while not machinery.stopping:
-        wake.clear()
-        done = 0
-        with contextlib.suppress(*db.TRANSIENT):
-            done = work()
-        if not done:
-            wake.wait(seconds)
+_bulk_pieces = background.Pieces("transfers", "bulks", BULK_ROWS, _work_off, give_up_row)
+WORK_OFF = background.Loop("bulks", lambda machinery: 0 if _bulk_pieces.turn(machinery.database) else None, _bulk_wake, 5.0)
+"""Works off bulk decisions in pieces; several services share the rows."""
 
 
 # ---- reminders, looking ----------------------------------------------------------------------------------------------
@@ -372,8 +364,5 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     return len(rows)
 
 
-def send_forever(machinery: Machinery) -> None:
-    """Send until the service stops."""
-    repeat(machinery, _send_wake, 10.0, lambda: send_some(machinery.database))
-
-
+SEND = background.Loop("notices", lambda machinery: 0 if send_some(machinery.database) else None, _send_wake, 10.0)
+"""Tells offices of what happened."""

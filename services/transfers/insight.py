@@ -13,7 +13,7 @@ from services.transfers import desk, desk_store, domain, figure_store, handlers,
 from services.transfers.domain import OrgFacts
 from services.transfers.policies import Policy, Target, calendar
 from services.transfers.statistics import FIGURES, rate, responsible
-from shared import clock, directory
+from shared import background, clock, directory
 from shared.bus.service import Machinery
 from shared.errors import Refused
 from shared.identity import Actor
@@ -26,15 +26,13 @@ FOLD_SECONDS = 1.0
 """The figures are at most this far behind."""
 
 
-def follow_forever(machinery: Machinery) -> None:
-    """Keep the figures up to date until the service stops; of several services one works at a time."""
-    def follow() -> int:
-        with machinery.database.transaction(tells=False) as tx:
-            if not figure_store.waits(tx):
-                return 0
-            return figure_store.fold(tx, policy_store.active(tx, clock.now()), clock.now())
+def fold_turn(machinery: Machinery) -> float | None:
+    """Bring the figures up to date with the next changes; of several services one works at a time."""
+    with machinery.database.transaction(tells=False) as tx:
+        return 0 if figure_store.waits(tx) and figure_store.fold(tx, policy_store.active(tx, clock.now()), clock.now()) else None
 
-    desk.repeat(machinery, _fold_wake, FOLD_SECONDS, follow)
+
+FOLD = background.Loop("figures", fold_turn, _fold_wake, FOLD_SECONDS)
 
 
 def _figures(row: sa.Row[Any]) -> Figures:

@@ -63,7 +63,7 @@ class Service(BusService):
         contract.advise: insight.advise,
         contract.get_policy: insight.get_policy,
     }
-    background = (insight.follow_forever, desk.work_off_forever, desk.send_forever)
+    loops = (insight.FOLD, desk.WORK_OFF, desk.SEND)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

@@ -25,12 +25,12 @@ from kombu import Consumer
 from kombu.exceptions import KombuError
 from nameko.extensions import Entrypoint, register_entrypoint
 
-from shared import db
+from shared import failures, metrics
 from shared.bus import connection as broker
 from shared.bus import topology
 from shared.bus.calls import Answer, Call, Unreadable, read_calls
 from shared.guard import guarded
-from shared.inbox import Incoming
+from shared.inbox import Incoming, storable
 
 MAX_BATCH = 200
 """The most messages of one transaction."""
@@ -38,8 +38,10 @@ LISTS_BYTES = 32_768
 """From this size on the waiting calls are lists, not single decisions."""
 IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""How long a loop rests after a failure; longer each time until a batch is done."""
 
-BROKER_ERRORS = (OSError, KombuError, AMQPError)
+BROKER_ERRORS = (OSError, EOFError, KombuError, AMQPError)
 """What a broker that is down, restarting or frozen makes a connection raise."""
 
 log = logging.getLogger("tuanqiao.bus")
@@ -64,6 +66,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
         self._running = 0
         self._turn = threading.Event()
         self._failure: Exception | None = None
+        self._pause = SHORTEST_PAUSE
 
     @classmethod
     def entrypoint(cls, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,29 +107,40 @@ class Drain(Entrypoint):  # type: ignore[misc]
         return time.monotonic() - self.last_seen < 15
 
     def _run(self) -> None:
-        pause = 0.2
         try:
             while not self._stopping:
-                connection = None
                 try:
-                    connection = broker.connect(self.container.config["AMQP_URI"])
-                    topology.declare(connection)
-                    pause = 0.2
-                    self._drain(connection)
-                    with contextlib.suppress(Exception):
-                        connection.close()
-                except db.TRANSIENT as error:
-                    log.warning("%s: database: %s; trying again", self.service, type(error).__name__)
-                    broker.drop(connection)
-                    self._rest(pause)
-                    pause = min(5.0, pause * 2)
-                except BROKER_ERRORS as error:
-                    log.warning("%s: broker: %s; connecting again", self.service, type(error).__name__)
-                    broker.drop(connection)
-                    self._rest(pause)
-                    pause = min(5.0, pause * 2)
+                    guarded(self._connect_and_drain)()
+                except Exception as error:  # whatever it is: the queue goes on
+                    self._failed(error)
+                    self._rest(self._pause)
+                    self._pause = min(LONGEST_PAUSE, self._pause * 2)
         finally:
             self._stopped.send()
+
+    def _connect_and_drain(self) -> None:
+        """Drain on a connection of its own, which is dropped if anything goes wrong, so that the broker delivers again."""
+        connection = None
+        try:
+            connection = broker.connect(self.container.config["AMQP_URI"])
+            topology.declare(connection)
+            self._drain(connection)
+        except BaseException:
+            broker.drop(connection)
+            raise
+        with contextlib.suppress(Exception):
+            connection.close()
+
+    def _failed(self, error: Exception) -> None:
+        """Count and log what ended a connection; with its trace only what does not heal by itself."""
+        loop = type(self).__name__
+        metrics.BACKGROUND_FAILURES.labels(self.service, loop).inc()
+        if failures.is_transient(error):
+            log.warning("%s: database: %s; trying again", self.service, failures.words(error))
+        elif isinstance(error, BROKER_ERRORS):
+            log.warning("%s: broker: %s; connecting again", self.service, type(error).__name__)
+        else:
+            log.error("%s: %s failed; connecting again", self.service, loop, exc_info=error)
 
     def _rest(self, seconds: float) -> None:
         ends = time.monotonic() + seconds
@@ -172,7 +186,8 @@ class Drain(Entrypoint):  # type: ignore[misc]
 
     def _handle(self, batch: list[Any]) -> None:
         try:
-            self.handle(batch)
+            guarded(self.handle)(batch)
+            self._pause = SHORTEST_PAUSE
         except Exception as error:
             self._failure = error  # the loop drops the connection, so that the broker delivers the batch again
         finally:
@@ -227,8 +242,8 @@ class EventBatches(Drain):
     def handle(self, messages: list[Any]) -> None:
         """Apply the messages in one worker."""
         self.fire([
-            Incoming(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}",
-                     message.delivery_info.get("routing_key", ""), _bytes(message.body))
+            Incoming(storable(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}"),
+                     storable(message.delivery_info.get("routing_key") or ""), _bytes(message.body))
             for message in messages])
         self.settle(messages, whole=True)
 
@@ -263,10 +278,22 @@ class CommandBatches(_Calls):
             living = self._living(message)
             calls += living
             callers += [message.properties.get("reply_to")] * len(living)
-        answers: dict[str | None, list[Answer]] = {}
-        for call, reply_to, body in zip(calls, callers, self.fire(calls) if calls else [], strict=True):
-            answers.setdefault(reply_to, []).append(Answer(call.correlation_id, msgspec.Raw(body)))
-        self.settle(messages, answers, whole=True)
+        said: set[int] = set()
+
+        def answers(first: int, bodies: list[bytes]) -> dict[str | None, list[Answer]]:
+            """Return the answers from the call at place `first` on that were not given before, by who waits for them."""
+            found: dict[str | None, list[Answer]] = {}
+            for at, body in enumerate(bodies, start=first):
+                if at not in said:
+                    said.add(at)
+                    found.setdefault(callers[at], []).append(Answer(calls[at].correlation_id, msgspec.Raw(body)))
+            return found
+
+        def early(first: int, bodies: list[bytes]) -> None:
+            self.settle([], answers(first, bodies), messages[-1].channel)
+
+        bodies = self.fire(calls, early) if calls else []
+        self.settle(messages, answers(0, bodies), whole=True)
 
 
 class Queries(_Calls):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import eventlet
 import kombu
+from amqp.exceptions import ChannelError as ChannelClosed
 from eventlet import patcher
 from kombu.exceptions import ChannelError
 
@@ -20,6 +21,10 @@ CONFIRM_SECONDS = 10.0
 
 class PublishFailed(Exception):
     """The broker did not take the batch; nothing may be assumed, publish it again."""
+
+
+class PublishRefused(PublishFailed):
+    """The broker refused a message of the batch and would refuse it again: no queue for it, or too large."""
 
 
 class Message(NamedTuple):
@@ -48,6 +53,7 @@ class Publisher:
         self._sent = 0
         self._waiting: set[int] = set()
         self._refused: list[str] = []
+        self._denials = 0
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish all and return when the broker has confirmed all.
@@ -63,6 +69,9 @@ class Publisher:
         except PublishFailed:
             self.close()
             raise
+        except ChannelClosed as error:  # no such exchange, no right to it, too large: the same message would be refused again
+            self.close()
+            raise PublishRefused(str(error) or type(error).__name__) from error
         except Exception as error:
             self.close()
             raise PublishFailed(str(error) or type(error).__name__) from error
@@ -82,7 +91,7 @@ class Publisher:
             try:
                 channel.basic_publish(prepared, exchange=topology.PREFIX + message.exchange, routing_key=message.topic, mandatory=message.mandatory)
             except ChannelError as error:
-                raise PublishFailed(f"{message.topic}: {error}") from error
+                raise PublishRefused(f"{message.topic}: {error}") from error
         assert self._connection is not None
         if broker.is_memory(self._connection):
             if not channel.wait_for_confirms(CONFIRM_SECONDS):
@@ -91,8 +100,10 @@ class Publisher:
         ends = time.monotonic() + CONFIRM_SECONDS
         while self._waiting:
             self._connection.drain_events(timeout=max(0.01, ends - time.monotonic()))
+        if self._denials:
+            raise PublishFailed(f"{self._denials} not taken")
         if self._refused:
-            raise PublishFailed("; ".join(self._refused))
+            raise PublishRefused("; ".join(self._refused))
 
     def _open(self) -> None:
         connection = broker.connect(self._amqp_uri, heartbeat=0)
@@ -108,7 +119,7 @@ class Publisher:
             broker.drop(connection)
             raise
         self._connection, self._channel, self._sent = connection, channel, 0
-        self._waiting, self._refused = set(), []
+        self._waiting, self._refused, self._denials = set(), [], 0
 
     def _confirmed(self, tag: int, multiple: bool) -> None:
         if multiple:
@@ -117,7 +128,7 @@ class Publisher:
             self._waiting.discard(tag)
 
     def _denied(self, tag: int, multiple: bool) -> None:
-        self._refused.append(f"nack {tag}")
+        self._denials += 1
         self._confirmed(tag, multiple)
 
     def _returned(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:

@@ -4,7 +4,6 @@ A service is this class with literal tables of handlers; nothing in a handler kn
 """
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -16,14 +15,14 @@ import msgspec
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
 
-from shared import clock, db, metrics, outbox, sessions_ended
+from shared import background, db, failures, metrics, outbox, sessions_ended
 from shared.bus.calls import Call
 from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
 from shared.errors import Refusal, Refused
 from shared.guard import guarded
 from shared.identity import Actor, Verifier
-from shared.inbox import Handler, Inbox, Incoming
+from shared.inbox import Handler, Inbox, Incoming, parts
 from shared.messages import MAX_ITEMS, Command, Event, Query, decoding
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
@@ -51,6 +50,16 @@ RESTRICTED = frozenset({"change_password", "who_am_i"})
 """Calls that a person may make before the initial password is changed (ACC-05)."""
 
 
+EarlyAnswers = Callable[[int, list[bytes]], None]
+"""Told the place of the first call of a part and the answers of the part."""
+LONGEST_RETRY_PAUSE = 30.0
+"""Between two looks for failed items that are due."""
+LIMITS_TOGETHER = db.Limits(statement=3.0, lock=1.0)
+"""Of several calls in one transaction: who takes longer is tried alone."""
+LIMITS_ALONE = db.Limits(statement=8.0, lock=5.0)
+"""Of one call: less than its caller waits."""
+
+
 class Machinery(DependencyProvider):  # type: ignore[misc]
     """Owns what a service process needs besides its handlers; one per container."""
 
@@ -75,30 +84,24 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         service.prepare(self)
 
     def start(self) -> None:
-        """Start the relay, the retry loop and what else the service runs in the background."""
-        self._relay = self.container.spawn_managed_thread(self.relay.run, identifier="relay")
-        self.container.spawn_managed_thread(self._retry, identifier="retry")
-        for background in self.container.service_cls.background:
-            self.container.spawn_managed_thread(lambda run=background: run(self), identifier=background.__name__)
+        """Start the relay, the retries and what else the service runs in the background."""
+        self._relay = self.container.spawn_managed_thread(lambda: self.relay.run(self), identifier="relay")
+        retries = background.Loop("retries", self._retry, self.retry_wake, LONGEST_RETRY_PAUSE)
+        for loop in (retries, *self.container.service_cls.loops):
+            self.container.spawn_managed_thread(lambda loop=loop: background.run(self, loop), identifier=loop.name)
 
     def stop(self) -> None:
         """Stop after all workers are done: publish what they left, then leave."""
         self.stopping = True
-        self.retry_wake.set()
         for wake in self.on_stop:
             wake()
-        self.relay.stop()
         with eventlet.Timeout(15, False):
             self._relay.wait()
 
-    def _retry(self) -> None:
-        clock.on_advance(self.retry_wake.set)
-        while not self.stopping:
-            wait: float | None = 5.0
-            with contextlib.suppress(*db.TRANSIENT):
-                wait = self.inbox.retry_due()
-            self.retry_wake.wait(min(30.0, 30.0 if wait is None else max(0.05, wait)))
-            self.retry_wake.clear()
+    def _retry(self, machinery: Any = None) -> float:
+        """Try failed items that are due; return the seconds until the next one is."""
+        wait = self.inbox.retry_due()
+        return LONGEST_RETRY_PAUSE if wait is None else min(LONGEST_RETRY_PAUSE, max(0.05, wait))
 
     def get_dependency(self, worker_ctx: Any) -> Machinery:
         """Hand the machinery itself to the worker."""
@@ -110,38 +113,68 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.inbox.apply(batch)
         self._measure("events", len(batch), started)
 
-    def apply_commands(self, calls: list[Call]) -> list[bytes]:
+    def apply_commands(self, calls: Sequence[Call], early: EarlyAnswers = lambda at, answers: None, first: int = 0) -> list[bytes]:
         """Apply a drained batch of command calls in one transaction; return the encoded answers, in order.
 
-        If the transaction fails, each call gets one of its own, so that a bad call fails alone.
+        If the transaction fails, the batch is cut into parts with transactions of their own, again and again, so that a bad call fails
+        alone; `early(first, answers)` is told of each part as soon as it is done, so that nobody waits for what is bad in another part.
+        A single call that collides with others or takes too long is answered `unavailable`: its caller decides whether to ask again.
+
+        Raises:
+            Exception: `failures.is_away`, the database takes no work; nothing of the rest was done, apply the same calls again.
+
         """
         started = time.perf_counter()
         try:
-            answers = self._apply_commands(calls)
-        except db.TRANSIENT:
-            raise
+            answers = self._apply_twice(calls, LIMITS_ALONE if len(calls) == 1 else LIMITS_TOGETHER)
         except Exception as error:
-            if len(calls) == 1:
-                if not isinstance(error, Refused):
-                    log.exception("%s.%s failed, request %s", self.name, calls[0].name, calls[0].request_id)
-                answers = [_problem(error.refusal if isinstance(error, Refused) else Refusal("internal"))]
-            else:
-                answers = [self.apply_commands([call])[0] for call in calls]
+            if failures.is_away(error):
+                raise
+            answers = [self._said(calls[0], error)] if len(calls) == 1 else []
+            at = first
+            for part in parts(calls) if not answers else ():
+                done = self.apply_commands(part, early, at)
+                early(at, done)
+                answers += done
+                at += len(part)
         self._measure("commands", len(calls), started)
         return answers
 
-    def _apply_commands(self, calls: list[Call]) -> list[bytes]:
+    def _said(self, call: Call, error: Exception) -> bytes:
+        """Return the answer to a call that failed."""
+        if isinstance(error, Refused):
+            return _problem(error.refusal)
+        if failures.is_contended(error):
+            log.warning("%s.%s: %s, request %s", self.name, call.name, failures.words(error), call.request_id)
+            return _problem(Refusal("unavailable"))
+        log.exception("%s.%s failed, request %s", self.name, call.name, call.request_id)
+        return _problem(Refusal("internal"))
+
+    def _apply_twice(self, calls: Sequence[Call], limits: db.Limits) -> list[bytes]:
+        """Apply calls, once more at once if they were the side to give way in a deadlock."""
+        try:
+            return self._apply_commands(calls, limits)
+        except Exception as error:
+            if failures.sqlstate(error) not in failures.AT_ONCE:
+                raise
+            return self._apply_commands(calls, limits)
+
+    def _apply_commands(self, calls: Sequence[Call], limits: db.Limits) -> list[bytes]:
+        now = time.time()
         answers: list[bytes] = [b""] * len(calls)
         asked: dict[str, list[tuple[int, list[Asked[Any]]]]] = {}
         sessions: dict[int, str] = {}
         for at, call in enumerate(calls):
+            if call.expires_at <= now:  # while another part of the batch was tried: its caller has gone
+                answers[at] = _problem(Refusal("unavailable"))
+                continue
             try:
                 actor, sessions[at] = self._actor(call)
                 asked.setdefault(call.name, []).append((at, [Asked(item, actor, call.request_id) for item in self._items(call)]))
             except Refused as refused:
                 answers[at] = _problem(refused.refusal)
         if asked:
-            with self.database.transaction() as tx:
+            with self.database.transaction(limits=limits) as tx:
                 ended = sessions_ended.ended(tx, sessions.values())
                 for at in (at for at, session in sessions.items() if session in ended):
                     answers[at] = _problem(Refusal("token_expired"))
@@ -185,11 +218,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                     answer = _problem(refused.refusal)
         except Refused as refused:
             answer = _problem(refused.refusal)
-        except db.TRANSIENT:
-            answer = _problem(Refusal("unavailable"))
-        except Exception:
-            log.exception("%s.%s failed, request %s", self.name, call.name, call.request_id)
-            answer = _problem(Refusal("internal"))
+        except Exception as error:
+            answer = _problem(Refusal("unavailable")) if failures.is_away(error) else self._said(call, error)
         self._measure("queries", 1, started)
         return answer
 
@@ -219,7 +249,7 @@ class BusService:
         events: Event class to handler of its items.
         commands: Command to handler of its items; one reply per item.
         queries: Query to handler.
-        background: Functions that run as long as the service does; they get the machinery.
+        loops: Background work that run as long as the service does.
         linger: Seconds that events may wait to become a larger batch.
 
     """
@@ -228,7 +258,7 @@ class BusService:
     events: ClassVar[Mapping[type[Event], Handler]] = {}
     commands: ClassVar[Mapping[Command, CommandHandler]] = {}
     queries: ClassVar[Mapping[Query, QueryHandler]] = {}
-    background: ClassVar[Sequence[Callable[[Machinery], None]]] = ()
+    loops: ClassVar[Sequence[background.Loop]] = ()
     linger: ClassVar[float] = 0.0
 
     machinery = Machinery()
@@ -243,9 +273,9 @@ class BusService:
         self.machinery.apply_events(batch)
 
     @on_command_batches
-    def on_commands(self, calls: list[Call]) -> list[bytes]:
+    def on_commands(self, calls: list[Call], early: EarlyAnswers) -> list[bytes]:
         """Apply a batch of command calls."""
-        return self.machinery.apply_commands(calls)
+        return self.machinery.apply_commands(calls, early)
 
     @on_each_query
     def on_query(self, call: Call) -> bytes:

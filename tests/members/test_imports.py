@@ -1,6 +1,8 @@
 """Imports in the background on a real database: row by row, in pieces, stopped anywhere, never twice."""
 import random
 import uuid
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -8,6 +10,7 @@ import sqlalchemy as sa
 
 from services.members import imports, store
 from services.members.synthetic import people
+from shared import background
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
@@ -119,3 +122,30 @@ def test_entered_rows_are_not_kept(tx):
     tx.execute(sa.text("UPDATE imports SET started_at = started_at - interval '31 days'"))
     imports.on_day_began(tx, [])
     assert tx.scalar(sa.text("SELECT count(*) FROM import_rows")) == 0
+
+
+@pytest.mark.rule("IMP-05", "IMP-07")
+def test_a_hostile_row_is_set_aside(tx):
+    """IMP-05, IMP-07: a row that raises whenever it is touched is set aside after its tries and listed; the others of this import and of the next are entered."""
+    one, two = uuid.uuid4(), uuid.uuid4()
+    send(tx, rows(20, one))
+    send(tx, rows(5, two, start=72_000_000))
+    tx.execute(sa.text("UPDATE import_rows SET row_sealed = 'nonsense' WHERE import_id = :id AND number = 11"), {"id": one})
+    database = SimpleNamespace(transaction=lambda: nested(tx))
+    pieces = background.Pieces("members", "imports", 8, imports._enter, imports.give_up)
+    raised = 0
+    for _ in range(100):
+        try:
+            if not pieces.turn(database):
+                break
+        except Exception:
+            raised += 1
+    assert raised == background.TRIES - 1
+    assert (progress(tx, one).entered, progress(tx, one).failed, progress(tx, two).entered) == (19, 1, 5)
+    assert [(row.number, row.problem[:6]) for row in progress(tx, one, after=0).failures] == [(11, "系统内部错误")]
+
+
+@contextmanager
+def nested(tx):
+    with tx.begin_nested():
+        yield tx

@@ -12,18 +12,22 @@ import time
 import sqlalchemy as sa
 
 from shared import db, health, inbox, outbox, runner
+from shared.bus import service as bus
 from shared.bus.service import BusService
 from shared.messages import Command, Query
 from shared.messages.transfers import AssignBranch, GetTransfer, NodeOpened, Outcome
 from shared.settings import from_environment
 
-FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW = range(1, 7)
+FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW, TOO_LONG, SLEEPS = range(1, 9)
 
 metadata = db.metadata()
 effects = sa.Table("effects", metadata, sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("times", sa.Integer, nullable=False))
 outbox.table(metadata)
 inbox.tables(metadata)
 
+TOO_LONG_FOR_AN_INDEX = sa.text("INSERT INTO names SELECT string_agg(md5(CAST(n AS text)), '') FROM generate_series(1, 300) AS n")
+"""PostgreSQL refuses it with 54000, which psycopg2 files under the class of lost connections."""
+TRY_AND_SLEEP = sa.text("SELECT nextval('tries_of_sleep'), pg_sleep(30)")
 COUNT = sa.text("INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1 ON CONFLICT (id) DO UPDATE SET times = effects.times + 1")
 seen: dict[int, int] = {}
 
@@ -45,6 +49,10 @@ def on_node_opened(tx, items):
                 raise ValueError("not yet")
         if item.node_no == SLOW:
             time.sleep(3)
+        if item.node_no == TOO_LONG:
+            tx.execute(TOO_LONG_FOR_AN_INDEX)
+        if item.node_no == SLEEPS:
+            tx.execute(TRY_AND_SLEEP)
     tx.execute(COUNT, {"ids": [item.transfer_id for item in items]})
 
 
@@ -52,6 +60,10 @@ def command(tx, asked):
     for one in asked:
         if one.item.branch_id == RAISES:
             raise type("Local", (Exception,), {"__module__": "no.such.module"})("boom")
+        if one.item.branch_id == TOO_LONG:
+            tx.execute(TOO_LONG_FOR_AN_INDEX)
+        if one.item.branch_id == SLEEPS:
+            tx.execute(TRY_AND_SLEEP)
     tx.execute(COUNT, {"ids": [one.item.transfer_id for one in asked]})
     return [Outcome(transfer_id=one.item.transfer_id, state=str(one.actor.person_id)) for one in asked]
 
@@ -75,6 +87,9 @@ def main() -> None:
     import services.scheduler.service
 
     services.scheduler.service.Service = Service
+    inbox.LIMITS = bus.LIMITS_ALONE = db.Limits(statement=2.0, lock=1.0)
+    bus.LIMITS_TOGETHER = db.Limits(statement=1.0, lock=0.5)
+    inbox.RETRY_AFTER = inbox.RETRY_AFTER[:2]
     runner.migrate.pending = lambda name, url: False
     settings = from_environment()
     assert health

@@ -56,7 +56,8 @@ class Probe(Installation):
         ends = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > ends:
-                raise AssertionError(f"not within {seconds} s; effects: {len(self.effects())}")
+                failed = self.rows("SELECT topic, left(body, 80), error, attempts, next_attempt_at FROM failed_messages")
+                raise AssertionError(f"not within {seconds} s; effects: {len(self.effects())}; failed: {failed}")
             time.sleep(0.05)
 
 
@@ -149,6 +150,41 @@ def test_poison_is_isolated(probe, publisher, kind):
     assert probe.get("scheduler", "/healthz")[0] == 200
 
 
+@pytest.mark.parametrize("kind", [7, 8], ids=["54000, too long for an index", "57014, always times out"])
+def test_poison_of_the_database_is_isolated(probe, publisher, kind):
+    """An item that PostgreSQL refuses or cancels each time, whatever class psycopg2 files that under, holds up nobody and ends as a dead letter."""
+    good, bad, later = ids(40), ids(1), ids(3)
+    before = probe.rows("SELECT last_value FROM tries_of_sleep")[0][0]
+
+    publisher.publish([*[opened([one]) for one in good[:20]], opened(bad, kind=kind), *[opened([one]) for one in good[20:]]])
+    publisher.publish([opened(later)])
+
+    probe.wait(lambda: set(good + later) <= set(probe.effects()), 30)
+    probe.wait(lambda: [row for row in probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")
+                        if row.body.startswith("{") and json.loads(row.body).get("transfer_id") == bad[0]], 30)
+    assert bad[0] not in probe.effects() and probe.get("scheduler", "/healthz")[0] == 200
+    assert probe.rows("SELECT last_value FROM tries_of_sleep")[0][0] - before < 10, "tried some times, then left alone"
+    with Connection(AMQP_URI) as connection:
+        assert connection.default_channel.queue_declare(f"{topology.PREFIX}dead.events", passive=True).message_count == 0
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"transfer_id":' * 50_000, b'[[[["\xff'], ids=["lists", "objects", "half a letter"])
+def test_deep_nesting_is_set_aside(probe, publisher, body):
+    """A message nested more deeply than anybody can read becomes a dead letter; its consumer goes on."""
+    before = len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL"))
+    after = ids(1)
+
+    with Connection(AMQP_URI) as connection:
+        channel = connection.default_channel
+        for name, key in ((f"{topology.PREFIX}transfers", "node_opened"), ("", f"{topology.PREFIX}scheduler.commands"), ("", f"{topology.PREFIX}scheduler.queries")):
+            channel.basic_publish(channel.prepare_message(body, content_type="application/json", content_encoding="binary"), exchange=name, routing_key=key)
+    publisher.publish([opened(after)])
+
+    probe.wait(lambda: after[0] in probe.effects())
+    probe.wait(lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 1)
+    assert probe.processes["scheduler"].poll() is None
+
+
 def test_retries_then_success(probe, publisher):
     """An item that fails at first is tried again after a pause and then has its effect once."""
     some = ids(1)
@@ -227,6 +263,51 @@ def test_a_bad_command_fails_alone(probe, client, token):
 
     assert sorted(results) == ["internal"] + ["ok"] * 19
     assert some[7] not in probe.effects()
+
+
+def call_all(client, token, branches: list[int], timeout: float = 10) -> list[tuple[int, str, float]]:
+    """Call with each of `branches` at the same time; return branch, outcome and seconds of each."""
+    results: list[tuple[int, str, float]] = []
+
+    def call(branch: int) -> None:
+        started = time.monotonic()
+        try:
+            client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=ids(1)[0], branch_id=branch)], token=token, timeout=timeout)
+            outcome = "ok"
+        except Refused as refused:
+            outcome = refused.code
+        results.append((branch, outcome, time.monotonic() - started))
+
+    threads = [threading.Thread(target=call, args=(branch,)) for branch in branches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_poison_commands_stall_nobody(probe, client, token):
+    """Calls that PostgreSQL refuses for good come without a pause: each is answered at once, and the calls of others within a second."""
+    results = [one for _ in range(15) for one in call_all(client, token, [7] * 3 + [1] * 6)]
+
+    assert {outcome for branch, outcome, _ in results if branch == 7} == {"internal"}
+    assert {outcome for branch, outcome, _ in results if branch == 1} == {"ok"}
+    slowest = max(seconds for _, _, seconds in results)
+    print(f"\n45 poison calls beside 90 others: slowest answer {slowest:.2f} s")
+    assert slowest < 1
+
+
+def test_a_command_that_always_times_out(probe, client, token):
+    """It is answered within its limit, tried a few times at most and never again; who came with it is answered as soon as the others are parted from it."""
+    before = probe.rows("SELECT last_value FROM tries_of_sleep")[0][0]
+
+    results = call_all(client, token, [8] + [1] * 6, timeout=15)
+    time.sleep(3)
+
+    assert [outcome for branch, outcome, _ in results if branch == 8] == ["unavailable"]
+    assert {outcome for branch, outcome, _ in results if branch == 1} == {"ok"}
+    assert max(seconds for _, _, seconds in results) < 6
+    assert probe.rows("SELECT last_value FROM tries_of_sleep")[0][0] - before <= 3
 
 
 def test_calls_end(probe, client, token):
