@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, store
+from services.orgs import domain, names, store
 from services.orgs.log import log, org_entry
 from shared import audit, clock, reference
 from shared.bus.service import Asked
@@ -129,7 +129,7 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         refusal = Refusal("org_fixed")
     if refusal is not None:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
-    given |= {"bigrams": domain.bigrams(given["full_name"]), "phone": item.phone}
+    given |= {**names.searchable(given["full_name"], given["short_name"], old), "phone": item.phone}
     known = old["division_code"] if old is not None else None
     given |= {"division_code": item.division_code.strip() or known or parent["division_code"]}
     if old is not None:
@@ -167,7 +167,7 @@ def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
         refusal = Refusal("org_fixed")
     if refusal is not None:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
-    tree.save({**org, **given, "bigrams": domain.bigrams(given["full_name"]), "phone": item.phone.strip(), "kind": item.kind,
+    tree.save({**org, **given, **names.searchable(given["full_name"], given["short_name"], org), "phone": item.phone.strip(), "kind": item.kind,
                "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None), "checked_at": org["checked_at"] or clock.now(),
                "version": org["version"] + 1})
     return OrgSaved(org_id=item.org_id)
@@ -316,9 +316,9 @@ def _shown(row: sa.Row[Any]) -> Org:
 
 
 def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:
-    """Find organisations by any part of the full name (BEY-20, SRCH-08); by a single character those that begin with it.
+    """Find organisations by any part of the full, short or a former name, or by a code (BEY-20, SRCH-08, SRCH-10); by a single character those that begin with it.
 
-    What is nearer to the acting organisation, or to `near`, comes first; hand-over branches are found by each of their names (ORG-28).
+    Where the subtree has none, with `systems` what the vertical systems have: the employer may belong to one (ORG-15). What is nearer to the acting organisation, or to `near`, comes first; hand-over branches are found by each of their names (ORG-28).
     """
     text = domain.normalise(request.text)
     if not text:
@@ -331,10 +331,20 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     steps = known[near].path.split(".")[:-1] if near in known else []
     above = [".".join(steps[:n]) + "." for n in range(1, len(steps) + 1)]
     limit = max(1, min(request.limit, 50))
-    found = [org_id for name in domain.other_names(text) for org_id in store.search(tx, name, request.targets_only, limit, below, above)]
-    ids = list(dict.fromkeys(found))[:limit]
+    ids = _search(tx, request, text, limit, below, above)
+    if not ids and request.systems and below:
+        ids = [org_id for system in store.systems(tx) for org_id in _search(tx, request, text, limit, system, above)][:limit]
     rows = store.by_ids(tx, ids)
     return [_shown(rows[org_id]) for org_id in ids if org_id in rows]
+
+
+def _search(tx: Connection, request: contract.SearchOrgs, text: str, limit: int, below: str, above: Sequence[str]) -> list[int]:
+    """Return ids by code and by each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
+    ids = store.coded(tx, text, request.targets_only, limit, below) if names.is_code(text) else []
+    for name in names.ways(text):
+        if len(ids) < limit:
+            ids = list(dict.fromkeys([*ids, *store.search(tx, name, request.targets_only, limit, below, above)]))
+    return ids[:limit]
 
 
 def list_contacts(tx: Connection, request: contract.ListContacts, actor: Actor | None) -> list[contract.Contact]:

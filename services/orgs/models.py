@@ -25,7 +25,8 @@ orgs = sa.Table(
     sa.Column("short_name", sa.Text, nullable=False),
     sa.Column("full_name", sa.Text, nullable=False),
     sa.Column("plain", sa.Text(collation="C"), sa.Computed("replace(normalize(full_name, NFKC), ' ', '')", persisted=True), nullable=False, comment="as it is searched"),
-    sa.Column("bigrams", ARRAY(sa.Text), nullable=False),
+    sa.Column("also", sa.Text(collation="C"), nullable=False, server_default="", comment="short and former names as they are searched, one a line (BEY-20)"),
+    sa.Column("bigrams", ARRAY(sa.Text), nullable=False, comment="of the full name and of `also`"),
     sa.Column("industry", sa.Text, nullable=False, server_default=""),
     sa.Column("phone", sa.Text, nullable=False, server_default=""),
     sa.Column("division_code", sa.Text),
@@ -39,6 +40,8 @@ orgs = sa.Table(
     sa.Column("graduation_version", sa.BigInteger, nullable=False, server_default="0", comment="of the last branch_graduated"),
     sa.Index("ix_orgs_path", "path"),
     sa.Index("ix_orgs_plain", "plain"),
+    sa.Index("ix_orgs_division_code", "division_code", "path", postgresql_where=sa.text("division_code IS NOT NULL")),
+    sa.Index("ix_orgs_school_number", "school_number", postgresql_where=sa.text("school_number <> ''")),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
 )

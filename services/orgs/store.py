@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain
+from services.orgs import domain, names
 from services.orgs.log import log, org_entry, right_entry
 from shared import clock, db
 from shared.audit import Entry
@@ -30,15 +30,15 @@ _SAVE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text, provincial_id bigint, vault_id bigint,
         short_name text, full_name text, bigrams text[], industry text, phone text, division_code text, grad_year int, display_order bigint, version bigint,
-        deleted boolean, school_number text, checked_at timestamptz, was_kind text)),
+        deleted boolean, school_number text, checked_at timestamptz, was_kind text, also text)),
     saved AS (INSERT INTO orgs AS o (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams,
-            industry, phone, division_code, grad_year, display_order, version, deleted, school_number, checked_at, was_kind)
+            industry, phone, division_code, grad_year, display_order, version, deleted, school_number, checked_at, was_kind, also)
         SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams, industry, phone,
-            division_code, grad_year, display_order, version, deleted, coalesce(school_number, ''), checked_at, was_kind FROM given
+            division_code, grad_year, display_order, version, deleted, coalesce(school_number, ''), checked_at, was_kind, also FROM given
         ON CONFLICT (org_id) DO UPDATE SET (kind, purpose, short_name, full_name, bigrams, industry, phone, division_code, version, deleted, school_number, checked_at,
-                was_kind) =
+                was_kind, also) =
             (excluded.kind, excluded.purpose, excluded.short_name, excluded.full_name, excluded.bigrams, excluded.industry, excluded.phone,
-             excluded.division_code, excluded.version, excluded.deleted, excluded.school_number, excluded.checked_at, excluded.was_kind)
+             excluded.division_code, excluded.version, excluded.deleted, excluded.school_number, excluded.checked_at, excluded.was_kind, excluded.also)
         WHERE excluded.version > o.version
         RETURNING *),
     told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})
@@ -109,7 +109,7 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
         rows.append({
             "org_id": seed.id, "parent_id": seed.parent_id, "path": path, "kind": seed.kind, "purpose": seed.purpose, "province": seed.province,
             "system": domain.PEER_SYSTEMS.get(seed.province, "national"), "provincial_id": provincial_id, "short_name": seed.short_name,
-            "full_name": seed.full_name, "bigrams": domain.bigrams(seed.full_name), "industry": seed.industry, "phone": "",
+            "full_name": seed.full_name, **names.searchable(seed.full_name, seed.short_name), "industry": seed.industry, "phone": "",
             "division_code": seed.division_code, "grad_year": seed.grad_year, "display_order": order, "version": 1, "deleted": False})
     for row in rows:
         row["vault_id"] = vaults.get(row["provincial_id"])
@@ -169,16 +169,23 @@ _LOCK = sa.text("SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[
 
 _TARGETS = "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
 _SEARCH = sa.text(f"""
-    WITH hits AS MATERIALIZED (SELECT org_id, path, plain FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
-            AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS} LIMIT :most)
-    SELECT org_id FROM hits ORDER BY plain <> :text, NOT starts_with(plain, :text),
+    WITH hits AS MATERIALIZED (SELECT org_id, path, plain, also FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[])
+            AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0) AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS} LIMIT :most)
+    SELECT org_id FROM hits ORDER BY plain <> :text AND :text <> ALL(string_to_array(also, chr(10))), NOT starts_with(plain, :text),
         (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above WHERE starts_with(hits.path, above)) DESC, length(plain), plain, org_id LIMIT :limit""")
 _BEGINNING = sa.text(f"""
     SELECT org_id FROM orgs WHERE NOT deleted AND plain >= :text AND plain < :text_end AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
     ORDER BY plain, org_id LIMIT :limit""")
 _WITHIN = sa.text(f"""
-    SELECT org_id FROM (SELECT org_id, path, plain, kind, purpose, deleted FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :budget) AS near_by
-    WHERE NOT deleted AND strpos(plain, :text) > 0 AND {_TARGETS} ORDER BY length(plain), plain LIMIT :limit""")
+    SELECT org_id FROM (SELECT org_id, path, plain, also, kind, purpose, deleted FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :budget) AS near_by
+    WHERE NOT deleted AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0) AND {_TARGETS} ORDER BY length(plain), plain LIMIT :limit""")
+_CODED = sa.text(f"""
+    SELECT org_id FROM ((SELECT org_id, path FROM orgs WHERE division_code = :text AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
+            ORDER BY path LIMIT :limit)
+        UNION ALL SELECT org_id, path FROM orgs WHERE school_number = :text AND school_number <> '' AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
+        UNION ALL SELECT org_id, path FROM orgs WHERE org_id = CAST(:number AS bigint) AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS})
+        AS coded ORDER BY org_id IS DISTINCT FROM CAST(:number AS bigint), length(path), path LIMIT :limit""")
+_SYSTEMS = sa.text("SELECT path FROM orgs WHERE org_id = provincial_id AND province >= :first AND NOT deleted ORDER BY org_id")
 _COMMON = sa.text("""
     SELECT piece, CAST(share * reltuples AS int) AS n, reltuples AS total FROM pg_stats, pg_class,
         unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs) AS elements (piece, share)
@@ -236,7 +243,7 @@ def _frequent(tx: Connection) -> tuple[dict[str, int], float]:
 
 
 def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str, near: Sequence[str]) -> list[int]:
-    """Return ids of organisations in the subtree `below` (a path) whose full name contains `text`, which is normalised (BEY-20).
+    """Return ids of organisations in the subtree `below` (a path) whose full, short or a former name contains `text`, which is normalised (BEY-20).
 
     The exact name comes first, then names that begin so, then what is nearest to the searcher, whose ancestors' paths `near` gives from
     the root down, then shorter names. A text with a rare bigram is found by the index of bigrams and ordered as a whole. Of others there
@@ -261,6 +268,17 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
     if len(found) < limit:
         found = list(dict.fromkeys([*found, *tx.scalars(_SEARCH, {**indexed, "most": BUDGET})]))
     return found[:limit]
+
+
+def coded(tx: Connection, text: str, targets_only: bool, limit: int, below: str) -> list[int]:
+    """Return ids of organisations in the subtree `below` by their number, division code or school number, higher ones first (BEY-20)."""
+    number = int(text) if text.isdigit() and len(text) < 19 else None
+    return list(tx.scalars(_CODED, {"text": text.upper(), "number": number, "targets_only": targets_only, "limit": limit, "path": below, "path_end": _end(below)}))
+
+
+def systems(tx: Connection) -> list[str]:
+    """Return the paths of the vertical systems, such as the railway's (ORG-15)."""
+    return list(tx.scalars(_SYSTEMS, {"first": domain.SYSTEMS_FROM}))
 
 
 def _end(path: str) -> str:

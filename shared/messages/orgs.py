@@ -127,15 +127,17 @@ class Administrator(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for organisations by any part of the full name (BEY-20); `targets_only` leaves out what TRF-15 excludes.
+    """Ask for organisations by any part of the full, short or a former name, or by a code (BEY-20, SRCH-10); `targets_only` leaves out what TRF-15 excludes.
 
-    `below` limits the search to a subtree; what is nearer to `near`, by default the acting organisation, comes first.
+    `below` limits the search to a subtree; what is nearer to `near`, by default the acting organisation, comes first. With `systems`, where
+    the subtree has none, what the vertical systems have is returned, with their provinces 91 to 97 (ORG-15).
     """
 
     text: Line
     near: OrgId | None = None
     targets_only: bool = False
     below: OrgId | None = None
+    systems: bool = False
     limit: PageSize = 20
 
 

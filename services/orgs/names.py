@@ -1,0 +1,85 @@
+"""Names of organisations: how people write them, what is remembered of old ones, how a full name is built from the path. Pure rules."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from services.orgs.domain import bigrams, normalise, other_names
+
+LEAGUE = "共青团"
+MOST_REMEMBERED = 20
+"""Names that are remembered of one organisation, the newest ones."""
+_ENDS = (("团委", "委员会"), ("团工委", "工作委员会"), ("团总支", "总支部委员会"), ("团支部", "支部委员会"))
+"""What short names end with, and full names for it."""
+_PLACE = "省市县区州盟旗"
+_LEVEL = re.compile(rf"(.+)团([{_PLACE}])委$")
+"""湖北团省委, 武汉团市委."""
+_LED = re.compile(rf"团(.+[{_PLACE}])委$")
+"""团东城区委."""
+_CODE = re.compile("[0-9A-Za-z]{4,20}")
+
+
+def ways(text: str) -> list[str]:
+    """Return the ways in which stored names say what people write (SRCH-10, ORG-28), the text as it is first.
+
+    武汉大学团委 is stored as 共青团武汉大学委员会, 1班团支部 as …1班支部委员会, 湖北团省委 and 团湖北省委 as 共青团湖北省委员会; each with or without 共青团
+    before it, and hand-over branches under each name they have had. The text is normalised.
+    """
+    bare = text.removeprefix(LEAGUE)
+    said = [text, bare]
+    for pattern, full in ((_LEVEL, r"\1\2委员会"), (_LED, r"\1委员会")):
+        if pattern.fullmatch(bare):
+            said.append(pattern.sub(full, bare))
+    said += [bare.removesuffix(short) + full for short, full in _ENDS if bare.endswith(short)]
+    return list(dict.fromkeys(other for one in said if one for other in other_names(one)))
+
+
+def is_code(text: str) -> bool:
+    """Return whether a text may be a division code, a school number or the number of an organisation (BEY-20)."""
+    return _CODE.fullmatch(text) is not None
+
+
+def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the columns by which an organisation is found: `also`, its short name and its former names, one a line, and `bigrams` of all (BEY-20).
+
+    Args:
+        full_name: As it is from now on; so is the short name.
+        short_name: Left out where the full name contains it.
+        before: The organisation as it was, with `also`; None for a new one.
+
+    """
+    plain = normalise(full_name)
+    known = [*reversed(before["also"].split("\n")), normalise(before["short_name"]), normalise(before["full_name"])] if before is not None else []
+    newest = list(dict.fromkeys(one for one in [normalise(short_name), *reversed(known)] if one and one not in plain))
+    also = newest[:MOST_REMEMBERED]
+    return {"also": "\n".join(also), "bigrams": list(dict.fromkeys(piece for name in (full_name, *also) for piece in bigrams(name)))}
+
+
+# ---- building a full name from the path ------------------------------------------------------------------------------
+
+def stem(full_name: str) -> str:
+    """Return a full name without 共青团 and without the ending of its kind: what the names below it begin with."""
+    name = normalise(full_name).removeprefix(LEAGUE)
+    for _, full in sorted(_ENDS, key=lambda pair: -len(pair[1])):
+        if name.endswith(full):
+            return name.removesuffix(full)
+    return name
+
+
+def built(above: str, short_name: str, purpose: str) -> str | None:
+    """Return the full name of an organisation from the stem of its superior's and its own short name (ORG-09).
+
+    None where the short name is a full one, or has no ending that belongs to a kind: then nothing can be built. Branches for a purpose are
+    called by their label as it is, such as 流动团员团支部.
+    """
+    own = normalise(short_name)
+    if not own or own.startswith(LEAGUE):
+        return None
+    if purpose not in ("ordinary", "graduate", "awaiting", "township", "mixed"):
+        return f"{LEAGUE}{above}{own}"
+    for short, full in sorted(_ENDS, key=lambda pair: -len(pair[0])):
+        if own.endswith(short):
+            own = own.removesuffix(short)
+            return f"{LEAGUE}{above}{own}{full}" if own else None
+    return None
