@@ -2,8 +2,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0006_names'
-down_revision = '0005_division_codes'
+revision = '0007_names'
+down_revision = '0006_whose_commands'
 branch_labels = None
 depends_on = None
 
