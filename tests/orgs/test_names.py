@@ -61,7 +61,7 @@ def test_former_and_short_names(tx):
 def test_former_names_where_a_text_is_common(tx, monkeypatch):
     """BEY-20: a former name is found in the neighbourhood of the searcher also where every piece of it is common."""
     rename(tx, "共青团江汉理工大学智能制造学院委员会")
-    monkeypatch.setattr(store, "_frequent", lambda tx: ({piece: 10**6 for piece in names.bigrams(FULL)}, 10**7))
+    monkeypatch.setattr(store, "_frequent", lambda tx: (dict.fromkeys(names.bigrams(FULL), 10 ** 6), 10**7))
     monkeypatch.setattr(store, "_SEARCH", sa.text("SELECT 1 WHERE false"))  # the walk outward alone
     assert found(tx, "机械学院委员会", near=CLASS) == [COLLEGE]
 
