@@ -255,6 +255,7 @@ class Demo:
                 approve = fate > 0.10 or everything
                 decisions.append(transfers.DecideNode(
                     decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=approve,
+                    note="介绍信第1号" if approve and item.state == "pending_province" else "",
                     reason_code="" if approve else self.rng.choice(["not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data"])))
             outcomes = self.as_administrator(transfers.decide_nodes, decisions, org) + self.as_administrator(transfers.assign_branches, assignments, org)
             wrong = [outcome for outcome in outcomes if outcome.refusal]
@@ -303,7 +304,7 @@ class Demo:
             by_college.setdefault(row.source_superior_id, []).append(transfers.RequestTransfer(
                 command_id=uuid.uuid4(), initiator="source", member_id=row.member_id, source_branch_id=row.source_branch_id,
                 target_org_id=None if row.reason == "special_unit" else row.target_org_id, reason=row.reason, place_name=row.place_name,
-                place_address=row.place_address, remark=row.remark))
+                place_address=row.place_address, place_division=row.place_division, remark=row.remark))
         outcomes = [outcome for college, items in by_college.items() for outcome in self.as_administrator(transfers.request_transfers, items, college)]
         assert not [outcome for outcome in outcomes if outcome.refusal], outcomes[0]
         self.notes.append(f"{len(outcomes)} returned transfers started again and decided")

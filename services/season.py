@@ -266,7 +266,8 @@ class Season:
         reasons = ("not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data")
         why = "" if approve else reasons[int(chance(self.seed, "why", name) * len(reasons))]
         return transfers.DecideNode(
-            decision_id=uuid5(_SPACE, name), transfer_id=item.transfer_id, node_no=item.node_no, approve=approve, reason_code=why)
+            decision_id=uuid5(_SPACE, name), transfer_id=item.transfer_id, node_no=item.node_no, approve=approve, reason_code=why,
+            note="介绍信第1号" if approve and item.state == "pending_province" else "")
 
     def _ended_before(self, day: date) -> dict[int, list[Any]]:
         """Return by college the rejected and returned transfers that it starts again today, a week or two after their end."""

@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "drop_out_reason":       Kind(422, "退学离校的学生团员,按毕业生去向选择转接原因", "Who drops out of a school gives one of the graduates' reasons, but for study abroad", "TYPE-21"),
     "drop_out_needed":       Kind(422, "在校学生团员转往校外的,按退学办理,并按毕业生去向选择原因", "A student who leaves the schools drops out, and gives one of the graduates' reasons", "TYPE-21"),
     "abroad_request_missing": Kind(409, "转往出国(境)学习研究团支部前,须先书面申请并经学校团委批准", "Before the move into the study-abroad branch the written request has to be approved", "GRAD-33"),
+    "letter_missing":        Kind(422, "转往特殊单位另须纸质介绍信,请在意见中填写介绍信编号", "A special unit needs a paper letter as well: give its number in the note", "SPU-09"),
     "in_vault":              Kind(409, "特殊单位专属库中的团员不能自行发起转接,请联系省级团委", "Members in the special-unit library start nothing themselves; ask the provincial committee", "SPU-08"),
     "batch_stopped":         Kind(409, "同一批次中有团员不能转接,本批次未办理", "Another member of the batch cannot be moved, so none was", "BATCH-05"),
     "batch_size":            Kind(422, "批量转接一次须选1至{limit}名团员,且不能重复", "A batch move takes 1 to {limit} members, each once", "BATCH-01"),

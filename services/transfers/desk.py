@@ -68,6 +68,8 @@ def _check_bulk(tx: Connection, item: StartBulk, org_id: int) -> Refusal | None:
         wrong = None if domain.is_assignable(orgs.get(item.branch_id or 0), orgs.get(org_id)) else Refusal("branch_not_below")
     else:
         wrong = domain.check_decision(item.approve, item.reason_code, item.note)
+        if wrong is None and item.approve and domain.lacks_letter(item.filter.state, item.note):
+            wrong = Refusal("letter_missing")
     wanted = _wanted(item.filter)
     if wrong is not None:
         return wrong

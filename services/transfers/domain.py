@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from services.transfers.saga import FROM_OUTSIDE, PATHS, Destination, Initiator
+from services.transfers.saga import Destination, FROM_OUTSIDE, Initiator, PATHS, State
 from shared import reference
 from shared.errors import Refusal, both
 from shared.messages.transfers import MoveBatch, RequestTransfer
@@ -318,6 +318,11 @@ def is_assignable(branch: OrgFacts | None, org: OrgFacts | None) -> bool:
     """Return whether `org` may assign members to `branch`: an ordinary branch somewhere below it (ASG-02)."""
     return (branch is not None and org is not None and branch.kind == "branch" and branch.purpose not in NOT_ASSIGNABLE
             and branch.path.startswith(org.path))
+
+
+def lacks_letter(state: str, note: str) -> bool:
+    """Return whether an approval at a node misses the letter: a special unit gets it on paper, too, and the note names it (SPU-09, DOC-03)."""
+    return state == State.PROVINCE and not note.strip()
 
 
 def check_decision(approve: bool, reason_code: str, note: str) -> Refusal | None:

@@ -262,6 +262,8 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outc
         code = "too_late_to_withdraw" if found.withdraw == "no" else "not_initiator"
     elif code is None and item["org_id"] not in (found.node_org_id, found.node_superior_id):
         code = "not_your_node"
+    elif code is None and trigger is Trigger.APPROVE and domain.lacks_letter(found.state, item["note"]):
+        code = "letter_missing"
     elif code is None and trigger is Trigger.ASSIGN:
         code = "same_org" if item["branch_id"] == found.source_branch_id else "branch_not_below"
     return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, refusal=Refusal(code or "node_closed"))

@@ -149,12 +149,14 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
 
 # IS NOT DISTINCT FROM keeps the planner from finding each item by its organisation, among all that waits there.
 _ACTING = "o.node_no = i.node_no AND (o.org_id IS NOT DISTINCT FROM i.org_id OR o.superior_id = i.org_id)"
+# To a special unit nobody goes without a paper letter, so whoever approves there says which (SPU-09, DOC-03).
+_APPROVING = f"{_ACTING} AND (o.state <> 'pending_province' OR btrim(coalesce(i.note, '')) <> '')"
 _ASSIGNABLE = "o.org_id IS NOT DISTINCT FROM i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
 
 TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.RESERVED: _transition(Trigger.RESERVED),
     Trigger.UNAVAILABLE: _transition(Trigger.UNAVAILABLE),
-    Trigger.APPROVE: _transition(Trigger.APPROVE, entitled=_ACTING),
+    Trigger.APPROVE: _transition(Trigger.APPROVE, entitled=_APPROVING),
     Trigger.REJECT: _transition(Trigger.REJECT, entitled=_ACTING),
     Trigger.WITHDRAW: _transition(
         Trigger.WITHDRAW, from_also=", transfers w",

@@ -177,6 +177,18 @@ def test_filters_that_do_not_fit(tx, monkeypatch):
         bulk(tx, 1, filter={"state": "nowhere"})
 
 
+@pytest.mark.rule("BEY-05", "SPU-09")
+def test_bulk_of_special_units(tx):
+    """SPU-09, BEY-05: a bulk approval of special units without the letter is refused at once, with it done; a bulk rejection needs none."""
+    some = start(tx, *[request(target=None, reason="special_unit", remark="参军") for _ in range(2)])
+    assert bulk(tx, 2, org=ROOT, filter={"state": "pending_province"})[0].refusal.code == "letter_missing"
+    assert bulk(tx, 2, org=ROOT, filter={"state": "pending_province"}, note="介绍信第5至6号")[0].refusal is None
+    work_off(tx)
+    assert {state(tx, one) for one in some} == {State.MOVING}
+    start(tx, request(target=None, reason="special_unit", remark="参军"))
+    assert bulk(tx, 1, org=ROOT, filter={"state": "pending_province"}, approve=False, reason_code="wrong_data")[0].refusal is None
+
+
 @pytest.mark.rule("BEY-05")
 def test_bulk_stopped_and_rights_lost(tx):
     """BEY-05: stopped, what waits stays as it is; who is no administrator any more when a row's turn comes decides nothing."""

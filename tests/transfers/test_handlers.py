@@ -172,10 +172,22 @@ def test_special_unit(tx):
                                  request("source", target=None, reason="special_unit", remark="参军入伍"))
 
     assert decide(tx, by_source, SCHOOL).refusal.code == "not_your_node"
-    assert decide(tx, by_source, ROOT).state == State.MOVING
+    assert decide(tx, by_source, ROOT, note="介绍信第8号").state == State.MOVING
     assert decide(tx, by_member, CLASS).state == State.PROVINCE
-    assert decide(tx, by_member, ROOT, node_no=2).state == State.MOVING
+    assert decide(tx, by_member, ROOT, node_no=2, note="介绍信第9号").state == State.MOVING
     assert {item["branch_id"] for topic, item in events(tx) if topic == "branch_assigned"} == {VAULT}
+
+
+@pytest.mark.rule("SPU-09", "DOC-03")
+def test_a_special_unit_needs_a_letter(tx):
+    """SPU-09, DOC-03: the province approves only with the paper letter, which its note names and the trail keeps; it rejects without."""
+    one, two = start(tx, *[request(target=None, reason="special_unit", remark="参军") for _ in range(2)])
+    for note in ("", "  "):
+        assert decide(tx, one, ROOT, note=note).refusal.code == "letter_missing"
+    assert decide(tx, one, SCHOOL).refusal.code == "not_your_node"
+    assert decide(tx, two, ROOT, approve=False, reason_code="wrong_data").state == State.REJECTED
+    assert decide(tx, one, ROOT, note="介绍信第2026-17号").state == State.MOVING
+    assert store.steps(tx, one)[-1].note == "介绍信第2026-17号"
 
 
 @pytest.mark.rule("TRF-02")
@@ -457,7 +469,7 @@ def test_the_sql_agrees_with_the_page(tx):
                                            " (:one, :no, :state, '42', 4, now(), now() - interval '1 day', :on_expiry, 'yes')"),
                                    {"one": one, "no": node_no, "state": here, "on_expiry": on_expiry})
                     rows = store.move(tx, trigger, [{"n": 0, "transfer_id": one, "node_no": node_no, "org_id": SCHOOL if trigger == "withdraw" else 4,
-                                                    "person_id": 1, "branch_id": BRANCH, "decision_id": str(uuid.uuid4())}])
+                                                    "person_id": 1, "branch_id": BRANCH, "decision_id": str(uuid.uuid4()), "note": "第1号"}])
                     found = (State(rows[0].state), rows[0].node_no) if rows else None
                     assert found == advance(path, here, node_no, trigger), (initiator, destination, here, trigger)
                     savepoint.rollback()

@@ -227,7 +227,7 @@ class World(RuleBasedStateMachine):
         if model is None:
             return
         acting = acting or min(model.deciders, default=ROOT)
-        item = contract.DecideNode(decision_id=uuid.uuid4(), transfer_id=model.id, node_no=model.node - stale, approve=approve, reason_code="" if approve else "not_here")
+        item = contract.DecideNode(decision_id=uuid.uuid4(), transfer_id=model.id, node_no=model.node - stale, approve=approve, reason_code="" if approve else "not_here", note="介绍信第1号" if model.state == "pending_province" else "")
         (outcome,) = handlers.decide_nodes(self.tx["transfers"], [Asked(item, admin(acting))])
         may = acting in model.deciders and not stale and model.state.startswith("pending") and model.state != "pending_assign"
         assert (outcome.refusal is None) == may, (outcome, model.state, acting)
