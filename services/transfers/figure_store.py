@@ -20,6 +20,8 @@ from shared import db
 
 FLOW_EVENTS = ("reserved", "moved", "reject", "clock_return", "withdraw")
 """What the weekly flow counts: started, completed, rejected, returned by the clock, withdrawn."""
+OVERTURNED = "overturned"
+"""Among the decisions of a subtree: its rejections that the common superior has answered with `receive` (TRF-27, BEY-06)."""
 FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
@@ -70,6 +72,12 @@ _FOLD = sa.text(f"""
             JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
         WHERE a.event IN ('approve', 'reject') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n, seconds = f.seconds + excluded.seconds),
+    overturned AS (INSERT INTO decisions AS f (org_id, year, code, n, seconds)
+        SELECT part.org_id::bigint, extract(year FROM a.at)::int, '{OVERTURNED}', count(*)::int, 0
+        FROM lines a JOIN escalations e ON e.transfer_id = a.transfer_id AND e.answer = 'receive'
+            JOIN audit r ON r.transfer_id = a.transfer_id AND r.event = 'reject' JOIN org_directory s ON s.org_id = r.org_id, {_IDS.format("path")}
+        WHERE a.event = 'answered' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n),
     flowed AS (INSERT INTO flows AS f (org_id, week, event, n)
         SELECT part.org_id::bigint, date_trunc('week', a.at AT TIME ZONE 'Asia/Shanghai')::date, a.event, count(*)::int
         FROM lines a JOIN transfers t ON t.transfer_id = a.transfer_id JOIN org_directory s ON s.org_id = t.source_branch_id, {_IDS.format("path")}

@@ -90,9 +90,11 @@ def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -
     cohort = next(iter(figure_store.cohorts(tx, org.org_id)), 0)
     rows = desk_store.board(tx, org.org_id, cohort, clock.now())
     decided, seconds = desk_store.decisions(tx, [row.org_id for row in rows], clock.today().year)
+    overturned = {org_id: codes.pop(figure_store.OVERTURNED, 0) for org_id, codes in decided.items()}
     return [BoardRow(org_id=row.org_id, name=row.name, waiting=row.waiting, due_soon=row.due_soon, overdue=row.overdue, assigning=row.assigning, oldest=row.oldest,
                      idle=row.idle, decided=sum(decided.get(row.org_id, {}).values()),
                      rejected={code: n for code, n in decided.get(row.org_id, {}).items() if code != "approve"},
+                     overturned=overturned.get(row.org_id, 0),
                      days=round(seconds[row.org_id] / sum(decided[row.org_id].values()) / 86_400, 1) if decided.get(row.org_id) else None) for row in rows]
 
 

@@ -675,7 +675,10 @@ class GetBoard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One subordinate of the board; `oldest`: when its oldest node was opened; of this year's decisions `rejected` by reason, `days` they took on average."""
+    """One subordinate of the board; `oldest`: when its oldest node was opened; of this year's decisions `rejected` by reason, `days` they took on average.
+
+    `overturned`: of the rejections, those that the common superior has found unreasonable (TRF-27).
+    """
 
     org_id: int
     name: str
@@ -688,6 +691,7 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     decided: int
     rejected: dict[str, int]
     days: float | None = None
+    overturned: int = 0
 
 
 class GetPolicy(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from services.transfers.statistics import FIGURES, contribution, rate
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
+from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved
 from shared.messages.orgs import OrgChanged
@@ -216,6 +217,24 @@ def test_deadline_board(tx):
     assert insight.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], "transfers count where they come from"
     tx.execute(sa.text("UPDATE open_nodes SET expires_at = expires_at - interval '3 days'"))
     assert {row.org_id: row.overdue for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT))}[TARGET] == 1
+
+
+@pytest.mark.rule("TRF-27", "BEY-06")
+def test_unreasonable_returns_are_counted(tx):
+    """TRF-27, BEY-06: a rejection that the common superior answers with `receive` counts against whoever rejected, and all above it, once; one upheld does not."""
+    from tests.transfers.test_desk import advise, escalate
+
+    ones = start(tx, *[request(member=member) for member in (521, 522, 523)])
+    for one, member in zip(ones, (521, 522, 523), strict=True):
+        decide(tx, one, TARGET, approve=False, reason_code="not_here")
+        escalate(tx, one, Actor(member))
+    advise(tx, ones[0], admin(ROOT))
+    advise(tx, ones[1], admin(ROOT), "uphold")
+    graduate(tx, 524, branch=BRANCH)
+    for _ in range(2):
+        fold(tx)
+        (row,) = (row for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT)) if row.org_id == TARGET)
+        assert (row.overturned, row.decided, row.rejected) == (1, 3, {"not_here": 3})
 
 
 @pytest.mark.rule("STAT-10")
