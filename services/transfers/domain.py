@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from services.transfers.saga import Destination, FROM_OUTSIDE, Initiator, PATHS, State
+from services.transfers.saga import FROM_OUTSIDE, PATHS, Destination, Initiator, State
 from shared import reference
 from shared.errors import Refusal, both
 from shared.messages.transfers import MoveBatch, RequestTransfer
