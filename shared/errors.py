@@ -82,6 +82,7 @@ KINDS: dict[str, Kind] = {
     "unknown_policy":        Kind(404, "没有该政策", "There is no such policy", "BEY-07"),
     "unknown_plan":          Kind(422, "请选择毕业后的去向", "Choose what comes next", "BEY-01"),
     "address_refused":       Kind(422, "该地址不在允许范围内({allowed})", "This address is not allowed here ({allowed})", "BEY-15"),
+    "too_many_webhooks":     Kind(409, "每个组织最多登记{limit}个通知地址,请先停用不再使用的地址", "An organisation has at most {limit} addresses told; switch one off first", "BEY-15"),
     "unknown_webhook":       Kind(404, "未找到该地址", "No such address", "BEY-15"),
     "outside_window":        Kind(409, "毕业生组织关系转接在{begins}至{ends}办理", "Graduates' transfers are started from {begins} to {ends}", "DL-10"),
     "abroad_study_target":   Kind(422, "出国(境)学习研究只能转往本校出国(境)学习研究团支部", "Study abroad goes to the school's own study-abroad branch", "TYPE-14"),

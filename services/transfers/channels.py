@@ -14,28 +14,16 @@ import time
 from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
-import requests
+
+from services.transfers import addresses
 
 log = logging.getLogger("tuanqiao.notices")
 TIMEOUT_SECONDS = 5.0
+NO_ANSWER, NOT_ALLOWED, NOT_SENT = "no answer", "not allowed here", "cannot be sent"
+"""What is said of a delivery that failed. One word for every port that is closed, filtered, or open to something else."""
 Channel = Callable[[str, str, dict[str, Any]], str]
-
-
-def allowed() -> list[str]:
-    """Return the hosts that may be told; none by default, so that no address leads into the own network unasked."""
-    return [host.strip() for host in (os.environ.get("TUANQIAO_NOTICE_HOSTS") or "").split(",") if host.strip()]
-
-
-def is_allowed(address: str) -> bool:
-    """Return whether an address may be registered: a known kind, and a host or mail domain that the installation allows."""
-    parts = urlsplit(address)
-    host = address.rpartition("@")[2] if parts.scheme == "mailto" else parts.hostname or ""
-    if parts.scheme == "sms":
-        return "sms" in allowed()
-    return (parts.scheme in ("https", "mailto") or (parts.scheme == "http" and host in ("127.0.0.1", "localhost"))) and host in allowed()
 
 
 def signature(secret: str, at: int, body: bytes) -> str:
@@ -46,31 +34,32 @@ def signature(secret: str, at: int, body: bytes) -> str:
 def _webhook(address: str, secret: str, notice: dict[str, Any]) -> str:
     body = msgspec.json.encode(notice)
     try:
-        answer = requests.post(address, data=body, timeout=TIMEOUT_SECONDS, allow_redirects=False, headers={
+        status = addresses.post(addresses.target(address), body, {
             "Content-Type": "application/json", "Tuanqiao-Id": str(notice["id"]), "Tuanqiao-Signature": signature(secret, int(time.time()), body)})
-    except requests.RequestException as error:
-        return type(error).__name__
-    return "" if answer.ok else f"HTTP {answer.status_code}"
+    except addresses.NoAnswer:
+        return NO_ANSWER
+    return "" if 200 <= status < 300 else f"HTTP {status}"
 
 
 def _mail(address: str, secret: str, notice: dict[str, Any]) -> str:
+    to = addresses.mailbox(address)
     server, _, port = (os.environ.get("TUANQIAO_SMTP") or "").partition(":")
     if not server:
         return _log(address, secret, notice)
     message = EmailMessage()
-    message["From"], message["To"] = os.environ.get("TUANQIAO_MAIL_FROM") or "tuanqiao@localhost", address.removeprefix("mailto:")
+    message["From"], message["To"] = os.environ.get("TUANQIAO_MAIL_FROM") or "tuanqiao@localhost", to
     message["Subject"] = f"组织关系转接 {notice['transfer_id']}: {notice['event']}"
     message.set_content(f"组织关系转接 {notice['transfer_id']} 有新进展({notice['state']}),请登录查看。\nTransfer {notice['transfer_id']}: {notice['event']}, now {notice['state']}.\n")
     try:
         with smtplib.SMTP(server, int(port or 25), timeout=TIMEOUT_SECONDS) as connection:
             connection.send_message(message)
-    except (OSError, smtplib.SMTPException) as error:
-        return type(error).__name__
+    except (OSError, smtplib.SMTPException):
+        return NO_ANSWER
     return ""
 
 
 def _log(address: str, secret: str, notice: dict[str, Any]) -> str:
-    log.info("notice by %s: transfer %s, %s", urlsplit(address).scheme, notice["transfer_id"], notice["event"])
+    log.info("notice by %s: transfer %s, %s", address.partition(":")[0], notice["transfer_id"], notice["event"])
     return ""
 
 
@@ -78,5 +67,12 @@ CHANNELS: dict[str, Channel] = {"https": _webhook, "http": _webhook, "mailto": _
 
 
 def send(address: str, secret: str, notice: dict[str, Any]) -> str:
-    """Send a notice to an address; return what went wrong, empty for nothing."""
-    return CHANNELS[urlsplit(address).scheme](address, secret, notice) if is_allowed(address) else "not allowed here"
+    """Send a notice to an address; return what went wrong, empty for nothing. Whatever an address makes a library raise ends here."""
+    try:
+        return CHANNELS[addresses.normal(address).partition(":")[0]](address, secret, notice)
+    except addresses.NotAllowed as refused:
+        log.warning("an address is not told: %s", refused)
+        return NOT_ALLOWED
+    except Exception as error:
+        log.error("a notice cannot be sent: %s", type(error).__name__)
+        return NOT_SENT

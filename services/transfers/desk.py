@@ -4,6 +4,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -11,9 +12,9 @@ from uuid import UUID, uuid5
 import msgspec
 from sqlalchemy.engine import Connection
 
-from services.transfers import channels, desk_store, domain, handlers, store
+from services.transfers import addresses, channels, desk_store, domain, handlers, store
 from services.transfers.saga import NODES, State
-from shared import background, clock, db, directory
+from shared import background, clock, db, directory, metrics
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -314,27 +315,49 @@ def mark_messages(tx: Connection, asked: list[Asked[contract.MarkRead]]) -> list
 _send_wake = threading.Event()
 RETRIES = (60, 300, 1_800, 7_200, 43_200)
 """Seconds until a failed delivery is tried again; after the last it is given up and listed."""
+SENDERS = 8
+"""Deliveries under way at a time, so that a slow receiver holds up few others."""
+HOOKS_MAX = 20
+"""Addresses that one organisation has told at a time."""
 
 
 def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> list[Webhook]:
-    """Add an address that is told of the acting organisation's transfers, or switch one off (BEY-15, BEY-19)."""
+    """Add addresses that are told of the acting organisation's transfers, or switch some off (BEY-15, BEY-19).
+
+    An address that is told already stays the one it is: the same id comes back, and its secret is not shown again.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
-    answers = []
-    for one in asked:
-        if one.actor not in acting:
-            answers.append(Webhook(refusal=Refusal("not_administrator")))
-        elif one.item.webhook_id is not None:
-            ended = desk_store.end_hook(tx, one.item.webhook_id, one.actor.acting_org)
-            answers.append(Webhook(webhook_id=one.item.webhook_id, refusal=None if ended else Refusal("unknown_webhook")))
-        elif not channels.is_allowed(one.item.url):
-            answers.append(Webhook(refusal=Refusal("address_refused", {"allowed": ", ".join(channels.allowed()) or "TUANQIAO_NOTICE_HOSTS"})))
-        else:
-            secret = secrets.token_urlsafe(32)
-            made = desk_store.add_hook(tx, one.item.command_id, one.actor.acting_org, one.item.url, secret, one.actor.person_id, clock.now())
-            taken = made is None and desk_store.hook_of_another(tx, one.item.command_id, one.actor.acting_org, one.actor.person_id)
-            answers.append(Webhook(refusal=Refusal("command_taken")) if taken else
-                           Webhook(webhook_id=made or 0, url=one.item.url, active=True, secret=secret if made else ""))
-    return answers
+    refusals = {n: _check_hook(one) if one.actor in acting else Refusal("not_administrator") for n, one in enumerate(asked)}
+    ends = [{"webhook_id": one.item.webhook_id, "org_id": one.actor.org_id} for n, one in enumerate(asked) if not refusals[n] and one.item.webhook_id is not None]
+    ended = desk_store.end_hooks(tx, ends) if ends else set()
+    new = [{"n": n, "command_id": str(one.item.command_id), "org_id": one.actor.org_id, "url": addresses.normal(one.item.url), "person_id": one.actor.person_id,
+            "secret": secrets.token_urlsafe(32)} for n, one in enumerate(asked) if not refusals[n] and one.item.webhook_id is None]
+    hooks = desk_store.add_hooks(tx, new, HOOKS_MAX, clock.now()) if new else {}
+    return [Webhook(refusal=refusals[n]) if refusals[n] else
+            _ended(one.item.webhook_id, (one.item.webhook_id, one.actor.org_id) in ended) if one.item.webhook_id is not None else
+            _hook(hooks.get(n)) for n, one in enumerate(asked)]
+
+
+def _check_hook(one: Asked[contract.SetWebhook]) -> Refusal | None:
+    try:
+        if one.item.webhook_id is None:
+            addresses.normal(one.item.url)
+    except addresses.NotAllowed:
+        return Refusal("address_refused", {"allowed": ", ".join(addresses.allowed()) or "TUANQIAO_NOTICE_HOSTS"})
+    return None
+
+
+def _ended(webhook_id: int, found: bool) -> Webhook:
+    return Webhook(webhook_id=webhook_id, refusal=None if found else Refusal("unknown_webhook"))
+
+
+def _hook(row: Any) -> Webhook:
+    """Return a hook as the answer to who wanted it; the secret only to the command that made it."""
+    if row is None:
+        return Webhook(refusal=Refusal("too_many_webhooks", {"limit": str(HOOKS_MAX)}))
+    if row.own and not row.same:
+        return Webhook(refusal=Refusal("command_taken"))
+    return Webhook(webhook_id=row.webhook_id, url=row.url, active=row.active, secret=row.secret if row.own else "")
 
 
 def list_webhooks(tx: Connection, request: contract.ListWebhooks, actor: Actor | None) -> list[Webhook]:
@@ -344,26 +367,35 @@ def list_webhooks(tx: Connection, request: contract.ListWebhooks, actor: Actor |
 
 
 def send_some(database: db.Database, limit: int = 50) -> int:
-    """Send what is due; return how many were tried.
+    """Send what is due, some at a time; return how many were tried.
 
     Taken in one transaction, sent outside of any, settled in a second: killed in between, they are sent again, and receivers know them
-    by their id.
+    by their id. What was taken too often, whoever died with it, is given up.
     """
     now = clock.now()
     with database.transaction(tells=False) as tx:
-        rows = desk_store.claim_deliveries(tx, now, limit)
+        taken = desk_store.claim_deliveries(tx, now, limit, len(RETRIES) + 1)
+    rows = [row for row in taken if row.next_at is not None]
+    metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc(len(taken) - len(rows))
     settled = []
-    for row in rows:
-        problem = channels.send(row.url, row.secret, {
-            "id": f"{row.transfer_id}:{row.seq}", "event": row.event, "state": row.state, "at": row.at.isoformat(), "transfer_id": row.transfer_id,
-            "member_id": row.member_id, "reason": row.reason, "source_branch_id": row.source_branch_id, "target_org_id": row.target_org_id})
-        again = None if not problem or row.attempts > len(RETRIES) else now + timedelta(seconds=RETRIES[row.attempts - 1])
-        settled.append({"webhook_id": row.webhook_id, "transfer_id": row.transfer_id, "seq": row.seq, "delivered_at": None if problem else now, "next_at": again,
-                        "problem": problem})
+    with ThreadPoolExecutor(SENDERS) as pool:
+        for row, problem in zip(rows, pool.map(_send, rows), strict=True):
+            again = None if not problem or row.attempts > len(RETRIES) else now + timedelta(seconds=RETRIES[row.attempts - 1])
+            settled.append({"webhook_id": row.webhook_id, "transfer_id": row.transfer_id, "seq": row.seq, "delivered_at": None if problem else now,
+                            "next_at": again, "problem": problem})
+            if problem and again is None:
+                metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc()
     if settled:
         with database.transaction(tells=False) as tx:
             desk_store.settle_deliveries(tx, settled)
-    return len(rows)
+    return len(taken)
+
+
+def _send(row: Any) -> str:
+    """Send one notice; return what went wrong."""
+    return channels.send(row.url, row.secret, {
+        "id": f"{row.transfer_id}:{row.seq}", "event": row.event, "state": row.state, "at": row.at.isoformat(), "transfer_id": row.transfer_id,
+        "member_id": row.member_id, "reason": row.reason, "source_branch_id": row.source_branch_id, "target_org_id": row.target_org_id})
 
 
 SEND = background.Loop("notices", lambda machinery: 0 if send_some(machinery.database) else None, _send_wake, 10.0)

@@ -256,47 +256,54 @@ def below(tx: Connection, path: str, purposes: Sequence[str]) -> Sequence[sa.Row
 
 # ---- addresses that are told -----------------------------------------------------------------------------------------
 
-_ADD_HOOK = sa.text("""
-    INSERT INTO webhooks (command_id, org_id, url, secret, created_by, created_at) VALUES (:command, :org, :url, :secret, :person, :now)
-    ON CONFLICT (command_id) DO NOTHING RETURNING webhook_id""")
-_HOOK_BY_COMMAND = sa.text("SELECT org_id, created_by FROM webhooks WHERE command_id = :command")
-_END_HOOK = sa.text("UPDATE webhooks SET active = false WHERE webhook_id = :hook AND org_id = :org RETURNING url")
-_DROP = sa.text("UPDATE deliveries SET next_at = NULL, problem = 'switched off' WHERE webhook_id = :hook AND next_at IS NOT NULL")
+_ADD_HOOKS = sa.text("""
+    INSERT INTO webhooks (command_id, org_id, url, secret, created_by, created_at)
+    SELECT DISTINCT ON (org_id, url) command_id, org_id, url, secret, person_id, :now
+    FROM (SELECT g.*, row_number() OVER (PARTITION BY org_id ORDER BY n) + (SELECT count(*) FROM webhooks w WHERE w.org_id = g.org_id AND w.active) AS place
+        FROM json_to_recordset(CAST(:items AS json)) AS g(n int, command_id uuid, org_id bigint, url text, secret text, person_id bigint)) AS g
+    WHERE place <= :most ORDER BY org_id, url, n ON CONFLICT DO NOTHING""")
+_HOOKS_OF = sa.text("""
+    SELECT DISTINCT ON (g.n) g.n, w.webhook_id, w.url, w.active, w.secret, w.command_id = g.command_id AS own,
+        w.org_id = g.org_id AND w.created_by = g.person_id AS same
+    FROM json_to_recordset(CAST(:items AS json)) AS g(n int, command_id uuid, org_id bigint, url text, person_id bigint)
+    JOIN webhooks w ON w.command_id = g.command_id OR (w.org_id = g.org_id AND w.url = g.url AND w.active)
+    ORDER BY g.n, w.command_id = g.command_id DESC""")
+_END_HOOKS = sa.text("""
+    WITH ended AS (UPDATE webhooks w SET active = false FROM json_to_recordset(CAST(:items AS json)) AS g(webhook_id bigint, org_id bigint)
+        WHERE w.webhook_id = g.webhook_id AND w.org_id = g.org_id RETURNING w.webhook_id, w.org_id),
+    dropped AS (UPDATE deliveries d SET next_at = NULL, problem = 'switched off' FROM ended e WHERE d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL)
+    SELECT webhook_id, org_id FROM ended""")
 _HOOKS = sa.text("""
     SELECT w.*, count(*) FILTER (WHERE d.next_at IS NOT NULL)::int AS waiting, count(d.delivered_at)::int AS delivered,
         count(*) FILTER (WHERE d.webhook_id IS NOT NULL AND d.next_at IS NULL AND d.delivered_at IS NULL)::int AS failed, coalesce(max(d.problem), '') AS last_problem
     FROM webhooks w LEFT JOIN deliveries d USING (webhook_id) WHERE w.org_id = :org GROUP BY w.webhook_id ORDER BY w.webhook_id DESC""")
 _CLAIM = sa.text("""
     WITH due AS (SELECT webhook_id, transfer_id, seq FROM deliveries WHERE next_at <= :now ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    UPDATE deliveries d SET attempts = d.attempts + 1, next_at = CAST(:now AS timestamptz) + interval '2 minutes'
+    UPDATE deliveries d SET attempts = d.attempts + 1, problem = CASE WHEN d.attempts < :most THEN d.problem ELSE 'given up' END,
+        next_at = CASE WHEN d.attempts < :most THEN CAST(:now AS timestamptz) + interval '2 minutes' END
     FROM due JOIN webhooks w ON w.webhook_id = due.webhook_id JOIN audit a ON a.transfer_id = due.transfer_id AND a.seq = due.seq
         JOIN transfers t ON t.transfer_id = due.transfer_id
     WHERE d.webhook_id = due.webhook_id AND d.transfer_id = due.transfer_id AND d.seq = due.seq
-    RETURNING d.webhook_id, d.transfer_id, d.seq, d.attempts, w.url, w.secret, a.event, a.state, a.at, t.member_id, t.reason, t.source_branch_id, t.target_org_id""")
+    RETURNING d.webhook_id, d.transfer_id, d.seq, d.attempts, d.next_at, w.url, w.secret, a.event, a.state, a.at, t.member_id, t.reason, t.source_branch_id, t.target_org_id""")
 _DELIVERED = sa.text("""
     UPDATE deliveries d SET delivered_at = i.delivered_at, next_at = i.next_at, problem = i.problem
     FROM json_to_recordset(CAST(:items AS json)) AS i(webhook_id bigint, transfer_id bigint, seq int, delivered_at timestamptz, next_at timestamptz, problem text)
     WHERE d.webhook_id = i.webhook_id AND d.transfer_id = i.transfer_id AND d.seq = i.seq""")
 
 
-def hook_of_another(tx: Connection, command_id: Any, org_id: int, person_id: int) -> bool:
-    """Return whether an address was stored by this command of somebody else, or for another organisation."""
-    found = tx.execute(_HOOK_BY_COMMAND, {"command": str(command_id)}).one_or_none()
-    return found is not None and (found.org_id, found.created_by) != (org_id, person_id)
+def add_hooks(tx: Connection, rows: Sequence[dict[str, Any]], most: int, now: datetime) -> dict[int, sa.Row[Any]]:
+    """Store addresses, up to `most` that are told at a time for each organisation; return by `n` the hook of each row, old or new.
+
+    The hook of a row is that of its command (`own`; `same` says whether the same person sent it for the same organisation), or else
+    the one that tells the same address already.
+    """
+    db.run(tx, _ADD_HOOKS, rows, now=now, most=most)
+    return {row.n: row for row in db.run(tx, _HOOKS_OF, rows)}
 
 
-def add_hook(tx: Connection, command_id: Any, org_id: int, url: str, secret: str, person_id: int, now: datetime) -> int | None:
-    """Store an address; None if the command was handled before."""
-    found: int | None = tx.scalar(_ADD_HOOK, {"command": str(command_id), "org": org_id, "url": url, "secret": secret, "person": person_id, "now": now})
-    return found
-
-
-def end_hook(tx: Connection, webhook_id: int, org_id: int) -> bool:
-    """Switch an address off and forget what waits for it; return whether there was one."""
-    if tx.execute(_END_HOOK, {"hook": webhook_id, "org": org_id}).one_or_none() is None:
-        return False
-    tx.execute(_DROP, {"hook": webhook_id})
-    return True
+def end_hooks(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[int, int]]:
+    """Switch addresses off and forget what waits for them; return which there were, with their organisations."""
+    return {(row.webhook_id, row.org_id) for row in db.run(tx, _END_HOOKS, rows)}
 
 
 def hooks(tx: Connection, org_id: int) -> Sequence[sa.Row[Any]]:
@@ -304,9 +311,12 @@ def hooks(tx: Connection, org_id: int) -> Sequence[sa.Row[Any]]:
     return tx.execute(_HOOKS, {"org": org_id}).all()
 
 
-def claim_deliveries(tx: Connection, now: datetime, limit: int) -> Sequence[sa.Row[Any]]:
-    """Take deliveries that are due; who dies with them leaves them to be tried again in two minutes."""
-    return tx.execute(_CLAIM, {"now": now, "limit": limit}).all()
+def claim_deliveries(tx: Connection, now: datetime, limit: int, most: int) -> Sequence[sa.Row[Any]]:
+    """Take deliveries that are due; who dies with them leaves them to be tried again in two minutes.
+
+    Those that were taken `most` times come back without `next_at`: they are given up, and not to be sent.
+    """
+    return tx.execute(_CLAIM, {"now": now, "limit": limit, "most": most}).all()
 
 
 def settle_deliveries(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:

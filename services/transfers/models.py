@@ -252,6 +252,7 @@ webhooks = sa.Table(
     sa.Column("created_by", sa.BigInteger, nullable=False),
     sa.Column("created_at", _time, nullable=False),
     sa.Index("ix_webhooks_org_id", "org_id", postgresql_where=sa.text("active")),
+    sa.Index("uq_webhooks_told", "org_id", "url", unique=True, postgresql_where=sa.text("active")),
 )
 
 deliveries = sa.Table(

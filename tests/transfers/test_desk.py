@@ -443,7 +443,8 @@ def receiver(monkeypatch):
     server = HTTPServer(("127.0.0.1", 0), Receiver)
     server.got, server.answers = [], []
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", "127.0.0.1,sms,tuan.example")
+    monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", f"127.0.0.1:{server.server_port},127.0.0.1:1,sms,tuan.example")
+    monkeypatch.setenv("TUANQIAO_NOTICE_LOOPBACK", "true")
     yield server
     server.shutdown()
 
@@ -520,12 +521,59 @@ def test_addresses_that_are_refused(tx, receiver, url):
     assert hook(tx, url).refusal.code == "address_refused"
 
 
+@pytest.mark.rule("BEY-15")
+def test_an_address_is_told_once(settled, receiver):
+    """BEY-15: the same address again, however it is written, is the same hook without its secret; the same command gives its first answer, secret and all."""
+    address = f"http://127.0.0.1:{receiver.server_port}/told"
+    command = key()
+    with settled.transaction() as tx:
+        def ask(url, actor=None, command_id=None):
+            return desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=command_id or key(), url=url), actor or admin(TARGET))])[0]
+
+        made, again, other = ask(address, command_id=command), ask(address.replace("http", "HTTP").replace("/told", "/x/../told")), ask(address, admin(OTHER))
+        assert made.secret and (again.webhook_id, again.secret, again.refusal) == (made.webhook_id, "", None) and other.webhook_id != made.webhook_id
+        assert ask(address, command_id=command) == made
+        assert ask(address, admin(OTHER), command).refusal.code == "command_taken"
+        pair = desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=address + "/2"), admin(TARGET)) for _ in range(2)])
+        assert len({one.webhook_id for one in pair}) == 1
+        hook(tx, "", webhook_id=made.webhook_id)
+        assert ask(address).webhook_id != made.webhook_id, "switched off and added anew: another one"
+        rest = desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=f"{address}/many/{n}"), admin(TARGET)) for n in range(desk.HOOKS_MAX)])
+        assert [one.refusal.code for one in rest if one.refusal] == ["too_many_webhooks"] * 2
+
+
+@pytest.mark.rule("BEY-15")
+def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
+    """BEY-15: addresses as they were stored before, that make the libraries raise, and deliveries with which a process dies each time, are tried
+    a few times and given up; the others are delivered all the while, and what happened is listed."""
+    monkeypatch.setenv("TUANQIAO_SMTP", "127.0.0.1:1")
+    hostile = ["https://" + "a" * 70 + "\\@tuan.example/x", "https://[bad", "mailto:a\nBcc: x@tuan.example", "https://127.0.0.1:1\\@tuan.example/", "gopher://x", ""]
+    with settled.transaction() as tx:
+        made = [hook(tx, f"http://127.0.0.1:{receiver.server_port}/{n}") for n in range(len(hostile) + 2)]
+        for one, url in zip(made, hostile, strict=False):
+            tx.execute(sa.text("UPDATE webhooks SET url = :url WHERE webhook_id = :one"), {"url": url, "one": one.webhook_id})
+        start(tx, request(member=854))
+        while figure_store.fold(tx, policies.read("national"), clock.now()):
+            pass
+        tx.execute(sa.text("UPDATE deliveries SET attempts = :n WHERE webhook_id = :one"), {"n": len(desk.RETRIES) + 1, "one": made[-2].webhook_id})
+    for _ in range(len(desk.RETRIES) + 2):
+        desk.send_some(settled)
+        with settled.transaction() as tx:
+            tx.execute(sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"), {"now": clock.now()})
+    assert desk.send_some(settled) == 0, "nothing is tried for ever"
+    with settled.reading() as tx:
+        shown = {one.webhook_id: one for one in desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))}
+    assert [(shown[one.webhook_id].failed, shown[one.webhook_id].delivered) for one in made] == [(1, 0)] * (len(hostile) + 1) + [(0, 1)]
+    assert {shown[one.webhook_id].problem for one in made[:len(hostile)]} <= {"not allowed here", "cannot be sent"}
+    assert shown[made[-2].webhook_id].problem == "given up"
+
+
 def test_channels(receiver, caplog):
     """BEY-19: e-mail without a server and short messages go to the log, which names neither the address nor anybody."""
     caplog.set_level("INFO")
     notice = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
     assert channels.send("mailto:office@tuan.example", "s", notice) == "" and channels.send("sms:+8612355", "s", notice) == ""
     assert "transfer 7" in caplog.text and "office@" not in caplog.text and "12355" not in caplog.text
-    assert channels.send("http://127.0.0.1:1/x", "s", notice) == "ConnectionError"
+    assert channels.send("http://127.0.0.1:1/x", "s", notice) == "no answer"
     assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"
     assert desk_store.KINDS
