@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     # what was asked
     "bad_request":           Kind(400, "请求格式不正确:{detail}", "The request is malformed: {detail}"),
     "too_large":             Kind(413, "请求内容过大(上限{limit})", "The request is too large (limit {limit})"),
+    "header_too_large":      Kind(431, "请求地址和头部过长(上限{limit})", "Address and headers of the request are too long (limit {limit})"),
     "too_many_items":        Kind(422, "一次最多{limit}项", "At most {limit} items at a time", "BEY-05"),
     "not_found":             Kind(404, "未找到该页面或对象", "Nothing is found here"),
     "method_not_allowed":    Kind(405, "该地址不支持此操作", "This address does not support the method"),

@@ -20,6 +20,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from services.gateway.unparsed import UnparsedTask
+
 HEADER_SECONDS = 10.0
 """From the first byte of a request, or of a new connection, to the end of its header."""
 BODY_SECONDS = 60.0
@@ -41,6 +43,7 @@ GRACE_SECONDS = 15.0
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows since when it keeps us waiting."""
 
+    error_task_class = UnparsedTask
     began = 0.0
     _partial: Any = None
     taking_since: float | None = None

@@ -1,12 +1,15 @@
 """The short form of `make attack`: each operation a few times in each role, then a look at what is stored."""
 from __future__ import annotations
 
+import json
 import re
+import socket
 
 import pytest
 import requests
 
 from services import world
+from services.gateway.server import MAX_HEADER
 from tests.attack import Budget, contract
 from tests.attack.audit import audit
 from tests.attack.target import target, token
@@ -90,6 +93,26 @@ def test_what_is_out_of_limits_is_named(system, method, path, headers, body, poi
     assert (sent.status_code, answer["code"], sent.headers["Content-Type"]) == (400, "bad_request", "application/problem+json"), answer
     assert answer.get("pointer", "#") == (pointer or "#"), answer
     assert re.search(r"[\u4e00-\u9fff]", answer["message"]["zh"]) and not re.search(r"[\u4e00-\u9fff]", answer["message"]["en"])
+
+
+@pytest.mark.parametrize("request_bytes, status, code", [
+    (b"GET /api/v1/orgs?text=".ljust(MAX_HEADER, b"x"), 431, "header_too_large"),  # to the byte: what is left unread would reset the connection
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: ".ljust(MAX_HEADER, b"x"), 431, "header_too_large"),
+    (b"POST /api/v1/orgs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "bad_request"),
+    (b"POST /api/v1/orgs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request"),
+    (b"POST /api/v1/orgs HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400, "bad_request"),
+    (b"POST /api/v1/orgs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", 413, "too_large"),
+    (b"GET /\x00\xff HTTP/1.1\r\nHost x\r\n\r\n", 400, "bad_request"),
+], ids=["address", "header", "coding", "chunk", "negative", "length", "no_header"])
+def test_what_is_no_request_is_a_problem_too(system, request_bytes, status, code):
+    """Too long, wrongly framed, of an unknown encoding: the server's own refusals are problem documents of 4xx as well, and tell nothing of what was sent."""
+    host, port = system.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(request_bytes)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ", 2)[1] == str(status).encode() and b"application/problem+json" in head, answer[:500]
+    assert (json.loads(body)["code"], json.loads(body)["status"]) == (code, status) and b"xxxx" not in body
 
 
 def test_headers_of_refusals(system):

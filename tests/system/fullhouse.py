@@ -92,8 +92,8 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
     waiting_out = own[0].send("/transfers", request_of(FIRST, initiator="member"))[0]["transfer_id"]
     rejected = own[1].send("/transfers", request_of(FIRST + 1, initiator="member"))[0]["transfer_id"]
     moved = [one["transfer_id"] for one in school.send("/transfers", *[request_of(FIRST + 2 + n) for n in range(PEOPLE - 14)])]
-    for one in (waiting_out, rejected):
-        school.wait(one, "pending_out")
+    for person, one in zip(own, (waiting_out, rejected), strict=False):  # while it is checked, only its starter sees it
+        person.wait(one, "pending_out")
     for one in moved:
         school.wait(one, "pending_in")
     school.send("/transfers/decisions", {"decision_id": key(), "transfer_id": rejected, "node_no": 1, "approve": True})
