@@ -18,11 +18,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from services.gateway import desk_pages, forms, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
+from services.gateway import deletion, desk_pages, forms, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refusal, Refused
-from shared.messages import MAX_ITEMS, decoding, members
+from shared.messages import MAX_ITEMS, decoding, members, orgs
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
 
@@ -112,6 +112,8 @@ def _view(client: RpcClient, route: Route) -> Any:
         acting = None if given is None else reading.identifier(given, "X-Acting-Org")
 
         def ask(one: Any) -> Any:
+            if contract is orgs.delete_orgs:
+                return deletion.delete(lambda calls: client.call_all(calls, token=token, org_id=acting, request_id=g.request_id), one)
             return client.call(contract, one, token=token, org_id=acting, request_id=g.request_id)
 
         if request.args.get("format") == "xlsx":

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
-from services.gateway import fields, forms, menu, roster, sheet, workbooks
+from services.gateway import deletion, fields, forms, menu, roster, sheet, workbooks
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -322,7 +322,8 @@ def _keep_org(form: Any, here: int) -> Refusal | None:
     org = fields.number_or_none(form.get("org"))
     answer: Refusal | None
     if form["do"] in ("delete", "await"):
-        answer = call(orgs.delete_orgs, [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
+        answer = deletion.delete(lambda asked: calls(*asked, partial=True),
+                                 [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
     else:
         answer = call(orgs.save_orgs, [orgs.SaveOrg(
             command_id=fields.key(form), org_id=org, parent_id=here, kind=form.get("kind", "branch"), purpose=form.get("purpose", "ordinary"),

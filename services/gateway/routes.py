@@ -83,6 +83,8 @@ ROUTES = (
     Route("GET", "/migrations", orgs.list_migrations, ("组织迁移", "Migrations of the acting organisation"), {"waiting": bool}, lambda v: orgs.ListMigrations(**v)),
     Route("POST", "/orgs", orgs.save_orgs, ("新建或编辑组织", "Create or edit organisations")),
     Route("POST", "/orgs/deletions", orgs.delete_orgs, ("删除组织", "Delete organisations")),
+    Route("POST", "/orgs/members", members.count_inside, ("组织内的团员和注册申请数", "How many members and applications organisations of the own subtree have")),
+    Route("POST", "/orgs/transfers", transfers.count_in_the_way, ("组织的未办结转接数", "Of how many open transfers organisations of the own subtree are parties")),
     Route("POST", "/administrators", orgs.set_administrators, ("任免管理员", "Give or revoke rights")),
     Route("POST", "/members", members.admit, ("录入团员", "Enter members")),
     Route("POST", "/imports/rows", members.import_rows, ("上传名单中的行", "Hand over rows of a roster, to be entered in the background")),

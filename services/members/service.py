@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadres, captcha, graduation, handlers, identity, imports, lists, papers, ranges, records, store
+from services.members import accounts, cadres, captcha, graduation, handlers, identity, imports, inside, lists, papers, ranges, records, store
 from shared import clock, directory, practice
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
@@ -69,6 +69,7 @@ class Service(BusService):
         contract.register: cadres.register,
         contract.list_registrations: cadres.list_registrations,
         contract.list_cadres: cadres.list_cadres,
+        contract.count_inside: inside.count_inside,
         contract.look_up: handlers.look_up,
         contract.list_members: handlers.list_members,
         contract.describe_people: handlers.describe_people,

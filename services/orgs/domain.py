@@ -115,7 +115,7 @@ def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:
         return Refusal("kind_fixed")
     if kind not in KINDS or kind == "leading_body" or org["kind"] == "leading_body":
         return Refusal("kind_fixed")
-    return Refusal("org_has_children") if kind == "branch" and org["children"] else None
+    return Refusal("org_has_children", {"count": str(org["children"])}) if kind == "branch" and org["children"] else None
 
 
 def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from services.orgs import domain, names, store
 from services.orgs.log import log, org_entry
-from shared import audit, clock, reference
+from shared import audit, clock, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -200,10 +200,12 @@ def _delete_org(tree: _Tree, item: DeleteOrg, actor: Actor) -> OrgSaved:
     if not tree.acts(actor, None, org["parent_id"]):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     if org["children"]:
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("org_has_children"))
+        return OrgSaved(org_id=item.org_id, refusal=Refusal("org_has_children", {"count": str(org["children"])}))
     if item.to_awaiting:
         if org["kind"] != "branch":
             return OrgSaved(org_id=item.org_id, refusal=Refusal("not_awaiting"))
+        if practice.text("delete_nonempty_branch", clock.today(), org["province"], org["path"]) == "forbid":
+            return OrgSaved(org_id=item.org_id, refusal=Refusal("awaiting_not_offered"))
         if org["purpose"] != "awaiting":
             tree.save({**org, "purpose": "awaiting", "version": org["version"] + 1})
         return OrgSaved(org_id=item.org_id)
@@ -250,8 +252,8 @@ The names of subordinates stay as they are (ORG-09), and so do kind and purpose;
 delete_orgs = _command(_delete_org, lambda item: [item.org_id])
 """Delete direct subordinates that have none of their own (DEL-01, DEL-02), or set a branch aside with its members as an awaiting one (DEL-03).
 
-This service knows subordinates only. Members knows who is in a branch: it refuses the deletion of one that is not empty, and the
-organisation comes back (DEL-03, `on_taken_back`); transfers does so for a party of open transfers (ORG-42, DEL-14).
+This service knows subordinates only. Members knows who is in a branch, transfers what is under way: the gateway asks both before and says
+what stands in the way. Should something come in between, they refuse afterwards, and the organisation comes back (DEL-03, ORG-42, DEL-14, `on_taken_back`).
 """
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
 """Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.transfers import desk, handlers, insight, policies, policy_store, store
+from services.transfers import desk, handlers, in_the_way, insight, policies, policy_store, store
 from shared import clock, directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
@@ -46,6 +46,7 @@ class Service(BusService):
         contract.set_webhooks: desk.set_webhooks,
     }
     queries = {
+        contract.count_in_the_way: in_the_way.count_in_the_way,
         contract.list_work: handlers.list_work,
         contract.get_transfer: handlers.get_transfer,
         contract.get_batch: handlers.get_batch,

@@ -31,6 +31,7 @@ from shared.messages.limits import (
     Number,
     Opaque,
     OrgId,
+    OrgIds,
     OrgName,
     PageSize,
     Password,
@@ -948,6 +949,21 @@ class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
     issued_on: dt.date
 
 
+class CountInside(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask what stands in the way of deleting organisations of the own subtree, at most 500: who is in them and who has applied (DEL-03)."""
+
+    org_ids: OrgIds
+
+
+class Inside(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in an organisation that members knows of: members, and applications that wait for it."""
+
+    org_id: int
+    members: int
+    registrations: int
+
+
+count_inside = Query("members", "count_inside", CountInside, list[Inside])
 sign_in = Query("members", "sign_in", SignIn, Signed)
 renew = Query("members", "renew", Renew, Signed)
 sign_out = Query("members", "sign_out", SignOut, bool)

@@ -25,6 +25,7 @@ from shared.messages.limits import (
     Number,
     Opaque,
     OrgId,
+    OrgIds,
     PageSize,
     PersonId,
     PersonIds,
@@ -840,6 +841,21 @@ get_board = Query("transfers", "get_board", GetBoard, list[BoardRow])
 get_policy = Query("transfers", "get_policy", GetPolicy, PolicyView)
 advise = Query("transfers", "advise", Advise, Advice)
 list_webhooks = Query("transfers", "list_webhooks", ListWebhooks, list[Webhook])
+class CountInTheWay(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask which open transfers stand in the way of deleting organisations of the own subtree, at most 500 (ORG-42, DEL-14)."""
+
+    org_ids: OrgIds
+
+
+class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
+    """How many open transfers an organisation is a party of; `leaving` of them lead out of it only, which a branch that is set aside may have (DEL-04)."""
+
+    org_id: int
+    transfers: int
+    leaving: int
+
+
+count_in_the_way = Query("transfers", "count_in_the_way", CountInTheWay, list[InTheWay])
 list_work = Query("transfers", "list_work", ListWork, WorkPage)
 get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
 my_transfers = Query("transfers", "my_transfers", MyTransfers, list[Transfer])

@@ -336,6 +336,16 @@ def test_set_aside(tx):
     assert code(aside(empty, of_school)) == "not_awaiting"
 
 
+@pytest.mark.rule("DEL-03")
+def test_setting_aside_is_a_setting(tx, monkeypatch):
+    """DEL-03: by default a branch with members may be set aside; where the practice forbids it, it may not."""
+    monkeypatch.setenv("TUANQIAO_POLICY", "p001")
+    aside = lambda: handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)])[0]  # noqa: E731
+    assert code(aside()) == "awaiting_not_offered" and org_of(tx, CLASS).purpose == "ordinary"
+    monkeypatch.setenv("TUANQIAO_POLICY", "national")
+    assert aside().refusal is None and org_of(tx, CLASS).purpose == "awaiting"
+
+
 @pytest.mark.rule("DEL-14", "ORG-42")
 def test_a_party_of_transfers_comes_back(tx):
     """DEL-14, ORG-42: a deletion or setting aside that transfers refuses is taken back."""

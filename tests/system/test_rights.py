@@ -81,6 +81,7 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /audit/orgs": (READERS, None),
     "GET /branches/<int:branch_id>/members": (LOOKING_ABOVE | {"member", "other member"}, None),
     "POST /orgs": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, parent_id=COLLEGE, kind="branch", full_name="共青团某班支部委员会")),
+    "POST /orgs/members": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}), "POST /orgs/transfers": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}),
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=world.administrator_of(CLASS), active=True)),
     "POST /members": ({"branch", "superior"}, lambda t: one(command_id=key(), branch_id=CLASS, name="张三", id_number="11010120050101001X")),
