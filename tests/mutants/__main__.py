@@ -42,8 +42,8 @@ TARGETS = (
         ("tests/members/test_graduation.py", "tests/members/test_records.py", "tests/members/test_papers.py"),
         ("tests/members/test_handlers.py", "tests/members/test_lists.py", "tests/members/test_accounts.py"))),
     Target("services/transfers/domain.py", "python", (
-        ("tests/transfers/test_domain.py",),
-        ("tests/transfers/test_desk.py", "tests/transfers/test_handlers.py", "tests/transfers/test_policies.py"))),
+        ("tests/transfers/test_domain.py", "tests/transfers/test_reasons.py"),
+        ("tests/transfers/test_adviser.py", "tests/transfers/test_desk.py", "tests/transfers/test_handlers.py", "tests/transfers/test_policies.py"))),
     Target("services/transfers/saga.py", "python", (
         ("tests/transfers/test_saga.py", "tests/transfers/test_domain.py"),
         ("tests/transfers/test_handlers.py",))),
@@ -53,7 +53,8 @@ TARGETS = (
         ("tests/transfers/test_policies.py",),)),
     Target("services/transfers/store.py", "sql", (
         ("tests/transfers/test_handlers.py",),
-        ("tests/transfers/test_policies.py", "tests/transfers/test_desk.py", "tests/transfers/test_figures.py"))),
+        ("tests/transfers/test_provinces.py", "tests/transfers/test_policies.py", "tests/transfers/test_desk.py", "tests/transfers/test_reasons.py",
+         "tests/transfers/test_figures.py"))),
     Target("services/transfers/figure_store.py", "sql", (
         ("tests/transfers/test_figures.py",),
         ("tests/transfers/test_policies.py", "tests/transfers/test_desk.py"))),
