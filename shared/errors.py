@@ -189,6 +189,7 @@ KINDS: dict[str, Kind] = {
     "found_in_future":       Kind(422, "落实去向的日期不能晚于今天", "Nothing is found on a day that is still to come", "TYPE-16"),
     "delete_higher":         Kind(403, "本地区规定由更高一级团的领导机关删除团员", "Here a higher leading body deletes members", "MEM-19"),
     "reason_needed":         Kind(422, "请填写删除原因", "Give the reason for the deletion", "DEL-07"),
+    "deleted_elsewhere":     Kind(409, "该人员已从其他团支部删除,须由原团支部重新录入,再办理组织关系转接", "This person was deleted from another branch: it is entered there again, and transferred", "TRF-36"),
     "transfer_instead":      Kind(422, "仅是不属于本组织的团员,请办理组织关系转接,不能删除", "Who merely belongs elsewhere is transferred, not deleted", "DEL-09"),
     "is_administrator":      Kind(409, "该团员是管理员,请先撤销其管理员权限", "The member is an administrator; revoke that right first", "DEL-08"),
     # graduation marks

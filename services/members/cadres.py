@@ -247,6 +247,9 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     if store.used_numbers(tx, [number]).get(number, known and known.person_id) != (known and known.person_id):
         raise Refused("development_number_used")
     accounts.refuse_while_locked(tx, index.hex(), request.address)
+    deleted = store.deleted_from(tx, [index]).get(index)
+    if handlers.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
+        raise Refused("deleted_elsewhere")
     row = handlers.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
         "joined_on": request.joined_on, "development_number": number}
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))

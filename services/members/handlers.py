@@ -214,6 +214,7 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
     """
     known, numbers = store.known(tx, [indexes[n] for n in rows]), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
     posts = {row.org_id for row in cadre_store.posts_of(tx, {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}) if row.post == "secretary"}
+    deleted = store.deleted_from(tx, [indexes[n] for n in rows])
     refused: dict[int, Admitted] = {}
     loose: dict[int, int] = {}
     seen: set[bytes] = set()
@@ -224,6 +225,8 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
             refused[n] = _refused(Refusal("id_registered"))
         elif found is not None and found.pending:
             refused[n] = _refused(Refusal("registration_pending"))
+        elif was_deleted_elsewhere(deleted.get(indexes[n]), row["name"], row["branch_id"]):
+            refused[n] = _refused(Refusal("deleted_elsewhere"))
         elif numbers.get(row["development_number"], owner) != owner:
             refused[n] = _refused(Refusal("development_number_used"))
         elif row["post"] == "secretary" and row["branch_id"] in posts:
@@ -234,6 +237,11 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
             posts |= {row["branch_id"]} if row["post"] == "secretary" else set()
             loose |= {n: owner} if owner is not None else {}
     return refused, loose
+
+
+def was_deleted_elsewhere(deleted: sa.Row[Any] | None, name: str, branch_id: int | None) -> bool:
+    """Return whether the same person, by number and name, was deleted from another branch: there it is entered again, and transferred (TRF-36)."""
+    return deleted is not None and deleted.name == name and deleted.branch_id != branch_id
 
 
 def _refused(refusal: Refusal) -> Admitted:

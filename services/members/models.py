@@ -72,6 +72,7 @@ deleted_people = sa.Table(
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("id_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("id_index", sa.LargeBinary, comment="so that nobody is deleted here and entered elsewhere (TRF-36)"),
     sa.Column("branch_id", sa.BigInteger),
     sa.Column("joined_on", sa.Date),
     sa.Column("development_number", sa.Text, nullable=False),
@@ -79,6 +80,7 @@ deleted_people = sa.Table(
     sa.Column("deleted_at", _time, nullable=False),
     sa.Column("deleted_by", sa.BigInteger, nullable=False),
     sa.Column("deleted_for", sa.BigInteger, nullable=False, comment="the leading body that was acted for"),
+    sa.Index("ix_deleted_people_id_index", "id_index"),
 )
 
 deletion_requests = sa.Table(

@@ -194,6 +194,16 @@ def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
     return {bytes(row.id_index): row for row in tx.execute(_KNOWN, {"indexes": indexes})}
 
 
+_DELETED = sa.text("""
+    SELECT DISTINCT ON (d.id_index) d.id_index, d.name, d.branch_id FROM deleted_people d JOIN org_directory o ON o.org_id = d.branch_id
+    WHERE d.id_index = ANY(:indexes) AND NOT o.deleted ORDER BY d.id_index, d.deleted_at DESC""")
+
+
+def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
+    """Return who of them was deleted last from a branch that still exists, under which name and from which (TRF-36)."""
+    return {bytes(row.id_index): row for row in tx.execute(_DELETED, {"indexes": indexes})}
+
+
 def used_numbers(tx: Connection, numbers: list[str]) -> dict[str, int]:
     """Return those of the development numbers that are taken, with who has them."""
     return {row.development_number: row.person_id for row in tx.execute(_USED_NUMBERS, {"numbers": numbers})}
@@ -236,11 +246,11 @@ _EDIT = sa.text("""
 _DELETE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
     gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
-        RETURNING p.person_id, p.name, p.id_sealed, p.branch_id, p.joined_on, p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by,
+        RETURNING p.person_id, p.name, p.id_sealed, p.id_index, p.branch_id, p.joined_on, p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by,
             g.deleted_for),
     flagged AS (SELECT person_id AS member_id, branch_id, {COHORT.format(on="graduates_on")} AS cohort, false AS counts FROM gone WHERE graduate AND branch_id IS NOT NULL),
-    kept AS (INSERT INTO deleted_people (person_id, name, id_sealed, branch_id, joined_on, development_number, reason, deleted_at, deleted_by, deleted_for)
-        SELECT person_id, name, id_sealed, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
+    kept AS (INSERT INTO deleted_people (person_id, name, id_sealed, id_index, branch_id, joined_on, development_number, reason, deleted_at, deleted_by, deleted_for)
+        SELECT person_id, name, id_sealed, id_index, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
     closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
     accounts_gone AS (DELETE FROM accounts a USING gone g WHERE a.person_id = g.person_id),
     sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id RETURNING s.session_id, s.expires_at AS until),

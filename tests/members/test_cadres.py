@@ -500,3 +500,16 @@ def test_new_people_are_entered_together(tx):
     again = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
     assert again[0].refusal.code == "secretary_in_post"
     assert store.known(tx, [accounts.keys.seal.index(number(63, 1990))]) == {}
+
+
+@pytest.mark.rule("TRF-36")
+def test_registering_elsewhere_is_no_transfer(tx):
+    """TRF-36: who was deleted from a branch does not register in another one, but may where it was deleted."""
+    from tests.members.test_handlers import admit, person
+    from tests.members.test_records import delete
+
+    (entered,) = admit(tx, person(70, name="周自己"))
+    assert delete(tx, member=entered.member_id) is None
+    with pytest.raises(Refused, match="deleted_elsewhere"):
+        apply(tx, org=BRANCH)
+    assert apply(tx).registration_id

@@ -96,7 +96,23 @@ def test_the_lowest_level_that_deletes(tx, tmp_path, monkeypatch, level, code_le
     assert delete(tx) == code
 
 
-@pytest.mark.rule("DEL-07", "DEL-08", "DEL-11", "ADM-17", "TRF-36")
+@pytest.mark.rule("TRF-36", "DEL-09")
+def test_deleting_and_entering_elsewhere_is_no_transfer(tx):
+    """TRF-36, DEL-09: who was deleted in one branch is entered again there, and not in another; another person under the number is, and so is who has no old branch any more."""
+    (member,) = [one.member_id for one in admit(tx, person(61))]
+    assert delete(tx, member=member) is None
+    assert [one.refusal and one.refusal.code for one in admit(tx, person(61, branch=BRANCH), org=BRANCH)] == ["deleted_elsewhere"]
+    with tx.begin_nested() as trial:
+        assert admit(tx, person(61, branch=BRANCH, name="周另名"), org=BRANCH)[0].refusal is None
+        trial.rollback()
+    with tx.begin_nested() as trial:
+        tx.execute(sa.text("UPDATE org_directory SET deleted = true WHERE org_id = :org"), {"org": CLASS})
+        assert admit(tx, person(61, branch=BRANCH), org=BRANCH)[0].refusal is None
+        trial.rollback()
+    assert admit(tx, person(61))[0].refusal is None
+
+
+@pytest.mark.rule("DEL-07", "DEL-08", "DEL-11", "ADM-17")
 def test_what_is_not_deleted(tx):
     """DEL-07, DEL-08: not without a reason, no administrator, nobody with an open transfer.
 
