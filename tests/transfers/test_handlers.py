@@ -119,7 +119,26 @@ def test_member_to_branch(tx):
     assert decide(tx, one, TARGET, node_no=2).state == State.MOVING
 
 
-@pytest.mark.rule("TRF-19", "TRF-05", "TRF-06", "TRF-41", "TRF-42")
+@pytest.mark.rule("TRF-42")
+def test_new_students_are_taken_in(tx, keys):
+    """TRF-42: who is on the way is approved and assigned by the college, reminded after seven days at either node; who is not is fetched by the class's secretary, and the old branch asked."""
+    (coming,) = start(tx, request("source", member=81, remark="2026级1班"))
+    assert (_reminded_after(tx, coming), decide(tx, coming, TARGET).state) == (7, State.ASSIGN)
+    assert (_reminded_after(tx, coming), assign(tx, coming, BRANCH).state) == (7, State.MOVING)
+
+    ticket = Signer(keys).sign("member_ticket", timedelta(hours=1), sub="82", org=BRANCH, branch=CLASS)[0]
+    (fetched,) = start(tx, request("target", member=82, target=BRANCH, ticket=ticket))
+    assert store.one(tx, fetched).waiting_org_id == CLASS
+    assert decide(tx, fetched, BRANCH).refusal.code == "not_your_node", "who fetches does not decide for the old branch"
+    assert decide(tx, fetched, CLASS).state == State.MOVING
+
+
+def _reminded_after(tx, transfer_id):
+    node = tx.execute(sa.text("SELECT * FROM open_nodes WHERE transfer_id = :one"), {"one": transfer_id}).one()
+    return (node.remind_at - node.opened_at).days
+
+
+@pytest.mark.rule("TRF-19", "TRF-05", "TRF-06", "TRF-41")
 def test_target_needs_a_ticket(tx, keys):
     """TRF-05, TRF-19: the target starts only what it has looked up itself, and then asks the source.
 
