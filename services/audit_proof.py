@@ -14,7 +14,7 @@ from shared import audit, db
 from shared.audit import Head
 from shared.settings import Settings
 
-LOGS = ("orgs",)
+LOGS = ("orgs", "members")
 """Services with an audit log; the scheduler has none and keeps the heads of the others."""
 
 

@@ -21,9 +21,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from shared import background, clock, db
+from shared import background, clock, db, directory
 from shared.audit_kinds import KINDS
 from shared.errors import Refused
+from shared.identity import Actor
 from shared.messages import Event
 from shared.messages.audit import AuditLine, ListAudit
 from shared.outbox import insert, tell
@@ -154,17 +155,19 @@ def _json(values: Mapping[str, Any] | None) -> str | None:
     return msgspec.json.encode(clean).decode()
 
 
-_HASHED = ("lane", "seq", "at", "kind", "person_id", "org_id", "place_id", "persons", "ref", "before", "after", "note",
+HASHED = ("lane", "seq", "at", "kind", "person_id", "org_id", "place_id", "persons", "ref", "before", "after", "note",
            "request_id", "provincial_id", "acting_provincial_id")
+"""The columns that a line's hash covers: all."""
 _encode = msgspec.json.encode
 
 
-def _link(previous: bytes, line: Mapping[str, Any]) -> bytes:
+def link(previous: bytes, line: Mapping[str, Any]) -> bytes:
     """Return the next hash of a chain; every column of the line is in it."""
-    return hashlib.sha256(previous + _encode([line[name] for name in _HASHED])).digest()
+    return hashlib.sha256(previous + _encode([line[name] for name in HASHED])).digest()
 
 
-def _instant(at: datetime) -> str:
+def instant(at: datetime) -> str:
+    """Return an instant as it is hashed."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -219,7 +222,7 @@ class Log:
                 raise ValueError(f"{one.kind!r} is no kind of the audit log")
         orgs = sorted({org for one in wanted for org in (one.place_id, one.org_id) if org is not None})
         lane, rows, previous, provinces = self._lane(tx, orgs)
-        at, request_id = _instant(clock.now()), str(tx.info.get("request_id", ""))
+        at, request_id = instant(clock.now()), str(tx.info.get("request_id", ""))
         lines = []
         for seq, one in enumerate(wanted, start=rows + 1):
             line = {
@@ -227,10 +230,19 @@ class Log:
                 "place_id": one.place_id, "persons": list(one.persons), "ref": one.ref, "before": _json(one.before),
                 "after": _json(one.after), "note": without_numbers(one.note), "request_id": one.request_id or request_id,
                 "provincial_id": provinces.get(str(one.place_id)), "acting_provincial_id": provinces.get(str(one.org_id))}
-            previous = _link(previous, line)
+            previous = link(previous, line)
             lines.append({**line, "hash": previous.hex()})
         db.run(tx, _APPEND, lines)
         self._wake.set()
+
+    def answer(self, tx: Connection, request: ListAudit, actor: Actor | None) -> list[AuditLine]:
+        """Return lines to the centre, and to a provincial body those that concern its province; for services with a directory.
+
+        Raises:
+            Refused: `not_administrator`, `audit_by_province`, `bad_request` for a cursor that is none.
+
+        """
+        return page(tx, self.service, province_of(directory.require_above(tx, actor)), request)
 
     def _lane(self, tx: Connection, orgs: Sequence[int]) -> tuple[int, int, bytes, dict[str, int | None]]:
         """Return a lane that nobody else holds, held until the transaction ends, with its head, and the provinces of organisations."""
@@ -319,7 +331,7 @@ def page(tx: Connection, service: str, province: int | None, request: ListAudit)
 _HEADS = sa.text("SELECT lane, rows, hash, told FROM audit_heads ORDER BY lane")
 _LANES = sa.text("SELECT DISTINCT lane FROM audit_log ORDER BY lane")
 _LINES = sa.text(f"""
-    SELECT {", ".join(_HASHED)}, hash FROM audit_log WHERE lane = :lane AND seq > :after ORDER BY seq LIMIT {PIECE}""")
+    SELECT {", ".join(HASHED)}, hash FROM audit_log WHERE lane = :lane AND seq > :after ORDER BY seq LIMIT {PIECE}""")
 
 
 def heads(tx: Connection) -> list[Head]:
@@ -358,8 +370,8 @@ def _verify_lane(tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes
             if row.seq != last + 1:
                 broken.append(Broken(lane, last + 1, f"lines {last + 1} to {row.seq - 1} are missing"))
                 previous = b""
-            line = {**row._mapping, "at": _instant(row.at), "persons": list(row.persons)}
-            fits = _link(previous, line) == bytes(row.hash)
+            line = {**row._mapping, "at": instant(row.at), "persons": list(row.persons)}
+            fits = link(previous, line) == bytes(row.hash)
             if not fits and row.seq == last + 1:
                 broken.append(Broken(lane, row.seq, "the line was changed"))
             if row.seq in kept and kept[row.seq] != {bytes(row.hash)}:

@@ -68,6 +68,7 @@ ROUTES = (
     Route("GET", "/orgs/<int:org_id>/at", orgs.get_orgs_at, ("某日的组织名称、上级和管理员", "Names, superiors and administrators of an organisation on a day"),
           {"on": date.fromisoformat}, lambda v: orgs.GetOrgsAt(org_ids=[v.pop("org_id")], **v)),
     Route("GET", "/audit/orgs", orgs.list_audit, ("组织与权限的操作日志", "The audit log of organisations and rights"), AUDIT_QUERY, lambda v: ListAudit(**v), key="cursor"),
+    Route("GET", "/audit/members", members.list_audit, ("团员事务的操作日志", "The audit log of members"), AUDIT_QUERY, lambda v: ListAudit(**v), key="cursor"),
     Route("GET", "/orgs/<int:org_id>/children", orgs.list_children, ("直属下级", "Direct subordinates"), {"after": int, "limit": int}, lambda v: orgs.ListChildren(**v), key="org_id"),
     Route("GET", "/orgs/<int:org_id>/administrators", orgs.list_administrators, ("管理员", "Administrators"), make=lambda v: orgs.ListAdministrators(org_ids=[v["org_id"]])),
     Route("GET", "/branches/<int:branch_id>/members", members.list_members, ("团支部团员", "Members of a branch"), {"after": int, "limit": int},

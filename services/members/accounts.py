@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import captcha, domain, resets, store
+from services.members.log import log
 from services.members.seal import Seal
 from services.members.secret import b64, code_index, new_code
 from services.members.secret import keys as keys
-from shared import clock, directory, outbox, sessions_ended
+from shared import audit, clock, directory, outbox, sessions_ended
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor, Signer
@@ -247,6 +248,8 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
                             "code_index": b64(_code_index(member, code))}
     if rows:
         store.issue_codes(tx, list(rows.values()))
+        log.append(tx, [audit.Entry(kind="code.reset", place_id=people[one.item.member_id].branch_id or one.actor.org_id, persons=[one.item.member_id],
+                                    **audit.by(one)) for one, answer in zip(asked, answers, strict=True) if answer.refusal is None])
     return answers
 
 
@@ -263,6 +266,7 @@ def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
     expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
     store.issue_codes(tx, [{"person_id": person_id, "expires_at": expires_at, "issued_by": None, "issued_for": None,
                             "code_index": b64(_code_index(person_id, code))}])
+    log.append(tx, [audit.Entry(kind="code.reset", persons=[person_id], ref="command line")])
     return code, expires_at
 
 
@@ -295,6 +299,7 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
         store.count_failure(tx, limits, now, domain.LOCK_FOR)
         raise Refused("reset_failed")
     store.set_password(tx, person.person_id, password_hash, now)
+    log.append(tx, [audit.Entry(kind="code.reset_used", person_id=person.person_id, place_id=person.branch_id, persons=[person.person_id])])
     _tell_ended(tx, store.end_other_sessions(tx, person.person_id, b""))
     store.forget_failures(tx, index.hex())
     return True

@@ -8,7 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.members.log import log, post_entries
 from shared import db
+from shared.audit import Entry
 from shared.messages.members import CadreChanged
 from shared.outbox import insert, tell
 
@@ -21,7 +23,7 @@ _POSTS_HELD = sa.text("""
     WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND p.ended_at IS NULL ORDER BY p.person_id, p.org_id""")
 _END_POSTS = sa.text("""
     UPDATE posts p SET ended_at = greatest(:now, p.began_at) FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
-    WHERE p.org_id = i.org_id AND p.person_id = i.person_id AND p.ended_at IS NULL""")
+    WHERE p.org_id = i.org_id AND p.person_id = i.person_id AND p.ended_at IS NULL RETURNING p.org_id, p.person_id, p.post""")
 _BEGIN_POSTS = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, post text, changed_by bigint)),
     begun AS (INSERT INTO posts (org_id, person_id, began_at, post, changed_by)
@@ -62,12 +64,14 @@ def posts_held(tx: Connection, person_ids: Iterable[int]) -> Sequence[sa.Row[Any
 def set_posts(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """End the posts that people hold in organisations, begin the given ones, and tell; an empty post only ends (CADRE-04).
 
-    The people are held, so that of a new post and a new telephone number the later one tells of both.
+    The people are held, so that of a new post and a new telephone number the later one tells of both. A row says who changes it in
+    `changed_by`, and for the audit log in `changed_for`, `request_id` and `ref`.
     """
     if rows:
         tx.execute(_HOLD_PEOPLE, {"ids": sorted({row["person_id"] for row in rows})})
-        db.run(tx, _END_POSTS, rows, now=now)
+        ended = {(row.org_id, row.person_id): row.post for row in db.run(tx, _END_POSTS, rows, now=now)}
         db.run(tx, _BEGIN_POSTS, rows)
+        log.append(tx, post_entries(rows, ended))
 
 
 def tell_posts(tx: Connection, person_ids: Iterable[int]) -> None:
@@ -145,7 +149,8 @@ _SETTLE = sa.text("""
     UPDATE registrations r SET state = i.state, note = i.note, decided_at = :now, decided_by = i.decided_by
     FROM json_to_recordset(CAST(:items AS json)) AS i(registration_id bigint, state text, note text, decided_by bigint)
     WHERE r.registration_id = i.registration_id AND r.state = 'pending'""")
-_EXPIRE = sa.text("UPDATE registrations SET state = 'expired', decided_at = :now WHERE state = 'pending' AND expires_at <= :now")
+_EXPIRE = sa.text("UPDATE registrations SET state = 'expired', decided_at = :now WHERE state = 'pending' AND expires_at <= :now"
+                  " RETURNING registration_id, org_id, person_id")
 _LISTED = "SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on FROM registrations r JOIN people p USING (person_id)"
 _WAITING = sa.text(f"{_LISTED} WHERE r.org_id = :org AND r.state = 'pending' ORDER BY registration_id LIMIT 500")
 _OWN = sa.text(f"{_LISTED} WHERE r.person_id = :person ORDER BY registration_id DESC LIMIT 50")
@@ -178,7 +183,9 @@ def join(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
 
 def expire(tx: Connection, now: datetime) -> int:
     """End registrations that nobody decided in time (REG-04); return how many."""
-    return int(tx.execute(_EXPIRE, {"now": now}).rowcount)
+    rows = tx.execute(_EXPIRE, {"now": now}).all()
+    log.append(tx, [Entry(kind="registration.expired", place_id=row.org_id, persons=[row.person_id], ref=f"registration {row.registration_id}") for row in rows])
+    return len(rows)
 
 
 def waiting(tx: Connection, org_id: int) -> Sequence[sa.Row[Any]]:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, places, store
+from services.members.log import changer, log
 from services.members.secret import b64, code_index, grouped, keys, new_code, opened
-from shared import clock, directory, outbox, practice, reference
+from shared import audit, clock, directory, outbox, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -68,7 +69,7 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
                 problem = Refusal("revoke_right_first")
             elif held != item.post:
                 posts[pair] = item.post
-                changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, "changed_by": one.actor.person_id}
+                changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, **changer(one)}
         answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
     made = people.enter(tx, {person_id for _, person_id in changed})
     cadre_store.set_posts(tx, [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()], clock.now())
@@ -152,6 +153,7 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
         answers.append(RegistrationCode(org_id=org.org_id, name=org.name, code=grouped(code), expires_at=expires_at))
     if rows:
         cadre_store.issue_codes(tx, list(rows.values()), clock.now())
+        log.append(tx, [audit.Entry(kind="code.registration", place_id=one.item.org_id, **audit.by(one)) for one in asked if one.item.org_id in rows])
     return answers
 
 
@@ -207,8 +209,9 @@ def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post
     if person_id not in posts:
         if post == "secretary" and "secretary" in posts.values():
             raise Refused("secretary_in_post")
-        cadre_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post, "changed_by": person_id}], clock.now())
+        cadre_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post, "changed_by": person_id, "ref": "registration code"}], clock.now())
     cadre_store.spend_code(tx, code, person_id, clock.now())
+    log.append(tx, [audit.Entry(kind="code.redeemed", person_id=person_id, place_id=org.org_id, persons=[person_id], after={"post": posts.get(person_id, post)})])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
 
@@ -258,6 +261,8 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     registration_id = cadre_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org))
     if registration_id is None:
         raise Refused("registration_pending")
+    log.append(tx, [audit.Entry(kind="registration.asked", person_id=person_id, place_id=org.org_id, persons=[person_id],
+                                ref=f"registration {registration_id}", after={"post": request.post.strip()})])
     return _info(cadre_store.hold(tx, [registration_id])[registration_id])
 
 
@@ -287,6 +292,7 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
     secretaries = {row.org_id for row in cadre_store.posts_of(tx, orgs) if row.post == "secretary"}
     now = clock.now()
     settled: dict[int, dict[str, Any]] = {}
+    entries: list[audit.Entry] = []
     answers = []
     for one in asked:
         item, row = one.item, held.get(one.item.registration_id)
@@ -304,16 +310,20 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
         if refusal is None and row is not None:
             state = "withdrawn" if own else "accepted" if item.accept else "rejected"
             secretaries |= {row.org_id} if state == "accepted" and row.post == "secretary" else set()
-            settled[row.registration_id] = {"registration_id": row.registration_id, "state": state, "note": item.note.strip(), "decided_by": one.actor.person_id}
+            settled[row.registration_id] = {"registration_id": row.registration_id, "state": state, "note": item.note.strip(), "decided_by": one.actor.person_id,
+                                            **changer(one)}
+            entries.append(audit.Entry(kind=f"registration.{state}", place_id=row.org_id, persons=[row.person_id], ref=f"registration {row.registration_id}",
+                                       after={"post": row.post}, note=item.note.strip(), **audit.by(one)))
         answers.append(RegistrationDecided(registration_id=item.registration_id, refusal=refusal,
                                            state=settled[item.registration_id]["state"] if item.registration_id in settled else row.state if row is not None else ""))
     cadre_store.settle(tx, list(settled.values()), now)
+    log.append(tx, entries)
     accepted = [held[one] for one, row in settled.items() if row["state"] == "accepted"]
     joining = [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"]
     entrant_store.hold(tx, [row["branch_id"] for row in joining])
     cadre_store.join(tx, joining, now)
     entrant_store.receive(tx, [row["person_id"] for row in joining], now)
-    cadre_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, "changed_by": settled[row.registration_id]["decided_by"]}
+    cadre_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, **{name: settled[row.registration_id][name] for name in ("changed_by", "changed_for", "request_id")}}
                                for row in accepted if row.post], now)
     return answers
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, entrant_store, store
-from shared import background, clock, directory, metrics, practice, reference
+from services.members.log import log
+from shared import audit, background, clock, directory, metrics, practice, reference
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal
 from shared.identity import Actor
@@ -53,6 +54,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     until = _until()
     refusals: dict[int, Refusal] = {}
     wanted: dict[int, dict[str, Any]] = {}
+    who: dict[int, Asked[MarkBranch]] = {}
     for n, one in enumerate(asked):
         branch, org = orgs.get(one.item.branch_id), orgs.get(one.actor.org_id or 0)
         on = domain.month_end(one.item.graduates_on) if one.item.graduates_on else None
@@ -72,11 +74,13 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         if refusal is not None:
             refusals[n] = refusal
         else:
+            who[one.item.branch_id] = one
             wanted[one.item.branch_id] = {"branch_id": one.item.branch_id, "graduates_on": on, "reason": one.item.reason, "marked_by": one.actor.person_id}
     changed = [row for row in wanted.values() if (old := earlier.get(row["branch_id"])) is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])]
     flagged: dict[int, int] = {}
     if changed:
         store.mark_branches(tx, changed, clock.now())
+        log.append(tx, [_marked(row, earlier.get(row["branch_id"]), who[row["branch_id"]]) for row in changed])
         store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
         flagged = store.convert(tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed])
     return [
@@ -84,6 +88,12 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         BranchMarked(branch_id=one.item.branch_id, members=flagged.get(one.item.branch_id, 0),
                      graduate=(on := wanted[one.item.branch_id]["graduates_on"]) is not None and on <= until)
         for n, one in enumerate(asked)]
+
+
+def _marked(row: dict[str, Any], old: Any, one: Asked[MarkBranch]) -> audit.Entry:
+    before = None if old is None else {"graduates_on": old.graduates_on, "reason": old.reason}
+    return audit.Entry(kind="branch.marked", place_id=row["branch_id"], before=before,
+                       after={"graduates_on": row["graduates_on"], "reason": row["reason"]}, **audit.by(one))
 
 
 def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberMarked]:
@@ -95,6 +105,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
     until = _until()
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
+    who: dict[int, Asked[MarkMember]] = {}
     for n, one in enumerate(asked):
         item, person, org = one.item, people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
         branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
@@ -112,10 +123,15 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
             continue
         own = domain.month_end(item.graduates_on) if item.graduates_on and item.mark in ("own", "delayed") else None
         on = own if item.mark else mark.graduates_on if mark is not None and converted else None
+        who[item.member_id] = one
         rows[item.member_id] = {"member_id": item.member_id, "branch_id": branch.org_id, "mark": item.mark, "graduates_on": on,
                                 "reason": item.reason if item.mark == "delayed" else "",
                                 "graduate": converted if item.mark == "" else item.mark == "own" and on is not None and on <= until}
     stored = store.mark_members(tx, list(rows.values()), clock.now())
+    log.append(tx, [audit.Entry(
+        kind="member.marked", place_id=row["branch_id"], persons=[member], note=row["reason"],
+        before={"mark": people[member].mark, "graduates_on": people[member].graduates_on, "graduate": people[member].graduate},
+        after={name: row[name] for name in ("mark", "graduates_on", "graduate")}, **audit.by(who[member])) for member, row in rows.items() if member in stored])
     return [MemberMarked(member_id=one.item.member_id, refusal=refusals.get(n) or (None if one.item.member_id in stored else Refusal("transfer_open")))
             for n, one in enumerate(asked)]
 

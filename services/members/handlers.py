@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, entrant_store, places, ranges, store
+from services.members.log import changer, entered, log
 from services.members.secret import b64, keys, opened, sealed
-from shared import clock, directory, outbox, practice, reference
+from shared import audit, clock, directory, outbox, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -181,8 +182,9 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         made |= store.attach(tx, [rows[n] for n in loose], clock.now())
     entrant_store.receive(tx, made.values(), clock.now())
     answers |= {n: Admitted(member_id=made[indexes[n]]) for n in fresh if indexes[n] in made}
-    cadre_store.set_posts(tx, [{"org_id": row["branch_id"], "person_id": answers[n].member_id, "post": row["post"], "changed_by": asked[n].actor.person_id}
+    cadre_store.set_posts(tx, [{"org_id": row["branch_id"], "person_id": answers[n].member_id, "post": row["post"], **changer(asked[n])}
                                for n, row in fresh.items() if n in answers and row["post"]], clock.now())
+    log.append(tx, entered(asked, {n: (row["branch_id"], member) for n, row in fresh.items() if n in answers and (member := answers[n].member_id) is not None}))
     _remember(tx, asked, answers, {n for n in fresh if n in answers})
     late = [n for n in fresh if n not in answers]
     if late:  # somebody else entered the same people in this very moment; now committed, it says whether it was the same call
@@ -332,10 +334,16 @@ def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, st
 
 
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
-    """Find one member by exact name and ID number, and give the finder a ticket to start a transfer-in (TRF-05, TRF-06)."""
+    """Find one member by exact name and ID number, and give the finder a ticket to start a transfer-in (TRF-05, TRF-06).
+
+    Who looked is in the audit log, also if nobody was found (BEY-10); a refused query is committed.
+    """
     org_id = directory.require_administrator(tx, actor)
     row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
-    if row is None or row.name != domain.clean_name(request.name) or row.branch_id is None:
+    found = row is not None and row.name == domain.clean_name(request.name) and row.branch_id is not None
+    log.append(tx, [audit.Entry(kind="view.looked_up", place_id=row.branch_id if row is not None and found else None,
+                                persons=[row.person_id] if row is not None and found else [], after={"found": found}, **audit.by(actor))])
+    if row is None or not found:
         raise Refused("unknown_member")
     ticket, _ = keys.signer.sign("member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id)
     return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)

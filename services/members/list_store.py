@@ -1,9 +1,8 @@
-"""The SQL of lists: searching, exports, work lists, entry progress; and the access log."""
+"""The SQL of lists: searching, exports, work lists, entry progress."""
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -177,38 +176,3 @@ def progress(tx: Connection, org_id: int, path: str, industries: Sequence[str] |
 def set_figures(tx: Connection, rows: Sequence[dict[str, int]]) -> None:
     """Store the members of 2017 of organisations (STAT-03)."""
     db.run(tx, _SET_FIGURES, rows)
-
-
-# ---- the access log --------------------------------------------------------------------------------------------------
-
-_LOCK_LOG = sa.text("SELECT pg_advisory_xact_lock(hashtext('access_log'))")
-_LAST = sa.text("SELECT seq, hash FROM access_log ORDER BY seq DESC LIMIT 1")
-_APPEND = sa.text("""
-    INSERT INTO access_log (seq, at, person_id, org_id, action, subjects, reason, hash) VALUES (:seq, :at, :person, :org, :action, :subjects, :reason, :hash)""")
-_LOG = sa.text("SELECT * FROM access_log WHERE seq > :after ORDER BY seq LIMIT 1000")
-
-
-def _line(seq: int, at: datetime, person: int, org: int | None, action: str, subjects: Sequence[int], reason: str) -> bytes:
-    return "|".join(str(one) for one in (seq, int(at.timestamp() * 1_000_000), person, org or "", action, ",".join(map(str, subjects)), reason)).encode()
-
-
-def log_access(tx: Connection, at: datetime, person: int, org: int | None, action: str, subjects: Sequence[int], reason: str) -> None:
-    """Put a view or an export into the access log; each line's hash covers the line before (BEY-10)."""
-    tx.execute(_LOCK_LOG)
-    last = tx.execute(_LAST).one_or_none()
-    seq = last.seq + 1 if last is not None else 1
-    digest = hashlib.sha256((bytes(last.hash) if last is not None else b"") + _line(seq, at, person, org, action, subjects, reason)).digest()
-    tx.execute(_APPEND, {"seq": seq, "at": at, "person": person, "org": org, "action": action, "subjects": list(subjects), "reason": reason, "hash": digest})
-
-
-def verify_access_log(tx: Connection) -> tuple[int, list[int]]:
-    """Recompute the chain of the access log; return how many lines were read and the numbers of those that do not fit."""
-    read, broken, previous, expected = 0, [], b"", 1
-    while rows := tx.execute(_LOG, {"after": read and expected - 1}).all():
-        for row in rows:
-            previous = hashlib.sha256(previous + _line(row.seq, row.at, row.person_id, row.org_id, row.action, row.subjects, row.reason)).digest()
-            if row.seq != expected or bytes(row.hash) != previous:
-                broken.append(row.seq)
-            previous, expected = bytes(row.hash), row.seq + 1
-        read += len(rows)
-    return read, broken

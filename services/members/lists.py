@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, handlers, list_store
+from services.members.log import log
 from services.members.secret import keys
-from shared import clock, directory, metrics, reference
+from shared import audit, clock, directory, metrics, reference
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -19,7 +20,8 @@ from shared.messages.members import EntryProgress, ExportedMember, FoundMembers,
 
 def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor | None) -> FoundMembers:
     """Find members of the own organisation and below: by ID number, development number or exact name (SRCH-03..06)."""
-    path = directory.require_above(tx, actor, request.below, observers=True).path
+    org = directory.require_above(tx, actor, request.below, observers=True)
+    path = org.path
     text = domain.normalise_id(request.text)
     if not text:
         raise Refused("field_missing", field="姓名、身份证号码或发展团员编号")
@@ -29,6 +31,9 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
         rows = list_store.numbered(tx, text, path)
     else:
         rows = list_store.named(tx, domain.clean_name(request.text), path)
+    by = "id_number" if domain.check_id(text, clock.today()) is None else "number" if text.isascii() and text.isdigit() else "name"
+    log.append(tx, [audit.Entry(kind="view.searched", place_id=org.org_id, persons=[row.person_id for row in rows[:list_store.MOST]],
+                                after={"by": by, "found": len(rows)}, **audit.by(actor))])
     posts = handlers.posts_in_branch(tx, rows)
     return FoundMembers(items=[handlers.shown(row, True, posts.get(row.person_id, "")) for row in rows[:list_store.MOST]], more=len(rows) > list_store.MOST)
 
@@ -44,7 +49,8 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
     rows = list_store.within(tx, request.person_ids, org.path)
     if not rows:
         raise Refused("unknown_member")
-    list_store.log_access(tx, clock.now(), actor.person_id, org.org_id, "reveal", [row.person_id for row in rows], request.reason.strip())
+    log.append(tx, [audit.Entry(kind="view.unmasked", place_id=org.org_id, persons=[row.person_id for row in rows], note=request.reason.strip(),
+                                **audit.by(actor))])
     return [Revealed(member_id=row.person_id, name=row.name, id_number=keys.seal.open(row.id_sealed)) for row in rows]
 
 
@@ -59,15 +65,15 @@ def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor
     exported = [ExportedMember(member=(member := handlers.shown(row, True, posts.get(row.person_id, ""))), branch=row.branch,
                                id_number=keys.seal.open(row.id_sealed) if request.full else member.id_masked) for row in rows]
     if rows:
-        list_store.log_access(tx, clock.now(), actor.person_id, org.org_id, "export of full numbers" if request.full else "export",
-                              [row.person_id for row in rows], request.reason.strip())
+        log.append(tx, [audit.Entry(kind="export.full" if request.full else "export.members", place_id=org.org_id, persons=[row.person_id for row in rows],
+                                    note=request.reason.strip(), **audit.by(actor))])
     return exported
 
 
 def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | None) -> bool:
     """Log that a person takes a list along as a file (BEY-10); what the list shows was decided by the list itself."""
     assert actor is not None
-    list_store.log_access(tx, clock.now(), actor.person_id, actor.org_id, "file", [], request.what[:200])
+    log.append(tx, [audit.Entry(kind="export.file", place_id=actor.org_id, ref=audit.without_numbers(request.what[:200]), **audit.by(actor))])
     return True
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import db, directory, inbox, outbox, sessions_ended
+from shared import audit, db, directory, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -254,19 +254,6 @@ letters = sa.Table(
     sa.UniqueConstraint("org_id", "year", "number"),
 )
 
-access_log = sa.Table(
-    "access_log", metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("at", _time, nullable=False),
-    sa.Column("person_id", sa.BigInteger, nullable=False),
-    sa.Column("org_id", sa.BigInteger),
-    sa.Column("action", sa.Text, nullable=False, comment="reveal, export"),
-    sa.Column("subjects", sa.ARRAY(sa.BigInteger), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
-    comment="append-only; each hash covers the one before (BEY-10)",
-)
-
 figures_2017 = sa.Table(
     "figures_2017", metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -281,6 +268,7 @@ handled_commands = sa.Table(
     sa.Column("person_id", sa.BigInteger, comment="whose command it was; null: of before this was kept"),
 )
 
+audit.tables(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 directory.tables(metadata)

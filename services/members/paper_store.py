@@ -15,7 +15,7 @@ _REQUEST = sa.text("""
     SELECT command_id, member_id, branch_id, kind, since, until, place, contact_name, decode(contact_phone_sealed, 'base64'), reason, 'requested', requested_by, :now
         FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, member_id bigint, branch_id bigint, kind text, since date, until date, place text,
             contact_name text, contact_phone_sealed text, reason text, requested_by bigint) ORDER BY member_id
-    ON CONFLICT DO NOTHING""")
+    ON CONFLICT DO NOTHING RETURNING command_id, retention_id""")
 _BY_COMMAND = sa.text("SELECT command_id, retention_id, state, requested_by FROM retentions WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _HOLD = sa.text("SELECT * FROM retentions WHERE retention_id = ANY(CAST(:ids AS bigint[])) ORDER BY retention_id FOR UPDATE")
 _DECIDE = sa.text("""
@@ -30,9 +30,9 @@ _REGISTER = sa.text("""
 _OWN = sa.text("SELECT r.*, p.name FROM retentions r JOIN people p ON p.person_id = r.member_id WHERE r.member_id = :person ORDER BY r.retention_id DESC LIMIT 20")
 
 
-def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Store requests; a repeated one, or a second of a member, changes nothing."""
-    db.run(tx, _REQUEST, rows, now=now)
+def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
+    """Store requests and return the new ones by command; a repeated one, or a second of a member, changes nothing."""
+    return {row.command_id: row.retention_id for row in db.run(tx, _REQUEST, rows, now=now)} if rows else {}
 
 
 def by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:
@@ -73,7 +73,7 @@ _ISSUE = sa.text("""
     RETURNING letter_id, command_id""")
 _LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
-_VOID = sa.text("UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL")
+_VOID = sa.text("UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL RETURNING letter_id")
 _CHECK = sa.text("SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code")
 
 
@@ -97,9 +97,9 @@ def letters(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
     return {row.letter_id: row for row in tx.execute(_LETTERS, {"ids": sorted(set(ids))})}
 
 
-def void(tx: Connection, ids: Sequence[int], now: datetime) -> None:
-    """Declare letters void."""
-    tx.execute(_VOID, {"ids": list(ids), "now": now})
+def void(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
+    """Declare letters void; return those that were in force until then."""
+    return set(tx.execute(_VOID, {"ids": list(ids), "now": now}).scalars())
 
 
 def check(tx: Connection, code: bytes) -> sa.Row[Any] | None:

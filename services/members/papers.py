@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, list_store, paper_store, store
+from services.members.log import log
 from services.members.secret import b64, code_index, code_of, grouped, opened, sealed
-from shared import clock, directory, practice
+from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -73,7 +74,11 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
             "command_id": str(item.command_id), "member_id": item.member_id, "branch_id": branch.org_id, "kind": item.kind, "since": item.since, "until": item.until,
             "place": item.place.strip(), "contact_name": item.contact_name.strip(), "reason": item.reason.strip(), "requested_by": one.actor.person_id,
             "contact_phone_sealed": sealed(item.contact_phone)}
-    paper_store.request(tx, list(rows.values()), clock.now())
+    made = paper_store.request(tx, list(rows.values()), clock.now())
+    log.append(tx, [audit.Entry(
+        kind="retention.requested", place_id=rows[one.item.command_id]["branch_id"], persons=[one.item.member_id], ref=f"retention {made[one.item.command_id]}",
+        note=one.item.reason.strip(), after={"kind": one.item.kind, "since": one.item.since, "until": one.item.until}, **audit.by(one))
+        for one in {one.item.command_id: one for one in asked}.values() if one.item.command_id in made])
     known |= paper_store.by_command(tx, list(rows))
     return [RetentionSaved(refusal=refusals[n]) if n in refusals else
             RetentionSaved(retention_id=known[one.item.command_id].retention_id, state=known[one.item.command_id].state) if one.item.command_id in known else
@@ -90,6 +95,7 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(held.get(one.item.retention_id), "branch_id", None))])
     states = {key: row.state for key, row in held.items()}
     answers: list[RetentionSaved] = []
+    entries: list[audit.Entry] = []
     turns: Counter[int] = Counter()
     rounds: dict[int, list[dict[str, Any]]] = {}
     for one in asked:
@@ -107,11 +113,15 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
             continue
         rounds.setdefault(turns[item.retention_id], []).append({
             "retention_id": item.retention_id, "state": wanted, "note": item.note.strip(), "report": item.report.strip(), "decided_by": one.actor.person_id})
+        entries.append(audit.Entry(
+            kind="retention.reported" if item.report else f"retention.{wanted}", place_id=row.branch_id, persons=[row.member_id], note=item.note.strip(),
+            ref=f"retention {item.retention_id}", before={"state": state}, after={"state": wanted}, **audit.by(one)))
         turns[item.retention_id] += 1
         states[item.retention_id] = wanted
         answers.append(RetentionSaved(retention_id=item.retention_id, state=wanted))
     for rows in rounds.values():  # one, unless a list says several things of one entry
         paper_store.decide(tx, rows, clock.now())
+    log.append(tx, entries)
     return answers
 
 
@@ -182,6 +192,11 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
                               addressee=item.addressee.strip(), to_org=item.to_org.strip(), dues_until=item.dues_until, issued_on=row["issued_on"],
                               valid_until=row["valid_until"]))
     made = paper_store.issue(tx, [row for row in issued.values() if "letter_id" not in row], clock.now())
+    log.append(tx, [audit.Entry(
+        kind="letter.issued", place_id=one.actor.org_id, persons=sorted(set(one.item.member_ids)), ref=f"letter {answer.number}",
+        after={"addressee": one.item.addressee.strip()}, **audit.by(one))
+        for one, answer in {one.item.command_id: (one, answer) for one, answer in zip(asked, answers, strict=True)}.values()
+        if answer.refusal is None and one.item.command_id in made])
     return [answer if answer.refusal else msgspec.structs.replace(answer, letter_id=made.get(one.item.command_id) or issued[one.item.command_id]["letter_id"])
             for one, answer in zip(asked, answers, strict=True)]
 
@@ -191,7 +206,10 @@ def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterV
     acting = directory.administering(tx, (one.actor for one in asked))
     found = paper_store.letters(tx, [one.item.letter_id for one in asked])
     mine = {one.item.letter_id for one in asked if one.actor in acting and one.item.letter_id in found and found[one.item.letter_id].org_id == one.actor.org_id}
-    paper_store.void(tx, sorted(mine), clock.now())
+    voided = paper_store.void(tx, sorted(mine), clock.now())
+    log.append(tx, [audit.Entry(kind="letter.voided", place_id=one.actor.org_id, persons=list(found[letter].member_ids),
+                                ref=f"letter {found[letter].year}-{found[letter].number}", **audit.by(one))
+                    for letter, one in {one.item.letter_id: one for one in asked}.items() if letter in voided])
     return [LetterVoided(letter_id=one.item.letter_id, refusal=None if one.item.letter_id in mine else Refusal("letter_unknown")) for one in asked]
 
 

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import cadre_store, domain, ranges, store
+from services.members.log import edited, log
 from services.members.secret import keys, sealed
-from shared import clock, directory, practice
+from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -36,6 +37,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     today = clock.today()
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
+    who: dict[int, Asked[EditMember]] = {}
     for n, one in enumerate(asked):
         item, person = one.item, people.get(one.item.member_id)
         branch = _branch(orgs, person)
@@ -55,6 +57,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
         if refusal is not None:
             refusals[n] = refusal
             continue
+        who[item.member_id] = one
         rows[item.member_id] = {
             "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number,
             "phone_sealed": _changed(item.phone), "contact_sealed": _changed(item.contact), "emergency_sealed": _changed(item.emergency_contact),
@@ -62,6 +65,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             "found": item.found, "found_on": item.found_on or today}
     if rows:
         store.edit(tx, list(rows.values()))
+        log.append(tx, [entry for member, row in rows.items() if (entry := edited(who[member], people[member], row)) is not None])
         cadre_store.tell_posts(tx, [person_id for person_id, row in rows.items() if row["phone_sealed"] is not None and person_id in cadres])
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
@@ -81,6 +85,7 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
     answers, rows = [], {}
+    entries: dict[int, audit.Entry] = {}
     for one in asked:
         branch = _branch(orgs, people.get(one.item.member_id))
         refusal = (Refusal("unknown_member") if branch is None or one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, branch)
@@ -90,7 +95,11 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
         if refusal is None:
             rows[one.item.member_id] = {"person_id": one.item.member_id, "cause": one.item.cause, "explanation": one.item.explanation.strip(),
                                         "requested_by": one.actor.person_id}
+            entries[one.item.member_id] = audit.Entry(
+                kind="member.reported", place_id=people[one.item.member_id].branch_id, persons=[one.item.member_id], after={"cause": one.item.cause},
+                note=one.item.explanation.strip(), **audit.by(one))
     store.request_deletions(tx, list(rows.values()), clock.now())
+    log.append(tx, entries.values())
     return answers
 
 
@@ -128,6 +137,9 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
         else:
             rows[n] = {"person_id": person.person_id, "reason": one.item.reason.strip(), "deleted_by": one.actor.person_id, "deleted_for": org.org_id}
     gone = store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
+    deleted = {row["person_id"]: n for n, row in rows.items() if row["person_id"] in gone}
+    log.append(tx, [audit.Entry(kind="member.deleted", place_id=people[person].branch_id, persons=[person], note=rows[n]["reason"], **audit.by(asked[n]))
+                    for person, n in deleted.items()])
     refusals |= {n: Refusal("transfer_open") for n, row in rows.items() if row["person_id"] not in gone}
     store.remember(tx, [*{one.item.command_id: {"command_id": one.item.command_id, "reply": "{}", "person_id": one.actor.person_id} for one in (
         asked[n] for n, row in rows.items() if row["person_id"] in gone)}.values()])

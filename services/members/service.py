@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from services.members import accounts, cadres, captcha, graduation, handlers, identity, imports, inside, lists, papers, ranges, records, store
+from services.members.log import log
 from shared import clock, directory, practice
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
@@ -86,8 +87,9 @@ class Service(BusService):
         contract.get_entry_progress: lists.get_entry_progress,
         contract.list_retentions: papers.list_retentions,
         contract.check_letter: papers.check_letter,
+        contract.list_audit: log.answer,
     }
-    loops = (graduation.CONVERT, imports.ENTER, identity.CHECK)
+    loops = (graduation.CONVERT, imports.ENTER, identity.CHECK, log.loop)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain
+from services.members.log import log, post_entries
 from shared import db, reference
 from shared.messages.members import (
     BranchGraduated,
@@ -66,12 +67,13 @@ _MOVE = sa.text(f"""
     resigned AS (UPDATE posts p SET ended_at = c.ended_at FROM closed c WHERE p.person_id = c.person_id AND p.ended_at IS NULL
             AND (p.org_id = c.branch_id OR (strpos('.' || c.path, '.' || p.org_id || '.') = 0
                 AND strpos((SELECT '.' || old.path FROM org_directory old WHERE old.org_id = c.branch_id), '.' || p.org_id || '.') > 0))
-        RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
+        RETURNING p.org_id, p.person_id, p.post AS was, '' AS post, false AS has_phone, nextval('post_version') AS version),
     begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, at, branch_id, transfer_id FROM arrived
         WHERE (SELECT count(*) FROM closed) >= 0),
     moved AS (SELECT transfer_id, member_id, branch_id FROM arrived UNION ALL
-        SELECT i.transfer_id, i.member_id, i.branch_id FROM asked i JOIN memberships m ON m.person_id = i.member_id AND m.transfer_id = i.transfer_id)
-    {insert(tell(MemberMoved, "moved"), tell(CadreChanged, "resigned"))}""")
+        SELECT i.transfer_id, i.member_id, i.branch_id FROM asked i JOIN memberships m ON m.person_id = i.member_id AND m.transfer_id = i.transfer_id),
+    told AS ({insert(tell(MemberMoved, "moved"), tell(CadreChanged, "resigned"))})
+    SELECT org_id, person_id, was FROM resigned""")
 
 _RELEASE = sa.text("""
     UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL
@@ -98,7 +100,13 @@ def move(tx: Connection, items: Sequence[Any]) -> None:
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and break `uq_memberships_one_open`.
     """
-    db.run(tx, _MOVE, items)
+    _log_resigned(tx, db.run(tx, _MOVE, items).all(), "moved")
+
+
+def _log_resigned(tx: Connection, rows: Sequence[Any], why: str) -> None:
+    """Write posts that ended with the membership into the audit log; nobody is behind it but the move or the deletion."""
+    log.append(tx, post_entries([{"org_id": row.org_id, "person_id": row.person_id, "post": "", "ref": why} for row in rows],
+                                {(row.org_id, row.person_id): row.was for row in rows}))
 
 
 def release(tx: Connection, items: Sequence[Any]) -> None:
@@ -256,10 +264,10 @@ _DELETE = sa.text(f"""
     sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id RETURNING s.session_id, s.expires_at AS until),
     requests_gone AS (DELETE FROM deletion_requests r USING gone g WHERE r.person_id = g.person_id),
     resigned AS (UPDATE posts p SET ended_at = :now FROM gone g WHERE p.person_id = g.person_id AND p.ended_at IS NULL
-        RETURNING p.org_id, p.person_id, '' AS post, false AS has_phone, nextval('post_version') AS version),
+        RETURNING p.org_id, p.person_id, p.post AS was, '' AS post, false AS has_phone, nextval('post_version') AS version),
     refused_here AS (INSERT INTO ended_sessions (session_id, until) SELECT session_id, until FROM sessions_gone ON CONFLICT DO NOTHING),
     told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"), GRADUATES)})
-    SELECT person_id FROM gone""")
+    SELECT g.person_id, r.org_id, r.was FROM gone g LEFT JOIN resigned r USING (person_id)""")
 _REQUEST_DELETIONS = sa.text("""
     INSERT INTO deletion_requests (person_id, cause, explanation, requested_by, requested_at)
     SELECT person_id, cause, explanation, requested_by, :now
@@ -280,7 +288,9 @@ def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
     """Take people out of the register and keep what is needed to prove it; return who is gone. Who is held by a transfer stays (DEL-08, DEL-11)."""
-    return set(db.run(tx, _DELETE, rows, now=now).scalars()) if rows else set()
+    gone = db.run(tx, _DELETE, rows, now=now).all() if rows else []
+    _log_resigned(tx, [row for row in gone if row.org_id is not None], "deleted")
+    return {row.person_id for row in gone}
 
 
 def request_deletions(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:

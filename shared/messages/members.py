@@ -9,6 +9,7 @@ import msgspec
 
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
+from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     Address,
     After,
@@ -1008,3 +1009,4 @@ list_retentions = Query("members", "list_retentions", ListRetentions, list[Reten
 issue_letters = Command("members", "issue_letters", IssueLetter, Letter)
 void_letters = Command("members", "void_letters", VoidLetter, LetterVoided)
 check_letter = Query("members", "check_letter", CheckLetter, LetterChecked)
+list_audit = Query("members", "list_audit", ListAudit, list[AuditLine])

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from services.orgs import handlers, history, migration, store
 from services.orgs.log import administrators_at, log, orgs_at, superiors_at
+from services.orgs.service import Service
 from shared import audit, clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -16,6 +17,7 @@ from shared.identity import Actor
 from shared.messages.audit import ListAudit
 from shared.messages.members import AdministratorRegistered, BranchGraduated, CadreChanged, DeletionRefused
 from shared.messages.orgs import DecideMigration, DeleteOrg, GetOrgsAt, SaveOrg, SetAdministrator, SetSchoolNumber
+from tests.audit_acts import OWN, SHOWS, names, written
 from tests.orgs.test_handlers import (  # noqa: F401
     CLASS,
     COLLEGE,
@@ -25,6 +27,7 @@ from tests.orgs.test_handlers import (  # noqa: F401
     PRESIDENT,
     SCHOOL,
     STRANGER,
+    Seed,
     delete,
     engine,
     grant,
@@ -264,3 +267,39 @@ def test_a_refused_item_leaves_no_line(tx):
         handlers.save_orgs(tx, [Asked(item, of_college)])
     save(tx, Actor(STRANGER, OTHER_SCHOOL), org_id=CLASS, parent_id=COLLEGE, full_name="共青团别的名字支部委员会")
     assert [json.loads(one.after)["full_name"] for one in lines(tx, kind="org.edited")] == ["共青团新名字支部委员会"]
+
+
+NOT_LOGGED = {**dict.fromkeys(("search_orgs", "get_orgs", "list_children", "list_administrators", "list_migrations", "get_orgs_at", "list_audit"), SHOWS),
+              "my_orgs": OWN, "list_contacts": "public telephone numbers of offices"}
+ACTS = {  # command: what is done, and the kind and place of the line that it writes
+    "save_orgs": (lambda tx: save(tx, of_college, parent_id=COLLEGE, full_name="共青团新的支部委员会"), "org.created"),
+    "check_orgs": (lambda tx: (store.change_cadres(tx, [CadreChanged(org_id=COLLEGE, person_id=77, post="secretary", has_phone=True, version=2)]), check(tx)),
+                   "org.edited"),
+    "set_school_numbers": (lambda tx: handlers.set_school_numbers(tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=INDEPENDENT, number="12345"),
+                                                                             Actor(4400, INDEPENDENT))]), "org.edited"),
+    "delete_orgs": (lambda tx: delete(tx, of_college, CLASS), "org.deleted"),
+    "set_administrators": (lambda tx: grant(tx, of_college, CLASS, 9), "right.given"),
+    "request_migrations": (ask, "migration.requested"),
+    "decide_migrations": (lambda tx: migration.decide_migrations(tx, [Asked(DecideMigration(
+        migration_id=ask(tx).migration_id, approve=True), of_school)]), "migration.agreed"),
+}
+INDEPENDENT = 4242
+
+
+@pytest.mark.rule("BEY-10")
+def test_nothing_is_forgotten():
+    """BEY-10: each command and each query of orgs is tried below, or is left out of the log for a reason that is given."""
+    assert names(Service) == {*ACTS, *NOT_LOGGED} and not {*ACTS} & {*NOT_LOGGED}
+    assert {one.name for one in Service.commands} == {*ACTS}
+
+
+@pytest.mark.rule("BEY-10")
+@pytest.mark.parametrize("name", ACTS)
+def test_each_is_in_the_log(tx, name):
+    """BEY-10: what is done is a line of the log, with who and where, in the same transaction."""
+    store.load(tx, [Seed(1, None, "leading_body", "", "00"), Seed(INDEPENDENT, 1, "committee", "共青团独立学院委员会", "42", industry="普通高等院校")])
+    store.set_administrators(tx, [{"org_id": INDEPENDENT, "person_id": 4400, "active": True}], clock.now(), None)
+    act, kind = ACTS[name]
+    line = written(tx, lambda: act(tx))[-1]
+    assert line.kind == kind and line.person_id is not None and line.org_id is not None and line.place_id is not None and line.provincial_id is not None
+    assert audit.verify(tx, [])[1] == []

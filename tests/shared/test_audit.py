@@ -63,11 +63,11 @@ def rewrite(engine, statement):
     """Change the log and make everything in this database fit again: all hashes and the head."""
     attack(engine, statement)
     with engine.connect() as tx:
-        rows = tx.execute(sa.text(f"SELECT {', '.join(audit._HASHED)} FROM audit_log ORDER BY lane, seq")).all()
+        rows = tx.execute(sa.text(f"SELECT {', '.join(audit.HASHED)} FROM audit_log ORDER BY lane, seq")).all()
     previous, changes = b"", []
     for row in rows:
-        line = {**row._mapping, "at": audit._instant(row.at)}
-        previous = hashlib.sha256(previous + msgspec.json.encode([line[name] for name in audit._HASHED])).digest()
+        line = {**row._mapping, "at": audit.instant(row.at)}
+        previous = hashlib.sha256(previous + msgspec.json.encode([line[name] for name in audit.HASHED])).digest()
         changes.append(f"UPDATE audit_log SET hash = decode('{previous.hex()}', 'hex') WHERE lane = {row.lane} AND seq = {row.seq}")
     attack(engine, *changes, f"UPDATE audit_heads SET rows = {len(rows)}, hash = decode('{previous.hex()}', 'hex')")
 

@@ -1,0 +1,60 @@
+"""The audit log of members: who entered, changed, decided on, looked up, saw in full and took along whom (BEY-10)."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from shared.audit import Entry, Log, by
+from shared.bus.service import Asked
+from shared.messages.members import MembersLogGrew
+
+log = Log("members", "org_directory", MembersLogGrew)
+
+KEPT = ("joined_on", "party")
+"""What is kept of a member's record before and after an edit; of everything else only that it was changed."""
+
+
+def post_entries(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[int, int], str]) -> list[Entry]:
+    """Return the lines of posts that were given or ended; `before` are the posts until then, by organisation and person."""
+    entries = []
+    for row in rows:
+        was = before.get((row["org_id"], row["person_id"]))
+        if was is not None or row["post"]:
+            entries.append(Entry(
+                kind="post.given" if row["post"] else "post.ended", person_id=row.get("changed_by"), org_id=row.get("changed_for"),
+                place_id=row["org_id"], persons=[row["person_id"]], before=None if was is None else {"post": was},
+                after={"post": row["post"]}, ref=row.get("ref", ""), request_id=row.get("request_id", "")))
+    return entries
+
+
+def changer(asked: Asked[Any]) -> dict[str, Any]:
+    """Return who is behind an item, as the rows of posts name it."""
+    return {"changed_by": asked.actor.person_id, "changed_for": asked.actor.org_id, "request_id": asked.request_id}
+
+
+def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) -> list[Entry]:
+    """Return the lines of people who were entered: one for each branch and who did it. `made` has branch and person by item."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for n, (branch, person) in made.items():
+        one = asked[n]
+        groups.setdefault((one.actor.person_id, one.actor.org_id, one.request_id, branch), []).append(person)
+    return [Entry(kind="member.entered", person_id=person, org_id=org, request_id=request, place_id=branch, persons=persons)
+            for (person, org, request, branch), persons in groups.items()]
+
+
+def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | None:
+    """Return the line of an edit, None if nothing differs: what was and is of the fields in `KEPT`, of others that they were changed."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for name, value in row.items():
+        column = {"contacted": "to_contact"}.get(name, name)
+        old = person._mapping.get(column)
+        if name == "contacted" and value:
+            value = False
+        if name == "person_id" or value is None or value == old or (not value and not old):
+            continue
+        label = name.removesuffix("_sealed")
+        if name in KEPT:
+            before[label] = old
+        after[label] = value if name in KEPT else "changed"
+    return Entry(kind="member.edited", place_id=person.branch_id, persons=[person.person_id], before=before, after=after, **by(asked)) if after else None
