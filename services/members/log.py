@@ -10,8 +10,10 @@ from shared.messages.members import MembersLogGrew
 
 log = Log("members", "org_directory", MembersLogGrew)
 
-KEPT = ("joined_on", "party")
+KEPT = ("joined_on", "party", "found", "contacted")
 """What is kept of a member's record before and after an edit; of everything else only that it was changed."""
+_NO_FIELDS = ("person_id", "found_on")
+"""Of the row of an edit: whose record it is, and the day that goes with `found`."""
 
 
 def post_entries(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[int, int], str]) -> list[Entry]:
@@ -46,15 +48,14 @@ def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | No
     """Return the line of an edit, None if nothing differs: what was and is of the fields in `KEPT`, of others that they were changed."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
+    old = {**person._mapping, "found": person.found_on is not None, "contacted": not person.to_contact}
     for name, value in row.items():
-        column = {"contacted": "to_contact"}.get(name, name)
-        old = person._mapping.get(column)
-        if name == "contacted" and value:
-            value = False
-        if name == "person_id" or value is None or value == old or (not value and not old):
+        if name in _NO_FIELDS or value is None or value == old[name] or (not value and not old[name]):
             continue
         label = name.removesuffix("_sealed")
         if name in KEPT:
-            before[label] = old
+            before[label] = old[name]
         after[label] = value if name in KEPT else "changed"
-    return Entry(kind="member.edited", place_id=person.branch_id, persons=[person.person_id], before=before, after=after, **by(asked)) if after else None
+    if not after:
+        return None
+    return Entry(kind="member.edited", place_id=person.branch_id, persons=[person.person_id], before=before, after=after, **by(asked))

@@ -202,7 +202,7 @@ def test_the_access_log_is_taken_over():
     db.drop_database(url)
     db.create_database(url)
     try:
-        command.upgrade(migrate.config("members", url), "0010_found_and_numbers")
+        command.upgrade(migrate.config("members", url), "0011_whose_commands")
         engine = db.connect(url)
         with engine.begin() as tx:
             for seq, action in enumerate(("reveal", "export", "export of full numbers", "file"), start=1):
