@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from services.members import cadres, handlers, store
-from services.members.log import log
+from services.members.log import log as audit_log
 from services.members.secret import keys, sealed
 from shared import audit, background, clock, db, directory
 from shared.bus.service import Asked
@@ -57,7 +57,7 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
                          "row_sealed": sealed(msgspec.json.encode(one.item).decode())})
     store.take_rows(tx, rows)
     taken = Counter((one.actor, one.request_id, one.item.import_id) for one, answer in zip(asked, answers, strict=True) if answer.refusal is None)
-    log.append(tx, [audit.Entry(kind="import.started", person_id=actor.person_id, org_id=actor.org_id, place_id=actor.org_id, request_id=request_id,
+    audit_log.append(tx, [audit.Entry(kind="import.started", person_id=actor.person_id, org_id=actor.org_id, place_id=actor.org_id, request_id=request_id,
                                 ref=f"import {import_id}", after={"rows": count}) for (actor, request_id, import_id), count in taken.items()])
     _wake.set()
     return answers
@@ -75,7 +75,7 @@ def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None)
         failures = [msgspec.structs.replace(_shown(request.import_id, row), problem=row.problem)
                     for row in store.failed_rows(tx, str(request.import_id), request.failed_after)]
         if failures:  # rows as they were read, with numbers in full
-            log.append(tx, [audit.Entry(kind="view.failures", place_id=org_id, ref=f"import {request.import_id}", after={"rows": len(failures)}, **audit.by(actor))])
+            audit_log.append(tx, [audit.Entry(kind="view.failures", place_id=org_id, ref=f"import {request.import_id}", after={"rows": len(failures)}, **audit.by(actor))])
     return ImportProgress(rows=sum(counts.values()), entered=counts.get("entered", 0), failed=counts.get("failed", 0), failures=failures)
 
 

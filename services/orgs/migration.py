@@ -156,7 +156,7 @@ def give_up(database: db.Database, problem: str) -> None:
     with database.transaction() as tx:
         row = store.next_migration(tx)
         if row is not None:
-            store.end_migration(tx, row.migration_id, "returned", "系统未能完成迁移", 0, clock.now())
+            store.end_migration(tx, row, "returned", "系统未能完成迁移", 0, clock.now())
 
 
 _pieces = background.Pieces("orgs", "migrations", 1, lambda database, size: int(move_one(database)), give_up)

@@ -269,6 +269,19 @@ def test_a_refused_item_leaves_no_line(tx):
     assert [json.loads(one.after)["full_name"] for one in lines(tx, kind="org.edited")] == ["共青团新名字支部委员会"]
 
 
+@pytest.mark.rule("BEY-10")
+def test_a_migration_that_cannot_be_carried_out(loaded, mayor):
+    """BEY-10: a migration that the system gives up is returned, and the log says so; the tree stays."""
+    with loaded.begin() as tx:
+        made = ask(tx).migration_id
+        for actor in (of_school, of_city):
+            migration.decide_migrations(tx, [Asked(DecideMigration(migration_id=made, approve=True), actor)])
+    migration.give_up(db.Database(loaded), "ValueError")
+    with loaded.begin() as tx:
+        assert [(one.kind, one.person_id) for one in lines(tx) if one.ref == f"migration {made}"][0] == ("migration.returned", None)
+        assert tree(tx)[COLLEGE]["parent_id"] == SCHOOL
+
+
 NOT_LOGGED = {**dict.fromkeys(("search_orgs", "get_orgs", "list_children", "list_administrators", "list_migrations", "get_orgs_at", "list_audit"), SHOWS),
               "my_orgs": OWN, "list_contacts": "public telephone numbers of offices"}
 ACTS = {  # command: what is done, and the kind and place of the line that it writes
