@@ -278,7 +278,8 @@ def test_a_migration_that_cannot_be_carried_out(loaded, mayor):
             migration.decide_migrations(tx, [Asked(DecideMigration(migration_id=made, approve=True), actor)])
     migration.give_up(db.Database(loaded), "ValueError")
     with loaded.begin() as tx:
-        assert [(one.kind, one.person_id) for one in lines(tx) if one.ref == f"migration {made}"][0] == ("migration.returned", None)
+        last = next(one for one in lines(tx) if one.ref == f"migration {made}")
+        assert (last.kind, last.person_id) == ("migration.returned", None)
         assert tree(tx)[COLLEGE]["parent_id"] == SCHOOL
 
 
