@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -19,6 +20,7 @@ from nameko.containers import ServiceContainer
 from nameko.runners import ServiceRunner
 
 from shared import health, migrate
+from shared.bus import agreement
 from shared.bus import connection as broker
 from shared.settings import SERVICES, Settings
 
@@ -31,17 +33,20 @@ def start(names: list[str], settings: Settings) -> ServiceRunner:
     """Start the named services in this process and return their runner.
 
     Raises:
-        RuntimeError: The process is not monkey-patched, or a database is behind its migrations.
+        RuntimeError: The process is not monkey-patched, a database is behind its migrations, or a service and the contracts disagree.
 
     """
     if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
         raise RuntimeError("eventlet must patch the process before anything is imported")
+    services = {name: import_module(f"services.{name}.service").Service for name in names}
+    for service in services.values():
+        agreement.check(service)
     for name in names:
         if migrate.pending(name, settings.database(name)):
             raise RuntimeError(f"the database of {name} is not at the newest schema; run: tuanqiao migrate")
     runner = ServiceRunner({"AMQP_URI": settings.amqp_uri, "SETTINGS": settings, "max_workers": WORKERS})
-    for name in names:
-        runner.add_service(import_module(f"services.{name}.service").Service)
+    for service in services.values():
+        runner.add_service(service)
     runner.start()
     return runner
 
@@ -80,7 +85,10 @@ def serve(name: str, settings: Settings) -> None:
     """Run one service until SIGTERM or SIGINT: finish the batch in hand, publish, leave."""
     wait_for("RabbitMQ", lambda: broker.drop(broker.connect(settings.amqp_uri)))
     wait_for("its database", lambda: migrate.pending(name, settings.database(name)))
-    runner = start([name], settings)
+    try:
+        runner = start([name], settings)
+    except agreement.Disagreement as error:
+        sys.exit(f"{name} does not start: {error}")
     if settings.health_port:
         health.serve(settings.health_host, settings.health_port, [machinery(runner, name)], containers(runner))
     stopping = eventlet.event.Event()

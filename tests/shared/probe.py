@@ -15,6 +15,7 @@ from shared import db, health, inbox, outbox, runner
 from shared.bus import service as bus
 from shared.bus.service import BusService
 from shared.messages import Command, Query
+from shared.messages import events as contracts
 from shared.messages.transfers import AssignBranch, GetTransfer, NodeOpened, Outcome
 from shared.settings import from_environment
 
@@ -76,9 +77,13 @@ def query(tx, request, actor):
     return request.transfer_id
 
 
+def ignore(tx, items):
+    pass
+
+
 class Service(BusService):
     name = "scheduler"
-    events = {NodeOpened: on_node_opened}
+    events = {event: ignore for event in contracts().values() if "scheduler" in event.consumers} | {NodeOpened: on_node_opened}
     commands = {probe_command: command}
     queries = {probe_query: query}
 
