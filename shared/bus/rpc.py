@@ -209,12 +209,12 @@ def encoded(request: Any) -> bytes:
     """Return a request as it is sent.
 
     Raises:
-        Refused: `bad_request` for what JSON does not hold: a number beyond 64 bits, half of a character.
+        Refused: `bad_request` for what JSON does not hold: a number of thousands of digits, half of a character.
 
     """
     try:
         return msgspec.json.encode(request)
-    except (OverflowError, UnicodeEncodeError):
+    except ValueError:
         raise bad("", "数字或文字超出范围", "a number or a text out of range") from None
 
 

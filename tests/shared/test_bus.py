@@ -425,3 +425,37 @@ from shared.messages.transfers import Outcome
 PROBE_COMMAND = Command("scheduler", "probe_command", AssignBranch, Outcome)
 PROBE_QUERY = Query("scheduler", "probe_query", GetTransfer, int)
 assert SERVER
+
+
+def test_a_service_refuses_what_is_out_of_limits_itself(probe, client, token):
+    """The service owns its data and its limits: whatever gateway or page sends it, ids beyond a bigint, depth and broken UTF-8 are refused by name at once,
+    and those who called at the same time are answered."""
+    from shared.bus.rpc import Waiting, read_reply
+
+    def send(call, body, org_id=5):
+        waiting = Waiting()
+        started = time.monotonic()
+        client.send(call, body, waiting, uuid.uuid4().hex, token, org_id)
+        assert waiting.done.wait(5) and waiting.answer is not None, body[:80]
+        try:
+            return read_reply(call, waiting.answer)
+        except Refused as refused:
+            assert time.monotonic() - started < 2
+            return refused.code, refused.refusal.values.get("pointer")
+
+    def item(number):
+        return b'{"decision_id": "%s", "transfer_id": %s, "branch_id": 1}' % (str(uuid.uuid4()).encode(), number)
+
+    assert send(PROBE_COMMAND, b"[" + item(b"9223372036854775808") + b"]") == ("bad_request", "/items/0/transfer_id")
+    assert send(PROBE_COMMAND, b"[" + item(b"1") + b"," + item(b"0") + b"]") == ("bad_request", "/items/1/transfer_id")
+    assert send(PROBE_COMMAND, b"[" + item(b"9" * 5000) + b"]") == ("bad_request", "/items/0/transfer_id")
+    assert send(PROBE_QUERY, b'{"transfer_id": 0}') == ("bad_request", "/transfer_id")
+    assert send(PROBE_QUERY, b'{"transfer_id": 1, "x": ' + b"[" * 900 + b"]" * 900 + b"}") in (1, ("bad_request", ""))  # how deep depends on the stack
+    assert send(PROBE_QUERY, b'{"transfer_id": 1}') == 1
+    for org_id in (0, -1, 2**63, 10**5000):
+        with pytest.raises(Refused, match="bad_request"):
+            client.call(PROBE_QUERY, GetTransfer(transfer_id=1), token=token, org_id=org_id)
+    for number in (2**63, 2**70, 10**5000, -1):
+        with pytest.raises(Refused, match="bad_request"):
+            client.call(PROBE_QUERY, GetTransfer(transfer_id=number), token=token)
+    assert send(PROBE_COMMAND, b"[" + item(b"77") + b"]")[0].transfer_id == 77
