@@ -48,9 +48,11 @@ TARGETS = (
         ("tests/transfers/test_saga.py", "tests/transfers/test_domain.py"),
         ("tests/transfers/test_handlers.py",))),
     Target("services/transfers/policies/__init__.py", "python", (
-        ("tests/transfers/test_policies.py",),)),
+        ("tests/transfers/test_policy_files.py",),
+        ("tests/transfers/test_policies.py",))),
     Target("services/transfers/policies/calendar.py", "python", (
-        ("tests/transfers/test_policies.py",),)),
+        ("tests/transfers/test_policy_files.py",),
+        ("tests/transfers/test_policies.py",))),
     Target("services/transfers/store.py", "sql", (
         ("tests/transfers/test_handlers.py",),
         ("tests/transfers/test_provinces.py", "tests/transfers/test_policies.py", "tests/transfers/test_desk.py", "tests/transfers/test_reasons.py",

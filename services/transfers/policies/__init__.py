@@ -182,7 +182,9 @@ class _Reader:
         self.problems: list[str] = []
 
     def say(self, section: str, key: str, reason: str) -> None:
-        line = self.places.get((section, key)) or self.places.get((section, "")) or 1
+        line = self.places.get((section, key)) or self.places.get((section, ""))
+        if line is None:  # the section stands in the file only by those below it, as `province.65` does in [province.65.node.pending_in]
+            line = min((at for (one, _), at in self.places.items() if section and one.startswith(f"{section}.")), default=1)
         self.problems.append(f"{self.name}.toml line {line}: {reason}")
 
     def policy(self) -> Policy:
@@ -195,7 +197,7 @@ class _Reader:
         until = self._one_of("", "withdraw_until", data.get("withdraw_until", "last_approval"), WITHDRAWALS)
         given = self._nodes_given("node", data.get("node", {}))
         nodes = {state: self._node(f"node.{state}", given.get(str(state)), state) for state in NODES}
-        provinces = self._provinces(given)
+        provinces = self._provinces(given, nodes)
         window = data.get("window")
         excluded = tuple(data.get("excluded_reasons", ("abroad_study",)))
         for reason in set(excluded) - set(domain.reasons()):
@@ -266,7 +268,7 @@ class _Reader:
             self.say(section, "remind_after_days", "the first reminder would come with or after the deadline")
         return NodePolicy(after, every, expire, action)
 
-    def _provinces(self, national: dict[str, Any]) -> dict[str, dict[State, NodePolicy]]:
+    def _provinces(self, national: dict[str, Any], nodes: Mapping[State, NodePolicy]) -> dict[str, dict[State, NodePolicy]]:
         """Return the nodes of provinces with entries of their own: the national entry, changed within the national bounds."""
         bounds = self.data.get("bounds", {})
         self._keys("bounds", bounds, _NODE_KEYS[:3], "the bounds")
@@ -289,7 +291,10 @@ class _Reader:
                         self.say(f"{section}.node.{name}", key, f"no bounds are set for {key}, so no province may change it")
                     elif isinstance(changed[key], int | float) and not bounds[key][0] <= changed[key] <= bounds[key][1]:
                         self.say(f"{section}.node.{name}", key, f"{key} is {changed[key]}; the national bounds are {bounds[key][0]} to {bounds[key][1]}")
-            found[code] = {state: self._node(f"{section}.node.{state}", {**(national.get(str(state)) or {}), **given.get(str(state), {})}, state) for state in NODES}
+            found[code] = {
+                state: self._node(f"{section}.node.{state}", {**(national.get(str(state)) or {}), **given[str(state)]}, state)
+                if str(state) in given else nodes[state]
+                for state in NODES}
         return found
 
     def _phases(self, until: str) -> tuple[Phase, ...]:
