@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from services.gateway import deletion, desk_pages, forms, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
+from services.gateway import addresses, deletion, desk_pages, forms, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refusal, Refused
@@ -179,7 +179,7 @@ def _letter(reply: list[Any]) -> Response:
         raise Refused("too_many_items", limit=1)
     if reply[0].refusal is not None:
         raise Refused(reply[0].refusal.code, **reply[0].refusal.values)
-    return Response(letter.render(reply[0], f"{request.url_root}verify"), content_type="application/pdf",
+    return Response(letter.render(reply[0], f"{addresses.public_root()}verify"), content_type="application/pdf",
                     headers={"Content-Disposition": f"inline; filename=letter-{reply[0].number}.pdf", "Cache-Control": "no-store"})
 
 
@@ -190,13 +190,18 @@ def _decoder(contract: Any) -> Any:
 def _from_body(contract: Any, decoder: Any) -> Any:
     body = decoding.decode(decoder, request.get_data())
     if not contract.many:
-        seen = {"address": request.remote_addr or "", "device": reading.line(request.headers.get("User-Agent", ""))[:120]}
-        return msgspec.structs.replace(body, **{name: value for name, value in seen.items() if name in contract.item.__struct_fields__})
+        return _seen_here(body)
     if not body.items:
         raise decoding.bad("/items", "至少1项", "at least 1 item")
     if len(body.items) > MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return body.items
+
+
+def _seen_here(wanted: Any) -> Any:
+    """Return a request with what only the gateway knows of its caller, in place of what the caller may have written there."""
+    seen = {"address": request.remote_addr or "", "device": reading.line(request.headers.get("User-Agent", ""))[:120]}
+    return msgspec.structs.replace(wanted, **{name: value for name, value in seen.items() if name in wanted.__struct_fields__})
 
 
 def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
@@ -211,7 +216,7 @@ def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
         made = route.make(values)
     except TypeError as error:  # "... missing 1 required keyword-only argument: 'code'"
         raise decoding.bad(f"/{str(error).rsplit(' ', 1)[-1].strip(chr(39))}", "必须填写", "is required") from error
-    return decoding.decode(decoder, encoded(made))
+    return _seen_here(decoding.decode(decoder, encoded(made)))
 
 
 _READ: dict[Any, Callable[[str, str], Any]] = {

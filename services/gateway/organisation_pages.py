@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, redirect, request, session
 
-from services.gateway import fields
+from services.gateway import addresses, fields
 from services.gateway import letter as paper
 from services.gateway.pages import blueprint, call, calls, names, render, t
 from shared import clock
@@ -152,7 +152,7 @@ def letters() -> Any:
                 valid_days=fields.number(form.get("valid_days")) or None, to_org=form.get("to_org", ""))])[0]
             refusal = made.refusal
             if refusal is None:
-                return Response(paper.render(made, f"{request.url_root}verify"), content_type="application/pdf",
+                return Response(paper.render(made, f"{addresses.public_root()}verify"), content_type="application/pdf",
                                 headers={"Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf", "Cache-Control": "no-store"})
     children, items = calls((orgs.list_children, orgs.ListChildren(org_id=_acting(), limit=500)),
                             (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None)

@@ -198,7 +198,7 @@ def _new_captcha() -> str:
 
     What opens a new account (BEY-22) comes with it and is kept for the page.
     """
-    made = current_app.config["CLIENT"].call(members.get_captcha, members.GetCaptcha(), request_id=g.request_id)
+    made = current_app.config["CLIENT"].call(members.get_captcha, members.GetCaptcha(address=request.remote_addr or ""), request_id=g.request_id)
     session["captcha"] = made.captcha_id
     g.initial_tail = made.initial_tail
     return f"data:image/png;base64,{base64.b64encode(made.png).decode()}" if made.png else ""

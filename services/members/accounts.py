@@ -15,7 +15,7 @@ import argon2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import captcha, domain, resets, store
+from services.members import captcha, domain, resets, store, throttle
 from services.members.log import log
 from services.members.seal import Seal
 from services.members.secret import b64, code_index, new_code
@@ -61,15 +61,16 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     transaction of a refused query is committed.
 
     Raises:
-        Refused: `captcha_wrong`; `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while number or address is locked.
+        Refused: `captcha_wrong`; `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while the account, or the address for who is not known there, is closed.
 
     """
-    captcha.check(tx, request.captcha_id, request.captcha)
     id_number = domain.normalise_id(request.id_number)
     index = keys.seal.index(id_number)
     person = store.by_index(tx, index)
+    known_here = _known_at(tx, person, request.address)
+    captcha.check(tx, request.captcha_id, request.captcha, asked=not known_here and throttle.is_busy(tx, request.address))
     account = store.hold_account(tx, person.person_id) if person is not None else None
-    limits = _limits(index.hex(), request.address)
+    limits = throttle.of_account(index.hex(), request.address, known_here)
     now, device = clock.now(), request.device[:120]
     try:
         _try_password(tx, account, id_number, request.password, limits)
@@ -78,54 +79,28 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
             store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=False)
         raise
     assert person is not None and account is not None
-    store.forget_failures(tx, index.hex())
     store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=True)
     secret = secrets.token_urlsafe(32)
     session_id = store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device)
     return _signed(person, secret, session_id, account.password_hash is None)
 
 
-def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: dict[str, int]) -> None:
+def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
+    """Return whether a person has signed in from an address before; it costs the same for a number that nobody has."""
+    known = {throttle.network(one) for one in store.signed_in_from(tx, person.person_id if person is not None else -1)}
+    return bool(address) and throttle.network(address) in known
+
+
+def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: list[throttle.Limit]) -> None:
     """Return if the password is the account's; else count the failure and refuse. One hash is computed in every case."""
-    now = clock.now()
-    _refuse_while_locked(tx, limits, now)
+    throttle.refuse_while_closed(tx, limits)
     right = _matches(account.password_hash if account is not None and account.password_hash else keys.nobody, password)
     if account is not None and account.password_hash is None:
         right = account.initial_tail > 0 and hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode())
     if account is None or not right:
-        store.count_failure(tx, limits, now, domain.LOCK_FOR)
+        throttle.count(tx, limits)
         raise Refused("sign_in_failed")
-
-
-def count_failed_code(tx: Connection, tried: str, address: str) -> None:
-    """Count a wrong code of any kind against what was tried and where it came from."""
-    store.count_failure(tx, _limits(tried, address), clock.now(), domain.LOCK_FOR)
-
-
-def refuse_while_locked(tx: Connection, tried: str, address: str) -> None:
-    """Refuse `too_many_attempts` after too many failures with what is tried, or from where."""
-    _refuse_while_locked(tx, _limits(tried, address), clock.now())
-
-
-def refuse_address(tx: Connection, address: str, what: str = "from") -> None:
-    """Refuse `too_many_attempts` after too much of one kind from an address."""
-    _refuse_while_locked(tx, {f"{what} {address}": domain.LOCK_ADDRESS_AFTER}, clock.now())
-
-
-def count_address(tx: Connection, address: str, what: str = "from") -> None:
-    """Count something of a kind against the address it comes from, if that is known; by default a failure."""
-    if address:
-        store.count_failure(tx, {f"{what} {address}": domain.LOCK_ADDRESS_AFTER}, clock.now(), domain.LOCK_FOR)
-
-
-def _limits(tried: str, address: str) -> dict[str, int]:
-    return {tried: domain.LOCK_AFTER} | ({f"from {address}": domain.LOCK_ADDRESS_AFTER} if address else {})
-
-
-def _refuse_while_locked(tx: Connection, limits: dict[str, int], now: datetime) -> None:
-    until = store.locked_until(tx, list(limits), now)
-    if until is not None:
-        raise Refused("too_many_attempts", minutes=int((until - now).total_seconds() // 60) + 1)
+    throttle.admit(tx, limits)
 
 
 def password_is(account: sa.Row[Any], password: str) -> bool:
@@ -206,7 +181,7 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     if person is None or account is None:
         raise Refused("sign_in_failed")
     id_number = keys.seal.open(person.id_sealed)
-    _try_password(tx, account, id_number, request.old_password, {bytes(person.id_index).hex(): domain.LOCK_AFTER})
+    _try_password(tx, account, id_number, request.old_password, [throttle.Limit(f"change {bytes(person.id_index).hex()}", domain.LOCK_AFTER)])
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
@@ -287,19 +262,19 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     captcha.check(tx, request.captcha_id, request.captcha)
     id_number = domain.normalise_id(request.id_number)
     index, now = keys.seal.index(id_number), clock.now()
-    limits = _limits(f"reset {index.hex()}", request.address)
-    _refuse_while_locked(tx, limits, now)
+    person = store.by_index(tx, index)
+    limits = throttle.of_account(f"reset {index.hex()}", request.address, _known_at(tx, person, request.address))
+    throttle.refuse_while_closed(tx, limits)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
-    person = store.by_index(tx, index)
     password_hash = HASHER.hash(request.new_password)
     spent = store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now) if person is not None else None
     if person is None or spent is None or not resets.still_good(tx, person, spent.issued_by, spent.issued_for):
-        store.count_failure(tx, limits, now, domain.LOCK_FOR)
+        throttle.count(tx, limits)
         raise Refused("reset_failed")
     store.set_password(tx, person.person_id, password_hash, now)
     log.append(tx, [audit.Entry(kind="code.reset_used", person_id=person.person_id, place_id=person.branch_id, persons=[person.person_id])])
     _tell_ended(tx, store.end_other_sessions(tx, person.person_id, b""))
-    store.forget_failures(tx, index.hex())
+    throttle.forget(tx, index.hex())
     return True

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, places, store
+from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, places, store, throttle
 from services.members.log import changer, log
 from services.members.secret import b64, code_index, grouped, keys, new_code, opened
 from shared import audit, clock, directory, outbox, practice, reference
@@ -159,11 +159,12 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
 
 def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, sa.Row[Any]]:
     """Return a good code and its organisation; count the others, so that nobody guesses."""
-    accounts.refuse_address(tx, request.address)
+    limits = throttle.of_address(request.address, "codes from", domain.CODES_FROM_ADDRESS)
+    throttle.refuse_while_closed(tx, limits)
     index = code_index("registration", request.code)
     held = cadre_store.hold_code(tx, index, clock.now())
     if held is None:
-        accounts.count_address(tx, request.address)
+        throttle.count(tx, limits)
         raise Refused("code_invalid")
     limit = reference.administrator_limit(held.kind)
     if cadre_store.administrators(tx, [held.org_id]).get(held.org_id, 0) >= limit:
@@ -233,8 +234,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
-    accounts.refuse_address(tx, request.address, "registrations from")
-    accounts.count_address(tx, request.address, "registrations from")
+    throttle.count(tx, throttle.of_address(request.address, "registrations from", domain.REGISTRATIONS_FROM_ADDRESS))
     org = directory.find(tx, [request.org_id]).get(request.org_id)
     if org is None or org.purpose in ("graduate", "awaiting", "vault"):
         raise Refused("unknown_org")
@@ -249,7 +249,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     known = store.known(tx, [index]).get(index)
     if store.used_numbers(tx, [number]).get(number, known and known.person_id) != (known and known.person_id):
         raise Refused("development_number_used")
-    accounts.refuse_while_locked(tx, index.hex(), request.address)
+    throttle.refuse_while_closed(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
     deleted = store.deleted_from(tx, [index]).get(index)
     if handlers.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
         raise Refused("deleted_elsewhere")
@@ -273,7 +273,7 @@ def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Reg
     if known is None or not mine or known.branch_id is not None or cadre_store.posts_held(tx, [known.person_id]) or account is None:
         raise Refused("id_registered")
     if known.name != domain.clean_name(request.name) or not accounts.password_is(account, request.password):
-        accounts.count_failed_code(tx, index.hex(), request.address)
+        throttle.count(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
         raise Refused("id_registered")
     return int(known.person_id)
 

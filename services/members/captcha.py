@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import handlers, store
+from services.members import domain, handlers, store, throttle
 from services.members.secret import keys
 from shared import clock
 from shared.errors import Refused
@@ -39,29 +39,31 @@ def picture() -> tuple[str, bytes]:
 MAKERS: dict[str, Maker | None] = {"off": None, "picture": picture}
 
 
-def _maker() -> Maker | None:
-    return MAKERS[os.environ.get("TUANQIAO_CAPTCHA") or "off"]
+def _maker(asked: bool = False) -> Maker | None:
+    """Return what draws captchas: the setting's, and where one is asked for all the same, pictures."""
+    return MAKERS[os.environ.get("TUANQIAO_CAPTCHA") or "off"] or (MAKERS["picture"] if asked else None)
 
 
 def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Captcha:
-    """Return a new captcha, good for five minutes and one try; an empty one where none is asked for."""
-    maker = _maker()
+    """Return a new captcha, good for five minutes and one try; an empty one where none is asked for. So many are drawn for an address."""
+    maker = _maker(throttle.is_busy(tx, request.address))
     if maker is None:
         return Captcha(initial_tail=handlers.initial_tail())
+    throttle.count(tx, throttle.of_address(request.address, "captchas for", domain.CAPTCHAS_FROM_ADDRESS))
     text, png = maker()
     captcha_id = uuid.uuid4()
     store.keep_captcha(tx, captcha_id, _index(captcha_id, text), clock.now(), clock.now() + LIFE)
     return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=handlers.initial_tail())
 
 
-def check(tx: Connection, captcha_id: str, answer: str) -> None:
-    """Return if no captcha is asked for or the answer is right; it is used up in any case.
+def check(tx: Connection, captcha_id: str, answer: str, asked: bool = False) -> None:
+    """Return if no captcha is asked for, by the setting or by `asked`, or the answer is right; it is used up in any case.
 
     Raises:
         Refused: `captcha_wrong`.
 
     """
-    if _maker() is None:
+    if _maker(asked) is None:
         return
     try:
         given = uuid.UUID(captcha_id)

@@ -19,11 +19,26 @@ MAXIMUM_AGE = 28
 NUMBER_FROM = date(2017, 1, 1)
 """Who joined from this day on needs a development number, in Xinjiang a year earlier (MEM-08)."""
 LOCK_AFTER = 5
-"""Wrong passwords for one number before it is locked."""
-LOCK_ADDRESS_AFTER = 50
-"""Wrong passwords from one address before it is locked; a school shares one."""
+"""Wrong passwords for one account from one address before the two are closed to each other."""
+LOCK_ACCOUNT_AFTER = 10
+"""Wrong passwords for one account from everywhere before it is closed, but where its person has signed in before."""
+FAILURES_COUNT_FOR = timedelta(days=1)
+"""How long failures with an account count; a success ends that."""
 LOCK_FOR = timedelta(minutes=15)
-"""How long failures count, and how long a lock lasts."""
+"""How long the first lock lasts, each later one twice as long; and how long failures from an address count."""
+LOCK_LONGEST = timedelta(hours=24)
+LOCK_REMEMBERED = timedelta(days=7)
+"""After so long without another the next lock is a first one again."""
+CAPTCHA_AFTER = 50
+"""Failures from an address after which who is not known there reads a captcha, whatever the setting; a school shares one address."""
+LOCK_ADDRESS_AFTER = 1000
+"""Failures from an address after which who is not known there is refused."""
+CODES_FROM_ADDRESS = 50
+"""Wrong registration codes from an address before more of them are refused; hardly anybody types one."""
+REGISTRATIONS_FROM_ADDRESS = 300
+"""Self-registrations from an address in a quarter of an hour; a school registers its classes in its computer rooms."""
+CAPTCHAS_FROM_ADDRESS = 3000
+"""Captchas drawn for an address in a quarter of an hour."""
 INITIAL_TAIL = 8
 """Characters of the ID number that make the initial password; a setting may say 6 (ACC-04)."""
 PASSWORD_MIN = 8

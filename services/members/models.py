@@ -130,6 +130,7 @@ attempts = sa.Table(
     sa.Column("failed", sa.Integer, nullable=False),
     sa.Column("began_at", _time, nullable=False, index=True),
     sa.Column("locked_until", _time),
+    sa.Column("level", sa.Integer, nullable=False, server_default="0", comment="how often it was closed lately; each lock is twice as long"),
 )
 
 sessions = sa.Table(

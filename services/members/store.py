@@ -3,10 +3,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -554,19 +553,6 @@ def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: i
 
 _ACCOUNT = sa.text("SELECT * FROM accounts WHERE person_id = :person")
 _HOLD_ACCOUNT = sa.text("SELECT * FROM accounts WHERE person_id = :person FOR UPDATE")
-_LOCKED = sa.text("SELECT max(locked_until) FROM attempts WHERE tried = ANY(:tried) AND locked_until > :now")
-_FAILED = sa.text("""
-    INSERT INTO attempts AS a (tried, failed, began_at) SELECT tried, 1, :now
-        FROM json_to_recordset(CAST(:items AS json)) AS i(tried text) ORDER BY tried
-    ON CONFLICT (tried) DO UPDATE SET
-        failed = CASE WHEN a.began_at > :since THEN a.failed + 1 ELSE 1 END,
-        began_at = CASE WHEN a.began_at > :since THEN a.began_at ELSE :now END,
-        locked_until = CASE WHEN a.began_at > :since AND a.failed + 1 >= CAST(CAST(:limits AS json) ->> a.tried AS int)
-            THEN CAST(:until AS timestamptz) END""")
-_FORGET = sa.text("DELETE FROM attempts WHERE tried = :tried")
-_FORGET_OLD = sa.text("""
-    DELETE FROM attempts WHERE tried IN (SELECT tried FROM attempts WHERE began_at < :since AND (locked_until IS NULL OR locked_until < :now)
-        LIMIT 100 FOR UPDATE SKIP LOCKED)""")
 _OPEN_SESSION = sa.text("""
     INSERT INTO sessions (session_index, person_id, expires_at, created_at, address, device) VALUES (:index, :person, :expires, :now, :address, :device)
     RETURNING session_id""")
@@ -584,24 +570,6 @@ def account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
 def hold_account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
     """Return the account of a person, held until the end of the transaction: passwords of one account are tried one after the other."""
     return tx.execute(_HOLD_ACCOUNT, {"person": person_id}).one_or_none()
-
-
-def locked_until(tx: Connection, tried: Sequence[str], now: datetime) -> datetime | None:
-    """Return until when one of the given numbers or addresses is locked, if any is."""
-    until: datetime | None = tx.scalar(_LOCKED, {"tried": list(tried), "now": now})
-    return until
-
-
-def count_failure(tx: Connection, limits: dict[str, int], now: datetime, window: timedelta) -> None:
-    """Count a failure against each key of `limits`; who reaches the limit within `window` is locked as long."""
-    since = now - window
-    db.run(tx, _FAILED, [{"tried": tried} for tried in limits], limits=msgspec.json.encode(limits).decode(), now=now, since=since, until=now + window)
-    tx.execute(_FORGET_OLD, {"since": since, "now": now})
-
-
-def forget_failures(tx: Connection, tried: str) -> None:
-    """Start the count of a number afresh."""
-    tx.execute(_FORGET, {"tried": tried})
 
 
 def open_session(tx: Connection, index: bytes, person_id: int, now: datetime, expires: datetime, address: str, device: str) -> uuid.UUID:
@@ -633,6 +601,7 @@ _END_OTHER_SESSIONS = sa.text("""
 _SESSIONS = sa.text("SELECT * FROM sessions WHERE person_id = :person AND expires_at > :now ORDER BY created_at DESC")
 _NOTE_SIGN_IN = sa.text("INSERT INTO sign_ins (person_id, at, address, device, succeeded) VALUES (:person, :at, :address, :device, :succeeded) ON CONFLICT DO NOTHING")
 _SIGN_INS = sa.text("SELECT * FROM sign_ins WHERE person_id = :person ORDER BY at DESC LIMIT 100")
+_SIGNED_IN_FROM = sa.text("SELECT DISTINCT address FROM (SELECT address FROM sign_ins WHERE person_id = :person AND succeeded ORDER BY at DESC LIMIT 100) AS s")
 _FORGET_SIGN_INS = sa.text("DELETE FROM sign_ins WHERE at < CAST(:now AS timestamptz) - interval '180 days'")
 _KEEP_CAPTCHA = sa.text("""
     WITH gone AS (DELETE FROM captchas WHERE expires_at < :now)
@@ -662,6 +631,11 @@ def sessions(tx: Connection, person_id: int, now: datetime) -> Sequence[sa.Row[A
 def note_sign_in(tx: Connection, person_id: int, at: datetime, address: str, device: str, succeeded: bool) -> None:
     """Keep an attempt to sign in, for the person to see."""
     tx.execute(_NOTE_SIGN_IN, {"person": person_id, "at": at, "address": address, "device": device, "succeeded": succeeded})
+
+
+def signed_in_from(tx: Connection, person_id: int) -> set[str]:
+    """Return the addresses from which a person has signed in lately."""
+    return set(tx.scalars(_SIGNED_IN_FROM, {"person": person_id}))
 
 
 def sign_ins(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:

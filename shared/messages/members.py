@@ -169,7 +169,9 @@ class MembersLogGrew(Event, frozen=True, kw_only=True):
 
 
 class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for a picture of characters to read (ACC-02, ACC-08)."""
+    """Ask for a picture of characters to read (ACC-02, ACC-08); `address` is the caller's: so many are drawn for one, and more often asked for."""
+
+    address: Address = ""
 
 
 class Captcha(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,7 +105,7 @@ def test_change_refused(tx, old, new, code):
 
 @pytest.mark.rule("ACC-05")
 def test_change_is_locked_too(tx):
-    """ACC-05: a stolen token does not help to guess the password: failures of both calls are counted together."""
+    """ACC-05: a stolen token does not help to guess the password; who guesses elsewhere does not keep its owner from changing it."""
     for _ in range(5):
         with pytest.raises(Refused):
             change(tx, "wrong", OWN)
@@ -113,7 +113,7 @@ def test_change_is_locked_too(tx):
     with pytest.raises(Refused) as caught:
         change(tx, INITIAL, OWN)
     assert caught.value.code == "too_many_attempts"
-    assert refused(tx) == "too_many_attempts"
+    assert sign_in(tx).person_id == PERSON
 
 
 @pytest.mark.rule("ACC-10")
@@ -140,38 +140,17 @@ def test_lock_ends(tx):
 
 @pytest.mark.rule("ACC-10")
 def test_failures_are_forgotten(tx):
-    """ACC-10: a success starts the count afresh, and so do 15 quiet minutes."""
+    """ACC-10: a success starts the count afresh, and so does a quiet day; 15 minutes between the guesses do not."""
     for _ in range(4):
         refused(tx, "wrong")
     sign_in(tx)
     for _ in range(4):
         refused(tx, "wrong")
-    clock.advance(timedelta(minutes=16))
+    clock.advance(timedelta(hours=24, minutes=1))
     for _ in range(4):
         refused(tx, "wrong")
-
-    assert sign_in(tx).person_id == PERSON
-
-
-@pytest.mark.rule("ACC-10")
-def test_address_is_locked(tx):
-    """ACC-10: fifty failures from one address lock that address for every number, and no other address."""
-    for n in range(50):
-        refused(tx, "wrong", str(n), address="203.0.113.9")
-
-    assert refused(tx, address="203.0.113.9") == "too_many_attempts"
-    assert sign_in(tx, address="203.0.113.10").person_id == PERSON
-
-
-@pytest.mark.rule("ACC-10")
-def test_old_counts_are_removed(tx):
-    """ACC-10: what is counted of strangers does not pile up."""
-    for n in range(20):
-        refused(tx, "wrong", str(n))
     clock.advance(timedelta(minutes=16))
-    refused(tx, "wrong", "one more")
-
-    assert tx.scalar(sa.text("SELECT count(*) FROM attempts")) == 1
+    assert [refused(tx, "wrong"), refused(tx)] == ["sign_in_failed", "too_many_attempts"]
 
 
 @pytest.mark.rule("ACC-16")

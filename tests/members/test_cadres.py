@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, cadre_store, cadres, handlers, records, store
+from services.members import accounts, cadre_store, cadres, domain, handlers, records, store
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -471,7 +471,7 @@ def test_deletion_ends_posts(tx):
 @pytest.mark.rule("REG-01")
 def test_registrations_from_one_address(tx):
     """Self-registrations are counted by address, so that nobody fills the register; a school's worth is let through."""
-    said = {refusal(apply, tx, id_number="1", address="192.0.2.9") for _ in range(50)}
+    said = {refusal(apply, tx, id_number="1", address="192.0.2.9") for _ in range(domain.REGISTRATIONS_FROM_ADDRESS)}
     assert said == {"id_invalid"}
     assert refusal(apply, tx, address="192.0.2.9") == "too_many_attempts"
     assert apply(tx, address="192.0.2.10").state == "pending"

@@ -1,0 +1,137 @@
+"""How often something may be tried: with an account, with it from one address, and from an address at all (ACC-10).
+
+A school stands behind one address, so an address is never closed to people who have signed in from it before: from where too much
+fails, others are asked for a captcha first, and only far beyond that are they refused. An account is closed after some wrong
+passwords from one place, or more from everywhere, each time for twice as long; who has signed in from a place before is not kept
+out there by what others try elsewhere. docs/security.md has the reasons and the figures.
+
+A try is counted in the statement that gives its verdict. Of any number of tries at the same moment as many are answered as are
+allowed, no more: whoever comes to the count as one too many hears that, and not whether the password was right.
+"""
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import domain
+from shared import clock, db
+from shared.errors import Refused
+
+
+@dataclass(frozen=True)
+class Limit:
+    """So many may fail with one key within some hours; then it is closed, each time for twice as long if it `grows`."""
+
+    key: str
+    most: int
+    hours: float = domain.FAILURES_COUNT_FOR / timedelta(hours=1)
+    grows: bool = True
+
+
+def network(address: str) -> str:
+    """Return what counts as one address: all of IPv4, the first 64 bits of IPv6, of which everybody has the rest."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False).network_address)
+    return str(found)
+
+
+def of_address(address: str, what: str, most: int) -> list[Limit]:
+    """Return the limit of one kind of try from an address; none if the address is not known."""
+    return [Limit(f"{what} {network(address)}", most, domain.LOCK_FOR / timedelta(hours=1), grows=False)] if address else []
+
+
+def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:
+    """Return the limits of tries with an account from an address where its person has signed in before, or not."""
+    pair = [Limit(f"{subject} from {network(address)}", domain.LOCK_AFTER)]
+    return pair if known_here else [*pair, Limit(subject, domain.LOCK_ACCOUNT_AFTER), *of_address(address, "from", domain.LOCK_ADDRESS_AFTER)]
+
+
+def is_busy(tx: Connection, address: str) -> bool:
+    """Return whether so much failed from an address lately that who is not known there reads a captcha first."""
+    return bool(address) and int(tx.scalar(_FAILED_LATELY, {"key": f"from {network(address)}", "since": clock.now() - domain.LOCK_FOR}) or 0) >= domain.CAPTCHA_AFTER
+
+
+def refuse_while_closed(tx: Connection, limits: Sequence[Limit]) -> None:
+    """Return if none of the keys is closed.
+
+    Raises:
+        Refused: `too_many_attempts`.
+
+    """
+    _refuse(tx.scalar(_CLOSED, {"keys": [one.key for one in limits], "now": clock.now()}))
+
+
+def count(tx: Connection, limits: Sequence[Limit]) -> None:
+    """Count a failure with each key; return if its verdict may be told.
+
+    Raises:
+        Refused: `too_many_attempts` for one too many; it is counted all the same.
+
+    """
+    now = clock.now()
+    if limits:
+        rows = db.run(tx, _COUNT, [asdict(one) for one in limits], now=now, lock=domain.LOCK_FOR, longest=domain.LOCK_LONGEST, remember=now - domain.LOCK_REMEMBERED).all()
+        tx.execute(_FORGET_OLD, {"now": now, "day": now - domain.FAILURES_COUNT_FOR, "remember": now - domain.LOCK_REMEMBERED})
+        most = {one.key: one.most for one in limits}
+        _refuse(max((row.locked_until for row in rows if row.failed > most[row.tried]), default=None))
+
+
+def admit(tx: Connection, limits: Sequence[Limit]) -> None:
+    """Let a right try pass, unless wrong ones at the same moment have closed a key first; the count with an account starts afresh.
+
+    How often a key was closed is not forgotten: who guesses cannot use its owner's success.
+
+    Raises:
+        Refused: `too_many_attempts`.
+
+    """
+    keys = [one.key for one in limits]
+    now = clock.now()
+    until = [row.locked_until for row in tx.execute(_HOLD, {"keys": keys}).all() if row.locked_until is not None and row.locked_until > now]
+    _refuse(max(until, default=None))
+    tx.execute(_RESET, {"keys": [one.key for one in limits if one.grows]})
+
+
+def forget(tx: Connection, subject: str) -> None:
+    """Open an account again everywhere: its person has proved by a code to be the person."""
+    tx.execute(_FORGET, {"subject": subject})
+
+
+def _refuse(until: datetime | None) -> None:
+    if until is not None:
+        raise Refused("too_many_attempts", minutes=max(1, int((until - clock.now()).total_seconds() // 60) + 1))
+
+
+_CLOSED = sa.text("SELECT max(locked_until) FROM attempts WHERE tried = ANY(:keys) AND locked_until > :now")
+_FAILED_LATELY = sa.text("SELECT failed FROM attempts WHERE tried = :key AND began_at > :since")
+_COUNT = sa.text("""
+    WITH i AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(key text, most int, hours float, grows boolean))
+    INSERT INTO attempts AS a (tried, failed, began_at, locked_until, level)
+        SELECT key, 1, CAST(:now AS timestamptz), CASE WHEN most <= 1 THEN CAST(:now AS timestamptz) + CAST(:lock AS interval) END, CASE WHEN most <= 1 THEN 1 ELSE 0 END
+        FROM i ORDER BY key
+    ON CONFLICT (tried) DO UPDATE SET (failed, began_at, locked_until, level) = (
+        SELECT n.failed, CASE WHEN n.goes_on THEN a.began_at ELSE CAST(:now AS timestamptz) END,
+               CASE WHEN a.locked_until > :now THEN a.locked_until
+                    WHEN n.failed >= i.most THEN CAST(:now AS timestamptz) + least(CAST(:longest AS interval),
+                        CAST(:lock AS interval) * CASE WHEN i.grows THEN 2 ^ least(n.level, 20) ELSE 1 END) END,
+               n.level + CASE WHEN n.failed >= i.most AND (a.locked_until IS NULL OR a.locked_until <= :now) THEN 1 ELSE 0 END
+        FROM i, LATERAL (SELECT a.locked_until > :now OR (a.locked_until IS NULL AND a.began_at > CAST(:now AS timestamptz) - i.hours * interval '1 hour')) AS g(on_),
+             LATERAL (SELECT coalesce(g.on_, false) AS goes_on, CASE WHEN coalesce(g.on_, false) THEN a.failed + 1 ELSE 1 END AS failed,
+                             CASE WHEN greatest(a.began_at, a.locked_until) > :remember THEN a.level ELSE 0 END AS level) AS n
+        WHERE i.key = a.tried)
+    RETURNING tried, failed, locked_until""")
+_HOLD = sa.text("SELECT tried, locked_until FROM attempts WHERE tried = ANY(:keys) ORDER BY tried FOR UPDATE")
+_RESET = sa.text("UPDATE attempts SET failed = 0, locked_until = NULL WHERE tried = ANY(:keys)")
+_FORGET = sa.text("DELETE FROM attempts WHERE tried = :subject OR starts_with(tried, :subject || ' from ')")
+_FORGET_OLD = sa.text("""
+    DELETE FROM attempts WHERE tried IN (SELECT tried FROM attempts WHERE began_at < :day AND (locked_until IS NULL OR locked_until < :now)
+        AND (level = 0 OR greatest(began_at, locked_until) < :remember) LIMIT 100 FOR UPDATE SKIP LOCKED)""")
