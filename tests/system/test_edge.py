@@ -144,3 +144,20 @@ def test_rows_that_no_field_takes_fail_alone(browser, town):
         assert time.monotonic() < ends
         time.sleep(0.05)
     assert page.count("过长") == 4 and "未找到该团支部" in page
+
+
+@pytest.mark.rule("BEY-13")
+def test_a_letter_leads_to_the_setting_not_to_a_header(browser, town, monkeypatch):
+    """BEY-13: the QR code of a letter leads to the address of the setting, whatever Host the caller writes."""
+    from services.gateway import letter
+
+    told = []
+    render = letter.render
+    monkeypatch.setattr(letter, "render", lambda made, verify: told.append(verify) or render(made, verify))
+    monkeypatch.setenv("TUANQIAO_PUBLIC_URL", "https://tuanqiao.example/")
+    signed = browser.post("/api/v1/sessions", json=credentials(town)).json
+    headers = {"Authorization": f"Bearer {signed['token']}", "X-Acting-Org": str(world.COLLEGE), "Host": "evil.example"}
+    members = browser.get(f"/api/v1/branches/{world.COLLEGE * 100 + 1}/members", headers=headers).json["items"]
+    body = {"items": [{"command_id": str(uuid.uuid4()), "member_ids": [members[0]["member_id"]], "addressee": "某学院团委", "dues_until": "2026-06-30"}]}
+    assert browser.post("/api/v1/letters.pdf", headers=headers, json=body).content_type == "application/pdf"
+    assert told == ["https://tuanqiao.example/verify"]
