@@ -3,7 +3,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0012_deleted_index'
-down_revision = '0011_whose_commands'
+down_revision = '0012_audit_log'
 branch_labels = None
 depends_on = None
 

@@ -2,8 +2,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0012_attempts_level'
-down_revision = '0011_whose_commands'
+revision = '0013_attempts_level'
+down_revision = '0012_deleted_index'
 branch_labels = None
 depends_on = None
 
