@@ -23,6 +23,7 @@ import msgspec
 from services.gateway.open_workbook import Opened
 from services.gateway.roster import RosterRow
 from shared.errors import Refused
+from shared.messages.limits import OutOfYears
 from shared.messages.members import ImportRow
 
 log = logging.getLogger("tuanqiao.workbooks")
@@ -66,7 +67,10 @@ def to_send(import_id: uuid.UUID, row: RosterRow) -> ImportRow:
             values[name] = msgspec.convert(values[name], kind)
         except msgspec.ValidationError:
             values[name], problem = None if name == "joined_on" else "", problem or "内容过长或含有无法保存的字符,请检查该行"
-    return ImportRow(import_id=import_id, **{**values, "problem": problem})
+    try:
+        return ImportRow(import_id=import_id, **{**values, "problem": problem})
+    except OutOfYears:  # a cell may hold any day
+        return ImportRow(import_id=import_id, **{**values, "joined_on": None, "problem": problem or "入团年月超出范围,请检查该行"})
 
 
 @contextmanager

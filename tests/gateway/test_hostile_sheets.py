@@ -6,14 +6,20 @@ import io
 import resource
 import threading
 import time
+import uuid
 import zipfile
+from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 import xlsxwriter
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.gateway import open_workbook, roster, workbooks
 from shared.errors import Refused
+from shared.messages import decoding, members
 from tests.gateway.test_roster import GOOD, sheet
 
 
@@ -225,3 +231,12 @@ def test_the_reader_limits_itself_first():
         assert (bounds["Max cpu time"], bounds["Max file size"], bounds["Max processes"]) == (str(open_workbook.CPU_SECONDS), "0", "0")
         reader.stdin.close()
         assert b"roster_broken" in reader.stdout.read()
+
+
+@given(st.text(max_size=300), st.one_of(st.none(), st.dates(), st.just(date.max), st.just(date.min)))
+def test_one_row_is_never_the_file(text, joined_on):
+    """Whatever stands in a row, the row can be sent: what the contract does not take is the row's own problem, and a service reads the list."""
+    row = roster.RosterRow(3, text, text, text, text, text, joined_on, text, text)
+    sent = workbooks.to_send(uuid.uuid4(), row)
+    assert decoding.decode(msgspec.json.Decoder(list[members.ImportRow]), msgspec.json.encode([sent])) == [sent]
+    assert sent.problem or (sent.name, sent.joined_on) == (text, joined_on)
