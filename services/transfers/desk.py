@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 from sqlalchemy.engine import Connection
 
-from services.transfers import addresses, channels, desk_store, domain, handlers, store
+from services.transfers import addresses, channels, desk_store, domain, handlers, rulings, store
 from services.transfers.saga import NODES, State
 from shared import background, clock, db, directory, metrics
 from shared.bus.service import Asked
@@ -247,15 +247,20 @@ def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) ->
 
 
 def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalation]]) -> list[Outcome]:
-    """Advise on escalated rejections, as the common superior, once (BEY-06): the member reads it and may start again."""
+    """Advise on escalated rejections, as the common superior, once (BEY-06): the member reads it and may start again.
+
+    Where the policy lets the superior decide, `receive` starts the transfer again at once, past the approvals; the outcome is the new one.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
     rows = [row for row, one in zip(_rows(asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id, "code": item.answer,
                                                               "note": item.note[:domain.NOTE_MAX]}, acting), asked, strict=True)
             if one.actor in acting and one.item.answer in ("receive", "uphold")]
     now = clock.now()
     done = desk_store.answer(tx, rows, now, store.stamp_of(now))
-    return _answers(asked, done, lambda n: Refusal("not_administrator" if asked[n].actor not in acting else
-                                                   "answer_unknown" if asked[n].item.answer not in ("receive", "uphold") else "unknown_transfer"))
+    answers = _answers(asked, done, lambda n: Refusal("not_administrator" if asked[n].actor not in acting else
+                                                      "answer_unknown" if asked[n].item.answer not in ("receive", "uphold") else "unknown_transfer"))
+    ruled = rulings.start(tx, [asked[row.n] for row in done if asked[row.n].item.answer == "receive"])
+    return [ruled.get(one.item.decision_id, answer) for one, answer in zip(asked, answers, strict=True)]
 
 
 def list_escalations(tx: Connection, request: contract.ListEscalations, actor: Actor | None) -> list[contract.Escalation]:

@@ -96,7 +96,7 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
         if refusal is None:
             assert source is not None
             said = domain.concern(item, source, target, place) if target is not None else None
-            rows.append(_request_row(n, item, actor.person_id, acting_org, source, target, policy) | {"concern": said[1] if said else ""})
+            rows.append(request_row(n, item, actor.person_id, acting_org, source, target, policy) | {"concern": said[1] if said else ""})
         else:
             refusals[n] = refusal
     made = store.request(tx, rows) if rows else {}
@@ -166,7 +166,7 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
             outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
             continue
         held |= dict.fromkeys(members, item.source_branch_id)
-        rows = [_request_row(n, contract.RequestTransfer(
+        rows = [request_row(n, contract.RequestTransfer(
             command_id=uuid5(item.command_id, str(member)), initiator="batch", member_id=member, source_branch_id=item.source_branch_id,
             target_org_id=item.target_branch_id, reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark,
             place_division=item.place_division),
@@ -208,8 +208,9 @@ def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | Non
     return None if fits else Refusal("ticket_invalid")
 
 
-def _request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None,
-                 policy: Policy) -> dict[str, Any]:
+def request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None,
+                policy: Policy) -> dict[str, Any]:
+    """Return what to record of a request that was found right, for `store.request`."""
     destination = domain.destination_of(item, target)
     starter = "source" if destination == "special" and not policy.spu_origin_node else item.initiator  # SPU-06
     target_id = source.vault_id if target is None else target.org_id

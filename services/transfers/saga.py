@@ -27,12 +27,16 @@ class State(StrEnum):
 
 
 class Initiator(StrEnum):
-    """Who starts (TRF-01); `batch`: a committee kind moves members between branches below it, without approval (BATCH-02)."""
+    """Who starts (TRF-01); `batch`: a committee kind moves members between branches below it, without approval (BATCH-02).
+
+    `ruling`: the common superior has decided over a rejection, so no approval is left (BEY-06, by the policy's `superior_decides`).
+    """
 
     SOURCE = "source"
     TARGET = "target"
     MEMBER = "member"
     BATCH = "batch"
+    RULING = "ruling"
 
 
 class Destination(StrEnum):
@@ -82,6 +86,8 @@ PATHS: dict[tuple[Initiator, Destination], tuple[State, ...]] = {
     (I.MEMBER, D.COMMITTEE): (S.OUT, S.IN, S.ASSIGN),        # TRF-20
     (I.MEMBER, D.SPECIAL):   (S.OUT, S.PROVINCE),            # SPU-06; without the first where the policy says so
     (I.BATCH,  D.BRANCH):    (),                             # BATCH-02
+    (I.RULING, D.BRANCH):    (),                             # BEY-06
+    (I.RULING, D.COMMITTEE): (S.ASSIGN,),                    # BEY-06
 }
 
 TRANSITIONS: dict[tuple[State, Trigger], Step] = {

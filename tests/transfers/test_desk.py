@@ -331,6 +331,57 @@ def test_escalation(tx):
     assert store.verify_audit(tx)[1] == []
 
 
+@pytest.fixture
+def deciding(tx):
+    """A policy that lets the common superior decide."""
+    text = policies.read("national").body.replace('version = "2026.1"', 'version = "own"\nsuperior_decides = true')
+    policy_store.hold(tx, policies.parse(text, "deciding"), clock.now())
+
+
+def rejected(tx, member, **values):
+    (one,) = start(tx, request("source", member=member, **values))
+    decide(tx, one, values.get("target", TARGET), approve=False, reason_code="not_here")
+    escalate(tx, one, Actor(member))
+    return one
+
+
+@pytest.mark.rule("BEY-06", "TRF-25", "TRF-27")
+def test_the_superior_decides_by_setting(tx, deciding):
+    """BEY-06: where the policy says so, what the superior wants received goes through, past both sides' approvals; TRF-25: the rejected transfer stays ended."""
+    to_committee, to_branch = rejected(tx, 881, remark="请尽快"), rejected(tx, 882, target=BRANCH)
+    ruled, moved = advise(tx, to_committee, admin(ROOT)), advise(tx, to_branch, admin(ROOT))
+    assert ruled.refusal is None and ruled.transfer_id not in (to_committee, None)
+    handlers.on_member_reserved(tx, [MemberReserved(transfer_id=one.transfer_id, member_id=1) for one in (ruled, moved)])
+
+    assert (state(tx, to_committee), state(tx, ruled.transfer_id), state(tx, moved.transfer_id)) == ("rejected", State.ASSIGN, State.MOVING)
+    row = store.one(tx, ruled.transfer_id)
+    assert (row.member_id, row.remark, row.initiator, row.initiator_org_id) == (881, "请尽快", "ruling", ROOT)
+    assert decide(tx, ruled.transfer_id, TARGET, approve=False, reason_code="not_here").refusal is not None, "nobody rejects it again"
+    assert assign(tx, ruled.transfer_id, BRANCH).state == State.MOVING
+    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(), Actor(881)).items][:2] == ["assign", "requested"]
+    assert store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id and store.verify_audit(tx)[1] == []
+
+
+@pytest.mark.rule("BEY-06")
+def test_what_the_superior_does_not_decide(tx, deciding):
+    """BEY-06: upheld, by a stranger, for a member with another open transfer or a target that is gone: nothing starts, the answer is advice."""
+    upheld, busy, gone, asked_before = rejected(tx, 884), rejected(tx, 885), rejected(tx, 886, target=OTHER), rejected(tx, 887)
+    assert advise(tx, upheld, admin(ROOT), "uphold").transfer_id == upheld
+    assert advise(tx, asked_before, admin(SCHOOL)).refusal.code == "unknown_transfer"
+    assert restart(tx, busy, Actor(885)).refusal is None
+    assert advise(tx, busy, admin(ROOT)).transfer_id == busy
+    tx.execute(sa.text("UPDATE org_directory SET deleted = true WHERE org_id = :org"), {"org": OTHER})
+    assert advise(tx, gone, admin(ROOT)).transfer_id == gone
+    assert tx.scalar(sa.text("SELECT count(*) FROM transfers WHERE initiator = 'ruling'")) == 0
+
+
+@pytest.mark.rule("BEY-06")
+def test_by_default_the_superior_advises(tx):
+    """BEY-06: without the setting the answer is advice and starts nothing."""
+    one = rejected(tx, 888)
+    assert advise(tx, one, admin(ROOT)).transfer_id == one and not store.with_open(tx, [888])
+
+
 # ---- messages --------------------------------------------------------------------------------------------------------
 
 @pytest.mark.rule("MSG-06", "MSG-01", "MSG-09", "BEY-19", "TRF-26")

@@ -13,6 +13,8 @@ ANNEX_B = [
     ("source", "branch", [IN]), ("source", "committee", [IN, ASSIGN]), ("target", "branch", [OUT]), ("target", "committee", [OUT, ASSIGN]),
     ("member", "branch", [OUT, IN]), ("member", "committee", [OUT, IN, ASSIGN]), ("source", "special", [PROVINCE]), ("member", "special", [OUT, PROVINCE]),
     ("batch", "branch", []),
+    # beyond Annex B: the common superior has decided (BEY-06)
+    ("ruling", "branch", []), ("ruling", "committee", [ASSIGN]),
 ]
 
 # Annex C: every cell that leads anywhere; `next` is the next node of the path

@@ -85,6 +85,7 @@ class Policy:
         spu_origin_node: A member's transfer to a special unit passes the own branch first (SPU-06).
         excluded_reasons: Reasons that count in neither rate (STAT-12).
         unknown_counts: Who has started nothing counts as one who goes to society (Annex F).
+        superior_decides: Where the common superior finds a rejection unreasonable, the transfer goes through; otherwise that is advice (BEY-06).
         targets: Stages that the statistics measure against (DL-14, DL-15).
 
     """
@@ -104,6 +105,7 @@ class Policy:
     spu_origin_node: bool = True
     excluded_reasons: tuple[str, ...] = ("abroad_study",)
     unknown_counts: bool = True
+    superior_decides: bool = False
     targets: tuple[Target, ...] = ()
     body: str = ""
 
@@ -118,7 +120,7 @@ class Policy:
 
 
 _NODE_KEYS = ("remind_after_days", "remind_every_days", "expire_after_days", "on_expiry")
-_FLAGS = ("youth_centres", "member_may_withdraw_any", "spu_origin_node", "enforce_window", "unknown_counts")
+_FLAGS = ("youth_centres", "member_may_withdraw_any", "spu_origin_node", "enforce_window", "unknown_counts", "superior_decides")
 _KEYS = ("version", "source", *_FLAGS, "withdraw_until", "excluded_reasons", "window", "bounds", "node", "province", "phase", "target", "destination")
 _PHASE_KEYS = ("name", "from", "to", "clock", "withdraw_until")
 _TARGET_KEYS = ("by", "what", "reasons", "share", "rule")
