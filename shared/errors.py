@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from shared.reference import FIELDS
+
 
 class Kind(NamedTuple):
     """What a code means: HTTP status, Chinese and English sentence (with `{}` fields), rule ID or empty."""
@@ -230,8 +232,9 @@ class Refusal(msgspec.Struct, frozen=True):
 
     def say(self, language: str = "zh") -> str:
         """Return the sentence for people in `zh` or `en`."""
-        at = 0 if language == "zh" else -1
-        return (self.kind.zh if language == "zh" else self.kind.en).format_map({name: value.split(_BOTH)[at] for name, value in self.values.items()})
+        if language == "zh":
+            return self.kind.zh.format_map({name: value.split(_BOTH)[0] for name, value in self.values.items()})
+        return self.kind.en.format_map({name: FIELDS.get(value, value.split(_BOTH)[-1]) for name, value in self.values.items()})
 
 
 class Refused(Exception):

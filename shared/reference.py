@@ -3,6 +3,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+FIELDS: dict[str, str] = {
+    "学校名称": "the name of the school", "学校所在地详细地址": "the address of the school", "工作单位名称": "the name of the employer",
+    "工作单位所在地详细地址": "the address of the employer", "户籍地或居住地详细地址": "the address of household or residence",
+    "组织全称": "the full name of the organisation", "所属行业": "the industry", "联系电话": "the telephone", "团员、抬头": "members and addressee",
+    "姓名、身份证号码或发展团员编号": "a name, an ID number or a development number", "预计毕业时间": "the time of graduation",
+    "预计毕业时间、延迟毕业原因": "the new time of graduation and the reason of the delay", "团内职务": "the post",
+    "地名(至少两个字)": "the name of a place, of two characters at least", "国(境)外所在地": "the place abroad", "国内联系人": "a contact at home",
+    "联系方式": "how the contact is reached"}
+"""What a refusal calls the fields that somebody has to fill in (`field_missing`), in English."""
 DOMAINS: dict[str, tuple[str, str]] = {
     "school": ("学校", "Schools"), "public": ("机关事业单位", "Organs and public institutions"), "state_enterprise": ("国有企业", "State enterprises"),
     "private_enterprise": ("非公企业", "Non-public enterprises"), "social": ("新社会组织", "New social organisations"),

@@ -50,3 +50,21 @@ def test_every_refusal_has_its_own_words():
     for name, kind in KINDS.items():
         assert set(re.findall(r"{(\w+)}", kind.zh)) == set(re.findall(r"{(\w+)}", kind.en)), name
         assert re.search(r"[\u4e00-\u9fff]", kind.zh) and not re.search(r"[\u4e00-\u9fff]", kind.en), name
+
+
+def test_fields_to_fill_in_have_english_names():
+    """What a refusal asks to fill in is named in the reader's language: every label in the code and every field of a reason."""
+    import re
+    import tomllib
+
+    from shared.errors import Refusal
+    from shared.reference import FIELDS
+
+    code = "".join(path.read_text("utf-8") for path in (DOCS.parent / "services").rglob("*.py"))
+    labels = set(re.findall(r'"field_missing"(?:, \{"field": |, field=)"([^"]+)"', code))
+    reasons = tomllib.loads((DOCS.parent / "services/transfers/reasons.toml").read_text("utf-8"))
+    labels |= {reason[name] for reason in reasons.values() for name in ("place_name", "place_address") if name in reason}
+    assert len(labels) > 9 and labels - set(FIELDS) == set()
+    for label in FIELDS:
+        said = Refusal("field_missing", {"field": label})
+        assert label in said.say("zh") and not re.search(r"[\u4e00-\u9fff]", said.say("en"))
