@@ -39,6 +39,8 @@ app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
 stats = typer.Typer(no_args_is_help=True, help="The statistics of transfers: prove them, count them again (STAT-10..15).")
 app.add_typer(stats, name="stats")
+names = typer.Typer(no_args_is_help=True, help="Full names of organisations: build them anew from the path (ORG-09).")
+app.add_typer(names, name="names")
 
 
 @app.callback()
@@ -397,6 +399,34 @@ def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml fil
         done, moved, last = done + row.done, moved + row.moved, row.last
         typer.echo(f"  {done} open nodes")
     typer.echo(f"{made.key} holds from {begins:%Y-%m-%d %H:%M}; {done} open nodes seen, {moved} of them with another deadline")
+
+
+@names.command("rebuild")
+def rebuild_names(org: Annotated[int, typer.Argument(help="The organisation below which names are built anew; its own stays.")],
+                  dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change, and names that are not unique.")] = False) -> None:
+    """Build the full names of everything below an organisation anew, from the superior's name and the own short name (ORG-09)."""
+    from services.orgs import naming, naming_store, store
+
+    database = db.Database(db.connect(settings.from_environment().database("orgs")))
+    with database.reading() as tx:
+        top = store.by_ids(tx, [org]).get(org)
+        if top is None:
+            raise typer.BadParameter(f"there is no organisation {org}")
+    if not dry_run:
+        looked_at, changed = naming.rebuild_all(database, top.path)
+        typer.echo(f"{looked_at} organisations looked at, {changed} full names changed; the services hear of it within seconds")
+        return
+    looked_at = changed = 0
+    after, built = top.path, {}
+    with database.reading() as tx:
+        while rows := naming_store.below(tx, top.path, after, naming.PIECE):
+            found = naming.changes(rows, built)
+            for row, name in found:
+                typer.echo(f"{row.org_id}  {row.full_name} -> {name}")
+            after, looked_at, changed = rows[-1].path, looked_at + len(rows), changed + len(found)
+        for name in naming_store.shared(tx, top.path, naming.MOST_SHOWN):
+            typer.echo(f"not unique: {name}")
+    typer.echo(f"{looked_at} organisations looked at, {changed} full names would change; nothing was changed")
 
 
 @stats.command("verify")

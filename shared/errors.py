@@ -109,6 +109,7 @@ KINDS: dict[str, Kind] = {
     "no_branch_yet":         Kind(409, "本组织尚无可分配的团支部,请先创建团支部", "There is no branch to assign to yet; make one first", "ASG-07"),
     # organisations and import
     "org_has_children":      Kind(409, "该组织还有{count}个下级组织", "The organisation still has {count} organisations below it", "DEL-02"),
+    "name_taken":            Kind(409, "已有组织使用该全称,请修改后再保存", "Another organisation has this full name", "ORG-09"),
     "org_not_empty":         Kind(409, "该组织还有{what},不能删除;有团员的团支部可以转为待接转团支部", "The organisation still has {what}; it is not deleted, a branch with members may be set aside", "DEL-03"),
     "awaiting_not_offered":  Kind(409, "本地区规定有团员的团支部不能转为待接转团支部,请先转出团员", "Here a branch with members is not set aside; transfer the members first", "DEL-03"),
     "org_fixed":             Kind(422, "团中央和省级团委的名称、类别和行业不能修改", "Names, kind and industry of the centre and the provincial bodies stay as they are", "ORG-13"),

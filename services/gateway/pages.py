@@ -13,7 +13,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
 
 from services.gateway import deletion, fields, forms, menu, roster, sheet, workbooks
-from shared import clock, errors
+from shared import clock, errors, practice
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.reference import INDUSTRIES, POST_NAMES, is_school
@@ -314,7 +314,12 @@ def my_orgs() -> Any:
     mine, children, found = calls((orgs.my_orgs, orgs.MyOrgs()), (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
                                   (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None)
     return render("orgs.html", refusal.kind.status if refusal else 200, mine=mine, children=children or [], here=found[0] if found else None, refusal=refusal, form=form,
-                  industries=INDUSTRIES, purposes=PURPOSES, command_id=uuid.uuid4(), changed=form.get("org"))
+                  industries=INDUSTRIES, purposes=_purposes(), command_id=uuid.uuid4(), changed=form.get("org"))
+
+
+def _purposes() -> dict[str, tuple[str, str]]:
+    """Return the purposes of branches, the hand-over branch by what it is called now (ORG-28)."""
+    return {**PURPOSES, "handover": (practice.text("township_branch_label", clock.today()), PURPOSES["handover"][1])}
 
 
 def _keep_org(form: Any, here: int) -> Refusal | None:

@@ -123,6 +123,21 @@ def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bo
     return kind != "leading_body" and reference.is_school(industry) and not reference.is_school(parent_industry)
 
 
+def put_after(ids: list[int], org_id: int, after: int | None) -> list[int]:
+    """Return a list of organisations with one of them put right after another, or first (ORG-24)."""
+    rest = [one for one in ids if one != org_id]
+    at = rest.index(after) + 1 if after is not None and after != org_id else 0 if after is None else ids.index(org_id)
+    return [*rest[:at], org_id, *rest[at:]]
+
+
+def places(orders: list[int]) -> list[int]:
+    """Return places that rise from one to the next, as few as possible of them others than before; the old ones come in their order (ORG-24)."""
+    made: list[int] = []
+    for order in orders:
+        made.append(order if not made or order > made[-1] else made[-1] + 1)
+    return made
+
+
 def check_migration(org: Any, to: Any) -> Refusal | None:
     """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07); both have the columns of `orgs`."""
     if org["parent_id"] is None or org["org_id"] == org["provincial_id"]:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, names, store
+from services.orgs import domain, names, naming_store, store
 from services.orgs.log import log, org_entry
 from shared import audit, clock, practice, reference
 from shared.bus.service import Asked
@@ -35,6 +35,8 @@ class _Tree:
             else:
                 self.administrators.setdefault(row.org_id, set()).add(row.person_id)
         self.cadres = store.cadres(tx, list(self.orgs))
+        self.taken = naming_store.taken(tx, [domain.normalise(one.item.full_name) for one in asked if getattr(one.item, "unique_name", False)])
+        """Of full names that are to be unique, the organisations that have them."""
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
         self.saved: dict[int, dict[str, Any]] = {}
         self.rights: dict[tuple[int, int], dict[str, Any]] = {}
@@ -117,7 +119,11 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     if not tree.acts(actor, item.org_id, item.parent_id):
         return OrgSaved(refusal=Refusal("not_your_org"))
     given = _given(item)
+    if old is None and item.purpose == "handover" and not given["full_name"]:
+        given |= _label(parent)
     refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"], given["industry"], given["short_name"])
+    if refusal is None and item.unique_name and tree.taken.get(domain.normalise(given["full_name"]), set()) - {item.org_id}:
+        refusal = Refusal("name_taken")
     if refusal is None and not domain.is_division_code(item.division_code.strip()):
         refusal = Refusal("org_division_invalid")
     if refusal is None and old is None:
@@ -143,6 +149,12 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         "school_number": "", "checked_at": None, "was_kind": None, "secretary_id": None})
     tree.count_child(item.parent_id, 1)
     return OrgSaved(org_id=org_id)
+
+
+def _label(parent: dict[str, Any]) -> dict[str, str]:
+    """Return the names of a hand-over branch that is given none: what such branches are called here and now, after its superior (ORG-28)."""
+    label = practice.text("township_branch_label", clock.today(), parent["province"], parent["path"])
+    return {"short_name": label, "full_name": f"{names.LEAGUE}{names.stem(parent['full_name'])}{label}"}
 
 
 def _given(item: SaveOrg | CheckOrg) -> dict[str, Any]:

@@ -89,6 +89,23 @@ migrations = sa.Table(
     sa.Index("ix_migrations_open", "org_id", postgresql_where=sa.text("ended_at IS NULL")),
 )
 
+name_rebuilds = sa.Table(
+    "name_rebuilds", metadata,
+    sa.Column("command_id", sa.Uuid, primary_key=True),
+    sa.Column("org_id", sa.BigInteger, nullable=False),
+    sa.Column("path", sa.Text(collation="C"), nullable=False),
+    sa.Column("after", sa.Text(collation="C"), nullable=False, comment="path of the last organisation that was looked at"),
+    sa.Column("looked_at", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("changed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("asked_by", sa.BigInteger, nullable=False),
+    sa.Column("asked_for", sa.BigInteger),
+    sa.Column("request_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("asked_at", _time, nullable=False),
+    sa.Column("ended_at", _time),
+    sa.Index("ix_name_rebuilds_open", "asked_at", postgresql_where=sa.text("ended_at IS NULL")),
+    comment="full names that are built anew from the path (ORG-09)",
+)
+
 handled_commands = sa.Table(
     "handled_commands", metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),

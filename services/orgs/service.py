@@ -1,7 +1,7 @@
 """The orgs service on the bus."""
 from __future__ import annotations
 
-from services.orgs import handlers, history, migration
+from services.orgs import handlers, history, migration, naming, order
 from services.orgs.log import log
 from shared import sessions_ended
 from shared.bus.service import BusService
@@ -27,6 +27,8 @@ class Service(BusService):
         contract.check_orgs: handlers.check_orgs,
         contract.set_school_numbers: handlers.set_school_numbers,
         contract.delete_orgs: handlers.delete_orgs,
+        contract.order_orgs: order.order_orgs,
+        contract.rebuild_names: naming.rebuild_names,
         contract.set_administrators: handlers.set_administrators,
         contract.request_migrations: migration.request_migrations,
         contract.decide_migrations: migration.decide_migrations,
@@ -34,6 +36,8 @@ class Service(BusService):
     queries = {
         contract.search_orgs: handlers.search_orgs,
         contract.get_orgs: handlers.get_orgs,
+        contract.preview_names: naming.preview_names,
+        contract.get_rebuild: naming.get_rebuild,
         contract.list_children: handlers.list_children,
         contract.list_administrators: handlers.list_administrators,
         contract.my_orgs: handlers.my_orgs,
@@ -42,4 +46,4 @@ class Service(BusService):
         contract.get_orgs_at: history.get_orgs_at,
         contract.list_audit: history.list_audit,
     }
-    loops = (migration.MOVE, log.loop)
+    loops = (migration.MOVE, naming.REBUILD, log.loop)

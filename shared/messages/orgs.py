@@ -181,6 +181,61 @@ class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
     industry: Industry = ""
     phone: Phone = ""
     division_code: Digits = ""
+    unique_name: bool = False
+
+
+class OrderOrg(msgspec.Struct, frozen=True, kw_only=True):
+    """Put an organisation right after another of the same superior, or first without one (ORG-24, ORG-43); repeated without harm."""
+
+    org_id: OrgId
+    after: OrgId | None = None
+
+
+class RebuildNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Have the full names of all below an organisation built anew from the path, in the background (ORG-09)."""
+
+    command_id: UUID
+    org_id: OrgId
+
+
+class NamesRebuild(msgspec.Struct, frozen=True, kw_only=True):
+    """How far names are built anew: organisations looked at, of these changed."""
+
+    org_id: int | None = None
+    looked_at: int = 0
+    changed: int = 0
+    done: bool = False
+    refusal: Refusal | None = None
+
+
+class GetRebuild(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how far a rebuild of names is, by the id of its command."""
+
+    command_id: UUID
+
+
+class PreviewNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask what a rebuild of names below an organisation would change (ORG-09)."""
+
+    org_id: OrgId
+
+
+class NameChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A full name as it is and as it would be."""
+
+    org_id: int
+    old: str
+    new: str
+
+
+class NamesPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rebuild would change: the first changes, and full names below that several organisations have. `more`: the subtree goes on beyond what was looked at."""
+
+    looked_at: int
+    changed: int
+    more: bool
+    changes: list[NameChange]
+    shared: list[str]
 
 
 class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,6 +381,10 @@ get_orgs = Query("orgs", "get_orgs", GetOrgs, list[Org])
 list_children = Query("orgs", "list_children", ListChildren, list[Org])
 list_administrators = Query("orgs", "list_administrators", ListAdministrators, list[Administrator])
 my_orgs = Query("orgs", "my_orgs", MyOrgs, list[Org])
+order_orgs = Command("orgs", "order_orgs", OrderOrg, OrgSaved)
+rebuild_names = Command("orgs", "rebuild_names", RebuildNames, NamesRebuild)
+preview_names = Query("orgs", "preview_names", PreviewNames, NamesPreview)
+get_rebuild = Query("orgs", "get_rebuild", GetRebuild, NamesRebuild)
 save_orgs = Command("orgs", "save_orgs", SaveOrg, OrgSaved)
 delete_orgs = Command("orgs", "delete_orgs", DeleteOrg, OrgSaved)
 check_orgs = Command("orgs", "check_orgs", CheckOrg, OrgSaved)

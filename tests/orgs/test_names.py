@@ -4,14 +4,20 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import handlers, names, store
+from services.orgs import domain, handlers, names, naming, order, store
+from shared import clock, db
 from shared.bus.service import Asked
-from shared.messages.orgs import SearchOrgs, SetSchoolNumber
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages.orgs import GetRebuild, ListChildren, OrderOrg, PreviewNames, RebuildNames, SearchOrgs, SetSchoolNumber
 from tests.orgs.test_handlers import (  # noqa: F401
     CLASS,
     COLLEGE,
+    DEAN,
     OTHER_SCHOOL,
+    PRESIDENT,
     SCHOOL,
+    STRANGER,
     TREE,
     Seed,
     code,
@@ -125,3 +131,158 @@ def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
     assert ask("铁道武汉局", 42, systems=True) == [(9701, "97")]
     assert ask("江汉理工大学团委", 42, systems=True)[0] == (SCHOOL, "42")
     assert ask("没有这个单位", 42, systems=True) == []
+
+
+# ---- building names anew ---------------------------------------------------------------------------------------------
+
+@pytest.mark.rule("ORG-09")
+@pytest.mark.parametrize("above, short, purpose, full", [
+    ("江汉理工大学", "机械学院团委", "ordinary", FULL), ("江汉理工大学机械学院", "2022级1班团支部", "graduate", "共青团江汉理工大学机械学院2022级1班支部委员会"),
+    ("湖北省", "武汉市团工委", "ordinary", "共青团湖北省武汉市工作委员会"), ("某厂", "一分厂团总支", "ordinary", "共青团某厂一分厂总支部委员会"),
+    ("某大学", "流动团员团支部", "floating", "共青团某大学流动团员团支部"), ("某大学", "共青团某大学某支部委员会", "ordinary", None), ("某大学", "团委", "ordinary", None),
+    ("某大学", "", "ordinary", None), ("某大学", "青年中心", "ordinary", None)])
+def test_a_name_from_the_path(above, short, purpose, full):
+    """ORG-09: the superior's stem, the own short name, the ending of the kind; what cannot be built stays. From a full name the stem comes back."""
+    assert names.built(above, short, purpose) == full
+    if full and purpose != "floating":
+        assert names.stem(full).startswith(above) and names.stem(full) in full
+
+
+@pytest.fixture
+def short(loaded):
+    """The tree with short names, and the school renamed since."""
+    with loaded.begin() as connection:
+        for org, name in ((COLLEGE, "机械学院团委"), (CLASS, "2022级1班团支部"), (42010, "出国（境）学习研究团员团支部"), (42013, "2018级1班团支部")):
+            connection.execute(sa.text("UPDATE orgs SET short_name = :name WHERE org_id = :org"), {"org": org, "name": name})
+        save(connection, of_school, org_id=SCHOOL, parent_id=42, full_name="共青团荆楚理工大学委员会")
+        connection.execute(sa.text("DELETE FROM outbox"))
+    return loaded
+
+
+AFTER = {SCHOOL: "共青团荆楚理工大学委员会", COLLEGE: "共青团荆楚理工大学机械学院委员会", CLASS: "共青团荆楚理工大学机械学院2022级1班支部委员会",
+         42013: "共青团荆楚理工大学机械学院2018级1班支部委员会", 42010: "共青团荆楚理工大学出国(境)学习研究团员团支部"}
+
+
+def full_names(tx):
+    return {org: row.full_name for org, row in store.by_ids(tx, list(AFTER)).items()}
+
+
+@pytest.mark.rule("ORG-09", "ORG-10")
+@pytest.mark.parametrize("piece", [1, 2, 1000])
+def test_a_subtree_is_named_anew(short, piece):
+    """ORG-09, ORG-10: after a new name of the school everything below is named anew, in pieces that know the pieces before; each is told once, and found by the old name."""
+    with short.begin() as tx:
+        asked = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=(command := uuid4()), org_id=SCHOOL), of_school)])[0]
+        assert (asked.refusal, asked.done) == (None, False) and "江汉" in full_names(tx)[CLASS]
+    database, turns = db.Database(short), 0
+    while naming.rebuild_one(database, piece):
+        turns += 1
+    assert turns >= 4 / piece
+    with short.begin() as tx:
+        assert full_names(tx) == AFTER
+        done = naming.get_rebuild(tx, GetRebuild(command_id=command), of_school)
+        assert (done.looked_at, done.changed, done.done) == (4, 4, True)
+        assert sorted(one["org_id"] for one in events(tx, "org_changed")) == sorted({*AFTER} - {SCHOOL})
+        assert tx.scalar(sa.text("SELECT count(*) FROM audit_log WHERE kind = 'org.edited' AND place_id = ANY(:ids) AND person_id = :by AND at > now() - interval '1 minute'"),
+                         {"ids": [COLLEGE, CLASS, 42010, 42013], "by": PRESIDENT}) >= 4
+        assert CLASS in found(tx, "江汉理工大学机械学院2022级1班团支部")
+        again = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=SCHOOL), of_school)])[0]
+        assert again.done and not naming.rebuild_one(database)
+        assert naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=COLLEGE), of_college)])[0].refusal.code == "command_taken"
+
+
+@pytest.mark.rule("ORG-09", "ORG-13", "ORG-14")
+def test_a_preview_changes_nothing(short):
+    """ORG-09: what would change is shown first, with names that are not unique; ORG-13: vaults and provincial bodies stay; ORG-14: only the own or the superior's administrators ask."""
+    with short.connect() as tx:
+        before = full_names(tx)
+        shown = naming.preview_names(tx, PreviewNames(org_id=SCHOOL), of_school)
+        assert {one.org_id: one.new for one in shown.changes} == {org: name for org, name in AFTER.items() if org != SCHOOL}
+        assert (shown.looked_at, shown.changed, shown.more, shown.shared) == (4, 4, False, []) and full_names(tx) == before
+        tx.execute(sa.text("UPDATE orgs SET full_name = (SELECT full_name FROM orgs WHERE org_id = :class) WHERE org_id = 42013"), {"class": CLASS})
+        assert naming.preview_names(tx, PreviewNames(org_id=COLLEGE), of_school).shared == [before[CLASS]]
+        for org, actor in ((SCHOOL, of_college), (CLASS, of_school), (SCHOOL, Actor(STRANGER, OTHER_SCHOOL)), (SCHOOL, Actor(STRANGER, SCHOOL))):
+            with pytest.raises(Refused, match="not_your_org"):
+                naming.preview_names(tx, PreviewNames(org_id=org), actor)
+            assert naming.rebuild_names(tx, [Asked(RebuildNames(command_id=uuid4(), org_id=org), actor)])[0].refusal.code == "not_your_org"
+        tx.execute(sa.text("UPDATE orgs SET short_name = '湖北团委' WHERE org_id IN (42, 42999)"))
+        assert not {one.org_id for one in naming.preview_names(tx, PreviewNames(org_id=1), Actor(1, 1)).changes} & {1, 42, 42999, 44}
+        tx.rollback()
+
+
+@pytest.mark.rule("ORG-09")
+def test_who_is_renamed_meanwhile_keeps_that(short):
+    """ORG-09: an organisation that somebody renames between the look and the change keeps what was given."""
+    from services.orgs import naming_store
+
+    with short.begin() as tx:
+        rows = naming_store.below(tx, store.by_ids(tx, [SCHOOL])[SCHOOL].path, "1.42.420.", 10)
+        rename(tx, "共青团手工命名委员会")
+        renamed = naming_store.rename(tx, [{"org_id": row.org_id, "full_name": name, "version": row.version, **names.searchable(name, row.short_name, dict(row._mapping))}
+                                           for row, name in naming.changes(rows, {})])
+        assert COLLEGE not in renamed and CLASS in renamed and full_names(tx)[COLLEGE] == "共青团手工命名委员会"
+
+
+@pytest.mark.rule("ORG-09")
+def test_a_unique_full_name_is_offered(tx):
+    """ORG-09: on wish a full name that another living organisation has is refused; by default it is not."""
+    values = {"parent_id": SCHOOL, "full_name": " 共青团江汉理工大学 机械学院委员会"}
+    assert code(save(tx, of_school, kind="committee", unique_name=True, **values)) == "name_taken"
+    assert rename(tx, FULL, unique_name=True).refusal is None
+    assert save(tx, of_school, kind="committee", **values).refusal is None
+    assert code(rename(tx, FULL, unique_name=True)) == "name_taken"
+
+
+@pytest.mark.rule("ORG-28")
+@pytest.mark.parametrize("preset, label", [("national", "流动团员团支部"), ("p000", "学社衔接临时团支部"), ("p003", "流动团支部")])
+def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label):
+    """ORG-28: a hand-over branch that is given no name is called what such branches are called here on the day; it is found under every name they have had."""
+    file = tmp_path / "practice.toml"
+    file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\npreset = "{preset}"\n[[from]]\nday = 2999-01-01\npreset = "national"')
+    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    tx.execute(sa.text("UPDATE orgs SET kind = 'committee', purpose = 'township', full_name = '共青团某镇委员会' WHERE org_id = 4201"))
+    store.set_administrators(tx, [{"org_id": 4201, "person_id": 3001, "active": True}], clock.now(), None)
+    made = save(tx, Actor(3001, 4201), parent_id=4201, purpose="handover").org_id
+    assert (full := store.by_ids(tx, [made])[made].full_name) == f"共青团某镇{label}", full
+    for name in ("流动团员团支部", "学社衔接临时团支部", "流动团支部"):
+        assert made in found(tx, f"某镇{name}")
+
+
+# ---- order -----------------------------------------------------------------------------------------------------------
+
+def put(tx, *moves, actor=of_school):
+    return [code(one) for one in order.order_orgs(tx, [Asked(OrderOrg(org_id=org, after=after), actor) for org, after in moves])]
+
+
+def order_of(tx, parent=SCHOOL):
+    return [one.org_id for one in handlers.list_children(tx, ListChildren(org_id=parent), of_school)]
+
+
+@pytest.mark.rule("ORG-24", "ORG-43")
+def test_subordinates_in_another_order(tx):
+    """ORG-24, ORG-43: up and down among the subordinates of one superior, kept for everybody; as often as said, several in one list, nobody is told."""
+    new = [save(tx, of_school, parent_id=SCHOOL, full_name=f"共青团某{n}支部委员会").org_id for n in range(2)]
+    tx.execute(sa.text("UPDATE orgs SET display_order = 7 WHERE parent_id = :school"), {"school": SCHOOL})  # as after an import: all alike
+    told = len(events(tx, "org_changed"))
+    assert order_of(tx) == [42010, COLLEGE, *new]
+    assert put(tx, (new[1], None)) == [None] and order_of(tx) == [new[1], 42010, COLLEGE, new[0]]
+    assert put(tx, (new[1], 42010), (new[1], 42010)) == [None, None] and order_of(tx) == [42010, new[1], COLLEGE, new[0]]
+    assert put(tx, (42010, new[0]), (COLLEGE, None)) == [None, None] and order_of(tx) == [COLLEGE, new[1], new[0], 42010]
+    assert put(tx, (COLLEGE, COLLEGE)) == [None] and order_of(tx) == [COLLEGE, new[1], new[0], 42010]
+    assert len(events(tx, "org_changed")) == told
+
+
+@pytest.mark.rule("ORG-24")
+@pytest.mark.parametrize("move, actor, said", [
+    ((COLLEGE, 42010), of_college, "not_your_org"), ((COLLEGE, 42010), Actor(STRANGER, OTHER_SCHOOL), "not_your_org"), ((COLLEGE, 42010), Actor(STRANGER, SCHOOL), "not_your_org"),
+    ((COLLEGE, CLASS), of_school, "unknown_org"), ((999, None), of_school, "unknown_org"), ((1, None), Actor(1, 1), "unknown_org"), ((COLLEGE, None), of_school, None)])
+def test_who_orders(tx, move, actor, said):
+    """ORG-24: the administrators of the direct superior, among its own subordinates."""
+    assert put(tx, move, actor=actor) == [said]
+
+
+@pytest.mark.rule("ORG-24")
+@pytest.mark.parametrize("orders, places", [([], []), ([1, 2, 3], [1, 2, 3]), ([7, 7, 7], [7, 8, 9]), ([1, 1, 2, 9], [1, 2, 3, 9])])
+def test_places(orders, places):
+    """ORG-24: places rise; those that need not change stay."""
+    assert domain.places(orders) == places

@@ -81,6 +81,8 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /audit/orgs": (READERS, None), "GET /audit/members": (READERS, None),
     "GET /branches/<int:branch_id>/members": (LOOKING_ABOVE | {"member", "other member"}, None),
     "POST /orgs": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, parent_id=COLLEGE, kind="branch", full_name="共青团某班支部委员会")),
+    "POST /orgs/order": ({"superior"}, lambda t: one(org_id=CLASS, after=None)), "POST /orgs/names": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS)),
+    "GET /orgs/<int:org_id>/names": ({"branch", "superior"}, None), "POST /orgs/names/progress": (SIGNED_IN, lambda t: {"command_id": key()}),
     "POST /orgs/members": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}), "POST /orgs/transfers": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}),
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, person_id=world.administrator_of(CLASS), active=True)),

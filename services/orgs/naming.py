@@ -1,0 +1,152 @@
+"""Full names are stored text; here they are built anew from the path, for a whole subtree, when somebody asks (ORG-09).
+
+The organisation at the top keeps its name. Below it each name is the superior's stem, the own short name and the ending of the kind; where
+a short name does not tell that, the name stays. A piece of the background is one transaction, so a rebuild goes on where it was stopped.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.orgs import domain, names, naming_store, store
+from services.orgs.log import log, org_entry
+from shared import background, clock, db
+from shared.bus.service import Asked
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages import orgs as contract
+from shared.messages.orgs import NameChange, NamesPreview, NamesRebuild, RebuildNames
+
+PIECE = 1000
+"""Organisations of one transaction."""
+MOST_LOOKED_AT = 20_000
+"""Organisations that a preview looks at; a longer one says so."""
+MOST_SHOWN = 200
+"""Changes and names that a preview shows."""
+LOOK_AGAIN_SECONDS = 30.0
+SETTLE_SECONDS = 0.2
+
+_wake = threading.Event()
+
+
+def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa.Row[Any], str]]:
+    """Return whose full name is another when it is built from the path, in the order given, superiors first.
+
+    `built` keeps the names along the way, by organisation, so that what is below begins with what its superior will be called. The centre,
+    the provincial bodies and the special-unit libraries keep their names (ORG-13).
+    """
+    found = []
+    for row in rows:
+        name = None
+        if row.purpose != "vault" and not domain.is_provincial(row.parent_id, row.org_id, row.provincial_id):
+            name = names.built(names.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
+        if name is not None and name != row.full_name and domain.check_org(row.kind, "ordinary", "committee", name) is None:
+            found.append((row, name))
+        built[row.org_id] = name if name is not None and found and found[-1][0] is row else row.full_name
+    return found
+
+
+def _may(tx: Connection, actor: Actor | None, org_id: int) -> sa.Row[Any]:
+    """Return the organisation, for its own administrators or its direct superior's (ORG-14)."""
+    org = store.by_ids(tx, [org_id]).get(org_id)
+    if org is None:
+        raise Refused("unknown_org")
+    acting = actor.org_id if actor is not None else None
+    if actor is None or not domain.may_manage(acting, org_id, org.parent_id) or actor.person_id not in {
+            row.person_id for row in store.administrators(tx, [acting] if acting is not None else [])}:
+        raise Refused("not_your_org")
+    return org
+
+
+def preview_names(tx: Connection, request: contract.PreviewNames, actor: Actor | None) -> NamesPreview:
+    """Return what a rebuild would change below an organisation, and which full names are not unique; nothing is changed (ORG-09)."""
+    org = _may(tx, actor, request.org_id)
+    rows = naming_store.below(tx, org.path, org.path, MOST_LOOKED_AT + 1)
+    found = changes(rows[:MOST_LOOKED_AT], {})
+    return NamesPreview(looked_at=min(len(rows), MOST_LOOKED_AT), changed=len(found), more=len(rows) > MOST_LOOKED_AT,
+                        changes=[NameChange(org_id=row.org_id, old=row.full_name, new=name) for row, name in found[:MOST_SHOWN]],
+                        shared=naming_store.shared(tx, org.path, MOST_SHOWN))
+
+
+def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[NamesRebuild]:
+    """Have the full names below organisations built anew, in the background (ORG-09); repeated, the command says how far it is."""
+    known = naming_store.by_command(tx, [one.item.command_id for one in asked])
+    refusals: dict[int, Refusal] = {}
+    rows: dict[Any, dict[str, Any]] = {}
+    for n, one in enumerate(asked):
+        if one.item.command_id in known:
+            if known[one.item.command_id].asked_by != one.actor.person_id:
+                refusals[n] = Refusal("command_taken")
+            continue
+        try:
+            org = _may(tx, one.actor, one.item.org_id)
+        except Refused as refused:
+            refusals[n] = refused.refusal
+            continue
+        rows[one.item.command_id] = {"command_id": str(one.item.command_id), "org_id": org.org_id, "path": org.path, "asked_by": one.actor.person_id,
+                                     "asked_for": one.actor.org_id, "request_id": one.request_id}
+    naming_store.ask(tx, list(rows.values()), clock.now())
+    known = naming_store.by_command(tx, [one.item.command_id for one in asked])
+    _wake.set()
+    return [NamesRebuild(refusal=refusals[n]) if n in refusals else _shown(known[one.item.command_id]) for n, one in enumerate(asked)]
+
+
+def _shown(row: sa.Row[Any]) -> NamesRebuild:
+    return NamesRebuild(org_id=row.org_id, looked_at=row.looked_at, changed=row.changed, done=row.ended_at is not None)
+
+
+def get_rebuild(tx: Connection, request: contract.GetRebuild, actor: Actor | None) -> NamesRebuild:
+    """Return how far a rebuild is, to who asked for it."""
+    row = naming_store.by_command(tx, [request.command_id]).get(request.command_id)
+    if row is None or actor is None or row.asked_by != actor.person_id:
+        raise Refused("not_found")
+    return _shown(row)
+
+
+def rebuild_piece(tx: Connection, path: str, after: str, limit: int, **who: Any) -> tuple[str | None, int, int]:
+    """Build the names of the next organisations below `path` anew; return the path of the last one, None at the end, and how many were looked at and changed."""
+    rows = naming_store.below(tx, path, after, limit)
+    wanted = changes(rows, {})
+    renamed = naming_store.rename(tx, [{"org_id": row.org_id, "full_name": name, "version": row.version, **names.searchable(name, row.short_name, dict(row._mapping))}
+                                       for row, name in wanted])
+    log.append(tx, [org_entry(row._mapping, {**row._mapping, "full_name": name}, **who) for row, name in wanted if row.org_id in renamed])
+    return (rows[-1].path if len(rows) == limit else None), len(rows), len(renamed)
+
+
+def rebuild_one(database: db.Database, limit: int = PIECE) -> bool:
+    """Carry a rebuild that was asked for one piece further; return whether there was one."""
+    with database.transaction() as tx:
+        row = naming_store.next_asked(tx)
+        if row is None:
+            return False
+        after, looked_at, changed = rebuild_piece(tx, row.path, row.after, limit, person_id=row.asked_by, org_id=row.asked_for, request_id=row.request_id)
+        naming_store.keep_progress(tx, row.command_id, after or row.after, looked_at, changed, clock.now() if after is None else None)
+    return True
+
+
+def rebuild_all(database: db.Database, path: str, limit: int = PIECE) -> tuple[int, int]:
+    """Build the names below a path anew, piece by piece, for the command line; return how many were looked at and changed."""
+    after: str | None = path
+    looked_at = changed = 0
+    while after is not None:
+        with database.transaction() as tx:
+            after, some, renamed = rebuild_piece(tx, path, after, limit)
+        looked_at, changed = looked_at + some, changed + renamed
+    return looked_at, changed
+
+
+def give_up(database: db.Database, problem: str) -> None:
+    """End the rebuild that is next and fails again and again; what it has done stays."""
+    with database.transaction() as tx:
+        row = naming_store.next_asked(tx)
+        if row is not None:
+            naming_store.keep_progress(tx, row.command_id, row.after, 0, 0, clock.now())
+
+
+_pieces = background.Pieces("orgs", "names", PIECE, lambda database, size: int(rebuild_one(database, size)), give_up)
+REBUILD = background.Loop("names", lambda machinery: 0 if _pieces.turn(machinery.database) else None, _wake, LOOK_AGAIN_SECONDS, SETTLE_SECONDS)
+"""Builds names that were asked for."""
