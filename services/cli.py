@@ -417,7 +417,8 @@ def rebuild_names(org: Annotated[int, typer.Argument(help="The organisation belo
         typer.echo(f"{looked_at} organisations looked at, {changed} full names changed; the services hear of it within seconds")
         return
     looked_at = changed = 0
-    after, built = top.path, {}
+    after = top.path
+    built: dict[int, str] = {}
     with database.reading() as tx:
         while rows := naming_store.below(tx, top.path, after, naming.PIECE):
             found = naming.changes(rows, built)
