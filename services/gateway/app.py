@@ -67,6 +67,8 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
 
     app.url_map.converters["int"] = Digits
     for route in ROUTES:
+        if route.make and openapi.is_list(route):
+            app.add_url_rule("/download" + route.path, f"download {route.path}", _download(client, route))
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
     _errors(app)
     assert all((desk_pages, insight_pages, organisation_pages))  # they add their pages to the blueprint
@@ -133,6 +135,21 @@ def _view(client: RpcClient, route: Route) -> Any:
         return _json(reply)
     return view
 
+
+def _download(client: RpcClient, route: Route) -> Any:
+    """Return the view that gives a list of the API as a file to whoever is signed in to the pages, for the organisation they act for (STAT-05, DOC-05)."""
+    decoder = _decoder(route.contract)
+
+    def view(**path_values: Any) -> Response:
+        wanted = _from_query(route, path_values, decoder)
+        token, org = pages.session_token(), pages.acting_org()
+
+        def ask(contract: Any, one: Any) -> Any:
+            return client.call(contract, one, token=token, org_id=org, request_id=g.request_id)
+
+        what = "/api/v1" + request.path.removeprefix("/download")
+        return _spreadsheet(route, wanted, lambda one: ask(route.contract, one), lambda: ask(members.note_export, members.NoteExport(what=what)))
+    return view
 
 
 def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Callable[[], Any]) -> Response:

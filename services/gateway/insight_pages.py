@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway import fields
-from services.gateway.pages import blueprint, call, calls, first, names, render
+from services.gateway import fields, words
+from services.gateway.pages import CONCERNS, REASONS, STATES, blueprint, call, calls, first, names, render, t, word
 from shared.messages import members, transfers
 
 FIGURES = {
@@ -22,6 +22,13 @@ TILES = {  # provinces as a grid that reads like the map: column, row
     "65": (1, 2), "54": (2, 5), "63": (3, 4), "62": (4, 3), "64": (5, 3), "15": (6, 2), "51": (4, 5), "50": (5, 5), "53": (4, 6), "52": (5, 6), "45": (6, 7), "46": (7, 8), "44": (7, 7),
     "43": (6, 6), "42": (6, 5), "61": (5, 4), "14": (6, 3), "13": (7, 3), "11": (7, 2), "12": (8, 3), "41": (6, 4), "37": (7, 4), "34": (7, 5), "32": (8, 4), "31": (9, 5), "33": (8, 5),
     "36": (7, 6), "35": (8, 6), "21": (9, 3), "22": (9, 2), "23": (9, 1)}
+
+TILE_NAMES = {
+    "11": ("北京", "BJ"), "12": ("天津", "TJ"), "13": ("河北", "HE"), "14": ("山西", "SX"), "15": ("内蒙古", "NM"), "21": ("辽宁", "LN"), "22": ("吉林", "JL"), "23": ("黑龙江", "HL"),
+    "31": ("上海", "SH"), "32": ("江苏", "JS"), "33": ("浙江", "ZJ"), "34": ("安徽", "AH"), "35": ("福建", "FJ"), "36": ("江西", "JX"), "37": ("山东", "SD"), "41": ("河南", "HA"),
+    "42": ("湖北", "HB"), "43": ("湖南", "HN"), "44": ("广东", "GD"), "45": ("广西", "GX"), "46": ("海南", "HI"), "50": ("重庆", "CQ"), "51": ("四川", "SC"), "52": ("贵州", "GZ"),
+    "53": ("云南", "YN"), "54": ("西藏", "XZ"), "61": ("陕西", "SN"), "62": ("甘肃", "GS"), "63": ("青海", "QH"), "64": ("宁夏", "NX"), "65": ("新疆", "XJ")}
+"""What a tile has room for: the name without what all have in common; in English the letters of GB/T 2260. The whole name is its title."""
 
 
 def _chosen(name: str) -> int | None:
@@ -54,15 +61,16 @@ def board() -> Any:
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
-    return render("board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(code, *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
+    return render("board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
                   most=max((row.overdue for row in rows), default=0), slowest=min((row.oldest for row in rows if row.oldest), default=None))
 
 
 @blueprint.get("/policy")
 def policy() -> Any:
     """Show the season policy that holds, its history, and what another would change and do to the open nodes (BEY-07)."""
-    return render("policy.html", view=call(transfers.get_policy, transfers.GetPolicy(compare=request.args.get("compare", ""))), compare=request.args.get("compare", ""),
-                  withdrawals=WITHDRAWALS)
+    view = call(transfers.get_policy, transfers.GetPolicy(compare=request.args.get("compare", "")))
+    return render("policy.html", view=view, compare=request.args.get("compare", ""), withdrawals=WITHDRAWALS, provinces=TILE_NAMES, source=words.source(view.source, t),
+                  changes=[words.change(line, t, STATES, REASONS, CONCERNS, TILE_NAMES) for line in view.changes])
 
 
 @blueprint.get("/progress")

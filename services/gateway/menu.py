@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A page of the menu: its path, its name in both languages, whether only those who act for an organisation have it."""
+    """A page of the menu: its path, its name in both languages, for which kinds of acting organisation it is of use (empty: all), whether for schools only."""
 
     path: str
     zh: str
     en: str
+    kinds: frozenset[str] = frozenset()
+    schools: bool = False
 
 
 class Section(NamedTuple):
@@ -20,24 +22,44 @@ class Section(NamedTuple):
     entries: tuple[Entry, ...]
 
 
+_COMMITTEES = frozenset({"committee", "work_committee", "general_branch"})
+_LEADING = frozenset({"leading_body"})
+_BRANCH = frozenset({"branch"})
+
 MENU = (
     Section("操作中心", "Operation centre", (
         Entry("/desk", "待办与消息", "To do and messages"), Entry("/registrations", "注册申请", "Registrations"), Entry("/migrations", "组织迁移", "Migrations"),
-        Entry("/escalations", "协调申请", "Escalations"))),
+        Entry("/escalations", "协调申请", "Escalations", _COMMITTEES | _LEADING))),
     Section("业务办理", "Transfers", (
-        Entry("/work", "组织关系转接审批", "Approvals"), Entry("/out", "办理转出", "Transfer out"), Entry("/in", "办理转入", "Transfer in"),
-        Entry("/batch", "批量转接", "Batch move"), Entry("/list", "业务列表", "All transfers"), Entry("/bulk", "批量办理进度", "Bulk decisions"))),
+        Entry("/work", "组织关系转接审批", "Approvals"), Entry("/out", "办理转出", "Transfer out", _COMMITTEES | _BRANCH), Entry("/in", "办理转入", "Transfer in", _COMMITTEES | _BRANCH),
+        Entry("/batch", "批量转接", "Batch move", _COMMITTEES), Entry("/list", "业务列表", "All transfers"), Entry("/bulk", "批量办理进度", "Bulk decisions"))),
     Section("组织管理", "Organisations", (
-        Entry("/orgs", "管理下级组织", "Organisations"), Entry("/check", "组织信息", "Own organisation"), Entry("/posts", "团干部与管理员", "Cadres and administrators"),
-        Entry("/graduation", "毕业时间", "Graduation"), Entry("/schools", "学校专区", "Schools"))),
+        Entry("/orgs", "管理下级组织", "Organisations", _COMMITTEES | _LEADING), Entry("/check", "组织信息", "Own organisation"), Entry("/posts", "团干部与管理员", "Cadres and administrators"),
+        Entry("/graduation", "毕业时间", "Graduation", _COMMITTEES, schools=True), Entry("/schools", "学校专区", "Schools", _LEADING))),
     Section("团员管理", "Members", (
-        Entry("/members", "团员列表", "Members"), Entry("/registers", "留校与出国登记", "Registers"), Entry("/letters", "介绍信", "Letters"),
+        Entry("/members", "团员列表", "Members"), Entry("/registers", "留校与出国登记", "Registers"), Entry("/letters", "介绍信", "Letters", _COMMITTEES),
         Entry("/reports", "工作名单", "Work lists"), Entry("/search", "全局搜索", "Search"))),
     Section("统计", "Statistics", (
-        Entry("/figures", "学社衔接", "Hand-over rates"), Entry("/board", "时限看板", "Deadline board"), Entry("/progress", "录入进度", "Entry progress"), Entry("/policy", "时限政策", "Season policy"))),
+        Entry("/figures", "学社衔接", "Hand-over rates"), Entry("/board", "时限看板", "Deadline board", _COMMITTEES | _LEADING), Entry("/progress", "录入进度", "Entry progress"), Entry("/policy", "时限政策", "Season policy"))),
 )
+
+
+def of(kind: str, school: bool) -> tuple[Section, ...]:
+    """Return the menu of an organisation of a kind: no page that it could not use (UI-09)."""
+    shown = tuple(Section(one.zh, one.en, tuple(entry for entry in one.entries if (not kind or not entry.kinds or kind in entry.kinds) and (not kind or school or not entry.schools)))
+                  for one in MENU)
+    return tuple(one for one in shown if one.entries)
+
+
+def _is_at(entry: Entry, path: str) -> bool:
+    return path == entry.path or path.startswith(f"{entry.path}/")
 
 
 def section(path: str) -> Section | None:
     """Return the section that a page belongs to."""
-    return next((one for one in MENU if any(path == entry.path or path.startswith(f"{entry.path}/") for entry in one.entries)), None)
+    return next((one for one in MENU if any(_is_at(entry, path) for entry in one.entries)), None)
+
+
+def entry(path: str) -> Entry | None:
+    """Return the entry that a page belongs to."""
+    return next((one for part in MENU for one in part.entries if _is_at(one, path)), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, redirect, request, session
 
-from services.gateway import addresses, fields
+from services.gateway import addresses, fields, words
 from services.gateway import letter as paper
 from services.gateway.pages import blueprint, call, calls, names, render, t
 from shared import clock
@@ -165,6 +165,6 @@ def letters() -> Any:
 def reports(kind: str = "graduates_left") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
     items = call(members.get_report, members.GetReport(kind=kind, after=fields.number(request.args.get("after")), limit=100))
-    return render("reports.html", items=items, kind=kind, kinds_of_report=REPORTS)
+    return render("reports.html", notes=[words.note(kind, one.note, t) for one in items], items=items, kind=kind, kinds_of_report=REPORTS)
 
 

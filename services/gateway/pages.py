@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
+from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, session
 
-from services.gateway import deletion, fields, forms, menu, roster, sheet, workbooks
+from services.gateway import deletion, draft, fields, forms, menu, roster, sheet, workbooks
 from shared import clock, errors, practice
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -39,6 +40,14 @@ REJECTIONS = {
     "not_here": ("不在本地居住或工作", "Does not live or work here"), "household_elsewhere": ("应转往户籍所在地团组织", "Belongs to the household's organisation"),
     "work_elsewhere": ("应转往工作单位所在地团组织", "Belongs to the workplace's organisation"), "short_term": ("仅短期工作", "Only a short-term post"),
     "wrong_data": ("资料有误,请更正后重新发起", "Wrong data; correct and start again"), "other": ("其他(请填写意见)", "Other (say why in the note)")}
+NEXT = {
+    "not_here": ("请核对现居住地和工作单位地址;如确在当地,请先电话联系对方说明,再重新发起。",
+                 "Check the addresses of residence and work; if you are there, call the office first, then start again."),
+    "household_elsewhere": ("请重新发起,转入户籍所在地乡镇街道团组织。", "Start again, to the township of your household."),
+    "work_elsewhere": ("请重新发起,转入工作单位或其所在地团组织。", "Start again, to the organisation of your employer or of its township."),
+    "short_term": ("短期工作不转入当地,请改转户籍地或居住地团组织。", "For a short-term post choose the organisation of household or residence."),
+    "wrong_data": ("请按意见更正资料后重新发起。", "Correct the data as the note says, then start again."),
+    "other": ("请先按意见处理,或电话联系对方后重新发起。", "Do what the note says, or call the office, then start again.")}
 MARKS = {"own": ("单独标记毕业时间", "Own time"), "delayed": ("延迟毕业团员", "Delayed"), "teacher": ("教师", "Teacher"), "": ("撤销标记", "Take the mark back")}
 NO_TIME = {"teachers": ("教师支部", "Teachers' branch"), "mixed": ("混合支部", "Mixed branch")}
 KINDS = {
@@ -71,8 +80,17 @@ def t(zh: str, en: str) -> str:
 
 @blueprint.app_template_global()
 def why(code: str) -> str:
-    """Return what the code of an ended transfer means, if it is a refusal."""
+    """Return what the code of an ended transfer means: a reason of a rejection, or a refusal."""
+    if code in REJECTIONS:
+        return word(REJECTIONS[code])
     return Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
+
+
+@blueprint.app_template_global()
+def policy_name(key: str) -> str:
+    """Return what a policy's key, `national@2026`, is called."""
+    name, _, version = key.partition("@")
+    return f"{t('全国政策', 'national') if name == 'national' else name} {version}".strip()
 
 
 def word(pair: tuple[str, str] | None) -> str:
@@ -81,7 +99,13 @@ def word(pair: tuple[str, str] | None) -> str:
 
 
 def when(value: datetime | None) -> str:
-    """Return an instant in China's time, to the second (TRF-22)."""
+    """Return an instant in China's time, to the minute."""
+    return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M") if value else ""
+
+
+@blueprint.app_template_global()
+def exactly(value: datetime | None) -> str:
+    """Return an instant in China's time, to the second, where the rules ask for it (TRF-22)."""
     return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
@@ -98,8 +122,27 @@ def due(value: datetime | None) -> tuple[str, str]:
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page with what every page needs."""
     return Response(render_template(
-        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.MENU, section=menu.section(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, rejections=REJECTIONS, expiry=EXPIRY, csrf=forms.token(), me=session.get("name"),
-        acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, **values}), status)
+        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.of(session.get("org_kind", ""), session.get("org_school", False)), section=_section(), entry=menu.entry(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, expiry=EXPIRY, csrf=forms.token(), me=session.get("name"),
+        acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, "rejections": REJECTIONS, **values}), status)
+
+
+def _section() -> menu.Section | None:
+    """Return the section of this page, with the entries that the acting organisation has."""
+    here = menu.section(request.path)
+    return next((one for one in menu.of(session.get("org_kind", ""), session.get("org_school", False)) if here is not None and one.en == here.en), None)
+
+
+@blueprint.app_template_global()
+def came_from() -> str:
+    """Return the page of this site that the person comes from, else the start (UI-05)."""
+    came = urlsplit(request.headers.get("Referer", ""))
+    path = came.path + (f"?{came.query}" if came.query else "")
+    return path if came.netloc == request.host and came.path not in (request.path, "/sign-in") and _own_path(path) else "/"
+
+
+def say(text: str, kind: str = "ok") -> None:
+    """Tell something at the top of the next page: `ok`, `warn` or `error`."""
+    flash(text, kind)
 
 
 def problem_page(refusal: Refusal) -> Response:
@@ -108,10 +151,19 @@ def problem_page(refusal: Refusal) -> Response:
         return Response("", 200, {"HX-Refresh": "true"}) if refusal.code in ("token_expired", "token_invalid") else Response("", 204)
     if refusal.code in ("token_expired", "token_invalid") and request.endpoint != "pages.sign_in":
         session.pop("token", None)
-        return redirect(f"/sign-in?next={request.full_path.rstrip('?')}" if request.method == "GET" else "/sign-in")  # type: ignore[return-value]
+        if request.method == "GET":
+            return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='')}")  # type: ignore[return-value]
+        return _sign_in_page(None, draft.keep())
     if refusal.code == "password_change_needed":
         return redirect("/password")  # type: ignore[return-value]
+    if refusal.code == "bad_request":
+        refusal = Refusal("bad_request", {"detail": people_see(refusal.say(t("zh", "en")).split(":", 1)[-1].strip())})
     return render("problem.html", refusal.kind.status, refusal=refusal)
+
+
+def people_see(detail: str) -> str:
+    """Return the detail of a malformed request as people are told it: what is not in their language is left out."""
+    return detail if session.get("language") == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail) else "填写的内容不正确,请返回检查"
 
 
 def call(contract: Any, wanted: Any) -> Any:
@@ -126,10 +178,7 @@ def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
     With `partial` a call that was refused gives its `Refused`, so that a page can show the rest; who has to sign in is sent there all the same.
     """
     client = current_app.config["CLIENT"]
-    if "token" not in session:
-        raise Refused("token_expired")
-    if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
-        _remember(client.call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+    session_token()
     g.trips = g.get("trips", 0) + 1
     replies = iter(client.call_all([one for one in asked if one is not None], token=session["token"], org_id=session.get("org"), request_id=g.request_id))
     answers = [None if one is None else next(replies) for one in asked]
@@ -137,6 +186,26 @@ def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
         if isinstance(answer, Refused) and (not partial or answer.code in ("token_expired", "token_invalid", "password_change_needed")):
             raise answer
     return answers
+
+
+def session_token() -> str:
+    """Return the token of the session, renewed shortly before it ends.
+
+    Raises:
+        Refused: `token_expired` where nobody is signed in.
+
+    """
+    if "token" not in session:
+        raise Refused("token_expired")
+    if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
+        _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+    return str(session["token"])
+
+
+def acting_org() -> int | None:
+    """Return the organisation that the person of the session acts for."""
+    org: int | None = session.get("org")
+    return org
 
 
 def _remember(signed: members.Signed) -> None:
@@ -164,33 +233,46 @@ def guard() -> None:
     if request.args.get("lang") in ("zh", "en"):
         session["language"] = request.args["lang"]
     if request.method == "POST" and not forms.is_genuine():
+        if "token" not in session and "Origin" in request.headers and forms.from_our_page() and request.endpoint != "pages.sign_in":
+            raise Refused("token_expired")  # the cookie is gone: the form is kept as a draft, and sent only if the person says so
         raise Refused("bad_request", detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"))
     fields.refuse_unreadable(request)
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Sign in (ACC-02); an initial password leads to the change (ACC-05)."""
-    refusal = None
+    """Sign in (ACC-02); an initial password leads to the change (ACC-05). Whoever had to sign in again comes back to the same place, or to the form that was not taken."""
+    refusal, sealed = None, request.form.get("draft", "")
     if request.method == "POST":
         try:
             signed = current_app.config["CLIENT"].call(members.sign_in, members.SignIn(
                 id_number=request.form.get("id_number", ""), password=request.form.get("password", ""), address=request.remote_addr or "",
                 device=request.headers.get("User-Agent", ""), **_read_captcha()), request_id=g.request_id)
-            language = session.get("language", "zh")
+            language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
             session.clear()
             session["language"] = language
             _remember(signed)
             if signed.must_change_password:
                 return redirect("/password")
             mine = call(orgs.my_orgs, orgs.MyOrgs())
+            kept = draft.opened(sealed)
+            kept = kept if kept is not None and kept.person in (0, signed.person_id) else None
+            acted = kept.org if kept is not None else acted if before == signed.person_id else None
             if mine:
-                _act(mine[0])
+                _act(next((org for org in mine if org.org_id == acted), mine[0]))
+            if kept is not None:
+                return render("draft.html", kept=kept, other_org=kept.org is not None and kept.org != session.get("org"))
             return redirect(_own_path(request.args.get("next", "")) or "/")
         except Refused as error:
             refusal = error.refusal
-    return render("sign_in.html", refusal.kind.status if refusal else 200, refusal=refusal, id_number=request.form.get("id_number", ""), captcha=_new_captcha(),
-                  initial_tail=g.initial_tail)
+    return _sign_in_page(refusal, sealed)
+
+
+def _sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
+    """Return the page of signing in; with a draft it stands in place of the page that was asked for."""
+    lost = request.endpoint != "pages.sign_in"
+    return render("sign_in.html", refusal.kind.status if refusal else 401 if lost else 200, refusal=refusal, id_number="" if lost else request.form.get("id_number", ""),
+                  captcha=_new_captcha(), initial_tail=g.initial_tail, sealed=sealed, lost=lost)
 
 
 def _new_captcha() -> str:
@@ -294,6 +376,7 @@ def forgot() -> Any:
 
 def _act(org: orgs.Org) -> None:
     session["org"], session["org_name"] = org.org_id, org.full_name
+    session["org_kind"], session["org_school"] = org.kind, is_school(org.industry)
 
 
 @blueprint.route("/orgs", methods=["GET", "POST"])
@@ -386,11 +469,13 @@ def home() -> Any:
     profile, mine = calls((members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers()))
     progress = call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id)) if mine else None
     acting = session.get("org")
-    found, _, (inbox, waiting) = names(
-        [*(stay.branch_id for stay in profile.stays), *parties(mine), *(node.org_id for node in (progress.path if progress else [])), profile.member.branch_id, acting], (),
+    found, people, (inbox, waiting) = names(
+        [*(stay.branch_id for stay in profile.stays), *parties(mine), *(one.org_id for one in ([*progress.path, *progress.steps] if progress else [])), profile.member.branch_id, acting],
+        [step.person_id for step in progress.steps] if progress else [],
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None, (transfers.list_work, transfers.ListWork(limit=1)) if acting else None)
     return render("home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id,
-                  hints=[Refusal(code) for code in profile.hints], acting_org=found.get(acting or 0), inbox=inbox, waiting=waiting)
+                  hints=[Refusal(code) for code in profile.hints], acting_org=found.get(acting or 0), inbox=inbox, waiting=waiting, people=people,
+                  decided=decided(progress) if progress else {}, advice=word(NEXT.get(mine[0].end_code, NEXT["other"])) if mine else "")
 
 
 @blueprint.route("/search", methods=["GET", "POST"])
@@ -399,7 +484,7 @@ def search() -> Any:
     text, people, refusal = request.form.get("text", "").strip(), None, None
     found: list[Any] = []
     if request.method == "POST" and text:
-        found = call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org"))) if not any(one.isdigit() for one in text[:6]) else []
+        found = [] if _is_number(text) else call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org")))
         try:
             people = call(members.search_members, members.SearchMembers(text=text)) if session.get("org") else None
         except Refused as error:
@@ -408,6 +493,11 @@ def search() -> Any:
             refusal = error.refusal
     branches = {org.org_id: org for org in call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))} if people and people.items else {}
     return render("search.html", text=text, found=found, people=people, branches=branches, refusal=refusal, asked=request.method == "POST")
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a search is for a person by ID or development number: such a text is never looked for among organisations (MEM-32)."""
+    return bool(re.fullmatch(r"[0-9]{11,}[Xx]?", text))
 
 
 @blueprint.route("/schools", methods=["GET", "POST"])
@@ -437,17 +527,49 @@ def transfer(transfer_id: int) -> Any:
     progress = call(transfers.get_transfer, transfers.GetTransfer(transfer_id=transfer_id))
     item, acting = progress.transfer, session.get("org")
     assigning = item.state == "pending_assign" and item.waiting_org_id == acting
-    found, people, (children,) = names([*parties([item]), *(node.org_id for node in progress.path)], [item.member_id],
-                                       (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None)
-    return render("transfer.html", progress=progress, orgs=found, person=people.get(item.member_id), mine=item.member_id == session.get("person"),
+    parties_ = [*parties([item]), *(node.org_id for node in progress.path), *(step.org_id for step in progress.steps)]
+    found, people, (children, administrators) = names(
+        parties_, [item.member_id, *(step.person_id for step in progress.steps)],
+        (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None,
+        (orgs.list_administrators, orgs.ListAdministrators(org_ids=list(dict.fromkeys(one for one in (item.source_branch_id, item.waiting_org_id, item.target_org_id) if one)))))
+    return render("transfer.html", progress=progress, orgs=found, people=people, person=people.get(item.member_id), mine=item.member_id == session.get("person"),
                   may_decide=item.state in ("pending_out", "pending_in", "pending_province") and acting in (item.waiting_org_id, item.waiting_superior_id),
-                  branches=[org for org in children or () if org.kind == "branch"], concern=CONCERNS.get(item.concern))
+                  branches=[org for org in children or () if org.kind == "branch"], concern=CONCERNS.get(item.concern), decided=decided(progress), staff=staff(administrators),
+                  rejections=rejections_for([item.reason]))
+
+
+def decided(progress: Any) -> dict[int, Any]:
+    """Return, by number of the node, the step of the trail that closed it: who decided what and when (BEY-02)."""
+    found: dict[int, Any] = {}
+    ahead = iter(progress.path)
+    begun = False
+    for step in progress.steps:
+        begun = begun or step.event == "reserved"
+        if begun and step.event in ("approve", "clock_approve", "assign", "reject", "clock_return", "withdraw"):
+            node = next(ahead, None)
+            if node is None:
+                break
+            found[node.node_no] = step
+    return found
+
+
+_REJECTED_FOR = {
+    "further_study": ("wrong_data", "other"), "later_study": ("wrong_data", "other"), "abroad_study": ("wrong_data", "other"), "special_unit": ("wrong_data", "other"),
+    "abroad_private": ("household_elsewhere", "not_here", "wrong_data", "other"), "unemployed": ("not_here", "household_elsewhere", "work_elsewhere", "wrong_data", "other"),
+    "abroad_on_duty": ("work_elsewhere", "household_elsewhere", "wrong_data", "other")}
+
+
+def rejections_for(reasons: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the reasons of a rejection that fit the reasons of transfers: nobody who goes on to study has "only a short-term post" (TRF-27)."""
+    fit = {code for reason in reasons for code in _REJECTED_FOR.get(reason, REJECTIONS)}
+    return {code: words for code, words in REJECTIONS.items() if code in fit or not fit}
 
 
 @blueprint.post("/transfers/<int:transfer_id>/withdraw")
 def withdraw(transfer_id: int) -> Any:
     """Withdraw (撤销申请, TRF-28)."""
     first(call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)]))
+    say(t("已撤销。可以重新发起转接。", "Withdrawn. You may start again."))
     back = request.form.get("back", "/")
     return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
 
@@ -482,7 +604,10 @@ def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
     form = request.values
     branch = fields.number(form.get("branch"), session.get("org") or 0)
-    listed = call(members.list_members, members.ListMembers(branch_id=branch, limit=500))
+    here, listed = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), (members.list_members, members.ListMembers(branch_id=branch, limit=500)))
+    if here and here[0].kind != "branch":
+        below = [org for org in call(orgs.list_children, orgs.ListChildren(org_id=branch, limit=500)) if org.kind == "branch"]
+        return render("out_choose.html", org=here[0], below=below)
     chosen = fields.numbers(form.getlist("member")) or ([one.member_id for one in listed if not one.transfer_id] if form.get("all") else [])
     outcomes, refusal = [], None
     if request.method == "POST" and form.get("confirm"):
@@ -501,21 +626,49 @@ def out() -> Any:
 def transfer_in() -> Any:
     """Transfer in (办理转入, TRF-05): exact name and ID number, then reason and fields."""
     form = request.form
-    found, branch, refusal = None, None, None
+    found, refusal, in_the_way = None, None, None
     try:
         if request.method == "POST" and form.get("confirm"):
-            first(call(transfers.request_transfers, [transfers.RequestTransfer(
+            found = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
+            outcome = call(transfers.request_transfers, [transfers.RequestTransfer(
                 command_id=fields.key(form), initiator="target", member_id=fields.number(form.get("member_id")), source_branch_id=fields.number(form.get("branch_id")),
-                ticket=form.get("ticket", ""), **{**transfer_fields(form), "target_org_id": session.get("org")})]))
+                ticket=form.get("ticket", ""), **{**transfer_fields(form), "target_org_id": session.get("org")})])[0]
+            in_the_way = outcome.open
+            first([outcome])
+            say(t("已发起转入,等待转出组织审批。", "Started; the source decides next."))
             return redirect("/list?side=target")
         if request.method == "POST":
-            found = call(members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")))
-            branch = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[found.branch_id]))[0]
+            person = call(members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")))
+            found = {"member_id": person.member_id, "branch_id": person.branch_id, "ticket": person.ticket, "name": person.name}
     except Refused as error:
-        if error.code in ("token_expired", "token_invalid"):
+        if error.code in ("token_expired", "token_invalid", "password_change_needed"):
             raise
         refusal = error.refusal
-    return render("in.html", found=found, branch=branch, form=form, refusal=refusal, command_id=uuid.uuid4())
+    branch_id = fields.number(f"{found['branch_id']}") if found else 0
+    branch, contacts_ = office(branch_id, in_the_way)
+    return render("in.html", refusal.kind.status if refusal else 200, found=found, branch=branch.get(branch_id), contacts=contacts_.get(branch_id, []), form=form, refusal=refusal,
+                  in_the_way=in_the_way, orgs=branch, command_id=form.get("command_id") or uuid.uuid4())
+
+
+def office(org_id: int, in_the_way: Any = None) -> tuple[dict[int, Any], dict[int, list[Any]]]:
+    """Return an organisation with who is in the way of a transfer, and by organisation its administrators as far as the caller may see them (TRF-05, TRF-10, BEY-03)."""
+    if not org_id:
+        return {}, {}
+    waiting = [in_the_way.waiting_org_id, in_the_way.initiator_org_id] if in_the_way is not None else []
+    found, _, (administrators,) = names([org_id, *waiting], (), (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org_id])))
+    return found, staff(administrators)
+
+
+def staff(administrators: Iterable[Any], people: dict[int, Any] | None = None) -> dict[int, list[Any]]:
+    """Return administrators by organisation, described by right: surname and two stars to strangers (MEM-32)."""
+    listed = list(administrators)[:50]
+    if people is None:
+        _, people, _ = names((), [one.person_id for one in listed])
+    by_org: dict[int, list[Any]] = {}
+    for one in listed:
+        if one.person_id in people:
+            by_org.setdefault(one.org_id, []).append(people[one.person_id])
+    return by_org
 
 
 @blueprint.route("/members", methods=["GET", "POST"])
@@ -527,8 +680,10 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     org = call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
-    items = call(members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else []
-    return render("members.html", items=items, org=org[0], import_id=uuid.uuid4(), marked=marked or [], codes=codes or [], names={one.member_id: one.name for one in items})
+    items, below = calls((members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else None,
+                         (orgs.list_children, orgs.ListChildren(org_id=branch, limit=500)) if org[0].kind != "branch" else None)
+    items = items or []
+    return render("members.html", items=items, org=org[0], below=below or [], import_id=uuid.uuid4(), marked=marked or [], codes=codes or [], names={one.member_id: one.name for one in items})
 
 
 def _import() -> Any:

@@ -107,8 +107,17 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     problems |= {row.number: answer.refusal or (None if row.post else Refusal("post_unknown")) for row, answer in zip(own, cadres.set_posts(tx, [Asked(SetPost(
         command_id=uuid.uuid5(row.import_id, str(row.number)), org_id=found.org_id, post=row.post, name=row.name, id_number=row.id_number, phone=row.phone,
         ethnic_group=row.ethnic_group), actor) for row in own]), strict=True)}
+    problems |= _misplaced(tx, found.org_id, [row for row in below if row.branch_name not in branches], problems)
     store.settle_rows(tx, [{"import_id": str(row.import_id), "number": row.number, "problem": said.say() if (said := problems[row.number]) else ""} for row in rows])
     return len(rows)
+
+
+def _misplaced(tx: Connection, org_id: int, rows: list[ImportRow], problems: dict[int, Refusal | None]) -> dict[int, Refusal]:
+    """Return why the branch of each row takes none from this organisation: another imports into it, or there is none of that name (IMP-11)."""
+    superiors = store.branches_elsewhere(tx, org_id, [row.branch_name for row in rows])
+    said = {row.number: Refusal("branch_not_direct", {"superior": superiors[row.branch_name]}) if row.branch_name in superiors
+            else Refusal("branch_misnamed", {"name": row.branch_name[:100]}) for row in rows}
+    return {number: refusal for number, refusal in said.items() if (before := problems[number]) is not None and before.code == "branch_unknown"}
 
 
 def _enter(database: db.Database, size: int) -> int:

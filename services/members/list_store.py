@@ -83,7 +83,7 @@ REPORTS = {name: sa.text(text) for name, text in {
     "small_branches": _ORGS_WHERE.format(note="have.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND have.n < 3"),
     "holding_members": _ORGS_WHERE.format(note="have.n::text", where="d.kind <> 'branch' AND have.n > 0"),
     "empty_graduate": _ORGS_WHERE.format(note="''", where="d.kind = 'branch' AND d.purpose IN ('graduate', 'awaiting') AND have.n = 0"),
-    "over_age": _MEMBERS_WHERE.format(note="CAST(p.born_on AS text)", where="""p.born_on <= CAST(:today AS date) - interval '28 years'
+    "over_age": _MEMBERS_WHERE.format(note="CAST(extract(year FROM age(CAST(:today AS date), p.born_on)) AS text)", where="""p.born_on <= CAST(:today AS date) - interval '28 years'
         AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)"""),
     "incomplete": _MEMBERS_WHERE.format(note="''", where="NOT p.complete"),
     "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),

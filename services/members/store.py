@@ -396,6 +396,9 @@ _FAILED_ROWS = sa.text("""
 _BRANCHES_NAMED = sa.text("""
     SELECT name, min(org_id) AS org_id FROM org_directory WHERE (org_id = :org OR parent_id = :org) AND kind = 'branch' AND NOT deleted
         AND name = ANY(CAST(:names AS text[])) GROUP BY name""")
+_BRANCHES_ELSEWHERE = sa.text("""
+    SELECT b.name, min(s.name) AS superior FROM org_directory b JOIN org_directory s ON s.org_id = b.parent_id
+    WHERE b.kind = 'branch' AND NOT b.deleted AND b.name = ANY(CAST(:names AS text[])) AND b.parent_id <> :org AND b.org_id <> :org GROUP BY b.name""")
 _FORGET_IMPORTS = sa.text("DELETE FROM import_rows WHERE import_id IN (SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')")
 
 
@@ -443,6 +446,12 @@ def failed_rows(tx: Connection, import_id: str, after: int) -> Sequence[sa.Row[A
 def branches_named(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, int]:
     """Return, by full name, the organisation itself and its direct branches (IMP-11)."""
     return {row.name: row.org_id for row in tx.execute(_BRANCHES_NAMED, {"org": org_id, "names": sorted(set(names))})}
+
+
+def branches_elsewhere(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, str]:
+    """Return, by full name, the direct superiors of branches that are not directly below the organisation (IMP-11)."""
+    wanted = sorted(set(names))
+    return {row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})} if wanted else {}
 
 
 def forget_imports(tx: Connection, now: datetime) -> None:

@@ -56,7 +56,7 @@ class Office:
     def wait(self, transfer: int, state: str, seconds: float = 20) -> None:
         """Wait until a transfer is in a state."""
         ends = time.monotonic() + seconds
-        while (found := self.get(f"/transfers/{transfer}")["transfer"]["state"]) != state:
+        while (found := self.browser.get(f"/api/v1/transfers/{transfer}", headers=self.headers).json).get("transfer", {}).get("state") != state:
             assert time.monotonic() < ends, (transfer, found, state)
             time.sleep(0.05)
 

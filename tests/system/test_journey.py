@@ -107,7 +107,7 @@ def test_a_graduate_on_the_pages(browser, town):
     assert "TYPE-04" in search.text and "不得转往乡镇街道" in search.text
     org = re.search(r'name="target" value="(\d+)"', search.text)[1]
     assert "请选择" in browser.get("/start?step=fields&plan=study&reason=further_study&step=check").text
-    summary = browser.get(f"/start?step=fields&plan=study&reason=further_study&target={org}&place_name=浙江大学&step=check")
+    summary = browser.get(f"/start?step=fields&plan=study&reason=further_study&target={org}&place_name=浙江大学&place_address=杭州市&step=check")
     command = re.search(r'name="command_id" value="([^"]+)"', summary.text)[1]
     form = {"csrf": token_of(summary), "command_id": command, "confirm": "1", "reason": "further_study", "target": org, "place_name": "浙江大学", "plan": "study"}
     missing = browser.post("/start", data=form)
@@ -153,7 +153,7 @@ def test_import_on_the_pages(browser, town):
         time.sleep(0.05)
 
     assert "成功导入 6" in re.sub(r"\s+", " ", result.text) and "2 位团员导入失败" in re.sub(r"\s+", " ", result.text)
-    assert "身份证号重复" in result.text and "未找到该团支部" in result.text
+    assert "身份证号重复" in result.text and "没有名为“没有这个支部”的团支部" in result.text
     returned = roster.read_roster(browser.get(f"/imports/{import_id}/failed.xlsx").data)
     assert len(returned) == 2 and {one.id_number for one in returned} == {people[0].id_number, people[5].id_number}
     other = browser.application.test_client()

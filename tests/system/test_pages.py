@@ -1,12 +1,20 @@
 """What a page must not do to people, whichever page it is: all forms of all pages, with rubbish, with Enter, with the longest names of the seed."""
+import io
 import re
+import time
+import tomllib
+from html import unescape
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 
 from services import world
+from services.gateway import desk_pages, pages
+from services.members import accounts
+from tests.installation import ROOT
 from tests.system import forms, fullhouse
-from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, TOWNSHIP, enter
+from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, TOWNSHIP, UNIVERSITY, enter
 from tests.system.test_browser import CHROMIUM, Visitor, chromium, site  # noqa: F401  (fixtures)
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
@@ -85,8 +93,7 @@ def test_enter_in_a_note_sends_nothing(visit, house, browser):
         township.go(path)
         if path.startswith("/work"):
             page.locator(f"input[value='{transfer}-1']").check()
-        if not page.locator(note).is_visible():
-            page.locator("details", has=page.locator(note)).locator("summary").click()
+        page.click("details.reject summary")
         page.select_option("#reason_code", "wrong_data")
         page.fill(note, "资料不对,请驳回")
         page.press(note, "Enter")
@@ -99,6 +106,143 @@ def test_enter_in_a_note_sends_nothing(visit, house, browser):
     branch.page.press("input[name=note]", "Enter")
     branch.page.wait_for_timeout(300)
     assert len(fullhouse.Office(browser, CLASS + 1).get("/registrations")["items"]) == 1
+
+
+@pytest.mark.rule("TRF-26", "TRF-33", "BEY-02")
+def test_a_rejected_graduate_is_told(browser, town, house):
+    """TRF-26, TRF-33, BEY-02: home says why, by whom, when, whom to call and what to do next, in red; the timeline marks the node; history says who started."""
+    enter(browser, town, person=FIRST + 1)
+    page = browser.get("/").text
+    (box,) = re.findall(r'<div class="error ended".*?</div>', page, re.S)
+    township = next(org.full_name for org in town.tree if org.id == TOWNSHIP)
+    for words in ("已驳回", "资料有误", fullhouse.REASON, township, "**", f'href="tel:027-8755{TOWNSHIP % 10000:04d}"', "下一步", "更正资料后重新发起", f"/start?again={house.rejected}"):
+        assert words in box, words
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d<", box)
+    failed = re.findall(r'<li class="failed">(.*?)</li>', page, re.S)
+    assert len(failed) == 2 and township in failed[0] and fullhouse.REASON in failed[0]
+    assert re.search(r'<li class="done">\s*<strong>转出组织审批', page) and "发起方: 本人" in page
+    again = browser.get(f"/start?again={house.rejected}").text
+    assert "阳光大道" in again and f'name="target" value="{TOWNSHIP}" checked' in again
+    trail = browser.get(f"/transfers/{house.rejected}").text
+    assert re.search(r"驳回</td><td>[^<]*" + township + r"[^<]*\*\*", trail)
+
+
+@pytest.mark.rule("TRF-22", "TRF-10", "MEM-31")
+def test_the_approval_page_names_whom_to_call(browser, town, house):
+    """TRF-22, TRF-10, MEM-31: the decider sees origin administrator and contact, the member's common and emergency contact; the reasons offered fit the transfer's."""
+    with town.engine("members").begin() as tx:
+        sealed = accounts.keys.seal.seal
+        tx.execute(sa.text("UPDATE people SET contact_sealed = :one, emergency_sealed = :two WHERE person_id = (SELECT min(person_id) FROM people WHERE reserved_by = :transfer)"),
+                   {"one": sealed("微信 tuan-2026"), "two": sealed("母亲 19900000077"), "transfer": house.pending_in[0]})
+    enter(browser, town, TOWNSHIP)
+    page = browser.get(f"/transfers/{house.pending_in[0]}").text
+    origin = re.search(r"转出组织管理员</dt><dd>(.*?)</dd>", page, re.S)[1]
+    assert "**" in origin and f"tel:027-8755{CLASS % 10000:04d}" in origin
+    assert "微信 tuan-2026" in page and "母亲 19900000077" in page
+    assert re.search(r"申请时间</dt><dd>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d<", page)
+    assert 'value="short_term"' not in page and 'value="household_elsewhere"' in page
+    assert set(pages.rejections_for(["further_study"])) == {"wrong_data", "other"} and "short_term" in pages.rejections_for(["employed_with_org"])
+
+
+@pytest.mark.rule("TRF-05", "TRF-06")
+def test_a_refused_transfer_in_keeps_what_was_typed(browser, town, house):
+    """TRF-05, TRF-06: the present branch with its administrator and contact; a refusal keeps the person found and every field, and can be sent again."""
+    csrf = enter(browser, town, TOWNSHIP)
+    member = FIRST + 36
+    number = world.id_number_of(town, member)
+    name = fullhouse.Office(browser, CLASS).get(f"/members/{member}")["member"]["name"]
+    found = browser.post("/in", data={"csrf": csrf, "name": name, "id_number": number}).text
+    assert f"tel:027-8755{CLASS % 10000:04d}" in found and "**" in found
+    (form,) = [one for one in forms.read(found)[0] if "ticket" in one.filled()]
+    typed = {"reason": "unemployed", "place_address": "", "contact": "19900000088", "remark": "现住本街道,请接收", "confirmed": "1"}
+    refused = browser.post("/in", data={**form.filled(), **typed, "confirm": "1"})
+    assert refused.status_code == 422 and "请填写" in refused.text and name in refused.text
+    (kept,) = [one for one in forms.read(refused.text)[0] if "ticket" in one.filled()]
+    filled = kept.filled()
+    assert {one: filled[one] for one in ("member_id", "ticket", "contact", "remark")} == {
+        "member_id": f"{member}", "ticket": form.filled()["ticket"], "contact": "19900000088", "remark": "现住本街道,请接收"}
+    assert 'value="unemployed" selected' in refused.text
+    sent = browser.post("/in", data={**filled, **typed, "place_address": "藏龙岛青年公寓", "confirm": "1"})
+    assert sent.headers["Location"] == "/list?side=target" and "已发起转入" in browser.get("/list?side=target").text
+    assert number not in refused.text
+
+
+def sign_in_again(browser, town, org, page, **more):
+    """Sign in on a page that asks for it, with what it carries along."""
+    (form,) = [one for one in forms.read(page)[0] if "password" in one.filled()]
+    return browser.post(form.action or "/sign-in", data={**form.filled(), "id_number": world.id_number_of(town, world.administrator_of(org)), "password": world.PASSWORD, **more})
+
+
+def test_a_form_outlasts_its_session(browser, town, house):
+    """A form sent after the session has ended comes back after signing in, unsent, without passwords, in no address and in no readable cookie; only to the same person."""
+    csrf = enter(browser, town, TOWNSHIP)
+    body = {"csrf": csrf, "do": "request", "command_id": fullhouse.key(), "text": "武汉", "target": "42", "reason": "区划调整,一并迁移\n第二行", "password": "Secret-123", "id_number": "42011519990101123X"}
+    with browser.session_transaction() as session:
+        session.pop("token")
+    lost = browser.post("/migrations", data=body)
+    assert lost.status_code == 401 and "已为您保留" in lost.text
+    assert "区划调整" not in lost.text and "Secret-123" not in lost.text and "42011519990101123X" not in lost.text
+    assert all("区划" not in f"{cookie.value}" and len(cookie.value) < 4000 for cookie in browser._cookies.values())
+    wrong = sign_in_again(browser, town, TOWNSHIP, lost.text, password="wrong")
+    assert wrong.status_code == 401
+    back = sign_in_again(browser, town, TOWNSHIP, wrong.text)
+    assert back.status_code == 200 and "继续提交" in back.text
+    (form,) = [one for one in forms.read(back.text)[0] if one.action == "/migrations"]
+    sent = form.filled()
+    assert (sent["reason"].replace("\r\n", "\n"), sent["target"], sent["do"]) == (body["reason"], "42", "request") and "password" not in sent
+    assert fullhouse.Office(browser, TOWNSHIP).get("/migrations")["items"] == []
+    assert browser.post(form.action, data=sent).status_code in (302, 422)
+    with browser.session_transaction() as session:
+        session.pop("token")
+    lost = browser.post("/migrations", data={**sent, "csrf": sent["csrf"]})
+    other = sign_in_again(browser, town, COUNTY, lost.text)
+    assert other.status_code == 302 and "继续提交" not in other.text
+    stranger = browser.application.test_client()
+    forged = stranger.post("/migrations", data=body, headers={"Origin": "https://elsewhere.example"})
+    assert forged.status_code == 400 and "已为您保留" not in forged.text
+
+
+def test_an_address_outlasts_its_session(browser, town, house):
+    """Whoever was led to sign in comes back to the address with all of its own query, and acts for the same organisation."""
+    from urllib.parse import parse_qs, urlsplit
+
+    enter(browser, town, TOWNSHIP)
+    with browser.session_transaction() as session:
+        session.pop("token")
+    asked = {"plan": "study", "step": "fields", "target": "42", "text": "武汉 大学", "place_name": "A&B"}
+    led = browser.get("/start", query_string=asked).headers["Location"]
+    page = browser.get(led)
+    back = browser.post(led, data={"csrf": fullhouse.csrf_of(page.text), "id_number": world.id_number_of(town, world.administrator_of(TOWNSHIP)), "password": world.PASSWORD})
+    assert parse_qs(urlsplit(back.headers["Location"]).query) == {name: [value] for name, value in asked.items()}
+
+
+@pytest.mark.rule("TRF-31", "MSG-01")
+def test_the_list_keeps_its_ticks(browser, town, house):
+    """TRF-31, MSG-01: a click with none ticked says so above the list; ticking all keeps what was typed; tasks and messages are two numbers."""
+    csrf = enter(browser, town, TOWNSHIP)
+    none = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "do": "reject", "reason_code": "wrong_data", "note": "地址不详"})
+    assert none.status_code == 422 and "先勾选" in none.text and 'name="item"' in none.text and 'value="地址不详"' in none.text
+    all_ = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "tick": "1", "reason_code": "wrong_data", "note": "地址不详"}).text
+    assert all_.count(" checked") == all_.count('name="item"') >= 20 and 'value="地址不详"' in all_
+    kept = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "do": "assign", "item": f"{house.pending_in[0]}-1"})
+    assert kept.status_code == 422 and kept.text.count(" checked") == 1
+    counts = browser.get("/desk/count").text
+    tasks, unread = re.fullmatch(r'(\d+)<span class="count" id="unread" hx-swap-oob="true">(\d*)</span>', counts).groups()
+    assert int(tasks) == sum(fullhouse.Office(browser, TOWNSHIP).get("/work")["counts"].values())
+    assert int(unread or 0) == fullhouse.Office(browser, TOWNSHIP).get("/messages")["unread"]
+    done = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "do": "approve", "item": f"{house.pending_in[-1]}-1"})
+    assert done.status_code == 302 and "已同意 1 项" in browser.get(done.headers["Location"]).text
+
+
+def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
+    """The wizard's last step is not reached with blanks: all are named at once, marked, each a link to its field; what is needed is what the service asks for."""
+    enter(browser, town, person=FIRST + 37)
+    page = browser.get("/start?plan=work&step=check&reason=employed_with_org")
+    assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
+    assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count('aria-invalid="true"') == 2
+    rules = tomllib.loads((ROOT / "services/transfers/reasons.toml").read_text("utf-8"))
+    assert {reason: {name: words[0] for name, words in desk_pages.NEEDED.get(reason, {}).items()} for reason in rules} == {
+        reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)} for reason, rule in rules.items()}
 
 
 RUBBISH = ["²", "9" * 30, "", "a\x00b", "字" * 10_000, "0001-01-01", "1-²"]
@@ -161,3 +305,54 @@ def test_the_sign_in_page_says_what_is_asked(browser, town):
             town.environ.pop(name, None)
         town.kill("members")
         town.start("members")
+
+
+@pytest.mark.rule("STAT-05", "DOC-05")
+@pytest.mark.parametrize("org", [COLLEGE, TOWNSHIP, PROVINCE])
+def test_every_list_has_a_file(browser, town, house, org):
+    """STAT-05, DOC-05: the export link of every list page gives a spreadsheet to the browser's own session; without one it leads to sign in."""
+    enter(browser, town, org)
+    links = {link for _, page in pages_of(browser, house) for link in forms.read(page)[1] if link.startswith("/download")}
+    assert {"/download/work", "/download/orgs", "/download/reports", "/download/figures", "/download/board", "/download/transfers", "/download/retentions"} <= {
+        "/".join(link.split("?")[0].split("/")[:3]) for link in links}
+    for link in links:
+        answer = browser.get(link)
+        assert answer.status_code == 200 and answer.data[:2] == b"PK", (link, answer.status_code, answer.data[:300])
+    assert browser.application.test_client().get("/download/work").headers["Location"].startswith("/sign-in")
+
+
+LATIN = re.compile(r"[A-Za-z_]{3,}")
+KNOWN = {"API", "PDF", "xlsx", "English", "Edge", "Chrome", "Firefox", "Safari", "JSON"}
+
+
+@pytest.mark.parametrize("org", [None, CLASS, COLLEGE, TOWNSHIP, PROVINCE, 1])
+def test_no_machine_words_in_chinese(browser, town, house, org):
+    """A Chinese page speaks Chinese: no codes, no `open` or `none`, no `clock False`, no parser's complaint, no request id outside of errors, no seconds but where the rules ask."""
+    enter(browser, town, org, FIRST + 1 if org is None else None)
+    for path, page in [*pages_of(browser, house), *([("/reports", browser.get("/reports/small_branches").text)] if org else [])]:
+        if path in ("/api/docs", "/security"):  # a document, and devices as they call themselves
+            continue
+        text = unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<(script|style|title|code)[^>]*>.*?</\1>", " ", page[page.index("<main"):page.index("</main>")], flags=re.S)))
+        text = re.sub(r"\b[A-Z]{2,5}-\d\d\b", "", text)  # rules, as the sentence before cites them
+        odd = {one for one in LATIN.findall(text) if one not in KNOWN and one not in ("TRF", "TYPE", "GRAD", "MEM", "ORG", "season", "HeadlessChrome", "Werkzeug")}
+        assert not odd, (path, odd)
+        assert "请求编号" not in page, path
+        assert path.startswith(("/transfers/", "/security")) or not re.search(r"\d\d:\d\d:\d\d", text), path
+
+
+@pytest.mark.rule("IMP-11", "IMP-07")
+def test_a_roster_says_who_may_import_it(browser, town, house):
+    """IMP-11, IMP-07: the page says before the upload which branches take rows; rows of a branch further down name who imports there; nothing entered is no success."""
+    csrf = enter(browser, town, UNIVERSITY)
+    page = browser.get("/members").text
+    assert "只能导入到直属团支部" in page and "请由其直属上级导入" in page
+    import_id = fullhouse.key()
+    sent = browser.post("/members", data={"csrf": csrf, "import_id": import_id, "level": "below", "file": (io.BytesIO(fullhouse.failing_roster(town)), "名单.xlsx")})
+    assert sent.status_code == 302
+    ends = time.monotonic() + 30
+    while "http-equiv" in (result := browser.get(f"/imports/{import_id}").text):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    college = next(org.full_name for org in town.tree if org.id == COLLEGE)
+    assert result.count(f"请由其直属上级“{college}”导入") == 100
+    assert re.search(r'<div class="error" role="alert">成功导入 0 位团员, 300 位', result) and 'class="ok"' not in result
