@@ -1,5 +1,6 @@
 """Policies without a database: one file with every entry, every mistake with its whole sentence, the parts of the year as instants."""
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -283,7 +284,7 @@ def test_parts_of_the_year_are_instants():
     assert found[0] == calendar.Span(china(2019, 5, 1), china(2019, 10, 1), EARLY)
     assert found[1] == calendar.Span(china(2019, 10, 1), china(2020, 5, 1), LATE)
     assert found[-1] == calendar.Span(china(2049, 10, 1), china(2050, 5, 1), LATE)
-    assert all(here.ends_at == following.begins_at for here, following in zip(found, found[1:], strict=False))
+    assert all(here.ends_at == following.begins_at for here, following in pairwise(found))
     assert found[0].begins_at.tzinfo is UTC
 
 
