@@ -73,6 +73,7 @@ ROUTES = (
     Route("GET", "/orgs/<int:org_id>/administrators", orgs.list_administrators, ("管理员", "Administrators"), make=lambda v: orgs.ListAdministrators(org_ids=[v["org_id"]])),
     Route("GET", "/branches/<int:branch_id>/members", members.list_members, ("团支部团员", "Members of a branch"), {"after": int, "limit": int},
           lambda v: members.ListMembers(**v), key="member_id"),
+    Route("GET", "/branches/<int:branch_id>/composition", members.get_composition, ("团支部成员统计", "Of whom a branch consists"), make=lambda v: members.GetComposition(**v)),
     Route("GET", "/orgs/<int:org_id>/cadres", members.list_cadres, ("团干部列表", "Cadres of an organisation"), make=lambda v: members.ListCadres(**v)),
     Route("GET", "/orgs/<int:org_id>/entry-progress", members.get_entry_progress, ("录入进度", "How far data are entered"), {"domain": str, "schools_only": bool},
           lambda v: members.GetEntryProgress(**v)),

@@ -95,6 +95,15 @@ def age_on(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
+AGE_GROUPS = ("14-17", "18-22", "23-27", "28+")
+"""Ages of members as they are counted: at school, students, graduates and workers, over age (STAT-09, MEM-26)."""
+
+
+def age_group(age: int) -> str:
+    """Return the group of an age in full years; who is younger than any member should be counts with the youngest."""
+    return AGE_GROUPS[0 if age < 18 else 1 if age < 23 else 2 if age < MAXIMUM_AGE else 3]
+
+
 def check_ages(born: date, joined_on: date | None, post: str, today: date, province: str = "") -> Refusal | None:
     """Return what is wrong with the ages: now (MEM-04) and at joining (MEM-05; Xinjiang always 13, MEM-06).
 

@@ -6,7 +6,22 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadres, captcha, graduation, handlers, identity, imports, inside, lists, papers, ranges, records, store
+from services.members import (
+    accounts,
+    cadres,
+    captcha,
+    composition,
+    graduation,
+    handlers,
+    identity,
+    imports,
+    inside,
+    lists,
+    papers,
+    ranges,
+    records,
+    store,
+)
 from services.members.log import log
 from shared import clock, directory, practice
 from shared.bus.service import BusService, Machinery
@@ -70,6 +85,7 @@ class Service(BusService):
         contract.register: cadres.register,
         contract.list_registrations: cadres.list_registrations,
         contract.list_cadres: cadres.list_cadres,
+        contract.get_composition: composition.get_composition,
         contract.count_inside: inside.count_inside,
         contract.look_up: handlers.look_up,
         contract.list_members: handlers.list_members,

@@ -952,6 +952,29 @@ class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
     issued_on: dt.date
 
 
+class GetComposition(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask of whom a branch consists (STAT-09)."""
+
+    branch_id: OrgId
+
+
+class Composition(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of a branch: all members, and of these by sex, age group, ethnic group, Party membership, standing as a graduate, complete record; `cadres` hold posts in it."""
+
+    branch_id: int
+    members: int
+    cadres: int
+    male: int
+    female: int
+    ages: dict[str, int]
+    minorities: int
+    party: int
+    graduates: int
+    delayed: int
+    teachers: int
+    complete: int
+
+
 class CountInside(msgspec.Struct, frozen=True, kw_only=True):
     """Ask what stands in the way of deleting organisations of the own subtree, at most 500: who is in them and who has applied (DEL-03)."""
 
@@ -966,6 +989,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     registrations: int
 
 
+get_composition = Query("members", "get_composition", GetComposition, Composition)
 count_inside = Query("members", "count_inside", CountInside, list[Inside])
 sign_in = Query("members", "sign_in", SignIn, Signed)
 renew = Query("members", "renew", Renew, Signed)
