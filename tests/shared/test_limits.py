@@ -155,6 +155,6 @@ def test_documented_choices_are_what_the_services_know():
         return set(kind.__metadata__[0].extra_json_schema["enum"])
 
     assert shown(limits.OrgKind) == set(org_rules.KINDS) and shown(limits.OrgPurpose) == set(org_rules.PURPOSES)
-    assert shown(limits.Initiator) == set(saga.Initiator) - {saga.Initiator.BATCH}
+    assert shown(limits.Initiator) == set(saga.FROM_OUTSIDE)
     assert {one.removesuffix("_without") for one in insight.PLANS} == shown(limits.Plan)
     assert shown(limits.DeletionCause) - {"elsewhere"} == set(records.CAUSES)
