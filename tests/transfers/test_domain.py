@@ -203,3 +203,30 @@ def test_nobody_starts_out_of_the_library():
 def test_approvers_have_no_reason_to_change():
     """TYPE-02: a decision carries no reason of the transfer, so no approver can change it."""
     assert "reason" not in DecideNode.__struct_fields__ and "reason" not in AssignBranch.__struct_fields__
+
+
+@pytest.mark.rule("ASG-02")
+def test_what_takes_assignments():
+    """ASG-02: an ordinary branch below the target, at any depth; no committee, no graduates', awaiting or library branch, none elsewhere, none that is gone."""
+    def branch(kind="branch", purpose="ordinary", path="1.20.30.40."):
+        return OrgFacts(40, 30, path, kind, purpose, "42", "national", 1, 9)
+
+    target = OrgFacts(20, 1, "1.20.", "committee", "ordinary", "42", "national", 1, 9)
+    assert domain.is_assignable(branch(), target) and domain.is_assignable(branch(purpose="handover"), target)
+    for wrong in (branch("committee"), branch(path="1.21.40."), *(branch(purpose=one) for one in ("graduate", "awaiting", "vault"))):
+        assert not domain.is_assignable(wrong, target)
+    assert not domain.is_assignable(None, target) and not domain.is_assignable(branch(), None)
+
+
+@pytest.mark.rule("SPU-09", "DOC-03")
+def test_where_a_letter_is_missing():
+    """SPU-09, DOC-03: an approval at the provincial node names the letter, blanks are no name; other nodes need none."""
+    assert domain.lacks_letter("pending_province", "") and domain.lacks_letter("pending_province", " ")
+    assert not domain.lacks_letter("pending_province", "介绍信第1号") and not domain.lacks_letter("pending_in", "")
+
+
+@pytest.mark.rule("SPU-02")
+def test_what_a_target_is_for_the_path():
+    """SPU-02: a special unit whatever the target, a branch, or a committee kind."""
+    assert domain.destination_of(request(reason="special_unit"), None) == "special"
+    assert domain.destination_of(request(), COMMITTEE) == "committee" and domain.destination_of(request(), SOURCE) == "branch"
