@@ -144,6 +144,7 @@ KINDS: dict[str, Kind] = {
     "name_missing":          Kind(422, "姓名不能为空", "The name is missing", "IMP-08"),
     "name_invalid":          Kind(422, "姓名含有数字、符号或无法识别的字符,请按身份证上的姓名填写", "The name holds digits, symbols or unknown characters; write it as on the ID card", "IMP-08"),
     "id_invalid":            Kind(422, "身份证号码不正确", "The ID number is not valid", "IMP-08"),
+    "registered_already":    Kind(409, "身份证已注册,请直接登录;忘记密码的,向所在组织或其上级索取密码重置验证码", "The ID number is registered: sign in; who forgot the password asks the own organisation or its superior for a reset code", "ACC-11"),
     "id_registered":         Kind(409, "身份证号重复", "The ID number is registered already", "ACC-11"),
     "age_out_of_range":      Kind(422, "团员年龄须满14周岁且未满28周岁", "A member is 14 or older and younger than 28", "MEM-04"),
     "joined_too_young":      Kind(422, "入团时年龄未满{age}周岁", "Younger than {age} when joining", "MEM-05"),

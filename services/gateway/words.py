@@ -12,7 +12,7 @@ NOTES: dict[str, Pair] = {
     "retained": ("暂留学校", "retained at school"), "wrong_name": ("姓名有误", "wrong name"), "wrong_id": ("身份证号码有误", "wrong ID number"),
     "overwritten": ("被他人信息覆盖", "overwritten by another's data"), "other": ("其他", "other")}
 _COUNTED = {"small_branches": ("名团员", " members"), "holding_members": ("名团员", " members"), "over_age": ("周岁", " years old")}
-_SINCE = {"onward": ("到达", "arrived on"), "county_stay": ("到达", "arrived on"), "late_entries": ("入团", "joined on"),
+_SINCE = {"onward": ("须转出,不迟于", "to be transferred by"), "parked": ("到达", "arrived on"), "retained_apart": ("至", "until"), "county_stay": ("到达", "arrived on"), "late_entries": ("入团", "joined on"),
           "retained": ("至", "until"), "abroad": ("至", "until")}
 
 

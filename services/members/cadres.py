@@ -230,7 +230,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     Who withdrew or was not accepted registers again with the same name, ID number and password.
 
     Raises:
-        Refused: `too_many_attempts` from one address, `id_registered` for a person whom somebody has entered (REG-02), `registration_pending`, and what is wrong with the data.
+        Refused: `too_many_attempts` from one address, `registered_already` for a person whom somebody has entered (REG-02, ACC-11), `registration_pending`, and what is wrong with the data.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
@@ -271,10 +271,10 @@ def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Reg
     mine = cadre_store.own(tx, known.person_id) if known is not None else []
     account = store.account(tx, known.person_id) if known is not None and mine else None
     if known is None or not mine or known.branch_id is not None or cadre_store.posts_held(tx, [known.person_id]) or account is None:
-        raise Refused("id_registered")
+        raise Refused("registered_already")
     if known.name != domain.clean_name(request.name) or not accounts.password_is(account, request.password):
         throttle.count(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
-        raise Refused("id_registered")
+        raise Refused("registered_already")
     return int(known.person_id)
 
 

@@ -137,10 +137,11 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
 
 
 def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: Actor | None) -> list[BranchMark]:
-    """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
+    """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32), and which it marks (GRAD-09)."""
     org = directory.require_above(tx, actor, observers=True)
     return [BranchMark(branch_id=row.org_id, name=row.name, superior_id=row.parent_id, graduates_on=row.graduates_on, reason=row.reason or "",
-                       graduate=row.converted_at is not None)
+                       graduate=row.converted_at is not None,
+                       may_mark=domain.may_mark_graduates(org.kind, org.industry, row.org_id != org.org_id, row.parent_id == org.org_id))
             for row in store.branch_marks(tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
 
 

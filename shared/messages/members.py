@@ -579,7 +579,7 @@ class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
-    """A branch and its mark; neither time nor reason: not marked yet. `graduate`: it is a graduates' organisation."""
+    """A branch and its mark; neither time nor reason: not marked yet. `graduate`: it is a graduates' organisation; `may_mark`: the acting organisation marks it (GRAD-09)."""
 
     branch_id: int
     name: str
@@ -587,6 +587,7 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
     graduates_on: dt.date | None
     reason: str
     graduate: bool
+    may_mark: bool = False
 
 
 class SetPost(msgspec.Struct, frozen=True, kw_only=True):

@@ -395,7 +395,7 @@ def test_self_registration_of_a_cadre(tx):
 
 @pytest.mark.rule("REG-08", "REG-02", "ACC-14")
 @pytest.mark.parametrize("values, said", [
-    ({"id_number": number(1)}, "id_registered"), ({"joined_on": date(2015, 5, 4), "development_number": ""}, "joined_too_young"), ({"development_number": ""}, "development_number_missing"),
+    ({"id_number": number(1)}, "registered_already"), ({"joined_on": date(2015, 5, 4), "development_number": ""}, "joined_too_young"), ({"development_number": ""}, "development_number_missing"),
     ({"development_number": "201900000070"}, "development_number_year"), ({"development_number": "202000000001"}, "development_number_used"),
     ({"id_number": number(71, 1980)}, "age_out_of_range"), ({"password": "12345"}, "password_weak"), ({"name": ""}, "name_missing"), ({"org": 404}, "unknown_org")])
 def test_self_registrations_that_are_refused(tx, values, said):
@@ -427,8 +427,8 @@ def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
     assert decide(tx, asked).refusal.code == "registration_closed"
     cadres.on_day_began(tx, [])
     assert [one.state for one in cadres.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))] == ["expired"]
-    assert refusal(apply, tx, password="Another-one-1") == "id_registered"
-    assert refusal(apply, tx, name="别人") == "id_registered"
+    assert refusal(apply, tx, password="Another-one-1") == "registered_already"
+    assert refusal(apply, tx, name="别人") == "registered_already"
     again = apply(tx)
     assert again.person_id == asked.person_id and again.registration_id != asked.registration_id
 
@@ -450,7 +450,7 @@ def test_who_decides(tx):
 @pytest.mark.rule("ACC-12")
 def test_who_is_registered_signs_in(tx):
     """ACC-12: who meets "registered" signs in with the initial password, sees the branch, and no second account is made."""
-    assert refusal(apply, tx, id_number=number(1), development_number="202000000171") == "id_registered"
+    assert refusal(apply, tx, id_number=number(1), development_number="202000000171") == "registered_already"
     signed = accounts.sign_in(tx, SignIn(id_number=number(1), password=number(1)[-8:]), None)
     assert handlers.who_am_i(tx, WhoAmI(), Actor(signed.person_id, restricted=True)).member.branch_id == CLASS
     assert tx.scalar(sa.text("SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"), {"one": ONE}) == 1

@@ -238,6 +238,17 @@ def test_unmarked_branches(tx):
     assert listed() == [DEEP]
 
 
+@pytest.mark.rule("GRAD-09", "GRAD-04", "GRAD-05")
+@pytest.mark.parametrize(("org", "marks"), [(SCHOOL, {CLASS: True, DEEP: True}), (COLLEGE, {DEEP: True}), (CLASS, {CLASS: False}),
+                                            (ROOT, {CLASS: False, DEEP: False, XINJIANG: True, BRANCH: False})])
+def test_the_list_says_who_may_be_marked(tx, org, marks):
+    """GRAD-09, GRAD-04, GRAD-05: of each branch in the list it is said whether the acting organisation marks it: never itself, never from outside the school domain but directly."""
+    shown = graduation.list_branch_marks(tx, ListBranchMarks(), admin(org))
+    assert {one.branch_id: one.may_mark for one in shown} == marks
+    for one in shown:
+        assert (mark(tx, one.branch_id, NEXT, org=org).refusal is None) is one.may_mark
+
+
 @pytest.mark.rule("GRAD-08")
 def test_marked_state_is_shown(tx):
     """GRAD-08: the list shows each branch with its time or reason, and whether it is a graduates' organisation."""
