@@ -4,22 +4,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from services.scheduler import heads as keeper
+from services.transfers import store
+from services.transfers.log import prove_seals
 from shared import audit, db
 from shared.audit import Head
 from shared.settings import Settings
 
-LOGS = ("orgs", "members")
+LOGS = ("orgs", "members", "transfers")
 """Services with an audit log; the scheduler has none and keeps the heads of the others."""
 
 
 class Proof(NamedTuple):
-    """What was found of one log: lines read, a hash of all its heads, how many heads the scheduler keeps, and what does not fit."""
+    """What was found of one log: lines read, a hash of all its heads, how many heads the scheduler keeps (of trails: how many lines are sealed), what does not fit."""
 
     what: str
     lines: int
@@ -78,6 +80,8 @@ def prove(settings: Settings, outside: dict[str, list[Head]] | None = None) -> I
         engine, tx = _reading(settings, service)
         with tx:
             yield _prove(tx, service, kept[service], (outside or {}).get(service, []))
+            if service == "transfers":
+                yield _trails(tx)
         engine.dispose()
 
 
@@ -99,10 +103,18 @@ def _prove(tx: sa.Connection, service: str, kept: list[Head], outside: list[Head
     return Proof(service, lines, digest, len(kept), words)
 
 
+def _trails(tx: sa.Connection) -> Proof:
+    lines, broken = store.verify_audit(tx)
+    seals = prove_seals(tx)
+    words = [f"transfer {one}: the trail was changed" for one in broken]
+    return Proof("trails of transfers", lines, f"{seals.waiting} not sealed yet" if seals.waiting else "all sealed", seals.lines,
+                 [*words, *(one for one in seals.broken if one not in words)])
+
+
 def table(proofs: Iterable[Proof]) -> tuple[list[str], bool]:
     """Return what is to be printed, and whether everything fits."""
-    rows: list[Any] = list(proofs)
-    lines = [f"{'log':<20}{'lines':>12}  {'head':<18}{'kept heads':>10}  result"]
+    rows = list(proofs)
+    lines = [f"{'log':<20}{'lines':>12}  {'head':<18}{'kept':>10}  result"]
     for one in rows:
         lines.append(f"{one.what:<20}{one.lines:>12}  {one.head:<18}{one.kept:>10}  {'ok' if not one.broken else f'{len(one.broken)} broken'}")
     lines += [f"broken: {one.what}: {word}" for one in rows for word in one.broken]

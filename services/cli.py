@@ -278,7 +278,6 @@ def replay_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID, or SERVI
 def verify_audit(heads: Annotated[Path | None, typer.Option(help="Prove the logs against a file of `audit heads`, too.")] = None) -> None:
     """Recompute the hash chains of all services and compare them with the heads that are kept; exits with 1 and lists what is broken."""
     from services import audit_proof
-    from services.transfers import store
 
     made = settings.from_environment()
     try:
@@ -287,12 +286,7 @@ def verify_audit(heads: Annotated[Path | None, typer.Option(help="Prove the logs
         raise typer.BadParameter(str(error)) from None
     lines, fits = audit_proof.table(audit_proof.prove(made, outside))
     typer.echo("\n".join(lines))
-    with db.connect(made.database("transfers")).connect() as tx:
-        read, broken = store.verify_audit(tx)
-    typer.echo(f"{read} audit rows read, {len(broken)} broken chains")
-    for transfer_id in broken:
-        typer.echo(f"broken: transfer {transfer_id}")
-    if broken or not fits:
+    if not fits:
         raise typer.Exit(1)
 
 

@@ -69,6 +69,8 @@ ROUTES = (
           {"on": date.fromisoformat}, lambda v: orgs.GetOrgsAt(org_ids=[v.pop("org_id")], **v)),
     Route("GET", "/audit/orgs", orgs.list_audit, ("组织与权限的操作日志", "The audit log of organisations and rights"), AUDIT_QUERY, lambda v: ListAudit(**v), key="cursor"),
     Route("GET", "/audit/members", members.list_audit, ("团员事务的操作日志", "The audit log of members"), AUDIT_QUERY, lambda v: ListAudit(**v), key="cursor"),
+    Route("GET", "/audit/transfers", transfers.list_audit, ("批量办理、政策和通知地址的操作日志", "The audit log of bulk decisions, policies and addresses"), AUDIT_QUERY,
+          lambda v: ListAudit(**v), key="cursor"),
     Route("GET", "/orgs/<int:org_id>/children", orgs.list_children, ("直属下级", "Direct subordinates"), {"after": int, "limit": int}, lambda v: orgs.ListChildren(**v), key="org_id"),
     Route("GET", "/orgs/<int:org_id>/administrators", orgs.list_administrators, ("管理员", "Administrators"), make=lambda v: orgs.ListAdministrators(org_ids=[v["org_id"]])),
     Route("GET", "/branches/<int:branch_id>/members", members.list_members, ("团支部团员", "Members of a branch"), {"after": int, "limit": int},

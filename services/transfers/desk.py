@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 import msgspec
 from sqlalchemy.engine import Connection
 
 from services.transfers import addresses, channels, desk_store, domain, handlers, rulings, store
+from services.transfers.log import log
 from services.transfers.saga import NODES, State
-from shared import background, clock, db, directory, metrics
+from shared import audit, background, clock, db, directory, metrics
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -57,6 +59,10 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
             refusal = Refusal("command_taken")
         if refusal is None and not earlier:
             desk_store.start_bulk(tx, item.bulk_id, one.actor.acting_org, one.actor.person_id, msgspec.json.encode(item).decode(), _wanted(item.filter), clock.now())
+            log.append(tx, [audit.Entry(
+                kind="bulk.started", place_id=one.actor.org_id, ref=f"bulk {item.bulk_id}", note=item.note,
+                after={"state": item.filter.state, "approve": item.approve, "reason": item.reason_code, "branch": item.branch_id, "rows": item.expected},
+                **audit.by(one))])
         answers.append(Bulk(bulk_id=item.bulk_id, refusal=refusal) if refusal else
                        Bulk(bulk_id=item.bulk_id, total=item.expected, waiting=item.expected, started_at=clock.now(), repeated=bool(earlier)))
     _bulk_wake.set()
@@ -103,7 +109,9 @@ def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bu
         if one.actor not in acting:
             answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("not_administrator")))
             continue
-        desk_store.stop_bulk(tx, one.item.bulk_id, one.actor.acting_org)
+        stopped = desk_store.stop_bulk(tx, one.item.bulk_id, one.actor.acting_org)
+        if stopped:
+            log.append(tx, [audit.Entry(kind="bulk.stopped", place_id=one.actor.org_id, ref=f"bulk {one.item.bulk_id}", after={"rows": stopped}, **audit.by(one))])
         jobs, _ = desk_store.bulks(tx, one.actor.acting_org, one.item.bulk_id)
         answers.append(_bulk(jobs[0], {}) if jobs else Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("unknown_bulk")))
     return answers
@@ -338,9 +346,24 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
     new = [{"n": n, "command_id": str(one.item.command_id), "org_id": one.actor.org_id, "url": addresses.normal(one.item.url), "person_id": one.actor.person_id,
             "secret": secrets.token_urlsafe(32)} for n, one in enumerate(asked) if not refusals[n] and one.item.webhook_id is None]
     hooks = desk_store.add_hooks(tx, new, HOOKS_MAX, clock.now()) if new else {}
+    log.append(tx, _hooks_changed(asked, hooks, ended, refusals))
     return [Webhook(refusal=refusals[n]) if refusals[n] else
             _ended(one.item.webhook_id, (one.item.webhook_id, one.actor.org_id) in ended) if one.item.webhook_id is not None else
             _hook(hooks.get(n)) for n, one in enumerate(asked)]
+
+
+def _hooks_changed(asked: Sequence[Asked[contract.SetWebhook]], hooks: Mapping[int, Any], ended: set[tuple[int, int]],
+                   refusals: Mapping[int, Refusal | None]) -> list[audit.Entry]:
+    """Return the lines of addresses that were added or switched off: the host is kept, what else is in the address may be a secret."""
+    entries = []
+    for n, one in enumerate(asked):
+        hook = hooks.get(n)
+        if hook is not None and hook.own and hook.same:
+            entries.append(audit.Entry(kind="address.added", place_id=one.actor.org_id, ref=f"address {hook.webhook_id}",
+                                       after={"host": urlsplit(hook.url).hostname or hook.url.partition(":")[0]}, **audit.by(one)))
+        elif refusals[n] is None and one.item.webhook_id is not None and (one.item.webhook_id, one.actor.org_id) in ended:
+            entries.append(audit.Entry(kind="address.ended", place_id=one.actor.org_id, ref=f"address {one.item.webhook_id}", **audit.by(one)))
+    return entries
 
 
 def _check_hook(one: Asked[contract.SetWebhook]) -> Refusal | None:

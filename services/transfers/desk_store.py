@@ -75,9 +75,9 @@ def settle_rows(tx: Connection, rows: Iterable[dict[str, Any]]) -> None:
     db.run(tx, _SETTLE, rows)
 
 
-def stop_bulk(tx: Connection, bulk_id: Any, org_id: int) -> None:
-    """Leave the rows that wait as they are."""
-    tx.execute(_STOP, {"bulk": str(bulk_id), "org": org_id})
+def stop_bulk(tx: Connection, bulk_id: Any, org_id: int) -> int:
+    """Leave the rows that wait as they are; return how many."""
+    return int(tx.execute(_STOP, {"bulk": str(bulk_id), "org": org_id}).rowcount)
 
 
 # ---- lines of the trail that change no state -------------------------------------------------------------------------

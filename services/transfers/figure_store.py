@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain
+from services.transfers.log import SEALED, seal
 from services.transfers.policies import Policy
 from services.transfers.statistics import FIGURES
 from shared import db
@@ -63,7 +64,8 @@ _FOLD = sa.text(f"""
     hooked AS (INSERT INTO deliveries (webhook_id, transfer_id, seq, next_at)
         SELECT DISTINCT w.webhook_id, k.transfer_id, k.seq, CAST(:now AS timestamptz) FROM taken k JOIN transfers t ON t.transfer_id = k.transfer_id
         JOIN webhooks w ON w.active AND w.created_at <= :now AND w.org_id IN (t.initiator_org_id, t.source_branch_id, t.source_superior_id, t.target_org_id,
-            t.target_superior_id, t.target_branch_id) WHERE {_SHOULD_FOLLOW} ON CONFLICT DO NOTHING),
+            t.target_superior_id, t.target_branch_id) WHERE {_SHOULD_FOLLOW} AND t.state <> 'refused' ON CONFLICT DO NOTHING),
+    {SEALED},
     lines AS MATERIALIZED (SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq),
     decided AS (INSERT INTO decisions AS f (org_id, year, code, n, seconds)
         SELECT part.org_id::bigint, extract(year FROM a.at)::int, CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int,
@@ -101,7 +103,8 @@ _FOLD = sa.text(f"""
     added AS (INSERT INTO figures AS f (org_id, cohort, {", ".join(FIGURES)}) SELECT org_id, cohort, {", ".join(FIGURES)} FROM summed
         WHERE ({", ".join(FIGURES)}) IS DISTINCT FROM ({", ".join("0" for _ in FIGURES)})
         ON CONFLICT (org_id, cohort) DO UPDATE SET ({", ".join(FIGURES)}) = ({", ".join(f"f.{name} + excluded.{name}" for name in FIGURES)}))
-    SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM differs) AS changed""")
+    SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM differs) AS changed, segment.*
+    FROM (SELECT 1) AS one LEFT JOIN segment ON true""")
 _LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
 _WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
 _ANY = sa.text("SELECT EXISTS (SELECT 1 FROM changes)")
@@ -117,7 +120,9 @@ def waits(tx: Connection) -> bool:
 
 
 def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT, wait: bool = False) -> int:
-    """Follow up to `limit` changes: bring standings and figures up to date, queue what webhooks are to be sent; return how many were taken.
+    """Follow up to `limit` changes: bring standings and figures up to date, queue what webhooks are to be sent, seal the lines of the trails.
+
+    Returns how many were taken.
 
     One follower at a time: where another is at work this returns 0, or waits for it.
     """
@@ -125,7 +130,9 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
         tx.execute(_WAIT)
     elif not tx.scalar(_LOCK):
         return 0
-    return int(tx.execute(_FOLD, {"limit": limit, "now": now, **_settings(policy)}).one().taken)
+    done = tx.execute(_FOLD, {"limit": limit, "now": now, **_settings(policy)}).one()
+    seal(tx, done)
+    return int(done.taken)
 
 
 _GRADUATES = sa.text("""

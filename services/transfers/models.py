@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from services.transfers.statistics import FIGURES
+from shared import audit as audit_log
 from shared import db, directory, inbox, outbox, sessions_ended
 
 metadata = db.metadata()
@@ -89,7 +90,7 @@ open_transfers = sa.Table(
     comment="one open transfer per member (TRF-02)",
 )
 
-audit = sa.Table(
+audit = audit_log.keep(sa.Table(
     "audit", metadata,
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),
@@ -101,7 +102,16 @@ audit = sa.Table(
     sa.Column("decision_id", sa.Uuid),
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
-)
+))
+
+audit_segments = audit_log.keep(sa.Table(
+    "audit_segments", metadata,
+    sa.Column("segment_no", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("transfer_ids", sa.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("seqs", sa.ARRAY(sa.SmallInteger), nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, comment="hash over the hashes of these lines of the trails, in order"),
+    comment="which lines of the trails were sealed together; each is named by a line of the log; append-only",
+))
 
 path_steps = sa.Table(
     "path_steps", metadata,
@@ -267,6 +277,7 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_next_at", "next_at", postgresql_where=sa.text("next_at IS NOT NULL")),
 )
 
+audit_log.tables(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 directory.tables(metadata)

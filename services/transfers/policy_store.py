@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import policies
+from services.transfers.log import log
 from services.transfers.policies import Policy, calendar
 from services.transfers.store import DEADLINE, WITHDRAW, rule_of
 from shared import db
+from shared.audit import Entry
 from shared.messages.transfers import NodeOpened
 from shared.outbox import insert, tell
 
@@ -43,7 +45,10 @@ def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
     if known is not None and known != policy.body:
         raise ValueError(f"{policy.key} was applied before with another text; give it a new version")
     save_rules(tx, policy)
-    tx.execute(_HOLD, {"holds_from": holds_from, "key": policy.key, "body": policy.body})
+    before = next((row.key for row in history(tx)), None)
+    done = tx.execute(_HOLD, {"holds_from": holds_from, "key": policy.key, "body": policy.body}).rowcount
+    if done:
+        log.append(tx, [Entry(kind="policy.applied", ref=f"policy {policy.key}", before={"policy": before}, after={"policy": policy.key, "from": holds_from.isoformat()})])
 
 
 def save_rules(tx: Connection, policy: Policy) -> None:
@@ -112,4 +117,7 @@ def apply_to_open(tx: Connection, policy: Policy, now: datetime, after: int = 0,
 
     The scheduler is told; a deadline that comes forward never fires within the grace of 72 hours.
     """
-    return tx.execute(_APPLY, {"policy": policy.key, "now": now, "after": after, "limit": limit}).one()
+    row = tx.execute(_APPLY, {"policy": policy.key, "now": now, "after": after, "limit": limit}).one()
+    if row.done:
+        log.append(tx, [Entry(kind="policy.opened", ref=f"policy {policy.key}", after={"nodes": row.done, "moved": row.moved, "last": row.last})])
+    return row

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.transfers import desk, handlers, in_the_way, insight, policies, policy_store, store
+from services.transfers.log import log
 from shared import clock, directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
@@ -63,8 +64,9 @@ class Service(BusService):
         contract.get_board: insight.get_board,
         contract.advise: insight.advise,
         contract.get_policy: insight.get_policy,
+        contract.list_audit: log.answer,
     }
-    loops = (insight.FOLD, desk.WORK_OFF, desk.SEND)
+    loops = (insight.FOLD, desk.WORK_OFF, desk.SEND, log.loop)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

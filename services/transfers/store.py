@@ -67,8 +67,8 @@ _OPENED = f"""opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, pr
         RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
 
 _FOLLOWED = "followed AS (INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM moved)"
-_UNFOLLOWED = (Trigger.UNAVAILABLE, Trigger.ASSIGN)
-"""Triggers that neither the statistics nor the channels care for; the move that follows an assignment is told."""
+_UNFOLLOWED = (Trigger.ASSIGN,)
+"""The trigger that neither statistics nor channels nor seals care for: the move that follows an assignment is told, and seals it."""
 _PARTIES = """, t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id, t.target_org_id, t.target_superior_id, t.target_province"""
 """What `_OPENED` needs of a transfer to find the organisation of the next node."""
 
@@ -463,11 +463,20 @@ _AUDIT = sa.text("""SELECT a.*, t.audit_head AS head, t.audit_seq AS last FROM a
     WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000 ORDER BY transfer_id, seq""")
 
 
+_ALONE = sa.text("""
+    SELECT t.transfer_id FROM transfers t WHERE t.transfer_id > :after AND t.transfer_id <= :after + 2000
+        AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = t.transfer_id)
+    UNION SELECT a.transfer_id FROM audit a WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
+        AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.transfer_id = a.transfer_id)""")
+"""Transfers without a trail, and trails without a transfer."""
+
+
 def verify_audit(tx: Connection) -> tuple[int, list[int]]:
     """Recompute every audit chain; return how many rows were read and the ids of transfers whose chain is broken (BEY-10)."""
-    highest = tx.scalar(sa.text("SELECT coalesce(max(transfer_id), 0) FROM transfers")) or 0
+    highest = max(tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0 for table in ("transfers", "audit"))
     read, broken = 0, set()
     for after in range(0, highest, 2000):
+        broken |= set(tx.execute(_ALONE, {"after": after}).scalars())
         rows = tx.execute(_AUDIT, {"after": after}).all()
         read += len(rows)
         previous, at, number = b"", 0, 0

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.errors import Refusal
 from shared.messages import Command, Event, Query
+from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     Advised,
     After,
@@ -861,3 +862,4 @@ get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
 my_transfers = Query("transfers", "my_transfers", MyTransfers, list[Transfer])
 list_started = Query("transfers", "list_started", ListStarted, list[Transfer])
 count_transfers = Query("transfers", "count_transfers", Counts, list[Count])
+list_audit = Query("transfers", "list_audit", ListAudit, list[AuditLine])

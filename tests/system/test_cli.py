@@ -73,16 +73,55 @@ def test_audit_verify_finds_what_was_changed(installation):
         made = store.request(tx, rows)
     good = tuanqiao(installation, "audit", "verify")
     with installation.engine("transfers").begin() as tx:
+        tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
         tx.execute(sa.text("UPDATE audit SET person_id = 4 WHERE transfer_id = :id"), {"id": made[1]})
     bad = tuanqiao(installation, "audit", "verify")
 
     assert (good.returncode, bad.returncode) == (0, 1)
-    assert "3 audit rows read, 0 broken" in good.stdout and f"broken: transfer {made[1]}\n" in bad.stdout
+    assert "broken" not in good.stdout and f"broken: trails of transfers: transfer {made[1]}: the trail was changed\n" in bad.stdout
+    with installation.engine("transfers").begin() as tx:
+        tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        tx.execute(sa.text("UPDATE audit SET person_id = 3 WHERE transfer_id = :id"), {"id": made[1]})
+
+
+@pytest.mark.rule("BEY-10")
+def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
+    """BEY-10: one command proves all logs: a tail that was cut off with its head is found by the heads that the scheduler keeps, and by a file of heads."""
+    from services.orgs.log import log
+    from services.scheduler import heads as keeper
+    from shared.audit import Entry, heads
+    from shared.messages.orgs import OrgsLogGrew
+
+    with installation.engine("orgs").begin() as tx:
+        log.append(tx, [Entry(kind="right.given", place_id=1, persons=[n]) for n in (1, 2, 3)])
+        (head,) = heads(tx)
+    file = tmp_path / "heads"
+    file.write_text(tuanqiao(installation, "audit", "heads").stdout)
+    assert tuanqiao(installation, "audit", "verify", "--heads", str(file)).returncode == 0
+
+    def cut(engine):
+        with engine.begin() as tx:
+            tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+            tx.execute(sa.text("DELETE FROM audit_log WHERE lane = :lane AND seq = :rows"), {"lane": head.lane, "rows": head.rows})
+            tx.execute(sa.text("UPDATE audit_heads h SET rows = l.seq, hash = l.hash FROM audit_log l WHERE l.lane = h.lane AND l.seq = :last"), {"last": head.rows - 1})
+
+    cut(installation.engine("orgs"))
+    assert tuanqiao(installation, "audit", "verify").returncode == 0  # nobody was told yet
+    by_file = tuanqiao(installation, "audit", "verify", "--heads", str(file))
+    with installation.engine("scheduler").begin() as tx:  # what the scheduler does with what it is told
+        keeper.on_log_grew("orgs")(tx, [OrgsLogGrew(lane=head.lane, rows=head.rows, hash=head.hash.hex())])
+    by_keeper = tuanqiao(installation, "audit", "verify")
+    for answer in (by_file, by_keeper):
+        assert answer.returncode == 1
+        assert f"broken: orgs: lane {head.lane} line {head.rows}: lines {head.rows} to {head.rows}, whose head was told, are missing at the end" in answer.stdout
+    wrong = tmp_path / "wrong"
+    wrong.write_text("x\n")
+    assert tuanqiao(installation, "audit", "verify", "--heads", str(wrong)).returncode == 2
 
 
 def test_help_names_every_command(installation):
     """--help of each command says what it does."""
-    for words in ((), ("run",), ("serve",), ("gateway",), ("migrate",), ("keys",), ("seed",), ("demo",), ("dead-letters", "list"), ("audit", "verify")):
+    for words in ((), ("run",), ("serve",), ("gateway",), ("migrate",), ("keys",), ("seed",), ("demo",), ("dead-letters", "list"), ("audit", "verify"), ("audit", "heads")):
         answer = tuanqiao(installation, *words, "--help")
         assert answer.returncode == 0 and "Usage" in answer.stdout
 

@@ -452,6 +452,7 @@ def test_audit_chain(tx):
         decide(tx, one, TARGET, note="同意 | 'x'")
     assert store.verify_audit(tx) == (15, [])
 
+    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # as who owns the tables
     tx.execute(sa.text("UPDATE audit SET note = 'other' WHERE transfer_id = :one AND seq = 3"), {"one": some[1]})
     tx.execute(sa.text("DELETE FROM audit WHERE transfer_id = :one AND seq = 3"), {"one": some[3]})
     assert store.verify_audit(tx) == (14, [some[1], some[3]])
