@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import handlers, history, migration, store
+from services.orgs import handlers, history, migration, naming, store
 from services.orgs.log import administrators_at, log, orgs_at, superiors_at
 from services.orgs.service import Service
 from shared import audit, clock, db
@@ -16,7 +16,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.audit import ListAudit
 from shared.messages.members import AdministratorRegistered, BranchGraduated, CadreChanged, DeletionRefused
-from shared.messages.orgs import DecideMigration, DeleteOrg, GetOrgsAt, SaveOrg, SetAdministrator, SetSchoolNumber
+from shared.messages.orgs import DecideMigration, DeleteOrg, GetOrgsAt, RebuildNames, SaveOrg, SetAdministrator, SetSchoolNumber
 from tests.audit_acts import OWN, SHOWS, names, written
 from tests.orgs.test_handlers import (  # noqa: F401
     CLASS,
@@ -283,14 +283,26 @@ def test_a_migration_that_cannot_be_carried_out(loaded, mayor):
         assert tree(tx)[COLLEGE]["parent_id"] == SCHOOL
 
 
-NOT_LOGGED = {**dict.fromkeys(("search_orgs", "get_orgs", "list_children", "list_administrators", "list_migrations", "get_orgs_at", "list_audit"), SHOWS),
+NOT_LOGGED = {**dict.fromkeys(("search_orgs", "get_orgs", "list_children", "list_administrators", "list_migrations", "get_orgs_at", "list_audit", "get_rebuild", "preview_names"), SHOWS),
+              "order_orgs": "in which order subordinates are shown; no name, superior, kind or right",
               "my_orgs": OWN, "list_contacts": "public telephone numbers of offices"}
+
+
+def rebuild(tx):
+    """Have the names below the school built anew, one of which is not what it would be, and do it."""
+    tx.execute(sa.text("UPDATE orgs SET short_name = '机械学院团委', full_name = '共青团旧名委员会' WHERE org_id = :org"), {"org": COLLEGE})
+    naming.rebuild_names(tx, [Asked(RebuildNames(command_id=uuid4(), org_id=SCHOOL), of_school)])
+    row = naming.naming_store.next_asked(tx)
+    naming.rebuild_piece(tx, row.path, row.after, 100, person_id=row.asked_by, org_id=row.asked_for, request_id=row.request_id)
+
+
 ACTS = {  # command: what is done, and the kind and place of the line that it writes
     "save_orgs": (lambda tx: save(tx, of_college, parent_id=COLLEGE, full_name="共青团新的支部委员会"), "org.created"),
     "check_orgs": (lambda tx: (store.change_cadres(tx, [CadreChanged(org_id=COLLEGE, person_id=77, post="secretary", has_phone=True, version=2)]), check(tx)),
                    "org.edited"),
     "set_school_numbers": (lambda tx: handlers.set_school_numbers(tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=INDEPENDENT, number="12345"),
                                                                              Actor(4400, INDEPENDENT))]), "org.edited"),
+    "rebuild_names": (lambda tx: rebuild(tx), "org.edited"),
     "delete_orgs": (lambda tx: delete(tx, of_college, CLASS), "org.deleted"),
     "set_administrators": (lambda tx: grant(tx, of_college, CLASS, 9), "right.given"),
     "request_migrations": (ask, "migration.requested"),
@@ -304,7 +316,7 @@ INDEPENDENT = 4242
 def test_nothing_is_forgotten():
     """BEY-10: each command and each query of orgs is tried below, or is left out of the log for a reason that is given."""
     assert names(Service) == {*ACTS, *NOT_LOGGED} and not {*ACTS} & {*NOT_LOGGED}
-    assert {one.name for one in Service.commands} == {*ACTS}
+    assert {one.name for one in Service.commands} - {*ACTS} == {"order_orgs"}
 
 
 @pytest.mark.rule("BEY-10")

@@ -67,7 +67,7 @@ def test_audit_verify_finds_what_was_changed(installation):
     """BEY-10: the chain of an untouched trail verifies; a row changed by hand in the database is found."""
     rows = [{"n": n, "command_id": str(uuid.uuid4()), "member_id": n, "initiator": "source", "initiator_org_id": 2, "initiator_person_id": 3,
              "source_branch_id": 4, "source_superior_id": 2, "source_province": "42", "provincial_id": 1, "target_org_id": 5, "target_superior_id": None,
-             "target_province": "42", "target_branch_id": None, "reason": "ordinary", "place_name": "", "place_address": "", "contact": "", "remark": "",
+             "target_province": "42", "target_branch_id": None, "reason": "ordinary", "reason_kind": "any", "place_name": "", "place_address": "", "contact": "", "remark": "",
              "place_division": "", "concern": "", "batch_id": None, "policy": "national@2026.1", "path": "source:committee"} for n in range(3)]
     with installation.engine("transfers").begin() as tx:
         made = store.request(tx, rows)
