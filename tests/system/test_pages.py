@@ -28,8 +28,8 @@ def house(town, client):
     return fullhouse.fill(town, create_app(client, town.settings).test_client())
 
 
-def pages_of(browser, house):
-    """Yield address and text of every page that somebody meets: the menu's, and those that stand behind them."""
+def addresses_of(house):
+    """Return the address of every page that somebody meets: the menu's, and those that stand behind them."""
     from services.gateway.menu import MENU
 
     paths = [entry.path for section in MENU for entry in section.entries]
@@ -39,7 +39,12 @@ def pages_of(browser, house):
               "/escalations?all=1", "/posts?org=10000020101", f"/orgs?at={COLLEGE}", "/figures/idle", "/figures/open", "/reports/to_contact", "/reports/graduates_left",
               "/policy?compare=2026-season", "/desk?kind=reject"]
     paths += [f"/transfers/{one}" for one in (house.waiting_out, house.rejected, house.assigning, house.pending_in[0])]
-    for path in paths:
+    return paths
+
+
+def pages_of(browser, house):
+    """Yield address and text of every page that somebody meets."""
+    for path in addresses_of(house):
         answer = browser.get(path)
         assert answer.status_code < 500, (path, answer.status_code)
         if answer.status_code == 200:
@@ -356,3 +361,78 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
     college = next(org.full_name for org in town.tree if org.id == COLLEGE)
     assert result.count(f"请由其直属上级“{college}”导入") == 100
     assert re.search(r'<div class="error" role="alert">成功导入 0 位团员, 300 位', result) and 'class="ok"' not in result
+
+
+STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth + 0.5 && one.getClientRects().length
+    && !one.closest('.scroll, pre, header nav, nav.sub, .skip')).slice(0, 3).map(one => one.outerHTML.slice(0, 160))"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("org", [None, COLLEGE, TOWNSHIP])
+def test_nothing_sticks_out_on_a_small_phone(visit, house, org):
+    """With the longest names of the seed, no page is wider than a phone of 360 or of 320 px (BEY-14)."""
+    somebody = visit(org, FIRST + 1 if org is None else None, width=360)
+    page, wide = somebody.page, []
+    own = ["/", "/desk", "/start", "/start?plan=study&step=fields", f"/transfers/{house.rejected}", "/my-branch", "/security", "/password"]
+    for path in own if org is None else [one for one in addresses_of(house) if "sign-in" not in one and "lang" not in one and "docs" not in one]:
+        page.goto(f"{somebody.site}{path}")
+        for width in (360, 320):
+            page.set_viewport_size({"width": width, "height": 760})
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                wide.append((path, width, page.evaluate("document.documentElement.scrollWidth"), page.evaluate(STICKS_OUT)))
+        page.set_viewport_size({"width": 360, "height": 760})
+    assert not wide, wide
+
+
+@needs_chromium
+@pytest.mark.rule("BEY-18")
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_tiles_hold_their_names(visit, house, town, language):
+    """BEY-18: on the national map each province has its name, no code, and neither name nor a five-digit number leaves its tile."""
+    nation = visit(1)
+    with town.engine("transfers").begin() as tx:
+        tx.execute(sa.text("UPDATE open_nodes SET expires_at = opened_at - interval '1 day' WHERE expires_at IS NOT NULL"))
+    nation.page.goto(f"{nation.site}/board?lang={language}")
+    nation.page.evaluate("document.querySelectorAll('.tiles .n').forEach(one => { one.textContent = '12345' })")
+    tiles = nation.page.evaluate("""() => [...document.querySelectorAll('.tiles .tile')].map(tile => {
+        const box = tile.querySelector('rect').getBoundingClientRect();
+        return [tile.querySelector('text').textContent, [...tile.querySelectorAll('text')].every(text => { const at = text.getBoundingClientRect();
+            return at.left >= box.left && at.right <= box.right && at.top >= box.top - 1 && at.bottom <= box.bottom + 1 })] })""")
+    assert len(tiles) == 31 and [name for name, inside in tiles if not inside] == []
+    names = {name for name, _ in tiles}
+    assert {"湖北", "北京", "内蒙古", "黑龙江", "福建"} <= names if language == "zh" else {"HB", "BJ", "NM"} <= names
+    assert not any(re.search(r"\d|省|委|自治区", name) for name in names)
+    nation.page.goto(f"{nation.site}/board?lang=zh")
+
+
+@pytest.mark.rule("UI-09")
+@pytest.mark.parametrize("org", [1, PROVINCE, COUNTY, TOWNSHIP, UNIVERSITY, COLLEGE, CLASS])
+def test_every_entry_of_the_menu_is_of_use(browser, town, house, org):
+    """UI-09: whoever opens a page of the own menu finds something to do or to read there: no empty choice, no form about nobody; a page without people says where they are."""
+    enter(browser, town, org)
+    home = browser.get("/").text
+    sections = [link for link in forms.read(home[:home.index("<main")])[1] if link.startswith("/") and link not in ("/", "/security", "/orgs") and "lang=" not in link]
+    entries = {link for path in sections for link in forms.read(re.search(r'<nav class="sub".*?</nav>|$', browser.get(path).text, re.S)[0])[1]}
+    assert len(entries) >= 12
+    for path in entries:
+        page = browser.get(path)
+        assert page.status_code == 200, path
+        main = page.text[page.text.index("<h1"):page.text.index("</main>")]
+        assert not re.search(r"<select[^>]*>\s*</select>", main), path
+        assert not re.search(r"<legend>团员 \(0\)</legend>", main), path
+        found, links = forms.read(main)
+        assert found or links or "<table" in main or "没有" in main, path
+    people = browser.get("/members").text
+    assert 'name="member"' in people or "/members?branch=" in people or "/orgs" in people
+
+
+@pytest.mark.rule("UI-02", "UI-05")
+def test_where_one_is_and_which_browsers(browser, town, house):
+    """UI-02, UI-05: each page says where it stands and leads back to where one came from; the foot names the browsers, old ones are told."""
+    assert "360、QQ 浏览器的极速模式" in browser.get("/sign-in").text and "浏览器版本过旧" in browser.get("/sign-in").text
+    enter(browser, town, COLLEGE)
+    page = browser.get("/list?side=target", headers={"Referer": "http://localhost/work?state=pending_in"}).text
+    crumbs = re.search(r'<nav class="crumbs".*?</nav>', page, re.S)[0]
+    assert re.sub(r"\s+", "", re.sub("<[^>]*>", "", crumbs)) == "当前位置:个人中心›业务办理›业务列表返回上一页"
+    assert 'href="/work?state=pending_in">返回上一页' in crumbs
+    assert 'href="/">返回上一页' in browser.get("/list", headers={"Referer": "https://elsewhere.example/x"}).text
