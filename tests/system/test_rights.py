@@ -78,12 +78,8 @@ TABLE = {  # operation: who may, and how it is tried; the path's number is the b
     "GET /me": (SIGNED_IN, None), "GET /me/transfers": (SIGNED_IN, None), "GET /my-orgs": (SIGNED_IN, None),
     "GET /orgs": (SIGNED_IN, {"text": "计算机"}), "GET /orgs/<int:org_id>": (SIGNED_IN, None), "GET /orgs/<int:org_id>/children": (SIGNED_IN, None),
     "GET /orgs/<int:org_id>/administrators": (SIGNED_IN, None), "GET /orgs/<int:org_id>/at": (SIGNED_IN, {"on": "2026-01-01"}),
-<<<<<<< HEAD
-    "GET /audit/orgs": (READERS, None), "GET /audit/members": (READERS, None),
     "GET /branches/<int:branch_id>/composition": (LOOKING_ABOVE | {"member", "other member"}, None),
-=======
     "GET /audit/orgs": (READERS, None), "GET /audit/members": (READERS, None), "GET /audit/transfers": (READERS, None),
->>>>>>> 23b27a2 (The audit log of transfers, and seals on every trail: a tail that is cut off and a transfer that is removed show; one command proves all logs (BEY-10))
     "GET /branches/<int:branch_id>/members": (LOOKING_ABOVE | {"member", "other member"}, None),
     "POST /orgs": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS, parent_id=COLLEGE, kind="branch", full_name="共青团某班支部委员会")),
     "POST /orgs/order": ({"superior"}, lambda t: one(org_id=CLASS, after=None)), "POST /orgs/names": ({"branch", "superior"}, lambda t: one(command_id=key(), org_id=CLASS)),
