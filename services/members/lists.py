@@ -73,6 +73,8 @@ def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor
 def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | None) -> bool:
     """Log that a person takes a list along as a file (BEY-10); what the list shows was decided by the list itself."""
     assert actor is not None
+    if not directory.administering(tx, [actor], observers=True):
+        actor = Actor(actor.person_id)  # nobody writes a line in the name of an organisation that is not the own one
     log.append(tx, [audit.Entry(kind="export.file", place_id=actor.org_id, ref=audit.without_numbers(request.what[:200]), **audit.by(actor))])
     return True
 
