@@ -43,6 +43,10 @@ names = typer.Typer(no_args_is_help=True, help="Full names of organisations: bui
 app.add_typer(names, name="names")
 
 
+administrator = typer.Typer(no_args_is_help=True, help="Administrators that nobody can appoint: the first one (ADM-10).")
+app.add_typer(administrator, name="administrator")
+
+
 @app.callback()
 def _logging() -> None:
     logging.basicConfig(level=os.environ.get("TUANQIAO_LOG", "WARNING"), format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -82,6 +86,15 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
 
 
 @app.command()
+def certificate(folder: Annotated[Path, typer.Option(help="Where fullchain.pem and private.pem are kept.")] = Path("var/tls"),
+                host: Annotated[str, typer.Option(help="Name of the host.")] = "localhost") -> None:
+    """Make a certificate signed by itself unless one is there, so that the front can start."""
+    from services.gateway import certificate as certificates
+
+    typer.echo(f"{folder}: {'a certificate was made; browsers warn of it' if certificates.make(folder, host) else 'there is a certificate'}")
+
+
+@app.command()
 def migrate() -> None:
     """Create the databases that are missing and bring each to the newest schema."""
     from shared import migrate as migration
@@ -99,6 +112,7 @@ def make_keys(context: typer.Context) -> None:
         folder = settings.from_environment().keys
         embedded.make_keys(folder)
         typer.echo(f"keys are in {folder}")
+        typer.echo(f"first installation: open /setup; its token is {(folder / 'setup_token').read_text().strip()}")
 
 
 @keys.command("rotate")
@@ -178,6 +192,34 @@ def reset_code(person: Annotated[int, typer.Argument(help="Number of the person,
     except Refused as refused:
         raise typer.BadParameter(refused.refusal.say("en")) from None
     typer.echo(f"{code}, good once, until {expires_at:%Y-%m-%d %H:%M} UTC; hand it over in person")
+
+
+@administrator.command("create")
+def create_administrator(
+        name: Annotated[str, typer.Option(prompt="Name, as on the ID card")], id_number: Annotated[str, typer.Option(prompt="ID number")],
+        phone: Annotated[str, typer.Option(help="Telephone number.")] = "", org: Annotated[int, typer.Option(help="Number of the organisation; 0: the root.")] = 0,
+        post: Annotated[str, typer.Option(help="Post held there; the first that is free if not given.")] = "",
+        force: Annotated[bool, typer.Option(help="Also where the organisation has administrators.")] = False) -> None:
+    """Make a person the administrator of an organisation that has none, by default of the root; print a code that opens the account, once.
+
+    Ask without options, so that the number stays out of the shell's history. Repeated for the same person it changes nothing. The services have to run, or
+    to be started, for the right to arrive.
+    """
+    from services.members import accounts, founding
+    from shared.errors import Refused
+
+    made = settings.from_environment()
+    accounts.use(made.keys)
+    try:
+        with db.connect(made.database("members")).begin() as tx:
+            done = founding.make(tx, name, id_number, phone, org or None, post=post, force=force)
+            code = founding.code_for(tx, done.person_id)
+    except Refused as refused:
+        hint = "; is the tree loaded (tuanqiao seed) and do orgs and members run?" if refused.code == "unknown_org" else ""
+        typer.echo(f"{refused.refusal.say('zh')} / {refused.refusal.say('en')}{hint}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"person {done.person_id} administers {done.org_name} ({done.org_id})")
+    typer.echo(f"code {code[0]}, good once, until {code[1]:%Y-%m-%d %H:%M} UTC: choose a password with it at /forgot" if code else "the account has its password")
 
 
 @app.command()

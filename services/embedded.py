@@ -23,10 +23,11 @@ from shared.settings import SERVICES, Settings, from_environment
 
 def make_keys(folder: Path) -> None:
     """Make the keys of tokens and of identity numbers unless they are there."""
-    from services.members import seal
+    from services.members import founding, seal
 
     identity.make_keys(folder)
     seal.make_keys(folder)
+    founding.make_token(folder)
 
 
 def embedded_settings(folder: Path) -> Settings:

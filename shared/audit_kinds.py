@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "member.deleted":        ("删除团员", "Member deleted"),
     "member.reported":       ("上报删除", "Deletion asked for"),
     "branch.marked":         ("标记团支部毕业时间", "Branch marked"),
+    "administrator.first":   ("设立首位管理员", "First administrator made"),
     "post.given":            ("任职", "Post given"),
     "post.ended":            ("免职", "Post ended"),
     "code.registration":     ("生成管理员注册码", "Registration code issued"),

@@ -18,7 +18,20 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from services.gateway import addresses, deletion, desk_pages, forms, insight_pages, letter, openapi, organisation_pages, pages, reading, sheet
+from services.gateway import (
+    addresses,
+    deletion,
+    desk_pages,
+    forms,
+    insight_pages,
+    letter,
+    openapi,
+    organisation_pages,
+    pages,
+    reading,
+    setup_page,
+    sheet,
+)
 from services.gateway.routes import ROUTES, Route
 from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refusal, Refused
@@ -71,7 +84,7 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
             app.add_url_rule("/download" + route.path, f"download {route.path}", _download(client, route))
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
     _errors(app)
-    assert all((desk_pages, insight_pages, organisation_pages))  # they add their pages to the blueprint
+    assert all((desk_pages, insight_pages, organisation_pages, setup_page))  # they add their pages to the blueprint
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: _json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: pages.render("docs.html", api=openapi.document()))

@@ -51,6 +51,7 @@ HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 def use(folder: Path) -> None:
     """Load the keys in `folder`."""
+    keys.folder = folder
     keys.seal, keys.signer, keys.nobody = Seal(folder), Signer(folder), HASHER.hash(secrets.token_hex(16))
 
 

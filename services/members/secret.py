@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from pathlib import Path
 
 from services.members.seal import Seal
 from shared.identity import Signer
@@ -14,6 +15,7 @@ CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 class Secrets:
     """The keys of this process; set once at start by `accounts.use`."""
 
+    folder: Path
     seal: Seal
     signer: Signer
     nobody: str

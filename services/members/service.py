@@ -11,6 +11,7 @@ from services.members import (
     cadres,
     captcha,
     composition,
+    founding,
     graduation,
     handlers,
     identity,
@@ -73,6 +74,8 @@ class Service(BusService):
     }
     queries = {
         contract.get_captcha: captcha.get_captcha,
+        contract.get_setup: founding.get_setup,
+        contract.set_up: founding.set_up,
         contract.sign_in: accounts.sign_in,
         contract.renew: accounts.renew,
         contract.sign_out: accounts.sign_out,

@@ -44,7 +44,7 @@ CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
 
 _encode = msgspec.json.encode
-PUBLIC = frozenset({"sign_in", "renew", "sign_out", "reset_password", "get_captcha", "register_administrator", "register", "check_letter", "list_contacts"})
+PUBLIC = frozenset({"sign_in", "renew", "sign_out", "reset_password", "get_captcha", "get_setup", "set_up", "register_administrator", "register", "check_letter", "list_contacts"})
 """Calls that need no token."""
 RESTRICTED = frozenset({"change_password", "who_am_i"})
 """Calls that a person may make before the initial password is changed (ACC-05)."""

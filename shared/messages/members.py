@@ -174,6 +174,29 @@ class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):
     address: Address = ""
 
 
+class GetSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask, as anyone, whether the installation waits for its first administrator (ADM-10)."""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """`open` while nobody administers anything; `has_tree` once organisations were loaded."""
+
+    open: bool
+    has_tree: bool
+
+
+class SetUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Become the first administrator with the token that the installation has made with its keys (ADM-10); `org_id` 0 is the root."""
+
+    token: CodeText
+    name: PersonName
+    id_number: IdNumber
+    phone: Phone = ""
+    password: Password
+    org_id: After = 0
+    address: Address = ""
+
+
 class Captcha(msgspec.Struct, frozen=True, kw_only=True):
     """A picture whose characters are to be sent along within five minutes, once; no picture where none is asked for.
 
@@ -1013,6 +1036,8 @@ import_rows = Command("members", "import_rows", ImportRow, ImportTaken)
 get_import = Query("members", "get_import", GetImport, ImportProgress)
 reset_password = Query("members", "reset_password", ResetPassword, bool)
 issue_reset_codes = Command("members", "issue_reset_codes", IssueResetCode, ResetCode)
+get_setup = Query("members", "get_setup", GetSetup, Setup)
+set_up = Query("members", "set_up", SetUp, Registered)
 get_captcha = Query("members", "get_captcha", GetCaptcha, Captcha)
 list_sessions = Query("members", "list_sessions", ListSessions, Sessions)
 end_sessions = Query("members", "end_sessions", EndSessions, bool)

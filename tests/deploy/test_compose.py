@@ -37,6 +37,14 @@ def test_the_file_is_whole():
     assert (ROOT / "deploy" / "Dockerfile").exists()
 
 
+def test_only_the_front_is_reachable():
+    """Nobody but the front publishes a port; the gateway knows that one proxy stands before it, and that people come by HTTPS."""
+    services = COMPOSE["services"]
+    assert [name for name, service in services.items() if service.get("ports")] == ["front"]
+    environment = services["gateway"]["environment"]
+    assert (environment["TUANQIAO_TRUSTED_PROXIES"], bool(environment["TUANQIAO_HTTPS"])) == ("1", True)
+
+
 def test_every_setting_is_known():
     """No service is given an environment name that the code does not read."""
     code = "".join(path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py"))

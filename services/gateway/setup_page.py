@@ -1,0 +1,51 @@
+"""The page of the first installation: what the first visitor sees while nobody administers anything (ADM-10)."""
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app, g, redirect, request, session
+
+from services.gateway.pages import blueprint, render
+from shared.errors import Refused
+from shared.messages import members
+
+
+def waits() -> bool:
+    """Return whether the installation waits for its first administrator; once it does not, nobody is asked again."""
+    if current_app.config.get("FOUNDED") or "token" in session:
+        return False
+    try:
+        is_open = bool(_ask().open)
+    except Refused:  # members does not answer: the page that was asked for says so
+        return False
+    current_app.config["FOUNDED"] = not is_open
+    return is_open
+
+
+def _ask() -> members.Setup:
+    found: members.Setup = current_app.config["CLIENT"].call(members.get_setup, members.GetSetup(), request_id=g.request_id)
+    return found
+
+
+@blueprint.before_request
+def lead_here() -> Any:
+    """Lead to the page of the first installation from where people would sign in."""
+    return redirect("/setup") if request.method == "GET" and request.path in ("/", "/sign-in") and waits() else None
+
+
+@blueprint.route("/setup", methods=["GET", "POST"])
+def setup() -> Any:
+    """Make the first administrator with the set-up token; there is no such page afterwards."""
+    form, refusal = request.form, None
+    if request.method == "POST":
+        try:
+            current_app.config["CLIENT"].call(members.set_up, members.SetUp(
+                token=form.get("token", ""), name=form.get("name", ""), id_number=form.get("id_number", ""), phone=form.get("phone", ""),
+                password=form.get("password", ""), address=request.remote_addr or ""), request_id=g.request_id)
+            return redirect("/sign-in")
+        except Refused as error:
+            refusal = error.refusal
+    found = _ask()
+    if not found.open and refusal is None:
+        raise Refused("not_found")
+    return render("setup.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, form=form)

@@ -1,0 +1,142 @@
+"""The first administrator of an installation: by the command line, or on the page of the first installation with its set-up token (ADM-10).
+
+Who may run commands on the installation, or read its folder of keys, owns it; nobody else is asked to trust them. The page exists only
+while nobody administers anything; the token is made with the keys and is worth nothing afterwards. The right follows as an event,
+as with any registration code, and orgs keeps its limit (ADM-01).
+"""
+from __future__ import annotations
+
+import hmac
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members import accounts, cadre_store, domain, handlers, store, throttle
+from services.members.log import log
+from services.members.secret import keys
+from shared import audit, clock, directory, outbox, reference
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
+from shared.messages.members import AdministratorRegistered, GetSetup, Registered, SetUp, Setup
+
+TOKEN_FILE = "setup_token"
+TOKENS_FROM_ADDRESS = 10
+"""Wrong set-up tokens from an address in a quarter of an hour."""
+
+
+def make_token(folder: Path) -> Path:
+    """Write the token of the first installation into the folder of keys unless it is there; return its file."""
+    path = folder / TOKEN_FILE
+    if not path.exists():
+        path.write_text(secrets.token_urlsafe(24) + "\n")
+        path.chmod(0o400)
+    return path
+
+
+def get_setup(tx: Connection, request: GetSetup, actor: Actor | None) -> Setup:
+    """Return whether the installation waits for its first administrator, and whether its tree is there (ADM-10)."""
+    return Setup(open=_is_open(tx), has_tree=bool(tx.scalar(_HAS_TREE)))
+
+
+def set_up(tx: Connection, request: SetUp, actor: Actor | None) -> Registered:
+    """Make the first administrator, for who holds the set-up token (ADM-10); two at the same moment make one.
+
+    Raises:
+        Refused: `setup_closed` once anybody holds a post, `setup_token_wrong`, `too_many_attempts`, `unknown_org` where no tree was loaded,
+            and what is wrong with the data.
+
+    """
+    limits = throttle.of_address(request.address, "set-up from", TOKENS_FROM_ADDRESS)
+    throttle.refuse_while_closed(tx, limits)
+    tx.execute(_ONE_AT_A_TIME)
+    if not _is_open(tx):
+        raise Refused("setup_closed")
+    kept = keys.folder / TOKEN_FILE
+    if not kept.exists() or not hmac.compare_digest(kept.read_text().strip().encode(), request.token.strip().encode()):
+        throttle.count(tx, limits)
+        raise Refused("setup_token_wrong")
+    weak = domain.check_new_password(request.password, domain.normalise_id(request.id_number))
+    if weak is not None:
+        raise Refused(weak.code)
+    return make(tx, request.name, request.id_number, request.phone, request.org_id or None, password=request.password, ref="first installation")
+
+
+def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | None, *, post: str = "", password: str = "", force: bool = False,
+         ref: str = "command line") -> Registered:
+    """Make a person an administrator of an organisation, by default of the root, who has none; without a password the person opens the account by a code.
+
+    Repeated for the same person it changes nothing.
+
+    Raises:
+        Refused: `unknown_org`, `has_administrators` unless `force`, `too_many_administrators`, `name_differs`, `post_unknown`, `secretary_in_post`,
+            and what is wrong with name and number.
+
+    """
+    tx.execute(_ONE_AT_A_TIME)
+    org_id = org_id or tx.scalar(_ROOT)
+    org = directory.find(tx, [org_id]).get(org_id) if org_id else None
+    if org is None:
+        raise Refused("unknown_org")
+    person_id = _person(tx, name, id_number, phone, password)
+    holders = set(tx.scalars(_HOLDERS, {"org": org.org_id}))
+    posts = {row.person_id: row.post for row in cadre_store.posts_of(tx, [org.org_id])}
+    made = Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
+    if person_id in holders:
+        return made
+    if holders and not force:
+        raise Refused("has_administrators")
+    limit = reference.administrator_limit(org.kind)
+    if len(holders) >= limit:
+        raise Refused("too_many_administrators", limit=limit)
+    if person_id not in posts:
+        free = [one for one in reference.POSTS[org.kind] if one != "secretary" or "secretary" not in posts.values()]
+        if post and post not in free:
+            raise Refused("secretary_in_post" if post == "secretary" else "post_unknown")
+        cadre_store.lock(tx, [org.org_id])
+        cadre_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post or free[0], "changed_by": None, "ref": ref}], clock.now())
+    log.append(tx, [audit.Entry(kind="administrator.first", place_id=org.org_id, persons=[person_id], ref=ref)])
+    outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
+    return made
+
+
+def code_for(tx: Connection, person_id: int) -> tuple[str, datetime] | None:
+    """Return a code with which the person chooses a password, and until when; None who has chosen one."""
+    account = store.account(tx, person_id)
+    return None if account is not None and account.password_hash else accounts.issue_code_by_hand(tx, person_id)
+
+
+def _person(tx: Connection, name: str, id_number: str, phone: str, password: str) -> int:
+    number, cleaned, today = domain.normalise_id(id_number), domain.clean_name(name), clock.today()
+    refusal = domain.check_name(cleaned) or domain.check_id(number, today)
+    if refusal is None and domain.age_on(domain.born_on(number), today) < domain.MINIMUM_AGE:
+        refusal = Refusal("cadre_too_young")
+    if refusal is not None:
+        raise Refused(refusal.code, **refusal.values)
+    known = store.by_index(tx, keys.seal.index(number))
+    if known is not None:
+        if known.name != cleaned:
+            raise Refused("name_differs")
+        if password:
+            raise Refused("id_registered")
+        return int(known.person_id)
+    made = store.add(tx, [handlers.new_person(cleaned, number, phone, "")], clock.now(), accounts.HASHER.hash(password) if password else None, tail=0)
+    return next(iter(made.values()))
+
+
+def _is_open(tx: Connection) -> bool:
+    return not tx.scalar(_SOMEBODY)
+
+
+_ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(hashtext('first administrator'))")
+_SOMEBODY = sa.text("SELECT EXISTS (SELECT 1 FROM administrator_directory WHERE active) OR EXISTS (SELECT 1 FROM posts)")
+_HAS_TREE = sa.text("SELECT EXISTS (SELECT 1 FROM org_directory)")
+_ROOT = sa.text("SELECT org_id FROM org_directory WHERE parent_id IS NULL AND NOT deleted ORDER BY org_id LIMIT 1")
+_HOLDERS = sa.text("""
+    SELECT person_id FROM administrator_directory WHERE org_id = :org AND active
+    UNION SELECT persons[1] FROM audit_log WHERE place_id = :org AND kind = 'administrator.first'
+        AND EXISTS (SELECT 1 FROM posts p WHERE p.org_id = :org AND p.person_id = persons[1] AND p.ended_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM administrator_directory a WHERE a.org_id = :org AND a.person_id = persons[1])""")
+"""Who administers an organisation, and who will in a moment: the right comes back as an event."""
