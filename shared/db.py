@@ -5,6 +5,7 @@ the function for one is the function for many and PostgreSQL, not Python, touche
 """
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from shared import failures
+
+log = logging.getLogger("tuanqiao.db")
 
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
           "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
@@ -127,13 +130,24 @@ def run(tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = 
     return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
 
 
+QUIET = {"log_min_messages": "fatal", "log_error_verbosity": "terse", "log_min_error_statement": "panic", "log_statement": "none", "log_min_duration_statement": "-1",
+         "log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0"}
+"""Settings with which PostgreSQL's own log holds no values: no errors of statements (some quote the value; the services log them without), no
+DETAIL, which shows rows and keys, and no statements, which show everything."""
+
+
 def create_database(url: str) -> None:
-    """Create the database named by `url` if the server does not have it."""
+    """Create the database named by `url` if the server does not have it; keep personal data out of the server's log of it."""
     wanted = address(url)
     engine = sa.create_engine(wanted.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as server:
         if not server.scalar(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": wanted.database}):
             server.execute(sa.text(f'CREATE DATABASE "{wanted.database}" ENCODING UTF8 TEMPLATE template0'))
+        for name, value in QUIET.items():
+            try:
+                server.execute(sa.text(f'ALTER DATABASE "{wanted.database}" SET {name} = {value}'))
+            except sa.exc.DBAPIError:  # not for a login without that right: deploy/postgres/init.sh has done it there
+                log.info("%s of %s is left to its administrator", name, wanted.database)
     engine.dispose()
 
 

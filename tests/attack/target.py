@@ -38,7 +38,7 @@ class Target(Installation):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with (ROOT / "var" / "logs" / f"{self.settings.database_prefix}_gateway.log").open("a") as out:
-            self.processes["gateway"] = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "services.cli", "gateway", "--host", "127.0.0.1", "--port", str(port)],
+            self.processes["gateway"] = subprocess.Popen([sys.executable, "-m", "services.cli", "gateway", "--host", "127.0.0.1", "--port", str(port)],
                                                          cwd=ROOT, env=self.environ, stdout=out, stderr=out, text=True)
         ends = time.monotonic() + 40
         while not self.answers():

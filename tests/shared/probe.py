@@ -2,6 +2,10 @@
 
 It takes the place of the scheduler: `NodeOpened` items are counted in `effects`; `node_no` says how to misbehave.
 """
+import warnings
+
+warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")  # known: docs/adr/0002
+
 import eventlet
 
 eventlet.monkey_patch()

@@ -41,7 +41,7 @@ class Probe(Installation):
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a") as out:
                 self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-W", "ignore", "-m", "tests.shared.probe"], cwd=ROOT, stdout=out, stderr=out, text=True,
+                    [sys.executable, "-m", "tests.shared.probe"], cwd=ROOT, stdout=out, stderr=out, text=True,
                     env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])})
             self.wait_ready(name)
 

@@ -59,7 +59,7 @@ def gateway(folder, **environ):
     embedded.make_keys(folder)
     port, health = free_port(), free_port()
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.cli", "gateway", "--port", str(port), "--host", "127.0.0.1"], cwd=ROOT,
+        [sys.executable, "-m", "services.cli", "gateway", "--port", str(port), "--host", "127.0.0.1"], cwd=ROOT,
         env={**os.environ, "AMQP_URI": AMQP_URI, "TUANQIAO_BUS_PREFIX": topology.PREFIX, "TUANQIAO_KEYS": str(folder), "TUANQIAO_HEALTH_PORT": str(health), **environ})
     made, ends = Edge(process, port, health), time.monotonic() + 30
     while True:
@@ -91,7 +91,7 @@ def one(tmp_path_factory):
 def all_in_one(tmp_path_factory):
     """`tuanqiao run`: everything in one process, on green threads."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "services.cli", "run", "--folder", str(tmp_path_factory.mktemp("run")), "--port", str(port)],
+    process = subprocess.Popen([sys.executable, "-m", "services.cli", "run", "--folder", str(tmp_path_factory.mktemp("run")), "--port", str(port)],
                                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = []
     for line in process.stdout:
