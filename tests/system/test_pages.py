@@ -436,3 +436,16 @@ def test_where_one_is_and_which_browsers(browser, town, house):
     assert re.sub(r"\s+", "", re.sub("<[^>]*>", "", crumbs)) == "当前位置:个人中心›业务办理›业务列表返回上一页"
     assert 'href="/work?state=pending_in">返回上一页' in crumbs
     assert 'href="/">返回上一页' in browser.get("/list", headers={"Referer": "https://elsewhere.example/x"}).text
+
+
+@pytest.mark.rule("BEY-03", "TRF-02")
+def test_already_under_way_says_with_whom(browser, town, house):
+    """BEY-03: who starts once more is told who started, when, where it stands, who can act with the telephone, and what to do next."""
+    csrf = enter(browser, town, person=FIRST)
+    page = browser.post("/start", data={"csrf": csrf, "command_id": fullhouse.key(), "confirm": "1", "reason": "unemployed", "target": f"{TOWNSHIP}", "place_address": "某地",
+                                        "confirmed": "1", "step": "check"})
+    box = re.search(r"该团员已有办理中的转接.*?</div>", page.text, re.S)[0]
+    school = next(org.full_name for org in town.tree if org.id == CLASS)
+    for words in ("发起方: 团员本人", "转出组织审批", school, f"tel:027-8755{CLASS % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
+        assert words in box, words
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", box)
