@@ -260,6 +260,21 @@ def test_who_withdraws_by_policy(tx):
     assert store.one(tx, special).state == State.PROVINCE
 
 
+@pytest.mark.rule("TRF-28")
+def test_withdrawn_before_the_first_decision_only(tx):
+    """TRF-28: by the practice of 2019 a transfer is withdrawn while its first node waits, and no more at the second."""
+    policy_store.hold(tx, policies.read("p000"), clock.now() - timedelta(seconds=1))
+    early, late = start(tx, request("member", member=73, target=BRANCH), request("member", member=74, target=BRANCH))
+    decide(tx, late, CLASS)
+
+    def withdraw(one, person):
+        item = WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one)
+        return handlers.withdraw_transfers(tx, [Asked(item, Actor(person))])[0]
+
+    assert withdraw(early, 73).state == "withdrawn"
+    assert withdraw(late, 74).refusal.code == "too_late_to_withdraw"
+
+
 @pytest.mark.rule("BEY-07")
 def test_the_policy_is_shown_and_compared(tx):
     """BEY-07: everybody who acts sees the policy that holds, since when, and what another would change; leading bodies see what it would do; nothing is kept of the trial."""
