@@ -249,9 +249,11 @@ def start() -> Any:
     form: Any = request.values
     step = {"plan": 1, "fields": 2, "check": 3}.get((form.getlist("step") or [""])[-1], 1)
     profile = call(members.who_am_i, members.WhoAmI())
+    if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
+        raise Refused("branch_unknown")  # who is in no branch leaves none
     if request.method == "POST" and form.get("confirm"):
         outcome = call(transfers.request_transfers, [transfers.RequestTransfer(
-            command_id=fields.key(form), initiator="member", member_id=session.get("person", 0), source_branch_id=profile.member.branch_id or 0,
+            command_id=fields.key(form), initiator="member", member_id=session.get("person", 0), source_branch_id=profile.member.branch_id,
             **transfer_fields(form))])[0]
         if outcome.refusal is None:
             say(t("申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。", "Sent; the source decides first. Progress and telephone numbers stand here."))
@@ -286,7 +288,7 @@ def _start_page(step: int, profile: Any, form: Any, refusal: Refusal | None, in_
     plan = form.get("plan", "")
     if step > 1:
         advice, found, chosen = calls(
-            (transfers.advise, transfers.Advise(plan=plan, source_branch_id=profile.member.branch_id or 0, employer_has_org=form.get("employer_has_org") == "1",
+            (transfers.advise, transfers.Advise(plan=plan, source_branch_id=profile.member.branch_id, employer_has_org=form.get("employer_has_org") == "1",
                                                 division_code=form.get("division_code", "").strip())) if plan in PLANS else None,
             (orgs.search_orgs, orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)) if step == 2 and len(form.get("text", "").strip()) >= 2 else None,
             (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))])) if fields.number(form.get("target")) else None)

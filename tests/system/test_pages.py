@@ -449,3 +449,10 @@ def test_already_under_way_says_with_whom(browser, town, house):
     for words in ("发起方: 团员本人", "转出组织审批", school, f"tel:027-8755{CLASS % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
         assert words in box, words
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", box)
+
+
+def test_who_is_in_no_branch_starts_nothing(browser, town, house):
+    """An administrator who is no member meets a sentence at the second step of the own start, not the words of a contract."""
+    enter(browser, town, COLLEGE)
+    answer = browser.get("/start?plan=study&step=fields")
+    assert answer.status_code == 422 and "未找到该团支部" in answer.text and "branch_id" not in answer.text
