@@ -7,9 +7,29 @@ from __future__ import annotations
 import contextlib
 
 import kombu
+import kombu.message
+from amqp import serialization
 from kombu.transport import TRANSPORT_ALIASES
 
 TRANSPORT_ALIASES["memory"] = "shared.bus.memory:Transport"
+
+
+def _text(raw: bytes | str) -> str:
+    """Return a property of a message as text, whatever its bytes are.
+
+    py-amqp raises over bytes that are no UTF-8 while it reads the frame, before anybody could refuse the message: it would come back and
+    stop its queue for ever.
+    """
+    return raw if isinstance(raw, str) else bytes(raw).decode("utf-8", "replace")
+
+
+def _as_it_came(body: bytes, compression: str) -> bytes:
+    """Return a body as it came: nobody of ours compresses, and what claims to be compressed may be no such thing, or a bomb."""
+    return body
+
+
+serialization.pstr_t = _text
+kombu.message.decompress = _as_it_came
 
 CONNECT_SECONDS = 5
 HEARTBEAT_SECONDS = 20

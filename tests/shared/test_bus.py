@@ -9,6 +9,7 @@ import time
 import uuid
 from datetime import timedelta
 
+import amqp
 import pytest
 import sqlalchemy as sa
 from kombu import Connection
@@ -183,6 +184,29 @@ def test_deep_nesting_is_set_aside(probe, publisher, body):
     probe.wait(lambda: after[0] in probe.effects())
     probe.wait(lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 1)
     assert probe.processes["scheduler"].poll() is None
+
+
+PROPERTIES = [{"message_id": b"\xff\xfe"}, {"message_id": "a\0b"}, {"message_id": ""}, {"message_id": "x" * 255}, {"content_encoding": b"\xff"}, {"reply_to": b"\xff"},
+              {"content_type": "application/x-python-serialize", "content_encoding": "utf-99"}, {"application_headers": {"compression": "application/x-gzip"}},
+              {"application_headers": {"x": "\ud800", "deep": {"a": [{"b": [1, None]}]}}}, {"correlation_id": b"\xc3("}, {"type": b"\x80", "app_id": b"\x80"}]
+
+
+def test_garbage_in_properties_stops_no_queue(probe, publisher, client, token):
+    """Eleven kinds of properties and headers that no sender of ours makes, on each queue of the service: each queue goes on, nothing stays on it."""
+    after, slept = ids(1), ids(1)
+    queues = [f"{topology.PREFIX}scheduler.{kind}" for kind in ("events", "commands", "queries")]
+    with Connection(AMQP_URI) as connection:
+        channel = connection.channel()
+        for properties in PROPERTIES:
+            for queue in queues:
+                channel.basic_publish(amqp.Message(b"[]", **properties), exchange="", routing_key=queue)
+        publisher.publish([opened(after)])
+        probe.wait(lambda: after[0] in probe.effects())
+        assert client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=slept[0], branch_id=1)], token=token)[0].transfer_id == slept[0]
+        assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
+        probe.wait(lambda: not any(channel.queue_declare(queue, passive=True).message_count for queue in queues))
+        assert channel.queue_declare(f"{topology.PREFIX}dead.events", passive=True).message_count == 0
+    assert probe.get("scheduler", "/healthz")[0] == 200
 
 
 def test_retries_then_success(probe, publisher):

@@ -499,6 +499,7 @@ def receiver(monkeypatch):
     monkeypatch.setenv("TUANQIAO_NOTICE_LOOPBACK", "true")
     yield server
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
