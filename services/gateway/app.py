@@ -20,6 +20,7 @@ from werkzeug.routing import IntegerConverter
 
 from services.gateway import (
     addresses,
+    audit_pages,
     deletion,
     desk_pages,
     forms,
@@ -84,7 +85,7 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
             app.add_url_rule("/download" + route.path, f"download {route.path}", _download(client, route))
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
     _errors(app)
-    assert all((desk_pages, insight_pages, organisation_pages, setup_page))  # they add their pages to the blueprint
+    assert all((audit_pages, desk_pages, insight_pages, organisation_pages, setup_page))  # they add their pages to the blueprint
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: _json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: pages.render("docs.html", api=openapi.document()))

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A page of the menu: its path, its name in both languages, for which kinds of acting organisation it is of use (empty: all), whether for schools only."""
+    """A page of the menu: its path, its name in both languages, for which kinds of acting organisation it is of use (empty: all), whether for schools only, whether for the centre and the provincial bodies only."""
 
     path: str
     zh: str
     en: str
     kinds: frozenset[str] = frozenset()
     schools: bool = False
+    top: bool = False
 
 
 class Section(NamedTuple):
@@ -40,13 +41,15 @@ MENU = (
         Entry("/members", "团员列表", "Members"), Entry("/registers", "留校与出国登记", "Registers"), Entry("/letters", "介绍信", "Letters", _COMMITTEES),
         Entry("/reports", "工作名单", "Work lists"), Entry("/search", "全局搜索", "Search"))),
     Section("统计", "Statistics", (
-        Entry("/figures", "学社衔接", "Hand-over rates"), Entry("/board", "时限看板", "Deadline board", _COMMITTEES | _LEADING), Entry("/progress", "录入进度", "Entry progress"), Entry("/policy", "时限政策", "Season policy"))),
+        Entry("/figures", "学社衔接", "Hand-over rates"), Entry("/board", "时限看板", "Deadline board", _COMMITTEES | _LEADING), Entry("/progress", "录入进度", "Entry progress"), Entry("/policy", "时限政策", "Season policy"),
+        Entry("/audit", "操作日志", "Audit log", _LEADING, top=True))),
 )
 
 
-def of(kind: str, school: bool) -> tuple[Section, ...]:
+def of(kind: str, school: bool, top: bool = False) -> tuple[Section, ...]:
     """Return the menu of an organisation of a kind: no page that it could not use (UI-09)."""
-    shown = tuple(Section(one.zh, one.en, tuple(entry for entry in one.entries if (not kind or not entry.kinds or kind in entry.kinds) and (not kind or school or not entry.schools)))
+    shown = tuple(Section(one.zh, one.en, tuple(entry for entry in one.entries if (not kind or not entry.kinds or kind in entry.kinds) and (not kind or school or not entry.schools)
+                                                      and (top or not entry.top)))
                   for one in MENU)
     return tuple(one for one in shown if one.entries)
 

@@ -122,14 +122,14 @@ def due(value: datetime | None) -> tuple[str, str]:
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page with what every page needs."""
     return Response(render_template(
-        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.of(session.get("org_kind", ""), session.get("org_school", False)), section=_section(), entry=menu.entry(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, expiry=EXPIRY, csrf=forms.token(), me=session.get("name"),
+        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.of(session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)), section=_section(), entry=menu.entry(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, expiry=EXPIRY, csrf=forms.token(), me=session.get("name"),
         acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, "rejections": REJECTIONS, **values}), status)
 
 
 def _section() -> menu.Section | None:
     """Return the section of this page, with the entries that the acting organisation has."""
     here = menu.section(request.path)
-    return next((one for one in menu.of(session.get("org_kind", ""), session.get("org_school", False)) if here is not None and one.en == here.en), None)
+    return next((one for one in menu.of(session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)) if here is not None and one.en == here.en), None)
 
 
 @blueprint.app_template_global()
@@ -376,7 +376,7 @@ def forgot() -> Any:
 
 def _act(org: orgs.Org) -> None:
     session["org"], session["org_name"] = org.org_id, org.full_name
-    session["org_kind"], session["org_school"] = org.kind, is_school(org.industry)
+    session["org_kind"], session["org_school"], session["org_top"] = org.kind, is_school(org.industry), org.top
 
 
 @blueprint.route("/orgs", methods=["GET", "POST"])

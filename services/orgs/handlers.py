@@ -326,7 +326,7 @@ def _shown(row: sa.Row[Any]) -> Org:
     filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
                full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number, division_code=row.division_code or "",
-               secretary_id=row.secretary_id, checked=row.checked_at is not None, complete=filled and row.secretary_has_phone)
+               secretary_id=row.secretary_id, checked=row.checked_at is not None, top=domain.is_provincial(row.parent_id, row.org_id, row.provincial_id), complete=filled and row.secretary_has_phone)
 
 
 def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:

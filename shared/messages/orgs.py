@@ -99,7 +99,7 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     """An organisation as shown to people (ORG-08, ORG-40).
 
     `checked`: its own administrator has checked and completed the data (ORG-16); `complete`: all fields are filled and the secretary has
-    an account with a mobile number (ORG-21, ORG-22); `members` is told by the members service.
+    an account with a mobile number (ORG-21, ORG-22); `top`: the centre or a provincial body (ORG-13); `members` is told by the members service.
     """
 
     org_id: int
@@ -117,6 +117,7 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     secretary_id: int | None = None
     checked: bool = False
     complete: bool = False
+    top: bool = False
 
 
 class Administrator(msgspec.Struct, frozen=True, kw_only=True):

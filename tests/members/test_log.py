@@ -56,7 +56,7 @@ from tests.members.test_imports import rows, send
 NOT_LOGGED = {
     "get_captcha": "a picture", "sign_in": "has a table of its own, sign_ins, for the person to see", "renew": OWN, "sign_out": OWN, "change_password": OWN,
     "list_sessions": OWN, "end_sessions": OWN, "who_am_i": OWN, "list_registrations": SHOWS, "list_cadres": SHOWS, "list_members": SHOWS, "describe_people": SHOWS,
-    "get_profile": SHOWS, "list_branch_marks": SHOWS, "where_was": SHOWS, "get_report": SHOWS, "get_entry_progress": "numbers", "count_inside": "numbers", "list_retentions": SHOWS,
+    "get_profile": SHOWS, "list_branch_marks": SHOWS, "where_was": SHOWS, "get_report": SHOWS, "get_entry_progress": "numbers", "count_inside": "numbers", "get_composition": "numbers", "list_retentions": SHOWS,
     "check_letter": "says nothing about persons", "list_audit": SHOWS}
 
 

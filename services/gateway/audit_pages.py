@@ -1,0 +1,83 @@
+"""The audit log for those who may look: the centre and the provincial bodies (BEY-10)."""
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from flask import Response, request
+
+from services.gateway import fields, sheet
+from services.gateway.pages import blueprint, call, calls, names, render
+from shared import clock
+from shared.audit_kinds import KINDS
+from shared.messages import members, orgs, transfers
+from shared.messages.audit import AuditLine, ListAudit
+from shared.messages.limits import FIRST_YEAR, LAST_YEAR
+
+CONTRACTS = {"orgs": orgs.list_audit, "members": members.list_audit, "transfers": transfers.list_audit}
+"""The logs that the page shows as one."""
+PAGE = 100
+MOST_EXPORTED = 20_000
+"""Lines of one file."""
+GROUPS = {
+    "org": ("组织", "Organisations"), "right": ("权限", "Rights"), "migration": ("组织迁移", "Migrations"), "post": ("职务", "Posts"), "member": ("团员", "Members"),
+    "registration": ("注册", "Registrations"), "retention": ("保留组织关系", "Who stays"), "branch": ("毕业时间", "Graduation"), "letter": ("介绍信", "Letters"),
+    "code": ("注册码与验证码", "Codes"), "view": ("查看", "Views"), "export": ("导出", "Exports"), "import": ("名单", "Rosters"), "bulk": ("批量办理", "Bulk decisions"),
+    "policy": ("时限政策", "Policies"), "address": ("通知地址", "Addresses"), "trail": ("转接轨迹", "Trails")}
+"""What stands before the dot of a kind, as people choose it."""
+
+
+class Sorted(NamedTuple):
+    """A page of all logs together, newest first, and by service the cursor from which the next goes on; none: it is the last."""
+
+    lines: list[AuditLine]
+    cursors: dict[str, str]
+
+
+def _wanted() -> dict[str, Any]:
+    """Return what the form asks for; days are days in China."""
+    since, until = (fields.day(request.args.get(name)) for name in ("since", "until"))
+    return {
+        "kind": request.args.get("kind", "") if request.args.get("kind", "") in {*GROUPS, *KINDS} else "",
+        "person_id": fields.number_or_none(request.args.get("person")), "about": fields.number_or_none(request.args.get("about")),
+        "place_id": fields.number_or_none(request.args.get("place")),
+        "since": datetime.combine(since, datetime.min.time(), clock.CHINA) if since and since.year >= FIRST_YEAR else None,
+        "until": datetime.combine(until + timedelta(days=1), datetime.min.time(), clock.CHINA) if until and until.year <= LAST_YEAR else None}
+
+
+def _page(wanted: dict[str, Any], cursors: dict[str, str], limit: int) -> Sorted:
+    found = calls(*((CONTRACTS[name], ListAudit(after=after, limit=limit, **wanted)) for name, after in cursors.items()))
+    every = sorted((line for some in found for line in some), key=lambda one: (one.at, one.service, one.lane, one.seq), reverse=True)
+    lines = every[:limit]
+    after = {**cursors, **{one.service: one.cursor for one in lines}}
+    return Sorted(lines, after if len(every) > limit or any(len(some) == limit for some in found) else {})
+
+
+@blueprint.get("/audit")
+def audit() -> Any:
+    """Who did what to whom: all logs as one, by kind, person, organisation and span, a page at a time (BEY-10)."""
+    wanted = _wanted()
+    shown = _page(wanted, {name: request.args.get(name, "")[:100] for name in CONTRACTS}, PAGE)
+    found, people, _ = names([one for line in shown.lines for one in (line.org_id, line.place_id)],
+                             [one for line in shown.lines for one in (line.person_id, *line.persons[:3])])
+    return render("audit.html", shown=shown, kinds_of_audit=KINDS, groups=GROUPS, orgs=found, people=people, values=_values,
+                  asked={name: request.args.get(name, "") for name in ("kind", "person", "about", "place", "since", "until")})
+
+
+def _values(text: str | None) -> dict[str, Any]:
+    """Return what stands in `before` or `after`, to be shown name by name."""
+    return msgspec.json.decode(text) if text else {}
+
+
+@blueprint.get("/download/audit")
+def download_audit() -> Response:
+    """Take the lines that the filters leave along as a file; that it was taken is a line of the log, too."""
+    wanted, cursors = _wanted(), dict.fromkeys(CONTRACTS, "")
+    rows: list[AuditLine] = []
+    while cursors and len(rows) < MOST_EXPORTED:
+        lines, cursors = _page(wanted, cursors, 500)
+        rows += lines
+    call(members.note_export, members.NoteExport(what="/audit"))
+    file = sheet.write(rows[:MOST_EXPORTED])
+    return Response(file.read(), content_type=sheet.MIME, headers={"Content-Disposition": "attachment; filename=audit.xlsx", "Cache-Control": "no-store"})
