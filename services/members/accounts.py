@@ -222,6 +222,12 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
             answers.append(ResetCode(member_id=member, code=code, expires_at=expires_at))
             rows[member] = {"person_id": member, "expires_at": expires_at, "issued_by": one.actor.person_id, "issued_for": one.actor.org_id,
                             "code_index": b64(_code_index(member, code))}
+    limits = {member: throttle.of_person(member, "codes of", domain.RESET_CODES_OF_ONE)[0] for member in rows}
+    many = throttle.used_up(tx, list(limits.values()))
+    closed = {member for member in rows if limits[member].key in many}
+    rows = {member: row for member, row in rows.items() if member not in closed}
+    answers = [ResetCode(member_id=answer.member_id, refusal=Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))}))
+               if answer.refusal is None and answer.member_id in closed else answer for answer in answers]
     if rows:
         store.issue_codes(tx, list(rows.values()))
         log.append(tx, [audit.Entry(kind="code.reset", place_id=people[one.item.member_id].branch_id or one.actor.org_id, persons=[one.item.member_id],

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -50,8 +50,8 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     acting = directory.administering(tx, (one.actor for one in asked))
     cadre_store.lock(tx, [one.item.org_id for one in asked])
     orgs = directory.find(tx, [one.item.org_id for one in asked])
-    people = _People(tx, asked)
     posts = {(row.org_id, row.person_id): row.post for row in cadre_store.posts_of(tx, orgs)}
+    people = _People(tx, asked, posts)
     rights = cadre_store.administering(tx, posts)
     answers: list[PostSet] = []
     changed: dict[tuple[int, int], dict[str, Any]] = {}
@@ -71,15 +71,29 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
                 posts[pair] = item.post
                 changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, **changer(one)}
         answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
+    answers = _guessed(tx, asked, answers)
     made = people.enter(tx, {person_id for _, person_id in changed})
     cadre_store.set_posts(tx, [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()], clock.now())
     return [PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal) for answer in answers]
 
 
+def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[PostSet]) -> list[PostSet]:
+    """Count names that differ from those of registered numbers; who has sent too many is told so instead (ACC-11)."""
+    differ = {one.actor.person_id for one, answer in zip(asked, answers, strict=True) if answer.refusal is not None and answer.refusal.code == "name_differs"}
+    limits = {person: throttle.of_person(person, "names by", domain.NAMES_THAT_DIFFER)[0] for person in differ}
+    many = throttle.used_up(tx, list(limits.values()))
+    said = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
+    return [PostSet(refusal=said) if answer.refusal is not None and answer.refusal.code == "name_differs" and limits[one.actor.person_id].key in many else answer
+            for one, answer in zip(asked, answers, strict=True)]
+
+
 class _People:
     """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
 
-    def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]]) -> None:
+    def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]], posts: Iterable[tuple[int, int]]) -> None:
+        self.holders: dict[int, set[int]] = {}
+        for org_id, person_id in posts:
+            self.holders.setdefault(org_id, set()).add(person_id)
         named = {one.item.person_id for one in asked if one.item.person_id is not None}
         self.places = places.of(tx, named) if named else {}
         self.acting = directory.find(tx, [one.actor.org_id for one in asked]) if named else {}
@@ -94,6 +108,9 @@ class _People:
         id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
         index = keys.seal.index(id_number)
         known = self.by_index.get(index)
+        if known is not None and not item.post:
+            # of whom nothing is to be ended, it is not told that there is such a number
+            return (known.person_id, None) if known.name == name and known.person_id in self.holders.get(item.org_id, ()) else (None, Refusal("unknown_member"))
         if known is not None:
             return (None, Refusal("registration_pending")) if known.pending else (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
         if index in self.new:

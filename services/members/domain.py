@@ -24,6 +24,12 @@ LOCK_ACCOUNT_AFTER = 10
 """Wrong passwords for one account from everywhere before it is closed, but where its person has signed in before."""
 FAILURES_COUNT_FOR = timedelta(days=1)
 """How long failures with an account count; a success ends that."""
+MISSES_OF_LOOK_UPS = 30
+"""Names and numbers that belong to nobody, or not together, which one person may send within a quarter of an hour (TRF-05)."""
+RESET_CODES_OF_ONE = 10
+"""Reset codes made for one account within a quarter of an hour: each takes the place of the one before (ACC-09)."""
+NAMES_THAT_DIFFER = 10
+"""Names under which a registered number is not registered, which one person may send within a quarter of an hour (CADRE-03)."""
 LOCK_FOR = timedelta(minutes=15)
 """How long the first lock lasts, each later one twice as long; and how long failures from an address count."""
 LOCK_LONGEST = timedelta(hours=24)
@@ -65,11 +71,21 @@ def clean_name(text: str) -> str:
 
 
 def check_name(name: str) -> Refusal | None:
-    """Return what is wrong with a cleaned name: letters of any script, middle dots, and what Latin names hold beside; 50 characters at most."""
+    """Return what is wrong with a cleaned name: letters of one script, middle dots, and what Latin names hold beside; 50 characters at most.
+
+    Of one script only: a Cyrillic letter in a Latin name looks like it and is another name.
+    """
     if not name:
         return Refusal("name_missing")
     good = all(unicodedata.category(one)[0] in "LM" or one in "·-' " for one in name)
+    good = good and len({_script(one) for one in name if unicodedata.category(one)[0] == "L"}) <= 1
     return None if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L" else Refusal("name_invalid")
+
+
+def _script(letter: str) -> str:
+    """Return what the script of a letter is called, by the first word of its name: LATIN, CYRILLIC, CJK; all Han characters are of one."""
+    script = unicodedata.name(letter, "CJK").split()[0]
+    return "CJK" if script in ("CJK", "IDEOGRAPHIC") else script
 
 
 def born_on(id_number: str) -> date:

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain, entrant_store, places, ranges, store
+from services.members import cadre_store, domain, entrant_store, places, ranges, store, throttle
 from services.members.log import changer, entered, log
 from services.members.secret import b64, keys, opened, sealed
 from shared import audit, clock, directory, outbox, practice, reference
@@ -339,11 +339,15 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
     Who looked is in the audit log, also if nobody was found (BEY-10); a refused query is committed.
     """
     org_id = directory.require_administrator(tx, actor)
+    assert actor is not None
+    misses = throttle.of_person(actor.person_id, "looks up", domain.MISSES_OF_LOOK_UPS)
+    throttle.refuse_while_closed(tx, misses)
     row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
     found = row is not None and row.name == domain.clean_name(request.name) and row.branch_id is not None
     log.append(tx, [audit.Entry(kind="view.looked_up", place_id=row.branch_id if row is not None and found else None,
                                 persons=[row.person_id] if row is not None and found else [], after={"found": found}, **audit.by(actor))])
     if row is None or not found:
+        throttle.count(tx, misses)
         raise Refused("unknown_member")
     ticket, _ = keys.signer.sign("member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id)
     return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)

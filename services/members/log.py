@@ -4,11 +4,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+from sqlalchemy.engine import Connection
+
+from shared import directory
 from shared.audit import Entry, Log, by
 from shared.bus.service import Asked
+from shared.identity import Actor
 from shared.messages.members import MembersLogGrew
 
-log = Log("members", "org_directory", MembersLogGrew)
+
+class _Log(Log):
+    """Writes lines in the name of an organisation only for who has a right there.
+
+    Much is done by people for themselves, with whatever organisation their call names; the log does not believe it.
+    """
+
+    def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
+        """Write lines; an organisation that the person has no right over is left out."""
+        wanted = list(entries)
+        claims = {Actor(one.person_id, one.org_id) for one in wanted if one.person_id is not None and one.org_id is not None}
+        right = directory.administering(tx, claims, observers=True)
+        super().append(tx, [msgspec.structs.replace(one, org_id=None) if one.person_id is not None and one.org_id is not None
+                            and Actor(one.person_id, one.org_id) not in right else one for one in wanted])
+
+
+log = _Log("members", "org_directory", MembersLogGrew)
 
 KEPT = ("joined_on", "party", "found", "contacted")
 """What is kept of a member's record before and after an edit; of everything else only that it was changed."""

@@ -55,6 +55,11 @@ def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:
     return pair if known_here else [*pair, Limit(subject, domain.LOCK_ACCOUNT_AFTER), *of_address(address, "from", domain.LOCK_ADDRESS_AFTER)]
 
 
+def of_person(person_id: int, what: str, most: int, hours: float | None = None) -> list[Limit]:
+    """Return the limit of one kind of thing that somebody signed in does, or that is done to an account."""
+    return [Limit(f"{what} {person_id}", most, domain.LOCK_FOR / timedelta(hours=1) if hours is None else hours, grows=False)]
+
+
 def is_busy(tx: Connection, address: str) -> bool:
     """Return whether so much failed from an address lately that who is not known there reads a captcha first."""
     return bool(address) and int(tx.scalar(_FAILED_LATELY, {"key": f"from {network(address)}", "since": clock.now() - domain.LOCK_FOR}) or 0) >= domain.CAPTCHA_AFTER
@@ -83,6 +88,16 @@ def count(tx: Connection, limits: Sequence[Limit]) -> None:
         tx.execute(_FORGET_OLD, {"now": now, "day": now - domain.FAILURES_COUNT_FOR, "remember": now - domain.LOCK_REMEMBERED})
         most = {one.key: one.most for one in limits}
         _refuse(max((row.locked_until for row in rows if row.failed > most[row.tried]), default=None))
+
+
+def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
+    """Count one more with each key, for any number at once; return the keys with which there were too many."""
+    now, wanted = clock.now(), {one.key: one for one in limits}
+    if not wanted:
+        return set()
+    rows = db.run(tx, _COUNT, [asdict(one) for one in wanted.values()], now=now, lock=domain.LOCK_FOR, longest=domain.LOCK_LONGEST,
+                  remember=now - domain.LOCK_REMEMBERED).all()
+    return {row.tried for row in rows if row.failed > wanted[row.tried].most}
 
 
 def admit(tx: Connection, limits: Sequence[Limit]) -> None:

@@ -147,3 +147,12 @@ def test_new_password(password, good):
 def test_may_mark_graduates(kind, above, direct, may):
     """GRAD-04, GRAD-05: committee kinds above a branch mark it, its direct superior whatever it is, the branch never."""
     assert domain.may_mark_graduates(kind, "普通高等院校", above, direct) == may
+
+
+@pytest.mark.rule("IMP-08")
+@pytest.mark.parametrize(("name", "good"), [
+    ("王小明", True), ("阿依古丽·买买提", True), ("𠮷田", True), ("Alice", True), ("Anne-Marie O'Neil", True), ("José", True), ("Жанна", True),
+    ("\u0410lice", False), ("Al\u0456ce", False), ("\u0391lice", False), ("王a明", False), ("Жaнна", False)])
+def test_a_name_is_of_one_script(name, good):
+    """IMP-08: a name is written in one script; a letter of another that looks alike makes it another name, and is refused."""
+    assert (domain.check_name(domain.clean_name(name)) is None) == good

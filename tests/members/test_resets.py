@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, cadres, domain, handlers, store
+from services.members import accounts, cadres, domain, handlers, lists, records, store
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import IssueResetCode, ListCadres, ResetPassword, SetPost, SignIn
+from shared.messages.members import EditMember, IssueResetCode, ListCadres, LookUp, NoteExport, ResetPassword, SetPost, SignIn
 from shared.messages.orgs import AdministratorChanged
 from tests.members.test_handlers import (  # noqa: F401
     BRANCH,
@@ -198,3 +198,49 @@ def test_who_is_bound_elsewhere_is_not_entered(tx, centre):
     appoint(tx, BRANCH, **card(63))
     loose = appoint(tx, BRANCH, **card(63), post="")
     assert enter(tx, CLASS, **{**known, "id_number": number(63, 1990)}) == loose
+
+
+@pytest.mark.rule("ACC-09")
+def test_codes_are_not_made_without_end(tx):
+    """ACC-09: so many codes are made for one account within a quarter of an hour and no more, whoever asks; others go on."""
+    codes = [ask(tx, ONE, org) for org in (CLASS, SCHOOL) * 5]
+    assert all(one.code for one in codes)
+    late, other = ask(tx, ONE, CLASS), ask(tx, TWO, CLASS)
+    assert (late.code, late.refusal.code) == ("", "too_many_attempts") and other.code
+    assert reset(tx, number(1), codes[-1].code) is True
+
+
+@pytest.mark.rule("TRF-05", "ACC-11")
+def test_numbers_are_not_tried_out(tx):
+    """TRF-05, ACC-11: who looks up numbers by the dozen is stopped, found ones not counted; a name that differs is told a few times only."""
+    name = store.by_ids(tx, [ONE])[ONE].name
+
+    def look(actor, **values):
+        try:
+            return handlers.look_up(tx, LookUp(**{"name": name, "id_number": number(1), **values}), actor).member_id
+        except Refused as refused:
+            return refused.code
+
+    assert [look(admin(TARGET)) for _ in range(40)] == [ONE] * 40
+    assert {look(admin(TARGET), id_number=number(n)) for n in range(300, 330)} == {"unknown_member"}
+    assert look(admin(TARGET)) == look(admin(TARGET), name="别人") == "too_many_attempts" and look(admin(SCHOOL)) == ONE
+    assert [appoint(tx, BRANCH, **card(1, "别人", 2005)) for _ in range(11)] == ["name_differs"] * 10 + ["too_many_attempts"]
+
+
+@pytest.mark.rule("ACC-11", "CADRE-04")
+def test_an_end_tells_of_no_number(tx):
+    """ACC-11, CADRE-04: to end the post of somebody who holds none says the same of a registered number, under any name, and of one that nobody has."""
+    name = store.by_ids(tx, [ONE])[ONE].name
+    assert {appoint(tx, BRANCH, post="", **one) for one in (card(1, name, 2005), card(1, "别人", 2005), card(399, "别人"))} == {"unknown_member"}
+    assert appoint(tx, BRANCH, **card(1, name, 2005)) == ONE
+    assert appoint(tx, BRANCH, post="", **card(1, name, 2005)) == ONE
+
+
+@pytest.mark.rule("BEY-10")
+def test_the_log_believes_no_organisation_that_is_claimed(tx):
+    """BEY-10: what people do for themselves, with whatever organisation their call names, is not written down as done for that organisation."""
+    records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, contact="13900000000"), Actor(ONE, ROOT))])
+    lists.note_export(tx, NoteExport(what="名单"), Actor(ONE, ROOT))
+    lists.note_export(tx, NoteExport(what="名单"), admin(ROOT))
+    rows = tx.execute(sa.text("SELECT kind, person_id, org_id FROM audit_log ORDER BY at, lane, seq")).all()
+    assert sorted(map(tuple, rows), key=str) == sorted([("member.edited", ONE, None), ("export.file", ONE, None), ("export.file", 100 + ROOT, ROOT)], key=str)
