@@ -360,21 +360,18 @@ def test_clock_approves_under_p000(tx):
     assert [step.event for step in store.steps(tx, one)] == ["requested", "reserved", "clock_approve", "clock_approve"]
 
 
-@pytest.mark.rule("DL-01", "DL-03")
-def test_the_clock_approves_not_a_moment_early(tx):
-    """DL-01, DL-03: before fifteen full days have passed at the node a message of the clock approves nothing; at the instant it does."""
-    policy_store.hold(tx, policies.read("p000"), clock.now() - timedelta(seconds=1))
+@pytest.mark.rule("DL-01", "DL-03", "DL-05", "DL-07")
+@pytest.mark.parametrize("policy, days, after", [("p000", 15, State.ASSIGN), ("national", 10, State.RETURNED)])
+def test_the_clock_acts_not_a_moment_early(tx, monkeypatch, policy, days, after):
+    """DL-01, DL-03, DL-05, DL-07: until the full days have passed at the node a message of the clock does nothing; at the very instant it acts."""
+    policy_store.hold(tx, policies.read(policy), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request())
-    due = DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now())
-
-    handlers.on_deadline_expired(tx, [due])
-    assert state(tx, one) == State.IN
-    tx.execute(sa.text("UPDATE open_nodes SET expires_at = :at"), {"at": clock.now() + timedelta(minutes=1)})
-    handlers.on_deadline_expired(tx, [due])
-    assert state(tx, one) == State.IN
-    tx.execute(sa.text("UPDATE open_nodes SET expires_at = :at"), {"at": clock.now()})
-    handlers.on_deadline_expired(tx, [due])
-    assert state(tx, one) == State.ASSIGN
+    opened_at = store.one(tx, one).node_opened_at
+    due = DeadlineExpired(transfer_id=one, node_no=1, due_at=opened_at)
+    for waited, found in ((timedelta(0), State.IN), (timedelta(days=days, microseconds=-1), State.IN), (timedelta(days=days), after)):
+        monkeypatch.setattr(clock, "now", lambda waited=waited: opened_at + waited)
+        handlers.on_deadline_expired(tx, [due])
+        assert state(tx, one) == found
 
 
 @pytest.mark.rule("DL-09", "SPU-05")
@@ -630,7 +627,7 @@ def test_a_class_that_does_not_exist_yet(tx):
 @pytest.mark.rule("BEY-03", "TRF-02")
 def test_what_stands_in_the_way(tx):
     """BEY-03: a second start says who started the open one, when, where it stands and who can act, to whoever may start one; others learn nothing."""
-    (one,) = start(tx, request(member=601))
+    _, one, _ = start(tx, request(member=600, target=OTHER), request(member=601), request(member=602, target=OTHER))
     own = handlers.request_transfers(tx, [request("member", member=601)])[0]
     assert own.refusal.code == "transfer_open" and own.open.transfer_id == one
     assert (own.open.initiator, own.open.initiator_org_id, own.open.state, own.open.waiting_org_id) == ("source", SCHOOL, State.IN, TARGET)
