@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, session
 
-from services.gateway import deletion, draft, fields, forms, menu, roster, sheet, workbooks
+from services.gateway import deletion, draft, fields, forms, menu, roster, sheet, words, workbooks
 from shared import clock, errors, practice
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
@@ -84,6 +84,12 @@ def why(code: str) -> str:
     if code in REJECTIONS:
         return word(REJECTIONS[code])
     return Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
+
+
+@blueprint.app_template_global()
+def phase_name(name: str) -> str:
+    """Return what a phase of the season is called."""
+    return words.phase(name, t)
 
 
 @blueprint.app_template_global()

@@ -38,6 +38,14 @@ _VALUES: dict[str, Pair] = {
     "first_decision": ("尚无组织审批前", "until anybody has decided"), "started": ("发起", "started"), "national": ("全国", "national")}
 
 
+PHASES: dict[str, Pair] = {"start": ("发起阶段", "starting"), "decide": ("审批阶段", "deciding"), "return": ("超期退回阶段", "returning what is late")}
+
+
+def phase(name: str, t: Say) -> str:
+    """Return what a phase of the season is called."""
+    return t(*PHASES.get(name, (name, name)))
+
+
 def change(line: str, t: Say, states: Mapping[str, Pair], reasons: Mapping[str, Pair], places: Mapping[str, Pair], provinces: Mapping[str, Pair]) -> str:
     """Return one line of a comparison of policies in words: what, before, after."""
     name, _, values = line.partition(": ")
@@ -56,7 +64,7 @@ def _name(name: str, t: Say, states: Mapping[str, Pair], reasons: Mapping[str, P
     if parts[0] == "destination" and len(parts) == 3:
         return f"{t(*reasons.get(parts[1], (parts[1], parts[1])))} → {t(*places.get(parts[2], (parts[2], parts[2])))}"
     if name.startswith("phase "):
-        return t("阶段", "phase") + f" {name[6:]}"
+        return phase(name[6:], t)
     if name.startswith("target "):
         _, which, what = name.split(" ", 2)
         return f"{t('目标', 'target')} {t('升学衔接', 'further study') if which == 'SX' else t('学社衔接', 'to society')} {_value(what, t, reasons)}"

@@ -37,7 +37,7 @@ def addresses_of(house):
               "/start?plan=none&step=check&reason=unemployed&target=420115402&place_address=x", f"/members?branch={CLASS}", f"/members/{FIRST}", f"/out?branch={CLASS}&all=1",
               f"/batch?source={CLASS}", f"/letters?branch={CLASS}", "/work?state=pending_in", "/work?state=pending_out", "/work?state=pending_assign&tick=1", "/list?side=target",
               "/escalations?all=1", "/posts?org=10000020101", f"/orgs?at={COLLEGE}", "/figures/idle", "/figures/open", "/reports/to_contact", "/reports/graduates_left",
-              "/policy?compare=2026-season", "/desk?kind=reject"]
+              "/policy?compare=p002", "/desk?kind=reject"]
     paths += [f"/transfers/{one}" for one in (house.waiting_out, house.rejected, house.assigning, house.pending_in[0])]
     return paths
 
