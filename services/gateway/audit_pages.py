@@ -79,5 +79,6 @@ def download_audit() -> Response:
         lines, cursors = _page(wanted, cursors, 500)
         rows += lines
     call(members.note_export, members.NoteExport(what="/audit"))
-    file = sheet.write(rows[:MOST_EXPORTED])
-    return Response(file.read(), content_type=sheet.MIME, headers={"Content-Disposition": "attachment; filename=audit.xlsx", "Cache-Control": "no-store"})
+    with sheet.write(rows[:MOST_EXPORTED]) as file:
+        content = file.read()
+    return Response(content, content_type=sheet.MIME, headers={"Content-Disposition": "attachment; filename=audit.xlsx", "Cache-Control": "no-store"})

@@ -242,7 +242,7 @@ class Country:
             browser, person = app.test_client(), world.administrator_of(org)
             with browser.session_transaction() as session:
                 session.update(token=self.token(person), session="x", name="x", person=person, expires=(clock.now() + timedelta(hours=4)).isoformat(), org=org, org_name="x", restricted=False)
-            paths = [entry.path for section in MENU for entry in section.entries]
+            paths = [entry.path for section in MENU for entry in section.entries if org == PROVINCE or not entry.top]
             paths += ["/work?state=pending_in", f"/members?branch={branch}"]
             if org == town:
                 paths.append("/transfers/9000001")  # the province is no party of it

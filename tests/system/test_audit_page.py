@@ -4,9 +4,13 @@ from uuid import uuid4
 
 import pytest
 
+from services import world
 from services.gateway import menu
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
+from tests.system.test_browser import CHROMIUM, Visitor, chromium, site  # noqa: F401  (fixtures)
 from tests.system.test_school import rows_of, sign_in
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
 
 
 @pytest.mark.rule("BEY-10")
@@ -46,3 +50,16 @@ def test_the_log_on_a_page(browser, town):
     enter(browser, town, COLLEGE)
     assert browser.get("/audit").status_code == 403
     assert 'href="/audit"' not in browser.get("/figures").text
+
+
+@needs_chromium
+@pytest.mark.rule("BEY-14")
+@pytest.mark.parametrize("width", [360, 1440])
+def test_the_page_fits(chromium, site, town, width):
+    """BEY-14: the page of the log fits a phone and a desk, and axe finds nothing."""
+    visitor = Visitor(chromium, site, town, width)
+    visitor.sign_in(world.administrator_of(PROVINCE), world.PASSWORD)
+    for path in ("/audit", "/audit?kind=org&lang=en", "/audit?kind=right&lang=zh"):
+        visitor.go(path)
+        assert visitor.page.locator("table").count() == 1
+    visitor.page.context.close()
