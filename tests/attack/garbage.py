@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
+import amqp
 import msgspec
 import sqlalchemy as sa
 from kombu import Connection
@@ -20,6 +21,10 @@ from tests.installation import AMQP_URI
 TITLE = "garbage on every queue"
 SECONDS = 120.0
 """In which the queues have to be empty again."""
+PROPERTIES: tuple[dict[str, object], ...] = (
+    {}, {"reply_to": b"\xff"}, {"application_headers": {"compression": "application/x-gzip"}}, {"correlation_id": b"\xc3("}, {"type": b"\x80", "app_id": b"\x80"},
+    {"application_headers": {"x": "\ud800", "deep": {"a": [{"b": [1, None]}]}}}, {})
+"""What stands beside a body: no UTF-8, half of a character, a compression that is none."""
 _CALL = {"correlation_id": "x", "name": "sign_in", "body": {"id_number": "1", "password": "x"}}
 
 
@@ -49,8 +54,9 @@ def attack(target: Target, budget: Budget) -> Outcome:
         def send(body: bytes, exchange: str, key: str, *receivers: str) -> None:
             nonlocal sent
             sent += 1
-            message = channel.prepare_message(body, content_type="application/json", content_encoding="binary", properties={
-                "message_id": f"{mark}-{sent}", "reply_to": f"no.{uuid.uuid4().hex}" if sent % 2 else "", "delivery_mode": 1})
+            message = amqp.Message(body, **{
+                "content_type": "application/json", "content_encoding": "binary", "message_id": f"{mark}-{sent}", "delivery_mode": 1,
+                "reply_to": f"no.{uuid.uuid4().hex}" if sent % 2 else "", **PROPERTIES[sent % len(PROPERTIES)]})
             channel.basic_publish(message, exchange=exchange, routing_key=key)
             for service in receivers:
                 expected[service] += 1

@@ -10,7 +10,7 @@ import requests
 
 from services import world
 from services.gateway.server import MAX_HEADER
-from tests.attack import Budget, contract
+from tests.attack import Budget, contract, garbage
 from tests.attack.audit import audit
 from tests.attack.target import target, token
 from tests.system import fullhouse
@@ -29,6 +29,14 @@ def test_nothing_that_is_sent_is_an_error(system):
     assert outcome.faults == [], outcome.faults[:5]
     assert system.dead() == [] and system.answers()
     assert audit(system) == []
+
+
+@pytest.mark.timeout(250)
+def test_garbage_on_every_queue(system):
+    """Rubbish of many kinds on every queue of every service: each is taken note of, set aside or dropped; every process lives and answers."""
+    outcome = garbage.attack(system, Budget(minutes=1, cases=1))
+    assert outcome.faults == [], outcome.faults[:5]
+    assert system.dead() == [] and system.answers()
 
 
 def test_the_audit_sees(system):
