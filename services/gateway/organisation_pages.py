@@ -23,6 +23,8 @@ REPORTS = {
     "over_age": ("超龄团员", "Over age"), "late_entries": ("入团后超过一个月录入", "Entered late"), "small_branches": ("不足3人的团支部", "Branches with fewer than three"),
     "empty_graduate": ("空的毕业生团支部", "Empty graduates' branches"), "holding_members": ("直接挂有团员的组织", "Organisations holding members"),
     "deletion_requests": ("申请删除的团员", "Reported for deletion")}
+DEEDS = {"to_contact": ("已联系", "Contacted"), "parked": ("已落实去向", "Work or study found")}
+"""What is said of members of a list by its branch or direct superior, by a button on the list."""
 MIGRATION_STATES = {"pending_old": ("原上级审批", "Old superior decides"), "pending_new": ("新上级审批", "New superior decides"), "moving": ("正在迁移", "Moving"),
                     "completed": ("完成", "Completed"), "rejected": ("未同意", "Rejected"), "withdrawn": ("已撤销", "Withdrawn"), "returned": ("超期退回", "Returned by the clock")}
 RETENTION_KINDS = {"retained": ("暂留学校", "Retained at school"), "abroad": ("出国(境)学习研究", "Study abroad")}
@@ -165,6 +167,19 @@ def letters() -> Any:
 def reports(kind: str = "graduates_left") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
     items = call(members.get_report, members.GetReport(kind=kind, after=fields.number(request.args.get("after")), limit=100))
-    return render("reports.html", notes=[words.note(kind, one.note, t) for one in items], items=items, kind=kind, kinds_of_report=REPORTS)
+    return render("reports.html", notes=[words.note(kind, one.note, t) for one in items], items=items, kind=kind, kinds_of_report=REPORTS, deed=DEEDS.get(kind),
+                  refused=session.pop("list_refused", []))
+
+
+@blueprint.post("/reports/<kind>")
+def settle(kind: str) -> Any:
+    """Say of members of a list that they were contacted (MEM-30), or that work or study was found (TYPE-16); who is refused is named on the list."""
+    wanted = fields.numbers(request.form.getlist("member"))
+    if kind not in DEEDS or not wanted:
+        raise Refused("field_missing", field=t("团员", "members"))
+    saved = call(members.edit_members, [members.EditMember(
+        command_id=uuid.uuid4(), member_id=one, contacted=True if kind == "to_contact" else None, found=True if kind == "parked" else None) for one in wanted])
+    session["list_refused"] = list(dict.fromkeys(one.refusal.say(t("zh", "en")) for one in saved if one.refusal is not None))
+    return redirect(f"/reports/{kind}")
 
 

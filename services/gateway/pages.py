@@ -406,6 +406,19 @@ def my_orgs() -> Any:
                   industries=INDUSTRIES, purposes=_purposes(), command_id=uuid.uuid4(), changed=form.get("org"))
 
 
+def _order_org(here: int, org: int, up: bool) -> Refusal | None:
+    """Move a direct subordinate one place up or down (上移/下移, ORG-24); at the end of the list it stays."""
+    ids = [one.org_id for one in call(orgs.list_children, orgs.ListChildren(org_id=here, limit=500))]
+    at = ids.index(org) if org in ids else -1
+    if at < 0:
+        return Refusal("unknown_org")
+    if (at == 0) if up else (at == len(ids) - 1):
+        return None
+    after = ids[at + 1] if not up else ids[at - 2] if at >= 2 else None
+    answer: Refusal | None = call(orgs.order_orgs, [orgs.OrderOrg(org_id=org, after=after)])[0].refusal
+    return answer
+
+
 def _purposes() -> dict[str, tuple[str, str]]:
     """Return the purposes of branches, the hand-over branch by what it is called now (ORG-28)."""
     return {**PURPOSES, "handover": (practice.text("township_branch_label", clock.today()), PURPOSES["handover"][1])}
@@ -415,6 +428,8 @@ def _keep_org(form: Any, here: int) -> Refusal | None:
     """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
     org = fields.number_or_none(form.get("org"))
     answer: Refusal | None
+    if form["do"] in ("up", "down"):
+        return _order_org(here, org or 0, form["do"] == "up")
     if form["do"] in ("delete", "await"):
         answer = deletion.delete(lambda asked: calls(*asked, partial=True),
                                  [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
