@@ -121,6 +121,17 @@ def test_yearly_moment(today, until):
     assert domain.due_until(today, (5, 1)) == until
 
 
+@pytest.mark.rule("GRAD-03", "GRAD-02")
+@pytest.mark.parametrize(("given", "stored"), [
+    (date(2024, 6, 1), date(2024, 6, 30)), (date(2022, 6, 30), date(2022, 6, 30)), (date(2022, 12, 15), date(2022, 12, 31)), (date(2023, 1, 1), date(2023, 1, 31)),
+    (date(2023, 2, 28), date(2023, 2, 28)), (date(2024, 2, 1), date(2024, 2, 29))])
+def test_a_time_of_graduation_is_a_month(tx, given, stored):
+    """GRAD-02, GRAD-03: year and month, by the length of schooling: any day of June 2024, December 2022 or January 2023 is the last of its month, for branch and members."""
+    assert mark(tx, CLASS, given).refusal is None
+    assert store.marks(tx, [CLASS])[CLASS].graduates_on == stored
+    assert seen(tx) == (True, "", stored)
+
+
 @pytest.mark.rule("GRAD-07")
 @pytest.mark.parametrize(("on", "reason"), [(None, ""), (THIS, "mixed"), (None, "holiday")])
 def test_time_or_reason(tx, on, reason):
