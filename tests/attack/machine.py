@@ -55,7 +55,7 @@ NEITHER = {
     "changed_by", "marked_by", "deleted_by", "deleted_for", "requested_by", "issued_by", "issued_for", "spent_by", "decided_by", "old_decided_by", "new_decided_by",
     "created_by", "answered_by", "looked_by", "initiator_person_id", "reserved_by", "parent_id", "provincial_id", "vault_id", "superior_id", "source_superior_id",
     "target_superior_id", "id", "version", "display_order", "graduation_version", "migration_id", "transfer_id", "registration_id", "retention_id", "letter_id",
-    "webhook_id", "seq", "acting_provincial_id", "rows", "told", "asked_by", "asked_for"}
+    "webhook_id", "seq", "acting_provincial_id", "rows", "told", "asked_by", "asked_for", "segment_no", "transfer_ids"}
 SAGA = {"transfers", "open_transfers", "open_nodes", "audit", "changes", "bulk_rows", "deliveries", "people", "memberships", "graduates", "standings"}
 """Tables that a transfer goes through."""
 COUNTS = {"figures", "flows", "decisions"}
