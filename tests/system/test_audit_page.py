@@ -1,10 +1,12 @@
 """The page of the audit log: who has it, what it shows, filters, and the file (BEY-10)."""
 import re
+import time
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
-from services import world
+from services import audit_proof, world
 from services.gateway import menu
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
 from tests.system.test_browser import CHROMIUM, Visitor, chromium, site  # noqa: F401  (fixtures)
@@ -46,6 +48,15 @@ def test_the_log_on_a_page(browser, town):
     more = re.search(r'href="(/audit\?[^"]*orgs=[^"]*)"', browser.get("/audit").text)
     if more:
         assert browser.get(more[1].replace("&amp;", "&")).status_code == 200
+
+    ends = time.monotonic() + 30
+    while True:  # heads are told to the scheduler by themselves, about a second after they have grown
+        with town.engine("scheduler").connect() as tx:
+            if {*tx.scalars(sa.text("SELECT service FROM kept_heads"))} >= {"orgs", "members"}:
+                break
+        assert time.monotonic() < ends
+        time.sleep(0.2)
+    assert [(one.what, one.broken) for one in audit_proof.prove(town.settings)] == [(what, []) for what in ("orgs", "members", "transfers", "trails of transfers")]
 
     enter(browser, town, COLLEGE)
     assert browser.get("/audit").status_code == 403
