@@ -63,24 +63,26 @@ def new(translate):
     printed = subprocess.run(command("keys"), env=environment("keys"), cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
     subprocess.run(command("migrate"), env=environment("migrate"), cwd=ROOT, check=True, capture_output=True, timeout=120)
     port, running = free_port(), []
-    for name in ("orgs", "members", "gateway"):
-        words = [str(port) if word == "8000" else word for word in command(name)]
-        running.append(subprocess.Popen(words, env=environment(name), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-    ends, said = time.monotonic() + 90, None
-    while True:
-        try:
-            said = Visitor(port).ask("/setup")
-            if said[0] == 200:
-                break
-        except OSError:
-            pass
-        assert time.monotonic() < ends and all(one.poll() is None for one in running), said
-        time.sleep(0.3)
-    yield environment, port, printed
-    for one in running:
-        one.send_signal(signal.SIGTERM)
-    for one in running:
-        one.wait(40)
+    try:
+        for name in ("orgs", "members", "gateway"):
+            words = [str(port) if word == "8000" else word for word in command(name)]
+            running.append(subprocess.Popen(words, env=environment(name), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        ends, said = time.monotonic() + 90, None
+        while True:
+            try:
+                said = Visitor(port).ask("/setup")
+                if said[0] == 200:
+                    break
+            except OSError:
+                pass
+            assert time.monotonic() < ends and all(one.poll() is None for one in running), said
+            time.sleep(0.3)
+        yield environment, port, printed
+    finally:
+        for one in running:
+            one.send_signal(signal.SIGTERM)
+        for one in running:
+            one.wait(40)
 
 
 def until(check, seconds: float = 30):
