@@ -3,7 +3,7 @@
 One loop receives requests and sends answers for all connections; a thread is taken only for a request that is here in full, and is
 free again when its answer is made. So whoever sends half a request, reads slowly or keeps silent costs a socket, and that not for long:
 the header, the body, the wait for a next request and the taking of an answer each have their time, and where all places are
-taken, the connection that has kept us waiting longest goes first. docs/adr/0008 says what was measured.
+taken, the connection that has kept us waiting longest goes first. docs/adr/0011 says what was measured.
 """
 from __future__ import annotations
 
