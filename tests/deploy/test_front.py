@@ -81,6 +81,8 @@ def test_pages_come_by_https_only(front):
     connection.request("GET", "/contacts?text=x", headers={"Host": "tuanqiao.example"})
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("Location")) == (308, "https://tuanqiao.example/contacts?text=x")
+    answer.close()
+    connection.close()
     status, headers, _, _ = front.ask("/contacts")
     assert status == 200 and headers["strict-transport-security"] == "max-age=31536000; includeSubDomains" and headers["set-cookie"].startswith("__Host-session=")
     assert not re.search(r"\d", headers["server"]) and "via" not in headers
@@ -120,6 +122,7 @@ def test_an_address_has_its_limits(front):
         answer = connection.getresponse()
         answer.read()
         said.append(answer.status)
+    connection.close()
     assert said[0] == 400 and 50 <= said.count(400) < 200 and said.count(429) > 20, "the tests before have used some of it"
     assert front.ask("/contacts")[0] == 200
 
