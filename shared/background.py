@@ -61,8 +61,8 @@ class Loop:
     settle: float = 0.0
 
 
-def run(service: Service, loop: Loop) -> None:
-    """Turn until the service stops; an error costs a pause, never the loop."""
+def run(service: Service, loop: Loop) -> bool:
+    """Turn until the service stops; an error costs a pause, never the loop. Return whether the last turn did well."""
     stopped = threading.Event()
     service.on_stop += [loop.wake.set, stopped.set]
     clock.on_advance(loop.wake.set)
@@ -94,6 +94,7 @@ def run(service: Service, loop: Loop) -> None:
             _say(service.name, loop.name, error, in_a_row)
             with contextlib.suppress(HandlerCrashed):
                 rest(_pause(error, in_a_row))
+    return in_a_row == 0
 
 
 def _pause(error: Exception, in_a_row: int) -> float:

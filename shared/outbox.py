@@ -160,11 +160,11 @@ class Relay:
             raise
 
     def run(self, service: background.Service) -> None:
-        """Publish until the service stops, and what is left then in a last round."""
+        """Publish until the service stops, and what is left then in a last round; not to a bus that has just not answered."""
         try:
-            background.run(service, self.loop)
-            with contextlib.suppress(Exception):
-                self.turn()
+            if background.run(service, self.loop):
+                with contextlib.suppress(Exception):
+                    self.turn()
         finally:
             self.publisher.close()
 
