@@ -4,10 +4,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import msgspec
 from flask import Response, request
 
-from services.gateway import fields, sheet
+from services.gateway import audit_words, fields, sheet
 from services.gateway.pages import blueprint, call, calls, names, render
 from shared import clock
 from shared.audit_kinds import KINDS
@@ -59,15 +58,11 @@ def audit() -> Any:
     """Who did what to whom: all logs as one, by kind, person, organisation and span, a page at a time (BEY-10)."""
     wanted = _wanted()
     shown = _page(wanted, {name: request.args.get(name, "")[:100] for name in CONTRACTS}, PAGE)
-    found, people, _ = names([one for line in shown.lines for one in (line.org_id, line.place_id)],
+    found, people, _ = names([one for line in shown.lines for one in (line.org_id, line.place_id, *audit_words.organisations(line))],
                              [one for line in shown.lines for one in (line.person_id, *line.persons[:3])])
-    return render("audit.html", shown=shown, kinds_of_audit=KINDS, groups=GROUPS, orgs=found, people=people, values=_values,
+    return render("audit.html", shown=shown, kinds_of_audit=KINDS, groups=GROUPS, orgs=found, people=people, changes=audit_words.changes,
+                  reference=audit_words.reference,
                   asked={name: request.args.get(name, "") for name in ("kind", "person", "about", "place", "since", "until")})
-
-
-def _values(text: str | None) -> dict[str, Any]:
-    """Return what stands in `before` or `after`, to be shown name by name."""
-    return msgspec.json.decode(text) if text else {}
 
 
 @blueprint.get("/download/audit")

@@ -9,7 +9,7 @@ from flask import Response, redirect, request, session
 
 from services.gateway import addresses, fields, words
 from services.gateway import letter as paper
-from services.gateway.pages import blueprint, call, calls, names, render, t
+from services.gateway.pages import blueprint, call, calls, names, render, say, t, word
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
@@ -27,6 +27,19 @@ DEEDS = {"to_contact": ("已联系", "Contacted"), "parked": ("已落实去向",
 """What is said of members of a list by its branch or direct superior, by a button on the list."""
 MIGRATION_STATES = {"pending_old": ("原上级审批", "Old superior decides"), "pending_new": ("新上级审批", "New superior decides"), "moving": ("正在迁移", "Moving"),
                     "completed": ("完成", "Completed"), "rejected": ("未同意", "Rejected"), "withdrawn": ("已撤销", "Withdrawn"), "returned": ("超期退回", "Returned by the clock")}
+POST_SAID = {
+    "appoint": ("已授予管理权限。", "The right is given."), "revoke": ("已撤销管理权限。", "The right is revoked."), "ended": ("已免职。", "The post is ended."),
+    "given": ("职务已登记。", "The post is given.")}
+REGISTRATION_SAID = {
+    "accept": ("已接收,申请人已编入本组织。", "Accepted; the applicant belongs to your organisation now."),
+    "reject": ("已驳回,申请人会看到理由。", "Rejected; the applicant sees why.")}
+MIGRATION_SAID = {
+    "request": ("已申请迁移,先由原上级审批,再由新上级审批。", "Asked for; the old superior decides first, then the new one."), "approve": ("已同意迁移。", "The migration is approved."),
+    "reject": ("未同意迁移,申请组织会看到意见。", "The migration is rejected; who asked sees the note."), "withdraw": ("已撤销迁移申请。", "The request is withdrawn.")}
+REGISTER_SAID = {
+    "request": ("已登记,等待审批。", "Entered; it waits for a decision."), "approve": ("已同意保留组织关系。", "Approved."),
+    "refuse": ("未同意保留组织关系。", "Refused."), "end": ("登记已结束。", "The entry is ended."), "report": ("报告已记录。", "The report is kept.")}
+"""What pages say after each of their buttons."""
 RETENTION_KINDS = {"retained": ("暂留学校", "Retained at school"), "abroad": ("出国(境)学习研究", "Study abroad")}
 RETENTION_STATES = {"requested": ("待审批", "Requested"), "approved": ("已同意", "Approved"), "refused": ("未同意", "Refused"), "ended": ("已结束", "Ended")}
 
@@ -77,6 +90,7 @@ def posts() -> Any:
                 command_id=uuid.uuid4(), org_id=org, post=form.get("post", ""), person_id=fields.number(form.get("person")) or None, name=form.get("name", ""),
                 id_number=form.get("id_number", ""), phone=form.get("phone", ""), ethnic_group=form.get("ethnic_group", ""))])[0].refusal
         if refusal is None and code is None:
+            say(word(POST_SAID[do if do in POST_SAID else "given" if form.get("post") else "ended"]))
             return redirect(f"/posts?org={org}")
     own, cadres, administrators = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org)),
                                         (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org])))
@@ -96,6 +110,7 @@ def registrations() -> Any:
         refusal = call(members.decide_registrations, [members.DecideRegistration(
             registration_id=fields.number(request.form.get("registration")), accept=request.form.get("do") == "accept", note=request.form.get("note", ""))])[0].refusal
         if refusal is None:
+            say(word(REGISTRATION_SAID["accept" if request.form.get("do") == "accept" else "reject"]))
             return redirect("/registrations")
     return render("registrations.html", refusal.kind.status if refusal else 200, items=call(members.list_registrations, members.ListRegistrations()), refusal=refusal,
                   post_names=POST_NAMES)
@@ -111,6 +126,7 @@ def migrations() -> Any:
         refusal = call(orgs.decide_migrations, [orgs.DecideMigration(
             migration_id=fields.number(form.get("migration")), approve=form["do"] == "approve", withdraw=form["do"] == "withdraw", note=form.get("note", ""))])[0].refusal
     if request.method == "POST" and refusal is None and form.get("do") != "search":
+        say(word(MIGRATION_SAID.get(form.get("do", ""), MIGRATION_SAID["request"])))
         return redirect("/migrations")
     text = form.get("text", "").strip()
     items, found = calls((orgs.list_migrations, orgs.ListMigrations()), (orgs.search_orgs, orgs.SearchOrgs(text=text)) if len(text) >= 2 else None)
@@ -132,6 +148,7 @@ def registers() -> Any:
         refusal = call(members.decide_retentions, [members.DecideRetention(
             retention_id=fields.number(form.get("retention")), approve=form.get("do") == "approve", end=form.get("do") == "end", report=form.get("report", ""), note=form.get("note", ""))])[0].refusal
     if request.method == "POST" and refusal is None:
+        say(word(REGISTER_SAID["report" if form.get("report") else form.get("do", "") if form.get("do") in REGISTER_SAID else "refuse"]))
         return redirect("/registers")
     items = call(members.list_retentions, members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100))
     found, _, _ = names([item.branch_id for item in items])
@@ -180,6 +197,9 @@ def settle(kind: str) -> Any:
     saved = call(members.edit_members, [members.EditMember(
         command_id=uuid.uuid4(), member_id=one, contacted=True if kind == "to_contact" else None, found=True if kind == "parked" else None) for one in wanted])
     session["list_refused"] = list(dict.fromkeys(one.refusal.say(t("zh", "en")) for one in saved if one.refusal is not None))
+    done = sum(one.refusal is None for one in saved)
+    if done:
+        say(t(f"已登记 {done} 位团员: {DEEDS[kind][0]}。", f"Noted of {done} members: {DEEDS[kind][1].lower()}."))
     return redirect(f"/reports/{kind}")
 
 

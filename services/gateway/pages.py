@@ -307,6 +307,7 @@ def end_sessions() -> Any:
     """End one session or all others."""
     one = request.form.get("session_id", "")
     call(members.end_sessions, members.EndSessions(session=session.get("session", ""), session_ids=[fields.key(request.form, "session_id")] if one else []))
+    say(t("已下线。", "Ended.") if one else t("其他登录都已下线。", "All other sessions are ended."))
     return redirect("/security")
 
 
@@ -357,6 +358,7 @@ def password() -> Any:
             call(members.change_password, members.ChangePassword(
                 old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session.get("session", "")))
             _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+            say(t("密码已修改,下次请用新密码登录。", "The password is changed; sign in with the new one next time."))
             return redirect("/")
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):
@@ -380,6 +382,12 @@ def forgot() -> Any:
                   captcha=_new_captcha())
 
 
+ORG_SAID = {
+    "up": ("已上移。", "Moved up."), "down": ("已下移。", "Moved down."), "delete": ("组织已删除。", "The organisation is deleted."),
+    "await": ("组织已转为待接转团支部。", "The organisation is an awaiting branch now."), "": ("组织信息已保存。", "The organisation is saved.")}
+"""What the page of organisations says after each of its buttons."""
+
+
 def _act(org: orgs.Org) -> None:
     session["org"], session["org_name"] = org.org_id, org.full_name
     session["org_kind"], session["org_school"], session["org_top"] = org.kind, is_school(org.industry), org.top
@@ -395,10 +403,12 @@ def my_orgs() -> Any:
         if chosen is None:
             raise Refused("not_administrator")
         _act(chosen)
+        say(t(f"现在代表{chosen.full_name}办理。", f"You act for {chosen.full_name} now."))
         return redirect("/desk")
     if request.method == "POST":
         refusal = _keep_org(form, here)
         if refusal is None:
+            say(word(ORG_SAID.get(form["do"], ORG_SAID[""])))
             return redirect(f"/orgs?at={here}")
     mine, children, found = calls((orgs.my_orgs, orgs.MyOrgs()), (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
                                   (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None)
@@ -530,6 +540,7 @@ def schools() -> Any:
         refusal = call(orgs.save_orgs, [orgs.SaveOrg(command_id=fields.key(form), parent_id=acting, kind="committee", full_name=form.get("full_name", ""),
                                                      industry=form.get("industry", ""))])[0].refusal
         if refusal is None:
+            say(t("学校已新建,可以为其生成注册码。", "The school is made; a registration code can be made for it."))
             return redirect("/schools")
     elif request.method == "POST":
         chosen = fields.numbers(form.getlist("school"))

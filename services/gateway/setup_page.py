@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import current_app, g, redirect, request, session
 
-from services.gateway.pages import blueprint, render
+from services.gateway.pages import blueprint, render, say, t
 from shared.errors import Refused
 from shared.messages import members
 
@@ -42,6 +42,7 @@ def setup() -> Any:
             current_app.config["CLIENT"].call(members.set_up, members.SetUp(
                 token=form.get("token", ""), name=form.get("name", ""), id_number=form.get("id_number", ""), phone=form.get("phone", ""),
                 password=form.get("password", ""), address=request.remote_addr or ""), request_id=g.request_id)
+            say(t("首位管理员已设立,请用身份证号码和密码登录。", "The first administrator is made; sign in with ID number and password."))
             return redirect("/sign-in")
         except Refused as error:
             refusal = error.refusal

@@ -162,6 +162,7 @@ def test_a_refused_transfer_in_keeps_what_was_typed(browser, town, house):
     typed = {"reason": "unemployed", "place_address": "", "contact": "19900000088", "remark": "现住本街道,请接收", "confirmed": "1"}
     refused = browser.post("/in", data={**form.filled(), **typed, "confirm": "1"})
     assert refused.status_code == 422 and "请填写" in refused.text and name in refused.text
+    assert re.search(r'id="place_address" name="place_address" aria-invalid="true" aria-describedby="error" autofocus', refused.text) and refused.text.count("aria-invalid") == 1
     (kept,) = [one for one in forms.read(refused.text)[0] if "ticket" in one.filled()]
     filled = kept.filled()
     assert {one: filled[one] for one in ("member_id", "ticket", "contact", "remark")} == {
@@ -335,7 +336,7 @@ def test_no_machine_words_in_chinese(browser, town, house, org):
     """A Chinese page speaks Chinese: no codes, no `open` or `none`, no `clock False`, no parser's complaint, no request id outside of errors, no seconds but where the rules ask."""
     enter(browser, town, org, FIRST + 1 if org is None else None)
     for path, page in [*pages_of(browser, house), *([("/reports", browser.get("/reports/small_branches").text)] if org else [])]:
-        if path in ("/api/docs", "/security", "/audit"):  # a document, devices as they call themselves, the log as it is chained
+        if path in ("/api/docs", "/security"):  # a document, devices as they call themselves
             continue
         text = unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<(script|style|title|code)[^>]*>.*?</\1>", " ", page[page.index("<main"):page.index("</main>")], flags=re.S)))
         text = re.sub(r"\b[A-Z]{2,5}-\d\d\b", "", text)  # rules, as the sentence before cites them
@@ -361,6 +362,44 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
     college = next(org.full_name for org in town.tree if org.id == COLLEGE)
     assert result.count(f"请由其直属上级“{college}”导入") == 100
     assert re.search(r'<div class="error" role="alert">成功导入 0 位团员, 300 位', result) and 'class="ok"' not in result
+
+
+def test_pages_say_what_they_did(browser, town, house):
+    """After posts, registers, migrations, registrations and organisations the next page says what was done, once."""
+    def done(path, **form):
+        answer = browser.post(path, data={"csrf": csrf, **form})
+        assert answer.status_code == 302, (path, form, answer.text)
+        said = re.findall(r'<div class="ok" role="status">(.*?)</div>', browser.get(answer.headers["Location"]).text)
+        assert "role=\"status\"><" not in said and 'class="ok" role="status"' not in browser.get(answer.headers["Location"]).text
+        return said
+
+    csrf = enter(browser, town, COLLEGE)
+    below = fullhouse.Office(browser, COLLEGE).get(f"/orgs/{COLLEGE}/children")["items"]
+    assert done("/orgs", at=COLLEGE, org=below[1]["org_id"], do="up") == ["已上移。"]
+    assert done("/orgs", at=COLLEGE, do="save", command_id=fullhouse.key(), kind="branch", full_name="共青团测试通知支部委员会", short_name="通知支部") == ["组织信息已保存。"]
+    newcomer = next(fullhouse.synthetic.people(1, rng=fullhouse.random.Random(8), division_codes=["420115"], start=7_400_000))
+    cadre = {"name": newcomer.name, "id_number": newcomer.id_number, "phone": newcomer.phone, "ethnic_group": newcomer.ethnic_group}
+    assert done("/posts", org=COLLEGE, do="post", post="deputy_secretary", **cadre) == ["职务已登记。"]
+    (person,) = [one["person_id"] for one in fullhouse.Office(browser, COLLEGE).get(f"/orgs/{COLLEGE}/cadres")["items"] if one["post"] == "deputy_secretary"]
+    assert done("/posts", org=COLLEGE, do="appoint", person=person) == ["已授予管理权限。"]
+    assert done("/posts", org=COLLEGE, do="revoke", person=person) == ["已撤销管理权限。"]
+    page = browser.get("/posts").text
+    assert page.count("本人(不能撤销自己)") == 1 and page.count('value="revoke"') == 0
+    assert done("/posts", org=COLLEGE, do="post", person=person) == ["已免职。"]
+    (open_one,) = [one for one in fullhouse.Office(browser, COLLEGE).get("/migrations")["items"] if one["state"] == "pending_old"]
+    assert done("/migrations", do="withdraw", migration=open_one["migration_id"]) == ["已撤销迁移申请。"]
+
+
+@needs_chromium
+def test_shares_stand_in_their_line(visit, house):
+    """On the page of figures each share stands in the text that it belongs to: the bar of buttons of the approvals has a name of its own."""
+    province = visit(PROVINCE, width=360)
+    province.page.goto(f"{province.site}/figures")
+    styles = province.page.evaluate("[...document.querySelectorAll('.bar')].map(one => [getComputedStyle(one).position, getComputedStyle(one).display])")
+    assert styles and {tuple(one) for one in styles} == {("static", "inline")}
+    township = visit(TOWNSHIP)
+    township.page.goto(f"{township.site}/work")
+    assert township.page.evaluate("getComputedStyle(document.querySelector('#actions')).position") == "sticky"
 
 
 STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth + 0.5 && one.getClientRects().length
