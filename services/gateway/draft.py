@@ -13,11 +13,12 @@ import zlib
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from flask import current_app, request, session
+from werkzeug.exceptions import RequestEntityTooLarge
 
 LIFE_SECONDS = 3600
 MAX_BYTES = 48_000
 """Of a sealed draft; a longer form is not kept, and the page says so."""
-_SECRET = ("password", "old", "new", "captcha", "captcha_id", "csrf", "draft", "code")
+_SECRET = ("password", "old", "new", "captcha", "captcha_id", "csrf", "draft", "code", "token")
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -35,9 +36,13 @@ def _box() -> Fernet:
 
 
 def keep() -> str:
-    """Return the form of this request sealed; empty where there is none or too much of it."""
-    kept = Draft(request.full_path.rstrip("?"), [(name, value) for name, value in request.form.items(multi=True) if name not in _SECRET],
-                 session.get("person", 0), session.get("org"), bool(request.files))
+    """Return the form of this request sealed; empty where there is none or too much of it, also of what is too much to be read."""
+    try:
+        fields = [(name, value) for name, value in request.form.items(multi=True) if name not in _SECRET]
+        files = bool(request.files)
+    except RequestEntityTooLarge:
+        return ""
+    kept = Draft(request.full_path.rstrip("?"), fields, session.get("person", 0), session.get("org"), files)
     sealed = _box().encrypt(zlib.compress(msgspec.json.encode(kept))).decode()
     return sealed if len(sealed) <= MAX_BYTES else ""
 

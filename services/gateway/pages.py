@@ -275,10 +275,20 @@ def sign_in() -> Any:
 
 
 def _sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
-    """Return the page of signing in; with a draft it stands in place of the page that was asked for."""
+    """Return the page of signing in; with a draft it stands in place of the page that was asked for.
+
+    Where no more captchas are drawn for this address the form stands there without one: who belongs here needs none then (ACC-10).
+    """
     lost = request.endpoint != "pages.sign_in"
+    picture, g.initial_tail = "", None
+    try:
+        picture = _new_captcha()
+    except Refused as error:
+        if error.code != "too_many_attempts":
+            raise
+        refusal = refusal or error.refusal
     return render("sign_in.html", refusal.kind.status if refusal else 401 if lost else 200, refusal=refusal, id_number="" if lost else request.form.get("id_number", ""),
-                  captcha=_new_captcha(), initial_tail=g.initial_tail, sealed=sealed, lost=lost)
+                  captcha=picture, initial_tail=g.initial_tail, sealed=sealed, lost=lost)
 
 
 def _new_captcha() -> str:

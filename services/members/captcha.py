@@ -49,11 +49,20 @@ def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Cap
     maker = _maker(throttle.is_busy(tx, request.address))
     if maker is None:
         return Captcha(initial_tail=handlers.initial_tail())
-    throttle.count(tx, throttle.of_address(request.address, "captchas for", domain.CAPTCHAS_FROM_ADDRESS))
+    throttle.count(tx, _drawn_for(request.address))
     text, png = maker()
     captcha_id = uuid.uuid4()
     store.keep_captcha(tx, captcha_id, _index(captcha_id, text), clock.now(), clock.now() + LIFE)
     return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=handlers.initial_tail())
+
+
+def _drawn_for(address: str) -> list[throttle.Limit]:
+    return throttle.of_address(address, "captchas for", domain.CAPTCHAS_FROM_ADDRESS)
+
+
+def is_used_up(tx: Connection, address: str) -> bool:
+    """Return whether so many were drawn for an address that nobody there is shown another for a while."""
+    return throttle.is_closed(tx, _drawn_for(address))
 
 
 def check(tx: Connection, captcha_id: str, answer: str, asked: bool = False) -> None:

@@ -7,6 +7,7 @@ as with any registration code, and orgs keeps its limit (ADM-01).
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -23,17 +24,31 @@ from shared.identity import Actor
 from shared.messages.members import AdministratorRegistered, GetSetup, Registered, SetUp, Setup
 
 TOKEN_FILE = "setup_token"
+TOKEN_SHORTEST = 32
+"""Characters of a set-up token, as `make_token` writes it."""
 TOKENS_FROM_ADDRESS = 10
 """Wrong set-up tokens from an address in a quarter of an hour."""
 
 
 def make_token(folder: Path) -> Path:
-    """Write the token of the first installation into the folder of keys unless it is there; return its file."""
+    """Write the token of the first installation into the folder of keys unless it is there, whole; return its file."""
     path = folder / TOKEN_FILE
-    if not path.exists():
-        path.write_text(secrets.token_urlsafe(24) + "\n")
-        path.chmod(0o400)
+    if not _kept(path):
+        path.unlink(missing_ok=True)  # nobody but the owner may read the new one, not even while it is being written
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
     return path
+
+
+def _kept(path: Path) -> str:
+    """Return the token in a file; empty where there is none, as in a file that was cut off while it was written."""
+    kept = path.read_text().strip() if path.exists() else ""
+    return kept if len(kept) >= TOKEN_SHORTEST else ""
+
+
+def _is_token(given: str) -> bool:
+    kept = _kept(keys.folder / TOKEN_FILE)
+    return bool(kept) and hmac.compare_digest(kept.encode(), given.strip().encode())
 
 
 def get_setup(tx: Connection, request: GetSetup, actor: Actor | None) -> Setup:
@@ -54,8 +69,7 @@ def set_up(tx: Connection, request: SetUp, actor: Actor | None) -> Registered:
     tx.execute(_ONE_AT_A_TIME)
     if not _is_open(tx):
         raise Refused("setup_closed")
-    kept = keys.folder / TOKEN_FILE
-    if not kept.exists() or not hmac.compare_digest(kept.read_text().strip().encode(), request.token.strip().encode()):
+    if not _is_token(request.token):
         throttle.count(tx, limits)
         raise Refused("setup_token_wrong")
     weak = domain.check_new_password(request.password, domain.normalise_id(request.id_number))

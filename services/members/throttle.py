@@ -72,7 +72,17 @@ def refuse_while_closed(tx: Connection, limits: Sequence[Limit]) -> None:
         Refused: `too_many_attempts`.
 
     """
-    _refuse(tx.scalar(_CLOSED, {"keys": [one.key for one in limits], "now": clock.now()}))
+    _refuse(_closed_until(tx, limits))
+
+
+def is_closed(tx: Connection, limits: Sequence[Limit]) -> bool:
+    """Return whether one of the keys is closed."""
+    return _closed_until(tx, limits) is not None
+
+
+def _closed_until(tx: Connection, limits: Sequence[Limit]) -> datetime | None:
+    until: datetime | None = tx.scalar(_CLOSED, {"keys": [one.key for one in limits], "now": clock.now()})
+    return until
 
 
 def count(tx: Connection, limits: Sequence[Limit]) -> None:

@@ -174,6 +174,23 @@ def test_captchas_are_drawn_in_bounds(tx, picture, monkeypatch):
     assert captcha.get_captcha(tx, GetCaptcha(address=HOME), None).png
 
 
+@pytest.mark.rule("ACC-10", "ACC-02")
+@pytest.mark.parametrize("setting", ["off", "picture"])
+def test_captchas_that_others_used_up_keep_nobody_out(tx, picture, monkeypatch, setting):
+    """ACC-10, ACC-02: where no more pictures are drawn, who has signed in there before signs in without one; others wait."""
+    sign_in(tx, address=SCHOOL)
+    monkeypatch.setenv("TUANQIAO_CAPTCHA", setting)
+    monkeypatch.setattr(domain, "CAPTCHAS_FROM_ADDRESS", 2)
+    fail(tx, domain.CAPTCHA_AFTER)
+    for _ in range(3):
+        with contextlib.suppress(Refused):
+            captcha.get_captcha(tx, GetCaptcha(address=SCHOOL), None)
+    assert sign_in(tx, address=SCHOOL).person_id == PERSON
+    assert refused(tx, "wrong", address=SCHOOL) == "sign_in_failed"
+    tx.execute(sa.text("DELETE FROM sign_ins"))
+    assert refused(tx, address=SCHOOL) == "captcha_wrong"
+
+
 @pytest.mark.rule("ACC-10")
 @pytest.mark.parametrize(("number", "same_address", "most"), [(NUMBER, True, domain.LOCK_AFTER), (NOBODY, True, domain.LOCK_AFTER), (NUMBER, False, domain.LOCK_ACCOUNT_AFTER),
                                                               (NOBODY, False, domain.LOCK_ACCOUNT_AFTER)])

@@ -6,6 +6,7 @@ import time
 import uuid
 
 import pytest
+import sqlalchemy as sa
 
 from services import world
 from services.gateway import workbooks
@@ -84,6 +85,30 @@ def test_a_multipart_form_of_many_parts_is_refused(browser, town):
 
 
 @pytest.mark.rule("IMP-01")
+@pytest.mark.parametrize(("size", "cookie"), [(70_000, True), (300_000, False), (300_000, True)])
+def test_a_form_too_large_to_be_kept_leads_to_signing_in(browser, town, size, cookie):
+    """A long form or a file of somebody whose session is gone, as of a stranger, is not kept: the page of signing in says so, and nothing fails."""
+    if cookie:
+        browser.get("/sign-in")
+    answer = browser.post("/members", data={"note": "x" * size}, headers={"Origin": SITE})
+    assert answer.status_code == 401 and 'name="password"' in answer.text and 'name="draft"' not in answer.text
+
+
+@pytest.mark.rule("ACC-10")
+def test_the_form_of_signing_in_outlasts_the_captchas(browser, town):
+    """ACC-10: where others have used the captchas of an address up, the form stands without one, and who belongs there signs in."""
+    here = {"REMOTE_ADDR": "203.0.113.77"}
+    page = browser.get("/sign-in", environ_overrides=here)
+    assert browser.post("/sign-in", data={**credentials(town), "csrf": csrf_of(page)}, environ_overrides=here).status_code == 302
+    browser.delete_cookie("session")
+    with town.engine("members").begin() as tx:  # what 60 strangers and 4,000 pictures leave behind
+        tx.execute(sa.text("""INSERT INTO attempts (tried, failed, began_at, locked_until, level) VALUES
+            ('from 203.0.113.77', 60, now(), NULL, 0), ('captchas for 203.0.113.77', 4000, now(), now() + interval '15 minutes', 1)"""))
+    page = browser.get("/sign-in", environ_overrides=here)
+    assert page.status_code == 429 and 'name="password"' in page.text
+    assert browser.post("/sign-in", data={**credentials(town), "csrf": csrf_of(page)}, environ_overrides=here).status_code == 302
+
+
 def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
     """IMP-01: who has not signed in, or may not import, has no file opened: the reader is not even started."""
     opened = []

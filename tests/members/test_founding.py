@@ -1,0 +1,61 @@
+"""The token of the first installation: who may read it, and what is none (ADM-10)."""
+import os
+import stat
+
+import pytest
+
+from services.members import accounts, founding, models, seal
+from services.members.secret import keys as loaded
+from shared.errors import Refused
+from shared.messages.members import SetUp
+
+
+@pytest.fixture(scope="module")
+def engine(scratch, keys):
+    seal.make_keys(keys)
+    accounts.use(keys)
+    return scratch(models.metadata)
+
+
+@pytest.fixture
+def tx(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(loaded, "folder", tmp_path)
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()
+
+
+def refused(tx, token: str) -> str:
+    with pytest.raises(Refused) as error:
+        founding.set_up(tx, SetUp(token=token, name="李首任", id_number="110101199003070038", password="Abcd-12345"), None)
+    return error.value.code
+
+
+@pytest.mark.parametrize("kept", [None, "", "\n", "abc\n"])
+def test_a_token_that_was_cut_off_opens_nothing(tx, tmp_path, kept):
+    """A file of the token that is missing, empty or too short to be one lets nobody in, with an empty token neither."""
+    if kept is not None:
+        (tmp_path / founding.TOKEN_FILE).write_text(kept)
+    assert refused(tx, (kept or "").strip()) == "setup_token_wrong"
+    assert len(founding.make_token(tmp_path).read_text()) > founding.TOKEN_SHORTEST  # the next start makes it anew
+
+
+def test_only_the_token_opens(tx, tmp_path):
+    """With the token it is the missing tree that is in the way; with another it is the token."""
+    token = founding.make_token(tmp_path).read_text()
+    assert [refused(tx, token), refused(tx, token.strip()[:-1]), refused(tx, "")] == ["unknown_org", "setup_token_wrong", "setup_token_wrong"]
+
+
+def test_nobody_else_reads_the_token_while_it_is_written(tmp_path, monkeypatch):
+    """The file is its owner's from its first moment on, whatever the mask of the process; it is not made a second time."""
+    seen = []
+    monkeypatch.setattr(founding.secrets, "token_urlsafe", lambda size: seen.append(
+        [stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()]) or "x" * 32)
+    before = os.umask(0)
+    try:
+        path = founding.make_token(tmp_path)
+        assert founding.make_token(tmp_path) == path and len(seen) == 1
+    finally:
+        os.umask(before)
+    assert all(mode == 0o400 for modes in seen for mode in modes) and stat.S_IMODE(path.stat().st_mode) == 0o400
