@@ -224,7 +224,8 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
         sides = {} if row is None else {"source": org in (row.source_branch_id, row.source_superior_id), "target": org == row.target_org_id,
                                         "member": one.actor.person_id == row.member_id}
         initiator = None if row is None else next((side for side in ("member", "source", "target") if sides[side] and (org is not None or side == "member")), None)
-        if row is None or initiator is None:
+        claimed = row is not None and row.state in (State.CHECKING, State.REFUSED) and initiator not in ("member", row.initiator)
+        if row is None or initiator is None or claimed:  # what never held its member is its starter's alone (TRF-33)
             refusals[n] = Refusal("unknown_transfer")
         elif row.state not in ENDED:
             refusals[n] = Refusal("transfer_open" if row.ended_at is None else "not_restartable")

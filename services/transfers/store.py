@@ -294,14 +294,19 @@ def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
 _EXPLAIN = sa.text("""
     SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw,
         EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id AND a.person_id = i.person_id) AS repeated,
-        coalesce(t.member_id = i.person_id OR i.org_id IN (t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
-            t.target_branch_id, t.initiator_org_id, t.provincial_id), false) AS party
+        coalesce(t.member_id = i.person_id OR i.org_id = t.initiator_org_id
+            OR (t.state NOT IN ('checking', 'refused') AND i.org_id IN (t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
+                t.target_branch_id, t.provincial_id))
+            OR (t.initiator = 'source' AND i.org_id IN (t.source_branch_id, t.source_superior_id)), false) AS party
     FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid, person_id bigint, org_id bigint)
     LEFT JOIN transfers t USING (transfer_id) LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
 
 
 def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row[Any]]:
-    """Return, by item number, what stands in the way of items that a statement did not move."""
+    """Return, by item number, what stands in the way of items that a statement did not move.
+
+    A party is who may read the transfer: what never held its member is its starter's side's and the member's alone, as in `get_transfer`.
+    """
     return {row.n: row for row in db.run(tx, _EXPLAIN, items)} if items else {}
 
 

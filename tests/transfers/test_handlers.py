@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import handlers, models, policies, policy_store, store
+from services.transfers import desk, handlers, models, policies, policy_store, store
 from services.transfers.saga import State, Trigger
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -666,7 +666,15 @@ def test_what_never_held_its_member_is_its_starters_alone(tx):
         except Refused:
             return False
 
+    def told(org, transfer):
+        """Return what an organisation is told that tries to decide, take back or start again."""
+        again = contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=transfer)
+        taken_back = handlers.withdraw_transfers(tx, [Asked(contract.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer), admin(org))])
+        return {decide(tx, transfer, org).refusal.code, taken_back[0].refusal.code, desk.restart_transfers(tx, [Asked(again, admin(org))])[0].refusal.code}
+
     for _ in range(2):
+        strange = [told(TARGET, by_source), told(TARGET, by_member), told(SCHOOL, by_member), told(CLASS, by_member), told(ROOT, by_source)]
+        assert strange == [{"unknown_transfer"}] * 5 and "unknown_transfer" not in told(SCHOOL, by_source)
         assert (seen(SCHOOL), seen(CLASS), seen(TARGET, "target")) == ({by_source}, {by_source}, set())
         assert (read(SCHOOL, by_source), read(SCHOOL, by_member), read(TARGET, by_source), read(TARGET, by_member)) == (True, False, False, False)
         assert sum(one.transfers for one in handlers.count_transfers(tx, contract.Counts(), admin(SCHOOL)) if one.state in ("checking", "refused")) == 1
