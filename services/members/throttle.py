@@ -11,6 +11,7 @@ allowed, no more: whoever comes to the count as one too many hears that, and not
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from sqlalchemy.engine import Connection
 from services.members import domain
 from shared import clock, db
 from shared.errors import Refused
+
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\d{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class Limit:
 
 
 def network(address: str) -> str:
-    """Return what counts as one address: all of IPv4, the first 64 bits of IPv6, of which everybody has the rest."""
+    """Return what counts as one address: all of IPv4, the first 64 bits of IPv6, of which everybody has the rest; of what some proxies write, not the port."""
+    with_port = _WITH_PORT.fullmatch(address)
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(with_port[1] or with_port[2] if with_port else address)
     except ValueError:
         return address
     if isinstance(found, ipaddress.IPv6Address):

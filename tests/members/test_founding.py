@@ -1,13 +1,18 @@
 """The token of the first installation: who may read it, and what is none (ADM-10)."""
 import os
+import random
 import stat
+import threading
 
 import pytest
+import sqlalchemy as sa
 
-from services.members import accounts, founding, models, seal
+from services.members import accounts, founding, models, seal, synthetic
 from services.members.secret import keys as loaded
+from shared import directory
 from shared.errors import Refused
 from shared.messages.members import SetUp
+from shared.messages.orgs import OrgChanged
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +64,32 @@ def test_nobody_else_reads_the_token_while_it_is_written(tmp_path, monkeypatch):
     finally:
         os.umask(before)
     assert all(mode == 0o400 for modes in seen for mode in modes) and stat.S_IMODE(path.stat().st_mode) == 0o400
+
+
+def test_two_at_the_same_moment_make_one(engine, tmp_path, monkeypatch):
+    """ADM-10: of two who hold the token and send it at the same moment one becomes the administrator; the other finds the page closed."""
+    monkeypatch.setattr(loaded, "folder", tmp_path)
+    token = founding.make_token(tmp_path).read_text()
+    with engine.begin() as tx:
+        directory.on_org_changed(tx, [OrgChanged(
+            org_id=1, parent_id=None, path="1.", kind="leading_body", province="", system="national", provincial_id=None, name="1", purpose="ordinary",
+            vault_id=None, deleted=False, version=1, industry="")])
+    people = synthetic.people(2, rng=random.Random(6), division_codes=["110101"], birth_years=(1980, 1990), start=50_000_000)
+    start, answers = threading.Barrier(2), []
+
+    def ask(name: str, number: str) -> None:
+        with engine.begin() as tx:
+            start.wait(5)
+            try:
+                answers.append(founding.set_up(tx, SetUp(token=token, name=name, id_number=number, password="Abcd-12345"), None).org_id)
+            except Refused as error:
+                answers.append(error.code)
+
+    both = [threading.Thread(target=ask, args=(one.name, one.id_number)) for one in people]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(20)
+    assert sorted(answers, key=str) == [1, "setup_closed"]
+    with engine.connect() as tx:
+        assert tx.scalar(sa.text("SELECT count(*) FROM posts")) == 1

@@ -153,6 +153,12 @@ def test_a_net_of_ipv6_is_one_address(tx):
     assert (throttle.network("2001:db8:1:2:3::4"), throttle.network("::ffff:203.0.113.9"), throttle.network("?")) == ("2001:db8:1:2::", SCHOOL, "?")
 
 
+def test_the_port_is_no_part_of_an_address():
+    """Some proxies write the caller's port behind the address: each connection would be an address of its own, and no limit would hold."""
+    assert {throttle.network(one) for one in (SCHOOL, f"{SCHOOL}:1", f"{SCHOOL}:65535", f"[::ffff:{SCHOOL}]:80")} == {SCHOOL}
+    assert {throttle.network(one) for one in ("[2001:db8:1:2:3::4]:443", "[2001:db8:1:2::9]", "2001:db8:1:2::")} == {"2001:db8:1:2::"}
+
+
 @pytest.mark.rule("ACC-10")
 def test_old_counts_are_removed(tx):
     """ACC-10: what is counted of strangers does not pile up; a lock is remembered for a week."""
