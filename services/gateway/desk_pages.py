@@ -132,7 +132,7 @@ def work() -> Any:
     found, people, (children,) = names(parties(page.items), [item.member_id for item in page.items],
                                        (orgs.list_children, orgs.ListChildren(org_id=session.get("org", 0), limit=500)) if assigning else None)
     return render("work.html", refusal.kind.status if refusal else 200, page=page, orgs=found, people=people, branches=[org for org in children or () if org.kind == "branch"],
-                  done=done, state=state, reason=reason, concerns=CONCERNS, refusal=refusal, form=form, ticked=set(form.getlist("item")),
+                  done=done, named={item.transfer_id: people[item.member_id].name for item in page.items if item.member_id in people}, state=state, reason=reason, concerns=CONCERNS, refusal=refusal, form=form, ticked=set(form.getlist("item")),
                   tick_all=request.values.get("tick") == "1", rejections=rejections_for({item.reason for item in page.items if item.state != "pending_assign"}))
 
 

@@ -5,6 +5,7 @@ import base64
 import io
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -486,7 +487,8 @@ def export() -> Any:
             yield from page
             page = call(members.export_members, msgspec.structs.replace(wanted, after=page[-1].member.member_id))
 
-    return _xlsx(io.BytesIO(sheet.write(rows()).read()), "members")
+    with sheet.write(rows()) as file:
+        return _xlsx(io.BytesIO(file.read()), "members")
 
 
 @blueprint.get("/my-branch")
@@ -660,7 +662,11 @@ def out() -> Any:
             outcomes = call(transfers.request_transfers, [transfers.RequestTransfer(
                 command_id=uuid.uuid5(fields.key(form), str(one)), initiator="source", member_id=one, source_branch_id=branch, **wanted) for one in chosen])
     names = {one.member_id: one.name for one in listed}
-    return render("out.html", listed=listed, form=form, branch=branch, chosen=chosen, outcomes=list(zip(chosen, outcomes, strict=False)), names=names,
+    refusals: dict[str, list[Any]] = {}
+    for one, outcome in zip(chosen, outcomes, strict=False):
+        if outcome.refusal is not None:
+            refusals.setdefault(outcome.refusal.say(t("zh", "en")), []).append(names.get(one, one))
+    return render("out.html", listed=listed, refusals=refusals, form=form, branch=branch, chosen=chosen, outcomes=list(zip(chosen, outcomes, strict=False)), names=names,
                   found=search_targets(form.get("text", "")), refusal=refusal, command_id=uuid.uuid4(), action="/out", profile=None)
 
 
@@ -763,7 +769,8 @@ def _may_import(import_id: uuid.UUID) -> None:
 def import_progress(import_id: uuid.UUID) -> Any:
     """Show how far an import is; the page asks again by itself until it is done (IMP-06)."""
     progress = call(members.get_import, members.GetImport(import_id=import_id, failed_after=0))
-    return render("import.html", progress=progress, import_id=import_id, waiting=progress.rows - progress.entered - progress.failed,
+    reasons = Counter(one.problem for one in progress.failures)
+    return render("import.html", progress=progress, import_id=import_id, reasons=[(why, n) for why, n in reasons.most_common(20) if n > 1], waiting=progress.rows - progress.entered - progress.failed,
                   level="?level=own" if request.args.get("level") == "own" else "")
 
 

@@ -360,8 +360,9 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
         assert time.monotonic() < ends
         time.sleep(0.1)
     college = next(org.full_name for org in town.tree if org.id == COLLEGE)
-    assert result.count(f"请由其直属上级“{college}”导入") == 100
+    assert result.count(f"请由其直属上级“{college}”导入") == 101  # 100 rows, and what they have in common
     assert re.search(r'<div class="error" role="alert">成功导入 0 位团员, 300 位', result) and 'class="ok"' not in result
+    assert result.count("<li>300 行: 该团支部存在,但不是您的直属下级") == 1  # what is wrong with all is said once, above them
 
 
 def test_pages_say_what_they_did(browser, town, house):
@@ -400,6 +401,20 @@ def test_shares_stand_in_their_line(visit, house):
     township = visit(TOWNSHIP)
     township.page.goto(f"{township.site}/work")
     assert township.page.evaluate("getComputedStyle(document.querySelector('#actions')).position") == "sticky"
+
+
+def test_what_is_wrong_with_many_is_said_once(browser, town, house):
+    """Who transfers several members out and leaves a field blank reads it once, in red, with their names; ticks and fields stay (TRF-07, TRF-08)."""
+    csrf = enter(browser, town, CLASS)
+    some = [FIRST + 30, FIRST + 31, FIRST + 32]
+    called = {one["member_id"]: one["name"] for one in fullhouse.Office(browser, CLASS).get(f"/branches/{CLASS}/members?limit=500")["items"]}
+    form = {"csrf": csrf, "branch": CLASS, "member": some, "reason": "unemployed", "target": TOWNSHIP, "contact": "19900000066", "confirm": "1", "command_id": fullhouse.key()}
+    page = browser.post("/out", data=form).text
+    (said,) = re.findall(r'<div class="error" role="alert">(.*?)</div>', page, re.S)
+    assert said.count("请填写户籍地或居住地详细地址") == 1 and "未发起 3 位" in said and all(called[one] in said for one in some)
+    (kept,) = [one for one in forms.read(page)[0] if one.action == "/out"]
+    assert sum(kind == "checkbox" and name == "member" and "checked" in more for name, _, kind, more in kept.fields) == 3
+    assert kept.filled()["contact"] == "19900000066" and 'class="ok"' not in page
 
 
 STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth + 0.5 && one.getClientRects().length
