@@ -365,6 +365,17 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
     assert result.count("<li>300 行: 该团支部存在,但不是您的直属下级") == 1  # what is wrong with all is said once, above them
 
 
+def test_the_desk_leads_to_what_waits_below(browser, town, house):
+    """Who has nothing to decide, but townships that have, is led from the operation centre to the deadline board; a branch has nothing below (BEY-18)."""
+    enter(browser, town, COUNTY)
+    page = browser.get("/desk").text
+    assert "没有待办事项" in page and '<a href="/board">时限看板</a></p>' in page
+    assert fullhouse.Office(browser, COUNTY).get("/board")["items"]
+    browser.post("/sign-out", data={"csrf": fullhouse.csrf_of(page)})
+    enter(browser, town, CLASS + 1)
+    assert '<a href="/board">' not in browser.get("/desk").text
+
+
 def test_pages_say_what_they_did(browser, town, house):
     """After posts, registers, migrations, registrations and organisations the next page says what was done, once."""
     def done(path, **form):
