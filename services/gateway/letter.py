@@ -19,7 +19,8 @@ _MARGIN = 28.0
 
 @cache
 def _known() -> frozenset[int]:
-    return frozenset(TTFont(FONT, lazy=True).getBestCmap())
+    with TTFont(FONT, lazy=True) as font:
+        return frozenset(font.getBestCmap())
 
 
 def printable(text: str) -> str:
