@@ -69,6 +69,10 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
         g.request_id = given if re.fullmatch(r"[\w-]{8,64}", given) else uuid.uuid4().hex
         g.started = time.perf_counter()
 
+    @app.teardown_request
+    def let_go(error: BaseException | None) -> None:
+        request.close()  # the files that came with it
+
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id

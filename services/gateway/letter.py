@@ -69,4 +69,6 @@ def render(letter: Letter, address: str) -> bytes:
     page.set_xy(_MARGIN + 36, top + 8)
     page.set_font("letter", size=10)
     page.multi_cell(0, 6, printable(f"扫码或登录 {address}\n输入核验码 {letter.code}\n核验本介绍信的真伪与效力"), align="L")
-    return bytes(page.output())
+    made = bytes(page.output())
+    page.fonts["letter"].ttfont.close()  # it keeps the file of the font open otherwise
+    return made

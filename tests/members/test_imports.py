@@ -49,7 +49,7 @@ def test_rows_are_entered_in_pieces(tx):
 
     done = progress(tx, one, after=0)
     assert (done.rows, done.entered, done.failed) == (23, 20, 3)
-    assert [(row.number, row.problem) for row in done.failures] == [(100, "未找到该团支部"), (101, "身份证号重复"), (200, "入团年月无法识别")]
+    assert [(row.number, row.problem) for row in done.failures] == [(100, "没有名为“no such branch”的团支部,请按组织全称填写"), (101, "身份证号重复"), (200, "入团年月无法识别")]
     assert done.failures[0].id_number == rows(1, one, start=71_000_000)[0].id_number
 
 
@@ -96,7 +96,7 @@ def test_only_into_direct_branches(tx):
     send(tx, rows(1, one, "7"))
     assert imports.enter_piece(tx) == 1
 
-    assert [row.problem for row in progress(tx, one, after=0).failures] == ["未找到该团支部"]
+    assert [row.problem for row in progress(tx, one, after=0).failures] == ["该团支部存在,但不是您的直属下级,请由其直属上级“6”导入"]
 
 
 def test_an_import_is_its_senders_own(tx):

@@ -24,6 +24,15 @@ KINDS = {
     "half a chunk": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nabc",
     "never reading": b"GET /static/vendor/htmx-2.0.11.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 6}
 HELD = 200
+OPENED: list[socket.socket] = []
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Close after each test what it has opened."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 class Edge:
@@ -49,6 +58,7 @@ class Edge:
         if buffer:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         made.settimeout(10)
+        OPENED.append(made)
         made.connect(("127.0.0.1", self.port))
         made.sendall(data)
         return made
