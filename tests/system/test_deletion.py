@@ -38,7 +38,7 @@ def test_what_stands_in_the_way_is_named(browser, town):
     assert re.search(r"还有\d+个下级组织", children["refusal"]["message"]["zh"])
 
     (started,) = browser.post("/api/v1/transfers", headers=headers, json={"items": [request_of(
-        members[0]["member_id"], initiator="source", target_org_id=goal, reason="ordinary", place_name="", place_address="")]}).json["results"]
+        members[0]["member_id"], initiator="source", target_org_id=goal, reason="further_study", confirmed=True)]}).json["results"]
     assert started["refusal"] is None, started
     ends = time.monotonic() + 10
     while (aside := delete(goal, to_awaiting=True)[0]["refusal"]) is None or aside["code"] != "org_not_empty":

@@ -14,6 +14,10 @@ from services.gateway.app import create_app
 from tests.gateway.test_hostile_sheets import HOSTILE
 from tests.gateway.test_roster import GOOD, sheet
 
+pytestmark = pytest.mark.filterwarnings(
+    # the test client of werkzeug leaves the file open in which it keeps a large body
+    r"ignore:Exception ignored in. <_io\.FileIO name=\d+:pytest.PytestUnraisableExceptionWarning")
+
 SITE = "http://localhost"
 
 
