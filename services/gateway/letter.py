@@ -70,5 +70,7 @@ def render(letter: Letter, address: str) -> bytes:
     page.set_font("letter", size=10)
     page.multi_cell(0, 6, printable(f"扫码或登录 {address}\n输入核验码 {letter.code}\n核验本介绍信的真伪与效力"), align="L")
     made = bytes(page.output())
-    page.fonts["letter"].ttfont.close()  # it keeps the file of the font open otherwise
+    font = page.fonts["letter"]
+    if isinstance(font, fpdf.fonts.TTFFont):
+        font.ttfont.close()  # it keeps the file of the font open otherwise
     return made
