@@ -5,9 +5,12 @@ So the SQLSTATE decides, from two lists. What stands in neither is final: the sa
 """
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import exc
+
+Result = TypeVar("Result")
 
 AWAY = frozenset({
     "57P01", "57P02", "57P03", "57P05",           # shut down by an operator, crashed, starting up, idle session ended
@@ -86,3 +89,13 @@ def forget_values(context: Any) -> None:
     wrapped = context.sqlalchemy_exception
     if wrapped is not None:
         wrapped.args = (f"({type(error).__module__}.{type(error).__name__}) {first}",)
+
+
+def once_more(work: Callable[[], Result]) -> Result:
+    """Do work; do it once more at once if it was the one to give way in a deadlock (`AT_ONCE`)."""
+    try:
+        return work()
+    except Exception as error:
+        if sqlstate(error) not in AT_ONCE:
+            raise
+        return work()

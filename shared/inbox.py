@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -97,7 +98,7 @@ class Inbox:
         """
         for piece in _pieces(batch):
             try:
-                self._apply_twice(piece)
+                failures.once_more(partial(self._apply, piece))
             except Exception as error:
                 if failures.is_away(error):
                     raise
@@ -106,15 +107,6 @@ class Inbox:
                         self.apply(part)
                 else:
                     self._isolate(piece[0], error)
-
-    def _apply_twice(self, batch: Sequence[Incoming]) -> None:
-        """Apply a batch, once more at once if it was the one to give way in a deadlock."""
-        try:
-            self._apply(batch)
-        except Exception as error:
-            if failures.sqlstate(error) not in failures.AT_ONCE:
-                raise
-            self._apply(batch)
 
     def _apply(self, batch: Sequence[Incoming]) -> None:
         with self.database.transaction(limits=LIMITS) as tx:

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import eventlet
@@ -126,7 +127,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         """
         started = time.perf_counter()
         try:
-            answers = self._apply_twice(calls, LIMITS_ALONE if len(calls) == 1 else LIMITS_TOGETHER)
+            limits = LIMITS_ALONE if len(calls) == 1 else LIMITS_TOGETHER
+            answers = failures.once_more(partial(self._apply_commands, calls, limits))
         except Exception as error:
             if failures.is_away(error):
                 raise
@@ -149,15 +151,6 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             return _problem(Refusal("unavailable"))
         log.exception("%s.%s failed, request %s", self.name, call.name, call.request_id)
         return _problem(Refusal("internal"))
-
-    def _apply_twice(self, calls: Sequence[Call], limits: db.Limits) -> list[bytes]:
-        """Apply calls, once more at once if they were the side to give way in a deadlock."""
-        try:
-            return self._apply_commands(calls, limits)
-        except Exception as error:
-            if failures.sqlstate(error) not in failures.AT_ONCE:
-                raise
-            return self._apply_commands(calls, limits)
 
     def _apply_commands(self, calls: Sequence[Call], limits: db.Limits) -> list[bytes]:
         now = time.time()
