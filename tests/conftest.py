@@ -5,6 +5,7 @@ os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"test{os.getpid()}.")
 import uuid
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -13,6 +14,10 @@ from shared.settings import Settings
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
 AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
+
+
+hypothesis.settings.register_profile("first-failure", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None)
+"""For `make mutants`: that there is a failing example is enough, nobody reads the smallest one."""
 
 
 def server_url(name: str) -> str:

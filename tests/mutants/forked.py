@@ -77,7 +77,7 @@ def start(module: str, path: Path, source: str, tests: Sequence[str]) -> int:
             sys.meta_path.insert(0, _Changed(module, path, source))
         import pytest
 
-        code = int(pytest.main(["-x", "-q", "--no-header", *tests]))
+        code = int(pytest.main(["-x", "-q", "--no-header", "--hypothesis-profile=first-failure", *tests]))
     except BaseException:  # a mutant that cannot even be imported is as dead as one that a test finds
         code = 71
     finally:
