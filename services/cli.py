@@ -131,17 +131,17 @@ def rotate_keys() -> None:
     typer.echo(f"{done} values sealed with key {number}; restart members, then `tuanqiao keys forget`")
 
 
-def _seal_anew(engine: sa.Engine, seal: Any, reseal: Any) -> int:
+def _seal_anew(engine: sa.Engine, seal: Any, anew: Any) -> int:
     done, after = 0, 0
     while True:
         with engine.begin() as tx:
-            some, after = reseal.some(tx, seal, after)
+            some, after = anew.some(tx, seal, after)
         done += some
         if not some:
             break
         typer.echo(f"  {done} people")
     with engine.begin() as tx:
-        done += int(reseal.others(tx, seal))
+        done += int(anew.others(tx, seal))
     return int(done)
 
 

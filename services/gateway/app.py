@@ -86,12 +86,12 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
     app.url_map.converters["int"] = Digits
     for route in ROUTES:
         if route.make and openapi.is_list(route):
-            app.add_url_rule("/download" + route.path, f"download {route.path}", _download(client, route))
-        app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", _view(client, route), methods=[route.method])
+            app.add_url_rule("/download" + route.path, f"download {route.path}", download_of(client, route))
+        app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", view_of(client, route), methods=[route.method])
     _errors(app)
     assert all((audit_pages, desk_pages, insight_pages, organisation_pages, setup_page))  # they add their pages to the blueprint
     app.register_blueprint(pages.blueprint)
-    app.add_url_rule("/api/openapi.json", "openapi", lambda: _json(openapi.document()))
+    app.add_url_rule("/api/openapi.json", "openapi", lambda: as_json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: pages.render("docs.html", api=openapi.document()))
     return app
 
@@ -115,13 +115,13 @@ def _cookie_key(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def _json(value: Any, status: int = 200, kind: str = "application/json") -> Response:
+def as_json(value: Any, status: int = 200, kind: str = "application/json") -> Response:
     return Response(msgspec.json.encode(value), status, content_type=kind)
 
 
 # ---- the API ---------------------------------------------------------------------------------------------------------
 
-def _view(client: RpcClient, route: Route) -> Any:
+def view_of(client: RpcClient, route: Route) -> Any:
     contract = route.contract
     decoder = _decoder(contract)
 
@@ -143,18 +143,18 @@ def _view(client: RpcClient, route: Route) -> Any:
         if route.pdf:
             return _letter(reply)
         if contract.many:
-            return _json({"results": [_with_words(one) for one in reply]})
+            return as_json({"results": [_with_words(one) for one in reply]})
         if isinstance(reply, list):
             if "org_id" in path_values and contract.name == "get_orgs":
                 if not reply:
                     raise Refused("unknown_org")
-                return _json(reply[0])
-            return _json({"items": reply})
-        return _json(reply)
+                return as_json(reply[0])
+            return as_json({"items": reply})
+        return as_json(reply)
     return view
 
 
-def _download(client: RpcClient, route: Route) -> Any:
+def download_of(client: RpcClient, route: Route) -> Any:
     """Return the view that gives a list of the API as a file to whoever is signed in to the pages, for the organisation they act for (STAT-05, DOC-05)."""
     decoder = _decoder(route.contract)
 
@@ -276,7 +276,7 @@ def problem(refusal: Refusal) -> Response:
     if not request.path.startswith("/api/"):
         return pages.problem_page(refusal)
     pointer = {"pointer": "#" + refusal.values["pointer"]} if "pointer" in refusal.values else {}
-    response = _json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
+    response = as_json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
                       "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": kind.rule, **pointer, "request_id": g.request_id},
                      kind.status, "application/problem+json")
     if kind.status == 401:

@@ -149,7 +149,7 @@ def _decide(form: Any) -> list[Any]:
     if not chosen:
         raise Refused("field_missing", field=t("要办理的事项(先勾选)", "the items: tick them first"))
     if form.get("do") == "assign":
-        branch = _branch(form)
+        branch = chosen_branch(form)
         return list(call(transfers.assign_branches, [transfers.AssignBranch(
             decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch) for transfer_id, _ in chosen]))
     return list(call(transfers.decide_nodes, [transfers.DecideNode(
@@ -157,7 +157,7 @@ def _decide(form: Any) -> list[Any]:
         reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""), note=form.get("note", "")) for transfer_id, node_no in chosen]))
 
 
-def _branch(form: Any) -> int:
+def chosen_branch(form: Any) -> int:
     branch = fields.number(form.get("branch"))
     if not branch:
         raise Refused("field_missing", field=t("团支部", "branch"))
@@ -217,7 +217,7 @@ _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
     "decide": (transfers.decide_nodes, lambda transfer_id, form: transfers.DecideNode(
         decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=fields.number(form.get("node_no")), approve=form.get("do") == "approve",
         reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""), note=form.get("note", ""))),
-    "assign": (transfers.assign_branches, lambda transfer_id, form: transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=_branch(form)))}
+    "assign": (transfers.assign_branches, lambda transfer_id, form: transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=chosen_branch(form)))}
 
 
 @blueprint.post("/transfers/<int:transfer_id>/<any(urge, restart, escalate, look, decide, assign):act>")

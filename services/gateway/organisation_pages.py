@@ -44,7 +44,7 @@ RETENTION_KINDS = {"retained": ("暂留学校", "Retained at school"), "abroad":
 RETENTION_STATES = {"requested": ("待审批", "Requested"), "approved": ("已同意", "Approved"), "refused": ("未同意", "Refused"), "ended": ("已结束", "Ended")}
 
 
-def _acting() -> int:
+def acting_committee() -> int:
     org: int | None = session.get("org")
     if org is None:
         raise Refused("not_administrator")
@@ -61,7 +61,7 @@ def _date(text: str | None, field: tuple[str, str]) -> date:
 @blueprint.route("/check", methods=["GET", "POST"])
 def check() -> Any:
     """Check and complete the own organisation; a new administrator is led here first (ORG-11, ORG-16, ORG-19)."""
-    org, refusal, form = _acting(), None, request.form
+    org, refusal, form = acting_committee(), None, request.form
     if request.method == "POST":
         refusal = call(orgs.check_orgs, [orgs.CheckOrg(command_id=uuid.uuid4(), org_id=org, **{name: form.get(name, "") for name in ("kind", "short_name", "full_name", "industry", "phone")})])[0].refusal
         if refusal is None:
@@ -76,7 +76,7 @@ def check() -> Any:
 @blueprint.route("/posts", methods=["GET", "POST"])
 def posts() -> Any:
     """Cadres and administrators of the acting organisation or a direct subordinate: posts, rights, registration codes (CADRE, ADM)."""
-    org = fields.number(request.values.get("org")) or _acting()
+    org = fields.number(request.values.get("org")) or acting_committee()
     form, refusal, code = request.form, None, None
     if request.method == "POST":
         do = form.get("do", "")
@@ -121,7 +121,7 @@ def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
     form, refusal = request.form, None
     if request.method == "POST" and form.get("do") == "request":
-        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=fields.key(form), org_id=_acting(), to_org_id=fields.number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
+        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=fields.key(form), org_id=acting_committee(), to_org_id=fields.number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
     elif request.method == "POST" and form.get("do") in ("approve", "reject", "withdraw"):
         refusal = call(orgs.decide_migrations, [orgs.DecideMigration(
             migration_id=fields.number(form.get("migration")), approve=form["do"] == "approve", withdraw=form["do"] == "withdraw", note=form.get("note", ""))])[0].refusal
@@ -173,7 +173,7 @@ def letters() -> Any:
             if refusal is None:
                 return Response(paper.render(made, f"{addresses.public_root()}verify"), content_type="application/pdf",
                                 headers={"Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf", "Cache-Control": "no-store"})
-    children, items = calls((orgs.list_children, orgs.ListChildren(org_id=_acting(), limit=500)),
+    children, items = calls((orgs.list_children, orgs.ListChildren(org_id=acting_committee(), limit=500)),
                             (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None)
     return render("letters.html", refusal.kind.status if refusal else 200, branches=[org for org in children if org.kind == "branch"], items=items or [], branch=branch, form=form,
                   refusal=refusal, command_id=uuid.uuid4(), today=clock.today())

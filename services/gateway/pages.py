@@ -144,7 +144,7 @@ def came_from() -> str:
     """Return the page of this site that the person comes from, else the start (UI-05)."""
     came = urlsplit(request.headers.get("Referer", ""))
     path = came.path + (f"?{came.query}" if came.query else "")
-    return path if came.netloc == request.host and came.path not in (request.path, "/sign-in") and _own_path(path) else "/"
+    return path if came.netloc == request.host and came.path not in (request.path, "/sign-in") and own_path(path) else "/"
 
 
 def say(text: str, kind: str = "ok") -> None:
@@ -160,7 +160,7 @@ def problem_page(refusal: Refusal) -> Response:
         session.pop("token", None)
         if request.method == "GET":
             return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='')}")  # type: ignore[return-value]
-        return _sign_in_page(None, draft.keep())
+        return sign_in_page(None, draft.keep())
     if refusal.code == "password_change_needed":
         return redirect("/password")  # type: ignore[return-value]
     if refusal.code == "bad_request":
@@ -205,7 +205,7 @@ def session_token() -> str:
     if "token" not in session:
         raise Refused("token_expired")
     if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
-        _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+        remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
     return str(session["token"])
 
 
@@ -215,7 +215,7 @@ def acting_org() -> int | None:
     return org
 
 
-def _remember(signed: members.Signed) -> None:
+def remember(signed: members.Signed) -> None:
     session.update(token=signed.token, session=signed.session, name=signed.name, person=signed.person_id, expires=signed.expires_at.isoformat(),
                    restricted=signed.must_change_password)
 
@@ -258,7 +258,7 @@ def sign_in() -> Any:
             language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
             session.clear()
             session["language"] = language
-            _remember(signed)
+            remember(signed)
             if signed.must_change_password:
                 return redirect("/password")
             mine = call(orgs.my_orgs, orgs.MyOrgs())
@@ -266,16 +266,16 @@ def sign_in() -> Any:
             kept = kept if kept is not None and kept.person in (0, signed.person_id) else None
             acted = kept.org if kept is not None else acted if before == signed.person_id else None
             if mine:
-                _act(next((org for org in mine if org.org_id == acted), mine[0]))
+                act_for(next((org for org in mine if org.org_id == acted), mine[0]))
             if kept is not None:
                 return render("draft.html", kept=kept, other_org=kept.org is not None and kept.org != session.get("org"))
-            return redirect(_own_path(request.args.get("next", "")) or "/")
+            return redirect(own_path(request.args.get("next", "")) or "/")
         except Refused as error:
             refusal = error.refusal
-    return _sign_in_page(refusal, sealed)
+    return sign_in_page(refusal, sealed)
 
 
-def _sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
+def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
     """Return the page of signing in; with a draft it stands in place of the page that was asked for.
 
     Where no more captchas are drawn for this address the form stands there without one: who belongs here needs none then (ACC-10).
@@ -346,7 +346,7 @@ def contacts() -> Any:
     return render("contacts.html", refusal.kind.status if refusal else 200, found=found, text=text, refusal=refusal)
 
 
-def _own_path(target: str) -> str:
+def own_path(target: str) -> str:
     """Return the target if it is a path of this site, as browsers read it, else nothing."""
     return target if re.fullmatch(r"/(?![/\\])[^\\\x00-\x20]*", target) else ""
 
@@ -368,7 +368,7 @@ def password() -> Any:
         try:
             call(members.change_password, members.ChangePassword(
                 old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session.get("session", "")))
-            _remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+            remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
             say(t("密码已修改,下次请用新密码登录。", "The password is changed; sign in with the new one next time."))
             return redirect("/")
         except Refused as error:
@@ -399,7 +399,7 @@ ORG_SAID = {
 """What the page of organisations says after each of its buttons."""
 
 
-def _act(org: orgs.Org) -> None:
+def act_for(org: orgs.Org) -> None:
     session["org"], session["org_name"] = org.org_id, org.full_name
     session["org_kind"], session["org_school"], session["org_top"] = org.kind, is_school(org.industry), org.top
 
@@ -413,7 +413,7 @@ def my_orgs() -> Any:
         chosen = next((org for org in call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None)
         if chosen is None:
             raise Refused("not_administrator")
-        _act(chosen)
+        act_for(chosen)
         say(t(f"现在代表{chosen.full_name}办理。", f"You act for {chosen.full_name} now."))
         return redirect("/desk")
     if request.method == "POST":
@@ -806,14 +806,14 @@ def graduation() -> Any:
             raise Refused("bad_request", detail=t("请先勾选团支部", "choose branches first"))
         if not form.get("confirm"):
             found = call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500]))
-            return render("graduation_confirm.html", branches=found, month=_month(form.get("month", "")), reason=form.get("reason", ""), back=request.full_path)
+            return render("graduation_confirm.html", branches=found, month=month(form.get("month", "")), reason=form.get("reason", ""), back=request.full_path)
         done = call(members.mark_branches, [members.MarkBranch(
-            command_id=uuid.uuid4(), branch_id=one, graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
+            command_id=uuid.uuid4(), branch_id=one, graduates_on=month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
     page = call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=100))
     return render("graduation.html", branches=page, done=done, unmarked=unmarked, names={one.branch_id: one.name for one in page})
 
 
-def _month(text: str) -> date | None:
+def month(text: str) -> date | None:
     try:
         return date.fromisoformat(f"{text}-01") if text else None
     except ValueError:
@@ -830,7 +830,7 @@ def member_marks() -> Any:
     if form.get("do") == "codes":
         return branch_members(codes=call(members.issue_reset_codes, [members.IssueResetCode(command_id=uuid.uuid4(), member_id=one) for one in chosen]))
     done = call(members.mark_members, [members.MarkMember(
-        command_id=uuid.uuid4(), member_id=one, mark=form.get("mark", ""), graduates_on=_month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
+        command_id=uuid.uuid4(), member_id=one, mark=form.get("mark", ""), graduates_on=month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
     return branch_members(done)
 
 

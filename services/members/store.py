@@ -99,10 +99,10 @@ def move(tx: Connection, items: Sequence[Any]) -> None:
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and break `uq_memberships_one_open`.
     """
-    _log_resigned(tx, db.run(tx, _MOVE, items).all(), "moved")
+    log_resigned(tx, db.run(tx, _MOVE, items).all(), "moved")
 
 
-def _log_resigned(tx: Connection, rows: Sequence[Any], why: str) -> None:
+def log_resigned(tx: Connection, rows: Sequence[Any], why: str) -> None:
     """Write posts that ended with the membership into the audit log; nobody is behind it but the move or the deletion."""
     log.append(tx, post_entries([{"org_id": row.org_id, "person_id": row.person_id, "post": "", "ref": why} for row in rows],
                                 {(row.org_id, row.person_id): row.was for row in rows}))
@@ -288,7 +288,7 @@ def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
     """Take people out of the register and keep what is needed to prove it; return who is gone. Who is held by a transfer stays (DEL-08, DEL-11)."""
     gone = db.run(tx, _DELETE, rows, now=now).all() if rows else []
-    _log_resigned(tx, [row for row in gone if row.org_id is not None], "deleted")
+    log_resigned(tx, [row for row in gone if row.org_id is not None], "deleted")
     return {row.person_id for row in gone}
 
 

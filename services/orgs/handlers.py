@@ -322,7 +322,7 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
-def _shown(row: sa.Row[Any]) -> Org:
+def shown(row: sa.Row[Any]) -> Org:
     filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
                full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number, division_code=row.division_code or "",
@@ -349,7 +349,7 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     if not ids and request.systems and below:
         ids = [org_id for system in store.systems(tx) for org_id in _search(tx, request, text, limit, system, above)][:limit]
     rows = store.by_ids(tx, ids)
-    return [_shown(rows[org_id]) for org_id in ids if org_id in rows]
+    return [shown(rows[org_id]) for org_id in ids if org_id in rows]
 
 
 def _search(tx: Connection, request: contract.SearchOrgs, text: str, limit: int, below: str, above: Sequence[str]) -> list[int]:
@@ -374,12 +374,12 @@ def get_orgs(tx: Connection, request: contract.GetOrgs, actor: Actor | None) -> 
     if len(request.org_ids) > 500:
         raise Refused("too_many_items", limit=500)
     found = store.by_ids(tx, request.org_ids)
-    return [_shown(found[org_id]) for org_id in request.org_ids if org_id in found]
+    return [shown(found[org_id]) for org_id in request.org_ids if org_id in found]
 
 
 def list_children(tx: Connection, request: contract.ListChildren, actor: Actor | None) -> list[Org]:
     """Return direct subordinates in display order (ORG-24)."""
-    return [_shown(row) for row in store.children(tx, request.org_id, request.after, max(1, min(request.limit, 500)))]
+    return [shown(row) for row in store.children(tx, request.org_id, request.after, max(1, min(request.limit, 500)))]
 
 
 def list_administrators(tx: Connection, request: contract.ListAdministrators, actor: Actor | None) -> list[contract.Administrator]:
@@ -390,4 +390,4 @@ def list_administrators(tx: Connection, request: contract.ListAdministrators, ac
 def my_orgs(tx: Connection, request: contract.MyOrgs, actor: Actor | None) -> list[Org]:
     """Return the organisations that the caller administers (ROLE-14)."""
     assert actor is not None
-    return [_shown(row) for row in store.by_ids(tx, store.administered_by(tx, actor.person_id)).values()]
+    return [shown(row) for row in store.by_ids(tx, store.administered_by(tx, actor.person_id)).values()]

@@ -92,10 +92,10 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
     naming_store.ask(tx, list(rows.values()), clock.now())
     known = naming_store.by_command(tx, [one.item.command_id for one in asked])
     _wake.set()
-    return [NamesRebuild(refusal=refusals[n]) if n in refusals else _shown(known[one.item.command_id]) for n, one in enumerate(asked)]
+    return [NamesRebuild(refusal=refusals[n]) if n in refusals else shown(known[one.item.command_id]) for n, one in enumerate(asked)]
 
 
-def _shown(row: sa.Row[Any]) -> NamesRebuild:
+def shown(row: sa.Row[Any]) -> NamesRebuild:
     return NamesRebuild(org_id=row.org_id, looked_at=row.looked_at, changed=row.changed, done=row.ended_at is not None)
 
 
@@ -104,7 +104,7 @@ def get_rebuild(tx: Connection, request: contract.GetRebuild, actor: Actor | Non
     row = naming_store.by_command(tx, [request.command_id]).get(request.command_id)
     if row is None or actor is None or row.asked_by != actor.person_id:
         raise Refused("not_found")
-    return _shown(row)
+    return shown(row)
 
 
 def rebuild_piece(tx: Connection, path: str, after: str, limit: int, **who: Any) -> tuple[str | None, int, int]:

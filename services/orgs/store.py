@@ -251,7 +251,7 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
     were loaded, higher ones first; what every fifth name has is met by walking anywhere.
     """
     values = {"text": text, "targets_only": targets_only, "limit": limit}
-    span = {"path": below, "path_end": _end(below)}
+    span = {"path": below, "path_end": end_of(below)}
     beginning = {**values, **span, "text_end": text[:-1] + chr(ord(text[-1]) + 1)}
     pieces = domain.bigrams(text)
     if not pieces:
@@ -264,7 +264,7 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
     found = list(tx.scalars(_BEGINNING, beginning))
     for path in [*[one for one in reversed(near[-3:]) if one.startswith(below)], *([below] if hits > total / 5 else [])]:
         if len(found) < limit:
-            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, {**values, "path": path, "path_end": _end(path), "budget": BUDGET})]))
+            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, {**values, "path": path, "path_end": end_of(path), "budget": BUDGET})]))
     if len(found) < limit:
         found = list(dict.fromkeys([*found, *tx.scalars(_SEARCH, {**indexed, "most": BUDGET})]))
     return found[:limit]
@@ -273,7 +273,7 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
 def coded(tx: Connection, text: str, targets_only: bool, limit: int, below: str) -> list[int]:
     """Return ids of organisations in the subtree `below` by their number, division code or school number, higher ones first (BEY-20)."""
     number = int(text) if text.isdigit() and len(text) < 19 else None
-    return list(tx.scalars(_CODED, {"text": text.upper(), "number": number, "targets_only": targets_only, "limit": limit, "path": below, "path_end": _end(below)}))
+    return list(tx.scalars(_CODED, {"text": text.upper(), "number": number, "targets_only": targets_only, "limit": limit, "path": below, "path_end": end_of(below)}))
 
 
 def systems(tx: Connection) -> list[str]:
@@ -281,7 +281,7 @@ def systems(tx: Connection) -> list[str]:
     return list(tx.scalars(_SYSTEMS, {"first": domain.SYSTEMS_FROM}))
 
 
-def _end(path: str) -> str:
+def end_of(path: str) -> str:
     """Return the end of the range of paths that begin with `path`."""
     return path[:-1] + "/" if path else ":"
 
@@ -362,7 +362,7 @@ def lock_provinces(tx: Connection, provincial_ids: Iterable[int]) -> None:
 
 def has_open_migration(tx: Connection, path: str) -> bool:
     """Return whether an organisation, one above it or one below it migrates (MIG-06)."""
-    return tx.execute(_OPEN_MIGRATIONS, {"path": path, "path_end": _end(path)}).first() is not None
+    return tx.execute(_OPEN_MIGRATIONS, {"path": path, "path_end": end_of(path)}).first() is not None
 
 
 def request_migration(tx: Connection, row: dict[str, Any], now: datetime, **who: Any) -> None:
@@ -412,12 +412,12 @@ def next_migration(tx: Connection) -> sa.Row[Any] | None:
 
 def count_below(tx: Connection, path: str) -> int:
     """Return how many organisations are in a subtree, deleted ones included."""
-    return int(tx.execute(_BELOW, {"path": path, "path_end": _end(path)}).scalar_one())
+    return int(tx.execute(_BELOW, {"path": path, "path_end": end_of(path)}).scalar_one())
 
 
 def move_some(tx: Connection, old: str, new: str, limit: int) -> int:
     """Give up to `limit` organisations of the subtree `old` their new paths; return how many. Nobody sees it before the transaction ends."""
-    return int(tx.execute(_MOVE_SOME, {"new": new, "skip": len(old) + 1, "path": old, "path_end": _end(old), "limit": limit}).rowcount)
+    return int(tx.execute(_MOVE_SOME, {"new": new, "skip": len(old) + 1, "path": old, "path_end": end_of(old), "limit": limit}).rowcount)
 
 
 def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> None:

@@ -120,8 +120,8 @@ def test_a_rejected_graduate_is_told(browser, town, house):
     page = browser.get("/").text
     (box,) = re.findall(r'<div class="error ended".*?</div>', page, re.S)
     township = next(org.full_name for org in town.tree if org.id == TOWNSHIP)
-    for words in ("已驳回", "资料有误", fullhouse.REASON, township, "**", f'href="tel:027-8755{TOWNSHIP % 10000:04d}"', "下一步", "更正资料后重新发起", f"/start?again={house.rejected}"):
-        assert words in box, words
+    for told in ("已驳回", "资料有误", fullhouse.REASON, township, "**", f'href="tel:027-8755{TOWNSHIP % 10000:04d}"', "下一步", "更正资料后重新发起", f"/start?again={house.rejected}"):
+        assert told in box, told
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d<", box)
     failed = re.findall(r'<li class="failed">(.*?)</li>', page, re.S)
     assert len(failed) == 2 and township in failed[0] and fullhouse.REASON in failed[0]
@@ -247,7 +247,7 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
     assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
     assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count('aria-invalid="true"') == 2
     rules = tomllib.loads((ROOT / "services/transfers/reasons.toml").read_text("utf-8"))
-    assert {reason: {name: words[0] for name, words in desk_pages.NEEDED.get(reason, {}).items()} for reason in rules} == {
+    assert {reason: {name: told[0] for name, told in desk_pages.NEEDED.get(reason, {}).items()} for reason in rules} == {
         reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)} for reason, rule in rules.items()}
 
 
@@ -301,11 +301,11 @@ def test_the_sign_in_page_says_what_is_asked(browser, town):
     """BEY-22, ACC-04: the page of signing in names the characters of the ID number that the installation takes; where codes open accounts it says so."""
     assert "初始密码为身份证号码后8位" in browser.get("/sign-in").text
     try:
-        for name, value, words in (("TUANQIAO_INITIAL_PASSWORD_TAIL", "6", "身份证号码后6位"), ("TUANQIAO_FIRST_CREDENTIAL", "activation_code", "激活码")):
+        for name, value, told in (("TUANQIAO_INITIAL_PASSWORD_TAIL", "6", "身份证号码后6位"), ("TUANQIAO_FIRST_CREDENTIAL", "activation_code", "激活码")):
             town.environ[name] = value
             town.kill("members")
             town.start("members")
-            assert words in browser.get("/sign-in").text
+            assert told in browser.get("/sign-in").text
     finally:
         for name in ("TUANQIAO_INITIAL_PASSWORD_TAIL", "TUANQIAO_FIRST_CREDENTIAL"):
             town.environ.pop(name, None)
@@ -513,8 +513,8 @@ def test_already_under_way_says_with_whom(browser, town, house):
     state = fullhouse.Office(browser, person=FIRST).get(f"/transfers/{house.waiting_out}")["transfer"]["state"]  # forms with rubbish may have decided it
     waits = {"pending_out": CLASS, "pending_in": TOWNSHIP}[state]
     office = next(org.full_name for org in town.tree if org.id == waits)
-    for words in ("发起方: 团员本人", pages.STATES[state][0], office, f"tel:027-8755{waits % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
-        assert words in box, words
+    for told in ("发起方: 团员本人", pages.STATES[state][0], office, f"tel:027-8755{waits % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
+        assert told in box, told
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", box)
 
 
