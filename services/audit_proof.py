@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from services.scheduler import heads as keeper
+from services.scheduler import heads as scheduler_heads
 from services.transfers import store
 from services.transfers.log import prove_seals
 from shared import audit, db
@@ -74,7 +74,7 @@ def prove(settings: Settings, outside: dict[str, list[Head]] | None = None) -> I
     """Yield the proof of each log; the heads are read before the logs, so that a log that grows meanwhile fits."""
     engine, tx = _reading(settings, "scheduler")
     with tx:
-        kept = {service: keeper.kept(tx, service) for service in LOGS}
+        kept = {service: scheduler_heads.kept(tx, service) for service in LOGS}
     engine.dispose()
     for service in LOGS:
         engine, tx = _reading(settings, service)

@@ -76,10 +76,10 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
             host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
             threads: Annotated[int, typer.Option(help="Requests at a time.")] = 32) -> None:
     """Run the gateway until SIGTERM; `/healthz`, `/readyz` and `/metrics` are on $TUANQIAO_HEALTH_PORT."""
-    from services.gateway import serve as front
+    from services.gateway import serve as gateway_serve
 
     try:
-        front.serve(host, port, threads, settings.from_environment())
+        gateway_serve.serve(host, port, threads, settings.from_environment())
     except OSError as error:
         typer.echo(f"cannot listen: {error}", err=True)
         raise typer.Exit(1) from error
@@ -89,9 +89,9 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
 def certificate(folder: Annotated[Path, typer.Option(help="Where fullchain.pem and private.pem are kept.")] = Path("var/tls"),
                 host: Annotated[str, typer.Option(help="Name of the host.")] = "localhost") -> None:
     """Make a certificate signed by itself unless one is there, so that the front can start."""
-    from services.gateway import certificate as certificates
+    from services.gateway import certificate as gateway_certificate
 
-    typer.echo(f"{folder}: {'a certificate was made; browsers warn of it' if certificates.make(folder, host) else 'there is a certificate'}")
+    typer.echo(f"{folder}: {'a certificate was made; browsers warn of it' if gateway_certificate.make(folder, host) else 'there is a certificate'}")
 
 
 @app.command()
@@ -121,13 +121,13 @@ def rotate_keys() -> None:
 
     Afterwards restart the members service and forget the old keys with `keys forget`.
     """
-    from services.members import reseal
-    from services.members import seal as seals
+    from services.members.sealing import handlers as sealing
+    from services.members.sealing import seal as sealing_seal
 
     made = settings.from_environment()
-    number = seals.rotate(made.keys)
+    number = sealing_seal.rotate(made.keys)
     typer.echo(f"key {number} is the current one; sealing anew")
-    done = _seal_anew(db.connect(made.database("members")), seals.Seal(made.keys), reseal)
+    done = _seal_anew(db.connect(made.database("members")), sealing_seal.Seal(made.keys), sealing)
     typer.echo(f"{done} values sealed with key {number}; restart members, then `tuanqiao keys forget`")
 
 
@@ -148,14 +148,14 @@ def _seal_anew(engine: sa.Engine, seal: Any, anew: Any) -> int:
 @keys.command("forget")
 def forget_keys() -> None:
     """Seal what is left anew, then take every key but the current one out of the file; backups sealed with them cannot be read any more."""
-    from services.members import reseal
-    from services.members import seal as seals
+    from services.members.sealing import handlers as sealing
+    from services.members.sealing import seal as sealing_seal
 
     made = settings.from_environment()
-    seal = seals.Seal(made.keys)
-    left = _seal_anew(db.connect(made.database("members")), seal, reseal)
+    seal = sealing_seal.Seal(made.keys)
+    left = _seal_anew(db.connect(made.database("members")), seal, sealing)
     old = {number for number in seal.numbers if number != seal.current}
-    seals.forget(made.keys, old)
+    sealing_seal.forget(made.keys, old)
     typer.echo(f"{left} values sealed anew, {len(old)} keys forgotten")
 
 
@@ -164,7 +164,7 @@ def figures(file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,
     """Load the numbers of members of 2017 that the entry progress is compared with; repeated without harm."""
     import csv
 
-    from services.members import list_store
+    from services.members.lists import store as lists_store
 
     rows = []
     with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -174,14 +174,14 @@ def figures(file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,
             except (KeyError, TypeError, ValueError):
                 raise typer.BadParameter(f"{file} line {number}: needs org_id,members") from None
     with db.connect(settings.from_environment().database("members")).begin() as tx:
-        list_store.set_figures(tx, rows)
+        lists_store.set_figures(tx, rows)
     typer.echo(f"{len(rows)} organisations")
 
 
 @app.command("reset-code")
 def reset_code(person: Annotated[int, typer.Argument(help="Number of the person, as lists of administrators show it.")]) -> None:
     """Make a code that resets a person's password, where no administrator can: the last way back into the root's own account (ACC-06)."""
-    from services.members import accounts
+    from services.members.accounts import handlers as accounts
     from shared.errors import Refused
 
     made = settings.from_environment()
@@ -205,7 +205,8 @@ def create_administrator(
     Ask without options, so that the number stays out of the shell's history. Repeated for the same person it changes nothing. The services have to run, or
     to be started, for the right to arrive.
     """
-    from services.members import accounts, founding
+    from services.members.accounts import handlers as accounts
+    from services.members.founding import handlers as founding
     from shared.errors import Refused
 
     made = settings.from_environment()

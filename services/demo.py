@@ -25,8 +25,8 @@ import sqlalchemy as sa
 
 from services import embedded, world
 from services.gateway import roster
-from services.members import accounts, synthetic
-from services.members import domain as people_domain
+from services.members import domain, synthetic
+from services.members.accounts import handlers as accounts
 from shared import clock
 from shared.errors import Refused
 from shared.messages import members, transfers
@@ -122,14 +122,14 @@ class Demo:
             some = list(tx.execute(sa.text("SELECT person_id, id_sealed FROM people WHERE graduate ORDER BY person_id DESC LIMIT 30")))
         for person_id, sealed in some:
             number = accounts.keys.seal.open(sealed)
-            first = client.call(members.sign_in, members.SignIn(id_number=number, password=people_domain.initial_password(number)))
+            first = client.call(members.sign_in, members.SignIn(id_number=number, password=domain.initial_password(number)))
             assert first.must_change_password
             try:
                 client.call(transfers.my_transfers, transfers.MyTransfers(), token=first.token)
                 raise RuntimeError("a restricted token was accepted")
             except Refused as refused:
                 assert refused.code == "password_change_needed"
-            client.call(members.change_password, members.ChangePassword(old_password=people_domain.initial_password(number), new_password=f"own-{number[:6]}-x"), token=first.token)
+            client.call(members.change_password, members.ChangePassword(old_password=domain.initial_password(number), new_password=f"own-{number[:6]}-x"), token=first.token)
             second = client.call(members.sign_in, members.SignIn(id_number=number, password=f"own-{number[:6]}-x"))
             assert client.call(members.who_am_i, members.WhoAmI(), token=second.token).member.member_id == person_id
             self.tokens[person_id] = second.token

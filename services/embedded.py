@@ -23,7 +23,8 @@ from shared.settings import SERVICES, Settings, from_environment
 
 def make_keys(folder: Path) -> None:
     """Make the keys of tokens and of identity numbers unless they are there."""
-    from services.members import founding, seal
+    from services.members.founding import handlers as founding
+    from services.members.sealing import seal
 
     identity.make_keys(folder)
     seal.make_keys(folder)

@@ -26,8 +26,11 @@ import msgspec
 import sqlalchemy as sa
 
 from services import embedded, world
-from services.members import accounts, handlers, paper_store, synthetic
-from services.members.secret import sealed
+from services.members import synthetic
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.retentions import store as retentions_store
+from services.members.sealing.keys import sealed
 from services.transfers import figure_store, policies, policy_store
 from shared import clock
 from shared.messages import members, transfers
@@ -84,7 +87,7 @@ class Season:
         database = self.system.machinery("members").database
         for at in range(0, len(rows), 2000):
             with database.transaction() as tx:
-                handlers.enter_trusted(tx, rows[at:at + 2000])
+                entering.enter_trusted(tx, rows[at:at + 2000])
         with database.transaction() as tx:
             tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000000)"))
         self._mark(classes)
@@ -164,9 +167,9 @@ class Season:
                  "since": date(self.year, 9, 1), "until": date(self.year + 2, 8, 31), "place": "某国", "contact_name": "王家人", "reason": "",
                  "requested_by": member, "contact_phone_sealed": sealed("19900000001")} for member, branch in some]
         with self.system.machinery("members").database.transaction() as tx:
-            paper_store.request(tx, rows, clock.now())
-            known = paper_store.by_command(tx, [row["command_id"] for row in rows])
-            paper_store.decide(tx, [{"retention_id": one.retention_id, "state": "approved", "note": "", "report": "", "decided_by": 1} for one in known.values()],
+            retentions_store.request(tx, rows, clock.now())
+            known = retentions_store.by_command(tx, [row["command_id"] for row in rows])
+            retentions_store.decide(tx, [{"retention_id": one.retention_id, "state": "approved", "note": "", "report": "", "decided_by": 1} for one in known.values()],
                                clock.now())
 
     # ---- the days ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from services.members.entering import handlers as entering
+from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
 
@@ -38,7 +40,9 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
 
     `everyone` gives every organisation its administrator instead of only committees, leading bodies and the demo schools' branches.
     """
-    from services.members import accounts, cadre_store, handlers, synthetic
+    from services.members import synthetic
+    from services.members.accounts import handlers as accounts
+    from services.members.posts import store as posts_store
     from services.orgs import seed, store
 
     tree = list(seed.small_tree())
@@ -53,10 +57,10 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
     password_hash = accounts.HASHER.hash(PASSWORD)
     with system.machinery("members").database.transaction() as tx:
         for at in range(0, len(rows), 2000):
-            handlers.enter_trusted(tx, rows[at:at + 2000], password_hash)
+            entering.enter_trusted(tx, rows[at:at + 2000], password_hash)
     with system.machinery("members").database.transaction() as tx:
         for at in range(0, len(administered), 2000):
-            cadre_store.set_posts(tx, [{"org_id": org.id, "person_id": administrator_of(org.id), "post": "secretary", "changed_by": None}
+            posts_store.set_posts(tx, [{"org_id": org.id, "person_id": administrator_of(org.id), "post": "secretary", "changed_by": None}
                                        for org in administered[at:at + 2000]], clock.now())
     with system.machinery("orgs").database.transaction() as tx:
         store.set_administrators(tx, [{"org_id": org.id, "person_id": administrator_of(org.id), "active": True} for org in administered], clock.now(), None)
@@ -66,16 +70,16 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
 
 
 def _first_class(system: Any, counties: list[str]) -> None:
-    from services.members import handlers, store, synthetic
+    from services.members import synthetic
 
     people = synthetic.people(34, rng=random.Random(11), division_codes=counties, start=0)
     rows = [(1001 + n, Admission(
         command_id=_zero, branch_id=COLLEGE * 100 + 1, name=person.name, id_number=person.id_number, ethnic_group=person.ethnic_group, phone=person.phone,
         joined_on=person.joined_on, development_number=person.development_number)) for n, person in enumerate(people)]
     with system.machinery("members").database.transaction() as tx:
-        handlers.enter_trusted(tx, rows)
-        store.mark_branches(tx, [{"branch_id": COLLEGE * 100 + 1, "graduates_on": date(clock.now().year - 1, 12, 31), "reason": "", "marked_by": 1}], clock.now())
-        store.convert(tx, date(clock.now().year - 1, 12, 31), clock.now(), 1)
+        entering.enter_trusted(tx, rows)
+        graduation_store.mark_branches(tx, [{"branch_id": COLLEGE * 100 + 1, "graduates_on": date(clock.now().year - 1, 12, 31), "reason": "", "marked_by": 1}], clock.now())
+        graduation_store.convert(tx, date(clock.now().year - 1, 12, 31), clock.now(), 1)
         tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000)"))
 
 
@@ -97,7 +101,7 @@ def wait_for_directory(system: Any, orgs: int, administrators: int, seconds: flo
 def id_number_of(system: Any, person_id: int) -> str:
     """Return the synthetic number of a demo person, to sign in with."""
     from services.members import store
-    from services.members.accounts import keys
+    from services.members.accounts.handlers import keys
 
     with system.engine("members").connect() as tx:
         return keys.seal.open(store.by_ids(tx, [person_id])[person_id].id_sealed)
@@ -117,4 +121,3 @@ def welcome(system: Any, port: int) -> str:
     lines = [f"\nTuanqiao 团桥: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/api/docs\n", "Demo accounts (synthetic persons):"]
     lines += [f"  {role}\n    ID number {id_number_of(system, person_id)}   password: {password}" for role, person_id, password in accounts]
     return "\n".join(lines)
-

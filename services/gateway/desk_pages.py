@@ -332,5 +332,3 @@ def batch_done(batch_id: uuid.UUID) -> Any:
     items = call(transfers.get_batch, transfers.GetBatch(batch_id=batch_id))
     found, people, _ = names(parties(items), [item.member_id for item in items])
     return render("batch_done.html", items=items, orgs=found, people=people, under_way=any(item.state in ("checking", "moving") for item in items))
-
-

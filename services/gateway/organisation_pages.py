@@ -7,8 +7,7 @@ from typing import Any
 
 from flask import Response, redirect, request, session
 
-from services.gateway import addresses, fields, words
-from services.gateway import letter as paper
+from services.gateway import addresses, fields, letter, words
 from services.gateway.pages import blueprint, call, calls, names, render, say, t, word
 from shared import clock
 from shared.errors import Refusal, Refused
@@ -171,7 +170,7 @@ def letters() -> Any:
                 valid_days=fields.number(form.get("valid_days")) or None, to_org=form.get("to_org", ""))])[0]
             refusal = made.refusal
             if refusal is None:
-                return Response(paper.render(made, f"{addresses.public_root()}verify"), content_type="application/pdf",
+                return Response(letter.render(made, f"{addresses.public_root()}verify"), content_type="application/pdf",
                                 headers={"Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf", "Cache-Control": "no-store"})
     children, items = calls((orgs.list_children, orgs.ListChildren(org_id=acting_committee(), limit=500)),
                             (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None)
@@ -201,5 +200,3 @@ def settle(kind: str) -> Any:
     if done:
         say(t(f"已登记 {done} 位团员: {DEEDS[kind][0]}。", f"Noted of {done} members: {DEEDS[kind][1].lower()}."))
     return redirect(f"/reports/{kind}")
-
-

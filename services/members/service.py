@@ -6,24 +6,24 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from services.members import (
-    accounts,
-    cadres,
-    captcha,
-    composition,
-    founding,
-    graduation,
-    handlers,
-    identity,
-    imports,
-    inside,
-    lists,
-    papers,
-    ranges,
-    records,
-    store,
-)
+from services.members import handlers
+from services.members.accounts import captcha
+from services.members.accounts import handlers as accounts
+from services.members.accounts import store as accounts_store
+from services.members.entering import handlers as entering
+from services.members.entering import imports, ranges
+from services.members.founding import handlers as founding
+from services.members.graduation import handlers as graduation
+from services.members.identity import handlers as identity
+from services.members.joining import handlers as joining
+from services.members.letters import handlers as letters
+from services.members.lists import composition, inside
+from services.members.lists import handlers as lists
 from services.members.log import log
+from services.members.posts import handlers as posts
+from services.members.records import handlers as records
+from services.members.records import showing
+from services.members.retentions import handlers as retentions
 from shared import clock, directory, practice
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
@@ -34,10 +34,10 @@ def on_day_began(tx: Connection, items: list[scheduler.DayBegan]) -> None:
     """Do what is done daily."""
     graduation.on_day_began(tx, items)
     imports.on_day_began(tx, items)
-    cadres.on_day_began(tx, items)
+    joining.on_day_began(tx, items)
     identity.on_day_began(tx, items)
     lists.on_day_began(tx, items)
-    store.forget_sign_ins(tx, clock.now())
+    accounts_store.forget_sign_ins(tx, clock.now())
 
 
 class Service(BusService):
@@ -47,7 +47,7 @@ class Service(BusService):
     events = {
         orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
-        orgs.RegistrationRefused: cadres.on_registration_refused,
+        orgs.RegistrationRefused: joining.on_registration_refused,
         transfers.TransferRequested: handlers.on_transfer_requested,
         transfers.BranchAssigned: handlers.on_branch_assigned,
         transfers.TransferRejected: handlers.on_ended,
@@ -56,7 +56,7 @@ class Service(BusService):
         scheduler.DayBegan: on_day_began,
     }
     commands = {
-        contract.admit: handlers.admit,
+        contract.admit: entering.admit,
         contract.mark_branches: graduation.mark_branches,
         contract.mark_members: graduation.mark_members,
         contract.issue_reset_codes: accounts.issue_reset_codes,
@@ -64,13 +64,13 @@ class Service(BusService):
         contract.edit_members: records.edit_members,
         contract.request_deletions: records.request_deletions,
         contract.delete_members: records.delete_members,
-        contract.set_posts: cadres.set_posts,
-        contract.issue_registration_codes: cadres.issue_registration_codes,
-        contract.decide_registrations: cadres.decide_registrations,
-        contract.request_retentions: papers.request_retentions,
-        contract.decide_retentions: papers.decide_retentions,
-        contract.issue_letters: papers.issue_letters,
-        contract.void_letters: papers.void_letters,
+        contract.set_posts: posts.set_posts,
+        contract.issue_registration_codes: joining.issue_registration_codes,
+        contract.decide_registrations: joining.decide_registrations,
+        contract.request_retentions: retentions.request_retentions,
+        contract.decide_retentions: retentions.decide_retentions,
+        contract.issue_letters: letters.issue_letters,
+        contract.void_letters: letters.void_letters,
     }
     queries = {
         contract.get_captcha: captcha.get_captcha,
@@ -83,18 +83,18 @@ class Service(BusService):
         contract.reset_password: accounts.reset_password,
         contract.list_sessions: accounts.list_sessions,
         contract.end_sessions: accounts.end_sessions,
-        contract.register_administrator: cadres.register_administrator,
-        contract.redeem_code: cadres.redeem_code,
-        contract.register: cadres.register,
-        contract.list_registrations: cadres.list_registrations,
-        contract.list_cadres: cadres.list_cadres,
+        contract.register_administrator: joining.register_administrator,
+        contract.redeem_code: joining.redeem_code,
+        contract.register: joining.register,
+        contract.list_registrations: joining.list_registrations,
+        contract.list_cadres: posts.list_cadres,
         contract.get_composition: composition.get_composition,
         contract.count_inside: inside.count_inside,
-        contract.look_up: handlers.look_up,
-        contract.list_members: handlers.list_members,
-        contract.describe_people: handlers.describe_people,
-        contract.who_am_i: handlers.who_am_i,
-        contract.get_profile: handlers.get_profile,
+        contract.look_up: showing.look_up,
+        contract.list_members: showing.list_members,
+        contract.describe_people: showing.describe_people,
+        contract.who_am_i: showing.who_am_i,
+        contract.get_profile: showing.get_profile,
         contract.list_branch_marks: graduation.list_branch_marks,
         contract.get_import: imports.get_import,
         contract.where_was: records.where_was,
@@ -104,8 +104,8 @@ class Service(BusService):
         contract.note_export: lists.note_export,
         contract.get_report: lists.get_report,
         contract.get_entry_progress: lists.get_entry_progress,
-        contract.list_retentions: papers.list_retentions,
-        contract.check_letter: papers.check_letter,
+        contract.list_retentions: retentions.list_retentions,
+        contract.check_letter: letters.check_letter,
         contract.list_audit: log.answer,
     }
     loops = (graduation.CONVERT, imports.ENTER, identity.CHECK, log.loop)

@@ -99,5 +99,3 @@ def administrators_at(tx: Connection, org_ids: Sequence[int], at: datetime) -> d
         if active:
             found.setdefault(org_id, {})[person_id] = observer
     return found
-
-

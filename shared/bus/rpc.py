@@ -226,7 +226,6 @@ def read_reply(call: Command | Query, answer: bytes) -> Any:
     return reply.ok
 
 
-
 _envelopes: dict[tuple[str, str], Any] = {}
 
 

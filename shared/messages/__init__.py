@@ -36,8 +36,6 @@ def events() -> dict[str, type[Event]]:
     return {cls.topic(): cls for cls in Event.__subclasses__()}
 
 
-
-
 class Command(msgspec.Struct, frozen=True):
     """A call that changes state: a list of 1..500 items in, one reply per item out, in the same order.
 

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from services.members import list_store
-from services.orgs import domain as org_domain
+from services.members.lists import store as lists_store
+from services.orgs import domain as orgs_domain
 from services.transfers import desk_store, domain, figure_store, insight, saga
 from shared import clock, reference
 from shared.bus.service import PUBLIC
@@ -195,8 +195,8 @@ _WORDS: dict[str, Iterable[str]] = {
     "initiator": [*saga.Initiator, "source", "nobody"], "state": [*saga.State], "reason": ["x", "teachers", "mixed", ""], "RequestTransfer.reason": [*["ordinary"] * 12, *domain.reasons()], "MoveBatch.reason": ["ordinary"],
     "Filter.reason": ["", "ordinary"], "ListWork.reason": ["", "ordinary"], "Filter.state": [*saga.NODES], "ListWork.state": ["", *saga.NODES],
     "reason_code": [*domain.REJECTION_REASONS],
-    "post": ["", *reference.POST_NAMES], "kind": [*org_domain.KINDS], "RequestRetention.kind": ["retained", "abroad", "abroad"], "GetReport.kind": [*list_store.REPORTS], "ListMessages.kind": ["", "", *desk_store.KINDS],
-    "ListRetentions.kind": ["", "abroad"], "SaveOrg.kind": ["branch", "branch", *org_domain.KINDS], "SaveOrg.purpose": ["ordinary", "ordinary", *org_domain.PURPOSES], "purpose": [*org_domain.PURPOSES],
+    "post": ["", *reference.POST_NAMES], "kind": [*orgs_domain.KINDS], "RequestRetention.kind": ["retained", "abroad", "abroad"], "GetReport.kind": [*lists_store.REPORTS], "ListMessages.kind": ["", "", *desk_store.KINDS],
+    "ListRetentions.kind": ["", "abroad"], "SaveOrg.kind": ["branch", "branch", *orgs_domain.KINDS], "SaveOrg.purpose": ["ordinary", "ordinary", *orgs_domain.PURPOSES], "purpose": [*orgs_domain.PURPOSES],
     "mark": ["", "own", "delayed", "teacher"], "cause": ["wrong_name", "wrong_id", "overwritten", "other", "elsewhere"], "answer": ["receive", "uphold"], "side": ["source", "target"],
     "figure": [*figure_store.WHO], "plan": [one.removesuffix("_without") for one in insight.PLANS], "industry": [nation.HIGHER, "农村", ""], "domain": [*reference.DOMAINS, ""],
     "compare": ["national", "p002", ""], "ethnic_group": ["汉族"], "place_division": ["", "420111"], "division_code": ["420111001", ""], "url": ["https://hooks.test/x"]}

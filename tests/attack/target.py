@@ -14,7 +14,7 @@ from typing import Any
 
 from services import embedded, world
 from services.gateway.app import create_app
-from services.members import accounts
+from services.members.accounts import handlers as accounts
 from shared import db
 from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES

@@ -10,9 +10,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis.errors import FlakyFailure
 
-from services.members import cadre_store, cadres, handlers, lists, resets, store
+from services.members import handlers, store
+from services.members.accounts import resets
+from services.members.joining import handlers as joining
+from services.members.lists import handlers as lists
+from services.members.posts import store as posts_store
 from services.transfers import domain
-from services.transfers import handlers as transfer_handlers
+from services.transfers import handlers as transfers_handlers
 from services.transfers.saga import Initiator
 from shared import directory
 from shared.errors import Refusal
@@ -88,8 +92,8 @@ def old_start(patch):
     patch.setattr(domain, "FROM_OUTSIDE", tuple(Initiator))
     patch.setattr(domain, "may_request", may_request)
     patch.setattr(domain, "path_of", lambda starter, destination: f"{starter}:{destination}")
-    check = transfer_handlers._check_ticket
-    patch.setattr(transfer_handlers, "_check_ticket", lambda item, actor: check(item, actor) if item.initiator == "target" else None)
+    check = transfers_handlers._check_ticket
+    patch.setattr(transfers_handlers, "_check_ticket", lambda item, actor: check(item, actor) if item.initiator == "target" else None)
 
 
 def old_names(patch):
@@ -97,13 +101,13 @@ def old_names(patch):
     def of(tx, person_ids):
         return {one: [row.path for row in directory.find(tx, [machine.ROLES[Attacker.role]]).values()] for one in store.by_ids(tx, [*person_ids])}
 
-    patch.setattr(cadres, "places", SimpleNamespace(of=of))
+    patch.setattr(joining, "places", SimpleNamespace(of=of))
 
 
 def old_resets(patch):
     """Put the second half of S2 back: the branch or, of who has none, the organisation of any post opens an account."""
     def resetters(tx, people):
-        posts = {row.person_id: row.org_id for row in cadre_store.posts_held(tx, people)}
+        posts = {row.person_id: row.org_id for row in posts_store.posts_held(tx, people)}
         orgs = directory.find(tx, [*[row.branch_id for row in people.values()], *posts.values()])
         found = {person: orgs.get(row.branch_id or posts.get(person, 0)) for person, row in people.items()}
         return {person: frozenset(int(one) for one in str(org.path).split(".")[-3:-1]) if org is not None else frozenset() for person, org in found.items()}
@@ -118,8 +122,8 @@ def old_entries(patch):
 
 def old_second_start(patch):
     """Put back that a second start is told of the open one, whoever asks."""
-    patch.setattr(transfer_handlers, "_second_start", lambda item, held: transfer_handlers.Outcome(
-        refusal=Refusal("transfer_open"), open=transfer_handlers._in_the_way(held) if held is not None else None))
+    patch.setattr(transfers_handlers, "_second_start", lambda item, held: transfers_handlers.Outcome(
+        refusal=Refusal("transfer_open"), open=transfers_handlers._in_the_way(held) if held is not None else None))
 
 
 def no_subtree(patch):

@@ -12,18 +12,19 @@ from datetime import date, timedelta
 import msgspec
 import sqlalchemy as sa
 
-from services.members import accounts, cadre_store, imports, seal
-from services.members import handlers as people_handlers
-from services.members import models as people_models
-from services.members import service as people_service
-from services.orgs import migration
+from services.members import models
+from services.members import service as members_service
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.entering import imports
+from services.members.posts import store as posts_store
+from services.members.sealing import seal
+from services.orgs import migration, store
 from services.orgs import models as org_models
-from services.orgs import service as org_service
-from services.orgs import store as org_store
-from services.transfers import desk, policies, policy_store
-from services.transfers import handlers as transfer_handlers
+from services.orgs import service as orgs_service
+from services.transfers import desk, handlers, policies, policy_store
 from services.transfers import models as transfer_models
-from services.transfers import service as transfer_service
+from services.transfers import service as transfers_service
 from services.transfers import store as transfer_store
 from shared import clock
 from shared.bus.calls import Call
@@ -33,8 +34,8 @@ from shared.identity import Verifier
 from shared.messages import Query, events, members, transfers
 from tests.members.test_handlers import number
 
-SERVICES = {"orgs": org_service.Service, "members": people_service.Service, "transfers": transfer_service.Service}
-MODELS = {"orgs": org_models, "members": people_models, "transfers": transfer_models}
+SERVICES = {"orgs": orgs_service.Service, "members": members_service.Service, "transfers": transfers_service.Service}
+MODELS = {"orgs": org_models, "members": models, "transfers": transfer_models}
 PASSWORD_NOBODY_KNOWS = uuid.uuid4().hex
 HIGHER = "普通高等院校"
 ROOT, PROVINCE, VAULT, COUNTY, TOWNSHIP, VILLAGE, SCHOOL, COLLEGE, CLASS, SECOND_CLASS = 1, 42, 42999, 4201, 42011, 420111, 420, 4200, 42001, 42002
@@ -227,25 +228,25 @@ def build(engines: dict[str, sa.Engine], keys) -> World:
     """Fill the databases with the nation and what is under way in it, and begin to write down what is touched."""
     seal.make_keys(keys)
     accounts.use(keys)
-    transfer_handlers.context.verifier = Verifier(keys)
+    handlers.context.verifier = Verifier(keys)
     world = World(engines, keys)
     for engine in engines.values():
         with engine.begin() as tx:
             tx.execute(sa.text(_TOUCH))
     world.begin()
-    org_store.load(world.tx["orgs"], [Seed(*row, full_name=f"共青团{row[0]}{'支部委员会' if row[2] == 'branch' else '委员会'}") for row in TREE])
+    store.load(world.tx["orgs"], [Seed(*row, full_name=f"共青团{row[0]}{'支部委员会' if row[2] == 'branch' else '委员会'}") for row in TREE])
     transfer_store.save_path_steps(world.tx["transfers"])
     policy_store.hold(world.tx["transfers"], policies.read("national"), clock.now() - timedelta(days=400))
     own = accounts.HASHER.hash(PASSWORD_NOBODY_KNOWS)
-    people_handlers.seed_people(world.tx["members"], [(person.person_id, members.Admission(
+    entering.seed_people(world.tx["members"], [(person.person_id, members.Admission(
         command_id=uuid.UUID(int=0), branch_id=person.branch or 0, name=person.name, id_number=person.id_number, ethnic_group="汉族", phone=person.secrets[2],
         joined_on=date(2020, 5, 4) if person.branch else None, development_number=person.secrets[3] if person.branch else "")) for person in PEOPLE.values()], own,
         clock.now() - timedelta(days=900))
     world.carry()
     posts = [{"org_id": org, "person_id": person.person_id, "post": "secretary", "changed_by": None} for org, person in ADMINISTRATORS.items()]
-    cadre_store.set_posts(world.tx["members"], posts, clock.now())
+    posts_store.set_posts(world.tx["members"], posts, clock.now())
     world.carry()
-    org_store.set_administrators(world.tx["orgs"], [{"org_id": org, "person_id": person.person_id, "active": True} for org, person in ADMINISTRATORS.items()], clock.now(), None)
+    store.set_administrators(world.tx["orgs"], [{"org_id": org, "person_id": person.person_id, "active": True} for org, person in ADMINISTRATORS.items()], clock.now(), None)
     world.tx["transfers"].execute(sa.text("SELECT setval(pg_get_serial_sequence('transfers', 'transfer_id'), 7000000)"))
     world.carry()
     under_way(world)

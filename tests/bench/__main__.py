@@ -18,7 +18,7 @@ import sqlalchemy as sa
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"bench{os.getpid()}.")
 
 from services import embedded
-from services.members import accounts
+from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
 from tests.bench import drive, load, reference, registry, season

@@ -13,10 +13,12 @@ import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from services.members import accounts, handlers, models, seal
-from services.orgs import handlers as orgs_handlers
+from services.members import models
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.sealing import seal
+from services.orgs import handlers, store
 from services.orgs import models as orgs_models
-from services.orgs import store as orgs_store
 from shared import audit, clock, db, directory, identity
 from shared.bus.service import Asked
 from shared.messages.orgs import AdministratorChanged, OrgChanged, SetAdministrator
@@ -48,15 +50,15 @@ def measure(name: str, engine, act) -> None:
 def orgs(engine) -> None:
     """Rights that are given and revoked: one change, one event, one line each."""
     with engine.begin() as tx:
-        orgs_store.load(tx, orgs_world.TREE)
+        store.load(tx, orgs_world.TREE)
         tx.exec_driver_sql("INSERT INTO cadres SELECT org_id, 9, 'committee_member', true, 1 FROM orgs")
-        orgs_store.set_administrators(tx, [{"org_id": org, "person_id": person, "active": True} for org, person in orgs_world.RIGHTS], clock.now(), None)
+        store.set_administrators(tx, [{"org_id": org, "person_id": person, "active": True} for org, person in orgs_world.RIGHTS], clock.now(), None)
     turns = itertools.count()
 
     def act(tx) -> int:
         active = next(turns) % 2 == 0
         items = [Asked(SetAdministrator(command_id=uuid.uuid4(), org_id=orgs_world.CLASS, person_id=9, active=active), orgs_world.of_college)]
-        return len(orgs_handlers.set_administrators(tx, items))
+        return len(handlers.set_administrators(tx, items))
 
     measure("rights, one at a time", engine, act)
 
@@ -73,7 +75,7 @@ def members(engine) -> None:
     def act(tx) -> int:
         asked = [Asked(members_world.person(n, id_number=members_world.number(n, year), development_number="", joined_on=None), members_world.admin(members_world.CLASS))
                  for year, n in itertools.islice(numbers, BATCH)]
-        return len(handlers.admit(tx, asked))
+        return len(entering.admit(tx, asked))
 
     measure(f"entries, {BATCH} at a time", engine, act)
 

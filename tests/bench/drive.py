@@ -284,5 +284,3 @@ def latency(installation: Installation, members: Members, schools: list[load.Sch
     if len(took) < len(called):
         raise RuntimeError(f"{len(called) - len(took)} requests never showed in the list")
     return {"p50": statistics.median(took), "p99": percentile(took, 99), "n": len(took)}
-
-

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg2
 
-from services.members import models as members
+from services.members import models
 from services.transfers import models as transfers
 from shared import db
 from tests.bench import load
@@ -62,7 +62,7 @@ def prepare(url: str, people: int) -> None:
     db.create_database(url)
     engine = db.connect(url)
     transfers.metadata.create_all(engine)
-    members.metadata.create_all(engine)
+    models.metadata.create_all(engine)
     load.fill(engine, people)
     engine.dispose()
 

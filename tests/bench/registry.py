@@ -18,11 +18,12 @@ import psutil
 import sqlalchemy as sa
 
 from services import world
-from services.members import accounts, domain, handlers, synthetic
-from services.members import store as people_store
-from services.orgs import domain as names
-from services.orgs import handlers as org_handlers
-from services.orgs import migration, seed, store
+from services.members import domain, synthetic
+from services.members import store as members_store
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.orgs import domain as orgs_domain
+from services.orgs import handlers, migration, seed, store
 from shared import clock, db, directory
 from shared.bus.rpc import RpcClient
 from shared.bus.service import Asked
@@ -88,7 +89,7 @@ class Country:
                 if order % 50 == 0:
                     self.names.append(org.full_name)
                 yield (org.id, above, self.paths[org.id], org.kind, org.purpose, org.province, "national", provincial[org.id], org.short_name, org.full_name,
-                       "{" + ",".join(json.dumps(one, ensure_ascii=False) for one in names.bigrams(org.full_name)) + "}", org.industry or "普通高等院校", order, 1)
+                       "{" + ",".join(json.dumps(one, ensure_ascii=False) for one in orgs_domain.bigrams(org.full_name)) + "}", org.industry or "普通高等院校", order, 1)
 
         columns = ("org_id", "parent_id", "path", "kind", "purpose", "province", "system", "provincial_id", "short_name", "full_name", "bigrams", "industry", "display_order", "version")
         _copy(self.installation.engine("orgs"), "orgs", columns, org_rows())
@@ -114,11 +115,11 @@ class Country:
     def administer(self, *org_ids: int) -> None:
         """Give each organisation the administrator n + `world.ADMINISTRATOR`, a person with an account."""
         with self.installation.engine("members").begin() as tx:
-            known = people_store.by_ids(tx, [world.administrator_of(org) for org in org_ids])
+            known = members_store.by_ids(tx, [world.administrator_of(org) for org in org_ids])
             new = [org for org in org_ids if world.administrator_of(org) not in known]
             made = synthetic.people(len(new), rng=self.rng, division_codes=["420106"], birth_years=(1975, 1992), start=self.officials)
             self.officials += len(new)
-            handlers.enter_trusted(tx, [(world.administrator_of(org), members.Admission(
+            entering.enter_trusted(tx, [(world.administrator_of(org), members.Admission(
                 command_id=uuid.uuid4(), branch_id=0, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group,
                 phone=one.phone, joined_on=None, post="")) for org, one in zip(new, made, strict=True)], "")
         for service, table in (("orgs", "administrators"), ("members", "administrator_directory"), ("transfers", "administrator_directory")):
@@ -182,9 +183,9 @@ class Country:
         needles += ["支部委员会", "共青团", "村支部", "委员会", "武汉", "东风村", "江汉", "大学"] * 5
         near = [self.rng.choice(self.branches) for _ in needles]
         with self.installation.engine("orgs").connect() as tx:
-            org_handlers.search_orgs(tx, orgs.SearchOrgs(text="武汉"), None)
+            handlers.search_orgs(tx, orgs.SearchOrgs(text="武汉"), None)
             direct = self._times("search", [
-                lambda text=text, org=org: org_handlers.search_orgs(tx, orgs.SearchOrgs(text=text, near=org), None)
+                lambda text=text, org=org: handlers.search_orgs(tx, orgs.SearchOrgs(text=text, near=org), None)
                 for text, org in zip(needles, near, strict=True)])
         token = self.token(world.administrator_of(PROVINCE))
         called = self._times("search_call", [
@@ -265,7 +266,7 @@ class Country:
 
     def progress(self, quick: bool) -> dict[str, float]:
         """Entry figures of a province, of each of its cities with all below, counted anew each time."""
-        from services.members import lists
+        from services.members.lists import handlers as lists
 
         actor = Actor(world.administrator_of(PROVINCE), PROVINCE)
 
@@ -281,7 +282,7 @@ class Country:
         count = 100 if quick else 300
         people = list(synthetic.people(count, rng=self.rng, division_codes=["420106"], start=70_000_000))
         with self.installation.engine("members").begin() as tx:
-            people_store.add(tx, [handlers.new_person(one.name, one.id_number, "", "") for one in people], clock.now(), accounts.HASHER.hash("Long-enough-1"))
+            members_store.add(tx, [entering.new_person(one.name, one.id_number, "", "") for one in people], clock.now(), accounts.HASHER.hash("Long-enough-1"))
         waiting = iter(people)
         lock = threading.Lock()
 

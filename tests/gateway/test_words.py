@@ -1,10 +1,10 @@
 """The words of the pages are those of the rules, and the menu's pages exist."""
 import pytest
 
-from services.gateway import app as gateway
+from services.gateway import app as gateway_app
 from services.gateway import menu, pages
 from services.gateway.desk_pages import PLANS
-from services.orgs import domain as tree
+from services.orgs import domain as orgs_domain
 from services.transfers import desk_store, domain, insight, saga
 
 
@@ -16,7 +16,7 @@ def test_reasons_and_classes():
     assert set(pages.STATES) == set(saga.State)
     assert set(desk_store.KINDS) <= set(pages.STEPS)
     assert {plan.removesuffix("_without") for plan in insight.PLANS} == set(PLANS)
-    assert set(pages.PURPOSES) == {*tree.PURPOSES, "graduate", "awaiting", "vault"}
+    assert set(pages.PURPOSES) == {*orgs_domain.PURPOSES, "graduate", "awaiting", "vault"}
 
 
 @pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")
@@ -24,7 +24,7 @@ def test_the_menu_leads_somewhere():
     """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages; those that the rules name are there, as far as there are pages."""
     from flask import Flask
 
-    assert gateway.pages is pages  # every module with pages is loaded
+    assert gateway_app.pages is pages  # every module with pages is loaded
     app = Flask("menu")
     app.register_blueprint(pages.blueprint)
     known = {str(rule) for rule in app.url_map.iter_rules()}

@@ -10,8 +10,12 @@ import pytest
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from services.members import accounts, captcha, handlers, models, seal
-from services.members.accounts import keys as secret_keys
+from services.members import handlers, models
+from services.members.accounts import captcha, initial
+from services.members.accounts import handlers as accounts
+from services.members.accounts.handlers import keys as secret_keys
+from services.members.entering import handlers as entering
+from services.members.sealing import seal
 from services.members.service import Service
 from services.members.synthetic import check_digit
 from shared import clock, db, directory
@@ -46,7 +50,7 @@ def tx(engine):
 
 
 def enter(tx, number=NUMBER, person_id=PERSON):
-    handlers.seed_people(tx, [(person_id, Admission(command_id=uuid.uuid4(), branch_id=3, name="王小明", id_number=number, phone="19900000001"))])
+    entering.seed_people(tx, [(person_id, Admission(command_id=uuid.uuid4(), branch_id=3, name="王小明", id_number=number, phone="19900000001"))])
 
 
 def sign_in(tx, password=INITIAL, number=NUMBER, address=""):
@@ -369,7 +373,7 @@ def test_activation_codes(tx, monkeypatch):
     number = "11010520050102002"
     number += check_digit(number)
     tx.execute(sa.text("DELETE FROM people"))
-    (person,) = handlers.store.add(tx, [handlers.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}], clock.now(), tail=handlers.initial_tail()).values()
+    (person,) = handlers.store.add(tx, [entering.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}], clock.now(), tail=initial.initial_tail()).values()
     for guess in (number, number[-8:], number[-6:], ""):
         assert refused(tx, guess, number) == "sign_in_failed"
     tx.execute(sa.text("DELETE FROM attempts"))

@@ -5,7 +5,12 @@ from datetime import date, datetime, time, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, cadres, handlers, list_store, lists, store
+from services.members import handlers, store
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.joining import handlers as joining
+from services.members.lists import handlers as lists
+from services.members.lists import store as lists_store
 from shared import clock, directory, metrics
 from shared.errors import Refused
 from shared.identity import Actor
@@ -55,7 +60,7 @@ def test_the_28th_birthday(tx, days, listed):
     birthday = clock.today().replace(year=clock.today().year - 28)
     tx.execute(sa.text("UPDATE people SET born_on = :on WHERE person_id = :one"), {"on": birthday, "one": ONE})
 
-    assert [row.member_id for row in list_store.report(tx, "over_age", "1.", 0, 10, today)] == listed
+    assert [row.member_id for row in lists_store.report(tx, "over_age", "1.", 0, 10, today)] == listed
 
 
 @pytest.mark.rule("GRAD-27", "BEY-12", "DL-18")
@@ -67,12 +72,12 @@ def test_a_retention_that_is_outstayed(tx, days, overstayed):
     asked = ask(tx, kind="retained", since=clock.today(), until=until)
     assert decide(tx, asked.retention_id, approve=True).state == "approved"
 
-    assert list_store.overstayed(tx, until + timedelta(days=days))["retained"] == overstayed
+    assert lists_store.overstayed(tx, until + timedelta(days=days))["retained"] == overstayed
     clock.advance(timedelta(days=90 + days))
     lists.on_day_began(tx, [])
     assert metrics.OVERSTAYED.labels("retained")._value.get() == overstayed
     decide(tx, asked.retention_id, end=True)
-    assert list_store.overstayed(tx, until + timedelta(days=1))["retained"] == 0
+    assert lists_store.overstayed(tx, until + timedelta(days=1))["retained"] == 0
 
 
 @pytest.mark.rule("DOC-04", "BEY-13")
@@ -91,7 +96,7 @@ def test_the_last_day_of_a_letter(tx):
 @pytest.mark.rule("GRAD-14", "GRAD-16", "GRAD-17", "GRAD-25")
 def test_marked_members_when_a_branch_is_taken_back_and_switched_again(tx):
     """GRAD-14, GRAD-16, GRAD-17: a teacher and a delayed graduate keep mark and time when the branch is taken back and when it is switched again; neither counts."""
-    handlers.seed_people(tx, [(1004, person(4))])
+    entering.seed_people(tx, [(1004, person(4))])
     mark(tx, CLASS, THIS)
     later = date(YEAR + 2, 6, 1)
     assert (mark_member(tx, ONE, "teacher"), mark_member(tx, TWO, "delayed", later, "补考")) == (None, None)
@@ -131,9 +136,9 @@ def test_a_code_of_a_deleted_organisation(tx):
     directory.on_org_changed(tx, [deleted(COLLEGE, SCHOOL, "1.2.6.", "general_branch")])
 
     with pytest.raises(Refused, match="code_invalid"):
-        cadres.redeem_code(tx, RegisterAdministrator(code=made.code), Actor(ONE))
+        joining.redeem_code(tx, RegisterAdministrator(code=made.code), Actor(ONE))
     with pytest.raises(Refused, match="code_invalid"):
-        cadres.register_administrator(tx, RegisterAdministrator(code=made.code, name="李书记", id_number=number(60, 1990), password="Sonne&Mond7"), None)
+        joining.register_administrator(tx, RegisterAdministrator(code=made.code, name="李书记", id_number=number(60, 1990), password="Sonne&Mond7"), None)
 
 
 @pytest.mark.rule("ROLE-04", "DEL-12")
@@ -151,7 +156,7 @@ def test_rights_over_a_deleted_organisation(tx):
 @pytest.mark.rule("ROLE-12", "ORG-07", "MEM-25")
 def test_a_party_member_who_keeps_membership_counts_and_transfers(tx):
     """ROLE-12, ORG-07: a Party member below 28 counts for the size of the branch like any other, is held for a transfer and moves."""
-    handlers.seed_people(tx, [(1004, person(4))])
+    entering.seed_people(tx, [(1004, person(4))])
     assert edit(tx, ONE, party=True) is None
     small = {line.org_id: line.note for line in report(tx, "small_branches")}
     assert CLASS not in small  # three members, of whom one is in the Party

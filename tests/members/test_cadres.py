@@ -5,7 +5,14 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, cadre_store, cadres, domain, handlers, records, store
+from services.members import domain, handlers, store
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.joining import handlers as joining
+from services.members.posts import handlers as posts
+from services.members.posts import store as posts_store
+from services.members.records import handlers as records
+from services.members.records import showing
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -56,7 +63,7 @@ def told(tx, topic):
 
 
 def post(tx, org, to, actor=None, **values):
-    answer = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))])[0]
+    answer = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))])[0]
     return answer.refusal.code if answer.refusal else answer.person_id
 
 
@@ -65,7 +72,7 @@ def new(n=60, year=1990, name="李书记", **values):
 
 
 def posts(tx, org):
-    return [(row.person_id, row.post) for row in cadre_store.posts_of(tx, [org])]
+    return [(row.person_id, row.post) for row in posts_store.posts_of(tx, [org])]
 
 
 # ---- posts -----------------------------------------------------------------------------------------------------------
@@ -91,9 +98,9 @@ def test_posts_are_independent(tx):
     assert post(tx, SCHOOL, "secretary", person_id=ONE) == ONE
     assert post(tx, COLLEGE, "secretary", name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)) == ONE
     assert post(tx, SCHOOL, "publicist", person_id=ONE) == ONE
-    assert {(row.org_id, row.post) for row in cadre_store.posts_held(tx, [ONE])} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
+    assert {(row.org_id, row.post) for row in posts_store.posts_held(tx, [ONE])} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
     assert store.by_ids(tx, [ONE])[ONE].branch_id == CLASS
-    assert {(one.org_id, one.post) for one in handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).posts} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
+    assert {(one.org_id, one.post) for one in showing.who_am_i(tx, WhoAmI(), Actor(ONE)).posts} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
 
 
 @pytest.mark.rule("CADRE-03", "ACC-11")
@@ -123,7 +130,7 @@ def test_one_secretary(tx):
 @pytest.mark.rule("CADRE-06")
 def test_one_secretary_in_one_list(tx):
     """CADRE-06: of two secretaries in one list the first holds."""
-    answers = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)) for one in (ONE, TWO, ONE)])
+    answers = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)) for one in (ONE, TWO, ONE)])
     assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post", None]
 
 
@@ -176,10 +183,10 @@ def test_list_of_cadres(tx):
     """CADRE-07: cadres are listed with completeness, secretary first, to the organisation and what is above it."""
     post(tx, SCHOOL, "publicist", person_id=ONE)
     made = post(tx, SCHOOL, "secretary", ethnic_group="汉族", **new())
-    listed = cadres.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
+    listed = posts.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
     assert [(one.person_id, one.post, one.complete) for one in listed] == [(made, "secretary", True), (ONE, "publicist", True)]
     with pytest.raises(Refused, match="not_your_org"):
-        cadres.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(CLASS))
+        posts.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(CLASS))
 
 
 @pytest.mark.rule("ADM-18")
@@ -189,13 +196,13 @@ def test_posts_end_with_the_membership(tx):
     The student who administered the committee of the school loses it with the move to another; posts above both branches, and in
     organisations that have nothing to do with the move, stay.
     """
-    cadre_store.set_posts(tx, [{"org_id": org, "person_id": ONE, "post": "committee_member", "changed_by": None}
+    posts_store.set_posts(tx, [{"org_id": org, "person_id": ONE, "post": "committee_member", "changed_by": None}
                                for org in (CLASS, SCHOOL, ROOT, COLLEGE, TARGET)], clock.now())
     told(tx, "cadre_changed")
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_branch_assigned(tx, [assigned(10)])
     assert sorted((one["org_id"], one["person_id"], one["post"]) for one in told(tx, "cadre_changed")) == [(SCHOOL, ONE, ""), (CLASS, ONE, "")]
-    assert [(row.org_id) for row in cadre_store.posts_held(tx, [ONE])] == [ROOT, TARGET, COLLEGE]
+    assert [(row.org_id) for row in posts_store.posts_held(tx, [ONE])] == [ROOT, TARGET, COLLEGE]
 
 
 @pytest.mark.rule("ADM-18")
@@ -221,7 +228,7 @@ def test_posts_inside_the_own_school_stay(tx):
     post(tx, SCHOOL, "committee_member", person_id=ONE)
     handlers.on_transfer_requested(tx, [request(10, target=DEEP)])
     handlers.on_branch_assigned(tx, [assigned(10, branch=DEEP)])
-    assert [(row.org_id) for row in cadre_store.posts_held(tx, [ONE])] == [SCHOOL]
+    assert [(row.org_id) for row in posts_store.posts_held(tx, [ONE])] == [SCHOOL]
 
 
 @pytest.mark.rule("ORG-21")
@@ -245,13 +252,13 @@ def test_reset_codes_of_cadres(tx):
 # ---- registration codes ----------------------------------------------------------------------------------------------
 
 def issue(tx, *orgs, actor=None):
-    return cadres.issue_registration_codes(tx, [Asked(IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org), actor or admin(SCHOOL)) for org in orgs])
+    return joining.issue_registration_codes(tx, [Asked(IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org), actor or admin(SCHOOL)) for org in orgs])
 
 
 def redeem(tx, code, actor=None, **values):
     if actor is not None:
-        return cadres.redeem_code(tx, RegisterAdministrator(code=code, **values), actor)
-    return cadres.register_administrator(tx, RegisterAdministrator(code=code, password=PASSWORD, **{**new(), **values}), None)
+        return joining.redeem_code(tx, RegisterAdministrator(code=code, **values), actor)
+    return joining.register_administrator(tx, RegisterAdministrator(code=code, password=PASSWORD, **{**new(), **values}), None)
 
 
 def refusal(action, *args, **values) -> str:
@@ -309,7 +316,7 @@ def test_a_right_that_could_not_be_given(tx):
     """ADM-11: when orgs has no room after all the code is good again."""
     (made,) = issue(tx, COLLEGE)
     done = redeem(tx, made.code)
-    cadres.on_registration_refused(tx, [RegistrationRefused(org_id=COLLEGE, person_id=done.person_id)])
+    joining.on_registration_refused(tx, [RegistrationRefused(org_id=COLLEGE, person_id=done.person_id)])
     assert redeem(tx, made.code, actor=Actor(done.person_id)).org_id == COLLEGE
 
 
@@ -338,7 +345,7 @@ def test_registrations_that_are_refused(tx, values, said):
     """ADM-04: what is wrong is said, and the code stays good."""
     (made,) = issue(tx, COLLEGE)
     request_ = RegisterAdministrator(**{"code": made.code, "password": PASSWORD, **new(), **values})
-    assert refusal(cadres.register_administrator, tx, request_, None) == said
+    assert refusal(joining.register_administrator, tx, request_, None) == said
     assert redeem(tx, made.code).org_id == COLLEGE
 
 
@@ -359,11 +366,11 @@ def test_codes_are_not_guessed(tx):
 def apply(tx, n=70, org=CLASS, **values):
     item = {"org_id": org, "name": "周自己", "id_number": number(n), "password": PASSWORD, "ethnic_group": "汉族", "phone": "19900000070", "joined_on": date(2020, 5, 4),
             "development_number": f"2020{n:08d}", **values}
-    return cadres.register(tx, Register(**item), None)
+    return joining.register(tx, Register(**item), None)
 
 
 def decide(tx, one, actor=None, **values):
-    return cadres.decide_registrations(tx, [Asked(DecideRegistration(**{"registration_id": one.registration_id, "accept": True, **values}), actor or admin(CLASS))])[0]
+    return joining.decide_registrations(tx, [Asked(DecideRegistration(**{"registration_id": one.registration_id, "accept": True, **values}), actor or admin(CLASS))])[0]
 
 
 @pytest.mark.rule("REG-01", "REG-02", "REG-03", "REG-07", "ACC-03")
@@ -372,14 +379,14 @@ def test_self_registration(tx):
     asked = apply(tx)
     assert accounts.sign_in(tx, SignIn(id_number=number(70), password=PASSWORD), None).person_id == asked.person_id
     assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id is None
-    assert [one.registration_id for one in cadres.list_registrations(tx, ListRegistrations(), admin(CLASS))] == [asked.registration_id]
+    assert [one.registration_id for one in joining.list_registrations(tx, ListRegistrations(), admin(CLASS))] == [asked.registration_id]
     assert "****" in asked.id_masked
 
     assert decide(tx, asked).state == "accepted"
 
     assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id == CLASS
     assert [stay.branch_id for stay in store.stays(tx, asked.person_id)] == [CLASS]
-    assert cadres.list_registrations(tx, ListRegistrations(), admin(CLASS)) == []
+    assert joining.list_registrations(tx, ListRegistrations(), admin(CLASS)) == []
     assert decide(tx, asked).refusal.code == "registration_closed"
 
 
@@ -407,7 +414,7 @@ def test_self_registrations_that_are_refused(tx, values, said):
 def test_while_it_is_pending(tx):
     """REG-06, ORG-20: the ID number can neither be entered nor made secretary, nor registered twice, until it is withdrawn (REG-05)."""
     asked = apply(tx)
-    entry = lambda: handlers.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])[0]  # noqa: E731
+    entry = lambda: entering.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])[0]  # noqa: E731
     assert entry().refusal.code == "registration_pending"
     assert entry().refusal.say() == "该非团员正在走注册流程,不支持当前操作"
     assert post(tx, SCHOOL, "secretary", name="周自己", id_number=number(70)) == "registration_pending"
@@ -425,8 +432,8 @@ def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
     asked = apply(tx)
     clock.advance(timedelta(days=11))
     assert decide(tx, asked).refusal.code == "registration_closed"
-    cadres.on_day_began(tx, [])
-    assert [one.state for one in cadres.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))] == ["expired"]
+    joining.on_day_began(tx, [])
+    assert [one.state for one in joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))] == ["expired"]
     assert refusal(apply, tx, password="Another-one-1") == "registered_already"
     assert refusal(apply, tx, name="别人") == "registered_already"
     again = apply(tx)
@@ -444,7 +451,7 @@ def test_who_decides(tx):
         assert decide(tx, asked, actor).refusal.code == "registration_missing"
     assert decide(tx, asked, Actor(ONE), withdraw=True).refusal.code == "registration_missing"
     assert decide(tx, asked, accept=False, note="不是本班学生").state == "rejected"
-    assert cadres.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))[0].note == "不是本班学生"
+    assert joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))[0].note == "不是本班学生"
 
 
 @pytest.mark.rule("ACC-12")
@@ -452,7 +459,7 @@ def test_who_is_registered_signs_in(tx):
     """ACC-12: who meets "registered" signs in with the initial password, sees the branch, and no second account is made."""
     assert refusal(apply, tx, id_number=number(1), development_number="202000000171") == "registered_already"
     signed = accounts.sign_in(tx, SignIn(id_number=number(1), password=number(1)[-8:]), None)
-    assert handlers.who_am_i(tx, WhoAmI(), Actor(signed.person_id, restricted=True)).member.branch_id == CLASS
+    assert showing.who_am_i(tx, WhoAmI(), Actor(signed.person_id, restricted=True)).member.branch_id == CLASS
     assert tx.scalar(sa.text("SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"), {"one": ONE}) == 1
 
 
@@ -464,8 +471,6 @@ def test_deletion_ends_posts(tx):
     answer = records.delete_members(tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="姓名录入错误"), admin(ROOT))])[0]
     assert answer.refusal is None and posts(tx, SCHOOL) == []
     assert [(one["org_id"], one["post"]) for one in told(tx, "cadre_changed")] == [(SCHOOL, "")]
-
-
 
 
 @pytest.mark.rule("REG-01")
@@ -481,10 +486,10 @@ def test_registrations_from_one_address(tx):
 def test_secretaries_by_admission(tx):
     """CADRE-06: who is entered as secretary holds the post at once; a second one in the same list or later is refused."""
     rows = [person(80 + n, post="secretary") for n in range(2)]
-    answers = handlers.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
+    answers = entering.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
     assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post"]
     assert posts(tx, CLASS) == [(answers[0].member_id, "secretary")]
-    again = handlers.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
+    again = entering.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
     assert (again[0].member_id, again[1].refusal.code) == (answers[0].member_id, "secretary_in_post")
 
 
@@ -493,11 +498,11 @@ def test_new_people_are_entered_together(tx):
     """ORG-17: the new people of a list are entered in one statement; the same one twice is one person, and whose post is refused is not entered."""
     rows = [new(60), new(61), new(60), new(62), {**new(61), "name": "别人"}]
     posts_ = ["secretary", "publicist", "organiser", "secretary", "publicist"]
-    answers = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
+    answers = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
                                     for row, post_, org in zip(rows, posts_, (SCHOOL, SCHOOL, SCHOOL, COLLEGE, SCHOOL), strict=True)])
     assert [one.refusal and one.refusal.code for one in answers] == [None, None, None, None, "name_differs"]
     assert answers[0].person_id == answers[2].person_id and all(one.person_id > 0 for one in answers[:4])
-    again = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
+    again = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
     assert again[0].refusal.code == "secretary_in_post"
     assert store.known(tx, [accounts.keys.seal.index(number(63, 1990))]) == {}
 

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.members import handlers, records, store
+from services.members import handlers, store
+from services.members.graduation import store as graduation_store
+from services.members.records import handlers as records
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.messages.members import DeleteMember
@@ -86,7 +88,7 @@ def test_graduates_are_told(tx):
     assert cohort(tx) == {(ONE, YEAR): CLASS, (TWO, YEAR): CLASS}
     mark(tx, CLASS, NEXT)
     assert cohort(tx) == {}
-    store.convert(tx, date(YEAR + 1, 12, 31), clock.now(), 100)
+    graduation_store.convert(tx, date(YEAR + 1, 12, 31), clock.now(), 100)
     assert cohort(tx) == {(ONE, YEAR + 1): CLASS, (TWO, YEAR + 1): CLASS}
 
 
@@ -98,7 +100,7 @@ def test_delayed_graduates_are_told(tx):
     assert cohort(tx) == {}
     assert mark_member(tx, TWO, "") is None
     assert cohort(tx) == {(TWO, YEAR): CLASS}
-    store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100)
+    graduation_store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100)
     assert cohort(tx) == {(TWO, YEAR): CLASS, (ONE, YEAR + 1): CLASS}
 
 

@@ -3,7 +3,9 @@ import uuid
 
 import pytest
 
-from services.members import handlers, records, store
+from services.members import store
+from services.members.entering import handlers as entering
+from services.members.records import handlers as records
 from shared import directory
 from shared.bus.service import Asked
 from shared.identity import Actor
@@ -17,10 +19,10 @@ def test_an_entry_is_its_senders(tx):
     """IMP-13: an entry sent again by the same person is answered again, by anybody else it is refused without the member's id, in one list or later."""
     row = person(80)
     directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=77, active=True, version=1)])
-    first, again = (handlers.admit(tx, [Asked(row, admin(CLASS))])[0] for _ in range(2))
+    first, again = (entering.admit(tx, [Asked(row, admin(CLASS))])[0] for _ in range(2))
     assert first.member_id is not None and again == first
     for actor in (Actor(77, CLASS), admin(SCHOOL), Actor(5, CLASS)):
-        answer = handlers.admit(tx, [Asked(row, actor)])[0]
+        answer = entering.admit(tx, [Asked(row, actor)])[0]
         assert (answer.member_id, answer.refusal.code) == (None, "command_taken")
 
 

@@ -4,7 +4,9 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from services.members import composition, domain, handlers
+from services.members import domain, handlers
+from services.members.entering import handlers as entering
+from services.members.lists import composition
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import GetComposition
@@ -36,7 +38,7 @@ def composed(tx, actor=None, branch=CLASS):
 def test_composition(tx, monkeypatch):
     """STAT-09: how many members and cadres a branch has, and the members by sex, age, ethnic group, Party, standing and record; every one is counted, over pages."""
     monkeypatch.setattr(composition, "PAGE", 2)
-    handlers.seed_people(tx, [(9000 + n, person(40 + n, ethnic_group=group)) for n, group in enumerate(("壮族", "汉族", "汉", ""))])
+    entering.seed_people(tx, [(9000 + n, person(40 + n, ethnic_group=group)) for n, group in enumerate(("壮族", "汉族", "汉", ""))])
     tx.execute(sa.text("UPDATE people SET graduate = true WHERE person_id IN (9000, 9001)"))
     tx.execute(sa.text("UPDATE people SET mark = 'delayed' WHERE person_id = 9002"))
     tx.execute(sa.text("UPDATE people SET mark = 'teacher' WHERE person_id = 9003"))

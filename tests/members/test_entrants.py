@@ -7,7 +7,13 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from services.members import cadres, handlers, imports, lists, records, store
+from services.members import handlers, store
+from services.members.entering import handlers as entering
+from services.members.entering import imports
+from services.members.joining import handlers as joining
+from services.members.lists import handlers as lists
+from services.members.records import handlers as records
+from services.members.records import showing
 from shared import clock
 from shared.bus.service import Asked
 from shared.messages import fields_of
@@ -39,11 +45,11 @@ def graduates(tx) -> list[tuple[int, bool]]:
 
 def registered(tx, **values):
     item = {"org_id": CLASS, "name": "周自己", "id_number": number(60), "password": "Sonne&Mond7", "joined_on": date(2020, 5, 4), "development_number": "202000000060", **values}
-    return cadres.register(tx, Register(**item), None)
+    return joining.register(tx, Register(**item), None)
 
 
 def accept(tx, made):
-    return cadres.decide_registrations(tx, [Asked(DecideRegistration(registration_id=made.registration_id, accept=True), admin(CLASS))])[0]
+    return joining.decide_registrations(tx, [Asked(DecideRegistration(registration_id=made.registration_id, accept=True), admin(CLASS))])[0]
 
 
 # ---- entering a graduates' organisation ------------------------------------------------------------------------------
@@ -76,10 +82,10 @@ def test_every_way_in(tx, way):
     elif way == "registration":
         assert accept(tx, registered(tx)).state == "accepted"
     elif way == "attached":
-        store.add(tx, [handlers.new_person("张三", number(60), "", "")], clock.now())
+        store.add(tx, [entering.new_person("张三", number(60), "", "")], clock.now())
         assert admit(tx, person(60, name="张三"))[0].refusal is None
     else:
-        handlers.seed_people(tx, [(7000, person(60))])
+        entering.seed_people(tx, [(7000, person(60))])
     row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": handlers.keys.seal.index(number(60))}).one()
     assert (row.branch_id, row.graduate, row.graduates_on) == (CLASS, True, END)
     assert graduates(tx)[-1] == (row.person_id, True)
@@ -143,7 +149,7 @@ EDITED = {"phone": "19987654321", "ethnic_group": "藏族", "joined_on": date(20
 def by_id(tx, id_number=ENTERED["id_number"]):
     """Return what the system shows of a person, by the names of the fields of an entry or an edit."""
     row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": handlers.keys.seal.index(id_number)}).one()
-    member = handlers.get_profile(tx, GetProfile(member_id=row.person_id), admin(ROOT)).member
+    member = showing.get_profile(tx, GetProfile(member_id=row.person_id), admin(ROOT)).member
     (revealed,) = lists.reveal_ids(tx, RevealIds(person_ids=[row.person_id], reason="核对"), admin(ROOT))
     shown = {name: getattr(member, name) for name in fields_of(type(member))}
     return {**shown, "id_number": revealed.id_number, "name": revealed.name, "contacted": not member.to_contact, "found": member.found_on is not None}
@@ -156,8 +162,8 @@ def test_every_field_of_an_entry_arrives(tx, known, field):
     """IMP-05, MEM-02, MEM-29: each field of the contract is stored and shown, for a new person and for one who is known and in no branch."""
     assert {*ENTERED, "command_id"} == set(fields_of(Admission))
     if known:
-        store.add(tx, [handlers.new_person(ENTERED["name"], ENTERED["id_number"], "", "")], clock.now())
-    (made,) = handlers.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **ENTERED), admin(CLASS))])
+        store.add(tx, [entering.new_person(ENTERED["name"], ENTERED["id_number"], "", "")], clock.now())
+    (made,) = entering.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **ENTERED), admin(CLASS))])
 
     assert made.refusal is None
     assert by_id(tx)[field] == ENTERED[field]
@@ -180,7 +186,7 @@ def test_every_field_of_a_registration_arrives(tx):
     """REG-03, REG-08: what applicants say of themselves is what the organisation that accepts them has."""
     given = {**{name: value for name, value in ENTERED.items() if name != "branch_id"}, "org_id": CLASS, "password": "Sonne&Mond7"}
     assert {*given, "captcha_id", "captcha", "address"} == set(fields_of(Register))
-    assert accept(tx, cadres.register(tx, Register(**given), None)).refusal is None
+    assert accept(tx, joining.register(tx, Register(**given), None)).refusal is None
 
     after = by_id(tx)
     assert {name: after[name] for name in ENTERED} == ENTERED
@@ -191,7 +197,7 @@ def test_every_field_of_a_registration_arrives(tx):
 def test_every_field_of_an_edit_arrives(tx, field):
     """MEM-14: each field of an edit changes what is shown and leaves every other as it was."""
     assert {*EDITED, "command_id", "member_id"} == set(fields_of(EditMember))
-    (made,) = handlers.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **{**ENTERED, "development_number": "202100000069"}), admin(CLASS))])
+    (made,) = entering.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **{**ENTERED, "development_number": "202100000069"}), admin(CLASS))])
     tx.execute(sa.text("UPDATE people SET to_contact = true WHERE person_id = :id"), {"id": made.member_id})
     before = by_id(tx)
     (answer,) = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=made.member_id, **{"found": None if field != "found_on" else True, field: EDITED[field]}), admin(CLASS))])

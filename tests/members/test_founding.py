@@ -7,8 +7,11 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, founding, models, seal, synthetic
-from services.members.secret import keys as loaded
+from services.members import models, synthetic
+from services.members.accounts import handlers as accounts
+from services.members.founding import handlers as founding
+from services.members.sealing import seal
+from services.members.sealing.keys import keys as loaded
 from shared import directory
 from shared.errors import Refused
 from shared.messages.members import SetUp

@@ -7,7 +7,9 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain, graduation, handlers, store
+from services.members import domain, handlers, store
+from services.members.graduation import handlers as graduation
+from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.bus.service import Asked
 from shared.messages.members import ListBranchMarks, MarkBranch, MarkMember
@@ -107,9 +109,9 @@ def test_waits_for_its_year(tx):
     answer = mark(tx, CLASS, NEXT)
     assert (answer.graduate, answer.members, seen(tx)) == (False, 0, (False, "", None))
 
-    assert store.convert(tx, date(YEAR, 12, 31), clock.now(), 100) == {}
-    assert store.convert(tx, date(YEAR + 1, 12, 31), clock.now(), 100) == {CLASS: 2}
-    assert store.convert(tx, date(YEAR + 1, 12, 31), clock.now(), 100) == {}
+    assert graduation_store.convert(tx, date(YEAR, 12, 31), clock.now(), 100) == {}
+    assert graduation_store.convert(tx, date(YEAR + 1, 12, 31), clock.now(), 100) == {CLASS: 2}
+    assert graduation_store.convert(tx, date(YEAR + 1, 12, 31), clock.now(), 100) == {}
     assert seen(tx) == (True, "", date(YEAR + 1, 6, 30)) and told(tx) == [(CLASS, True, 2)]
 
 
@@ -128,7 +130,7 @@ def test_yearly_moment(today, until):
 def test_a_time_of_graduation_is_a_month(tx, given, stored):
     """GRAD-02, GRAD-03: year and month, by the length of schooling: any day of June 2024, December 2022 or January 2023 is the last of its month, for branch and members."""
     assert mark(tx, CLASS, given).refusal is None
-    assert store.marks(tx, [CLASS])[CLASS].graduates_on == stored
+    assert graduation_store.marks(tx, [CLASS])[CLASS].graduates_on == stored
     assert seen(tx) == (True, "", stored)
 
 
@@ -177,7 +179,7 @@ def test_mixed_branch(tx):
     assert (mark_member(tx, ONE, "own", THIS), mark_member(tx, TWO, "own", NEXT), mark_member(tx, TWO, "own")) == (None, None, "field_missing")
     assert (seen(tx, ONE), seen(tx, TWO)) == ((True, "own", date(YEAR, 6, 30)), (False, "own", date(YEAR + 1, 6, 30)))
     assert told(tx) == []
-    assert (store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100), seen(tx, TWO)[0]) == (1, True)
+    assert (graduation_store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100), seen(tx, TWO)[0]) == (1, True)
     assert mark_member(tx, ONE, "") is None and seen(tx, ONE) == (False, "", None)
 
 
@@ -193,7 +195,7 @@ def test_delayed(tx):
     assert seen(tx) == (False, "delayed", date(YEAR + 1, 6, 30))
     assert mark_member(tx, ONE, "") is None and seen(tx) == (True, "", date(YEAR, 6, 30))
     assert mark_member(tx, ONE, "delayed", date(YEAR, 7, 1), "补考") is None
-    assert store.convert_members(tx, date(YEAR, 12, 31), clock.now(), 100) == 1 and seen(tx)[0]
+    assert graduation_store.convert_members(tx, date(YEAR, 12, 31), clock.now(), 100) == 1 and seen(tx)[0]
 
 
 @pytest.mark.rule("GRAD-16", "GRAD-21")
@@ -275,13 +277,13 @@ def test_marked_state_is_shown(tx):
 def test_many_branches_by_two_workers(engine):
     """GRAD-12: 5,000 due branches, two workers in pieces of 300: each branch is switched and told once."""
     with engine.begin() as tx:
-        store.mark_branches(tx, [{"branch_id": 10**6 + n, "graduates_on": date(2020, 6, 30), "reason": "", "marked_by": 1} for n in range(5000)], AT)
+        graduation_store.mark_branches(tx, [{"branch_id": 10**6 + n, "graduates_on": date(2020, 6, 30), "reason": "", "marked_by": 1} for n in range(5000)], AT)
     done: list[int] = []
 
     def work() -> None:
         while True:
             with engine.begin() as tx:
-                some = store.convert(tx, date(2020, 12, 31), AT, 300)
+                some = graduation_store.convert(tx, date(2020, 12, 31), AT, 300)
             if not some:
                 return
             done.extend(some)

@@ -9,8 +9,14 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, handlers, models, seal, store
-from services.members.secret import sealed
+from services.members import handlers, models, store
+from services.members.accounts import handlers as accounts
+from services.members.accounts import store as accounts_store
+from services.members.entering import handlers as entering
+from services.members.records import showing
+from services.members.records import store as records_store
+from services.members.sealing import seal
+from services.members.sealing.keys import sealed
 from services.members.synthetic import check_digit, people
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -55,7 +61,7 @@ def engine(scratch, keys):
             provincial_id=ROOT, vault_id=None, name=str(org_id), version=1, deleted=False,
             industry="普通高等院校" if kind == "branch" or org_id in (SCHOOL, COLLEGE) else "") for org_id, parent, path, kind, province in ORGS])
         directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in ORGS])
-        handlers.seed_people(tx, [(ONE, person(1)), (TWO, person(2)), (THREE, person(3, DEEP))], began_at=AT - timedelta(days=999))
+        entering.seed_people(tx, [(ONE, person(1)), (TWO, person(2)), (THREE, person(3, DEEP))], began_at=AT - timedelta(days=999))
     return made
 
 
@@ -180,7 +186,7 @@ def test_reserve_again(tx):
 ])
 def test_reserve_refused(tx, asked, code):
     """TRF-02, MEM-01: who is held, elsewhere, without a branch or unknown is not held, and the transfer hears why."""
-    handlers.enter_trusted(tx, [(50, person(50, 0))])
+    entering.enter_trusted(tx, [(50, person(50, 0))])
     handlers.on_transfer_requested(tx, [request(10)])
     told(tx)
 
@@ -259,7 +265,7 @@ def test_move_of_a_stranger(tx):
 def test_many_at_once(tx):
     """BEY-05: a long list is held and moved by one statement each, and told in messages of at most 500."""
     rows = [(2000 + n, person(n % 999, id_number=number(n % 999, 2001 + n // 999), development_number=f"2020{1000 + n:08d}")) for n in range(1200)]
-    handlers.seed_people(tx, rows)
+    entering.seed_people(tx, rows)
 
     handlers.on_transfer_requested(tx, [request(n, n) for n, _ in rows])
     handlers.on_branch_assigned(tx, [assigned(n, n) for n, _ in rows])
@@ -298,7 +304,7 @@ def test_one_open_stay(tx):
 # ---- entering people -------------------------------------------------------------------------------------------------
 
 def admit(tx, *items, org=CLASS):
-    return handlers.admit(tx, [Asked(item, admin(org)) for item in items])
+    return entering.admit(tx, [Asked(item, admin(org)) for item in items])
 
 
 def codes(answers) -> list[str | None]:
@@ -313,7 +319,7 @@ def test_admit(tx):
     row = store.by_ids(tx, [answer.member_id])[answer.member_id]
     assert (row.name, row.branch_id, row.identity_check, row.joined_on) == ("李四", CLASS, "unchecked", date(2020, 5, 4))
     assert accounts.keys.seal.open(row.id_sealed) == number(20)
-    assert store.account(tx, answer.member_id).password_hash is None
+    assert accounts_store.account(tx, answer.member_id).password_hash is None
     assert [stay[0] for stay in stays(tx, answer.member_id)] == [CLASS]
     assert answer.member_id > THREE
 
@@ -356,7 +362,7 @@ def test_who_may_admit(tx, org, branch, code):
 @pytest.mark.rule("ROLE-04", "ADM-06")
 def test_admit_needs_a_right(tx):
     """ROLE-04: who does not administer the organisation, or no longer, enters nobody."""
-    assert codes(handlers.admit(tx, [Asked(person(25), Actor(ONE, CLASS)), Asked(person(26), Actor(103))])) == ["not_administrator"] * 2
+    assert codes(entering.admit(tx, [Asked(person(25), Actor(ONE, CLASS)), Asked(person(26), Actor(103))])) == ["not_administrator"] * 2
 
     directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=103, active=False, version=2)])
     assert codes(admit(tx, person(25))) == ["not_administrator"]
@@ -419,7 +425,7 @@ def test_admit_in_xinjiang(tx):
 @pytest.mark.rule("TRF-05")
 def test_look_up(tx, keys):
     """TRF-05: an exact match shows the branch and gives a ticket for this member, this branch and this finder, for an hour."""
-    found = handlers.look_up(tx, LookUp(name=" 王二 ", id_number=number(1).lower()), admin(TARGET))
+    found = showing.look_up(tx, LookUp(name=" 王二 ", id_number=number(1).lower()), admin(TARGET))
 
     assert (found.member_id, found.branch_id, found.name) == (ONE, CLASS, "王二")
     claims = Verifier(keys).claims("member_ticket", found.ticket)
@@ -438,7 +444,7 @@ def test_look_up(tx, keys):
 def test_look_up_refused(tx, name, id_number, actor, code):
     """TRF-06: a pair that does not match shows nothing; only administrators look up."""
     with pytest.raises(Refused) as caught:
-        handlers.look_up(tx, LookUp(name=name, id_number=id_number), actor)
+        showing.look_up(tx, LookUp(name=name, id_number=id_number), actor)
     assert caught.value.code == code
 
 
@@ -446,7 +452,7 @@ def test_look_up_refused(tx, name, id_number, actor, code):
 @pytest.mark.parametrize("org", [CLASS, SCHOOL, ROOT])
 def test_list_members(tx, org):
     """MEM-28, SRCH-03: administrators of the branch and of what stands above it see its members, numbers masked."""
-    members = handlers.list_members(tx, ListMembers(branch_id=CLASS), admin(org))
+    members = showing.list_members(tx, ListMembers(branch_id=CLASS), admin(org))
 
     assert [one.member_id for one in members][:2] == [ONE, TWO]
     assert (members[0].name, members[0].phone, members[0].id_masked) == ("王二", "19900000001", number(1)[:4] + "*" * 13 + number(1)[-1])
@@ -459,16 +465,16 @@ def test_list_members(tx, org):
 def test_list_members_refused(tx, actor, branch, code):
     """SRCH-06: nobody lists members outside the subtree of the acting organisation."""
     with pytest.raises(Refused) as caught:
-        handlers.list_members(tx, ListMembers(branch_id=branch), actor)
+        showing.list_members(tx, ListMembers(branch_id=branch), actor)
     assert caught.value.code == code
 
 
 @pytest.mark.rule("MEM-28")
 def test_list_members_by_pages(tx):
     """MEM-28: pages follow each other without gap or repetition."""
-    handlers.seed_people(tx, [(3000 + n, person(60 + n, BRANCH)) for n in range(7)])
+    entering.seed_people(tx, [(3000 + n, person(60 + n, BRANCH)) for n in range(7)])
     seen, after = [], 0
-    while page := handlers.list_members(tx, ListMembers(branch_id=BRANCH, after=after, limit=3), admin(TARGET)):
+    while page := showing.list_members(tx, ListMembers(branch_id=BRANCH, after=after, limit=3), admin(TARGET)):
         assert len(page) <= 3
         seen += [one.member_id for one in page]
         after = seen[-1]
@@ -478,7 +484,7 @@ def test_list_members_by_pages(tx):
 
 def describe(tx, actor, *ids):
     return [(one.member_id, one.name, bool(one.phone), bool(one.id_masked), one.branch_id)
-            for one in handlers.describe_people(tx, DescribePeople(person_ids=list(ids)), actor)]
+            for one in showing.describe_people(tx, DescribePeople(person_ids=list(ids)), actor)]
 
 
 @pytest.mark.rule("MEM-32", "SRCH-06", "ROLE-01")
@@ -500,8 +506,8 @@ def test_describe_to_a_party(tx):
     assert describe(tx, admin(TARGET), ONE)[0][1] == "王**"
 
     handlers.on_transfer_requested(tx, [request(10, target=BRANCH)])
-    store.edit(tx, [{"person_id": ONE, "emergency_sealed": sealed("母亲 19900000099")}])
-    (seen,) = handlers.describe_people(tx, DescribePeople(person_ids=[ONE]), admin(BRANCH))
+    records_store.edit(tx, [{"person_id": ONE, "emergency_sealed": sealed("母亲 19900000099")}])
+    (seen,) = showing.describe_people(tx, DescribePeople(person_ids=[ONE]), admin(BRANCH))
     assert seen.emergency_contact == "母亲 19900000099"
     assert describe(tx, admin(BRANCH), ONE) == describe(tx, admin(TARGET), ONE) == [(ONE, "王二", True, True, CLASS)]
     assert describe(tx, admin(COLLEGE), ONE)[0][1] == "王**"
@@ -525,7 +531,7 @@ def test_who_am_i(tx):
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_branch_assigned(tx, [assigned(10)])
 
-    profile = handlers.who_am_i(tx, WhoAmI(), Actor(ONE))
+    profile = showing.who_am_i(tx, WhoAmI(), Actor(ONE))
 
     assert (profile.member.name, profile.member.phone, profile.member.branch_id) == ("王二", "19900000001", BRANCH)
     assert [(stay.branch_id, stay.transfer_id) for stay in profile.stays] == [(BRANCH, 10), (CLASS, None)]
@@ -553,10 +559,10 @@ def test_seed_people(tx):
     rows = [(50_000 + n, Admission(command_id=uuid.uuid4(), branch_id=BRANCH, name=one.name, id_number=one.id_number, joined_on=one.joined_on,
                                    development_number=one.development_number)) for n, one in enumerate(made)]
 
-    assert handlers.seed_people(tx, rows, password_hash="hash") == 4500
-    assert handlers.seed_people(tx, rows[:10]) == 0
+    assert entering.seed_people(tx, rows, password_hash="hash") == 4500
+    assert entering.seed_people(tx, rows[:10]) == 0
 
-    assert store.account(tx, 54_499).password_hash == "hash"
+    assert accounts_store.account(tx, 54_499).password_hash == "hash"
     assert tx.scalar(sa.text("SELECT count(*) FROM memberships WHERE branch_id = :branch"), {"branch": BRANCH}) == 4500
     assert admit(tx, person(51))[0].member_id > 54_499
 
@@ -564,7 +570,7 @@ def test_seed_people(tx):
 @pytest.mark.rule("ACC-01")
 def test_seed_nobody(tx):
     """ACC-01: an empty list is no error."""
-    assert handlers.seed_people(tx, []) == 0
+    assert entering.seed_people(tx, []) == 0
 
 
 def test_errors_hold_no_values(tx):

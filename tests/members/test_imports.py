@@ -8,7 +8,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.members import imports, store
+from services.members import store
+from services.members.entering import imports
 from services.members.synthetic import people
 from shared import background
 from shared.bus.service import Asked

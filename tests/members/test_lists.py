@@ -5,8 +5,17 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import handlers, identity, list_store, lists, ranges, records, seal, store
-from services.members.secret import keys as secret_keys
+from services.members import handlers, store
+from services.members.entering import handlers as entering
+from services.members.entering import ranges
+from services.members.identity import handlers as identity
+from services.members.lists import handlers as lists
+from services.members.lists import store as lists_store
+from services.members.records import handlers as records
+from services.members.records import showing
+from services.members.records import store as records_store
+from services.members.sealing import seal
+from services.members.sealing.keys import keys as secret_keys
 from shared import clock, db, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -65,7 +74,7 @@ def test_search(tx):
 @pytest.mark.rule("SRCH-04")
 def test_too_many_hits(tx):
     """SRCH-04: of more than 50 hits it is said that there are others; an organisation narrows the search, one outside is refused."""
-    handlers.seed_people(tx, [(5000 + n, person(100 + n, CLASS if n < 60 else DEEP, name="李娜", development_number="")) for n in range(70)])
+    entering.seed_people(tx, [(5000 + n, person(100 + n, CLASS if n < 60 else DEEP, name="李娜", development_number="")) for n in range(70)])
     found = lists.search_members(tx, SearchMembers(text="李娜"), admin(SCHOOL))
     assert (len(found.items), found.more) == (50, True)
     assert len(search(tx, "李娜", below=DEEP)) == 10
@@ -90,7 +99,7 @@ def test_unmasked_numbers_are_logged(tx):
 @pytest.mark.rule("MEM-32", "BEY-10", "DOC-06")
 def test_export(tx):
     """BEY-10: an export pages through the subtree, branch by branch, masked unless a reason is given, and each page is logged."""
-    handlers.seed_people(tx, [(5000 + n, person(100 + n, CLASS if n % 2 else DEEP, development_number="")) for n in range(25)])
+    entering.seed_people(tx, [(5000 + n, person(100 + n, CLASS if n % 2 else DEEP, development_number="")) for n in range(25)])
     everyone, after = [], 0
     while some := lists.export_members(tx, ExportMembers(after=after, limit=10), admin(SCHOOL)):
         assert len(some) <= 10
@@ -156,13 +165,13 @@ def test_complete_records(tx):
 
     MEM-31: emergency and common contact, sealed at rest.
     """
-    me = lambda: handlers.who_am_i(tx, WhoAmI(), Actor(ONE))  # noqa: E731
+    me = lambda: showing.who_am_i(tx, WhoAmI(), Actor(ONE))  # noqa: E731
     assert (me().hints, me().member.missing) == ([], [])
     assert edit(tx, phone="", emergency_contact="母亲 19900000099", contact="wx", party=True) is None
     after = me()
     assert (after.hints, after.member.missing) == (["profile_incomplete"], ["phone"])
     assert [one.member_id for one in report(tx, "incomplete")] == [ONE]
-    member = handlers.describe_people(tx, handlers.contract.DescribePeople(person_ids=[ONE]), admin(ROOT))[0]
+    member = showing.describe_people(tx, handlers.contract.DescribePeople(person_ids=[ONE]), admin(ROOT))[0]
     assert (member.emergency_contact, member.contact, member.party, member.sex, member.age, member.league_years) == (
         "母亲 19900000099", "wx", True, "male" if int(number(1)[16]) % 2 else "female", clock.today().year - 2005, member.league_years)
     sealed = tx.execute(sa.text("SELECT emergency_sealed FROM people WHERE person_id = :one"), {"one": ONE}).scalar()
@@ -178,7 +187,7 @@ def test_column_and_rule_agree(tx, ethnic_group, joined_on, development_number, 
     tx.execute(sa.text("UPDATE people SET ethnic_group = :g, joined_on = :j, development_number = :d WHERE person_id = :one"),
                {"g": ethnic_group, "j": joined_on, "d": development_number, "one": ONE})
     row = store.by_ids(tx, [ONE])[ONE]
-    assert (handlers.shown(row, True).missing, row.complete) == (missing, not missing)
+    assert (showing.shown(row, True).missing, row.complete) == (missing, not missing)
 
 
 @pytest.mark.rule("MEM-30")
@@ -200,10 +209,10 @@ def test_irregular_numbers(tx):
     MSG-08: the person is prompted.
     """
     tx.execute(sa.text("UPDATE people SET development_number = '2019-1' WHERE person_id = :one"), {"one": ONE})
-    assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["development_number_form"]
+    assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["development_number_form"]
     assert [(one.member_id, one.note) for one in report(tx, "irregular_numbers")] == [(ONE, "2019-1")]
     assert edit(tx, actor=Actor(ONE), development_number="202000000333") is None
-    assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == [] and report(tx, "irregular_numbers") == []
+    assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == [] and report(tx, "irregular_numbers") == []
 
 
 @pytest.mark.rule("MEM-13", "MEM-08", "MEM-22")
@@ -213,12 +222,12 @@ def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
     """MEM-08, MEM-13, MEM-22: without a number the list, the profile and its completeness ask from 2017 on, in Xinjiang from 2016: also who has moved there or away."""
     home, away = (XINJIANG, CLASS) if province == "65" else (CLASS, XINJIANG)
     for member, branch, number_ in ((8001, home, 91), (8002, away, 92)):
-        handlers.seed_people(tx, [(member, person(number_, branch, joined_on=joined_on, development_number=""))])
+        entering.seed_people(tx, [(member, person(number_, branch, joined_on=joined_on, development_number=""))])
     handlers.on_transfer_requested(tx, [request(10, 8002, source=away, target=home)])
     handlers.on_branch_assigned(tx, [assigned(10, 8002, home)])
 
     for member in (8001, 8002):
-        profile = handlers.who_am_i(tx, WhoAmI(), Actor(member))
+        profile = showing.who_am_i(tx, WhoAmI(), Actor(member))
         assert ("development_number_missing" in profile.hints, "development_number" in profile.member.missing) == (irregular, irregular)
         assert (member in [one.member_id for one in report(tx, "irregular_numbers")]) is irregular
         assert (member in [one.member_id for one in report(tx, "incomplete")]) is irregular
@@ -229,7 +238,7 @@ def test_numbers_outside_the_issued_ranges(tx, monkeypatch):
     """MEM-11, MEM-13: a number outside what was issued to the province for its year is listed, as the person is told; where nothing is known, none is."""
     monkeypatch.setattr(ranges, "issued", {("42", 2020): [("202000000002", "202000000002"), ("202000000100", "202000000199")], ("42", 2019): [("1", "2")]})
     assert [one.member_id for one in report(tx, "irregular_numbers")] == [ONE, THREE]
-    assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["number_out_of_range"] and handlers.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == []
+    assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["number_out_of_range"] and showing.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == []
     monkeypatch.setattr(ranges, "issued", {("11", 2020): [("202000000002", "202000000002")]})
     assert report(tx, "irregular_numbers") == []
 
@@ -237,7 +246,7 @@ def test_numbers_outside_the_issued_ranges(tx, monkeypatch):
 def test_unknown_list(tx):
     """A list that does not exist is refused by its name."""
     assert refusal(report, tx, "everything") == "unknown_report"
-    assert all(report(tx, kind) is not None for kind in list_store.REPORTS)
+    assert all(report(tx, kind) is not None for kind in lists_store.REPORTS)
 
 
 # ---- identity checks -------------------------------------------------------------------------------------------------
@@ -263,7 +272,7 @@ def test_identity_checks(engine):
         assert states() == {ONE: "passed", TWO: "failed", THREE: "unchecked"}
         assert set(asked[0][0]._fields) == {"ref", "name", "id_number"} and {one.id_number for one in asked[0]} == {number(1), number(2), number(3)}
         with engine.begin() as tx:
-            assert handlers.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == ["identity_failed"]
+            assert showing.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == ["identity_failed"]
             assert [one.member_id for one in report(tx, "identity_failed")] == [TWO]
             assert edit(tx, TWO, Actor(TWO), ethnic_group="汉族") is None
         clock.advance(timedelta(days=31))
@@ -327,8 +336,8 @@ def test_entry_progress(tx):
 
     STAT-01, STAT-09: counted as things stand; STAT-17: whose identity is not checked counts.
     """
-    store.edit(tx, [])
-    list_store.set_figures(tx, [{"org_id": SCHOOL, "members": 40}])
+    records_store.edit(tx, [])
+    lists_store.set_figures(tx, [{"org_id": SCHOOL, "members": 40}])
     total, *parts = progress(tx)
     assert (total.org_id, total.branches, total.finished_branches, total.members, total.complete_members) == (ROOT, 4, 0, 3, 3)
     school = next(part for part in parts if part.org_id == SCHOOL)
@@ -389,22 +398,22 @@ def test_keys_rotate(tx, tmp_path):
 
 def test_reseal(tx, tmp_path, monkeypatch):
     """Everything sealed by an old key is sealed anew, in pieces, and reads as before."""
-    from services.members import reseal
+    from services.members.sealing import handlers as sealing
 
     seal.make_keys(tmp_path)
     data = (tmp_path / "id_keys.json").read_text()
     assert data
     edit(tx, ONE, emergency_contact="母亲")
-    before = handlers.shown(store.by_ids(tx, [ONE])[ONE], True)
+    before = showing.shown(store.by_ids(tx, [ONE])[ONE], True)
     folder = secret_keys.seal._folder
     number_ = seal.rotate(folder)
     monkeypatch.setattr(secret_keys, "seal", seal.Seal(folder))
-    assert reseal.some(tx, secret_keys.seal, 0) == (3, THREE)
-    assert reseal.some(tx, secret_keys.seal, THREE) == (0, THREE)
-    reseal.others(tx, secret_keys.seal)
+    assert sealing.some(tx, secret_keys.seal, 0) == (3, THREE)
+    assert sealing.some(tx, secret_keys.seal, THREE) == (0, THREE)
+    sealing.others(tx, secret_keys.seal)
     row = store.by_ids(tx, [ONE])[ONE]
     assert {bytes(row.id_sealed)[0], bytes(row.phone_sealed)[0], bytes(row.emergency_sealed)[0]} == {number_}
-    assert handlers.shown(row, True) == before
+    assert showing.shown(row, True) == before
 
 
 @pytest.mark.rule("DL-18", "TYPE-16", "TYPE-27", "BEY-12", "ORG-29", "MEM-24")
@@ -429,13 +438,13 @@ def test_stay_clocks(tx, monkeypatch):
     stay(TWO, 88, 340)
     assert [(line.member_id, line.note) for line in report(tx, "parked")] == [(ONE, (today - timedelta(days=40)).isoformat())]
     assert [line.member_id for line in report(tx, "county_stay")] == [TWO] and report(tx, "onward") == []
-    assert list_store.overstayed(tx, today) == {"onward": 0, "county": 0, "retained": 0}
+    assert lists_store.overstayed(tx, today) == {"onward": 0, "county": 0, "retained": 0}
     stay(ONE, BRANCH, 20)
     stay(TWO, 88, 370)
-    assert report(tx, "parked") == [] and list_store.overstayed(tx, today)["county"] == 1
+    assert report(tx, "parked") == [] and lists_store.overstayed(tx, today)["county"] == 1
     for months, listed in ((0, []), (24, []), (13, [TWO])):
         monkeypatch.setattr(practice, "value", lambda name, day, *place, months=months: months)
-        assert [line.member_id for line in report(tx, "county_stay")] == listed and list_store.overstayed(tx, today)["county"] == 0
+        assert [line.member_id for line in report(tx, "county_stay")] == listed and lists_store.overstayed(tx, today)["county"] == 0
     monkeypatch.undo()
     tx.execute(sa.text("UPDATE people SET joined_on = :on, created_at = :at WHERE person_id = :one"), {"on": today - timedelta(days=90), "at": clock.now(), "one": THREE})
     assert [line.member_id for line in report(tx, "late_entries")] == [THREE]
@@ -450,9 +459,9 @@ def test_eleven_months_in_a_county_s_branch(tx, monkeypatch):
                                              vault_id=None, name="88", version=1, deleted=False)])
     tx.execute(sa.text("UPDATE people SET branch_id = 88 WHERE person_id = :one"), {"one": ONE})
     tx.execute(sa.text("UPDATE memberships SET branch_id = 88, began_at = '2025-10-15T04:00:00Z' WHERE person_id = :one"), {"one": ONE})
-    on = lambda day: [row.member_id for row in list_store.report(tx, "county_stay", "1.", 0, 10, day)]  # noqa: E731
+    on = lambda day: [row.member_id for row in lists_store.report(tx, "county_stay", "1.", 0, 10, day)]  # noqa: E731
     assert (on(date(2026, 9, 14)), on(date(2026, 9, 15))) == ([], [ONE])
-    assert [list_store.overstayed(tx, day)["county"] for day in (date(2026, 10, 14), date(2026, 10, 15))] == [0, 1]
+    assert [lists_store.overstayed(tx, day)["county"] for day in (date(2026, 10, 14), date(2026, 10, 15))] == [0, 1]
 
 
 @pytest.mark.rule("TYPE-16", "DL-18", "BEY-12")
@@ -466,16 +475,16 @@ def test_the_month_runs_from_what_was_found(tx):
     tx.execute(sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"), {"branch": BRANCH, "one": ONE})
     tx.execute(sa.text("UPDATE memberships SET branch_id = :branch, began_at = '2025-01-01' WHERE person_id = :one"), {"branch": BRANCH, "one": ONE})
     onward = lambda: [(line.member_id, line.note) for line in report(tx, "onward", admin(TARGET))]  # noqa: E731
-    assert onward() == [] and list_store.overstayed(tx, clock.today())["onward"] == 0
+    assert onward() == [] and lists_store.overstayed(tx, clock.today())["onward"] == 0
 
     found = date(2026, 8, 31)
     assert edit(tx, actor=Actor(ONE), found=True, found_on=clock.today() + timedelta(days=1)) == "found_in_future"
     assert edit(tx, actor=Actor(ONE), found=True, found_on=found) is None
     assert onward() == [(ONE, "2026-09-30")] and report(tx, "parked", admin(TARGET)) == []
-    assert [list_store.overstayed(tx, day)["onward"] for day in (date(2026, 9, 30), date(2026, 10, 1))] == [0, 1]
+    assert [lists_store.overstayed(tx, day)["onward"] for day in (date(2026, 9, 30), date(2026, 10, 1))] == [0, 1]
     assert edit(tx, actor=admin(BRANCH), found=False) is None and onward() == []
     assert edit(tx, actor=admin(TARGET), found=True) is None
-    assert handlers.who_am_i(tx, WhoAmI(), Actor(ONE)).member.found_on == clock.today()
+    assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).member.found_on == clock.today()
     handlers.on_transfer_requested(tx, [request(10, source=BRANCH, target=SCHOOL)])
     handlers.on_branch_assigned(tx, [assigned(10, branch=CLASS)])
     assert store.by_ids(tx, [ONE])[ONE].found_on is None

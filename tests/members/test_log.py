@@ -8,8 +8,16 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from services.members import accounts, founding, handlers, imports, lists, papers, records, store
+from services.members import handlers, store
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.entering import imports
+from services.members.founding import handlers as founding
+from services.members.letters import handlers as letters
+from services.members.lists import handlers as lists
 from services.members.log import log
+from services.members.records import handlers as records
+from services.members.records import showing
 from services.members.service import Service
 from shared import audit, db, migrate
 from shared.bus.service import Asked
@@ -84,11 +92,11 @@ def reset(tx):
 
 def look_up_nobody(tx):
     with pytest.raises(Refused):
-        handlers.look_up(tx, LookUp(name="王五", id_number=number(1)), admin(TARGET))
+        showing.look_up(tx, LookUp(name="王五", id_number=number(1)), admin(TARGET))
 
 
 ACTS = {  # command or query: what is done, and the kind, the place and the persons of the last line that it writes
-    "admit": (lambda tx: handlers.admit(tx, [Asked(person(n), admin(SCHOOL)) for n in (50, 51)]), "member.entered", CLASS, 2),
+    "admit": (lambda tx: entering.admit(tx, [Asked(person(n), admin(SCHOOL)) for n in (50, 51)]), "member.entered", CLASS, 2),
     "mark_branches": (lambda tx: test_graduation.mark(tx, CLASS, date(2030, 6, 1)), "branch.marked", CLASS, 0),
     "mark_members": (delayed, "member.marked", CLASS, [ONE]),
     "issue_reset_codes": (lambda tx: accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=ONE), admin(SCHOOL))]),
@@ -104,13 +112,13 @@ ACTS = {  # command or query: what is done, and the kind, the place and the pers
     "request_retentions": (retained, "retention.requested", CLASS, [ONE]),
     "decide_retentions": (lambda tx: test_papers.decide(tx, retained(tx), approve=True), "retention.approved", CLASS, [ONE]),
     "issue_letters": (lambda tx: test_papers.issue(tx), "letter.issued", SCHOOL, [ONE]),
-    "void_letters": (lambda tx: papers.void_letters(tx, [Asked(VoidLetter(letter_id=test_papers.issue(tx).letter_id), admin(SCHOOL))]), "letter.voided", SCHOOL, [ONE]),
+    "void_letters": (lambda tx: letters.void_letters(tx, [Asked(VoidLetter(letter_id=test_papers.issue(tx).letter_id), admin(SCHOOL))]), "letter.voided", SCHOOL, [ONE]),
     "reset_password": (reset, "code.reset_used", CLASS, [ONE]),
     "register_administrator": (lambda tx: redeem(tx, issue(tx, COLLEGE)[0].code), "code.redeemed", COLLEGE, 1),
     "redeem_code": (lambda tx: redeem(tx, issue(tx, COLLEGE)[0].code, Actor(ONE), post="publicist"), "code.redeemed", COLLEGE, [ONE]),
     "set_up": (lambda tx: founding.make(tx, "李首任", number(90, 1990), "19900000090", COLLEGE, force=True, ref="first installation"), "post.given", COLLEGE, 1),
     "register": (apply, "registration.asked", CLASS, 1),
-    "look_up": (lambda tx: handlers.look_up(tx, LookUp(name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)), admin(TARGET)), "view.looked_up", CLASS, [ONE]),
+    "look_up": (lambda tx: showing.look_up(tx, LookUp(name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)), admin(TARGET)), "view.looked_up", CLASS, [ONE]),
     "get_import": (lambda tx: imports.get_import(tx, GetImport(import_id=failed_import(tx), failed_after=0), admin(SCHOOL)), "view.failures", SCHOOL, []),
     "search_members": (lambda tx: lists.search_members(tx, SearchMembers(text=number(1)), admin(SCHOOL)), "view.searched", SCHOOL, [ONE]),
     "reveal_ids": (lambda tx: lists.reveal_ids(tx, RevealIds(person_ids=[ONE], reason="核对"), admin(SCHOOL)), "view.unmasked", SCHOOL, [ONE]),

@@ -5,8 +5,11 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain, imports, papers, ranges, store
-from services.members.secret import code_index
+from services.members import domain, store
+from services.members.entering import imports, ranges
+from services.members.letters import handlers as letters_handlers
+from services.members.retentions import handlers as retentions
+from services.members.sealing.keys import code_index
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -27,11 +30,11 @@ def graduates(tx):
 
 def ask(tx, actor=None, **values):
     item = {"command_id": uuid.uuid4(), "member_id": ONE, **ABROAD, **values}
-    return papers.request_retentions(tx, [Asked(RequestRetention(**item), actor or Actor(ONE))])[0]
+    return retentions.request_retentions(tx, [Asked(RequestRetention(**item), actor or Actor(ONE))])[0]
 
 
 def decide(tx, retention_id, actor=None, **values):
-    return papers.decide_retentions(tx, [Asked(DecideRetention(retention_id=retention_id, **values), actor or admin(SCHOOL))])[0]
+    return retentions.decide_retentions(tx, [Asked(DecideRetention(retention_id=retention_id, **values), actor or admin(SCHOOL))])[0]
 
 
 def code(answer):
@@ -52,14 +55,14 @@ def test_study_abroad(tx):
     assert code(ask(tx)) == "retention_open"
     assert decide(tx, asked.retention_id, approve=True).state == "approved"
     assert decide(tx, asked.retention_id, Actor(ONE), report="在读,一切正常").state == "approved"
-    (entry,) = papers.list_retentions(tx, ListRetentions(kind="abroad"), admin(SCHOOL))
+    (entry,) = retentions.list_retentions(tx, ListRetentions(kind="abroad"), admin(SCHOOL))
     assert (entry.member_id, entry.place, entry.contact_name, entry.contact_phone, entry.reports, entry.state) == (
         ONE, "莱顿", "王母", "19900000098", ["在读,一切正常"], "approved")
     from tests.members.test_lists import report
     assert [one.member_id for one in report(tx, "abroad", admin(SCHOOL))] == [ONE]
-    assert papers.list_retentions(tx, ListRetentions(), admin(TARGET)) == []
+    assert retentions.list_retentions(tx, ListRetentions(), admin(TARGET)) == []
     assert decide(tx, asked.retention_id, end=True, note="已回国").state == "ended"
-    assert papers.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].note == "已回国"
+    assert retentions.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].note == "已回国"
     assert ask(tx).state == "requested"
 
 
@@ -94,7 +97,7 @@ def test_retained_graduates(tx, graduates):
     until = domain.add_months(graduates, 6)
     asked = ask(tx, until=until, **retained)
     decide(tx, asked.retention_id, approve=True)
-    from services.members import lists
+    from services.members.lists import handlers as lists
     due = lambda: [one.note for one in lists.get_report(tx, GetReport(kind="retained"), admin(SCHOOL))]  # noqa: E731
     assert due() == []
     clock.advance(timedelta(days=140))
@@ -144,11 +147,11 @@ def test_retained_members_are_grouped(tx, graduates):
 
 def issue(tx, actor=None, **values):
     item = {"command_id": uuid.uuid4(), "member_ids": [ONE], "addressee": "共青团某某委员会", "dues_until": date(2026, 6, 30), **values}
-    return papers.issue_letters(tx, [Asked(IssueLetter(**item), actor or admin(SCHOOL))])[0]
+    return letters_handlers.issue_letters(tx, [Asked(IssueLetter(**item), actor or admin(SCHOOL))])[0]
 
 
 def check(tx, text):
-    return papers.check_letter(tx, CheckLetter(code=text), None)
+    return letters_handlers.check_letter(tx, CheckLetter(code=text), None)
 
 
 @pytest.mark.rule("DOC-01", "DOC-02", "DOC-03", "DOC-04", "BEY-13")
@@ -163,7 +166,7 @@ def test_letters(tx):
     assert set(checked.__struct_fields__) == {"state", "issuer", "number", "issued_on"}
     clock.advance(timedelta(days=31))
     assert (check(tx, second.code).state, check(tx, first.code).state) == ("lapsed", "in_force")
-    papers.void_letters(tx, [Asked(VoidLetter(letter_id=first.letter_id), admin(SCHOOL))])
+    letters_handlers.void_letters(tx, [Asked(VoidLetter(letter_id=first.letter_id), admin(SCHOOL))])
     assert check(tx, first.code).state == "void"
     with pytest.raises(Refused, match="letter_unknown"):
         check(tx, "AAAA-BBBB")
@@ -214,7 +217,7 @@ def test_letters_that_are_refused(tx, actor, values, said):
 def test_nobody_voids_another_s_letter(tx):
     """DOC-04: a letter is voided by its issuer."""
     made = issue(tx)
-    assert code(papers.void_letters(tx, [Asked(VoidLetter(letter_id=made.letter_id), admin(ROOT))])[0]) == "letter_unknown"
+    assert code(letters_handlers.void_letters(tx, [Asked(VoidLetter(letter_id=made.letter_id), admin(ROOT))])[0]) == "letter_unknown"
     assert check(tx, made.code).state == "in_force"
 
 
@@ -293,14 +296,14 @@ def test_lists_of_papers(tx):
     """DOC-04, GRAD-30: a list of letters is numbered in its order, the same command twice is one letter; two reports in one list are both kept."""
     command = uuid.uuid4()
     items = [IssueLetter(command_id=one, member_ids=[ONE], addressee="某委员会", dues_until=date(2026, 6, 30)) for one in (command, uuid.uuid4(), command)]
-    letters = papers.issue_letters(tx, [Asked(one, admin(SCHOOL)) for one in items])
+    letters = letters_handlers.issue_letters(tx, [Asked(one, admin(SCHOOL)) for one in items])
     year = clock.today().year
     assert [one.number for one in letters] == [f"{year}-1", f"{year}-2", f"{year}-1"] and letters[0] == letters[2]
     assert check(tx, letters[1].code).number == f"{year}-2"
     asked = ask(tx).retention_id
     wanted = [DecideRetention(retention_id=asked, approve=True), DecideRetention(retention_id=asked, report="一"), DecideRetention(retention_id=asked, report="二")]
-    assert [one.state for one in papers.decide_retentions(tx, [Asked(one, admin(SCHOOL)) for one in wanted])] == ["approved"] * 3
-    assert papers.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].reports == ["一", "二"]
+    assert [one.state for one in retentions.decide_retentions(tx, [Asked(one, admin(SCHOOL)) for one in wanted])] == ["approved"] * 3
+    assert retentions.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].reports == ["一", "二"]
 
 
 @pytest.mark.rule("GRAD-29", "BEY-05")

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import handlers, records, store
+from services.members import handlers, store
+from services.members.records import handlers as records
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.identity import Actor
@@ -188,14 +189,13 @@ def test_a_move_into_a_deleted_branch(tx):
     assert refused(tx) == [BRANCH] and store.by_ids(tx, [ONE])[ONE].branch_id == BRANCH
 
 
-
 @pytest.mark.rule("DEL-06", "DEL-09", "DEL-10", "DOC-11", "DOC-05")
 def test_requests_for_deletion(tx):
     """DEL-06, DEL-10: the branch reports with cause and explanation, leading bodies above see it in their list, and it is done when one deletes; DEL-09: who belongs elsewhere is transferred.
 
     DOC-11: not without an explanation.
     """
-    from services.members import lists
+    from services.members.lists import handlers as lists
     from shared.messages.members import GetReport, RequestDeletion
 
     def ask(actor, cause="wrong_id", explanation="末位应为X"):

@@ -5,7 +5,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, cadres, domain, handlers, lists, records, store
+from services.members import domain, store
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.lists import handlers as lists
+from services.members.posts import handlers as posts
+from services.members.records import handlers as records
+from services.members.records import showing
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -52,7 +58,7 @@ def right(tx, org, person, active=True, version=1, observer=False):
 
 def appoint(tx, org, **who):
     to, actor = who.pop("post", "deputy_secretary"), who.pop("actor", None) or admin(org)
-    answer = cadres.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **who), actor)])[0]
+    answer = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **who), actor)])[0]
     return answer.refusal.code if answer.refusal else answer.person_id
 
 
@@ -102,7 +108,7 @@ def test_an_id_names_nobody_from_elsewhere(tx, centre):
     """CADRE-03, MEM-32: by id an organisation names its own people; of anybody else it learns neither that there is one nor the name."""
     assert [appoint(tx, BRANCH, person_id=one) for one in (centre, ONE, THREE, 10**9)] == ["unknown_member"] * 4
     assert [appoint(tx, BRANCH, person_id=one, post="") for one in (centre, ONE, 10**9)] == ["unknown_member"] * 3
-    assert cadres.list_cadres(tx, ListCadres(org_id=BRANCH), admin(BRANCH)) == []
+    assert posts.list_cadres(tx, ListCadres(org_id=BRANCH), admin(BRANCH)) == []
     assert appoint(tx, COLLEGE, person_id=ONE) == "unknown_member"
     assert [appoint(tx, COLLEGE, person_id=THREE), appoint(tx, SCHOOL, person_id=ONE), appoint(tx, DEEP, person_id=THREE)] == [THREE, ONE, THREE]
     assert appoint(tx, DEEP, person_id=ONE, actor=admin(COLLEGE)) == "unknown_member"
@@ -181,7 +187,7 @@ def test_the_last_way_back(tx, centre):
 
 
 def enter(tx, branch, **values):
-    answer = handlers.admit(tx, [Asked(person(70, branch, **values), admin(branch))])[0]
+    answer = entering.admit(tx, [Asked(person(70, branch, **values), admin(branch))])[0]
     return answer.refusal.code if answer.refusal else answer.member_id
 
 
@@ -217,7 +223,7 @@ def test_numbers_are_not_tried_out(tx):
 
     def look(actor, **values):
         try:
-            return handlers.look_up(tx, LookUp(**{"name": name, "id_number": number(1), **values}), actor).member_id
+            return showing.look_up(tx, LookUp(**{"name": name, "id_number": number(1), **values}), actor).member_id
         except Refused as refused:
             return refused.code
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, captcha, domain
+from services.members import domain
+from services.members.accounts import captcha, initial
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
 from services.members.service import Service
 from shared import clock, db, sessions_ended
 from shared.bus.calls import Call
@@ -157,15 +160,14 @@ def test_every_call_of_an_ended_session_is_refused(engine, keys):
 @pytest.mark.rule("ACC-04")
 def test_the_initial_password_keeps_its_length(tx, monkeypatch):
     """ACC-04: of how many characters it is made is the setting's value when the account was made, whatever it says later."""
-    from services.members import handlers
     from tests.members.test_handlers import number
 
     monkeypatch.setenv("TUANQIAO_INITIAL_PASSWORD_TAIL", "6")
-    row = handlers.new_person("王六", number(6), "", "")
+    row = entering.new_person("王六", number(6), "", "")
     from services.members import store
-    store.add(tx, [row], clock.now(), tail=handlers.initial_tail())
+    store.add(tx, [row], clock.now(), tail=initial.initial_tail())
     monkeypatch.delenv("TUANQIAO_INITIAL_PASSWORD_TAIL")
-    assert handlers.initial_tail() == 8
+    assert initial.initial_tail() == 8
     assert sign_in(tx, number(6)[-6:], number(6)).must_change_password
     with pytest.raises(Refused, match="sign_in_failed"):
         sign_in(tx, number(6)[-8:], number(6))

@@ -8,7 +8,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.members import accounts, captcha, domain, models, seal, throttle
+from services.members import domain, models
+from services.members.accounts import captcha, throttle
+from services.members.accounts import handlers as accounts
+from services.members.sealing import seal
 from services.members.service import Service
 from shared import clock, db
 from shared.bus.calls import Call

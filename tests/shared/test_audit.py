@@ -216,5 +216,3 @@ def test_reading(engine):
     for cursor in ("x", "2026-01-01~1", "2026-01-01~1~99999999999999999999", "2026-01-01~²~1"):
         with pytest.raises(Refused):
             page(engine, after=cursor)
-
-

@@ -147,14 +147,14 @@ def test_any_text_of_a_form(text):
 
 def test_documented_choices_are_what_the_services_know():
     """The lists that documents show are those of the rules: a word more or less would be a promise that a service does not keep."""
-    from services.members import records
-    from services.orgs import domain as org_rules
+    from services.members.records import handlers as records
+    from services.orgs import domain
     from services.transfers import insight, saga
 
     def shown(kind: Any) -> set[str]:
         return set(kind.__metadata__[0].extra_json_schema["enum"])
 
-    assert shown(limits.OrgKind) == set(org_rules.KINDS) and shown(limits.OrgPurpose) == set(org_rules.PURPOSES)
+    assert shown(limits.OrgKind) == set(domain.KINDS) and shown(limits.OrgPurpose) == set(domain.PURPOSES)
     assert shown(limits.Initiator) == set(saga.FROM_OUTSIDE)
     assert {one.removesuffix("_without") for one in insight.PLANS} == shown(limits.Plan)
     assert shown(limits.DeletionCause) - {"elsewhere"} == set(records.CAUSES)

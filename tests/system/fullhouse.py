@@ -15,7 +15,10 @@ import sqlalchemy as sa
 
 from services import world
 from services.gateway import roster
-from services.members import accounts, handlers, store, synthetic
+from services.members import synthetic
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
 
@@ -77,11 +80,11 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
     """Fill the world; return the ids of what there is."""
     people = list(synthetic.people(PEOPLE, rng=random.Random(23), division_codes=["420115"], start=7_000_000))
     with town.machinery("members").database.transaction() as tx:
-        handlers.enter_trusted(tx, [(FIRST + n, Admission(
+        entering.enter_trusted(tx, [(FIRST + n, Admission(
             command_id=uuid.UUID(int=0), branch_id=CLASS, name="阿卜杜热合曼·买买提依明" if n == 0 else one.name, id_number=one.id_number, ethnic_group=one.ethnic_group,
             phone=one.phone, joined_on=one.joined_on, development_number=one.development_number)) for n, one in enumerate(people)])
-        store.mark_branches(tx, [{"branch_id": CLASS, "graduates_on": clock.today(), "reason": "", "marked_by": 1}], clock.now())
-        store.convert(tx, clock.today(), clock.now(), 1, [CLASS])
+        graduation_store.mark_branches(tx, [{"branch_id": CLASS, "graduates_on": clock.today(), "reason": "", "marked_by": 1}], clock.now())
+        graduation_store.convert(tx, clock.today(), clock.now(), 1, [CLASS])
         tx.execute(sa.text("UPDATE accounts SET password_hash = (SELECT password_hash FROM accounts WHERE person_id = :admin) WHERE person_id BETWEEN :first AND :last"),
                    {"admin": world.administrator_of(CLASS), "first": FIRST, "last": FIRST + PEOPLE})
     with town.engine("orgs").begin() as tx:

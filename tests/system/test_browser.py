@@ -15,7 +15,9 @@ import sqlalchemy as sa
 
 from services import world
 from services.gateway.app import create_app
-from services.members import handlers, store, synthetic
+from services.members import synthetic
+from services.members.entering import handlers as entering
+from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
 from tests.system.test_journey import CLASS, COLLEGE, NEW_CLASS, TARGET
@@ -229,11 +231,11 @@ def three_hundred(town, browser):
     source = COLLEGE * 100 + 3
     people = synthetic.people(300, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
     with town.machinery("members").database.transaction() as tx:
-        handlers.enter_trusted(tx, [(3_000_000 + n, Admission(
+        entering.enter_trusted(tx, [(3_000_000 + n, Admission(
             command_id=uuid.UUID(int=0), branch_id=source, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group, phone=one.phone, joined_on=one.joined_on,
             development_number=one.development_number)) for n, one in enumerate(people)])
-        store.mark_branches(tx, [{"branch_id": source, "graduates_on": clock.today(), "reason": "", "marked_by": 1}], clock.now())
-        store.convert(tx, clock.today(), clock.now(), 1, [source])
+        graduation_store.mark_branches(tx, [{"branch_id": source, "graduates_on": clock.today(), "reason": "", "marked_by": 1}], clock.now())
+        graduation_store.convert(tx, clock.today(), clock.now(), 1, [source])
     headers = {"Authorization": f"Bearer {handlers_token(COLLEGE)}", "X-Acting-Org": str(COLLEGE)}
     answer = browser.post("/api/v1/transfers", headers=headers, json={"items": [{
         "command_id": str(uuid.uuid4()), "initiator": "source", "member_id": 3_000_000 + n, "source_branch_id": source, "target_org_id": TARGET, "reason": "further_study",
@@ -242,7 +244,7 @@ def three_hundred(town, browser):
 
 
 def handlers_token(org):
-    from services.members import accounts
+    from services.members.accounts import handlers as accounts
 
     return accounts.keys.signer.sign("person", timedelta(hours=1), sub=str(world.administrator_of(org)))[0]
 

@@ -7,6 +7,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
+from services.members.entering import handlers as entering
 from services.transfers import policies, store
 from shared import db
 from tests.installation import ROOT, Installation
@@ -88,7 +89,7 @@ def test_audit_verify_finds_what_was_changed(installation):
 def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
     """BEY-10: one command proves all logs: a tail that was cut off with its head is found by the heads that the scheduler keeps, and by a file of heads."""
     from services.orgs.log import log
-    from services.scheduler import heads as keeper
+    from services.scheduler import heads as scheduler_heads
     from shared.audit import Entry, heads
     from shared.messages.orgs import OrgsLogGrew
 
@@ -109,7 +110,7 @@ def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
     assert tuanqiao(installation, "audit", "verify").returncode == 0  # nobody was told yet
     by_file = tuanqiao(installation, "audit", "verify", "--heads", str(file))
     with installation.engine("scheduler").begin() as tx:  # what the scheduler does with what it is told
-        keeper.on_log_grew("orgs")(tx, [OrgsLogGrew(lane=head.lane, rows=head.rows, hash=head.hash.hex())])
+        scheduler_heads.on_log_grew("orgs")(tx, [OrgsLogGrew(lane=head.lane, rows=head.rows, hash=head.hash.hex())])
     by_keeper = tuanqiao(installation, "audit", "verify")
     for answer in (by_file, by_keeper):
         assert answer.returncode == 1
@@ -135,16 +136,16 @@ def test_migrate_may_be_repeated(installation):
 
 def test_keys_and_figures(installation):
     """Keys rotate on the command line and old ones are forgotten, with everything readable afterwards; figures of 2017 are loaded from a file."""
-    from services.members import accounts, handlers
-    from services.members import store as people
-    from services.members.seal import Seal, make_keys
+    from services.members import store as members_store
+    from services.members.accounts import handlers as accounts
+    from services.members.sealing.seal import Seal, make_keys
     from tests.members.test_handlers import number
 
     folder = installation.settings.keys
     make_keys(folder)
     accounts.use(folder)
     with installation.engine("members").begin() as tx:
-        (person,) = people.add(tx, [handlers.new_person("王一", number(1), "19900000000", "汉族")], db_now()).values()
+        (person,) = members_store.add(tx, [entering.new_person("王一", number(1), "19900000000", "汉族")], db_now()).values()
     before = Seal(folder).numbers
 
     rotated = tuanqiao(installation, "keys", "rotate")
@@ -155,9 +156,9 @@ def test_keys_and_figures(installation):
     fresh = Seal(folder)
     assert fresh.numbers == {max(before) + 1}
     with installation.engine("members").connect() as tx:
-        row = people.by_ids(tx, [person])[person]
+        row = members_store.by_ids(tx, [person])[person]
     assert (fresh.open(row.id_sealed), fresh.open(row.phone_sealed)) == (number(1), "19900000000")
-    assert people.by_index is not None and fresh.index(number(1)) == bytes(row.id_index)
+    assert members_store.by_index is not None and fresh.index(number(1)) == bytes(row.id_index)
 
     file = folder / "figures.csv"
     file.write_text("org_id,members\n42,100\n43,x\n")
@@ -194,7 +195,6 @@ def test_policies_on_the_command_line(installation, tmp_path):
     tried = tuanqiao(installation, "policy", "dry-run", "p000")
     assert tried.returncode == 0 and "open nodes" in tried.stdout
     assert tuanqiao(installation, "policy", "check", "nothing").returncode == 2
-
 
 
 @pytest.mark.rule("STAT-10")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from services import world
 from services.gateway import desk_pages, pages
-from services.members import accounts
+from services.members.accounts import handlers as accounts
 from tests.installation import ROOT
 from tests.system import forms, fullhouse
 from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, TOWNSHIP, UNIVERSITY, enter

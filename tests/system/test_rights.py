@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from services import world
 from services.gateway.routes import ROUTES
-from services.members import accounts
+from services.members.accounts import handlers as accounts
 from services.members.synthetic import check_digit
 from services.orgs import store
 from shared import clock

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services import embedded
-from services.gateway import server as edge
+from services.gateway import server
 from shared.bus import topology
 from tests.installation import AMQP_URI, ROOT, free_port
 
@@ -146,7 +146,7 @@ def test_the_same_with_everything_in_one_process(all_in_one, kind):
     """`tuanqiao run` holds them as well, and ends a header that does not."""
     assert hold(all_in_one, kind) < 1
     if kind == "half a header":
-        assert gone_after(all_in_one.connect(KINDS[kind])) < edge.HEADER_SECONDS + 2
+        assert gone_after(all_in_one.connect(KINDS[kind])) < server.HEADER_SECONDS + 2
         assert "Server" not in all_in_one.get()[1] and all_in_one.get("/metrics")[0] == 404
 
 
@@ -174,13 +174,13 @@ def test_a_header_has_its_time(one, kind):
         except OSError:
             dripping_ended = time.monotonic() - started
         time.sleep(0.5)
-    assert dripping_ended is not None and dripping_ended < edge.HEADER_SECONDS + 4
+    assert dripping_ended is not None and dripping_ended < server.HEADER_SECONDS + 4
     assert gone_after(patient) < 2
 
 
 def test_a_header_has_its_size(one):
     """A header without end is answered and ended; it fills no memory."""
-    connection = one.connect(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * edge.MAX_HEADER)
+    connection = one.connect(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * server.MAX_HEADER)
     assert re.match(rb"HTTP/1\.[01] 431", connection.recv(1000))
 
 
@@ -192,8 +192,8 @@ def test_where_all_places_are_taken_the_longest_waiting_goes(monkeypatch):
         start_response("200 OK", [("Content-Length", "2")])
         return [b"ok"]
 
-    monkeypatch.setattr(edge, "_places", lambda: 20)
-    made = edge.Server(app, "127.0.0.1", free_port(), threads=2)
+    monkeypatch.setattr(server, "_places", lambda: 20)
+    made = server.Server(app, "127.0.0.1", free_port(), threads=2)
     thread = threading.Thread(target=made.run)
     thread.start()
     try:
@@ -217,8 +217,8 @@ def test_each_time_ends_a_connection(monkeypatch, name, kind):
         start_response("200 OK", [("Content-Length", "3000000")])
         return [b"x" * 3_000_000]
 
-    monkeypatch.setattr(edge, name, 1.0)
-    made = edge.Server(app, "127.0.0.1", free_port(), threads=2)
+    monkeypatch.setattr(server, name, 1.0)
+    made = server.Server(app, "127.0.0.1", free_port(), threads=2)
     thread = threading.Thread(target=made.run)
     thread.start()
     try:

@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.members import accounts, seal
-from services.members import handlers as people
-from services.members import models as people_models
-from services.members import service as people_service  # noqa: F401  (its handlers are the ones of the bus)
-from services.scheduler import handlers as timing
-from services.scheduler import models as timing_models
-from services.scheduler import store as timing_store
+from services.members import handlers as members_handlers
+from services.members import models as members_models
+from services.members import service as members_service  # noqa: F401  (its handlers are the ones of the bus)
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.sealing import seal
+from services.scheduler import handlers as scheduler_handlers
+from services.scheduler import models as scheduler_models
+from services.scheduler import store as scheduler_store
 from services.transfers import desk, figure_store, handlers, models, policies, policy_store, store
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -52,12 +54,12 @@ PATHS = {(initiator, destination): list(nodes) for initiator, destination, nodes
 STEPS: Counter[str] = Counter()
 ENDS: Counter[str] = Counter()
 CONSUMERS = {
-    "members": {"transfer_requested": people.on_transfer_requested, "branch_assigned": people.on_branch_assigned, "transfer_rejected": people.on_ended,
-                "transfer_returned": people.on_ended, "transfer_withdrawn": people.on_ended},
+    "members": {"transfer_requested": members_handlers.on_transfer_requested, "branch_assigned": members_handlers.on_branch_assigned, "transfer_rejected": members_handlers.on_ended,
+                "transfer_returned": members_handlers.on_ended, "transfer_withdrawn": members_handlers.on_ended},
     "transfers": {"member_reserved": handlers.on_member_reserved, "reservation_refused": handlers.on_reservation_refused, "member_moved": handlers.on_member_moved,
                   "deadline_expired": handlers.on_deadline_expired, "reminder_due": handlers.on_reminder_due, "graduate_changed": handlers.on_graduate_changed},
-    "scheduler": {"node_opened": timing.on_node_opened, "branch_assigned": timing.on_ended, "transfer_rejected": timing.on_ended, "transfer_returned": timing.on_ended,
-                  "transfer_withdrawn": timing.on_ended}}
+    "scheduler": {"node_opened": scheduler_handlers.on_node_opened, "branch_assigned": scheduler_handlers.on_ended, "transfer_rejected": scheduler_handlers.on_ended, "transfer_returned": scheduler_handlers.on_ended,
+                  "transfer_withdrawn": scheduler_handlers.on_ended}}
 
 
 def admin(org):
@@ -293,7 +295,7 @@ class World(RuleBasedStateMachine):
         STEPS["wait"] += 1
         clock._ahead += timedelta(days=days)
         for _ in range(2):
-            timing_store.fire(self.tx["scheduler"], clock.now(), 1000)
+            scheduler_store.fire(self.tx["scheduler"], clock.now(), 1000)
         self.collect()
 
     @precondition(lambda self: any(model.state not in FINAL for model in self.models.values()))
@@ -305,7 +307,7 @@ class World(RuleBasedStateMachine):
         self.version[org] += 1
         changed = org_changed(org, superior, 1 + self.version[org])
         for service in ("members", "transfers"):
-            consumer = people.on_org_changed if service == "members" else handlers.on_org_changed
+            consumer = members_handlers.on_org_changed if service == "members" else handlers.on_org_changed
             consumer(self.tx[service], [changed])
         for model in self.models.values():
             if model.state not in FINAL and org == CLASS:
@@ -358,13 +360,13 @@ def engines(scratch, keys):
     seal.make_keys(keys)
     accounts.use(keys)
     handlers.context.verifier = Verifier(keys)
-    made = {"members": scratch(people_models.metadata), "transfers": scratch(models.metadata), "scheduler": scratch(timing_models.metadata)}
+    made = {"members": scratch(members_models.metadata), "transfers": scratch(models.metadata), "scheduler": scratch(scheduler_models.metadata)}
     for name in ("members", "transfers"):
         with made[name].begin() as tx:
             directory.on_org_changed(tx, [org_changed(org, parent) for org, (parent, _, _) in TREE.items()])
             directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=1000 + org, active=True, version=1) for org in TREE])
     with made["members"].begin() as tx:
-        people.seed_people(tx, [(member, Admission(
+        entering.seed_people(tx, [(member, Admission(
             command_id=uuid.uuid4(), branch_id=CLASS, name="王一", id_number=number(member), ethnic_group="汉族", phone="", joined_on=date(2020, 5, 4),
             development_number=f"2020{member:08d}")) for member in MEMBERS], began_at=clock.now() - timedelta(days=1000))
         tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = '2026-06-30'"))

@@ -75,7 +75,6 @@ def _take_over() -> None:
     op.drop_table('access_log')
 
 
-
 def downgrade() -> None:
     op.create_table(
         'access_log',

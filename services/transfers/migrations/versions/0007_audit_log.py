@@ -66,7 +66,6 @@ def upgrade() -> None:
     op.execute('INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM transfers')
 
 
-
 def downgrade() -> None:
     op.execute('DROP TRIGGER audit_append_only ON audit')
     op.drop_table('audit_segments')

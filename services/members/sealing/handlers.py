@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from services.members import store
-from services.members.seal import Seal
-from services.members.secret import b64
+from services.members.sealing import store
+from services.members.sealing.keys import b64
+from services.members.sealing.seal import Seal
 
 _COLUMNS = ("id_sealed", "phone_sealed", "contact_sealed", "emergency_sealed")
 

@@ -7,9 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain, ranges, store
+from services.members import domain, store
+from services.members.entering import ranges
 from services.members.log import edited, log
-from services.members.secret import keys, sealed
+from services.members.posts import store as posts_store
+from services.members.records import store as records_store
+from services.members.sealing.keys import keys, sealed
 from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -32,7 +35,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
-    cadres = {row.person_id for row in cadre_store.posts_held(tx, people)}
+    cadres = {row.person_id for row in posts_store.posts_held(tx, people)}
     used = store.used_numbers(tx, [one.item.development_number.strip() for one in asked if one.item.development_number])
     today = clock.today()
     refusals: dict[int, Refusal] = {}
@@ -64,9 +67,9 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             "party": None if own else item.party, "contacted": None if own else item.contacted,
             "found": item.found, "found_on": item.found_on or today}
     if rows:
-        store.edit(tx, list(rows.values()))
+        records_store.edit(tx, list(rows.values()))
         log.append(tx, [entry for member, row in rows.items() if (entry := edited(who[member], people[member], row)) is not None])
-        cadre_store.tell_posts(tx, [person_id for person_id, row in rows.items() if row["phone_sealed"] is not None and person_id in cadres])
+        posts_store.tell_posts(tx, [person_id for person_id, row in rows.items() if row["phone_sealed"] is not None and person_id in cadres])
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 
@@ -98,7 +101,7 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
             entries[one.item.member_id] = audit.Entry(
                 kind="member.reported", place_id=people[one.item.member_id].branch_id, persons=[one.item.member_id], after={"cause": one.item.cause},
                 note=one.item.explanation.strip(), **audit.by(one))
-    store.request_deletions(tx, list(rows.values()), clock.now())
+    records_store.request_deletions(tx, list(rows.values()), clock.now())
     log.append(tx, entries.values())
     return answers
 
@@ -136,7 +139,7 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
             refusals[n] = Refusal("is_administrator")
         else:
             rows[n] = {"person_id": person.person_id, "reason": one.item.reason.strip(), "deleted_by": one.actor.person_id, "deleted_for": org.org_id}
-    gone = store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
+    gone = records_store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
     deleted = {row["person_id"]: n for n, row in rows.items() if row["person_id"] in gone}
     log.append(tx, [audit.Entry(kind="member.deleted", place_id=people[person].branch_id, persons=[person], note=rows[n]["reason"], **audit.by(asked[n]))
                     for person, n in deleted.items()])
@@ -152,7 +155,7 @@ def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -
     if len(request.person_ids) > 500:
         raise Refused("too_many_items", limit=500)
     at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA)
-    found = store.were(tx, request.person_ids, at)
+    found = records_store.were(tx, request.person_ids, at)
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
     orgs = directory.find(tx, [org_id, *found.values()]) if org_id else {}
 

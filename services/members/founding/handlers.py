@@ -15,9 +15,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadre_store, domain, handlers, store, throttle
+from services.members import domain, store
+from services.members.accounts import handlers as accounts
+from services.members.accounts import store as accounts_store
+from services.members.accounts import throttle
+from services.members.entering import handlers as entering
 from services.members.log import log
-from services.members.secret import keys
+from services.members.posts import store as posts_store
+from services.members.sealing.keys import keys
 from shared import audit, clock, directory, outbox, reference
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -96,7 +101,7 @@ def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | No
         raise Refused("unknown_org")
     person_id = _person(tx, name, id_number, phone, password)
     holders = set(tx.scalars(_HOLDERS, {"org": org.org_id}))
-    posts = {row.person_id: row.post for row in cadre_store.posts_of(tx, [org.org_id])}
+    posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
     made = Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
     if person_id in holders:
         return made
@@ -109,8 +114,8 @@ def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | No
         free = [one for one in reference.POSTS[org.kind] if one != "secretary" or "secretary" not in posts.values()]
         if post and post not in free:
             raise Refused("secretary_in_post" if post == "secretary" else "post_unknown")
-        cadre_store.lock(tx, [org.org_id])
-        cadre_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post or free[0], "changed_by": None, "ref": ref}], clock.now())
+        posts_store.lock(tx, [org.org_id])
+        posts_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post or free[0], "changed_by": None, "ref": ref}], clock.now())
     log.append(tx, [audit.Entry(kind="administrator.first", place_id=org.org_id, persons=[person_id], ref=ref)])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return made
@@ -118,7 +123,7 @@ def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | No
 
 def code_for(tx: Connection, person_id: int) -> tuple[str, datetime] | None:
     """Return a code with which the person chooses a password, and until when; None who has chosen one."""
-    account = store.account(tx, person_id)
+    account = accounts_store.account(tx, person_id)
     return None if account is not None and account.password_hash else accounts.issue_code_by_hand(tx, person_id)
 
 
@@ -136,7 +141,7 @@ def _person(tx: Connection, name: str, id_number: str, phone: str, password: str
         if password:
             raise Refused("id_registered")
         return int(known.person_id)
-    made = store.add(tx, [handlers.new_person(cleaned, number, phone, "")], clock.now(), accounts.HASHER.hash(password) if password else None, tail=0)
+    made = store.add(tx, [entering.new_person(cleaned, number, phone, "")], clock.now(), accounts.HASHER.hash(password) if password else None, tail=0)
     return next(iter(made.values()))
 
 

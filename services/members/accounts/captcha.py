@@ -12,8 +12,9 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, handlers, store, throttle
-from services.members.secret import keys
+from services.members import domain
+from services.members.accounts import initial, store, throttle
+from services.members.sealing.keys import keys
 from shared import clock
 from shared.errors import Refused
 from shared.identity import Actor
@@ -48,12 +49,12 @@ def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Cap
     """Return a new captcha, good for five minutes and one try; an empty one where none is asked for. So many are drawn for an address."""
     maker = _maker(throttle.is_busy(tx, request.address))
     if maker is None:
-        return Captcha(initial_tail=handlers.initial_tail())
+        return Captcha(initial_tail=initial.initial_tail())
     throttle.count(tx, _drawn_for(request.address))
     text, png = maker()
     captcha_id = uuid.uuid4()
     store.keep_captcha(tx, captcha_id, _index(captcha_id, text), clock.now(), clock.now() + LIFE)
-    return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=handlers.initial_tail())
+    return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=initial.initial_tail())
 
 
 def _drawn_for(address: str) -> list[throttle.Limit]:

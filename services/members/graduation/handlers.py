@@ -11,7 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, entrant_store, store
+from services.members import domain, store
+from services.members.entering import store as entering_store
+from services.members.graduation import store as graduation_store
 from services.members.log import log
 from shared import audit, background, clock, directory, metrics, practice, reference
 from shared.bus.service import Asked, Machinery
@@ -49,8 +51,8 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
-    entrant_store.close(tx, [one.item.branch_id for one in asked])
-    earlier = store.hold_marks(tx, [one.item.branch_id for one in asked])
+    entering_store.close(tx, [one.item.branch_id for one in asked])
+    earlier = graduation_store.hold_marks(tx, [one.item.branch_id for one in asked])
     until = _until()
     refusals: dict[int, Refusal] = {}
     wanted: dict[int, dict[str, Any]] = {}
@@ -79,10 +81,10 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     changed = [row for row in wanted.values() if (old := earlier.get(row["branch_id"])) is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])]
     flagged: dict[int, int] = {}
     if changed:
-        store.mark_branches(tx, changed, clock.now())
+        graduation_store.mark_branches(tx, changed, clock.now())
         log.append(tx, [_marked(row, earlier.get(row["branch_id"]), who[row["branch_id"]]) for row in changed])
-        store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
-        flagged = store.convert(tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed])
+        graduation_store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
+        flagged = graduation_store.convert(tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed])
     return [
         BranchMarked(branch_id=one.item.branch_id, refusal=refusals[n]) if n in refusals else
         BranchMarked(branch_id=one.item.branch_id, members=flagged.get(one.item.branch_id, 0),
@@ -101,7 +103,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))])
-    marks = store.marks(tx, [row.branch_id for row in people.values() if row.branch_id])
+    marks = graduation_store.marks(tx, [row.branch_id for row in people.values() if row.branch_id])
     until = _until()
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
@@ -127,7 +129,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
         rows[item.member_id] = {"member_id": item.member_id, "branch_id": branch.org_id, "mark": item.mark, "graduates_on": on,
                                 "reason": item.reason if item.mark == "delayed" else "",
                                 "graduate": converted if item.mark == "" else item.mark == "own" and on is not None and on <= until}
-    stored = store.mark_members(tx, list(rows.values()), clock.now())
+    stored = graduation_store.mark_members(tx, list(rows.values()), clock.now())
     log.append(tx, [audit.Entry(
         kind="member.marked", place_id=row["branch_id"], persons=[member], note=row["reason"],
         before={"mark": people[member].mark, "graduates_on": people[member].graduates_on, "graduate": people[member].graduate},
@@ -142,7 +144,7 @@ def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: 
     return [BranchMark(branch_id=row.org_id, name=row.name, superior_id=row.parent_id, graduates_on=row.graduates_on, reason=row.reason or "",
                        graduate=row.converted_at is not None,
                        may_mark=domain.may_mark_graduates(org.kind, org.industry, row.org_id != org.org_id, row.parent_id == org.org_id))
-            for row in store.branch_marks(tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
+            for row in graduation_store.branch_marks(tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
@@ -153,8 +155,8 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
 def convert_turn(machinery: Machinery) -> float | None:
     """Switch the next piece of what is due, in a transaction of its own (GRAD-12, GRAD-13, GRAD-25)."""
     with machinery.database.transaction() as tx:
-        branches = len(store.convert(tx, _until(), clock.now(), BATCH))
-        members = store.convert_members(tx, _until(), clock.now(), BATCH)
+        branches = len(graduation_store.convert(tx, _until(), clock.now(), BATCH))
+        members = graduation_store.convert_members(tx, _until(), clock.now(), BATCH)
     metrics.BRANCHES_GRADUATED.inc(branches)
     return 0 if branches or members else None
 

@@ -8,9 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, handlers, list_store
+from services.members import domain
+from services.members.lists import store
 from services.members.log import log
-from services.members.secret import keys
+from services.members.records import showing
+from services.members.sealing.keys import keys
 from shared import audit, clock, directory, metrics, reference
 from shared.errors import Refused
 from shared.identity import Actor
@@ -26,16 +28,16 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
     if not text:
         raise Refused("field_missing", field="姓名、身份证号码或发展团员编号")
     if domain.check_id(text, clock.today()) is None:
-        rows = list_store.with_id(tx, keys.seal.index(text), path)
+        rows = store.with_id(tx, keys.seal.index(text), path)
     elif text.isascii() and text.isdigit():
-        rows = list_store.numbered(tx, text, path)
+        rows = store.numbered(tx, text, path)
     else:
-        rows = list_store.named(tx, domain.clean_name(request.text), path)
+        rows = store.named(tx, domain.clean_name(request.text), path)
     by = "id_number" if domain.check_id(text, clock.today()) is None else "number" if text.isascii() and text.isdigit() else "name"
-    log.append(tx, [audit.Entry(kind="view.searched", place_id=org.org_id, persons=[row.person_id for row in rows[:list_store.MOST]],
+    log.append(tx, [audit.Entry(kind="view.searched", place_id=org.org_id, persons=[row.person_id for row in rows[:store.MOST]],
                                 after={"by": by, "found": len(rows)}, **audit.by(actor))])
-    posts = handlers.posts_in_branch(tx, rows)
-    return FoundMembers(items=[handlers.shown(row, True, posts.get(row.person_id, "")) for row in rows[:list_store.MOST]], more=len(rows) > list_store.MOST)
+    posts = showing.posts_in_branch(tx, rows)
+    return FoundMembers(items=[showing.shown(row, True, posts.get(row.person_id, "")) for row in rows[:store.MOST]], more=len(rows) > store.MOST)
 
 
 def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
@@ -46,7 +48,7 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
         raise Refused("too_many_items", limit=50)
     if not request.reason.strip():
         raise Refused("access_reason_missing")
-    rows = list_store.within(tx, request.person_ids, org.path)
+    rows = store.within(tx, request.person_ids, org.path)
     if not rows:
         raise Refused("unknown_member")
     log.append(tx, [audit.Entry(kind="view.unmasked", place_id=org.org_id, persons=[row.person_id for row in rows], note=request.reason.strip(),
@@ -60,9 +62,9 @@ def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor
     assert actor is not None
     if request.full and not request.reason.strip():
         raise Refused("access_reason_missing")
-    rows = list_store.page(tx, org.path, request.after, max(1, min(request.limit, 500)))
-    posts = handlers.posts_in_branch(tx, rows)
-    exported = [ExportedMember(member=(member := handlers.shown(row, True, posts.get(row.person_id, ""))), branch=row.branch,
+    rows = store.page(tx, org.path, request.after, max(1, min(request.limit, 500)))
+    posts = showing.posts_in_branch(tx, rows)
+    exported = [ExportedMember(member=(member := showing.shown(row, True, posts.get(row.person_id, ""))), branch=row.branch,
                                id_number=keys.seal.open(row.id_sealed) if request.full else member.id_masked) for row in rows]
     if rows:
         log.append(tx, [audit.Entry(kind="export.full" if request.full else "export.members", place_id=org.org_id, persons=[row.person_id for row in rows],
@@ -82,11 +84,11 @@ def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | Non
 def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None) -> list[ReportLine]:
     """Return lines of a work list of the own organisation and below (ORG-05, ORG-07, ORG-38, DEL-13, MEM-13, MEM-22, MEM-26, MEM-30, DOC-05)."""
     org = directory.require_above(tx, actor, observers=True)
-    if request.kind not in list_store.REPORTS:
+    if request.kind not in store.REPORTS:
         raise Refused("unknown_report")
     return [ReportLine(key=row.key, org_id=row.org_id, org=row.org, member_id=row.member_id, member=row.member,
                        id_masked=domain.mask_id(keys.seal.open(row.id_sealed)) if row.id_sealed else "", note=row.note)
-            for row in list_store.report(tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today())]
+            for row in store.report(tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today())]
 
 
 KEEP_SECONDS, KEEP_IF_OVER = 60.0, 0.05
@@ -99,7 +101,7 @@ def _progress(tx: Connection, org: sa.Row[Any], domain_: str, industries: list[s
     at, rows = _kept.get(key, (0.0, ()))
     if rows and now - at < KEEP_SECONDS:
         return rows
-    rows = list_store.progress(tx, org.org_id, org.path, industries)
+    rows = store.progress(tx, org.org_id, org.path, industries)
     if time.monotonic() - now > KEEP_IF_OVER:
         if len(_kept) > 500:
             _kept.clear()
@@ -109,7 +111,7 @@ def _progress(tx: Connection, org: sa.Row[Any], domain_: str, industries: list[s
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
     """Count anew who has outstayed the clocks of hand-over branches and of retention (DL-18, BEY-12); the lists name them."""
-    for name, count in list_store.overstayed(tx, clock.today()).items():
+    for name, count in store.overstayed(tx, clock.today()).items():
         metrics.OVERSTAYED.labels(name).set(count)
 
 

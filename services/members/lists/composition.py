@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain, store
-from services.members.secret import keys
+from services.members import domain, store
+from services.members.posts import store as posts_store
+from services.members.sealing.keys import keys
 from shared import clock, directory
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -28,7 +29,7 @@ def get_composition(tx: Connection, request: contract.GetComposition, actor: Act
     people: list[sa.Row[Any]] = []
     while some := store.of_branch(tx, request.branch_id, people[-1].person_id if people else 0, PAGE):
         people += some
-    cadres = {row.person_id for row in cadre_store.posts_of(tx, [request.branch_id])}
+    cadres = {row.person_id for row in posts_store.posts_of(tx, [request.branch_id])}
     return compose(request.branch_id, people, cadres, clock.today())
 
 

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import ranges
+from services.members.entering import ranges
 from shared import db, practice
 
 SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"

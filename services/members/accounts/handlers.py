@@ -15,11 +15,13 @@ import argon2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import captcha, domain, resets, store, throttle
+from services.members import domain, store
+from services.members.accounts import captcha, resets, throttle
+from services.members.accounts import store as accounts_store
 from services.members.log import log
-from services.members.seal import Seal
-from services.members.secret import b64, code_index, new_code
-from services.members.secret import keys as keys
+from services.members.sealing.keys import b64, code_index, new_code
+from services.members.sealing.keys import keys as keys
+from services.members.sealing.seal import Seal
 from shared import audit, clock, directory, outbox, sessions_ended
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -71,25 +73,25 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     known_here = _known_at(tx, person, request.address)
     if not (known_here and captcha.is_used_up(tx, request.address)):  # somebody else's pictures keep nobody out who belongs there
         captcha.check(tx, request.captcha_id, request.captcha, asked=not known_here and throttle.is_busy(tx, request.address))
-    account = store.hold_account(tx, person.person_id) if person is not None else None
+    account = accounts_store.hold_account(tx, person.person_id) if person is not None else None
     limits = throttle.of_account(index.hex(), request.address, known_here)
     now, device = clock.now(), request.device[:120]
     try:
         _try_password(tx, account, id_number, request.password, limits)
     except Refused:
         if person is not None:
-            store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=False)
+            accounts_store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=False)
         raise
     assert person is not None and account is not None
-    store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=True)
+    accounts_store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=True)
     secret = secrets.token_urlsafe(32)
-    session_id = store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device)
+    session_id = accounts_store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device)
     return _signed(person, secret, session_id, account.password_hash is None)
 
 
 def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
     """Return whether a person has signed in from an address before; it costs the same for a number that nobody has."""
-    known = {throttle.network(one) for one in store.signed_in_from(tx, person.person_id if person is not None else -1)}
+    known = {throttle.network(one) for one in accounts_store.signed_in_from(tx, person.person_id if person is not None else -1)}
     return bool(address) and throttle.network(address) in known
 
 
@@ -135,17 +137,17 @@ def token_of(person_id: int, restricted: bool = False, session_id: uuid.UUID | N
 
 def renew(tx: Connection, request: Renew, actor: Actor | None) -> Signed:
     """Return a fresh token of a living session; refuse `token_expired` otherwise."""
-    session = store.session(tx, _index(request.session), clock.now())
+    session = accounts_store.session(tx, _index(request.session), clock.now())
     if session is None:
         raise Refused("token_expired")
     person = store.by_ids(tx, [session.person_id])[session.person_id]
-    account = store.account(tx, person.person_id)
+    account = accounts_store.account(tx, person.person_id)
     return _signed(person, request.session, session.session_id, account is None or account.password_hash is None)
 
 
 def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
     """End a session; its tokens count no more, in any service (ACC-16)."""
-    ended = store.close_session(tx, _index(request.session))
+    ended = accounts_store.close_session(tx, _index(request.session))
     _tell_ended(tx, ended)
     return bool(ended)
 
@@ -163,14 +165,14 @@ def list_sessions(tx: Connection, request: ListSessions, actor: Actor | None) ->
     assert actor is not None
     return Sessions(
         sessions=[SessionInfo(session_id=row.session_id, began_at=row.created_at, expires_at=row.expires_at, address=row.address, device=row.device,
-                              this=bytes(row.session_index) == _index(request.session)) for row in store.sessions(tx, actor.person_id, clock.now())],
-        sign_ins=[SignInTried(at=row.at, address=row.address, device=row.device, succeeded=row.succeeded) for row in store.sign_ins(tx, actor.person_id)])
+                              this=bytes(row.session_index) == _index(request.session)) for row in accounts_store.sessions(tx, actor.person_id, clock.now())],
+        sign_ins=[SignInTried(at=row.at, address=row.address, device=row.device, succeeded=row.succeeded) for row in accounts_store.sign_ins(tx, actor.person_id)])
 
 
 def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> bool:
     """End own sessions, at once and everywhere; return whether any was ended."""
     assert actor is not None
-    ended = store.end_other_sessions(tx, actor.person_id, _index(request.session), request.session_ids or None)
+    ended = accounts_store.end_other_sessions(tx, actor.person_id, _index(request.session), request.session_ids or None)
     _tell_ended(tx, ended)
     return bool(ended)
 
@@ -179,7 +181,7 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     """Replace the own password (ACC-05); the other sessions of the person end, the given one is unrestricted from its next renewal on."""
     assert actor is not None
     person = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
-    account = store.hold_account(tx, actor.person_id)
+    account = accounts_store.hold_account(tx, actor.person_id)
     if person is None or account is None:
         raise Refused("sign_in_failed")
     id_number = keys.seal.open(person.id_sealed)
@@ -187,8 +189,8 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
-    store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
-    _tell_ended(tx, store.end_other_sessions(tx, actor.person_id, _index(request.session)))
+    accounts_store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
+    _tell_ended(tx, accounts_store.end_other_sessions(tx, actor.person_id, _index(request.session)))
     return True
 
 
@@ -230,7 +232,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
     answers = [ResetCode(member_id=answer.member_id, refusal=Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))}))
                if answer.refusal is None and answer.member_id in closed else answer for answer in answers]
     if rows:
-        store.issue_codes(tx, list(rows.values()))
+        accounts_store.issue_codes(tx, list(rows.values()))
         log.append(tx, [audit.Entry(kind="code.reset", place_id=people[one.item.member_id].branch_id or one.actor.org_id, persons=[one.item.member_id],
                                     **audit.by(one)) for one, answer in zip(asked, answers, strict=True) if answer.refusal is None])
     return answers
@@ -247,7 +249,7 @@ def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
         raise Refused("unknown_member")
     code = new_code(CODE_LENGTH)
     expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
-    store.issue_codes(tx, [{"person_id": person_id, "expires_at": expires_at, "issued_by": None, "issued_for": None,
+    accounts_store.issue_codes(tx, [{"person_id": person_id, "expires_at": expires_at, "issued_by": None, "issued_for": None,
                             "code_index": b64(_code_index(person_id, code))}])
     log.append(tx, [audit.Entry(kind="code.reset", persons=[person_id], ref="command line")])
     return code, expires_at
@@ -277,12 +279,12 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     if refusal is not None:
         raise Refused(refusal.code)
     password_hash = HASHER.hash(request.new_password)
-    spent = store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now) if person is not None else None
+    spent = accounts_store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now) if person is not None else None
     if person is None or spent is None or not resets.still_good(tx, person, spent.issued_by, spent.issued_for):
         throttle.count(tx, limits)
         raise Refused("reset_failed")
-    store.set_password(tx, person.person_id, password_hash, now)
+    accounts_store.set_password(tx, person.person_id, password_hash, now)
     log.append(tx, [audit.Entry(kind="code.reset_used", person_id=person.person_id, place_id=person.branch_id, persons=[person.person_id])])
-    _tell_ended(tx, store.end_other_sessions(tx, person.person_id, b""))
+    _tell_ended(tx, accounts_store.end_other_sessions(tx, person.person_id, b""))
     throttle.forget(tx, index.hex())
     return True

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import requests
 
-from services.members import store
-from services.members.secret import keys
+from services.members.identity import store
+from services.members.sealing.keys import keys
 from shared import background, clock, db
 from shared.bus.service import Machinery
 

@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, domain
+from services.members import domain
+from services.members.posts import store as posts_store
 from shared import clock, directory, practice
 from shared.identity import Actor
 
@@ -21,7 +22,7 @@ def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, fr
 
     Who is in no branch is looked after by the organisation of the oldest post, whoever has given others since.
     """
-    rights = cadre_store.rights_held(tx, people)
+    rights = posts_store.rights_held(tx, people)
     homes = _homes(tx, people)
     return {person: domain.resetters(rights.get(person, []), homes.get(person, ""), practice.number("reset_code_levels", clock.today(), path=homes.get(person, "")))
             for person in people}
@@ -31,7 +32,7 @@ def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
     """Return the paths of the branches that people are in, of the others of the organisation of the oldest post."""
     orgs = {person: int(row.branch_id) for person, row in people.items() if row.branch_id is not None}
     loose = [person for person in people if person not in orgs]
-    held = sorted(cadre_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
+    held = sorted(posts_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
     for row in held:
         orgs.setdefault(row.person_id, row.org_id)
     found = directory.find(tx, [*orgs.values()])

@@ -5,7 +5,7 @@ import base64
 import secrets
 from pathlib import Path
 
-from services.members.seal import Seal
+from services.members.sealing.seal import Seal
 from shared.identity import Signer
 
 CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"

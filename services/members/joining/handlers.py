@@ -2,16 +2,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import accounts, cadre_store, captcha, domain, entrant_store, handlers, places, store, throttle
+from services.members import domain, store
+from services.members.accounts import captcha, throttle
+from services.members.accounts import handlers as accounts
+from services.members.accounts import store as accounts_store
+from services.members.entering import handlers as entering
+from services.members.entering import store as entering_store
+from services.members.joining import store as joining_store
 from services.members.log import changer, log
-from services.members.secret import b64, code_index, grouped, keys, new_code, opened
+from services.members.posts import store as posts_store
+from services.members.sealing.keys import b64, code_index, grouped, keys, new_code, opened
 from shared import audit, clock, directory, outbox, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -21,123 +27,16 @@ from shared.messages.members import (
     AdministratorRegistered,
     DecideRegistration,
     IssueRegistrationCode,
-    Post,
-    PostSet,
     Register,
     RegisterAdministrator,
     Registered,
     RegistrationCode,
     RegistrationDecided,
     RegistrationInfo,
-    SetPost,
 )
 
 CODE_LENGTH = 12
 """Of a registration code."""
-
-
-# ---- posts -----------------------------------------------------------------------------------------------------------
-
-def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
-    """Give people posts, other posts or none (CADRE-01..06, ADM-03, ADM-16, ORG-17..20).
-
-    By the organisation's own administrators or the direct superior's. Posts in other organisations and the membership stay as they are
-    (CADRE-02, CADRE-03, ORG-18). Repeated, the command finds what it has done and answers the same.
-
-    By id alone only people are named whom the acting organisation or what lies below it already has: its members, cadres and administrators.
-    Somebody from elsewhere is named as on the ID card, by name and number (CADRE-03); so an id tells nobody's name and reaches nobody.
-    """
-    acting = directory.administering(tx, (one.actor for one in asked))
-    cadre_store.lock(tx, [one.item.org_id for one in asked])
-    orgs = directory.find(tx, [one.item.org_id for one in asked])
-    posts = {(row.org_id, row.person_id): row.post for row in cadre_store.posts_of(tx, orgs)}
-    people = _People(tx, asked, posts)
-    rights = cadre_store.administering(tx, posts)
-    answers: list[PostSet] = []
-    changed: dict[tuple[int, int], dict[str, Any]] = {}
-    for one in asked:
-        item, org = one.item, orgs.get(one.item.org_id)
-        refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org)
-                   else Refusal("post_unknown") if item.post and item.post not in reference.POSTS[org.kind] else None)
-        person_id, problem = people.find(item, one.actor.acting_org) if refusal is None else (None, refusal)
-        if problem is None and person_id is not None:
-            pair = (item.org_id, person_id)
-            held = posts.get(pair, "")
-            if item.post == "secretary" and any(post == "secretary" for (org_id, other), post in posts.items() if org_id == item.org_id and other != person_id):
-                problem = Refusal("secretary_in_post")
-            elif held and held != item.post and pair in rights and (item.post == "" or held == "secretary"):
-                problem = Refusal("revoke_right_first")
-            elif held != item.post:
-                posts[pair] = item.post
-                changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, **changer(one)}
-        answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
-    answers = _guessed(tx, asked, answers)
-    made = people.enter(tx, {person_id for _, person_id in changed})
-    cadre_store.set_posts(tx, [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()], clock.now())
-    return [PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal) for answer in answers]
-
-
-def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[PostSet]) -> list[PostSet]:
-    """Count names that differ from those of registered numbers; who has sent too many is told so instead (ACC-11)."""
-    differ = {one.actor.person_id for one, answer in zip(asked, answers, strict=True) if answer.refusal is not None and answer.refusal.code == "name_differs"}
-    limits = {person: throttle.of_person(person, "names by", domain.NAMES_THAT_DIFFER)[0] for person in differ}
-    many = throttle.used_up(tx, list(limits.values()))
-    said = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
-    return [PostSet(refusal=said) if answer.refusal is not None and answer.refusal.code == "name_differs" and limits[one.actor.person_id].key in many else answer
-            for one, answer in zip(asked, answers, strict=True)]
-
-
-class _People:
-    """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
-
-    def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]], posts: Iterable[tuple[int, int]]) -> None:
-        self.holders: dict[int, set[int]] = {}
-        for org_id, person_id in posts:
-            self.holders.setdefault(org_id, set()).add(person_id)
-        named = {one.item.person_id for one in asked if one.item.person_id is not None}
-        self.places = places.of(tx, named) if named else {}
-        self.acting = directory.find(tx, [one.actor.org_id for one in asked]) if named else {}
-        self.by_index = store.known(tx, [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None])
-        self.new: dict[bytes, tuple[int, dict[str, Any]]] = {}
-
-    def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
-        """Return the person, a negative placeholder for one to be entered, or why there is none."""
-        if item.person_id is not None:
-            ours = any(path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, ()))
-            return (item.person_id, None) if ours else (None, Refusal("unknown_member"))
-        id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
-        index = keys.seal.index(id_number)
-        known = self.by_index.get(index)
-        if known is not None and not item.post:
-            # of whom nothing is to be ended, it is not told that there is such a number
-            return (known.person_id, None) if known.name == name and known.person_id in self.holders.get(item.org_id, ()) else (None, Refusal("unknown_member"))
-        if known is not None:
-            return (None, Refusal("registration_pending")) if known.pending else (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
-        if index in self.new:
-            placeholder, row = self.new[index]
-            return (placeholder, None) if row["name"] == name else (None, Refusal("name_differs"))
-        today = clock.today()
-        refusal = domain.check_name(name) or domain.check_id(id_number, today)
-        if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
-            refusal = Refusal("cadre_too_young")
-        if refusal is not None or not item.post:
-            return None, refusal or Refusal("unknown_member")
-        self.new[index] = -len(self.new) - 1, handlers.new_person(name, id_number, item.phone, item.ethnic_group)
-        return self.new[index][0], None
-
-    def enter(self, tx: Connection, wanted: set[int]) -> dict[int, int]:
-        """Enter those of the new people whose post was granted; return their ids by placeholder, also of who was entered elsewhere meanwhile."""
-        rows = {index: row for index, (placeholder, row) in self.new.items() if placeholder in wanted}
-        if rows:
-            store.add(tx, rows.values(), clock.now(), tail=handlers.initial_tail())
-        return {self.new[index][0]: row.person_id for index, row in store.known(tx, list(rows)).items()}
-
-
-def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
-    """Return the cadres of an organisation with their completeness, to its administrators and those above it (CADRE-07, ROLE-02)."""
-    directory.require_above(tx, actor, request.org_id, observers=True)
-    return [Post(org_id=row.org_id, person_id=row.person_id, post=row.post, name=row.name, complete=row.complete, began_at=row.began_at)
-            for row in cadre_store.posts_of(tx, [request.org_id])]
 
 
 # ---- registration codes ----------------------------------------------------------------------------------------------
@@ -148,9 +47,9 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    cadre_store.lock(tx, [one.item.org_id for one in asked])
+    posts_store.lock(tx, [one.item.org_id for one in asked])
     orgs = directory.find(tx, [one.item.org_id for one in asked])
-    having = cadre_store.administrators(tx, orgs)
+    having = posts_store.administrators(tx, orgs)
     days = os.environ.get("TUANQIAO_REGISTRATION_CODE_DAYS")
     expires_at = clock.now() + timedelta(days=float(days)) if days else None
     answers: list[RegistrationCode] = []
@@ -169,7 +68,7 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
                             "issued_by": one.actor.person_id}
         answers.append(RegistrationCode(org_id=org.org_id, name=org.name, code=grouped(code), expires_at=expires_at))
     if rows:
-        cadre_store.issue_codes(tx, list(rows.values()), clock.now())
+        joining_store.issue_codes(tx, list(rows.values()), clock.now())
         log.append(tx, [audit.Entry(kind="code.registration", place_id=one.item.org_id, **audit.by(one)) for one in asked if one.item.org_id in rows])
     return answers
 
@@ -179,12 +78,12 @@ def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, s
     limits = throttle.of_address(request.address, "codes from", domain.CODES_FROM_ADDRESS)
     throttle.refuse_while_closed(tx, limits)
     index = code_index("registration", request.code)
-    held = cadre_store.hold_code(tx, index, clock.now())
+    held = joining_store.hold_code(tx, index, clock.now())
     if held is None:
         throttle.count(tx, limits)
         raise Refused("code_invalid")
     limit = reference.administrator_limit(held.kind)
-    if cadre_store.administrators(tx, [held.org_id]).get(held.org_id, 0) >= limit:
+    if posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0) >= limit:
         raise Refused("too_many_administrators", limit=limit)
     if request.post not in reference.POSTS[held.kind]:
         raise Refused("post_unknown")
@@ -208,7 +107,7 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
         refusal = Refusal("cadre_too_young")
     if refusal is not None:
         raise Refused(refusal.code, **refusal.values)
-    made = store.add(tx, [handlers.new_person(name, id_number, request.phone, "")], clock.now(), accounts.HASHER.hash(request.password))
+    made = store.add(tx, [entering.new_person(name, id_number, request.phone, "")], clock.now(), accounts.HASHER.hash(request.password))
     if not made:
         raise Refused("sign_in_to_register")
     return _appoint(tx, index, org, next(iter(made.values())), request.post)
@@ -222,13 +121,13 @@ def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | N
 
 
 def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post: str) -> Registered:
-    cadre_store.lock(tx, [org.org_id])
-    posts = {row.person_id: row.post for row in cadre_store.posts_of(tx, [org.org_id])}
+    posts_store.lock(tx, [org.org_id])
+    posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
     if person_id not in posts:
         if post == "secretary" and "secretary" in posts.values():
             raise Refused("secretary_in_post")
-        cadre_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post, "changed_by": person_id, "ref": "registration code"}], clock.now())
-    cadre_store.spend_code(tx, code, person_id, clock.now())
+        posts_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post, "changed_by": person_id, "ref": "registration code"}], clock.now())
+    joining_store.spend_code(tx, code, person_id, clock.now())
     log.append(tx, [audit.Entry(kind="code.redeemed", person_id=person_id, place_id=org.org_id, persons=[person_id], after={"post": posts.get(person_id, post)})])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
@@ -236,7 +135,7 @@ def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post
 
 def on_registration_refused(tx: Connection, items: list[Any]) -> None:
     """Make codes good again whose right could not be given (ADM-11)."""
-    cadre_store.give_back(tx, items)
+    joining_store.give_back(tx, items)
 
 
 # ---- self-registration -----------------------------------------------------------------------------------------------
@@ -257,7 +156,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
         raise Refused("unknown_org")
     if org.kind != "branch" and not request.post:
         raise Refused("field_missing", field="团内职务")
-    refusal = handlers.check_entry(request.name, request.id_number, request.joined_on, request.development_number, request.post, org, clock.today())
+    refusal = entering.check_entry(request.name, request.id_number, request.joined_on, request.development_number, request.post, org, clock.today())
     id_number = domain.normalise_id(request.id_number)
     refusal = refusal or domain.check_new_password(request.password, id_number)
     if refusal is not None:
@@ -268,26 +167,26 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
         raise Refused("development_number_used")
     throttle.refuse_while_closed(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
     deleted = store.deleted_from(tx, [index]).get(index)
-    if handlers.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
+    if entering.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
         raise Refused("deleted_elsewhere")
-    row = handlers.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
+    row = entering.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
         "joined_on": request.joined_on, "development_number": number}
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
     person_id = made.get(index) or _again(tx, known, index, request)
     now = clock.now()
-    registration_id = cadre_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org))
+    registration_id = joining_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org))
     if registration_id is None:
         raise Refused("registration_pending")
     log.append(tx, [audit.Entry(kind="registration.asked", person_id=person_id, place_id=org.org_id, persons=[person_id],
                                 ref=f"registration {registration_id}", after={"post": request.post.strip()})])
-    return _info(cadre_store.hold(tx, [registration_id])[registration_id])
+    return _info(joining_store.hold(tx, [registration_id])[registration_id])
 
 
 def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Register) -> int:
     """Return a former applicant who proves to be the same person."""
-    mine = cadre_store.own(tx, known.person_id) if known is not None else []
-    account = store.account(tx, known.person_id) if known is not None and mine else None
-    if known is None or not mine or known.branch_id is not None or cadre_store.posts_held(tx, [known.person_id]) or account is None:
+    mine = joining_store.own(tx, known.person_id) if known is not None else []
+    account = accounts_store.account(tx, known.person_id) if known is not None and mine else None
+    if known is None or not mine or known.branch_id is not None or posts_store.posts_held(tx, [known.person_id]) or account is None:
         raise Refused("registered_already")
     if known.name != domain.clean_name(request.name) or not accounts.password_is(account, request.password):
         throttle.count(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
@@ -303,10 +202,10 @@ def _patience(org: sa.Row[Any]) -> timedelta:
 def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]]) -> list[RegistrationDecided]:
     """Accept or reject applicants, for the organisation that they name (REG-03, REG-07), or withdraw the own application (REG-05)."""
     acting = directory.administering(tx, (one.actor for one in asked))
-    held = cadre_store.hold(tx, [one.item.registration_id for one in asked])
-    cadre_store.lock(tx, {row.org_id for row in held.values()})
+    held = joining_store.hold(tx, [one.item.registration_id for one in asked])
+    posts_store.lock(tx, {row.org_id for row in held.values()})
     orgs = directory.find(tx, [row.org_id for row in held.values()])
-    secretaries = {row.org_id for row in cadre_store.posts_of(tx, orgs) if row.post == "secretary"}
+    secretaries = {row.org_id for row in posts_store.posts_of(tx, orgs) if row.post == "secretary"}
     now = clock.now()
     settled: dict[int, dict[str, Any]] = {}
     entries: list[audit.Entry] = []
@@ -333,14 +232,14 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
                                        after={"post": row.post}, note=item.note.strip(), **audit.by(one)))
         answers.append(RegistrationDecided(registration_id=item.registration_id, refusal=refusal,
                                            state=settled[item.registration_id]["state"] if item.registration_id in settled else row.state if row is not None else ""))
-    cadre_store.settle(tx, list(settled.values()), now)
+    joining_store.settle(tx, list(settled.values()), now)
     log.append(tx, entries)
     accepted = [held[one] for one, row in settled.items() if row["state"] == "accepted"]
     joining = [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"]
-    entrant_store.hold(tx, [row["branch_id"] for row in joining])
-    cadre_store.join(tx, joining, now)
-    entrant_store.receive(tx, [row["person_id"] for row in joining], now)
-    cadre_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, **{name: settled[row.registration_id][name] for name in ("changed_by", "changed_for", "request_id")}}
+    entering_store.hold(tx, [row["branch_id"] for row in joining])
+    joining_store.join(tx, joining, now)
+    entering_store.receive(tx, [row["person_id"] for row in joining], now)
+    posts_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, **{name: settled[row.registration_id][name] for name in ("changed_by", "changed_for", "request_id")}}
                                for row in accepted if row.post], now)
     return answers
 
@@ -349,8 +248,8 @@ def list_registrations(tx: Connection, request: contract.ListRegistrations, acto
     """Return what waits for the acting organisation, an item of the operation centre (REG-07), or the caller's own registrations."""
     assert actor is not None
     if request.own:
-        return [_info(row) for row in cadre_store.own(tx, actor.person_id)]
-    return [_info(row) for row in cadre_store.waiting(tx, directory.require_administrator(tx, actor))]
+        return [_info(row) for row in joining_store.own(tx, actor.person_id)]
+    return [_info(row) for row in joining_store.waiting(tx, directory.require_administrator(tx, actor))]
 
 
 def _info(row: sa.Row[Any]) -> RegistrationInfo:
@@ -361,4 +260,4 @@ def _info(row: sa.Row[Any]) -> RegistrationInfo:
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
     """End registrations that nobody has decided in time (REG-04)."""
-    cadre_store.expire(tx, clock.now())
+    joining_store.expire(tx, clock.now())

@@ -5,16 +5,17 @@ from collections.abc import Iterable
 
 from sqlalchemy.engine import Connection
 
-from services.members import cadre_store, store
+from services.members import store
+from services.members.posts import store as posts_store
 from shared import directory
 
 
 def of(tx: Connection, person_ids: Iterable[int]) -> dict[int, list[str]]:
     """Return the paths of the organisations that people belong to, by person; four look-ups for any number."""
     rows = store.by_ids(tx, [*person_ids])
-    posts = cadre_store.posts_held(tx, rows)
+    posts = posts_store.posts_held(tx, rows)
     orgs = directory.find(tx, [*[row.branch_id for row in rows.values()], *[row.org_id for row in posts]])
-    found = cadre_store.rights_held(tx, rows)
+    found = posts_store.rights_held(tx, rows)
     for person_id, org_id in [*[(row.person_id, row.branch_id) for row in rows.values()], *[(row.person_id, row.org_id) for row in posts]]:
         if org_id in orgs:
             found.setdefault(person_id, []).append(str(orgs[org_id].path))

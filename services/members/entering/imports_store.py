@@ -1,0 +1,109 @@
+"""The SQL of imports."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+
+_OPEN_IMPORTS = sa.text("""
+    INSERT INTO imports (import_id, org_id, person_id, started_at)
+    SELECT import_id, org_id, person_id, :now FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, org_id bigint, person_id bigint)
+    ON CONFLICT DO NOTHING""")
+
+_IMPORTS = sa.text("SELECT * FROM imports WHERE import_id = ANY(CAST(:ids AS uuid[]))")
+
+_TAKE_ROWS = sa.text("""
+    INSERT INTO import_rows (import_id, number, state, row_sealed, problem)
+    SELECT import_id, number, CASE WHEN problem = '' THEN 'waiting' ELSE 'failed' END, decode(row_sealed, 'base64'), problem
+    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, row_sealed text, problem text)
+    ON CONFLICT DO NOTHING""")
+
+_NEXT_IMPORT = sa.text("""
+    SELECT i.* FROM imports i WHERE EXISTS (SELECT 1 FROM import_rows r WHERE r.import_id = i.import_id AND r.state = 'waiting')
+        AND i.started_at > CAST(:now AS timestamptz) - interval '30 days'
+    ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED""")
+
+_WAITING_ROWS = sa.text("""SELECT number, row_sealed FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'waiting' ORDER BY number LIMIT :limit""")
+
+_SETTLE_ROWS = sa.text("""
+    UPDATE import_rows r SET state = CASE WHEN i.problem = '' THEN 'entered' ELSE 'failed' END, problem = i.problem,
+        row_sealed = CASE WHEN i.problem = '' THEN NULL ELSE r.row_sealed END
+    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, problem text) WHERE r.import_id = i.import_id AND r.number = i.number""")
+
+_IMPORT_COUNTS = sa.text("SELECT state, count(*)::int AS n FROM import_rows WHERE import_id = CAST(:id AS uuid) GROUP BY state")
+
+_FAILED_ROWS = sa.text("""
+    SELECT number, row_sealed, problem FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'failed' AND number > :after
+    ORDER BY number LIMIT 500""")
+
+_BRANCHES_NAMED = sa.text("""
+    SELECT name, min(org_id) AS org_id FROM org_directory WHERE (org_id = :org OR parent_id = :org) AND kind = 'branch' AND NOT deleted
+        AND name = ANY(CAST(:names AS text[])) GROUP BY name""")
+
+_BRANCHES_ELSEWHERE = sa.text("""
+    SELECT b.name, min(s.name) AS superior FROM org_directory b JOIN org_directory s ON s.org_id = b.parent_id
+    WHERE b.kind = 'branch' AND NOT b.deleted AND b.name = ANY(CAST(:names AS text[])) AND b.parent_id <> :org AND b.org_id <> :org GROUP BY b.name""")
+
+_FORGET_IMPORTS = sa.text("DELETE FROM import_rows WHERE import_id IN (SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')")
+
+
+def open_imports(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[str, sa.Row[Any]]:
+    """Remember who imports for which organisation, the first time each import is seen; return the imports by id."""
+    db.run(tx, _OPEN_IMPORTS, rows, now=now)
+    return {str(row.import_id): row for row in tx.execute(_IMPORTS, {"ids": [row["import_id"] for row in rows]})}
+
+
+def one_import(tx: Connection, import_id: str) -> sa.Row[Any] | None:
+    """Return an import."""
+    return tx.execute(_IMPORTS, {"ids": [import_id]}).one_or_none()
+
+
+def take_rows(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep rows to be tried; those that are kept already stay as they are."""
+    db.run(tx, _TAKE_ROWS, rows)
+
+
+def next_import(tx: Connection, now: datetime) -> sa.Row[Any] | None:
+    """Return the oldest import with waiting rows that nobody works on, held until the transaction ends."""
+    return tx.execute(_NEXT_IMPORT, {"now": now}).one_or_none()
+
+
+def waiting_rows(tx: Connection, import_id: str, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return the next rows of an import."""
+    return tx.execute(_WAITING_ROWS, {"id": import_id, "limit": limit}).all()
+
+
+def settle_rows(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store what became of rows; an entered row is forgotten."""
+    db.run(tx, _SETTLE_ROWS, rows)
+
+
+def import_counts(tx: Connection, import_id: str) -> dict[str, int]:
+    """Return the number of rows by state."""
+    return {row.state: row.n for row in tx.execute(_IMPORT_COUNTS, {"id": import_id})}
+
+
+def failed_rows(tx: Connection, import_id: str, after: int) -> Sequence[sa.Row[Any]]:
+    """Return up to 500 failed rows after a number."""
+    return tx.execute(_FAILED_ROWS, {"id": import_id, "after": after}).all()
+
+
+def branches_named(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, int]:
+    """Return, by full name, the organisation itself and its direct branches (IMP-11)."""
+    return {row.name: row.org_id for row in tx.execute(_BRANCHES_NAMED, {"org": org_id, "names": sorted(set(names))})}
+
+
+def branches_elsewhere(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, str]:
+    """Return, by full name, the direct superiors of branches that are not directly below the organisation (IMP-11)."""
+    wanted = sorted(set(names))
+    return {row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})} if wanted else {}
+
+
+def forget_imports(tx: Connection, now: datetime) -> None:
+    """Forget the rows of imports older than 30 days: failed rows hold identity numbers."""
+    tx.execute(_FORGET_IMPORTS, {"now": now})

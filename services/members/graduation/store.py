@@ -1,0 +1,119 @@
+"""The SQL of marks and of the yearly switch."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.members.store import COHORT, GRADUATES
+from shared import db, reference
+from shared.messages.members import (
+    BranchGraduated,
+)
+from shared.outbox import insert, tell
+
+_HOLD_MARKS = sa.text("""
+    SELECT b.*, EXISTS (SELECT 1 FROM people p WHERE p.branch_id = b.branch_id AND p.reserved_by IS NOT NULL)
+            OR (SELECT count(*) FROM people p WHERE p.branch_id = b.branch_id) < b.members AS started
+    FROM branch_marks b WHERE branch_id = ANY(CAST(:ids AS bigint[])) ORDER BY branch_id FOR UPDATE""")
+
+_MARKS = sa.text("SELECT * FROM branch_marks WHERE branch_id = ANY(CAST(:ids AS bigint[]))")
+
+_MARK_BRANCHES = sa.text("""
+    INSERT INTO branch_marks AS b (branch_id, graduates_on, reason, version, marked_at, marked_by)
+    SELECT branch_id, graduates_on, reason, 1, :now, marked_by
+        FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduates_on date, reason text, marked_by bigint) ORDER BY branch_id
+    ON CONFLICT (branch_id) DO UPDATE SET (graduates_on, reason, marked_at, marked_by) =
+        (excluded.graduates_on, excluded.reason, excluded.marked_at, excluded.marked_by)""")
+
+_REOPEN = sa.text(f"""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)),
+    reopened AS (UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1 FROM given g
+        WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL RETURNING b.branch_id, b.version, false AS graduate),
+    flagged AS (UPDATE people p SET graduate = false, graduates_on = NULL FROM reopened r JOIN people q ON q.branch_id = r.branch_id
+        WHERE p.person_id = q.person_id AND p.mark = '' RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="q.graduates_on")} AS cohort, false AS counts)
+    {insert(tell(BranchGraduated, "reopened"), GRADUATES)}""")
+
+_CONVERT = sa.text(f"""
+    WITH due AS (SELECT branch_id FROM branch_marks WHERE converted_at IS NULL AND graduates_on <= CAST(:until AS date)
+            AND (CAST(:only AS bigint[]) IS NULL OR branch_id = ANY(CAST(:only AS bigint[])))
+        ORDER BY graduates_on, branch_id LIMIT :limit FOR UPDATE SKIP LOCKED),
+    flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on FROM due d JOIN branch_marks b USING (branch_id)
+        WHERE p.branch_id = d.branch_id AND p.mark = ''
+        RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
+    converted AS (UPDATE branch_marks b SET converted_at = :now, version = b.version + 1,
+            members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '') FROM due d
+        WHERE b.branch_id = d.branch_id RETURNING b.branch_id, b.version, b.members, true AS graduate),
+    told AS ({insert(tell(BranchGraduated, "converted"), GRADUATES)})
+    SELECT branch_id, members FROM converted""")
+
+_CONVERT_MEMBERS = sa.text(f"""
+    WITH changed AS (UPDATE people p SET graduate = true FROM (SELECT person_id FROM people WHERE mark IN ('own', 'delayed') AND NOT graduate
+        AND graduates_on <= CAST(:until AS date) ORDER BY graduates_on, person_id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+    WHERE p.person_id = due.person_id RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort),
+    flagged AS (SELECT member_id, branch_id, cohort, true AS counts FROM changed WHERE branch_id IS NOT NULL),
+    told AS ({insert(GRADUATES)})
+    SELECT member_id FROM changed""")
+
+_MARK_MEMBERS = sa.text(f"""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        member_id bigint, branch_id bigint, mark text, graduates_on date, reason text, graduate boolean))
+    , stored AS (UPDATE people p SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate
+        FROM given g JOIN people q ON q.person_id = g.member_id
+        WHERE p.person_id = q.person_id AND p.branch_id = g.branch_id AND (g.mark = '' OR p.reserved_by IS NULL)
+        RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on, q.graduate AS was, q.graduates_on AS was_on),
+    flagged AS (SELECT person_id AS member_id, branch_id, {COHORT.format(on="was_on")} AS cohort, false AS counts FROM stored
+            WHERE was AND (NOT graduate OR graduates_on IS DISTINCT FROM was_on)
+        UNION ALL SELECT person_id, branch_id, {COHORT.format(on="graduates_on")}, true FROM stored WHERE graduate),
+    told AS ({insert(GRADUATES)})
+    SELECT person_id FROM stored""")
+
+_BRANCH_MARKS = sa.text("""
+    SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
+    WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
+        AND o.industry = ANY(CAST(:industries AS text[])) AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
+    ORDER BY o.org_id LIMIT :limit""")
+
+
+def hold_marks(tx: Connection, branch_ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
+    """Return the marks of branches, held until the transaction ends; `started`: a member has a transfer, or has left since (GRAD-14)."""
+    return {row.branch_id: row for row in tx.execute(_HOLD_MARKS, {"ids": sorted(set(branch_ids))})}
+
+
+def marks(tx: Connection, branch_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+    """Return the marks of branches."""
+    return {row.branch_id: row for row in tx.execute(_MARKS, {"ids": sorted(set(branch_ids))})}
+
+
+def mark_branches(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Store marks, one per branch."""
+    db.run(tx, _MARK_BRANCHES, rows, now=now)
+
+
+def reopen(tx: Connection, branch_ids: Iterable[int], now: datetime) -> None:
+    """Make graduates' organisations ordinary branches again, and their members ordinary members, and tell (GRAD-14)."""
+    db.run(tx, _REOPEN, [{"branch_id": one} for one in branch_ids], now=now)
+
+
+def convert(tx: Connection, until: date, now: datetime, limit: int, only: Sequence[int] | None = None) -> dict[int, int]:
+    """Switch up to `limit` branches whose time has come, flag their members, and tell; return members flagged by branch (GRAD-12)."""
+    return {row.branch_id: row.members for row in tx.execute(_CONVERT, {"until": until, "now": now, "limit": limit, "only": None if only is None else list(only)})}
+
+
+def convert_members(tx: Connection, until: date, now: datetime, limit: int) -> int:
+    """Flag up to `limit` members with a time of their own that has come; return how many (GRAD-13, GRAD-25)."""
+    return len(tx.execute(_CONVERT_MEMBERS, {"until": until, "now": now, "limit": limit}).all())
+
+
+def mark_members(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
+    """Store marks of members that are still where they were and, to be marked, not held by a transfer; return whose were stored."""
+    return set(db.run(tx, _MARK_MEMBERS, rows, now=now).scalars()) if rows else set()
+
+
+def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32)."""
+    return tx.execute(_BRANCH_MARKS, {"path": path, "path_end": path[:-1] + "/", "unmarked": unmarked, "after": after, "limit": limit,
+                                      "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable]}).all()

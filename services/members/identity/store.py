@@ -1,0 +1,31 @@
+"""The SQL of identity checks."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+
+_TO_CHECK = sa.text("""
+    UPDATE people p SET identity_checked_at = :claimed FROM (SELECT person_id FROM people WHERE identity_check <> 'passed' AND identity_checked_at < :before
+        ORDER BY identity_checked_at LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+    WHERE p.person_id = due.person_id RETURNING p.person_id, p.name, p.id_sealed""")
+
+_SET_CHECKS = sa.text("""
+    UPDATE people p SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
+    WHERE p.person_id = i.person_id""")
+
+
+def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return people whose identity check has not passed and was not tried since `before`, longest first; it counts as tried at `claimed`."""
+    return tx.execute(_TO_CHECK, {"claimed": claimed, "before": before, "limit": limit}).all()
+
+
+def set_checks(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Store what the identity service said, None where it could not say, and that it was asked."""
+    if rows:
+        db.run(tx, _SET_CHECKS, rows, now=now)

@@ -1,0 +1,57 @@
+"""The SQL of the register of who stays, and of letters."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+
+# ---- letters ---------------------------------------------------------------------------------------------------------
+
+_NEXT_NUMBERS = sa.text("""
+    SELECT i.org_id, coalesce((SELECT max(l.number) FROM letters l WHERE l.org_id = i.org_id AND l.year = :year), 0) AS last
+    FROM unnest(CAST(:ids AS bigint[])) AS i(org_id)""")
+_ISSUE = sa.text("""
+    INSERT INTO letters (command_id, org_id, year, number, code_index, member_ids, addressee, issued_at, issued_by, valid_until)
+    SELECT command_id, org_id, year, number, decode(code_index, 'base64'), member_ids, addressee, :now, issued_by, valid_until
+        FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, org_id bigint, year int, number int, code_index text, member_ids bigint[],
+            addressee text, issued_by bigint, valid_until date)
+    RETURNING letter_id, command_id""")
+_LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
+_VOID = sa.text("UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL RETURNING letter_id")
+_CHECK = sa.text("SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code")
+
+
+def last_numbers(tx: Connection, org_ids: Iterable[int], year: int) -> dict[int, int]:
+    """Return the last number of the year of each issuer; the issuers have to be held (DOC-04)."""
+    return {row.org_id: row.last for row in tx.execute(_NEXT_NUMBERS, {"ids": sorted(set(org_ids)), "year": year})}
+
+
+def issue(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
+    """Store letters; return their ids by command."""
+    return {row.command_id: row.letter_id for row in db.run(tx, _ISSUE, rows, now=now)} if rows else {}
+
+
+def letters_by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:
+    """Return letters by the command that asked for them."""
+    return {row.command_id: row for row in tx.execute(_LETTERS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+
+
+def letters(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+    """Return letters by id."""
+    return {row.letter_id: row for row in tx.execute(_LETTERS, {"ids": sorted(set(ids))})}
+
+
+def void(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
+    """Declare letters void; return those that were in force until then."""
+    return set(tx.execute(_VOID, {"ids": list(ids), "now": now}).scalars())
+
+
+def check(tx: Connection, code: bytes) -> sa.Row[Any] | None:
+    """Return the letter that a code proves."""
+    return tx.execute(_CHECK, {"code": code}).one_or_none()
