@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from services.scheduler import heads as scheduler_heads
-from services.transfers import store
+from services.transfers import trail
 from services.transfers.log import prove_seals
 from shared import audit, db
 from shared.audit import Head
@@ -104,7 +104,7 @@ def _prove(tx: sa.Connection, service: str, kept: list[Head], outside: list[Head
 
 
 def _trails(tx: sa.Connection) -> Proof:
-    lines, broken = store.verify_audit(tx)
+    lines, broken = trail.verify_audit(tx)
     seals = prove_seals(tx)
     words = [f"transfer {one}: the trail was changed" for one in broken]
     return Proof("trails of transfers", lines, f"{seals.waiting} not sealed yet" if seals.waiting else "all sealed", seals.lines,

@@ -344,11 +344,11 @@ def audit_heads() -> None:
 
 def _policy(name: str) -> Any:
     """Return a policy by its name or the path of its file; what is wrong with it ends the command, one line each."""
-    from services.transfers import policies
+    from services.transfers.policies import reader
 
     try:
-        return policies.load(Path(name)) if name.endswith(".toml") else policies.read(name)
-    except policies.PolicyError as error:
+        return reader.load(Path(name)) if name.endswith(".toml") else reader.read(name)
+    except reader.PolicyError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None
@@ -359,13 +359,14 @@ def _policy(name: str) -> Any:
 @policy.command("list")
 def list_policies() -> None:
     """List the policies that come with the system, and since when which one holds or will hold."""
-    from services.transfers import policies, policy_store
+    from services.transfers.policies import reader
+    from services.transfers.policies import store as policies_store
 
-    for name in policies.known():
-        made = policies.read(name)
+    for name in reader.known():
+        made = reader.read(name)
         typer.echo(f"{made.key:<20} {made.source}")
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
-        for row in policy_store.history(tx):
+        for row in policies_store.history(tx):
             typer.echo(f"from {row.holds_from:%Y-%m-%d %H:%M} UTC: {row.key}")
 
 
@@ -378,9 +379,9 @@ def check_policy(file: Annotated[str, typer.Argument(help="A file ending in .tom
 @policy.command("diff")
 def diff_policies(old: Annotated[str, typer.Argument(help="A name or a .toml file.")], new: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
     """Show what changes from one policy to another; exits with 1 if anything does."""
-    from services.transfers import policies
+    from services.transfers.policies import reader
 
-    lines = policies.differences(_policy(old), _policy(new))
+    lines = reader.differences(_policy(old), _policy(new))
     typer.echo("\n".join(lines) or "no difference")
     if lines:
         raise typer.Exit(1)
@@ -389,11 +390,11 @@ def diff_policies(old: Annotated[str, typer.Argument(help="A name or a .toml fil
 @policy.command("dry-run")
 def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
     """Show by province what a policy would do to the nodes that are open now, if it held for them; nothing is changed."""
-    from services.transfers import policy_store
+    from services.transfers.policies import store as policies_store
     from shared import clock
 
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
-        rows: Any = policy_store.dry_run(tx, _policy(file), clock.now())
+        rows: Any = policies_store.dry_run(tx, _policy(file), clock.now())
     typer.echo(f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}")
     for row in rows:
         typer.echo(f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}")
@@ -409,7 +410,7 @@ def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml fil
     """Let a policy hold for new transfers from now or a day on, and with --open for the open nodes at once."""
     import datetime as dt
 
-    from services.transfers import policy_store
+    from services.transfers.policies import store as policies_store
     from shared import clock
 
     made = _policy(file)
@@ -424,13 +425,13 @@ def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml fil
     engine = db.connect(settings.from_environment().database("transfers"))
     try:
         with engine.begin() as tx:
-            policy_store.hold(tx, made, begins)
+            policies_store.hold(tx, made, begins)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     done, moved, last = 0, 0, 0
     while open_nodes:
         with engine.begin() as tx:
-            row: Any = policy_store.apply_to_open(tx, made, clock.now(), last)
+            row: Any = policies_store.apply_to_open(tx, made, clock.now(), last)
         if not row.done:
             break
         done, moved, last = done + row.done, moved + row.moved, row.last
@@ -470,11 +471,12 @@ def rebuild_names(org: Annotated[int, typer.Argument(help="The organisation belo
 @stats.command("verify")
 def verify_stats() -> None:
     """Count SX, XS and stages again from graduates and transfers and compare; exits with 1 and names what differs."""
-    from services.transfers import figure_store, policy_store
+    from services.transfers.figures import store as figures_store
+    from services.transfers.policies import store as policies_store
     from shared import clock
 
     with db.connect(settings.from_environment().database("transfers")).begin() as tx:
-        graduates, figures_, differ = figure_store.verify(tx, policy_store.active(tx, clock.now()), clock.now())
+        graduates, figures_, differ = figures_store.verify(tx, policies_store.active(tx, clock.now()), clock.now())
     typer.echo(f"{graduates} graduates counted, {figures_} rows of figures compared, {len(differ)} differences")
     for line in differ:
         typer.echo(line)
@@ -485,10 +487,10 @@ def verify_stats() -> None:
 @stats.command("recount")
 def recount_stats() -> None:
     """Have every graduate looked at again, as after a change of the excluded reasons; the service follows in the background."""
-    from services.transfers import figure_store
+    from services.transfers.figures import store as figures_store
 
     with db.connect(settings.from_environment().database("transfers")).begin() as tx:
-        figure_store.recount(tx)
+        figures_store.recount(tx)
     typer.echo("every graduate is looked at again; the service needs about a second per 20,000")
 
 

@@ -27,6 +27,7 @@ from services import embedded, world
 from services.gateway import roster
 from services.members import domain, synthetic
 from services.members.accounts import handlers as accounts
+from services.transfers import trail
 from shared import clock
 from shared.errors import Refused
 from shared.messages import members, transfers
@@ -383,7 +384,8 @@ class Demo:
 
 def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
     """Check the invariants that hold whenever nothing is under way; used by the demonstration and by the fault tests."""
-    from services.transfers import figure_store, policy_store, store
+    from services.transfers.figures import store as figures_store
+    from services.transfers.policies import store as policies_store
 
     with engines["members"].connect() as people, engines["transfers"].connect() as some:
         members_all = people.scalar(sa.text("SELECT count(*) FROM people WHERE branch_id IS NOT NULL"))
@@ -397,8 +399,8 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
         completed = {tuple(row) for row in some.execute(sa.text("SELECT transfer_id, target_branch_id FROM transfers WHERE state = 'completed'"))}
         nodes = some.scalar(sa.text("SELECT count(*) FROM transfers t FULL JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no AND o.state = t.state"
                                     " WHERE (o.transfer_id IS NULL) <> (t.state NOT LIKE 'pending%') OR t.transfer_id IS NULL"))
-        read, broken = store.verify_audit(some)
-        graduates, _, differ = figure_store.verify(some, policy_store.active(some, clock.now()), clock.now())
+        read, broken = trail.verify_audit(some)
+        graduates, _, differ = figures_store.verify(some, policies_store.active(some, clock.now()), clock.now())
         counted = set(some.execute(sa.text("SELECT member_id FROM graduates WHERE counts")).scalars())
         some.rollback()
         flagged = set(people.execute(sa.text("SELECT person_id FROM people WHERE graduate AND branch_id IS NOT NULL")).scalars())

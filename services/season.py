@@ -31,7 +31,9 @@ from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering
 from services.members.retentions import store as retentions_store
 from services.members.sealing.keys import sealed
-from services.transfers import figure_store, policies, policy_store
+from services.transfers.figures import store as figures_store
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
 from shared import clock
 from shared.messages import members, transfers
 from shared.messages.members import Admission, MarkBranch
@@ -77,7 +79,7 @@ class Season:
         self.system.settle()
         self._go_to(date(self.year, *BEGINS), 6)
         with self.system.machinery("transfers").database.transaction() as tx:
-            policy_store.hold(tx, _policy(self.policy), clock.now())
+            policies_store.hold(tx, _policy(self.policy), clock.now())
         classes = self._classes()
         counties = [org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6]
         people = synthetic.people(self.graduates, rng=random.Random(self.seed), division_codes=counties, start=1_000_000)
@@ -349,10 +351,10 @@ class Season:
     def _figures(self, org: int) -> dict[str, Any]:
         ends = time.monotonic() + 60
         with self.system.engine("transfers").connect() as tx:
-            while figure_store.waits(tx) and time.monotonic() < ends:
+            while figures_store.waits(tx) and time.monotonic() < ends:
                 tx.rollback()
                 time.sleep(0.05)
-            row = figure_store.of_org(tx, org, self.year)
+            row = figures_store.of_org(tx, org, self.year)
         return {"sx": _share(row.studied, row.study + row.study_in), "xs": _share(row.settled, row.society + row.society_in), "idle": row.idle, "open": row.open,
                 "ended": row.ended, "completed": row.completed}
 
@@ -369,8 +371,8 @@ class Season:
                 FROM (SELECT b.state, extract(epoch FROM a.at - b.at)::float / 86400 AS days FROM audit a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
                     WHERE a.event IN ('approve', 'reject', 'assign', 'clock_approve', 'clock_return')) AS decided GROUP BY 1 ORDER BY 1"""))]
             ends = {row.state: row.n for row in tx.execute(sa.text("SELECT state, count(*)::int AS n FROM transfers GROUP BY 1 ORDER BY 1"))}
-            settings = policy_store.active(tx, clock.now())
-            _, _, differ = figure_store.verify(tx, settings, clock.now())
+            settings = policies_store.active(tx, clock.now())
+            _, _, differ = figures_store.verify(tx, settings, clock.now())
             tx.rollback()
         from services.demo import check_invariants
         from shared.settings import SERVICES
@@ -388,8 +390,8 @@ def _share(done: int, of: int) -> float | None:
     return done / of if of else None
 
 
-def _policy(name: str) -> policies.Policy:
-    return policies.load(Path(name)) if name.endswith(".toml") else policies.read(name)
+def _policy(name: str) -> reader.Policy:
+    return reader.load(Path(name)) if name.endswith(".toml") else reader.read(name)
 
 
 def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: Path) -> dict[str, Any]:

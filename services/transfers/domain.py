@@ -1,13 +1,12 @@
 """The rules of starting, deciding and assigning, as pure functions: no I/O, no clock, no framework."""
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
+from services.transfers import reasons
+from services.transfers.reasons import CLASSES, MODES, REJECTION_REASONS
 from services.transfers.saga import FROM_OUTSIDE, PATHS, Destination, Initiator, State
 from shared import reference
 from shared.errors import Refusal, both
@@ -27,59 +26,6 @@ STAFF_PURPOSES = ("teachers", "staff")
 """Branches of a school that no students are in."""
 BATCH_MAX = 30
 """Members of a batch move (BATCH-01)."""
-MODES = ("forbid", "warn", "allow")
-"""What holds for a reason and a class of destinations: refused; asked once more and shown to the approver; nothing."""
-CLASSES: dict[str, tuple[str, str]] = {
-    "township": ("乡镇街道团组织", "a township's organisation"), "handover": ("流动团员团支部", "a hand-over branch"),
-    "household": ("工作地以外的乡镇街道团组织", "a township elsewhere than the place of work"), "community": ("村社区团支部", "a village's or community's branch"),
-    "youth_centre": ("青年之家", "a youth centre"), "own_mobile": ("本校流动团员团支部", "the own school's mobile branch"),
-    "own_abroad": ("本校出国(境)学习研究团支部", "the own school's study-abroad branch"), "own_class": ("本校班级团支部", "a class of the own school"),
-    "own_school": ("本校其他团组织", "another organisation of the own school"), "school": ("其他学校团组织", "another school's organisation"),
-    "employer": ("用人单位团组织", "an employer's organisation"), "other": ("其他团组织", "another organisation")}
-"""Classes of destinations that `reasons.toml` and policies speak of (Annex A)."""
-
-REJECTION_REASONS = {
-    # TRF-27, TYPE-11: pick-list of a rejection
-    "not_here": ("不在本地居住或工作", "Does not live or work here"),
-    "household_elsewhere": ("应转往户籍所在地团组织", "Belongs to the organisation of the household"),
-    "work_elsewhere": ("应转往工作单位所在地团组织", "Belongs to the organisation of the workplace"),
-    "short_term": ("仅短期工作", "The post is only short-term"),
-    "wrong_data": ("资料有误,请更正后重新发起", "The data are wrong; correct and start again"),
-    "other": ("其他", "Other"),
-}
-
-
-@dataclass(frozen=True)
-class Reason:
-    """A reason of a transfer: words, labels of the fields it needs, metric it counts in, where it may lead (TYPE-01).
-
-    `graduate`: one of the eight reasons of graduates (GRAD-15); `everyone`: others may have it, too.
-    """
-
-    code: str
-    zh: str
-    en: str
-    place_name: str
-    place_address: str
-    counts_in: str
-    graduate: bool
-    everyone: bool
-    rule: str
-    to: dict[str, str]
-
-    @property
-    def kind(self) -> str:
-        """Return whose reason it is: `graduate`, `ordinary` or `any`."""
-        return "any" if self.everyone else "graduate" if self.graduate else "ordinary"
-
-
-@cache
-def reasons() -> dict[str, Reason]:
-    """Return the reasons by code, from `reasons.toml`."""
-    data = tomllib.loads((Path(__file__).parent / "reasons.toml").read_text("utf-8"))
-    return {code: Reason(code, entry["zh"], entry["en"], entry.get("place_name", ""), entry.get("place_address", ""),
-                         entry["counts_in"], entry["graduate"], entry.get("everyone", False),
-                         entry["rule"], entry.get("to", {})) for code, entry in data.items()}
 
 
 @dataclass(frozen=True)
@@ -142,7 +88,7 @@ def concern(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place:
     Who is employed is not sent to a township elsewhere (TYPE-10): the place of work is known by its division code. Who has dropped out
     leaves the own school (TYPE-21).
     """
-    reason = reasons()[request.reason]
+    reason = reasons.reasons()[request.reason]
     modes = {**reason.to, **place.modes.get(request.reason, {})}
     found = class_of(source, target)
     classes = [found]
@@ -168,7 +114,7 @@ def kind_of(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None)
     `drop_out`: no graduate, by the graduates' rules (TYPE-21); `outward`: out of a school's student branch to no school, which is for
     delayed graduates and teachers, since a student who leaves so drops out (TYPE-21, SCH-09); `ordinary`: all who are no graduates.
     """
-    reason = reasons()[request.reason]
+    reason = reasons.reasons()[request.reason]
     if request.drop_out:
         return "drop_out"
     if request.reason == "abroad_study":
@@ -184,7 +130,7 @@ _ANYWHERE = Place()
 
 def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, place: Place = _ANYWHERE) -> Refusal | None:
     """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, ORG-31)."""
-    reason = reasons().get(request.reason)
+    reason = reasons.reasons().get(request.reason)
     if request.initiator not in FROM_OUTSIDE:
         return Refusal("bad_request", {"detail": f"initiator: {', '.join(FROM_OUTSIDE)}"})
     if reason is None:
@@ -222,7 +168,7 @@ def _check_class(request: RequestTransfer, source: OrgFacts, target: OrgFacts, p
     if said[0] == "warn" and request.confirmed:
         return Refusal("household_remark") if said[1] == "household" and not request.remark.strip() else None
     code = "destination_forbidden" if said[0] == "forbid" else "destination_unusual"
-    reason = reasons()[request.reason]
+    reason = reasons.reasons()[request.reason]
     return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(*CLASSES[said[1]])})
 
 

@@ -11,9 +11,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, figure_store, policy_store, store
+from services.transfers import domain, reasons, store, transitions
 from services.transfers.domain import OrgFacts
-from services.transfers.policies import Policy
+from services.transfers.figures import store as figures_store
+from services.transfers.policies import store as policies_store
+from services.transfers.policies.reader import Policy
 from services.transfers.saga import FINAL, RELEASE_AGAIN, State, Trigger, refusal_of
 from shared import clock, directory, metrics, reference
 from shared.bus.service import Asked
@@ -64,7 +66,7 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
     """
     changing = directory.on_org_changed(tx, items)
     store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in changing if row.moves])
-    figure_store.follow_orgs(tx, [(row.org_id, row.path) for row in changing if row.moves], [item.org_id for item in items if item.version == 1])
+    figures_store.follow_orgs(tx, [(row.org_id, row.path) for row in changing if row.moves], [item.org_id for item in items if item.version == 1])
     store.refuse_changes(tx, [*[item.org_id for item in items if item.deleted or item.purpose == "awaiting"], *[row.org_id for row in changing if row.turns]])
 
 
@@ -79,7 +81,7 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
     acting = directory.administering(tx, (one.actor for one in asked))
     items = [one.item for one in asked]
     orgs = facts_of(tx, (org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)))
-    policy = policy_store.active(tx, clock.now())
+    policy = policies_store.active(tx, clock.now())
     place = domain.Place(policy.youth_centres, policy.destinations)
     window = _outside(policy)
     refusals: dict[int, Refusal] = {}
@@ -88,7 +90,7 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
         source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
         acting_org = actor.org_id if actor in acting else None
         refusal = domain.check_request(item, source, target, place)
-        if refusal is None and window is not None and domain.reasons()[item.reason].graduate:
+        if refusal is None and window is not None and reasons.reasons()[item.reason].graduate:
             refusal = window
         if refusal is None:
             assert source is not None
@@ -143,7 +145,7 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)))
     earlier = store.batches(tx, [one.item.command_id for one in asked])
-    policy = policy_store.active(tx, clock.now())
+    policy = policies_store.active(tx, clock.now())
     held = store.with_open(tx, (member for one in asked for member in one.item.member_ids if one.item.command_id not in earlier))
     outcomes = []
     for one in asked:
@@ -155,7 +157,7 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
             continue
         busy = {member: Refusal("transfer_open" if held[member] == item.source_branch_id else "member_elsewhere") for member in item.member_ids if member in held}
         refusal = Refusal("not_administrator") if one.actor not in acting else domain.check_batch(item, orgs, one.actor.acting_org)
-        if refusal is None and domain.reasons()[item.reason].graduate:
+        if refusal is None and reasons.reasons()[item.reason].graduate:
             refusal = _outside(policy)
         if refusal is not None:
             busy = {}  # who may not move anybody is told of nobody
@@ -243,7 +245,7 @@ def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[A
                "org_id": one.actor.org_id if one.actor in acting else None, **row_of(one.item)}
         by_trigger.setdefault(trigger_of(one.item), []).append(row)
     for trigger, rows in by_trigger.items():
-        moved = {row.n: row for row in store.move(tx, trigger, [row for row in rows if fits(asked[row["n"]])])}
+        moved = {row.n: row for row in transitions.move(tx, trigger, [row for row in rows if fits(asked[row["n"]])])}
         _measure(moved.values(), trigger)
         outcomes |= {n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no) for n, row in moved.items()}
         left = [row for row in rows if row["n"] not in moved]
@@ -315,7 +317,7 @@ def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
 # ---- events ----------------------------------------------------------------------------------------------------------
 
 def _move(tx: Connection, trigger: Trigger, rows: list[dict[str, Any]]) -> set[int]:
-    moved = store.move(tx, trigger, rows)
+    moved = transitions.move(tx, trigger, rows)
     _measure(moved, trigger)
     return {row.transfer_id for row in moved}
 
@@ -341,7 +343,7 @@ def on_member_moved(tx: Connection, items: list[MemberMoved]) -> None:
 
 def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
     """Keep who counts as graduate of which branch (STAT-10, STAT-13)."""
-    figure_store.set_graduates(tx, items)
+    figures_store.set_graduates(tx, items)
 
 
 def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:

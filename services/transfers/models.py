@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from services.transfers.statistics import FIGURES
+from services.transfers.figures.rules import FIGURES
 from shared import audit as audit_log
 from shared import db, directory, inbox, outbox, sessions_ended
 

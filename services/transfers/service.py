@@ -6,8 +6,16 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.transfers import desk, handlers, in_the_way, insight, policies, policy_store, store
+from services.transfers import handlers, in_the_way, store
+from services.transfers.adviser import handlers as adviser
+from services.transfers.bulk import handlers as bulk
+from services.transfers.figures import handlers as figures
 from services.transfers.log import log
+from services.transfers.notices import handlers as notices
+from services.transfers.policies import handlers as policies_handlers
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
+from services.transfers.remarks import handlers as remarks
 from shared import clock, directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
@@ -35,16 +43,16 @@ class Service(BusService):
         contract.decide_nodes: handlers.decide_nodes,
         contract.withdraw_transfers: handlers.withdraw_transfers,
         contract.assign_branches: handlers.assign_branches,
-        contract.start_bulks: desk.start_bulks,
-        contract.stop_bulks: desk.stop_bulks,
-        contract.urge_transfers: desk.urge_transfers,
-        contract.urge_below: desk.urge_below,
-        contract.look_at_nodes: desk.look_at_nodes,
-        contract.restart_transfers: desk.restart_transfers,
-        contract.escalate_transfers: desk.escalate_transfers,
-        contract.answer_escalations: desk.answer_escalations,
-        contract.mark_messages: desk.mark_messages,
-        contract.set_webhooks: desk.set_webhooks,
+        contract.start_bulks: bulk.start_bulks,
+        contract.stop_bulks: bulk.stop_bulks,
+        contract.urge_transfers: remarks.urge_transfers,
+        contract.urge_below: remarks.urge_below,
+        contract.look_at_nodes: remarks.look_at_nodes,
+        contract.restart_transfers: remarks.restart_transfers,
+        contract.escalate_transfers: remarks.escalate_transfers,
+        contract.answer_escalations: remarks.answer_escalations,
+        contract.mark_messages: notices.mark_messages,
+        contract.set_webhooks: notices.set_webhooks,
     }
     queries = {
         contract.count_in_the_way: in_the_way.count_in_the_way,
@@ -54,19 +62,19 @@ class Service(BusService):
         contract.my_transfers: handlers.my_transfers,
         contract.list_started: handlers.list_started,
         contract.count_transfers: handlers.count_transfers,
-        contract.count_matching: desk.count_matching,
-        contract.get_bulk: desk.get_bulk,
-        contract.list_escalations: desk.list_escalations,
-        contract.list_messages: desk.list_messages,
-        contract.list_webhooks: desk.list_webhooks,
-        contract.get_figures: insight.get_figures,
-        contract.list_behind: insight.list_behind,
-        contract.get_board: insight.get_board,
-        contract.advise: insight.advise,
-        contract.get_policy: insight.get_policy,
+        contract.count_matching: bulk.count_matching,
+        contract.get_bulk: bulk.get_bulk,
+        contract.list_escalations: remarks.list_escalations,
+        contract.list_messages: notices.list_messages,
+        contract.list_webhooks: notices.list_webhooks,
+        contract.get_figures: figures.get_figures,
+        contract.list_behind: figures.list_behind,
+        contract.get_board: figures.get_board,
+        contract.advise: adviser.advise,
+        contract.get_policy: policies_handlers.get_policy,
         contract.list_audit: log.answer,
     }
-    loops = (insight.FOLD, desk.WORK_OFF, desk.SEND, log.loop)
+    loops = (figures.FOLD, bulk.WORK_OFF, notices.SEND, log.loop)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
@@ -74,8 +82,8 @@ class Service(BusService):
         handlers.context.verifier = machinery.verifier
         with machinery.database.transaction() as tx:
             store.save_path_steps(tx)
-            if not policy_store.history(tx):
-                policy_store.hold(tx, policies.read(os.environ.get("TUANQIAO_POLICY") or "national"), clock.now())
+            if not policies_store.history(tx):
+                policies_store.hold(tx, reader.read(os.environ.get("TUANQIAO_POLICY") or "national"), clock.now())
 
     @staticmethod
     def gauges(tx: Connection) -> None:

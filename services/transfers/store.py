@@ -6,7 +6,6 @@ do not fit (wrong state, not entitled, already done) are simply not moved; `expl
 """
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,175 +13,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, saga
+from services.transfers import domain, saga, trail
 from services.transfers.saga import State, Trigger
 from shared import clock, db
 from shared.messages import transfers as messages
 from shared.outbox import insert, tell
 
-# ---- the pieces that every transition shares -------------------------------------------------------------------------
-
-ASKED = """asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint, decision_id uuid, branch_id bigint, code text, note text))"""
-
-_LINE = "concat({id}, '|', {seq}, '|', {event}, '|', {state}, '|', :stamp, '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
-"""What a link of the audit chain hashes after the previous hash; `verify_audit` builds the same from the stored row."""
-
-
-def link_of(previous: str, **columns: str) -> str:
-    """Return the SQL of the next link of a chain."""
-    return f"sha256({previous} || convert_to({_LINE.format(**columns)}, 'UTF8'))"
-
-
-def audited(event: str) -> str:
-    """Return the insert of one line of the trail for each row of the CTE `moved`."""
-    return f"""audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
-        SELECT transfer_id, audit_seq, '{event}', state, :now, person_id, org_id, decision_id, note, audit_head FROM moved)"""
-
-
-_AT = "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
-"""The province whose organisation decides a node."""
-
-
-def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
-    """Return the select of the one row of `node_rules` that holds for a node: the province's own, else the nation's."""
-    one = f"""(SELECT r.* FROM node_rules r WHERE r.policy = {policy} AND r.state = {state} AND r.province = {{}} AND r.opens_before > {opened_at}
-            ORDER BY r.opens_before LIMIT 1)"""
-    nation = "''"
-    return f"(SELECT * FROM ({one.format(province)} UNION ALL {one.format(nation)}) AS found LIMIT 1)"
-
-
-DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
-WITHDRAW = "CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END"
-"""Who may withdraw at a node: a rule that holds for the first node only says so for no other."""
-_OPENED = f"""opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, superior_id, opened_at, remind_at, remind_every, expires_at,
-            on_expiry, withdraw)
-        SELECT m.transfer_id, m.node_no, m.state, {_AT},
-            CASE m.state WHEN 'pending_out' THEN m.source_branch_id WHEN 'pending_province' THEN m.provincial_id ELSE m.target_org_id END,
-            CASE m.state WHEN 'pending_out' THEN m.source_superior_id WHEN 'pending_in' THEN m.target_superior_id END,
-            :now, :now + r.remind_after, r.remind_every, {DEADLINE.format(opened_at="CAST(:now AS timestamptz)")}, r.on_expiry,
-            {WITHDRAW.format(node_no="m.node_no")}
-        FROM moved m LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
-        WHERE m.state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign')
-        RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
-
-_FOLLOWED = "followed AS (INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM moved)"
-_UNFOLLOWED = (Trigger.ASSIGN,)
-"""The trigger that neither statistics nor channels nor seals care for: the move that follows an assignment is told, and seals it."""
-_PARTIES = """, t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id, t.target_org_id, t.target_superior_id, t.target_province"""
-"""What `_OPENED` needs of a transfer to find the organisation of the next node."""
-
-_EVENT_COLUMNS = {
-    messages.NodeOpened: {"remind_every": "extract(epoch FROM remind_every)"},
-    messages.BranchAssigned: {"branch_id": "target_branch_id", "at": "CAST(:now AS timestamptz)"},
-    messages.TransferCompleted: {"branch_id": "target_branch_id"},
-}
-
-
-def _told(states: Iterable[State], also: str = "") -> str:
-    """Return the outbox insert for the events of entering `states` (saga.ON_ENTER), plus `also`."""
-    by_event: dict[str, list[str]] = {}
-    for state in states:
-        if state in saga.ON_ENTER:
-            by_event.setdefault(saga.ON_ENTER[state], []).append(f"'{state}'")
-    selects = [also] if also else []
-    for name, names in by_event.items():
-        event = getattr(messages, name)
-        if event is messages.NodeOpened:
-            selects.append(tell(event, "opened", "", **_EVENT_COLUMNS[event]))
-            continue
-        selects.append(tell(event, "moved", f"WHERE state IN ({', '.join(names)})", **_EVENT_COLUMNS.get(event, {})))
-    return f"told AS ({insert(*selects)})" if selects else "told AS (SELECT 1)"
-
-
-def _among(state: str, states: str) -> str:
-    """Return the guard of a transition: the state that it leaves.
-
-    COALESCE hides the comparison from the planner, which else takes it for so rare that it reads all rows to find those in that
-    state and compares each with each item, instead of looking up each item by its id.
-    """
-    return f"coalesce({state} IN ({states}), false)"
-
-
-def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = "") -> sa.TextClause:
-    """Return the statement of `trigger`.
-
-    Args:
-        trigger: Which arrows of the saga.
-        entitled: Condition on `o` (the open node), `i` (the item): who may close the node. Empty for states without a node.
-        set_also: Further assignments of the update.
-        from_also: Further tables of the update, with their join conditions in `entitled`.
-
-    """
-    sources = ", ".join(f"'{state}'" for state in saga.sources_of(trigger))
-    target = saga.target_of(trigger)
-    at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
-    by_next = target is saga.NEXT
-    state = "s.state" if by_next else f"'{target}'"
-    closed = f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
-        {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)""" if at_node else (
-        "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)")
-    link = link_of("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{trigger}'", state=state, person="i.person_id", org="i.org_id",
-                 decision="i.decision_id", note="coalesce(i.note, '')")
-    ends = target in saga.FINAL
-    update = f"""moved AS (UPDATE transfers t SET state = {state}, node_no = {"s.node_no" if by_next else "t.node_no"},
-        audit_seq = t.audit_seq + 1, audit_head = {link}
-        {", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')" if ends else ""}{set_also}
-        FROM closed i {", path_steps s" if by_next else ""}
-        WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {"AND s.path = t.path AND s.node_no = t.node_no + 1" if by_next else ""}
-        RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.audit_seq, t.audit_head,
-            i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
-        {_PARTIES if by_next else ""})"""
-    entered = [*saga.NODES, State.MOVING] if by_next else [target] if target else []
-    also = tell(messages.NodeApproved, "moved") if trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE) else ""
-    parts = [ASKED, closed, update, audited(trigger)]
-    if by_next:
-        parts.append(_OPENED)
-    if trigger not in _UNFOLLOWED:
-        parts.append(_FOLLOWED)
-    if ends:
-        parts.append("closed_ones AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)")
-    parts.append(_told(entered, also))
-    return sa.text("WITH " + ",\n    ".join(parts) + """
-    SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved""")
-
-
-# IS NOT DISTINCT FROM keeps the planner from finding each item by its organisation, among all that waits there.
-_ACTING = "o.node_no = i.node_no AND (o.org_id IS NOT DISTINCT FROM i.org_id OR o.superior_id = i.org_id)"
-# To a special unit nobody goes without a paper letter, so whoever approves there says which (SPU-09, DOC-03).
-_APPROVING = f"{_ACTING} AND (o.state <> 'pending_province' OR btrim(coalesce(i.note, '')) <> '')"
-_ASSIGNABLE = "o.org_id IS NOT DISTINCT FROM i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
-
-TRANSITIONS: dict[Trigger, sa.TextClause] = {
-    Trigger.RESERVED: _transition(Trigger.RESERVED),
-    Trigger.UNAVAILABLE: _transition(Trigger.UNAVAILABLE),
-    Trigger.APPROVE: _transition(Trigger.APPROVE, entitled=_APPROVING),
-    Trigger.REJECT: _transition(Trigger.REJECT, entitled=_ACTING),
-    Trigger.WITHDRAW: _transition(
-        Trigger.WITHDRAW, from_also=", transfers w",
-        entitled="w.transfer_id = o.transfer_id AND o.withdraw <> 'no'"
-        " AND (w.initiator_org_id = i.org_id OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))"),
-    Trigger.ASSIGN: _transition(Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"),
-    Trigger.CLOCK_RETURN: _transition(Trigger.CLOCK_RETURN, entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now"),
-    Trigger.CLOCK_APPROVE: _transition(Trigger.CLOCK_APPROVE, entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now"),
-    Trigger.MOVED: _transition(Trigger.MOVED),
-}
-
-
-def stamp_of(now: datetime) -> str:
-    """Return an instant as it is hashed."""
-    return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
-
-
-def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row[Any]]:
-    """Apply `trigger` to the items that fit; return one row per transfer moved, with the item's number `n`."""
-    now = clock.now()
-    return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=stamp_of(now)).all()
-
-
 # ---- starting --------------------------------------------------------------------------------------------------------
 
-_REQUEST_LINK = link_of("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
+_REQUEST_LINK = trail.link_of("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
                       org="i.initiator_org_id", decision="i.command_id", note="''")
 # IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
 _REQUEST = sa.text(f"""
@@ -204,7 +43,7 @@ _REQUEST = sa.text(f"""
             place_division, concern, reason_kind, batch_id, policy, path, 'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind, batch_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
-    {audited("requested")},
+    {trail.audited("requested")},
     told AS ({insert(tell(
         messages.TransferRequested, "moved", batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END"))})
     SELECT n, transfer_id FROM fitting""")
@@ -213,7 +52,7 @@ _REQUEST = sa.text(f"""
 def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
     """Record transfers in state `checking`; return their ids by item number. Repeats and second open transfers are left out."""
     now = clock.now()
-    return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=stamp_of(now))}
+    return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=trail.stamp_of(now))}
 
 
 _BATCHES = sa.text("SELECT batch_id, transfer_id, member_id, initiator_person_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id")
@@ -462,37 +301,3 @@ def save_path_steps(tx: Connection) -> None:
     """Make the steps of every path known to the statements."""
     db.run(tx, _SAVE_STEPS, [{"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
                              for (initiator, destination), path in saga.PATHS.items() for number, state in enumerate((*path, State.MOVING), start=1)])
-
-
-_AUDIT = sa.text("""SELECT a.*, t.audit_head AS head, t.audit_seq AS last FROM audit a JOIN transfers t USING (transfer_id)
-    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000 ORDER BY transfer_id, seq""")
-
-
-_ALONE = sa.text("""
-    SELECT t.transfer_id FROM transfers t WHERE t.transfer_id > :after AND t.transfer_id <= :after + 2000
-        AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = t.transfer_id)
-    UNION SELECT a.transfer_id FROM audit a WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
-        AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.transfer_id = a.transfer_id)""")
-"""Transfers without a trail, and trails without a transfer."""
-
-
-def verify_audit(tx: Connection) -> tuple[int, list[int]]:
-    """Recompute every audit chain; return how many rows were read and the ids of transfers whose chain is broken (BEY-10)."""
-    highest = max(tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0 for table in ("transfers", "audit"))
-    read, broken = 0, set()
-    for after in range(0, highest, 2000):
-        broken |= set(tx.execute(_ALONE, {"after": after}).scalars())
-        rows = tx.execute(_AUDIT, {"after": after}).all()
-        read += len(rows)
-        previous, at, number = b"", 0, 0
-        for index, row in enumerate(rows):
-            if row.transfer_id != at:
-                previous, at, number = b"", row.transfer_id, 0
-            number += 1
-            line = "|".join(str("" if value is None else value) for value in (
-                row.transfer_id, row.seq, row.event, row.state, stamp_of(row.at), row.person_id, row.org_id, row.decision_id, row.note))
-            previous = hashlib.sha256(previous + line.encode()).digest()
-            last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
-            if bytes(row.hash) != previous or row.seq != number or (last and (row.seq != row.last or bytes(row.head) != previous)):
-                broken.add(row.transfer_id)
-    return read, sorted(broken)

@@ -590,7 +590,7 @@ class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one organisation's subtree; `services/transfers/statistics.py` says what each counts. No rate without a denominator (STAT-14)."""
+    """The figures of one organisation's subtree; `services/transfers/figures/rules.py` says what each counts. No rate without a denominator (STAT-14)."""
 
     org_id: int
     name: str

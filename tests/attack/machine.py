@@ -20,8 +20,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from services.members.lists import store as lists_store
-from services.orgs import domain as orgs_domain
-from services.transfers import desk_store, domain, figure_store, insight, saga
+from services.orgs import domain
+from services.transfers import reasons, saga
+from services.transfers.adviser import handlers as adviser
+from services.transfers.figures import store as figures_store
+from services.transfers.notices import store as notices_store
 from shared import clock, reference
 from shared.bus.service import PUBLIC
 from shared.messages import Command, Query
@@ -192,13 +195,13 @@ class Fault(AssertionError):
 # ---- what is sent ----------------------------------------------------------------------------------------------------
 
 _WORDS: dict[str, Iterable[str]] = {
-    "initiator": [*saga.Initiator, "source", "nobody"], "state": [*saga.State], "reason": ["x", "teachers", "mixed", ""], "RequestTransfer.reason": [*["ordinary"] * 12, *domain.reasons()], "MoveBatch.reason": ["ordinary"],
+    "initiator": [*saga.Initiator, "source", "nobody"], "state": [*saga.State], "reason": ["x", "teachers", "mixed", ""], "RequestTransfer.reason": [*["ordinary"] * 12, *reasons.reasons()], "MoveBatch.reason": ["ordinary"],
     "Filter.reason": ["", "ordinary"], "ListWork.reason": ["", "ordinary"], "Filter.state": [*saga.NODES], "ListWork.state": ["", *saga.NODES],
-    "reason_code": [*domain.REJECTION_REASONS],
-    "post": ["", *reference.POST_NAMES], "kind": [*orgs_domain.KINDS], "RequestRetention.kind": ["retained", "abroad", "abroad"], "GetReport.kind": [*lists_store.REPORTS], "ListMessages.kind": ["", "", *desk_store.KINDS],
-    "ListRetentions.kind": ["", "abroad"], "SaveOrg.kind": ["branch", "branch", *orgs_domain.KINDS], "SaveOrg.purpose": ["ordinary", "ordinary", *orgs_domain.PURPOSES], "purpose": [*orgs_domain.PURPOSES],
+    "reason_code": [*reasons.REJECTION_REASONS],
+    "post": ["", *reference.POST_NAMES], "kind": [*domain.KINDS], "RequestRetention.kind": ["retained", "abroad", "abroad"], "GetReport.kind": [*lists_store.REPORTS], "ListMessages.kind": ["", "", *notices_store.KINDS],
+    "ListRetentions.kind": ["", "abroad"], "SaveOrg.kind": ["branch", "branch", *domain.KINDS], "SaveOrg.purpose": ["ordinary", "ordinary", *domain.PURPOSES], "purpose": [*domain.PURPOSES],
     "mark": ["", "own", "delayed", "teacher"], "cause": ["wrong_name", "wrong_id", "overwritten", "other", "elsewhere"], "answer": ["receive", "uphold"], "side": ["source", "target"],
-    "figure": [*figure_store.WHO], "plan": [one.removesuffix("_without") for one in insight.PLANS], "industry": [nation.HIGHER, "农村", ""], "domain": [*reference.DOMAINS, ""],
+    "figure": [*figures_store.WHO], "plan": [one.removesuffix("_without") for one in adviser.PLANS], "industry": [nation.HIGHER, "农村", ""], "domain": [*reference.DOMAINS, ""],
     "compare": ["national", "p002", ""], "ethnic_group": ["汉族"], "place_division": ["", "420111"], "division_code": ["420111001", ""], "url": ["https://hooks.test/x"]}
 _NONSENSE = ["", "x", "0", "-1", "字" * 80, "'; DROP TABLE people; --", "%", "魏", "\u200b", "１", "<b>"]
 _PERSON, _ORG = re.compile("person|member|^near$"), re.compile("org|branch|parent|superior|below|source|target|near")

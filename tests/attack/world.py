@@ -20,12 +20,15 @@ from services.members.entering import imports
 from services.members.posts import store as posts_store
 from services.members.sealing import seal
 from services.orgs import migration, store
-from services.orgs import models as org_models
+from services.orgs import models as orgs_models
 from services.orgs import service as orgs_service
-from services.transfers import desk, handlers, policies, policy_store
-from services.transfers import models as transfer_models
+from services.transfers import handlers
+from services.transfers import models as transfers_models
 from services.transfers import service as transfers_service
-from services.transfers import store as transfer_store
+from services.transfers import store as transfers_store
+from services.transfers.bulk import handlers as bulk
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
 from shared import clock
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
@@ -35,7 +38,7 @@ from shared.messages import Query, events, members, transfers
 from tests.members.test_handlers import number
 
 SERVICES = {"orgs": orgs_service.Service, "members": members_service.Service, "transfers": transfers_service.Service}
-MODELS = {"orgs": org_models, "members": models, "transfers": transfer_models}
+MODELS = {"orgs": orgs_models, "members": models, "transfers": transfers_models}
 PASSWORD_NOBODY_KNOWS = uuid.uuid4().hex
 HIGHER = "普通高等院校"
 ROOT, PROVINCE, VAULT, COUNTY, TOWNSHIP, VILLAGE, SCHOOL, COLLEGE, CLASS, SECOND_CLASS = 1, 42, 42999, 4201, 42011, 420111, 420, 4200, 42001, 42002
@@ -209,7 +212,7 @@ class World:
                     for consumer, service in SERVICES.items():
                         if declared[row.topic] in service.events and consumer in declared[row.topic].consumers:
                             service.events[declared[row.topic]](self.tx[consumer], items)
-            moved |= bool(imports.enter_piece(self.tx["members"])) | bool(desk.work_off(self.tx["transfers"])) | migration.move_one(self.machinery["orgs"].database)
+            moved |= bool(imports.enter_piece(self.tx["members"])) | bool(bulk.work_off(self.tx["transfers"])) | migration.move_one(self.machinery["orgs"].database)
             if not moved:
                 return
         raise AssertionError("the world does not come to rest")
@@ -235,8 +238,8 @@ def build(engines: dict[str, sa.Engine], keys) -> World:
             tx.execute(sa.text(_TOUCH))
     world.begin()
     store.load(world.tx["orgs"], [Seed(*row, full_name=f"共青团{row[0]}{'支部委员会' if row[2] == 'branch' else '委员会'}") for row in TREE])
-    transfer_store.save_path_steps(world.tx["transfers"])
-    policy_store.hold(world.tx["transfers"], policies.read("national"), clock.now() - timedelta(days=400))
+    transfers_store.save_path_steps(world.tx["transfers"])
+    policies_store.hold(world.tx["transfers"], reader.read("national"), clock.now() - timedelta(days=400))
     own = accounts.HASHER.hash(PASSWORD_NOBODY_KNOWS)
     entering.seed_people(world.tx["members"], [(person.person_id, members.Admission(
         command_id=uuid.UUID(int=0), branch_id=person.branch or 0, name=person.name, id_number=person.id_number, ethnic_group="汉族", phone=person.secrets[2],

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 
 from services.members import models
-from services.transfers import models as transfers
+from services.transfers import models as transfers_models
 from shared import db
 from tests.bench import load
 
@@ -61,7 +61,7 @@ def prepare(url: str, people: int) -> None:
     db.drop_database(url)
     db.create_database(url)
     engine = db.connect(url)
-    transfers.metadata.create_all(engine)
+    transfers_models.metadata.create_all(engine)
     models.metadata.create_all(engine)
     load.fill(engine, people)
     engine.dispose()

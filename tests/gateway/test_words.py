@@ -4,19 +4,21 @@ import pytest
 from services.gateway import app as gateway_app
 from services.gateway import menu, pages
 from services.gateway.desk_pages import PLANS
-from services.orgs import domain as orgs_domain
-from services.transfers import desk_store, domain, insight, saga
+from services.orgs import domain
+from services.transfers import reasons, saga
+from services.transfers.adviser import handlers as adviser
+from services.transfers.notices import store as notices_store
 
 
 def test_reasons_and_classes():
     """Reasons, rejections, states, steps and classes of destinations on pages are exactly those of the transfers service, in the same Chinese words."""
-    assert {code: zh for code, (zh, _) in pages.REASONS.items()} == {code: reason.zh for code, reason in domain.reasons().items()}
-    assert set(pages.REJECTIONS) == set(domain.REJECTION_REASONS) and set(pages.CONCERNS) == set(domain.CLASSES)
-    assert {code: zh for code, (zh, _) in pages.CONCERNS.items()} == {code: zh for code, (zh, _) in domain.CLASSES.items()}
+    assert {code: zh for code, (zh, _) in pages.REASONS.items()} == {code: reason.zh for code, reason in reasons.reasons().items()}
+    assert set(pages.REJECTIONS) == set(reasons.REJECTION_REASONS) and set(pages.CONCERNS) == set(reasons.CLASSES)
+    assert {code: zh for code, (zh, _) in pages.CONCERNS.items()} == {code: zh for code, (zh, _) in reasons.CLASSES.items()}
     assert set(pages.STATES) == set(saga.State)
-    assert set(desk_store.KINDS) <= set(pages.STEPS)
-    assert {plan.removesuffix("_without") for plan in insight.PLANS} == set(PLANS)
-    assert set(pages.PURPOSES) == {*orgs_domain.PURPOSES, "graduate", "awaiting", "vault"}
+    assert set(notices_store.KINDS) <= set(pages.STEPS)
+    assert {plan.removesuffix("_without") for plan in adviser.PLANS} == set(PLANS)
+    assert set(pages.PURPOSES) == {*domain.PURPOSES, "graduate", "awaiting", "vault"}
 
 
 @pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")

@@ -53,13 +53,13 @@ TARGETS = (
     Target("services/transfers/policies/calendar.py", "python", (
         ("tests/transfers/test_policy_files.py",),
         ("tests/transfers/test_policies.py",))),
-    Target("services/transfers/store.py", "sql", (
+    Target("services/transfers/transitions.py", "sql", (
         ("tests/transfers/test_handlers.py",),
         ("tests/transfers/test_provinces.py", "tests/transfers/test_policies.py", "tests/transfers/test_desk.py", "tests/transfers/test_reasons.py",
          "tests/transfers/test_figures.py"))),
 )
 FURTHER = (
-    Target("services/transfers/figure_store.py", "sql", (
+    Target("services/transfers/figures/store.py", "sql", (
         ("tests/transfers/test_figures.py",),
         ("tests/transfers/test_policies.py", "tests/transfers/test_desk.py"))),
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
 from services.gateway import reading
+from services.transfers.adviser import handlers as adviser
 from shared.bus.calls import Unreadable, read_answers, read_calls
 from shared.errors import Refused
 from shared.messages import Command, Event, Query, decoding, events, limits, members, orgs, scheduler, transfers
@@ -149,12 +150,12 @@ def test_documented_choices_are_what_the_services_know():
     """The lists that documents show are those of the rules: a word more or less would be a promise that a service does not keep."""
     from services.members.records import handlers as records
     from services.orgs import domain
-    from services.transfers import insight, saga
+    from services.transfers import saga
 
     def shown(kind: Any) -> set[str]:
         return set(kind.__metadata__[0].extra_json_schema["enum"])
 
     assert shown(limits.OrgKind) == set(domain.KINDS) and shown(limits.OrgPurpose) == set(domain.PURPOSES)
     assert shown(limits.Initiator) == set(saga.FROM_OUTSIDE)
-    assert {one.removesuffix("_without") for one in insight.PLANS} == shown(limits.Plan)
+    assert {one.removesuffix("_without") for one in adviser.PLANS} == shown(limits.Plan)
     assert shown(limits.DeletionCause) - {"elsewhere"} == set(records.CAUSES)

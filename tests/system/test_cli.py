@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from services.members.entering import handlers as entering
-from services.transfers import policies, store
+from services.transfers import store
+from services.transfers.policies import reader
 from shared import db
 from tests.installation import ROOT, Installation
 
@@ -189,7 +190,7 @@ def test_policies_on_the_command_line(installation, tmp_path):
     applied = tuanqiao(installation, "policy", "apply", "p000", "--open", "--yes")
     assert applied.returncode == 0 and "p000@2019.11 holds from" in applied.stdout, applied.stderr
     changed = tmp_path / "p000.toml"
-    changed.write_text((policies.Path(policies.__file__).parent / "p000.toml").read_text().replace("= 15", "= 14"))
+    changed.write_text((reader.Path(reader.__file__).parent / "p000.toml").read_text().replace("= 15", "= 14"))
     assert "new version" in tuanqiao(installation, "policy", "apply", str(changed), "--yes").stderr
     assert "p000@2019.11" in tuanqiao(installation, "policy", "list").stdout.split("from ")[1]
     tried = tuanqiao(installation, "policy", "dry-run", "p000")

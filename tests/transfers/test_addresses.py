@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.transfers import addresses, channels
+from services.transfers.notices import addresses, channels
 
 NOTICE = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
 

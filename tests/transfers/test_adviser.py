@@ -2,8 +2,11 @@
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import domain, insight, policies, policy_store
+from services.transfers import domain, reasons
+from services.transfers.adviser import handlers as adviser
 from services.transfers.domain import OrgFacts
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
 from shared import clock, directory
 from shared.errors import Refused
 from shared.identity import Actor
@@ -31,7 +34,7 @@ def town(tx):
 
 
 def ask(tx, plan, **values):
-    return insight.advise(tx, contract.Advise(plan=plan, source_branch_id=CLASS, **values), Actor(7))
+    return adviser.advise(tx, contract.Advise(plan=plan, source_branch_id=CLASS, **values), Actor(7))
 
 
 @pytest.mark.rule("BEY-01", "TYPE-04", "TYPE-08", "TYPE-09", "TYPE-12", "TYPE-13", "TYPE-14", "TYPE-15", "SPU-01", "TYPE-25", "TYPE-17")
@@ -59,7 +62,7 @@ def test_advice(town, plan, values, reason, orgs, rule):
 def test_advice_follows_the_policy(town):
     """BEY-01, TYPE-05: where the policy lets new students wait in the mobile branch, it is proposed."""
     assert ask(town, "study").proposals == []
-    policy_store.hold(town, policies.read("p004"), clock.now())
+    policies_store.hold(town, reader.read("p004"), clock.now())
     assert [one.org_id for one in ask(town, "study").proposals] == [MOBILE]
 
 
@@ -69,7 +72,7 @@ def test_questions_without_answer(town):
     with pytest.raises(Refused, match="unknown_plan"):
         ask(town, "sleep")
     with pytest.raises(Refused, match="unknown_org"):
-        insight.advise(town, contract.Advise(plan="study", source_branch_id=12345), Actor(7))
+        adviser.advise(town, contract.Advise(plan="study", source_branch_id=12345), Actor(7))
 
 
 @pytest.mark.rule("BEY-01", "TRF-12")
@@ -80,7 +83,7 @@ def test_the_approver_sees_the_same_warning(town):
 
     town.execute(sa.text("UPDATE org_directory SET industry = '国有企业' WHERE org_id = :org"), {"org": TARGET})
     refused = handlers.request_transfers(town, [request()])[0].refusal
-    assert refused.code == "destination_unusual" and domain.CLASSES["employer"][0] in refused.say() and "employer" in refused.say("en")
+    assert refused.code == "destination_unusual" and reasons.CLASSES["employer"][0] in refused.say() and "employer" in refused.say("en")
     (one,) = start(town, request(confirmed=True, remark="已与接收方联系"))
     (item,) = handlers.list_work(town, contract.ListWork(), admin(TARGET)).items
     assert (item.transfer_id, item.concern, item.remark) == (one, "employer", "已与接收方联系")

@@ -10,7 +10,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import channels, desk, desk_store, figure_store, handlers, policies, policy_store, store
+from services.transfers import handlers, store, trail
+from services.transfers.bulk import handlers as bulk
+from services.transfers.figures import store as figures_store
+from services.transfers.notices import channels
+from services.transfers.notices import handlers as notices
+from services.transfers.notices import store as notices_store
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
+from services.transfers.remarks import handlers as remarks
 from services.transfers.saga import State
 from shared import clock, db
 from shared.bus.service import Asked
@@ -121,11 +129,11 @@ def test_a_refused_batch_ends(tx):
 
 def bulk(tx, expected, org=TARGET, filter=None, **values):
     item = contract.StartBulk(bulk_id=key(), filter=contract.Filter(**{"state": "pending_in", **(filter or {})}), expected=expected, **values)
-    return desk.start_bulks(tx, [Asked(item, admin(org))])[0], item
+    return bulk.start_bulks(tx, [Asked(item, admin(org))])[0], item
 
 
 def work_off(tx, limit=2):
-    while desk.work_off(tx, limit):
+    while bulk.work_off(tx, limit):
         pass
 
 
@@ -135,18 +143,18 @@ def test_bulk_by_filter(tx):
     ones = start(tx, *[request() for _ in range(5)])
     start(tx, request(reason="employed_with_org"))
     wanted = contract.Filter(state="pending_in", reason="further_study")
-    assert desk.count_matching(tx, contract.CountMatching(filter=wanted), admin(TARGET)).count == 5
+    assert bulk.count_matching(tx, contract.CountMatching(filter=wanted), admin(TARGET)).count == 5
     answer, item = bulk(tx, 5, filter={"reason": "further_study"}, note="同意接收")
     assert answer.refusal is None
     decide(tx, ones[2], TARGET)
 
     work_off(tx)
 
-    (job,) = desk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
+    (job,) = bulk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
     assert (job.total, job.done, job.waiting, {one: refusal.code for one, refusal in job.problems.items()}) == (5, 4, 0, {ones[2]: "node_closed"})
     assert {state(tx, one) for one in ones} == {State.ASSIGN}
-    assert desk.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated and desk.work_off(tx) == 0
-    assert desk.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
+    assert bulk.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated and bulk.work_off(tx) == 0
+    assert bulk.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
 
 
 @pytest.mark.rule("BEY-05", "ASG-02")
@@ -170,7 +178,7 @@ def test_filters_that_do_not_fit(tx, monkeypatch):
     assert changed.code == "count_changed" and "2" in changed.say()
     assert bulk(tx, 2, approve=False)[0].refusal.code == "reason_missing"
     assert bulk(tx, 2, org=SCHOOL)[0].refusal.code == "nothing_matches"
-    monkeypatch.setattr(desk, "BULK_MAX", 1)
+    monkeypatch.setattr(bulk, "BULK_MAX", 1)
     many = bulk(tx, 2)[0].refusal
     assert many.code == "too_many_match" and "2" in many.say() and "1" in many.say("en")
     with pytest.raises(Refused, match="bad_request"):
@@ -194,26 +202,26 @@ def test_bulk_stopped_and_rights_lost(tx):
     """BEY-05: stopped, what waits stays as it is; who is no administrator any more when a row's turn comes decides nothing."""
     ones = start(tx, *[request() for _ in range(4)])
     _, item = bulk(tx, 4)
-    assert desk.work_off(tx, 1) == 1
-    (stopped,) = desk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
-    assert (stopped.done, stopped.waiting) == (1, 0) and desk.work_off(tx) == 0
+    assert bulk.work_off(tx, 1) == 1
+    (stopped,) = bulk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
+    assert (stopped.done, stopped.waiting) == (1, 0) and bulk.work_off(tx) == 0
     assert sorted(state(tx, one) for one in ones) == ["pending_assign"] + ["pending_in"] * 3
-    assert desk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code == "unknown_bulk"
+    assert bulk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code == "unknown_bulk"
     with pytest.raises(Refused, match="unknown_bulk"):
-        desk.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
+        bulk.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
 
     _, item = bulk(tx, 3)
     tx.execute(sa.text("UPDATE administrator_directory SET active = false WHERE org_id = :org"), {"org": TARGET})
     work_off(tx)
     tx.execute(sa.text("UPDATE administrator_directory SET active = true WHERE org_id = :org"), {"org": TARGET})
-    (job,) = desk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
+    (job,) = bulk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
     assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"} and job.done == 0
 
 
 # ---- reminders, looking ----------------------------------------------------------------------------------------------
 
 def urge(tx, transfer_id, actor):
-    return desk.urge_transfers(tx, [Asked(contract.UrgeTransfer(decision_id=key(), transfer_id=transfer_id), actor)])[0]
+    return remarks.urge_transfers(tx, [Asked(contract.UrgeTransfer(decision_id=key(), transfer_id=transfer_id), actor)])[0]
 
 
 @pytest.mark.rule("BEY-21")
@@ -228,7 +236,7 @@ def test_urging(tx):
     page = handlers.list_work(tx, contract.ListWork(), admin(TARGET))
     assert page.items[0].urged_at is not None
     assert [line.event for line in store.steps(tx, one)] == ["requested", "reserved", "urged"]
-    assert store.verify_audit(tx)[1] == []
+    assert trail.verify_audit(tx)[1] == []
 
 
 @pytest.mark.rule("BEY-18", "BEY-21")
@@ -237,11 +245,11 @@ def test_urging_below(tx):
     ones = start(tx, *[request() for _ in range(3)])
     start(tx, request(target=OTHER))
     ask = contract.UrgeBelow(decision_id=key(), org_id=TARGET, days=3)
-    assert desk.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == 0
+    assert remarks.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == 0
     later(tx, 8)
-    assert desk.urge_below(tx, [Asked(ask, admin(SCHOOL))])[0].refusal.code == "not_your_org"
-    assert desk.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == len(ones)
-    assert desk.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == 0
+    assert remarks.urge_below(tx, [Asked(ask, admin(SCHOOL))])[0].refusal.code == "not_your_org"
+    assert remarks.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == len(ones)
+    assert remarks.urge_below(tx, [Asked(ask, admin(ROOT))])[0].nodes == 0
 
 
 @pytest.mark.rule("BEY-23", "TRF-21")
@@ -250,7 +258,7 @@ def test_looking(tx):
     (one,) = start(tx, request(target=BRANCH))
 
     def look(actor, done=False):
-        return desk.look_at_nodes(tx, [Asked(contract.LookAt(transfer_id=one, done=done), actor)])[0]
+        return remarks.look_at_nodes(tx, [Asked(contract.LookAt(transfer_id=one, done=done), actor)])[0]
 
     def looking():
         return handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by
@@ -268,7 +276,7 @@ def test_looking(tx):
 # ---- starting again, escalation --------------------------------------------------------------------------------------
 
 def restart(tx, transfer_id, actor):
-    return desk.restart_transfers(tx, [Asked(contract.RestartTransfer(command_id=key(), transfer_id=transfer_id), actor)])[0]
+    return remarks.restart_transfers(tx, [Asked(contract.RestartTransfer(command_id=key(), transfer_id=transfer_id), actor)])[0]
 
 
 @pytest.mark.rule("BEY-04", "DL-06", "TRF-25")
@@ -302,11 +310,11 @@ def test_starting_again_from_every_side(tx):
 
 
 def escalate(tx, transfer_id, actor, note="单位在本地"):
-    return desk.escalate_transfers(tx, [Asked(contract.Escalate(decision_id=key(), transfer_id=transfer_id, note=note), actor)])[0]
+    return remarks.escalate_transfers(tx, [Asked(contract.Escalate(decision_id=key(), transfer_id=transfer_id, note=note), actor)])[0]
 
 
 def advise(tx, transfer_id, actor, answer="receive"):
-    return desk.answer_escalations(tx, [Asked(contract.AnswerEscalation(decision_id=key(), transfer_id=transfer_id, answer=answer, note="请接收"), actor)])[0]
+    return remarks.answer_escalations(tx, [Asked(contract.AnswerEscalation(decision_id=key(), transfer_id=transfer_id, answer=answer, note="请接收"), actor)])[0]
 
 
 @pytest.mark.rule("BEY-06", "TRF-26")
@@ -318,24 +326,24 @@ def test_escalation(tx):
     assert escalate(tx, one, Actor(832)).refusal.code == "unknown_transfer"
     assert escalate(tx, one, Actor(831)).refusal is None
     assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "once"
-    (shown,) = desk.list_escalations(tx, contract.ListEscalations(), admin(ROOT))
+    (shown,) = remarks.list_escalations(tx, contract.ListEscalations(), admin(ROOT))
     assert (shown.source_branch_id, shown.target_org_id, shown.end_code, shown.end_note, shown.note) == (CLASS, TARGET, "household_elsewhere", "应转户籍地", "单位在本地")
-    assert desk.list_escalations(tx, contract.ListEscalations(), admin(SCHOOL)) == []
+    assert remarks.list_escalations(tx, contract.ListEscalations(), admin(SCHOOL)) == []
     assert advise(tx, one, admin(SCHOOL)).refusal.code == "unknown_transfer"
     assert advise(tx, one, admin(ROOT), "decide").refusal.code == "answer_unknown"
     assert advise(tx, one, admin(ROOT)).refusal is None
     assert advise(tx, one, admin(ROOT)).refusal.code == "unknown_transfer"
-    assert desk.list_escalations(tx, contract.ListEscalations(), admin(ROOT)) == []
-    inbox = desk.list_messages(tx, contract.ListMessages(), Actor(831))
+    assert remarks.list_escalations(tx, contract.ListEscalations(), admin(ROOT)) == []
+    inbox = notices.list_messages(tx, contract.ListMessages(), Actor(831))
     assert [message.kind for message in inbox.items][:3] == ["answered", "escalated", "reject"] and inbox.items[0].note == "请接收"
-    assert store.verify_audit(tx)[1] == []
+    assert trail.verify_audit(tx)[1] == []
 
 
 @pytest.fixture
 def deciding(tx):
     """A policy that lets the common superior decide."""
-    text = policies.read("national").body.replace('version = "2026.1"', 'version = "own"\nsuperior_decides = true')
-    policy_store.hold(tx, policies.parse(text, "deciding"), clock.now())
+    text = reader.read("national").body.replace('version = "2026.1"', 'version = "own"\nsuperior_decides = true')
+    policies_store.hold(tx, reader.parse(text, "deciding"), clock.now())
 
 
 def rejected(tx, member, **values):
@@ -358,8 +366,8 @@ def test_the_superior_decides_by_setting(tx, deciding):
     assert (row.member_id, row.remark, row.initiator, row.initiator_org_id) == (881, "请尽快", "ruling", ROOT)
     assert decide(tx, ruled.transfer_id, TARGET, approve=False, reason_code="not_here").refusal is not None, "nobody rejects it again"
     assert assign(tx, ruled.transfer_id, BRANCH).state == State.MOVING
-    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(), Actor(881)).items][:2] == ["assign", "requested"]
-    assert store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id and store.verify_audit(tx)[1] == []
+    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(), Actor(881)).items][:2] == ["assign", "requested"]
+    assert store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id and trail.verify_audit(tx)[1] == []
 
 
 @pytest.mark.rule("BEY-06")
@@ -391,28 +399,28 @@ def test_messages(tx):
     decide(tx, one, TARGET, approve=False, reason_code="not_here", note="查无此人")
     member, school = Actor(841), admin(SCHOOL)
 
-    inbox = desk.list_messages(tx, contract.ListMessages(), member)
+    inbox = notices.list_messages(tx, contract.ListMessages(), member)
     assert [(message.kind, message.read) for message in inbox.items] == [("reject", False), ("requested", False)] and inbox.unread == 2
     assert (inbox.items[0].end_code, inbox.items[0].note) == ("not_here", "查无此人")
-    theirs = desk.list_messages(tx, contract.ListMessages(), school)
+    theirs = notices.list_messages(tx, contract.ListMessages(), school)
     assert [(message.kind, message.read) for message in theirs.items] == [("reject", False), ("requested", True)], "what one did oneself is read"
     assert theirs.unread == 1
-    assert desk.list_messages(tx, contract.ListMessages(), admin(OTHER)).items == []
+    assert notices.list_messages(tx, contract.ListMessages(), admin(OTHER)).items == []
 
-    desk.mark_messages(tx, [Asked(contract.MarkRead(transfer_id=one, seq=inbox.items[0].seq), member)])
-    assert desk.list_messages(tx, contract.ListMessages(), member).unread == 1
-    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(unread_only=True), member).items] == ["requested"]
-    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(kind="reject"), member).items] == ["reject"]
-    desk.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), member)])
-    assert desk.list_messages(tx, contract.ListMessages(), member).unread == 0
-    assert desk.list_messages(tx, contract.ListMessages(), school).unread == 1, "one's reading is one's own"
-    page = desk.list_messages(tx, contract.ListMessages(limit=1), member)
-    assert [message.kind for message in desk.list_messages(tx, contract.ListMessages(after=page.items[0].cursor), member).items] == ["requested"]
-    assert desk.list_messages(tx, contract.ListMessages(since=clock.now() + timedelta(hours=1)), member).items == []
+    notices.mark_messages(tx, [Asked(contract.MarkRead(transfer_id=one, seq=inbox.items[0].seq), member)])
+    assert notices.list_messages(tx, contract.ListMessages(), member).unread == 1
+    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(unread_only=True), member).items] == ["requested"]
+    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(kind="reject"), member).items] == ["reject"]
+    notices.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), member)])
+    assert notices.list_messages(tx, contract.ListMessages(), member).unread == 0
+    assert notices.list_messages(tx, contract.ListMessages(), school).unread == 1, "one's reading is one's own"
+    page = notices.list_messages(tx, contract.ListMessages(limit=1), member)
+    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(after=page.items[0].cursor), member).items] == ["requested"]
+    assert notices.list_messages(tx, contract.ListMessages(since=clock.now() + timedelta(hours=1)), member).items == []
     with pytest.raises(Refused, match="bad_request"):
-        desk.list_messages(tx, contract.ListMessages(kind="gossip"), member)
+        notices.list_messages(tx, contract.ListMessages(kind="gossip"), member)
     with pytest.raises(Refused, match="not_administrator"):
-        desk.list_messages(tx, contract.ListMessages(), Actor(841, SCHOOL))
+        notices.list_messages(tx, contract.ListMessages(), Actor(841, SCHOOL))
 
 
 @pytest.mark.rule("MSG-06", "BEY-19")
@@ -422,7 +430,7 @@ def test_everybody_is_told_of_everything(tx):
     from_school = start(tx, request(member=865))[0]
 
     def kinds(actor, one):
-        return [message.kind for message in reversed(desk.list_messages(tx, contract.ListMessages(), actor).items) if message.transfer_id == one]
+        return [message.kind for message in reversed(notices.list_messages(tx, contract.ListMessages(), actor).items) if message.transfer_id == one]
 
     decide(tx, done, CLASS)
     decide(tx, done, TARGET, node_no=2)
@@ -439,19 +447,19 @@ def test_everybody_is_told_of_everything(tx):
     assert kinds(Actor(865), from_school) == kinds(admin(SCHOOL), from_school) == ["requested", "clock_return"], "the starting office, too"
 
     decide(tx, rejected, CLASS, approve=False, reason_code="wrong_data", note="号码有误")
-    told = desk.list_messages(tx, contract.ListMessages(kind="reject"), Actor(864)).items
+    told = notices.list_messages(tx, contract.ListMessages(kind="reject"), Actor(864)).items
     assert [(one.end_code, one.note) for one in told] == [("wrong_data", "号码有误")]
 
 
 @pytest.mark.rule("MSG-06", "DL-03")
 def test_told_that_the_clock_approved(tx):
     """MSG-06, DL-03: where the clock approves a node, member and starter are told that nobody did."""
-    policy_store.hold(tx, policies.read("p000"), clock.now() - timedelta(seconds=1))
+    policies_store.hold(tx, reader.read("p000"), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request(member=866))
     later(tx, 16)
     handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now())])
     for actor in (Actor(866), admin(SCHOOL)):
-        assert desk.list_messages(tx, contract.ListMessages(), actor).items[0].kind == "clock_approve"
+        assert notices.list_messages(tx, contract.ListMessages(), actor).items[0].kind == "clock_approve"
 
 
 @pytest.mark.rule("MSG-02")
@@ -465,9 +473,9 @@ def test_lists_are_filtered_by_time_and_kind(tx):
     noon = clock.now() - timedelta(days=2)
     member = Actor(871)
 
-    assert [one.kind for one in desk.list_messages(tx, contract.ListMessages(until=noon), member).items] == ["reject", "requested"]
-    assert desk.list_messages(tx, contract.ListMessages(since=noon), member).items == []
-    assert {one.transfer_id for one in desk.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items} == {late}
+    assert [one.kind for one in notices.list_messages(tx, contract.ListMessages(until=noon), member).items] == ["reject", "requested"]
+    assert notices.list_messages(tx, contract.ListMessages(since=noon), member).items == []
+    assert {one.transfer_id for one in notices.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items} == {late}
     assert handlers.list_work(tx, contract.ListWork(since=noon), admin(TARGET)).items == []
     assert [one.transfer_id for one in handlers.list_work(tx, contract.ListWork(until=noon), admin(TARGET)).items] == [late]
     opened_at = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items[0].node_opened_at
@@ -513,7 +521,7 @@ def settled(engine):
 
 
 def hook(tx, url, actor=None, **values):
-    return desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=url, **values), actor or admin(TARGET))])[0]
+    return notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=url, **values), actor or admin(TARGET))])[0]
 
 
 @pytest.mark.rule("BEY-15", "BEY-19")
@@ -523,19 +531,19 @@ def test_webhooks(settled, receiver):
         made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/tuanqiao")
         hook(tx, "sms:+8612355", admin(OTHER))
         (one,) = start(tx, request(member=851, contact="19912345678"))
-        while figure_store.fold(tx, policies.read("national"), clock.now()):
+        while figures_store.fold(tx, reader.read("national"), clock.now()):
             pass
     receiver.answers = [503]
 
-    assert desk.send_some(settled) == 1 and desk.send_some(settled) == 0
+    assert notices.send_some(settled) == 1 and notices.send_some(settled) == 0
     with settled.reading() as tx:
-        (shown,) = desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+        (shown,) = notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
     assert (shown.waiting, shown.delivered, shown.problem, shown.secret) == (1, 0, "HTTP 503", "")
     with settled.transaction() as tx:
         tx.execute(sa.text("UPDATE deliveries SET next_at = :now"), {"now": clock.now()})
-    assert desk.send_some(settled) == 1
+    assert notices.send_some(settled) == 1
     with settled.reading() as tx:
-        (shown,) = desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+        (shown,) = notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
     assert (shown.waiting, shown.delivered, shown.failed) == (0, 1, 0)
 
     headers, body = receiver.got[-1]
@@ -553,19 +561,19 @@ def test_webhooks_are_given_up(settled, receiver):
     with settled.transaction() as tx:
         made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/x")
         start(tx, request(member=852))
-        figure_store.fold(tx, policies.read("national"), clock.now())
+        figures_store.fold(tx, reader.read("national"), clock.now())
     receiver.answers = [500] * 10
-    for _ in range(len(desk.RETRIES) + 1):
+    for _ in range(len(notices.RETRIES) + 1):
         with settled.transaction() as tx:
             tx.execute(sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"), {"now": clock.now()})
-        assert desk.send_some(settled) == 1
+        assert notices.send_some(settled) == 1
     with settled.transaction() as tx:
-        assert [(shown.waiting, shown.delivered, shown.failed) for shown in desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))] == [(0, 0, 1)]
+        assert [(shown.waiting, shown.delivered, shown.failed) for shown in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))] == [(0, 0, 1)]
         assert hook(tx, "", webhook_id=made.webhook_id, actor=admin(OTHER)).refusal.code == "unknown_webhook"
         assert hook(tx, "", webhook_id=made.webhook_id).refusal is None
         start(tx, request(member=853))
-        figure_store.fold(tx, policies.read("national"), clock.now())
-    assert desk.send_some(settled) == 0
+        figures_store.fold(tx, reader.read("national"), clock.now())
+    assert notices.send_some(settled) == 0
 
 
 @pytest.mark.rule("BEY-15")
@@ -582,17 +590,17 @@ def test_an_address_is_told_once(settled, receiver):
     command = key()
     with settled.transaction() as tx:
         def ask(url, actor=None, command_id=None):
-            return desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=command_id or key(), url=url), actor or admin(TARGET))])[0]
+            return notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=command_id or key(), url=url), actor or admin(TARGET))])[0]
 
         made, again, other = ask(address, command_id=command), ask(address.replace("http", "HTTP").replace("/told", "/x/../told")), ask(address, admin(OTHER))
         assert made.secret and (again.webhook_id, again.secret, again.refusal) == (made.webhook_id, "", None) and other.webhook_id != made.webhook_id
         assert ask(address, command_id=command) == made
         assert ask(address, admin(OTHER), command).refusal.code == "command_taken"
-        pair = desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=address + "/2"), admin(TARGET)) for _ in range(2)])
+        pair = notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=address + "/2"), admin(TARGET)) for _ in range(2)])
         assert len({one.webhook_id for one in pair}) == 1
         hook(tx, "", webhook_id=made.webhook_id)
         assert ask(address).webhook_id != made.webhook_id, "switched off and added anew: another one"
-        rest = desk.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=f"{address}/many/{n}"), admin(TARGET)) for n in range(desk.HOOKS_MAX)])
+        rest = notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=f"{address}/many/{n}"), admin(TARGET)) for n in range(notices.HOOKS_MAX)])
         assert [one.refusal.code for one in rest if one.refusal] == ["too_many_webhooks"] * 2
 
 
@@ -607,16 +615,16 @@ def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
         for one, url in zip(made, hostile, strict=False):
             tx.execute(sa.text("UPDATE webhooks SET url = :url WHERE webhook_id = :one"), {"url": url, "one": one.webhook_id})
         start(tx, request(member=854))
-        while figure_store.fold(tx, policies.read("national"), clock.now()):
+        while figures_store.fold(tx, reader.read("national"), clock.now()):
             pass
-        tx.execute(sa.text("UPDATE deliveries SET attempts = :n WHERE webhook_id = :one"), {"n": len(desk.RETRIES) + 1, "one": made[-2].webhook_id})
-    for _ in range(len(desk.RETRIES) + 2):
-        desk.send_some(settled)
+        tx.execute(sa.text("UPDATE deliveries SET attempts = :n WHERE webhook_id = :one"), {"n": len(notices.RETRIES) + 1, "one": made[-2].webhook_id})
+    for _ in range(len(notices.RETRIES) + 2):
+        notices.send_some(settled)
         with settled.transaction() as tx:
             tx.execute(sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"), {"now": clock.now()})
-    assert desk.send_some(settled) == 0, "nothing is tried for ever"
+    assert notices.send_some(settled) == 0, "nothing is tried for ever"
     with settled.reading() as tx:
-        shown = {one.webhook_id: one for one in desk.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))}
+        shown = {one.webhook_id: one for one in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))}
     assert [(shown[one.webhook_id].failed, shown[one.webhook_id].delivered) for one in made] == [(1, 0)] * (len(hostile) + 1) + [(0, 1)]
     assert {shown[one.webhook_id].problem for one in made[:len(hostile)]} <= {"not allowed here", "cannot be sent"}
     assert shown[made[-2].webhook_id].problem == "given up"
@@ -630,4 +638,4 @@ def test_channels(receiver, caplog):
     assert "transfer 7" in caplog.text and "office@" not in caplog.text and "12355" not in caplog.text
     assert channels.send("http://127.0.0.1:1/x", "s", notice) == "no answer"
     assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"
-    assert desk_store.KINDS
+    assert notices_store.KINDS

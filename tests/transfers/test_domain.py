@@ -3,8 +3,11 @@ import uuid
 
 import pytest
 
-from services.transfers import domain, policies
-from services.transfers.domain import OrgFacts, Place, check_decision, check_request, may_request, reasons
+from services.transfers import domain
+from services.transfers import reasons as transfers_reasons
+from services.transfers.domain import OrgFacts, Place, check_decision, check_request, may_request
+from services.transfers.policies import reader
+from services.transfers.reasons import reasons
 from shared.messages.transfers import AssignBranch, DecideNode, RequestTransfer
 
 
@@ -109,12 +112,12 @@ def test_rejection_needs_a_reason():
 
     TYPE-11: who works elsewhere is one of them.
     """
-    assert {"work_elsewhere", "household_elsewhere", "not_here", "short_term", "wrong_data", "other"} == set(domain.REJECTION_REASONS)
+    assert {"work_elsewhere", "household_elsewhere", "not_here", "short_term", "wrong_data", "other"} == set(transfers_reasons.REJECTION_REASONS)
     assert check_decision(True, "", "") is None
     assert check_decision(False, "", "不同意").code == "reason_missing"
     assert check_decision(False, "other", " ").code == "reason_missing"
     assert check_decision(False, "other", "说明") is None
-    assert all(check_decision(False, code, "x") is None for code in domain.REJECTION_REASONS)
+    assert all(check_decision(False, code, "x") is None for code in transfers_reasons.REJECTION_REASONS)
     assert check_decision(True, "", "字" * 201).code == "note_too_long"
 
 
@@ -164,7 +167,7 @@ def test_destinations(reason, place):
     refusal = check_request(request(**given), CLASS, PLACES[place])
     confirmed = check_request(request(**given, confirmed=True), CLASS, PLACES[place])
     assert (refusal is None, confirmed is None) == {"X": (False, False), "?": (False, True), "": (True, True)}[expected]
-    assert expected != "?" or (refusal.code == "destination_unusual" and domain.CLASSES[place][0] in refusal.say())
+    assert expected != "?" or (refusal.code == "destination_unusual" and transfers_reasons.CLASSES[place][0] in refusal.say())
 
 
 @pytest.mark.rule("TYPE-10", "TRF-13")
@@ -178,7 +181,7 @@ def test_employed_is_not_sent_home():
 
     assert ask("420106") is None and ask("").code == "division_missing"
     assert ask("310101").code == "destination_forbidden" and "工作地以外" in ask("310101").say()
-    later = policies.read("p004").destinations
+    later = reader.read("p004").destinations
     assert ask("310101", modes=later).code == "destination_unusual" and ask("310101", True, modes=later).code == "household_remark"
     assert ask("31").code == "division_invalid"
 
@@ -187,7 +190,7 @@ def test_employed_is_not_sent_home():
 def test_where_the_new_student_waits():
     """TYPE-05: by the policy of 2023 a member in further study may wait in the own school's mobile branch; otherwise stays where it is."""
     assert check_request(request(), CLASS, PLACES["own_mobile"]).code == "destination_forbidden"
-    assert check_request(request(), CLASS, PLACES["own_mobile"], Place(modes=policies.read("p004").destinations)) is None
+    assert check_request(request(), CLASS, PLACES["own_mobile"], Place(modes=reader.read("p004").destinations)) is None
 
 
 @pytest.mark.rule("SPU-08")

@@ -8,8 +8,13 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.transfers import figure_store, handlers, insight, policies, policy_store, statistics, store
-from services.transfers.statistics import FIGURES, contribution, rate
+from services.transfers import handlers, store
+from services.transfers.figures import handlers as figures_handlers
+from services.transfers.figures import rules as figures_rules
+from services.transfers.figures import store as figures_store
+from services.transfers.figures.rules import FIGURES, contribution, rate
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -45,18 +50,18 @@ def graduate(tx, *members, branch=CLASS, cohort=YEAR, counts=True, days_ago=30):
 
 
 def fold(tx, limit=7):
-    while figure_store.fold(tx, policy_store.active(tx, clock.now()), clock.now(), limit):
+    while figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now(), limit):
         pass
 
 
 def figures(tx, org, cohort=YEAR):
     fold(tx)
-    row = figure_store.of_org(tx, org, cohort)
+    row = figures_store.of_org(tx, org, cohort)
     return {name: getattr(row, name) for name in FIGURES if getattr(row, name)}
 
 
 def differences(tx):
-    return figure_store.verify(tx, policy_store.active(tx, clock.now()), clock.now())[2]
+    return figures_store.verify(tx, policies_store.active(tx, clock.now()), clock.now())[2]
 
 
 def finish(tx, transfer_id, branch=BRANCH):
@@ -86,17 +91,17 @@ def test_one_of_each(tx):
 def test_rates(tx):
     """STAT-14: without a denominator there is no rate; else SX = A / (B + C), XS = D / (E + F)."""
     assert rate(0, 0, 0) is None and rate(1, 2, 2) == 0.25
-    assert insight.get_figures(tx, contract.GetFigures(org_id=CLASS), admin(CLASS)).org.sx is None
+    assert figures_handlers.get_figures(tx, contract.GetFigures(org_id=CLASS), admin(CLASS)).org.sx is None
     graduate(tx, 11, 12)
     (one,) = start(tx, request(member=11))
     decide(tx, one, TARGET)
     finish(tx, one)
     fold(tx)
-    sheet = insight.get_figures(tx, contract.GetFigures(), admin(SCHOOL))
+    sheet = figures_handlers.get_figures(tx, contract.GetFigures(), admin(SCHOOL))
     assert (sheet.cohort, sheet.org.sx, sheet.org.xs, [child.org_id for child in sheet.children]) == (YEAR, 1.0, 0.0, [CLASS])
     assert sheet.policy == "national@2026.1" and {(stage.what, stage.reached) for stage in sheet.stages} == {("started", 0.5), ("completed", 0.0), ("completed", 1.0)}
     with pytest.raises(Refused, match="not_your_org"):
-        insight.get_figures(tx, contract.GetFigures(org_id=SCHOOL), admin(TARGET))
+        figures_handlers.get_figures(tx, contract.GetFigures(org_id=SCHOOL), admin(TARGET))
 
 
 @pytest.mark.rule("STAT-12")
@@ -107,9 +112,9 @@ def test_excluded_reasons(tx):
     start(tx, request(member=21, reason="abroad_study", target=OTHER))
     assert figures(tx, SCHOOL) == {"excluded": 1, "society": 1, "idle": 1, "open": 1}
     assert figures(tx, OTHER) == {}
-    text = policies.read("national").body.replace('version = "2026.1"', 'version = "x"\nexcluded_reasons = []\nunknown_counts = false')
-    policy_store.hold(tx, policies.parse(text, "own"), clock.now())
-    figure_store.recount(tx)
+    text = reader.read("national").body.replace('version = "2026.1"', 'version = "x"\nexcluded_reasons = []\nunknown_counts = false')
+    policies_store.hold(tx, reader.parse(text, "own"), clock.now())
+    figures_store.recount(tx)
     assert figures(tx, SCHOOL) == {"excluded": 2, "idle": 1, "open": 1}
     assert differences(tx) == []
 
@@ -169,18 +174,18 @@ def test_people_behind(tx):
         finish(tx, one)
     fold(tx)
     for org in (CLASS, SCHOOL, TARGET, BRANCH, ROOT):
-        row = figure_store.of_org(tx, org, YEAR)
+        row = figures_store.of_org(tx, org, YEAR)
         for name in FIGURES:
             found, after = [], 0
             while True:
-                page = insight.list_behind(tx, contract.ListBehind(figure=name, org_id=org, after=after, limit=2), admin(ROOT))
+                page = figures_handlers.list_behind(tx, contract.ListBehind(figure=name, org_id=org, after=after, limit=2), admin(ROOT))
                 found += [one.member_id for one in page]
                 if len(page) < 2:
                     break
                 after = page[-1].member_id
             assert len(found) == len(set(found)) == getattr(row, name), (org, name)
     with pytest.raises(Refused, match="unknown_figure"):
-        insight.list_behind(tx, contract.ListBehind(figure="happiness"), admin(ROOT))
+        figures_handlers.list_behind(tx, contract.ListBehind(figure="happiness"), admin(ROOT))
 
 
 @pytest.mark.rule("MIG-09", "STAT-13")
@@ -208,15 +213,15 @@ def test_deadline_board(tx):
     decide(tx, ones[1], TARGET)
     tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - interval '11 days', expires_at = expires_at - interval '8 days'"))
     fold(tx)
-    rows = {row.org_id: row for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT))}
+    rows = {row.org_id: row for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))}
     target, school = rows[TARGET], rows[SCHOOL]
     assert (target.waiting, target.due_soon, target.overdue, target.assigning, target.decided, target.rejected) == (2, 1, 0, 1, 2, {"not_here": 1})
     assert (school.waiting, school.idle) == (0, 1) and target.days == 0.0
-    weeks = insight.get_figures(tx, contract.GetFigures(), admin(SCHOOL)).weeks
+    weeks = figures_handlers.get_figures(tx, contract.GetFigures(), admin(SCHOOL)).weeks
     assert sum(week.started for week in weeks) == 3 and sum(week.rejected for week in weeks) == 1 and sum(week.completed for week in weeks) == 0
-    assert insight.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], "transfers count where they come from"
+    assert figures_handlers.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], "transfers count where they come from"
     tx.execute(sa.text("UPDATE open_nodes SET expires_at = expires_at - interval '3 days'"))
-    assert {row.org_id: row.overdue for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT))}[TARGET] == 1
+    assert {row.org_id: row.overdue for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))}[TARGET] == 1
 
 
 @pytest.mark.rule("TRF-27", "BEY-06")
@@ -233,7 +238,7 @@ def test_unreasonable_returns_are_counted(tx):
     graduate(tx, 524, branch=BRANCH)
     for _ in range(2):
         fold(tx)
-        (row,) = (row for row in insight.get_board(tx, contract.GetBoard(), admin(ROOT)) if row.org_id == TARGET)
+        (row,) = (row for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT)) if row.org_id == TARGET)
         assert (row.overturned, row.decided, row.rejected) == (1, 3, {"not_here": 3})
 
 
@@ -255,13 +260,13 @@ def test_who_is_late(tx, monkeypatch):
 
     def seen(day):
         monkeypatch.setattr(clock, "today", lambda: date(YEAR, *day))
-        rows = insight.list_behind(tx, contract.ListBehind(figure="idle"), admin(SCHOOL)) + insight.list_behind(tx, contract.ListBehind(figure="open"), admin(SCHOOL))
+        rows = figures_handlers.list_behind(tx, contract.ListBehind(figure="idle"), admin(SCHOOL)) + figures_handlers.list_behind(tx, contract.ListBehind(figure="open"), admin(SCHOOL))
         return {row.member_id: (row.responsible, row.late) for row in rows}
 
     assert seen((8, 31)) == {501: ("new_school", False), 502: ("receiver", False), 503: ("school", False), 504: ("school", False)}
     assert seen((9, 1))[504] == ("school", True)
     assert seen((10, 1)) == {501: ("new_school", False), 502: ("receiver", True), 503: ("school", False), 504: ("school", True)}
-    assert seen((11, 1))[501] == ("new_school", True) and statistics.responsible("completed", "SX", "completed") == ""
+    assert seen((11, 1))[501] == ("new_school", True) and figures_rules.responsible("completed", "SX", "completed") == ""
 
 
 # ---- against the model -----------------------------------------------------------------------------------------------
@@ -295,7 +300,7 @@ def test_figures_are_what_the_model_says(engine, steps):
                     current[member] = outcome.transfer_id
                     handlers.on_member_reserved(connection, [MemberReserved(transfer_id=outcome.transfer_id, member_id=member)])
             elif what == "fold":
-                figure_store.fold(connection, policies.read("national"), clock.now(), 1 + choice)
+                figures_store.fold(connection, reader.read("national"), clock.now(), 1 + choice)
             elif member in current:
                 row = store.one(connection, current[member])
                 if what in ("approve", "reject"):
@@ -339,5 +344,5 @@ def expected(tx, known):
 
 def test_words():
     """The figures of the page, of the contract and of the statements are the same."""
-    assert set(figure_store.WHO) == set(FIGURES) == set(figure_store._SUMS) and set(FIGURES) <= set(contract.Figures.__struct_fields__)
-    assert set(statistics.STAGES) < set(FIGURES)
+    assert set(figures_store.WHO) == set(FIGURES) == set(figures_store._SUMS) and set(FIGURES) <= set(contract.Figures.__struct_fields__)
+    assert set(figures_rules.STAGES) < set(FIGURES)

@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import desk, handlers, models, policies, policy_store, store
+from services.transfers import handlers, models, store, trail, transitions
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
+from services.transfers.remarks import handlers as remarks
 from services.transfers.saga import State, Trigger
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -38,7 +41,7 @@ def engine(scratch, keys):
     handlers.context.verifier = Verifier(keys)
     with made.begin() as tx:
         store.save_path_steps(tx)
-        policy_store.hold(tx, policies.read("national"), clock.now() - timedelta(days=400))
+        policies_store.hold(tx, reader.read("national"), clock.now() - timedelta(days=400))
         directory.on_org_changed(tx, [OrgChanged(
             org_id=org_id, parent_id=parent, path=path, kind=kind, purpose=purpose, province=PROVINCE_OF.get(org_id, HERE), system="national", provincial_id=ROOT,
             vault_id=VAULT, name=str(org_id), version=1, deleted=False) for org_id, parent, path, kind, purpose in ORGS])
@@ -350,7 +353,7 @@ def test_clock_returns(tx):
 @pytest.mark.rule("DL-01", "DL-03", "DL-04", "ASG-04")
 def test_clock_approves_under_p000(tx):
     """DL-03, DL-04: under the preset of 2019 the clock approves the current node after 15 days, restarts, and never assigns."""
-    policy_store.hold(tx, policies.read("p000"), clock.now() - timedelta(seconds=1))
+    policies_store.hold(tx, reader.read("p000"), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request("member"))
     for node in (1, 2, 3):
         clock.advance(timedelta(days=15, seconds=1))
@@ -364,7 +367,7 @@ def test_clock_approves_under_p000(tx):
 @pytest.mark.parametrize("policy, days, after", [("p000", 15, State.ASSIGN), ("national", 10, State.RETURNED)])
 def test_the_clock_acts_not_a_moment_early(tx, monkeypatch, policy, days, after):
     """DL-01, DL-03, DL-05, DL-07: until the full days have passed at the node a message of the clock does nothing; at the very instant it acts."""
-    policy_store.hold(tx, policies.read(policy), clock.now() - timedelta(seconds=1))
+    policies_store.hold(tx, reader.read(policy), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request())
     opened_at = store.one(tx, one).node_opened_at
     due = DeadlineExpired(transfer_id=one, node_no=1, due_at=opened_at)
@@ -447,12 +450,12 @@ def test_audit_chain(tx):
     some = start(tx, *[request() for _ in range(5)])
     for one in some:
         decide(tx, one, TARGET, note="同意 | 'x'")
-    assert store.verify_audit(tx) == (15, [])
+    assert trail.verify_audit(tx) == (15, [])
 
     tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # as who owns the tables
     tx.execute(sa.text("UPDATE audit SET note = 'other' WHERE transfer_id = :one AND seq = 3"), {"one": some[1]})
     tx.execute(sa.text("DELETE FROM audit WHERE transfer_id = :one AND seq = 3"), {"one": some[3]})
-    assert store.verify_audit(tx) == (14, [some[1], some[3]])
+    assert trail.verify_audit(tx) == (14, [some[1], some[3]])
 
 
 @pytest.mark.rule("BEY-05")
@@ -485,7 +488,7 @@ def test_the_sql_agrees_with_the_page(tx):
                         tx.execute(sa.text("INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw) VALUES"
                                            " (:one, :no, :state, '42', 4, now(), now() - interval '1 day', :on_expiry, 'yes')"),
                                    {"one": one, "no": node_no, "state": here, "on_expiry": on_expiry})
-                    rows = store.move(tx, trigger, [{"n": 0, "transfer_id": one, "node_no": node_no, "org_id": SCHOOL if trigger == "withdraw" else 4,
+                    rows = transitions.move(tx, trigger, [{"n": 0, "transfer_id": one, "node_no": node_no, "org_id": SCHOOL if trigger == "withdraw" else 4,
                                                     "person_id": 1, "branch_id": BRANCH, "decision_id": str(uuid.uuid4()), "note": "第1号"}])
                     found = (State(rows[0].state), rows[0].node_no) if rows else None
                     assert found == advance(path, here, node_no, trigger), (initiator, destination, here, trigger)
@@ -510,7 +513,7 @@ def test_each_item_is_looked_up(tx, trigger, analysed):
     items = [{"n": n, "transfer_id": one, "node_no": 1, "person_id": 104, "org_id": TARGET, "branch_id": BRANCH, "decision_id": str(uuid.uuid4())}
              for n, one in enumerate(waiting[:count])]
 
-    plan = tx.scalar(sa.text("EXPLAIN (ANALYZE, FORMAT JSON) " + store.TRANSITIONS[trigger].text),
+    plan = tx.scalar(sa.text("EXPLAIN (ANALYZE, FORMAT JSON) " + transitions.TRANSITIONS[trigger].text),
                      {"items": json.dumps(items), "now": now, "stamp": now.isoformat()})
 
     assert _compared(plan[0]["Plan"]) < 10 * count
@@ -670,7 +673,7 @@ def test_what_never_held_its_member_is_its_starters_alone(tx):
         """Return what an organisation is told that tries to decide, take back or start again."""
         again = contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=transfer)
         taken_back = handlers.withdraw_transfers(tx, [Asked(contract.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer), admin(org))])
-        return {decide(tx, transfer, org).refusal.code, taken_back[0].refusal.code, desk.restart_transfers(tx, [Asked(again, admin(org))])[0].refusal.code}
+        return {decide(tx, transfer, org).refusal.code, taken_back[0].refusal.code, remarks.restart_transfers(tx, [Asked(again, admin(org))])[0].refusal.code}
 
     for _ in range(2):
         strange = [told(TARGET, by_source), told(TARGET, by_member), told(SCHOOL, by_member), told(CLASS, by_member), told(ROOT, by_source)]

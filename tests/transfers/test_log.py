@@ -5,8 +5,13 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import desk, figure_store, handlers, policies, policy_store, store
+from services.transfers import handlers, trail
+from services.transfers.bulk import handlers as bulk
+from services.transfers.figures import store as figures_store
 from services.transfers.log import log, prove_seals
+from services.transfers.notices import handlers as notices
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
 from services.transfers.service import Service
 from shared import audit, clock
 from shared.bus.service import Asked
@@ -35,7 +40,7 @@ def test_nothing_is_forgotten():
 
 
 def fold(tx):
-    while figure_store.fold(tx, policy_store.active(tx, clock.now()), clock.now()):
+    while figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now()):
         pass
 
 
@@ -48,7 +53,7 @@ def attack(tx, *statements):
 
 
 def proved(tx):
-    return audit.verify(tx, [])[1] + store.verify_audit(tx)[1] + prove_seals(tx).broken
+    return audit.verify(tx, [])[1] + trail.verify_audit(tx)[1] + prove_seals(tx).broken
 
 
 @pytest.mark.rule("BEY-10")
@@ -100,7 +105,7 @@ def test_half_a_removal(tx, what):
     """BEY-10: a transfer without its trail, and a trail without its transfer, are named before anything is sealed."""
     (one,) = start(tx, request("member"))
     attack(tx, f"DELETE FROM {'audit' if what == 'trail' else 'transfers'} WHERE transfer_id = {one}")
-    assert one in store.verify_audit(tx)[1]
+    assert one in trail.verify_audit(tx)[1]
 
 
 @pytest.mark.rule("BEY-10")
@@ -116,10 +121,10 @@ def test_the_database_refuses(tx, statement):
 def test_policies(tx):
     """BEY-10: a policy that is applied is in the log, with the one that held before, and so is what it does to open nodes; once."""
     start(tx, request("member"))
-    held = policy_store.active(tx, clock.now()).key
-    (line,) = written(tx, lambda: policy_store.hold(tx, policies.read("p002"), clock.now()))
-    assert (line.kind, line.person_id, json.loads(line.before)["policy"], json.loads(line.after)["policy"]) == ("policy.applied", None, held, policies.read("p002").key)
-    lines = written(tx, lambda: policy_store.apply_to_open(tx, policies.read("p002"), clock.now()))
+    held = policies_store.active(tx, clock.now()).key
+    (line,) = written(tx, lambda: policies_store.hold(tx, reader.read("p002"), clock.now()))
+    assert (line.kind, line.person_id, json.loads(line.before)["policy"], json.loads(line.after)["policy"]) == ("policy.applied", None, held, reader.read("p002").key)
+    lines = written(tx, lambda: policies_store.apply_to_open(tx, reader.read("p002"), clock.now()))
     assert [one.kind for one in lines] == ["policy.opened"] and json.loads(lines[0].after)["nodes"] == 1
 
 
@@ -130,10 +135,10 @@ def test_addresses(tx, monkeypatch):
     actor = _somebody(tx)
     hook = SetWebhook(command_id=uuid4(), url="https://hooks.example/token-1234567")
     added = []
-    (line,) = written(tx, lambda: added.extend(desk.set_webhooks(tx, [Asked(hook, actor, "r-1")])))
+    (line,) = written(tx, lambda: added.extend(notices.set_webhooks(tx, [Asked(hook, actor, "r-1")])))
     assert (line.kind, line.person_id, line.org_id, json.loads(line.after), line.request_id) == (
         "address.added", actor.person_id, actor.org_id, {"host": "hooks.example"}, "r-1")
-    (line,) = written(tx, lambda: desk.set_webhooks(tx, [Asked(SetWebhook(command_id=uuid4(), webhook_id=added[0].webhook_id), actor)]))
+    (line,) = written(tx, lambda: notices.set_webhooks(tx, [Asked(SetWebhook(command_id=uuid4(), webhook_id=added[0].webhook_id), actor)]))
     assert line.kind == "address.ended" and "1234567" not in str(line)
 
 
@@ -150,10 +155,10 @@ def test_bulk_decisions(tx):
     start(tx, request("member"), request("member"))
     row = tx.execute(sa.text("SELECT o.org_id, o.state, a.person_id, count(*) AS n FROM open_nodes o JOIN administrator_directory a USING (org_id) GROUP BY 1, 2, 3")).first()
     actor, item = Actor(row.person_id, row.org_id), StartBulk(bulk_id=uuid4(), filter=Filter(state=row.state), expected=row.n, approve=True)
-    (line,) = written(tx, lambda: desk.start_bulks(tx, [Asked(item, actor)]))
+    (line,) = written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)]))
     assert (line.kind, line.person_id, line.ref, json.loads(line.after)["rows"]) == ("bulk.started", actor.person_id, f"bulk {item.bulk_id}", row.n)
-    assert written(tx, lambda: desk.start_bulks(tx, [Asked(item, actor)])) == []
-    (line,) = written(tx, lambda: desk.stop_bulks(tx, [Asked(StopBulk(bulk_id=item.bulk_id), actor)]))
+    assert written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)])) == []
+    (line,) = written(tx, lambda: bulk.stop_bulks(tx, [Asked(StopBulk(bulk_id=item.bulk_id), actor)]))
     assert (line.kind, json.loads(line.after)) == ("bulk.stopped", {"rows": row.n})
     assert [one.kind for one in audit.page(tx, "transfers", None, ListAudit(kind="bulk"))] == ["bulk.stopped", "bulk.started"]
     assert log.service == "transfers"

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from services.transfers import policies
-from services.transfers.policies import NodePolicy, Phase, Policy, Target, calendar
+from services.transfers.policies import calendar, reader
+from services.transfers.policies.reader import NodePolicy, Phase, Policy, Target
 from services.transfers.saga import State
 from shared import clock
 
@@ -97,8 +97,8 @@ def line_of(text, part):
 def problems(text):
     """Return what is said of a policy, nothing if it holds."""
     try:
-        policies.parse(text, "own")
-    except policies.PolicyError as error:
+        reader.parse(text, "own")
+    except reader.PolicyError as error:
         return error.problems
     return []
 
@@ -106,7 +106,7 @@ def problems(text):
 @pytest.mark.rule("BEY-07")
 def test_every_entry_is_read():
     """BEY-07: what a file says is what the policy is, entry by entry."""
-    assert policies.parse(WHOLE, "own") == Policy(
+    assert reader.parse(WHOLE, "own") == Policy(
         name="own", version="9", source="DL-01", nodes=NODES, provinces={"65": {**NODES, State.IN: NodePolicy(1, None, 30, "approve")}},
         phases=(EARLY, LATE), window=((11, 1), (2, 29)), enforce_window=True,
         destinations={"unemployed": {"township": "warn", "school": "forbid"}}, youth_centres=True, withdraw_until="first_decision",
@@ -118,7 +118,7 @@ def test_every_entry_is_read():
 def test_what_is_left_out():
     """BEY-07: a file of nodes alone has these defaults and no parts of the year."""
     text = WHOLE[:WHOLE.index("[window]")].replace(WHOLE[WHOLE.index("withdraw_until"):WHOLE.index("[node.pending_out]")], "")
-    assert policies.parse(text, "own") == Policy(
+    assert reader.parse(text, "own") == Policy(
         name="own", version="9", source="DL-01", nodes=NODES, provinces={}, phases=(), window=None, enforce_window=False, destinations={},
         youth_centres=False, withdraw_until="last_approval", member_may_withdraw_any=True, spu_origin_node=True,
         excluded_reasons=("abroad_study",), unknown_counts=True, targets=(), body=text)
@@ -198,12 +198,12 @@ def test_syntax_and_names(tmp_path):
     """BEY-07: what is no TOML is said with the reader's own place; a policy is called like its file, and those of the folder are known."""
     (only,) = problems(WHOLE + "[[[")
     assert only.startswith("own.toml: ") and "line" in only
-    assert policies.known() == ["national", "p000", "p001", "p002", "p003", "p004"]
+    assert reader.known() == ["national", "p000", "p001", "p002", "p003", "p004"]
     with pytest.raises(ValueError, match="there is no policy 'nothing'; known: national, p000"):
-        policies.read("nothing")
+        reader.read("nothing")
     file = tmp_path / "some.toml"
     file.write_text(WHOLE, "utf-8")
-    assert policies.load(file).key == "some@9"
+    assert reader.load(file).key == "some@9"
 
 
 @pytest.mark.rule("BEY-07", "DL-11")
@@ -233,9 +233,9 @@ def test_one_part_is_the_whole_year():
 @pytest.mark.rule("BEY-07")
 def test_every_difference_is_shown():
     """BEY-07: two policies that differ in everything are compared under the names of the file, old before new, none where one has nothing."""
-    bare = policies.parse(WHOLE[:WHOLE.index("[window]")].replace(
+    bare = reader.parse(WHOLE[:WHOLE.index("[window]")].replace(
         WHOLE[WHOLE.index("withdraw_until"):WHOLE.index("[node.pending_out]")], "").replace('version = "9"', 'version = "8"'), "own")
-    lines = policies.differences(bare, policies.parse(WHOLE, "own"))
+    lines = reader.differences(bare, reader.parse(WHOLE, "own"))
     assert lines == [
         "version: 8 -> 9",
         "youth_centres: False -> True",
@@ -267,7 +267,7 @@ def test_every_difference_is_shown():
     (date(2028, 3, 1), False), (date(2028, 7, 1), False)])
 def test_a_window_over_the_turn_of_the_year(day, inside):
     """DL-10: a window that ends before it begins goes over the turn of the year, both days included."""
-    assert policies.parse(WHOLE, "own").in_window(day) is inside
+    assert reader.parse(WHOLE, "own").in_window(day) is inside
 
 
 # ---- instants ----------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def china(*when):
 @pytest.mark.rule("DL-11", "DL-13")
 def test_parts_of_the_year_are_instants():
     """DL-11, DL-13: a part begins at midnight in China and ends with its last day; thirty-one years of them, in order, without a gap."""
-    found = calendar.spans(policies.parse(WHOLE, "own"))
+    found = calendar.spans(reader.parse(WHOLE, "own"))
     assert len(found) == 62
     assert found[0] == calendar.Span(china(2019, 5, 1), china(2019, 10, 1), EARLY)
     assert found[1] == calendar.Span(china(2019, 10, 1), china(2020, 5, 1), LATE)
@@ -291,7 +291,7 @@ def test_parts_of_the_year_are_instants():
 @pytest.mark.rule("DL-11")
 def test_the_29th_of_february():
     """DL-11: a part that ends on the 29th of February ends on the 28th where the year has none."""
-    leap = policies.parse(WHOLE.replace('from = "10-01"\nto = "04-30"', 'from = "10-01"\nto = "02-29"').replace('from = "05-01"', 'from = "03-01"'), "own")
+    leap = reader.parse(WHOLE.replace('from = "10-01"\nto = "04-30"', 'from = "10-01"\nto = "02-29"').replace('from = "05-01"', 'from = "03-01"'), "own")
     ends = {span.ends_at for span in calendar.spans(leap)}
     assert china(2024, 3, 1) in ends and china(2025, 3, 1) in ends
     assert calendar._midnight(2024, (2, 29)) == china(2024, 2, 29)
@@ -313,17 +313,17 @@ def test_the_29th_of_february():
 ])
 def test_deadlines_by_hand(opened, due):
     """DL-07: days of 24 hours; DL-11..13: nothing falls due while the clock stands, and what waits then is due when it runs again."""
-    policy = policies.parse(WHOLE, "own")
+    policy = reader.parse(WHOLE, "own")
     assert calendar.deadline(policy, policy.nodes[State.IN], opened) == due
 
 
 @pytest.mark.rule("DL-07")
 def test_nodes_without_a_deadline_or_a_year():
     """DL-07: no days, no deadline; without parts of the year the days alone decide; beyond the last year the days alone, too."""
-    policy = policies.parse(WHOLE, "own")
+    policy = reader.parse(WHOLE, "own")
     assert calendar.deadline(policy, policy.nodes[State.ASSIGN], china(2027, 4, 1)) is None
     assert calendar.deadline(policy, policy.nodes[State.OUT], china(2060, 6, 1)) == china(2060, 6, 9)
-    plain = policies.read("national")
+    plain = reader.read("national")
     assert calendar.deadline(plain, plain.nodes[State.IN], china(2027, 4, 1, 8)) == china(2027, 4, 11, 8)
     assert calendar.pieces(plain, plain.nodes[State.IN]) == [calendar.Piece(datetime(9999, 1, 1, tzinfo=UTC), 10, None, "last_approval")]
 
@@ -331,14 +331,14 @@ def test_nodes_without_a_deadline_or_a_year():
 @pytest.mark.rule("DL-13")
 def test_where_the_clock_never_runs():
     """DL-13: if no part of the year lets the clock run, nothing ever falls due."""
-    policy = policies.parse(WHOLE.replace('withdraw_until = "completed"', "clock = false"), "own")
+    policy = reader.parse(WHOLE.replace('withdraw_until = "completed"', "clock = false"), "own")
     assert calendar.deadline(policy, policy.nodes[State.IN], china(2027, 12, 1)) is None
 
 
 @pytest.mark.rule("DL-11", "TRF-28")
 def test_rows_of_rules():
     """DL-11, TRF-28: the rows that the database looks up hold what the parts of the year say, the nation's and the province's own."""
-    policy = policies.parse(WHOLE, "own")
+    policy = reader.parse(WHOLE, "own")
     rows = list(calendar.rules(policy))
     keys = [(row["province"], row["state"], row["opens_before"]) for row in rows]
     assert len(set(keys)) == len(keys) and {row["policy"] for row in rows} == {"own@9"}
@@ -365,13 +365,13 @@ def test_rows_of_rules():
 def test_who_withdraws_at_a_node(any_member, state, until, word):
     """TRF-28: at the assignment only where the policy lets it, before the first decision or at any node, the member's own start or any."""
     text = WHOLE.replace("member_may_withdraw_any = false", f"member_may_withdraw_any = {str(any_member).lower()}")
-    assert calendar.withdrawal(policies.parse(text, "own"), state, until) == word
+    assert calendar.withdrawal(reader.parse(text, "own"), state, until) == word
 
 
 @pytest.mark.rule("DL-11")
 def test_the_part_that_holds():
     """DL-11: the part of an instant, its first moment included and its end not; none before the first year."""
-    policy = policies.parse(WHOLE, "own")
+    policy = reader.parse(WHOLE, "own")
     assert calendar.phase_on(policy, china(2027, 10, 1)).phase is policy.phases[1]
     assert calendar.phase_on(policy, china(2027, 10, 1) - timedelta(seconds=1)).phase is policy.phases[0]
     assert calendar.phase_on(policy, china(2018, 10, 1)) is None

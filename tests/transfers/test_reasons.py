@@ -4,8 +4,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.orgs import seed
-from services.transfers import domain, handlers, policies, store
-from services.transfers.domain import OrgFacts, Place, check_request, reasons
+from services.transfers import domain, handlers, store
+from services.transfers.domain import OrgFacts, Place, check_request
+from services.transfers.policies import reader
+from services.transfers.reasons import reasons
 from shared.messages.transfers import ListWork
 from tests.transfers.test_desk import restart
 from tests.transfers.test_domain import CLASS as SOURCE
@@ -91,7 +93,7 @@ def test_the_employed_are_not_sent_home(seeded, reason, purpose):
     assert code(county) is None and code(target.division_code) is None
     assert code("330102") == code("420199") == "destination_forbidden"
     assert code("") == "division_missing"
-    later = Place(modes=policies.read("p004").destinations)
+    later = Place(modes=reader.read("p004").destinations)
     assert code("330102", later) == "household_remark", "by policy 004 with a remark"
     assert code("330102", later, remark="单位无团组织,所在地不接收") is None
     assert code("", later, remark="同上") is None

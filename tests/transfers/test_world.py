@@ -24,7 +24,11 @@ from services.members.sealing import seal
 from services.scheduler import handlers as scheduler_handlers
 from services.scheduler import models as scheduler_models
 from services.scheduler import store as scheduler_store
-from services.transfers import desk, figure_store, handlers, models, policies, policy_store, store
+from services.transfers import handlers, models, store, trail
+from services.transfers.figures import store as figures_store
+from services.transfers.policies import reader
+from services.transfers.policies import store as policies_store
+from services.transfers.remarks import handlers as remarks
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.identity import Actor, Verifier
@@ -187,7 +191,7 @@ class World(RuleBasedStateMachine):
 
     def count(self):
         """The figures, brought up to date, are what a recount says."""
-        _, _, differ = figure_store.verify(self.tx["transfers"], policy_store.active(self.tx["transfers"], clock.now()), clock.now())
+        _, _, differ = figures_store.verify(self.tx["transfers"], policies_store.active(self.tx["transfers"], clock.now()), clock.now())
         assert differ == []
         self.tx["transfers"].execute(sa.text("SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_seqscan', 'off', true)"))
 
@@ -277,7 +281,7 @@ class World(RuleBasedStateMachine):
         model = self.some(data, "rejected", "returned", "withdrawn")
         if model is None:
             return
-        (outcome,) = desk.restart_transfers(self.tx["transfers"], [Asked(contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=model.id), Actor(model.member))])
+        (outcome,) = remarks.restart_transfers(self.tx["transfers"], [Asked(contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=model.id), Actor(model.member))])
         is_open = any(other.member == model.member and other.state not in FINAL for other in self.models.values())
         assert (outcome.refusal is not None) == is_open
         if not is_open:
@@ -345,7 +349,7 @@ class World(RuleBasedStateMachine):
     @invariant()
     def the_trail_is_whole(self):
         if hasattr(self, "tx"):
-            assert store.verify_audit(self.tx["transfers"])[1] == []
+            assert trail.verify_audit(self.tx["transfers"])[1] == []
 
 
 def org_changed(org, parent, version=1):
@@ -372,7 +376,7 @@ def engines(scratch, keys):
         tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = '2026-06-30'"))
     with made["transfers"].begin() as tx:
         store.save_path_steps(tx)
-        policy_store.hold(tx, policies.parse(policies.read("national").body.replace("2026.1", "world") + POLICY, "world"), clock.now() - timedelta(days=400))
+        policies_store.hold(tx, reader.parse(reader.read("national").body.replace("2026.1", "world") + POLICY, "world"), clock.now() - timedelta(days=400))
         tx.execute(sa.text("INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 3, now() - interval '300 days', true, 1"
                            " FROM generate_series(101, 105) AS n"))
         tx.execute(sa.text("INSERT INTO changes (member_id) SELECT member_id FROM graduates"))

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from services.transfers.policies import NodePolicy, Phase, Policy
+from services.transfers.policies.reader import NodePolicy, Phase, Policy
 from shared.clock import CHINA
 
 FIRST_YEAR, LAST_YEAR = 2019, 2049

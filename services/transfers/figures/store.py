@@ -13,10 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain
+from services.transfers import reasons
+from services.transfers.figures.rules import FIGURES
 from services.transfers.log import SEALED, seal
-from services.transfers.policies import Policy
-from services.transfers.statistics import FIGURES
+from services.transfers.policies.reader import Policy
 from shared import db
 
 FLOW_EVENTS = ("reserved", "moved", "reject", "clock_return", "withdraw")
@@ -26,7 +26,7 @@ OVERTURNED = "overturned"
 FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
-_RATE = "CASE t.reason " + " ".join(f"WHEN '{one.code}' THEN '{one.counts_in}'" for one in domain.reasons().values()) + " ELSE '' END"
+_RATE = "CASE t.reason " + " ".join(f"WHEN '{one.code}' THEN '{one.counts_in}'" for one in reasons.reasons().values()) + " ELSE '' END"
 _OPEN_STATES = "('pending_out', 'pending_in', 'pending_province', 'pending_assign', 'moving')"
 _STANDS = f"""
     SELECT g.member_id, g.cohort, g.counts, o.path AS origin_path, coalesce(d.path, '') AS target_path, t.transfer_id,

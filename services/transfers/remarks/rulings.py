@@ -10,8 +10,9 @@ from uuid import uuid5
 
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, handlers, policy_store, store
-from services.transfers.policies import Policy
+from services.transfers import domain, handlers, store
+from services.transfers.policies import store as policies_store
+from services.transfers.policies.reader import Policy
 from services.transfers.saga import Destination, Initiator, State
 from shared import clock
 from shared.bus.service import Asked
@@ -27,7 +28,7 @@ def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> d
     """
     if not answered:
         return {}
-    policy = policy_store.active(tx, clock.now())
+    policy = policies_store.active(tx, clock.now())
     if not policy.superior_decides:
         return {}
     found = store.many(tx, [one.item.transfer_id for one in answered])

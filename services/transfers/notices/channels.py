@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from services.transfers import addresses
+from services.transfers.notices import addresses
 
 log = logging.getLogger("tuanqiao.notices")
 TIMEOUT_SECONDS = 5.0

@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import policies
 from services.transfers.log import log
-from services.transfers.policies import Policy, calendar
-from services.transfers.store import DEADLINE, WITHDRAW, rule_of
+from services.transfers.policies import calendar, reader
+from services.transfers.policies.reader import Policy
+from services.transfers.transitions import DEADLINE, WITHDRAW, rule_of
 from shared import db
 from shared.audit import Entry
 from shared.messages.transfers import NodeOpened
@@ -71,7 +71,7 @@ def active(tx: Connection, now: datetime) -> Policy:
 
 @lru_cache(maxsize=8)
 def _parsed(key: str, body: str) -> Policy:
-    return policies.parse(body, key.partition("@")[0])
+    return reader.parse(body, key.partition("@")[0])
 
 
 def history(tx: Connection) -> Sequence[sa.Row[Any]]:

@@ -1,0 +1,85 @@
+"""The SQL of bulk decisions."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from shared import db
+
+_MATCHING = """
+    FROM open_nodes o JOIN transfers t ON t.transfer_id = o.transfer_id
+    WHERE (o.org_id = :org OR o.superior_id = :org) AND o.state = :state AND (:state <> 'pending_assign' OR o.org_id = :org)
+        AND (:reason = '' OR t.reason = :reason) AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
+        AND o.opened_at < coalesce(CAST(:opened_before AS timestamptz), 'infinity') AND coalesce(o.expires_at, 'infinity') <= coalesce(CAST(:due_before AS timestamptz), 'infinity')
+        AND (NOT :unquestioned OR t.concern = '')"""
+
+_COUNT = sa.text(f"SELECT count(*)::int {_MATCHING}")
+
+_START = sa.text(f"""
+    WITH job AS (INSERT INTO bulk_jobs (bulk_id, org_id, person_id, decision, started_at) VALUES (:bulk, :org, :person, :decision, :now)
+        ON CONFLICT DO NOTHING RETURNING bulk_id)
+    INSERT INTO bulk_rows (bulk_id, transfer_id, node_no) SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {_MATCHING} AND EXISTS (SELECT 1 FROM job)""")
+
+_WHOSE = sa.text("SELECT org_id, person_id FROM bulk_jobs WHERE bulk_id = :bulk")
+
+_JOBS = sa.text("""
+    SELECT j.*, count(*)::int AS total, (count(*) FILTER (WHERE r.result = ''))::int AS done, (count(*) FILTER (WHERE r.result IS NULL))::int AS waiting
+    FROM bulk_jobs j JOIN bulk_rows r USING (bulk_id) WHERE j.org_id = :org AND (CAST(:bulk AS uuid) IS NULL OR j.bulk_id = :bulk)
+    GROUP BY j.bulk_id ORDER BY j.started_at DESC LIMIT 20""")
+
+_PROBLEMS = sa.text("""SELECT bulk_id, transfer_id, result FROM bulk_rows WHERE bulk_id = ANY(CAST(:ids AS uuid[])) AND result <> ''
+    ORDER BY bulk_id, transfer_id LIMIT 1000""")
+
+_NEXT = sa.text("""
+    SELECT r.*, j.org_id, j.person_id, j.decision FROM bulk_rows r JOIN bulk_jobs j USING (bulk_id)
+    WHERE r.result IS NULL ORDER BY r.bulk_id, r.transfer_id LIMIT :limit FOR UPDATE OF r SKIP LOCKED""")
+
+_SETTLE = sa.text("""
+    UPDATE bulk_rows r SET result = i.result FROM json_to_recordset(CAST(:items AS json)) AS i(bulk_id uuid, transfer_id bigint, result text)
+    WHERE r.bulk_id = i.bulk_id AND r.transfer_id = i.transfer_id""")
+
+_STOP = sa.text("""UPDATE bulk_rows r SET result = 'bulk_stopped' FROM bulk_jobs j WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL""")
+
+
+def count_matching(tx: Connection, org_id: int, wanted: dict[str, Any]) -> int:
+    """Return how many open nodes of an organisation a filter takes in."""
+    return int(tx.scalar(_COUNT, {"org": org_id, **wanted}) or 0)
+
+
+def bulk_of_another(tx: Connection, bulk_id: Any, org_id: int, person_id: int) -> bool:
+    """Return whether a bulk decision of this id was started by somebody else, or for another organisation."""
+    found = tx.execute(_WHOSE, {"bulk": str(bulk_id)}).one_or_none()
+    return found is not None and (found.org_id, found.person_id) != (org_id, person_id)
+
+
+def start_bulk(tx: Connection, bulk_id: Any, org_id: int, person_id: int, decision: str, wanted: dict[str, Any], now: datetime) -> None:
+    """Write down a bulk decision with the rows that it takes in now; repeated without effect."""
+    tx.execute(_START, {"bulk": str(bulk_id), "org": org_id, "person": person_id, "decision": decision, "now": now, **wanted})
+
+
+def bulks(tx: Connection, org_id: int, bulk_id: Any = None) -> tuple[Sequence[sa.Row[Any]], dict[Any, dict[int, str]]]:
+    """Return the newest bulk decisions of an organisation, or one, with the rows that were refused."""
+    jobs = tx.execute(_JOBS, {"org": org_id, "bulk": str(bulk_id) if bulk_id else None}).all()
+    problems: dict[Any, dict[int, str]] = {}
+    for row in tx.execute(_PROBLEMS, {"ids": [str(job.bulk_id) for job in jobs]}):
+        problems.setdefault(row.bulk_id, {})[row.transfer_id] = row.result
+    return jobs, problems
+
+
+def next_rows(tx: Connection, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return the next rows that wait, held for this transaction; another worker gets others."""
+    return tx.execute(_NEXT, {"limit": limit}).all()
+
+
+def settle_rows(tx: Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Store what became of rows: empty for done, else the code of the refusal."""
+    db.run(tx, _SETTLE, rows)
+
+
+def stop_bulk(tx: Connection, bulk_id: Any, org_id: int) -> int:
+    """Leave the rows that wait as they are; return how many."""
+    return int(tx.execute(_STOP, {"bulk": str(bulk_id), "org": org_id}).rowcount)
