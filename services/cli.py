@@ -443,7 +443,9 @@ def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml fil
 def rebuild_names(org: Annotated[int, typer.Argument(help="The organisation below which names are built anew; its own stays.")],
                   dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change, and names that are not unique.")] = False) -> None:
     """Build the full names of everything below an organisation anew, from the superior's name and the own short name (ORG-09)."""
-    from services.orgs import naming, naming_store, store
+    from services.orgs import store
+    from services.orgs.naming import handlers as naming
+    from services.orgs.naming import store as naming_store
 
     database = db.Database(db.connect(settings.from_environment().database("orgs")))
     with database.reading() as tx:

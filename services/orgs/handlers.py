@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, names, naming_store, store
+from services.orgs import domain, names, store
 from services.orgs.log import log, org_entry
+from services.orgs.naming import store as naming_store
 from shared import audit, clock, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -327,38 +328,6 @@ def shown(row: sa.Row[Any]) -> Org:
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
                full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number, division_code=row.division_code or "",
                secretary_id=row.secretary_id, checked=row.checked_at is not None, top=domain.is_provincial(row.parent_id, row.org_id, row.provincial_id), complete=filled and row.secretary_has_phone)
-
-
-def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:
-    """Find organisations by any part of the full, short or a former name, or by a code (BEY-20, SRCH-08, SRCH-10); by a single character those that begin with it.
-
-    Where the subtree has none, with `systems` what the vertical systems have: the employer may belong to one (ORG-15). What is nearer to the acting organisation, or to `near`, comes first; hand-over branches are found by each of their names (ORG-28).
-    """
-    text = domain.normalise(request.text)
-    if not text:
-        raise Refused("bad_request", detail="text is empty")
-    near = request.near if request.near is not None else actor.org_id if actor is not None else None
-    known = store.by_ids(tx, [request.below, near])
-    if request.below is not None and request.below not in known:
-        raise Refused("unknown_org")
-    below = known[request.below].path if request.below is not None else ""
-    steps = known[near].path.split(".")[:-1] if near in known else []
-    above = [".".join(steps[:n]) + "." for n in range(1, len(steps) + 1)]
-    limit = max(1, min(request.limit, 50))
-    ids = _search(tx, request, text, limit, below, above)
-    if not ids and request.systems and below:
-        ids = [org_id for system in store.systems(tx) for org_id in _search(tx, request, text, limit, system, above)][:limit]
-    rows = store.by_ids(tx, ids)
-    return [shown(rows[org_id]) for org_id in ids if org_id in rows]
-
-
-def _search(tx: Connection, request: contract.SearchOrgs, text: str, limit: int, below: str, above: Sequence[str]) -> list[int]:
-    """Return ids by code and by each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
-    ids = store.coded(tx, text, request.targets_only, limit, below) if names.is_code(text) else []
-    for name in names.ways(text):
-        if len(ids) < limit:
-            ids = list(dict.fromkeys([*ids, *store.search(tx, name, request.targets_only, limit, below, above)]))
-    return ids[:limit]
 
 
 def list_contacts(tx: Connection, request: contract.ListContacts, actor: Actor | None) -> list[contract.Contact]:

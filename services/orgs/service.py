@@ -1,8 +1,13 @@
 """The orgs service on the bus."""
 from __future__ import annotations
 
-from services.orgs import handlers, history, migration, naming, order
+from services.orgs import handlers
+from services.orgs.history import handlers as history
 from services.orgs.log import log
+from services.orgs.migration import handlers as migration
+from services.orgs.naming import handlers as naming
+from services.orgs.order import handlers as order
+from services.orgs.search import handlers as search
 from shared import sessions_ended
 from shared.bus.service import BusService
 from shared.messages import members, scheduler, transfers
@@ -34,7 +39,7 @@ class Service(BusService):
         contract.decide_migrations: migration.decide_migrations,
     }
     queries = {
-        contract.search_orgs: handlers.search_orgs,
+        contract.search_orgs: search.search_orgs,
         contract.get_orgs: handlers.get_orgs,
         contract.preview_names: naming.preview_names,
         contract.get_rebuild: naming.get_rebuild,

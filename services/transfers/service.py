@@ -12,7 +12,7 @@ from services.transfers.bulk import handlers as bulk
 from services.transfers.figures import handlers as figures
 from services.transfers.log import log
 from services.transfers.notices import handlers as notices
-from services.transfers.policies import handlers as policies_handlers
+from services.transfers.policies import handlers as policies
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
 from services.transfers.remarks import handlers as remarks
@@ -71,7 +71,7 @@ class Service(BusService):
         contract.list_behind: figures.list_behind,
         contract.get_board: figures.get_board,
         contract.advise: adviser.advise,
-        contract.get_policy: policies_handlers.get_policy,
+        contract.get_policy: policies.get_policy,
         contract.list_audit: log.answer,
     }
     loops = (figures.FOLD, bulk.WORK_OFF, notices.SEND, log.loop)

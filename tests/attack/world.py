@@ -19,9 +19,10 @@ from services.members.entering import handlers as entering
 from services.members.entering import imports
 from services.members.posts import store as posts_store
 from services.members.sealing import seal
-from services.orgs import migration, store
 from services.orgs import models as orgs_models
 from services.orgs import service as orgs_service
+from services.orgs import store
+from services.orgs.migration import handlers as migration
 from services.transfers import handlers
 from services.transfers import models as transfers_models
 from services.transfers import service as transfers_service

@@ -23,7 +23,10 @@ from services.members import store as members_store
 from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering
 from services.orgs import domain as orgs_domain
-from services.orgs import handlers, migration, seed, store
+from services.orgs import seed, store
+from services.orgs.migration import handlers as migration
+from services.orgs.migration import store as migration_store
+from services.orgs.search import handlers as search
 from shared import clock, db, directory
 from shared.bus.rpc import RpcClient
 from shared.bus.service import Asked
@@ -183,9 +186,9 @@ class Country:
         needles += ["支部委员会", "共青团", "村支部", "委员会", "武汉", "东风村", "江汉", "大学"] * 5
         near = [self.rng.choice(self.branches) for _ in needles]
         with self.installation.engine("orgs").connect() as tx:
-            handlers.search_orgs(tx, orgs.SearchOrgs(text="武汉"), None)
+            search.search_orgs(tx, orgs.SearchOrgs(text="武汉"), None)
             direct = self._times("search", [
-                lambda text=text, org=org: handlers.search_orgs(tx, orgs.SearchOrgs(text=text, near=org), None)
+                lambda text=text, org=org: search.search_orgs(tx, orgs.SearchOrgs(text=text, near=org), None)
                 for text, org in zip(needles, near, strict=True)])
         token = self.token(world.administrator_of(PROVINCE))
         called = self._times("search_call", [
@@ -376,8 +379,8 @@ class Country:
             moved = 0
             for city in cities[:-1]:
                 if moved < 50_000:
-                    moved += store.move_some(tx, f"{self.paths[province]}{city}.", f"{self.paths[province]}{top}.{city}.", 10**6)
-                    store.move_top(tx, city, top)
+                    moved += migration_store.move_some(tx, f"{self.paths[province]}{city}.", f"{self.paths[province]}{top}.{city}.", 10**6)
+                    migration_store.move_top(tx, city, top)
             store.set_administrators(tx, [{"org_id": org, "person_id": 1, "active": True} for org in (top, province, cities[-1])], clock.now(), 1)
             done = migration.request_migrations(tx, [Asked(orgs.RequestMigration(command_id=uuid.uuid4(), org_id=top, to_org_id=cities[-1]), Actor(1, top))])[0]
             migration.decide_migrations(tx, [Asked(orgs.DecideMigration(migration_id=done.migration_id, approve=True), Actor(1, province))])

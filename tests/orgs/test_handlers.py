@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from services.orgs import handlers, store
 from services.orgs.models import metadata
+from services.orgs.search import handlers as search
 from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -127,7 +128,7 @@ def code(answer):
 
 def found(tx, text, **fields):
     """Return the ids that a search finds, best first."""
-    return [org.org_id for org in handlers.search_orgs(tx, SearchOrgs(text=text, **fields), None)]
+    return [org.org_id for org in search.search_orgs(tx, SearchOrgs(text=text, **fields), None)]
 
 
 def holders(tx, org_id):

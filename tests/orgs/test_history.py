@@ -7,8 +7,11 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import handlers, history, migration, naming, store
+from services.orgs import handlers, store
+from services.orgs.history import handlers as history
 from services.orgs.log import administrators_at, log, orgs_at, superiors_at
+from services.orgs.migration import handlers as migration
+from services.orgs.naming import handlers as naming
 from services.orgs.service import Service
 from shared import audit, clock, db
 from shared.bus.service import Asked

@@ -4,7 +4,11 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import domain, handlers, names, naming, order, store
+from services.orgs import domain, handlers, names, store
+from services.orgs.naming import handlers as naming
+from services.orgs.order import handlers as order
+from services.orgs.search import handlers as search
+from services.orgs.search import store as search_store
 from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -67,8 +71,8 @@ def test_former_and_short_names(tx):
 def test_former_names_where_a_text_is_common(tx, monkeypatch):
     """BEY-20: a former name is found in the neighbourhood of the searcher also where every piece of it is common."""
     rename(tx, "共青团江汉理工大学智能制造学院委员会")
-    monkeypatch.setattr(store, "_frequent", lambda tx: (dict.fromkeys(names.bigrams(FULL), 10 ** 6), 10**7))
-    monkeypatch.setattr(store, "_SEARCH", sa.text("SELECT 1 WHERE false"))  # the walk outward alone
+    monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(names.bigrams(FULL), 10 ** 6), 10**7))
+    monkeypatch.setattr(search_store, "_SEARCH", sa.text("SELECT 1 WHERE false"))  # the walk outward alone
     assert found(tx, "机械学院委员会", near=CLASS) == [COLLEGE]
 
 
@@ -125,7 +129,7 @@ def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
     """
     store.load(tx, [*TREE, Seed(96, 1, "leading_body", "共青团全国民航委员会", "96"), Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"),
                     Seed(9701, 97, "committee", "共青团铁道武汉局委员会", "97"), Seed(44011, 44, "committee", "共青团铁道武汉局广州段委员会", "44")])
-    ask = lambda text, below, **values: [(org.org_id, org.province) for org in handlers.search_orgs(  # noqa: E731
+    ask = lambda text, below, **values: [(org.org_id, org.province) for org in search.search_orgs(  # noqa: E731
         tx, SearchOrgs(text=text, below=below, targets_only=True, **values), None)]
     assert ask("铁道武汉局", 42) == []
     assert ask("铁道武汉局", 42, systems=True) == [(9701, "97")]
@@ -213,7 +217,7 @@ def test_a_preview_changes_nothing(short):
 @pytest.mark.rule("ORG-09")
 def test_who_is_renamed_meanwhile_keeps_that(short):
     """ORG-09: an organisation that somebody renames between the look and the change keeps what was given."""
-    from services.orgs import naming_store
+    from services.orgs.naming import store as naming_store
 
     with short.begin() as tx:
         rows = naming_store.below(tx, store.by_ids(tx, [SCHOOL])[SCHOOL].path, "1.42.420.", 10)

@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import domain, handlers, migration, store
+from services.orgs import domain, handlers, store
+from services.orgs.migration import handlers as migration
+from services.orgs.search import store as search_store
 from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -279,7 +281,7 @@ def test_what_is_nearer_comes_first(tx):
 @pytest.mark.rule("BEY-20")
 def test_a_text_of_common_pieces_is_found_outward(tx, monkeypatch):
     """BEY-20: where every piece is common the subtrees are walked outward; the exact name is first all the same."""
-    monkeypatch.setattr(store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams("共青团江汉理工大学机械学院委员会理支部"), 10**6), 10**7))
+    monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams("共青团江汉理工大学机械学院委员会理支部"), 10**6), 10**7))
     assert found(tx, "共青团江汉理工大学委员会", near=CLASS)[0] == SCHOOL
     assert found(tx, "江汉理工大学机械学院", near=SCHOOL)[0] == COLLEGE
     assert set(found(tx, "理工大学委员会", near=OTHER_SCHOOL)) == {SCHOOL, OTHER_SCHOOL}
@@ -367,7 +369,7 @@ def test_awaiting_branches_are_no_destinations(tx, monkeypatch):
 
     assert found(tx, name) == [CLASS] and found(tx, name, targets_only=True) == []
     assert found(tx, "2018级1班", targets_only=True) == [] and found(tx, "湖北省委员会", targets_only=True) == []
-    monkeypatch.setattr(store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams(name), 10**6), 10**7))
+    monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams(name), 10**6), 10**7))
     assert found(tx, name, targets_only=True, near=COLLEGE) == []  # nor where the text is common and the neighbourhood is walked
 
 

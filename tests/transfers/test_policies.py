@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from services.transfers import handlers, store, transitions
 from services.transfers.policies import calendar, reader
-from services.transfers.policies import handlers as policies_handlers
+from services.transfers.policies import handlers as policies
 from services.transfers.policies import store as policies_store
 from services.transfers.remarks import handlers as remarks
 from services.transfers.saga import NODES, State
@@ -283,11 +283,11 @@ def test_the_policy_is_shown_and_compared(tx):
     """BEY-07: everybody who acts sees the policy that holds, since when, and what another would change; leading bodies see what it would do; nothing is kept of the trial."""
     start(tx, request())
     before = tx.scalar(sa.text("SELECT count(*) FROM node_rules"))
-    view = policies_handlers.get_policy(tx, GetPolicy(compare="p002"), admin(ROOT))
+    view = policies.get_policy(tx, GetPolicy(compare="p002"), admin(ROOT))
     assert view.key == "national@2026.1" and {node.state: node.expire_after for node in view.nodes}["pending_in"] == 10 and len(view.history) == 1
     assert any(line.startswith("phase start: none -> 05-01 to 08-31") for line in view.changes)
     assert [(effect.state, effect.open) for effect in view.effects] == [("pending_in", 1)]
     assert tx.scalar(sa.text("SELECT count(*) FROM node_rules")) == before
-    assert policies_handlers.get_policy(tx, GetPolicy(compare="p002"), admin(SCHOOL)).effects == []
+    assert policies.get_policy(tx, GetPolicy(compare="p002"), admin(SCHOOL)).effects == []
     with pytest.raises(Refused, match="unknown_policy"):
-        policies_handlers.get_policy(tx, GetPolicy(compare="own"), admin(ROOT))
+        policies.get_policy(tx, GetPolicy(compare="own"), admin(ROOT))

@@ -12,8 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, names, naming_store, store
+from services.orgs import domain, names, store
 from services.orgs.log import log, org_entry
+from services.orgs.naming import store as naming_store
 from shared import background, clock, db
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, order_store, store
+from services.orgs import domain, store
+from services.orgs.order import store as order_store
 from shared.bus.service import Asked
 from shared.errors import Refusal
 from shared.messages.orgs import OrderOrg, OrgSaved

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
+from services.orgs.migration import store as migration_store
 from shared import audit, background, clock, db
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -38,9 +39,9 @@ def _patience() -> timedelta:
 
 def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> list[Migrated]:
     """Ask to move organisations, as their own administrators (MIG-01..03, MIG-05..07); repeated, the command gives the first answer."""
-    known = store.migrations_by_command(tx, [one.item.command_id for one in asked])
+    known = migration_store.migrations_by_command(tx, [one.item.command_id for one in asked])
     orgs = store.by_ids(tx, [org_id for one in asked for org_id in (one.item.org_id, one.item.to_org_id)])
-    store.lock_provinces(tx, [row.provincial_id for row in orgs.values() if row.provincial_id is not None])
+    migration_store.lock_provinces(tx, [row.provincial_id for row in orgs.values() if row.provincial_id is not None])
     holders = {(row.org_id, row.person_id) for row in store.administrators(tx, list(orgs))}
     answers: list[Migrated] = []
     for one in asked:
@@ -58,12 +59,12 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
             refusal = Refusal("not_your_org")
         else:
             refusal = domain.check_migration(org._mapping, to._mapping)
-            if refusal is None and store.has_open_migration(tx, org.path):
+            if refusal is None and migration_store.has_open_migration(tx, org.path):
                 refusal = Refusal("migration_open")
         if refusal is None and org is not None:
-            store.request_migration(tx, {"command_id": str(item.command_id), "org_id": item.org_id, "from_org_id": org.parent_id, "to_org_id": item.to_org_id,
+            migration_store.request_migration(tx, {"command_id": str(item.command_id), "org_id": item.org_id, "from_org_id": org.parent_id, "to_org_id": item.to_org_id,
                                          "reason": item.reason.strip(), "requested_by": one.actor.person_id, "expires_at": clock.now() + _patience()}, clock.now(), **audit.by(one))
-            known |= store.migrations_by_command(tx, [item.command_id])
+            known |= migration_store.migrations_by_command(tx, [item.command_id])
             answers.append(Migrated(migration_id=known[item.command_id].migration_id, state="pending_old"))
         else:
             answers.append(Migrated(refusal=refusal))
@@ -72,7 +73,7 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
 
 def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> list[Migrated]:
     """Decide for the old superior, then for the new (MIG-04), or withdraw before the last approval (MIG-10)."""
-    held = {key: dict(row._mapping) for key, row in store.hold_migrations(tx, [one.item.migration_id for one in asked]).items()}
+    held = {key: dict(row._mapping) for key, row in migration_store.hold_migrations(tx, [one.item.migration_id for one in asked]).items()}
     holders = {(row.org_id, row.person_id) for row in store.administrators(
         tx, [row[name] for row in held.values() for name in ("org_id", "from_org_id", "to_org_id")])}
     changed: dict[int, dict[str, Any]] = {}
@@ -90,7 +91,7 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
             entries.append(audit.Entry(kind=f"migration.{DECIDED[row['state']]}", place_id=row["org_id"], ref=f"migration {row['migration_id']}",
                                        after={"from": row["from_org_id"], "to": row["to_org_id"]}, note=row["note"], **audit.by(one)))
         answers.append(Migrated(migration_id=row["migration_id"], state=row["state"], refusal=refusal))
-    store.set_migrations(tx, list(changed.values()), entries)
+    migration_store.set_migrations(tx, list(changed.values()), entries)
     _wake.set()
     return answers
 
@@ -117,12 +118,12 @@ def list_migrations(tx: Connection, request: contract.ListMigrations, actor: Act
     """Return migrations of, from and to the acting organisation, for the operation centre (MIG-08)."""
     if actor is None or actor.org_id is None or actor.person_id not in {row.person_id for row in store.administrators(tx, [actor.org_id])}:
         raise Refused("not_administrator")
-    return [contract.Migration(**{name: row._mapping[name] for name in contract.Migration.__struct_fields__}) for row in store.migrations(tx, actor.org_id, request.waiting)]
+    return [contract.Migration(**{name: row._mapping[name] for name in contract.Migration.__struct_fields__}) for row in migration_store.migrations(tx, actor.org_id, request.waiting)]
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
     """Return what was not decided in time (MIG-10)."""
-    store.expire_migrations(tx, clock.now())
+    migration_store.expire_migrations(tx, clock.now())
 
 
 def move_one(database: db.Database) -> bool:
@@ -132,31 +133,31 @@ def move_one(database: db.Database) -> bool:
     along: by then its superior is held, and no other can be created with the old path.
     """
     with database.transaction() as tx:
-        row = store.next_migration(tx)
+        row = migration_store.next_migration(tx)
         if row is None:
             return False
         store.lock(tx, [row.org_id, row.to_org_id])
         orgs = store.by_ids(tx, [row.org_id, row.to_org_id])
         org, to = orgs.get(row.org_id), orgs.get(row.to_org_id)
         if org is None or to is None or domain.check_migration(org._mapping, to._mapping) is not None:
-            store.end_migration(tx, row, "returned", "组织已变动", 0, clock.now())
+            migration_store.end_migration(tx, row, "returned", "组织已变动", 0, clock.now())
             return True
-        total, moved = store.count_below(tx, org.path), 0
-        while some := store.move_some(tx, org.path, f"{to.path}{org.org_id}.", PIECE):
+        total, moved = migration_store.count_below(tx, org.path), 0
+        while some := migration_store.move_some(tx, org.path, f"{to.path}{org.org_id}.", PIECE):
             moved += some
             with database.transaction(tells=False) as aside:
-                store.tell_progress(aside, row.migration_id, moved, max(total, moved))
-        store.move_top(tx, org, to.org_id, row.migration_id)
-        store.end_migration(tx, row, "completed", row.note, moved, clock.now())
+                migration_store.tell_progress(aside, row.migration_id, moved, max(total, moved))
+        migration_store.move_top(tx, org, to.org_id, row.migration_id)
+        migration_store.end_migration(tx, row, "completed", row.note, moved, clock.now())
     return True
 
 
 def give_up(database: db.Database, problem: str) -> None:
     """Return the migration that is next to be carried out and fails again and again, with a word of why; the tree stays as it is (MIG-04)."""
     with database.transaction() as tx:
-        row = store.next_migration(tx)
+        row = migration_store.next_migration(tx)
         if row is not None:
-            store.end_migration(tx, row, "returned", "系统未能完成迁移", 0, clock.now())
+            migration_store.end_migration(tx, row, "returned", "系统未能完成迁移", 0, clock.now())
 
 
 _pieces = background.Pieces("orgs", "migrations", 1, lambda database, size: int(move_one(database)), give_up)

@@ -1,0 +1,148 @@
+"""The SQL of migrations."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.orgs import store
+from services.orgs.log import log, org_entry
+from shared import db
+from shared.audit import Entry
+from shared.messages.orgs import OrgChanged
+from shared.outbox import insert, tell
+
+_LOCK_PROVINCES = sa.text("SELECT pg_advisory_xact_lock(CAST(one AS bigint)) FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one")
+
+_OPEN_MIGRATIONS = sa.text("""
+    SELECT m.migration_id, m.org_id, m.state, o.path FROM migrations m JOIN orgs o USING (org_id) WHERE m.ended_at IS NULL
+        AND (o.org_id = ANY(CAST(string_to_array(trim(TRAILING '.' FROM :path), '.') AS bigint[])) OR (o.path >= :path AND o.path < :path_end))""")
+
+_REQUEST_MIGRATION = sa.text("""
+    INSERT INTO migrations (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
+    SELECT command_id, org_id, from_org_id, to_org_id, 'pending_old', reason, requested_by, :now, expires_at
+        FROM json_to_recordset(CAST(:items AS json))
+            AS i(command_id uuid, org_id bigint, from_org_id bigint, to_org_id bigint, reason text, requested_by bigint, expires_at timestamptz)
+    ON CONFLICT DO NOTHING RETURNING command_id, migration_id""")
+
+_MIGRATIONS_BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+
+_HOLD_MIGRATIONS = sa.text("SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[])) ORDER BY migration_id FOR UPDATE")
+
+_SET_MIGRATIONS = sa.text("""
+    UPDATE migrations m SET state = i.state, note = i.note, old_decided_by = coalesce(m.old_decided_by, i.old_decided_by),
+        new_decided_by = coalesce(m.new_decided_by, i.new_decided_by), expires_at = i.expires_at, ended_at = i.ended_at
+    FROM json_to_recordset(CAST(:items AS json)) AS i(migration_id bigint, state text, note text, old_decided_by bigint, new_decided_by bigint,
+        expires_at timestamptz, ended_at timestamptz) WHERE m.migration_id = i.migration_id""")
+
+_EXPIRE_MIGRATIONS = sa.text("""
+    UPDATE migrations SET state = 'returned', ended_at = :now WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now
+    RETURNING migration_id, org_id""")
+
+_MIGRATIONS = sa.text("""
+    SELECT * FROM migrations WHERE (from_org_id = :org AND (NOT :waiting OR state = 'pending_old')) OR (to_org_id = :org AND (NOT :waiting OR state = 'pending_new'))
+        OR (org_id = :org AND NOT :waiting) ORDER BY migration_id DESC LIMIT 200""")
+
+_NEXT_MIGRATION = sa.text("""
+    SELECT * FROM migrations WHERE ended_at IS NULL AND state = 'moving' AND pg_try_advisory_xact_lock(hashtext('migration'), CAST(migration_id AS int))
+    ORDER BY migration_id LIMIT 1""")
+
+_BELOW = sa.text("SELECT count(*)::int FROM orgs WHERE path >= :path AND path < :path_end")
+
+_MOVE_SOME = sa.text("""
+    UPDATE orgs SET path = :new || substr(path, :skip) WHERE org_id IN (SELECT org_id FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :limit)""")
+
+_PROGRESS = sa.text("UPDATE migrations SET moved = :moved, total = :total WHERE migration_id = :id")
+
+_MOVE_TOP = sa.text(f"""
+    WITH changed AS (UPDATE orgs SET parent_id = :to, version = version + 1 WHERE org_id = :org RETURNING *),
+    told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
+    SELECT * FROM changed""")
+
+_END_MIGRATION = sa.text("UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now WHERE migration_id = :id")
+
+
+def lock_provinces(tx: Connection, provincial_ids: Iterable[int]) -> None:
+    """Hold the migrations of provinces until the transaction ends: of two requests for one subtree the second sees the first (MIG-06)."""
+    tx.execute(_LOCK_PROVINCES, {"ids": sorted(set(provincial_ids))})
+
+
+def has_open_migration(tx: Connection, path: str) -> bool:
+    """Return whether an organisation, one above it or one below it migrates (MIG-06)."""
+    return tx.execute(_OPEN_MIGRATIONS, {"path": path, "path_end": store.end_of(path)}).first() is not None
+
+
+def request_migration(tx: Connection, row: dict[str, Any], now: datetime, **who: Any) -> None:
+    """Store a migration; a repeated one changes nothing. `who` asks for it."""
+    made = db.run(tx, _REQUEST_MIGRATION, [row], now=now).one_or_none()
+    if made is not None:
+        log.append(tx, [Entry(kind="migration.requested", place_id=row["org_id"], ref=f"migration {made.migration_id}", note=row["reason"],
+                              after={"from": row["from_org_id"], "to": row["to_org_id"]}, **who)])
+
+
+def migrations_by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+    """Return migrations by the command that asked for them."""
+    return {row.command_id: row for row in tx.execute(_MIGRATIONS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+
+
+def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
+    """Return migrations, held until the transaction ends."""
+    return {row.migration_id: row for row in tx.execute(_HOLD_MIGRATIONS, {"ids": sorted(set(ids))})}
+
+
+def set_migrations(tx: Connection, rows: Sequence[dict[str, Any]], entries: Sequence[Entry]) -> None:
+    """Store decisions on held migrations, with the lines that say who has made them."""
+    db.run(tx, _SET_MIGRATIONS, rows)
+    log.append(tx, entries)
+
+
+def expire_migrations(tx: Connection, now: datetime) -> int:
+    """Return what waits for a decision longer than it may; return how many (MIG-10)."""
+    rows = tx.execute(_EXPIRE_MIGRATIONS, {"now": now}).all()
+    log.append(tx, [Entry(kind="migration.returned", place_id=row.org_id, ref=f"migration {row.migration_id}", after={"why": "nobody decided in time"})
+                    for row in rows])
+    return len(rows)
+
+
+def migrations(tx: Connection, org_id: int, waiting: bool) -> Sequence[sa.Row[Any]]:
+    """Return the migrations of an organisation, from it or to it, newest first; or those that wait for its decision."""
+    return tx.execute(_MIGRATIONS, {"org": org_id, "waiting": waiting}).all()
+
+
+def next_migration(tx: Connection) -> sa.Row[Any] | None:
+    """Return a migration that is decided, not done and worked on by nobody else until the transaction ends.
+
+    An advisory lock holds it, not its row, so that its progress can be stored meanwhile.
+    """
+    return tx.execute(_NEXT_MIGRATION).one_or_none()
+
+
+def count_below(tx: Connection, path: str) -> int:
+    """Return how many organisations are in a subtree, deleted ones included."""
+    return int(tx.execute(_BELOW, {"path": path, "path_end": store.end_of(path)}).scalar_one())
+
+
+def move_some(tx: Connection, old: str, new: str, limit: int) -> int:
+    """Give up to `limit` organisations of the subtree `old` their new paths; return how many. Nobody sees it before the transaction ends."""
+    return int(tx.execute(_MOVE_SOME, {"new": new, "skip": len(old) + 1, "path": old, "path_end": store.end_of(old), "limit": limit}).rowcount)
+
+
+def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> None:
+    """Store how far a migration is: in a transaction of its own, which readers see at once."""
+    tx.execute(_PROGRESS, {"id": migration_id, "moved": moved, "total": total})
+
+
+def move_top(tx: Connection, org: sa.Row[Any], to_org_id: int, migration_id: int) -> None:
+    """Put the top of a moved subtree below its new superior, and tell; who hears it moves what lies below (MIG-09)."""
+    moved = tx.execute(_MOVE_TOP, {"org": org.org_id, "to": to_org_id}).one()
+    log.append(tx, [org_entry(org._mapping, moved._mapping, "org.moved", ref=f"migration {migration_id}")])
+
+
+def end_migration(tx: Connection, row: sa.Row[Any], state: str, note: str, total: int, now: datetime) -> None:
+    """Store the end of a migration; that it was carried out stands in the log as the change of superior."""
+    tx.execute(_END_MIGRATION, {"id": row.migration_id, "state": state, "note": note, "total": total, "now": now})
+    if state == "returned":
+        log.append(tx, [Entry(kind="migration.returned", place_id=row.org_id, ref=f"migration {row.migration_id}", note=note)])
