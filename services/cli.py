@@ -76,10 +76,10 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
             host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
             threads: Annotated[int, typer.Option(help="Requests at a time.")] = 32) -> None:
     """Run the gateway until SIGTERM; `/healthz`, `/readyz` and `/metrics` are on $TUANQIAO_HEALTH_PORT."""
-    from services.gateway import serve as gateway_serve
+    from services.gateway.serving import serve as serving_serve
 
     try:
-        gateway_serve.serve(host, port, threads, settings.from_environment())
+        serving_serve.serve(host, port, threads, settings.from_environment())
     except OSError as error:
         typer.echo(f"cannot listen: {error}", err=True)
         raise typer.Exit(1) from error
@@ -89,9 +89,9 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
 def certificate(folder: Annotated[Path, typer.Option(help="Where fullchain.pem and private.pem are kept.")] = Path("var/tls"),
                 host: Annotated[str, typer.Option(help="Name of the host.")] = "localhost") -> None:
     """Make a certificate signed by itself unless one is there, so that the front can start."""
-    from services.gateway import certificate as gateway_certificate
+    from services.gateway.serving import certificate as serving_certificate
 
-    typer.echo(f"{folder}: {'a certificate was made; browsers warn of it' if gateway_certificate.make(folder, host) else 'there is a certificate'}")
+    typer.echo(f"{folder}: {'a certificate was made; browsers warn of it' if serving_certificate.make(folder, host) else 'there is a certificate'}")
 
 
 @app.command()

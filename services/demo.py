@@ -24,7 +24,7 @@ import eventlet
 import sqlalchemy as sa
 
 from services import embedded, world
-from services.gateway import roster
+from services.gateway.files import roster
 from services.members import domain, synthetic
 from services.members.accounts import handlers as accounts
 from services.transfers import trail

@@ -129,8 +129,8 @@ def run(folder: Path, port: int) -> None:
     import eventlet
 
     from services import world
-    from services.gateway import green
     from services.gateway.app import create_app
+    from services.gateway.serving import green
 
     started = time.monotonic()
     settings = embedded_settings(folder)

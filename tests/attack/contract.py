@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from services import world
-from services.gateway import openapi
+from services.gateway.api import openapi
 from tests.attack import Budget, Outcome
 from tests.attack.target import Target, token
 from tests.system.fullhouse import CLASS, COLLEGE, FIRST, OTHER_COLLEGE, PROVINCE, TOWNSHIP, UNIVERSITY

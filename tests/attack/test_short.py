@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from services import world
-from services.gateway.server import MAX_HEADER
+from services.gateway.serving.server import MAX_HEADER
 from tests.attack import Budget, contract, garbage
 from tests.attack.audit import audit
 from tests.attack.target import target, token

@@ -225,7 +225,7 @@ class Country:
     def pages(self, quick: bool) -> dict[str, float]:
         """Every page of the menu, for a township with 300 pending transfers and for a province: server time, bytes with style and script, trips to services."""
         from services.gateway.app import create_app
-        from services.gateway.menu import MENU
+        from services.gateway.pages.menu import MENU
 
         branch = next(org for org in self.branches if self.paths[org].startswith(self.paths[COUNTY]))
         town = int(self.paths[branch].split(".")[-3])

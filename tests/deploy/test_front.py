@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway import certificate
+from services.gateway.serving import certificate
 from tests.installation import ROOT, free_port
 from tests.system.test_slow_connections import Edge, ended, gateway, gone_after
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from flask import Flask, session
 
-from services.gateway import audit_words
-from services.gateway.routes import ROUTES
+from services.gateway.api.routes import ROUTES
+from services.gateway.pages import audit_words
 from services.members.log import KEPT
 from services.orgs.log import STATE
 from shared.messages.audit import AuditLine

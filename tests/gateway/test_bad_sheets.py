@@ -7,7 +7,7 @@ import xlsxwriter
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from services.gateway import roster
+from services.gateway.files import roster
 from shared.errors import Refused
 from tests import strategies
 

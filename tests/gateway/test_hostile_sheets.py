@@ -17,7 +17,7 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway import open_workbook, roster, workbooks
+from services.gateway.files import open_workbook, roster, workbooks
 from shared.errors import Refused
 from shared.messages import decoding, members
 from tests.gateway.test_roster import GOOD, sheet
@@ -222,7 +222,7 @@ def test_the_reader_limits_itself_first():
     import subprocess
     import sys
 
-    with subprocess.Popen([sys.executable, "-m", "services.gateway.open_workbook", "below"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+    with subprocess.Popen([sys.executable, "-m", "services.gateway.files.open_workbook", "below"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
         ends = time.monotonic() + 20
         while str(open_workbook.MEMORY) not in (limits := Path(f"/proc/{reader.pid}/limits").read_text()):
             assert time.monotonic() < ends, limits

@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from services.gateway import app, openapi
-from services.gateway.routes import ROUTES
+from services.gateway.api import openapi, views
+from services.gateway.api.routes import ROUTES
 from shared.errors import Refusal
 from shared.messages.transfers import Outcome
 
@@ -32,7 +32,7 @@ def test_numbers_and_patterns_are_of_the_documents_dialect():
 
 def test_parameters_show_limits_and_are_read():
     """Each text and number in an address has its limits in the document, and every kind in the table of routes has a reader."""
-    assert {kind for route in ROUTES for kind in route.query.values()} <= set(app._READ)
+    assert {kind for route in ROUTES for kind in route.query.values()} <= set(views._READ)
     for path, methods in openapi.document()["paths"].items():
         for operation in methods.values():
             for one in operation["parameters"]:
@@ -51,6 +51,6 @@ def test_operations_have_names_of_their_own():
 
 def test_the_refusal_of_an_item_is_what_is_sent():
     """What `app` makes of a refusal is what the document says."""
-    sent = app._with_words(Outcome(refusal=Refusal("remark_too_long")))["refusal"]
+    sent = views._with_words(Outcome(refusal=Refusal("remark_too_long")))["refusal"]
     shown = openapi.document()["components"]["schemas"]["Refusal"]["properties"]
     assert set(sent) <= set(shown) and set(sent["message"]) == set(shown["message"]["properties"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 
-from services.gateway import roster
+from services.gateway.files import roster
 from shared.errors import Refused
 
 GOOD = ("1", "共青团某大学某班支部委员会", "张三", "11010120050101001X", "汉族", "19900000000", "2019-05", "", "书记")

@@ -2,8 +2,8 @@
 import pytest
 
 from services.gateway import app as gateway_app
-from services.gateway import menu, pages
-from services.gateway.desk_pages import PLANS
+from services.gateway.pages import kit, menu, words
+from services.gateway.pages.transfers import PLANS
 from services.orgs import domain
 from services.transfers import reasons, saga
 from services.transfers.adviser import handlers as adviser
@@ -12,13 +12,13 @@ from services.transfers.notices import store as notices_store
 
 def test_reasons_and_classes():
     """Reasons, rejections, states, steps and classes of destinations on pages are exactly those of the transfers service, in the same Chinese words."""
-    assert {code: zh for code, (zh, _) in pages.REASONS.items()} == {code: reason.zh for code, reason in reasons.reasons().items()}
-    assert set(pages.REJECTIONS) == set(reasons.REJECTION_REASONS) and set(pages.CONCERNS) == set(reasons.CLASSES)
-    assert {code: zh for code, (zh, _) in pages.CONCERNS.items()} == {code: zh for code, (zh, _) in reasons.CLASSES.items()}
-    assert set(pages.STATES) == set(saga.State)
-    assert set(notices_store.KINDS) <= set(pages.STEPS)
+    assert {code: zh for code, (zh, _) in words.REASONS.items()} == {code: reason.zh for code, reason in reasons.reasons().items()}
+    assert set(words.REJECTIONS) == set(reasons.REJECTION_REASONS) and set(words.CONCERNS) == set(reasons.CLASSES)
+    assert {code: zh for code, (zh, _) in words.CONCERNS.items()} == {code: zh for code, (zh, _) in reasons.CLASSES.items()}
+    assert set(words.STATES) == set(saga.State)
+    assert set(notices_store.KINDS) <= set(words.STEPS)
     assert {plan.removesuffix("_without") for plan in adviser.PLANS} == set(PLANS)
-    assert set(pages.PURPOSES) == {*domain.PURPOSES, "graduate", "awaiting", "vault"}
+    assert set(words.PURPOSES) == {*domain.PURPOSES, "graduate", "awaiting", "vault"}
 
 
 @pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")
@@ -26,9 +26,9 @@ def test_the_menu_leads_somewhere():
     """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages; those that the rules name are there, as far as there are pages."""
     from flask import Flask
 
-    assert gateway_app.pages is pages  # every module with pages is loaded
+    assert gateway_app.pages is kit  # every module with pages is loaded
     app = Flask("menu")
-    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(kit.blueprint)
     known = {str(rule) for rule in app.url_map.iter_rules()}
     entries = [entry for section in menu.MENU for entry in section.entries]
     assert {entry.path for entry in entries} <= known and len({entry.path for entry in entries}) == len(entries)

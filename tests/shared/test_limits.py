@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
-from services.gateway import reading
+from services.gateway.api import reading
 from services.transfers.adviser import handlers as adviser
 from shared.bus.calls import Unreadable, read_answers, read_calls
 from shared.errors import Refused

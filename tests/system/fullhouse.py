@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services import world
-from services.gateway import roster
+from services.gateway.files import roster
 from services.members import synthetic
 from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering

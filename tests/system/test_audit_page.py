@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from services import audit_proof, world
-from services.gateway import menu
+from services.gateway.pages import menu
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
 from tests.system.test_browser import CHROMIUM, Visitor, chromium, site  # noqa: F401  (fixtures)
 from tests.system.test_school import rows_of, sign_in

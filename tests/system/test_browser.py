@@ -338,7 +338,7 @@ def test_every_page(chromium, site, town, width, dark):
 
     BEY-14.
     """
-    from services.gateway import menu
+    from services.gateway.pages import menu
 
     shown = {entry.path for section in menu.of("committee", True) for entry in section.entries}
     visitor = Visitor(chromium, site, town, width)

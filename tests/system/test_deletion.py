@@ -55,7 +55,7 @@ def test_what_stands_in_the_way_is_named(browser, town):
     ({"transfers": 5, "leaving": 4}, True, "1笔未办结的转接")])
 def test_what_is_named(found, to_awaiting, said):
     """Each kind that is there is named; a branch that is set aside may keep members and transfers that lead out of it."""
-    from services.gateway import deletion
+    from services.gateway.api import deletion
 
     refusal = deletion.obstacles(found, to_awaiting)
     assert (refusal is None) if said is None else isinstance(refusal, Refusal) and said in refusal.say()

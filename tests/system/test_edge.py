@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from services import world
-from services.gateway import workbooks
 from services.gateway.app import create_app
+from services.gateway.files import workbooks
 from tests.gateway.test_hostile_sheets import HOSTILE
 from tests.gateway.test_roster import GOOD, sheet
 
@@ -178,7 +178,7 @@ def test_rows_that_no_field_takes_fail_alone(browser, town):
 @pytest.mark.rule("BEY-13")
 def test_a_letter_leads_to_the_setting_not_to_a_header(browser, town, monkeypatch):
     """BEY-13: the QR code of a letter leads to the address of the setting, whatever Host the caller writes."""
-    from services.gateway import letter
+    from services.gateway.files import letter
 
     told = []
     render = letter.render

@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from services import world
-from services.gateway import roster
-from services.gateway.routes import ROUTES
+from services.gateway.api.routes import ROUTES
+from services.gateway.files import roster
 from services.members import synthetic
 
 COLLEGE = world.COLLEGE

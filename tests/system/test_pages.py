@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from services import world
-from services.gateway import desk_pages, pages
+from services.gateway.pages import transfers as transfer_pages
+from services.gateway.pages import words
 from services.members.accounts import handlers as accounts
 from tests.installation import ROOT
 from tests.system import forms, fullhouse
@@ -30,7 +31,7 @@ def house(town, client):
 
 def addresses_of(house):
     """Return the address of every page that somebody meets: the menu's, and those that stand behind them."""
-    from services.gateway.menu import MENU
+    from services.gateway.pages.menu import MENU
 
     paths = [entry.path for section in MENU for entry in section.entries]
     paths += ["/", "/security", "/verify", "/contacts?text=江夏", "/sign-in", "/forgot", "/password", "/my-branch", "/start", "/start?plan=study&step=fields", "/api/docs",
@@ -146,7 +147,7 @@ def test_the_approval_page_names_whom_to_call(browser, town, house):
     assert "微信 7720260077" in page and "母亲 19900000077" in page
     assert re.search(r"申请时间</dt><dd>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d<", page)
     assert 'value="short_term"' not in page and 'value="household_elsewhere"' in page
-    assert set(pages.rejections_for(["further_study"])) == {"wrong_data", "other"} and "short_term" in pages.rejections_for(["employed_with_org"])
+    assert set(words.rejections_for(["further_study"])) == {"wrong_data", "other"} and "short_term" in words.rejections_for(["employed_with_org"])
 
 
 @pytest.mark.rule("TRF-05", "TRF-06")
@@ -247,7 +248,7 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
     assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
     assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count('aria-invalid="true"') == 2
     rules = tomllib.loads((ROOT / "services/transfers/reasons.toml").read_text("utf-8"))
-    assert {reason: {name: told[0] for name, told in desk_pages.NEEDED.get(reason, {}).items()} for reason in rules} == {
+    assert {reason: {name: told[0] for name, told in transfer_pages.NEEDED.get(reason, {}).items()} for reason in rules} == {
         reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)} for reason, rule in rules.items()}
 
 
@@ -513,7 +514,7 @@ def test_already_under_way_says_with_whom(browser, town, house):
     state = fullhouse.Office(browser, person=FIRST).get(f"/transfers/{house.waiting_out}")["transfer"]["state"]  # forms with rubbish may have decided it
     waits = {"pending_out": CLASS, "pending_in": TOWNSHIP}[state]
     office = next(org.full_name for org in town.tree if org.id == waits)
-    for told in ("发起方: 团员本人", pages.STATES[state][0], office, f"tel:027-8755{waits % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
+    for told in ("发起方: 团员本人", words.STATES[state][0], office, f"tel:027-8755{waits % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
         assert told in box, told
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", box)
 

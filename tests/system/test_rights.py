@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from services import world
-from services.gateway.routes import ROUTES
+from services.gateway.api.routes import ROUTES
 from services.members.accounts import handlers as accounts
 from services.members.synthetic import check_digit
 from services.orgs import store

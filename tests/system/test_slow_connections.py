@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services import embedded
-from services.gateway import server
+from services.gateway.serving import server
 from shared.bus import topology
 from tests.installation import AMQP_URI, ROOT, free_port
 

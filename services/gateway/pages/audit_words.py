@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from services.gateway import menu, words
-from services.gateway.organisation_pages import RETENTION_KINDS, RETENTION_STATES
-from services.gateway.pages import KINDS, MARKS, NO_TIME, PURPOSES, REASONS, REJECTIONS, STATES, t, when
-from services.gateway.routes import ROUTES
-from services.gateway.words import Pair
+from services.gateway.api.routes import ROUTES
+from services.gateway.pages import menu, notes
+from services.gateway.pages.kit import t, when
+from services.gateway.pages.members import RETENTION_KINDS, RETENTION_STATES
+from services.gateway.pages.notes import Pair
+from services.gateway.pages.words import KINDS, MARKS, NO_TIME, PURPOSES, REASONS, REJECTIONS, STATES
 from shared.messages.audit import AuditLine
 from shared.reference import POST_NAMES
 
@@ -89,7 +90,7 @@ _VALUES: dict[str, Pair] = {
 _BY: dict[str, Pair] = {"name": ("姓名", "name"), "id_number": ("身份证号码", "ID number"), "number": ("发展团员编号", "development number")}
 _CODES: dict[str, Mapping[str, Pair]] = {
     "kind": {**KINDS, **RETENTION_KINDS}, "purpose": PURPOSES, "post": POST_NAMES, "mark": {**MARKS, "": ("无", "none")}, "reason": {**NO_TIME, **REASONS, **REJECTIONS},
-    "cause": words.NOTES, "state": {**STATES, **RETENTION_STATES}, "by": _BY}
+    "cause": notes.NOTES, "state": {**STATES, **RETENTION_STATES}, "by": _BY}
 # fmt: on
 ORG_FIELDS = ("parent_id", "from", "to", "branch")
 """Fields that hold the number of an organisation (`from` of a policy is an instant)."""

@@ -20,7 +20,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from services.gateway.unparsed import UnparsedTask
+from services.gateway.serving.unparsed import UnparsedTask
 
 HEADER_SECONDS = 10.0
 """From the first byte of a request, or of a new connection, to the end of its header."""

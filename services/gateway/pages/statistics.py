@@ -6,8 +6,9 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway import fields, words
-from services.gateway.pages import CONCERNS, REASONS, STATES, blueprint, call, calls, first, names, render, t, word
+from services.gateway.pages import fields, notes
+from services.gateway.pages.kit import blueprint, call, calls, first, names, render, t, word
+from services.gateway.pages.words import CONCERNS, REASONS, STATES
 from shared.messages import members, transfers
 
 FIGURES = {
@@ -40,7 +41,7 @@ def figures() -> Any:
     """SX and XS of a subtree with its direct subordinates; every number opens into its people (STAT-10..15, BEY-11)."""
     org = _chosen("org")
     sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
-    return render("figures.html", sheet=sheet, org=org, figures=FIGURES, top=session.get("org"))
+    return render("statistics/figures.html", sheet=sheet, org=org, figures=FIGURES, top=session.get("org"))
 
 
 @blueprint.get("/figures/<figure>")
@@ -49,7 +50,7 @@ def behind(figure: str) -> Any:
     org, cohort = _chosen("org"), _chosen("cohort") or 0
     items = call(transfers.list_behind, transfers.ListBehind(figure=figure, org_id=org, cohort=cohort, after=_chosen("after") or 0, limit=100))
     found, people, _ = names([one for item in items for one in (item.branch_id, item.target_org_id, org)], [item.member_id for item in items])
-    return render("behind.html", items=items, orgs=found, people=people, figure=figure, name=FIGURES.get(figure, ("", "", "")), org=org, cohort=cohort, responsible=RESPONSIBLE)
+    return render("statistics/behind.html", items=items, orgs=found, people=people, figure=figure, name=FIGURES.get(figure, ("", "", "")), org=org, cohort=cohort, responsible=RESPONSIBLE)
 
 
 @blueprint.route("/board", methods=["GET", "POST"])
@@ -61,7 +62,7 @@ def board() -> Any:
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
-    return render("board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
+    return render("statistics/board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
                   most=max((row.overdue for row in rows), default=0), slowest=min((row.oldest for row in rows if row.oldest), default=None))
 
 
@@ -69,8 +70,8 @@ def board() -> Any:
 def policy() -> Any:
     """Show the season policy that holds, its history, and what another would change and do to the open nodes (BEY-07)."""
     view = call(transfers.get_policy, transfers.GetPolicy(compare=request.args.get("compare", "")))
-    return render("policy.html", view=view, compare=request.args.get("compare", ""), withdrawals=WITHDRAWALS, provinces=TILE_NAMES, source=words.source(view.source, t),
-                  changes=[words.change(line, t, STATES, REASONS, CONCERNS, TILE_NAMES) for line in view.changes])
+    return render("statistics/policy.html", view=view, compare=request.args.get("compare", ""), withdrawals=WITHDRAWALS, provinces=TILE_NAMES, source=notes.source(view.source, t),
+                  changes=[notes.change(line, t, STATES, REASONS, CONCERNS, TILE_NAMES) for line in view.changes])
 
 
 @blueprint.get("/progress")
@@ -78,4 +79,4 @@ def progress() -> Any:
     """How far data are entered, per subordinate (STAT-02..08); the whole as a spreadsheet by the API."""
     org = _chosen("org") or session.get("org") or 0
     (rows,) = calls((members.get_entry_progress, members.GetEntryProgress(org_id=org, domain=request.args.get("domain", ""))))
-    return render("progress.html", rows=rows, org=org)
+    return render("statistics/progress.html", rows=rows, org=org)

@@ -20,8 +20,8 @@ from typing import get_type_hints
 
 import msgspec
 
-from services.gateway.open_workbook import Opened
-from services.gateway.roster import RosterRow
+from services.gateway.files.open_workbook import Opened
+from services.gateway.files.roster import RosterRow
 from shared.errors import Refused
 from shared.messages.limits import OutOfYears
 from shared.messages.members import ImportRow
@@ -34,7 +34,7 @@ MAX_WAITING = 8
 WAIT_SECONDS = 15.0
 WALL_SECONDS = 20.0
 """The longest that a reader may live; its own limit of processor time is shorter."""
-_ROOT = str(Path(__file__).parents[2])
+_ROOT = str(Path(__file__).parents[3])
 _UNREADABLE = "文件已损坏、过大或内容异常,请使用下载的模板重新填写"
 
 _FIELDS = {name: kind for name, kind in get_type_hints(ImportRow, include_extras=True).items() if name not in ("import_id", "number", "problem")}
@@ -95,7 +95,7 @@ def _turn(person_id: int) -> Iterator[None]:
 def _ask(content: bytes, own: bool) -> Opened:
     """Have a process read the content; it knows nothing of this one: no address, no key, no open file."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.gateway.open_workbook", "own" if own else "below"],
+        [sys.executable, "-W", "ignore", "-m", "services.gateway.files.open_workbook", "own" if own else "below"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
         env={"PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
              **{name: os.environ[name] for name in ("TUANQIAO_IMPORT_MAX_ROWS",) if name in os.environ}})

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from flask import Response, request
 
-from services.gateway import audit_words, fields, sheet
-from services.gateway.pages import blueprint, call, calls, names, render
+from services.gateway.files import sheet
+from services.gateway.pages import audit_words, fields
+from services.gateway.pages.kit import blueprint, call, calls, names, render
 from shared import clock
 from shared.audit_kinds import KINDS
 from shared.messages import members, orgs, transfers

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any, get_origin
 
-from services.gateway import sheet
-from services.gateway.routes import ROUTES, Route
+from services.gateway.api.routes import ROUTES, Route
+from services.gateway.files import sheet
 from shared.messages import MAX_ITEMS
 from shared.messages import schemas as schemas_of
 from shared.messages.limits import MAX_ID

@@ -13,7 +13,7 @@ import zipfile
 
 import msgspec
 
-from services.gateway import roster
+from services.gateway.files import roster
 from shared.errors import Refusal, Refused
 
 MEMORY = 512 * 2**20

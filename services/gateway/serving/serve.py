@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.gateway.app import create_app
-from services.gateway.server import Server
+from services.gateway.serving.server import Server
 from shared.bus.rpc import RpcClient
 from shared.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any
 import eventlet
 from eventlet import greenio, wsgi
 
-from services.gateway.server import HEADER_SECONDS, STALLED_SECONDS
+from services.gateway.serving.server import HEADER_SECONDS, STALLED_SECONDS
 
 
 class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]

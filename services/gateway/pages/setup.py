@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import current_app, g, redirect, request, session
 
-from services.gateway.pages import blueprint, render, say, t
+from services.gateway.pages.kit import blueprint, render, say, t
 from shared.errors import Refused
 from shared.messages import members
 

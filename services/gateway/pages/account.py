@@ -1,0 +1,130 @@
+"""Signing in and out, passwords, sessions (ACC)."""
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from flask import Response, current_app, g, redirect, request, session
+
+from services.gateway.pages import draft, fields, kit
+from services.gateway.pages import organisations as organisation_pages
+from shared.errors import Refusal, Refused
+from shared.messages import members, orgs
+
+
+@kit.blueprint.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> Any:
+    """Sign in (ACC-02); an initial password leads to the change (ACC-05). Whoever had to sign in again comes back to the same place, or to the form that was not taken."""
+    refusal, sealed = None, request.form.get("draft", "")
+    if request.method == "POST":
+        try:
+            signed = current_app.config["CLIENT"].call(members.sign_in, members.SignIn(
+                id_number=request.form.get("id_number", ""), password=request.form.get("password", ""), address=request.remote_addr or "",
+                device=request.headers.get("User-Agent", ""), **_read_captcha()), request_id=g.request_id)
+            language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
+            session.clear()
+            session["language"] = language
+            kit.remember(signed)
+            if signed.must_change_password:
+                return redirect("/password")
+            mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
+            kept = draft.opened(sealed)
+            kept = kept if kept is not None and kept.person in (0, signed.person_id) else None
+            acted = kept.org if kept is not None else acted if before == signed.person_id else None
+            if mine:
+                organisation_pages.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
+            if kept is not None:
+                return kit.render("account/draft.html", kept=kept, other_org=kept.org is not None and kept.org != session.get("org"))
+            return redirect(kit.own_path(request.args.get("next", "")) or "/")
+        except Refused as error:
+            refusal = error.refusal
+    return sign_in_page(refusal, sealed)
+
+
+def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
+    """Return the page of signing in; with a draft it stands in place of the page that was asked for.
+
+    Where no more captchas are drawn for this address the form stands there without one: who belongs here needs none then (ACC-10).
+    """
+    lost = request.endpoint != "pages.sign_in"
+    picture, g.initial_tail = "", None
+    try:
+        picture = _new_captcha()
+    except Refused as error:
+        if error.code != "too_many_attempts":
+            raise
+        refusal = refusal or error.refusal
+    return kit.render("account/sign_in.html", refusal.kind.status if refusal else 401 if lost else 200, refusal=refusal, id_number="" if lost else request.form.get("id_number", ""),
+                  captcha=picture, initial_tail=g.initial_tail, sealed=sealed, lost=lost)
+
+
+def _new_captcha() -> str:
+    """Ask for a captcha for the form that is shown next; return its picture as a data address, empty where none is asked for (ACC-02).
+
+    What opens a new account (BEY-22) comes with it and is kept for the page.
+    """
+    made = current_app.config["CLIENT"].call(members.get_captcha, members.GetCaptcha(address=request.remote_addr or ""), request_id=g.request_id)
+    session["captcha"] = made.captcha_id
+    g.initial_tail = made.initial_tail
+    return f"data:image/png;base64,{base64.b64encode(made.png).decode()}" if made.png else ""
+
+
+def _read_captcha() -> dict[str, str]:
+    return {"captcha_id": session.pop("captcha", ""), "captcha": request.form.get("captcha", "")}
+
+
+@kit.blueprint.get("/security")
+def security() -> Any:
+    """Living sessions and sign-ins of the last 180 days (账号安全)."""
+    return kit.render("account/security.html", found=kit.call(members.list_sessions, members.ListSessions(session=session.get("session", ""))))
+
+
+@kit.blueprint.post("/security/end")
+def end_sessions() -> Any:
+    """End one session or all others."""
+    one = request.form.get("session_id", "")
+    kit.call(members.end_sessions, members.EndSessions(session=session.get("session", ""), session_ids=[fields.key(request.form, "session_id")] if one else []))
+    kit.say(kit.t("已下线。", "Ended.") if one else kit.t("其他登录都已下线。", "All other sessions are ended."))
+    return redirect("/security")
+
+
+@kit.blueprint.post("/sign-out")
+def sign_out() -> Any:
+    """Sign out (ACC-16)."""
+    if "session" in session:
+        current_app.config["CLIENT"].call(members.sign_out, members.SignOut(session=session["session"]), request_id=g.request_id)
+    session.clear()
+    return redirect("/sign-in")
+
+
+@kit.blueprint.route("/password", methods=["GET", "POST"])
+def password() -> Any:
+    """Change the password."""
+    refusal = None
+    if request.method == "POST":
+        try:
+            kit.call(members.change_password, members.ChangePassword(
+                old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session.get("session", "")))
+            kit.remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+            kit.say(kit.t("密码已修改,下次请用新密码登录。", "The password is changed; sign in with the new one next time."))
+            return redirect("/")
+        except Refused as error:
+            if error.code in ("token_expired", "token_invalid"):
+                raise
+            refusal = error.refusal
+    return kit.render("account/password.html", refusal.kind.status if refusal else 200, refusal=refusal)
+
+
+@kit.blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> Any:
+    """Set a new password with a code from an administrator (ACC-06, ACC-08)."""
+    refusal, done = None, False
+    if request.method == "POST":
+        try:
+            done = current_app.config["CLIENT"].call(members.reset_password, members.ResetPassword(
+                id_number=request.form.get("id_number", ""), code=request.form.get("code", ""), new_password=request.form.get("new", ""),
+                address=request.remote_addr or "", **_read_captcha()), request_id=g.request_id)
+        except Refused as error:
+            refusal = error.refusal
+    return kit.render("account/forgot.html", refusal.kind.status if refusal else 200, refusal=refusal, done=done, id_number=request.form.get("id_number", ""),
+                  captcha=_new_captcha())

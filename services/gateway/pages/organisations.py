@@ -1,0 +1,186 @@
+"""Pages of those who keep an organisation and its members: the first check, cadres and administrators, registrations, migrations, registers, letters, work lists."""
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import redirect, request, session
+
+from services.gateway.api import deletion
+from services.gateway.pages import fields, kit
+from services.gateway.pages.kit import blueprint, call, calls, names, render, say, word
+from services.gateway.pages.words import PURPOSES
+from shared import clock, practice
+from shared.errors import Refusal, Refused
+from shared.messages import members, orgs
+from shared.reference import INDUSTRIES, POST_NAMES, POSTS, is_school
+
+MIGRATION_STATES = {"pending_old": ("原上级审批", "Old superior decides"), "pending_new": ("新上级审批", "New superior decides"), "moving": ("正在迁移", "Moving"),
+                    "completed": ("完成", "Completed"), "rejected": ("未同意", "Rejected"), "withdrawn": ("已撤销", "Withdrawn"), "returned": ("超期退回", "Returned by the clock")}
+POST_SAID = {
+    "appoint": ("已授予管理权限。", "The right is given."), "revoke": ("已撤销管理权限。", "The right is revoked."), "ended": ("已免职。", "The post is ended."),
+    "given": ("职务已登记。", "The post is given.")}
+REGISTRATION_SAID = {
+    "accept": ("已接收,申请人已编入本组织。", "Accepted; the applicant belongs to your organisation now."),
+    "reject": ("已驳回,申请人会看到理由。", "Rejected; the applicant sees why.")}
+MIGRATION_SAID = {
+    "request": ("已申请迁移,先由原上级审批,再由新上级审批。", "Asked for; the old superior decides first, then the new one."), "approve": ("已同意迁移。", "The migration is approved."),
+    "reject": ("未同意迁移,申请组织会看到意见。", "The migration is rejected; who asked sees the note."), "withdraw": ("已撤销迁移申请。", "The request is withdrawn.")}
+
+
+def acting_committee() -> int:
+    org: int | None = session.get("org")
+    if org is None:
+        raise Refused("not_administrator")
+    return org
+
+
+@blueprint.route("/check", methods=["GET", "POST"])
+def check() -> Any:
+    """Check and complete the own organisation; a new administrator is led here first (ORG-11, ORG-16, ORG-19)."""
+    org, refusal, form = acting_committee(), None, request.form
+    if request.method == "POST":
+        refusal = call(orgs.check_orgs, [orgs.CheckOrg(command_id=uuid.uuid4(), org_id=org, **{name: form.get(name, "") for name in ("kind", "short_name", "full_name", "industry", "phone")})])[0].refusal
+        if refusal is None:
+            return redirect("/check?done=1")
+    own, cadres = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org)))
+    secretary = next((one.person_id for one in cadres if one.post == "secretary"), None)
+    _, people, _ = names((), [secretary])
+    return render("organisations/check.html", refusal.kind.status if refusal else 200, org=own[0], refusal=refusal, form=form, industries=INDUSTRIES, secretary=people.get(secretary or 0),
+                  done=request.args.get("done"))
+
+
+@blueprint.route("/posts", methods=["GET", "POST"])
+def posts() -> Any:
+    """Cadres and administrators of the acting organisation or a direct subordinate: posts, rights, registration codes (CADRE, ADM)."""
+    org = fields.number(request.values.get("org")) or acting_committee()
+    form, refusal, code = request.form, None, None
+    if request.method == "POST":
+        do = form.get("do", "")
+        if do == "code":
+            code = call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org)])[0]
+            refusal = code.refusal
+        elif do in ("appoint", "revoke"):
+            refusal = call(orgs.set_administrators, [orgs.SetAdministrator(command_id=uuid.uuid4(), org_id=org, person_id=fields.number(form.get("person")), active=do == "appoint")])[0].refusal
+        else:
+            refusal = call(members.set_posts, [members.SetPost(
+                command_id=uuid.uuid4(), org_id=org, post=form.get("post", ""), person_id=fields.number(form.get("person")) or None, name=form.get("name", ""),
+                id_number=form.get("id_number", ""), phone=form.get("phone", ""), ethnic_group=form.get("ethnic_group", ""))])[0].refusal
+        if refusal is None and code is None:
+            say(word(POST_SAID[do if do in POST_SAID else "given" if form.get("post") else "ended"]))
+            return redirect(f"/posts?org={org}")
+    own, cadres, administrators = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org)),
+                                        (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org])))
+    if not own:
+        raise Refused("unknown_org")
+    rights = {one.person_id for one in administrators}
+    _, people, _ = names((), [*(one.person_id for one in cadres), *rights])
+    return render("organisations/posts.html", refusal.kind.status if refusal else 200, org=own[0], cadres=cadres, rights=rights, people=people, refusal=refusal, form=form, code=code,
+                  offered=POSTS.get(own[0].kind, ()), post_names=POST_NAMES)
+
+ORG_SAID = {
+    "up": ("已上移。", "Moved up."), "down": ("已下移。", "Moved down."), "delete": ("组织已删除。", "The organisation is deleted."),
+    "await": ("组织已转为待接转团支部。", "The organisation is an awaiting branch now."), "": ("组织信息已保存。", "The organisation is saved.")}
+"""What the page of organisations says after each of its buttons."""
+
+
+def act_for(org: orgs.Org) -> None:
+    session["org"], session["org_name"] = org.org_id, org.full_name
+    session["org_kind"], session["org_school"], session["org_top"] = org.kind, is_school(org.industry), org.top
+
+
+@kit.blueprint.route("/orgs", methods=["GET", "POST"])
+def my_orgs() -> Any:
+    """Choose the organisation to act for (ROLE-14), and see its subordinates."""
+    form, refusal = request.form, None
+    here = fields.number(request.values.get("at"), session.get("org") or 0)
+    if request.method == "POST" and not form.get("do"):
+        chosen = next((org for org in kit.call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None)
+        if chosen is None:
+            raise Refused("not_administrator")
+        act_for(chosen)
+        kit.say(kit.t(f"现在代表{chosen.full_name}办理。", f"You act for {chosen.full_name} now."))
+        return redirect("/desk")
+    if request.method == "POST":
+        refusal = _keep_org(form, here)
+        if refusal is None:
+            kit.say(kit.word(ORG_SAID.get(form["do"], ORG_SAID[""])))
+            return redirect(f"/orgs?at={here}")
+    mine, children, found = kit.calls((orgs.my_orgs, orgs.MyOrgs()), (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
+                                  (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None)
+    return kit.render("organisations/orgs.html", refusal.kind.status if refusal else 200, mine=mine, children=children or [], here=found[0] if found else None, refusal=refusal, form=form,
+                  industries=INDUSTRIES, purposes=_purposes(), command_id=uuid.uuid4(), changed=form.get("org"))
+
+
+def _order_org(here: int, org: int, up: bool) -> Refusal | None:
+    """Move a direct subordinate one place up or down (上移/下移, ORG-24); at the end of the list it stays."""
+    ids = [one.org_id for one in kit.call(orgs.list_children, orgs.ListChildren(org_id=here, limit=500))]
+    at = ids.index(org) if org in ids else -1
+    if at < 0:
+        return Refusal("unknown_org")
+    if (at == 0) if up else (at == len(ids) - 1):
+        return None
+    after = ids[at + 1] if not up else ids[at - 2] if at >= 2 else None
+    answer: Refusal | None = kit.call(orgs.order_orgs, [orgs.OrderOrg(org_id=org, after=after)])[0].refusal
+    return answer
+
+
+def _purposes() -> dict[str, tuple[str, str]]:
+    """Return the purposes of branches, the hand-over branch by what it is called now (ORG-28)."""
+    return {**PURPOSES, "handover": (practice.text("township_branch_label", clock.today()), PURPOSES["handover"][1])}
+
+
+def _keep_org(form: Any, here: int) -> Refusal | None:
+    """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
+    org = fields.number_or_none(form.get("org"))
+    answer: Refusal | None
+    if form["do"] in ("up", "down"):
+        return _order_org(here, org or 0, form["do"] == "up")
+    if form["do"] in ("delete", "await"):
+        answer = deletion.delete(lambda asked: kit.calls(*asked, partial=True),
+                                 [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
+    else:
+        answer = kit.call(orgs.save_orgs, [orgs.SaveOrg(
+            command_id=fields.key(form), org_id=org, parent_id=here, kind=form.get("kind", "branch"), purpose=form.get("purpose", "ordinary"),
+            full_name=form.get("full_name", ""), short_name=form.get("short_name", ""), industry=form.get("industry", ""), phone=form.get("phone", ""))])[0].refusal
+    return answer
+
+
+@kit.blueprint.route("/schools", methods=["GET", "POST"])
+def schools() -> Any:
+    """Area of schools: create missing ones, make registration codes, see how far each is (SCH-01, SCH-02, SCH-08, ADM-12)."""
+    codes, refusal, acting = [], None, session.get("org") or 0
+    form = request.form
+    if request.method == "POST" and form.get("do") == "create":
+        refusal = kit.call(orgs.save_orgs, [orgs.SaveOrg(command_id=fields.key(form), parent_id=acting, kind="committee", full_name=form.get("full_name", ""),
+                                                     industry=form.get("industry", ""))])[0].refusal
+        if refusal is None:
+            kit.say(kit.t("学校已新建,可以为其生成注册码。", "The school is made; a registration code can be made for it."))
+            return redirect("/schools")
+    elif request.method == "POST":
+        chosen = fields.numbers(form.getlist("school"))
+        if not chosen:
+            raise Refused("bad_request", detail=kit.t("请先勾选学校", "choose schools first"))
+        codes = kit.call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]])
+    progress = {one.org_id: one for one in kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))[1:]}
+    listed = [org for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)) if is_school(org.industry)]
+    return kit.render("organisations/schools.html", refusal.kind.status if refusal else 200, schools=listed, progress=progress, codes=codes, refusal=refusal, form=form, command_id=uuid.uuid4(),
+                  industries=[name for name, one in INDUSTRIES.items() if one.school])
+
+
+@kit.blueprint.route("/graduation", methods=["GET", "POST"])
+def graduation() -> Any:
+    """Show and mark times of graduation of the branches below (GRAD-06..08, GRAD-32)."""
+    done: list[Any] = []
+    form, unmarked = request.form, request.args.get("unmarked") == "1"
+    if request.method == "POST":
+        chosen = fields.numbers(form.getlist("branch"))
+        if not chosen:
+            raise Refused("bad_request", detail=kit.t("请先勾选团支部", "choose branches first"))
+        if not form.get("confirm"):
+            found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500]))
+            return kit.render("organisations/graduation_confirm.html", branches=found, month=kit.month(form.get("month", "")), reason=form.get("reason", ""), back=request.full_path)
+        done = kit.call(members.mark_branches, [members.MarkBranch(
+            command_id=uuid.uuid4(), branch_id=one, graduates_on=kit.month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
+    page = kit.call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=100))
+    return kit.render("organisations/graduation.html", branches=page, done=done, unmarked=unmarked, names={one.branch_id: one.name for one in page})
