@@ -96,9 +96,9 @@ def cited(text: str) -> set[str]:
 
 
 def homes() -> dict[str, list[str]]:
-    """Return rule -> the modules and data files that name it, shared and services only."""
+    """Return rule -> the modules and data files that name it, shared, services and system only."""
     found: dict[str, list[str]] = {}
-    for folder in ("services", "shared"):
+    for folder in ("services", "shared", "system"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".toml") and "migrations" not in path.parts:
                 for rule in cited(path.read_text("utf-8")):

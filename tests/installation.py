@@ -58,7 +58,7 @@ class Installation:
             log.mkdir(parents=True, exist_ok=True)
             with (log / f"{self.settings.database_prefix}_{name}.log").open("a") as out:
                 self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "services.cli", "serve", name.split("#")[0]], cwd=ROOT,
+                    [sys.executable, "-m", "system.cli", "serve", name.split("#")[0]], cwd=ROOT,
                     env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])}, stdout=out, stderr=out, text=True)
         for name in names:
             self.wait_ready(name)

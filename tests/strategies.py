@@ -5,7 +5,7 @@ from datetime import date
 
 from hypothesis import strategies as st
 
-from services.members.synthetic import check_digit
+from system.synthetic import check_digit
 
 DIVISIONS = ("110101", "420106", "440103", "350102", "650102", "310115", "540102")
 _RARE = "\U00020BB7\U0002A6D6\U00020000\U0002B81D㐀㛃䶮龘堃"

@@ -16,13 +16,7 @@ from werkzeug.routing import IntegerConverter
 
 from services.gateway.api import openapi, views
 from services.gateway.api.routes import ROUTES
-from services.gateway.pages import approvals as approval_pages
-from services.gateway.pages import audit as audit_pages
-from services.gateway.pages import forms, kit
-from services.gateway.pages import organisations as organisation_pages
-from services.gateway.pages import problem as problem_pages
-from services.gateway.pages import setup as setup_page
-from services.gateway.pages import statistics as statistics_pages
+from services.gateway.pages import approvals, audit, forms, kit, organisations, problem, setup, statistics
 from shared.bus.rpc import RpcClient
 from shared.errors import Refusal, Refused
 from shared.messages.limits import MAX_ID
@@ -77,7 +71,7 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
             app.add_url_rule("/download" + route.path, f"download {route.path}", views.download_of(client, route))
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", views.view_of(client, route), methods=[route.method])
     _errors(app)
-    assert all((audit_pages, approval_pages, statistics_pages, organisation_pages, setup_page))  # they add their pages to the blueprint
+    assert all((audit, approvals, statistics, organisations, setup))  # they add their pages to the blueprint
     app.register_blueprint(kit.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: views.as_json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: kit.render("public/docs.html", api=openapi.document()))
@@ -109,7 +103,7 @@ def said(refusal: Refusal) -> Response:
     """Return the problem document (RFC 9457) of a refusal, or a page that says the same to people."""
     kind = refusal.kind
     if not request.path.startswith("/api/"):
-        return problem_pages.problem_page(refusal)
+        return problem.problem_page(refusal)
     pointer = {"pointer": "#" + refusal.values["pointer"]} if "pointer" in refusal.values else {}
     response = views.as_json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
                       "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": kind.rule, **pointer, "request_id": g.request_id},

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from services import world
 from services.gateway.api import openapi
+from system import world
 from tests.attack import Budget, Outcome
 from tests.attack.target import Target, token
 from tests.system.fullhouse import CLASS, COLLEGE, FIRST, OTHER_COLLEGE, PROVINCE, TOWNSHIP, UNIVERSITY

@@ -12,12 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from services import embedded, world
 from services.gateway.app import create_app
 from services.members.accounts import handlers as accounts
 from shared import db
 from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES
+from system import embedded, world
 from tests.installation import ROOT, Installation, free_port
 from tests.system import fullhouse
 
@@ -30,7 +30,7 @@ class Target(Installation):
     filled: SimpleNamespace
 
     def machinery(self, service: str) -> SimpleNamespace:
-        """Return what `services.world` loads a world with."""
+        """Return what `system.world` loads a world with."""
         return SimpleNamespace(database=db.Database(self.engine(service)), relay=SimpleNamespace(wake=lambda: None))
 
     def start_gateway(self) -> None:
@@ -38,7 +38,7 @@ class Target(Installation):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with (ROOT / "var" / "logs" / f"{self.settings.database_prefix}_gateway.log").open("a") as out:
-            self.processes["gateway"] = subprocess.Popen([sys.executable, "-m", "services.cli", "gateway", "--host", "127.0.0.1", "--port", str(port)],
+            self.processes["gateway"] = subprocess.Popen([sys.executable, "-m", "system.cli", "gateway", "--host", "127.0.0.1", "--port", str(port)],
                                                          cwd=ROOT, env=self.environ, stdout=out, stderr=out, text=True)
         ends = time.monotonic() + 40
         while not self.answers():

@@ -8,8 +8,8 @@ import socket
 import pytest
 import requests
 
-from services import world
 from services.gateway.serving.server import MAX_HEADER
+from system import world
 from tests.attack import Budget, contract, garbage
 from tests.attack.audit import audit
 from tests.attack.target import target, token

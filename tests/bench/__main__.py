@@ -17,10 +17,10 @@ import sqlalchemy as sa
 
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"bench{os.getpid()}.")
 
-from services import embedded
 from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
+from system import embedded
 from tests.bench import drive, load, reference, registry, season
 from tests.installation import AMQP_URI, SERVER, Installation
 

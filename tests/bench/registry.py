@@ -17,8 +17,7 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
-from services import world
-from services.members import domain, synthetic
+from services.members import domain
 from services.members import store as members_store
 from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering
@@ -32,6 +31,7 @@ from shared.bus.rpc import RpcClient
 from shared.bus.service import Asked
 from shared.identity import Actor, Signer
 from shared.messages import members, orgs
+from system import synthetic, world
 from tests.bench.quantiles import percentile
 from tests.installation import Installation
 

@@ -83,7 +83,7 @@ def translate(tmp_path_factory):
 
 
 def command(name: str) -> list[str]:
-    return [sys.executable, "-m", "services.cli", *COMPOSE["services"][name]["command"]]
+    return [sys.executable, "-m", "system.cli", *COMPOSE["services"][name]["command"]]
 
 
 def test_each_command_starts(translate):

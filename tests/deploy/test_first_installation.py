@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
-from services.members import synthetic
 from shared import db
+from system import synthetic
 from tests.deploy.test_compose import command, translate  # noqa: F401  (a fixture)
 from tests.installation import ROOT, free_port
 
@@ -48,7 +48,7 @@ class Visitor:
 
 def compose_run(environment, service: str, *words: str, **keywords) -> subprocess.CompletedProcess:
     """`docker compose run --rm <service> <words>`: the image's entry point with the environment of the service."""
-    return subprocess.run([sys.executable, "-W", "ignore", "-m", "services.cli", *words], env=environment(service), cwd=ROOT, capture_output=True, text=True, timeout=120,
+    return subprocess.run([sys.executable, "-W", "ignore", "-m", "system.cli", *words], env=environment(service), cwd=ROOT, capture_output=True, text=True, timeout=120,
                           check=False, **keywords)
 
 

@@ -17,7 +17,6 @@ from services.members.accounts.handlers import keys as secret_keys
 from services.members.entering import handlers as entering
 from services.members.sealing import seal
 from services.members.service import Service
-from services.members.synthetic import check_digit
 from shared import clock, db, directory
 from shared.bus.calls import Call
 from shared.bus.service import RESTRICTED, Asked, Machinery
@@ -25,6 +24,7 @@ from shared.errors import Refused
 from shared.identity import Actor, Verifier
 from shared.messages.members import Admission, ChangePassword, GetCaptcha, IssueResetCode, Renew, ResetPassword, SignIn, SignOut
 from shared.messages.orgs import AdministratorChanged, OrgChanged
+from system.synthetic import check_digit
 
 FIRST = "11010520050102001"
 NUMBER = FIRST + check_digit(FIRST)

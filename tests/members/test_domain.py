@@ -4,7 +4,7 @@ from datetime import date, timedelta
 import pytest
 
 from services.members import domain
-from services.members.synthetic import check_digit
+from system.synthetic import check_digit
 
 TODAY = date(2026, 9, 1)
 GOOD = "11010519491231002X"

@@ -7,7 +7,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from services.members import models, synthetic
+from services.members import models
 from services.members.accounts import handlers as accounts
 from services.members.founding import handlers as founding
 from services.members.sealing import seal
@@ -16,6 +16,7 @@ from shared import directory
 from shared.errors import Refused
 from shared.messages.members import SetUp
 from shared.messages.orgs import OrgChanged
+from system import synthetic
 
 
 @pytest.fixture(scope="module")

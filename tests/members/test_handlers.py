@@ -17,7 +17,6 @@ from services.members.records import showing
 from services.members.records import store as records_store
 from services.members.sealing import seal
 from services.members.sealing.keys import sealed
-from services.members.synthetic import check_digit, people
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -25,6 +24,7 @@ from shared.identity import Actor, Verifier
 from shared.messages.members import Admission, DescribePeople, ListMembers, LookUp, WhoAmI
 from shared.messages.orgs import AdministratorChanged, OrgChanged
 from shared.messages.transfers import BranchAssigned, TransferRejected, TransferRequested, TransferReturned, TransferWithdrawn
+from system.synthetic import check_digit, people
 
 ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP, XINJIANG = 1, 2, 3, 4, 5, 6, 7, 8
 ORGS = [  # id, parent, path, kind, province

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from services.members import store
 from services.members.entering import imports
-from services.members.synthetic import people
 from shared import background
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import GetImport, ImportRow
+from system.synthetic import people
 from tests.members.test_handlers import CLASS, COLLEGE, ROOT, SCHOOL, TARGET, admin, engine, tx  # noqa: F401  (fixtures)
 
 NAMES = {CLASS: str(CLASS)}

@@ -4,8 +4,8 @@ from collections import Counter
 
 from stdnum.cn import ric
 
-from services.members import synthetic
 from services.orgs import seed
+from system import synthetic
 
 COUNTIES = [code for code, _ in seed.divisions() if len(code) == 6][:50]
 

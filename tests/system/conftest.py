@@ -5,19 +5,19 @@ from types import SimpleNamespace
 import pytest
 import werkzeug.test
 
-from services import embedded, world
 from services.gateway.app import create_app
 from services.members.accounts import handlers as accounts
 from shared import db
 from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES
+from system import embedded, world
 from tests.installation import Installation
 
 werkzeug.test.TemporaryFile = lambda mode: BytesIO()  # its own, for an upload over 500 KB, is never closed: a warning in a test that comes later
 
 
 class Town(Installation):
-    """An installation that looks to `services.world` like the embedded system."""
+    """An installation that looks to `system.world` like the embedded system."""
 
     def machinery(self, service: str) -> SimpleNamespace:
         return SimpleNamespace(database=db.Database(self.engine(service)), relay=SimpleNamespace(wake=lambda: None))

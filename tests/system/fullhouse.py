@@ -13,14 +13,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services import world
 from services.gateway.files import roster
-from services.members import synthetic
 from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering
 from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
+from system import synthetic, world
 
 ROOT, PROVINCE, COUNTY, TOWNSHIP = 1, 42, 420115, 420115402
 UNIVERSITY, COLLEGE, CLASS = 1_000_002, 100_000_201, 10_000_020_101

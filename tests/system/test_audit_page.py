@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services import audit_proof, world
 from services.gateway.pages import menu
+from system import audit_proof, world
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
 from tests.system.test_browser import CHROMIUM, Visitor, chromium, site  # noqa: F401  (fixtures)
 from tests.system.test_school import rows_of, sign_in

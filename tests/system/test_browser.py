@@ -13,13 +13,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services import world
 from services.gateway.app import create_app
-from services.members import synthetic
 from services.members.entering import handlers as entering
 from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
+from system import synthetic, world
 from tests.system.test_journey import CLASS, COLLEGE, NEW_CLASS, TARGET
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)

@@ -23,7 +23,7 @@ def installation(keys):
 
 
 def tuanqiao(installation, *words) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "services.cli", *words], cwd=ROOT, env=installation.environ, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "system.cli", *words], cwd=ROOT, env=installation.environ, capture_output=True, text=True)
 
 
 def fail(installation, topic: str) -> int:
@@ -223,7 +223,7 @@ def test_a_season_is_the_same_again(tmp_path):
     under the national policy, and only warned of under p004, where some insist.
     """
     answer = subprocess.run(
-        [sys.executable, "-m", "services.cli", "season", "--graduates", "240", "--until", "06-20",
+        [sys.executable, "-m", "system.cli", "season", "--graduates", "240", "--until", "06-20",
          "--policy", "national", "--against", "national", "--against", "p004", "--out", str(tmp_path / "season")],
         cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert answer.returncode == 0, answer.stderr[-2000:]

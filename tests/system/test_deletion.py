@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from services import world
 from shared.errors import Refusal
+from system import world
 from tests.system.test_journey import CLASS, COLLEGE, TARGET, request_of, sign_in
 
 

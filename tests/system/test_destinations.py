@@ -7,8 +7,7 @@ from datetime import date
 
 import pytest
 
-from services import world
-from services.members import synthetic
+from system import synthetic, world
 from tests.system.test_journey import CLASS, COLLEGE, request_of, sign_in, wait_state
 
 WUHAN = "420106"

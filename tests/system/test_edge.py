@@ -8,9 +8,9 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from services import world
 from services.gateway.app import create_app
 from services.gateway.files import workbooks
+from system import world
 from tests.gateway.test_hostile_sheets import HOSTILE
 from tests.gateway.test_roster import GOOD, sheet
 

@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from services import world
+from system import world
 from tests.installation import ROOT, free_port
 
 
@@ -20,7 +20,7 @@ class Running:
     def __init__(self, folder):
         self.port = free_port()
         started = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, "-m", "services.cli", "run", "--folder", str(folder), "--port", str(self.port)],
+        self.process = subprocess.Popen([sys.executable, "-m", "system.cli", "run", "--folder", str(folder), "--port", str(self.port)],
                                         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.output = ""
         for line in self.process.stdout:
@@ -79,6 +79,6 @@ def test_kill_and_restart(tmp_path):
 @pytest.mark.timeout(180)
 def test_demo():
     """The demonstration runs with 300 graduates and its ten invariants hold."""
-    run = subprocess.run([sys.executable, "-m", "services.cli", "demo", "--graduates", "300"], cwd=ROOT, capture_output=True, text=True, timeout=170)
+    run = subprocess.run([sys.executable, "-m", "system.cli", "demo", "--graduates", "300"], cwd=ROOT, capture_output=True, text=True, timeout=170)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
     assert "10 of 10 invariants hold" in run.stdout

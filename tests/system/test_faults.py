@@ -13,9 +13,6 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from services import embedded
-from services.demo import check_invariants
-from services.members.synthetic import people
 from shared.bus.rpc import RpcClient
 from shared.errors import Refused
 from shared.messages import members
@@ -24,6 +21,9 @@ from shared.messages.members import GraduateChanged
 from shared.messages.transfers import AssignBranch, DecideNode, ListWork
 from shared.outbox import insert, tell
 from shared.settings import SERVICES
+from system import embedded
+from system.demo import check_invariants
+from system.synthetic import people
 from tests.bench import drive, load
 from tests.installation import AMQP_URI, Installation
 

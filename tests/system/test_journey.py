@@ -7,10 +7,9 @@ import uuid
 
 import pytest
 
-from services import world
 from services.gateway.api.routes import ROUTES
 from services.gateway.files import roster
-from services.members import synthetic
+from system import synthetic, world
 
 COLLEGE = world.COLLEGE
 CLASS = COLLEGE * 100 + 1

@@ -4,7 +4,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from services import world
+from system import world
 from tests.system.test_journey import CLASS, COLLEGE, sign_in
 
 

@@ -9,10 +9,9 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from services import world
-from services.gateway.pages import transfers as transfer_pages
-from services.gateway.pages import words
+from services.gateway.pages import transfers, words
 from services.members.accounts import handlers as accounts
+from system import world
 from tests.installation import ROOT
 from tests.system import forms, fullhouse
 from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, TOWNSHIP, UNIVERSITY, enter
@@ -248,7 +247,7 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
     assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
     assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count('aria-invalid="true"') == 2
     rules = tomllib.loads((ROOT / "services/transfers/reasons.toml").read_text("utf-8"))
-    assert {reason: {name: told[0] for name, told in transfer_pages.NEEDED.get(reason, {}).items()} for reason in rules} == {
+    assert {reason: {name: told[0] for name, told in transfers.NEEDED.get(reason, {}).items()} for reason in rules} == {
         reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)} for reason, rule in rules.items()}
 
 

@@ -10,12 +10,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services import world
 from services.gateway.api.routes import ROUTES
 from services.members.accounts import handlers as accounts
-from services.members.synthetic import check_digit
 from services.orgs import store
 from shared import clock
+from system import world
+from system.synthetic import check_digit
 from tests.system.test_journey import CLASS, COLLEGE, TARGET, request_of, wait_state
 
 SCHOOL, PROVINCE, SIBLING, ELSEWHERE = COLLEGE // 100, 42, CLASS + 1, 32

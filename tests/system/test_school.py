@@ -10,9 +10,9 @@ import pytest
 import python_calamine
 import sqlalchemy as sa
 
-from services import world
-from services.members.synthetic import check_digit
 from shared import clock
+from system import world
+from system.synthetic import check_digit
 from tests.system.test_journey import CLASS, COLLEGE, sign_in
 
 PROVINCE = 42

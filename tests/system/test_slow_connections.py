@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from services import embedded
 from services.gateway.serving import server
 from shared.bus import topology
+from system import embedded
 from tests.installation import AMQP_URI, ROOT, free_port
 
 FORM = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\ncsrf="
@@ -69,7 +69,7 @@ def gateway(folder, **environ):
     embedded.make_keys(folder)
     port, health = free_port(), free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "gateway", "--port", str(port), "--host", "127.0.0.1"], cwd=ROOT,
+        [sys.executable, "-m", "system.cli", "gateway", "--port", str(port), "--host", "127.0.0.1"], cwd=ROOT,
         env={**os.environ, "AMQP_URI": AMQP_URI, "TUANQIAO_BUS_PREFIX": topology.PREFIX, "TUANQIAO_KEYS": str(folder), "TUANQIAO_HEALTH_PORT": str(health), **environ})
     made, ends = Edge(process, port, health), time.monotonic() + 30
     while True:
@@ -101,7 +101,7 @@ def one(tmp_path_factory):
 def all_in_one(tmp_path_factory):
     """`tuanqiao run`: everything in one process, on green threads."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "services.cli", "run", "--folder", str(tmp_path_factory.mktemp("run")), "--port", str(port)],
+    process = subprocess.Popen([sys.executable, "-m", "system.cli", "run", "--folder", str(tmp_path_factory.mktemp("run")), "--port", str(port)],
                                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = []
     for line in process.stdout:

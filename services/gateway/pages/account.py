@@ -6,8 +6,7 @@ from typing import Any
 
 from flask import Response, current_app, g, redirect, request, session
 
-from services.gateway.pages import draft, fields, kit
-from services.gateway.pages import organisations as organisation_pages
+from services.gateway.pages import draft, fields, kit, organisations
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 
@@ -32,7 +31,7 @@ def sign_in() -> Any:
             kept = kept if kept is not None and kept.person in (0, signed.person_id) else None
             acted = kept.org if kept is not None else acted if before == signed.person_id else None
             if mine:
-                organisation_pages.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
+                organisations.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
             if kept is not None:
                 return kit.render("account/draft.html", kept=kept, other_org=kept.org is not None and kept.org != session.get("org"))
             return redirect(kit.own_path(request.args.get("next", "")) or "/")

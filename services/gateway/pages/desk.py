@@ -7,8 +7,7 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway.pages import fields
-from services.gateway.pages import organisations as organisation_pages
+from services.gateway.pages import fields, organisations
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, t, word
 from services.gateway.pages.organisations import MIGRATION_SAID, MIGRATION_STATES, REGISTRATION_SAID
 from services.gateway.pages.words import STEPS
@@ -37,7 +36,7 @@ def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
     form, refusal = request.form, None
     if request.method == "POST" and form.get("do") == "request":
-        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=fields.key(form), org_id=organisation_pages.acting_committee(), to_org_id=fields.number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
+        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=fields.key(form), org_id=organisations.acting_committee(), to_org_id=fields.number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
     elif request.method == "POST" and form.get("do") in ("approve", "reject", "withdraw"):
         refusal = call(orgs.decide_migrations, [orgs.DecideMigration(
             migration_id=fields.number(form.get("migration")), approve=form["do"] == "approve", withdraw=form["do"] == "withdraw", note=form.get("note", ""))])[0].refusal

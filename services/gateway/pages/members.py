@@ -14,8 +14,7 @@ from flask import Response, redirect, request, session
 
 from services.gateway import addresses
 from services.gateway.files import letter, roster, sheet, workbooks
-from services.gateway.pages import fields, kit, notes
-from services.gateway.pages import organisations as organisation_pages
+from services.gateway.pages import fields, kit, notes, organisations
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, t, word
 from shared import clock
 from shared.errors import Refusal, Refused
@@ -233,7 +232,7 @@ def letters() -> Any:
             if refusal is None:
                 return Response(letter.render(made, f"{addresses.public_root()}verify"), content_type="application/pdf",
                                 headers={"Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf", "Cache-Control": "no-store"})
-    children, items = calls((orgs.list_children, orgs.ListChildren(org_id=organisation_pages.acting_committee(), limit=500)),
+    children, items = calls((orgs.list_children, orgs.ListChildren(org_id=organisations.acting_committee(), limit=500)),
                             (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None)
     return render("members/letters.html", refusal.kind.status if refusal else 200, branches=[org for org in children if org.kind == "branch"], items=items or [], branch=branch, form=form,
                   refusal=refusal, command_id=uuid.uuid4(), today=clock.today())

@@ -6,7 +6,7 @@ from typing import Any
 from flask import session
 
 from services.gateway.pages import kit
-from services.gateway.pages import transfers as transfer_pages
+from services.gateway.pages import transfers as pages_transfers
 from services.gateway.pages.words import NEXT
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers
@@ -40,4 +40,4 @@ def home() -> Any:
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None, (transfers.list_work, transfers.ListWork(limit=1)) if acting else None)
     return kit.render("own/home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id,
                   hints=[Refusal(code) for code in profile.hints], acting_org=found.get(acting or 0), inbox=inbox, waiting=waiting, people=people,
-                  decided=transfer_pages.decided(progress) if progress else {}, advice=kit.word(NEXT.get(mine[0].end_code, NEXT["other"])) if mine else "")
+                  decided=pages_transfers.decided(progress) if progress else {}, advice=kit.word(NEXT.get(mine[0].end_code, NEXT["other"])) if mine else "")

@@ -5,8 +5,7 @@ from urllib.parse import quote
 
 from flask import Response, redirect, request, session
 
-from services.gateway.pages import account as account_pages
-from services.gateway.pages import draft, kit
+from services.gateway.pages import account, draft, kit
 from shared.errors import Refusal
 
 
@@ -18,7 +17,7 @@ def problem_page(refusal: Refusal) -> Response:
         session.pop("token", None)
         if request.method == "GET":
             return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='')}")  # type: ignore[return-value]
-        return account_pages.sign_in_page(None, draft.keep())
+        return account.sign_in_page(None, draft.keep())
     if refusal.code == "password_change_needed":
         return redirect("/password")  # type: ignore[return-value]
     if refusal.code == "bad_request":

@@ -7,8 +7,7 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway.pages import approvals as approval_pages
-from services.gateway.pages import fields, kit
+from services.gateway.pages import approvals, fields, kit
 from services.gateway.pages import words as pages_words
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, t, word
 from services.gateway.pages.words import CONCERNS, ORDINARY, REASONS
@@ -163,7 +162,7 @@ _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
     "decide": (transfers.decide_nodes, lambda transfer_id, form: transfers.DecideNode(
         decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=fields.number(form.get("node_no")), approve=form.get("do") == "approve",
         reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""), note=form.get("note", ""))),
-    "assign": (transfers.assign_branches, lambda transfer_id, form: transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=approval_pages.chosen_branch(form)))}
+    "assign": (transfers.assign_branches, lambda transfer_id, form: transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=approvals.chosen_branch(form)))}
 
 
 @blueprint.post("/transfers/<int:transfer_id>/<any(urge, restart, escalate, look, decide, assign):act>")

@@ -56,7 +56,7 @@ def _logging() -> None:
 def run(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
         folder: Annotated[Path, typer.Option(help="Where database and keys are kept.")] = Path("var/run")) -> None:
     """Run everything in this process: embedded PostgreSQL, the bus in memory, demo data, pages and API."""
-    from services import embedded
+    from system import embedded
 
     embedded.run(folder, port)
 
@@ -106,7 +106,7 @@ def migrate() -> None:
 @keys.callback(invoke_without_command=True)
 def make_keys(context: typer.Context) -> None:
     """Make the key files in $TUANQIAO_KEYS unless they are there."""
-    from services import embedded
+    from system import embedded
 
     if context.invoked_subcommand is None:
         folder = settings.from_environment().keys
@@ -226,7 +226,7 @@ def create_administrator(
 @app.command()
 def seed(size: Annotated[str, typer.Option(help="small, national, or the path of a villages file for the whole tree.")] = "small") -> None:
     """Load an organisation tree into the database of orgs; repeated without harm."""
-    from services import embedded
+    from system import embedded
 
     loaded = embedded.seed_orgs(settings.from_environment(), size)
     typer.echo(f"{loaded} organisations loaded")
@@ -236,7 +236,7 @@ def seed(size: Annotated[str, typer.Option(help="small, national, or the path of
 def demo(folder: Annotated[Path | None, typer.Option(help="Keep the database here; default is a folder that is removed at the end.")] = None,
          graduates: Annotated[int, typer.Option(help="How many graduates.")] = 3000) -> None:
     """Run the main job without a screen and check the invariants; exits with 1 if one does not hold."""
-    from services import demo as demonstration
+    from system import demo as demonstration
 
     raise typer.Exit(demonstration.main(folder, graduates))
 
@@ -253,7 +253,7 @@ def season(policy: Annotated[str, typer.Option(help="Policy: a name or a .toml f
     import datetime as dt
     import json
 
-    from services import season as simulation
+    from system import season as simulation
 
     try:
         last = dt.date(2024, *map(int, until.split("-")))
@@ -320,7 +320,7 @@ def replay_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID, or SERVI
 @audit.command("verify")
 def verify_audit(heads: Annotated[Path | None, typer.Option(help="Prove the logs against a file of `audit heads`, too.")] = None) -> None:
     """Recompute the hash chains of all services and compare them with the heads that are kept; exits with 1 and lists what is broken."""
-    from services import audit_proof
+    from system import audit_proof
 
     made = settings.from_environment()
     try:
@@ -336,7 +336,7 @@ def verify_audit(heads: Annotated[Path | None, typer.Option(help="Prove the logs
 @audit.command("heads")
 def audit_heads() -> None:
     """Print how long each log is and its last hash, as lines of JSON; kept elsewhere they prove the logs even against who has every database."""
-    from services import audit_proof
+    from system import audit_proof
 
     for line in audit_proof.heads(settings.from_environment()):
         typer.echo(line)

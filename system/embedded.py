@@ -128,9 +128,9 @@ def run(folder: Path, port: int) -> None:
     """Serve pages and API on 127.0.0.1:`port` until Ctrl-C; load the demo world at the first start."""
     import eventlet
 
-    from services import world
     from services.gateway.app import create_app
     from services.gateway.serving import green
+    from system import world
 
     started = time.monotonic()
     settings = embedded_settings(folder)

@@ -25,8 +25,6 @@ import eventlet
 import msgspec
 import sqlalchemy as sa
 
-from services import embedded, world
-from services.members import synthetic
 from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering
 from services.members.retentions import store as retentions_store
@@ -37,6 +35,7 @@ from services.transfers.policies import store as policies_store
 from shared import clock
 from shared.messages import members, transfers
 from shared.messages.members import Admission, MarkBranch
+from system import embedded, synthetic, world
 
 BEGINS = (5, 1)
 AGES = (3, 7, 10, 15, 30)
@@ -374,8 +373,8 @@ class Season:
             settings = policies_store.active(tx, clock.now())
             _, _, differ = figures_store.verify(tx, settings, clock.now())
             tx.rollback()
-        from services.demo import check_invariants
         from shared.settings import SERVICES
+        from system.demo import check_invariants
 
         broken = [sentence for sentence, holds in check_invariants({service: self.system.engine(service) for service in SERVICES}) if not holds]
         result = {
@@ -407,11 +406,11 @@ def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: P
 
 def main(names: list[str], graduates: int, seed: int, last: str, out: Path) -> int:
     """Run a season per policy, side by side in processes of their own; print, plot, and return 0 if all invariants held."""
-    from services import season_report
+    from system import season_report
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tuanqiao-season-") as place:
-        running = [subprocess.Popen([sys.executable, "-W", "ignore", "-m", "services.cli", "season", "--one", name, "--graduates", str(graduates), "--seed", str(seed), "--until", last,
+        running = [subprocess.Popen([sys.executable, "-W", "ignore", "-m", "system.cli", "season", "--one", name, "--graduates", str(graduates), "--seed", str(seed), "--until", last,
                                            "--folder", f"{place}/{number}", "--out", str(out)], stdout=subprocess.PIPE) for number, name in enumerate(names)]
         results = []
         for name, process in zip(names, running, strict=True):

@@ -40,10 +40,10 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
 
     `everyone` gives every organisation its administrator instead of only committees, leading bodies and the demo schools' branches.
     """
-    from services.members import synthetic
     from services.members.accounts import handlers as accounts
     from services.members.posts import store as posts_store
     from services.orgs import seed, store
+    from system import synthetic
 
     tree = list(seed.small_tree())
     with system.machinery("orgs").database.transaction() as tx:
@@ -70,7 +70,7 @@ def load(system: Any, everyone: bool = False) -> list[Any]:
 
 
 def _first_class(system: Any, counties: list[str]) -> None:
-    from services.members import synthetic
+    from system import synthetic
 
     people = synthetic.people(34, rng=random.Random(11), division_codes=counties, start=0)
     rows = [(1001 + n, Admission(

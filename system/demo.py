@@ -23,15 +23,15 @@ from typing import Any
 import eventlet
 import sqlalchemy as sa
 
-from services import embedded, world
 from services.gateway.files import roster
-from services.members import domain, synthetic
+from services.members import domain
 from services.members.accounts import handlers as accounts
 from services.transfers import trail
 from shared import clock
 from shared.errors import Refused
 from shared.messages import members, transfers
 from shared.settings import SERVICES
+from system import embedded, synthetic, world
 
 CLASSES = 100
 DAYS_UNTIL_RETURN = 11
