@@ -30,7 +30,7 @@ from shared.bus.service import PUBLIC
 from shared.messages import Command, Query
 from tests.attack import world as nation
 from tests.attack.world import ADMINISTRATORS, PEOPLE, SERVICES, TREE, Person, Touched, World
-from tests.members.test_handlers import number
+from tests.members.factories import number
 
 OPERATIONS: list[Command | Query] = [operation for service in SERVICES.values() for operation in (*service.commands, *service.queries)]
 ROLES = {"branch": nation.CLASS, "college": nation.COLLEGE, "county": nation.COUNTY, "nothing": None}

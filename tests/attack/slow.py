@@ -8,7 +8,7 @@ import urllib.request
 
 from tests.attack import Budget, Outcome
 from tests.attack.target import Target
-from tests.system.test_slow_connections import HELD, KINDS
+from tests.system.slow_connections_factories import HELD, KINDS
 
 TITLE = "slow connections"
 LONGEST = 2.0

@@ -36,7 +36,7 @@ from shared.bus.service import Machinery
 from shared.guard import guarded
 from shared.identity import Verifier
 from shared.messages import Query, events, members, transfers
-from tests.members.test_handlers import number
+from tests.members.factories import number
 
 SERVICES = {"orgs": orgs_service.Service, "members": members_service.Service, "transfers": transfers_service.Service}
 MODELS = {"orgs": orgs_models, "members": models, "transfers": transfers_models}

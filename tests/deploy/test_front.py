@@ -11,7 +11,7 @@ import pytest
 
 from services.gateway.serving import certificate
 from tests.installation import ROOT, free_port
-from tests.system.test_slow_connections import Edge, ended, gateway, gone_after
+from tests.system.slow_connections_factories import Edge, ended, gateway, gone_after
 
 NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else "")
 pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed (Debian: apt-get install nginx)")

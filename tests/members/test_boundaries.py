@@ -16,10 +16,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import RegisterAdministrator, Renew, SignIn
 from shared.messages.orgs import OrgChanged
-from tests.members.test_cadres import issue
-from tests.members.test_graduation import NEXT, THIS, YEAR, mark, mark_member, moment, seen  # noqa: F401
-from tests.members.test_handlers import (  # noqa: F401  (fixtures)
-    AT,
+from tests.members.factories import (
     BRANCH,
     CLASS,
     COLLEGE,
@@ -27,22 +24,22 @@ from tests.members.test_handlers import (  # noqa: F401  (fixtures)
     ONE,
     ROOT,
     SCHOOL,
-    TARGET,
-    THREE,
     TWO,
     admin,
     admit,
     assigned,
-    engine,
     number,
     person,
     request,
-    tx,
 )
-from tests.members.test_lists import edit, report
-from tests.members.test_papers import ask, check, decide
-from tests.members.test_papers import issue as issue_letter
-from tests.members.test_records import delete
+from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member, seen  # noqa: F401
+from tests.members.joining.factories import issue
+from tests.members.letters.factories import ask, check, decide
+from tests.members.letters.factories import issue as issue_letter
+from tests.members.lists.factories import edit, report
+from tests.members.records.factories import delete
+
+pytestmark = pytest.mark.usefixtures("moment")
 
 
 def deleted(org_id, parent, path, kind="branch") -> OrgChanged:

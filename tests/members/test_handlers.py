@@ -4,81 +4,46 @@ import random
 import threading
 import time
 import uuid
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from services.members import handlers, models, store
+from services.members import handlers, store
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.entering import handlers as entering
 from services.members.records import showing
 from services.members.records import store as records_store
-from services.members.sealing import seal
 from services.members.sealing.keys import sealed
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
 from shared.messages.members import Admission, DescribePeople, ListMembers, LookUp, WhoAmI
-from shared.messages.orgs import AdministratorChanged, OrgChanged
-from shared.messages.transfers import BranchAssigned, TransferRejected, TransferRequested, TransferReturned, TransferWithdrawn
-from system.synthetic import check_digit, people
-
-ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP, XINJIANG = 1, 2, 3, 4, 5, 6, 7, 8
-ORGS = [  # id, parent, path, kind, province
-    (ROOT, None, "1.", "leading_body", "42"), (SCHOOL, 1, "1.2.", "committee", "42"), (CLASS, 2, "1.2.3.", "branch", "42"),
-    (TARGET, 1, "1.4.", "committee", "42"), (BRANCH, 4, "1.4.5.", "branch", "42"), (COLLEGE, 2, "1.2.6.", "general_branch", "42"),
-    (DEEP, 6, "1.2.6.7.", "branch", "42"), (XINJIANG, 1, "1.8.", "branch", "65")]
-ONE, TWO, THREE = 1001, 1002, 1003
-AT = datetime(2026, 6, 30, 12, tzinfo=UTC)
-
-
-def admin(org_id: int) -> Actor:
-    return Actor(100 + org_id, org_id)
-
-
-def number(n: int, year: int = 2005) -> str:
-    first = f"420106{year}0105{n:03d}"
-    return first + check_digit(first)
-
-
-def person(n: int, branch=CLASS, **values) -> Admission:
-    return Admission(**{"command_id": uuid.uuid4(), "branch_id": branch, "name": f"王{'一二三四五六七八九'[n % 9]}", "id_number": number(n),
-                        "phone": f"1990000{n:04d}", "ethnic_group": "汉族",
-                        "joined_on": date(2020, 5, 4), "development_number": f"2020{n:08d}", **values})
-
-
-@pytest.fixture(scope="module")
-def engine(scratch, keys):
-    seal.make_keys(keys)
-    accounts.use(keys)
-    made = scratch(models.metadata)
-    with made.begin() as tx:
-        directory.on_org_changed(tx, [OrgChanged(
-            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose="ordinary", province=province, system="national",
-            provincial_id=ROOT, vault_id=None, name=str(org_id), version=1, deleted=False,
-            industry="普通高等院校" if kind == "branch" or org_id in (SCHOOL, COLLEGE) else "") for org_id, parent, path, kind, province in ORGS])
-        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in ORGS])
-        entering.seed_people(tx, [(ONE, person(1)), (TWO, person(2)), (THREE, person(3, DEEP))], began_at=AT - timedelta(days=999))
-    return made
-
-
-@pytest.fixture
-def tx(engine):
-    with engine.connect() as connection:
-        transaction = connection.begin()
-        yield connection
-        transaction.rollback()
-
-
-def request(transfer_id, member=ONE, source=CLASS, target=TARGET, kind="any") -> TransferRequested:
-    return TransferRequested(transfer_id=transfer_id, member_id=member, source_branch_id=source, target_org_id=target, reason_kind=kind)
-
-
-def assigned(transfer_id, member=ONE, branch=BRANCH) -> BranchAssigned:
-    return BranchAssigned(transfer_id=transfer_id, member_id=member, branch_id=branch, at=AT)
+from shared.messages.orgs import AdministratorChanged
+from shared.messages.transfers import TransferRejected, TransferReturned, TransferWithdrawn
+from system.synthetic import people
+from tests.members.factories import (
+    AT,
+    BRANCH,
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THREE,
+    TWO,
+    XINJIANG,
+    admin,
+    admit,
+    assigned,
+    number,
+    person,
+    request,
+)
 
 
 def told(tx) -> list[tuple]:
@@ -299,12 +264,6 @@ def test_one_open_stay(tx):
     """MEM-01: the database itself refuses a second open stay."""
     with pytest.raises(sa.exc.IntegrityError, match="uq_memberships_one_open"):
         tx.execute(sa.text("INSERT INTO memberships (person_id, branch_id, began_at) VALUES (:person, 5, now())"), {"person": ONE})
-
-
-# ---- entering people -------------------------------------------------------------------------------------------------
-
-def admit(tx, *items, org=CLASS):
-    return entering.admit(tx, [Asked(item, admin(org)) for item in items])
 
 
 def codes(answers) -> list[str | None]:

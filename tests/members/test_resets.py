@@ -18,23 +18,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import EditMember, IssueResetCode, ListCadres, LookUp, NoteExport, ResetPassword, SetPost, SignIn
 from shared.messages.orgs import AdministratorChanged
-from tests.members.test_handlers import (  # noqa: F401
-    BRANCH,
-    CLASS,
-    COLLEGE,
-    DEEP,
-    ONE,
-    ROOT,
-    SCHOOL,
-    TARGET,
-    THREE,
-    TWO,
-    admin,
-    engine,
-    number,
-    person,
-    tx,
-)
+from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, THREE, TWO, admin, number, person
 
 PASSWORD = "Long-enough-1"
 EVERYWHERE = (ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP)

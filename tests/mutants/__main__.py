@@ -39,29 +39,29 @@ TARGETS = (
         ("tests/orgs/test_rule_book.py", "tests/orgs/test_handlers.py"))),
     Target("services/members/domain.py", "python", (
         ("tests/members/test_domain.py",),
-        ("tests/members/test_graduation.py", "tests/members/test_records.py", "tests/members/test_papers.py"),
-        ("tests/members/test_handlers.py", "tests/members/test_lists.py", "tests/members/test_accounts.py"))),
+        ("tests/members/graduation/test_handlers.py", "tests/members/records/test_handlers.py", "tests/members/letters/test_handlers.py"),
+        ("tests/members/test_handlers.py", "tests/members/lists/test_handlers.py", "tests/members/accounts/test_handlers.py"))),
     Target("services/transfers/domain.py", "python", (
         ("tests/transfers/test_domain.py", "tests/transfers/test_reasons.py"),
-        ("tests/transfers/test_adviser.py", "tests/transfers/test_desk.py", "tests/transfers/test_handlers.py", "tests/transfers/test_policies.py"))),
+        ("tests/transfers/adviser/test_handlers.py", "tests/transfers/remarks/test_handlers.py", "tests/transfers/test_handlers.py", "tests/transfers/policies/test_handlers.py"))),
     Target("services/transfers/saga.py", "python", (
         ("tests/transfers/test_saga.py", "tests/transfers/test_domain.py"),
         ("tests/transfers/test_handlers.py",))),
     Target("services/transfers/policies/__init__.py", "python", (
-        ("tests/transfers/test_policy_files.py",),
-        ("tests/transfers/test_policies.py",))),
+        ("tests/transfers/policies/test_reader.py",),
+        ("tests/transfers/policies/test_handlers.py",))),
     Target("services/transfers/policies/calendar.py", "python", (
-        ("tests/transfers/test_policy_files.py",),
-        ("tests/transfers/test_policies.py",))),
+        ("tests/transfers/policies/test_reader.py",),
+        ("tests/transfers/policies/test_handlers.py",))),
     Target("services/transfers/transitions.py", "sql", (
         ("tests/transfers/test_handlers.py",),
-        ("tests/transfers/test_provinces.py", "tests/transfers/test_policies.py", "tests/transfers/test_desk.py", "tests/transfers/test_reasons.py",
-         "tests/transfers/test_figures.py"))),
+        ("tests/transfers/policies/test_provinces.py", "tests/transfers/policies/test_handlers.py", "tests/transfers/remarks/test_handlers.py", "tests/transfers/test_reasons.py",
+         "tests/transfers/figures/test_handlers.py"))),
 )
 FURTHER = (
     Target("services/transfers/figures/store.py", "sql", (
-        ("tests/transfers/test_figures.py",),
-        ("tests/transfers/test_policies.py", "tests/transfers/test_desk.py"))),
+        ("tests/transfers/figures/test_handlers.py",),
+        ("tests/transfers/policies/test_handlers.py", "tests/transfers/remarks/test_handlers.py"))),
 )
 """Changed only where ONLY names them: the statistics' SQL alone takes a quarter of an hour."""
 

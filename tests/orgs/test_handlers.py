@@ -1,139 +1,41 @@
 """The use cases of orgs on a real PostgreSQL: loading, search, rights, limits, repetition, two replicas at once."""
 import contextlib
-import json
-import os
 import threading
-from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from services.orgs import handlers, store
-from services.orgs.models import metadata
-from services.orgs.search import handlers as search
-from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import BranchGraduated, CadreChanged, DeletionRefused
-from shared.messages.orgs import DeleteOrg, GetOrgs, ListAdministrators, ListChildren, MyOrgs, SaveOrg, SearchOrgs, SetAdministrator
+from shared.messages.members import BranchGraduated, DeletionRefused
+from shared.messages.orgs import DeleteOrg, GetOrgs, ListChildren, MyOrgs, SaveOrg
+from tests.orgs.factories import (
+    CLASS,
+    COLLEGE,
+    DEAN,
+    OTHER_SCHOOL,
+    PRESIDENT,
+    SCHOOL,
+    STRANGER,
+    TREE,
+    Seed,
+    code,
+    delete,
+    events,
+    found,
+    grant,
+    holders,
+    of_class,
+    of_college,
+    of_school,
+    save,
+    setting,
+)
 
-SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
-
-
-@dataclass
-class Seed:
-    """What `store.load` reads of an organisation."""
-
-    id: int
-    parent_id: int | None
-    kind: str
-    full_name: str
-    province: str
-    purpose: str = "ordinary"
-    short_name: str = ""
-    division_code: str | None = None
-    industry: str = ""
-    grad_year: int | None = None
-
-
-TREE = [
-    Seed(1, None, "leading_body", "中国共产主义青年团中央委员会", "00"),
-    Seed(42, 1, "leading_body", "共青团湖北省委员会", "42"),
-    Seed(42999, 42, "branch", "湖北省特殊单位专属库", "42", "vault"),
-    Seed(4201, 42, "leading_body", "共青团湖北省武汉市委员会", "42"),
-    Seed(420, 42, "committee", "共青团江汉理工大学委员会", "42"),
-    Seed(42010, 420, "branch", "共青团江汉理工大学出国（境）学习研究团员团支部", "42", "study_abroad"),
-    Seed(42011, 420, "committee", "共青团江汉理工大学机械学院委员会", "42"),
-    Seed(42012, 42011, "branch", "共青团江汉理工大学机械学院2022级1班支部委员会", "42"),
-    Seed(42013, 42011, "branch", "共青团江汉理工大学机械学院2018级1班支部委员会", "42", "graduate"),
-    Seed(44, 1, "leading_body", "共青团广东省委员会", "44"),
-    Seed(44999, 44, "branch", "广东省特殊单位专属库", "44", "vault"),
-    Seed(440, 44, "committee", "共青团岭南理工大学委员会", "44"),
-]
-SCHOOL, COLLEGE, CLASS, OTHER_SCHOOL = 420, 42011, 42012, 440
-PRESIDENT, DEAN, MONITOR, STRANGER = 1001, 1002, 1003, 1004
-RIGHTS = [(SCHOOL, PRESIDENT), (COLLEGE, DEAN), (CLASS, MONITOR), (OTHER_SCHOOL, STRANGER), (42, 2001), (1, 1)]
-of_school, of_college, of_class = Actor(PRESIDENT, SCHOOL), Actor(DEAN, COLLEGE), Actor(MONITOR, CLASS)
 NO_RIGHTS = [Actor(STRANGER, OTHER_SCHOOL), Actor(STRANGER, SCHOOL), Actor(PRESIDENT, None), Actor(PRESIDENT, 999)]
-
-
-@pytest.fixture(scope="module")
-def engine():
-    """A database of this module's own; dropped at the end."""
-    url = str(db.address(SERVER).set(database=f"tq_test_orgs_{os.getpid()}").render_as_string(hide_password=False))
-    db.drop_database(url)
-    db.create_database(url)
-    engine = db.connect(url)
-    try:
-        metadata.create_all(engine)
-        yield engine
-    finally:
-        engine.dispose()
-        db.drop_database(url)
-
-
-@pytest.fixture
-def loaded(engine):
-    """The engine, with the tree and its administrators committed and nothing else."""
-    with engine.begin() as tx:
-        tx.execute(sa.text("TRUNCATE orgs, administrators, handled_commands, outbox, cadres, migrations"))
-        store.load(tx, TREE)
-        handlers.on_cadre_changed(tx, [CadreChanged(org_id=seed.id, person_id=person, post="committee_member", has_phone=True, version=1)
-                                       for seed in TREE for person in (9, 10, 11, DEAN, PRESIDENT)])
-        store.set_administrators(tx, [{"org_id": org, "person_id": person, "active": True} for org, person in RIGHTS], clock.now(), None)
-        tx.execute(sa.text("DELETE FROM outbox"))
-    return engine
-
-
-@pytest.fixture
-def tx(loaded):
-    """A transaction on the loaded tree, rolled back."""
-    with loaded.connect() as tx:
-        yield tx
-        tx.rollback()
-
-
-def events(tx, topic):
-    """Return the items told so far, in order."""
-    bodies = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic})
-    return [item for body in bodies for item in json.loads(body)]
-
-
-def save(tx, actor, **fields):
-    """Run one SaveOrg."""
-    return handlers.save_orgs(tx, [Asked(SaveOrg(**{"command_id": uuid4(), **fields}), actor)])[0]
-
-
-def delete(tx, actor, org_id):
-    """Run one DeleteOrg."""
-    return handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=org_id), actor)])[0]
-
-
-def setting(org_id, person_id, active=True, command_id=None):
-    """Return a SetAdministrator."""
-    return SetAdministrator(command_id=command_id or uuid4(), org_id=org_id, person_id=person_id, active=active)
-
-
-def grant(tx, actor, org_id, person_id, active=True):
-    """Run one SetAdministrator."""
-    return handlers.set_administrators(tx, [Asked(setting(org_id, person_id, active), actor)])[0]
-
-
-def code(answer):
-    """Return the refusal code or None."""
-    return answer.refusal and answer.refusal.code
-
-
-def found(tx, text, **fields):
-    """Return the ids that a search finds, best first."""
-    return [org.org_id for org in search.search_orgs(tx, SearchOrgs(text=text, **fields), None)]
-
-
-def holders(tx, org_id):
-    """Return who administers an organisation."""
-    return [one.person_id for one in handlers.list_administrators(tx, ListAdministrators(org_ids=[org_id]), None)]
 
 
 def shown(tx, org_id):

@@ -14,10 +14,9 @@ from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.orgs import GetRebuild, ListChildren, OrderOrg, PreviewNames, RebuildNames, SearchOrgs, SetSchoolNumber
-from tests.orgs.test_handlers import (  # noqa: F401
+from tests.orgs.factories import (
     CLASS,
     COLLEGE,
-    DEAN,
     OTHER_SCHOOL,
     PRESIDENT,
     SCHOOL,
@@ -25,15 +24,11 @@ from tests.orgs.test_handlers import (  # noqa: F401
     TREE,
     Seed,
     code,
-    engine,
     events,
     found,
-    loaded,
-    of_class,
     of_college,
     of_school,
     save,
-    tx,
 )
 
 FULL = "共青团江汉理工大学机械学院委员会"

@@ -15,9 +15,9 @@ from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import AdministratorRegistered, CadreChanged
-from shared.messages.orgs import CheckOrg, DecideMigration, DeleteOrg, GetOrgs, ListMigrations, RequestMigration, SaveOrg, SetSchoolNumber
+from shared.messages.orgs import DecideMigration, DeleteOrg, GetOrgs, ListMigrations, RequestMigration, SaveOrg, SetSchoolNumber
 from shared.messages.transfers import OrgInUse
-from tests.orgs.test_handlers import (  # noqa: F401
+from tests.orgs.factories import (
     CLASS,
     COLLEGE,
     DEAN,
@@ -28,19 +28,16 @@ from tests.orgs.test_handlers import (  # noqa: F401
     TREE,
     Seed,
     code,
-    engine,
     events,
     found,
     grant,
     holders,
-    loaded,
     of_class,
     of_college,
     of_school,
-    tx,
 )
+from tests.orgs.rule_book_factories import INDUSTRY, TOWN, ask, check, of_city
 
-INDUSTRY = "普通高等院校"
 SECRETARY = 77
 
 
@@ -50,12 +47,6 @@ def cadre(tx, org=COLLEGE, person=SECRETARY, post="secretary", phone=True, versi
 
 def org_of(tx, org_id=COLLEGE):
     return handlers.get_orgs(tx, GetOrgs(org_ids=[org_id]), None)[0]
-
-
-def check(tx, actor=of_college, **values):
-    item = {"command_id": uuid4(), "org_id": COLLEGE, "kind": "committee", "short_name": "机械学院团委", "full_name": "共青团江汉理工大学机械学院委员会", "industry": INDUSTRY,
-            "phone": "02788880000", **values}
-    return handlers.check_orgs(tx, [Asked(CheckOrg(**item), actor)])[0]
 
 
 def make(tx, actor=of_school, **values):
@@ -159,11 +150,6 @@ def test_a_change_of_kind_is_taken_back(tx):
 
 def set_number(tx, number, actor=of_school, org=SCHOOL):
     return handlers.set_school_numbers(tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=org, number=number), actor)])[0]
-
-
-@pytest.fixture
-def schools(tx):
-    tx.execute(sa.text("UPDATE orgs SET industry = :industry WHERE org_id IN (:school, :college)"), {"industry": INDUSTRY, "school": SCHOOL, "college": COLLEGE})
 
 
 @pytest.mark.rule("SCH-03", "SCH-05", "ORG-40")
@@ -371,23 +357,6 @@ def test_awaiting_branches_are_no_destinations(tx, monkeypatch):
     assert found(tx, "2018级1班", targets_only=True) == [] and found(tx, "湖北省委员会", targets_only=True) == []
     monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams(name), 10**6), 10**7))
     assert found(tx, name, targets_only=True, near=COLLEGE) == []  # nor where the text is common and the neighbourhood is walked
-
-
-# ---- migration -------------------------------------------------------------------------------------------------------
-
-TOWN = 4201
-of_city = Actor(3001, TOWN)
-
-
-@pytest.fixture
-def mayor(loaded):
-    with loaded.begin() as connection:
-        store.set_administrators(connection, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None)
-        connection.execute(sa.text("DELETE FROM outbox"))
-
-
-def ask(tx, org=COLLEGE, to=TOWN, actor=of_college, **values):
-    return migration.request_migrations(tx, [Asked(RequestMigration(**{"command_id": uuid4(), "org_id": org, "to_org_id": to, **values}), actor)])[0]
 
 
 def decide(tx, migration_id, actor, approve=True, **values):

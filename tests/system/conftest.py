@@ -1,4 +1,5 @@
 """A whole installation with the demo world on real servers, and the gateway in front of it."""
+import threading
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES
 from system import embedded, world
 from tests.installation import Installation
+from tests.system.factories import CHROMIUM, Visitor
 
 werkzeug.test.TemporaryFile = lambda mode: BytesIO()  # its own, for an upload over 500 KB, is never closed: a warning in a test that comes later
 
@@ -47,3 +49,40 @@ def client(town):
 def browser(town, client):
     """A browser without a session; each test has its own."""
     return create_app(client, town.settings).test_client()
+
+
+@pytest.fixture(scope="module")
+def site(town, client):
+    """The gateway on a port of its own."""
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", 0, create_app(client, town.settings), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def visit(chromium, site, town):
+    made = []
+
+    def visitor(person, width=1440, password=world.PASSWORD):
+        one = Visitor(chromium, site, town, width)
+        made.append(one)
+        one.sign_in(person, password)
+        return one
+
+    yield visitor
+    for one in made:
+        one.page.context.close()

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from services.gateway.pages import menu
 from system import audit_proof, world
+from tests.system.factories import CHROMIUM, Visitor  # noqa: F401  (fixtures)
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
-from tests.system.test_browser import CHROMIUM, Visitor, chromium, site  # noqa: F401  (fixtures)
-from tests.system.test_school import rows_of, sign_in
+from tests.system.school_factories import rows_of
+from tests.system.test_school import sign_in
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
 

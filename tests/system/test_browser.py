@@ -4,8 +4,6 @@ Needs a Chromium (`deploy/browser.sh`, called by `make test`, installs Debian's)
 """
 import random
 import re
-import shutil
-import threading
 import time
 import uuid
 from datetime import timedelta
@@ -13,104 +11,15 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.gateway.app import create_app
 from services.members.entering import handlers as entering
 from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
 from system import synthetic, world
-from tests.system.test_journey import CLASS, COLLEGE, NEW_CLASS, TARGET
+from tests.system.factories import CHROMIUM, Visitor
+from tests.system.journey_factories import CLASS, COLLEGE, NEW_CLASS, TARGET
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-PAGE_BYTES = 150_000
-
-
-@pytest.fixture(scope="module")
-def site(town, client):
-    """The gateway on a port of its own."""
-    from werkzeug.serving import make_server
-
-    server = make_server("127.0.0.1", 0, create_app(client, town.settings), threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield made
-        made.close()
-
-
-class Visitor:
-    """Somebody at a screen; every page that is looked at is checked."""
-
-    def __init__(self, chromium, site, town, width):
-        self.page = chromium.new_context(viewport={"width": width, "height": 760}, locale="zh-CN").new_page()
-        self.site, self.town, self.width, self.trips = site, town, width, 0
-        self.page.set_default_timeout(15_000)
-        self.complaints = []
-        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-
-    def sign_in(self, person, password=None):
-        number = world.id_number_of(self.town, person)
-        self.page.goto(f"{self.site}/sign-in")
-        self.page.fill("#id_number", number)
-        self.page.fill("#password", password or number[-8:])
-        self.page.click("main button")
-        self.page.wait_for_url(lambda url: "sign-in" not in url)
-        return number
-
-    def go(self, path):
-        self.page.goto(f"{self.site}{path}")
-        self.look()
-
-    def look(self):
-        """Check the page: nothing sticks out, nothing is too heavy, nothing broke, and axe finds nothing."""
-        from axe_playwright_python.sync_playwright import Axe
-
-        page = self.page
-        page.wait_for_load_state()
-        assert page.evaluate("document.documentElement.scrollWidth") <= self.width, page.url
-        found = Axe().run(page, options=RULES).response["violations"]
-        assert not found, (page.url, [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found])
-        weight = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize + performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)")
-        assert weight <= PAGE_BYTES, (page.url, weight)
-        assert not self.complaints, (page.url, self.complaints)
-
-    def click(self, what):
-        self.page.click(what)
-        self.page.wait_for_load_state()
-
-    def until(self, words, seconds=20):
-        """Load the page again until it says something, as people do."""
-        ends = time.monotonic() + seconds
-        while words not in self.page.inner_text("main"):
-            assert time.monotonic() < ends, (words, self.page.inner_text("main"))
-            time.sleep(0.3)
-            self.page.reload()
-
-
-@pytest.fixture
-def visit(chromium, site, town):
-    made = []
-
-    def visitor(person, width=1440, password=world.PASSWORD):
-        one = Visitor(chromium, site, town, width)
-        made.append(one)
-        one.sign_in(person, password)
-        return one
-
-    yield visitor
-    for one in made:
-        one.page.context.close()
 
 
 @pytest.mark.rule("ACC-05", "TRF-09", "TRF-20", "BEY-01", "BEY-02", "BEY-14", "MSG-03", "MSG-10", "MSG-11", "UI-02", "UI-04", "UI-05", "UI-06", "UI-14", "UI-03", "UI-07", "UI-16")

@@ -140,7 +140,7 @@ def test_keys_and_figures(installation):
     from services.members import store as members_store
     from services.members.accounts import handlers as accounts
     from services.members.sealing.seal import Seal, make_keys
-    from tests.members.test_handlers import number
+    from tests.members.factories import number
 
     folder = installation.settings.keys
     make_keys(folder)

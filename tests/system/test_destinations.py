@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from system import synthetic, world
-from tests.system.test_journey import CLASS, COLLEGE, request_of, sign_in, wait_state
+from tests.system.journey_factories import CLASS, COLLEGE, request_of, sign_in, wait_state
 
 WUHAN = "420106"
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from services.gateway.app import create_app
 from services.gateway.files import workbooks
 from system import world
-from tests.gateway.test_hostile_sheets import HOSTILE
-from tests.gateway.test_roster import GOOD, sheet
+from tests.gateway.factories import HOSTILE
+from tests.gateway.roster_factories import GOOD, sheet
 
 pytestmark = pytest.mark.filterwarnings(
     # the test client of werkzeug leaves the file open in which it keeps a large body

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from system import world
-from tests.system.test_journey import CLASS, COLLEGE, sign_in
+from tests.system.journey_factories import CLASS, COLLEGE, sign_in
 
 
 def enter(browser, town, org):

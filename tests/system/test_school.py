@@ -7,16 +7,15 @@ import zipfile
 from datetime import timedelta
 
 import pytest
-import python_calamine
 import sqlalchemy as sa
 
 from shared import clock
 from system import world
 from system.synthetic import check_digit
-from tests.system.test_journey import CLASS, COLLEGE, sign_in
+from tests.system.journey_factories import CLASS, COLLEGE, sign_in
+from tests.system.school_factories import XLSX, rows_of
 
 PROVINCE = 42
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 INDUSTRY = "普通高等院校"
 
 
@@ -53,11 +52,6 @@ class Api:
             assert time.monotonic() < ends, answer
             time.sleep(0.05)
         return answer
-
-
-def rows_of(response) -> list[list]:
-    assert response.status_code == 200 and response.content_type == XLSX, response.data[:300]
-    return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(response.data)).get_sheet_by_index(0).to_python()
 
 
 @pytest.mark.rule("ORG-36", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13", "DOC-12")

@@ -1,5 +1,4 @@
 """Starting and deciding: what is refused before anybody is asked."""
-import uuid
 
 import pytest
 
@@ -8,7 +7,8 @@ from services.transfers import reasons as transfers_reasons
 from services.transfers.domain import OrgFacts, Place, check_decision, check_request, may_request
 from services.transfers.policies import reader
 from services.transfers.reasons import reasons
-from shared.messages.transfers import AssignBranch, DecideNode, RequestTransfer
+from shared.messages.transfers import AssignBranch, DecideNode
+from tests.transfers.domain_factories import CLASS, PLACES, request
 
 
 def org(org_id=10, parent_id=1, kind="branch", purpose="ordinary", system="national"):
@@ -16,11 +16,6 @@ def org(org_id=10, parent_id=1, kind="branch", purpose="ordinary", system="natio
 
 
 SOURCE, COMMITTEE = org(10, 11), org(20, 1, "committee")
-
-
-def request(**values):
-    return RequestTransfer(**{"command_id": uuid.uuid4(), "initiator": "source", "member_id": 1, "source_branch_id": 10, "target_org_id": 20,
-                              "reason": "further_study", "place_name": "某大学", "place_address": "某地", **values})
 
 
 @pytest.mark.rule("TRF-15", "TRF-14")
@@ -128,23 +123,6 @@ def test_youth_centres():
     employed = request(reason="employed_without_org")
     assert check_request(employed, SOURCE, centre).code == "target_not_allowed"
     assert check_request(employed, SOURCE, centre, Place(youth_centres=True)) is None
-
-
-# ---- destinations by class (Annex A) -------------------------------------------------------------------------------------------
-
-SCHOOL = "1.5."
-CLASS = OrgFacts(10, 11, "1.5.11.10.", "branch", "graduate", "42", "national", 1, 9, school_path=SCHOOL, industry="普通高等院校")
-PLACES = {  # with the division codes that the seed gives (test_reasons.py asks the seed itself)
-    "township": OrgFacts(20, 1, "1.20.", "committee", "township", "42", "national", 1, 9, division_code="420106001"),
-    "handover": OrgFacts(20, 1, "1.20.", "branch", "handover", "42", "national", 1, 9, division_code="420106001"),
-    "community": OrgFacts(20, 1, "1.3.20.", "branch", "ordinary", "42", "national", 1, 9, division_code="420106001001", in_township=True),
-    "own_mobile": OrgFacts(20, 5, "1.5.20.", "branch", "floating", "42", "national", 1, 9, industry="普通高等院校", division_code="42"),
-    "own_abroad": OrgFacts(20, 5, "1.5.20.", "branch", "study_abroad", "42", "national", 1, 9, industry="普通高等院校", division_code="42"),
-    "own_class": OrgFacts(20, 5, "1.5.12.20.", "branch", "ordinary", "42", "national", 1, 9, industry="普通高等院校", division_code="42"),
-    "own_school": OrgFacts(20, 5, "1.5.20.", "branch", "staff", "42", "national", 1, 9, industry="普通高等院校", division_code="42"),
-    "school": OrgFacts(20, 6, "1.6.20.", "committee", "ordinary", "31", "national", 1, 9, industry="普通高等院校"),
-    "employer": OrgFacts(20, 6, "1.6.20.", "committee", "ordinary", "31", "national", 1, 9, industry="国有企业"),
-    "other": OrgFacts(20, 6, "1.6.20.", "committee", "ordinary", "31", "national", 1, 9)}
 ANNEX_A = {  # written by hand from the catalogue; what is missing is allowed
     "further_study": {"township": "X", "handover": "X", "community": "X", "own_mobile": "X", "own_abroad": "X", "employer": "?"},
     "employed_with_org": {"township": "?", "handover": "?", "community": "?", "own_mobile": "X", "own_abroad": "X", "own_class": "X"},

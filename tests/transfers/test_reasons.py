@@ -9,25 +9,11 @@ from services.transfers.domain import OrgFacts, Place, check_request
 from services.transfers.policies import reader
 from services.transfers.reasons import reasons
 from shared.messages.transfers import ListWork
-from tests.transfers.test_desk import restart
-from tests.transfers.test_domain import CLASS as SOURCE
-from tests.transfers.test_domain import PLACES
-from tests.transfers.test_domain import request as asked
-from tests.transfers.test_handlers import (  # noqa: F401  (fixtures)
-    BRANCH,
-    CLASS,
-    OTHER,
-    SCHOOL,
-    TARGET,
-    admin,
-    decide,
-    engine,
-    events,
-    request,
-    start,
-    state,
-    tx,
-)
+from tests.transfers.domain_factories import CLASS as SOURCE
+from tests.transfers.domain_factories import PLACES
+from tests.transfers.domain_factories import request as asked
+from tests.transfers.factories import BRANCH, OTHER, SCHOOL, TARGET, admin, decide, events, request, start
+from tests.transfers.remarks.factories import restart
 
 EMPLOYED = ("employed_with_org", "employed_without_org", "abroad_on_duty", "job_change")
 

@@ -1,0 +1,14 @@
+"""What tests make and ask for."""
+
+
+import sys
+
+import yaml
+
+from tests.installation import ROOT
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def command(name: str) -> list[str]:
+    return [sys.executable, "-m", "system.cli", *COMPOSE["services"][name]["command"]]

@@ -1,0 +1,48 @@
+"""What tests make and ask for."""
+
+
+import uuid
+
+import pytest
+
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from shared.bus.service import Asked
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages.members import Admission, ChangePassword, IssueResetCode, SignIn
+from system.synthetic import check_digit
+
+FIRST = "11010520050102001"
+
+NUMBER = FIRST + check_digit(FIRST)
+
+INITIAL, OWN = NUMBER[-8:], "Own-password-1"
+
+NOBODY = "11010519491231002X"
+
+PERSON = 7
+
+
+def enter(tx, number=NUMBER, person_id=PERSON):
+    entering.seed_people(tx, [(person_id, Admission(command_id=uuid.uuid4(), branch_id=3, name="王小明", id_number=number, phone="19900000001"))])
+
+
+def sign_in(tx, password=INITIAL, number=NUMBER, address=""):
+    return accounts.sign_in(tx, SignIn(id_number=number, password=password, address=address), None)
+
+
+def refused(tx, *args, **kwargs) -> str:
+    with pytest.raises(Refused) as caught:
+        sign_in(tx, *args, **kwargs)
+    return caught.value.code
+
+
+def change(tx, old, new, session=""):
+    return accounts.change_password(tx, ChangePassword(old_password=old, new_password=new, session=session), Actor(PERSON, restricted=True))
+
+BRANCH, SUPERIOR, ROOT = 3, 2, 1
+
+
+def issue(tx, org=BRANCH, person=PERSON):
+    return accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(100 + org, org))])[0]

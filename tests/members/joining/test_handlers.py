@@ -1,0 +1,460 @@
+"""Posts, registration codes, self-registration: on a real database."""
+import uuid
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services.members import domain, handlers, store
+from services.members.accounts import handlers as accounts
+from services.members.entering import handlers as entering
+from services.members.joining import handlers as joining
+from services.members.posts import handlers as posts
+from services.members.posts import store as posts_store
+from services.members.records import handlers as records
+from services.members.records import showing
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages.members import (
+    DeleteMember,
+    EditMember,
+    IssueResetCode,
+    ListCadres,
+    ListRegistrations,
+    RegisterAdministrator,
+    SetPost,
+    SignIn,
+    WhoAmI,
+)
+from shared.messages.orgs import AdministratorChanged, RegistrationRefused
+from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, TWO, admin, assigned, number, person, request
+from tests.members.joining.factories import PASSWORD, apply, decide, issue, new, post, posts, redeem
+
+
+def told(tx, topic):
+    import json
+    rows = tx.execute(sa.text("WITH gone AS (DELETE FROM outbox WHERE topic = :topic RETURNING *) SELECT body FROM gone ORDER BY id"), {"topic": topic}).all()
+    return [item for row in rows for item in json.loads(row.body)]
+
+
+# ---- posts -----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.rule("CADRE-01", "ORG-17", "ROLE-02", "ROLE-11", "ADM-03")
+@pytest.mark.parametrize("org", [ROOT, SCHOOL, COLLEGE, CLASS])
+def test_every_kind_has_cadres(tx, org):
+    """CADRE-01, ORG-17: every kind of organisation enters cadres; who has no account gets one, and is told of with the number's presence.
+
+    ROLE-02: whoever holds a post is a cadre, whatever the kind.
+    """
+    made = post(tx, org, "secretary", **new())
+    assert posts(tx, org) == [(made, "secretary")]
+    assert told(tx, "cadre_changed") == [{"org_id": org, "person_id": made, "post": "secretary", "has_phone": True, "version": tx.scalar(sa.text("SELECT last_value FROM post_version"))}]
+    row = store.by_ids(tx, [made])[made]
+    assert row.branch_id is None and row.born_on == date(1990, 1, 5)
+    assert accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=number(60, 1990)[-8:]), None).must_change_password
+
+
+@pytest.mark.rule("CADRE-02", "CADRE-03", "ORG-18")
+def test_posts_are_independent(tx):
+    """CADRE-02, CADRE-03, ORG-18: one person holds posts in several organisations; membership and other posts stay."""
+    assert post(tx, SCHOOL, "secretary", person_id=ONE) == ONE
+    assert post(tx, COLLEGE, "secretary", name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)) == ONE
+    assert post(tx, SCHOOL, "publicist", person_id=ONE) == ONE
+    assert {(row.org_id, row.post) for row in posts_store.posts_held(tx, [ONE])} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
+    assert store.by_ids(tx, [ONE])[ONE].branch_id == CLASS
+    assert {(one.org_id, one.post) for one in showing.who_am_i(tx, WhoAmI(), Actor(ONE)).posts} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
+
+
+@pytest.mark.rule("CADRE-03", "ACC-11")
+def test_an_existing_person_is_found_by_name_and_number(tx):
+    """CADRE-03: an existing person is added by name and number; another name under the number is refused."""
+    name = store.by_ids(tx, [ONE])[ONE].name
+    assert post(tx, SCHOOL, "publicist", name=name, id_number=number(1)) == ONE
+    assert post(tx, SCHOOL, "publicist", name="别人", id_number=number(1)) == "name_differs"
+
+
+@pytest.mark.rule("CADRE-06", "ADM-16", "ROLE-03")
+def test_one_secretary(tx):
+    """CADRE-06, ADM-16: a second secretary is refused until the old one has another post or none; the history keeps both.
+
+    ROLE-03: one is recorded at a time, who needs no right.
+    """
+    first = post(tx, CLASS, "secretary", person_id=ONE)
+    assert post(tx, CLASS, "secretary", person_id=TWO) == "secretary_in_post"
+    assert post(tx, CLASS, "organiser", person_id=first) == first
+    assert post(tx, CLASS, "secretary", person_id=TWO) == TWO
+    assert post(tx, CLASS, "", person_id=TWO) == TWO
+    assert posts(tx, CLASS) == [(ONE, "organiser")]
+    assert tx.scalar(sa.text("SELECT count(*) FROM posts WHERE org_id = :org"), {"org": CLASS}) == 3
+    assert [one["post"] for one in told(tx, "cadre_changed")] == ["secretary", "organiser", "secretary", ""]
+
+
+@pytest.mark.rule("CADRE-06")
+def test_one_secretary_in_one_list(tx):
+    """CADRE-06: of two secretaries in one list the first holds."""
+    answers = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)) for one in (ONE, TWO, ONE)])
+    assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post", None]
+
+
+@pytest.mark.rule("ADM-16", "ROLE-04")
+def test_the_right_goes_before_the_post(tx):
+    """ADM-16: an administrator's right is revoked before the post ends; ROLE-04: losing the right leaves the post."""
+    post(tx, CLASS, "secretary", person_id=ONE)
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=True, version=1)])
+    assert post(tx, CLASS, "", person_id=ONE) == "revoke_right_first"
+    assert post(tx, CLASS, "organiser", person_id=ONE) == "revoke_right_first"
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=False, version=2)])
+    assert posts(tx, CLASS) == [(ONE, "secretary")]
+    assert post(tx, CLASS, "", person_id=ONE) == ONE
+
+
+@pytest.mark.rule("CADRE-04", "CADRE-05")
+@pytest.mark.parametrize("org, to, said", [
+    (CLASS, "standing_member", "post_unknown"), (ROOT, "standing_member", ONE), (CLASS, "chair", "post_unknown"), (CLASS, "deputy_secretary", ONE), (404, "secretary", "unknown_org")])
+def test_posts_by_kind(tx, org, to, said):
+    """CADRE-04, CADRE-05: posts are a list per kind of organisation."""
+    assert post(tx, org, to, actor=admin(org), person_id=ONE) == said
+
+
+@pytest.mark.rule("CADRE-08")
+@pytest.mark.parametrize("year, said", [(1940, True), (1998, True), (2020, "cadre_too_young")])
+def test_ages_of_cadres(tx, year, said):
+    """CADRE-08: a cadre is 14 or older, without upper limit."""
+    made = post(tx, SCHOOL, "publicist", **new(61, year))
+    assert made == said if isinstance(said, str) else isinstance(made, int)
+
+
+@pytest.mark.rule("CADRE-04", "ROLE-16")
+@pytest.mark.parametrize("actor", [admin(TARGET), admin(ROOT), admin(DEEP), Actor(ONE), Actor(ONE, SCHOOL)])
+def test_who_sets_posts(tx, actor):
+    """ROLE-16: the organisation itself and its direct superior set posts, nobody else."""
+    assert post(tx, CLASS, "organiser", actor=actor, person_id=TWO) == "not_your_org"
+
+
+@pytest.mark.rule("CADRE-04")
+def test_a_person_without_post_is_not_made(tx):
+    """CADRE-04: taking the post of somebody unknown makes nobody."""
+    assert post(tx, SCHOOL, "", **new(62)) == "unknown_member"
+    assert post(tx, SCHOOL, "publicist", person_id=999) == "unknown_member"
+    assert post(tx, SCHOOL, "publicist", name="", id_number=number(62, 1990)) == "name_missing"
+    assert post(tx, SCHOOL, "publicist", name="李", id_number="1") == "id_invalid"
+
+
+@pytest.mark.rule("CADRE-07")
+def test_list_of_cadres(tx):
+    """CADRE-07: cadres are listed with completeness, secretary first, to the organisation and what is above it."""
+    post(tx, SCHOOL, "publicist", person_id=ONE)
+    made = post(tx, SCHOOL, "secretary", ethnic_group="汉族", **new())
+    listed = posts.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
+    assert [(one.person_id, one.post, one.complete) for one in listed] == [(made, "secretary", True), (ONE, "publicist", True)]
+    with pytest.raises(Refused, match="not_your_org"):
+        posts.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(CLASS))
+
+
+@pytest.mark.rule("ADM-18")
+def test_posts_end_with_the_membership(tx):
+    """ADM-18: who is transferred away holds no post in the old branch any more, nor in what stands above it and not above the new one; that is told.
+
+    The student who administered the committee of the school loses it with the move to another; posts above both branches, and in
+    organisations that have nothing to do with the move, stay.
+    """
+    posts_store.set_posts(tx, [{"org_id": org, "person_id": ONE, "post": "committee_member", "changed_by": None}
+                               for org in (CLASS, SCHOOL, ROOT, COLLEGE, TARGET)], clock.now())
+    told(tx, "cadre_changed")
+    handlers.on_transfer_requested(tx, [request(10)])
+    handlers.on_branch_assigned(tx, [assigned(10)])
+    assert sorted((one["org_id"], one["person_id"], one["post"]) for one in told(tx, "cadre_changed")) == [(SCHOOL, ONE, ""), (CLASS, ONE, "")]
+    assert [(row.org_id) for row in posts_store.posts_held(tx, [ONE])] == [ROOT, TARGET, COLLEGE]
+
+
+@pytest.mark.rule("ADM-18")
+@pytest.mark.parametrize("over, target, blocked", [(SCHOOL, TARGET, True), (SCHOOL, DEEP, False), (CLASS, DEEP, True), (COLLEGE, TARGET, False), (None, TARGET, False)])
+@pytest.mark.parametrize("setting", ["block", "revoke_on_complete"])
+def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over, target, blocked, setting):
+    """ADM-18: by setting, who administers what would be left starts no transfer until the right is revoked; by default the right ends on completion."""
+    file = tmp_path / "practice.toml"
+    file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\nadmin_on_transfer = "{setting}"')
+    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    if over is not None:
+        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=over, person_id=ONE, active=True, version=1)])
+    tx.execute(sa.text("DELETE FROM outbox"))
+    handlers.on_transfer_requested(tx, [request(10, target=target), request(11, TWO)])
+    said = {item["transfer_id"]: item["code"] for item in told(tx, "reservation_refused")}
+    assert said == ({10: "is_administrator"} if blocked and setting == "block" else {})
+
+
+@pytest.mark.rule("ADM-18", "CADRE-02")
+def test_posts_inside_the_own_school_stay(tx):
+    """ADM-18, CADRE-02: who moves from one branch to another of the same school keeps the post in the school, and loses that in the branch."""
+    post(tx, CLASS, "secretary", person_id=ONE)
+    post(tx, SCHOOL, "committee_member", person_id=ONE)
+    handlers.on_transfer_requested(tx, [request(10, target=DEEP)])
+    handlers.on_branch_assigned(tx, [assigned(10, branch=DEEP)])
+    assert [(row.org_id) for row in posts_store.posts_held(tx, [ONE])] == [SCHOOL]
+
+
+@pytest.mark.rule("ORG-21")
+def test_a_new_number_is_told(tx):
+    """ORG-21: orgs hears when a cadre's mobile number comes or goes."""
+    post(tx, CLASS, "secretary", person_id=ONE)
+    told(tx, "cadre_changed")
+    for phone in ("", "19900001234"):
+        records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, phone=phone), Actor(ONE))])
+    assert [one["has_phone"] for one in told(tx, "cadre_changed")] == [False, True]
+
+
+@pytest.mark.rule("ACC-07")
+def test_reset_codes_of_cadres(tx):
+    """ACC-07: who is in no branch gets a reset code from the organisation of the post."""
+    made = post(tx, SCHOOL, "secretary", **new())
+    codes = lambda org: accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=made), admin(org))])[0]  # noqa: E731
+    assert codes(SCHOOL).code and codes(ROOT).code and codes(TARGET).refusal.code == "unknown_member"
+
+
+def refusal(action, *args, **values) -> str:
+    with pytest.raises(Refused) as caught:
+        action(*args, **values)
+    return caught.value.code
+
+
+@pytest.mark.rule("ADM-04", "ADM-09", "ADM-10", "ACC-03", "REG-01")
+def test_a_code_makes_an_administrator(tx):
+    """ADM-04, ADM-09, ACC-03: a new person gets account, post and, by what is told, the right; the code serves once."""
+    (made,) = issue(tx, COLLEGE)
+    done = redeem(tx, made.code.lower().replace("-", " "))
+
+    assert (done.org_id, posts(tx, COLLEGE)) == (COLLEGE, [(done.person_id, "secretary")])
+    assert told(tx, "administrator_registered") == [{"org_id": COLLEGE, "person_id": done.person_id}]
+    signed = accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None)
+    assert signed.person_id == done.person_id and not signed.must_change_password
+    assert refusal(redeem, tx, made.code, id_number=number(63, 1991)) == "code_invalid"
+
+
+@pytest.mark.rule("ADM-12", "DOC-07", "SCH-02")
+def test_codes_for_all_subordinates(tx):
+    """ADM-12: the direct superior makes codes, singly or for all; nobody else does."""
+    codes = issue(tx, CLASS, COLLEGE)
+    assert len({one.code for one in codes}) == 2 and all(one.name for one in codes)
+    for actor in (admin(COLLEGE), admin(ROOT), admin(TARGET), Actor(ONE, SCHOOL)):
+        assert issue(tx, COLLEGE, actor=actor)[0].refusal.code == "not_your_org"
+    assert issue(tx, 404)[0].refusal.code == "unknown_org"
+
+
+@pytest.mark.rule("ADM-13")
+def test_a_new_code_replaces_the_old(tx, monkeypatch):
+    """ADM-13: one unspent code per organisation; without limit by default, with one by setting."""
+    (old,), (fresh,) = issue(tx, COLLEGE), issue(tx, COLLEGE)
+    assert fresh.expires_at is None
+    assert refusal(redeem, tx, old.code) == "code_invalid"
+    monkeypatch.setenv("TUANQIAO_REGISTRATION_CODE_DAYS", "3")
+    (short,) = issue(tx, COLLEGE)
+    clock.advance(timedelta(days=4))
+    assert refusal(redeem, tx, short.code) == "code_invalid"
+
+
+@pytest.mark.rule("ADM-11")
+def test_the_limit_when_made_and_when_used(tx):
+    """ADM-11, ADM-01: with its administrators complete an organisation gets no code, and an older code does not serve."""
+    (made,) = issue(tx, COLLEGE)
+    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=COLLEGE, person_id=one, active=True, version=1) for one in (901, 902)])
+    assert issue(tx, COLLEGE)[0].refusal.code == "administrators_full"
+    assert refusal(redeem, tx, made.code) == "too_many_administrators"
+
+
+@pytest.mark.rule("ADM-11")
+def test_a_right_that_could_not_be_given(tx):
+    """ADM-11: when orgs has no room after all the code is good again."""
+    (made,) = issue(tx, COLLEGE)
+    done = redeem(tx, made.code)
+    joining.on_registration_refused(tx, [RegistrationRefused(org_id=COLLEGE, person_id=done.person_id)])
+    assert redeem(tx, made.code, actor=Actor(done.person_id)).org_id == COLLEGE
+
+
+@pytest.mark.rule("ADM-14", "ADM-15", "DEL-12", "ACC-13")
+def test_existing_accounts_use_codes_signed_in(tx):
+    """ADM-14, ADM-15, ACC-13: whose organisation was deleted keeps the account, and registers elsewhere with a new code, signed in.
+
+    DEL-12: the account outlives the organisation.
+    """
+    (made,) = issue(tx, COLLEGE)
+    first = redeem(tx, made.code)
+    from shared.messages.orgs import OrgChanged
+    directory.on_org_changed(tx, [OrgChanged(org_id=COLLEGE, parent_id=SCHOOL, path="1.2.6.", kind="general_branch", purpose="ordinary", province="42", system="national",
+                                             provincial_id=ROOT, vault_id=None, name="6", version=2, deleted=True)])
+    assert accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None).person_id == first.person_id
+    (code,) = issue(tx, CLASS)
+    assert refusal(redeem, tx, code.code) == "sign_in_to_register"
+    assert redeem(tx, code.code, actor=Actor(first.person_id)).org_id == CLASS
+
+
+@pytest.mark.rule("ADM-04")
+@pytest.mark.parametrize("values, said", [
+    ({"name": " "}, "name_missing"), ({"id_number": "1"}, "id_invalid"), ({"password": "short"}, "password_weak"), ({"post": "chair"}, "post_unknown"),
+    ({"id_number": number(64, 2020)}, "cadre_too_young")])
+def test_registrations_that_are_refused(tx, values, said):
+    """ADM-04: what is wrong is said, and the code stays good."""
+    (made,) = issue(tx, COLLEGE)
+    request_ = RegisterAdministrator(**{"code": made.code, "password": PASSWORD, **new(), **values})
+    assert refusal(joining.register_administrator, tx, request_, None) == said
+    assert redeem(tx, made.code).org_id == COLLEGE
+
+
+@pytest.mark.rule("ADM-09")
+def test_codes_are_not_guessed(tx):
+    """ADM-09: wrong codes from one address lock it; what is stored is a keyed hash."""
+    (made,) = issue(tx, COLLEGE)
+    stored = bytes(tx.scalar(sa.text("SELECT code_index FROM registration_codes")))
+    assert made.code.replace("-", "").encode() not in stored and len(stored) == 32
+    said = [refusal(redeem, tx, "WRONG", address="192.0.2.7") for _ in range(51)]
+    assert (said[0], said[-1]) == ("code_invalid", "too_many_attempts")
+    assert refusal(redeem, tx, made.code, address="192.0.2.7") == "too_many_attempts"
+    assert redeem(tx, made.code, address="192.0.2.8").org_id == COLLEGE
+
+
+@pytest.mark.rule("REG-01", "REG-02", "REG-03", "REG-07", "ACC-03")
+def test_self_registration(tx):
+    """REG-02, REG-03, REG-07: an account at once, no branch until the organisation accepts; acceptance waits in its operation centre."""
+    asked = apply(tx)
+    assert accounts.sign_in(tx, SignIn(id_number=number(70), password=PASSWORD), None).person_id == asked.person_id
+    assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id is None
+    assert [one.registration_id for one in joining.list_registrations(tx, ListRegistrations(), admin(CLASS))] == [asked.registration_id]
+    assert "****" in asked.id_masked
+
+    assert decide(tx, asked).state == "accepted"
+
+    assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id == CLASS
+    assert [stay.branch_id for stay in store.stays(tx, asked.person_id)] == [CLASS]
+    assert joining.list_registrations(tx, ListRegistrations(), admin(CLASS)) == []
+    assert decide(tx, asked).refusal.code == "registration_closed"
+
+
+@pytest.mark.rule("REG-01", "REG-03")
+def test_self_registration_of_a_cadre(tx):
+    """REG-01: of another kind of organisation one becomes a cadre, which needs a post."""
+    assert refusal(apply, tx, org=SCHOOL) == "field_missing"
+    asked = apply(tx, org=SCHOOL, post="publicist")
+    decide(tx, asked, admin(SCHOOL))
+    assert posts(tx, SCHOOL) == [(asked.person_id, "publicist")]
+    assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id is None
+
+
+@pytest.mark.rule("REG-08", "REG-02", "ACC-14")
+@pytest.mark.parametrize("values, said", [
+    ({"id_number": number(1)}, "registered_already"), ({"joined_on": date(2015, 5, 4), "development_number": ""}, "joined_too_young"), ({"development_number": ""}, "development_number_missing"),
+    ({"development_number": "201900000070"}, "development_number_year"), ({"development_number": "202000000001"}, "development_number_used"),
+    ({"id_number": number(71, 1980)}, "age_out_of_range"), ({"password": "12345"}, "password_weak"), ({"name": ""}, "name_missing"), ({"org": 404}, "unknown_org")])
+def test_self_registrations_that_are_refused(tx, values, said):
+    """REG-08, ACC-14: the checks of an entry hold, and whom somebody has entered does not register."""
+    assert refusal(apply, tx, **values) == said
+
+
+@pytest.mark.rule("REG-06", "ORG-20")
+def test_while_it_is_pending(tx):
+    """REG-06, ORG-20: the ID number can neither be entered nor made secretary, nor registered twice, until it is withdrawn (REG-05)."""
+    asked = apply(tx)
+    entry = lambda: entering.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])[0]  # noqa: E731
+    assert entry().refusal.code == "registration_pending"
+    assert entry().refusal.say() == "该非团员正在走注册流程,不支持当前操作"
+    assert post(tx, SCHOOL, "secretary", name="周自己", id_number=number(70)) == "registration_pending"
+    assert refusal(apply, tx) == "registration_pending"
+
+    assert decide(tx, asked, Actor(asked.person_id), accept=False, withdraw=True).state == "withdrawn"
+
+    assert entry().member_id == asked.person_id
+    assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id == CLASS
+
+
+@pytest.mark.rule("REG-04", "REG-05")
+def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
+    """REG-04: what nobody decides ends after the setting's days; the applicant asks again with the same password, and nobody else does."""
+    asked = apply(tx)
+    clock.advance(timedelta(days=11))
+    assert decide(tx, asked).refusal.code == "registration_closed"
+    joining.on_day_began(tx, [])
+    assert [one.state for one in joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))] == ["expired"]
+    assert refusal(apply, tx, password="Another-one-1") == "registered_already"
+    assert refusal(apply, tx, name="别人") == "registered_already"
+    again = apply(tx)
+    assert again.person_id == asked.person_id and again.registration_id != asked.registration_id
+
+
+@pytest.mark.rule("REG-05", "REG-07", "ROLE-16")
+def test_who_decides(tx):
+    """REG-07: the named organisation decides, the applicant alone withdraws.
+
+    REG-05: nobody else can withdraw it.
+    """
+    asked = apply(tx)
+    for actor in (admin(SCHOOL), admin(TARGET), Actor(ONE), Actor(asked.person_id), Actor(ONE, CLASS)):
+        assert decide(tx, asked, actor).refusal.code == "registration_missing"
+    assert decide(tx, asked, Actor(ONE), withdraw=True).refusal.code == "registration_missing"
+    assert decide(tx, asked, accept=False, note="不是本班学生").state == "rejected"
+    assert joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))[0].note == "不是本班学生"
+
+
+@pytest.mark.rule("ACC-12")
+def test_who_is_registered_signs_in(tx):
+    """ACC-12: who meets "registered" signs in with the initial password, sees the branch, and no second account is made."""
+    assert refusal(apply, tx, id_number=number(1), development_number="202000000171") == "registered_already"
+    signed = accounts.sign_in(tx, SignIn(id_number=number(1), password=number(1)[-8:]), None)
+    assert showing.who_am_i(tx, WhoAmI(), Actor(signed.person_id, restricted=True)).member.branch_id == CLASS
+    assert tx.scalar(sa.text("SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"), {"one": ONE}) == 1
+
+
+@pytest.mark.rule("DEL-11")
+def test_deletion_ends_posts(tx):
+    """DEL-11: who is deleted from the register holds no post any more."""
+    post(tx, SCHOOL, "publicist", person_id=TWO)
+    told(tx, "cadre_changed")
+    answer = records.delete_members(tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="姓名录入错误"), admin(ROOT))])[0]
+    assert answer.refusal is None and posts(tx, SCHOOL) == []
+    assert [(one["org_id"], one["post"]) for one in told(tx, "cadre_changed")] == [(SCHOOL, "")]
+
+
+@pytest.mark.rule("REG-01")
+def test_registrations_from_one_address(tx):
+    """Self-registrations are counted by address, so that nobody fills the register; a school's worth is let through."""
+    said = {refusal(apply, tx, id_number="1", address="192.0.2.9") for _ in range(domain.REGISTRATIONS_FROM_ADDRESS)}
+    assert said == {"id_invalid"}
+    assert refusal(apply, tx, address="192.0.2.9") == "too_many_attempts"
+    assert apply(tx, address="192.0.2.10").state == "pending"
+
+
+@pytest.mark.rule("CADRE-06", "IMP-10")
+def test_secretaries_by_admission(tx):
+    """CADRE-06: who is entered as secretary holds the post at once; a second one in the same list or later is refused."""
+    rows = [person(80 + n, post="secretary") for n in range(2)]
+    answers = entering.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
+    assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post"]
+    assert posts(tx, CLASS) == [(answers[0].member_id, "secretary")]
+    again = entering.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
+    assert (again[0].member_id, again[1].refusal.code) == (answers[0].member_id, "secretary_in_post")
+
+
+@pytest.mark.rule("ORG-17", "CADRE-06")
+def test_new_people_are_entered_together(tx):
+    """ORG-17: the new people of a list are entered in one statement; the same one twice is one person, and whose post is refused is not entered."""
+    rows = [new(60), new(61), new(60), new(62), {**new(61), "name": "别人"}]
+    posts_ = ["secretary", "publicist", "organiser", "secretary", "publicist"]
+    answers = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
+                                    for row, post_, org in zip(rows, posts_, (SCHOOL, SCHOOL, SCHOOL, COLLEGE, SCHOOL), strict=True)])
+    assert [one.refusal and one.refusal.code for one in answers] == [None, None, None, None, "name_differs"]
+    assert answers[0].person_id == answers[2].person_id and all(one.person_id > 0 for one in answers[:4])
+    again = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
+    assert again[0].refusal.code == "secretary_in_post"
+    assert store.known(tx, [accounts.keys.seal.index(number(63, 1990))]) == {}
+
+
+@pytest.mark.rule("TRF-36")
+def test_registering_elsewhere_is_no_transfer(tx):
+    """TRF-36: who was deleted from a branch does not register in another one, but may where it was deleted."""
+    from tests.members.factories import admit, person
+    from tests.members.records.factories import delete
+
+    (entered,) = admit(tx, person(70, name="周自己"))
+    assert delete(tx, member=entered.member_id) is None
+    with pytest.raises(Refused, match="deleted_elsewhere"):
+        apply(tx, org=BRANCH)
+    assert apply(tx).registration_id

@@ -1,0 +1,32 @@
+"""What tests make and ask for."""
+
+
+import uuid
+from datetime import date
+
+from services.members.letters import handlers as letters
+from services.members.retentions import handlers as retentions
+from shared.bus.service import Asked
+from shared.identity import Actor
+from shared.messages.members import CheckLetter, DecideRetention, IssueLetter, RequestRetention
+from tests.members.factories import ONE, SCHOOL, admin
+
+ABROAD = {"kind": "abroad", "since": date(2026, 9, 1), "until": date(2028, 9, 1), "place": "莱顿", "contact_name": "王母", "contact_phone": "19900000098"}
+
+
+def ask(tx, actor=None, **values):
+    item = {"command_id": uuid.uuid4(), "member_id": ONE, **ABROAD, **values}
+    return retentions.request_retentions(tx, [Asked(RequestRetention(**item), actor or Actor(ONE))])[0]
+
+
+def decide(tx, retention_id, actor=None, **values):
+    return retentions.decide_retentions(tx, [Asked(DecideRetention(retention_id=retention_id, **values), actor or admin(SCHOOL))])[0]
+
+
+def issue(tx, actor=None, **values):
+    item = {"command_id": uuid.uuid4(), "member_ids": [ONE], "addressee": "共青团某某委员会", "dues_until": date(2026, 6, 30), **values}
+    return letters.issue_letters(tx, [Asked(IssueLetter(**item), actor or admin(SCHOOL))])[0]
+
+
+def check(tx, text):
+    return letters.check_letter(tx, CheckLetter(code=text), None)

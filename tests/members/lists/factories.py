@@ -1,0 +1,24 @@
+"""What tests make and ask for."""
+
+
+import uuid
+
+from services.members.lists import handlers as lists
+from services.members.records import handlers as records
+from shared.bus.service import Asked
+from shared.messages.members import EditMember, GetReport
+from tests.members.factories import (
+    CLASS,
+    ONE,
+    ROOT,
+    admin,
+)
+
+
+def report(tx, kind, actor=None, **values):
+    return lists.get_report(tx, GetReport(kind=kind, **values), actor or admin(ROOT))
+
+
+def edit(tx, member=ONE, actor=None, **values):
+    answer = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor or admin(CLASS))])[0]
+    return answer.refusal and answer.refusal.code

@@ -1,0 +1,97 @@
+"""What tests make and ask for."""
+
+
+import json
+import os
+from dataclasses import dataclass
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from services.orgs import handlers
+from services.orgs.search import handlers as search
+from shared.bus.service import Asked
+from shared.identity import Actor
+from shared.messages.orgs import DeleteOrg, ListAdministrators, SaveOrg, SearchOrgs, SetAdministrator
+
+SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
+
+
+@dataclass
+class Seed:
+    """What `store.load` reads of an organisation."""
+
+    id: int
+    parent_id: int | None
+    kind: str
+    full_name: str
+    province: str
+    purpose: str = "ordinary"
+    short_name: str = ""
+    division_code: str | None = None
+    industry: str = ""
+    grad_year: int | None = None
+
+TREE = [
+    Seed(1, None, "leading_body", "中国共产主义青年团中央委员会", "00"),
+    Seed(42, 1, "leading_body", "共青团湖北省委员会", "42"),
+    Seed(42999, 42, "branch", "湖北省特殊单位专属库", "42", "vault"),
+    Seed(4201, 42, "leading_body", "共青团湖北省武汉市委员会", "42"),
+    Seed(420, 42, "committee", "共青团江汉理工大学委员会", "42"),
+    Seed(42010, 420, "branch", "共青团江汉理工大学出国（境）学习研究团员团支部", "42", "study_abroad"),
+    Seed(42011, 420, "committee", "共青团江汉理工大学机械学院委员会", "42"),
+    Seed(42012, 42011, "branch", "共青团江汉理工大学机械学院2022级1班支部委员会", "42"),
+    Seed(42013, 42011, "branch", "共青团江汉理工大学机械学院2018级1班支部委员会", "42", "graduate"),
+    Seed(44, 1, "leading_body", "共青团广东省委员会", "44"),
+    Seed(44999, 44, "branch", "广东省特殊单位专属库", "44", "vault"),
+    Seed(440, 44, "committee", "共青团岭南理工大学委员会", "44"),
+]
+
+SCHOOL, COLLEGE, CLASS, OTHER_SCHOOL = 420, 42011, 42012, 440
+
+PRESIDENT, DEAN, MONITOR, STRANGER = 1001, 1002, 1003, 1004
+
+RIGHTS = [(SCHOOL, PRESIDENT), (COLLEGE, DEAN), (CLASS, MONITOR), (OTHER_SCHOOL, STRANGER), (42, 2001), (1, 1)]
+
+of_school, of_college, of_class = Actor(PRESIDENT, SCHOOL), Actor(DEAN, COLLEGE), Actor(MONITOR, CLASS)
+
+
+def events(tx, topic):
+    """Return the items told so far, in order."""
+    bodies = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic})
+    return [item for body in bodies for item in json.loads(body)]
+
+
+def save(tx, actor, **fields):
+    """Run one SaveOrg."""
+    return handlers.save_orgs(tx, [Asked(SaveOrg(**{"command_id": uuid4(), **fields}), actor)])[0]
+
+
+def delete(tx, actor, org_id):
+    """Run one DeleteOrg."""
+    return handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=org_id), actor)])[0]
+
+
+def setting(org_id, person_id, active=True, command_id=None):
+    """Return a SetAdministrator."""
+    return SetAdministrator(command_id=command_id or uuid4(), org_id=org_id, person_id=person_id, active=active)
+
+
+def grant(tx, actor, org_id, person_id, active=True):
+    """Run one SetAdministrator."""
+    return handlers.set_administrators(tx, [Asked(setting(org_id, person_id, active), actor)])[0]
+
+
+def code(answer):
+    """Return the refusal code or None."""
+    return answer.refusal and answer.refusal.code
+
+
+def found(tx, text, **fields):
+    """Return the ids that a search finds, best first."""
+    return [org.org_id for org in search.search_orgs(tx, SearchOrgs(text=text, **fields), None)]
+
+
+def holders(tx, org_id):
+    """Return who administers an organisation."""
+    return [one.person_id for one in handlers.list_administrators(tx, ListAdministrators(org_ids=[org_id]), None)]
