@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from shared import db
 from system import synthetic
-from tests.deploy.factories import command  # noqa: F401  (a fixture)
+from tests.deploy.factories import command
 from tests.installation import ROOT, free_port
 
 PERSON, OTHER, THIRD = synthetic.people(3, rng=random.Random(5), division_codes=["110101"], birth_years=(1980, 1990), start=40_000_000)

@@ -32,7 +32,7 @@ from tests.members.factories import (
     person,
     request,
 )
-from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member, seen  # noqa: F401
+from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member, seen
 from tests.members.joining.factories import issue
 from tests.members.letters.factories import ask, check, decide
 from tests.members.letters.factories import issue as issue_letter

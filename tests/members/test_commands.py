@@ -11,7 +11,7 @@ from shared.bus.service import Asked
 from shared.identity import Actor
 from shared.messages.members import DeleteMember
 from shared.messages.orgs import AdministratorChanged
-from tests.members.factories import CLASS, ONE, ROOT, SCHOOL, admin, person  # noqa: F401
+from tests.members.factories import CLASS, ONE, ROOT, SCHOOL, admin, person
 
 
 @pytest.mark.rule("IMP-13")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.gateway.pages import menu
 from system import audit_proof, world
-from tests.system.factories import CHROMIUM, Visitor  # noqa: F401  (fixtures)
+from tests.system.factories import CHROMIUM, Visitor
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
 from tests.system.school_factories import rows_of
 from tests.system.test_school import sign_in

@@ -20,7 +20,7 @@ from shared.messages.audit import ListAudit
 from shared.messages.members import ReservationRefused
 from shared.messages.transfers import SetWebhook, StopBulk
 from tests.audit_acts import OWN, SHOWS, names, written
-from tests.transfers.factories import request, start  # noqa: F401
+from tests.transfers.factories import request, start
 
 TRAIL = "is a line of the transfer's own trail, which is sealed"
 NOT_LOGGED = {

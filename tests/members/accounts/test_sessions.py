@@ -16,7 +16,7 @@ from shared.bus.service import Machinery
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
 from shared.messages.members import EndSessions, GetCaptcha, ListSessions, ResetPassword, SignIn, SignOut
-from tests.members.accounts.factories import INITIAL, NUMBER, OWN, PERSON, change, enter, issue, sign_in  # noqa: F401
+from tests.members.accounts.factories import INITIAL, NUMBER, OWN, PERSON, change, enter, issue, sign_in
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from shared.bus.service import Asked
 from shared.messages import fields_of
 from shared.messages.members import Admission, DecideRegistration, EditMember, GetProfile, ImportRow, Register, RevealIds
 from tests.members.factories import CLASS, DEEP, ROOT, admin, admit, assigned, number, person, request
-from tests.members.graduation.factories import THIS, YEAR, mark, seen  # noqa: F401
+from tests.members.graduation.factories import THIS, YEAR, mark, seen
 
 pytestmark = pytest.mark.usefixtures("moment")
 

@@ -15,8 +15,8 @@ from shared.bus.service import Asked
 from shared.messages.members import DeleteMember
 from shared.messages.orgs import OrgChanged
 from shared.messages.transfers import TransferRequested
-from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, THREE, TWO, admin, assigned, request  # noqa: F401
-from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member  # noqa: F401  (fixtures)
+from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, THREE, TWO, admin, assigned, request
+from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member
 
 pytestmark = pytest.mark.usefixtures("moment")
 

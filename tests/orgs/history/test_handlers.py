@@ -38,7 +38,7 @@ from tests.orgs.factories import (
     of_school,
     save,
 )
-from tests.orgs.rule_book_factories import TOWN, ask, check, of_city  # noqa: F401
+from tests.orgs.rule_book_factories import TOWN, ask, check, of_city
 
 NAMES = ("parent_id", "kind", "purpose", "short_name", "full_name", "deleted")
 of_province, of_root = Actor(2001, 42), Actor(1, 1)

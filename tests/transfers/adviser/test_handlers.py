@@ -12,7 +12,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.orgs import OrgChanged
-from tests.transfers.factories import CLASS, ROOT, SCHOOL, TARGET  # noqa: F401
+from tests.transfers.factories import CLASS, ROOT, SCHOOL, TARGET
 
 ABROAD, MOBILE, STAFF, WUHAN, OTHER_TOWN, PUDONG = 21, 22, 23, 31, 32, 33
 
