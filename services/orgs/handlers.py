@@ -324,6 +324,7 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
 def shown(row: sa.Row[Any]) -> Org:
+    """Return an organisation as the contract shows it."""
     filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
     return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
                full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number, division_code=row.division_code or "",

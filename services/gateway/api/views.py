@@ -20,10 +20,12 @@ from shared.messages.limits import MAX_ID
 
 
 def as_json(value: Any, status: int = 200, kind: str = "application/json") -> Response:
+    """Return a value as an answer in JSON."""
     return Response(msgspec.json.encode(value), status, content_type=kind)
 
 
 def view_of(client: RpcClient, route: Route) -> Any:
+    """Return the view of a line of the API's table."""
     contract = route.contract
     decoder = _decoder(contract)
 

@@ -63,6 +63,7 @@ def _decide(form: Any) -> list[Any]:
 
 
 def chosen_branch(form: Any) -> int:
+    """Return the branch that a form assigns to; without one say that it is missing."""
     branch = fields.number(form.get("branch"))
     if not branch:
         raise Refused("field_missing", field=t("团支部", "branch"))

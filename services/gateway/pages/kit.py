@@ -145,6 +145,7 @@ def acting_org() -> int | None:
 
 
 def remember(signed: members.Signed) -> None:
+    """Keep in the browser's session who has signed in."""
     session.update(token=signed.token, session=signed.session, name=signed.name, person=signed.person_id, expires=signed.expires_at.isoformat(),
                    restricted=signed.must_change_password)
 
@@ -209,6 +210,7 @@ def staff(administrators: Iterable[Any], people: dict[int, Any] | None = None) -
 
 
 def month(text: str) -> date | None:
+    """Return the first day of a month that a form names, None for an empty text; refuse what is no month."""
     try:
         return date.fromisoformat(f"{text}-01") if text else None
     except ValueError:

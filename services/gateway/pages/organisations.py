@@ -29,6 +29,7 @@ MIGRATION_SAID = {
 
 
 def acting_committee() -> int:
+    """Return the organisation that the person acts for, or refuse."""
     org: int | None = session.get("org")
     if org is None:
         raise Refused("not_administrator")
@@ -85,6 +86,7 @@ ORG_SAID = {
 
 
 def act_for(org: orgs.Org) -> None:
+    """Act for an organisation from now on."""
     session["org"], session["org_name"] = org.org_id, org.full_name
     session["org_kind"], session["org_school"], session["org_top"] = org.kind, is_school(org.industry), org.top
 

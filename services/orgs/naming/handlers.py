@@ -97,6 +97,7 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
 
 
 def shown(row: sa.Row[Any]) -> NamesRebuild:
+    """Return a rebuild of names as the contract shows it."""
     return NamesRebuild(org_id=row.org_id, looked_at=row.looked_at, changed=row.changed, done=row.ended_at is not None)
 
 
