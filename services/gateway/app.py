@@ -16,7 +16,22 @@ from werkzeug.routing import IntegerConverter
 
 from services.gateway.api import openapi, views
 from services.gateway.api.routes import ROUTES
-from services.gateway.pages import approvals, audit, forms, kit, organisations, problem, setup, statistics
+from services.gateway.pages import (
+    account,
+    approvals,
+    audit,
+    desk,
+    forms,
+    kit,
+    members,
+    organisations,
+    own,
+    problem,
+    public,
+    setup,
+    statistics,
+    transfers,
+)
 from shared.bus.rpc import RpcClient
 from shared.errors import Refusal, Refused
 from shared.messages.limits import MAX_ID
@@ -71,7 +86,8 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
             app.add_url_rule("/download" + route.path, f"download {route.path}", views.download_of(client, route))
         app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", views.view_of(client, route), methods=[route.method])
     _errors(app)
-    assert all((audit, approvals, statistics, organisations, setup))  # they add their pages to the blueprint
+    # they add their pages to the blueprint
+    assert all((account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers))
     app.register_blueprint(kit.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: views.as_json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: kit.render("public/docs.html", api=openapi.document()))

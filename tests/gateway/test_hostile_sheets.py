@@ -127,7 +127,7 @@ def test_the_limits_hold_in_the_reader():
     import subprocess
     import sys
 
-    code = "from services.gateway import open_workbook as o; o.limit(); bytearray(o.MEMORY)"
+    code = "from services.gateway.files import open_workbook as o; o.limit(); bytearray(o.MEMORY)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 1 and "MemoryError" in done.stderr
     assert open_workbook.CPU_SECONDS < workbooks.WALL_SECONDS

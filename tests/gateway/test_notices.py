@@ -14,7 +14,7 @@ SHOWN = {
 def test_what_was_done_is_said():
     """Each function of a page that answers a form with a redirect leaves a notice, unless the page that it leads to shows the outcome."""
     found, silent = set(), []
-    for path in sorted((ROOT / "services" / "gateway").glob("*page*.py")):
+    for path in sorted((ROOT / "services" / "gateway" / "pages").glob("*.py")):
         for function in [one for one in ast.walk(ast.parse(Path(path).read_text())) if isinstance(one, ast.FunctionDef)]:
             source = ast.unparse(function)
             posts = "'POST'" in source or "blueprint.post(" in source or function.name.startswith("_")

@@ -26,7 +26,7 @@ def test_the_menu_leads_somewhere():
     """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages; those that the rules name are there, as far as there are pages."""
     from flask import Flask
 
-    assert gateway_app.pages is kit  # every module with pages is loaded
+    assert gateway_app.kit is kit  # every module with pages is loaded
     app = Flask("menu")
     app.register_blueprint(kit.blueprint)
     known = {str(rule) for rule in app.url_map.iter_rules()}

@@ -41,11 +41,11 @@ from tests.audit_acts import OWN, SHOWS, names, written
 from tests.conftest import server_url
 from tests.members.entering.factories import rows, send
 from tests.members.factories import CLASS, COLLEGE, ONE, ROOT, SCHOOL, TARGET, TWO, XINJIANG, admin, assigned, number, person, request
-from tests.members.graduation import factories
-from tests.members.joining import factories
+from tests.members.graduation import factories as graduation_factories
+from tests.members.joining import factories as joining_factories
 from tests.members.joining.factories import PASSWORD, apply, issue, new, post, redeem
-from tests.members.letters import factories
-from tests.members.records import factories
+from tests.members.letters import factories as letters_factories
+from tests.members.records import factories as records_factories
 
 pytestmark = pytest.mark.usefixtures("moment")
 
@@ -57,12 +57,12 @@ NOT_LOGGED = {
 
 
 def retained(tx):
-    return factories.ask(tx).retention_id
+    return letters_factories.ask(tx).retention_id
 
 
 def delayed(tx):
-    factories.mark(tx, CLASS, factories.THIS)
-    return factories.mark_member(tx, ONE, "delayed", factories.NEXT, "学业原因")
+    graduation_factories.mark(tx, CLASS, graduation_factories.THIS)
+    return graduation_factories.mark_member(tx, ONE, "delayed", graduation_factories.NEXT, "学业原因")
 
 
 def failed_import(tx):
@@ -85,22 +85,22 @@ def look_up_nobody(tx):
 
 ACTS = {  # command or query: what is done, and the kind, the place and the persons of the last line that it writes
     "admit": (lambda tx: entering.admit(tx, [Asked(person(n), admin(SCHOOL)) for n in (50, 51)]), "member.entered", CLASS, 2),
-    "mark_branches": (lambda tx: factories.mark(tx, CLASS, date(2030, 6, 1)), "branch.marked", CLASS, 0),
+    "mark_branches": (lambda tx: graduation_factories.mark(tx, CLASS, date(2030, 6, 1)), "branch.marked", CLASS, 0),
     "mark_members": (delayed, "member.marked", CLASS, [ONE]),
     "issue_reset_codes": (lambda tx: accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=ONE), admin(SCHOOL))]),
                           "code.reset", CLASS, [ONE]),
     "import_rows": (lambda tx: send(tx, rows(3, uuid.uuid4())), "import.started", SCHOOL, []),
-    "edit_members": (lambda tx: factories.edit(tx, admin(CLASS), phone="13800138000", joined_on=date(2020, 5, 5)), "member.edited", CLASS, [ONE]),
+    "edit_members": (lambda tx: records_factories.edit(tx, admin(CLASS), phone="13800138000", joined_on=date(2020, 5, 5)), "member.edited", CLASS, [ONE]),
     "request_deletions": (lambda tx: records.request_deletions(tx, [Asked(RequestDeletion(
         command_id=uuid.uuid4(), member_id=TWO, cause="wrong_id", explanation="末位应为X"), admin(CLASS))]), "member.reported", CLASS, [TWO]),
-    "delete_members": (lambda tx: factories.delete(tx), "member.deleted", CLASS, [ONE]),
+    "delete_members": (lambda tx: records_factories.delete(tx), "member.deleted", CLASS, [ONE]),
     "set_posts": (lambda tx: post(tx, CLASS, "publicist", person_id=ONE), "post.given", CLASS, [ONE]),
     "issue_registration_codes": (lambda tx: issue(tx, COLLEGE), "code.registration", COLLEGE, []),
-    "decide_registrations": (lambda tx: factories.decide(tx, apply(tx)), "registration.accepted", CLASS, 1),
+    "decide_registrations": (lambda tx: joining_factories.decide(tx, apply(tx)), "registration.accepted", CLASS, 1),
     "request_retentions": (retained, "retention.requested", CLASS, [ONE]),
-    "decide_retentions": (lambda tx: factories.decide(tx, retained(tx), approve=True), "retention.approved", CLASS, [ONE]),
-    "issue_letters": (lambda tx: factories.issue(tx), "letter.issued", SCHOOL, [ONE]),
-    "void_letters": (lambda tx: letters.void_letters(tx, [Asked(VoidLetter(letter_id=factories.issue(tx).letter_id), admin(SCHOOL))]), "letter.voided", SCHOOL, [ONE]),
+    "decide_retentions": (lambda tx: letters_factories.decide(tx, retained(tx), approve=True), "retention.approved", CLASS, [ONE]),
+    "issue_letters": (lambda tx: letters_factories.issue(tx), "letter.issued", SCHOOL, [ONE]),
+    "void_letters": (lambda tx: letters.void_letters(tx, [Asked(VoidLetter(letter_id=letters_factories.issue(tx).letter_id), admin(SCHOOL))]), "letter.voided", SCHOOL, [ONE]),
     "reset_password": (reset, "code.reset_used", CLASS, [ONE]),
     "register_administrator": (lambda tx: redeem(tx, issue(tx, COLLEGE)[0].code), "code.redeemed", COLLEGE, 1),
     "redeem_code": (lambda tx: redeem(tx, issue(tx, COLLEGE)[0].code, Actor(ONE), post="publicist"), "code.redeemed", COLLEGE, [ONE]),
@@ -145,11 +145,11 @@ def test_before_and_after(tx):
     assert (json.loads(changed.before), json.loads(changed.after)) == ({"post": "publicist"}, {"post": "secretary"})
     (ended,) = written(tx, lambda: post(tx, CLASS, "", person_id=ONE, actor=admin(SCHOOL)))
     assert (ended.kind, ended.person_id, ended.org_id, json.loads(ended.after)) == ("post.ended", 100 + SCHOOL, SCHOOL, {"post": ""})
-    (edited,) = written(tx, lambda: factories.edit(tx, admin(CLASS), phone="13800138000", joined_on=date(2020, 5, 5), party=True))
+    (edited,) = written(tx, lambda: records_factories.edit(tx, admin(CLASS), phone="13800138000", joined_on=date(2020, 5, 5), party=True))
     assert json.loads(edited.before) == {"joined_on": "2020-05-04", "party": False}
     assert json.loads(edited.after) == {"joined_on": "2020-05-05", "party": True, "phone": "changed"}
-    assert written(tx, lambda: factories.edit(tx, admin(CLASS), joined_on=date(2020, 5, 5))) == []
-    assert written(tx, lambda: factories.edit(tx, admin(TARGET), joined_on=date(2020, 5, 6))) == []
+    assert written(tx, lambda: records_factories.edit(tx, admin(CLASS), joined_on=date(2020, 5, 5))) == []
+    assert written(tx, lambda: records_factories.edit(tx, admin(TARGET), joined_on=date(2020, 5, 6))) == []
 
 
 @pytest.mark.rule("BEY-10", "ADM-18")
@@ -160,7 +160,7 @@ def test_posts_that_end_by_themselves(tx):
     (line,) = written(tx, lambda: handlers.on_branch_assigned(tx, [assigned(10)]))
     assert (line.kind, line.person_id, line.persons, line.ref, json.loads(line.before)) == ("post.ended", None, [ONE], "moved", {"post": "publicist"})
     post(tx, CLASS, "publicist", person_id=TWO)
-    lines = written(tx, lambda: factories.delete(tx, member=TWO))
+    lines = written(tx, lambda: records_factories.delete(tx, member=TWO))
     assert {(one.kind, one.ref) for one in lines} == {("post.ended", "deleted"), ("member.deleted", "")}
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from services.members import handlers
+from services.members import store
 from services.members.accounts import captcha, initial
 from services.members.accounts import handlers as accounts
 from services.members.accounts.handlers import keys as secret_keys
@@ -314,7 +314,7 @@ def test_activation_codes(tx, monkeypatch):
     number = "11010520050102002"
     number += check_digit(number)
     tx.execute(sa.text("DELETE FROM people"))
-    (person,) = handlers.store.add(tx, [entering.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}], clock.now(), tail=initial.initial_tail()).values()
+    (person,) = store.add(tx, [entering.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}], clock.now(), tail=initial.initial_tail()).values()
     for guess in (number, number[-8:], number[-6:], ""):
         assert refused(tx, guess, number) == "sign_in_failed"
     tx.execute(sa.text("DELETE FROM attempts"))

@@ -14,6 +14,7 @@ from services.members.joining import handlers as joining
 from services.members.lists import handlers as lists
 from services.members.records import handlers as records
 from services.members.records import showing
+from services.members.sealing.keys import keys
 from shared import clock
 from shared.bus.service import Asked
 from shared.messages import fields_of
@@ -75,7 +76,7 @@ def test_every_way_in(tx, way):
         assert admit(tx, person(60, name="张三"))[0].refusal is None
     else:
         entering.seed_people(tx, [(7000, person(60))])
-    row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": handlers.keys.seal.index(number(60))}).one()
+    row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(60))}).one()
     assert (row.branch_id, row.graduate, row.graduates_on) == (CLASS, True, END)
     assert graduates(tx)[-1] == (row.person_id, True)
 
@@ -96,7 +97,7 @@ def test_who_entered_later_counts_as_one_who_may_leave(tx):
 def test_entering_and_marking_at_once(engine, marked_before):
     """GRAD-12: who is being entered while the class is marked, for the first time or again, is a graduate once both are done."""
     def fresh(connection):
-        return connection.execute(sa.text("SELECT graduate FROM people WHERE id_index = :index"), {"index": handlers.keys.seal.index(number(70))}).scalar()
+        return connection.execute(sa.text("SELECT graduate FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(70))}).scalar()
 
     if marked_before:
         with engine.begin() as before:
@@ -121,7 +122,7 @@ def test_entering_and_marking_at_once(engine, marked_before):
         entering.close()
         with engine.begin() as after:
             after.execute(sa.text("UPDATE people SET graduate = false, graduates_on = NULL"))
-            after.execute(sa.text("DELETE FROM people WHERE id_index = :index"), {"index": handlers.keys.seal.index(number(70))})
+            after.execute(sa.text("DELETE FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(70))})
             after.execute(sa.text("TRUNCATE branch_marks, outbox"))
 
 
@@ -137,7 +138,7 @@ EDITED = {"phone": "19987654321", "ethnic_group": "藏族", "joined_on": date(20
 
 def by_id(tx, id_number=ENTERED["id_number"]):
     """Return what the system shows of a person, by the names of the fields of an entry or an edit."""
-    row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": handlers.keys.seal.index(id_number)}).one()
+    row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": keys.seal.index(id_number)}).one()
     member = showing.get_profile(tx, GetProfile(member_id=row.person_id), admin(ROOT)).member
     (revealed,) = lists.reveal_ids(tx, RevealIds(person_ids=[row.person_id], reason="核对"), admin(ROOT))
     shown = {name: getattr(member, name) for name in fields_of(type(member))}

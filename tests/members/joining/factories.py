@@ -5,7 +5,7 @@ import uuid
 from datetime import date
 
 from services.members.joining import handlers as joining
-from services.members.posts import handlers as posts
+from services.members.posts import handlers as posts_handlers
 from services.members.posts import store as posts_store
 from shared.bus.service import Asked
 from shared.messages.members import (
@@ -21,7 +21,7 @@ PASSWORD = "Long-enough-1"
 
 
 def post(tx, org, to, actor=None, **values):
-    answer = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))])[0]
+    answer = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))])[0]
     return answer.refusal.code if answer.refusal else answer.person_id
 
 

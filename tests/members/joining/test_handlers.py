@@ -9,7 +9,7 @@ from services.members import domain, handlers, store
 from services.members.accounts import handlers as accounts
 from services.members.entering import handlers as entering
 from services.members.joining import handlers as joining
-from services.members.posts import handlers as posts
+from services.members.posts import handlers as posts_handlers
 from services.members.posts import store as posts_store
 from services.members.records import handlers as records
 from services.members.records import showing
@@ -94,7 +94,7 @@ def test_one_secretary(tx):
 @pytest.mark.rule("CADRE-06")
 def test_one_secretary_in_one_list(tx):
     """CADRE-06: of two secretaries in one list the first holds."""
-    answers = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)) for one in (ONE, TWO, ONE)])
+    answers = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)) for one in (ONE, TWO, ONE)])
     assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post", None]
 
 
@@ -147,10 +147,10 @@ def test_list_of_cadres(tx):
     """CADRE-07: cadres are listed with completeness, secretary first, to the organisation and what is above it."""
     post(tx, SCHOOL, "publicist", person_id=ONE)
     made = post(tx, SCHOOL, "secretary", ethnic_group="汉族", **new())
-    listed = posts.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
+    listed = posts_handlers.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
     assert [(one.person_id, one.post, one.complete) for one in listed] == [(made, "secretary", True), (ONE, "publicist", True)]
     with pytest.raises(Refused, match="not_your_org"):
-        posts.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(CLASS))
+        posts_handlers.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(CLASS))
 
 
 @pytest.mark.rule("ADM-18")
@@ -438,11 +438,11 @@ def test_new_people_are_entered_together(tx):
     """ORG-17: the new people of a list are entered in one statement; the same one twice is one person, and whose post is refused is not entered."""
     rows = [new(60), new(61), new(60), new(62), {**new(61), "name": "别人"}]
     posts_ = ["secretary", "publicist", "organiser", "secretary", "publicist"]
-    answers = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
+    answers = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
                                     for row, post_, org in zip(rows, posts_, (SCHOOL, SCHOOL, SCHOOL, COLLEGE, SCHOOL), strict=True)])
     assert [one.refusal and one.refusal.code for one in answers] == [None, None, None, None, "name_differs"]
     assert answers[0].person_id == answers[2].person_id and all(one.person_id > 0 for one in answers[:4])
-    again = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
+    again = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
     assert again[0].refusal.code == "secretary_in_post"
     assert store.known(tx, [accounts.keys.seal.index(number(63, 1990))]) == {}
 

@@ -17,7 +17,7 @@ from services.members.sealing.keys import keys as secret_keys
 from shared import clock, db, directory, practice
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import ExportMembers, GetEntryProgress, RevealIds, SearchMembers, WhoAmI
+from shared.messages.members import DescribePeople, ExportMembers, GetEntryProgress, RevealIds, SearchMembers, WhoAmI
 from shared.messages.orgs import OrgChanged
 from tests.members.factories import (
     BRANCH,
@@ -156,7 +156,7 @@ def test_complete_records(tx):
     after = me()
     assert (after.hints, after.member.missing) == (["profile_incomplete"], ["phone"])
     assert [one.member_id for one in report(tx, "incomplete")] == [ONE]
-    member = showing.describe_people(tx, handlers.contract.DescribePeople(person_ids=[ONE]), admin(ROOT))[0]
+    member = showing.describe_people(tx, DescribePeople(person_ids=[ONE]), admin(ROOT))[0]
     assert (member.emergency_contact, member.contact, member.party, member.sex, member.age, member.league_years) == (
         "母亲 19900000099", "wx", True, "male" if int(number(1)[16]) % 2 else "female", clock.today().year - 2005, member.league_years)
     sealed = tx.execute(sa.text("SELECT emergency_sealed FROM people WHERE person_id = :one"), {"one": ONE}).scalar()

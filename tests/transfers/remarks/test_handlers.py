@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.transfers import handlers, store, trail
-from services.transfers.bulk import handlers as bulk
+from services.transfers.bulk import handlers as bulk_handlers
 from services.transfers.figures import store as figures_store
 from services.transfers.notices import channels
 from services.transfers.notices import handlers as notices
@@ -107,11 +107,11 @@ def test_a_refused_batch_ends(tx):
 
 def bulk(tx, expected, org=TARGET, filter=None, **values):
     item = contract.StartBulk(bulk_id=key(), filter=contract.Filter(**{"state": "pending_in", **(filter or {})}), expected=expected, **values)
-    return bulk.start_bulks(tx, [Asked(item, admin(org))])[0], item
+    return bulk_handlers.start_bulks(tx, [Asked(item, admin(org))])[0], item
 
 
 def work_off(tx, limit=2):
-    while bulk.work_off(tx, limit):
+    while bulk_handlers.work_off(tx, limit):
         pass
 
 
@@ -121,18 +121,18 @@ def test_bulk_by_filter(tx):
     ones = start(tx, *[request() for _ in range(5)])
     start(tx, request(reason="employed_with_org"))
     wanted = contract.Filter(state="pending_in", reason="further_study")
-    assert bulk.count_matching(tx, contract.CountMatching(filter=wanted), admin(TARGET)).count == 5
+    assert bulk_handlers.count_matching(tx, contract.CountMatching(filter=wanted), admin(TARGET)).count == 5
     answer, item = bulk(tx, 5, filter={"reason": "further_study"}, note="同意接收")
     assert answer.refusal is None
     decide(tx, ones[2], TARGET)
 
     work_off(tx)
 
-    (job,) = bulk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
+    (job,) = bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
     assert (job.total, job.done, job.waiting, {one: refusal.code for one, refusal in job.problems.items()}) == (5, 4, 0, {ones[2]: "node_closed"})
     assert {state(tx, one) for one in ones} == {State.ASSIGN}
-    assert bulk.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated and bulk.work_off(tx) == 0
-    assert bulk.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
+    assert bulk_handlers.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated and bulk_handlers.work_off(tx) == 0
+    assert bulk_handlers.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
 
 
 @pytest.mark.rule("BEY-05", "ASG-02")
@@ -156,7 +156,7 @@ def test_filters_that_do_not_fit(tx, monkeypatch):
     assert changed.code == "count_changed" and "2" in changed.say()
     assert bulk(tx, 2, approve=False)[0].refusal.code == "reason_missing"
     assert bulk(tx, 2, org=SCHOOL)[0].refusal.code == "nothing_matches"
-    monkeypatch.setattr(bulk, "BULK_MAX", 1)
+    monkeypatch.setattr(bulk_handlers, "BULK_MAX", 1)
     many = bulk(tx, 2)[0].refusal
     assert many.code == "too_many_match" and "2" in many.say() and "1" in many.say("en")
     with pytest.raises(Refused, match="bad_request"):
@@ -180,19 +180,19 @@ def test_bulk_stopped_and_rights_lost(tx):
     """BEY-05: stopped, what waits stays as it is; who is no administrator any more when a row's turn comes decides nothing."""
     ones = start(tx, *[request() for _ in range(4)])
     _, item = bulk(tx, 4)
-    assert bulk.work_off(tx, 1) == 1
-    (stopped,) = bulk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
-    assert (stopped.done, stopped.waiting) == (1, 0) and bulk.work_off(tx) == 0
+    assert bulk_handlers.work_off(tx, 1) == 1
+    (stopped,) = bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
+    assert (stopped.done, stopped.waiting) == (1, 0) and bulk_handlers.work_off(tx) == 0
     assert sorted(state(tx, one) for one in ones) == ["pending_assign"] + ["pending_in"] * 3
-    assert bulk.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code == "unknown_bulk"
+    assert bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code == "unknown_bulk"
     with pytest.raises(Refused, match="unknown_bulk"):
-        bulk.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
+        bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
 
     _, item = bulk(tx, 3)
     tx.execute(sa.text("UPDATE administrator_directory SET active = false WHERE org_id = :org"), {"org": TARGET})
     work_off(tx)
     tx.execute(sa.text("UPDATE administrator_directory SET active = true WHERE org_id = :org"), {"org": TARGET})
-    (job,) = bulk.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
+    (job,) = bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
     assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"} and job.done == 0
 
 
