@@ -37,7 +37,7 @@ saga: setup ## Print docs/saga.md and docs/asyncapi.json from the code
 	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
 lint: setup ## Format check, walls between services, types, spelling
-	@.venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell --skip '*/vendor/*,*.png' services shared system tests docs README.md
+	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell --skip '*/vendor/*,*.png' services shared system tests docs README.md
 
 lock: setup ## Lock requirements.in into requirements.lock (needs uv)
 	@uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.lock

@@ -9,6 +9,7 @@ docs/rules.tsv has three columns: the rule, its state where a person has to say 
     open: ...     nothing proves it; what is missing
     n/a: ...      it asks nothing of software; why
 """
+
 from __future__ import annotations
 
 import argparse
@@ -109,13 +110,19 @@ def homes() -> dict[str, list[str]]:
 def _markers(node: ast.AST) -> Iterator[ast.Call]:
     """Yield the `...rule("ID", ...)` calls below a node."""
     for below in ast.walk(node):
-        if isinstance(below, ast.Call) and isinstance(below.func, ast.Attribute) and below.func.attr == "rule":
+        if (
+            isinstance(below, ast.Call)
+            and isinstance(below.func, ast.Attribute)
+            and below.func.attr == "rule"
+        ):
             yield below
 
 
 def _always_skipped(test: ast.FunctionDef | ast.ClassDef) -> bool:
-    return any(ast.unparse(one).startswith("pytest.mark.skip(") or ast.unparse(one) == "pytest.mark.skip"
-               for one in test.decorator_list)
+    return any(
+        ast.unparse(one).startswith("pytest.mark.skip(") or ast.unparse(one) == "pytest.mark.skip"
+        for one in test.decorator_list
+    )
 
 
 def _claims_of(path: Path) -> Iterator[tuple[str, Claim]]:
@@ -151,8 +158,10 @@ def _claims_of(path: Path) -> Iterator[tuple[str, Claim]]:
 
 
 def _is_module_mark(tree: ast.Module, call: ast.Call) -> bool:
-    return any(isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "pytestmark" and call in ast.walk(one)
-               for one in tree.body)
+    return any(
+        isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "pytestmark" and call in ast.walk(one)
+        for one in tree.body
+    )
 
 
 def claims() -> dict[str, list[Claim]]:
@@ -173,8 +182,18 @@ def state_of(status: str, proofs: list[Claim]) -> str:
 def page() -> tuple[str, list[str]]:
     """Return the page and what is wrong with the claims."""
     rules, lives, tests = catalogue(), homes(), claims()
-    wrong = [f"{place}: {rule} is not in the catalogue" for rule, places in lives.items() if rule not in rules for place in places]
-    wrong += [f"{one.place}: {rule} is not in the catalogue" for rule, some in tests.items() if rule not in rules for one in some]
+    wrong = [
+        f"{place}: {rule} is not in the catalogue"
+        for rule, places in lives.items()
+        if rule not in rules
+        for place in places
+    ]
+    wrong += [
+        f"{one.place}: {rule} is not in the catalogue"
+        for rule, some in tests.items()
+        if rule not in rules
+        for one in some
+    ]
     lines = [HEAD.rstrip()]
     states: Counter[str] = Counter()
     section = ""
@@ -199,7 +218,9 @@ def page() -> tuple[str, list[str]]:
 def main() -> None:
     """Write or check the page; exit with 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if docs/rules.md is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if docs/rules.md is out of date"
+    )
     arguments = parser.parse_args()
     text, wrong = page()
     target = ROOT / "docs" / "rules.md"

@@ -6,6 +6,7 @@ transaction takes one that nobody holds, or opens another. Each lane has a head,
 Heads are told to the scheduler, which keeps every one it hears: who cuts lines off the end, or rewrites a whole chain and its head, would
 have to do the same in another database. `tuanqiao audit verify` reads all of it.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -68,42 +69,58 @@ def tables(metadata: sa.MetaData) -> None:
     """Declare the log of a service, its heads and the numbers of its lanes."""
     _time = sa.DateTime(timezone=True)
     sa.Sequence("audit_lane", metadata=metadata)
-    keep(sa.Table(
-        "audit_log", metadata,
-        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("at", _time, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("person_id", sa.BigInteger, comment="who; null: the system itself, or the command line"),
-        sa.Column("org_id", sa.BigInteger, comment="the organisation that was acted for"),
-        sa.Column("place_id", sa.BigInteger, comment="the organisation that it happened to or in"),
-        sa.Column("persons", ARRAY(sa.BigInteger), nullable=False, comment="whom it concerns"),
-        sa.Column("ref", sa.Text, nullable=False, comment="what else it concerns, such as migration 12"),
-        sa.Column("before", sa.Text, comment="JSON"),
-        sa.Column("after", sa.Text, comment="JSON"),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("request_id", sa.Text, nullable=False),
-        sa.Column("provincial_id", sa.BigInteger, comment="above the place"),
-        sa.Column("acting_provincial_id", sa.BigInteger, comment="above the acting organisation"),
-        sa.Column("hash", sa.LargeBinary, nullable=False, comment="of the hash before and this line"),
-        sa.Index("ix_audit_log_at", "at"),
-        sa.Index("ix_audit_log_person_id", "person_id", "at"),
-        sa.Index("ix_audit_log_place_id", "place_id", "at"),
-        sa.Index("ix_audit_log_persons", "persons", postgresql_using="gin"),
-        comment="append-only (BEY-10)",
-    ))
-    keep(sa.Table(
-        "audit_heads", metadata,
-        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("rows", sa.BigInteger, nullable=False),
-        sa.Column("hash", sa.LargeBinary, nullable=False),
-        sa.Column("told", sa.BigInteger, nullable=False, server_default="0", comment="rows when it was told last"),
-        comment="how long each chain of the log is, and its last hash",
-        postgresql_with={"fillfactor": "50"},
-    ), "DELETE OR TRUNCATE")
+    keep(
+        sa.Table(
+            "audit_log",
+            metadata,
+            sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("at", _time, nullable=False),
+            sa.Column("kind", sa.Text, nullable=False),
+            sa.Column(
+                "person_id", sa.BigInteger, comment="who; null: the system itself, or the command line"
+            ),
+            sa.Column("org_id", sa.BigInteger, comment="the organisation that was acted for"),
+            sa.Column("place_id", sa.BigInteger, comment="the organisation that it happened to or in"),
+            sa.Column("persons", ARRAY(sa.BigInteger), nullable=False, comment="whom it concerns"),
+            sa.Column("ref", sa.Text, nullable=False, comment="what else it concerns, such as migration 12"),
+            sa.Column("before", sa.Text, comment="JSON"),
+            sa.Column("after", sa.Text, comment="JSON"),
+            sa.Column("note", sa.Text, nullable=False),
+            sa.Column("request_id", sa.Text, nullable=False),
+            sa.Column("provincial_id", sa.BigInteger, comment="above the place"),
+            sa.Column("acting_provincial_id", sa.BigInteger, comment="above the acting organisation"),
+            sa.Column("hash", sa.LargeBinary, nullable=False, comment="of the hash before and this line"),
+            sa.Index("ix_audit_log_at", "at"),
+            sa.Index("ix_audit_log_person_id", "person_id", "at"),
+            sa.Index("ix_audit_log_place_id", "place_id", "at"),
+            sa.Index("ix_audit_log_persons", "persons", postgresql_using="gin"),
+            comment="append-only (BEY-10)",
+        )
+    )
+    keep(
+        sa.Table(
+            "audit_heads",
+            metadata,
+            sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("rows", sa.BigInteger, nullable=False),
+            sa.Column("hash", sa.LargeBinary, nullable=False),
+            sa.Column(
+                "told",
+                sa.BigInteger,
+                nullable=False,
+                server_default="0",
+                comment="rows when it was told last",
+            ),
+            comment="how long each chain of the log is, and its last hash",
+            postgresql_with={"fillfactor": "50"},
+        ),
+        "DELETE OR TRUNCATE",
+    )
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
+
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line to be written.
@@ -139,7 +156,11 @@ def by(asked: Any) -> dict[str, Any]:
     actor = getattr(asked, "actor", asked)
     if actor is None:
         return {}
-    return {"person_id": actor.person_id, "org_id": actor.org_id, "request_id": getattr(asked, "request_id", "")}
+    return {
+        "person_id": actor.person_id,
+        "org_id": actor.org_id,
+        "request_id": getattr(asked, "request_id", ""),
+    }
 
 
 def without_numbers(text: str) -> str:
@@ -155,8 +176,23 @@ def _json(values: Mapping[str, Any] | None) -> str | None:
     return msgspec.json.encode(clean).decode()
 
 
-HASHED = ("lane", "seq", "at", "kind", "person_id", "org_id", "place_id", "persons", "ref", "before", "after", "note",
-           "request_id", "provincial_id", "acting_provincial_id")
+HASHED = (
+    "lane",
+    "seq",
+    "at",
+    "kind",
+    "person_id",
+    "org_id",
+    "place_id",
+    "persons",
+    "ref",
+    "before",
+    "after",
+    "note",
+    "request_id",
+    "provincial_id",
+    "acting_provincial_id",
+)
 """The columns that a line's hash covers: all."""
 _encode = msgspec.json.encode
 
@@ -226,10 +262,22 @@ class Log:
         lines = []
         for seq, one in enumerate(wanted, start=rows + 1):
             line = {
-                "lane": lane, "seq": seq, "at": at, "kind": one.kind, "person_id": one.person_id, "org_id": one.org_id,
-                "place_id": one.place_id, "persons": list(one.persons), "ref": one.ref, "before": _json(one.before),
-                "after": _json(one.after), "note": without_numbers(one.note), "request_id": one.request_id or request_id,
-                "provincial_id": provinces.get(str(one.place_id)), "acting_provincial_id": provinces.get(str(one.org_id))}
+                "lane": lane,
+                "seq": seq,
+                "at": at,
+                "kind": one.kind,
+                "person_id": one.person_id,
+                "org_id": one.org_id,
+                "place_id": one.place_id,
+                "persons": list(one.persons),
+                "ref": one.ref,
+                "before": _json(one.before),
+                "after": _json(one.after),
+                "note": without_numbers(one.note),
+                "request_id": one.request_id or request_id,
+                "provincial_id": provinces.get(str(one.place_id)),
+                "acting_provincial_id": provinces.get(str(one.org_id)),
+            }
             previous = link(previous, line)
             lines.append({**line, "hash": previous.hex()})
         db.run(tx, _APPEND, lines)
@@ -319,11 +367,26 @@ def page(tx: Connection, service: str, province: int | None, request: ListAudit)
             raise Refused("bad_request", detail="after") from error
         if not (0 <= after[1] < 2**31 and 0 <= after[2] < 2**63):
             raise Refused("bad_request", detail="after")
-    rows = tx.execute(_PAGE, {
-        "province": province, "kind": request.kind, "actor": request.person_id, "about": request.about, "place": request.place_id,
-        "since": request.since, "until": request.until, "at": after[0], "lane": after[1], "seq": after[2],
-        "limit": max(1, min(request.limit, 500))})
-    return [AuditLine(service=service, cursor=f"{row.at.isoformat()}~{row.lane}~{row.seq}", **row._mapping) for row in rows]
+    rows = tx.execute(
+        _PAGE,
+        {
+            "province": province,
+            "kind": request.kind,
+            "actor": request.person_id,
+            "about": request.about,
+            "place": request.place_id,
+            "since": request.since,
+            "until": request.until,
+            "at": after[0],
+            "lane": after[1],
+            "seq": after[2],
+            "limit": max(1, min(request.limit, 500)),
+        },
+    )
+    return [
+        AuditLine(service=service, cursor=f"{row.at.isoformat()}~{row.lane}~{row.seq}", **row._mapping)
+        for row in rows
+    ]
 
 
 # ---- proving ---------------------------------------------------------------------------------------------------------
@@ -362,7 +425,9 @@ def verify(tx: Connection, kept: Iterable[Head]) -> tuple[int, list[Broken]]:
     return read, broken
 
 
-def _verify_lane(tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes]]) -> tuple[int, list[Broken]]:
+def _verify_lane(
+    tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes]]
+) -> tuple[int, list[Broken]]:
     read, last, previous = 0, 0, b""
     broken: list[Broken] = []
     while rows := tx.execute(_LINES, {"lane": lane, "after": last}).all():
@@ -380,8 +445,21 @@ def _verify_lane(tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes
         read += len(rows)
     if head is None or head.rows != last or bytes(head.hash) != previous:
         longest = head.rows if head is not None else 0
-        broken.append(Broken(lane, last + 1, f"lines {last + 1} to {longest} are missing at the end" if longest > last
-                             else "the head does not fit the last line"))
+        broken.append(
+            Broken(
+                lane,
+                last + 1,
+                f"lines {last + 1} to {longest} are missing at the end"
+                if longest > last
+                else "the head does not fit the last line",
+            )
+        )
     if max(kept, default=0) > last:
-        broken.append(Broken(lane, last + 1, f"lines {last + 1} to {max(kept)}, whose head was told, are missing at the end"))
+        broken.append(
+            Broken(
+                lane,
+                last + 1,
+                f"lines {last + 1} to {max(kept)}, whose head was told, are missing at the end",
+            )
+        )
     return read, broken

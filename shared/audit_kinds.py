@@ -1,4 +1,5 @@
 """What the audit log knows to have happened: each kind with its words in Chinese and English; what stands before the dot groups them."""
+
 from __future__ import annotations
 
 # fmt: off

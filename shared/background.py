@@ -4,6 +4,7 @@ Every one of them is a `Loop`, run by `run`: whatever its turn raises is counted
 error ends the loop, and no loop the service. Work that is taken from the head of a line goes through `Pieces`, which finds the item
 that fails again and again and sets it aside, so that it does not stand before the others for ever.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -108,7 +109,9 @@ def _say(service: str, loop: str, error: Exception, in_a_row: int) -> None:
     if in_a_row & (in_a_row - 1):
         return
     if isinstance(error, Away) or failures.is_transient(error):
-        log.warning("%s: %s: %s; failure %d in a row, trying again", service, loop, failures.words(error), in_a_row)
+        log.warning(
+            "%s: %s: %s; failure %d in a row, trying again", service, loop, failures.words(error), in_a_row
+        )
     else:
         log.error("%s: %s failed %d times in a row, trying again", service, loop, in_a_row, exc_info=error)
 
@@ -121,8 +124,14 @@ class Pieces:
     long row of bad items does not hold up for hours what stands behind it.
     """
 
-    def __init__(self, service: str, name: str, size: int, work: Callable[[db.Database, int], int],
-                 give_up: Callable[[db.Database, str], None]) -> None:
+    def __init__(
+        self,
+        service: str,
+        name: str,
+        size: int,
+        work: Callable[[db.Database, int], int],
+        give_up: Callable[[db.Database, str], None],
+    ) -> None:
         self.service = service
         self.name = name
         self.most = size
@@ -150,7 +159,13 @@ class Pieces:
             self.failed += 1
             if self.failed < self.tries:
                 raise
-            log.error("%s: %s: one item is set aside after %d tries", self.service, self.name, self.failed, exc_info=error)
+            log.error(
+                "%s: %s: one item is set aside after %d tries",
+                self.service,
+                self.name,
+                self.failed,
+                exc_info=error,
+            )
             self.give_up(database, failures.words(error))
             metrics.ITEMS_SET_ASIDE.labels(self.service, self.name).inc()
             self.failed, self.tries = 0, 1

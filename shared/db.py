@@ -3,6 +3,7 @@
 Statements are set-based: they take a list of structs as ONE JSON parameter and read it with `json_to_recordset`, so that
 the function for one is the function for many and PostgreSQL, not Python, touches the rows.
 """
+
 from __future__ import annotations
 
 import logging
@@ -19,8 +20,13 @@ from shared import failures
 
 log = logging.getLogger("tuanqiao.db")
 
-NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-          "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
 
 
 SESSION = (
@@ -42,17 +48,29 @@ def metadata() -> sa.MetaData:
 def address(url: str) -> sa.URL:
     """Return a database address that names the driver we use; SQLAlchemy 2.1 would pick another by default."""
     made = sa.make_url(url)
-    return made.set(drivername="postgresql+psycopg2") if made.drivername in ("postgresql", "postgres") else made
+    return (
+        made.set(drivername="postgresql+psycopg2") if made.drivername in ("postgresql", "postgres") else made
+    )
 
 
 def connect(url: str, pool_size: int = 12) -> Engine:
     """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit. Values never stand in its errors."""
     engine = sa.create_engine(
-        address(url), hide_parameters=True, pool_size=pool_size, max_overflow=4, pool_timeout=5, pool_recycle=1800, pool_pre_ping=False,
+        address(url),
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=4,
+        pool_timeout=5,
+        pool_recycle=1800,
+        pool_pre_ping=False,
         connect_args={
-            "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             "options": SESSION,
-        })
+        },
+    )
     sa.event.listen(engine, "handle_error", failures.forget_values)
     return engine
 
@@ -64,7 +82,9 @@ class Limits(NamedTuple):
     lock: float
 
 
-_LIMIT = sa.text("SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)")
+_LIMIT = sa.text(
+    "SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)"
+)
 
 
 class Database:
@@ -107,12 +127,18 @@ def _prepare(statement: sa.TextClause) -> tuple[str, str, str, list[str]]:
         names = list(dict.fromkeys(re.findall(r"(?<!:):(\w+)", text)))
         body = re.sub(r"(?<!:):(\w+)", lambda match: f"${names.index(match[1]) + 1}", text)
         name = f"s{len(_prepared)}"
-        _prepared[text] = (name, f"PREPARE {name} ({', '.join(_TYPES[one] for one in names)}) AS {body}",
-                           f"EXECUTE {name} ({', '.join(['%s'] * len(names))})", names)
+        _prepared[text] = (
+            name,
+            f"PREPARE {name} ({', '.join(_TYPES[one] for one in names)}) AS {body}",
+            f"EXECUTE {name} ({', '.join(['%s'] * len(names))})",
+            names,
+        )
     return _prepared[text]
 
 
-def run(tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = None, **values: Any) -> sa.CursorResult[Any]:
+def run(
+    tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = None, **values: Any
+) -> sa.CursorResult[Any]:
     """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`.
 
     Statements over items with no other parameters than an instant are prepared once per connection: parsing and planning one of
@@ -130,8 +156,15 @@ def run(tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = 
     return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
 
 
-QUIET = {"log_min_messages": "fatal", "log_error_verbosity": "terse", "log_min_error_statement": "panic", "log_statement": "none", "log_min_duration_statement": "-1",
-         "log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0"}
+QUIET = {
+    "log_min_messages": "fatal",
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
 """Settings with which PostgreSQL's own log holds no values: no errors of statements (some quote the value; the services log them without), no
 DETAIL, which shows rows and keys, and no statements, which show everything."""
 
@@ -141,12 +174,16 @@ def create_database(url: str) -> None:
     wanted = address(url)
     engine = sa.create_engine(wanted.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as server:
-        if not server.scalar(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": wanted.database}):
+        if not server.scalar(
+            sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": wanted.database}
+        ):
             server.execute(sa.text(f'CREATE DATABASE "{wanted.database}" ENCODING UTF8 TEMPLATE template0'))
         for name, value in QUIET.items():
             try:
                 server.execute(sa.text(f'ALTER DATABASE "{wanted.database}" SET {name} = {value}'))
-            except sa.exc.DBAPIError:  # not for a login without that right: deploy/postgres/init.sh has done it there
+            except (
+                sa.exc.DBAPIError
+            ):  # not for a login without that right: deploy/postgres/init.sh has done it there
                 log.info("%s of %s is left to its administrator", name, wanted.database)
     engine.dispose()
 

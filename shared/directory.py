@@ -4,6 +4,7 @@ The highest version holds, so events may come twice or in any order. Rights are 
 (ROLE-06, ROLE-16): by the acting organisation's administrators, for that organisation and, where the rule says so, for its
 direct subordinates or its subtree.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,8 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     `path` is made of the ids from the root down, each followed by a dot: `1.42.4201.`; a subtree is a range of it.
     """
     orgs = sa.Table(
-        "org_directory", metadata,
+        "org_directory",
+        metadata,
         sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("parent_id", sa.BigInteger),
         sa.Column("path", sa.Text(collation="C"), nullable=False),
@@ -41,10 +43,13 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("division_code", sa.Text(collation="C")),
         sa.Index("ix_org_directory_path", "path"),
         sa.Index("ix_org_directory_parent_id", "parent_id"),
-        sa.Index("ix_org_directory_township", "division_code", postgresql_where=sa.text("purpose = 'township'")),
+        sa.Index(
+            "ix_org_directory_township", "division_code", postgresql_where=sa.text("purpose = 'township'")
+        ),
     )
     administrators = sa.Table(
-        "administrator_directory", metadata,
+        "administrator_directory",
+        metadata,
         sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("active", sa.Boolean, nullable=False),
@@ -96,7 +101,10 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> Sequence[sa.Row[A
     changing = db.run(tx, _CHANGING, items).all() if any(item.version > 1 for item in items) else []
     db.run(tx, _ORG_CHANGED, items)
     for top in (one for one in changing if one.moves):
-        tx.execute(_FOLLOW, {"org": top.org_id, "path": top.path, "path_end": top.path[:-1] + "/", "skip": len(top.path) + 1})
+        tx.execute(
+            _FOLLOW,
+            {"org": top.org_id, "path": top.path, "path_end": top.path[:-1] + "/", "skip": len(top.path) + 1},
+        )
     return changing
 
 
@@ -115,7 +123,9 @@ def administering(tx: Connection, actors: Iterable[Actor], observers: bool = Fal
     claimed = {actor for actor in actors if actor.org_id is not None}
     if not claimed:
         return set()
-    rows = db.run(tx, _ADMINISTERED, [{"person_id": actor.person_id, "org_id": actor.org_id} for actor in claimed])
+    rows = db.run(
+        tx, _ADMINISTERED, [{"person_id": actor.person_id, "org_id": actor.org_id} for actor in claimed]
+    )
     confirmed = {(row.person_id, row.org_id) for row in rows if observers or not row.observer}
     return {actor for actor in claimed if (actor.person_id, actor.org_id) in confirmed}
 
@@ -141,7 +151,9 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]
     return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted} if ids else {}
 
 
-def require_above(tx: Connection, actor: Actor | None, org_id: int | None = None, observers: bool = False) -> sa.Row[Any]:
+def require_above(
+    tx: Connection, actor: Actor | None, org_id: int | None = None, observers: bool = False
+) -> sa.Row[Any]:
     """Return an organisation that someone administers from itself or from above, or with `observers` may look at; by default the acting one itself.
 
     Raises:

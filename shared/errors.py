@@ -2,6 +2,7 @@
 
 A refusal is something the caller can put right or must know; anything else is a bug and is logged with its request id.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -21,6 +22,7 @@ class Kind(NamedTuple):
 
 
 # fmt: off
+# fmt: off  (a table is read by its columns)
 KINDS: dict[str, Kind] = {
     # who is asking
     "sign_in_failed":        Kind(401, "身份证或密码错误", "Wrong ID number or password", "ACC-10"),
@@ -217,6 +219,7 @@ KINDS: dict[str, Kind] = {
     "internal":              Kind(500, "系统内部错误,请把请求编号告知管理员", "Internal error; tell an administrator the request id"),
 }
 # fmt: on
+# fmt: on
 
 
 _BOTH = "¦"
@@ -241,8 +244,12 @@ class Refusal(msgspec.Struct, frozen=True):
     def say(self, language: str = "zh") -> str:
         """Return the sentence for people in `zh` or `en`."""
         if language == "zh":
-            return self.kind.zh.format_map({name: value.split(_BOTH)[0] for name, value in self.values.items()})
-        return self.kind.en.format_map({name: FIELDS.get(value, value.split(_BOTH)[-1]) for name, value in self.values.items()})
+            return self.kind.zh.format_map(
+                {name: value.split(_BOTH)[0] for name, value in self.values.items()}
+            )
+        return self.kind.en.format_map(
+            {name: FIELDS.get(value, value.split(_BOTH)[-1]) for name, value in self.values.items()}
+        )
 
 
 class Refused(Exception):

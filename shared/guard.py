@@ -1,4 +1,5 @@
 """The wall between handlers and the machinery that runs them."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     nameko and everybody else catch only the latter: anything else would end a worker without a result, and with it the queue.
     """
+
     @wraps(function)
     def inner(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -25,4 +27,5 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except BaseException as error:
             raise HandlerCrashed(type(error).__name__) from error
+
     return inner

@@ -1,4 +1,5 @@
 """`/healthz`, `/readyz` and `/metrics` of a service process: proof that it works, not that it exists."""
+
 from __future__ import annotations
 
 import json
@@ -42,7 +43,9 @@ def collect(machineries: Iterable[Any]) -> None:
         try:
             with machinery.database.reading() as tx:
                 metrics.OUTBOX_WAITING.labels(machinery.name).set(outbox.backlog(tx)[0])
-                gauges: Callable[[Any], None] | None = getattr(machinery.container.service_cls, "gauges", None)
+                gauges: Callable[[Any], None] | None = getattr(
+                    machinery.container.service_cls, "gauges", None
+                )
                 if gauges is not None:
                     gauges(tx)
         except sa.exc.SQLAlchemyError:
@@ -51,6 +54,7 @@ def collect(machineries: Iterable[Any]) -> None:
 
 def application(machineries: list[Any], containers: list[Any]) -> Callable[..., list[bytes]]:
     """Return the WSGI application of the three addresses."""
+
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         path = environ.get("PATH_INFO", "")
         status, kind, body = "404 Not Found", "text/plain", b"not found\n"
@@ -59,15 +63,28 @@ def application(machineries: list[Any], containers: list[Any]) -> Callable[..., 
             status, kind, body = "200 OK", CONTENT_TYPE_LATEST, generate_latest()
         elif path in ("/healthz", "/readyz"):
             proofs = report(machineries, containers)
-            loops = {name: fine for name, fine in proofs.items() if not name.endswith((".database", ".outbox"))}
+            loops = {
+                name: fine for name, fine in proofs.items() if not name.endswith((".database", ".outbox"))
+            }
             fine = all((proofs if path == "/readyz" else loops).values())
-            status, kind, body = "200 OK" if fine else "503 Service Unavailable", "application/json", json.dumps(proofs).encode()
+            status, kind, body = (
+                "200 OK" if fine else "503 Service Unavailable",
+                "application/json",
+                json.dumps(proofs).encode(),
+            )
         start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
+
     return app
 
 
 def serve(host: str, port: int, machineries: list[Any], containers: list[Any]) -> None:
     """Serve in the background."""
     listener = eventlet.listen((host, port))
-    eventlet.spawn(wsgi.server, listener, application(machineries, containers), log_output=False, socket_timeout=SOCKET_SECONDS)
+    eventlet.spawn(
+        wsgi.server,
+        listener,
+        application(machineries, containers),
+        log_output=False,
+        socket_timeout=SOCKET_SECONDS,
+    )

@@ -4,6 +4,7 @@
 other service can invent a person. Which organisation the person acts for is a claim of the request; it counts only where
 the service's own list of administrators confirms it (ROLE-14, ROLE-16).
 """
+
 from __future__ import annotations
 
 import os
@@ -45,10 +46,14 @@ def make_keys(folder: Path) -> None:
     if private.exists():
         return
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
         file.write(pem)
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     (folder / "token_public.pem").write_bytes(public)
 
 
@@ -72,7 +77,9 @@ class Verifier:
         self._claims = lru_cache(maxsize=20_000)(self._decode)
 
     def _decode(self, token: str) -> dict[str, Any]:
-        claims: dict[str, Any] = jwt.decode(token, self._key, [_ALGORITHM], options={"verify_exp": False, "require": ["exp", "typ"]})
+        claims: dict[str, Any] = jwt.decode(
+            token, self._key, [_ALGORITHM], options={"verify_exp": False, "require": ["exp", "typ"]}
+        )
         return claims
 
     def claims(self, kind: str, token: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 A message's id is written in the transaction of its effect. What fails for good is set aside item by item, tried again
 with growing pauses kept in PostgreSQL, and becomes a dead letter for a person to look at; it never blocks its neighbours.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -44,12 +45,19 @@ class Incoming(NamedTuple):
 def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Declare the inbox of a service and the table of failed items."""
     inbox = sa.Table(
-        "inbox", metadata,
+        "inbox",
+        metadata,
         sa.Column("message_id", sa.Text, primary_key=True),
-        sa.Column("handled_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("clock_timestamp()")),
+        sa.Column(
+            "handled_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            server_default=sa.text("clock_timestamp()"),
+        ),
     )
     failed = sa.Table(
-        "failed_messages", metadata,
+        "failed_messages",
+        metadata,
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("message_id", sa.Text, nullable=False),
         sa.Column("topic", sa.Text, nullable=False),
@@ -63,12 +71,20 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     return inbox, failed
 
 
-_TAKE = sa.text("INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS text[])) ON CONFLICT DO NOTHING RETURNING message_id")
-_SET_ASIDE = sa.text("INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at, next_attempt_at)"
-                     " VALUES (:message_id, :topic, :body, :error, :attempts, :now, :next)")
-_DUE = sa.text("SELECT * FROM failed_messages WHERE next_attempt_at <= :now ORDER BY next_attempt_at LIMIT 100 FOR UPDATE SKIP LOCKED")
+_TAKE = sa.text(
+    "INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS text[])) ON CONFLICT DO NOTHING RETURNING message_id"
+)
+_SET_ASIDE = sa.text(
+    "INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at, next_attempt_at)"
+    " VALUES (:message_id, :topic, :body, :error, :attempts, :now, :next)"
+)
+_DUE = sa.text(
+    "SELECT * FROM failed_messages WHERE next_attempt_at <= :now ORDER BY next_attempt_at LIMIT 100 FOR UPDATE SKIP LOCKED"
+)
 _NEXT_DUE = sa.text("SELECT min(next_attempt_at) FROM failed_messages")
-_FAILED_AGAIN = sa.text("UPDATE failed_messages SET attempts = attempts + 1, error = :error, failed_at = :now, next_attempt_at = :next WHERE id = :id")
+_FAILED_AGAIN = sa.text(
+    "UPDATE failed_messages SET attempts = attempts + 1, error = :error, failed_at = :now, next_attempt_at = :next WHERE id = :id"
+)
 _GONE = sa.text("DELETE FROM failed_messages WHERE id = :id")
 _DEAD = sa.text("SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NULL")
 
@@ -81,7 +97,10 @@ class Inbox:
         self.database = database
         self.handlers = {event.topic(): (event, guarded(handler)) for event, handler in handlers.items()}
         self.on_set_aside: Callable[[], None] = lambda: None
-        self.decoders = {topic: msgspec.json.Decoder(list[event]) for topic, (event, _) in self.handlers.items()}  # type: ignore[valid-type]
+        self.decoders = {
+            topic: msgspec.json.Decoder(list[event])  # type: ignore[valid-type]
+            for topic, (event, _) in self.handlers.items()
+        }
 
     def apply(self, batch: Sequence[Incoming]) -> None:
         """Give every message of the batch its effect, exactly once, or set its bad items aside.
@@ -129,7 +148,9 @@ class Inbox:
         """Apply the items of one bad message one by one; set aside what fails, the message itself if it cannot be read."""
         items: list[msgspec.Raw] = []
         if message.topic in self.handlers:
-            with contextlib.suppress(Exception):  # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
+            with contextlib.suppress(
+                Exception
+            ):  # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
                 items = msgspec.json.decode(message.body, type=list[msgspec.Raw])
         with self.database.transaction(limits=LIMITS) as tx:
             if not list(tx.scalars(_TAKE, {"ids": [message.message_id]})):
@@ -160,12 +181,25 @@ class Inbox:
         event, handler = self.handlers[topic]
         handler(tx, [msgspec.json.decode(raw, type=event)])
 
-    def _set_aside(self, tx: Connection, message: Incoming, body: bytes, error: Exception, retry: bool) -> None:
-        metrics.MESSAGES_FAILED.labels(self.service, message.topic if message.topic in self.handlers else "unknown").inc()
+    def _set_aside(
+        self, tx: Connection, message: Incoming, body: bytes, error: Exception, retry: bool
+    ) -> None:
+        metrics.MESSAGES_FAILED.labels(
+            self.service, message.topic if message.topic in self.handlers else "unknown"
+        ).inc()
         now = clock.now()
-        tx.execute(_SET_ASIDE, {
-            "message_id": message.message_id, "topic": message.topic, "body": storable(body), "error": failures.words(error),
-            "attempts": 1, "now": now, "next": now + RETRY_AFTER[0] if retry else None})
+        tx.execute(
+            _SET_ASIDE,
+            {
+                "message_id": message.message_id,
+                "topic": message.topic,
+                "body": storable(body),
+                "error": failures.words(error),
+                "attempts": 1,
+                "now": now,
+                "next": now + RETRY_AFTER[0] if retry else None,
+            },
+        )
 
     def retry_due(self) -> float | None:
         """Try the failed items that are due; return the seconds until the next one is, None if there is none.
@@ -180,7 +214,15 @@ class Inbox:
                     tx.execute(_GONE, {"id": row.id})
                     continue
                 pause = RETRY_AFTER[row.attempts] if row.attempts < len(RETRY_AFTER) else None
-                tx.execute(_FAILED_AGAIN, {"id": row.id, "error": failures.words(error), "now": now, "next": now + pause if pause else None})
+                tx.execute(
+                    _FAILED_AGAIN,
+                    {
+                        "id": row.id,
+                        "error": failures.words(error),
+                        "now": now,
+                        "next": now + pause if pause else None,
+                    },
+                )
                 if failures.is_contended(error):
                     break  # what was done is committed now; the others come with the next call
             metrics.DEAD_LETTERS.labels(self.service).set(tx.scalar(_DEAD) or 0)
@@ -202,7 +244,7 @@ def _pieces(batch: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
 def parts(some: Sequence[Part]) -> Iterator[Sequence[Part]]:
     """Cut what failed together into a few parts; done again and again, one bad member is found in a few steps."""
     size = -(-len(some) // PARTS)
-    return (some[at:at + size] for at in range(0, len(some), size))
+    return (some[at : at + size] for at in range(0, len(some), size))
 
 
 def storable(text: str | bytes) -> str:

@@ -1,4 +1,5 @@
 """Bringing a service's database to the schema of its migrations (Alembic, one history per service)."""
+
 from __future__ import annotations
 
 from importlib import import_module
@@ -17,7 +18,10 @@ from shared.settings import SERVICES, Settings
 def config(service: str, url: str) -> Config:
     """Return Alembic's configuration of a service."""
     made = Config()
-    made.set_main_option("script_location", str(Path(import_module(f"services.{service}").__file__ or "").parent / "migrations"))
+    made.set_main_option(
+        "script_location",
+        str(Path(import_module(f"services.{service}").__file__ or "").parent / "migrations"),
+    )
     made.attributes["url"] = url
     return made
 

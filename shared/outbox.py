@@ -3,6 +3,7 @@
 A row is marked only after the broker has confirmed it, so a crash at any line publishes it again and never loses it.
 Published rows stay as the service's event log until they are pruned.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -32,11 +33,17 @@ REST_SECONDS = 60.0
 def table(metadata: sa.MetaData) -> sa.Table:
     """Declare the outbox of a service."""
     return sa.Table(
-        "outbox", metadata,
+        "outbox",
+        metadata,
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("topic", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("clock_timestamp()")),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            server_default=sa.text("clock_timestamp()"),
+        ),
         sa.Column("published_at", sa.DateTime(timezone=True)),
         sa.Index("ix_outbox_unpublished", "id", postgresql_where=sa.text("published_at IS NULL")),
     )
@@ -50,8 +57,10 @@ def tell(event: type[Event], rows: str, where: str = "", **columns: str) -> str:
     among the services are published like all others: whoever is bound to the exchange gets what docs/asyncapi.json promises.
     """
     pairs = ", ".join(f"'{field}', {columns.get(field, field)}" for field in fields_of(event))
-    return (f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body"
-            f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed GROUP BY chunk")
+    return (
+        f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body"
+        f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed GROUP BY chunk"
+    )
 
 
 def insert(*selects: str) -> str:
@@ -67,18 +76,25 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
     by_topic: dict[str, list[Event]] = {}
     for item in items:
         by_topic.setdefault(item.topic(), []).append(item)
-    rows = [{"topic": topic, "body": msgspec.json.encode(some[at:at + MAX_ITEMS]).decode()}
-            for topic, some in by_topic.items() for at in range(0, len(some), MAX_ITEMS)]
+    rows = [
+        {"topic": topic, "body": msgspec.json.encode(some[at : at + MAX_ITEMS]).decode()}
+        for topic, some in by_topic.items()
+        for at in range(0, len(some), MAX_ITEMS)
+    ]
     if rows:
         tx.execute(_EMIT, rows)
         tx.info["told"] = True
 
 
-_CLAIM = sa.text("SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
-                 " WHERE published_at IS NULL AND id <> ALL(CAST(:resting AS bigint[])) ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED")
+_CLAIM = sa.text(
+    "SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
+    " WHERE published_at IS NULL AND id <> ALL(CAST(:resting AS bigint[])) ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED"
+)
 _MARK = sa.text("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids)")
-_BACKLOG = sa.text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)"
-                   " FROM outbox WHERE published_at IS NULL")
+_BACKLOG = sa.text(
+    "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)"
+    " FROM outbox WHERE published_at IS NULL"
+)
 
 
 class Relay:
@@ -116,9 +132,18 @@ class Relay:
         return len(rows)
 
     def _publish(self, rows: Sequence[sa.Row[Any]]) -> None:
-        self.publisher.publish([
-            Message(exchange=self.service, topic=row.topic, message_id=f"{self.service}:{row.id}", body=row.body,
-                    mandatory=row.topic in self._routed) for row in rows])
+        self.publisher.publish(
+            [
+                Message(
+                    exchange=self.service,
+                    topic=row.topic,
+                    message_id=f"{self.service}:{row.id}",
+                    body=row.body,
+                    mandatory=row.topic in self._routed,
+                )
+                for row in rows
+            ]
+        )
 
     def publish_each(self) -> int:
         """Publish a batch row by row; those that the broker refuses rest for a while, so that the others get through; return how many did."""
@@ -131,7 +156,13 @@ class Relay:
                 except PublishRefused as error:
                     self._resting[row.id] = time.monotonic() + REST_SECONDS
                     metrics.ITEMS_SET_ASIDE.labels(self.service, "relay").inc()
-                    log.error("%s: the broker refuses message %d of %s: %s; it rests", self.service, row.id, row.topic, error)
+                    log.error(
+                        "%s: the broker refuses message %d of %s: %s; it rests",
+                        self.service,
+                        row.id,
+                        row.topic,
+                        error,
+                    )
             tx.execute(_MARK, {"ids": done})
         return len(done)
 

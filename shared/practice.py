@@ -3,6 +3,7 @@
 What holds is decided by day and place, in this order: the entry of `TUANQIAO_PRACTICE` with the narrowest scope, of these the latest;
 the environment, where a setting has a name there; the preset of the first policy, `TUANQIAO_POLICY`; the national preset.
 """
+
 from __future__ import annotations
 
 import logging
@@ -15,14 +16,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PRESETS: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "practice.toml").read_text("utf-8"))
+PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
+    (Path(__file__).parent / "practice.toml").read_text("utf-8")
+)
 NATIONAL = PRESETS["national"]
-_CHOICES = {"member_delete_min_level": ("county", "city", "province"), "delete_nonempty_branch": ("forbid", "both"),
-            "admin_on_transfer": ("revoke_on_complete", "block")}
+_CHOICES = {
+    "member_delete_min_level": ("county", "city", "province"),
+    "delete_nonempty_branch": ("forbid", "both"),
+    "admin_on_transfer": ("revoke_on_complete", "block"),
+}
 _NAMES = {
-    "initial_password_tail": "TUANQIAO_INITIAL_PASSWORD_TAIL", "reset_code_levels": "TUANQIAO_RESET_CODE_LEVELS", "registration_days": "TUANQIAO_REGISTRATION_DAYS",
-    "retention_months": "TUANQIAO_RETENTION_MONTHS", "retention_mark_from": "TUANQIAO_RETENTION_FROM", "delayed_destination": "TUANQIAO_DELAYED_DESTINATION",
-    "member_mark_by_branch_admin": "TUANQIAO_MEMBER_MARK_BY_BRANCH", "graduation_switch_date": "TUANQIAO_GRADUATION_SWITCH"}
+    "initial_password_tail": "TUANQIAO_INITIAL_PASSWORD_TAIL",
+    "reset_code_levels": "TUANQIAO_RESET_CODE_LEVELS",
+    "registration_days": "TUANQIAO_REGISTRATION_DAYS",
+    "retention_months": "TUANQIAO_RETENTION_MONTHS",
+    "retention_mark_from": "TUANQIAO_RETENTION_FROM",
+    "delayed_destination": "TUANQIAO_DELAYED_DESTINATION",
+    "member_mark_by_branch_admin": "TUANQIAO_MEMBER_MARK_BY_BRANCH",
+    "graduation_switch_date": "TUANQIAO_GRADUATION_SWITCH",
+}
 """Settings that had a name in the environment before there were presets."""
 
 
@@ -40,7 +52,11 @@ class Entry:
 
     def holds(self, day: date, province: str, path: str) -> bool:
         """Return whether it says anything of a place on a day."""
-        return self.day <= day and self.province in ("", province) and (self.org is None or f".{self.org}." in f".{path}")
+        return (
+            self.day <= day
+            and self.province in ("", province)
+            and (self.org is None or f".{self.org}." in f".{path}")
+        )
 
     @property
     def weight(self) -> tuple[int, date]:
@@ -68,7 +84,9 @@ def read(path: Path) -> tuple[Entry, ...]:
     """
     made = []
     for number, table in enumerate(tomllib.loads(path.read_text("utf-8")).get("from", []), start=1):
-        values = {name: value for name, value in table.items() if name not in ("day", "province", "org", "preset")}
+        values = {
+            name: value for name, value in table.items() if name not in ("day", "province", "org", "preset")
+        }
         preset = table.get("preset", "")
         problems = [one for one in (_problem(name, value) for name, value in values.items()) if one]
         if not isinstance(table.get("day"), date):
@@ -78,8 +96,14 @@ def read(path: Path) -> tuple[Entry, ...]:
         if problems:
             raise ValueError(f"{path}, entry {number}: {'; '.join(problems)}")
         org = table.get("org")
-        made.append(Entry(table["day"], str(table.get("province", "")), None if org is None else int(org),
-                          {**({**NATIONAL, **PRESETS[preset]} if preset else {}), **values}))
+        made.append(
+            Entry(
+                table["day"],
+                str(table.get("province", "")),
+                None if org is None else int(org),
+                {**({**NATIONAL, **PRESETS[preset]} if preset else {}), **values},
+            )
+        )
     return tuple(sorted(made, key=lambda one: one.weight, reverse=True))
 
 
@@ -141,7 +165,10 @@ def text(name: str, day: date, province: str = "", path: str = "") -> str:
 
 def anywhere(name: str, day: date) -> set[Any]:
     """Return every value that a setting may have somewhere on a day, left out what is empty: to see at a glance that nothing needs to be looked at."""
-    said = [_base(name), *[entry.values[name] for entry in entries() if name in entry.values and entry.day <= day]]
+    said = [
+        _base(name),
+        *[entry.values[name] for entry in entries() if name in entry.values and entry.day <= day],
+    ]
     return {one for one in said if one}
 
 

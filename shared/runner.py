@@ -2,6 +2,7 @@
 
 The caller must have applied `eventlet.monkey_patch()` before anything else was imported.
 """
+
 from __future__ import annotations
 
 import logging
@@ -90,7 +91,9 @@ def serve(name: str, settings: Settings) -> None:
     except agreement.Disagreement as error:
         sys.exit(f"{name} does not start: {error}")
     if settings.health_port:
-        health.serve(settings.health_host, settings.health_port, [machinery(runner, name)], containers(runner))
+        health.serve(
+            settings.health_host, settings.health_port, [machinery(runner, name)], containers(runner)
+        )
     stopping = eventlet.event.Event()
 
     def stop(code: int) -> None:
@@ -109,7 +112,9 @@ def serve(name: str, settings: Settings) -> None:
     print(f"{name} is up (pid {os.getpid()})", flush=True)
     eventlet.spawn(watch)
     if stopping.wait():
-        os._exit(1)  # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
+        os._exit(
+            1
+        )  # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
     runner.stop()
 
 

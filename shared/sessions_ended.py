@@ -2,6 +2,7 @@
 
 A token lives for minutes without being looked up anywhere; what is kept here is only the few that must not be believed any more.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -16,9 +17,16 @@ from shared import clock, db
 def tables(metadata: sa.MetaData) -> sa.Table:
     """Declare the table of ended sessions."""
     return sa.Table(
-        "ended_sessions", metadata,
+        "ended_sessions",
+        metadata,
         sa.Column("session_id", sa.Uuid, primary_key=True),
-        sa.Column("until", sa.DateTime(timezone=True), nullable=False, index=True, comment="its last token has lapsed by then"),
+        sa.Column(
+            "until",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            index=True,
+            comment="its last token has lapsed by then",
+        ),
     )
 
 
@@ -26,7 +34,9 @@ _END = sa.text("""
     WITH forgotten AS (DELETE FROM ended_sessions WHERE until < :now)
     INSERT INTO ended_sessions (session_id, until) SELECT session_id, until
         FROM json_to_recordset(CAST(:items AS json)) AS i(session_id uuid, until timestamptz) ORDER BY session_id ON CONFLICT DO NOTHING""")
-_ENDED = sa.text("SELECT CAST(session_id AS text) FROM ended_sessions WHERE session_id = ANY(CAST(:ids AS uuid[]))")
+_ENDED = sa.text(
+    "SELECT CAST(session_id AS text) FROM ended_sessions WHERE session_id = ANY(CAST(:ids AS uuid[]))"
+)
 
 
 def on_session_ended(tx: Connection, items: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 Read once per process from the environment; `docs/settings.md` lists every name.
 """
+
 from __future__ import annotations
 
 import os

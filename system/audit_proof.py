@@ -1,4 +1,5 @@
 """The proof of all audit logs at once, against the heads that the scheduler keeps and, if given, a file of heads (BEY-10)."""
+
 from __future__ import annotations
 
 import hashlib
@@ -48,7 +49,10 @@ def heads(settings: Settings) -> list[str]:
     for service in LOGS:
         engine, tx = _reading(settings, service)
         with tx:
-            lines += [msgspec.json.encode(_Line(service, head.lane, head.rows, head.hash.hex())).decode() for head in audit.heads(tx)]
+            lines += [
+                msgspec.json.encode(_Line(service, head.lane, head.rows, head.hash.hex())).decode()
+                for head in audit.heads(tx)
+            ]
         engine.dispose()
     return lines
 
@@ -98,7 +102,10 @@ def _prove(tx: sa.Connection, service: str, kept: list[Head], outside: list[Head
         longest[head.lane] = max(head.rows, longest.get(head.lane, 0))
     lost = {lane: told for lane, told in audit.told(tx).items() if longest.get(lane, 0) < told}
     if lost and not tx.scalar(_ON_THE_WAY, {"topic": f"{service}_log_grew"}):
-        words += [f"lane {lane}: the scheduler was told of {told} lines and keeps no such head" for lane, told in lost.items()]
+        words += [
+            f"lane {lane}: the scheduler was told of {told} lines and keeps no such head"
+            for lane, told in lost.items()
+        ]
     digest = hashlib.sha256(b"".join(head.hash for head in own)).hexdigest()[:16] if own else ""
     return Proof(service, lines, digest, len(kept), words)
 
@@ -107,8 +114,13 @@ def _trails(tx: sa.Connection) -> Proof:
     lines, broken = trail.verify_audit(tx)
     seals = prove_seals(tx)
     words = [f"transfer {one}: the trail was changed" for one in broken]
-    return Proof("trails of transfers", lines, f"{seals.waiting} not sealed yet" if seals.waiting else "all sealed", seals.lines,
-                 [*words, *(one for one in seals.broken if one not in words)])
+    return Proof(
+        "trails of transfers",
+        lines,
+        f"{seals.waiting} not sealed yet" if seals.waiting else "all sealed",
+        seals.lines,
+        [*words, *(one for one in seals.broken if one not in words)],
+    )
 
 
 def table(proofs: Iterable[Proof]) -> tuple[list[str], bool]:
@@ -116,6 +128,8 @@ def table(proofs: Iterable[Proof]) -> tuple[list[str], bool]:
     rows = list(proofs)
     lines = [f"{'log':<20}{'lines':>12}  {'head':<18}{'kept':>10}  result"]
     for one in rows:
-        lines.append(f"{one.what:<20}{one.lines:>12}  {one.head:<18}{one.kept:>10}  {'ok' if not one.broken else f'{len(one.broken)} broken'}")
+        lines.append(
+            f"{one.what:<20}{one.lines:>12}  {one.head:<18}{one.kept:>10}  {'ok' if not one.broken else f'{len(one.broken)} broken'}"
+        )
     lines += [f"broken: {one.what}: {word}" for one in rows for word in one.broken]
     return lines, not any(one.broken for one in rows)

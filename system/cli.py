@@ -2,6 +2,7 @@
 
 eventlet must patch the process before anything else is imported, hence the first lines.
 """
+
 from __future__ import annotations
 
 import sys
@@ -27,34 +28,54 @@ import typer
 from shared import db, settings
 from shared.settings import SERVICES
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Tuanqiao: organisation tree, member registry and transfers.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Tuanqiao: organisation tree, member registry and transfers.",
+)
 dead_letters = typer.Typer(no_args_is_help=True, help="Messages that failed for good and wait for a person.")
-audit = typer.Typer(no_args_is_help=True, help="The audit logs of all services: prove them, print their heads (BEY-10).")
+audit = typer.Typer(
+    no_args_is_help=True, help="The audit logs of all services: prove them, print their heads (BEY-10)."
+)
 app.add_typer(dead_letters, name="dead-letters")
 keys = typer.Typer(help="Key files: make them, rotate the keys of ID numbers and phones.")
-policy = typer.Typer(no_args_is_help=True, help="Deadline policies: list, check a file, compare two, try one on the open nodes (BEY-07).")
+policy = typer.Typer(
+    no_args_is_help=True,
+    help="Deadline policies: list, check a file, compare two, try one on the open nodes (BEY-07).",
+)
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
-stats = typer.Typer(no_args_is_help=True, help="The statistics of transfers: prove them, count them again (STAT-10..15).")
+stats = typer.Typer(
+    no_args_is_help=True, help="The statistics of transfers: prove them, count them again (STAT-10..15)."
+)
 app.add_typer(stats, name="stats")
-names = typer.Typer(no_args_is_help=True, help="Full names of organisations: build them anew from the path (ORG-09).")
+names = typer.Typer(
+    no_args_is_help=True, help="Full names of organisations: build them anew from the path (ORG-09)."
+)
 app.add_typer(names, name="names")
 
 
-administrator = typer.Typer(no_args_is_help=True, help="Administrators that nobody can appoint: the first one (ADM-10).")
+administrator = typer.Typer(
+    no_args_is_help=True, help="Administrators that nobody can appoint: the first one (ADM-10)."
+)
 app.add_typer(administrator, name="administrator")
 
 
 @app.callback()
 def _logging() -> None:
-    logging.basicConfig(level=os.environ.get("TUANQIAO_LOG", "WARNING"), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=os.environ.get("TUANQIAO_LOG", "WARNING"),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
 
 
 @app.command()
-def run(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
-        folder: Annotated[Path, typer.Option(help="Where database and keys are kept.")] = Path("var/run")) -> None:
+def run(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
+    folder: Annotated[Path, typer.Option(help="Where database and keys are kept.")] = Path("var/run"),
+) -> None:
     """Run everything in this process: embedded PostgreSQL, the bus in memory, demo data, pages and API."""
     from system import embedded
 
@@ -72,9 +93,11 @@ def serve(service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVIC
 
 
 @app.command()
-def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-            host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
-            threads: Annotated[int, typer.Option(help="Requests at a time.")] = 32) -> None:
+def gateway(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
+    threads: Annotated[int, typer.Option(help="Requests at a time.")] = 32,
+) -> None:
     """Run the gateway until SIGTERM; `/healthz`, `/readyz` and `/metrics` are on $TUANQIAO_HEALTH_PORT."""
     from services.gateway.serving import serve as serving_serve
 
@@ -86,12 +109,18 @@ def gateway(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000
 
 
 @app.command()
-def certificate(folder: Annotated[Path, typer.Option(help="Where fullchain.pem and private.pem are kept.")] = Path("var/tls"),
-                host: Annotated[str, typer.Option(help="Name of the host.")] = "localhost") -> None:
+def certificate(
+    folder: Annotated[Path, typer.Option(help="Where fullchain.pem and private.pem are kept.")] = Path(
+        "var/tls"
+    ),
+    host: Annotated[str, typer.Option(help="Name of the host.")] = "localhost",
+) -> None:
     """Make a certificate signed by itself unless one is there, so that the front can start."""
     from services.gateway.serving import certificate as serving_certificate
 
-    typer.echo(f"{folder}: {'a certificate was made; browsers warn of it' if serving_certificate.make(folder, host) else 'there is a certificate'}")
+    typer.echo(
+        f"{folder}: {'a certificate was made; browsers warn of it' if serving_certificate.make(folder, host) else 'there is a certificate'}"
+    )
 
 
 @app.command()
@@ -112,7 +141,9 @@ def make_keys(context: typer.Context) -> None:
         folder = settings.from_environment().keys
         embedded.make_keys(folder)
         typer.echo(f"keys are in {folder}")
-        typer.echo(f"first installation: open /setup; its token is {(folder / 'setup_token').read_text().strip()}")
+        typer.echo(
+            f"first installation: open /setup; its token is {(folder / 'setup_token').read_text().strip()}"
+        )
 
 
 @keys.command("rotate")
@@ -160,7 +191,9 @@ def forget_keys() -> None:
 
 
 @app.command()
-def figures(file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,members with a header.")]) -> None:
+def figures(
+    file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,members with a header.")],
+) -> None:
     """Load the numbers of members of 2017 that the entry progress is compared with; repeated without harm."""
     import csv
 
@@ -179,7 +212,9 @@ def figures(file: Annotated[Path, typer.Argument(help="CSV file of lines org_id,
 
 
 @app.command("reset-code")
-def reset_code(person: Annotated[int, typer.Argument(help="Number of the person, as lists of administrators show it.")]) -> None:
+def reset_code(
+    person: Annotated[int, typer.Argument(help="Number of the person, as lists of administrators show it.")],
+) -> None:
     """Make a code that resets a person's password, where no administrator can: the last way back into the root's own account (ACC-06)."""
     from services.members.accounts import handlers as accounts
     from shared.errors import Refused
@@ -196,10 +231,13 @@ def reset_code(person: Annotated[int, typer.Argument(help="Number of the person,
 
 @administrator.command("create")
 def create_administrator(
-        name: Annotated[str, typer.Option(prompt="Name, as on the ID card")], id_number: Annotated[str, typer.Option(prompt="ID number")],
-        phone: Annotated[str, typer.Option(help="Telephone number.")] = "", org: Annotated[int, typer.Option(help="Number of the organisation; 0: the root.")] = 0,
-        post: Annotated[str, typer.Option(help="Post held there; the first that is free if not given.")] = "",
-        force: Annotated[bool, typer.Option(help="Also where the organisation has administrators.")] = False) -> None:
+    name: Annotated[str, typer.Option(prompt="Name, as on the ID card")],
+    id_number: Annotated[str, typer.Option(prompt="ID number")],
+    phone: Annotated[str, typer.Option(help="Telephone number.")] = "",
+    org: Annotated[int, typer.Option(help="Number of the organisation; 0: the root.")] = 0,
+    post: Annotated[str, typer.Option(help="Post held there; the first that is free if not given.")] = "",
+    force: Annotated[bool, typer.Option(help="Also where the organisation has administrators.")] = False,
+) -> None:
     """Make a person the administrator of an organisation that has none, by default of the root; print a code that opens the account, once.
 
     Ask without options, so that the number stays out of the shell's history. Repeated for the same person it changes nothing. The services have to run, or
@@ -216,15 +254,27 @@ def create_administrator(
             done = founding.make(tx, name, id_number, phone, org or None, post=post, force=force)
             code = founding.code_for(tx, done.person_id)
     except Refused as refused:
-        hint = "; is the tree loaded (tuanqiao seed) and do orgs and members run?" if refused.code == "unknown_org" else ""
+        hint = (
+            "; is the tree loaded (tuanqiao seed) and do orgs and members run?"
+            if refused.code == "unknown_org"
+            else ""
+        )
         typer.echo(f"{refused.refusal.say('zh')} / {refused.refusal.say('en')}{hint}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"person {done.person_id} administers {done.org_name} ({done.org_id})")
-    typer.echo(f"code {code[0]}, good once, until {code[1]:%Y-%m-%d %H:%M} UTC: choose a password with it at /forgot" if code else "the account has its password")
+    typer.echo(
+        f"code {code[0]}, good once, until {code[1]:%Y-%m-%d %H:%M} UTC: choose a password with it at /forgot"
+        if code
+        else "the account has its password"
+    )
 
 
 @app.command()
-def seed(size: Annotated[str, typer.Option(help="small, national, or the path of a villages file for the whole tree.")] = "small") -> None:
+def seed(
+    size: Annotated[
+        str, typer.Option(help="small, national, or the path of a villages file for the whole tree.")
+    ] = "small",
+) -> None:
     """Load an organisation tree into the database of orgs; repeated without harm."""
     from system import embedded
 
@@ -233,8 +283,13 @@ def seed(size: Annotated[str, typer.Option(help="small, national, or the path of
 
 
 @app.command()
-def demo(folder: Annotated[Path | None, typer.Option(help="Keep the database here; default is a folder that is removed at the end.")] = None,
-         graduates: Annotated[int, typer.Option(help="How many graduates.")] = 3000) -> None:
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keep the database here; default is a folder that is removed at the end."),
+    ] = None,
+    graduates: Annotated[int, typer.Option(help="How many graduates.")] = 3000,
+) -> None:
     """Run the main job without a screen and check the invariants; exits with 1 if one does not hold."""
     from system import demo as demonstration
 
@@ -242,13 +297,20 @@ def demo(folder: Annotated[Path | None, typer.Option(help="Keep the database her
 
 
 @app.command()
-def season(policy: Annotated[str, typer.Option(help="Policy: a name or a .toml file.")] = "national",
-           against: Annotated[list[str], typer.Option(help="Another policy, side by side; may be given again; empty for none.")] = ["p002"],  # noqa: B006
-           graduates: Annotated[int, typer.Option(help="How many graduates.")] = 50_000,
-           seed: Annotated[int, typer.Option(help="The same seed gives the same season.")] = 1,
-           until: Annotated[str, typer.Option(help="The last day, MM-DD.")] = "12-31",
-           out: Annotated[Path, typer.Option(help="Folder for the page, the charts and the figures.")] = Path("var/season"),
-           one: Annotated[str, typer.Option(hidden=True)] = "", folder: Annotated[Path, typer.Option(hidden=True)] = Path("var/season-db")) -> None:
+def season(
+    policy: Annotated[str, typer.Option(help="Policy: a name or a .toml file.")] = "national",
+    against: Annotated[
+        list[str], typer.Option(help="Another policy, side by side; may be given again; empty for none.")
+    ] = ["p002"],  # noqa: B006
+    graduates: Annotated[int, typer.Option(help="How many graduates.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same season.")] = 1,
+    until: Annotated[str, typer.Option(help="The last day, MM-DD.")] = "12-31",
+    out: Annotated[Path, typer.Option(help="Folder for the page, the charts and the figures.")] = Path(
+        "var/season"
+    ),
+    one: Annotated[str, typer.Option(hidden=True)] = "",
+    folder: Annotated[Path, typer.Option(hidden=True)] = Path("var/season-db"),
+) -> None:
     """Simulate a season, 1 May to 31 December, under one policy or several: what a policy would do; exits with 1 if an invariant breaks."""
     import datetime as dt
     import json
@@ -279,8 +341,12 @@ def list_dead() -> None:
     total = 0
     for service, engine in _engines():
         with engine.connect() as tx:
-            for row in tx.execute(sa.text("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL ORDER BY id")):
-                typer.echo(f"{service}:{row.id}  {row.topic}  attempts {row.attempts}  {row.failed_at:%Y-%m-%d %H:%M:%S}  {row.error}")
+            for row in tx.execute(
+                sa.text("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL ORDER BY id")
+            ):
+                typer.echo(
+                    f"{service}:{row.id}  {row.topic}  attempts {row.attempts}  {row.failed_at:%Y-%m-%d %H:%M:%S}  {row.error}"
+                )
                 total += 1
     typer.echo(f"{total} dead letters")
 
@@ -297,7 +363,9 @@ def show_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID")]) -> None
     """Show one dead letter with its body."""
     engine, number = _find(letter)
     with engine.connect() as tx:
-        row: Any = tx.execute(sa.text("SELECT * FROM failed_messages WHERE id = :id"), {"id": number}).one_or_none()
+        row: Any = tx.execute(
+            sa.text("SELECT * FROM failed_messages WHERE id = :id"), {"id": number}
+        ).one_or_none()
     if row is None:
         raise typer.BadParameter(f"there is no dead letter {letter}")
     for name, value in row._mapping.items():
@@ -310,15 +378,24 @@ def replay_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID, or SERVI
     every = letter.endswith(":all")
     engine, number = _find(letter.replace(":all", ":0"))
     with engine.begin() as tx:
-        done = tx.execute(sa.text("UPDATE failed_messages SET next_attempt_at = now(), attempts = 0"
-                                  " WHERE next_attempt_at IS NULL AND (id = :id OR :every)"), {"id": number, "every": every}).rowcount
+        done = tx.execute(
+            sa.text(
+                "UPDATE failed_messages SET next_attempt_at = now(), attempts = 0"
+                " WHERE next_attempt_at IS NULL AND (id = :id OR :every)"
+            ),
+            {"id": number, "every": every},
+        ).rowcount
     typer.echo(f"{done} handed back; the service takes them up within 30 seconds")
     if not done:
         raise typer.Exit(1)
 
 
 @audit.command("verify")
-def verify_audit(heads: Annotated[Path | None, typer.Option(help="Prove the logs against a file of `audit heads`, too.")] = None) -> None:
+def verify_audit(
+    heads: Annotated[
+        Path | None, typer.Option(help="Prove the logs against a file of `audit heads`, too.")
+    ] = None,
+) -> None:
     """Recompute the hash chains of all services and compare them with the heads that are kept; exits with 1 and lists what is broken."""
     from system import audit_proof
 
@@ -371,13 +448,18 @@ def list_policies() -> None:
 
 
 @policy.command("check")
-def check_policy(file: Annotated[str, typer.Argument(help="A file ending in .toml, or the name of a policy.")]) -> None:
+def check_policy(
+    file: Annotated[str, typer.Argument(help="A file ending in .toml, or the name of a policy.")],
+) -> None:
     """Say whether a policy holds; exits with 1 and names line and reason if not."""
     typer.echo(f"{_policy(file).key} holds")
 
 
 @policy.command("diff")
-def diff_policies(old: Annotated[str, typer.Argument(help="A name or a .toml file.")], new: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
+def diff_policies(
+    old: Annotated[str, typer.Argument(help="A name or a .toml file.")],
+    new: Annotated[str, typer.Argument(help="A name or a .toml file.")],
+) -> None:
     """Show what changes from one policy to another; exits with 1 if anything does."""
     from services.transfers.policies import reader
 
@@ -395,18 +477,36 @@ def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml f
 
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
         rows: Any = policies_store.dry_run(tx, _policy(file), clock.now())
-    typer.echo(f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}")
+    typer.echo(
+        f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}"
+    )
     for row in rows:
-        typer.echo(f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}")
-    typer.echo(f"{sum(row.open for row in rows)} open nodes, {sum(row.moved for row in rows)} with another deadline, {sum(row.overdue for row in rows)} of them past;"
-               " running transfers keep their policy unless it is applied with --open")
+        typer.echo(
+            f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}"
+        )
+    typer.echo(
+        f"{sum(row.open for row in rows)} open nodes, {sum(row.moved for row in rows)} with another deadline, {sum(row.overdue for row in rows)} of them past;"
+        " running transfers keep their policy unless it is applied with --open"
+    )
 
 
 @policy.command("apply")
-def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")],
-                 start: Annotated[str, typer.Option("--from", help="Day from which it holds for new transfers, YYYY-MM-DD in China; default: now.")] = "",
-                 open_nodes: Annotated[bool, typer.Option("--open", help="Apply it to the open nodes, too; none of them falls due within 72 hours.")] = False,
-                 yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def apply_policy(
+    file: Annotated[str, typer.Argument(help="A name or a .toml file.")],
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", help="Day from which it holds for new transfers, YYYY-MM-DD in China; default: now."
+        ),
+    ] = "",
+    open_nodes: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Apply it to the open nodes, too; none of them falls due within 72 hours."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
     """Let a policy hold for new transfers from now or a day on, and with --open for the open nodes at once."""
     import datetime as dt
 
@@ -421,7 +521,10 @@ def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml fil
     if begins < clock.now() - dt.timedelta(minutes=1) or (open_nodes and start):
         raise typer.BadParameter("--from lies in the past, or goes together with --open, which acts at once")
     if not yes:
-        typer.confirm(f"{made.key} from {begins:%Y-%m-%d %H:%M}{', open nodes included' if open_nodes else ''}; see `policy dry-run` first. Go on?", abort=True)
+        typer.confirm(
+            f"{made.key} from {begins:%Y-%m-%d %H:%M}{', open nodes included' if open_nodes else ''}; see `policy dry-run` first. Go on?",
+            abort=True,
+        )
     engine = db.connect(settings.from_environment().database("transfers"))
     try:
         with engine.begin() as tx:
@@ -436,12 +539,20 @@ def apply_policy(file: Annotated[str, typer.Argument(help="A name or a .toml fil
             break
         done, moved, last = done + row.done, moved + row.moved, row.last
         typer.echo(f"  {done} open nodes")
-    typer.echo(f"{made.key} holds from {begins:%Y-%m-%d %H:%M}; {done} open nodes seen, {moved} of them with another deadline")
+    typer.echo(
+        f"{made.key} holds from {begins:%Y-%m-%d %H:%M}; {done} open nodes seen, {moved} of them with another deadline"
+    )
 
 
 @names.command("rebuild")
-def rebuild_names(org: Annotated[int, typer.Argument(help="The organisation below which names are built anew; its own stays.")],
-                  dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change, and names that are not unique.")] = False) -> None:
+def rebuild_names(
+    org: Annotated[
+        int, typer.Argument(help="The organisation below which names are built anew; its own stays.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change, and names that are not unique.")
+    ] = False,
+) -> None:
     """Build the full names of everything below an organisation anew, from the superior's name and the own short name (ORG-09)."""
     from services.orgs import store
     from services.orgs.naming import handlers as naming
@@ -454,7 +565,9 @@ def rebuild_names(org: Annotated[int, typer.Argument(help="The organisation belo
             raise typer.BadParameter(f"there is no organisation {org}")
     if not dry_run:
         looked_at, changed = naming.rebuild_all(database, top.path)
-        typer.echo(f"{looked_at} organisations looked at, {changed} full names changed; the services hear of it within seconds")
+        typer.echo(
+            f"{looked_at} organisations looked at, {changed} full names changed; the services hear of it within seconds"
+        )
         return
     looked_at = changed = 0
     after = top.path
@@ -478,8 +591,12 @@ def verify_stats() -> None:
     from shared import clock
 
     with db.connect(settings.from_environment().database("transfers")).begin() as tx:
-        graduates, figures_, differ = figures_store.verify(tx, policies_store.active(tx, clock.now()), clock.now())
-    typer.echo(f"{graduates} graduates counted, {figures_} rows of figures compared, {len(differ)} differences")
+        graduates, figures_, differ = figures_store.verify(
+            tx, policies_store.active(tx, clock.now()), clock.now()
+        )
+    typer.echo(
+        f"{graduates} graduates counted, {figures_} rows of figures compared, {len(differ)} differences"
+    )
     for line in differ:
         typer.echo(line)
     if differ:

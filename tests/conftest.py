@@ -1,4 +1,5 @@
 """What all tests share: real servers, databases of their own, keys, the clock put back."""
+
 import os
 
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"test{os.getpid()}.")
@@ -16,7 +17,9 @@ SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432
 AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
 
 
-hypothesis.settings.register_profile("first-failure", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None)
+hypothesis.settings.register_profile(
+    "first-failure", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None
+)
 """For `make mutants`: that there is a failing example is enough, nobody reads the smallest one."""
 
 
@@ -66,6 +69,7 @@ def present():
 
 
 # ---- rules whose only tests were skipped are said aloud: a skipped test proves nothing ------------------------------
+
 
 def pytest_runtest_makereport(item, call):
     """Note for each rule of the test's markers whether the test was skipped or ran."""

@@ -1,4 +1,5 @@
 """A whole installation for tests and benchmarks: databases, queues and one process per service, on real servers."""
+
 import os
 import signal
 import subprocess
@@ -34,8 +35,16 @@ class Installation:
 
     def __init__(self, keys: Path, prefix: str | None = None, environ: dict[str, str] | None = None) -> None:
         self.settings = Settings(SERVER, prefix or f"tq_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0)
-        self.environ = {**os.environ, "DATABASE_URL": SERVER, "AMQP_URI": AMQP_URI, "TUANQIAO_DB_PREFIX": self.settings.database_prefix,
-                        "TUANQIAO_BUS_PREFIX": topology.PREFIX, "TUANQIAO_KEYS": str(keys), "PYTHONPATH": str(ROOT), **(environ or {})}
+        self.environ = {
+            **os.environ,
+            "DATABASE_URL": SERVER,
+            "AMQP_URI": AMQP_URI,
+            "TUANQIAO_DB_PREFIX": self.settings.database_prefix,
+            "TUANQIAO_BUS_PREFIX": topology.PREFIX,
+            "TUANQIAO_KEYS": str(keys),
+            "PYTHONPATH": str(ROOT),
+            **(environ or {}),
+        }
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.ports: dict[str, int] = {}
         self.engines: dict[str, sa.Engine] = {}
@@ -54,12 +63,17 @@ class Installation:
         """Start one process per name (a replica is `transfers#2`) and wait until each is ready."""
         for name in names:
             self.ports[name] = free_port()
-            log = (ROOT / "var" / "logs")
+            log = ROOT / "var" / "logs"
             log.mkdir(parents=True, exist_ok=True)
             with (log / f"{self.settings.database_prefix}_{name}.log").open("a") as out:
                 self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "system.cli", "serve", name.split("#")[0]], cwd=ROOT,
-                    env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])}, stdout=out, stderr=out, text=True)
+                    [sys.executable, "-m", "system.cli", "serve", name.split("#")[0]],
+                    cwd=ROOT,
+                    env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])},
+                    stdout=out,
+                    stderr=out,
+                    text=True,
+                )
         for name in names:
             self.wait_ready(name)
 

@@ -1,4 +1,5 @@
 """The migrations of each service lead exactly to the tables of its models; settings and metrics are documented."""
+
 import re
 import uuid
 from importlib import import_module
@@ -28,7 +29,10 @@ def test_migrations_match_models(service):
         assert not migrate.pending(service, url)
         engine = db.connect(url)
         with engine.connect() as connection:
-            difference = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), import_module(f"services.{service}.models").metadata)
+            difference = compare_metadata(
+                MigrationContext.configure(connection, opts={"compare_type": True}),
+                import_module(f"services.{service}.models").metadata,
+            )
         engine.dispose()
         assert difference == []
         command.downgrade(migrate.config(service, url), "base")
@@ -45,17 +49,43 @@ def test_old_organisations_get_a_division():
         command.upgrade(migrate.config("orgs", url), "0004_audit_log")
         engine = db.connect(url)
         with engine.begin() as tx:
-            for org, path, code in ((1, "1.", None), (42, "1.42.", "42"), (7, "1.42.7.", "420106001"), (8, "1.42.7.8.", None), (9, "1.42.9.", None), (91, "1.91.", None)):
-                tx.execute(sa.text("INSERT INTO orgs (org_id, path, kind, purpose, province, system, short_name, full_name, bigrams, display_order, version, division_code)"
-                                   " VALUES (:org, :path, 'branch', 'handover', '42', 'national', '', CAST(:org AS text), '{}', 0, 3, :code)"), {"org": org, "path": path, "code": code})
+            for org, path, code in (
+                (1, "1.", None),
+                (42, "1.42.", "42"),
+                (7, "1.42.7.", "420106001"),
+                (8, "1.42.7.8.", None),
+                (9, "1.42.9.", None),
+                (91, "1.91.", None),
+            ):
+                tx.execute(
+                    sa.text(
+                        "INSERT INTO orgs (org_id, path, kind, purpose, province, system, short_name, full_name, bigrams, display_order, version, division_code)"
+                        " VALUES (:org, :path, 'branch', 'handover', '42', 'national', '', CAST(:org AS text), '{}', 0, 3, :code)"
+                    ),
+                    {"org": org, "path": path, "code": code},
+                )
         command.upgrade(migrate.config("orgs", url), "head")
         with engine.connect() as tx:
             assert dict(tx.execute(sa.text("SELECT org_id, division_code FROM orgs")).all()) == {
-                1: None, 42: "42", 7: "420106001", 8: "420106001", 9: "42", 91: None}
-            told = [item for body in tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'org_changed' AND published_at IS NULL"))
-                    for item in msgspec.json.decode(body, type=list[OrgChanged])]
+                1: None,
+                42: "42",
+                7: "420106001",
+                8: "420106001",
+                9: "42",
+                91: None,
+            }
+            told = [
+                item
+                for body in tx.scalars(
+                    sa.text("SELECT body FROM outbox WHERE topic = 'org_changed' AND published_at IS NULL")
+                )
+                for item in msgspec.json.decode(body, type=list[OrgChanged])
+            ]
         engine.dispose()
-        assert {(item.org_id, item.division_code, item.version, item.name) for item in told} == {(8, "420106001", 4, "8"), (9, "42", 4, "9")}
+        assert {(item.org_id, item.division_code, item.version, item.name) for item in told} == {
+            (8, "420106001", 4, "8"),
+            (9, "42", 4, "9"),
+        }
     finally:
         db.drop_database(url)
 
@@ -63,7 +93,9 @@ def test_old_organisations_get_a_division():
 def test_settings_are_documented():
     """Every environment name that the code reads is in docs/settings.md."""
     page = (ROOT / "docs" / "settings.md").read_text()
-    code = "".join(path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py"))
+    code = "".join(
+        path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py")
+    )
     names = set(re.findall(r'(?:os\.environ\.get|\benv)\(\s*"([A-Z_]+)"', code))
     assert names and all(f"`{name}`" in page for name in names), names
 
@@ -76,4 +108,6 @@ def test_metrics_are_documented():
     assert services.gateway.app and shared.metrics
     page = (ROOT / "docs" / "metrics.md").read_text()
     names = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("tuanqiao_")}
-    assert names and all(f"`{name}`" in page for name in names), [name for name in names if f"`{name}`" not in page]
+    assert names and all(f"`{name}`" in page for name in names), [
+        name for name in names if f"`{name}`" not in page
+    ]

@@ -1,4 +1,5 @@
 """Under which address people reach this installation: a setting says it, never a header that anybody can write."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """The Flask application: JSON API and pages. It parses, calls and renders; the services hold the rules and check the rights."""
+
 from __future__ import annotations
 
 import os
@@ -40,10 +41,18 @@ from shared.settings import Settings
 HSTS_SECONDS = 365 * 24 * 3600
 MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
-HTTP_SECONDS = Histogram("tuanqiao_http_seconds", "Time of an HTTP request", ["method", "route", "status"], buckets=(.005, .01, .025, .05, .1, .15, .25, .5, 1, 5, 10))
+HTTP_SECONDS = Histogram(
+    "tuanqiao_http_seconds",
+    "Time of an HTTP request",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 10),
+)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 
 def create_app(client: RpcClient, settings: Settings) -> Flask:
@@ -51,14 +60,24 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
     app = Flask(__name__)
     app.request_class = forms.BoundedRequest
     https = bool(os.environ.get("TUANQIAO_HTTPS"))
-    headers = {**_HEADERS, **({"Strict-Transport-Security": f"max-age={HSTS_SECONDS}; includeSubDomains"} if https else {})}
+    headers = {
+        **_HEADERS,
+        **({"Strict-Transport-Security": f"max-age={HSTS_SECONDS}; includeSubDomains"} if https else {}),
+    }
     proxies = int(os.environ.get("TUANQIAO_TRUSTED_PROXIES") or 0)
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.config.update(SECRET_KEY=_cookie_key(settings.keys), MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_PARTS=forms.MAX_FIELDS, MAX_FORM_MEMORY_SIZE=forms.MAX_TEXT,
-                      SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
-                      SESSION_COOKIE_SECURE=https,
-                      SESSION_COOKIE_NAME="__Host-session" if https else "session", CLIENT=client)
+    app.config.update(
+        SECRET_KEY=_cookie_key(settings.keys),
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_PARTS=forms.MAX_FIELDS,
+        MAX_FORM_MEMORY_SIZE=forms.MAX_TEXT,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=https,
+        SESSION_COOKIE_NAME="__Host-session" if https else "session",
+        CLIENT=client,
+    )
 
     @app.before_request
     def begin() -> None:
@@ -77,17 +96,28 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
             response.headers["Server-Timing"] = f'trips;desc="{g.trips}"'
         for name, value in headers.items():
             response.headers.setdefault(name, value)
-        HTTP_SECONDS.labels(request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)).observe(time.perf_counter() - g.started)
+        HTTP_SECONDS.labels(
+            request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)
+        ).observe(time.perf_counter() - g.started)
         return response
 
     app.url_map.converters["int"] = Digits
     for route in ROUTES:
         if route.make and openapi.is_list(route):
-            app.add_url_rule("/download" + route.path, f"download {route.path}", views.download_of(client, route))
-        app.add_url_rule("/api/v1" + route.path, f"{route.method} {route.path}", views.view_of(client, route), methods=[route.method])
+            app.add_url_rule(
+                "/download" + route.path, f"download {route.path}", views.download_of(client, route)
+            )
+        app.add_url_rule(
+            "/api/v1" + route.path,
+            f"{route.method} {route.path}",
+            views.view_of(client, route),
+            methods=[route.method],
+        )
     _errors(app)
     # they add their pages to the blueprint
-    assert all((account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers))
+    assert all(
+        (account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers)
+    )
     app.register_blueprint(kit.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: views.as_json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: kit.render("public/docs.html", api=openapi.document()))
@@ -115,15 +145,28 @@ def _cookie_key(folder: Path) -> bytes:
 
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
+
 def said(refusal: Refusal) -> Response:
     """Return the problem document (RFC 9457) of a refusal, or a page that says the same to people."""
     kind = refusal.kind
     if not request.path.startswith("/api/"):
         return problem.problem_page(refusal)
     pointer = {"pointer": "#" + refusal.values["pointer"]} if "pointer" in refusal.values else {}
-    response = views.as_json({"type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": kind.status, "code": refusal.code, "detail": refusal.say("en"),
-                      "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": kind.rule, **pointer, "request_id": g.request_id},
-                     kind.status, "application/problem+json")
+    response = views.as_json(
+        {
+            "type": f"urn:tuanqiao:problem:{refusal.code}",
+            "title": refusal.say("zh"),
+            "status": kind.status,
+            "code": refusal.code,
+            "detail": refusal.say("en"),
+            "message": {"zh": refusal.say("zh"), "en": refusal.say("en")},
+            "rule": kind.rule,
+            **pointer,
+            "request_id": g.request_id,
+        },
+        kind.status,
+        "application/problem+json",
+    )
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -1,4 +1,5 @@
 """The rules of people: identity numbers, ages, passwords, masks. Pure functions; `today` and `now` are arguments."""
+
 from __future__ import annotations
 
 import re
@@ -79,7 +80,11 @@ def check_name(name: str) -> Refusal | None:
         return Refusal("name_missing")
     good = all(unicodedata.category(one)[0] in "LM" or one in "·-' " for one in name)
     good = good and len({_script(one) for one in name if unicodedata.category(one)[0] == "L"}) <= 1
-    return None if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L" else Refusal("name_invalid")
+    return (
+        None
+        if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L"
+        else Refusal("name_invalid")
+    )
 
 
 def _script(letter: str) -> str:
@@ -120,7 +125,9 @@ def age_group(age: int) -> str:
     return AGE_GROUPS[0 if age < 18 else 1 if age < 23 else 2 if age < MAXIMUM_AGE else 3]
 
 
-def check_ages(born: date, joined_on: date | None, post: str, today: date, province: str = "") -> Refusal | None:
+def check_ages(
+    born: date, joined_on: date | None, post: str, today: date, province: str = ""
+) -> Refusal | None:
     """Return what is wrong with the ages: now (MEM-04) and at joining (MEM-05; Xinjiang always 13, MEM-06).
 
     Only a cadre may be entered without a joining date: some are no members any more (MEM-25).
@@ -132,8 +139,12 @@ def check_ages(born: date, joined_on: date | None, post: str, today: date, provi
         return None if post else Refusal("joined_on_missing")
     if joined_on > today:
         return Refusal("joined_in_future")
-    least = 13 if province == XINJIANG else 14 if joined_on.year >= 2019 else 13 if joined_on.year >= 2017 else 12
-    months = (joined_on.year - born.year) * 12 + joined_on.month - born.month  # rosters give the month of joining only
+    least = (
+        13 if province == XINJIANG else 14 if joined_on.year >= 2019 else 13 if joined_on.year >= 2017 else 12
+    )
+    months = (
+        (joined_on.year - born.year) * 12 + joined_on.month - born.month
+    )  # rosters give the month of joining only
     return Refusal("joined_too_young", {"age": str(least)}) if months < least * 12 else None
 
 
@@ -146,13 +157,19 @@ def number_from(province: str = "") -> date:
     return NUMBER_FROM.replace(year=2016) if province == XINJIANG else NUMBER_FROM
 
 
-def check_development_number(number: str, joined_on: date | None, province: str = "", issued: Ranges = MappingProxyType({})) -> Refusal | None:
+def check_development_number(
+    number: str, joined_on: date | None, province: str = "", issued: Ranges = MappingProxyType({})
+) -> Refusal | None:
     """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12), not issued (MEM-11).
 
     Where no ranges of a province and year are known, every number of the right form is taken.
     """
     if not number:
-        return Refusal("development_number_missing") if joined_on is not None and joined_on >= number_from(province) else None
+        return (
+            Refusal("development_number_missing")
+            if joined_on is not None and joined_on >= number_from(province)
+            else None
+        )
     if not (number.isascii() and number.isdigit() and len(number) == 12):
         return Refusal("development_number_form")
     if joined_on is not None and number[:4] != str(joined_on.year):
@@ -168,18 +185,44 @@ def sex_of(id_number: str) -> str:
     return "male" if int(id_number[16]) % 2 else "female"
 
 
-def missing(ethnic_group: str, has_phone: bool, is_member: bool, joined_on: date | None, development_number: str, needed_from: date = NUMBER_FROM) -> list[str]:
+def missing(
+    ethnic_group: str,
+    has_phone: bool,
+    is_member: bool,
+    joined_on: date | None,
+    development_number: str,
+    needed_from: date = NUMBER_FROM,
+) -> list[str]:
     """Return the required fields that are not filled (MEM-22); the column `complete` of people says the same in SQL.
 
     `needed_from`: who joined from then on needs a development number (`number_from`).
     """
-    return [name for name, wanted in (
-        ("ethnic_group", not ethnic_group), ("phone", not has_phone), ("joined_on", is_member and joined_on is None),
-        ("development_number", is_member and joined_on is not None and joined_on >= needed_from and not development_number)) if wanted]
+    return [
+        name
+        for name, wanted in (
+            ("ethnic_group", not ethnic_group),
+            ("phone", not has_phone),
+            ("joined_on", is_member and joined_on is None),
+            (
+                "development_number",
+                is_member and joined_on is not None and joined_on >= needed_from and not development_number,
+            ),
+        )
+        if wanted
+    ]
 
 
-def check_retention(kind: str, since: date, until: date, graduate: bool, fields: Mapping[str, str], months: int, begins: date, mark_from: tuple[int, int] | None,
-                    today: date) -> Refusal | None:
+def check_retention(
+    kind: str,
+    since: date,
+    until: date,
+    graduate: bool,
+    fields: Mapping[str, str],
+    months: int,
+    begins: date,
+    mark_from: tuple[int, int] | None,
+    today: date,
+) -> Refusal | None:
     """Return why a member does not stay at school: retained (GRAD-26, GRAD-27) or abroad for studies, with all four items (GRAD-29)."""
     if kind not in ("retained", "abroad"):
         return Refusal("retention_kind")
@@ -192,7 +235,9 @@ def check_retention(kind: str, since: date, until: date, graduate: bool, fields:
         return Refusal("not_a_graduate")
     if mark_from is not None and (today.month, today.day) <= mark_from and today.year == begins.year:
         return Refusal("retention_too_early", {"date": f"{mark_from[0]:02d}-{mark_from[1]:02d}"})
-    return Refusal("retention_too_long", {"months": str(months)}) if until > add_months(begins, months) else None
+    return (
+        Refusal("retention_too_long", {"months": str(months)}) if until > add_months(begins, months) else None
+    )
 
 
 def may_delete(org: Any, level: str) -> bool:
@@ -250,11 +295,13 @@ def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:
     that stands above them all. So nobody gains by a reset what lies outside the own reach.
     """
     if not rights:
-        return frozenset(_line(home)[-1 - levels:])
+        return frozenset(_line(home)[-1 - levels :])
     places = [*rights, *([home] if home else [])]
     common = set.intersection(*(set(_line(place)) for place in places))
     highest = _line(min(rights, key=lambda path: (len(_line(path)), path)))
-    return frozenset(common.intersection(highest[-2:])) or frozenset([one for one in highest if one in common][-1:])
+    return frozenset(common.intersection(highest[-2:])) or frozenset(
+        [one for one in highest if one in common][-1:]
+    )
 
 
 def _line(path: str) -> list[int]:
@@ -270,14 +317,22 @@ def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_super
     return is_direct_superior or (is_above and kind in COMMITTEE_KINDS and reference.is_school(industry))
 
 
-def may_mark_member(kind: str, industry: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool) -> bool:
+def may_mark_member(
+    kind: str, industry: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool
+) -> bool:
     """Return whether an organisation marks members of a branch (GRAD-18): as GRAD-04, and the branch itself where the setting allows."""
-    return (is_branch and by_branch) or may_mark_graduates(kind, industry, is_above and not is_branch, is_direct_superior)
+    return (is_branch and by_branch) or may_mark_graduates(
+        kind, industry, is_above and not is_branch, is_direct_superior
+    )
 
 
 def check_markable(is_markable: bool, purpose: str) -> Refusal | None:
     """Return why a branch has no time of graduation: it lies outside the school domain, or is a branch for special purposes (GRAD-09)."""
-    return None if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers") else Refusal("not_markable")
+    return (
+        None
+        if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers")
+        else Refusal("not_markable")
+    )
 
 
 def month_end(day: date) -> date:
@@ -297,15 +352,29 @@ def check_branch_mark(graduates_on: date | None, reason: str) -> Refusal | None:
     return None
 
 
-def check_member_mark(mark: str, graduates_on: date | None, reason: str, *, branch_graduates_on: date | None, converted: bool, branch_reason: str,
-                      reserved: bool) -> Refusal | None:
+def check_member_mark(
+    mark: str,
+    graduates_on: date | None,
+    reason: str,
+    *,
+    branch_graduates_on: date | None,
+    converted: bool,
+    branch_reason: str,
+    reserved: bool,
+) -> Refusal | None:
     """Return why a member is not marked so (GRAD-11, GRAD-16, GRAD-19, GRAD-20, GRAD-23, GRAD-24)."""
     if mark not in ("", "own", "delayed", "teacher"):
         return Refusal("mark_unknown")
     if mark != "" and reserved:
         return Refusal("transfer_open")
     if mark == "own":
-        return Refusal("branch_not_mixed") if branch_reason != "mixed" else None if graduates_on else Refusal("field_missing", {"field": "预计毕业时间"})
+        return (
+            Refusal("branch_not_mixed")
+            if branch_reason != "mixed"
+            else None
+            if graduates_on
+            else Refusal("field_missing", {"field": "预计毕业时间"})
+        )
     if mark in ("delayed", "teacher") and not converted:
         return Refusal("branch_not_graduate")
     if mark == "delayed":

@@ -1,4 +1,5 @@
 """Use cases of the members service: lists in, lists out, inside the caller's transaction. No framework."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -22,12 +23,25 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
 
+
 def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
     """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22); of a batch move all or none (BATCH-05)."""
-    refused = {**dict.fromkeys(_astray(tx, items), "delayed_elsewhere"), **dict.fromkeys(_leaving_rights(tx, items), "is_administrator"), **_broken(tx, items)}
+    refused = {
+        **dict.fromkeys(_astray(tx, items), "delayed_elsewhere"),
+        **dict.fromkeys(_leaving_rights(tx, items), "is_administrator"),
+        **_broken(tx, items),
+    }
     store.reserve(tx, [item for item in items if item.transfer_id not in refused])
-    outbox.emit(tx, [ReservationRefused(transfer_id=item.transfer_id, member_id=item.member_id, code=refused[item.transfer_id])
-                     for item in items if item.transfer_id in refused])
+    outbox.emit(
+        tx,
+        [
+            ReservationRefused(
+                transfer_id=item.transfer_id, member_id=item.member_id, code=refused[item.transfer_id]
+            )
+            for item in items
+            if item.transfer_id in refused
+        ],
+    )
 
 
 def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
@@ -40,10 +54,18 @@ def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
     for item in items:
         if item.batch_id is not None and item.batch_size:
             batches.setdefault(item.batch_id, []).append(item)
-    people = store.hold_people(tx, [item.member_id for some in batches.values() for item in some]) if batches else {}
+    people = (
+        store.hold_people(tx, [item.member_id for some in batches.values() for item in some])
+        if batches
+        else {}
+    )
     refused: dict[int, str] = {}
     for some in batches.values():
-        wrong = {item.transfer_id: code for item in some if (code := _why_not_moved(people.get(item.member_id), item))}
+        wrong = {
+            item.transfer_id: code
+            for item in some
+            if (code := _why_not_moved(people.get(item.member_id), item))
+        }
         if wrong or len(some) < some[0].batch_size:
             refused |= {item.transfer_id: wrong.get(item.transfer_id, "batch_stopped") for item in some}
     return refused
@@ -72,13 +94,27 @@ def _astray(tx: Connection, items: list[Any]) -> set[int]:
     """Return the transfers that take delayed graduates where a setting does not want them (GRAD-22): it names the purposes of branches they may go to."""
     if not practice.anywhere("delayed_destination", clock.today()):
         return set()
-    people = {key: row for key, row in store.by_ids(tx, [item.member_id for item in items]).items() if row.mark == "delayed" and row.reserved_by is None}
-    orgs = directory.find(tx, [org_id for item in items if item.member_id in people for org_id in (item.source_branch_id, item.target_org_id)])
+    people = {
+        key: row
+        for key, row in store.by_ids(tx, [item.member_id for item in items]).items()
+        if row.mark == "delayed" and row.reserved_by is None
+    }
+    orgs = directory.find(
+        tx,
+        [
+            org_id
+            for item in items
+            if item.member_id in people
+            for org_id in (item.source_branch_id, item.target_org_id)
+        ],
+    )
 
     def strays(item: Any) -> bool:
         source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
         place = (source.province, source.path) if source is not None else ("", "")
-        allowed = {one for one in practice.text("delayed_destination", clock.today(), *place).split(",") if one}
+        allowed = {
+            one for one in practice.text("delayed_destination", clock.today(), *place).split(",") if one
+        }
         return bool(allowed) and (target is None or target.purpose not in allowed)
 
     return {item.transfer_id for item in items if item.member_id in people and strays(item)}
@@ -89,11 +125,22 @@ def _leaving_rights(tx: Connection, items: list[Any]) -> set[int]:
     if "block" not in practice.anywhere("admin_on_transfer", clock.today()):
         return set()
     rights = store.administered(tx, [item.member_id for item in items])
-    orgs = directory.find(tx, [org_id for item in items if item.member_id in rights for org_id in (item.source_branch_id, item.target_org_id)])
+    orgs = directory.find(
+        tx,
+        [
+            org_id
+            for item in items
+            if item.member_id in rights
+            for org_id in (item.source_branch_id, item.target_org_id)
+        ],
+    )
 
     def leaves(item: Any) -> bool:
         source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
-        if source is None or practice.text("admin_on_transfer", clock.today(), source.province, source.path) != "block":
+        if (
+            source is None
+            or practice.text("admin_on_transfer", clock.today(), source.province, source.path) != "block"
+        ):
             return False
         left = set(source.path.split(".")) - set(target.path.split(".") if target is not None else ())
         return any(str(org_id) in left for org_id in rights[item.member_id])

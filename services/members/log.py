@@ -1,4 +1,5 @@
 """The audit log of members: who entered, changed, decided on, looked up, saw in full and took along whom (BEY-10)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +24,23 @@ class _Log(Log):
     def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
         """Write lines; an organisation that the person has no right over is left out."""
         wanted = list(entries)
-        claims = {Actor(one.person_id, one.org_id) for one in wanted if one.person_id is not None and one.org_id is not None}
+        claims = {
+            Actor(one.person_id, one.org_id)
+            for one in wanted
+            if one.person_id is not None and one.org_id is not None
+        }
         right = directory.administering(tx, claims, observers=True)
-        super().append(tx, [msgspec.structs.replace(one, org_id=None) if one.person_id is not None and one.org_id is not None
-                            and Actor(one.person_id, one.org_id) not in right else one for one in wanted])
+        super().append(
+            tx,
+            [
+                msgspec.structs.replace(one, org_id=None)
+                if one.person_id is not None
+                and one.org_id is not None
+                and Actor(one.person_id, one.org_id) not in right
+                else one
+                for one in wanted
+            ],
+        )
 
 
 log = _Log("members", "org_directory", MembersLogGrew)
@@ -43,16 +57,29 @@ def post_entries(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[int, i
     for row in rows:
         was = before.get((row["org_id"], row["person_id"]))
         if was is not None or row["post"]:
-            entries.append(Entry(
-                kind="post.given" if row["post"] else "post.ended", person_id=row.get("changed_by"), org_id=row.get("changed_for"),
-                place_id=row["org_id"], persons=[row["person_id"]], before=None if was is None else {"post": was},
-                after={"post": row["post"]}, ref=row.get("ref", ""), request_id=row.get("request_id", "")))
+            entries.append(
+                Entry(
+                    kind="post.given" if row["post"] else "post.ended",
+                    person_id=row.get("changed_by"),
+                    org_id=row.get("changed_for"),
+                    place_id=row["org_id"],
+                    persons=[row["person_id"]],
+                    before=None if was is None else {"post": was},
+                    after={"post": row["post"]},
+                    ref=row.get("ref", ""),
+                    request_id=row.get("request_id", ""),
+                )
+            )
     return entries
 
 
 def changer(asked: Asked[Any]) -> dict[str, Any]:
     """Return who is behind an item, as the rows of posts name it."""
-    return {"changed_by": asked.actor.person_id, "changed_for": asked.actor.org_id, "request_id": asked.request_id}
+    return {
+        "changed_by": asked.actor.person_id,
+        "changed_for": asked.actor.org_id,
+        "request_id": asked.request_id,
+    }
 
 
 def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) -> list[Entry]:
@@ -61,8 +88,17 @@ def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) ->
     for n, (branch, person) in made.items():
         one = asked[n]
         groups.setdefault((one.actor.person_id, one.actor.org_id, one.request_id, branch), []).append(person)
-    return [Entry(kind="member.entered", person_id=person, org_id=org, request_id=request, place_id=branch, persons=persons)
-            for (person, org, request, branch), persons in groups.items()]
+    return [
+        Entry(
+            kind="member.entered",
+            person_id=person,
+            org_id=org,
+            request_id=request,
+            place_id=branch,
+            persons=persons,
+        )
+        for (person, org, request, branch), persons in groups.items()
+    ]
 
 
 def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | None:
@@ -79,4 +115,11 @@ def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | No
         after[label] = value if name in KEPT else "changed"
     if not after:
         return None
-    return Entry(kind="member.edited", place_id=person.branch_id, persons=[person.person_id], before=before, after=after, **by(asked))
+    return Entry(
+        kind="member.edited",
+        place_id=person.branch_id,
+        persons=[person.person_id],
+        before=before,
+        after=after,
+        **by(asked),
+    )

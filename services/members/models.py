@@ -1,4 +1,5 @@
 """The tables of the members service."""
+
 from __future__ import annotations
 
 import sqlalchemy as sa
@@ -9,7 +10,8 @@ metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
 
 people = sa.Table(
-    "people", metadata,
+    "people",
+    metadata,
     sa.Column("person_id", sa.BigInteger, sa.Identity(), primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("id_sealed", sa.LargeBinary, nullable=False),
@@ -18,13 +20,35 @@ people = sa.Table(
     sa.Column("ethnic_group", sa.Text, nullable=False, server_default=""),
     sa.Column("joined_on", sa.Date),
     sa.Column("development_number", sa.Text, nullable=False, server_default=""),
-    sa.Column("number_from", sa.Date, nullable=False, server_default="2017-01-01", comment="who joined from then on needs a development number; by province (MEM-08)"),
+    sa.Column(
+        "number_from",
+        sa.Date,
+        nullable=False,
+        server_default="2017-01-01",
+        comment="who joined from then on needs a development number; by province (MEM-08)",
+    ),
     sa.Column("born_on", sa.Date, comment="from the ID number"),
-    sa.Column("found_on", sa.Date, comment="when work or study was found, of who waits in a hand-over branch (TYPE-16)"),
+    sa.Column(
+        "found_on",
+        sa.Date,
+        comment="when work or study was found, of who waits in a hand-over branch (TYPE-16)",
+    ),
     sa.Column("contact_sealed", sa.LargeBinary, comment="common contact"),
     sa.Column("emergency_sealed", sa.LargeBinary, comment="emergency contact"),
-    sa.Column("party", sa.Boolean, nullable=False, server_default="false", comment="a Party member who keeps membership"),
-    sa.Column("to_contact", sa.Boolean, nullable=False, server_default="false", comment="has arrived and was not contacted yet"),
+    sa.Column(
+        "party",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="a Party member who keeps membership",
+    ),
+    sa.Column(
+        "to_contact",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="has arrived and was not contacted yet",
+    ),
     sa.Column("branch_id", sa.BigInteger, comment="null: no membership"),
     sa.Column("reserved_by", sa.BigInteger, comment="the open transfer that holds the member"),
     sa.Column("reserved_target_id", sa.BigInteger),
@@ -33,23 +57,50 @@ people = sa.Table(
     sa.Column("mark", sa.Text, nullable=False, server_default="", comment="own, delayed, teacher"),
     sa.Column("mark_reason", sa.Text, nullable=False, server_default=""),
     sa.Column("identity_check", sa.Text, nullable=False, server_default="unchecked"),
-    sa.Column("identity_checked_at", _time, nullable=False, server_default="1970-01-01 00:00:00+00", comment="when it was tried last"),
-    sa.Column("complete", sa.Boolean, sa.Computed(
-        "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL"
-        " AND (joined_on < number_from OR development_number <> '')))", persisted=True), comment="every required field is filled (MEM-22)"),
+    sa.Column(
+        "identity_checked_at",
+        _time,
+        nullable=False,
+        server_default="1970-01-01 00:00:00+00",
+        comment="when it was tried last",
+    ),
+    sa.Column(
+        "complete",
+        sa.Boolean,
+        sa.Computed(
+            "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL"
+            " AND (joined_on < number_from OR development_number <> '')))",
+            persisted=True,
+        ),
+        comment="every required field is filled (MEM-22)",
+    ),
     sa.Column("created_at", _time, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.UniqueConstraint("id_index"),
     sa.Index("ix_people_name", "name"),
-    sa.Index("ix_people_identity_check", "identity_checked_at", postgresql_where=sa.text("identity_check <> 'passed'")),
+    sa.Index(
+        "ix_people_identity_check",
+        "identity_checked_at",
+        postgresql_where=sa.text("identity_check <> 'passed'"),
+    ),
     sa.Index("ix_people_branch_id", "branch_id", "person_id"),
     sa.Index("ix_people_graduates", "branch_id", "person_id", postgresql_where=sa.text("graduate")),
-    sa.Index("ix_people_own_time", "graduates_on", postgresql_where=sa.text("mark IN ('own', 'delayed') AND NOT graduate")),
-    sa.Index("uq_people_development_number", "development_number", unique=True, postgresql_where=sa.text("development_number <> ''")),
+    sa.Index(
+        "ix_people_own_time",
+        "graduates_on",
+        postgresql_where=sa.text("mark IN ('own', 'delayed') AND NOT graduate"),
+    ),
+    sa.Index(
+        "uq_people_development_number",
+        "development_number",
+        unique=True,
+        postgresql_where=sa.text("development_number <> ''"),
+    ),
     postgresql_with={"fillfactor": "70"},
 )
 
 imports = sa.Table(
-    "imports", metadata,
+    "imports",
+    metadata,
     sa.Column("import_id", sa.Uuid, primary_key=True),
     sa.Column("org_id", sa.BigInteger, nullable=False, comment="the organisation that was acted for"),
     sa.Column("person_id", sa.BigInteger, nullable=False),
@@ -58,7 +109,8 @@ imports = sa.Table(
 )
 
 import_rows = sa.Table(
-    "import_rows", metadata,
+    "import_rows",
+    metadata,
     sa.Column("import_id", sa.Uuid, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("state", sa.Text, nullable=False, comment="waiting, entered, failed"),
@@ -68,11 +120,14 @@ import_rows = sa.Table(
 )
 
 deleted_people = sa.Table(
-    "deleted_people", metadata,
+    "deleted_people",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("id_sealed", sa.LargeBinary, nullable=False),
-    sa.Column("id_index", sa.LargeBinary, comment="so that nobody is deleted here and entered elsewhere (TRF-36)"),
+    sa.Column(
+        "id_index", sa.LargeBinary, comment="so that nobody is deleted here and entered elsewhere (TRF-36)"
+    ),
     sa.Column("branch_id", sa.BigInteger),
     sa.Column("joined_on", sa.Date),
     sa.Column("development_number", sa.Text, nullable=False),
@@ -84,7 +139,8 @@ deleted_people = sa.Table(
 )
 
 deletion_requests = sa.Table(
-    "deletion_requests", metadata,
+    "deletion_requests",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("cause", sa.Text, nullable=False),
     sa.Column("explanation", sa.Text, nullable=False),
@@ -93,50 +149,87 @@ deletion_requests = sa.Table(
 )
 
 branch_marks = sa.Table(
-    "branch_marks", metadata,
+    "branch_marks",
+    metadata,
     sa.Column("branch_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("graduates_on", sa.Date, comment="the last day of the month of graduation"),
     sa.Column("reason", sa.Text, nullable=False, comment="why there is no time: teachers, mixed"),
     sa.Column("converted_at", _time, comment="since when it is a graduates' organisation"),
-    sa.Column("members", sa.Integer, nullable=False, server_default="0", comment="flagged when it was converted"),
+    sa.Column(
+        "members", sa.Integer, nullable=False, server_default="0", comment="flagged when it was converted"
+    ),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("marked_at", _time, nullable=False),
     sa.Column("marked_by", sa.BigInteger, nullable=False),
-    sa.Index("ix_branch_marks_due", "graduates_on", postgresql_where=sa.text("converted_at IS NULL AND graduates_on IS NOT NULL")),
+    sa.Index(
+        "ix_branch_marks_due",
+        "graduates_on",
+        postgresql_where=sa.text("converted_at IS NULL AND graduates_on IS NOT NULL"),
+    ),
 )
 
 memberships = sa.Table(
-    "memberships", metadata,
+    "memberships",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("began_at", _time, primary_key=True),
     sa.Column("branch_id", sa.BigInteger, nullable=False),
     sa.Column("ended_at", _time),
     sa.Column("transfer_id", sa.BigInteger),
-    sa.Index("uq_memberships_one_open", "person_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index(
+        "uq_memberships_one_open", "person_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")
+    ),
     postgresql_with={"fillfactor": "80"},
 )
 
 accounts = sa.Table(
-    "accounts", metadata,
+    "accounts",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("password_hash", sa.Text, comment="null: still the initial password (ACC-04)"),
     sa.Column("changed_at", _time, comment="null: never"),
-    sa.Column("initial_tail", sa.SmallInteger, nullable=False, server_default="8", comment="characters of the initial password (ACC-04)"),
+    sa.Column(
+        "initial_tail",
+        sa.SmallInteger,
+        nullable=False,
+        server_default="8",
+        comment="characters of the initial password (ACC-04)",
+    ),
 )
 
 attempts = sa.Table(
-    "attempts", metadata,
-    sa.Column("tried", sa.Text, primary_key=True, comment="a blind index or a network address; also of numbers that nobody has"),
+    "attempts",
+    metadata,
+    sa.Column(
+        "tried",
+        sa.Text,
+        primary_key=True,
+        comment="a blind index or a network address; also of numbers that nobody has",
+    ),
     sa.Column("failed", sa.Integer, nullable=False),
     sa.Column("began_at", _time, nullable=False, index=True),
     sa.Column("locked_until", _time),
-    sa.Column("level", sa.Integer, nullable=False, server_default="0", comment="how often it was closed lately; each lock is twice as long"),
+    sa.Column(
+        "level",
+        sa.Integer,
+        nullable=False,
+        server_default="0",
+        comment="how often it was closed lately; each lock is twice as long",
+    ),
 )
 
 sessions = sa.Table(
-    "sessions", metadata,
+    "sessions",
+    metadata,
     sa.Column("session_index", sa.LargeBinary, primary_key=True),
-    sa.Column("session_id", sa.Uuid, nullable=False, unique=True, server_default=sa.text("gen_random_uuid()"), comment="stands in its tokens"),
+    sa.Column(
+        "session_id",
+        sa.Uuid,
+        nullable=False,
+        unique=True,
+        server_default=sa.text("gen_random_uuid()"),
+        comment="stands in its tokens",
+    ),
     sa.Column("address", sa.Text, nullable=False, server_default=""),
     sa.Column("device", sa.Text, nullable=False, server_default=""),
     sa.Column("person_id", sa.BigInteger, nullable=False, index=True),
@@ -145,7 +238,8 @@ sessions = sa.Table(
 )
 
 reset_codes = sa.Table(
-    "reset_codes", metadata,
+    "reset_codes",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("code_index", sa.LargeBinary, nullable=False, comment="keyed hash of person and code"),
     sa.Column("expires_at", _time, nullable=False),
@@ -154,7 +248,8 @@ reset_codes = sa.Table(
 )
 
 sign_ins = sa.Table(
-    "sign_ins", metadata,
+    "sign_ins",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("at", _time, primary_key=True),
     sa.Column("address", sa.Text, nullable=False),
@@ -164,22 +259,31 @@ sign_ins = sa.Table(
 )
 
 captchas = sa.Table(
-    "captchas", metadata,
+    "captchas",
+    metadata,
     sa.Column("captcha_id", sa.Uuid, primary_key=True),
     sa.Column("answer_index", sa.LargeBinary, nullable=False, comment="keyed hash"),
     sa.Column("expires_at", _time, nullable=False, index=True),
 )
 
 posts = sa.Table(
-    "posts", metadata,
+    "posts",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("began_at", _time, primary_key=True),
     sa.Column("post", sa.Text, nullable=False),
     sa.Column("ended_at", _time),
     sa.Column("changed_by", sa.BigInteger),
-    sa.Index("uq_posts_one_open", "org_id", "person_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
-    sa.Index("uq_posts_one_secretary", "org_id", unique=True, postgresql_where=sa.text("ended_at IS NULL AND post = 'secretary'")),
+    sa.Index(
+        "uq_posts_one_open", "org_id", "person_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")
+    ),
+    sa.Index(
+        "uq_posts_one_secretary",
+        "org_id",
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL AND post = 'secretary'"),
+    ),
     sa.Index("ix_posts_person_id", "person_id", postgresql_where=sa.text("ended_at IS NULL")),
 )
 
@@ -187,7 +291,8 @@ post_version = sa.Sequence("post_version", metadata=metadata)
 graduate_version = sa.Sequence("graduate_version", metadata=metadata)
 
 registration_codes = sa.Table(
-    "registration_codes", metadata,
+    "registration_codes",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("code_index", sa.LargeBinary, nullable=False, unique=True, comment="keyed hash"),
     sa.Column("expires_at", _time, comment="null: never (ADM-13)"),
@@ -198,7 +303,8 @@ registration_codes = sa.Table(
 )
 
 registrations = sa.Table(
-    "registrations", metadata,
+    "registrations",
+    metadata,
     sa.Column("registration_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("person_id", sa.BigInteger, nullable=False),
     sa.Column("org_id", sa.BigInteger, nullable=False),
@@ -209,14 +315,17 @@ registrations = sa.Table(
     sa.Column("expires_at", _time, nullable=False),
     sa.Column("decided_at", _time),
     sa.Column("decided_by", sa.BigInteger),
-    sa.Index("uq_registrations_pending", "person_id", unique=True, postgresql_where=sa.text("state = 'pending'")),
+    sa.Index(
+        "uq_registrations_pending", "person_id", unique=True, postgresql_where=sa.text("state = 'pending'")
+    ),
     sa.Index("ix_registrations_person_id", "person_id"),
     sa.Index("ix_registrations_org_id", "org_id", postgresql_where=sa.text("state = 'pending'")),
     sa.Index("ix_registrations_expires_at", "expires_at", postgresql_where=sa.text("state = 'pending'")),
 )
 
 retentions = sa.Table(
-    "retentions", metadata,
+    "retentions",
+    metadata,
     sa.Column("retention_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
     sa.Column("member_id", sa.BigInteger, nullable=False),
@@ -235,17 +344,29 @@ retentions = sa.Table(
     sa.Column("requested_at", _time, nullable=False),
     sa.Column("decided_by", sa.BigInteger),
     sa.Column("decided_at", _time),
-    sa.Index("uq_retentions_open", "member_id", unique=True, postgresql_where=sa.text("state IN ('requested', 'approved')")),
+    sa.Index(
+        "uq_retentions_open",
+        "member_id",
+        unique=True,
+        postgresql_where=sa.text("state IN ('requested', 'approved')"),
+    ),
 )
 
 letters = sa.Table(
-    "letters", metadata,
+    "letters",
+    metadata,
     sa.Column("letter_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
     sa.Column("org_id", sa.BigInteger, nullable=False),
     sa.Column("year", sa.SmallInteger, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("code_index", sa.LargeBinary, nullable=False, unique=True, comment="keyed hash of what stands on the paper"),
+    sa.Column(
+        "code_index",
+        sa.LargeBinary,
+        nullable=False,
+        unique=True,
+        comment="keyed hash of what stands on the paper",
+    ),
     sa.Column("member_ids", sa.ARRAY(sa.BigInteger), nullable=False),
     sa.Column("addressee", sa.Text, nullable=False),
     sa.Column("issued_at", _time, nullable=False),
@@ -256,14 +377,16 @@ letters = sa.Table(
 )
 
 figures_2017 = sa.Table(
-    "figures_2017", metadata,
+    "figures_2017",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("members", sa.Integer, nullable=False),
     comment="imported constants (STAT-03)",
 )
 
 handled_commands = sa.Table(
-    "handled_commands", metadata,
+    "handled_commands",
+    metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),
     sa.Column("reply", sa.Text, nullable=False),
     sa.Column("person_id", sa.BigInteger, comment="whose command it was; null: of before this was kept"),

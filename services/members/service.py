@@ -1,4 +1,5 @@
 """The members service on the bus."""
+
 from __future__ import annotations
 
 import os

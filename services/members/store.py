@@ -1,4 +1,5 @@
 """The only SQL of the members service. The three statements of the saga come first; each is one round trip for any number."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +22,10 @@ from shared.messages.members import (
 )
 from shared.outbox import insert, tell
 
-NUMBER_FROM = (f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain.number_from(domain.XINJIANG)}'"
-               f" ELSE date '{domain.number_from()}' END")
+NUMBER_FROM = (
+    f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain.number_from(domain.XINJIANG)}'"
+    f" ELSE date '{domain.number_from()}' END"
+)
 """From which day on who joined needs a development number, by the province of the branch (MEM-08)."""
 
 # ---- the saga --------------------------------------------------------------------------------------------------------
@@ -101,8 +104,13 @@ def move(tx: Connection, items: Sequence[Any]) -> None:
 
 def log_resigned(tx: Connection, rows: Sequence[Any], why: str) -> None:
     """Write posts that ended with the membership into the audit log; nobody is behind it but the move or the deletion."""
-    log.append(tx, post_entries([{"org_id": row.org_id, "person_id": row.person_id, "post": "", "ref": why} for row in rows],
-                                {(row.org_id, row.person_id): row.was for row in rows}))
+    log.append(
+        tx,
+        post_entries(
+            [{"org_id": row.org_id, "person_id": row.person_id, "post": "", "ref": why} for row in rows],
+            {(row.org_id, row.person_id): row.was for row in rows},
+        ),
+    )
 
 
 def release(tx: Connection, items: Sequence[Any]) -> None:
@@ -131,7 +139,9 @@ def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
 
 
 COHORT = "coalesce(extract(year FROM {on})::int, extract(year FROM CAST(:now AS timestamptz))::int)"
-GRADUATES = tell(GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')")
+GRADUATES = tell(
+    GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')"
+)
 """What is told of people whose standing as graduates has changed: the CTE `flagged` with member, cohort, branch and whether they count."""
 
 
@@ -139,12 +149,16 @@ GRADUATES = tell(GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", ver
 
 _BY_INDEX = sa.text("SELECT * FROM people WHERE id_index = :index")
 _BY_IDS = sa.text("SELECT * FROM people WHERE person_id = ANY(CAST(:ids AS bigint[]))")
-_OF_BRANCH = sa.text("SELECT * FROM people WHERE branch_id = :branch AND person_id > :after ORDER BY person_id LIMIT :limit")
+_OF_BRANCH = sa.text(
+    "SELECT * FROM people WHERE branch_id = :branch AND person_id > :after ORDER BY person_id LIMIT :limit"
+)
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
 _KNOWN = sa.text("""
     SELECT p.person_id, p.id_index, p.name, p.branch_id, EXISTS (SELECT 1 FROM registrations r WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
     FROM people p WHERE id_index = ANY(:indexes)""")
-_USED_NUMBERS = sa.text("SELECT development_number, person_id FROM people WHERE development_number = ANY(:numbers) AND development_number <> ''")
+_USED_NUMBERS = sa.text(
+    "SELECT development_number, person_id FROM people WHERE development_number = ANY(:numbers) AND development_number <> ''"
+)
 _ADD = sa.text("""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text, joined_on date,
@@ -213,13 +227,22 @@ def used_numbers(tx: Connection, numbers: list[str]) -> dict[str, int]:
     return {row.development_number: row.person_id for row in tx.execute(_USED_NUMBERS, {"numbers": numbers})}
 
 
-def add(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime, password_hash: str | None = None, tail: int = 8) -> dict[bytes, int]:
+def add(
+    tx: Connection,
+    rows: Iterable[dict[str, Any]],
+    now: datetime,
+    password_hash: str | None = None,
+    tail: int = 8,
+) -> dict[bytes, int]:
     """Enter people with accounts and first stays; return the new ids by blind index. Who is there already is left out.
 
     Sealed values come as base64 text. Rows are entered in the order of their indexes, so that two lists with the same people wait
     for each other instead of dying of a deadlock.
     """
-    return {bytes(row.id_index): row.person_id for row in db.run(tx, _ADD, rows, now=now, password_hash=password_hash, tail=tail)}
+    return {
+        bytes(row.id_index): row.person_id
+        for row in db.run(tx, _ADD, rows, now=now, password_hash=password_hash, tail=tail)
+    }
 
 
 def attach(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime) -> dict[bytes, int]:
@@ -233,7 +256,11 @@ def attach(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime) -> dic
 def skip_ids(tx: Connection, highest: int) -> None:
     """Let the ids that the database gives begin after `highest`."""
     tx.execute(_SKIP_IDS, {"highest": highest})
-_ADMINISTER = sa.text("SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))")
+
+
+_ADMINISTER = sa.text(
+    "SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))"
+)
 _ADMINISTERED = sa.text("""
     SELECT person_id, array_agg(org_id) AS org_ids FROM administrator_directory WHERE active AND NOT observer AND person_id = ANY(CAST(:ids AS bigint[])) GROUP BY 1""")
 
@@ -248,9 +275,13 @@ def administered(tx: Connection, person_ids: Sequence[int]) -> dict[int, list[in
     return {row.person_id: row.org_ids for row in tx.execute(_ADMINISTERED, {"ids": sorted(set(person_ids))})}
 
 
-_REPLIES = sa.text("SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
-_REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
-                    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)")
+_REPLIES = sa.text(
+    "SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))"
+)
+_REMEMBER = sa.text(
+    "INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
+    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)"
+)
 
 
 def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:

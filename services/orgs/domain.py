@@ -1,4 +1,5 @@
 """The rules of organisations, as pure functions."""
+
 from __future__ import annotations
 
 import unicodedata
@@ -38,7 +39,7 @@ def normalise(name: str) -> str:
 def bigrams(name: str) -> list[str]:
     """Return the distinct two-character pieces of a normalised name, in order of their first place."""
     text = normalise(name)
-    return list(dict.fromkeys(text[at:at + 2] for at in range(len(text) - 1)))
+    return list(dict.fromkeys(text[at : at + 2] for at in range(len(text) - 1)))
 
 
 def is_division_code(code: str) -> bool:
@@ -76,7 +77,9 @@ def other_names(text: str) -> list[str]:
     return [text]
 
 
-def check_purpose(purpose: str, kind: str, parent_kind: str, parent_purpose: str, industry: str, month: int) -> Refusal | None:
+def check_purpose(
+    purpose: str, kind: str, parent_kind: str, parent_purpose: str, industry: str, month: int
+) -> Refusal | None:
     """Return why an organisation does not have such a branch below it.
 
     Schools have the branches of ORG-33..35 and ORG-39. A hand-over branch belongs to a township (ORG-28), to a work committee such as
@@ -90,7 +93,12 @@ def check_purpose(purpose: str, kind: str, parent_kind: str, parent_purpose: str
         return None if reference.is_school(industry) else Refusal("purpose_not_here")
     if parent_kind == "leading_body":
         return None if month >= HANDOVER_MONTH else Refusal("handover_from_september")
-    return None if parent_purpose == "township" or (parent_kind in ("committee", "work_committee") and not reference.is_school(industry)) else Refusal("purpose_not_here")
+    return (
+        None
+        if parent_purpose == "township"
+        or (parent_kind in ("committee", "work_committee") and not reference.is_school(industry))
+        else Refusal("purpose_not_here")
+    )
 
 
 def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, Any]) -> Refusal | None:
@@ -100,8 +108,17 @@ def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, 
     """
     if purpose != "township":
         return None
-    below_county = parent["kind"] == "leading_body" and parent["parent_id"] is not None and parent["org_id"] != parent["provincial_id"]
-    fits = kind in ("committee", "work_committee") and not reference.is_school(industry) and below_county and parent["province"] < SYSTEMS_FROM
+    below_county = (
+        parent["kind"] == "leading_body"
+        and parent["parent_id"] is not None
+        and parent["org_id"] != parent["provincial_id"]
+    )
+    fits = (
+        kind in ("committee", "work_committee")
+        and not reference.is_school(industry)
+        and below_county
+        and parent["province"] < SYSTEMS_FROM
+    )
     return None if fits else Refusal("township_not_here")
 
 
@@ -115,18 +132,30 @@ def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:
         return Refusal("kind_fixed")
     if kind not in KINDS or kind == "leading_body" or org["kind"] == "leading_body":
         return Refusal("kind_fixed")
-    return Refusal("org_has_children", {"count": str(org["children"])}) if kind == "branch" and org["children"] else None
+    return (
+        Refusal("org_has_children", {"count": str(org["children"])})
+        if kind == "branch" and org["children"]
+        else None
+    )
 
 
 def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bool:
     """Return whether an organisation is an independent school: no leading body (SCH-07), no college or class inside a school (SCH-04)."""
-    return kind != "leading_body" and reference.is_school(industry) and not reference.is_school(parent_industry)
+    return (
+        kind != "leading_body" and reference.is_school(industry) and not reference.is_school(parent_industry)
+    )
 
 
 def put_after(ids: list[int], org_id: int, after: int | None) -> list[int]:
     """Return a list of organisations with one of them put right after another, or first (ORG-24)."""
     rest = [one for one in ids if one != org_id]
-    at = rest.index(after) + 1 if after is not None and after != org_id else 0 if after is None else ids.index(org_id)
+    at = (
+        rest.index(after) + 1
+        if after is not None and after != org_id
+        else 0
+        if after is None
+        else ids.index(org_id)
+    )
     return [*rest[:at], org_id, *rest[at:]]
 
 
@@ -151,7 +180,9 @@ def check_migration(org: Any, to: Any) -> Refusal | None:
     return Refusal("migration_branch") if not may_hold_children(to["kind"]) else None
 
 
-def check_org(kind: str, purpose: str, parent_kind: str, full_name: str, industry: str = "", short_name: str = "") -> Refusal | None:
+def check_org(
+    kind: str, purpose: str, parent_kind: str, full_name: str, industry: str = "", short_name: str = ""
+) -> Refusal | None:
     """Return what is wrong with a new or edited organisation (ORG-02, ORG-03, ORG-08, ORG-23, ORG-25)."""
     if kind not in KINDS or purpose not in PURPOSES:
         return Refusal("bad_request", {"detail": "kind, purpose"})
@@ -159,7 +190,9 @@ def check_org(kind: str, purpose: str, parent_kind: str, full_name: str, industr
         return Refusal("bad_request", {"detail": "a branch has no subordinates"})
     if len(normalise(full_name)) < 2:
         return Refusal("field_missing", {"field": "组织全称"})
-    if any(max(len(name), len(normalise(name))) > NAME_MAX for name in (full_name, short_name)):  # folding may make a name longer
+    if any(
+        max(len(name), len(normalise(name))) > NAME_MAX for name in (full_name, short_name)
+    ):  # folding may make a name longer
         return Refusal("name_too_long", {"limit": str(NAME_MAX)})
     if industry and industry not in reference.INDUSTRIES:
         return Refusal("industry_unknown")

@@ -1,4 +1,5 @@
 """Use cases of the orgs service: lists in, lists out, inside the caller's transaction. No framework."""
+
 from __future__ import annotations
 
 import os
@@ -18,7 +19,15 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
 from shared.messages.members import AdministratorRegistered, BranchGraduated, CadreChanged
-from shared.messages.orgs import CheckOrg, DeleteOrg, Org, OrgSaved, SaveOrg, SetAdministrator, SetSchoolNumber
+from shared.messages.orgs import (
+    CheckOrg,
+    DeleteOrg,
+    Org,
+    OrgSaved,
+    SaveOrg,
+    SetAdministrator,
+    SetSchoolNumber,
+)
 
 
 class _Tree:
@@ -36,7 +45,14 @@ class _Tree:
             else:
                 self.administrators.setdefault(row.org_id, set()).add(row.person_id)
         self.cadres = store.cadres(tx, list(self.orgs))
-        self.taken = naming_store.taken(tx, [domain.normalise(one.item.full_name) for one in asked if getattr(one.item, "unique_name", False)])
+        self.taken = naming_store.taken(
+            tx,
+            [
+                domain.normalise(one.item.full_name)
+                for one in asked
+                if getattr(one.item, "unique_name", False)
+            ],
+        )
         """Of full names that are to be unique, the organisations that have them."""
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
         self.saved: dict[int, dict[str, Any]] = {}
@@ -48,7 +64,11 @@ class _Tree:
     def acts(self, actor: Actor, own: int | None, superior: int | None) -> bool:
         """Return whether the actor administers the acting organisation, and that one may manage what is asked for."""
         acting = actor.org_id
-        return acting in self.orgs and actor.person_id in self.administrators.get(acting, ()) and domain.may_manage(acting, own, superior)
+        return (
+            acting in self.orgs
+            and actor.person_id in self.administrators.get(acting, ())
+            and domain.may_manage(acting, own, superior)
+        )
 
     def save(self, org: dict[str, Any]) -> None:
         """Take an organisation as it is from now on; of several states in one list the last is written."""
@@ -63,8 +83,15 @@ class _Tree:
         """Take a right as it is from now on, given or revoked by who asks for the present item."""
         assert self.asked is not None
         actor = self.asked.actor
-        self.rights[org_id, person_id] = {"org_id": org_id, "person_id": person_id, "active": active, "observer": observer,
-                                          "changed_by": actor.person_id, "changed_for": actor.org_id, "request_id": self.asked.request_id}
+        self.rights[org_id, person_id] = {
+            "org_id": org_id,
+            "person_id": person_id,
+            "active": active,
+            "observer": observer,
+            "changed_by": actor.person_id,
+            "changed_for": actor.org_id,
+            "request_id": self.asked.request_id,
+        }
 
     def count_child(self, parent_id: int | None, by: int) -> None:
         """Keep the number of subordinates true for the next item of the list."""
@@ -81,12 +108,15 @@ class _Tree:
             store.set_administrators(tx, list(self.rights.values()), clock.now(), None)
 
 
-def _command(decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any], list[int | None]]) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
+def _command(
+    decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any], list[int | None]]
+) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
     """Make a command handler from the decision on one item: lock, earlier answers, one load, item by item, one write.
 
     The lock comes first, so that of two replicas with the same organisation the second sees what the first did: limits, versions
     and repeated commands hold; a command repeated by somebody else is refused. A refusal changes nothing and is not stored: the same command may be tried again later.
     """
+
     def handler(tx: Connection, asked: list[Asked[Any]]) -> list[OrgSaved]:
         touched = [org_id for one in asked for org_id in ids(one.item)]
         store.lock(tx, touched)
@@ -105,10 +135,17 @@ def _command(decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any
             if answer.refusal is None and one.item.command_id not in known:
                 known[one.item.command_id] = answer
                 whose[one.item.command_id] = one.actor.person_id
-                fresh.append({"command_id": one.item.command_id, "reply": msgspec.json.encode(answer).decode(), "person_id": one.actor.person_id})
+                fresh.append(
+                    {
+                        "command_id": one.item.command_id,
+                        "reply": msgspec.json.encode(answer).decode(),
+                        "person_id": one.actor.person_id,
+                    }
+                )
         tree.write(tx)
         store.remember(tx, fresh)
         return answers
+
     return handler
 
 
@@ -122,17 +159,39 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     given = _given(item)
     if old is None and item.purpose == "handover" and not given["full_name"]:
         given |= _label(parent)
-    refusal = domain.check_org(old["kind"] if old else item.kind, item.purpose, parent["kind"], given["full_name"], given["industry"], given["short_name"])
-    if refusal is None and item.unique_name and tree.taken.get(domain.normalise(given["full_name"]), set()) - {item.org_id}:
+    refusal = domain.check_org(
+        old["kind"] if old else item.kind,
+        item.purpose,
+        parent["kind"],
+        given["full_name"],
+        given["industry"],
+        given["short_name"],
+    )
+    if (
+        refusal is None
+        and item.unique_name
+        and tree.taken.get(domain.normalise(given["full_name"]), set()) - {item.org_id}
+    ):
         refusal = Refusal("name_taken")
     if refusal is None and not domain.is_division_code(item.division_code.strip()):
         refusal = Refusal("org_division_invalid")
     if refusal is None and old is None:
-        refusal = (domain.check_new_name(given["full_name"], given["short_name"])
-                   or domain.check_purpose(item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month))
+        refusal = domain.check_new_name(given["full_name"], given["short_name"]) or domain.check_purpose(
+            item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month
+        )
     if refusal is None:
-        refusal = domain.check_township(old["purpose"] if old else item.purpose, old["kind"] if old else item.kind, given["industry"], parent)
-    if refusal is None and old is not None and domain.is_provincial(old["parent_id"], old["org_id"], old["provincial_id"]) and any(old[name] != value for name, value in given.items()):
+        refusal = domain.check_township(
+            old["purpose"] if old else item.purpose,
+            old["kind"] if old else item.kind,
+            given["industry"],
+            parent,
+        )
+    if (
+        refusal is None
+        and old is not None
+        and domain.is_provincial(old["parent_id"], old["org_id"], old["provincial_id"])
+        and any(old[name] != value for name, value in given.items())
+    ):
         refusal = Refusal("org_fixed")
     if refusal is not None:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
@@ -143,11 +202,29 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         tree.save({**old, **given, "version": old["version"] + 1})
         return OrgSaved(org_id=item.org_id)
     org_id = next(tree.new_ids)
-    tree.save({
-        "org_id": org_id, "parent_id": item.parent_id, "path": f"{parent['path']}{org_id}.", "kind": item.kind, "purpose": item.purpose,
-        "province": parent["province"], "system": parent["system"], "provincial_id": parent["provincial_id"] or org_id, "vault_id": parent["vault_id"],
-        **given, "grad_year": None, "display_order": org_id, "version": 1, "deleted": False, "children": 0,
-        "school_number": "", "checked_at": None, "was_kind": None, "secretary_id": None})
+    tree.save(
+        {
+            "org_id": org_id,
+            "parent_id": item.parent_id,
+            "path": f"{parent['path']}{org_id}.",
+            "kind": item.kind,
+            "purpose": item.purpose,
+            "province": parent["province"],
+            "system": parent["system"],
+            "provincial_id": parent["provincial_id"] or org_id,
+            "vault_id": parent["vault_id"],
+            **given,
+            "grad_year": None,
+            "display_order": org_id,
+            "version": 1,
+            "deleted": False,
+            "children": 0,
+            "school_number": "",
+            "checked_at": None,
+            "was_kind": None,
+            "secretary_id": None,
+        }
+    )
     tree.count_child(item.parent_id, 1)
     return OrgSaved(org_id=org_id)
 
@@ -159,7 +236,11 @@ def _label(parent: dict[str, Any]) -> dict[str, str]:
 
 
 def _given(item: SaveOrg | CheckOrg) -> dict[str, Any]:
-    return {"short_name": _clean(item.short_name) or _clean(item.full_name), "full_name": _clean(item.full_name), "industry": item.industry.strip()}
+    return {
+        "short_name": _clean(item.short_name) or _clean(item.full_name),
+        "full_name": _clean(item.full_name),
+        "industry": item.industry.strip(),
+    }
 
 
 def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
@@ -170,19 +251,44 @@ def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     given = _given(item)
     fixed = domain.is_provincial(org["parent_id"], org["org_id"], org["provincial_id"])
-    refusal = (domain.check_first(org, item.kind, org["secretary_id"])
-               or next((Refusal("field_missing", {"field": label}) for label, value in (
-                   ("组织全称", given["full_name"]), ("所属行业", given["industry"] or fixed), ("联系电话", item.phone.strip())) if not value), None)
-               or domain.check_org(item.kind, "ordinary", "committee", given["full_name"], given["industry"], given["short_name"]))
+    refusal = (
+        domain.check_first(org, item.kind, org["secretary_id"])
+        or next(
+            (
+                Refusal("field_missing", {"field": label})
+                for label, value in (
+                    ("组织全称", given["full_name"]),
+                    ("所属行业", given["industry"] or fixed),
+                    ("联系电话", item.phone.strip()),
+                )
+                if not value
+            ),
+            None,
+        )
+        or domain.check_org(
+            item.kind, "ordinary", "committee", given["full_name"], given["industry"], given["short_name"]
+        )
+    )
     if refusal is None and org["parent_id"] in tree.orgs:
-        refusal = domain.check_township(org["purpose"], item.kind, given["industry"], tree.orgs[org["parent_id"]])
+        refusal = domain.check_township(
+            org["purpose"], item.kind, given["industry"], tree.orgs[org["parent_id"]]
+        )
     if refusal is None and fixed and any(org[name] != value for name, value in given.items()):
         refusal = Refusal("org_fixed")
     if refusal is not None:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
-    tree.save({**org, **given, **names.searchable(given["full_name"], given["short_name"], org), "phone": item.phone.strip(), "kind": item.kind,
-               "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None), "checked_at": org["checked_at"] or clock.now(),
-               "version": org["version"] + 1})
+    tree.save(
+        {
+            **org,
+            **given,
+            **names.searchable(given["full_name"], given["short_name"], org),
+            "phone": item.phone.strip(),
+            "kind": item.kind,
+            "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None),
+            "checked_at": org["checked_at"] or clock.now(),
+            "version": org["version"] + 1,
+        }
+    )
     return OrgSaved(org_id=item.org_id)
 
 
@@ -194,7 +300,9 @@ def _set_school_number(tree: _Tree, item: SetSchoolNumber, actor: Actor) -> OrgS
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     superior = tree.orgs.get(org["parent_id"])
     number = item.number.strip().upper()
-    if not domain.may_have_school_number(org["kind"], org["industry"], superior["industry"] if superior else ""):
+    if not domain.may_have_school_number(
+        org["kind"], org["industry"], superior["industry"] if superior else ""
+    ):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_school"))
     if number and not (number.isascii() and number.isalnum() and 4 <= len(number) <= 20):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("school_number_form"))
@@ -213,7 +321,9 @@ def _delete_org(tree: _Tree, item: DeleteOrg, actor: Actor) -> OrgSaved:
     if not tree.acts(actor, None, org["parent_id"]):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
     if org["children"]:
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("org_has_children", {"count": str(org["children"])}))
+        return OrgSaved(
+            org_id=item.org_id, refusal=Refusal("org_has_children", {"count": str(org["children"])})
+        )
     if item.to_awaiting:
         if org["kind"] != "branch":
             return OrgSaved(org_id=item.org_id, refusal=Refusal("not_awaiting"))
@@ -236,7 +346,14 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
     if not item.active and item.person_id == actor.person_id:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("own_right"))
     pair = (item.org_id, item.person_id)
-    if item.observer and item.active and (os.environ.get("TUANQIAO_OBSERVERS") != "true" or item.person_id in tree.administrators.get(item.org_id, ())):
+    if (
+        item.observer
+        and item.active
+        and (
+            os.environ.get("TUANQIAO_OBSERVERS") != "true"
+            or item.person_id in tree.administrators.get(item.org_id, ())
+        )
+    ):
         return OrgSaved(org_id=item.org_id, refusal=Refusal("no_observers"))
     if item.active and pair not in tree.cadres:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
@@ -282,6 +399,7 @@ set_school_numbers = _command(_set_school_number, lambda item: [item.org_id])
 
 # ---- events ----------------------------------------------------------------------------------------------------------
 
+
 def on_branch_graduated(tx: Connection, items: list[BranchGraduated]) -> None:
     """Take over what members has decided about graduates' organisations (GRAD-12, GRAD-14)."""
     store.graduate(tx, items)
@@ -306,7 +424,13 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
         holders.setdefault(row.org_id, set()).add(row.person_id)
     given, refused = [], []
     for item in items:
-        right = {"org_id": item.org_id, "person_id": item.person_id, "active": True, "changed_by": item.person_id, "ref": "registration code"}
+        right = {
+            "org_id": item.org_id,
+            "person_id": item.person_id,
+            "active": True,
+            "changed_by": item.person_id,
+            "ref": "registration code",
+        }
         having = holders.setdefault(item.org_id, set())
         if item.person_id in having:
             continue
@@ -323,20 +447,41 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
+
 def shown(row: sa.Row[Any]) -> Org:
     """Return an organisation as the contract shows it."""
     filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
-    return Org(org_id=row.org_id, parent_id=row.parent_id, kind=row.kind, purpose=row.purpose, province=row.province, short_name=row.short_name,
-               full_name=row.full_name, industry=row.industry, phone=row.phone, children=row.children, school_number=row.school_number, division_code=row.division_code or "",
-               secretary_id=row.secretary_id, checked=row.checked_at is not None, top=domain.is_provincial(row.parent_id, row.org_id, row.provincial_id), complete=filled and row.secretary_has_phone)
+    return Org(
+        org_id=row.org_id,
+        parent_id=row.parent_id,
+        kind=row.kind,
+        purpose=row.purpose,
+        province=row.province,
+        short_name=row.short_name,
+        full_name=row.full_name,
+        industry=row.industry,
+        phone=row.phone,
+        children=row.children,
+        school_number=row.school_number,
+        division_code=row.division_code or "",
+        secretary_id=row.secretary_id,
+        checked=row.checked_at is not None,
+        top=domain.is_provincial(row.parent_id, row.org_id, row.provincial_id),
+        complete=filled and row.secretary_has_phone,
+    )
 
 
-def list_contacts(tx: Connection, request: contract.ListContacts, actor: Actor | None) -> list[contract.Contact]:
+def list_contacts(
+    tx: Connection, request: contract.ListContacts, actor: Actor | None
+) -> list[contract.Contact]:
     """Return the public telephone numbers of leading bodies by part of the name, two characters at least (SRCH-09)."""
     text = domain.normalise(request.text)
     if len(text) < 2:
         raise Refused("field_missing", field="地名(至少两个字)")
-    return [contract.Contact(org_id=row.org_id, name=row.full_name, phone=row.phone) for row in store.contacts(tx, text)]
+    return [
+        contract.Contact(org_id=row.org_id, name=row.full_name, phone=row.phone)
+        for row in store.contacts(tx, text)
+    ]
 
 
 def get_orgs(tx: Connection, request: contract.GetOrgs, actor: Actor | None) -> list[Org]:
@@ -349,12 +494,20 @@ def get_orgs(tx: Connection, request: contract.GetOrgs, actor: Actor | None) -> 
 
 def list_children(tx: Connection, request: contract.ListChildren, actor: Actor | None) -> list[Org]:
     """Return direct subordinates in display order (ORG-24)."""
-    return [shown(row) for row in store.children(tx, request.org_id, request.after, max(1, min(request.limit, 500)))]
+    return [
+        shown(row)
+        for row in store.children(tx, request.org_id, request.after, max(1, min(request.limit, 500)))
+    ]
 
 
-def list_administrators(tx: Connection, request: contract.ListAdministrators, actor: Actor | None) -> list[contract.Administrator]:
+def list_administrators(
+    tx: Connection, request: contract.ListAdministrators, actor: Actor | None
+) -> list[contract.Administrator]:
     """Return who administers the organisations; names come from members, masked by right."""
-    return [contract.Administrator(org_id=row.org_id, person_id=row.person_id) for row in store.administrators(tx, request.org_ids[:500])]
+    return [
+        contract.Administrator(org_id=row.org_id, person_id=row.person_id)
+        for row in store.administrators(tx, request.org_ids[:500])
+    ]
 
 
 def my_orgs(tx: Connection, request: contract.MyOrgs, actor: Actor | None) -> list[Org]:

@@ -3,6 +3,7 @@
 A line about an organisation says how the organisation was before, so the log is its history: how it was at an instant stands in the first
 line after that instant, and where there is none it still is so. What was loaded with the tree has been there from the beginning.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,17 @@ log = Log("orgs", "orgs", OrgsLogGrew)
 
 State = Mapping[str, Any] | sa.RowMapping
 """An organisation by its columns, as it comes from the database or out of the list of a command."""
-STATE = ("parent_id", "kind", "purpose", "short_name", "full_name", "industry", "division_code", "school_number", "deleted")
+STATE = (
+    "parent_id",
+    "kind",
+    "purpose",
+    "short_name",
+    "full_name",
+    "industry",
+    "division_code",
+    "school_number",
+    "deleted",
+)
 """What is kept of an organisation at every change."""
 
 
@@ -33,7 +44,13 @@ def org_entry(before: State | None, after: State, kind: str = "", **who: Any) ->
     """Return the line of a change of an organisation; the kind follows from what differs unless it is given."""
     was, now = None if before is None else state(before), state(after)
     if not kind:
-        kind = "org.created" if was is None else "org.deleted" if now["deleted"] and not was["deleted"] else "org.edited"
+        kind = (
+            "org.created"
+            if was is None
+            else "org.deleted"
+            if now["deleted"] and not was["deleted"]
+            else "org.edited"
+        )
     if before is not None and before["phone"] != after["phone"]:
         now["phone"] = "changed"
     return Entry(kind=kind, place_id=after["org_id"], before=was, after=now, **who)
@@ -42,8 +59,14 @@ def org_entry(before: State | None, after: State, kind: str = "", **who: Any) ->
 def right_entry(row: Any, **more: Any) -> Entry:
     """Return the line of a right that was given or revoked; `row` has it as it is, and as it was in `was_active` and `was_observer`."""
     before = None if row.was_active is None else {"active": row.was_active, "observer": row.was_observer}
-    return Entry(kind="right.given" if row.active else "right.revoked", place_id=row.org_id, persons=[row.person_id], before=before,
-                 after={"active": row.active, "observer": row.observer}, **more)
+    return Entry(
+        kind="right.given" if row.active else "right.revoked",
+        place_id=row.org_id,
+        persons=[row.person_id],
+        before=before,
+        after={"active": row.active, "observer": row.observer},
+        **more,
+    )
 
 
 # ---- history ---------------------------------------------------------------------------------------------------------
@@ -56,20 +79,30 @@ _ORGS_AT = sa.text(f"""
 _RIGHTS_AFTER = sa.text("""
     SELECT DISTINCT ON (place_id, persons[1]) place_id AS org_id, persons[1] AS person_id, before FROM audit_log
     WHERE place_id = ANY(CAST(:ids AS bigint[])) AND at > :at AND starts_with(kind, 'right.') ORDER BY place_id, persons[1], at, lane, seq""")
-_RIGHTS_NOW = sa.text("SELECT org_id, person_id, active, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[]))")
+_RIGHTS_NOW = sa.text(
+    "SELECT org_id, person_id, active, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[]))"
+)
 
 
 def orgs_at(tx: Connection, org_ids: Iterable[int], at: datetime) -> dict[int, dict[str, Any]]:
     """Return organisations as they were at an instant, by id; those that were not there then are left out (BEY-09)."""
     found: dict[int, dict[str, Any]] = {}
     for row in tx.execute(_ORGS_AT, {"ids": sorted(set(org_ids)), "at": at}):
-        was = {name: row._mapping[name] for name in STATE} if not row.changed else msgspec.json.decode(row.before) if row.before else None
+        was = (
+            {name: row._mapping[name] for name in STATE}
+            if not row.changed
+            else msgspec.json.decode(row.before)
+            if row.before
+            else None
+        )
         if was is not None and not was["deleted"]:
             found[row.org_id] = was
     return found
 
 
-def superiors_at(tx: Connection, found: Mapping[int, Mapping[str, Any]], at: datetime) -> dict[int, list[tuple[int, str]]]:
+def superiors_at(
+    tx: Connection, found: Mapping[int, Mapping[str, Any]], at: datetime
+) -> dict[int, list[tuple[int, str]]]:
     """Return id and full name of all that stood above organisations at an instant, the direct superior first."""
     known = {org_id: dict(org) for org_id, org in found.items()}
     wanted = {org["parent_id"] for org in known.values()} - {None, *known}
@@ -90,7 +123,10 @@ def superiors_at(tx: Connection, found: Mapping[int, Mapping[str, Any]], at: dat
 
 def administrators_at(tx: Connection, org_ids: Sequence[int], at: datetime) -> dict[int, dict[int, bool]]:
     """Return who had the right over organisations at an instant, by organisation, and whether it was the right to look only (BEY-09)."""
-    rights = {(row.org_id, row.person_id): (row.active, row.observer) for row in tx.execute(_RIGHTS_NOW, {"ids": list(org_ids)})}
+    rights = {
+        (row.org_id, row.person_id): (row.active, row.observer)
+        for row in tx.execute(_RIGHTS_NOW, {"ids": list(org_ids)})
+    }
     for row in tx.execute(_RIGHTS_AFTER, {"ids": list(org_ids), "at": at}):
         was = msgspec.json.decode(row.before) if row.before else {"active": False, "observer": False}
         rights[row.org_id, row.person_id] = (was["active"], was["observer"])

@@ -1,4 +1,5 @@
 """The tables of the orgs service."""
+
 from __future__ import annotations
 
 import sqlalchemy as sa
@@ -12,10 +13,13 @@ _time = sa.DateTime(timezone=True)
 new_org_id = sa.Sequence("new_org_id", start=2**50, metadata=metadata)
 
 orgs = sa.Table(
-    "orgs", metadata,
+    "orgs",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("parent_id", sa.BigInteger),
-    sa.Column("path", sa.Text(collation="C"), nullable=False, comment="ids from the root, each followed by a dot"),
+    sa.Column(
+        "path", sa.Text(collation="C"), nullable=False, comment="ids from the root, each followed by a dot"
+    ),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("purpose", sa.Text, nullable=False),
     sa.Column("province", sa.Text, nullable=False),
@@ -24,8 +28,20 @@ orgs = sa.Table(
     sa.Column("vault_id", sa.BigInteger),
     sa.Column("short_name", sa.Text, nullable=False),
     sa.Column("full_name", sa.Text, nullable=False),
-    sa.Column("plain", sa.Text(collation="C"), sa.Computed("replace(normalize(full_name, NFKC), ' ', '')", persisted=True), nullable=False, comment="as it is searched"),
-    sa.Column("also", sa.Text(collation="C"), nullable=False, server_default="", comment="short and former names as they are searched, one a line (BEY-20)"),
+    sa.Column(
+        "plain",
+        sa.Text(collation="C"),
+        sa.Computed("replace(normalize(full_name, NFKC), ' ', '')", persisted=True),
+        nullable=False,
+        comment="as it is searched",
+    ),
+    sa.Column(
+        "also",
+        sa.Text(collation="C"),
+        nullable=False,
+        server_default="",
+        comment="short and former names as they are searched, one a line (BEY-20)",
+    ),
     sa.Column("bigrams", ARRAY(sa.Text), nullable=False, comment="of the full name and of `also`"),
     sa.Column("industry", sa.Text, nullable=False, server_default=""),
     sa.Column("phone", sa.Text, nullable=False, server_default=""),
@@ -34,20 +50,42 @@ orgs = sa.Table(
     sa.Column("display_order", sa.BigInteger, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("deleted", sa.Boolean, nullable=False, server_default="false"),
-    sa.Column("school_number", sa.Text, nullable=False, server_default="", comment="of independent schools only (SCH-04)"),
-    sa.Column("checked_at", _time, comment="when its own administrator checked the data for the first time (ORG-16)"),
-    sa.Column("was_kind", sa.Text, comment="before its one change of kind (ORG-11); null: it may still change"),
-    sa.Column("graduation_version", sa.BigInteger, nullable=False, server_default="0", comment="of the last branch_graduated"),
+    sa.Column(
+        "school_number",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="of independent schools only (SCH-04)",
+    ),
+    sa.Column(
+        "checked_at", _time, comment="when its own administrator checked the data for the first time (ORG-16)"
+    ),
+    sa.Column(
+        "was_kind", sa.Text, comment="before its one change of kind (ORG-11); null: it may still change"
+    ),
+    sa.Column(
+        "graduation_version",
+        sa.BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="of the last branch_graduated",
+    ),
     sa.Index("ix_orgs_path", "path"),
     sa.Index("ix_orgs_plain", "plain"),
-    sa.Index("ix_orgs_division_code", "division_code", "path", postgresql_where=sa.text("division_code IS NOT NULL")),
+    sa.Index(
+        "ix_orgs_division_code",
+        "division_code",
+        "path",
+        postgresql_where=sa.text("division_code IS NOT NULL"),
+    ),
     sa.Index("ix_orgs_school_number", "school_number", postgresql_where=sa.text("school_number <> ''")),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
 )
 
 administrators = sa.Table(
-    "administrators", metadata,
+    "administrators",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("active", sa.Boolean, nullable=False),
@@ -59,7 +97,8 @@ administrators = sa.Table(
 )
 
 cadres = sa.Table(
-    "cadres", metadata,
+    "cadres",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("post", sa.Text, nullable=False, comment="empty: none any more"),
@@ -69,7 +108,8 @@ cadres = sa.Table(
 )
 
 migrations = sa.Table(
-    "migrations", metadata,
+    "migrations",
+    metadata,
     sa.Column("migration_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
     sa.Column("org_id", sa.BigInteger, nullable=False, index=True),
@@ -79,7 +119,13 @@ migrations = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("total", sa.Integer, nullable=False, server_default="0", comment="organisations to move"),
-    sa.Column("moved", sa.Integer, nullable=False, server_default="0", comment="of these; readers see them move all at once"),
+    sa.Column(
+        "moved",
+        sa.Integer,
+        nullable=False,
+        server_default="0",
+        comment="of these; readers see them move all at once",
+    ),
     sa.Column("requested_by", sa.BigInteger, nullable=False),
     sa.Column("old_decided_by", sa.BigInteger),
     sa.Column("new_decided_by", sa.BigInteger),
@@ -90,11 +136,17 @@ migrations = sa.Table(
 )
 
 name_rebuilds = sa.Table(
-    "name_rebuilds", metadata,
+    "name_rebuilds",
+    metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),
     sa.Column("org_id", sa.BigInteger, nullable=False),
     sa.Column("path", sa.Text(collation="C"), nullable=False),
-    sa.Column("after", sa.Text(collation="C"), nullable=False, comment="path of the last organisation that was looked at"),
+    sa.Column(
+        "after",
+        sa.Text(collation="C"),
+        nullable=False,
+        comment="path of the last organisation that was looked at",
+    ),
     sa.Column("looked_at", sa.Integer, nullable=False, server_default="0"),
     sa.Column("changed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("asked_by", sa.BigInteger, nullable=False),
@@ -107,7 +159,8 @@ name_rebuilds = sa.Table(
 )
 
 handled_commands = sa.Table(
-    "handled_commands", metadata,
+    "handled_commands",
+    metadata,
     sa.Column("command_id", sa.Uuid, primary_key=True),
     sa.Column("reply", sa.Text, nullable=False),
     sa.Column("person_id", sa.BigInteger, comment="whose command it was; null: of before this was kept"),

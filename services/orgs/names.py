@@ -1,4 +1,5 @@
 """Names of organisations: how people write them, what is remembered of old ones, how a full name is built from the path. Pure rules."""
+
 from __future__ import annotations
 
 import re
@@ -50,13 +51,27 @@ def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None
 
     """
     plain = normalise(full_name)
-    known = [*reversed(before["also"].split("\n")), normalise(before["short_name"]), normalise(before["full_name"])] if before is not None else []
-    newest = list(dict.fromkeys(one for one in [normalise(short_name), *reversed(known)] if one and one not in plain))
+    known = (
+        [
+            *reversed(before["also"].split("\n")),
+            normalise(before["short_name"]),
+            normalise(before["full_name"]),
+        ]
+        if before is not None
+        else []
+    )
+    newest = list(
+        dict.fromkeys(one for one in [normalise(short_name), *reversed(known)] if one and one not in plain)
+    )
     also = newest[:MOST_REMEMBERED]
-    return {"also": "\n".join(also), "bigrams": list(dict.fromkeys(piece for name in (full_name, *also) for piece in bigrams(name)))}
+    return {
+        "also": "\n".join(also),
+        "bigrams": list(dict.fromkeys(piece for name in (full_name, *also) for piece in bigrams(name))),
+    }
 
 
 # ---- building a full name from the path ------------------------------------------------------------------------------
+
 
 def stem(full_name: str) -> str:
     """Return a full name without 共青团 and without the ending of its kind: what the names below it begin with."""

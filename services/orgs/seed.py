@@ -3,6 +3,7 @@
 Ids are stable: a division's code is its id (2, 4, 6, 9 or 12 digits), the root is 1, and what hangs on a division or a school
 has a number made from its id with a length that no division code has.
 """
+
 from __future__ import annotations
 
 import lzma
@@ -62,10 +63,17 @@ def national_tree(*, villages: str | None = None, class_year: int = 2026) -> Ite
 
 def small_tree(*, class_year: int = 2026) -> Iterator[SeedOrg]:
     """Yield a tree for demonstrations: all provinces and cities, the counties of four provinces, townships of their first cities; all schools."""
-    return _tree(lambda code: len(code) <= 4 or (code[:2] in ("42", "33", "61", "32") and (len(code) == 6 or code[2:4] == "01")), class_year=class_year)
+    return _tree(
+        lambda code: (
+            len(code) <= 4 or (code[:2] in ("42", "33", "61", "32") and (len(code) == 6 or code[2:4] == "01"))
+        ),
+        class_year=class_year,
+    )
 
 
-def _tree(wanted: Callable[[str], bool], *, villages: str | None = None, class_year: int) -> Iterator[SeedOrg]:
+def _tree(
+    wanted: Callable[[str], bool], *, villages: str | None = None, class_year: int
+) -> Iterator[SeedOrg]:
     yield SeedOrg(ROOT, None, "leading_body", "ordinary", "团中央", "中国共产主义青年团中央委员会", "00")
     names: dict[str, str] = {}
     for code, name in divisions():
@@ -79,24 +87,76 @@ def _tree(wanted: Callable[[str], bool], *, villages: str | None = None, class_y
 
 def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
     province = code[:2]
-    above = names.get(code[:6], "") if len(code) == 9 else names.get(code[:4], names.get(province, "")) if len(code) == 6 else names.get(province, "")
+    above = (
+        names.get(code[:6], "")
+        if len(code) == 9
+        else names.get(code[:4], names.get(province, ""))
+        if len(code) == 6
+        else names.get(province, "")
+    )
     if len(code) == 4 and name in _COLLAPSED:
         return
     place = above + name
     names[code] = place
     if len(code) == 2:
-        yield SeedOrg(int(code), ROOT, "leading_body", "ordinary", f"{name}团委", f"共青团{name}委员会", province, code)
-        yield SeedOrg(int(code) * 1000 + 999, int(code), "branch", "vault", "特殊单位专属库", f"{name}特殊单位专属库", province, code)
+        yield SeedOrg(
+            int(code), ROOT, "leading_body", "ordinary", f"{name}团委", f"共青团{name}委员会", province, code
+        )
+        yield SeedOrg(
+            int(code) * 1000 + 999,
+            int(code),
+            "branch",
+            "vault",
+            "特殊单位专属库",
+            f"{name}特殊单位专属库",
+            province,
+            code,
+        )
     elif len(code) == 4:
-        yield SeedOrg(int(code), int(province), "leading_body", "ordinary", f"{name}团委", f"共青团{place}委员会", province, code)
+        yield SeedOrg(
+            int(code),
+            int(province),
+            "leading_body",
+            "ordinary",
+            f"{name}团委",
+            f"共青团{place}委员会",
+            province,
+            code,
+        )
     elif len(code) == 6:
         parent = int(code[:4]) if code[:4] in names else int(province)
-        yield SeedOrg(int(code), parent, "leading_body", "ordinary", f"{name}团委", f"共青团{place}委员会", province, code)
+        yield SeedOrg(
+            int(code),
+            parent,
+            "leading_body",
+            "ordinary",
+            f"{name}团委",
+            f"共青团{place}委员会",
+            province,
+            code,
+        )
     else:
         is_rural = name.endswith(("镇", "乡", "苏木"))
-        yield SeedOrg(int(code), int(code[:6]), "committee" if is_rural else "work_committee", "township", f"{name}团{'委' if is_rural else '工委'}",
-                      f"共青团{place}{'' if is_rural else '工作'}委员会", province, code)
-        yield SeedOrg(int(code) * 10 + 1, int(code), "branch", "handover", "流动团员团支部", f"共青团{place}流动团员团支部", province, code)
+        yield SeedOrg(
+            int(code),
+            int(code[:6]),
+            "committee" if is_rural else "work_committee",
+            "township",
+            f"{name}团{'委' if is_rural else '工委'}",
+            f"共青团{place}{'' if is_rural else '工作'}委员会",
+            province,
+            code,
+        )
+        yield SeedOrg(
+            int(code) * 10 + 1,
+            int(code),
+            "branch",
+            "handover",
+            "流动团员团支部",
+            f"共青团{place}流动团员团支部",
+            province,
+            code,
+        )
 
 
 def _villages(path: str, names: dict[str, str]) -> Iterator[SeedOrg]:
@@ -104,35 +164,120 @@ def _villages(path: str, names: dict[str, str]) -> Iterator[SeedOrg]:
         for line in file:
             code, name = line.rstrip("\n").split("\t")
             if code[:9] in names:
-                yield SeedOrg(int(code), int(code[:9]), "branch", "ordinary", f"{name}团支部", f"共青团{names[code[:9]]}{name}支部委员会", code[:2], code)
+                yield SeedOrg(
+                    int(code),
+                    int(code[:9]),
+                    "branch",
+                    "ordinary",
+                    f"{name}团支部",
+                    f"共青团{names[code[:9]]}{name}支部委员会",
+                    code[:2],
+                    code,
+                )
 
 
 def _systems() -> Iterator[SeedOrg]:
     for code, name, employers in _lines("systems.tsv"):
         yield SeedOrg(int(code), ROOT, "leading_body", "ordinary", f"{name}团委", f"共青团{name}委员会", code)
-        yield SeedOrg(int(code) * 1000 + 999, int(code), "branch", "vault", "特殊单位专属库", f"{name}特殊单位专属库", code)
+        yield SeedOrg(
+            int(code) * 1000 + 999,
+            int(code),
+            "branch",
+            "vault",
+            "特殊单位专属库",
+            f"{name}特殊单位专属库",
+            code,
+        )
         for number, employer in enumerate(employers.split(";"), start=1):
             committee = int(code) * 100 + number
-            yield SeedOrg(committee, int(code), "committee", "ordinary", f"{employer}团委", f"共青团{employer}委员会", code, industry="国有企业")
+            yield SeedOrg(
+                committee,
+                int(code),
+                "committee",
+                "ordinary",
+                f"{employer}团委",
+                f"共青团{employer}委员会",
+                code,
+                industry="国有企业",
+            )
             for branch, department in enumerate(("机关", "生产一线", "青年人才"), start=1):
-                yield SeedOrg(committee * 1000 + branch, committee, "branch", "ordinary", f"{department}团支部", f"共青团{employer}{department}支部委员会", code)
+                yield SeedOrg(
+                    committee * 1000 + branch,
+                    committee,
+                    "branch",
+                    "ordinary",
+                    f"{department}团支部",
+                    f"共青团{employer}{department}支部委员会",
+                    code,
+                )
 
 
-_SPECIAL = (("study_abroad", "出国（境）学习研究团员团支部"), ("floating", "毕业学生流动团员团支部"), ("delayed", "延迟毕业团组织"), ("teachers", "教师团支部"))
+_SPECIAL = (
+    ("study_abroad", "出国（境）学习研究团员团支部"),
+    ("floating", "毕业学生流动团员团支部"),
+    ("delayed", "延迟毕业团组织"),
+    ("teachers", "教师团支部"),
+)
 
 
 def _schools(class_year: int) -> Iterator[SeedOrg]:
     for number, (province, name, colleges) in enumerate(_lines("schools.tsv"), start=1):
         school = 1_000_000 + number
         industry = "普通高等院校"
-        yield SeedOrg(school, int(province), "committee", "ordinary", f"{name}团委", f"共青团{name}委员会", province, province, industry)
+        yield SeedOrg(
+            school,
+            int(province),
+            "committee",
+            "ordinary",
+            f"{name}团委",
+            f"共青团{name}委员会",
+            province,
+            province,
+            industry,
+        )
         for at, (purpose, label) in enumerate(_SPECIAL):
-            yield SeedOrg(school * 100 + 90 + at, school, "branch", purpose, label, f"共青团{name}{label}", province, province, industry)
+            yield SeedOrg(
+                school * 100 + 90 + at,
+                school,
+                "branch",
+                purpose,
+                label,
+                f"共青团{name}{label}",
+                province,
+                province,
+                industry,
+            )
         for at, entry in enumerate(colleges.split(";"), start=1):
             college_name, _, programmes = entry.partition(":")
             college = school * 100 + at
-            yield SeedOrg(college, school, "committee", "ordinary", f"{college_name}团委", f"共青团{name}{college_name}委员会", province, province, industry)
-            classes = [(f"{class_year - 4}级{programme}{n}班", class_year) for programme in programmes.split(",") for n in range(1, 7)]
-            for branch, (label, year) in enumerate([*classes, (f"{class_year}级研究生", class_year + 3)], start=1):
-                yield SeedOrg(college * 100 + branch, college, "branch", "ordinary", f"{label}团支部", f"共青团{name}{college_name}{label}支部委员会", province,
-                              province, industry, year)
+            yield SeedOrg(
+                college,
+                school,
+                "committee",
+                "ordinary",
+                f"{college_name}团委",
+                f"共青团{name}{college_name}委员会",
+                province,
+                province,
+                industry,
+            )
+            classes = [
+                (f"{class_year - 4}级{programme}{n}班", class_year)
+                for programme in programmes.split(",")
+                for n in range(1, 7)
+            ]
+            for branch, (label, year) in enumerate(
+                [*classes, (f"{class_year}级研究生", class_year + 3)], start=1
+            ):
+                yield SeedOrg(
+                    college * 100 + branch,
+                    college,
+                    "branch",
+                    "ordinary",
+                    f"{label}团支部",
+                    f"共青团{name}{college_name}{label}支部委员会",
+                    province,
+                    province,
+                    industry,
+                    year,
+                )

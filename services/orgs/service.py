@@ -1,4 +1,5 @@
 """The orgs service on the bus."""
+
 from __future__ import annotations
 
 from services.orgs import handlers

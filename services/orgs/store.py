@@ -1,4 +1,5 @@
 """The only SQL of the orgs service."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
@@ -67,18 +68,34 @@ def restore(tx: Connection, items: Sequence[Any]) -> None:
 
 def graduate(tx: Connection, items: Sequence[Any]) -> None:
     """Make branches graduates' organisations or ordinary ones again, and tell; the highest version holds (GRAD-12)."""
-    _change(tx, _GRADUATE, items, [one.branch_id for one in items], lambda org: "org.graduated" if org["purpose"] == "graduate" else "org.reopened")
+    _change(
+        tx,
+        _GRADUATE,
+        items,
+        [one.branch_id for one in items],
+        lambda org: "org.graduated" if org["purpose"] == "graduate" else "org.reopened",
+    )
 
 
-_STATES = sa.text("SELECT * FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
+_STATES = sa.text(
+    "SELECT * FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE"
+)
 
 
-def _change(tx: Connection, statement: sa.TextClause, items: Sequence[Any], org_ids: Iterable[int], kind: Callable[[sa.RowMapping], str]) -> None:
+def _change(
+    tx: Connection,
+    statement: sa.TextClause,
+    items: Sequence[Any],
+    org_ids: Iterable[int],
+    kind: Callable[[sa.RowMapping], str],
+) -> None:
     """Run a statement that changes organisations and returns their ids; write how they were and are into the audit log (BEY-09)."""
     ids = sorted(set(org_ids))
     before = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": ids})}
     changed = set(db.run(tx, statement, items).scalars())
-    after = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": sorted(changed)})} if changed else {}
+    after = (
+        {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": sorted(changed)})} if changed else {}
+    )
     log.append(tx, [org_entry(before[one], after[one], kind(after[one])) for one in sorted(changed)])
 
 
@@ -97,11 +114,28 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
         paths[seed.id] = (path, provincial_id)
         if seed.purpose == "vault" and provincial_id is not None:
             vaults[provincial_id] = seed.id
-        rows.append({
-            "org_id": seed.id, "parent_id": seed.parent_id, "path": path, "kind": seed.kind, "purpose": seed.purpose, "province": seed.province,
-            "system": domain.PEER_SYSTEMS.get(seed.province, "national"), "provincial_id": provincial_id, "short_name": seed.short_name,
-            "full_name": seed.full_name, **names.searchable(seed.full_name, seed.short_name), "industry": seed.industry, "phone": "",
-            "division_code": seed.division_code, "grad_year": seed.grad_year, "display_order": order, "version": 1, "deleted": False})
+        rows.append(
+            {
+                "org_id": seed.id,
+                "parent_id": seed.parent_id,
+                "path": path,
+                "kind": seed.kind,
+                "purpose": seed.purpose,
+                "province": seed.province,
+                "system": domain.PEER_SYSTEMS.get(seed.province, "national"),
+                "provincial_id": provincial_id,
+                "short_name": seed.short_name,
+                "full_name": seed.full_name,
+                **names.searchable(seed.full_name, seed.short_name),
+                "industry": seed.industry,
+                "phone": "",
+                "division_code": seed.division_code,
+                "grad_year": seed.grad_year,
+                "display_order": order,
+                "version": 1,
+                "deleted": False,
+            }
+        )
     for row in rows:
         row["vault_id"] = vaults.get(row["provincial_id"])
     new, remaining = 0, iter(rows)
@@ -135,8 +169,15 @@ def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: date
     entries = []
     for row in changed:
         asked = given[row.org_id, row.person_id]
-        entries.append(right_entry(row, person_id=row.changed_by, org_id=asked.get("changed_for"), ref=asked.get("ref", ""),
-                                   request_id=asked.get("request_id", "")))
+        entries.append(
+            right_entry(
+                row,
+                person_id=row.changed_by,
+                org_id=asked.get("changed_for"),
+                ref=asked.get("ref", ""),
+                request_id=asked.get("request_id", ""),
+            )
+        )
     log.append(tx, entries)
     return len(changed)
 
@@ -144,7 +185,9 @@ def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: date
 _FACTS = """(SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children,
     secretary.person_id AS secretary_id, coalesce(secretary.has_phone, false) AS secretary_has_phone"""
 _SECRETARY = "LEFT JOIN LATERAL (SELECT person_id, has_phone FROM cadres c WHERE c.org_id = o.org_id AND c.post = 'secretary' LIMIT 1) secretary ON true"
-_BY_IDS = sa.text(f"SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY} WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted")
+_BY_IDS = sa.text(
+    f"SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY} WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted"
+)
 _CHILDREN = sa.text(f"""
     SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY}
     WHERE o.parent_id = :org AND NOT o.deleted
@@ -153,10 +196,16 @@ _CHILDREN = sa.text(f"""
 _CONTACTS = sa.text("""
     SELECT org_id, full_name, phone FROM orgs WHERE NOT deleted AND kind = 'leading_body' AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
     ORDER BY length(path), path LIMIT 100""")
-_ADMINISTRATORS = sa.text("SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND NOT observer ORDER BY org_id, person_id")
-_RIGHTS = sa.text("SELECT org_id, person_id, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active")
+_ADMINISTRATORS = sa.text(
+    "SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND NOT observer ORDER BY org_id, person_id"
+)
+_RIGHTS = sa.text(
+    "SELECT org_id, person_id, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active"
+)
 _MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
-_LOCK = sa.text("SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
+_LOCK = sa.text(
+    "SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE"
+)
 
 
 def lock(tx: Connection, ids: Sequence[int | None]) -> None:
@@ -166,7 +215,10 @@ def lock(tx: Connection, ids: Sequence[int | None]) -> None:
 
 def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
     """Return living organisations by id, with the number of their subordinates."""
-    return {row.org_id: row for row in tx.execute(_BY_IDS, {"ids": sorted({one for one in ids if one is not None})})}
+    return {
+        row.org_id: row
+        for row in tx.execute(_BY_IDS, {"ids": sorted({one for one in ids if one is not None})})
+    }
 
 
 def children(tx: Connection, org_id: int, after: int, limit: int) -> Sequence[sa.Row[Any]]:
@@ -211,7 +263,9 @@ _CADRES_CHANGED = sa.text(f"""
         WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active RETURNING a.*),
     told AS ({insert(tell(AdministratorChanged, "ended"))})
     SELECT org_id, person_id, active, observer, true AS was_active, observer AS was_observer FROM ended""")
-_CADRES = sa.text("SELECT org_id, person_id FROM cadres WHERE org_id = ANY(CAST(:ids AS bigint[])) AND post <> ''")
+_CADRES = sa.text(
+    "SELECT org_id, person_id FROM cadres WHERE org_id = ANY(CAST(:ids AS bigint[])) AND post <> ''"
+)
 _REGISTERED = sa.text(f"""
     WITH refused AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint))
     {insert(tell(RegistrationRefused, "refused"))}""")
@@ -241,9 +295,13 @@ def new_ids(tx: Connection, n: int) -> list[int]:
     return list(tx.scalars(_NEW_IDS, {"n": n}))
 
 
-_REPLIES = sa.text("SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))")
-_REMEMBER = sa.text("INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
-                    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)")
+_REPLIES = sa.text(
+    "SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))"
+)
+_REMEMBER = sa.text(
+    "INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
+    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)"
+)
 
 
 def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:

@@ -1,4 +1,5 @@
 """Use cases of the scheduler: watch, forget, fire."""
+
 from __future__ import annotations
 
 import threading
@@ -25,7 +26,9 @@ _told: tuple[Machinery, date] | None = None
 def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
     """Watch the node's instants (DL-01, DL-02)."""
     store.set_timers(tx, items)
-    if any(at is not None and at < _asleep_until for item in items for at in (item.remind_at, item.expires_at)):
+    if any(
+        at is not None and at < _asleep_until for item in items for at in (item.remind_at, item.expires_at)
+    ):
         _wake.set()
 
 
@@ -52,7 +55,11 @@ def fire_turn(machinery: Machinery) -> float:
     metrics.TIMERS_FIRED.labels("reminder").inc(reminded)
     if expired + reminded == FIRE_LIMIT:
         return 0.0
-    wait = LOOK_AGAIN_SECONDS if due is None else min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
+    wait = (
+        LOOK_AGAIN_SECONDS
+        if due is None
+        else min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
+    )
     _asleep_until = clock.now() + timedelta(seconds=wait)
     return wait
 

@@ -3,6 +3,7 @@
 The scheduler has no people and no log of its own. It owns time, and so it says how long each log was at an instant: every head that it
 is told is kept, so a log that was shortened or written anew no longer fits what stands here.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -23,8 +24,15 @@ _KEPT = sa.text("SELECT lane, rows, hash FROM kept_heads WHERE service = :servic
 
 def on_log_grew(service: str) -> Callable[[Connection, list[Any]], None]:
     """Return the handler that keeps what a service tells of its log."""
+
     def handler(tx: Connection, items: list[Any]) -> None:
-        db.run(tx, _KEEP, [{"service": service, "lane": one.lane, "rows": one.rows, "hash": one.hash} for one in items], now=clock.now())
+        db.run(
+            tx,
+            _KEEP,
+            [{"service": service, "lane": one.lane, "rows": one.rows, "hash": one.hash} for one in items],
+            now=clock.now(),
+        )
+
     return handler
 
 

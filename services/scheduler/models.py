@@ -1,4 +1,5 @@
 """The tables of the scheduler: one row per open node, with the instants that somebody waits for; days; heads that it keeps for others."""
+
 from __future__ import annotations
 
 import sqlalchemy as sa
@@ -9,7 +10,8 @@ metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
 
 timers = sa.Table(
-    "timers", metadata,
+    "timers",
+    metadata,
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("node_no", sa.SmallInteger, nullable=False),
     sa.Column("revision", sa.SmallInteger, nullable=False, server_default="0"),
@@ -22,15 +24,18 @@ timers = sa.Table(
 
 days = sa.Table("days", metadata, sa.Column("day", sa.Date, primary_key=True), comment="days that were told")
 
-kept_heads = audit.keep(sa.Table(
-    "kept_heads", metadata,
-    sa.Column("service", sa.Text, primary_key=True),
-    sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("rows", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("hash", sa.LargeBinary, primary_key=True),
-    sa.Column("kept_at", _time, nullable=False),
-    comment="how long each chain of the audit logs was, and its last hash, as it was told; append-only",
-))
+kept_heads = audit.keep(
+    sa.Table(
+        "kept_heads",
+        metadata,
+        sa.Column("service", sa.Text, primary_key=True),
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("rows", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.LargeBinary, primary_key=True),
+        sa.Column("kept_at", _time, nullable=False),
+        comment="how long each chain of the audit logs was, and its last hash, as it was told; append-only",
+    )
+)
 
 outbox.table(metadata)
 inbox.tables(metadata)

@@ -1,4 +1,5 @@
 """The scheduler on the bus: owns time."""
+
 from __future__ import annotations
 
 from services.scheduler import handlers, heads

@@ -1,4 +1,5 @@
 """The only SQL of the scheduler."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

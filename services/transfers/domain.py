@@ -1,4 +1,5 @@
 """The rules of starting, deciding and assigning, as pure functions: no I/O, no clock, no framework."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -57,7 +58,9 @@ def _is_elsewhere(place_division: str, target: OrgFacts) -> bool:
     Compared as far as the county, or as the target's own division goes. Only what hangs on no division, such as the hand-over branch of
     an employer in a central system, has no code; it is nobody's household.
     """
-    return bool(target.division_code) and not (place_division and place_division.startswith(target.division_code[:6]))
+    return bool(target.division_code) and not (
+        place_division and place_division.startswith(target.division_code[:6])
+    )
 
 
 class Place(NamedTuple):
@@ -76,13 +79,19 @@ def class_of(source: OrgFacts, target: OrgFacts) -> str:
     if source.school_path and target.path.startswith(source.school_path):
         if target.purpose in ("floating", "study_abroad"):
             return "own_mobile" if target.purpose == "floating" else "own_abroad"
-        return "own_class" if target.kind == "branch" and target.purpose in ("ordinary", "mixed", "delayed") else "own_school"
+        return (
+            "own_class"
+            if target.kind == "branch" and target.purpose in ("ordinary", "mixed", "delayed")
+            else "own_school"
+        )
     if reference.is_school(target.industry):
         return "school"
     return "employer" if target.industry else "other"
 
 
-def concern(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place) -> tuple[str, str] | None:
+def concern(
+    request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place
+) -> tuple[str, str] | None:
     """Return the mode, forbid or warn, and the class that it holds for; None where nothing is to be said (TYPE-04..15).
 
     Who is employed is not sent to a township elsewhere (TYPE-10): the place of work is known by its division code. Who has dropped out
@@ -128,7 +137,9 @@ def kind_of(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None)
 _ANYWHERE = Place()
 
 
-def check_request(request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, place: Place = _ANYWHERE) -> Refusal | None:
+def check_request(
+    request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, place: Place = _ANYWHERE
+) -> Refusal | None:
     """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, ORG-31)."""
     reason = reasons.reasons().get(request.reason)
     if request.initiator not in FROM_OUTSIDE:
@@ -141,10 +152,15 @@ def check_request(request: RequestTransfer, source: OrgFacts | None, target: Org
         return Refusal("not_a_branch")
     if len(request.remark) > REMARK_MAX:
         return Refusal("remark_too_long")
-    for label, value in ((reason.place_name, request.place_name), (reason.place_address, request.place_address)):
+    for label, value in (
+        (reason.place_name, request.place_name),
+        (reason.place_address, request.place_address),
+    ):
         if label and not value.strip():
             return Refusal("field_missing", {"field": label})
-    if request.place_division and not (request.place_division.isdigit() and len(request.place_division) in (6, 9, 12)):
+    if request.place_division and not (
+        request.place_division.isdigit() and len(request.place_division) in (6, 9, 12)
+    ):
         return Refusal("division_invalid")
     if request.reason == "unemployed" and request.place_name.strip():
         return Refusal("unemployed_with_employer")
@@ -156,10 +172,14 @@ def check_request(request: RequestTransfer, source: OrgFacts | None, target: Org
         return _check_special(request)
     if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
         return Refusal("target_not_allowed")
-    return _check_target(request, source, target) or (_check_class(request, source, target, place) if target is not None else None)
+    return _check_target(request, source, target) or (
+        _check_class(request, source, target, place) if target is not None else None
+    )
 
 
-def _check_class(request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place) -> Refusal | None:
+def _check_class(
+    request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place
+) -> Refusal | None:
     said = concern(request, source, target, place)
     if said is None:
         return None
@@ -195,12 +215,20 @@ def _check_target(request: RequestTransfer, source: OrgFacts, target: OrgFacts |
         return Refusal("target_not_allowed")
     if request.reason == "further_study" and target.purpose in TOWNSHIP_PURPOSES:
         return Refusal("further_study_township")
-    if request.reason == "abroad_study" and (target.purpose != "study_abroad" or not target.path.startswith(source.school_path)):
+    if request.reason == "abroad_study" and (
+        target.purpose != "study_abroad" or not target.path.startswith(source.school_path)
+    ):
         return Refusal("abroad_study_target")
     return None
 
 
-def may_request(request: RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None) -> Refusal | None:
+def may_request(
+    request: RequestTransfer,
+    person_id: int,
+    acting_org: int | None,
+    source: OrgFacts,
+    target: OrgFacts | None,
+) -> Refusal | None:
     """Return why this person may not start this transfer, or None (TRF-01, TRF-03, TRF-04).
 
     `acting_org` is an organisation that the person is known to administer, or None. Who is none of the three starters may nothing.
@@ -244,8 +272,19 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> R
         return Refusal("batch_branches")
     if not 0 < len(item.member_ids) <= BATCH_MAX or len(set(item.member_ids)) < len(item.member_ids):
         return Refusal("batch_size", {"limit": str(BATCH_MAX)})
-    given = RequestTransfer(command_id=item.command_id, initiator="source", member_id=item.member_ids[0], source_branch_id=source.org_id, target_org_id=target.org_id,
-                            reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark, place_division=item.place_division, confirmed=True)
+    given = RequestTransfer(
+        command_id=item.command_id,
+        initiator="source",
+        member_id=item.member_ids[0],
+        source_branch_id=source.org_id,
+        target_org_id=target.org_id,
+        reason=item.reason,
+        place_name=item.place_name,
+        place_address=item.place_address,
+        remark=item.remark,
+        place_division=item.place_division,
+        confirmed=True,
+    )
     return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
 
 
@@ -262,8 +301,13 @@ def common_superior(one: OrgFacts, other: OrgFacts) -> int:
 
 def is_assignable(branch: OrgFacts | None, org: OrgFacts | None) -> bool:
     """Return whether `org` may assign members to `branch`: an ordinary branch somewhere below it (ASG-02)."""
-    return (branch is not None and org is not None and branch.kind == "branch" and branch.purpose not in NOT_ASSIGNABLE
-            and branch.path.startswith(org.path))
+    return (
+        branch is not None
+        and org is not None
+        and branch.kind == "branch"
+        and branch.purpose not in NOT_ASSIGNABLE
+        and branch.path.startswith(org.path)
+    )
 
 
 def lacks_letter(state: str, note: str) -> bool:

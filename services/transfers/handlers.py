@@ -1,4 +1,5 @@
 """Use cases of the transfers service: lists in, lists out, inside the caller's transaction. No framework."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -41,10 +42,25 @@ _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=
 def _facts(row: sa.Row[Any], above: dict[int, sa.Row[Any]]) -> OrgFacts:
     """Return what the rules need of an organisation, given the rows of those above it."""
     parent = above.get(row.parent_id)
-    school = next((one for one in _ancestors(row) if one in above and reference.is_school(above[one].industry)), None)
+    school = next(
+        (one for one in _ancestors(row) if one in above and reference.is_school(above[one].industry)), None
+    )
     return OrgFacts(
-        row.org_id, row.parent_id, row.path, row.kind, row.purpose, row.province, row.system, row.provincial_id, row.vault_id, row.name, row.industry,
-        row.division_code or "", above[school].path if school is not None else "", parent is not None and parent.purpose == "township")
+        row.org_id,
+        row.parent_id,
+        row.path,
+        row.kind,
+        row.purpose,
+        row.province,
+        row.system,
+        row.provincial_id,
+        row.vault_id,
+        row.name,
+        row.industry,
+        row.division_code or "",
+        above[school].path if school is not None else "",
+        parent is not None and parent.purpose == "township",
+    )
 
 
 def _ancestors(row: sa.Row[Any]) -> list[int]:
@@ -66,13 +82,26 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
     """
     changing = directory.on_org_changed(tx, items)
     store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in changing if row.moves])
-    figures_store.follow_orgs(tx, [(row.org_id, row.path) for row in changing if row.moves], [item.org_id for item in items if item.version == 1])
-    store.refuse_changes(tx, [*[item.org_id for item in items if item.deleted or item.purpose == "awaiting"], *[row.org_id for row in changing if row.turns]])
+    figures_store.follow_orgs(
+        tx,
+        [(row.org_id, row.path) for row in changing if row.moves],
+        [item.org_id for item in items if item.version == 1],
+    )
+    store.refuse_changes(
+        tx,
+        [
+            *[item.org_id for item in items if item.deleted or item.purpose == "awaiting"],
+            *[row.org_id for row in changing if row.turns],
+        ],
+    )
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
 
-def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer]], known: bool = False) -> list[Outcome]:
+
+def request_transfers(
+    tx: Connection, asked: list[Asked[contract.RequestTransfer]], known: bool = False
+) -> list[Outcome]:
     """Start transfers (TRF-01..15): check what can be checked here, record, and ask members to hold each member.
 
     A command id that was answered before gets its transfer again. Of two starts for one member exactly one wins (TRF-02).
@@ -94,16 +123,25 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
             refusal = window
         if refusal is None:
             assert source is not None
-            refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or (None if known else _check_ticket(item, actor))
+            refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or (
+                None if known else _check_ticket(item, actor)
+            )
         if refusal is None:
             assert source is not None
             said = domain.concern(item, source, target, place) if target is not None else None
-            rows.append(request_row(n, item, actor.person_id, acting_org, source, target, policy) | {"concern": said[1] if said else ""})
+            rows.append(
+                request_row(n, item, actor.person_id, acting_org, source, target, policy)
+                | {"concern": said[1] if said else ""}
+            )
         else:
             refusals[n] = refusal
     made = store.request(tx, rows) if rows else {}
     earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in made])
-    second = [item.member_id for n, item in enumerate(items) if n not in made and n not in refusals and item.command_id not in earlier]
+    second = [
+        item.member_id
+        for n, item in enumerate(items)
+        if n not in made and n not in refusals and item.command_id not in earlier
+    ]
     open_ones = store.in_the_way(tx, second) if second else {}
     outcomes = []
     for n, item in enumerate(items):
@@ -112,7 +150,11 @@ def request_transfers(tx: Connection, asked: list[Asked[contract.RequestTransfer
         elif item.command_id in earlier:
             row = earlier[item.command_id]
             own = row.initiator_person_id == asked[n].actor.person_id
-            outcomes.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True) if own else Outcome(refusal=Refusal("command_taken")))
+            outcomes.append(
+                Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True)
+                if own
+                else Outcome(refusal=Refusal("command_taken"))
+            )
         elif n in refusals:
             outcomes.append(Outcome(refusal=refusals[n]))
         else:
@@ -133,7 +175,9 @@ def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> O
 
 
 def _in_the_way(row: sa.Row[Any]) -> contract.OpenTransfer:
-    return contract.OpenTransfer(**{name: row._mapping[name] for name in contract.OpenTransfer.__struct_fields__})
+    return contract.OpenTransfer(
+        **{name: row._mapping[name] for name in contract.OpenTransfer.__struct_fields__}
+    )
 
 
 def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list[BatchAsked]:
@@ -143,20 +187,44 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     batch or none.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)))
+    orgs = facts_of(
+        tx,
+        (
+            org_id
+            for one in asked
+            for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)
+        ),
+    )
     earlier = store.batches(tx, [one.item.command_id for one in asked])
     policy = policies_store.active(tx, clock.now())
-    held = store.with_open(tx, (member for one in asked for member in one.item.member_ids if one.item.command_id not in earlier))
+    held = store.with_open(
+        tx, (member for one in asked for member in one.item.member_ids if one.item.command_id not in earlier)
+    )
     outcomes = []
     for one in asked:
         item, made = one.item, earlier.get(one.item.command_id)
         if made is not None:
             own = {row.initiator_person_id for row in made.values()} == {one.actor.person_id}
-            outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=[made[member].transfer_id for member in item.member_ids if member in made], repeated=True)
-                            if own else BatchAsked(batch_id=item.command_id, refusal=Refusal("command_taken")))
+            outcomes.append(
+                BatchAsked(
+                    batch_id=item.command_id,
+                    transfer_ids=[made[member].transfer_id for member in item.member_ids if member in made],
+                    repeated=True,
+                )
+                if own
+                else BatchAsked(batch_id=item.command_id, refusal=Refusal("command_taken"))
+            )
             continue
-        busy = {member: Refusal("transfer_open" if held[member] == item.source_branch_id else "member_elsewhere") for member in item.member_ids if member in held}
-        refusal = Refusal("not_administrator") if one.actor not in acting else domain.check_batch(item, orgs, one.actor.acting_org)
+        busy = {
+            member: Refusal("transfer_open" if held[member] == item.source_branch_id else "member_elsewhere")
+            for member in item.member_ids
+            if member in held
+        }
+        refusal = (
+            Refusal("not_administrator")
+            if one.actor not in acting
+            else domain.check_batch(item, orgs, one.actor.acting_org)
+        )
         if refusal is None and reasons.reasons()[item.reason].graduate:
             refusal = _outside(policy)
         if refusal is not None:
@@ -168,27 +236,54 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
             outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
             continue
         held |= dict.fromkeys(members, item.source_branch_id)
-        rows = [request_row(n, contract.RequestTransfer(
-            command_id=uuid5(item.command_id, str(member)), initiator="batch", member_id=member, source_branch_id=item.source_branch_id,
-            target_org_id=item.target_branch_id, reason=item.reason, place_name=item.place_name, place_address=item.place_address, remark=item.remark,
-            place_division=item.place_division),
-            one.actor.person_id, one.actor.acting_org, orgs[item.source_branch_id], orgs[item.target_branch_id], policy)
-            | {"concern": "", "batch_id": item.command_id, "batch_size": 0 if item.skip else len(members)} for n, member in enumerate(members)]
+        rows = [
+            request_row(
+                n,
+                contract.RequestTransfer(
+                    command_id=uuid5(item.command_id, str(member)),
+                    initiator="batch",
+                    member_id=member,
+                    source_branch_id=item.source_branch_id,
+                    target_org_id=item.target_branch_id,
+                    reason=item.reason,
+                    place_name=item.place_name,
+                    place_address=item.place_address,
+                    remark=item.remark,
+                    place_division=item.place_division,
+                ),
+                one.actor.person_id,
+                one.actor.acting_org,
+                orgs[item.source_branch_id],
+                orgs[item.target_branch_id],
+                policy,
+            )
+            | {"concern": "", "batch_id": item.command_id, "batch_size": 0 if item.skip else len(members)}
+            for n, member in enumerate(members)
+        ]
         ids = store.request(tx, rows)
-        outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=[ids[n] for n in sorted(ids)], refused=busy))
+        outcomes.append(
+            BatchAsked(batch_id=item.command_id, transfer_ids=[ids[n] for n in sorted(ids)], refused=busy)
+        )
     return outcomes
 
 
 def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -> list[contract.Transfer]:
     """Return the transfers of a batch move to the committee that asked for it."""
-    return [_shown(row) for row in store.of_batch(tx, request.batch_id, directory.require_administrator(tx, actor, observers=True))]
+    return [
+        _shown(row)
+        for row in store.of_batch(
+            tx, request.batch_id, directory.require_administrator(tx, actor, observers=True)
+        )
+    ]
 
 
 def _outside(policy: Policy) -> Refusal | None:
     """Return the refusal of graduates' transfers today, where the policy enforces its window (DL-10)."""
     if policy.in_window(clock.today()):
         return None
-    return Refusal("outside_window", dict(zip(("begins", "ends"), map(_day, policy.window or ()), strict=False)))
+    return Refusal(
+        "outside_window", dict(zip(("begins", "ends"), map(_day, policy.window or ()), strict=False))
+    )
 
 
 def _day(day: tuple[int, int]) -> str:
@@ -206,30 +301,67 @@ def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | Non
         claims = context.verifier.claims("member_ticket", item.ticket)
     except Refused:
         return Refusal("ticket_invalid")
-    fits = claims.get("sub") == str(item.member_id) and claims.get("org") == actor.org_id and claims.get("branch") == item.source_branch_id
+    fits = (
+        claims.get("sub") == str(item.member_id)
+        and claims.get("org") == actor.org_id
+        and claims.get("branch") == item.source_branch_id
+    )
     return None if fits else Refusal("ticket_invalid")
 
 
-def request_row(n: int, item: contract.RequestTransfer, person_id: int, acting_org: int | None, source: OrgFacts, target: OrgFacts | None,
-                policy: Policy) -> dict[str, Any]:
+def request_row(
+    n: int,
+    item: contract.RequestTransfer,
+    person_id: int,
+    acting_org: int | None,
+    source: OrgFacts,
+    target: OrgFacts | None,
+    policy: Policy,
+) -> dict[str, Any]:
     """Return what to record of a request that was found right, for `store.request`."""
     destination = domain.destination_of(item, target)
-    starter = "source" if destination == "special" and not policy.spu_origin_node else item.initiator  # SPU-06
+    starter = (
+        "source" if destination == "special" and not policy.spu_origin_node else item.initiator
+    )  # SPU-06
     target_id = source.vault_id if target is None else target.org_id
     return {
-        "n": n, "command_id": item.command_id, "member_id": item.member_id, "initiator": item.initiator,
-        "initiator_org_id": None if item.initiator == "member" else acting_org, "initiator_person_id": person_id,
-        "source_branch_id": source.org_id, "source_superior_id": source.parent_id, "source_province": source.province, "provincial_id": source.provincial_id,
-        "target_org_id": target_id, "target_superior_id": target.parent_id if target is not None and target.kind == "branch" else None,
+        "n": n,
+        "command_id": item.command_id,
+        "member_id": item.member_id,
+        "initiator": item.initiator,
+        "initiator_org_id": None if item.initiator == "member" else acting_org,
+        "initiator_person_id": person_id,
+        "source_branch_id": source.org_id,
+        "source_superior_id": source.parent_id,
+        "source_province": source.province,
+        "provincial_id": source.provincial_id,
+        "target_org_id": target_id,
+        "target_superior_id": target.parent_id if target is not None and target.kind == "branch" else None,
         "target_province": source.province if target is None else target.province,
-        "target_branch_id": None if destination == "committee" else target_id, "reason": item.reason, "place_name": item.place_name,
-        "place_address": item.place_address, "contact": item.contact, "remark": item.remark,
-        "place_division": item.place_division, "reason_kind": domain.kind_of(item, source, target), "batch_id": None, "batch_size": 0, "policy": policy.key, "path": domain.path_of(starter, destination)}
+        "target_branch_id": None if destination == "committee" else target_id,
+        "reason": item.reason,
+        "place_name": item.place_name,
+        "place_address": item.place_address,
+        "contact": item.contact,
+        "remark": item.remark,
+        "place_division": item.place_division,
+        "reason_kind": domain.kind_of(item, source, target),
+        "batch_id": None,
+        "batch_size": 0,
+        "policy": policy.key,
+        "path": domain.path_of(starter, destination),
+    }
 
 
-def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[Any], Trigger], row_of: Callable[[Any], dict[str, Any]],
-            check: Callable[[Any], Refusal | None] = lambda item: None, needs_org: bool = True,
-            fits: Callable[[Asked[Any]], bool] = lambda one: True) -> list[Outcome]:
+def _decide(
+    tx: Connection,
+    asked: Sequence[Asked[Any]],
+    trigger_of: Callable[[Any], Trigger],
+    row_of: Callable[[Any], dict[str, Any]],
+    check: Callable[[Any], Refusal | None] = lambda item: None,
+    needs_org: bool = True,
+    fits: Callable[[Asked[Any]], bool] = lambda one: True,
+) -> list[Outcome]:
     """Apply people's triggers: check, move what fits, explain the rest. The one way in for decide, withdraw and assign."""
     acting = directory.administering(tx, (one.actor for one in asked))
     outcomes: dict[int, Outcome] = {}
@@ -241,13 +373,25 @@ def _decide(tx: Connection, asked: Sequence[Asked[Any]], trigger_of: Callable[[A
         if refusal is not None:
             outcomes[n] = Outcome(transfer_id=one.item.transfer_id, refusal=refusal)
             continue
-        row = {"n": n, "transfer_id": one.item.transfer_id, "decision_id": one.item.decision_id, "person_id": one.actor.person_id,
-               "org_id": one.actor.org_id if one.actor in acting else None, **row_of(one.item)}
+        row = {
+            "n": n,
+            "transfer_id": one.item.transfer_id,
+            "decision_id": one.item.decision_id,
+            "person_id": one.actor.person_id,
+            "org_id": one.actor.org_id if one.actor in acting else None,
+            **row_of(one.item),
+        }
         by_trigger.setdefault(trigger_of(one.item), []).append(row)
     for trigger, rows in by_trigger.items():
-        moved = {row.n: row for row in transitions.move(tx, trigger, [row for row in rows if fits(asked[row["n"]])])}
+        moved = {
+            row.n: row
+            for row in transitions.move(tx, trigger, [row for row in rows if fits(asked[row["n"]])])
+        }
         _measure(moved.values(), trigger)
-        outcomes |= {n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no) for n, row in moved.items()}
+        outcomes |= {
+            n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no)
+            for n, row in moved.items()
+        }
         left = [row for row in rows if row["n"] not in moved]
         reasons = store.explain(tx, left)
         outcomes |= {row["n"]: _why_not(trigger, row, reasons[row["n"]]) for row in left}
@@ -269,15 +413,23 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outc
         code = "letter_missing"
     elif code is None and trigger is Trigger.ASSIGN:
         code = "same_org" if item["branch_id"] == found.source_branch_id else "branch_not_below"
-    return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, refusal=Refusal(code or "node_closed"))
+    return Outcome(
+        transfer_id=found.transfer_id,
+        state=found.state,
+        node_no=found.node_no,
+        refusal=Refusal(code or "node_closed"),
+    )
 
 
 def decide_nodes(tx: Connection, asked: list[Asked[contract.DecideNode]]) -> list[Outcome]:
     """Approve or reject open nodes (TRF-16..25): the first decision counts, a repeated one is answered as before."""
     return _decide(
-        tx, asked, lambda item: Trigger.APPROVE if item.approve else Trigger.REJECT,
+        tx,
+        asked,
+        lambda item: Trigger.APPROVE if item.approve else Trigger.REJECT,
         lambda item: {"node_no": item.node_no, "code": item.reason_code, "note": item.note},
-        check=lambda item: domain.check_decision(item.approve, item.reason_code, item.note))
+        check=lambda item: domain.check_decision(item.approve, item.reason_code, item.note),
+    )
 
 
 def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransfer]]) -> list[Outcome]:
@@ -288,15 +440,32 @@ def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransf
 def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -> list[Outcome]:
     """Put members into branches below the target (ASG-01, ASG-02); members then moves each once."""
     orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)))
-    outside = {(branch, org) for branch, org in {(one.item.branch_id, one.actor.org_id) for one in asked}
-               if not domain.is_assignable(orgs.get(branch), orgs.get(org or 0))}
-    outcomes = _decide(tx, asked, lambda item: Trigger.ASSIGN, lambda item: {"branch_id": item.branch_id},
-                       fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside)
-    astray = {one.actor.org_id for one, outcome in zip(asked, outcomes, strict=True) if outcome.refusal is not None and outcome.refusal.code == "branch_not_below"}
+    outside = {
+        (branch, org)
+        for branch, org in {(one.item.branch_id, one.actor.org_id) for one in asked}
+        if not domain.is_assignable(orgs.get(branch), orgs.get(org or 0))
+    }
+    outcomes = _decide(
+        tx,
+        asked,
+        lambda item: Trigger.ASSIGN,
+        lambda item: {"branch_id": item.branch_id},
+        fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside,
+    )
+    astray = {
+        one.actor.org_id
+        for one, outcome in zip(asked, outcomes, strict=True)
+        if outcome.refusal is not None and outcome.refusal.code == "branch_not_below"
+    }
     bare = {org for org in astray if org in orgs and not store.has_branch(tx, orgs[org].path)}
-    return [msgspec.structs.replace(outcome, refusal=Refusal("no_branch_yet"))
-            if outcome.refusal is not None and outcome.refusal.code == "branch_not_below" and one.actor.org_id in bare else outcome
-            for one, outcome in zip(asked, outcomes, strict=True)]
+    return [
+        msgspec.structs.replace(outcome, refusal=Refusal("no_branch_yet"))
+        if outcome.refusal is not None
+        and outcome.refusal.code == "branch_not_below"
+        and one.actor.org_id in bare
+        else outcome
+        for one, outcome in zip(asked, outcomes, strict=True)
+    ]
 
 
 def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
@@ -315,6 +484,7 @@ def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
+
 
 def _move(tx: Connection, trigger: Trigger, rows: list[dict[str, Any]]) -> set[int]:
     moved = transitions.move(tx, trigger, rows)
@@ -362,6 +532,7 @@ def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
 
 # ---- queries ---------------------------------------------------------------------------------------------------------
 
+
 def _shown(row: sa.Row[Any]) -> contract.Transfer:
     cursor = f"{row.node_opened_at.isoformat()}~{row.transfer_id}" if row.node_opened_at else ""
     return contract.Transfer(**dict(zip(store.SHOWN, row, strict=False)), cursor=cursor)
@@ -377,8 +548,16 @@ def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -
             after = (datetime.fromisoformat(opened_at), int(transfer_id))
         except ValueError as error:
             raise Refused("bad_request", detail="after") from error
-    rows = store.work(tx, org_id, after, max(1, min(request.limit, 500)), state=request.state, reason=request.reason, since=request.since or _NEVER,
-                      until=request.until or _FUTURE)
+    rows = store.work(
+        tx,
+        org_id,
+        after,
+        max(1, min(request.limit, 500)),
+        state=request.state,
+        reason=request.reason,
+        since=request.since or _NEVER,
+        until=request.until or _FUTURE,
+    )
     counts, old = store.work_counts(tx, org_id)
     return contract.WorkPage(items=[_shown(row) for row in rows], counts=counts, old=old)
 
@@ -389,42 +568,81 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     row = store.one(tx, request.transfer_id)
     if row is None:
         raise Refused("unknown_transfer")
-    parties = {row.source_branch_id, row.source_superior_id, row.target_org_id, row.target_superior_id, row.target_branch_id, row.initiator_org_id, row.provincial_id}
-    if row.state in (State.CHECKING, State.REFUSED):  # it never held its member: what it says of others is only what its starter has claimed
-        parties = {row.initiator_org_id, *([row.source_branch_id, row.source_superior_id] if row.initiator == "source" else [])}
+    parties = {
+        row.source_branch_id,
+        row.source_superior_id,
+        row.target_org_id,
+        row.target_superior_id,
+        row.target_branch_id,
+        row.initiator_org_id,
+        row.provincial_id,
+    }
+    if row.state in (
+        State.CHECKING,
+        State.REFUSED,
+    ):  # it never held its member: what it says of others is only what its starter has claimed
+        parties = {
+            row.initiator_org_id,
+            *([row.source_branch_id, row.source_superior_id] if row.initiator == "source" else []),
+        }
     is_party = bool(directory.administering(tx, [actor])) and actor.org_id in parties
     if actor.person_id != row.member_id and not is_party:
         raise Refused("unknown_transfer")
-    nodes = [contract.NodeAhead(node_no=step.node_no, state=step.state, org_id=_node_org(row, step.state)) for step in store.path_of(tx, row.path)]
-    steps = [msgspec.convert(dict(step._mapping), contract.Step, strict=False) for step in store.steps(tx, request.transfer_id)]
+    nodes = [
+        contract.NodeAhead(node_no=step.node_no, state=step.state, org_id=_node_org(row, step.state))
+        for step in store.path_of(tx, row.path)
+    ]
+    steps = [
+        msgspec.convert(dict(step._mapping), contract.Step, strict=False)
+        for step in store.steps(tx, request.transfer_id)
+    ]
     withdrawable = row.withdraw in ("yes", "yes_own")
     own = actor.person_id == row.member_id and (row.withdraw == "yes" or row.initiator == "member")
     return contract.Progress(
-        transfer=_shown(row), path=nodes, steps=steps,
-        may_withdraw=withdrawable and (own or (is_party and actor.org_id == row.initiator_org_id)))
+        transfer=_shown(row),
+        path=nodes,
+        steps=steps,
+        may_withdraw=withdrawable and (own or (is_party and actor.org_id == row.initiator_org_id)),
+    )
 
 
 def _node_org(row: sa.Row[Any], state: str) -> int:
     """Return the organisation that decides a node; the same choice as the statement that opens it."""
-    return int({State.OUT: row.source_branch_id, State.PROVINCE: row.provincial_id}.get(State(state), row.target_org_id))
+    return int(
+        {State.OUT: row.source_branch_id, State.PROVINCE: row.provincial_id}.get(
+            State(state), row.target_org_id
+        )
+    )
 
 
-def my_transfers(tx: Connection, request: contract.MyTransfers, actor: Actor | None) -> list[contract.Transfer]:
+def my_transfers(
+    tx: Connection, request: contract.MyTransfers, actor: Actor | None
+) -> list[contract.Transfer]:
     """Return the caller's own transfers, newest first (TRF-33)."""
     assert actor is not None
     return [_shown(row) for row in store.of_member(tx, actor.person_id)]
 
 
-def list_started(tx: Connection, request: contract.ListStarted, actor: Actor | None) -> list[contract.Transfer]:
+def list_started(
+    tx: Connection, request: contract.ListStarted, actor: Actor | None
+) -> list[contract.Transfer]:
     """Return transfers out of or into the acting organisation and its branches (TRF-29, TRF-32)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
     if request.side not in ("source", "target"):
         raise Refused("bad_request", detail="side: source, target")
-    return [_shown(row) for row in store.started(tx, request.side, org_id, request.open_only, request.after, max(1, min(request.limit, 500)))]
+    return [
+        _shown(row)
+        for row in store.started(
+            tx, request.side, org_id, request.open_only, request.after, max(1, min(request.limit, 500))
+        )
+    ]
 
 
 def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | None) -> list[contract.Count]:
     """Return numbers by reason and state out of the acting organisation's subtree (BEY-11)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
     org = directory.find(tx, [org_id])[org_id]
-    return [contract.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in store.counts(tx, org.path)]
+    return [
+        contract.Count(reason=row.reason, state=row.state, transfers=row.transfers)
+        for row in store.counts(tx, org.path)
+    ]

@@ -1,4 +1,5 @@
 """Which open transfers organisations are parties of: what stands in the way of their deletion (ORG-42, DEL-14)."""
+
 from __future__ import annotations
 
 import sqlalchemy as sa
@@ -24,5 +25,7 @@ _COUNT = sa.text("""
 def count_in_the_way(tx: Connection, request: contract.CountInTheWay, actor: Actor | None) -> list[InTheWay]:
     """Return, for organisations of the own subtree that are parties of open transfers, of how many; others are left out."""
     org = directory.require_above(tx, actor)
-    mine = [org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)]
+    mine = [
+        org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)
+    ]
     return [InTheWay(**row._mapping) for row in tx.execute(_COUNT, {"ids": sorted(mine)})]

@@ -5,6 +5,7 @@ statistics takes away (`figure_store.fold`) are the lines that were new; it writ
 *segment*, and a line of the log that names it. So a trail that was shortened, or a whole transfer that was removed, no longer fits its
 segment, and the segment is held by the log, whose head is told.
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -33,7 +34,16 @@ SEALED = """sealing AS (SELECT DISTINCT k.transfer_id, k.seq, coalesce(a.hash, '
 def seal(tx: Connection, segment: Any) -> None:
     """Write the line of the log that holds a segment; `segment` has `segment_no`, `lines` and `digest`, or None where there was nothing to seal."""
     if segment.segment_no is not None:
-        log.append(tx, [Entry(kind="trail.sealed", ref=f"segment {segment.segment_no}", after={"lines": segment.lines, "digest": segment.digest})])
+        log.append(
+            tx,
+            [
+                Entry(
+                    kind="trail.sealed",
+                    ref=f"segment {segment.segment_no}",
+                    after={"lines": segment.lines, "digest": segment.digest},
+                )
+            ],
+        )
 
 
 class Seals(NamedTuple):
@@ -61,7 +71,7 @@ def prove_seals(tx: Connection) -> Seals:
     ids, lines = sorted(named), 0
     broken: list[str] = []
     for start in range(0, len(ids), PIECE):
-        some = ids[start:start + PIECE]
+        some = ids[start : start + PIECE]
         found = {row.segment_no: row for row in tx.execute(_PROVE, {"ids": some})}
         for number in some:
             row = found.get(number)
@@ -70,7 +80,9 @@ def prove_seals(tx: Connection) -> Seals:
                 continue
             lines += row.lines
             if row.missing:
-                broken += [f"transfer {transfer}: lines that were sealed are missing" for transfer in row.missing]
+                broken += [
+                    f"transfer {transfer}: lines that were sealed are missing" for transfer in row.missing
+                ]
             elif row.now != row.digest:
                 broken.append(f"segment {number}: a sealed line was changed")
     return Seals(lines, int(tx.scalar(_WAITING) or 0), broken)

@@ -4,6 +4,7 @@
 small tables: `open_nodes`, one row per open node, deleted by the decision (whoever deletes it has decided), and `open_transfers`,
 one row per member with an open transfer, deleted at the end.
 """
+
 from __future__ import annotations
 
 import sqlalchemy as sa
@@ -16,7 +17,8 @@ metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
 
 transfers = sa.Table(
-    "transfers", metadata,
+    "transfers",
+    metadata,
     sa.Column("transfer_id", sa.BigInteger, sa.Identity(always=True, cache=500), primary_key=True),
     sa.Column("command_id", sa.Uuid, nullable=False),
     sa.Column("member_id", sa.BigInteger, nullable=False),
@@ -36,10 +38,27 @@ transfers = sa.Table(
     sa.Column("place_address", sa.Text, nullable=False),
     sa.Column("contact", sa.Text, nullable=False),
     sa.Column("remark", sa.Text, nullable=False),
-    sa.Column("place_division", sa.Text, nullable=False, server_default="", comment="division code of the place (TRF-13)"),
-    sa.Column("concern", sa.Text, nullable=False, server_default="", comment="class of destination that the starter was warned of (BEY-01)"),
-    sa.Column("reason_kind", sa.Text, nullable=False, server_default="any",
-              comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out (GRAD-15, TYPE-14, TYPE-21)"),
+    sa.Column(
+        "place_division",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="division code of the place (TRF-13)",
+    ),
+    sa.Column(
+        "concern",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="class of destination that the starter was warned of (BEY-01)",
+    ),
+    sa.Column(
+        "reason_kind",
+        sa.Text,
+        nullable=False,
+        server_default="any",
+        comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out (GRAD-15, TYPE-14, TYPE-21)",
+    ),
     sa.Column("batch_id", sa.Uuid, comment="the batch move that it belongs to (BATCH-05)"),
     sa.Column("policy", sa.Text, nullable=False, comment="name@version (BEY-07)"),
     sa.Column("path", sa.Text, nullable=False),
@@ -55,13 +74,19 @@ transfers = sa.Table(
     sa.Index("ix_transfers_member_id", "member_id"),
     sa.Index("ix_transfers_source_branch_id", "source_branch_id", "transfer_id"),
     sa.Index("ix_transfers_target_org_id", "target_org_id", "transfer_id"),
-    sa.Index("ix_transfers_initiator_org_id", "initiator_org_id", "created_at", postgresql_where=sa.text("initiator_org_id IS NOT NULL")),
+    sa.Index(
+        "ix_transfers_initiator_org_id",
+        "initiator_org_id",
+        "created_at",
+        postgresql_where=sa.text("initiator_org_id IS NOT NULL"),
+    ),
     sa.Index("ix_transfers_batch_id", "batch_id", postgresql_where=sa.text("batch_id IS NOT NULL")),
     postgresql_with={"fillfactor": "60"},
 )
 
 open_nodes = sa.Table(
-    "open_nodes", metadata,
+    "open_nodes",
+    metadata,
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("node_no", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("state", sa.Text, nullable=False),
@@ -74,75 +99,110 @@ open_nodes = sa.Table(
     sa.Column("on_expiry", sa.Text),
     sa.Column("withdraw", sa.Text, nullable=False, server_default="no", comment="no, yes, yes_own (TRF-28)"),
     sa.Column("remind_every", sa.Interval),
-    sa.Column("revision", sa.SmallInteger, nullable=False, server_default="0", comment="how often its deadline was changed"),
+    sa.Column(
+        "revision",
+        sa.SmallInteger,
+        nullable=False,
+        server_default="0",
+        comment="how often its deadline was changed",
+    ),
     sa.Column("reminders", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("urged_at", _time, comment="when somebody asked for a decision last (BEY-21)"),
     sa.Column("looked_by", sa.BigInteger, comment="who is looking at it (BEY-23)"),
     sa.Column("looked_until", _time),
     sa.Index("ix_open_nodes_org_id", "org_id", "opened_at", "transfer_id"),
-    sa.Index("ix_open_nodes_superior_id", "superior_id", "opened_at", "transfer_id", postgresql_where=sa.text("superior_id IS NOT NULL")),
+    sa.Index(
+        "ix_open_nodes_superior_id",
+        "superior_id",
+        "opened_at",
+        "transfer_id",
+        postgresql_where=sa.text("superior_id IS NOT NULL"),
+    ),
 )
 
 open_transfers = sa.Table(
-    "open_transfers", metadata,
+    "open_transfers",
+    metadata,
     sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("transfer_id", sa.BigInteger, nullable=False),
     comment="one open transfer per member (TRF-02)",
 )
 
-audit = audit_log.keep(sa.Table(
-    "audit", metadata,
-    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),
-    sa.Column("event", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("at", _time, nullable=False),
-    sa.Column("person_id", sa.BigInteger),
-    sa.Column("org_id", sa.BigInteger),
-    sa.Column("decision_id", sa.Uuid),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
-))
+audit = audit_log.keep(
+    sa.Table(
+        "audit",
+        metadata,
+        sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("event", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("at", _time, nullable=False),
+        sa.Column("person_id", sa.BigInteger),
+        sa.Column("org_id", sa.BigInteger),
+        sa.Column("decision_id", sa.Uuid),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+    )
+)
 
-audit_segments = audit_log.keep(sa.Table(
-    "audit_segments", metadata,
-    sa.Column("segment_no", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("transfer_ids", sa.ARRAY(sa.BigInteger), nullable=False),
-    sa.Column("seqs", sa.ARRAY(sa.SmallInteger), nullable=False),
-    sa.Column("digest", sa.LargeBinary, nullable=False, comment="hash over the hashes of these lines of the trails, in order"),
-    comment="which lines of the trails were sealed together; each is named by a line of the log; append-only",
-))
+audit_segments = audit_log.keep(
+    sa.Table(
+        "audit_segments",
+        metadata,
+        sa.Column("segment_no", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("transfer_ids", sa.ARRAY(sa.BigInteger), nullable=False),
+        sa.Column("seqs", sa.ARRAY(sa.SmallInteger), nullable=False),
+        sa.Column(
+            "digest",
+            sa.LargeBinary,
+            nullable=False,
+            comment="hash over the hashes of these lines of the trails, in order",
+        ),
+        comment="which lines of the trails were sealed together; each is named by a line of the log; append-only",
+    )
+)
 
 path_steps = sa.Table(
-    "path_steps", metadata,
+    "path_steps",
+    metadata,
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("node_no", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("state", sa.Text, nullable=False),
 )
 
 policies = sa.Table(
-    "policies", metadata,
+    "policies",
+    metadata,
     sa.Column("holds_from", _time, primary_key=True),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False, comment="the file as it was applied"),
 )
 
 node_rules = sa.Table(
-    "node_rules", metadata,
+    "node_rules",
+    metadata,
     sa.Column("policy", sa.Text, primary_key=True),
     sa.Column("state", sa.Text, primary_key=True),
     sa.Column("province", sa.Text, primary_key=True, comment="empty: the nation"),
-    sa.Column("opens_before", _time, primary_key=True, comment="holds for nodes opened before, and not before the row before"),
+    sa.Column(
+        "opens_before",
+        _time,
+        primary_key=True,
+        comment="holds for nodes opened before, and not before the row before",
+    ),
     sa.Column("remind_after", sa.Interval),
     sa.Column("remind_every", sa.Interval),
     sa.Column("expire_after", sa.Interval),
     sa.Column("not_before", _time),
     sa.Column("on_expiry", sa.Text, nullable=False),
-    sa.Column("withdraw", sa.Text, nullable=False, comment="no, first, yes; with _own only the member's own start"),
+    sa.Column(
+        "withdraw", sa.Text, nullable=False, comment="no, first, yes; with _own only the member's own start"
+    ),
 )
 
 changes = sa.Table(
-    "changes", metadata,
+    "changes",
+    metadata,
     sa.Column("member_id", sa.BigInteger, nullable=False),
     sa.Column("transfer_id", sa.BigInteger),
     sa.Column("seq", sa.SmallInteger),
@@ -150,18 +210,22 @@ changes = sa.Table(
 )
 
 graduates = sa.Table(
-    "graduates", metadata,
+    "graduates",
+    metadata,
     sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("cohort", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("branch_id", sa.BigInteger, nullable=False, comment="where the member graduated"),
     sa.Column("flagged_at", _time, nullable=False),
-    sa.Column("counts", sa.Boolean, nullable=False, comment="false: marked as delayed or teacher, or deleted"),
+    sa.Column(
+        "counts", sa.Boolean, nullable=False, comment="false: marked as delayed or teacher, or deleted"
+    ),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Index("ix_graduates_branch_id", "branch_id"),
 )
 
 standings = sa.Table(
-    "standings", metadata,
+    "standings",
+    metadata,
     sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("cohort", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("origin_path", sa.Text(collation="C"), nullable=False),
@@ -176,7 +240,8 @@ standings = sa.Table(
 )
 
 figures = sa.Table(
-    "figures", metadata,
+    "figures",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("cohort", sa.SmallInteger, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.Integer, nullable=False, server_default="0") for name in FIGURES),
@@ -185,7 +250,8 @@ figures = sa.Table(
 )
 
 decisions = sa.Table(
-    "decisions", metadata,
+    "decisions",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("year", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("code", sa.Text, primary_key=True, comment="approve, or why it was rejected"),
@@ -195,7 +261,8 @@ decisions = sa.Table(
 )
 
 flows = sa.Table(
-    "flows", metadata,
+    "flows",
+    metadata,
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("week", sa.Date, primary_key=True, comment="its Monday, in China"),
     sa.Column("event", sa.Text, primary_key=True),
@@ -204,7 +271,8 @@ flows = sa.Table(
 )
 
 bulk_jobs = sa.Table(
-    "bulk_jobs", metadata,
+    "bulk_jobs",
+    metadata,
     sa.Column("bulk_id", sa.Uuid, primary_key=True),
     sa.Column("org_id", sa.BigInteger, nullable=False),
     sa.Column("person_id", sa.BigInteger, nullable=False),
@@ -214,7 +282,8 @@ bulk_jobs = sa.Table(
 )
 
 bulk_rows = sa.Table(
-    "bulk_rows", metadata,
+    "bulk_rows",
+    metadata,
     sa.Column("bulk_id", sa.Uuid, primary_key=True),
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("node_no", sa.SmallInteger, nullable=False),
@@ -223,7 +292,8 @@ bulk_rows = sa.Table(
 )
 
 escalations = sa.Table(
-    "escalations", metadata,
+    "escalations",
+    metadata,
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("org_id", sa.BigInteger, nullable=False, comment="the lowest common superior of both sides"),
     sa.Column("person_id", sa.BigInteger, nullable=False),
@@ -237,14 +307,18 @@ escalations = sa.Table(
 )
 
 reading_marks = sa.Table(
-    "reading_marks", metadata,
+    "reading_marks",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="0: the person's own messages"),
+    sa.Column(
+        "org_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="0: the person's own messages"
+    ),
     sa.Column("read_until", _time, nullable=False),
 )
 
 messages_read = sa.Table(
-    "messages_read", metadata,
+    "messages_read",
+    metadata,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -252,7 +326,8 @@ messages_read = sa.Table(
 )
 
 webhooks = sa.Table(
-    "webhooks", metadata,
+    "webhooks",
+    metadata,
     sa.Column("webhook_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("command_id", sa.Uuid, nullable=False, unique=True),
     sa.Column("org_id", sa.BigInteger, nullable=False),
@@ -266,7 +341,8 @@ webhooks = sa.Table(
 )
 
 deliveries = sa.Table(
-    "deliveries", metadata,
+    "deliveries",
+    metadata,
     sa.Column("webhook_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),

@@ -1,4 +1,5 @@
 """The reasons of transfers, as data: classes, modes, and what each may be used for (TYPE)."""
+
 from __future__ import annotations
 
 import tomllib
@@ -10,12 +11,19 @@ MODES = ("forbid", "warn", "allow")
 """What holds for a reason and a class of destinations: refused; asked once more and shown to the approver; nothing."""
 
 CLASSES: dict[str, tuple[str, str]] = {
-    "township": ("乡镇街道团组织", "a township's organisation"), "handover": ("流动团员团支部", "a hand-over branch"),
-    "household": ("工作地以外的乡镇街道团组织", "a township elsewhere than the place of work"), "community": ("村社区团支部", "a village's or community's branch"),
-    "youth_centre": ("青年之家", "a youth centre"), "own_mobile": ("本校流动团员团支部", "the own school's mobile branch"),
-    "own_abroad": ("本校出国(境)学习研究团支部", "the own school's study-abroad branch"), "own_class": ("本校班级团支部", "a class of the own school"),
-    "own_school": ("本校其他团组织", "another organisation of the own school"), "school": ("其他学校团组织", "another school's organisation"),
-    "employer": ("用人单位团组织", "an employer's organisation"), "other": ("其他团组织", "another organisation")}
+    "township": ("乡镇街道团组织", "a township's organisation"),
+    "handover": ("流动团员团支部", "a hand-over branch"),
+    "household": ("工作地以外的乡镇街道团组织", "a township elsewhere than the place of work"),
+    "community": ("村社区团支部", "a village's or community's branch"),
+    "youth_centre": ("青年之家", "a youth centre"),
+    "own_mobile": ("本校流动团员团支部", "the own school's mobile branch"),
+    "own_abroad": ("本校出国(境)学习研究团支部", "the own school's study-abroad branch"),
+    "own_class": ("本校班级团支部", "a class of the own school"),
+    "own_school": ("本校其他团组织", "another organisation of the own school"),
+    "school": ("其他学校团组织", "another school's organisation"),
+    "employer": ("用人单位团组织", "an employer's organisation"),
+    "other": ("其他团组织", "another organisation"),
+}
 """Classes of destinations that `reasons.toml` and policies speak of (Annex A)."""
 
 REJECTION_REASONS = {
@@ -57,6 +65,18 @@ class Reason:
 def reasons() -> dict[str, Reason]:
     """Return the reasons by code, from `reasons.toml`."""
     data = tomllib.loads((Path(__file__).parent / "reasons.toml").read_text("utf-8"))
-    return {code: Reason(code, entry["zh"], entry["en"], entry.get("place_name", ""), entry.get("place_address", ""),
-                         entry["counts_in"], entry["graduate"], entry.get("everyone", False),
-                         entry["rule"], entry.get("to", {})) for code, entry in data.items()}
+    return {
+        code: Reason(
+            code,
+            entry["zh"],
+            entry["en"],
+            entry.get("place_name", ""),
+            entry.get("place_address", ""),
+            entry["counts_in"],
+            entry["graduate"],
+            entry.get("everyone", False),
+            entry["rule"],
+            entry.get("to", {}),
+        )
+        for code, entry in data.items()
+    }

@@ -4,6 +4,7 @@ Pure data and one pure function. `store.py` makes its SQL from these tables, `do
 (`make saga`), and tests state the expected table by hand. Which nodes a transfer has depends on who starts it and where
 it goes; what a trigger does depends on the state alone.
 """
+
 from __future__ import annotations
 
 from enum import StrEnum
@@ -75,6 +76,7 @@ S, T, I, D = State, Trigger, Initiator, Destination
 NEXT = None
 
 # fmt: off
+# fmt: off  (a table is read by its columns)
 PATHS: dict[tuple[Initiator, Destination], tuple[State, ...]] = {
     # the nodes in order; after the last the member is moved
     (I.SOURCE, D.BRANCH):    (S.IN,),                        # TRF-16
@@ -126,12 +128,18 @@ ON_ENTER: dict[State, str] = {
     S.RETURNED:  "TransferReturned",
     S.WITHDRAWN: "TransferWithdrawn",
 }
+# fmt: on
 
 NODES = (S.OUT, S.IN, S.PROVINCE, S.ASSIGN)
 FINAL = (S.COMPLETED, S.REFUSED, S.REJECTED, S.RETURNED, S.WITHDRAWN)
 FROM_BUS = (T.RESERVED, T.UNAVAILABLE, T.CLOCK_RETURN, T.CLOCK_APPROVE, T.MOVED)
 """Messages may come late or twice: in any state without an arrow they are ignored. A person's trigger is refused."""
-RELEASE_AGAIN = ((S.REJECTED, T.RESERVED), (S.RETURNED, T.RESERVED), (S.WITHDRAWN, T.RESERVED), (S.REFUSED, T.RESERVED))
+RELEASE_AGAIN = (
+    (S.REJECTED, T.RESERVED),
+    (S.RETURNED, T.RESERVED),
+    (S.WITHDRAWN, T.RESERVED),
+    (S.REFUSED, T.RESERVED),
+)
 """A reservation that arrives after the end is released by telling the end once more."""
 # fmt: on
 
@@ -149,7 +157,9 @@ def refusal_of(state: State, trigger: Trigger) -> str | None:
     return "node_closed"
 
 
-def advance(path: tuple[State, ...], state: State, node_no: int, trigger: Trigger) -> tuple[State, int] | None:
+def advance(
+    path: tuple[State, ...], state: State, node_no: int, trigger: Trigger
+) -> tuple[State, int] | None:
     """Return the state and node number after `trigger`, or None where nothing changes; the model that tests hold the SQL to.
 
     `node_no` counts from 1 along the path; 0 is before the first node, len(path) + 1 is moving.
@@ -176,25 +186,55 @@ def target_of(trigger: Trigger) -> State | None:
 
 def page() -> str:
     """Return this page as Markdown, with the diagram."""
-    lines = ["# The transfer saga", "", "Printed from `services/transfers/saga.py` by `make saga`; do not edit.", "",
-             "## Paths", "", "| initiator | target | nodes |", "|---|---|---|"]
-    lines += [f"| {initiator} | {destination} | {' → '.join(path) or 'none'} |" for (initiator, destination), path in PATHS.items()]
-    lines += ["", "## Transitions", "", "Every pair that is not in the table is ignored when it comes from the bus or the clock,"
-              " and refused when it comes from a person.", "", "| state | trigger | leads to | tells | rule |", "|---|---|---|---|---|"]
-    lines += [f"| {state} | {trigger} | {step.to or 'next node'} | {ON_ENTER.get(step.to, '') if step.to else 'as the next state tells'} | {step.rule} |"
-              for (state, trigger), step in TRANSITIONS.items()]
+    lines = [
+        "# The transfer saga",
+        "",
+        "Printed from `services/transfers/saga.py` by `make saga`; do not edit.",
+        "",
+        "## Paths",
+        "",
+        "| initiator | target | nodes |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {initiator} | {destination} | {' → '.join(path) or 'none'} |"
+        for (initiator, destination), path in PATHS.items()
+    ]
+    lines += [
+        "",
+        "## Transitions",
+        "",
+        "Every pair that is not in the table is ignored when it comes from the bus or the clock,"
+        " and refused when it comes from a person.",
+        "",
+        "| state | trigger | leads to | tells | rule |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {state} | {trigger} | {step.to or 'next node'} | {ON_ENTER.get(step.to, '') if step.to else 'as the next state tells'} | {step.rule} |"
+        for (state, trigger), step in TRANSITIONS.items()
+    ]
     lines += ["", "## Diagram", "", "```mermaid", "stateDiagram-v2", "    [*] --> checking"]
     arrows: set[tuple[str, str, str]] = set()
     for path in PATHS.values():
         here = State.CHECKING
         for number, following in enumerate((*path, State.MOVING)):
-            triggers = [trigger for trigger in Trigger if (here, trigger) in TRANSITIONS and TRANSITIONS[here, trigger].to is NEXT]
+            triggers = [
+                trigger
+                for trigger in Trigger
+                if (here, trigger) in TRANSITIONS and TRANSITIONS[here, trigger].to is NEXT
+            ]
             arrows |= {(here, following, trigger) for trigger in triggers}
             here = following
             assert number <= len(path)
     arrows |= {(state, step.to, trigger) for (state, trigger), step in TRANSITIONS.items() if step.to}
     order = list(State)
-    lines += [f"    {a} --> {b}: {trigger}" for a, b, trigger in sorted(arrows, key=lambda arrow: (order.index(State(arrow[0])), arrow[1], arrow[2]))]
+    lines += [
+        f"    {a} --> {b}: {trigger}"
+        for a, b, trigger in sorted(
+            arrows, key=lambda arrow: (order.index(State(arrow[0])), arrow[1], arrow[2])
+        )
+    ]
     lines += [f"    {state} --> [*]" for state in FINAL] + ["```", ""]
     return "\n".join(lines)
 

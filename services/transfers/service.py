@@ -1,4 +1,5 @@
 """The transfers service on the bus."""
+
 from __future__ import annotations
 
 import os
@@ -83,7 +84,9 @@ class Service(BusService):
         with machinery.database.transaction() as tx:
             store.save_path_steps(tx)
             if not policies_store.history(tx):
-                policies_store.hold(tx, reader.read(os.environ.get("TUANQIAO_POLICY") or "national"), clock.now())
+                policies_store.hold(
+                    tx, reader.read(os.environ.get("TUANQIAO_POLICY") or "national"), clock.now()
+                )
 
     @staticmethod
     def gauges(tx: Connection) -> None:

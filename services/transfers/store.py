@@ -4,6 +4,7 @@ A statement takes a list of items as one JSON parameter and, in one round trip, 
 moves the transfers, writes the hash-chained audit rows, opens the next nodes and packs the events into the outbox. Rows that
 do not fit (wrong state, not entitled, already done) are simply not moved; `explain` finds out why, for those few only.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +22,17 @@ from shared.outbox import insert, tell
 
 # ---- starting --------------------------------------------------------------------------------------------------------
 
-_REQUEST_LINK = trail.link_of("''::bytea", id="i.transfer_id", seq="1", event="'requested'", state="'checking'", person="i.initiator_person_id",
-                      org="i.initiator_org_id", decision="i.command_id", note="''")
+_REQUEST_LINK = trail.link_of(
+    "''::bytea",
+    id="i.transfer_id",
+    seq="1",
+    event="'requested'",
+    state="'checking'",
+    person="i.initiator_person_id",
+    org="i.initiator_org_id",
+    decision="i.command_id",
+    note="''",
+)
 # IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
 _REQUEST = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
@@ -40,12 +50,21 @@ _REQUEST = sa.text(f"""
         OVERRIDING SYSTEM VALUE
         SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
             provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark,
-            place_division, concern, reason_kind, batch_id, policy, path, 'checking', 0, :now, 1, {_REQUEST_LINK} FROM fitting i
+            place_division, concern, reason_kind, batch_id, policy, path, 'checking', 0, :now, 1, {
+    _REQUEST_LINK
+} FROM fitting i
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind, batch_id, state, audit_seq, audit_head,
             initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {trail.audited("requested")},
-    told AS ({insert(tell(
-        messages.TransferRequested, "moved", batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END"))})
+    told AS ({
+    insert(
+        tell(
+            messages.TransferRequested,
+            "moved",
+            batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END",
+        )
+    )
+})
     SELECT n, transfer_id FROM fitting""")
 
 
@@ -55,7 +74,9 @@ def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
     return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=trail.stamp_of(now))}
 
 
-_BATCHES = sa.text("SELECT batch_id, transfer_id, member_id, initiator_person_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id")
+_BATCHES = sa.text(
+    "SELECT batch_id, transfer_id, member_id, initiator_person_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id"
+)
 _OPEN_OF = sa.text("""
     SELECT x.member_id, t.source_branch_id FROM open_transfers x JOIN transfers t USING (transfer_id)
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
@@ -71,7 +92,9 @@ def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, sa.
 
 def with_open(tx: Connection, member_ids: Iterable[int]) -> dict[int, int]:
     """Return those of the members who have an open transfer, with the branch that it leads out of (TRF-02)."""
-    return {row.member_id: row.source_branch_id for row in tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))})}
+    return {
+        row.member_id: row.source_branch_id for row in tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))})
+    }
 
 
 _IN_THE_WAY = sa.text("""
@@ -85,12 +108,18 @@ def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, sa.Row[An
     return {row.member_id: row for row in tx.execute(_IN_THE_WAY, {"ids": sorted(set(member_ids))})}
 
 
-_BY_COMMAND = sa.text("SELECT command_id, transfer_id, state, node_no, initiator_person_id FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_BY_COMMAND = sa.text(
+    "SELECT command_id, transfer_id, state, node_no, initiator_person_id FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))"
+)
 
 
 def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
     """Return the transfers that these command ids once started."""
-    return {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})} if command_ids else {}
+    return (
+        {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+        if command_ids
+        else {}
+    )
 
 
 # ---- when the tree changes -------------------------------------------------------------------------------------------
@@ -151,7 +180,9 @@ def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row
 
 # ---- late and repeated messages --------------------------------------------------------------------------------------
 
-_FINAL_EVENTS = {state: event for state, event in saga.ON_ENTER.items() if (state, Trigger.RESERVED) in saga.RELEASE_AGAIN}
+_FINAL_EVENTS = {
+    state: event for state, event in saga.ON_ENTER.items() if (state, Trigger.RESERVED) in saga.RELEASE_AGAIN
+}
 _RELEASE_AGAIN = sa.text(f"""
     WITH moved AS (SELECT t.* FROM transfers t JOIN json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint) USING (transfer_id)
         WHERE t.state IN ('refused', {", ".join(f"'{state}'" for state in _FINAL_EVENTS)}))
@@ -177,11 +208,28 @@ def remind(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
 
 SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name != "cursor")
 """The first columns of every row that is read below; more follow that decide who may see it."""
-_ELSEWHERE = {"waiting_org_id": "o.org_id", "waiting_superior_id": "o.superior_id", "node_opened_at": "o.opened_at", "remind_at": "o.remind_at",
-              "expires_at": "o.expires_at", "on_expiry": "o.on_expiry", "urged_at": "o.urged_at", "looked_by": "o.looked_by", "looked_until": "o.looked_until"}
-_COLUMNS = ", ".join([*(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for name in SHOWN),
-                      "t.path", "t.initiator_org_id", "t.source_superior_id", "t.target_superior_id", "t.provincial_id",
-                      "o.withdraw"])
+_ELSEWHERE = {
+    "waiting_org_id": "o.org_id",
+    "waiting_superior_id": "o.superior_id",
+    "node_opened_at": "o.opened_at",
+    "remind_at": "o.remind_at",
+    "expires_at": "o.expires_at",
+    "on_expiry": "o.on_expiry",
+    "urged_at": "o.urged_at",
+    "looked_by": "o.looked_by",
+    "looked_until": "o.looked_until",
+}
+_COLUMNS = ", ".join(
+    [
+        *(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for name in SHOWN),
+        "t.path",
+        "t.initiator_org_id",
+        "t.source_superior_id",
+        "t.target_superior_id",
+        "t.provincial_id",
+        "o.withdraw",
+    ]
+)
 _WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
 
 _WANTED = """(:state = '' OR o.state = :state) AND (o.opened_at, o.transfer_id) > (:opened_at, :transfer_id) AND o.opened_at >= :since AND o.opened_at < :until
@@ -200,9 +248,13 @@ _WORK_COUNTS = sa.text("""
         SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides GROUP BY state""")
 
 
-def work(tx: Connection, org_id: int, after: tuple[datetime, int], limit: int, **wanted: Any) -> Sequence[sa.Row[Any]]:
+def work(
+    tx: Connection, org_id: int, after: tuple[datetime, int], limit: int, **wanted: Any
+) -> Sequence[sa.Row[Any]]:
     """Return the open nodes that `org_id` may decide, oldest first, after the given instant and id, of a state, a reason and a time."""
-    return tx.execute(_WORK, {"org": org_id, "opened_at": after[0], "transfer_id": after[1], "limit": limit, **wanted}).all()
+    return tx.execute(
+        _WORK, {"org": org_id, "opened_at": after[0], "transfer_id": after[1], "limit": limit, **wanted}
+    ).all()
 
 
 def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
@@ -212,9 +264,15 @@ def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
 
 
 _ONE = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = :transfer_id")
-_MANY = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))")
-_OF_MEMBER = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")
-_OF_BATCH = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id")
+_MANY = sa.text(
+    f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))"
+)
+_OF_MEMBER = sa.text(
+    f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50"
+)
+_OF_BATCH = sa.text(
+    f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id"
+)
 _STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
 
 
@@ -227,8 +285,11 @@ _STARTED = {
     side: sa.text(f"""SELECT {_COLUMNS} FROM transfers t {_WITH_NODE}
         WHERE {column} IN (SELECT org_id FROM org_directory WHERE org_id = :org UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
         AND {_seen_by(side)} AND (NOT :open_only OR t.ended_at IS NULL) AND (:after = 0 OR t.transfer_id < :after) ORDER BY t.transfer_id DESC LIMIT :limit""")
-    for side, column in (("source", "t.source_branch_id"), ("target", "t.target_org_id"))}
-_PATH = sa.text("SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no")
+    for side, column in (("source", "t.source_branch_id"), ("target", "t.target_org_id"))
+}
+_PATH = sa.text(
+    "SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no"
+)
 _COUNTS = sa.text(f"""SELECT t.reason, t.state, count(*)::int AS transfers FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
     WHERE s.path >= :path AND s.path < :path_end AND {_seen_by("source")} GROUP BY 1, 2 ORDER BY 1, 2""")
 
@@ -272,9 +333,13 @@ def of_batch(tx: Connection, batch_id: Any, org_id: int) -> Sequence[sa.Row[Any]
     return tx.execute(_OF_BATCH, {"batch": batch_id, "org": org_id}).all()
 
 
-def started(tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+def started(
+    tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int
+) -> Sequence[sa.Row[Any]]:
     """Return transfers out of (`source`) or into (`target`) an organisation and its direct branches, newest first."""
-    return tx.execute(_STARTED[side], {"org": org_id, "open_only": open_only, "after": after, "limit": limit}).all()
+    return tx.execute(
+        _STARTED[side], {"org": org_id, "open_only": open_only, "after": after, "limit": limit}
+    ).all()
 
 
 def counts(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
@@ -299,5 +364,12 @@ _SAVE_STEPS = sa.text("""
 
 def save_path_steps(tx: Connection) -> None:
     """Make the steps of every path known to the statements."""
-    db.run(tx, _SAVE_STEPS, [{"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
-                             for (initiator, destination), path in saga.PATHS.items() for number, state in enumerate((*path, State.MOVING), start=1)])
+    db.run(
+        tx,
+        _SAVE_STEPS,
+        [
+            {"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
+            for (initiator, destination), path in saga.PATHS.items()
+            for number, state in enumerate((*path, State.MOVING), start=1)
+        ],
+    )

@@ -1,4 +1,5 @@
 """The trail of a transfer: lines chained by hashes, and the proof of the chains (BEY-10). Only SQL."""
+
 from __future__ import annotations
 
 import hashlib
@@ -26,6 +27,7 @@ def stamp_of(now: datetime) -> str:
     """Return an instant as it is hashed."""
     return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
+
 _AUDIT = sa.text("""SELECT a.*, t.audit_head AS head, t.audit_seq AS last FROM audit a JOIN transfers t USING (transfer_id)
     WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000 ORDER BY transfer_id, seq""")
 
@@ -39,7 +41,10 @@ _ALONE = sa.text("""
 
 def verify_audit(tx: Connection) -> tuple[int, list[int]]:
     """Recompute every audit chain; return how many rows were read and the ids of transfers whose chain is broken (BEY-10)."""
-    highest = max(tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0 for table in ("transfers", "audit"))
+    highest = max(
+        tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0
+        for table in ("transfers", "audit")
+    )
     read, broken = 0, set()
     for after in range(0, highest, 2000):
         broken |= set(tx.execute(_ALONE, {"after": after}).scalars())
@@ -50,10 +55,26 @@ def verify_audit(tx: Connection) -> tuple[int, list[int]]:
             if row.transfer_id != at:
                 previous, at, number = b"", row.transfer_id, 0
             number += 1
-            line = "|".join(str("" if value is None else value) for value in (
-                row.transfer_id, row.seq, row.event, row.state, stamp_of(row.at), row.person_id, row.org_id, row.decision_id, row.note))
+            line = "|".join(
+                str("" if value is None else value)
+                for value in (
+                    row.transfer_id,
+                    row.seq,
+                    row.event,
+                    row.state,
+                    stamp_of(row.at),
+                    row.person_id,
+                    row.org_id,
+                    row.decision_id,
+                    row.note,
+                )
+            )
             previous = hashlib.sha256(previous + line.encode()).digest()
             last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
-            if bytes(row.hash) != previous or row.seq != number or (last and (row.seq != row.last or bytes(row.head) != previous)):
+            if (
+                bytes(row.hash) != previous
+                or row.seq != number
+                or (last and (row.seq != row.last or bytes(row.head) != previous))
+            ):
                 broken.add(row.transfer_id)
     return read, sorted(broken)

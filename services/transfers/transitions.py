@@ -1,4 +1,5 @@
 """One transition is one statement for any number of items, made from the tables of `saga.py`. Only SQL."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,9 @@ from shared.outbox import insert, tell
 ASKED = """asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
         n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint, decision_id uuid, branch_id bigint, code text, note text))"""
 
-_AT = "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
+_AT = (
+    "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
+)
 """The province whose organisation decides a node."""
 
 
@@ -26,6 +29,7 @@ def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
             ORDER BY r.opens_before LIMIT 1)"""
     nation = "''"
     return f"(SELECT * FROM ({one.format(province)} UNION ALL {one.format(nation)}) AS found LIMIT 1)"
+
 
 DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
 
@@ -70,7 +74,9 @@ def _told(states: Iterable[State], also: str = "") -> str:
         if event is messages.NodeOpened:
             selects.append(tell(event, "opened", "", **_EVENT_COLUMNS[event]))
             continue
-        selects.append(tell(event, "moved", f"WHERE state IN ({', '.join(names)})", **_EVENT_COLUMNS.get(event, {})))
+        selects.append(
+            tell(event, "moved", f"WHERE state IN ({', '.join(names)})", **_EVENT_COLUMNS.get(event, {}))
+        )
     return f"told AS ({insert(*selects)})" if selects else "told AS (SELECT 1)"
 
 
@@ -83,7 +89,9 @@ def _among(state: str, states: str) -> str:
     return f"coalesce({state} IN ({states}), false)"
 
 
-def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = "") -> sa.TextClause:
+def _transition(
+    trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = ""
+) -> sa.TextClause:
     """Return the statement of `trigger`.
 
     Args:
@@ -98,11 +106,25 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
     at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
     by_next = target is saga.NEXT
     state = "s.state" if by_next else f"'{target}'"
-    closed = f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
-        {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)""" if at_node else (
-        "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)")
-    link = trail.link_of("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{trigger}'", state=state, person="i.person_id", org="i.org_id",
-                 decision="i.decision_id", note="coalesce(i.note, '')")
+    closed = (
+        f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
+        {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)"""
+        if at_node
+        else (
+            "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)"
+        )
+    )
+    link = trail.link_of(
+        "t.audit_head",
+        id="t.transfer_id",
+        seq="t.audit_seq + 1",
+        event=f"'{trigger}'",
+        state=state,
+        person="i.person_id",
+        org="i.org_id",
+        decision="i.decision_id",
+        note="coalesce(i.note, '')",
+    )
     ends = target in saga.FINAL
     update = f"""moved AS (UPDATE transfers t SET state = {state}, node_no = {"s.node_no" if by_next else "t.node_no"},
         audit_seq = t.audit_seq + 1, audit_head = {link}
@@ -120,10 +142,17 @@ def _transition(trigger: Trigger, *, entitled: str = "", set_also: str = "", fro
     if trigger not in _UNFOLLOWED:
         parts.append(_FOLLOWED)
     if ends:
-        parts.append("closed_ones AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)")
+        parts.append(
+            "closed_ones AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)"
+        )
     parts.append(_told(entered, also))
-    return sa.text("WITH " + ",\n    ".join(parts) + """
-    SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved""")
+    return sa.text(
+        "WITH "
+        + ",\n    ".join(parts)
+        + """
+    SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved"""
+    )
+
 
 # IS NOT DISTINCT FROM keeps the planner from finding each item by its organisation, among all that waits there.
 _ACTING = "o.node_no = i.node_no AND (o.org_id IS NOT DISTINCT FROM i.org_id OR o.superior_id = i.org_id)"
@@ -139,12 +168,22 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.APPROVE: _transition(Trigger.APPROVE, entitled=_APPROVING),
     Trigger.REJECT: _transition(Trigger.REJECT, entitled=_ACTING),
     Trigger.WITHDRAW: _transition(
-        Trigger.WITHDRAW, from_also=", transfers w",
+        Trigger.WITHDRAW,
+        from_also=", transfers w",
         entitled="w.transfer_id = o.transfer_id AND o.withdraw <> 'no'"
-        " AND (w.initiator_org_id = i.org_id OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))"),
-    Trigger.ASSIGN: _transition(Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"),
-    Trigger.CLOCK_RETURN: _transition(Trigger.CLOCK_RETURN, entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now"),
-    Trigger.CLOCK_APPROVE: _transition(Trigger.CLOCK_APPROVE, entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now"),
+        " AND (w.initiator_org_id = i.org_id OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))",
+    ),
+    Trigger.ASSIGN: _transition(
+        Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"
+    ),
+    Trigger.CLOCK_RETURN: _transition(
+        Trigger.CLOCK_RETURN,
+        entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now",
+    ),
+    Trigger.CLOCK_APPROVE: _transition(
+        Trigger.CLOCK_APPROVE,
+        entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now",
+    ),
     Trigger.MOVED: _transition(Trigger.MOVED),
 }
 

@@ -3,6 +3,7 @@
 A handler without a line in the contract would never be called, since its queue is not bound; a contract without a handler would be
 promised and never done. Both pass every test of the parts, so the service does not start with either.
 """
+
 from __future__ import annotations
 
 import pkgutil
@@ -19,12 +20,21 @@ class Disagreement(RuntimeError):
 
 
 def _modules() -> list[ModuleType]:
-    return [import_module(f"{shared.messages.__name__}.{one.name}") for one in pkgutil.iter_modules(shared.messages.__path__) if one.name != "asyncapi"]
+    return [
+        import_module(f"{shared.messages.__name__}.{one.name}")
+        for one in pkgutil.iter_modules(shared.messages.__path__)
+        if one.name != "asyncapi"
+    ]
 
 
 def calls() -> list[Command | Query]:
     """Return every declared call."""
-    found = {(one.service, one.name): one for module in _modules() for one in vars(module).values() if isinstance(one, Command | Query)}
+    found = {
+        (one.service, one.name): one
+        for module in _modules()
+        for one in vars(module).values()
+        if isinstance(one, Command | Query)
+    }
     return list(found.values())
 
 
@@ -33,22 +43,34 @@ def differences(service: Any) -> list[str]:
     name, found = service.name, []
     for event in service.events:
         if name not in event.consumers:
-            found.append(f"{name} handles {event.__name__}, but its contract does not name it, so its queue is never bound:"
-                         f" add \"{name}\" to the consumers of {event.__name__} in {event.__module__}, or take the handler out of services/{name}/service.py")
+            found.append(
+                f"{name} handles {event.__name__}, but its contract does not name it, so its queue is never bound:"
+                f' add "{name}" to the consumers of {event.__name__} in {event.__module__}, or take the handler out of services/{name}/service.py'
+            )
     for event in events().values():
-        if event.__module__.startswith(shared.messages.__name__) and name in event.consumers and event not in service.events:
-            found.append(f"{event.__name__} names {name} as a consumer, but nothing there handles it, so each would become a dead letter:"
-                         f" add a handler to `events` in services/{name}/service.py, or take \"{name}\" out of the consumers in {event.__module__}")
+        if (
+            event.__module__.startswith(shared.messages.__name__)
+            and name in event.consumers
+            and event not in service.events
+        ):
+            found.append(
+                f"{event.__name__} names {name} as a consumer, but nothing there handles it, so each would become a dead letter:"
+                f' add a handler to `events` in services/{name}/service.py, or take "{name}" out of the consumers in {event.__module__}'
+            )
     for kind, table in (("commands", service.commands), ("queries", service.queries)):
         for call in table:
             if call.service != name:
-                found.append(f"{name} handles {call.name}, but the contract sends it to {call.service}: move the handler to services/{call.service}/service.py,"
-                             f" or let the contract name \"{name}\"")
+                found.append(
+                    f"{name} handles {call.name}, but the contract sends it to {call.service}: move the handler to services/{call.service}/service.py,"
+                    f' or let the contract name "{name}"'
+                )
         declared = Command if kind == "commands" else Query
         for call in calls():
             if call.service == name and isinstance(call, declared) and call not in table:
-                found.append(f"{call.name} is declared as one of the {kind} of {name}, but nothing there answers it:"
-                             f" add a handler to `{kind}` in services/{name}/service.py, or take the declaration out of shared/messages")
+                found.append(
+                    f"{call.name} is declared as one of the {kind} of {name}, but nothing there answers it:"
+                    f" add a handler to `{kind}` in services/{name}/service.py, or take the declaration out of shared/messages"
+                )
     return found
 
 

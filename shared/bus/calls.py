@@ -1,4 +1,5 @@
 """How calls and answers look on the wire; both ends import this."""
+
 from __future__ import annotations
 
 import sys

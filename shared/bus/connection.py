@@ -2,6 +2,7 @@
 
 A frozen broker answers nothing, not even a close: a connection in doubt is dropped at the socket, never closed politely.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -43,11 +44,19 @@ def connect(amqp_uri: str, heartbeat: int = HEARTBEAT_SECONDS) -> kombu.Connecti
 
     """
     connection = kombu.Connection(
-        amqp_uri, heartbeat=heartbeat,
-        transport_options={"connect_timeout": CONNECT_SECONDS, "login_method": "PLAIN", "client_properties": {"product": "Tuanqiao"}})
+        amqp_uri,
+        heartbeat=heartbeat,
+        transport_options={
+            "connect_timeout": CONNECT_SECONDS,
+            "login_method": "PLAIN",
+            "client_properties": {"product": "Tuanqiao"},
+        },
+    )
     connection.connect_timeout = CONNECT_SECONDS
     try:
-        connection._ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=CONNECT_SECONDS)
+        connection._ensure_connection(
+            max_retries=1, interval_start=0, interval_step=0, timeout=CONNECT_SECONDS
+        )
     except BaseException:
         drop(connection)
         raise

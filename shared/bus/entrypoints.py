@@ -5,6 +5,7 @@ more), fires one nameko worker, and acknowledges everything together when the wo
 batch: under load batches form by themselves; an idle system pays nothing. Connections are made again for ever; a message is
 acknowledged only after its transaction.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -152,7 +153,9 @@ class Drain(Entrypoint):  # type: ignore[misc]
         channel = connection.channel()
         self._buffer = []
         self._failure = None
-        consumer = Consumer(channel, [self.queue()], on_message=self._buffer.append, no_ack=False, auto_declare=False)
+        consumer = Consumer(
+            channel, [self.queue()], on_message=self._buffer.append, no_ack=False, auto_declare=False
+        )
         consumer.qos(prefetch_count=self.prefetch)
         consumer.consume()
         while not self._stopping:
@@ -189,12 +192,20 @@ class Drain(Entrypoint):  # type: ignore[misc]
             guarded(self.handle)(batch)
             self._pause = SHORTEST_PAUSE
         except Exception as error:
-            self._failure = error  # the loop drops the connection, so that the broker delivers the batch again
+            self._failure = (
+                error  # the loop drops the connection, so that the broker delivers the batch again
+            )
         finally:
             self._running -= 1
             self._turn.set()
 
-    def settle(self, messages: list[Any], answers: dict[str | None, list[Answer]] | None = None, channel: Any = None, whole: bool = False) -> None:
+    def settle(
+        self,
+        messages: list[Any],
+        answers: dict[str | None, list[Answer]] | None = None,
+        channel: Any = None,
+        whole: bool = False,
+    ) -> None:
         """Send answers, without confirm since a caller that misses one asks again, and acknowledge; one writer at a time.
 
         `whole` says that the messages are a batch as it was drained, with nothing between them.
@@ -203,10 +214,16 @@ class Drain(Entrypoint):  # type: ignore[misc]
             channel = channel or messages[-1].channel
             for reply_to, some in (answers or {}).items():
                 if reply_to and some:
-                    prepared = channel.prepare_message(msgspec.json.encode(some), content_type="application/json", content_encoding="utf-8",
-                                                       properties={"delivery_mode": 1})
+                    prepared = channel.prepare_message(
+                        msgspec.json.encode(some),
+                        content_type="application/json",
+                        content_encoding="utf-8",
+                        properties={"delivery_mode": 1},
+                    )
                     channel.basic_publish(prepared, exchange="", routing_key=reply_to)
-            if whole and self._running == 1 and self._failure is None:  # nothing older waits: one frame acknowledges all
+            if (
+                whole and self._running == 1 and self._failure is None
+            ):  # nothing older waits: one frame acknowledges all
                 messages[-1].ack(multiple=True)
             else:
                 for message in messages:
@@ -241,10 +258,19 @@ class EventBatches(Drain):
 
     def handle(self, messages: list[Any]) -> None:
         """Apply the messages in one worker."""
-        self.fire([
-            Incoming(storable(message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}"),
-                     storable(message.delivery_info.get("routing_key") or ""), _bytes(message.body))
-            for message in messages])
+        self.fire(
+            [
+                Incoming(
+                    storable(
+                        message.properties.get("message_id")
+                        or f"unnamed:{message.delivery_tag}:{time.time_ns()}"
+                    ),
+                    storable(message.delivery_info.get("routing_key") or ""),
+                    _bytes(message.body),
+                )
+                for message in messages
+            ]
+        )
         self.settle(messages, whole=True)
 
 
@@ -286,7 +312,9 @@ class CommandBatches(_Calls):
             for at, body in enumerate(bodies, start=first):
                 if at not in said:
                     said.add(at)
-                    found.setdefault(callers[at], []).append(Answer(calls[at].correlation_id, msgspec.Raw(body)))
+                    found.setdefault(callers[at], []).append(
+                        Answer(calls[at].correlation_id, msgspec.Raw(body))
+                    )
             return found
 
         def early(first: int, bodies: list[bytes]) -> None:
@@ -310,13 +338,21 @@ class Queries(_Calls):
             if not calls:
                 self.settle([message])
             for call in calls:
-                self.container.spawn_worker(self, (call,), {}, handle_result=partial(self._done, message, call, left))
+                self.container.spawn_worker(
+                    self, (call,), {}, handle_result=partial(self._done, message, call, left)
+                )
 
-    def _done(self, message: Any, call: Call, left: list[int], worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+    def _done(
+        self, message: Any, call: Call, left: list[int], worker_ctx: Any, result: Any, exc_info: Any
+    ) -> tuple[Any, Any]:
         left[0] -= 1
         answer = [] if exc_info is not None else [Answer(call.correlation_id, msgspec.Raw(result))]
         with contextlib.suppress(Exception):  # the connection may be gone: the caller asks again
-            self.settle([message] if not left[0] else [], {message.properties.get("reply_to"): answer}, message.channel)
+            self.settle(
+                [message] if not left[0] else [],
+                {message.properties.get("reply_to"): answer},
+                message.channel,
+            )
         return result, None
 
 

@@ -5,6 +5,7 @@ goes to its one queue; waiting is waiting and not polling; an unroutable `mandat
 means that every consumer has acknowledged, since nothing else here is durable. So the outbox row stays unpublished until
 its effects are committed, and kill -9 loses nothing.
 """
+
 from __future__ import annotations
 
 import copy
@@ -109,13 +110,22 @@ class Channel(memory.Channel):  # type: ignore[misc]
             origin.unconfirmed.discard(tag)
             origin.settled.set()
 
-    def prepare_message(self, body: Any, priority: int | None = None, content_type: str | None = None,
-                        content_encoding: str | None = None, headers: Any = None, properties: Any = None) -> Any:
+    def prepare_message(
+        self,
+        body: Any,
+        priority: int | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        headers: Any = None,
+        properties: Any = None,
+    ) -> Any:
         """Keep the content type among the properties, where RabbitMQ has it."""
         properties = dict(properties or {}, content_type=content_type, content_encoding=content_encoding)
         return super().prepare_message(body, priority, content_type, content_encoding, headers, properties)
 
-    def basic_publish(self, message: Any, exchange: str = "", routing_key: str = "", mandatory: bool = False, **kwargs: Any) -> None:
+    def basic_publish(
+        self, message: Any, exchange: str = "", routing_key: str = "", mandatory: bool = False, **kwargs: Any
+    ) -> None:
         """Publish; refuse what `mandatory` cannot be routed."""
         queues = self._lookup(exchange, routing_key) if exchange else [routing_key]
         if mandatory and not any(queue in self.queues for queue in queues):

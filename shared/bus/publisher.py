@@ -1,4 +1,5 @@
 """Publishing in batches with one wait for all confirms, and with an end to every wait."""
+
 from __future__ import annotations
 
 import time
@@ -39,8 +40,13 @@ class Message(NamedTuple):
 
 def cloud_event(message: Message) -> dict[str, str]:
     """Return the CloudEvents 1.0 attributes of a message, as headers of the AMQP binding."""
-    return {"cloudEvents:specversion": "1.0", "cloudEvents:id": message.message_id, "cloudEvents:source": f"/tuanqiao/{message.exchange}",
-            "cloudEvents:type": f"tuanqiao.{message.exchange}.{message.topic}", "cloudEvents:time": clock.now().isoformat()}
+    return {
+        "cloudEvents:specversion": "1.0",
+        "cloudEvents:id": message.message_id,
+        "cloudEvents:source": f"/tuanqiao/{message.exchange}",
+        "cloudEvents:type": f"tuanqiao.{message.exchange}.{message.topic}",
+        "cloudEvents:time": clock.now().isoformat(),
+    }
 
 
 class Publisher:
@@ -69,7 +75,9 @@ class Publisher:
         except PublishFailed:
             self.close()
             raise
-        except ChannelClosed as error:  # no such exchange, no right to it, too large: the same message would be refused again
+        except (
+            ChannelClosed
+        ) as error:  # no such exchange, no right to it, too large: the same message would be refused again
             self.close()
             raise PublishRefused(str(error) or type(error).__name__) from error
         except Exception as error:
@@ -84,12 +92,22 @@ class Publisher:
             self._open()
         channel = self._channel
         for message in messages:
-            prepared = channel.prepare_message(message.body, content_type="application/json", content_encoding="utf-8", headers=cloud_event(message),
-                                               properties={"message_id": message.message_id, "delivery_mode": 2})
+            prepared = channel.prepare_message(
+                message.body,
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers=cloud_event(message),
+                properties={"message_id": message.message_id, "delivery_mode": 2},
+            )
             self._sent += 1
             self._waiting.add(self._sent)
             try:
-                channel.basic_publish(prepared, exchange=topology.PREFIX + message.exchange, routing_key=message.topic, mandatory=message.mandatory)
+                channel.basic_publish(
+                    prepared,
+                    exchange=topology.PREFIX + message.exchange,
+                    routing_key=message.topic,
+                    mandatory=message.mandatory,
+                )
             except ChannelError as error:
                 raise PublishRefused(f"{message.topic}: {error}") from error
         assert self._connection is not None

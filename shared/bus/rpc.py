@@ -1,4 +1,5 @@
 """Calling a service: every call has an end, and a time-out means "unknown, ask again with the same ids"."""
+
 from __future__ import annotations
 
 import contextlib
@@ -65,21 +66,38 @@ class RpcClient:
         """Return whether answers can arrive."""
         return self._listening.is_set()
 
-    def call(self, call: Command | Query, request: Any, *, token: str = "", org_id: int | None = None,
-             request_id: str = "", timeout: float = CALL_SECONDS) -> Any:
+    def call(
+        self,
+        call: Command | Query,
+        request: Any,
+        *,
+        token: str = "",
+        org_id: int | None = None,
+        request_id: str = "",
+        timeout: float = CALL_SECONDS,
+    ) -> Any:
         """Return the reply to a query, or the list of replies to a command's list of items.
 
         Raises:
             Refused: What the service refused as a whole; `unavailable` when no answer came in time.
 
         """
-        (reply,) = self.call_all([(call, request)], token=token, org_id=org_id, request_id=request_id, timeout=timeout)
+        (reply,) = self.call_all(
+            [(call, request)], token=token, org_id=org_id, request_id=request_id, timeout=timeout
+        )
         if isinstance(reply, Refused):
             raise reply
         return reply
 
-    def call_all(self, calls: Sequence[tuple[Command | Query, Any]], *, token: str = "", org_id: int | None = None, request_id: str = "",
-                 timeout: float = CALL_SECONDS) -> list[Any]:
+    def call_all(
+        self,
+        calls: Sequence[tuple[Command | Query, Any]],
+        *,
+        token: str = "",
+        org_id: int | None = None,
+        request_id: str = "",
+        timeout: float = CALL_SECONDS,
+    ) -> list[Any]:
         """Make several calls at once, in the time of the slowest; return each one's reply, or the `Refused` that would have been raised."""
         started = time.perf_counter()
         under_way: list[tuple[str, Waiting | Refused]] = []
@@ -97,7 +115,10 @@ class RpcClient:
                 if isinstance(sent, Refused):
                     raise sent
                 assert sent.done is not None
-                if not sent.done.wait(max(0.001, timeout - (time.perf_counter() - started))) or sent.answer is None:
+                if (
+                    not sent.done.wait(max(0.001, timeout - (time.perf_counter() - started)))
+                    or sent.answer is None
+                ):
                     raise Refused("unavailable")
                 replies.append(read_reply(call, sent.answer))
                 outcome = "ok"
@@ -106,11 +127,22 @@ class RpcClient:
                 replies.append(refused)
             finally:
                 self._waiting.pop(correlation_id, None)
-                metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(time.perf_counter() - started)
+                metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(
+                    time.perf_counter() - started
+                )
         return replies
 
-    def send(self, call: Command | Query, body: bytes, waiting: Waiting, correlation_id: str,
-             token: str = "", org_id: int | None = None, request_id: str = "", timeout: float = CALL_SECONDS) -> None:
+    def send(
+        self,
+        call: Command | Query,
+        body: bytes,
+        waiting: Waiting,
+        correlation_id: str,
+        token: str = "",
+        org_id: int | None = None,
+        request_id: str = "",
+        timeout: float = CALL_SECONDS,
+    ) -> None:
         """Send an encoded call; `waiting` is told when the answer is here.
 
         Calls made at the same time leave together in one message: whoever holds the connection takes what the others have put down.
@@ -121,9 +153,17 @@ class RpcClient:
             raise Refused("unavailable")
         queue_name = topology.call_queue(call.service, "commands" if call.many else "queries").name
         self._waiting[correlation_id] = waiting
-        self._outgoing.setdefault(queue_name, deque()).append(Call(
-            correlation_id=correlation_id, name=call.name, body=msgspec.Raw(body), token=token, org_id=org_id, request_id=request_id,
-            expires_at=time.time() + timeout))
+        self._outgoing.setdefault(queue_name, deque()).append(
+            Call(
+                correlation_id=correlation_id,
+                name=call.name,
+                body=msgspec.Raw(body),
+                token=token,
+                org_id=org_id,
+                request_id=request_id,
+                expires_at=time.time() + timeout,
+            )
+        )
         with self._lock:
             self._publish(queue_name)
 
@@ -139,8 +179,12 @@ class RpcClient:
                         self._connection = broker.connect(self._amqp_uri, heartbeat=0)
                         topology.declare(self._connection)
                         self._channel = self._connection.channel()
-                    prepared = self._channel.prepare_message(body, content_type="application/json", content_encoding="utf-8",
-                                                             properties={"reply_to": self._reply_to, "delivery_mode": 1})
+                    prepared = self._channel.prepare_message(
+                        body,
+                        content_type="application/json",
+                        content_encoding="utf-8",
+                        properties={"reply_to": self._reply_to, "delivery_mode": 1},
+                    )
                     self._channel.basic_publish(prepared, exchange="", routing_key=queue_name)
                     break
                 except Exception as error:
@@ -158,7 +202,12 @@ class RpcClient:
             try:
                 connection = broker.connect(self._amqp_uri)
                 channel = connection.channel()
-                replies = Queue(self._reply_to, durable=False, exclusive=not broker.is_memory(connection), auto_delete=True)
+                replies = Queue(
+                    self._reply_to,
+                    durable=False,
+                    exclusive=not broker.is_memory(connection),
+                    auto_delete=True,
+                )
                 consumer = Consumer(channel, [replies], on_message=self._arrived, no_ack=True)
                 consumer.consume()
                 self._listening.set()
@@ -233,5 +282,10 @@ def _envelope(call: Command | Query) -> Any:
     key = (call.service, call.name)
     if key not in _envelopes:
         _envelopes[key] = msgspec.defstruct(
-            "Answer", [("ok", (list[call.reply] if call.many else call.reply) | None, None), ("refused", Refusal | None, None)])  # type: ignore[name-defined]
+            "Answer",
+            [
+                ("ok", (list[call.reply] if call.many else call.reply) | None, None),  # type: ignore[name-defined]
+                ("refused", Refusal | None, None),
+            ],
+        )
     return _envelopes[key]

@@ -2,6 +2,7 @@
 
 A service is this class with literal tables of handlers; nothing in a handler knows nameko, the broker or a token.
 """
+
 from __future__ import annotations
 
 import logging
@@ -45,7 +46,21 @@ CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
 
 _encode = msgspec.json.encode
-PUBLIC = frozenset({"sign_in", "renew", "sign_out", "reset_password", "get_captcha", "get_setup", "set_up", "register_administrator", "register", "check_letter", "list_contacts"})
+PUBLIC = frozenset(
+    {
+        "sign_in",
+        "renew",
+        "sign_out",
+        "reset_password",
+        "get_captcha",
+        "get_setup",
+        "set_up",
+        "register_administrator",
+        "register",
+        "check_letter",
+        "list_contacts",
+    }
+)
 """Calls that need no token."""
 RESTRICTED = frozenset({"change_password", "who_am_i"})
 """Calls that a person may make before the initial password is changed (ACC-05)."""
@@ -76,7 +91,10 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.verifier = Verifier(settings.keys)
         self.commands = {command.name: guarded(handler) for command, handler in service.commands.items()}
         self.queries = {query.name: guarded(handler) for query, handler in service.queries.items()}
-        self.decoders = {command.name: msgspec.json.Decoder(list[command.item]) for command in service.commands}  # type: ignore[name-defined]
+        self.decoders = {
+            command.name: msgspec.json.Decoder(list[command.item])  # type: ignore[name-defined]
+            for command in service.commands
+        }
         self.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in service.queries}
         self.stopping = False
         self.on_stop: list[Callable[[], None]] = []
@@ -89,7 +107,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self._relay = self.container.spawn_managed_thread(lambda: self.relay.run(self), identifier="relay")
         retries = background.Loop("retries", self._retry, self.retry_wake, LONGEST_RETRY_PAUSE)
         for loop in (retries, *self.container.service_cls.loops):
-            self.container.spawn_managed_thread(lambda loop=loop: background.run(self, loop), identifier=loop.name)
+            self.container.spawn_managed_thread(
+                lambda loop=loop: background.run(self, loop), identifier=loop.name
+            )
 
     def stop(self) -> None:
         """Stop after all workers are done: publish what they left, then leave."""
@@ -114,7 +134,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.inbox.apply(batch)
         self._measure("events", len(batch), started)
 
-    def apply_commands(self, calls: Sequence[Call], early: EarlyAnswers = lambda at, answers: None, first: int = 0) -> list[bytes]:
+    def apply_commands(
+        self, calls: Sequence[Call], early: EarlyAnswers = lambda at, answers: None, first: int = 0
+    ) -> list[bytes]:
         """Apply a drained batch of command calls in one transaction; return the encoded answers, in order.
 
         If the transaction fails, the batch is cut into parts with transactions of their own, again and again, so that a bad call fails
@@ -163,7 +185,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 continue
             try:
                 actor, sessions[at] = self._actor(call)
-                asked.setdefault(call.name, []).append((at, [Asked(item, actor, call.request_id) for item in self._items(call)]))
+                asked.setdefault(call.name, []).append(
+                    (at, [Asked(item, actor, call.request_id) for item in self._items(call)])
+                )
             except Refused as refused:
                 answers[at] = _problem(refused.refusal)
         if asked:
@@ -179,7 +203,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                         raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
                     start = 0
                     for at, items in some:
-                        answers[at] = _encode({"ok": replies[start:start + len(items)]})
+                        answers[at] = _encode({"ok": replies[start : start + len(items)]})
                         start += len(items)
         return answers
 
@@ -207,7 +231,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                     if sessions_ended.ended(tx, [session]):
                         raise Refused("token_expired")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
-                except Refused as refused:  # inside: what a refusal has counted, such as a failed sign-in, is committed
+                except (
+                    Refused
+                ) as refused:  # inside: what a refusal has counted, such as a failed sign-in, is committed
                     answer = _problem(refused.refusal)
         except Refused as refused:
             answer = _problem(refused.refusal)

@@ -5,6 +5,7 @@ service, bound to the topics its contracts name. One classic queue each for a se
 repeated by their callers, so they need no replicated log. Everything is declared by whoever starts first, hence no event
 is ever published into the void.
 """
+
 from __future__ import annotations
 
 import os
@@ -28,9 +29,22 @@ def exchange(service: str) -> Exchange:
 
 def event_queue(service: str) -> Queue:
     """Return the quorum queue of a consuming service with all its bindings."""
-    bindings = [binding(exchange(event.publisher), routing_key=topic) for topic, event in events().items() if service in event.consumers]
-    return Queue(f"{PREFIX}{service}.events", bindings, durable=True, queue_arguments={
-        "x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD_QUEUE})
+    bindings = [
+        binding(exchange(event.publisher), routing_key=topic)
+        for topic, event in events().items()
+        if service in event.consumers
+    ]
+    return Queue(
+        f"{PREFIX}{service}.events",
+        bindings,
+        durable=True,
+        queue_arguments={
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": DEAD_QUEUE,
+        },
+    )
 
 
 def call_queue(service: str, kind: str) -> Queue:

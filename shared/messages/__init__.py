@@ -2,6 +2,7 @@
 
 Grouped by the service that owns the message. Only additive changes; anything else is a new name.
 """
+
 from __future__ import annotations
 
 import re

@@ -3,6 +3,7 @@
 A field that is new in the document is an additive change. A field that is gone or has another type breaks a consumer: give the
 event a new name instead.
 """
+
 from __future__ import annotations
 
 import inspect
@@ -13,33 +14,69 @@ from shared.messages import MAX_ITEMS, events
 from shared.messages import schemas as schemas_of
 
 CLOUD_EVENT = {
-    "type": "object", "required": ["cloudEvents:specversion", "cloudEvents:id", "cloudEvents:source", "cloudEvents:type", "cloudEvents:time"],
+    "type": "object",
+    "required": [
+        "cloudEvents:specversion",
+        "cloudEvents:id",
+        "cloudEvents:source",
+        "cloudEvents:type",
+        "cloudEvents:time",
+    ],
     "properties": {
-        "cloudEvents:specversion": {"const": "1.0"}, "cloudEvents:id": {"type": "string", "description": "unique for ever; what the inbox remembers"},
+        "cloudEvents:specversion": {"const": "1.0"},
+        "cloudEvents:id": {"type": "string", "description": "unique for ever; what the inbox remembers"},
         "cloudEvents:source": {"type": "string", "description": "/tuanqiao/<publishing service>"},
-        "cloudEvents:type": {"type": "string", "description": "tuanqiao.<publishing service>.<event>"}, "cloudEvents:time": {"type": "string", "format": "date-time"}}}
+        "cloudEvents:type": {"type": "string", "description": "tuanqiao.<publishing service>.<event>"},
+        "cloudEvents:time": {"type": "string", "format": "date-time"},
+    },
+}
 
 
 def document() -> dict[str, Any]:
     """Return the document: a channel per event, the service that sends it and those that receive it."""
-    kinds = {topic: event for topic, event in sorted(events().items()) if event.__module__.startswith(f"{__package__}.")}
+    kinds = {
+        topic: event
+        for topic, event in sorted(events().items())
+        if event.__module__.startswith(f"{__package__}.")
+    }
     schemas, components = schemas_of.of(kinds.values())
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for schema, (topic, event) in zip(schemas, kinds.items(), strict=True):
         channels[topic] = {
-            "address": topic, "description": inspect.cleandoc(event.__doc__ or ""),
-            "bindings": {"amqp": {"is": "routingKey", "exchange": {"name": event.publisher, "type": "topic", "durable": True}, "bindingVersion": "0.3.0"}},
-            "messages": {topic: {
-                "name": topic, "contentType": "application/json", "headers": {"$ref": "#/components/schemas/CloudEvent"},
-                "payload": {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": schema}}}}
+            "address": topic,
+            "description": inspect.cleandoc(event.__doc__ or ""),
+            "bindings": {
+                "amqp": {
+                    "is": "routingKey",
+                    "exchange": {"name": event.publisher, "type": "topic", "durable": True},
+                    "bindingVersion": "0.3.0",
+                }
+            },
+            "messages": {
+                topic: {
+                    "name": topic,
+                    "contentType": "application/json",
+                    "headers": {"$ref": "#/components/schemas/CloudEvent"},
+                    "payload": {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": schema},
+                }
+            },
+        }
         channel = {"channel": {"$ref": f"#/channels/{topic}"}}
         operations[f"{event.publisher}.{topic}"] = {"action": "send", **channel}
         operations |= {f"{service}.{topic}": {"action": "receive", **channel} for service in event.consumers}
     return {
-        "asyncapi": "3.0.0", "info": {"title": "Tuanqiao 团桥", "version": "1", "description": "Events between the services. Delivered at least once, in any"
-                                      " order; the inbox of each consumer gives every message its effect once."},
-        "channels": channels, "operations": operations, "components": {"schemas": {**components, "CloudEvent": CLOUD_EVENT}}}
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Tuanqiao 团桥",
+            "version": "1",
+            "description": "Events between the services. Delivered at least once, in any"
+            " order; the inbox of each consumer gives every message its effect once.",
+        },
+        "channels": channels,
+        "operations": operations,
+        "components": {"schemas": {**components, "CloudEvent": CLOUD_EVENT}},
+    }
 
 
 def page() -> str:

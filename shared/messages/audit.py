@@ -1,4 +1,5 @@
 """What every service with an audit log answers about it; root and provinces may ask (BEY-10)."""
+
 from __future__ import annotations
 
 import datetime as dt

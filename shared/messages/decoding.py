@@ -3,6 +3,7 @@
 Whatever a decoder raises becomes one refusal, `bad_request`, with the place as a JSON pointer (RFC 6901) and words in both languages. The
 decoder's own words are never passed on: some hold the value, which may be personal.
 """
+
 from __future__ import annotations
 
 import re
@@ -53,7 +54,11 @@ def refused(error: Exception, under: str = "") -> Refused:
     for form, zh, en in _FORMS:
         found = form.fullmatch(text)
         if found:
-            return bad(under + _pointer(path) + (f"/{found['field']}" if "field" in form.groupindex else ""), zh.format(*found.groups()), en.format(*found.groups()))
+            return bad(
+                under + _pointer(path) + (f"/{found['field']}" if "field" in form.groupindex else ""),
+                zh.format(*found.groups()),
+                en.format(*found.groups()),
+            )
     found = re.fullmatch("Expected `str` matching regex (.*)", text)
     zh, en = PATTERNS.get(literal_eval(found[1]), _OTHER) if found else _OTHER
     if not isinstance(error, msgspec.ValidationError):
@@ -73,20 +78,27 @@ def _pointer(path: str) -> str:
 
 
 _OTHER = ("格式不正确", "not of the form that is wanted")
-_FORMS = tuple((re.compile(form), zh, en) for form, zh, en in (
-    (r"Expected `str` of length <= (\d+)", "最多{}个字", "at most {} characters"),
-    (r"Expected `str` of length >= (\d+)", "至少{}个字", "at least {} characters"),
-    (r"Expected `array` of length <= (\d+)", "最多{}项", "at most {} items"),
-    (r"Expected `array` of length >= (\d+)", "至少{}项", "at least {} items"),
-    (r"Expected `(?:int|float)` >= (-?[\d.]+)", "不得小于{}", "at least {}"),
-    (r"Expected `(?:int|float)` <= (-?[\d.]+)", "不得大于{}", "at most {}"),
-    (r"Integer value out of range", "数字超出范围", "a number out of range"),
-    (r"Object missing required field `(?P<field>\w+)`", "必须填写", "is required"),
-    (r"Expected a year from (\d+) to (\d+) in `(?P<field>\w+)`", "年份须在{}至{}之间", "a year from {} to {}"),
-    (r"Expected `datetime` with a timezone component", "时间须带时区", "an instant needs its zone"),
-    (r"Invalid UUID", "须为UUID", "a UUID is wanted"),
-    (r"Invalid RFC3339 encoded datetime", "须为RFC 3339时间", "an RFC 3339 instant is wanted"),
-    (r"Invalid RFC3339 encoded date", "须为YYYY-MM-DD日期", "a date YYYY-MM-DD is wanted"),
-    (r"Invalid enum value .*", "不在可选范围", "not one of the list"),
-    (r"Expected `([\w |]+)`(?:, got `\w+`)?", "须为{}", "{} is wanted"),
-))
+_FORMS = tuple(
+    (re.compile(form), zh, en)
+    for form, zh, en in (
+        (r"Expected `str` of length <= (\d+)", "最多{}个字", "at most {} characters"),
+        (r"Expected `str` of length >= (\d+)", "至少{}个字", "at least {} characters"),
+        (r"Expected `array` of length <= (\d+)", "最多{}项", "at most {} items"),
+        (r"Expected `array` of length >= (\d+)", "至少{}项", "at least {} items"),
+        (r"Expected `(?:int|float)` >= (-?[\d.]+)", "不得小于{}", "at least {}"),
+        (r"Expected `(?:int|float)` <= (-?[\d.]+)", "不得大于{}", "at most {}"),
+        (r"Integer value out of range", "数字超出范围", "a number out of range"),
+        (r"Object missing required field `(?P<field>\w+)`", "必须填写", "is required"),
+        (
+            r"Expected a year from (\d+) to (\d+) in `(?P<field>\w+)`",
+            "年份须在{}至{}之间",
+            "a year from {} to {}",
+        ),
+        (r"Expected `datetime` with a timezone component", "时间须带时区", "an instant needs its zone"),
+        (r"Invalid UUID", "须为UUID", "a UUID is wanted"),
+        (r"Invalid RFC3339 encoded datetime", "须为RFC 3339时间", "an RFC 3339 instant is wanted"),
+        (r"Invalid RFC3339 encoded date", "须为YYYY-MM-DD日期", "a date YYYY-MM-DD is wanted"),
+        (r"Invalid enum value .*", "不在可选范围", "not one of the list"),
+        (r"Expected `([\w |]+)`(?:, got `\w+`)?", "须为{}", "{} is wanted"),
+    )
+)

@@ -6,6 +6,7 @@ with words of their own (TRF-11: a remark of 100 characters) stay in each servic
 those. Contracts that only answer carry no limits: they come from services, and what was stored before a limit was drawn has
 to stay readable.
 """
+
 from __future__ import annotations
 
 import datetime as dt
@@ -47,12 +48,19 @@ PATTERNS: dict[str, tuple[str, str]] = {
 
 
 def _line(most: int, description: str, *, shown: int | None = None, pattern: str = LINE) -> Meta:
-    return Meta(max_length=most, pattern=pattern, description=description, extra_json_schema={"maxLength": shown} if shown else None)
+    return Meta(
+        max_length=most,
+        pattern=pattern,
+        description=description,
+        extra_json_schema={"maxLength": shown} if shown else None,
+    )
 
 
 def _choice(description: str, *values: str) -> Meta:
     """Return the limits of a word of a list, which documents show. The service refuses another one, with words of its own rule."""
-    return Meta(max_length=60, pattern=LINE, description=description, extra_json_schema={"enum": list(values)})
+    return Meta(
+        max_length=60, pattern=LINE, description=description, extra_json_schema={"enum": list(values)}
+    )
 
 
 def _id(description: str) -> Meta:
@@ -65,13 +73,19 @@ OrgId = Annotated[int, _id("an organisation")]
 PersonId = Annotated[int, _id("a person; members and cadres alike")]
 TransferId = Annotated[int, _id("a transfer")]
 Id = Annotated[int, _id("the number of an entry")]
-After = Annotated[int, Meta(ge=0, le=MAX_ID, description="the key of the last item of the page before; 0: from the first")]
+After = Annotated[
+    int, Meta(ge=0, le=MAX_ID, description="the key of the last item of the page before; 0: from the first")
+]
 PageSize = Annotated[int, Meta(ge=1, le=500, description="items of a page")]
 Number = Annotated[int, Meta(ge=0, le=MAX_COUNT, description="a number or a count")]
-SmallNumber = Annotated[int, Meta(ge=0, le=2**15 - 1, description="a number that stays small: a node, a line of a trail")]
+SmallNumber = Annotated[
+    int, Meta(ge=0, le=2**15 - 1, description="a number that stays small: a node, a line of a trail")
+]
 Version = Annotated[int, Meta(ge=0, le=MAX_ID, description="of several the highest holds")]
 Year = Annotated[int, Meta(ge=FIRST_YEAR, le=LAST_YEAR, description="a year")]
-YearOrNewest = Annotated[int, Meta(ge=0, le=LAST_YEAR, description="a year of graduation; 0: the newest there is")]
+YearOrNewest = Annotated[
+    int, Meta(ge=0, le=LAST_YEAR, description="a year of graduation; 0: the newest there is")
+]
 Days = Annotated[int, Meta(ge=0, le=3660, description="days")]
 Seconds = Annotated[float, Meta(ge=0, le=10**9, description="seconds")]
 
@@ -82,12 +96,16 @@ Uuids = Annotated[list[UUID], Meta(max_length=500, description="chosen by the sy
 # ---- days and instants -----------------------------------------------------------------------------------------------
 
 Day = Annotated[dt.date, Meta(description=f"a day in China, from {FIRST_YEAR} to {LAST_YEAR}")]
-Instant = Annotated[dt.datetime, Meta(tz=True, description=f"an instant with its zone, from {FIRST_YEAR} to {LAST_YEAR}")]
+Instant = Annotated[
+    dt.datetime, Meta(tz=True, description=f"an instant with its zone, from {FIRST_YEAR} to {LAST_YEAR}")
+]
 
 # ---- texts -----------------------------------------------------------------------------------------------------------
 
 PersonName = Annotated[str, _line(200, "a person's name as on the ID card", shown=50, pattern=TYPED)]
-IdNumber = Annotated[str, _line(40, "an ID number; full width, blanks and small x make no difference", pattern=TYPED)]
+IdNumber = Annotated[
+    str, _line(40, "an ID number; full width, blanks and small x make no difference", pattern=TYPED)
+]
 Phone = Annotated[str, _line(40, "a telephone number")]
 OrgName = Annotated[str, _line(300, "the name of an organisation", shown=100)]
 Line = Annotated[str, _line(200, "one line of text")]
@@ -96,26 +114,87 @@ Prose = Annotated[str, _line(1000, "text, line breaks allowed", pattern=PROSE)]
 Remark = Annotated[str, _line(1000, "a remark (TRF-11)", shown=100, pattern=PROSE)]
 Note = Annotated[str, _line(1000, "an approver's note", shown=200, pattern=PROSE)]
 Word = Annotated[str, _line(40, "one of a list of words, or empty", pattern=WORD)]
-Initiator = Annotated[str, _choice("on whose behalf a transfer is started (TRF-01)", "source", "target", "member")]
+Initiator = Annotated[
+    str, _choice("on whose behalf a transfer is started (TRF-01)", "source", "target", "member")
+]
 Side = Annotated[str, _choice("transfers out of, or into, the acting organisation", "source", "target")]
 PostCode = Annotated[str, _choice("a post; empty for none (CADRE-05)", "", *POST_NAMES)]
-Industry = Annotated[str, _choice("an industry, which says the domain; empty for none (ORG-25)", "", *INDUSTRIES)]
+Industry = Annotated[
+    str, _choice("an industry, which says the domain; empty for none (ORG-25)", "", *INDUSTRIES)
+]
 Domain = Annotated[str, _choice("a domain; empty for all (ORG-26)", "", *DOMAINS)]
-OrgKind = Annotated[str, _choice("what an organisation is (ORG-02)", "leading_body", "committee", "work_committee", "general_branch", "branch")]
-OrgPurpose = Annotated[str, _choice("what a branch is for (ORG-03)", "ordinary", "township", "handover", "transit", "youth_centre", "floating", "study_abroad", "delayed",
-                                    "mixed", "teachers", "staff")]
-BranchReason = Annotated[str, _choice("why a branch has no time of graduation; empty where it has one (GRAD-07)", "", "teachers", "mixed")]
-MemberMark = Annotated[str, _choice("how a member is marked; empty to take it back (GRAD-16)", "", "own", "delayed", "teacher")]
-StayKind = Annotated[str, _choice("abroad for studies, or retained at school (GRAD-26, GRAD-29)", "abroad", "retained")]
-DeletionCause = Annotated[str, _choice("why a record is wrong (DOC-11)", "wrong_name", "wrong_id", "overwritten", "other", "elsewhere")]
-Plan = Annotated[str, _choice("what a member does next (BEY-01)", "study", "study_here", "work", "abroad_study", "abroad_duty", "abroad_private", "none", "army", "staff")]
+OrgKind = Annotated[
+    str,
+    _choice(
+        "what an organisation is (ORG-02)",
+        "leading_body",
+        "committee",
+        "work_committee",
+        "general_branch",
+        "branch",
+    ),
+]
+OrgPurpose = Annotated[
+    str,
+    _choice(
+        "what a branch is for (ORG-03)",
+        "ordinary",
+        "township",
+        "handover",
+        "transit",
+        "youth_centre",
+        "floating",
+        "study_abroad",
+        "delayed",
+        "mixed",
+        "teachers",
+        "staff",
+    ),
+]
+BranchReason = Annotated[
+    str,
+    _choice(
+        "why a branch has no time of graduation; empty where it has one (GRAD-07)", "", "teachers", "mixed"
+    ),
+]
+MemberMark = Annotated[
+    str, _choice("how a member is marked; empty to take it back (GRAD-16)", "", "own", "delayed", "teacher")
+]
+StayKind = Annotated[
+    str, _choice("abroad for studies, or retained at school (GRAD-26, GRAD-29)", "abroad", "retained")
+]
+DeletionCause = Annotated[
+    str,
+    _choice("why a record is wrong (DOC-11)", "wrong_name", "wrong_id", "overwritten", "other", "elsewhere"),
+]
+Plan = Annotated[
+    str,
+    _choice(
+        "what a member does next (BEY-01)",
+        "study",
+        "study_here",
+        "work",
+        "abroad_study",
+        "abroad_duty",
+        "abroad_private",
+        "none",
+        "army",
+        "staff",
+    ),
+]
 Advised = Annotated[str, _choice("what the common superior says (BEY-06)", "receive", "uphold")]
 Digits = Annotated[str, _line(40, "a number written as text")]
 Password = Annotated[str, _line(200, "a password")]
-CodeText = Annotated[str, _line(60, "a code as it was handed over; blanks, dashes and small letters make no difference")]
+CodeText = Annotated[
+    str, _line(60, "a code as it was handed over; blanks, dashes and small letters make no difference")
+]
 Opaque = Annotated[str, _line(4096, "a ticket or a session, sent back as it was given", pattern=OPAQUE)]
-Cursor = Annotated[str, _line(100, "the `cursor` of the last item of the page before; empty: from the first", pattern=OPAQUE)]
-LogKind = Annotated[str, _line(40, "a kind of the audit log, or what stands before its dot; empty: all", pattern=OPAQUE)]
+Cursor = Annotated[
+    str, _line(100, "the `cursor` of the last item of the page before; empty: from the first", pattern=OPAQUE)
+]
+LogKind = Annotated[
+    str, _line(40, "a kind of the audit log, or what stands before its dot; empty: all", pattern=OPAQUE)
+]
 LogHash = Annotated[str, _line(64, "a hash in hexadecimal digits", pattern=WORD)]
 Url = Annotated[str, _line(2000, "an address")]
 Address = Annotated[str, _line(64, "the caller's network address; set by the gateway")]
@@ -146,8 +225,14 @@ class OutOfYears(Refused, ValueError):
     """A day or an instant outside the years that there are for people; a `ValueError` too, so that decoders add the place."""
 
     def __init__(self, name: str) -> None:
-        super().__init__("bad_request", detail=both(f"{name}:年份须在{FIRST_YEAR}至{LAST_YEAR}之间", f"{name}: a year from {FIRST_YEAR} to {LAST_YEAR}"),
-                         pointer=f"/{name}")
+        super().__init__(
+            "bad_request",
+            detail=both(
+                f"{name}:年份须在{FIRST_YEAR}至{LAST_YEAR}之间",
+                f"{name}: a year from {FIRST_YEAR} to {LAST_YEAR}",
+            ),
+            pointer=f"/{name}",
+        )
         self.name = name
 
     def __str__(self) -> str:
@@ -158,7 +243,11 @@ class OutOfYears(Refused, ValueError):
 @cache
 def dated_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     """Return the names of a contract's fields that hold a day or an instant."""
-    return tuple(name for name, hint in get_type_hints(kind).items() if name in kind.__struct_fields__ and _is_dated(hint))
+    return tuple(
+        name
+        for name, hint in get_type_hints(kind).items()
+        if name in kind.__struct_fields__ and _is_dated(hint)
+    )
 
 
 def _is_dated(hint: Any) -> bool:

@@ -1,4 +1,5 @@
 """What the members service tells and answers."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -1043,7 +1044,9 @@ list_sessions = Query("members", "list_sessions", ListSessions, Sessions)
 end_sessions = Query("members", "end_sessions", EndSessions, bool)
 set_posts = Command("members", "set_posts", SetPost, PostSet)
 list_cadres = Query("members", "list_cadres", ListCadres, list[Post])
-issue_registration_codes = Command("members", "issue_registration_codes", IssueRegistrationCode, RegistrationCode)
+issue_registration_codes = Command(
+    "members", "issue_registration_codes", IssueRegistrationCode, RegistrationCode
+)
 register_administrator = Query("members", "register_administrator", RegisterAdministrator, Registered)
 redeem_code = Query("members", "redeem_code", RegisterAdministrator, Registered)
 register = Query("members", "register", Register, RegistrationInfo)

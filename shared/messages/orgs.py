@@ -1,4 +1,5 @@
 """What the orgs service tells and answers."""
+
 from __future__ import annotations
 
 from typing import ClassVar

@@ -1,4 +1,5 @@
 """What the scheduler tells: an instant that someone asked for has come."""
+
 from __future__ import annotations
 
 from typing import ClassVar

@@ -1,4 +1,5 @@
 """JSON schemas of contracts, as the OpenAPI and AsyncAPI documents print them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

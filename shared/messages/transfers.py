@@ -1,4 +1,5 @@
 """What the transfers service tells and answers."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -842,6 +843,8 @@ get_board = Query("transfers", "get_board", GetBoard, list[BoardRow])
 get_policy = Query("transfers", "get_policy", GetPolicy, PolicyView)
 advise = Query("transfers", "advise", Advise, Advice)
 list_webhooks = Query("transfers", "list_webhooks", ListWebhooks, list[Webhook])
+
+
 class CountInTheWay(msgspec.Struct, frozen=True, kw_only=True):
     """Ask which open transfers stand in the way of deleting organisations of the own subtree, at most 500 (ORG-42, DEL-14)."""
 

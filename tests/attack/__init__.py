@@ -4,6 +4,7 @@ A part is a module of this package with a `TITLE` and a function `attack(target,
 it likes of the target, or something of its own, within the budget, and says what it did and what it found. A part neither ends what
 it did not start nor leaves anything running.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -2,6 +2,7 @@
 
 MINUTES and CASES say how much each part may do (10 and 10,000), PARTS names the parts, all by default.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -24,8 +25,17 @@ from tests.attack.target import Target, target
 def parts() -> list[ModuleType]:
     """Return the parts that there are, or those named by PARTS."""
     wanted = os.environ.get("PARTS", "").replace(",", " ").split()
-    names = [one.name for one in pkgutil.iter_modules(tests.attack.__path__) if not one.name.startswith(("__", "test_"))]
-    return [module for name in sorted(names) if (not wanted or name in wanted) and hasattr(module := importlib.import_module(f"tests.attack.{name}"), "attack")]
+    names = [
+        one.name
+        for one in pkgutil.iter_modules(tests.attack.__path__)
+        if not one.name.startswith(("__", "test_"))
+    ]
+    return [
+        module
+        for name in sorted(names)
+        if (not wanted or name in wanted)
+        and hasattr(module := importlib.import_module(f"tests.attack.{name}"), "attack")
+    ]
 
 
 def one(part: ModuleType, on: Target, budget: Budget) -> tuple[str, Outcome, float]:
@@ -50,7 +60,13 @@ def main() -> int:
             print(f"{part.TITLE} ...", flush=True)
             lines.append(one(part, on, budget))
         started = time.monotonic()
-        lines.append(("what is stored afterwards", Outcome("every text column of every service, what was set aside", audit(on)), time.monotonic() - started))
+        lines.append(
+            (
+                "what is stored afterwards",
+                Outcome("every text column of every service, what was set aside", audit(on)),
+                time.monotonic() - started,
+            )
+        )
     print("\n| attack | did | seconds | found |\n|---|---|---|---|")
     for title, outcome, seconds in lines:
         print(f"| {title} | {outcome.did} | {seconds:.0f} | {len(outcome.faults) or 'nothing'} |")

@@ -1,4 +1,5 @@
 """Everything that the OpenAPI document allows, and what it does not, sent as each of four roles: no answer of 5xx, each answer of the form that is documented."""
+
 from __future__ import annotations
 
 import json
@@ -17,21 +18,52 @@ from tests.attack.target import Target, token
 from tests.system.fullhouse import CLASS, COLLEGE, FIRST, OTHER_COLLEGE, PROVINCE, TOWNSHIP, UNIVERSITY
 
 TITLE = "by contract, in four roles"
-CHECKS = ("not_a_server_error", "response_schema_conformance", "content_type_conformance", "status_code_conformance", "allow_header_conformance")
+CHECKS = (
+    "not_a_server_error",
+    "response_schema_conformance",
+    "content_type_conformance",
+    "status_code_conformance",
+    "allow_header_conformance",
+)
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 ROLES: dict[str, list[str]] = {
     "nobody": [],
     "graduate": [f"Authorization: Bearer {{{FIRST}}}"],
-    "class administrator": [f"Authorization: Bearer {{{world.administrator_of(CLASS)}}}", f"X-Acting-Org: {CLASS}"],
-    "college administrator": [f"Authorization: Bearer {{{world.administrator_of(COLLEGE)}}}", f"X-Acting-Org: {COLLEGE}"],
+    "class administrator": [
+        f"Authorization: Bearer {{{world.administrator_of(CLASS)}}}",
+        f"X-Acting-Org: {CLASS}",
+    ],
+    "college administrator": [
+        f"Authorization: Bearer {{{world.administrator_of(COLLEGE)}}}",
+        f"X-Acting-Org: {COLLEGE}",
+    ],
 }
 """The headers of each role; a person in braces stands for a token. Who names no organisation has the header invented."""
 ORGS = [CLASS, CLASS + 1, COLLEGE, UNIVERSITY, OTHER_COLLEGE, TOWNSHIP, PROVINCE, 1]
 PEOPLE = [*range(FIRST, FIRST + 20), 1001, world.administrator_of(CLASS), world.administrator_of(COLLEGE)]
 ENTRIES = [*range(1, 31)]
-_KNOWN = {**dict.fromkeys(("org_id", "parent_id", "branch_id", "source_branch_id", "target_org_id", "target_branch_id", "to_org_id", "near", "below", "org_ids", "X-Acting-Org"), ORGS),
-          **dict.fromkeys(("member_id", "person_id", "member_ids", "person_ids"), PEOPLE),
-          **dict.fromkeys(("transfer_id", "registration_id", "migration_id", "retention_id", "letter_id", "webhook_id"), ENTRIES)}
+_KNOWN = {
+    **dict.fromkeys(
+        (
+            "org_id",
+            "parent_id",
+            "branch_id",
+            "source_branch_id",
+            "target_org_id",
+            "target_branch_id",
+            "to_org_id",
+            "near",
+            "below",
+            "org_ids",
+            "X-Acting-Org",
+        ),
+        ORGS,
+    ),
+    **dict.fromkeys(("member_id", "person_id", "member_ids", "person_ids"), PEOPLE),
+    **dict.fromkeys(
+        ("transfer_id", "registration_id", "migration_id", "retention_id", "letter_id", "webhook_id"), ENTRIES
+    ),
+}
 
 
 def attack(target: Target, budget: Budget) -> Outcome:
@@ -43,15 +75,40 @@ def run(target: Target, budget: Budget, phases: Sequence[str], seed: int | None 
     """Send the cases, the roles at the same time; the coverage phase has a number of its own, the others share what the budget leaves."""
     document = _document()
     operations = sum(len(methods) for methods in document["paths"].values())
-    arguments = ["--url", target.url, "--phases", ",".join(phases), "--checks", ",".join(CHECKS), "--max-examples", str(max(1, budget.cases // len(ROLES) // operations)),
-                 "--max-time", str(int(budget.minutes * 60)), "--workers", "1", "--request-timeout", "30", "--continue-on-failure", "--no-shrink", "--suppress-health-check", "all",
-                 "--no-color", "--warnings", "off", *(["--seed", str(seed)] if seed is not None else [])]
+    arguments = [
+        "--url",
+        target.url,
+        "--phases",
+        ",".join(phases),
+        "--checks",
+        ",".join(CHECKS),
+        "--max-examples",
+        str(max(1, budget.cases // len(ROLES) // operations)),
+        "--max-time",
+        str(int(budget.minutes * 60)),
+        "--workers",
+        "1",
+        "--request-timeout",
+        "30",
+        "--continue-on-failure",
+        "--no-shrink",
+        "--suppress-health-check",
+        "all",
+        "--no-color",
+        "--warnings",
+        "off",
+        *(["--seed", str(seed)] if seed is not None else []),
+    ]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(ROLES)) as pool:
         (Path(folder) / "openapi.json").write_text(json.dumps(document), "utf-8")
-        done = list(pool.map(lambda role: _send(Path(folder), role, arguments, budget.minutes * 60 + 120), ROLES))
+        done = list(
+            pool.map(lambda role: _send(Path(folder), role, arguments, budget.minutes * 60 + 120), ROLES)
+        )
     sent = {role: number for role, (number, _) in zip(ROLES, done, strict=True)}
-    return Outcome(f"{sum(sent.values()):,} requests to {operations} operations ({', '.join(f'{role} {number:,}' for role, number in sent.items())})",
-                   [f"{role}: {fault}" for role, (_, faults) in zip(ROLES, done, strict=True) for fault in faults])
+    return Outcome(
+        f"{sum(sent.values()):,} requests to {operations} operations ({', '.join(f'{role} {number:,}' for role, number in sent.items())})",
+        [f"{role}: {fault}" for role, (_, faults) in zip(ROLES, done, strict=True) for fault in faults],
+    )
 
 
 def _send(folder: Path, role: str, arguments: Sequence[str], seconds: float) -> tuple[int, list[str]]:
@@ -59,8 +116,23 @@ def _send(folder: Path, role: str, arguments: Sequence[str], seconds: float) -> 
     report = folder / f"{role.replace(' ', '_')}.ndjson"
     headers = [part for header in ROLES[role] for part in ("--header", _signed(header))]
     try:
-        done = subprocess.run([str(Path(sys.executable).parent / "schemathesis"), "run", "openapi.json", *arguments, *headers, "--report", "ndjson", "--report-ndjson-path", str(report)],
-                              cwd=folder, text=True, capture_output=True, timeout=seconds)
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).parent / "schemathesis"),
+                "run",
+                "openapi.json",
+                *arguments,
+                *headers,
+                "--report",
+                "ndjson",
+                "--report-ndjson-path",
+                str(report),
+            ],
+            cwd=folder,
+            text=True,
+            capture_output=True,
+            timeout=seconds,
+        )
     except subprocess.TimeoutExpired:
         return _read(report)[0], ["schemathesis did not end"]
     sent, faults = _read(report)
@@ -108,10 +180,18 @@ def _read(report: Path) -> tuple[int, list[str]]:
             for check in checks:
                 if check["status"] != "success":
                     asked = recorder["interactions"].get(case, {}).get("request", {})
-                    place = f"{asked.get('method')} {asked.get('uri', '').partition('?')[0].partition('/api')[2]}"
-                    faults.setdefault(f"{place} {check['name']}", f"{place}: {check['name']}: {_shown(check)} {_shown(asked)}")
+                    place = (
+                        f"{asked.get('method')} {asked.get('uri', '').partition('?')[0].partition('/api')[2]}"
+                    )
+                    faults.setdefault(
+                        f"{place} {check['name']}",
+                        f"{place}: {check['name']}: {_shown(check)} {_shown(asked)}",
+                    )
     return sent, list(faults.values())
 
 
 def _shown(part: Any) -> str:
-    return json.dumps({key: value for key, value in part.items() if key not in ("headers", "name", "status", "method")}, ensure_ascii=False)[:1200]
+    return json.dumps(
+        {key: value for key, value in part.items() if key not in ("headers", "name", "status", "method")},
+        ensure_ascii=False,
+    )[:1200]

@@ -4,6 +4,7 @@ Operations are read from the tables of the services and filled by the types and 
 being listed. After each call the machine looks at every row that was touched and at every answer: nothing about persons or organisations
 outside the own subtree has changed, been held or been told, but by the ways that the catalogue names; they stand in `WAYS` and `TELLS`.
 """
+
 import random
 import re
 import uuid
@@ -32,7 +33,9 @@ from tests.attack import world as nation
 from tests.attack.world import ADMINISTRATORS, PEOPLE, SERVICES, TREE, Person, Touched, World
 from tests.members.factories import number
 
-OPERATIONS: list[Command | Query] = [operation for service in SERVICES.values() for operation in (*service.commands, *service.queries)]
+OPERATIONS: list[Command | Query] = [
+    operation for service in SERVICES.values() for operation in (*service.commands, *service.queries)
+]
 ROLES = {"branch": nation.CLASS, "college": nation.COLLEGE, "county": nation.COUNTY, "nothing": None}
 ITEMS = 6
 """Variations of one operation that are sent together."""
@@ -51,21 +54,82 @@ PATH = {row[0]: _path(row[0]) for row in TREE}
 
 PERSONS = {"person_id", "member_id", "member_ids", "persons", "secretary_id"}
 """Columns that name the person whom a row is about."""
-ORGS = {"org_id", "branch_id", "source_branch_id", "target_org_id", "target_branch_id", "from_org_id", "to_org_id", "initiator_org_id", "reserved_target_id", "place_id"}
+ORGS = {
+    "org_id",
+    "branch_id",
+    "source_branch_id",
+    "target_org_id",
+    "target_branch_id",
+    "from_org_id",
+    "to_org_id",
+    "initiator_org_id",
+    "reserved_target_id",
+    "place_id",
+}
 """Columns that name the organisation that a row is about."""
 NEITHER = {
     # who did something, which is the attacker; what stands above; keys and counts
-    "changed_by", "marked_by", "deleted_by", "deleted_for", "requested_by", "issued_by", "issued_for", "spent_by", "decided_by", "old_decided_by", "new_decided_by",
-    "created_by", "answered_by", "looked_by", "initiator_person_id", "reserved_by", "parent_id", "provincial_id", "vault_id", "superior_id", "source_superior_id",
-    "target_superior_id", "id", "version", "display_order", "graduation_version", "migration_id", "transfer_id", "registration_id", "retention_id", "letter_id",
-    "webhook_id", "seq", "acting_provincial_id", "rows", "told", "asked_by", "asked_for", "segment_no", "transfer_ids"}
-SAGA = {"transfers", "open_transfers", "open_nodes", "audit", "changes", "bulk_rows", "deliveries", "people", "memberships", "graduates", "standings"}
+    "changed_by",
+    "marked_by",
+    "deleted_by",
+    "deleted_for",
+    "requested_by",
+    "issued_by",
+    "issued_for",
+    "spent_by",
+    "decided_by",
+    "old_decided_by",
+    "new_decided_by",
+    "created_by",
+    "answered_by",
+    "looked_by",
+    "initiator_person_id",
+    "reserved_by",
+    "parent_id",
+    "provincial_id",
+    "vault_id",
+    "superior_id",
+    "source_superior_id",
+    "target_superior_id",
+    "id",
+    "version",
+    "display_order",
+    "graduation_version",
+    "migration_id",
+    "transfer_id",
+    "registration_id",
+    "retention_id",
+    "letter_id",
+    "webhook_id",
+    "seq",
+    "acting_provincial_id",
+    "rows",
+    "told",
+    "asked_by",
+    "asked_for",
+    "segment_no",
+    "transfer_ids",
+}
+SAGA = {
+    "transfers",
+    "open_transfers",
+    "open_nodes",
+    "audit",
+    "changes",
+    "bulk_rows",
+    "deliveries",
+    "people",
+    "memberships",
+    "graduates",
+    "standings",
+}
 """Tables that a transfer goes through."""
 COUNTS = {"figures", "flows", "decisions"}
 """Sums of a subtree; they tell how many, not who (STAT-01)."""
 
 
 # ---- who is attacked and who attacks ---------------------------------------------------------------------------------
+
 
 @dataclass
 class Case:
@@ -83,7 +147,11 @@ class Case:
 
     def transfer(self) -> dict:
         """Return the transfer that the row belongs to."""
-        transfer_id = self.row().get("transfer_id") or self.row().get("reserved_by") or (self.touched.was or {}).get("reserved_by")
+        transfer_id = (
+            self.row().get("transfer_id")
+            or self.row().get("reserved_by")
+            or (self.touched.was or {}).get("reserved_by")
+        )
         return self.machine.transfer(transfer_id)
 
 
@@ -91,58 +159,100 @@ def _own_transfer(case: Case) -> bool:
     """A member of one's own, or oneself, is sent to anywhere: nobody outside is moved, and who receives decides."""
     if case.touched.table not in SAGA or case.persons:
         return False
-    return not ({"branch_id", "reserved_target_id"} & case.touched.changed() and case.touched.table in ("people", "memberships") and (case.touched.became or {}).get("branch_id") in case.orgs)
+    return not (
+        {"branch_id", "reserved_target_id"} & case.touched.changed()
+        and case.touched.table in ("people", "memberships")
+        and (case.touched.became or {}).get("branch_id") in case.orgs
+    )
 
 
 def _asked_for(case: Case) -> bool:
     """A start by the target of somebody known by name and number, or sent here before: held, and waiting for the source, which nobody answers here."""
     if case.touched.table not in SAGA or not case.persons <= case.machine.known | case.machine.visitors:
         return False
-    if case.touched.table in ("people", "memberships") and not case.touched.changed() <= {"reserved_by", "reserved_target_id"}:
+    if case.touched.table in ("people", "memberships") and not case.touched.changed() <= {
+        "reserved_by",
+        "reserved_target_id",
+    }:
         return False
     transfer = case.transfer()
-    return transfer.get("initiator") == "target" and transfer["target_org_id"] in case.machine.inside and transfer["state"] in ("checking", "pending_out", "withdrawn", "refused")
+    return (
+        transfer.get("initiator") == "target"
+        and transfer["target_org_id"] in case.machine.inside
+        and transfer["state"] in ("checking", "pending_out", "withdrawn", "refused")
+    )
 
 
 def _claimed(case: Case) -> bool:
     """A start from the own branch of somebody who is not in it: written down until members has looked, which refuses it; nobody is held."""
     transfer = case.transfer()
-    return (case.touched.table in SAGA - {"people", "memberships"} and transfer.get("initiator") in ("source", "batch") and transfer["state"] == "refused"
-            and transfer["source_branch_id"] in case.machine.inside)
+    return (
+        case.touched.table in SAGA - {"people", "memberships"}
+        and transfer.get("initiator") in ("source", "batch")
+        and transfer["state"] == "refused"
+        and transfer["source_branch_id"] in case.machine.inside
+    )
 
 
 def _sent_to_us(case: Case) -> bool:
     """What others have sent here is decided here: the transfers whose node was the attacker's to decide before the call."""
     if case.touched.table in ("posts", "cadres", "administrators", "administrator_directory"):
-        return case.persons <= set(case.machine.arriving.values()) and not (case.touched.became or {}).get("active")
-    return case.touched.table in SAGA and case.persons <= set(case.machine.arriving.values()) and case.transfer().get("transfer_id") in case.machine.arriving
+        return case.persons <= set(case.machine.arriving.values()) and not (case.touched.became or {}).get(
+            "active"
+        )
+    return (
+        case.touched.table in SAGA
+        and case.persons <= set(case.machine.arriving.values())
+        and case.transfer().get("transfer_id") in case.machine.arriving
+    )
 
 
 def _named_by_card(case: Case) -> bool:
     """Whoever is known by name and number is made a cadre of the own organisation, and then its administrator; nothing else of the person changes."""
-    return (case.touched.table in ("posts", "cadres", "administrators", "administrator_directory") and not case.orgs and case.persons <= case.machine.known)
+    return (
+        case.touched.table in ("posts", "cadres", "administrators", "administrator_directory")
+        and not case.orgs
+        and case.persons <= case.machine.known
+    )
 
 
 def _tried_to_sign_in(case: Case) -> bool:
     """A try to sign in is counted and shown to whom it concerns."""
-    return case.touched.table == "sign_ins" and case.touched.was is None and not case.row()["succeeded"] and case.persons <= case.machine.known
+    return (
+        case.touched.table == "sign_ins"
+        and case.touched.was is None
+        and not case.row()["succeeded"]
+        and case.persons <= case.machine.known
+    )
 
 
 def _applied(case: Case) -> bool:
     """Somebody new applies to any organisation, which then decides."""
-    return case.touched.table == "registrations" and not case.persons and case.row()["state"] in ("pending", "withdrawn", "expired")
+    return (
+        case.touched.table == "registrations"
+        and not case.persons
+        and case.row()["state"] in ("pending", "withdrawn", "expired")
+    )
 
 
 def _asked_to_migrate(case: Case) -> bool:
     """The own organisation asks to move; the superiors decide."""
-    return case.touched.table == "migrations" and case.row()["org_id"] in case.machine.inside and case.row()["state"] in ("pending_old", "pending_new", "withdrawn", "rejected")
+    return (
+        case.touched.table == "migrations"
+        and case.row()["org_id"] in case.machine.inside
+        and case.row()["state"] in ("pending_old", "pending_new", "withdrawn", "rejected")
+    )
 
 
 def _entered_by_card(case: Case) -> bool:
     """Somebody known by name and number who belongs nowhere, holds no post and no right, is entered into the own branch."""
     was = case.touched.was or {}
-    return (case.touched.table in ("people", "memberships") and not case.orgs and case.persons <= case.machine.known & case.machine.nowhere
-            and (case.touched.table == "memberships" or was.get("branch_id") is None))
+    return (
+        case.touched.table in ("people", "memberships")
+        and not case.orgs
+        and case.persons <= case.machine.known & case.machine.nowhere
+        and (case.touched.table == "memberships" or was.get("branch_id") is None)
+    )
 
 
 def _escalated(case: Case) -> bool:
@@ -152,7 +262,11 @@ def _escalated(case: Case) -> bool:
 
 def _stays(case: Case) -> bool:
     """A member asks to stay at school; the school decides."""
-    return case.touched.table == "retentions" and not case.persons and (case.touched.was is None or case.touched.changed() == {"reports"})
+    return (
+        case.touched.table == "retentions"
+        and not case.persons
+        and (case.touched.was is None or case.touched.changed() == {"reports"})
+    )
 
 
 def _logged(case: Case) -> bool:
@@ -173,9 +287,20 @@ class Way(NamedTuple):
 
 
 WAYS = (
-    Way(("TRF-01", "TRF-16", "TRF-20", "TRF-28"), _own_transfer), Way(("TRF-02", "TRF-05", "TRF-18", "TRF-19", "BEY-04"), _asked_for), Way(("TRF-16", "TRF-25", "ASG-01", "ADM-18"), _sent_to_us),
-    Way(("TRF-02", "MEM-01"), _claimed), Way(("CADRE-03", "ADM-02", "ADM-05"), _named_by_card), Way(("ACC-02", "ACC-10"), _tried_to_sign_in), Way(("REG-03", "REG-05"), _applied),
-    Way(("BEY-10",), _logged), Way(("GRAD-26", "GRAD-29", "GRAD-30"), _stays), Way(("MIG-03", "MIG-04"), _asked_to_migrate), Way(("ORG-17", "REG-05", "MEM-24"), _entered_by_card), Way(("BEY-06",), _escalated), Way(("STAT-01", "STAT-10"), _counted))
+    Way(("TRF-01", "TRF-16", "TRF-20", "TRF-28"), _own_transfer),
+    Way(("TRF-02", "TRF-05", "TRF-18", "TRF-19", "BEY-04"), _asked_for),
+    Way(("TRF-16", "TRF-25", "ASG-01", "ADM-18"), _sent_to_us),
+    Way(("TRF-02", "MEM-01"), _claimed),
+    Way(("CADRE-03", "ADM-02", "ADM-05"), _named_by_card),
+    Way(("ACC-02", "ACC-10"), _tried_to_sign_in),
+    Way(("REG-03", "REG-05"), _applied),
+    Way(("BEY-10",), _logged),
+    Way(("GRAD-26", "GRAD-29", "GRAD-30"), _stays),
+    Way(("MIG-03", "MIG-04"), _asked_to_migrate),
+    Way(("ORG-17", "REG-05", "MEM-24"), _entered_by_card),
+    Way(("BEY-06",), _escalated),
+    Way(("STAT-01", "STAT-10"), _counted),
+)
 """Every way by which a call may change something outside the caller's subtree; anything else is a fault."""
 
 TELLS = {
@@ -195,16 +320,44 @@ class Fault(AssertionError):
 # ---- what is sent ----------------------------------------------------------------------------------------------------
 
 _WORDS: dict[str, Iterable[str]] = {
-    "initiator": [*saga.Initiator, "source", "nobody"], "state": [*saga.State], "reason": ["x", "teachers", "mixed", ""], "RequestTransfer.reason": [*["ordinary"] * 12, *reasons.reasons()], "MoveBatch.reason": ["ordinary"],
-    "Filter.reason": ["", "ordinary"], "ListWork.reason": ["", "ordinary"], "Filter.state": [*saga.NODES], "ListWork.state": ["", *saga.NODES],
+    "initiator": [*saga.Initiator, "source", "nobody"],
+    "state": [*saga.State],
+    "reason": ["x", "teachers", "mixed", ""],
+    "RequestTransfer.reason": [*["ordinary"] * 12, *reasons.reasons()],
+    "MoveBatch.reason": ["ordinary"],
+    "Filter.reason": ["", "ordinary"],
+    "ListWork.reason": ["", "ordinary"],
+    "Filter.state": [*saga.NODES],
+    "ListWork.state": ["", *saga.NODES],
     "reason_code": [*reasons.REJECTION_REASONS],
-    "post": ["", *reference.POST_NAMES], "kind": [*domain.KINDS], "RequestRetention.kind": ["retained", "abroad", "abroad"], "GetReport.kind": [*lists_store.REPORTS], "ListMessages.kind": ["", "", *notices_store.KINDS],
-    "ListRetentions.kind": ["", "abroad"], "SaveOrg.kind": ["branch", "branch", *domain.KINDS], "SaveOrg.purpose": ["ordinary", "ordinary", *domain.PURPOSES], "purpose": [*domain.PURPOSES],
-    "mark": ["", "own", "delayed", "teacher"], "cause": ["wrong_name", "wrong_id", "overwritten", "other", "elsewhere"], "answer": ["receive", "uphold"], "side": ["source", "target"],
-    "figure": [*figures_store.WHO], "plan": [one.removesuffix("_without") for one in adviser.PLANS], "industry": [nation.HIGHER, "农村", ""], "domain": [*reference.DOMAINS, ""],
-    "compare": ["national", "p002", ""], "ethnic_group": ["汉族"], "place_division": ["", "420111"], "division_code": ["420111001", ""], "url": ["https://hooks.test/x"]}
+    "post": ["", *reference.POST_NAMES],
+    "kind": [*domain.KINDS],
+    "RequestRetention.kind": ["retained", "abroad", "abroad"],
+    "GetReport.kind": [*lists_store.REPORTS],
+    "ListMessages.kind": ["", "", *notices_store.KINDS],
+    "ListRetentions.kind": ["", "abroad"],
+    "SaveOrg.kind": ["branch", "branch", *domain.KINDS],
+    "SaveOrg.purpose": ["ordinary", "ordinary", *domain.PURPOSES],
+    "purpose": [*domain.PURPOSES],
+    "mark": ["", "own", "delayed", "teacher"],
+    "cause": ["wrong_name", "wrong_id", "overwritten", "other", "elsewhere"],
+    "answer": ["receive", "uphold"],
+    "side": ["source", "target"],
+    "figure": [*figures_store.WHO],
+    "plan": [one.removesuffix("_without") for one in adviser.PLANS],
+    "industry": [nation.HIGHER, "农村", ""],
+    "domain": [*reference.DOMAINS, ""],
+    "compare": ["national", "p002", ""],
+    "ethnic_group": ["汉族"],
+    "place_division": ["", "420111"],
+    "division_code": ["420111001", ""],
+    "url": ["https://hooks.test/x"],
+}
 _NONSENSE = ["", "x", "0", "-1", "字" * 80, "'; DROP TABLE people; --", "%", "魏", "\u200b", "１", "<b>"]
-_PERSON, _ORG = re.compile("person|member|^near$"), re.compile("org|branch|parent|superior|below|source|target|near")
+_PERSON, _ORG = (
+    re.compile("person|member|^near$"),
+    re.compile("org|branch|parent|superior|below|source|target|near"),
+)
 
 
 class Sender:
@@ -216,8 +369,14 @@ class Sender:
         self.ours = rng.choice(sorted(machine.inside)) if machine.inside else nation.CLASS
         if machine.org is not None and rng.random() < 0.6:
             self.ours = machine.org
-        self.acting = machine.org if rng.random() < 0.85 else rng.choice([None, self.ours, rng.choice(TREE)[0]])
-        self.person = machine.person if rng.random() < 0.85 or not machine.accomplices else rng.choice(machine.accomplices)
+        self.acting = (
+            machine.org if rng.random() < 0.85 else rng.choice([None, self.ours, rng.choice(TREE)[0]])
+        )
+        self.person = (
+            machine.person
+            if rng.random() < 0.85 or not machine.accomplices
+            else rng.choice(machine.accomplices)
+        )
         if self.person != machine.person and rng.random() < 0.7:
             self.acting = None
         self.mode = "wild"
@@ -242,8 +401,11 @@ class Sender:
 
     def _struct(self, info) -> dict:
         self.contract = info.cls.__name__
-        return {field.encode_name: self._value(field.name, field.type) for field in info.fields
-                if field.required or self.rng.random() < 0.85}
+        return {
+            field.encode_name: self._value(field.name, field.type)
+            for field in info.fields
+            if field.required or self.rng.random() < 0.85
+        }
 
     def _value(self, name: str, info):
         kinds = msgspec.inspect
@@ -251,7 +413,11 @@ class Sender:
             return self._value(name, info.type)
         if isinstance(info, kinds.UnionType):
             some = [one for one in info.types if not isinstance(one, kinds.NoneType)]
-            return None if self.rng.random() < (0.5 if _PERSON.search(name) else 0.12) and len(some) < len(info.types) else self._value(name, self.rng.choice(some))
+            return (
+                None
+                if self.rng.random() < (0.5 if _PERSON.search(name) else 0.12) and len(some) < len(info.types)
+                else self._value(name, self.rng.choice(some))
+            )
         if isinstance(info, kinds.StructType):
             return self._struct(info)
         if isinstance(info, kinds.ListType):
@@ -263,12 +429,26 @@ class Sender:
         if isinstance(info, kinds.IntType):
             return self._number(name)
         if isinstance(info, kinds.UUIDType):
-            return str(self.rng.choice(self.machine.ids) if self.machine.ids and self.rng.random() < 0.25 else uuid.UUID(int=self.rng.getrandbits(128), version=4))
+            return str(
+                self.rng.choice(self.machine.ids)
+                if self.machine.ids and self.rng.random() < 0.25
+                else uuid.UUID(int=self.rng.getrandbits(128), version=4)
+            )
         if isinstance(info, kinds.DateType):
-            usual = date(2020, 5, 4) if name == "joined_on" else clock.today() + timedelta(days=90) if name == "until" else clock.today()
-            return self.rng.choice([usual, usual, usual, date(2020, 5, 4), clock.today() + timedelta(days=1), date(2031, 7, 1)]).isoformat()
+            usual = (
+                date(2020, 5, 4)
+                if name == "joined_on"
+                else clock.today() + timedelta(days=90)
+                if name == "until"
+                else clock.today()
+            )
+            return self.rng.choice(
+                [usual, usual, usual, date(2020, 5, 4), clock.today() + timedelta(days=1), date(2031, 7, 1)]
+            ).isoformat()
         if isinstance(info, kinds.DateTimeType):
-            return self.rng.choice([datetime(2020, 1, 1, tzinfo=UTC), clock.now() + timedelta(days=30)]).isoformat()
+            return self.rng.choice(
+                [datetime(2020, 1, 1, tzinfo=UTC), clock.now() + timedelta(days=30)]
+            ).isoformat()
         if isinstance(info, kinds.FloatType):
             return self.rng.choice([0.0, 1.5])
         if isinstance(info, kinds.StrType):
@@ -284,7 +464,11 @@ class Sender:
                 return rng.choice([self.person, *machine.accomplices, *sorted(machine.ours), *machine.cadres])
             return rng.choice([self.person, *PEOPLE, *machine.made, 10**9])
         if _ORG.search(name):
-            theirs, ours, inside = self.victim.branch or self.victim.administers or nation.FAR_CLASS, self.ours, sorted(machine.inside)
+            theirs, ours, inside = (
+                self.victim.branch or self.victim.administers or nation.FAR_CLASS,
+                self.ours,
+                sorted(machine.inside),
+            )
             if "branch" in name:
                 theirs = self.victim.branch or nation.FAR_CLASS
                 inside = [one for one in inside if one in nation.BRANCHES or one in machine.made_orgs]
@@ -294,10 +478,16 @@ class Sender:
                     return theirs if ("source" in name) == self.drawing else ours
                 return theirs if roll < (0.5 if name == "branch_id" else 0.2) else ours
             if self.mode == "own" and inside and roll < 0.95:
-                return ours if roll < 0.5 or "source" in name else rng.choice(inside if rng.random() < 0.6 else [row[0] for row in TREE])
+                return (
+                    ours
+                    if roll < 0.5 or "source" in name
+                    else rng.choice(inside if rng.random() < 0.6 else [row[0] for row in TREE])
+                )
             return rng.choice([row[0] for row in TREE] + [*machine.made_orgs, 10**9])
         if name == "transfer_id":
-            some = {"own": sorted(machine.readable), "aimed": sorted(machine.arriving)}.get(self.mode) or machine.transfers
+            some = {"own": sorted(machine.readable), "aimed": sorted(machine.arriving)}.get(
+                self.mode
+            ) or machine.transfers
             return rng.choice(some or [1])
         if name.endswith("_id"):
             return rng.choice([1, 1, 2, 2, 3, 4, 5, 10**9])
@@ -329,6 +519,7 @@ class Sender:
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 
+
 class Attacker(RuleBasedStateMachine):
     """The machine; `world` is set by the test."""
 
@@ -346,22 +537,39 @@ class Attacker(RuleBasedStateMachine):
         self.world.begin()
         rng = random.Random(seed)
         self.org, self.seed = ROLES[self.role], seed
-        self.person = ADMINISTRATORS[self.org].person_id if self.org else nation.members_of(nation.THIRD_CLASS)[3].person_id
+        self.person = (
+            ADMINISTRATORS[self.org].person_id
+            if self.org
+            else nation.members_of(nation.THIRD_CLASS)[3].person_id
+        )
         self.tally: Counter[str] = Counter()
         self.made: list[int] = []
         self.made_orgs: list[int] = []
-        self.ids: list[uuid.UUID] = [*self.world.tx["transfers"].scalars(sa.text("SELECT command_id FROM transfers")),
-                                     *self.world.tx["members"].scalars(sa.text("SELECT command_id FROM letters"))]
+        self.ids: list[uuid.UUID] = [
+            *self.world.tx["transfers"].scalars(sa.text("SELECT command_id FROM transfers")),
+            *self.world.tx["members"].scalars(sa.text("SELECT command_id FROM letters")),
+        ]
         self.tokens: list[str] = []
         self.sent = ""
         self.history: list[str] = []
         self.ever: set[int] = set()
         self.look_around()
         outside = [person for person in PEOPLE.values() if person.person_id not in self.ours]
-        moving = set(self.world.tx["transfers"].scalars(sa.text("SELECT member_id FROM open_transfers"))) - set(self.arriving.values())
-        mighty = [person for person in outside if person.administers and (PATH[self.org] if self.org else PATH[nation.CLASS]).startswith(PATH[person.administers])]
-        self.victims: list[Person] = [rng.choice(outside), rng.choice(mighty or outside), rng.choice([one for one in outside if one.branch] or outside),
-                                      rng.choice([one for one in outside if one.person_id in moving] or outside)]
+        moving = set(
+            self.world.tx["transfers"].scalars(sa.text("SELECT member_id FROM open_transfers"))
+        ) - set(self.arriving.values())
+        mighty = [
+            person
+            for person in outside
+            if person.administers
+            and (PATH[self.org] if self.org else PATH[nation.CLASS]).startswith(PATH[person.administers])
+        ]
+        self.victims: list[Person] = [
+            rng.choice(outside),
+            rng.choice(mighty or outside),
+            rng.choice([one for one in outside if one.branch] or outside),
+            rng.choice([one for one in outside if one.person_id in moving] or outside),
+        ]
         self.known = {one.person_id for one in self.victims if rng.random() < 0.5} | {self.person}
         self.accomplices = [one for one in sorted(self.ours) if one in PEOPLE and PEOPLE[one].branch][:3]
 
@@ -386,31 +594,63 @@ class Attacker(RuleBasedStateMachine):
         self.inside = {org for org, path in paths.items() if top and path.startswith(top)}
         self.made_orgs = sorted(self.inside - {row[0] for row in TREE})
         places: dict[int, set[int]] = {}
-        for person, org in people.execute(sa.text("""
+        for person, org in people.execute(
+            sa.text("""
                 SELECT person_id, branch_id FROM people UNION SELECT person_id, org_id FROM posts WHERE ended_at IS NULL
-                UNION SELECT person_id, org_id FROM administrator_directory WHERE active""")):
+                UNION SELECT person_id, org_id FROM administrator_directory WHERE active""")
+        ):
             places.setdefault(person, set())
             if org is not None:
                 places[person].add(org)
         self.made = sorted(places.keys() - PEOPLE.keys())
         self.nowhere = {person for person, some in places.items() if some <= self.inside}
-        self.ours = {person for person, some in places.items() if some and some <= self.inside} | set(self.made) | {self.person}
+        self.ours = (
+            {person for person, some in places.items() if some and some <= self.inside}
+            | set(self.made)
+            | {self.person}
+        )
         self.ours |= set(people.scalars(sa.text("SELECT person_id FROM deleted_people"))) & self.ever
         self.ever |= self.ours
         self.cadres = sorted({person for person, some in places.items() if some & self.inside})
-        rows = transfers.execute(sa.text("SELECT transfer_id, member_id, org_id, superior_id FROM open_nodes JOIN transfers USING (transfer_id)")).all()
-        self.arriving = {row.transfer_id: row.member_id for row in rows if row.org_id in self.inside or row.superior_id in self.inside}
-        self.arriving = {one: member for one, member in self.arriving.items() if self.transfer(one)["initiator"] != "target"}
+        rows = transfers.execute(
+            sa.text(
+                "SELECT transfer_id, member_id, org_id, superior_id FROM open_nodes JOIN transfers USING (transfer_id)"
+            )
+        ).all()
+        self.arriving = {
+            row.transfer_id: row.member_id
+            for row in rows
+            if row.org_id in self.inside or row.superior_id in self.inside
+        }
+        self.arriving = {
+            one: member
+            for one, member in self.arriving.items()
+            if self.transfer(one)["initiator"] != "target"
+        }
         parties = "source_branch_id, source_superior_id, target_org_id, target_superior_id, initiator_org_id"
-        everything = transfers.execute(sa.text(f"SELECT transfer_id, member_id, ARRAY[{parties}] AS parties FROM transfers")).all()
+        everything = transfers.execute(
+            sa.text(f"SELECT transfer_id, member_id, ARRAY[{parties}] AS parties FROM transfers")
+        ).all()
         self.transfers = [row.transfer_id for row in everything]
-        self.readable = {row.transfer_id for row in everything if row.member_id in self.ours or self.inside & set(row.parties)}
-        self.visitors = {row.member_id for row in everything if row.transfer_id in self.readable} | set(people.scalars(
-            sa.text("SELECT person_id FROM registrations WHERE org_id = ANY(:ids)"), {"ids": sorted(self.inside)}))
+        self.readable = {
+            row.transfer_id
+            for row in everything
+            if row.member_id in self.ours or self.inside & set(row.parties)
+        }
+        self.visitors = {row.member_id for row in everything if row.transfer_id in self.readable} | set(
+            people.scalars(
+                sa.text("SELECT person_id FROM registrations WHERE org_id = ANY(:ids)"),
+                {"ids": sorted(self.inside)},
+            )
+        )
 
     def transfer(self, transfer_id: int | None) -> dict:
         """Return a transfer as it is now."""
-        found = self.world.tx["transfers"].execute(sa.text("SELECT * FROM transfers WHERE transfer_id = :one"), {"one": transfer_id}).one_or_none()
+        found = (
+            self.world.tx["transfers"]
+            .execute(sa.text("SELECT * FROM transfers WHERE transfer_id = :one"), {"one": transfer_id})
+            .one_or_none()
+        )
         return dict(found._mapping) if found is not None else {}
 
     # ---- attacking ----------------------------------------------------------------------------------------------------
@@ -425,14 +665,22 @@ class Attacker(RuleBasedStateMachine):
     def send(self, rng: random.Random) -> None:
         """Send some variations of one operation, rather one of those that were seldom granted."""
         operations = [one for one in OPERATIONS if not self.only or one.name in self.only]
-        weights = [(2 if isinstance(one, Command) else 1) * (3 if self.tally[one.name] < 5 else 1) for one in operations]
+        weights = [
+            (2 if isinstance(one, Command) else 1) * (3 if self.tally[one.name] < 5 else 1)
+            for one in operations
+        ]
         (operation,) = rng.choices(operations, weights)
         sender = Sender(self, rng)
         some = [sender.item(operation.item) for _ in range(ITEMS)]
         person = None if operation.name in PUBLIC else sender.person
         bodies = some if isinstance(operation, Query) else [b"[" + one + b"]" for one in some]
         self.sent += "".join(one.decode() for one in some)
-        self.ids += [uuid.UUID(one) for body in some for one in re.findall(rb'"(?:command|decision|bulk|import)_id":"([0-9a-f-]{36})"', body) for one in [one.decode()]][-20:]
+        self.ids += [
+            uuid.UUID(one)
+            for body in some
+            for one in re.findall(rb'"(?:command|decision|bulk|import)_id":"([0-9a-f-]{36})"', body)
+            for one in [one.decode()]
+        ][-20:]
         answers = self.world.call(operation.service, operation.name, bodies, person, sender.acting)
         touched = self.world.touched()
         if touched:
@@ -444,7 +692,9 @@ class Attacker(RuleBasedStateMachine):
         for answer in answers:
             for code in re.findall(r'"code":"([a-z_]+)"', msgspec.json.encode(answer).decode()):
                 self.refused[operation.name, code] += 1
-        good = sum("ok" in answer and '"refusal":{' not in msgspec.json.encode(answer).decode() for answer in answers)
+        good = sum(
+            "ok" in answer and '"refusal":{' not in msgspec.json.encode(answer).decode() for answer in answers
+        )
         self.tally[operation.name] += good
         self.granted[operation.name] += good
         ours_before, orgs_before, arriving = self.ours, self.inside, self.arriving
@@ -459,7 +709,9 @@ class Attacker(RuleBasedStateMachine):
         """Some days go by, so that what depends on time may happen."""
         clock.advance(timedelta(days=4))
 
-    def check_rows(self, operation: str, touched: list[Touched], ours: set[int], inside: set[int], said: list) -> None:
+    def check_rows(
+        self, operation: str, touched: list[Touched], ours: set[int], inside: set[int], said: list
+    ) -> None:
         """Raise if a touched row is about somebody or something outside and no way of the catalogue covers it."""
         ours, inside = ours | self.ours, inside | self.inside
         for one in touched:
@@ -467,7 +719,11 @@ class Attacker(RuleBasedStateMachine):
             orgs: set[int] = set()
             for row in (one.was, one.became):
                 for name, value in (row or {}).items():
-                    values = {entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, int)}
+                    values = {
+                        entry
+                        for entry in (value if isinstance(value, list) else [value])
+                        if isinstance(entry, int)
+                    }
                     persons |= values if name in PERSONS else set()
                     orgs |= values if name in ORGS else set()
             persons, orgs = persons - ours, orgs - inside - {0}
@@ -476,7 +732,11 @@ class Attacker(RuleBasedStateMachine):
             case = Case(self, operation, one, persons, orgs)
             way = next((way for way in WAYS if way.covers(case)), None)
             if way is None:
-                self.fault(operation, f"{one.service}.{one.table} of persons {sorted(persons)} and organisations {sorted(orgs)}: {one.was} became {one.became}", said)
+                self.fault(
+                    operation,
+                    f"{one.service}.{one.table} of persons {sorted(persons)} and organisations {sorted(orgs)}: {one.was} became {one.became}",
+                    said,
+                )
             else:
                 self.ways[way.covers.__name__] += 1
 
@@ -492,7 +752,11 @@ class Attacker(RuleBasedStateMachine):
                 self.fault(operation, f"told of transfer {told}", said)
         for found in set(_SECRETS.findall(text)):
             owner = _OWNER[found]
-            if found in self.sent or (isinstance(owner, int) and owner in allowed) or (isinstance(owner, tuple) and owner[0] in self.readable):
+            if (
+                found in self.sent
+                or (isinstance(owner, int) and owner in allowed)
+                or (isinstance(owner, tuple) and owner[0] in self.readable)
+            ):
                 continue
             if isinstance(owner, int) and PEOPLE[owner].branch in branches and found == PEOPLE[owner].name:
                 continue
@@ -501,26 +765,47 @@ class Attacker(RuleBasedStateMachine):
     def fault(self, operation: str, what: str, said: list) -> None:
         """Tell what has happened and how it came about."""
         lines = [f"{body.decode()} -> {msgspec.json.encode(answer).decode()[:600]}" for body, answer in said]
-        raise Fault("\n".join([f"{self.role}, person {self.person}, organisation {self.org}: {operation}: {what}", *lines, "before:", *self.history[-12:]]))
+        raise Fault(
+            "\n".join(
+                [
+                    f"{self.role}, person {self.person}, organisation {self.org}: {operation}: {what}",
+                    *lines,
+                    "before:",
+                    *self.history[-12:],
+                ]
+            )
+        )
 
 
 def run(role: str, examples: int, steps: int, derandomize: bool = True) -> None:
     """Run the machine with one role; always alike, unless told otherwise."""
     Attacker.role = role
     Attacker.TestCase.settings = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=derandomize, database=None, print_blob=False, phases=[Phase.generate],
-        report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=derandomize,
+        database=None,
+        print_blob=False,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
     Attacker.TestCase("runTest").runTest()
 
 
-_OWNER: dict[str, int | tuple[int]] = {secret: person.person_id for person in PEOPLE.values() for secret in person.secrets}
+_OWNER: dict[str, int | tuple[int]] = {
+    secret: person.person_id for person in PEOPLE.values() for secret in person.secrets
+}
 _SECRETS = re.compile("|".join(map(re.escape, _OWNER)))
 
 
 def learn_secrets() -> None:
     """Add what stands in the transfers of the world to what must not be told."""
     global _SECRETS
-    _OWNER.update({secret: (transfer,) for transfer, secrets in nation.TRANSFER_SECRETS.items() for secret in secrets})
+    _OWNER.update(
+        {secret: (transfer,) for transfer, secrets in nation.TRANSFER_SECRETS.items() for secret in secrets}
+    )
     _SECRETS = re.compile("|".join(map(re.escape, _OWNER)))
 
 

@@ -1,4 +1,5 @@
 """Somebody with rights over one branch, a college, a county or nothing, on the real handlers of three services (`machine.py`)."""
+
 from __future__ import annotations
 
 import logging
@@ -48,4 +49,7 @@ def attack(target: object, budget: Budget) -> Outcome:
                 engines[name].dispose()
             db.drop_database(url)
     seen = machine.Attacker
-    return Outcome(f"{sum(seen.done.values())} calls of {len(seen.done)} operations, {sum(seen.granted.values())} granted", faults)
+    return Outcome(
+        f"{sum(seen.done.values())} calls of {len(seen.done)} operations, {sum(seen.granted.values())} granted",
+        faults,
+    )

@@ -1,4 +1,5 @@
 """Two hundred connections at a time that send half a request, or nothing, or read nothing: everybody else is answered as if they were not there."""
+
 from __future__ import annotations
 
 import contextlib
@@ -28,8 +29,12 @@ def attack(target: Target, budget: Budget) -> Outcome:
             seconds = sorted(_seconds(target.url) for _ in range(10))
             slowest = max(slowest, seconds[5])
             if seconds[5] > LONGEST:
-                outcome.faults.append(f"{HELD} x {kind}: others wait {seconds[5]:.1f} s (median of ten; the longest {seconds[-1]:.1f} s)")
-    outcome.did = f"{HELD} connections of {len(KINDS)} kinds; others waited {slowest:.2f} s at most (median of ten)"
+                outcome.faults.append(
+                    f"{HELD} x {kind}: others wait {seconds[5]:.1f} s (median of ten; the longest {seconds[-1]:.1f} s)"
+                )
+    outcome.did = (
+        f"{HELD} connections of {len(KINDS)} kinds; others waited {slowest:.2f} s at most (median of ten)"
+    )
     return outcome
 
 

@@ -1,4 +1,5 @@
 """The system under attack: a whole installation with the demo world, something on every page, and the gateway under gunicorn in front of it."""
+
 from __future__ import annotations
 
 import subprocess
@@ -31,15 +32,23 @@ class Target(Installation):
 
     def machinery(self, service: str) -> SimpleNamespace:
         """Return what `system.world` loads a world with."""
-        return SimpleNamespace(database=db.Database(self.engine(service)), relay=SimpleNamespace(wake=lambda: None))
+        return SimpleNamespace(
+            database=db.Database(self.engine(service)), relay=SimpleNamespace(wake=lambda: None)
+        )
 
     def start_gateway(self) -> None:
         """Start the gateway as an installation does, and wait until it answers."""
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with (ROOT / "var" / "logs" / f"{self.settings.database_prefix}_gateway.log").open("a") as out:
-            self.processes["gateway"] = subprocess.Popen([sys.executable, "-m", "system.cli", "gateway", "--host", "127.0.0.1", "--port", str(port)],
-                                                         cwd=ROOT, env=self.environ, stdout=out, stderr=out, text=True)
+            self.processes["gateway"] = subprocess.Popen(
+                [sys.executable, "-m", "system.cli", "gateway", "--host", "127.0.0.1", "--port", str(port)],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=out,
+                stderr=out,
+                text=True,
+            )
         ends = time.monotonic() + 40
         while not self.answers():
             if time.monotonic() > ends:

@@ -1,4 +1,5 @@
 """The attacker machine in its short form, and that it finds what it is for."""
+
 import json
 import logging
 import re
@@ -51,35 +52,56 @@ def test_nothing_outside_changes_is_held_or_told(nation, capsys, role):
     began = time.monotonic()
     run(role, 6, 20)
     with capsys.disabled():
-        print(f"\n  {role}: {sum(Attacker.done.values())} calls of {len(Attacker.done)} operations in {time.monotonic() - began:.0f} s, {sum(Attacker.granted.values())} granted;"
-              f" ways {json.dumps(dict(Attacker.ways))}")
+        print(
+            f"\n  {role}: {sum(Attacker.done.values())} calls of {len(Attacker.done)} operations in {time.monotonic() - began:.0f} s, {sum(Attacker.granted.values())} granted;"
+            f" ways {json.dumps(dict(Attacker.ways))}"
+        )
     assert sum(Attacker.done.values()) > 400 and sum(Attacker.granted.values()) > 30
 
 
 def test_every_operation_is_attacked():
     """What a service answers, the machine attacks; what it does not know how to fill is an error there, not a gap."""
-    declared = {one for module in (members, orgs, transfers) for one in vars(module).values() if isinstance(one, Command | Query)}
+    declared = {
+        one
+        for module in (members, orgs, transfers)
+        for one in vars(module).values()
+        if isinstance(one, Command | Query)
+    }
     assert declared == set(machine.OPERATIONS)
 
 
 def test_every_column_is_looked_at():
     """Each number and list of numbers in the databases is known as a person, an organisation, or neither; a new one has to be told apart."""
-    wide = {column.name for models in world.MODELS.values() for table in models.metadata.sorted_tables for column in table.columns
-            if isinstance(column.type, sa.BigInteger) or isinstance(getattr(column.type, "item_type", None), sa.BigInteger)}
+    wide = {
+        column.name
+        for models in world.MODELS.values()
+        for table in models.metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, sa.BigInteger)
+        or isinstance(getattr(column.type, "item_type", None), sa.BigInteger)
+    }
     assert wide - machine.PERSONS - machine.ORGS - machine.NEITHER == set()
     assert not machine.PERSONS & machine.ORGS and not (machine.PERSONS | machine.ORGS) & machine.NEITHER
 
 
 def test_every_way_has_its_rule():
     """A way by which something outside may change, and what may be told, names rules that there are."""
-    rules = set(re.findall(r"^([A-Z]+-[0-9]+)\t", (Path(__file__).parents[2] / "docs" / "rules.tsv").read_text("utf-8"), re.MULTILINE))
+    rules = set(
+        re.findall(
+            r"^([A-Z]+-[0-9]+)\t",
+            (Path(__file__).parents[2] / "docs" / "rules.tsv").read_text("utf-8"),
+            re.MULTILINE,
+        )
+    )
     assert {rule for way in machine.WAYS for rule in way.rules} | set(machine.TELLS) <= rules
 
 
 # ---- faults that were there, put back ----------------------------------------------------------------------------------
 
+
 def old_start(patch):
     """Put S1 back: whoever claims to be a batch is no source, no member, so a target, and needs no ticket."""
+
     def may_request(request, person_id, acting_org, source, target):
         if request.initiator == "member":
             return None if person_id == request.member_id else Refusal("not_your_member")
@@ -93,24 +115,38 @@ def old_start(patch):
     patch.setattr(domain, "may_request", may_request)
     patch.setattr(domain, "path_of", lambda starter, destination: f"{starter}:{destination}")
     check = transfers_handlers._check_ticket
-    patch.setattr(transfers_handlers, "_check_ticket", lambda item, actor: check(item, actor) if item.initiator == "target" else None)
+    patch.setattr(
+        transfers_handlers,
+        "_check_ticket",
+        lambda item, actor: check(item, actor) if item.initiator == "target" else None,
+    )
 
 
 def old_names(patch):
     """Put the first half of S2 back: anybody is named a cadre by an id."""
+
     def of(tx, person_ids):
-        return {one: [row.path for row in directory.find(tx, [machine.ROLES[Attacker.role]]).values()] for one in store.by_ids(tx, [*person_ids])}
+        return {
+            one: [row.path for row in directory.find(tx, [machine.ROLES[Attacker.role]]).values()]
+            for one in store.by_ids(tx, [*person_ids])
+        }
 
     patch.setattr(joining, "places", SimpleNamespace(of=of))
 
 
 def old_resets(patch):
     """Put the second half of S2 back: the branch or, of who has none, the organisation of any post opens an account."""
+
     def resetters(tx, people):
         posts = {row.person_id: row.org_id for row in posts_store.posts_held(tx, people)}
         orgs = directory.find(tx, [*[row.branch_id for row in people.values()], *posts.values()])
         found = {person: orgs.get(row.branch_id or posts.get(person, 0)) for person, row in people.items()}
-        return {person: frozenset(int(one) for one in str(org.path).split(".")[-3:-1]) if org is not None else frozenset() for person, org in found.items()}
+        return {
+            person: frozenset(int(one) for one in str(org.path).split(".")[-3:-1])
+            if org is not None
+            else frozenset()
+            for person, org in found.items()
+        }
 
     patch.setattr(resets, "resetters", resetters)
 
@@ -122,13 +158,23 @@ def old_entries(patch):
 
 def old_second_start(patch):
     """Put back that a second start is told of the open one, whoever asks."""
-    patch.setattr(transfers_handlers, "_second_start", lambda item, held: transfers_handlers.Outcome(
-        refusal=Refusal("transfer_open"), open=transfers_handlers._in_the_way(held) if held is not None else None))
+    patch.setattr(
+        transfers_handlers,
+        "_second_start",
+        lambda item, held: transfers_handlers.Outcome(
+            refusal=Refusal("transfer_open"),
+            open=transfers_handlers._in_the_way(held) if held is not None else None,
+        ),
+    )
 
 
 def no_subtree(patch):
     """Let every list of members begin at the root."""
-    patch.setattr(lists.directory, "require_above", lambda tx, actor, org_id=None, observers=False: directory.find(tx, [world.ROOT])[world.ROOT])
+    patch.setattr(
+        lists.directory,
+        "require_above",
+        lambda tx, actor, org_id=None, observers=False: directory.find(tx, [world.ROOT])[world.ROOT],
+    )
 
 
 FAULTS = {
@@ -137,7 +183,8 @@ FAULTS = {
     "S2 resets": (old_resets, "college", {"set_posts", "issue_reset_codes", "set_administrators"}),
     "entries": (old_entries, "branch", {"admit", "import_rows"}),
     "second start": (old_second_start, "branch", {"request_transfers", "restart_transfers"}),
-    "subtree": (no_subtree, "branch", {"search_members", "export_members", "reveal_ids", "get_report"})}
+    "subtree": (no_subtree, "branch", {"search_members", "export_members", "reveal_ids", "get_report"}),
+}
 """What is put back, by whom it is found, and among which operations it is looked for here, so that it takes seconds; the long form takes all."""
 
 

@@ -1,4 +1,5 @@
 """`make bench`: the whole system beside its own bare SQL, in one run, on real RabbitMQ and PostgreSQL with default durability."""
+
 from __future__ import annotations
 
 import json
@@ -60,12 +61,22 @@ class Bench:
 
     def idle(self, seconds: float) -> dict[str, Any]:
         """CPU of all services at rest in percent of one core, and memory of each in MB."""
-        processes = {name: psutil.Process(process.pid) for name, process in self.installation.processes.items()}
+        processes = {
+            name: psutil.Process(process.pid) for name, process in self.installation.processes.items()
+        }
         time.sleep(3)
         before = {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
         time.sleep(seconds)
-        used = {name: 100 * (sum(process.cpu_times()[:2]) - before[name]) / seconds for name, process in processes.items()}
-        return {"cpu_percent": sum(used.values()), "memory_mb": {name: round(process.memory_info().rss / 2**20) for name, process in processes.items()}}
+        used = {
+            name: 100 * (sum(process.cpu_times()[:2]) - before[name]) / seconds
+            for name, process in processes.items()
+        }
+        return {
+            "cpu_percent": sum(used.values()),
+            "memory_mb": {
+                name: round(process.memory_info().rss / 2**20) for name, process in processes.items()
+            },
+        }
 
 
 def versions() -> dict[str, str]:
@@ -75,8 +86,16 @@ def versions() -> dict[str, str]:
     with kombu.Connection(AMQP_URI) as connection:
         connection.connect()
         rabbitmq = str(connection.connection.server_properties.get("version", "?"))
-    return {"python": platform.python_version(), "postgresql": postgresql.split()[0], "rabbitmq": rabbitmq, "cores": str(psutil.cpu_count()),
-            **{name: version(name) for name in ("nameko", "kombu", "eventlet", "SQLAlchemy", "psycopg2-binary", "msgspec")}}
+    return {
+        "python": platform.python_version(),
+        "postgresql": postgresql.split()[0],
+        "rabbitmq": rabbitmq,
+        "cores": str(psutil.cpu_count()),
+        **{
+            name: version(name)
+            for name in ("nameko", "kombu", "eventlet", "SQLAlchemy", "psycopg2-binary", "msgspec")
+        },
+    }
 
 
 def main() -> None:
@@ -87,7 +106,13 @@ def main() -> None:
     url = str(db.address(SERVER).set(database=f"tq_ref_{os.getpid()}").render_as_string(hide_password=False))
     note("preparing the reference database")
     reference.prepare(url, PEOPLE)
-    rows: dict[str, list[float]] = {"sql_single": [], "sql_batch": [], "sql_lists": [], "bulk": [], "singles": []}
+    rows: dict[str, list[float]] = {
+        "sql_single": [],
+        "sql_batch": [],
+        "sql_lists": [],
+        "bulk": [],
+        "singles": [],
+    }
     with Bench(keys, PEOPLE) as bench:
         note("warming up")
         bench.bulk(2)
@@ -95,22 +120,34 @@ def main() -> None:
         first = 0
         for round_ in range(ROUNDS):
             note(f"round {round_ + 1} of {ROUNDS}: each of the five in turn")
-            for name, connections, size in (("sql_single", 16, 1), ("sql_batch", 4, 100), ("sql_lists", 4, 500)):
+            for name, connections, size in (
+                ("sql_single", 16, 1),
+                ("sql_batch", 4, 100),
+                ("sql_lists", 4, 500),
+            ):
                 speed, done = reference.run(url, connections, size, seconds / 2, first)
                 first += done + connections * size
                 rows[name].append(speed)
             rows["bulk"].append(bench.bulk(seconds))
             rows["singles"].append(bench.singles(seconds))
             note("  " + ", ".join(f"{name} {values[-1]:,.0f}/s" for name, values in rows.items()))
-        result["latency"] = drive.latency(bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30)
+        result["latency"] = drive.latency(
+            bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30
+        )
         note("idle")
         result["idle"] = bench.idle(10 if QUICK else 20)
     db.drop_database(url)
     result["season"] = deadlines(keys, url)
     result["raw"] = rows
-    result["bulk_vs_sql_batch"] = median([a / b for a, b in zip(rows["bulk"], rows["sql_batch"], strict=True)])
-    result["bulk_vs_sql_lists"] = median([a / b for a, b in zip(rows["bulk"], rows["sql_lists"], strict=True)])
-    result["singles_vs_sql_single"] = median([a / b for a, b in zip(rows["singles"], rows["sql_single"], strict=True)])
+    result["bulk_vs_sql_batch"] = median(
+        [a / b for a, b in zip(rows["bulk"], rows["sql_batch"], strict=True)]
+    )
+    result["bulk_vs_sql_lists"] = median(
+        [a / b for a, b in zip(rows["bulk"], rows["sql_lists"], strict=True)]
+    )
+    result["singles_vs_sql_single"] = median(
+        [a / b for a, b in zip(rows["singles"], rows["sql_single"], strict=True)]
+    )
     result["latency_p50_ms"], result["latency_p99_ms"] = result["latency"]["p50"], result["latency"]["p99"]
     result["idle_cpu_percent"] = result["idle"]["cpu_percent"]
     note("organisations and members at national size")
@@ -142,7 +179,9 @@ def deadlines(keys: Path, url: str) -> dict[str, Any]:
     with Bench(keys, people) as bench:
         made: dict[str, Any] = season.deadlines(bench.installation, bench.schools, count, people)
         made["bare_per_s"], made["count"] = bare, count
-        note(f"  bare {bare:,.0f}/s, system {made['per_s']:,.0f}/s, requests meanwhile p99 {made['p99_ms']:.0f} ms")
+        note(
+            f"  bare {bare:,.0f}/s, system {made['per_s']:,.0f}/s, requests meanwhile p99 {made['p99_ms']:.0f} ms"
+        )
         made["figures"] = season.figures(bench.installation, bench.schools, people)
         made["timers"] = 2_000_000 if QUICK else 20_000_000
         note(f"{made['timers']:,} pending timers")
@@ -156,7 +195,9 @@ def country(keys: Path) -> dict[str, Any]:
     accounts.use(keys)
     installation.create()
     try:
-        made = registry.Country(installation, 150_000 if QUICK else 661_925, 200_000 if QUICK else 1_000_000, note)
+        made = registry.Country(
+            installation, 150_000 if QUICK else 661_925, 200_000 if QUICK else 1_000_000, note
+        )
         made.load()
         return made.run(QUICK)
     finally:
@@ -167,46 +208,137 @@ def show(result: dict[str, Any]) -> None:
     raw = {name: median(values) for name, values in result["raw"].items()}
     lines = [
         ("SQL-single, prepared, 16 connections", f"{raw['sql_single']:,.0f} transfers/s", ""),
-        ("SQL-batch, prepared, 100 per transaction, 4 connections", f"{raw['sql_batch']:,.0f} transfers/s", ""),
-        ("SQL-lists, prepared, 500 per transaction, 4 connections", f"{raw['sql_lists']:,.0f} transfers/s", ""),
-        ("system, lists of 500", f"{raw['bulk']:,.0f} transfers/s", f"{result['bulk_vs_sql_batch']:.2f} x SQL-batch (needed 0.4, aim 0.8), {result['bulk_vs_sql_lists']:.2f} x SQL-lists"),
-        ("system, singles, 64 in flight", f"{raw['singles']:,.0f} transfers/s", f"{result['singles_vs_sql_single']:.2f} x SQL-single (needed 1.0)"),
-        ("request to approver's list at 20/s", f"p50 {result['latency_p50_ms']:.0f} ms, p99 {result['latency_p99_ms']:.0f} ms", "aim 30 / 100 ms"),
+        (
+            "SQL-batch, prepared, 100 per transaction, 4 connections",
+            f"{raw['sql_batch']:,.0f} transfers/s",
+            "",
+        ),
+        (
+            "SQL-lists, prepared, 500 per transaction, 4 connections",
+            f"{raw['sql_lists']:,.0f} transfers/s",
+            "",
+        ),
+        (
+            "system, lists of 500",
+            f"{raw['bulk']:,.0f} transfers/s",
+            f"{result['bulk_vs_sql_batch']:.2f} x SQL-batch (needed 0.4, aim 0.8), {result['bulk_vs_sql_lists']:.2f} x SQL-lists",
+        ),
+        (
+            "system, singles, 64 in flight",
+            f"{raw['singles']:,.0f} transfers/s",
+            f"{result['singles_vs_sql_single']:.2f} x SQL-single (needed 1.0)",
+        ),
+        (
+            "request to approver's list at 20/s",
+            f"p50 {result['latency_p50_ms']:.0f} ms, p99 {result['latency_p99_ms']:.0f} ms",
+            "aim 30 / 100 ms",
+        ),
         ("all services at rest", f"{result['idle_cpu_percent']:.1f} % of a core", "aim < 3 %"),
         ("memory, MB", ", ".join(f"{name} {mb}" for name, mb in result["idle"]["memory_mb"].items()), ""),
     ]
     if "growth_ratio" in result:
-        lines.append(("bulk with 3,000,000 against 150,000 members and transfers", f"{result['growth_ratio']:.2f}", "aim >= 0.9"))
+        lines.append(
+            (
+                "bulk with 3,000,000 against 150,000 members and transfers",
+                f"{result['growth_ratio']:.2f}",
+                "aim >= 0.9",
+            )
+        )
     made = result["season"]
     lines += [
-        (f"{made['count']:,} deadlines at one instant, bare SQL", f"{made['bare_per_s']:,.0f} deadlines/s", ""),
-        ("the same by the system, members freed", f"{made['per_s']:,.0f} deadlines/s", f"{made['per_s'] / made['bare_per_s']:.2f} x bare SQL (needed 0.25)"),
-        ("requests at 20/s meanwhile", f"p50 {made['p50_ms']:.0f} ms, p99 {made['p99_ms']:.0f} ms", "aim p99 <= 250 ms"),
-        (f"scheduler idle, 0 and {made['timers']:,} timers", f"{made['idle']['without']:.2f} %, {made['idle']['with']:.2f} % of a core", "aim: nothing measurable"),
-        ("figures of a school, 1/20 of graduates and all", f"p95 {made['figures']['small_p95_ms']:.1f} ms, {made['figures']['large_p95_ms']:.1f} ms", "aim p95 <= 20 ms"),
+        (
+            f"{made['count']:,} deadlines at one instant, bare SQL",
+            f"{made['bare_per_s']:,.0f} deadlines/s",
+            "",
+        ),
+        (
+            "the same by the system, members freed",
+            f"{made['per_s']:,.0f} deadlines/s",
+            f"{made['per_s'] / made['bare_per_s']:.2f} x bare SQL (needed 0.25)",
+        ),
+        (
+            "requests at 20/s meanwhile",
+            f"p50 {made['p50_ms']:.0f} ms, p99 {made['p99_ms']:.0f} ms",
+            "aim p99 <= 250 ms",
+        ),
+        (
+            f"scheduler idle, 0 and {made['timers']:,} timers",
+            f"{made['idle']['without']:.2f} %, {made['idle']['with']:.2f} % of a core",
+            "aim: nothing measurable",
+        ),
+        (
+            "figures of a school, 1/20 of graduates and all",
+            f"p95 {made['figures']['small_p95_ms']:.1f} ms, {made['figures']['large_p95_ms']:.1f} ms",
+            "aim p95 <= 20 ms",
+        ),
         ("graduates followed into the figures", f"{made['figures']['large_per_s']:,.0f}/s", ""),
     ]
     if "registry" in result:
         found = result["registry"]
         lines += [
-            ("search in the database, without the bus", f"p50 {found['search_p50_ms']:.1f} ms, p95 {found['search_p95_ms']:.1f} ms", "aim p95 <= 20 ms"),
-            ("right over a subtree, without the bus", f"p50 {found['subtree_p50_ms']:.1f} ms, p95 {found['subtree_p95_ms']:.1f} ms", "aim <= 2 ms"),
-            ("search through the bus", f"p50 {found['search_call_p50_ms']:.1f} ms, p95 {found['search_call_p95_ms']:.1f} ms", ""),
-            ("a branch of 300 through the API", f"p50 {found['page_of_300_p50_ms']:.0f} ms, p95 {found['page_of_300_p95_ms']:.0f} ms", ""),
-            (f"slowest of {found['pages']:.0f} pages, server time", f"p95 {found['page_p95_ms']:.0f} ms", "aim p95 <= 150 ms"),
-            ("heaviest page with style and script", f"{found['page_kb']:.0f} KB, at most {found['page_trips']:.0f} trips to services", "aim <= 150 KB, 3 trips"),
-            ("entry figures of a province, counted each time", f"p50 {found['province_figures_p50_ms']:.0f} ms, p95 {found['province_figures_p95_ms']:.0f} ms", ""),
+            (
+                "search in the database, without the bus",
+                f"p50 {found['search_p50_ms']:.1f} ms, p95 {found['search_p95_ms']:.1f} ms",
+                "aim p95 <= 20 ms",
+            ),
+            (
+                "right over a subtree, without the bus",
+                f"p50 {found['subtree_p50_ms']:.1f} ms, p95 {found['subtree_p95_ms']:.1f} ms",
+                "aim <= 2 ms",
+            ),
+            (
+                "search through the bus",
+                f"p50 {found['search_call_p50_ms']:.1f} ms, p95 {found['search_call_p95_ms']:.1f} ms",
+                "",
+            ),
+            (
+                "a branch of 300 through the API",
+                f"p50 {found['page_of_300_p50_ms']:.0f} ms, p95 {found['page_of_300_p95_ms']:.0f} ms",
+                "",
+            ),
+            (
+                f"slowest of {found['pages']:.0f} pages, server time",
+                f"p95 {found['page_p95_ms']:.0f} ms",
+                "aim p95 <= 150 ms",
+            ),
+            (
+                "heaviest page with style and script",
+                f"{found['page_kb']:.0f} KB, at most {found['page_trips']:.0f} trips to services",
+                "aim <= 150 KB, 3 trips",
+            ),
+            (
+                "entry figures of a province, counted each time",
+                f"p50 {found['province_figures_p50_ms']:.0f} ms, p95 {found['province_figures_p95_ms']:.0f} ms",
+                "",
+            ),
             ("import of a roster", f"{found['import_rows_per_s']:,.0f} rows/s", ""),
             ("sign-in (argon2id t=2, 19 MiB, 1 lane)", f"{found['sign_ins_per_s']:,.0f} /s", ""),
-            ("yearly switch by the service, branches of 25", f"{found['branches_switched_per_s']:,.0f} branches/s, {found['members_flagged_per_s']:,.0f} members/s", f"in all services after {found['switch_everywhere_s']:.1f} s"),
-            ("migration of a subtree", f"{found['migrated_organisations']:,.0f} organisations in {found['migration_s']:.1f} s", f"everywhere after {found['migration_everywhere_s']:.1f} s"),
-            ("memory after that, MB", ", ".join(f"{name} {mb}" for name, mb in found["memory_mb"].items()), "aim < 300"),
+            (
+                "yearly switch by the service, branches of 25",
+                f"{found['branches_switched_per_s']:,.0f} branches/s, {found['members_flagged_per_s']:,.0f} members/s",
+                f"in all services after {found['switch_everywhere_s']:.1f} s",
+            ),
+            (
+                "migration of a subtree",
+                f"{found['migrated_organisations']:,.0f} organisations in {found['migration_s']:.1f} s",
+                f"everywhere after {found['migration_everywhere_s']:.1f} s",
+            ),
+            (
+                "memory after that, MB",
+                ", ".join(f"{name} {mb}" for name, mb in found["memory_mb"].items()),
+                "aim < 300",
+            ),
         ]
     width = max(len(line[0]) for line in lines)
     print()
     for name, value, remark in lines:
         print(f"{name:<{width}}  {value:<38} {remark}")
-    print("medians of", ROUNDS, "rounds; versions:", ", ".join(f"{name} {number}" for name, number in result["versions"].items()))
+    print(
+        "medians of",
+        ROUNDS,
+        "rounds; versions:",
+        ", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+    )
 
 
 if __name__ == "__main__":

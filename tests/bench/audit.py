@@ -4,6 +4,7 @@
 
 Only the ratio counts: with and without alternate every half second, so that whatever else the machine does meets both.
 """
+
 from __future__ import annotations
 
 import itertools
@@ -44,7 +45,9 @@ def measure(name: str, engine, act) -> None:
         seconds[logs] += time.perf_counter() - started
     audit.Log.append = append
     rates = {logs: done[logs] / seconds[logs] for logs in done}
-    print(f"{name}: {rates[False]:.0f}/s without, {rates[True]:.0f}/s with the log, ratio {rates[True] / rates[False]:.2f}")
+    print(
+        f"{name}: {rates[False]:.0f}/s without, {rates[True]:.0f}/s with the log, ratio {rates[True] / rates[False]:.2f}"
+    )
 
 
 def orgs(engine) -> None:
@@ -52,12 +55,22 @@ def orgs(engine) -> None:
     with engine.begin() as tx:
         store.load(tx, factories.TREE)
         tx.exec_driver_sql("INSERT INTO cadres SELECT org_id, 9, 'committee_member', true, 1 FROM orgs")
-        store.set_administrators(tx, [{"org_id": org, "person_id": person, "active": True} for org, person in factories.RIGHTS], clock.now(), None)
+        store.set_administrators(
+            tx,
+            [{"org_id": org, "person_id": person, "active": True} for org, person in factories.RIGHTS],
+            clock.now(),
+            None,
+        )
     turns = itertools.count()
 
     def act(tx) -> int:
         active = next(turns) % 2 == 0
-        items = [Asked(SetAdministrator(command_id=uuid.uuid4(), org_id=factories.CLASS, person_id=9, active=active), factories.of_college)]
+        items = [
+            Asked(
+                SetAdministrator(command_id=uuid.uuid4(), org_id=factories.CLASS, person_id=9, active=active),
+                factories.of_college,
+            )
+        ]
         return len(handlers.set_administrators(tx, items))
 
     measure("rights, one at a time", engine, act)
@@ -66,15 +79,45 @@ def orgs(engine) -> None:
 def members(engine) -> None:
     """People who are entered, some at a time."""
     with engine.begin() as tx:
-        directory.on_org_changed(tx, [OrgChanged(
-            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose="ordinary", province=province, system="national", provincial_id=1, vault_id=None,
-            name=str(org_id), version=1, deleted=False) for org_id, parent, path, kind, province in factories.ORGS])
-        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in factories.ORGS])
+        directory.on_org_changed(
+            tx,
+            [
+                OrgChanged(
+                    org_id=org_id,
+                    parent_id=parent,
+                    path=path,
+                    kind=kind,
+                    purpose="ordinary",
+                    province=province,
+                    system="national",
+                    provincial_id=1,
+                    vault_id=None,
+                    name=str(org_id),
+                    version=1,
+                    deleted=False,
+                )
+                for org_id, parent, path, kind, province in factories.ORGS
+            ],
+        )
+        directory.on_administrator_changed(
+            tx,
+            [
+                AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1)
+                for row in factories.ORGS
+            ],
+        )
     numbers = ((year, n) for year in range(1999, 2012) for n in range(1, 1000))
 
     def act(tx) -> int:
-        asked = [Asked(factories.person(n, id_number=factories.number(n, year), development_number="", joined_on=None), factories.admin(factories.CLASS))
-                 for year, n in itertools.islice(numbers, BATCH)]
+        asked = [
+            Asked(
+                factories.person(
+                    n, id_number=factories.number(n, year), development_number="", joined_on=None
+                ),
+                factories.admin(factories.CLASS),
+            )
+            for year, n in itertools.islice(numbers, BATCH)
+        ]
         return len(entering.admit(tx, asked))
 
     measure(f"entries, {BATCH} at a time", engine, act)
@@ -86,7 +129,10 @@ def main() -> None:
         identity.make_keys(Path(folder))
         seal.make_keys(Path(folder))
         accounts.use(Path(folder))
-        for name, metadata, run in (("orgs", orgs_models.metadata, orgs), ("members", models.metadata, members)):
+        for name, metadata, run in (
+            ("orgs", orgs_models.metadata, orgs),
+            ("members", models.metadata, members),
+        ):
             url = server_url(f"tq_bench_audit_{name}_{os.getpid()}")
             db.create_database(url)
             engine = db.connect(url)

@@ -1,4 +1,5 @@
 """Driving whole transfers through the system as its callers would: in lists, one by one, and at a steady rate."""
+
 from __future__ import annotations
 
 import queue
@@ -34,8 +35,13 @@ class Members:
         """Return `count` ids of members of the school's class branches."""
         start, self.used[school] = self.used[school], self.used[school] + count
         width = load.SCHOOLS * load.BRANCHES_PER_SCHOOL
-        some = [load.FIRST_MEMBER + (n // load.BRANCHES_PER_SCHOOL) * width + school * load.BRANCHES_PER_SCHOOL + n % load.BRANCHES_PER_SCHOOL
-                for n in range(start, start + count)]
+        some = [
+            load.FIRST_MEMBER
+            + (n // load.BRANCHES_PER_SCHOOL) * width
+            + school * load.BRANCHES_PER_SCHOOL
+            + n % load.BRANCHES_PER_SCHOOL
+            for n in range(start, start + count)
+        ]
         if some[-1] >= load.FIRST_MEMBER + self.people:
             raise RuntimeError("the benchmark ran out of members; load more")
         return some
@@ -43,8 +49,19 @@ class Members:
 
 def requests(members: list[int], school: load.School, initiator: str = "source") -> list[RequestTransfer]:
     """Return requests to the school's target committee."""
-    return [RequestTransfer(command_id=uuid.uuid4(), initiator=initiator, member_id=member, source_branch_id=load.branch_of(member),
-                            target_org_id=school.target, reason="further_study", place_name="大学", place_address="地址") for member in members]
+    return [
+        RequestTransfer(
+            command_id=uuid.uuid4(),
+            initiator=initiator,
+            member_id=member,
+            source_branch_id=load.branch_of(member),
+            target_org_id=school.target,
+            reason="further_study",
+            place_name="大学",
+            place_address="地址",
+        )
+        for member in members
+    ]
 
 
 def completed(installation: Installation) -> int:
@@ -66,13 +83,25 @@ def approve_listed(client: RpcClient, org: int, token: str, ids: set[int], state
     """Approve, as the organisation's administrator, what its work list shows of `ids`, until all are approved."""
     left = set(ids)
     while left:
-        page = client.call(contract.list_work, ListWork(state=state, limit=LIST), token=token, org_id=org, timeout=60)
+        page = client.call(
+            contract.list_work, ListWork(state=state, limit=LIST), token=token, org_id=org, timeout=60
+        )
         seen = [item for item in page.items if item.transfer_id in left]
         if not seen:
             time.sleep(0.05)
             continue
-        outcomes = client.call(contract.decide_nodes, [DecideNode(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True)
-                                                       for item in seen], token=token, org_id=org, timeout=60)
+        outcomes = client.call(
+            contract.decide_nodes,
+            [
+                DecideNode(
+                    decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True
+                )
+                for item in seen
+            ],
+            token=token,
+            org_id=org,
+            timeout=60,
+        )
         for outcome in outcomes:
             if outcome.refusal is not None:
                 raise RuntimeError(f"refused: {outcome.refusal}")
@@ -111,7 +140,13 @@ class Window:
         return self.speed
 
 
-def bulk(installation: Installation, members: Members, schools: list[load.School], seconds: float, threads: int = 12) -> tuple[float, int]:
+def bulk(
+    installation: Installation,
+    members: Members,
+    schools: list[load.School],
+    seconds: float,
+    threads: int = 12,
+) -> tuple[float, int]:
     """Run lists of 500 through request, approval, assignment; return transfers per second, request to completed, and how many.
 
     Each thread plays both offices of one school after the other: hands a list over, and does what its work list shows.
@@ -128,12 +163,28 @@ def bulk(installation: Installation, members: Members, schools: list[load.School
                 school = schools[index % len(schools)]
                 index += threads
                 some = requests(members.take(school.committee - 100, LIST), school)
-                made = client.call(contract.request_transfers, some, token=school.source_token, org_id=school.committee, timeout=60)
+                made = client.call(
+                    contract.request_transfers,
+                    some,
+                    token=school.source_token,
+                    org_id=school.committee,
+                    timeout=60,
+                )
                 ids = {outcome.transfer_id for outcome in made if outcome.refusal is None}
                 assert len(ids) == LIST, [outcome for outcome in made if outcome.refusal][:1]
                 approve_listed(client, school.target, school.target_token, ids, "pending_in")
-                outcomes = client.call(contract.assign_branches, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=school.target_branch)
-                                                                  for one in ids], token=school.target_token, org_id=school.target, timeout=60)
+                outcomes = client.call(
+                    contract.assign_branches,
+                    [
+                        AssignBranch(
+                            decision_id=uuid.uuid4(), transfer_id=one, branch_id=school.target_branch
+                        )
+                        for one in ids
+                    ],
+                    token=school.target_token,
+                    org_id=school.target,
+                    timeout=60,
+                )
                 assert all(outcome.refusal is None for outcome in outcomes), outcomes[0]
                 sent[n] += LIST
         except BaseException as error:
@@ -160,11 +211,20 @@ class Flight:
 
     def send(self, call: Any, item: Any, token: str, org: int | None, then: Callable[[Any], None]) -> None:
         """Send one call of one item; `then` gets its reply in the driving thread."""
+
         def ready(answer: bytes | None) -> None:
             self.answers.put(lambda: self._land(call, answer, then))
 
         self.under_way += 1
-        self.client.send(call, msgspec.json.encode([item] if call.many else item), Waiting(ready), uuid.uuid4().hex, token, org, timeout=60)
+        self.client.send(
+            call,
+            msgspec.json.encode([item] if call.many else item),
+            Waiting(ready),
+            uuid.uuid4().hex,
+            token,
+            org,
+            timeout=60,
+        )
 
     def _land(self, call: Any, answer: bytes | None, then: Callable[[Any], None]) -> None:
         self.under_way -= 1
@@ -174,7 +234,9 @@ class Flight:
         then(reply[0] if call.many else reply)
 
 
-def singles(installation: Installation, members: Members, schools: list[load.School], seconds: float, limit: int = 64) -> tuple[float, int]:
+def singles(
+    installation: Installation, members: Members, schools: list[load.School], seconds: float, limit: int = 64
+) -> tuple[float, int]:
     """Run transfers one by one, every request, decision and assignment a call of its own, `limit` calls in flight.
 
     An office decides what its work list shows; the lists are looked at in turn.
@@ -195,15 +257,34 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
         listing.discard(school.target)
         for item in page.items:
             if waiting[school.target].pop(item.transfer_id, None) is not None:
-                ready.append(lambda item=item: flight.send(
-                    contract.decide_nodes, DecideNode(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True),
-                    school.target_token, school.target, lambda outcome: approved(school, outcome)))
+                ready.append(
+                    lambda item=item: flight.send(
+                        contract.decide_nodes,
+                        DecideNode(
+                            decision_id=uuid.uuid4(),
+                            transfer_id=item.transfer_id,
+                            node_no=item.node_no,
+                            approve=True,
+                        ),
+                        school.target_token,
+                        school.target,
+                        lambda outcome: approved(school, outcome),
+                    )
+                )
 
     def approved(school: load.School, outcome: Any) -> None:
         assert outcome.refusal is None, outcome
-        ready.append(lambda: flight.send(
-            contract.assign_branches, AssignBranch(decision_id=uuid.uuid4(), transfer_id=outcome.transfer_id, branch_id=school.target_branch),
-            school.target_token, school.target, done))
+        ready.append(
+            lambda: flight.send(
+                contract.assign_branches,
+                AssignBranch(
+                    decision_id=uuid.uuid4(), transfer_id=outcome.transfer_id, branch_id=school.target_branch
+                ),
+                school.target_token,
+                school.target,
+                done,
+            )
+        )
 
     def done(outcome: Any) -> None:
         nonlocal assigned
@@ -219,20 +300,37 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
             now = time.monotonic()
             if ready:
                 ready.pop(0)()
-            elif now - last_look > 0.02 and any(len(some) > 0 and target not in listing for target, some in waiting.items()):
+            elif now - last_look > 0.02 and any(
+                len(some) > 0 and target not in listing for target, some in waiting.items()
+            ):
                 last_look = now
-                school = max((one for one in schools[:8] if one.target not in listing), key=lambda one: len(waiting[one.target]), default=None)
+                school = max(
+                    (one for one in schools[:8] if one.target not in listing),
+                    key=lambda one: len(waiting[one.target]),
+                    default=None,
+                )
                 if school is None or not waiting[school.target]:
                     break
                 listing.add(school.target)
-                flight.send(contract.list_work, ListWork(state="pending_in", limit=200), school.target_token, school.target,
-                            lambda page, school=school: listed(school, page))
+                flight.send(
+                    contract.list_work,
+                    ListWork(state="pending_in", limit=200),
+                    school.target_token,
+                    school.target,
+                    lambda page, school=school: listed(school, page),
+                )
             elif running and sum(len(some) for some in waiting.values()) < 4 * limit:
                 school = schools[turn % 8]
                 turn += 1
                 sent += 1
                 (one,) = requests(members.take(school.committee - 100, 1), school)
-                flight.send(contract.request_transfers, one, school.source_token, school.committee, lambda outcome, school=school: requested(school, outcome))
+                flight.send(
+                    contract.request_transfers,
+                    one,
+                    school.source_token,
+                    school.committee,
+                    lambda outcome, school=school: requested(school, outcome),
+                )
             else:
                 break
         try:
@@ -246,7 +344,13 @@ def singles(installation: Installation, members: Members, schools: list[load.Sch
     return speed, sent
 
 
-def latency(installation: Installation, members: Members, schools: list[load.School], per_second: float, seconds: float) -> dict[str, float]:
+def latency(
+    installation: Installation,
+    members: Members,
+    schools: list[load.School],
+    per_second: float,
+    seconds: float,
+) -> dict[str, float]:
     """Request transfers at a steady rate; return p50 and p99 in ms from the call until the approver's list shows the transfer."""
     client, viewer = RpcClient(installation.settings.amqp_uri), RpcClient(installation.settings.amqp_uri)
     school = schools[-1]
@@ -256,7 +360,12 @@ def latency(installation: Installation, members: Members, schools: list[load.Sch
     def watch() -> None:
         after = ""
         while not stop.is_set():
-            page = viewer.call(contract.list_work, ListWork(after=after, limit=100), token=school.target_token, org_id=school.target)
+            page = viewer.call(
+                contract.list_work,
+                ListWork(after=after, limit=100),
+                token=school.target_token,
+                org_id=school.target,
+            )
             now = time.perf_counter()
             for item in page.items:
                 seen.setdefault(item.transfer_id, now)
@@ -270,8 +379,12 @@ def latency(installation: Installation, members: Members, schools: list[load.Sch
     for n in range(int(per_second * seconds)):
         time.sleep(max(0.0, started + n / per_second - time.perf_counter()))
         at = time.perf_counter()
-        (outcome,) = client.call(contract.request_transfers, requests(members.take(school.committee - 100, 1), school),
-                                 token=school.source_token, org_id=school.committee)
+        (outcome,) = client.call(
+            contract.request_transfers,
+            requests(members.take(school.committee - 100, 1), school),
+            token=school.source_token,
+            org_id=school.committee,
+        )
         called[outcome.transfer_id] = at
     ends = time.monotonic() + 10
     while len(seen.keys() & called.keys()) < len(called) and time.monotonic() < ends:

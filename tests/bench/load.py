@@ -1,4 +1,5 @@
 """What the benchmark loads: an organisation tree of its own, administrators with tokens, and many members."""
+
 from __future__ import annotations
 
 import time
@@ -42,7 +43,16 @@ def schools(keys: Any) -> list[School]:
     made = []
     for n in range(SCHOOLS):
         committee, target = 100 + n, 200 + n % TARGETS
-        made.append(School(committee, [1000 + n * BRANCHES_PER_SCHOOL + k for k in range(BRANCHES_PER_SCHOOL)], target, 5000 + target, token(committee), token(target)))
+        made.append(
+            School(
+                committee,
+                [1000 + n * BRANCHES_PER_SCHOOL + k for k in range(BRANCHES_PER_SCHOOL)],
+                target,
+                5000 + target,
+                token(committee),
+                token(target),
+            )
+        )
     return made
 
 
@@ -65,11 +75,17 @@ def organisations(installation: Installation) -> None:
         administrators.append(target)
     for service in ("members", "transfers"):
         with installation.engine(service).begin() as tx:
-            tx.execute(sa.text("""INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted)
+            tx.execute(
+                sa.text("""INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted)
                 VALUES (:id, :parent, :path, :kind, :purpose, '42', 'national', 1, 9, :path, 1, false)"""),
-                       [dict(zip(("id", "parent", "path", "kind", "purpose"), row, strict=True)) for row in rows])
-            tx.execute(sa.text("INSERT INTO administrator_directory (org_id, person_id, active, version) VALUES (:org, :person, true, 1)"),
-                       [{"org": org, "person": SUPERIOR + org} for org in administrators])
+                [dict(zip(("id", "parent", "path", "kind", "purpose"), row, strict=True)) for row in rows],
+            )
+            tx.execute(
+                sa.text(
+                    "INSERT INTO administrator_directory (org_id, person_id, active, version) VALUES (:org, :person, true, 1)"
+                ),
+                [{"org": org, "person": SUPERIOR + org} for org in administrators],
+            )
 
 
 def people(installation: Installation, count: int) -> float:

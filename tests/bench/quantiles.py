@@ -1,4 +1,5 @@
 """Percentiles that are what they are called: the nearest rank, and none from too few samples."""
+
 from __future__ import annotations
 
 import math

@@ -6,6 +6,7 @@ connection and planned under the settings that the services' own connections hav
 slower, and the system would look better than it is. *Single* commits after every step of one transfer; *batch* handles 100 per
 step and transaction, *lists* 500, as the system's own lists do. Every transfer must have been completed, or the run is void.
 """
+
 from __future__ import annotations
 
 import re
@@ -21,8 +22,10 @@ from services.transfers import models as transfers_models
 from shared import db
 from tests.bench import load
 
-_AUDIT = ("audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT transfer_id, audit_seq, '{event}', '{event}', now(), '',"
-          " audit_head FROM moved)")
+_AUDIT = (
+    "audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT transfer_id, audit_seq, '{event}', '{event}', now(), '',"
+    " audit_head FROM moved)"
+)
 _TOLD = "INSERT INTO outbox (topic, body) SELECT '{event}', json_agg(transfer_id)::text FROM moved"
 _LINK = "sha256({head} || convert_to(concat({id}, '|', {seq}, '|{event}|', now()), 'UTF8'))"
 
@@ -34,7 +37,9 @@ REQUEST = f"""WITH asked AS (SELECT * FROM unnest(%(members)s::bigint[], %(ids)s
             {_LINK.format(head="''::bytea", id="transfer_id", seq="1", event="requested")} FROM checked ON CONFLICT DO NOTHING
         RETURNING transfer_id, audit_seq, audit_head), {_AUDIT.format(event="requested")} {_TOLD.format(event="requested")}"""
 LOCK = """WITH moved AS (UPDATE people m SET reserved_by = a.transfer_id FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
-    WHERE m.person_id = a.member_id AND m.reserved_by IS NULL RETURNING a.transfer_id) """ + _TOLD.format(event="reserved")
+    WHERE m.person_id = a.member_id AND m.reserved_by IS NULL RETURNING a.transfer_id) """ + _TOLD.format(
+    event="reserved"
+)
 
 
 def _update(of: str, to: str) -> str:
@@ -53,7 +58,14 @@ MOVE = f"""WITH arrived AS (UPDATE people m SET branch_id = %(branch)s, reserved
         {_LINK.format(head="t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event="completed")}
         FROM arrived WHERE t.transfer_id = arrived.transfer_id AND state = 'moving' RETURNING t.*), {_AUDIT.format(event="completed")}
     {_TOLD.format(event="completed")}"""
-STEPS = (REQUEST, LOCK, _update("checking", "pending_in"), _update("pending_in", "pending_assign"), _update("pending_assign", "moving"), MOVE)
+STEPS = (
+    REQUEST,
+    LOCK,
+    _update("checking", "pending_in"),
+    _update("pending_in", "pending_assign"),
+    _update("pending_assign", "moving"),
+    MOVE,
+)
 
 
 def prepare(url: str, people: int) -> None:
@@ -108,7 +120,12 @@ def run(url: str, connections: int, per_transaction: int, seconds: float, first:
             ids = list(range(starts_at[n] + done[n], starts_at[n] + done[n] + per_transaction))
             some = [load.FIRST_MEMBER + first + number + k for k in range(per_transaction)]
             number += connections * per_transaction
-            values = {"members": _array(some), "ids": _array(ids), "commands": _array([uuid.uuid4() for _ in ids]), "branch": 7}
+            values = {
+                "members": _array(some),
+                "ids": _array(ids),
+                "commands": _array([uuid.uuid4() for _ in ids]),
+                "branch": 7,
+            }
             for _, execute_it, names in steps:
                 cursor.execute(execute_it, [values[name] for name in names])
                 connection.commit()

@@ -1,4 +1,5 @@
 """Organisations and members at national size: search, subtrees, a province's lists, imports, sign-in, a page of 300, moving a subtree, the yearly switch."""
+
 from __future__ import annotations
 
 import io
@@ -35,7 +36,28 @@ from system import synthetic, world
 from tests.bench.quantiles import percentile
 from tests.installation import Installation
 
-WORDS = ("东风", "红旗", "新华", "团结", "光明", "和平", "永安", "太平", "长青", "石桥", "柳林", "杨树", "双河", "三里", "五里", "清水", "白云", "金星", "胜利", "前进")
+WORDS = (
+    "东风",
+    "红旗",
+    "新华",
+    "团结",
+    "光明",
+    "和平",
+    "永安",
+    "太平",
+    "长青",
+    "石桥",
+    "柳林",
+    "杨树",
+    "双河",
+    "三里",
+    "五里",
+    "清水",
+    "白云",
+    "金星",
+    "胜利",
+    "前进",
+)
 PAGE_BRANCH = 10**9 + 7
 PROVINCE, COUNTY, LARGEST = 42, 420106, "51"
 
@@ -46,12 +68,22 @@ def tree(total: int) -> Iterator[seed.SeedOrg]:
     yield from base
     townships = [org for org in base if org.division_code and len(org.division_code) == 9]
     single = len(townships)
-    townships += [org for org in townships if org.province == LARGEST]  # twice as many there: a subtree of 50,000 is to be moved
+    townships += [
+        org for org in townships if org.province == LARGEST
+    ]  # twice as many there: a subtree of 50,000 is to be moved
     for n in range(total - len(base)):
         above = townships[n % len(townships)]
         place = above.full_name.removeprefix("共青团").removesuffix("委员会").removesuffix("工作")
         word = WORDS[(n * 7 + n // len(townships)) % len(WORDS)] + WORDS[(n // 3) % len(WORDS)]
-        yield seed.SeedOrg(above.id * 1000 + (100 if n % len(townships) < single else 500) + n // len(townships), above.id, "branch", "ordinary", f"{word}村团支部", f"共青团{place}{word}村支部委员会", above.province)
+        yield seed.SeedOrg(
+            above.id * 1000 + (100 if n % len(townships) < single else 500) + n // len(townships),
+            above.id,
+            "branch",
+            "ordinary",
+            f"{word}村团支部",
+            f"共青团{place}{word}村支部委员会",
+            above.province,
+        )
 
 
 def _copy(engine: sa.Engine, table: str, columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:
@@ -59,7 +91,12 @@ def _copy(engine: sa.Engine, table: str, columns: tuple[str, ...], rows: Iterato
     try:
         with raw.cursor() as cursor:
             while some := list(itertools.islice(rows, 50_000)):
-                text = "\n".join("\t".join("\\N" if value is None else str(value) for value in row) for row in some) + "\n"
+                text = (
+                    "\n".join(
+                        "\t".join("\\N" if value is None else str(value) for value in row) for row in some
+                    )
+                    + "\n"
+                )
                 cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", io.StringIO(text))
         raw.commit()
     finally:
@@ -69,8 +106,15 @@ def _copy(engine: sa.Engine, table: str, columns: tuple[str, ...], rows: Iterato
 class Country:
     """An installation with the whole tree and many members; `run` measures it."""
 
-    def __init__(self, installation: Installation, organisations: int, people: int, note: Callable[[str], None]) -> None:
-        self.installation, self.organisations, self.people, self.note = installation, organisations, people, note
+    def __init__(
+        self, installation: Installation, organisations: int, people: int, note: Callable[[str], None]
+    ) -> None:
+        self.installation, self.organisations, self.people, self.note = (
+            installation,
+            organisations,
+            people,
+            note,
+        )
         self.rng = random.Random(2026)
         self.paths: dict[int, str] = {}
         self.officials = 50_000_000
@@ -91,45 +135,121 @@ class Country:
                     self.branches.append(org.id)
                 if order % 50 == 0:
                     self.names.append(org.full_name)
-                yield (org.id, above, self.paths[org.id], org.kind, org.purpose, org.province, "national", provincial[org.id], org.short_name, org.full_name,
-                       "{" + ",".join(json.dumps(one, ensure_ascii=False) for one in orgs_domain.bigrams(org.full_name)) + "}", org.industry or "普通高等院校", order, 1)
+                yield (
+                    org.id,
+                    above,
+                    self.paths[org.id],
+                    org.kind,
+                    org.purpose,
+                    org.province,
+                    "national",
+                    provincial[org.id],
+                    org.short_name,
+                    org.full_name,
+                    "{"
+                    + ",".join(
+                        json.dumps(one, ensure_ascii=False) for one in orgs_domain.bigrams(org.full_name)
+                    )
+                    + "}",
+                    org.industry or "普通高等院校",
+                    order,
+                    1,
+                )
 
-        columns = ("org_id", "parent_id", "path", "kind", "purpose", "province", "system", "provincial_id", "short_name", "full_name", "bigrams", "industry", "display_order", "version")
+        columns = (
+            "org_id",
+            "parent_id",
+            "path",
+            "kind",
+            "purpose",
+            "province",
+            "system",
+            "provincial_id",
+            "short_name",
+            "full_name",
+            "bigrams",
+            "industry",
+            "display_order",
+            "version",
+        )
         _copy(self.installation.engine("orgs"), "orgs", columns, org_rows())
         for service in ("members", "transfers"):
             target = self.installation.engine(service).raw_connection()
             source = self.installation.engine("orgs").raw_connection()
             pipe = io.BytesIO()
             with source.cursor() as cursor:
-                cursor.copy_expert("COPY (SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, full_name, version, deleted, industry FROM orgs) TO STDOUT", pipe)
+                cursor.copy_expert(
+                    "COPY (SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, full_name, version, deleted, industry FROM orgs) TO STDOUT",
+                    pipe,
+                )
             pipe.seek(0)
             with target.cursor() as cursor:
-                cursor.copy_expert("COPY org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, name, version, deleted, industry) FROM STDIN", pipe)
+                cursor.copy_expert(
+                    "COPY org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, name, version, deleted, industry) FROM STDIN",
+                    pipe,
+                )
             target.commit()
             target.close()
             source.close()
         self.administer(PROVINCE, COUNTY)
         self.fill()
         for service in ("orgs", "members", "transfers"):
-            with self.installation.engine(service).connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+            with (
+                self.installation.engine(service)
+                .connect()
+                .execution_options(isolation_level="AUTOCOMMIT") as tx
+            ):
                 tx.execute(sa.text("VACUUM ANALYZE"))
-        self.note(f"{self.organisations:,} organisations and {self.people:,} members loaded: {time.monotonic() - started:.0f} s")
+        self.note(
+            f"{self.organisations:,} organisations and {self.people:,} members loaded: {time.monotonic() - started:.0f} s"
+        )
 
     def administer(self, *org_ids: int) -> None:
         """Give each organisation the administrator n + `world.ADMINISTRATOR`, a person with an account."""
         with self.installation.engine("members").begin() as tx:
             known = members_store.by_ids(tx, [world.administrator_of(org) for org in org_ids])
             new = [org for org in org_ids if world.administrator_of(org) not in known]
-            made = synthetic.people(len(new), rng=self.rng, division_codes=["420106"], birth_years=(1975, 1992), start=self.officials)
+            made = synthetic.people(
+                len(new),
+                rng=self.rng,
+                division_codes=["420106"],
+                birth_years=(1975, 1992),
+                start=self.officials,
+            )
             self.officials += len(new)
-            entering.enter_trusted(tx, [(world.administrator_of(org), members.Admission(
-                command_id=uuid.uuid4(), branch_id=0, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group,
-                phone=one.phone, joined_on=None, post="")) for org, one in zip(new, made, strict=True)], "")
-        for service, table in (("orgs", "administrators"), ("members", "administrator_directory"), ("transfers", "administrator_directory")):
+            entering.enter_trusted(
+                tx,
+                [
+                    (
+                        world.administrator_of(org),
+                        members.Admission(
+                            command_id=uuid.uuid4(),
+                            branch_id=0,
+                            name=one.name,
+                            id_number=one.id_number,
+                            ethnic_group=one.ethnic_group,
+                            phone=one.phone,
+                            joined_on=None,
+                            post="",
+                        ),
+                    )
+                    for org, one in zip(new, made, strict=True)
+                ],
+                "",
+            )
+        for service, table in (
+            ("orgs", "administrators"),
+            ("members", "administrator_directory"),
+            ("transfers", "administrator_directory"),
+        ):
             with self.installation.engine(service).begin() as tx:
                 columns, values = ("changed_at, ", "now(), ") if table == "administrators" else ("", "")
-                tx.execute(sa.text(f"INSERT INTO {table} (org_id, person_id, active, {columns}version) VALUES (:org, :person, true, {values}1) ON CONFLICT DO NOTHING"),
-                           [{"org": org, "person": world.administrator_of(org)} for org in org_ids])
+                tx.execute(
+                    sa.text(
+                        f"INSERT INTO {table} (org_id, person_id, active, {columns}version) VALUES (:org, :person, true, {values}1) ON CONFLICT DO NOTHING"
+                    ),
+                    [{"org": org, "person": world.administrator_of(org)} for org in org_ids],
+                )
 
     def fill(self) -> None:
         """Enter members; a sealed value is made once per thousand, since sealing is not what is measured here."""
@@ -141,13 +261,43 @@ class Country:
 
         def rows() -> Iterator[tuple[Any, ...]]:
             for n in range(self.people):
-                yield (10**7 + n, synthetic.SURNAMES[n % len(synthetic.SURNAMES)] + WORDS[n // 7 % len(WORDS)], sealed, "\\\\x" + f"{n:064x}", phone, "汉族", "2019-05-04", f"2019{n:08d}",
-                       spread[n % len(spread)], "2005-01-05")
+                yield (
+                    10**7 + n,
+                    synthetic.SURNAMES[n % len(synthetic.SURNAMES)] + WORDS[n // 7 % len(WORDS)],
+                    sealed,
+                    "\\\\x" + f"{n:064x}",
+                    phone,
+                    "汉族",
+                    "2019-05-04",
+                    f"2019{n:08d}",
+                    spread[n % len(spread)],
+                    "2005-01-05",
+                )
 
-        _copy(self.installation.engine("members"), "people", ("person_id", "name", "id_sealed", "id_index", "phone_sealed", "ethnic_group", "joined_on", "development_number",
-                                                              "branch_id", "born_on"), rows())
+        _copy(
+            self.installation.engine("members"),
+            "people",
+            (
+                "person_id",
+                "name",
+                "id_sealed",
+                "id_index",
+                "phone_sealed",
+                "ethnic_group",
+                "joined_on",
+                "development_number",
+                "branch_id",
+                "born_on",
+            ),
+            rows(),
+        )
         with self.installation.engine("members").begin() as tx:
-            tx.execute(sa.text("INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, CAST(:now AS timestamptz), branch_id FROM people WHERE branch_id IS NOT NULL"), {"now": now})
+            tx.execute(
+                sa.text(
+                    "INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, CAST(:now AS timestamptz), branch_id FROM people WHERE branch_id IS NOT NULL"
+                ),
+                {"now": now},
+            )
 
     # ---- what is measured ------------------------------------------------------------------------------------------------
 
@@ -159,11 +309,24 @@ class Country:
         self.token = lambda person: signer.sign("person", timedelta(hours=5), sub=str(person))[0]
         result: dict[str, Any] = {}
         try:
-            for measure in (self.search, self.subtree, self.page, self.pages, self.progress, self.sign_in, self.imports, self.switch, self.migrate):
+            for measure in (
+                self.search,
+                self.subtree,
+                self.page,
+                self.pages,
+                self.progress,
+                self.sign_in,
+                self.imports,
+                self.switch,
+                self.migrate,
+            ):
                 found = measure(quick)
                 self.note("  " + ", ".join(f"{name} {value:,.1f}" for name, value in found.items()))
                 result |= found
-            result["memory_mb"] = {name: round(psutil.Process(process.pid).memory_info().rss / 2**20) for name, process in self.installation.processes.items()}
+            result["memory_mb"] = {
+                name: round(psutil.Process(process.pid).memory_info().rss / 2**20)
+                for name, process in self.installation.processes.items()
+            }
         finally:
             self.client.close()
         return result
@@ -182,29 +345,45 @@ class Country:
         for name in self.rng.sample(self.names, 200 if quick else 600):
             length = self.rng.choice((2, 3, 4, 6, 9, len(name)))
             at = self.rng.randrange(max(1, len(name) - length + 1))
-            needles.append(name[at:at + length])
+            needles.append(name[at : at + length])
         needles += ["支部委员会", "共青团", "村支部", "委员会", "武汉", "东风村", "江汉", "大学"] * 5
         near = [self.rng.choice(self.branches) for _ in needles]
         with self.installation.engine("orgs").connect() as tx:
             search.search_orgs(tx, orgs.SearchOrgs(text="武汉"), None)
-            direct = self._times("search", [
-                lambda text=text, org=org: search.search_orgs(tx, orgs.SearchOrgs(text=text, near=org), None)
-                for text, org in zip(needles, near, strict=True)])
+            direct = self._times(
+                "search",
+                [
+                    lambda text=text, org=org: search.search_orgs(
+                        tx, orgs.SearchOrgs(text=text, near=org), None
+                    )
+                    for text, org in zip(needles, near, strict=True)
+                ],
+            )
         token = self.token(world.administrator_of(PROVINCE))
-        called = self._times("search_call", [
-            lambda text=text, org=org: self.client.call(orgs.search_orgs, orgs.SearchOrgs(text=text, near=org), token=token)
-            for text, org in zip(needles, near, strict=True)])
+        called = self._times(
+            "search_call",
+            [
+                lambda text=text, org=org: self.client.call(
+                    orgs.search_orgs, orgs.SearchOrgs(text=text, near=org), token=token
+                )
+                for text, org in zip(needles, near, strict=True)
+            ],
+        )
         return direct | called
 
     def subtree(self, quick: bool) -> dict[str, float]:
         """Whether an organisation lies in the acting organisation's subtree, with the right itself, as every call checks it."""
         actor = Actor(world.administrator_of(PROVINCE), PROVINCE)
         with self.installation.engine("members").connect() as tx:
+
             def check(org: int) -> None:
                 org_id = directory.require_administrator(tx, actor)
                 found = directory.find(tx, [org, org_id])
                 directory.is_below(found[org], found[org_id])
-            return self._times("subtree", [lambda org=org: check(org) for org in self.rng.sample(self.branches, 1000)])
+
+            return self._times(
+                "subtree", [lambda org=org: check(org) for org in self.rng.sample(self.branches, 1000)]
+            )
 
     def page(self, quick: bool) -> dict[str, float]:
         """A branch of 300, asked for through the gateway's API."""
@@ -212,13 +391,22 @@ class Country:
 
         branch = next(org for org in self.branches if self.paths[org].startswith(self.paths[PROVINCE]))
         with self.installation.engine("members").begin() as tx:
-            tx.execute(sa.text("UPDATE people SET branch_id = :branch WHERE person_id >= 10000000 AND person_id < 10000300"), {"branch": branch})
+            tx.execute(
+                sa.text(
+                    "UPDATE people SET branch_id = :branch WHERE person_id >= 10000000 AND person_id < 10000300"
+                ),
+                {"branch": branch},
+            )
         browser = create_app(self.client, self.installation.settings).test_client()
-        headers = {"Authorization": f"Bearer {self.token(world.administrator_of(PROVINCE))}", "X-Acting-Org": str(PROVINCE)}
+        headers = {
+            "Authorization": f"Bearer {self.token(world.administrator_of(PROVINCE))}",
+            "X-Acting-Org": str(PROVINCE),
+        }
 
         def ask() -> None:
             answer = browser.get(f"/api/v1/branches/{branch}/members?limit=500", headers=headers)
             assert len(answer.json["items"]) >= 300
+
         ask()
         return self._times("page_of_300", [ask] * (40 if quick else 100))
 
@@ -231,22 +419,47 @@ class Country:
         town = int(self.paths[branch].split(".")[-3])
         self.administer(town)
         with self.installation.engine("transfers").begin() as tx:
-            tx.execute(sa.text(f"""INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
+            tx.execute(
+                sa.text(f"""INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
                     provincial_id, target_org_id, target_province, reason, place_name, place_address, contact, remark, policy, path, state, node_no, created_at, audit_seq, audit_head)
                 OVERRIDING SYSTEM VALUE SELECT 9000000 + n, gen_random_uuid(), 10000000 + n, 'source', {town}, 1, {self.branches[-1]}, 1, '42', 1, {town}, '42', 'unemployed', '', '某街道',
-                    '19900000000', '已联系', 'national@2026.1', 'source:committee', 'pending_in', 1, now(), 1, '' FROM generate_series(1, 300) AS n"""))
-            tx.execute(sa.text(f"""INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw)
-                SELECT 9000000 + n, 1, 'pending_in', '42', {town}, now() - interval '1 day', now() + interval '9 days', 'return', 'yes' FROM generate_series(1, 300) AS n"""))
-            tx.execute(sa.text("INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT 9000000 + n, 1, 'requested', 'checking', now(), '', '' FROM generate_series(1, 300) AS n"))
+                    '19900000000', '已联系', 'national@2026.1', 'source:committee', 'pending_in', 1, now(), 1, '' FROM generate_series(1, 300) AS n""")
+            )
+            tx.execute(
+                sa.text(f"""INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw)
+                SELECT 9000000 + n, 1, 'pending_in', '42', {town}, now() - interval '1 day', now() + interval '9 days', 'return', 'yes' FROM generate_series(1, 300) AS n""")
+            )
+            tx.execute(
+                sa.text(
+                    "INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT 9000000 + n, 1, 'requested', 'checking', now(), '', '' FROM generate_series(1, 300) AS n"
+                )
+            )
         app = create_app(self.client, self.installation.settings)
-        assets = sum(len(app.test_client().get(path).data) for path in ("/static/style.css", "/static/vendor/htmx-2.0.11.min.js"))
+        assets = sum(
+            len(app.test_client().get(path).data)
+            for path in ("/static/style.css", "/static/vendor/htmx-2.0.11.min.js")
+        )
         slowest, heaviest, trips = (0.0, ""), (0, ""), (0, "")
         measured, refused = 0, []
         for org in (town, PROVINCE):
             browser, person = app.test_client(), world.administrator_of(org)
             with browser.session_transaction() as session:
-                session.update(token=self.token(person), session="x", name="x", person=person, expires=(clock.now() + timedelta(hours=4)).isoformat(), org=org, org_name="x", restricted=False)
-            paths = [entry.path for section in MENU for entry in section.entries if org == PROVINCE or not entry.top]
+                session.update(
+                    token=self.token(person),
+                    session="x",
+                    name="x",
+                    person=person,
+                    expires=(clock.now() + timedelta(hours=4)).isoformat(),
+                    org=org,
+                    org_name="x",
+                    restricted=False,
+                )
+            paths = [
+                entry.path
+                for section in MENU
+                for entry in section.entries
+                if org == PROVINCE or not entry.top
+            ]
             paths += ["/work?state=pending_in", f"/members?branch={branch}"]
             if org == town:
                 paths.append("/transfers/9000001")  # the province is no party of it
@@ -259,13 +472,24 @@ class Country:
                 if answer.status_code != 200:
                     refused.append(f"{path} for {org}: {answer.status_code}")
                 measured += 1
-                slowest = max(slowest, (percentile(taken, 95), f"{path} for {'a province' if org == PROVINCE else 'a township'}"))
+                slowest = max(
+                    slowest,
+                    (
+                        percentile(taken, 95),
+                        f"{path} for {'a province' if org == PROVINCE else 'a township'}",
+                    ),
+                )
                 heaviest = max(heaviest, (len(answer.data) + assets, path))
                 trips = max(trips, (int(answer.headers.get("Server-Timing", 'x="0"').split('"')[1]), path))
         if refused:
             raise RuntimeError(f"pages that were to be measured are not there: {', '.join(refused)}")
         self.note(f"  pages: slowest {slowest[1]}, heaviest {heaviest[1]}, most trips {trips[1]}")
-        return {"pages": float(measured), "page_p95_ms": slowest[0], "page_kb": heaviest[0] / 1000, "page_trips": float(trips[0])}
+        return {
+            "pages": float(measured),
+            "page_p95_ms": slowest[0],
+            "page_kb": heaviest[0] / 1000,
+            "page_trips": float(trips[0]),
+        }
 
     def progress(self, quick: bool) -> dict[str, float]:
         """Entry figures of a province, of each of its cities with all below, counted anew each time."""
@@ -285,7 +509,12 @@ class Country:
         count = 100 if quick else 300
         people = list(synthetic.people(count, rng=self.rng, division_codes=["420106"], start=70_000_000))
         with self.installation.engine("members").begin() as tx:
-            members_store.add(tx, [entering.new_person(one.name, one.id_number, "", "") for one in people], clock.now(), accounts.HASHER.hash("Long-enough-1"))
+            members_store.add(
+                tx,
+                [entering.new_person(one.name, one.id_number, "", "") for one in people],
+                clock.now(),
+                accounts.HASHER.hash("Long-enough-1"),
+            )
         waiting = iter(people)
         lock = threading.Lock()
 
@@ -295,7 +524,12 @@ class Country:
                     one = next(waiting, None)
                 if one is None:
                     return
-                self.client.call(members.sign_in, members.SignIn(id_number=one.id_number, password="Long-enough-1"), timeout=60)
+                self.client.call(
+                    members.sign_in,
+                    members.SignIn(id_number=one.id_number, password="Long-enough-1"),
+                    timeout=60,
+                )
+
         started = time.monotonic()
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads:
@@ -310,16 +544,40 @@ class Country:
         branch = next(org for org in self.branches if self.paths[org].startswith(self.paths[COUNTY]))
         town = int(self.paths[branch].split(".")[-3])
         self.administer(town)
-        name = next(iter(self.installation.engine("members").connect().scalars(sa.text("SELECT name FROM org_directory WHERE org_id = :org"), {"org": branch})))
+        name = next(
+            iter(
+                self.installation.engine("members")
+                .connect()
+                .scalars(sa.text("SELECT name FROM org_directory WHERE org_id = :org"), {"org": branch})
+            )
+        )
         people = list(synthetic.people(count, rng=self.rng, division_codes=["420106"], start=80_000_000))
         import_id, token = uuid.uuid4(), self.token(world.administrator_of(town))
-        rows = [members.ImportRow(import_id=import_id, number=n, branch_name=name, name=one.name, id_number=one.id_number, ethnic_group="汉族", phone="19900000000",
-                                  joined_on=one.joined_on, development_number=one.development_number) for n, one in enumerate(people)]
+        rows = [
+            members.ImportRow(
+                import_id=import_id,
+                number=n,
+                branch_name=name,
+                name=one.name,
+                id_number=one.id_number,
+                ethnic_group="汉族",
+                phone="19900000000",
+                joined_on=one.joined_on,
+                development_number=one.development_number,
+            )
+            for n, one in enumerate(people)
+        ]
         started = time.monotonic()
         for at in range(0, count, 500):
-            self.client.call(members.import_rows, rows[at:at + 500], token=token, org_id=town, timeout=60)
+            self.client.call(members.import_rows, rows[at : at + 500], token=token, org_id=town, timeout=60)
         while True:
-            progress = self.client.call(members.get_import, members.GetImport(import_id=import_id), token=token, org_id=town, timeout=60)
+            progress = self.client.call(
+                members.get_import,
+                members.GetImport(import_id=import_id),
+                token=token,
+                org_id=town,
+                timeout=60,
+            )
             if progress.entered + progress.failed == count:
                 break
             time.sleep(0.05)
@@ -333,25 +591,36 @@ class Country:
         The service is started on a morning when the branches are due. Its own speed is from its first to its last
         transaction; *everywhere* is when orgs has the new purposes and transfers has counted every graduate.
         """
-        branches = self.full[:4_000 if quick else 20_000]
+        branches = self.full[: 4_000 if quick else 20_000]
         until = domain.due_until(clock.today(), (1, 1))
         engine = self.installation.engine("members")
         self.installation.kill("members", signal.SIGTERM)
         with engine.begin() as tx:
-            tx.execute(sa.text("INSERT INTO branch_marks (branch_id, graduates_on, reason, version, marked_at, marked_by)"
-                               " SELECT unnest(CAST(:ids AS bigint[])), :on, '', 1, now(), 1"),
-                       {"ids": branches, "on": date(until.year, 6, 30)})
-            members = tx.scalar(sa.text("SELECT count(*) FROM people WHERE branch_id = ANY(:ids)"), {"ids": branches})
+            tx.execute(
+                sa.text(
+                    "INSERT INTO branch_marks (branch_id, graduates_on, reason, version, marked_at, marked_by)"
+                    " SELECT unnest(CAST(:ids AS bigint[])), :on, '', 1, now(), 1"
+                ),
+                {"ids": branches, "on": date(until.year, 6, 30)},
+            )
+            members = tx.scalar(
+                sa.text("SELECT count(*) FROM people WHERE branch_id = ANY(:ids)"), {"ids": branches}
+            )
         self.installation.start("members")
         self._wait_for("members", "SELECT NOT EXISTS (SELECT 1 FROM branch_marks WHERE converted_at IS NULL)")
         with engine.connect() as tx:
-            first, last = tx.execute(sa.text("SELECT min(converted_at), max(converted_at) FROM branch_marks")).one()
+            first, last = tx.execute(
+                sa.text("SELECT min(converted_at), max(converted_at) FROM branch_marks")
+            ).one()
         self._wait_for("orgs", f"SELECT count(*) >= {len(branches)} FROM orgs WHERE purpose = 'graduate'")
         self._wait_for("transfers", f"SELECT count(*) >= {members} FROM graduates")
         self._wait_for("transfers", "SELECT NOT EXISTS (SELECT 1 FROM changes)")
         seconds = (last - first).total_seconds()
-        return {"branches_switched_per_s": len(branches) / seconds, "members_flagged_per_s": members / seconds,
-                "switch_everywhere_s": (clock.now() - first).total_seconds()}
+        return {
+            "branches_switched_per_s": len(branches) / seconds,
+            "members_flagged_per_s": members / seconds,
+            "switch_everywhere_s": (clock.now() - first).total_seconds(),
+        }
 
     def _wait_for(self, service: str, question: str, seconds: float = 300) -> None:
         """Wait until a question to a service's database is answered with yes."""
@@ -367,39 +636,105 @@ class Country:
         """A subtree of 50,000 organisations below another superior: in orgs, and in the directory of another service."""
         engine = self.installation.engine("orgs")
         with engine.connect() as tx:
-            provinces = {row.org_id: row.n for row in tx.execute(sa.text(
-                "SELECT p.org_id, (SELECT count(*) FROM orgs o WHERE o.path >= p.path AND o.path < left(p.path, -1) || '/') AS n FROM orgs p WHERE p.parent_id = 1"))}
+            provinces = {
+                row.org_id: row.n
+                for row in tx.execute(
+                    sa.text(
+                        "SELECT p.org_id, (SELECT count(*) FROM orgs o WHERE o.path >= p.path AND o.path < left(p.path, -1) || '/') AS n FROM orgs p WHERE p.parent_id = 1"
+                    )
+                )
+            }
         province = max(provinces, key=lambda org: provinces[org])
         with engine.begin() as tx:  # a body of its own that takes all of a large province's cities but one
-            cities = [row.org_id for row in tx.execute(sa.text("SELECT org_id FROM orgs WHERE parent_id = :p AND kind = 'leading_body' ORDER BY org_id"), {"p": province})]
+            cities = [
+                row.org_id
+                for row in tx.execute(
+                    sa.text(
+                        "SELECT org_id FROM orgs WHERE parent_id = :p AND kind = 'leading_body' ORDER BY org_id"
+                    ),
+                    {"p": province},
+                )
+            ]
             rows = store.by_ids(tx, [province])
             top = 2**41
-            store.save(tx, [{**rows[province]._mapping, "org_id": top, "parent_id": province, "path": f"{self.paths[province]}{top}.", "kind": "committee", "full_name": "共青团迁移测试委员会",
-                             "bigrams": ["迁移"], "version": 1}])
+            store.save(
+                tx,
+                [
+                    {
+                        **rows[province]._mapping,
+                        "org_id": top,
+                        "parent_id": province,
+                        "path": f"{self.paths[province]}{top}.",
+                        "kind": "committee",
+                        "full_name": "共青团迁移测试委员会",
+                        "bigrams": ["迁移"],
+                        "version": 1,
+                    }
+                ],
+            )
             moved = 0
             for city in cities[:-1]:
                 if moved < 50_000:
-                    moved += migration_store.move_some(tx, f"{self.paths[province]}{city}.", f"{self.paths[province]}{top}.{city}.", 10**6)
+                    moved += migration_store.move_some(
+                        tx, f"{self.paths[province]}{city}.", f"{self.paths[province]}{top}.{city}.", 10**6
+                    )
                     migration_store.move_top(tx, city, top)
-            store.set_administrators(tx, [{"org_id": org, "person_id": 1, "active": True} for org in (top, province, cities[-1])], clock.now(), 1)
-            done = migration.request_migrations(tx, [Asked(orgs.RequestMigration(command_id=uuid.uuid4(), org_id=top, to_org_id=cities[-1]), Actor(1, top))])[0]
-            migration.decide_migrations(tx, [Asked(orgs.DecideMigration(migration_id=done.migration_id, approve=True), Actor(1, province))])
+            store.set_administrators(
+                tx,
+                [{"org_id": org, "person_id": 1, "active": True} for org in (top, province, cities[-1])],
+                clock.now(),
+                1,
+            )
+            done = migration.request_migrations(
+                tx,
+                [
+                    Asked(
+                        orgs.RequestMigration(command_id=uuid.uuid4(), org_id=top, to_org_id=cities[-1]),
+                        Actor(1, top),
+                    )
+                ],
+            )[0]
+            migration.decide_migrations(
+                tx,
+                [
+                    Asked(
+                        orgs.DecideMigration(migration_id=done.migration_id, approve=True), Actor(1, province)
+                    )
+                ],
+            )
         time.sleep(3)  # the directories take the preparation over
         with engine.begin() as tx:
-            migration.decide_migrations(tx, [Asked(orgs.DecideMigration(migration_id=done.migration_id, approve=True), Actor(1, cities[-1]))])
+            migration.decide_migrations(
+                tx,
+                [
+                    Asked(
+                        orgs.DecideMigration(migration_id=done.migration_id, approve=True),
+                        Actor(1, cities[-1]),
+                    )
+                ],
+            )
         started = time.monotonic()
         migration.move_one(db.Database(engine))
         ends = time.monotonic() + 120
         while time.monotonic() < ends:
             with engine.connect() as tx:
-                (row,) = tx.execute(sa.text("SELECT * FROM migrations WHERE migration_id = :id"), {"id": done.migration_id})
+                (row,) = tx.execute(
+                    sa.text("SELECT * FROM migrations WHERE migration_id = :id"), {"id": done.migration_id}
+                )
             if row.state == "completed":
                 break
             time.sleep(0.05)
         in_orgs = time.monotonic() - started
         while time.monotonic() < ends:
             with self.installation.engine("members").connect() as tx:
-                if tx.scalar(sa.text("SELECT path FROM org_directory WHERE org_id = :id"), {"id": top}) == f"{self.paths[cities[-1]]}{top}.":
+                if (
+                    tx.scalar(sa.text("SELECT path FROM org_directory WHERE org_id = :id"), {"id": top})
+                    == f"{self.paths[cities[-1]]}{top}."
+                ):
                     break
             time.sleep(0.05)
-        return {"migrated_organisations": float(row.total), "migration_s": in_orgs, "migration_everywhere_s": time.monotonic() - started}
+        return {
+            "migrated_organisations": float(row.total),
+            "migration_s": in_orgs,
+            "migration_everywhere_s": time.monotonic() - started,
+        }

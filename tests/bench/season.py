@@ -1,4 +1,5 @@
 """Half a million deadlines at one instant, an idle scheduler with millions of timers, and reading statistics while there is ever more to count."""
+
 from __future__ import annotations
 
 import signal
@@ -44,7 +45,9 @@ _STEP = 100_000
 
 
 def _in_steps(url: str, count: int, *statements: str, **values: Any) -> None:
-    connection = psycopg2.connect(db.address(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    connection = psycopg2.connect(
+        db.address(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    )
     with connection.cursor() as cursor:
         for start in range(0, count, _STEP):
             for statement in statements:
@@ -55,7 +58,9 @@ def _in_steps(url: str, count: int, *statements: str, **values: Any) -> None:
 
 def ended_transfers(installation: Installation, count: int) -> None:
     """Load transfers that have ended, one per member, so that the tables are large."""
-    _in_steps(installation.settings.database("transfers"), count, _TRANSFERS, state="rejected", ended="2026-01-01")
+    _in_steps(
+        installation.settings.database("transfers"), count, _TRANSFERS, state="rejected", ended="2026-01-01"
+    )
     with installation.engine("transfers").connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
         tx.execute(sa.text("VACUUM ANALYZE transfers"))
 
@@ -82,7 +87,9 @@ def bare(url: str, count: int, connections: int = 4, size: int = 2_000) -> float
         connection = psycopg2.connect(address)
         with connection.cursor() as cursor:
             for start in range(number * size, count, connections * size):
-                cursor.execute(statement, {"ids": list(range(FIRST + start, FIRST + min(count, start + size)))})
+                cursor.execute(
+                    statement, {"ids": list(range(FIRST + start, FIRST + min(count, start + size)))}
+                )
                 connection.commit()
         connection.close()
 
@@ -95,10 +102,14 @@ def bare(url: str, count: int, connections: int = 4, size: int = 2_000) -> float
     return count / (time.monotonic() - started)
 
 
-def deadlines(installation: Installation, schools: list[load.School], count: int, people: int) -> dict[str, float]:
+def deadlines(
+    installation: Installation, schools: list[load.School], count: int, people: int
+) -> dict[str, float]:
     """Let `count` timers fall due at one instant; return deadlines per second until the last transfer is returned and its member free, and p99 of requests meanwhile."""
     _pending(installation.settings.database, count)
-    installation.kill("scheduler", signal.SIGTERM)  # it learns of the timers when it starts; in life it is told of each
+    installation.kill(
+        "scheduler", signal.SIGTERM
+    )  # it learns of the timers when it starts; in life it is told of each
     at = clock.now() + timedelta(seconds=20)
     _in_steps(installation.settings.database("scheduler"), 1, _TIMERS, due=at, last=count - 1)
     installation.start("scheduler")
@@ -108,12 +119,22 @@ def deadlines(installation: Installation, schools: list[load.School], count: int
     thread = threading.Thread(target=_interact, args=(installation, schools, count, people, due, waits, stop))
     thread.start()
     time.sleep(max(0.0, due - time.monotonic()))
-    with installation.engine("transfers").connect() as some, installation.engine("members").connect() as those:
+    with (
+        installation.engine("transfers").connect() as some,
+        installation.engine("members").connect() as those,
+    ):
         ends = time.monotonic() + 600
         while True:
-            left = some.scalar(sa.text("SELECT EXISTS (SELECT 1 FROM open_nodes WHERE transfer_id >= :first)"), {"first": FIRST})
-            if not left and not those.scalar(sa.text(
-                    "SELECT EXISTS (SELECT 1 FROM people WHERE reserved_by >= :first AND person_id >= :low ORDER BY person_id DESC LIMIT 1)"), {"first": FIRST, "low": 0}):
+            left = some.scalar(
+                sa.text("SELECT EXISTS (SELECT 1 FROM open_nodes WHERE transfer_id >= :first)"),
+                {"first": FIRST},
+            )
+            if not left and not those.scalar(
+                sa.text(
+                    "SELECT EXISTS (SELECT 1 FROM people WHERE reserved_by >= :first AND person_id >= :low ORDER BY person_id DESC LIMIT 1)"
+                ),
+                {"first": FIRST, "low": 0},
+            ):
                 break
             some.rollback()
             those.rollback()
@@ -124,10 +145,24 @@ def deadlines(installation: Installation, schools: list[load.School], count: int
     stop.set()
     thread.join()
     waits.sort()
-    return {"per_s": count / took, "seconds": took, "p50_ms": 1000 * statistics.median(waits), "p99_ms": 1000 * percentile(waits, 99), "requests": len(waits)}
+    return {
+        "per_s": count / took,
+        "seconds": took,
+        "p50_ms": 1000 * statistics.median(waits),
+        "p99_ms": 1000 * percentile(waits, 99),
+        "requests": len(waits),
+    }
 
 
-def _interact(installation: Installation, schools: list[load.School], count: int, people: int, due: float, waits: list[float], stop: threading.Event) -> None:
+def _interact(
+    installation: Installation,
+    schools: list[load.School],
+    count: int,
+    people: int,
+    due: float,
+    waits: list[float],
+    stop: threading.Event,
+) -> None:
     """Look at lists and start transfers, twenty times a second from the instant on, each on its own, until told to stop; keep how long each took."""
     client = RpcClient(installation.settings.amqp_uri)
     number = count
@@ -139,11 +174,32 @@ def _interact(installation: Installation, schools: list[load.School], count: int
         member = load.FIRST_MEMBER + number
         school = schools[(load.branch_of(member) - 1000) // load.BRANCHES_PER_SCHOOL]
         if number % 2:
-            client.call(contract.list_work, ListWork(limit=20), token=school.target_token, org_id=school.target, timeout=60)
+            client.call(
+                contract.list_work,
+                ListWork(limit=20),
+                token=school.target_token,
+                org_id=school.target,
+                timeout=60,
+            )
         else:
-            (outcome,) = client.call(contract.request_transfers, [RequestTransfer(
-                command_id=uuid.uuid4(), initiator="source", member_id=member, source_branch_id=load.branch_of(member), target_org_id=school.target, reason="further_study",
-                place_name="大学", place_address="地址")], token=school.source_token, org_id=school.committee, timeout=60)
+            (outcome,) = client.call(
+                contract.request_transfers,
+                [
+                    RequestTransfer(
+                        command_id=uuid.uuid4(),
+                        initiator="source",
+                        member_id=member,
+                        source_branch_id=load.branch_of(member),
+                        target_org_id=school.target,
+                        reason="further_study",
+                        place_name="大学",
+                        place_address="地址",
+                    )
+                ],
+                token=school.source_token,
+                org_id=school.committee,
+                timeout=60,
+            )
             assert outcome.refusal is None, outcome
         waits.append(time.perf_counter() - began)
 
@@ -169,8 +225,12 @@ def idle_timers(installation: Installation, count: int, seconds: float) -> dict[
 
     without = use()
     url = installation.settings.database("scheduler")
-    _in_steps(url, count, "INSERT INTO timers (transfer_id, node_no, expires_at) SELECT n + 50000000000, 1, now() + interval '300 days' + n * interval '1 second'"
-              " FROM generate_series(%(start)s, %(end)s) AS n")
+    _in_steps(
+        url,
+        count,
+        "INSERT INTO timers (transfer_id, node_no, expires_at) SELECT n + 50000000000, 1, now() + interval '300 days' + n * interval '1 second'"
+        " FROM generate_series(%(start)s, %(end)s) AS n",
+    )
     with installation.engine("scheduler").connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
         tx.execute(sa.text("VACUUM ANALYZE timers"))
     time.sleep(3)
@@ -185,9 +245,12 @@ def figures(installation: Installation, schools: list[load.School], people: int)
     for name, start, end in (("small", 0, people // 20), ("large", people // 20, people)):
         began = time.monotonic()
         with installation.engine("transfers").begin() as tx:
-            tx.execute(sa.text(f"""WITH made AS (INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)
+            tx.execute(
+                sa.text(f"""WITH made AS (INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)
                 SELECT {load.FIRST_MEMBER} + n, {clock.today().year}, {_BRANCH}, now() - interval '200 days', true, 1 FROM generate_series(:start, :end) AS n RETURNING member_id)
-                INSERT INTO changes (member_id) SELECT member_id FROM made"""), {"start": start, "end": end - 1})
+                INSERT INTO changes (member_id) SELECT member_id FROM made"""),
+                {"start": start, "end": end - 1},
+            )
         while True:
             with installation.engine("transfers").connect() as tx:
                 if not tx.scalar(sa.text("SELECT EXISTS (SELECT 1 FROM changes)")):
@@ -197,7 +260,9 @@ def figures(installation: Installation, schools: list[load.School], people: int)
         took = []
         for _ in range(200):
             at = time.perf_counter()
-            sheet = client.call(contract.get_figures, GetFigures(), token=school.source_token, org_id=school.committee)
+            sheet = client.call(
+                contract.get_figures, GetFigures(), token=school.source_token, org_id=school.committee
+            )
             took.append(1000 * (time.perf_counter() - at))
         assert sheet.org.idle + sheet.org.open + sheet.org.ended + sheet.org.completed > 0
         found[f"{name}_p50_ms"], found[f"{name}_p95_ms"] = statistics.median(took), percentile(took, 95)

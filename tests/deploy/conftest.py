@@ -1,6 +1,5 @@
 """What the tests of this folder share."""
 
-
 import os
 import re
 
@@ -20,11 +19,22 @@ def translate(tmp_path_factory):
     prefix = f"tq_compose_{os.getpid()}"
 
     def environment(name: str) -> dict[str, str]:
-        made = {**os.environ, "PYTHONPATH": str(ROOT), "TUANQIAO_LOG": "WARNING", "DATABASE_URL": "postgresql://nobody@nowhere.invalid:1/"}
+        made = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TUANQIAO_LOG": "WARNING",
+            "DATABASE_URL": "postgresql://nobody@nowhere.invalid:1/",
+        }
         for variable, value in COMPOSE["services"][name].get("environment", {}).items():
             if variable.endswith("DATABASE_URL"):
-                database = make_url(re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value)).database.replace("tuanqiao", prefix)
-                value = db.address(SERVER).set(drivername="postgresql", database=database).render_as_string(hide_password=False)
+                database = make_url(re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value)).database.replace(
+                    "tuanqiao", prefix
+                )
+                value = (
+                    db.address(SERVER)
+                    .set(drivername="postgresql", database=database)
+                    .render_as_string(hide_password=False)
+                )
             elif variable == "AMQP_URI":
                 value = AMQP_URI
             elif variable == "TUANQIAO_KEYS":
@@ -38,4 +48,6 @@ def translate(tmp_path_factory):
 
     yield environment
     for service in SERVICES:
-        db.drop_database(str(db.address(SERVER).set(database=f"{prefix}_{service}").render_as_string(hide_password=False)))
+        db.drop_database(
+            str(db.address(SERVER).set(database=f"{prefix}_{service}").render_as_string(hide_password=False))
+        )

@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import sys
 
 import yaml

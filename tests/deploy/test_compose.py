@@ -1,4 +1,5 @@
 """The compose file: whole, and each service's command starts with its environment on real servers (no container engine needed)."""
+
 import json
 import re
 import signal
@@ -24,12 +25,23 @@ def test_the_file_is_whole():
         assert set(service.get("depends_on", {})) <= set(services), name
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], volume
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], (
+                volume
+            )
     scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
-    asked = {(name, one["port"]) for job in scraped for one in job.get("dns_sd_configs", ()) for name in one["names"]}
+    asked = {
+        (name, one["port"])
+        for job in scraped
+        for one in job.get("dns_sd_configs", ())
+        for name in one["names"]
+    }
     for name in (*SERVICES, "gateway"):
         assert (name, int(services[name]["environment"]["TUANQIAO_HEALTH_PORT"])) in asked
-        assert services[name]["healthcheck"] and services[name]["restart"] and "container_name" not in services[name]
+        assert (
+            services[name]["healthcheck"]
+            and services[name]["restart"]
+            and "container_name" not in services[name]
+        )
     assert (ROOT / "deploy" / "Dockerfile").exists()
 
 
@@ -43,7 +55,9 @@ def test_only_the_front_is_reachable():
 
 def test_every_setting_is_known():
     """No service is given an environment name that the code does not read."""
-    code = "".join(path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py"))
+    code = "".join(
+        path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py")
+    )
     for name in OWN:
         for variable in COMPOSE["services"][name].get("environment", {}):
             known = variable in code or variable.removesuffix("_DATABASE_URL").lower() in SERVICES
@@ -53,7 +67,9 @@ def test_every_setting_is_known():
 def test_each_command_starts(translate):
     """Keys, migrations, then every service and the gateway: each becomes ready, serves its metrics and leaves with 0 at SIGTERM."""
     for name in ("keys", "migrate"):
-        subprocess.run(command(name), env=translate(name), cwd=ROOT, check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            command(name), env=translate(name), cwd=ROOT, check=True, capture_output=True, timeout=60
+        )
     running = {}
     try:
         for name in (*SERVICES, "gateway"):
@@ -61,7 +77,12 @@ def test_each_command_starts(translate):
             port = environment["TUANQIAO_HEALTH_PORT"]
             if name == "gateway":
                 words[words.index("8000")] = str(free_port())
-            running[name] = (subprocess.Popen(words, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port)
+            running[name] = (
+                subprocess.Popen(
+                    words, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                ),
+                port,
+            )
         for name, (process, port) in running.items():
             ends = time.monotonic() + 40
             while True:
@@ -84,8 +105,12 @@ def test_each_command_starts(translate):
 
 def test_dashboard_and_alerts_use_known_metrics():
     """Every metric of the dashboard and the alerts exists in the code; panels have titles and units; the file is the one that is made."""
-    known = set(re.findall(r'"(tuanqiao_\w+?)(?:_total)?"', "".join(
-        (ROOT / path).read_text() for path in ("shared/metrics.py", "services/gateway/app.py"))))
+    known = set(
+        re.findall(
+            r'"(tuanqiao_\w+?)(?:_total)?"',
+            "".join((ROOT / path).read_text() for path in ("shared/metrics.py", "services/gateway/app.py")),
+        )
+    )
     board = json.loads((ROOT / "deploy/grafana/dashboards/tuanqiao.json").read_text())
     expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     alerts = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
@@ -114,10 +139,30 @@ def test_the_package_has_every_file(tmp_path):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "requirements.in"):
         shutil.copy(ROOT / name, source / name)
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."], cwd=source, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(tmp_path),
+            ".",
+        ],
+        cwd=source,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {str(path.relative_to(source)) for name in ("services", "shared") for path in (source / name).rglob("*")
-              if path.is_file() and path.name != "README.md" and "__pycache__" not in path.parts}
+    wanted = {
+        str(path.relative_to(source))
+        for name in ("services", "shared")
+        for path in (source / name).rglob("*")
+        if path.is_file() and path.name != "README.md" and "__pycache__" not in path.parts
+    }
     assert wanted - packed == set()

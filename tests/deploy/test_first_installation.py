@@ -1,4 +1,5 @@
 """The first hour of an installation: what compose starts, what the first visitor sees, and that somebody can sign in at the end of it."""
+
 import http.client
 import os
 import random
@@ -18,7 +19,9 @@ from system import synthetic
 from tests.deploy.factories import command
 from tests.installation import ROOT, free_port
 
-PERSON, OTHER, THIRD = synthetic.people(3, rng=random.Random(5), division_codes=["110101"], birth_years=(1980, 1990), start=40_000_000)
+PERSON, OTHER, THIRD = synthetic.people(
+    3, rng=random.Random(5), division_codes=["110101"], birth_years=(1980, 1990), start=40_000_000
+)
 PASSWORD = "The-first-password"
 
 
@@ -31,7 +34,10 @@ class Visitor:
     def ask(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
         """Return status, where it leads, and the page."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers = {"Cookie": self.cookie, **({"Content-Type": "application/x-www-form-urlencoded"} if form else {})}
+        headers = {
+            "Cookie": self.cookie,
+            **({"Content-Type": "application/x-www-form-urlencoded"} if form else {}),
+        }
         connection.request("POST" if form else "GET", path, urlencode(form) if form else None, headers)
         answer = connection.getresponse()
         if answer.getheader("Set-Cookie"):
@@ -48,8 +54,16 @@ class Visitor:
 
 def compose_run(environment, service: str, *words: str, **keywords) -> subprocess.CompletedProcess:
     """`docker compose run --rm <service> <words>`: the image's entry point with the environment of the service."""
-    return subprocess.run([sys.executable, "-W", "ignore", "-m", "system.cli", *words], env=environment(service), cwd=ROOT, capture_output=True, text=True, timeout=120,
-                          check=False, **keywords)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "system.cli", *words],
+        env=environment(service),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **keywords,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +72,37 @@ def new(translate):
     environments = {}
 
     def environment(name: str) -> dict[str, str]:
-        return {**environments.setdefault(name, translate(name)), "TUANQIAO_CAPTCHA": "off", "TUANQIAO_BUS_PREFIX": f"first{os.getpid()}."}
+        return {
+            **environments.setdefault(name, translate(name)),
+            "TUANQIAO_CAPTCHA": "off",
+            "TUANQIAO_BUS_PREFIX": f"first{os.getpid()}.",
+        }
 
-    printed = subprocess.run(command("keys"), env=environment("keys"), cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
-    subprocess.run(command("migrate"), env=environment("migrate"), cwd=ROOT, check=True, capture_output=True, timeout=120)
+    printed = subprocess.run(
+        command("keys"),
+        env=environment("keys"),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    subprocess.run(
+        command("migrate"), env=environment("migrate"), cwd=ROOT, check=True, capture_output=True, timeout=120
+    )
     port, running = free_port(), []
     try:
         for name in ("orgs", "members", "gateway"):
             words = [str(port) if word == "8000" else word for word in command(name)]
-            running.append(subprocess.Popen(words, env=environment(name), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            running.append(
+                subprocess.Popen(
+                    words,
+                    env=environment(name),
+                    cwd=ROOT,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
         ends, said = time.monotonic() + 90, None
         while True:
             try:
@@ -116,7 +152,12 @@ def test_from_nothing_to_the_first_sign_in(new):
 
     assert visitor.ask("/setup")[0] == 404
     csrf = re.search(r'name="csrf" value="([^"]+)"', visitor.ask("/sign-in")[2])[1]
-    assert visitor.ask("/setup", {"csrf": csrf, "token": token, **form, "id_number": OTHER.id_number, "name": OTHER.name})[0] == 409
+    assert (
+        visitor.ask(
+            "/setup", {"csrf": csrf, "token": token, **form, "id_number": OTHER.id_number, "name": OTHER.name}
+        )[0]
+        == 409
+    )
 
     def acts() -> bool:
         assert visitor.send("/sign-in", id_number=PERSON.id_number, password=PASSWORD)[:2] == (302, "/")
@@ -131,9 +172,21 @@ def test_the_command_line(new):
     """ADM-10, ADM-01: the command makes an administrator where there is none, asks for what is not given, says no where there are some, and may be repeated."""
     environment, port, _ = new
     compose_run(environment, "orgs", "seed", "--size", "small")
-    create = lambda person, *more: compose_run(environment, "members", "administrator", "create", *more, input=f"{person.name}\n{person.id_number}\n")  # noqa: E731
+
+    def create(person, *more):
+        return compose_run(
+            environment,
+            "members",
+            "administrator",
+            "create",
+            *more,
+            input=f"{person.name}\n{person.id_number}\n",
+        )
+
     first = until(lambda: (done := create(OTHER, "--org", "33")).returncode == 0 and done)
-    assert PERSON.id_number not in first.stdout and OTHER.id_number not in first.stdout.split("administers")[1]
+    assert (
+        PERSON.id_number not in first.stdout and OTHER.id_number not in first.stdout.split("administers")[1]
+    )
     code = re.search(r"code (\S+),", first.stdout)[1]
     assert create(OTHER, "--org", "33").returncode == 0, "repeated, it does nothing but make another code"
     code = re.search(r"code (\S+),", create(OTHER, "--org", "33").stdout)[1]

@@ -1,4 +1,5 @@
 """The front with its real configuration: Debian's nginx before a real gateway."""
+
 import http.client
 import re
 import shutil
@@ -34,7 +35,12 @@ class Front(Edge):
         connection, started = self.open(), time.monotonic()
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read(), time.monotonic() - started
+        found = (
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read(),
+            time.monotonic() - started,
+        )
         connection.close()
         return found
 
@@ -47,14 +53,29 @@ class Front(Edge):
 @pytest.fixture(scope="module")
 def front(tmp_path_factory):
     folder = tmp_path_factory.mktemp("front")
-    with ended(gateway(tmp_path_factory.mktemp("keys"), TUANQIAO_HTTPS="1", TUANQIAO_TRUSTED_PROXIES="1")) as behind:
+    with ended(
+        gateway(tmp_path_factory.mktemp("keys"), TUANQIAO_HTTPS="1", TUANQIAO_TRUSTED_PROXIES="1")
+    ) as behind:
         plain, secure = free_port(), free_port()
         assert certificate.make(folder, "localhost") and not certificate.make(folder, "localhost")
-        shutil.copy(ROOT / "deploy" / "front" / "nginx.conf", folder)  # the very file; only the place is another
-        place = (ROOT / "deploy" / "front" / "place.conf").read_text().replace("gateway:8000", f"127.0.0.1:{behind.port}")
+        shutil.copy(
+            ROOT / "deploy" / "front" / "nginx.conf", folder
+        )  # the very file; only the place is another
+        place = (
+            (ROOT / "deploy" / "front" / "place.conf")
+            .read_text()
+            .replace("gateway:8000", f"127.0.0.1:{behind.port}")
+        )
         (folder / "place.conf").write_text(place)
-        (folder / "plain.conf").write_text((ROOT / "deploy" / "front" / "plain.conf").read_text().replace("80", str(plain)))
-        (folder / "secure.conf").write_text((ROOT / "deploy" / "front" / "secure.conf").read_text().replace("443", str(secure)).replace("/tls", str(folder)))
+        (folder / "plain.conf").write_text(
+            (ROOT / "deploy" / "front" / "plain.conf").read_text().replace("80", str(plain))
+        )
+        (folder / "secure.conf").write_text(
+            (ROOT / "deploy" / "front" / "secure.conf")
+            .read_text()
+            .replace("443", str(secure))
+            .replace("/tls", str(folder))
+        )
         words = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off; user root;"]
         tested = subprocess.run([*words, "-t"], capture_output=True, text=True, check=False)
         assert tested.returncode == 0, tested.stderr
@@ -84,7 +105,11 @@ def test_pages_come_by_https_only(front):
     answer.close()
     connection.close()
     status, headers, _, _ = front.ask("/contacts")
-    assert status == 200 and headers["strict-transport-security"] == "max-age=31536000; includeSubDomains" and headers["set-cookie"].startswith("__Host-session=")
+    assert (
+        status == 200
+        and headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+        and headers["set-cookie"].startswith("__Host-session=")
+    )
     assert not re.search(r"\d", headers["server"]) and "via" not in headers
     for path in ("/metrics", "/healthz", "/readyz"):
         assert front.ask(path)[0] == 404
@@ -106,7 +131,10 @@ def test_what_is_too_large_ends_here(front):
 def test_slow_connections_end_here(front):
     """Half a header is cut off after ten seconds, 200 of them hold nobody up, and half a body is never seen by the gateway."""
     held = [front.connect(b"GET /contacts HTTP/1.1\r\nHost: x\r\nX-A: ") for _ in range(100)]
-    held += [front.connect(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\ncsrf=") for _ in range(100)]
+    held += [
+        front.connect(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\ncsrf=")
+        for _ in range(100)
+    ]
     answers = [front.ask("/contacts") for _ in range(5)]
     assert {answer[0] for answer in answers} == {200} and max(answer[3] for answer in answers) < 1.5
     assert gone_after(held[0]) < 14 and gone_after(held[-1]) < 20
@@ -118,12 +146,16 @@ def test_an_address_has_its_limits(front):
     """Passwords may be tried a hundred at once and five a second from an address, no faster; other pages go on."""
     connection, said = front.open(), []
     for _ in range(250):
-        connection.request("POST", "/sign-in", "csrf=x", {"Content-Type": "application/x-www-form-urlencoded"})
+        connection.request(
+            "POST", "/sign-in", "csrf=x", {"Content-Type": "application/x-www-form-urlencoded"}
+        )
         answer = connection.getresponse()
         answer.read()
         said.append(answer.status)
     connection.close()
-    assert said[0] == 400 and 50 <= said.count(400) < 200 and said.count(429) > 20, "the tests before have used some of it"
+    assert said[0] == 400 and 50 <= said.count(400) < 200 and said.count(429) > 20, (
+        "the tests before have used some of it"
+    )
     assert front.ask("/contacts")[0] == 200
 
 

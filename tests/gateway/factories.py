@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import io
 import zipfile
 
@@ -14,9 +13,10 @@ def package(sheet_xml: str = "", strings: bytes = b"", workbook: str = "xl/workb
         "_rels/.rels": "",
         workbook: f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="s" sheetId="1" r:id="rId1"/></sheets></workbook>',
         "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-                                      f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
-                                      f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{sheet_xml}</sheetData></worksheet>'}
+        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+        f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{sheet_xml}</sheetData></worksheet>',
+    }
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         for name, text in parts.items():
@@ -27,7 +27,10 @@ def package(sheet_xml: str = "", strings: bytes = b"", workbook: str = "xl/workb
 
 
 def cells(*places: str) -> str:
-    return "".join(f'<row r="{"".join(one for one in place if one.isdigit())}"><c r="{place}"><v>1</v></c></row>' for place in places)
+    return "".join(
+        f'<row r="{"".join(one for one in place if one.isdigit())}"><c r="{place}"><v>1</v></c></row>'
+        for place in places
+    )
 
 
 def many_rows(rows: int) -> str:
@@ -38,10 +41,14 @@ def ods_of_a_billion_rows() -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        file.writestr("content.xml", '<office:document-content xmlns:office="o" xmlns:table="t"><office:body><office:spreadsheet><table:table table:name="s">'
-                      '<table:table-row table:number-rows-repeated="1000000000"><table:table-cell office:value-type="float" office:value="1"/></table:table-row>'
-                      "</table:table></office:spreadsheet></office:body></office:document-content>")
+        file.writestr(
+            "content.xml",
+            '<office:document-content xmlns:office="o" xmlns:table="t"><office:body><office:spreadsheet><table:table table:name="s">'
+            '<table:table-row table:number-rows-repeated="1000000000"><table:table-cell office:value-type="float" office:value="1"/></table:table-row>'
+            "</table:table></office:spreadsheet></office:body></office:document-content>",
+        )
     return target.getvalue()
+
 
 HOSTILE = {
     "the farthest two cells": lambda: package(cells("A1", "XFD1048576")),
@@ -54,6 +61,12 @@ HOSTILE = {
     "an .ods of a billion rows": ods_of_a_billion_rows,
     "an .xlsb": lambda: package(workbook="xl/workbook.bin"),
     ".xls garbage": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(range(256)) * 4000,
-    "an .xls that points to itself": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 16 + b"\x3e\x00\x03\x00\xfe\xff\x09\x00" + b"\x00" * 4096,
+    "an .xls that points to itself": lambda: (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+        + b"\x00" * 16
+        + b"\x3e\x00\x03\x00\xfe\xff\x09\x00"
+        + b"\x00" * 4096
+    ),
     "no spreadsheet": lambda: b"MZ" + b"\x00" * 100,
-    "nothing": lambda: b""}
+    "nothing": lambda: b"",
+}

@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import io
 from datetime import date
 
@@ -8,7 +7,17 @@ import xlsxwriter
 
 from services.gateway.files import roster
 
-GOOD = ("1", "共青团某大学某班支部委员会", "张三", "11010120050101001X", "汉族", "19900000000", "2019-05", "", "书记")
+GOOD = (
+    "1",
+    "共青团某大学某班支部委员会",
+    "张三",
+    "11010120050101001X",
+    "汉族",
+    "19900000000",
+    "2019-05",
+    "",
+    "书记",
+)
 
 
 def sheet(*rows, header=roster.HEADER, marker=roster.MARKER) -> bytes:

@@ -2,6 +2,7 @@
 
 The reader is a process of its own; here the real one is started for each file.
 """
+
 import io
 import resource
 import threading
@@ -42,7 +43,10 @@ def test_hostile_files_are_refused(name):
 @pytest.mark.rule("IMP-03", "IMP-09")
 def test_a_good_file_comes_through_whole():
     """IMP-03, IMP-09: rows, dates, problems and refusals are the same as without a process between."""
-    for content in (sheet(GOOD, (*GOOD[:3], 110101200501010010, *GOOD[4:])), sheet(*[GOOD] * roster.MAX_ROWS)):
+    for content in (
+        sheet(GOOD, (*GOOD[:3], 110101200501010010, *GOOD[4:])),
+        sheet(*[GOOD] * roster.MAX_ROWS),
+    ):
         assert workbooks.read_roster(content, person_id=1) == roster.read_roster(content)
     with pytest.raises(Refused, match="roster_too_long") as refused:
         workbooks.read_roster(sheet(*[GOOD] * (roster.MAX_ROWS + 1)), person_id=1)
@@ -70,7 +74,12 @@ def test_the_reader_has_no_secrets(monkeypatch):
     monkeypatch.setattr(workbooks.subprocess, "Popen", Fake)
     monkeypatch.setenv("AMQP_URI", "amqp://secret")
     workbooks.read_roster(sheet(GOOD), person_id=1)
-    assert seen and set(seen) <= {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LC_ALL", "TUANQIAO_IMPORT_MAX_ROWS"}
+    assert seen and set(seen) <= {
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+        "LC_ALL",
+        "TUANQIAO_IMPORT_MAX_ROWS",
+    }
 
 
 def test_a_reader_that_does_not_end_is_killed_and_reaped(monkeypatch):
@@ -101,7 +110,11 @@ def test_one_person_holds_one_place():
     send(1, sheet(GOOD))
     send(2, sheet(GOOD))
     slow.join()
-    assert answers == [(1, "sheets_busy"), (2, 1), (1, "roster_broken")] or answers == [(1, "sheets_busy"), (1, "roster_broken"), (2, 1)]
+    assert answers == [(1, "sheets_busy"), (2, 1), (1, "roster_broken")] or answers == [
+        (1, "sheets_busy"),
+        (1, "roster_broken"),
+        (2, 1),
+    ]
 
 
 def test_too_many_at_once_are_told_so():
@@ -119,7 +132,9 @@ def test_too_many_at_once_are_told_so():
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(answers) == {1, "sheets_busy"} and answers.count(1) >= workbooks.AT_ONCE + workbooks.MAX_WAITING
+    assert (
+        set(answers) == {1, "sheets_busy"} and answers.count(1) >= workbooks.AT_ONCE + workbooks.MAX_WAITING
+    )
 
 
 def test_the_limits_hold_in_the_reader():
@@ -128,7 +143,9 @@ def test_the_limits_hold_in_the_reader():
     import sys
 
     code = "from services.gateway.files import open_workbook as o; o.limit(); bytearray(o.MEMORY)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
     assert done.returncode == 1 and "MemoryError" in done.stderr
     assert open_workbook.CPU_SECONDS < workbooks.WALL_SECONDS
 
@@ -146,7 +163,9 @@ def test_a_book_of_many_empty_lines_is_read():
     assert row.number == roster.MAX_LINES
 
 
-@pytest.mark.parametrize("place", [(roster.MAX_LINES, 0), (3, roster.MAX_COLUMNS), (roster.MAX_LINES - 1, roster.MAX_COLUMNS - 1)])
+@pytest.mark.parametrize(
+    "place", [(roster.MAX_LINES, 0), (3, roster.MAX_COLUMNS), (roster.MAX_LINES - 1, roster.MAX_COLUMNS - 1)]
+)
 def test_a_cell_far_away_is_named(place):
     """A roster with a stray cell outside of the bounds is refused with a word on what to do, before its table is made."""
     target = io.BytesIO()
@@ -167,13 +186,21 @@ def test_the_reader_limits_itself_first():
     import subprocess
     import sys
 
-    with subprocess.Popen([sys.executable, "-m", "services.gateway.files.open_workbook", "below"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+    with subprocess.Popen(
+        [sys.executable, "-m", "services.gateway.files.open_workbook", "below"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as reader:
         ends = time.monotonic() + 20
         while str(open_workbook.MEMORY) not in (limits := Path(f"/proc/{reader.pid}/limits").read_text()):
             assert time.monotonic() < ends, limits
             time.sleep(0.02)
         bounds = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()}
-        assert (bounds["Max cpu time"], bounds["Max file size"], bounds["Max processes"]) == (str(open_workbook.CPU_SECONDS), "0", "0")
+        assert (bounds["Max cpu time"], bounds["Max file size"], bounds["Max processes"]) == (
+            str(open_workbook.CPU_SECONDS),
+            "0",
+            "0",
+        )
         reader.stdin.close()
         assert b"roster_broken" in reader.stdout.read()
 
@@ -183,5 +210,7 @@ def test_one_row_is_never_the_file(text, joined_on):
     """Whatever stands in a row, the row can be sent: what the contract does not take is the row's own problem, and a service reads the list."""
     row = roster.RosterRow(3, text, text, text, text, text, joined_on, text, text)
     sent = workbooks.to_send(uuid.uuid4(), row)
-    assert decoding.decode(msgspec.json.Decoder(list[members.ImportRow]), msgspec.json.encode([sent])) == [sent]
+    assert decoding.decode(msgspec.json.Decoder(list[members.ImportRow]), msgspec.json.encode([sent])) == [
+        sent
+    ]
     assert sent.problem or (sent.name, sent.joined_on) == (text, joined_on)

@@ -1,13 +1,21 @@
 """Whoever has pressed a button is told what has become of it: no page redirects in silence."""
+
 import ast
 from pathlib import Path
 
 from tests.installation import ROOT
 
 SHOWN = {
-    "sign_in": "leads into the system", "sign_out": "leads out of it", "read_messages": "the messages stand there as read",
-    "_import": "the page says how far it is", "_bulk_confirm": "the page says how far it is", "stop_bulk": "the page says that it was stopped",
-    "batch": "the page says who was moved", "check": "the page says so itself (`done`)", "board": "the page says how many (`urged`)"}
+    "sign_in": "leads into the system",
+    "sign_out": "leads out of it",
+    "read_messages": "the messages stand there as read",
+    "_import": "the page says how far it is",
+    "_bulk_confirm": "the page says how far it is",
+    "stop_bulk": "the page says that it was stopped",
+    "batch": "the page says who was moved",
+    "check": "the page says so itself (`done`)",
+    "board": "the page says how many (`urged`)",
+}
 """Functions whose redirect leads to a page that shows the outcome itself."""
 
 
@@ -15,10 +23,16 @@ def test_what_was_done_is_said():
     """Each function of a page that answers a form with a redirect leaves a notice, unless the page that it leads to shows the outcome."""
     found, silent = set(), []
     for path in sorted((ROOT / "services" / "gateway" / "pages").glob("*.py")):
-        for function in [one for one in ast.walk(ast.parse(Path(path).read_text())) if isinstance(one, ast.FunctionDef)]:
+        for function in [
+            one for one in ast.walk(ast.parse(Path(path).read_text())) if isinstance(one, ast.FunctionDef)
+        ]:
             source = ast.unparse(function)
             posts = "'POST'" in source or "blueprint.post(" in source or function.name.startswith("_")
-            if posts and "redirect(" in source and function.name not in ("guard", "lead_here", "problem_page"):
+            if (
+                posts
+                and "redirect(" in source
+                and function.name not in ("guard", "lead_here", "problem_page")
+            ):
                 found.add(function.name)
                 if "say(" not in source and function.name not in SHOWN:
                     silent.append(f"{path.name}: {function.name}")

@@ -1,4 +1,5 @@
 """The OpenAPI document shows the limits and can be made into a client."""
+
 from __future__ import annotations
 
 import re
@@ -25,7 +26,11 @@ def parts(value: Any, path: str = ""):
 def test_numbers_and_patterns_are_of_the_documents_dialect():
     """Ids are int64, and no pattern holds what only Python understands."""
     for path, schema in parts(openapi.document()):
-        assert schema.get("type") != "integer" or schema.get("format") == "int64" or path.endswith("/Problem/properties/status"), path
+        assert (
+            schema.get("type") != "integer"
+            or schema.get("format") == "int64"
+            or path.endswith("/Problem/properties/status")
+        ), path
         if isinstance(schema.get("pattern"), str):
             assert re.fullmatch(r"\^.*\$", schema["pattern"]) and r"\Z" not in schema["pattern"], path
 
@@ -38,14 +43,26 @@ def test_parameters_show_limits_and_are_read():
             for one in operation["parameters"]:
                 kind = one["schema"].get("type")
                 assert kind != "integer" or {"minimum", "maximum"} <= set(one["schema"]), (path, one)
-                assert kind != "string" or one["in"] == "path" or {"maxLength", "format", "enum"} & set(one["schema"]), (path, one)
+                assert (
+                    kind != "string"
+                    or one["in"] == "path"
+                    or {"maxLength", "format", "enum"} & set(one["schema"])
+                ), (path, one)
                 assert "null" not in str(one["schema"]), (path, one)
 
 
 def test_operations_have_names_of_their_own():
     """A generated client calls an operation by the name of the call, and no two by one name."""
-    names = [operation["operationId"] for methods in openapi.document()["paths"].values() for operation in methods.values()]
-    assert [name for name, number in Counter(names).items() if number > 1 or not re.fullmatch("[a-z][a-z_]+", name)] == []
+    names = [
+        operation["operationId"]
+        for methods in openapi.document()["paths"].values()
+        for operation in methods.values()
+    ]
+    assert [
+        name
+        for name, number in Counter(names).items()
+        if number > 1 or not re.fullmatch("[a-z][a-z_]+", name)
+    ] == []
     assert {"request_transfers", "decide_nodes", "sign_in", "get_orgs"} <= set(names)
 
 

@@ -1,4 +1,5 @@
 """Files of others that are shipped: unchanged, and with their licence."""
+
 import hashlib
 
 from services.gateway import app

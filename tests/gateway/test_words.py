@@ -1,4 +1,5 @@
 """The words of the pages are those of the rules, and the menu's pages exist."""
+
 import pytest
 
 from services.gateway import app as gateway_app
@@ -12,9 +13,15 @@ from services.transfers.notices import store as notices_store
 
 def test_reasons_and_classes():
     """Reasons, rejections, states, steps and classes of destinations on pages are exactly those of the transfers service, in the same Chinese words."""
-    assert {code: zh for code, (zh, _) in words.REASONS.items()} == {code: reason.zh for code, reason in reasons.reasons().items()}
-    assert set(words.REJECTIONS) == set(reasons.REJECTION_REASONS) and set(words.CONCERNS) == set(reasons.CLASSES)
-    assert {code: zh for code, (zh, _) in words.CONCERNS.items()} == {code: zh for code, (zh, _) in reasons.CLASSES.items()}
+    assert {code: zh for code, (zh, _) in words.REASONS.items()} == {
+        code: reason.zh for code, reason in reasons.reasons().items()
+    }
+    assert set(words.REJECTIONS) == set(reasons.REJECTION_REASONS) and set(words.CONCERNS) == set(
+        reasons.CLASSES
+    )
+    assert {code: zh for code, (zh, _) in words.CONCERNS.items()} == {
+        code: zh for code, (zh, _) in reasons.CLASSES.items()
+    }
     assert set(words.STATES) == set(saga.State)
     assert set(notices_store.KINDS) <= set(words.STEPS)
     assert {plan.removesuffix("_without") for plan in adviser.PLANS} == set(PLANS)
@@ -31,8 +38,23 @@ def test_the_menu_leads_somewhere():
     app.register_blueprint(kit.blueprint)
     known = {str(rule) for rule in app.url_map.iter_rules()}
     entries = [entry for section in menu.MENU for entry in section.entries]
-    assert {entry.path for entry in entries} <= known and len({entry.path for entry in entries}) == len(entries)
+    assert {entry.path for entry in entries} <= known and len({entry.path for entry in entries}) == len(
+        entries
+    )
     named = {(section.zh, entry.zh) for section in menu.MENU for entry in section.entries}
-    assert {("业务办理", "组织关系转接审批"), ("业务办理", "办理转出"), ("业务办理", "办理转入"), ("业务办理", "批量转接"), ("组织管理", "管理下级组织"), ("操作中心", "组织迁移"),
-            ("团员管理", "团员列表"), ("组织管理", "团干部与管理员"), ("统计", "录入进度")} <= named
-    assert all(entry.zh and entry.en for entry in entries) and menu.section("/work") is menu.MENU[1] and menu.section("/nowhere") is None
+    assert {
+        ("业务办理", "组织关系转接审批"),
+        ("业务办理", "办理转出"),
+        ("业务办理", "办理转入"),
+        ("业务办理", "批量转接"),
+        ("组织管理", "管理下级组织"),
+        ("操作中心", "组织迁移"),
+        ("团员管理", "团员列表"),
+        ("组织管理", "团干部与管理员"),
+        ("统计", "录入进度"),
+    } <= named
+    assert (
+        all(entry.zh and entry.en for entry in entries)
+        and menu.section("/work") is menu.MENU[1]
+        and menu.section("/nowhere") is None
+    )

@@ -1,6 +1,5 @@
 """What the tests of this folder share."""
 
-
 from datetime import timedelta
 
 import pytest
@@ -31,12 +30,39 @@ def engine(scratch, keys):
     accounts.use(keys)
     made = scratch(models.metadata)
     with made.begin() as tx:
-        directory.on_org_changed(tx, [OrgChanged(
-            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose="ordinary", province=province, system="national",
-            provincial_id=ROOT, vault_id=None, name=str(org_id), version=1, deleted=False,
-            industry="普通高等院校" if kind == "branch" or org_id in (SCHOOL, COLLEGE) else "") for org_id, parent, path, kind, province in ORGS])
-        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in ORGS])
-        entering.seed_people(tx, [(ONE, person(1)), (TWO, person(2)), (THREE, person(3, DEEP))], began_at=AT - timedelta(days=999))
+        directory.on_org_changed(
+            tx,
+            [
+                OrgChanged(
+                    org_id=org_id,
+                    parent_id=parent,
+                    path=path,
+                    kind=kind,
+                    purpose="ordinary",
+                    province=province,
+                    system="national",
+                    provincial_id=ROOT,
+                    vault_id=None,
+                    name=str(org_id),
+                    version=1,
+                    deleted=False,
+                    industry="普通高等院校" if kind == "branch" or org_id in (SCHOOL, COLLEGE) else "",
+                )
+                for org_id, parent, path, kind, province in ORGS
+            ],
+        )
+        directory.on_administrator_changed(
+            tx,
+            [
+                AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1)
+                for row in ORGS
+            ],
+        )
+        entering.seed_people(
+            tx,
+            [(ONE, person(1)), (TWO, person(2)), (THREE, person(3, DEEP))],
+            began_at=AT - timedelta(days=999),
+        )
     return made
 
 

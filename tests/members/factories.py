@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 from datetime import UTC, date, datetime
 
@@ -14,9 +13,15 @@ from system.synthetic import check_digit
 ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP, XINJIANG = 1, 2, 3, 4, 5, 6, 7, 8
 
 ORGS = [  # id, parent, path, kind, province
-    (ROOT, None, "1.", "leading_body", "42"), (SCHOOL, 1, "1.2.", "committee", "42"), (CLASS, 2, "1.2.3.", "branch", "42"),
-    (TARGET, 1, "1.4.", "committee", "42"), (BRANCH, 4, "1.4.5.", "branch", "42"), (COLLEGE, 2, "1.2.6.", "general_branch", "42"),
-    (DEEP, 6, "1.2.6.7.", "branch", "42"), (XINJIANG, 1, "1.8.", "branch", "65")]
+    (ROOT, None, "1.", "leading_body", "42"),
+    (SCHOOL, 1, "1.2.", "committee", "42"),
+    (CLASS, 2, "1.2.3.", "branch", "42"),
+    (TARGET, 1, "1.4.", "committee", "42"),
+    (BRANCH, 4, "1.4.5.", "branch", "42"),
+    (COLLEGE, 2, "1.2.6.", "general_branch", "42"),
+    (DEEP, 6, "1.2.6.7.", "branch", "42"),
+    (XINJIANG, 1, "1.8.", "branch", "65"),
+]
 
 ONE, TWO, THREE = 1001, 1002, 1003
 
@@ -33,13 +38,29 @@ def number(n: int, year: int = 2005) -> str:
 
 
 def person(n: int, branch=CLASS, **values) -> Admission:
-    return Admission(**{"command_id": uuid.uuid4(), "branch_id": branch, "name": f"王{'一二三四五六七八九'[n % 9]}", "id_number": number(n),
-                        "phone": f"1990000{n:04d}", "ethnic_group": "汉族",
-                        "joined_on": date(2020, 5, 4), "development_number": f"2020{n:08d}", **values})
+    return Admission(
+        **{
+            "command_id": uuid.uuid4(),
+            "branch_id": branch,
+            "name": f"王{'一二三四五六七八九'[n % 9]}",
+            "id_number": number(n),
+            "phone": f"1990000{n:04d}",
+            "ethnic_group": "汉族",
+            "joined_on": date(2020, 5, 4),
+            "development_number": f"2020{n:08d}",
+            **values,
+        }
+    )
 
 
 def request(transfer_id, member=ONE, source=CLASS, target=TARGET, kind="any") -> TransferRequested:
-    return TransferRequested(transfer_id=transfer_id, member_id=member, source_branch_id=source, target_org_id=target, reason_kind=kind)
+    return TransferRequested(
+        transfer_id=transfer_id,
+        member_id=member,
+        source_branch_id=source,
+        target_org_id=target,
+        reason_kind=kind,
+    )
 
 
 def assigned(transfer_id, member=ONE, branch=BRANCH) -> BranchAssigned:

@@ -1,4 +1,5 @@
 """ID numbers, names and dates as people send them: good ones pass however they are spelt, damaged ones are refused by their own code, nothing crashes."""
+
 from datetime import date
 
 import pytest
@@ -59,20 +60,31 @@ def test_what_is_no_name(text):
 
 
 @pytest.mark.rule("MEM-04", "MEM-05", "MEM-06")
-@given(st.dates(date(1930, 1, 1), TODAY), st.one_of(st.none(), st.dates(date(1940, 1, 1), date(2030, 1, 1))), st.sampled_from(("", "secretary")), st.sampled_from(("42", "65")))
+@given(
+    st.dates(date(1930, 1, 1), TODAY),
+    st.one_of(st.none(), st.dates(date(1940, 1, 1), date(2030, 1, 1))),
+    st.sampled_from(("", "secretary")),
+    st.sampled_from(("42", "65")),
+)
 @settings(max_examples=300)
 def test_ages(born, joined_on, post, province):
     """MEM-04..06: of any two dates exactly one thing is said, and a member who passes is between 14 and 28 and was old enough when joining."""
     refusal = domain.check_ages(born, joined_on, post, TODAY, province)
     if refusal is not None:
-        assert refusal.code in ("age_out_of_range", "joined_on_missing", "joined_in_future", "joined_too_young") and refusal.say()
+        assert (
+            refusal.code in ("age_out_of_range", "joined_on_missing", "joined_in_future", "joined_too_young")
+            and refusal.say()
+        )
     else:
         assert domain.age_on(born, TODAY) >= 14 and (post or domain.age_on(born, TODAY) < 28)
         assert joined_on is None or joined_on.year - born.year >= 12
 
 
 @pytest.mark.rule("MEM-10", "MEM-12")
-@given(st.one_of(st.text(max_size=15), st.from_regex(r"\A[0-9]{12}\Z")), st.one_of(st.none(), st.dates(date(2000, 1, 1), TODAY)))
+@given(
+    st.one_of(st.text(max_size=15), st.from_regex(r"\A[0-9]{12}\Z")),
+    st.one_of(st.none(), st.dates(date(2000, 1, 1), TODAY)),
+)
 def test_development_numbers(number, joined_on):
     """MEM-10, MEM-12: a number that passes is twelve digits and begins with the year of joining."""
     refusal = domain.check_development_number(number, joined_on)

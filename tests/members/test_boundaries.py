@@ -1,4 +1,5 @@
 """The edges of rules: the first day and the last, who is marked when a branch is switched again, what ends with a person or an organisation."""
+
 import json
 from datetime import date, datetime, time, timedelta
 
@@ -43,11 +44,25 @@ pytestmark = pytest.mark.usefixtures("moment")
 
 
 def deleted(org_id, parent, path, kind="branch") -> OrgChanged:
-    return OrgChanged(org_id=org_id, parent_id=parent, path=path, kind=kind, purpose="ordinary", province="42", system="national", provincial_id=ROOT, vault_id=None,
-                      name=str(org_id), version=2, deleted=True, industry="普通高等院校")
+    return OrgChanged(
+        org_id=org_id,
+        parent_id=parent,
+        path=path,
+        kind=kind,
+        purpose="ordinary",
+        province="42",
+        system="national",
+        provincial_id=ROOT,
+        vault_id=None,
+        name=str(org_id),
+        version=2,
+        deleted=True,
+        industry="普通高等院校",
+    )
 
 
 # ---- days ------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("MEM-26", "MEM-25")
 @pytest.mark.parametrize(("days", "listed"), [(-1, []), (0, [ONE])])
@@ -55,7 +70,9 @@ def test_the_28th_birthday(tx, days, listed):
     """MEM-25, MEM-26: who is 28 is listed from the birthday on, not a day before."""
     today = clock.today() + timedelta(days=days)
     birthday = clock.today().replace(year=clock.today().year - 28)
-    tx.execute(sa.text("UPDATE people SET born_on = :on WHERE person_id = :one"), {"on": birthday, "one": ONE})
+    tx.execute(
+        sa.text("UPDATE people SET born_on = :on WHERE person_id = :one"), {"on": birthday, "one": ONE}
+    )
 
     assert [row.member_id for row in lists_store.report(tx, "over_age", "1.", 0, 10, today)] == listed
 
@@ -64,7 +81,10 @@ def test_the_28th_birthday(tx, days, listed):
 @pytest.mark.parametrize(("days", "overstayed"), [(0, 0), (1, 1)])
 def test_a_retention_that_is_outstayed(tx, days, overstayed):
     """GRAD-27, BEY-12: on the last day a retained member still stays; from the next day on the metric counts, until the entry is ended."""
-    tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = :on WHERE person_id = :one"), {"on": clock.today(), "one": ONE})
+    tx.execute(
+        sa.text("UPDATE people SET graduate = true, graduates_on = :on WHERE person_id = :one"),
+        {"on": clock.today(), "one": ONE},
+    )
     until = clock.today() + timedelta(days=90)
     asked = ask(tx, kind="retained", since=clock.today(), until=until)
     assert decide(tx, asked.retention_id, approve=True).state == "approved"
@@ -90,6 +110,7 @@ def test_the_last_day_of_a_letter(tx):
 
 # ---- marks and the switch --------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("GRAD-14", "GRAD-16", "GRAD-17", "GRAD-25")
 def test_marked_members_when_a_branch_is_taken_back_and_switched_again(tx):
     """GRAD-14, GRAD-16, GRAD-17: a teacher and a delayed graduate keep mark and time when the branch is taken back and when it is switched again; neither counts."""
@@ -103,12 +124,21 @@ def test_marked_members_when_a_branch_is_taken_back_and_switched_again(tx):
     assert mark(tx, CLASS, NEXT).refusal is None
     assert {one: seen(tx, one) for one in marked} == marked and seen(tx, 1004) == (False, "", None)
     assert mark(tx, CLASS, THIS).members == 1
-    assert {one: seen(tx, one) for one in marked} == marked and seen(tx, 1004) == (True, "", date(YEAR, 6, 30))
-    told = [item["member_id"] for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'graduate_changed'")) for item in json.loads(row.body)]
+    assert {one: seen(tx, one) for one in marked} == marked and seen(tx, 1004) == (
+        True,
+        "",
+        date(YEAR, 6, 30),
+    )
+    told = [
+        item["member_id"]
+        for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'graduate_changed'"))
+        for item in json.loads(row.body)
+    ]
     assert set(told) == {1004}
 
 
 # ---- what ends with a person or an organisation ----------------------------------------------------------------------
+
 
 @pytest.mark.rule("DEL-11", "ACC-16")
 def test_a_deleted_person_s_sessions_end_everywhere(tx):
@@ -118,10 +148,16 @@ def test_a_deleted_person_s_sessions_end_everywhere(tx):
     tx.execute(sa.text("DELETE FROM outbox"))
 
     assert delete(tx) is None
-    told = [item for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'session_ended'")) for item in json.loads(row.body)]
+    told = [
+        item
+        for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'session_ended'"))
+        for item in json.loads(row.body)
+    ]
     assert [one["session_id"] for one in told] == [str(session.session_id)]
     assert datetime.fromisoformat(told[0]["until"]) == session.expires_at
-    assert tx.execute(sa.text("SELECT session_id FROM ended_sessions")).scalars().all() == [session.session_id]
+    assert tx.execute(sa.text("SELECT session_id FROM ended_sessions")).scalars().all() == [
+        session.session_id
+    ]
     with pytest.raises(Refused):
         accounts.renew(tx, Renew(session=signed.session), None)
 
@@ -135,7 +171,13 @@ def test_a_code_of_a_deleted_organisation(tx):
     with pytest.raises(Refused, match="code_invalid"):
         joining.redeem_code(tx, RegisterAdministrator(code=made.code), Actor(ONE))
     with pytest.raises(Refused, match="code_invalid"):
-        joining.register_administrator(tx, RegisterAdministrator(code=made.code, name="李书记", id_number=number(60, 1990), password="Sonne&Mond7"), None)
+        joining.register_administrator(
+            tx,
+            RegisterAdministrator(
+                code=made.code, name="李书记", id_number=number(60, 1990), password="Sonne&Mond7"
+            ),
+            None,
+        )
 
 
 @pytest.mark.rule("ROLE-04", "DEL-12")
@@ -149,6 +191,7 @@ def test_rights_over_a_deleted_organisation(tx):
 
 
 # ---- Party members ---------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("ROLE-12", "ORG-07", "MEM-25")
 def test_a_party_member_who_keeps_membership_counts_and_transfers(tx):

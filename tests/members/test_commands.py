@@ -1,4 +1,5 @@
 """A command's id belongs to who sent it first: repeated by somebody else it is refused and tells nothing."""
+
 import uuid
 
 import pytest
@@ -18,7 +19,9 @@ from tests.members.factories import CLASS, ONE, ROOT, SCHOOL, admin, person
 def test_an_entry_is_its_senders(tx):
     """IMP-13: an entry sent again by the same person is answered again, by anybody else it is refused without the member's id, in one list or later."""
     row = person(80)
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=77, active=True, version=1)])
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=CLASS, person_id=77, active=True, version=1)]
+    )
     first, again = (entering.admit(tx, [Asked(row, admin(CLASS))])[0] for _ in range(2))
     assert first.member_id is not None and again == first
     for actor in (Actor(77, CLASS), admin(SCHOOL), Actor(5, CLASS)):

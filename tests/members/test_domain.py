@@ -1,4 +1,5 @@
 """The rules of people: numbers, ages, passwords, masks."""
+
 from datetime import date, timedelta
 
 import pytest
@@ -25,16 +26,19 @@ def test_normalise_full_width():
 
 
 @pytest.mark.rule("IMP-08")
-@pytest.mark.parametrize("number, good", [
-    (GOOD, True),
-    ("110105194912310021", False),   # checksum
-    ("11010519491231002", False),    # 17 characters
-    ("1101051949123100X2", False),   # X inside
-    ("110105-9491231002X", False),
-    ("", False),
-    ("110105194902300020", False),   # 30 February
-    ("999999194912310025", True),    # no such division: not our business
-])
+@pytest.mark.parametrize(
+    "number, good",
+    [
+        (GOOD, True),
+        ("110105194912310021", False),  # checksum
+        ("11010519491231002", False),  # 17 characters
+        ("1101051949123100X2", False),  # X inside
+        ("110105-9491231002X", False),
+        ("", False),
+        ("110105194902300020", False),  # 30 February
+        ("999999194912310025", True),  # no such division: not our business
+    ],
+)
 def test_check_id(number, good):
     """IMP-08: 18 characters, right check digit, a real birth date that is past; an unknown division is no error."""
     assert (domain.check_id(number, TODAY) is None) == good
@@ -58,11 +62,18 @@ def test_born_on_and_age():
 
 
 @pytest.mark.rule("MEM-04")
-@pytest.mark.parametrize("born, post, code", [
-    (date(2012, 9, 1), "", None), (date(2012, 9, 2), "", "age_out_of_range"),
-    (date(1998, 9, 2), "", None), (date(1998, 9, 1), "", "age_out_of_range"),
-    (date(1998, 9, 1), "书记", None), (date(1970, 1, 1), "书记", None), (date(2012, 9, 2), "书记", "age_out_of_range"),
-])
+@pytest.mark.parametrize(
+    "born, post, code",
+    [
+        (date(2012, 9, 1), "", None),
+        (date(2012, 9, 2), "", "age_out_of_range"),
+        (date(1998, 9, 2), "", None),
+        (date(1998, 9, 1), "", "age_out_of_range"),
+        (date(1998, 9, 1), "书记", None),
+        (date(1970, 1, 1), "书记", None),
+        (date(2012, 9, 2), "书记", "age_out_of_range"),
+    ],
+)
 def test_age_at_entry(born, post, code):
     """MEM-04: a plain member is 14 or older and younger than 28; who holds a post has no upper limit."""
     refusal = domain.check_ages(born, date(born.year + 14, 12, 1) if born.year < 2012 else TODAY, post, TODAY)
@@ -70,15 +81,24 @@ def test_age_at_entry(born, post, code):
 
 
 @pytest.mark.rule("MEM-05", "MEM-06")
-@pytest.mark.parametrize("joined, age, province, good", [
-    (date(2019, 1, 1), 14, "42", True), (date(2019, 1, 1), 13, "42", False),
-    (date(2018, 12, 1), 13, "42", True), (date(2017, 1, 1), 12, "42", False),
-    (date(2016, 12, 1), 12, "42", True), (date(2016, 12, 1), 11, "42", False),
-    (date(2019, 1, 1), 13, "65", True), (date(2016, 12, 1), 12, "65", False),
-])
+@pytest.mark.parametrize(
+    "joined, age, province, good",
+    [
+        (date(2019, 1, 1), 14, "42", True),
+        (date(2019, 1, 1), 13, "42", False),
+        (date(2018, 12, 1), 13, "42", True),
+        (date(2017, 1, 1), 12, "42", False),
+        (date(2016, 12, 1), 12, "42", True),
+        (date(2016, 12, 1), 11, "42", False),
+        (date(2019, 1, 1), 13, "65", True),
+        (date(2016, 12, 1), 12, "65", False),
+    ],
+)
 def test_age_at_joining(joined, age, province, good):
     """MEM-05, MEM-06: at joining 14, 13 or 12 by the joining year, in Xinjiang always 13; the month decides."""
-    assert (domain.check_ages(joined.replace(year=joined.year - age), joined, "", TODAY, province) is None) == good
+    assert (
+        domain.check_ages(joined.replace(year=joined.year - age), joined, "", TODAY, province) is None
+    ) == good
 
 
 @pytest.mark.rule("IMP-08")
@@ -92,12 +112,20 @@ def test_joining_date():
 
 
 @pytest.mark.rule("MEM-08", "MEM-10", "MEM-12")
-@pytest.mark.parametrize("number, joined, province, code", [
-    ("", date(2017, 1, 1), "42", "development_number_missing"), ("", date(2016, 12, 31), "42", None),
-    ("", date(2016, 1, 1), "65", "development_number_missing"), ("", date(2015, 12, 31), "65", None), ("", None, "42", None),
-    ("201901020304", date(2019, 5, 4), "42", None), ("201801020304", date(2019, 5, 4), "42", "development_number_year"),
-    ("2019010203", date(2019, 5, 4), "42", "development_number_form"), ("2019010203AB", date(2019, 5, 4), "42", "development_number_form"),
-])
+@pytest.mark.parametrize(
+    "number, joined, province, code",
+    [
+        ("", date(2017, 1, 1), "42", "development_number_missing"),
+        ("", date(2016, 12, 31), "42", None),
+        ("", date(2016, 1, 1), "65", "development_number_missing"),
+        ("", date(2015, 12, 31), "65", None),
+        ("", None, "42", None),
+        ("201901020304", date(2019, 5, 4), "42", None),
+        ("201801020304", date(2019, 5, 4), "42", "development_number_year"),
+        ("2019010203", date(2019, 5, 4), "42", "development_number_form"),
+        ("2019010203AB", date(2019, 5, 4), "42", "development_number_form"),
+    ],
+)
 def test_development_number(number, joined, province, code):
     """MEM-08, MEM-10, MEM-12: needed from 2017 (Xinjiang 2016), twelve digits, begins with the joining year."""
     refusal = domain.check_development_number(number, joined, province)
@@ -132,8 +160,17 @@ def test_a_mask_does_not_give_the_password_away(number, tail):
 
 
 @pytest.mark.rule("ACC-04", "ACC-05")
-@pytest.mark.parametrize("password, good", [
-    ("Abcd-123", True), ("Abc-123", False), ("1231002X", False), ("1231002x", False), ("19491231", False), (GOOD, False)])
+@pytest.mark.parametrize(
+    "password, good",
+    [
+        ("Abcd-123", True),
+        ("Abc-123", False),
+        ("1231002X", False),
+        ("1231002x", False),
+        ("19491231", False),
+        (GOOD, False),
+    ],
+)
 def test_new_password(password, good):
     """ACC-05: eight characters or more, not the initial password, no part of the number."""
     assert domain.initial_password(GOOD) == "1231002X"
@@ -141,18 +178,40 @@ def test_new_password(password, good):
 
 
 @pytest.mark.rule("GRAD-04", "GRAD-05", "ROLE-05")
-@pytest.mark.parametrize("kind, above, direct, may", [
-    ("committee", True, True, True), ("general_branch", True, False, True), ("leading_body", True, False, False), ("leading_body", True, True, True),
-    ("branch", False, False, False), ("committee", False, False, False)])
+@pytest.mark.parametrize(
+    "kind, above, direct, may",
+    [
+        ("committee", True, True, True),
+        ("general_branch", True, False, True),
+        ("leading_body", True, False, False),
+        ("leading_body", True, True, True),
+        ("branch", False, False, False),
+        ("committee", False, False, False),
+    ],
+)
 def test_may_mark_graduates(kind, above, direct, may):
     """GRAD-04, GRAD-05: committee kinds above a branch mark it, its direct superior whatever it is, the branch never."""
     assert domain.may_mark_graduates(kind, "普通高等院校", above, direct) == may
 
 
 @pytest.mark.rule("IMP-08")
-@pytest.mark.parametrize(("name", "good"), [
-    ("王小明", True), ("阿依古丽·买买提", True), ("𠮷田", True), ("Alice", True), ("Anne-Marie O'Neil", True), ("José", True), ("Жанна", True),
-    ("\u0410lice", False), ("Al\u0456ce", False), ("\u0391lice", False), ("王a明", False), ("Жaнна", False)])
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("王小明", True),
+        ("阿依古丽·买买提", True),
+        ("𠮷田", True),
+        ("Alice", True),
+        ("Anne-Marie O'Neil", True),
+        ("José", True),
+        ("Жанна", True),
+        ("\u0410lice", False),
+        ("Al\u0456ce", False),
+        ("\u0391lice", False),
+        ("王a明", False),
+        ("Жaнна", False),
+    ],
+)
 def test_a_name_is_of_one_script(name, good):
     """IMP-08: a name is written in one script; a letter of another that looks alike makes it another name, and is refused."""
     assert (domain.check_name(domain.clean_name(name)) is None) == good

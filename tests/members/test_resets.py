@@ -1,4 +1,5 @@
 """Who opens an account anew, and who is named a cadre by an id: the two ways by which accounts and names were taken."""
+
 import uuid
 from datetime import timedelta
 
@@ -16,33 +17,83 @@ from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import EditMember, IssueResetCode, ListCadres, LookUp, NoteExport, ResetPassword, SetPost, SignIn
+from shared.messages.members import (
+    EditMember,
+    IssueResetCode,
+    ListCadres,
+    LookUp,
+    NoteExport,
+    ResetPassword,
+    SetPost,
+    SignIn,
+)
 from shared.messages.orgs import AdministratorChanged
-from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, THREE, TWO, admin, number, person
+from tests.members.factories import (
+    BRANCH,
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THREE,
+    TWO,
+    admin,
+    number,
+    person,
+)
 
 PASSWORD = "Long-enough-1"
 EVERYWHERE = (ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP)
 
 
 @pytest.mark.rule("ACC-07", "ADM-07")
-@pytest.mark.parametrize("rights, home, levels, may", [
-    ([], "1.2.3.", 0, {3}), ([], "1.2.3.", 1, {2, 3}), ([], "1.2.3.", 2, {1, 2, 3}), ([], "1.2.3.", 9, {1, 2, 3}), ([], "", 1, set()), ([], "1.", 1, {1}),
-    (["1."], "", 1, {1}), (["1."], "1.2.3.", 1, {1}), (["1.2."], "", 1, {1, 2}), (["1.2.3."], "1.2.3.", 1, {2, 3}), (["1.2.3.4."], "", 9, {3, 4}),
-    (["1.2.", "1.2.3.4."], "1.2.3.", 1, {1, 2}), (["1.2.3.4.", "1.2."], "1.2.3.", 1, {1, 2}),
-    (["1.2.3.4."], "1.2.3.5.", 1, {3}), (["1.2.3.4."], "1.2.9.8.", 1, {2}), (["1.2.3.4."], "1.7.8.", 1, {1}), (["1.2.3.", "1.2.4."], "", 1, {2}),
-    (["1.2.3.", "1.7.8.9."], "1.2.3.5.", 1, {1}), (["1.22."], "1.2.3.", 1, {1})])
+@pytest.mark.parametrize(
+    "rights, home, levels, may",
+    [
+        ([], "1.2.3.", 0, {3}),
+        ([], "1.2.3.", 1, {2, 3}),
+        ([], "1.2.3.", 2, {1, 2, 3}),
+        ([], "1.2.3.", 9, {1, 2, 3}),
+        ([], "", 1, set()),
+        ([], "1.", 1, {1}),
+        (["1."], "", 1, {1}),
+        (["1."], "1.2.3.", 1, {1}),
+        (["1.2."], "", 1, {1, 2}),
+        (["1.2.3."], "1.2.3.", 1, {2, 3}),
+        (["1.2.3.4."], "", 9, {3, 4}),
+        (["1.2.", "1.2.3.4."], "1.2.3.", 1, {1, 2}),
+        (["1.2.3.4.", "1.2."], "1.2.3.", 1, {1, 2}),
+        (["1.2.3.4."], "1.2.3.5.", 1, {3}),
+        (["1.2.3.4."], "1.2.9.8.", 1, {2}),
+        (["1.2.3.4."], "1.7.8.", 1, {1}),
+        (["1.2.3.", "1.2.4."], "", 1, {2}),
+        (["1.2.3.", "1.7.8.9."], "1.2.3.5.", 1, {1}),
+        (["1.22."], "1.2.3.", 1, {1}),
+    ],
+)
 def test_who_resets(rights, home, levels, may):
     """ACC-07, ADM-07: without rights the branch and so many levels above; with rights where the highest lies and its direct superior, and nobody who stands beside a place."""
     assert domain.resetters(rights, home, levels) == may
 
 
 def right(tx, org, person, active=True, version=1, observer=False):
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=person, active=active, version=version, observer=observer)])
+    directory.on_administrator_changed(
+        tx,
+        [
+            AdministratorChanged(
+                org_id=org, person_id=person, active=active, version=version, observer=observer
+            )
+        ],
+    )
 
 
 def appoint(tx, org, **who):
     to, actor = who.pop("post", "deputy_secretary"), who.pop("actor", None) or admin(org)
-    answer = posts.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **who), actor)])[0]
+    answer = posts.set_posts(
+        tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **who), actor)]
+    )[0]
     return answer.refusal.code if answer.refusal else answer.person_id
 
 
@@ -51,7 +102,9 @@ def card(n, name="李书记", year=1990):
 
 
 def ask(tx, person, org, actor=None):
-    return accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), actor or admin(org))])[0]
+    return accounts.issue_reset_codes(
+        tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), actor or admin(org))]
+    )[0]
 
 
 def resets(tx, person):
@@ -63,7 +116,9 @@ def resets(tx, person):
 
 def reset(tx, id_number, code):
     try:
-        return accounts.reset_password(tx, ResetPassword(id_number=id_number, code=code, new_password=PASSWORD), None)
+        return accounts.reset_password(
+            tx, ResetPassword(id_number=id_number, code=code, new_password=PASSWORD), None
+        )
     except Refused as refused:
         return refused.code
 
@@ -90,11 +145,19 @@ def test_a_post_gives_no_hold_on_an_account(tx, centre, org):
 @pytest.mark.rule("CADRE-03", "MEM-32")
 def test_an_id_names_nobody_from_elsewhere(tx, centre):
     """CADRE-03, MEM-32: by id an organisation names its own people; of anybody else it learns neither that there is one nor the name."""
-    assert [appoint(tx, BRANCH, person_id=one) for one in (centre, ONE, THREE, 10**9)] == ["unknown_member"] * 4
-    assert [appoint(tx, BRANCH, person_id=one, post="") for one in (centre, ONE, 10**9)] == ["unknown_member"] * 3
+    assert [appoint(tx, BRANCH, person_id=one) for one in (centre, ONE, THREE, 10**9)] == [
+        "unknown_member"
+    ] * 4
+    assert [appoint(tx, BRANCH, person_id=one, post="") for one in (centre, ONE, 10**9)] == [
+        "unknown_member"
+    ] * 3
     assert posts.list_cadres(tx, ListCadres(org_id=BRANCH), admin(BRANCH)) == []
     assert appoint(tx, COLLEGE, person_id=ONE) == "unknown_member"
-    assert [appoint(tx, COLLEGE, person_id=THREE), appoint(tx, SCHOOL, person_id=ONE), appoint(tx, DEEP, person_id=THREE)] == [THREE, ONE, THREE]
+    assert [
+        appoint(tx, COLLEGE, person_id=THREE),
+        appoint(tx, SCHOOL, person_id=ONE),
+        appoint(tx, DEEP, person_id=THREE),
+    ] == [THREE, ONE, THREE]
     assert appoint(tx, DEEP, person_id=ONE, actor=admin(COLLEGE)) == "unknown_member"
 
 
@@ -103,7 +166,11 @@ def test_an_id_names_who_is_a_cadre_below(tx):
     """CADRE-02, CADRE-03: who has a post or a right below the acting organisation is its own, wherever the membership lies."""
     name = store.by_ids(tx, [ONE])[ONE].name
     assert appoint(tx, BRANCH, name=name, id_number=number(1)) == ONE
-    assert [appoint(tx, TARGET, person_id=ONE), appoint(tx, BRANCH, person_id=ONE, post=""), appoint(tx, TARGET, person_id=ONE, post="")] == [ONE] * 3
+    assert [
+        appoint(tx, TARGET, person_id=ONE),
+        appoint(tx, BRANCH, person_id=ONE, post=""),
+        appoint(tx, TARGET, person_id=ONE, post=""),
+    ] == [ONE] * 3
     assert appoint(tx, TARGET, person_id=ONE) == "unknown_member"
     right(tx, BRANCH, ONE)
     assert appoint(tx, TARGET, person_id=ONE) == ONE
@@ -162,7 +229,9 @@ def test_the_last_way_back(tx, centre):
     code, expires_at = accounts.issue_code_by_hand(tx, centre)
     assert expires_at == pytest.approx(clock.now() + timedelta(hours=24), abs=timedelta(minutes=1))
     assert reset(tx, number(60, 1990), code) is True
-    assert accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None).person_id == centre
+    assert (
+        accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None).person_id == centre
+    )
     late, _ = accounts.issue_code_by_hand(tx, centre)
     clock.advance(timedelta(hours=25))
     assert reset(tx, number(60, 1990), late) == "reset_failed"
@@ -178,7 +247,13 @@ def enter(tx, branch, **values):
 @pytest.mark.rule("ACC-11", "ORG-17", "REG-05")
 def test_who_is_bound_elsewhere_is_not_entered(tx, centre):
     """ACC-11, ORG-17, REG-05: a cadre or administrator of elsewhere, member of no branch, is not drawn into a branch by name and number; who is bound to nothing is."""
-    known = {"name": "李书记", "id_number": number(60, 1990), "post": "organiser", "joined_on": None, "development_number": ""}
+    known = {
+        "name": "李书记",
+        "id_number": number(60, 1990),
+        "post": "organiser",
+        "joined_on": None,
+        "development_number": "",
+    }
     assert [enter(tx, branch, **known) for branch in (CLASS, BRANCH, DEEP)] == ["id_registered"] * 3
     assert store.by_ids(tx, [centre])[centre].branch_id is None
     below = appoint(tx, BRANCH, **card(62))
@@ -207,21 +282,31 @@ def test_numbers_are_not_tried_out(tx):
 
     def look(actor, **values):
         try:
-            return showing.look_up(tx, LookUp(**{"name": name, "id_number": number(1), **values}), actor).member_id
+            return showing.look_up(
+                tx, LookUp(**{"name": name, "id_number": number(1), **values}), actor
+            ).member_id
         except Refused as refused:
             return refused.code
 
     assert [look(admin(TARGET)) for _ in range(40)] == [ONE] * 40
     assert {look(admin(TARGET), id_number=number(n)) for n in range(300, 330)} == {"unknown_member"}
-    assert look(admin(TARGET)) == look(admin(TARGET), name="别人") == "too_many_attempts" and look(admin(SCHOOL)) == ONE
-    assert [appoint(tx, BRANCH, **card(1, "别人", 2005)) for _ in range(11)] == ["name_differs"] * 10 + ["too_many_attempts"]
+    assert (
+        look(admin(TARGET)) == look(admin(TARGET), name="别人") == "too_many_attempts"
+        and look(admin(SCHOOL)) == ONE
+    )
+    assert [appoint(tx, BRANCH, **card(1, "别人", 2005)) for _ in range(11)] == ["name_differs"] * 10 + [
+        "too_many_attempts"
+    ]
 
 
 @pytest.mark.rule("ACC-11", "CADRE-04")
 def test_an_end_tells_of_no_number(tx):
     """ACC-11, CADRE-04: to end the post of somebody who holds none says the same of a registered number, under any name, and of one that nobody has."""
     name = store.by_ids(tx, [ONE])[ONE].name
-    assert {appoint(tx, BRANCH, post="", **one) for one in (card(1, name, 2005), card(1, "别人", 2005), card(399, "别人"))} == {"unknown_member"}
+    assert {
+        appoint(tx, BRANCH, post="", **one)
+        for one in (card(1, name, 2005), card(1, "别人", 2005), card(399, "别人"))
+    } == {"unknown_member"}
     assert appoint(tx, BRANCH, **card(1, name, 2005)) == ONE
     assert appoint(tx, BRANCH, post="", **card(1, name, 2005)) == ONE
 
@@ -229,8 +314,13 @@ def test_an_end_tells_of_no_number(tx):
 @pytest.mark.rule("BEY-10")
 def test_the_log_believes_no_organisation_that_is_claimed(tx):
     """BEY-10: what people do for themselves, with whatever organisation their call names, is not written down as done for that organisation."""
-    records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, contact="13900000000"), Actor(ONE, ROOT))])
+    records.edit_members(
+        tx,
+        [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, contact="13900000000"), Actor(ONE, ROOT))],
+    )
     lists.note_export(tx, NoteExport(what="名单"), Actor(ONE, ROOT))
     lists.note_export(tx, NoteExport(what="名单"), admin(ROOT))
     rows = tx.execute(sa.text("SELECT kind, person_id, org_id FROM audit_log ORDER BY at, lane, seq")).all()
-    assert sorted(map(tuple, rows), key=str) == sorted([("member.edited", ONE, None), ("export.file", ONE, None), ("export.file", 100 + ROOT, ROOT)], key=str)
+    assert sorted(map(tuple, rows), key=str) == sorted(
+        [("member.edited", ONE, None), ("export.file", ONE, None), ("export.file", 100 + ROOT, ROOT)], key=str
+    )

@@ -4,6 +4,7 @@ ONLY=path limits the run to files whose name contains it, LIMIT=n to every n-th 
 Survivors that are known stand in survivors.toml, each with its reason; any other survivor fails the run, as does a share of
 killed mutants below 90 %.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -34,34 +35,83 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("services/orgs/domain.py", "python", (
-        ("tests/orgs/test_domain.py",),
-        ("tests/orgs/test_rule_book.py", "tests/orgs/test_handlers.py"))),
-    Target("services/members/domain.py", "python", (
-        ("tests/members/test_domain.py",),
-        ("tests/members/graduation/test_handlers.py", "tests/members/records/test_handlers.py", "tests/members/letters/test_handlers.py"),
-        ("tests/members/test_handlers.py", "tests/members/lists/test_handlers.py", "tests/members/accounts/test_handlers.py"))),
-    Target("services/transfers/domain.py", "python", (
-        ("tests/transfers/test_domain.py", "tests/transfers/test_reasons.py"),
-        ("tests/transfers/adviser/test_handlers.py", "tests/transfers/remarks/test_handlers.py", "tests/transfers/test_handlers.py", "tests/transfers/policies/test_handlers.py"))),
-    Target("services/transfers/saga.py", "python", (
-        ("tests/transfers/test_saga.py", "tests/transfers/test_domain.py"),
-        ("tests/transfers/test_handlers.py",))),
-    Target("services/transfers/policies/__init__.py", "python", (
-        ("tests/transfers/policies/test_reader.py",),
-        ("tests/transfers/policies/test_handlers.py",))),
-    Target("services/transfers/policies/calendar.py", "python", (
-        ("tests/transfers/policies/test_reader.py",),
-        ("tests/transfers/policies/test_handlers.py",))),
-    Target("services/transfers/transitions.py", "sql", (
-        ("tests/transfers/test_handlers.py",),
-        ("tests/transfers/policies/test_provinces.py", "tests/transfers/policies/test_handlers.py", "tests/transfers/remarks/test_handlers.py", "tests/transfers/test_reasons.py",
-         "tests/transfers/figures/test_handlers.py"))),
+    Target(
+        "services/orgs/domain.py",
+        "python",
+        (("tests/orgs/test_domain.py",), ("tests/orgs/test_rule_book.py", "tests/orgs/test_handlers.py")),
+    ),
+    Target(
+        "services/members/domain.py",
+        "python",
+        (
+            ("tests/members/test_domain.py",),
+            (
+                "tests/members/graduation/test_handlers.py",
+                "tests/members/records/test_handlers.py",
+                "tests/members/letters/test_handlers.py",
+            ),
+            (
+                "tests/members/test_handlers.py",
+                "tests/members/lists/test_handlers.py",
+                "tests/members/accounts/test_handlers.py",
+            ),
+        ),
+    ),
+    Target(
+        "services/transfers/domain.py",
+        "python",
+        (
+            ("tests/transfers/test_domain.py", "tests/transfers/test_reasons.py"),
+            (
+                "tests/transfers/adviser/test_handlers.py",
+                "tests/transfers/remarks/test_handlers.py",
+                "tests/transfers/test_handlers.py",
+                "tests/transfers/policies/test_handlers.py",
+            ),
+        ),
+    ),
+    Target(
+        "services/transfers/saga.py",
+        "python",
+        (
+            ("tests/transfers/test_saga.py", "tests/transfers/test_domain.py"),
+            ("tests/transfers/test_handlers.py",),
+        ),
+    ),
+    Target(
+        "services/transfers/policies/__init__.py",
+        "python",
+        (("tests/transfers/policies/test_reader.py",), ("tests/transfers/policies/test_handlers.py",)),
+    ),
+    Target(
+        "services/transfers/policies/calendar.py",
+        "python",
+        (("tests/transfers/policies/test_reader.py",), ("tests/transfers/policies/test_handlers.py",)),
+    ),
+    Target(
+        "services/transfers/transitions.py",
+        "sql",
+        (
+            ("tests/transfers/test_handlers.py",),
+            (
+                "tests/transfers/policies/test_provinces.py",
+                "tests/transfers/policies/test_handlers.py",
+                "tests/transfers/remarks/test_handlers.py",
+                "tests/transfers/test_reasons.py",
+                "tests/transfers/figures/test_handlers.py",
+            ),
+        ),
+    ),
 )
 FURTHER = (
-    Target("services/transfers/figures/store.py", "sql", (
-        ("tests/transfers/figures/test_handlers.py",),
-        ("tests/transfers/policies/test_handlers.py", "tests/transfers/remarks/test_handlers.py"))),
+    Target(
+        "services/transfers/figures/store.py",
+        "sql",
+        (
+            ("tests/transfers/figures/test_handlers.py",),
+            ("tests/transfers/policies/test_handlers.py", "tests/transfers/remarks/test_handlers.py"),
+        ),
+    ),
 )
 """Changed only where ONLY names them: the statistics' SQL alone takes a quarter of an hour."""
 
@@ -175,8 +225,10 @@ def main() -> None:
     for path, before, after in unknown:
         print(f"\nsurvives: {path}\n  - {before}\n  + {after}")
     share = 1 - len(alive) / max(1, len(mutants))
-    print(f"\n{len(mutants)} mutants, {share:.1%} killed, {len(unknown)} survive without a reason,"
-          f" {time.monotonic() - started:.0f} s on {size} processes")
+    print(
+        f"\n{len(mutants)} mutants, {share:.1%} killed, {len(unknown)} survive without a reason,"
+        f" {time.monotonic() - started:.0f} s on {size} processes"
+    )
     sys.exit(bool(unknown) or share < NEEDED)
 
 

@@ -3,6 +3,7 @@
 A mutant costs a fork and the tests, not the second and a half of imports. The child sees the changed text by an import hook;
 nothing on disk is touched, so any number of them run beside each other in one working tree.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -33,7 +34,8 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
             return None
         package = [str(self.path.parent)] if self.path.name == "__init__.py" else None
         return importlib.util.spec_from_file_location(
-            fullname, self.path, loader=self, submodule_search_locations=package)
+            fullname, self.path, loader=self, submodule_search_locations=package
+        )
 
     def get_filename(self, fullname: str) -> str:
         return str(self.path)

@@ -1,4 +1,5 @@
 """Which small changes are made: a choice of cosmic-ray's operators, and three of our own: SQL, membership, codes of refusals."""
+
 from __future__ import annotations
 
 import re
@@ -9,8 +10,10 @@ import cosmic_ray.plugins
 from cosmic_ray.operators.operator import Operator
 
 CORE = (
-    *(f"ReplaceComparisonOperator_{one}" for one in (
-        "Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Is_IsNot", "IsNot_Is")),
+    *(
+        f"ReplaceComparisonOperator_{one}"
+        for one in ("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Is_IsNot", "IsNot_Is")
+    ),
     "ReplaceBinaryOperator_Add_Sub",
     "ReplaceBinaryOperator_Sub_Add",
     "ReplaceBinaryOperator_Mul_Div",
@@ -72,7 +75,7 @@ class ChangeSql(Operator):
             return
         for pattern, instead in CHANGES:
             for found in pattern.finditer(text):
-                yield text[:found.start()] + instead + text[found.end():]
+                yield text[: found.start()] + instead + text[found.end() :]
 
     @classmethod
     def examples(cls) -> tuple[()]:

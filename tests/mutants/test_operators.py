@@ -1,4 +1,5 @@
 """The operators of our own make the changes they are meant to make, and no other."""
+
 import pytest
 
 pytest.importorskip("cosmic_ray", reason="cosmic-ray makes the mutants")
@@ -16,14 +17,17 @@ def changes(operator, code):
     return made
 
 
-@pytest.mark.parametrize("code, made", [
-    ('"SELECT 1 WHERE a < 2"', ['"SELECT 1 WHERE a <= 2"']),
-    ('"DELETE FROM a WHERE b IS NOT NULL"', ['"DELETE FROM a WHERE b IS NULL"']),
-    ('f"UPDATE {a} SET b = c + 1"', ['f"UPDATE {a} SET b <> c + 1"', 'f"UPDATE {a} SET b = c + 2"']),
-    ('"SELECT a WHERE b AND c"', ['"SELECT a WHERE b OR c"']),
-    ('"SELECT a WHERE b AND NOT c"', ['"SELECT a WHERE b AND c"']),
-    ('"words = no statement"', []),
-])
+@pytest.mark.parametrize(
+    "code, made",
+    [
+        ('"SELECT 1 WHERE a < 2"', ['"SELECT 1 WHERE a <= 2"']),
+        ('"DELETE FROM a WHERE b IS NOT NULL"', ['"DELETE FROM a WHERE b IS NULL"']),
+        ('f"UPDATE {a} SET b = c + 1"', ['f"UPDATE {a} SET b <> c + 1"', 'f"UPDATE {a} SET b = c + 2"']),
+        ('"SELECT a WHERE b AND c"', ['"SELECT a WHERE b OR c"']),
+        ('"SELECT a WHERE b AND NOT c"', ['"SELECT a WHERE b AND c"']),
+        ('"words = no statement"', []),
+    ],
+)
 def test_sql(code, made):
     """Each condition of a statement is changed once, in plain strings and in f-strings; other texts stay."""
     assert changes(operators.ChangeSql(), code) == made
@@ -32,5 +36,9 @@ def test_sql(code, made):
 def test_membership_and_codes():
     """Membership is turned round, but not the `in` of a loop; the code of a refusal becomes another that exists."""
     assert changes(operators.ChangeIn(), "for a in b:\n    c in d\n    c not in d\n") == [
-        "for a in b:\n    c not in d\n    c not in d\n", "for a in b:\n    c in d\n    c in d\n"]
-    assert changes(operators.ChangeCode(), 'Refusal("unknown_org", {"a": "b"})') == ['Refusal("not_found", {"a": "b"})']
+        "for a in b:\n    c not in d\n    c not in d\n",
+        "for a in b:\n    c in d\n    c in d\n",
+    ]
+    assert changes(operators.ChangeCode(), 'Refusal("unknown_org", {"a": "b"})') == [
+        'Refusal("not_found", {"a": "b"})'
+    ]

@@ -1,6 +1,5 @@
 """What the tests of this folder share."""
 
-
 import os
 
 import pytest
@@ -25,7 +24,9 @@ from tests.orgs.rule_book_factories import INDUSTRY, TOWN
 @pytest.fixture(scope="module")
 def engine():
     """A database of this module's own; dropped at the end."""
-    url = str(db.address(SERVER).set(database=f"tq_test_orgs_{os.getpid()}").render_as_string(hide_password=False))
+    url = str(
+        db.address(SERVER).set(database=f"tq_test_orgs_{os.getpid()}").render_as_string(hide_password=False)
+    )
     db.drop_database(url)
     db.create_database(url)
     engine = db.connect(url)
@@ -43,9 +44,22 @@ def loaded(engine):
     with engine.begin() as tx:
         tx.execute(sa.text("TRUNCATE orgs, administrators, handled_commands, outbox, cadres, migrations"))
         store.load(tx, TREE)
-        handlers.on_cadre_changed(tx, [CadreChanged(org_id=seed.id, person_id=person, post="committee_member", has_phone=True, version=1)
-                                       for seed in TREE for person in (9, 10, 11, DEAN, PRESIDENT)])
-        store.set_administrators(tx, [{"org_id": org, "person_id": person, "active": True} for org, person in RIGHTS], clock.now(), None)
+        handlers.on_cadre_changed(
+            tx,
+            [
+                CadreChanged(
+                    org_id=seed.id, person_id=person, post="committee_member", has_phone=True, version=1
+                )
+                for seed in TREE
+                for person in (9, 10, 11, DEAN, PRESIDENT)
+            ],
+        )
+        store.set_administrators(
+            tx,
+            [{"org_id": org, "person_id": person, "active": True} for org, person in RIGHTS],
+            clock.now(),
+            None,
+        )
         tx.execute(sa.text("DELETE FROM outbox"))
     return engine
 
@@ -60,11 +74,16 @@ def tx(loaded):
 
 @pytest.fixture
 def schools(tx):
-    tx.execute(sa.text("UPDATE orgs SET industry = :industry WHERE org_id IN (:school, :college)"), {"industry": INDUSTRY, "school": SCHOOL, "college": COLLEGE})
+    tx.execute(
+        sa.text("UPDATE orgs SET industry = :industry WHERE org_id IN (:school, :college)"),
+        {"industry": INDUSTRY, "school": SCHOOL, "college": COLLEGE},
+    )
 
 
 @pytest.fixture
 def mayor(loaded):
     with loaded.begin() as connection:
-        store.set_administrators(connection, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None)
+        store.set_administrators(
+            connection, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None
+        )
         connection.execute(sa.text("DELETE FROM outbox"))

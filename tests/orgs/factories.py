@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import json
 import os
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ class Seed:
     industry: str = ""
     grad_year: int | None = None
 
+
 TREE = [
     Seed(1, None, "leading_body", "中国共产主义青年团中央委员会", "00"),
     Seed(42, 1, "leading_body", "共青团湖北省委员会", "42"),
@@ -51,7 +51,14 @@ SCHOOL, COLLEGE, CLASS, OTHER_SCHOOL = 420, 42011, 42012, 440
 
 PRESIDENT, DEAN, MONITOR, STRANGER = 1001, 1002, 1003, 1004
 
-RIGHTS = [(SCHOOL, PRESIDENT), (COLLEGE, DEAN), (CLASS, MONITOR), (OTHER_SCHOOL, STRANGER), (42, 2001), (1, 1)]
+RIGHTS = [
+    (SCHOOL, PRESIDENT),
+    (COLLEGE, DEAN),
+    (CLASS, MONITOR),
+    (OTHER_SCHOOL, STRANGER),
+    (42, 2001),
+    (1, 1),
+]
 
 of_school, of_college, of_class = Actor(PRESIDENT, SCHOOL), Actor(DEAN, COLLEGE), Actor(MONITOR, CLASS)
 
@@ -74,7 +81,9 @@ def delete(tx, actor, org_id):
 
 def setting(org_id, person_id, active=True, command_id=None):
     """Return a SetAdministrator."""
-    return SetAdministrator(command_id=command_id or uuid4(), org_id=org_id, person_id=person_id, active=active)
+    return SetAdministrator(
+        command_id=command_id or uuid4(), org_id=org_id, person_id=person_id, active=active
+    )
 
 
 def grant(tx, actor, org_id, person_id, active=True):
@@ -94,4 +103,6 @@ def found(tx, text, **fields):
 
 def holders(tx, org_id):
     """Return who administers an organisation."""
-    return [one.person_id for one in handlers.list_administrators(tx, ListAdministrators(org_ids=[org_id]), None)]
+    return [
+        one.person_id for one in handlers.list_administrators(tx, ListAdministrators(org_ids=[org_id]), None)
+    ]

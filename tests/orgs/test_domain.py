@@ -1,4 +1,5 @@
 """The rules of organisations without a database."""
+
 import pytest
 
 from services.orgs import domain, seed
@@ -6,23 +7,36 @@ from shared import reference
 
 
 @pytest.mark.rule("ADM-01")
-@pytest.mark.parametrize("kind, limit", [("leading_body", 2), ("committee", 3), ("work_committee", 3), ("general_branch", 3), ("branch", 3)])
+@pytest.mark.parametrize(
+    "kind, limit",
+    [("leading_body", 2), ("committee", 3), ("work_committee", 3), ("general_branch", 3), ("branch", 3)],
+)
 def test_administrator_limit(kind, limit):
     """ADM-01: three administrators per organisation, two per leading body."""
     assert reference.administrator_limit(kind) == limit
 
 
 @pytest.mark.rule("BEY-20")
-@pytest.mark.parametrize("given, plain", [
-    ("共青团北京市委员会", "共青团北京市委员会"), ("出国（境）学习", "出国(境)学习"), (" 共青团　北京 市 ", "共青团北京市"), ("２０２２级Ａ班", "2022级A班"), ("", ""),
-])
+@pytest.mark.parametrize(
+    "given, plain",
+    [
+        ("共青团北京市委员会", "共青团北京市委员会"),
+        ("出国（境）学习", "出国(境)学习"),
+        (" 共青团　北京 市 ", "共青团北京市"),
+        ("２０２２级Ａ班", "2022级A班"),
+        ("", ""),
+    ],
+)
 def test_normalise(given, plain):
     """BEY-20: full-width and half-width forms and blanks make no difference to a search."""
     assert domain.normalise(given) == plain
 
 
 @pytest.mark.rule("BEY-20")
-@pytest.mark.parametrize("name, pieces", [("", []), ("团", []), ("团委", ["团委"]), ("团委团委", ["团委", "委团"]), ("团 委（", ["团委", "委("])])
+@pytest.mark.parametrize(
+    "name, pieces",
+    [("", []), ("团", []), ("团委", ["团委"]), ("团委团委", ["团委", "委团"]), ("团 委（", ["团委", "委("])],
+)
 def test_bigrams(name, pieces):
     """BEY-20: a name is indexed by its distinct two-character pieces."""
     assert domain.bigrams(name) == pieces
@@ -35,9 +49,18 @@ def test_only_branches_hold_no_children():
 
 
 @pytest.mark.rule("ORG-14", "ROLE-06")
-@pytest.mark.parametrize("acting, own, superior, may", [
-    (5, 5, 4, True), (4, 5, 4, True), (3, 5, 4, False), (None, 5, 4, False), (5, None, 4, False), (4, None, 4, True), (None, None, None, False),
-])
+@pytest.mark.parametrize(
+    "acting, own, superior, may",
+    [
+        (5, 5, 4, True),
+        (4, 5, 4, True),
+        (3, 5, 4, False),
+        (None, 5, 4, False),
+        (5, None, 4, False),
+        (4, None, 4, True),
+        (None, None, None, False),
+    ],
+)
 def test_may_manage(acting, own, superior, may):
     """ORG-14: an organisation is managed for itself or for its direct superior, and from nowhere else."""
     assert domain.may_manage(acting, own, superior) is may
@@ -52,13 +75,16 @@ def test_is_provincial():
 
 
 @pytest.mark.rule("ORG-02")
-@pytest.mark.parametrize("kind, purpose, parent_kind, name, code", [
-    ("branch", "ordinary", "committee", "一班团支部", None),
-    ("committee", "township", "leading_body", "某镇团委", None),
-    ("club", "ordinary", "committee", "一班团支部", "bad_request"),
-    ("branch", "ordinary", "branch", "一班团支部", "bad_request"),
-    ("branch", "ordinary", "committee", " 团 ", "field_missing"),
-])
+@pytest.mark.parametrize(
+    "kind, purpose, parent_kind, name, code",
+    [
+        ("branch", "ordinary", "committee", "一班团支部", None),
+        ("committee", "township", "leading_body", "某镇团委", None),
+        ("club", "ordinary", "committee", "一班团支部", "bad_request"),
+        ("branch", "ordinary", "branch", "一班团支部", "bad_request"),
+        ("branch", "ordinary", "committee", " 团 ", "field_missing"),
+    ],
+)
 def test_check_org(kind, purpose, parent_kind, name, code):
     """ORG-02: a new organisation has a known kind, a superior that is no branch, and a full name."""
     refusal = domain.check_org(kind, purpose, parent_kind, name)
@@ -76,10 +102,16 @@ def test_system_purposes_are_not_given(purpose):
 
 
 @pytest.mark.rule("ORG-06")
-@pytest.mark.parametrize("full, short, refused", [
-    ("共青团某厂青工委", "青工委", True), ("某厂青年部", "", True), ("某厂群团 部", "", True), ("共青团某厂委员会", "群团部", True),
-    ("共青团某厂群团部支部委员会", "群团部团支部", False),
-])
+@pytest.mark.parametrize(
+    "full, short, refused",
+    [
+        ("共青团某厂青工委", "青工委", True),
+        ("某厂青年部", "", True),
+        ("某厂群团 部", "", True),
+        ("共青团某厂委员会", "群团部", True),
+        ("共青团某厂群团部支部委员会", "群团部团支部", False),
+    ],
+)
 def test_check_new_name(full, short, refused):
     """ORG-06: youth-work bodies and departments are no organisations; a branch of people who work there is one."""
     assert (domain.check_new_name(full, short) is not None) is refused

@@ -1,4 +1,5 @@
 """Names of organisations: found as people write them, remembered when they change, built from the path."""
+
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,15 @@ from shared import clock, db
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.orgs import GetRebuild, ListChildren, OrderOrg, PreviewNames, RebuildNames, SearchOrgs, SetSchoolNumber
+from shared.messages.orgs import (
+    GetRebuild,
+    ListChildren,
+    OrderOrg,
+    PreviewNames,
+    RebuildNames,
+    SearchOrgs,
+    SetSchoolNumber,
+)
 from tests.orgs.factories import (
     CLASS,
     COLLEGE,
@@ -40,10 +49,25 @@ def rename(tx, full_name, short_name="", org=COLLEGE, parent=SCHOOL, actor=of_co
 
 # ---- finding ---------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("SRCH-10", "BEY-20", "SRCH-08")
-@pytest.mark.parametrize("text, best", [
-    ("江汉理工大学团委", SCHOOL), ("共青团江汉理工大学团委", SCHOOL), ("江汉理工大学委员会", SCHOOL), ("机械学院团委", COLLEGE), ("2022级1班团支部", CLASS),
-    ("２０２２级１班团支部", CLASS), ("湖北团省委", 42), ("团湖北省委", 42), ("武汉团市委", 4201), ("团武汉市委", 4201), ("湖北省武汉市团委", 4201), ("2022级", CLASS)])
+@pytest.mark.parametrize(
+    "text, best",
+    [
+        ("江汉理工大学团委", SCHOOL),
+        ("共青团江汉理工大学团委", SCHOOL),
+        ("江汉理工大学委员会", SCHOOL),
+        ("机械学院团委", COLLEGE),
+        ("2022级1班团支部", CLASS),
+        ("２０２２级１班团支部", CLASS),
+        ("湖北团省委", 42),
+        ("团湖北省委", 42),
+        ("武汉团市委", 4201),
+        ("团武汉市委", 4201),
+        ("湖北省武汉市团委", 4201),
+        ("2022级", CLASS),
+    ],
+)
 def test_short_forms(tx, text, best):
     """SRCH-10, BEY-20, SRCH-08: 武汉大学团委, 1班团支部, 湖北团省委, 团东城区委 and the like find what is stored as …委员会 or …支部委员会, with or without 共青团."""
     assert found(tx, text)[0] == best
@@ -53,7 +77,11 @@ def test_short_forms(tx, text, best):
 def test_former_and_short_names(tx):
     """BEY-20, ORG-10: after a new name the old ones find the organisation, too; so does its short name; an exact old name goes before a part of another's."""
     assert rename(tx, "共青团江汉理工大学智能制造学院委员会", "智造团委").refusal is None
-    assert found(tx, FULL) == [COLLEGE] and found(tx, "智造团委") == [COLLEGE] and found(tx, "智能制造学院团委") == [COLLEGE]
+    assert (
+        found(tx, FULL) == [COLLEGE]
+        and found(tx, "智造团委") == [COLLEGE]
+        and found(tx, "智能制造学院团委") == [COLLEGE]
+    )
     assert rename(tx, "共青团江汉理工大学未来技术学院委员会", "未来团委").refusal is None
     for text in (FULL, "机械学院委员会", "智造", "智能制造学院", "未来团委", "未来技术"):
         assert COLLEGE in found(tx, text), text
@@ -66,7 +94,9 @@ def test_former_and_short_names(tx):
 def test_former_names_where_a_text_is_common(tx, monkeypatch):
     """BEY-20: a former name is found in the neighbourhood of the searcher also where every piece of it is common."""
     rename(tx, "共青团江汉理工大学智能制造学院委员会")
-    monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(names.bigrams(FULL), 10 ** 6), 10**7))
+    monkeypatch.setattr(
+        search_store, "_frequent", lambda tx: (dict.fromkeys(names.bigrams(FULL), 10**6), 10**7)
+    )
     monkeypatch.setattr(search_store, "_SEARCH", sa.text("SELECT 1 WHERE false"))  # the walk outward alone
     assert found(tx, "机械学院委员会", near=CLASS) == [COLLEGE]
 
@@ -74,24 +104,47 @@ def test_former_names_where_a_text_is_common(tx, monkeypatch):
 @pytest.mark.rule("BEY-20", "SCH-03")
 def test_codes(tx):
     """BEY-20: a division code, a school number and the number of an organisation find it, the highest first; in a subtree only what lies there."""
-    tx.execute(sa.text("UPDATE orgs SET division_code = '420100' WHERE org_id IN (4201, :school, :class)"), {"school": SCHOOL, "class": CLASS})
-    tx.execute(sa.text("UPDATE orgs SET industry = '普通高等院校' WHERE org_id = :school"), {"school": SCHOOL})
-    handlers.set_school_numbers(tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=SCHOOL, number="a142010486"), of_school)])
+    tx.execute(
+        sa.text("UPDATE orgs SET division_code = '420100' WHERE org_id IN (4201, :school, :class)"),
+        {"school": SCHOOL, "class": CLASS},
+    )
+    tx.execute(
+        sa.text("UPDATE orgs SET industry = '普通高等院校' WHERE org_id = :school"), {"school": SCHOOL}
+    )
+    handlers.set_school_numbers(
+        tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=SCHOOL, number="a142010486"), of_school)]
+    )
     assert found(tx, "420100") == [4201, SCHOOL, CLASS] or found(tx, "420100") == [SCHOOL, 4201, CLASS]
     assert found(tx, "A142010486") == found(tx, "a142010486") == [SCHOOL]
     assert found(tx, str(COLLEGE))[0] == COLLEGE
-    assert found(tx, "420100", below=COLLEGE) == [CLASS] and found(tx, "420100", targets_only=True) == [SCHOOL, CLASS]
+    assert found(tx, "420100", below=COLLEGE) == [CLASS] and found(tx, "420100", targets_only=True) == [
+        SCHOOL,
+        CLASS,
+    ]
 
 
 @pytest.mark.rule("BEY-20")
-@pytest.mark.parametrize("before, full, short, also", [
-    (None, FULL, "", ""), (None, FULL, "机械学院", ""), (None, FULL, "机械团委", "机械团委"),
-    ({"full_name": FULL, "short_name": "机械团委", "also": "机械团委"}, "共青团江汉理工大学智造学院委员会", "智造团委", f"智造团委\n{FULL}\n机械团委")])
+@pytest.mark.parametrize(
+    "before, full, short, also",
+    [
+        (None, FULL, "", ""),
+        (None, FULL, "机械学院", ""),
+        (None, FULL, "机械团委", "机械团委"),
+        (
+            {"full_name": FULL, "short_name": "机械团委", "also": "机械团委"},
+            "共青团江汉理工大学智造学院委员会",
+            "智造团委",
+            f"智造团委\n{FULL}\n机械团委",
+        ),
+    ],
+)
 def test_what_is_remembered(before, full, short, also):
     """BEY-20: short and former names that the full name does not contain, the newest first, and the pieces of each for the index."""
     made = names.searchable(full, short, before)
     assert made["also"] == also
-    assert set(made["bigrams"]) == {piece for name in (full, *also.split("\n")) for piece in names.bigrams(name)}
+    assert set(made["bigrams"]) == {
+        piece for name in (full, *also.split("\n")) for piece in names.bigrams(name)
+    }
 
 
 def test_only_so_many_names_are_remembered():
@@ -109,11 +162,15 @@ def test_the_migration_finds_short_names_as_the_code_does(tx):
     """BEY-20: what was stored before is found by its short name as what is stored now."""
     from importlib import import_module
 
-    tx.execute(sa.text("UPDATE orgs SET short_name = '机电 团委', also = '' WHERE org_id = :org"), {"org": COLLEGE})
+    tx.execute(
+        sa.text("UPDATE orgs SET short_name = '机电 团委', also = '' WHERE org_id = :org"), {"org": COLLEGE}
+    )
     tx.execute(sa.text(import_module("services.orgs.migrations.versions.0007_names").SHORT_NAMES))
     row = store.by_ids(tx, [COLLEGE])[COLLEGE]
     made = names.searchable(row.full_name, "机电 团委")
-    assert (row.also, set(row.bigrams)) == (made["also"], set(made["bigrams"])) and found(tx, "机电团委") == [COLLEGE]
+    assert (row.also, set(row.bigrams)) == (made["also"], set(made["bigrams"])) and found(tx, "机电团委") == [
+        COLLEGE
+    ]
 
 
 @pytest.mark.rule("ORG-15")
@@ -122,10 +179,25 @@ def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
 
     What the province has stays the answer.
     """
-    store.load(tx, [*TREE, Seed(96, 1, "leading_body", "共青团全国民航委员会", "96"), Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"),
-                    Seed(9701, 97, "committee", "共青团铁道武汉局委员会", "97"), Seed(44011, 44, "committee", "共青团铁道武汉局广州段委员会", "44")])
-    ask = lambda text, below, **values: [(org.org_id, org.province) for org in search.search_orgs(  # noqa: E731
-        tx, SearchOrgs(text=text, below=below, targets_only=True, **values), None)]
+    store.load(
+        tx,
+        [
+            *TREE,
+            Seed(96, 1, "leading_body", "共青团全国民航委员会", "96"),
+            Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"),
+            Seed(9701, 97, "committee", "共青团铁道武汉局委员会", "97"),
+            Seed(44011, 44, "committee", "共青团铁道武汉局广州段委员会", "44"),
+        ],
+    )
+
+    def ask(text, below, **values):
+        return [
+            (org.org_id, org.province)
+            for org in search.search_orgs(
+                tx, SearchOrgs(text=text, below=below, targets_only=True, **values), None
+            )
+        ]
+
     assert ask("铁道武汉局", 42) == []
     assert ask("铁道武汉局", 42, systems=True) == [(9701, "97")]
     assert ask("江汉理工大学团委", 42, systems=True)[0] == (SCHOOL, "42")
@@ -134,12 +206,27 @@ def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
 
 # ---- building names anew ---------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("ORG-09")
-@pytest.mark.parametrize("above, short, purpose, full", [
-    ("江汉理工大学", "机械学院团委", "ordinary", FULL), ("江汉理工大学机械学院", "2022级1班团支部", "graduate", "共青团江汉理工大学机械学院2022级1班支部委员会"),
-    ("湖北省", "武汉市团工委", "ordinary", "共青团湖北省武汉市工作委员会"), ("某厂", "一分厂团总支", "ordinary", "共青团某厂一分厂总支部委员会"),
-    ("某大学", "流动团员团支部", "floating", "共青团某大学流动团员团支部"), ("某大学", "共青团某大学某支部委员会", "ordinary", None), ("某大学", "团委", "ordinary", None),
-    ("某大学", "", "ordinary", None), ("某大学", "青年中心", "ordinary", None)])
+@pytest.mark.parametrize(
+    "above, short, purpose, full",
+    [
+        ("江汉理工大学", "机械学院团委", "ordinary", FULL),
+        (
+            "江汉理工大学机械学院",
+            "2022级1班团支部",
+            "graduate",
+            "共青团江汉理工大学机械学院2022级1班支部委员会",
+        ),
+        ("湖北省", "武汉市团工委", "ordinary", "共青团湖北省武汉市工作委员会"),
+        ("某厂", "一分厂团总支", "ordinary", "共青团某厂一分厂总支部委员会"),
+        ("某大学", "流动团员团支部", "floating", "共青团某大学流动团员团支部"),
+        ("某大学", "共青团某大学某支部委员会", "ordinary", None),
+        ("某大学", "团委", "ordinary", None),
+        ("某大学", "", "ordinary", None),
+        ("某大学", "青年中心", "ordinary", None),
+    ],
+)
 def test_a_name_from_the_path(above, short, purpose, full):
     """ORG-09: the superior's stem, the own short name, the ending of the kind; what cannot be built stays. From a full name the stem comes back."""
     assert names.built(above, short, purpose) == full
@@ -151,15 +238,27 @@ def test_a_name_from_the_path(above, short, purpose, full):
 def short(loaded):
     """The tree with short names, and the school renamed since."""
     with loaded.begin() as connection:
-        for org, name in ((COLLEGE, "机械学院团委"), (CLASS, "2022级1班团支部"), (42010, "出国（境）学习研究团员团支部"), (42013, "2018级1班团支部")):
-            connection.execute(sa.text("UPDATE orgs SET short_name = :name WHERE org_id = :org"), {"org": org, "name": name})
+        for org, name in (
+            (COLLEGE, "机械学院团委"),
+            (CLASS, "2022级1班团支部"),
+            (42010, "出国（境）学习研究团员团支部"),
+            (42013, "2018级1班团支部"),
+        ):
+            connection.execute(
+                sa.text("UPDATE orgs SET short_name = :name WHERE org_id = :org"), {"org": org, "name": name}
+            )
         save(connection, of_school, org_id=SCHOOL, parent_id=42, full_name="共青团荆楚理工大学委员会")
         connection.execute(sa.text("DELETE FROM outbox"))
     return loaded
 
 
-AFTER = {SCHOOL: "共青团荆楚理工大学委员会", COLLEGE: "共青团荆楚理工大学机械学院委员会", CLASS: "共青团荆楚理工大学机械学院2022级1班支部委员会",
-         42013: "共青团荆楚理工大学机械学院2018级1班支部委员会", 42010: "共青团荆楚理工大学出国(境)学习研究团员团支部"}
+AFTER = {
+    SCHOOL: "共青团荆楚理工大学委员会",
+    COLLEGE: "共青团荆楚理工大学机械学院委员会",
+    CLASS: "共青团荆楚理工大学机械学院2022级1班支部委员会",
+    42013: "共青团荆楚理工大学机械学院2018级1班支部委员会",
+    42010: "共青团荆楚理工大学出国(境)学习研究团员团支部",
+}
 
 
 def full_names(tx):
@@ -171,7 +270,9 @@ def full_names(tx):
 def test_a_subtree_is_named_anew(short, piece):
     """ORG-09, ORG-10: after a new name of the school everything below is named anew, in pieces that know the pieces before; each is told once, and found by the old name."""
     with short.begin() as tx:
-        asked = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=(command := uuid4()), org_id=SCHOOL), of_school)])[0]
+        asked = naming.rebuild_names(
+            tx, [Asked(RebuildNames(command_id=(command := uuid4()), org_id=SCHOOL), of_school)]
+        )[0]
         assert (asked.refusal, asked.done) == (None, False) and "江汉" in full_names(tx)[CLASS]
     database, turns = db.Database(short), 0
     while naming.rebuild_one(database, piece):
@@ -182,12 +283,26 @@ def test_a_subtree_is_named_anew(short, piece):
         done = naming.get_rebuild(tx, GetRebuild(command_id=command), of_school)
         assert (done.looked_at, done.changed, done.done) == (4, 4, True)
         assert sorted(one["org_id"] for one in events(tx, "org_changed")) == sorted({*AFTER} - {SCHOOL})
-        assert tx.scalar(sa.text("SELECT count(*) FROM audit_log WHERE kind = 'org.edited' AND place_id = ANY(:ids) AND person_id = :by AND at > now() - interval '1 minute'"),
-                         {"ids": [COLLEGE, CLASS, 42010, 42013], "by": PRESIDENT}) >= 4
+        assert (
+            tx.scalar(
+                sa.text(
+                    "SELECT count(*) FROM audit_log WHERE kind = 'org.edited' AND place_id = ANY(:ids) AND person_id = :by AND at > now() - interval '1 minute'"
+                ),
+                {"ids": [COLLEGE, CLASS, 42010, 42013], "by": PRESIDENT},
+            )
+            >= 4
+        )
         assert CLASS in found(tx, "江汉理工大学机械学院2022级1班团支部")
-        again = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=SCHOOL), of_school)])[0]
+        again = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=SCHOOL), of_school)])[
+            0
+        ]
         assert again.done and not naming.rebuild_one(database)
-        assert naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=COLLEGE), of_college)])[0].refusal.code == "command_taken"
+        assert (
+            naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=COLLEGE), of_college)])[
+                0
+            ].refusal.code
+            == "command_taken"
+        )
 
 
 @pytest.mark.rule("ORG-09", "ORG-13", "ORG-14")
@@ -196,16 +311,37 @@ def test_a_preview_changes_nothing(short):
     with short.connect() as tx:
         before = full_names(tx)
         shown = naming.preview_names(tx, PreviewNames(org_id=SCHOOL), of_school)
-        assert {one.org_id: one.new for one in shown.changes} == {org: name for org, name in AFTER.items() if org != SCHOOL}
-        assert (shown.looked_at, shown.changed, shown.more, shown.shared) == (4, 4, False, []) and full_names(tx) == before
-        tx.execute(sa.text("UPDATE orgs SET full_name = (SELECT full_name FROM orgs WHERE org_id = :class) WHERE org_id = 42013"), {"class": CLASS})
+        assert {one.org_id: one.new for one in shown.changes} == {
+            org: name for org, name in AFTER.items() if org != SCHOOL
+        }
+        assert (shown.looked_at, shown.changed, shown.more, shown.shared) == (4, 4, False, []) and full_names(
+            tx
+        ) == before
+        tx.execute(
+            sa.text(
+                "UPDATE orgs SET full_name = (SELECT full_name FROM orgs WHERE org_id = :class) WHERE org_id = 42013"
+            ),
+            {"class": CLASS},
+        )
         assert naming.preview_names(tx, PreviewNames(org_id=COLLEGE), of_school).shared == [before[CLASS]]
-        for org, actor in ((SCHOOL, of_college), (CLASS, of_school), (SCHOOL, Actor(STRANGER, OTHER_SCHOOL)), (SCHOOL, Actor(STRANGER, SCHOOL))):
+        for org, actor in (
+            (SCHOOL, of_college),
+            (CLASS, of_school),
+            (SCHOOL, Actor(STRANGER, OTHER_SCHOOL)),
+            (SCHOOL, Actor(STRANGER, SCHOOL)),
+        ):
             with pytest.raises(Refused, match="not_your_org"):
                 naming.preview_names(tx, PreviewNames(org_id=org), actor)
-            assert naming.rebuild_names(tx, [Asked(RebuildNames(command_id=uuid4(), org_id=org), actor)])[0].refusal.code == "not_your_org"
+            assert (
+                naming.rebuild_names(tx, [Asked(RebuildNames(command_id=uuid4(), org_id=org), actor)])[
+                    0
+                ].refusal.code
+                == "not_your_org"
+            )
         tx.execute(sa.text("UPDATE orgs SET short_name = '湖北团委' WHERE org_id IN (42, 42999)"))
-        assert not {one.org_id for one in naming.preview_names(tx, PreviewNames(org_id=1), Actor(1, 1)).changes} & {1, 42, 42999, 44}
+        assert not {
+            one.org_id for one in naming.preview_names(tx, PreviewNames(org_id=1), Actor(1, 1)).changes
+        } & {1, 42, 42999, 44}
         tx.rollback()
 
 
@@ -217,9 +353,21 @@ def test_who_is_renamed_meanwhile_keeps_that(short):
     with short.begin() as tx:
         rows = naming_store.below(tx, store.by_ids(tx, [SCHOOL])[SCHOOL].path, "1.42.420.", 10)
         rename(tx, "共青团手工命名委员会")
-        renamed = naming_store.rename(tx, [{"org_id": row.org_id, "full_name": name, "version": row.version, **names.searchable(name, row.short_name, dict(row._mapping))}
-                                           for row, name in naming.changes(rows, {})])
-        assert COLLEGE not in renamed and CLASS in renamed and full_names(tx)[COLLEGE] == "共青团手工命名委员会"
+        renamed = naming_store.rename(
+            tx,
+            [
+                {
+                    "org_id": row.org_id,
+                    "full_name": name,
+                    "version": row.version,
+                    **names.searchable(name, row.short_name, dict(row._mapping)),
+                }
+                for row, name in naming.changes(rows, {})
+            ],
+        )
+        assert (
+            COLLEGE not in renamed and CLASS in renamed and full_names(tx)[COLLEGE] == "共青团手工命名委员会"
+        )
 
 
 @pytest.mark.rule("ORG-09")
@@ -233,13 +381,21 @@ def test_a_unique_full_name_is_offered(tx):
 
 
 @pytest.mark.rule("ORG-28")
-@pytest.mark.parametrize("preset, label", [("national", "流动团员团支部"), ("p000", "学社衔接临时团支部"), ("p003", "流动团支部")])
+@pytest.mark.parametrize(
+    "preset, label", [("national", "流动团员团支部"), ("p000", "学社衔接临时团支部"), ("p003", "流动团支部")]
+)
 def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label):
     """ORG-28: a hand-over branch that is given no name is called what such branches are called here on the day; it is found under every name they have had."""
     file = tmp_path / "practice.toml"
-    file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\npreset = "{preset}"\n[[from]]\nday = 2999-01-01\npreset = "national"')
+    file.write_text(
+        f'[[from]]\nday = 2020-01-01\nprovince = "42"\npreset = "{preset}"\n[[from]]\nday = 2999-01-01\npreset = "national"'
+    )
     monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
-    tx.execute(sa.text("UPDATE orgs SET kind = 'committee', purpose = 'township', full_name = '共青团某镇委员会' WHERE org_id = 4201"))
+    tx.execute(
+        sa.text(
+            "UPDATE orgs SET kind = 'committee', purpose = 'township', full_name = '共青团某镇委员会' WHERE org_id = 4201"
+        )
+    )
     store.set_administrators(tx, [{"org_id": 4201, "person_id": 3001, "active": True}], clock.now(), None)
     made = save(tx, Actor(3001, 4201), parent_id=4201, purpose="handover").org_id
     assert (full := store.by_ids(tx, [made])[made].full_name) == f"共青团某镇{label}", full
@@ -249,8 +405,14 @@ def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
+
 def put(tx, *moves, actor=of_school):
-    return [code(one) for one in order.order_orgs(tx, [Asked(OrderOrg(org_id=org, after=after), actor) for org, after in moves])]
+    return [
+        code(one)
+        for one in order.order_orgs(
+            tx, [Asked(OrderOrg(org_id=org, after=after), actor) for org, after in moves]
+        )
+    ]
 
 
 def order_of(tx, parent=SCHOOL):
@@ -261,27 +423,50 @@ def order_of(tx, parent=SCHOOL):
 def test_subordinates_in_another_order(tx):
     """ORG-24, ORG-43: up and down among the subordinates of one superior, kept for everybody; as often as said, several in one list, nobody is told."""
     new = [save(tx, of_school, parent_id=SCHOOL, full_name=f"共青团某{n}支部委员会").org_id for n in range(2)]
-    tx.execute(sa.text("UPDATE orgs SET display_order = 7 WHERE parent_id = :school"), {"school": SCHOOL})  # as after an import: all alike
+    tx.execute(
+        sa.text("UPDATE orgs SET display_order = 7 WHERE parent_id = :school"), {"school": SCHOOL}
+    )  # as after an import: all alike
     told = len(events(tx, "org_changed"))
     assert order_of(tx) == [42010, COLLEGE, *new]
     assert put(tx, (new[1], None)) == [None] and order_of(tx) == [new[1], 42010, COLLEGE, new[0]]
-    assert put(tx, (new[1], 42010), (new[1], 42010)) == [None, None] and order_of(tx) == [42010, new[1], COLLEGE, new[0]]
-    assert put(tx, (42010, new[0]), (COLLEGE, None)) == [None, None] and order_of(tx) == [COLLEGE, new[1], new[0], 42010]
+    assert put(tx, (new[1], 42010), (new[1], 42010)) == [None, None] and order_of(tx) == [
+        42010,
+        new[1],
+        COLLEGE,
+        new[0],
+    ]
+    assert put(tx, (42010, new[0]), (COLLEGE, None)) == [None, None] and order_of(tx) == [
+        COLLEGE,
+        new[1],
+        new[0],
+        42010,
+    ]
     assert put(tx, (COLLEGE, COLLEGE)) == [None] and order_of(tx) == [COLLEGE, new[1], new[0], 42010]
     assert len(events(tx, "org_changed")) == told
 
 
 @pytest.mark.rule("ORG-24")
-@pytest.mark.parametrize("move, actor, said", [
-    ((COLLEGE, 42010), of_college, "not_your_org"), ((COLLEGE, 42010), Actor(STRANGER, OTHER_SCHOOL), "not_your_org"), ((COLLEGE, 42010), Actor(STRANGER, SCHOOL), "not_your_org"),
-    ((COLLEGE, CLASS), of_school, "unknown_org"), ((999, None), of_school, "unknown_org"), ((1, None), Actor(1, 1), "unknown_org"), ((COLLEGE, None), of_school, None)])
+@pytest.mark.parametrize(
+    "move, actor, said",
+    [
+        ((COLLEGE, 42010), of_college, "not_your_org"),
+        ((COLLEGE, 42010), Actor(STRANGER, OTHER_SCHOOL), "not_your_org"),
+        ((COLLEGE, 42010), Actor(STRANGER, SCHOOL), "not_your_org"),
+        ((COLLEGE, CLASS), of_school, "unknown_org"),
+        ((999, None), of_school, "unknown_org"),
+        ((1, None), Actor(1, 1), "unknown_org"),
+        ((COLLEGE, None), of_school, None),
+    ],
+)
 def test_who_orders(tx, move, actor, said):
     """ORG-24: the administrators of the direct superior, among its own subordinates."""
     assert put(tx, move, actor=actor) == [said]
 
 
 @pytest.mark.rule("ORG-24")
-@pytest.mark.parametrize("orders, places", [([], []), ([1, 2, 3], [1, 2, 3]), ([7, 7, 7], [7, 8, 9]), ([1, 1, 2, 9], [1, 2, 3, 9])])
+@pytest.mark.parametrize(
+    "orders, places", [([], []), ([1, 2, 3], [1, 2, 3]), ([7, 7, 7], [7, 8, 9]), ([1, 1, 2, 9], [1, 2, 3, 9])]
+)
 def test_places(orders, places):
     """ORG-24: places rise; those that need not change stay."""
     assert domain.places(orders) == places

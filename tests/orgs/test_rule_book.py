@@ -1,4 +1,5 @@
 """First checks, school numbers, special branches, cadres, deletions that others refuse, migrations: on a real PostgreSQL."""
+
 import threading
 import time
 from datetime import timedelta
@@ -15,7 +16,15 @@ from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import AdministratorRegistered, CadreChanged
-from shared.messages.orgs import DecideMigration, DeleteOrg, GetOrgs, ListMigrations, RequestMigration, SaveOrg, SetSchoolNumber
+from shared.messages.orgs import (
+    DecideMigration,
+    DeleteOrg,
+    GetOrgs,
+    ListMigrations,
+    RequestMigration,
+    SaveOrg,
+    SetSchoolNumber,
+)
 from shared.messages.transfers import OrgInUse
 from tests.orgs.factories import (
     CLASS,
@@ -42,7 +51,9 @@ SECRETARY = 77
 
 
 def cadre(tx, org=COLLEGE, person=SECRETARY, post="secretary", phone=True, version=2):
-    handlers.on_cadre_changed(tx, [CadreChanged(org_id=org, person_id=person, post=post, has_phone=phone, version=version)])
+    handlers.on_cadre_changed(
+        tx, [CadreChanged(org_id=org, person_id=person, post=post, has_phone=phone, version=version)]
+    )
 
 
 def org_of(tx, org_id=COLLEGE):
@@ -50,11 +61,18 @@ def org_of(tx, org_id=COLLEGE):
 
 
 def make(tx, actor=of_school, **values):
-    item = {"command_id": uuid4(), "parent_id": SCHOOL, "kind": "branch", "full_name": "共青团某某支部委员会", **values}
+    item = {
+        "command_id": uuid4(),
+        "parent_id": SCHOOL,
+        "kind": "branch",
+        "full_name": "共青团某某支部委员会",
+        **values,
+    }
     return handlers.save_orgs(tx, [Asked(SaveOrg(**item), actor)])[0]
 
 
 # ---- the first check -------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("ORG-16", "ORG-19", "ORG-08", "ROLE-03")
 def test_first_check(tx):
@@ -68,12 +86,20 @@ def test_first_check(tx):
 
     assert check(tx).refusal is None
     after = org_of(tx)
-    assert (after.checked, after.complete, after.secretary_id, after.industry, after.phone) == (True, True, SECRETARY, INDUSTRY, "02788880000")
+    assert (after.checked, after.complete, after.secretary_id, after.industry, after.phone) == (
+        True,
+        True,
+        SECRETARY,
+        INDUSTRY,
+        "02788880000",
+    )
     assert after.full_name == "共青团江汉理工大学机械学院委员会" and after.short_name == "机械学院团委"
 
 
 @pytest.mark.rule("ORG-16")
-@pytest.mark.parametrize("actor", [of_school, of_class, Actor(STRANGER, OTHER_SCHOOL), Actor(STRANGER, COLLEGE)])
+@pytest.mark.parametrize(
+    "actor", [of_school, of_class, Actor(STRANGER, OTHER_SCHOOL), Actor(STRANGER, COLLEGE)]
+)
 def test_only_the_own_administrator_checks(tx, actor):
     """ORG-16: the check is the own administrator's, not the superior's."""
     cadre(tx)
@@ -81,8 +107,15 @@ def test_only_the_own_administrator_checks(tx, actor):
 
 
 @pytest.mark.rule("ORG-16", "ORG-21", "ORG-25")
-@pytest.mark.parametrize("values, refusal", [
-    ({"phone": " "}, "field_missing"), ({"industry": ""}, "field_missing"), ({"full_name": ""}, "field_missing"), ({"industry": "采矿"}, "industry_unknown")])
+@pytest.mark.parametrize(
+    "values, refusal",
+    [
+        ({"phone": " "}, "field_missing"),
+        ({"industry": ""}, "field_missing"),
+        ({"full_name": ""}, "field_missing"),
+        ({"industry": "采矿"}, "industry_unknown"),
+    ],
+)
 def test_check_needs_all_fields(tx, values, refusal):
     """ORG-21, ORG-25: every field is filled, the industry is one of the list."""
     cadre(tx)
@@ -119,7 +152,9 @@ def test_kind_is_fixed_after_the_first_check(tx):
 
 
 @pytest.mark.rule("ORG-11", "ORG-13")
-@pytest.mark.parametrize("kind, refusal", [("branch", "org_has_children"), ("leading_body", "kind_fixed"), ("club", "kind_fixed")])
+@pytest.mark.parametrize(
+    "kind, refusal", [("branch", "org_has_children"), ("leading_body", "kind_fixed"), ("club", "kind_fixed")]
+)
 def test_kinds_that_do_not_fit(tx, kind, refusal):
     """ORG-11: an organisation with subordinates becomes no branch, and none becomes a leading body."""
     cadre(tx)
@@ -133,7 +168,12 @@ def test_graduation_does_not_use_the_change_up(tx):
 
     handlers.on_branch_graduated(tx, [BranchGraduated(branch_id=CLASS, graduate=True, version=1)])
     cadre(tx, org=CLASS)
-    assert check(tx, of_class, org_id=CLASS, kind="general_branch", full_name="共青团江汉理工大学机械学院某总支").refusal is None
+    assert (
+        check(
+            tx, of_class, org_id=CLASS, kind="general_branch", full_name="共青团江汉理工大学机械学院某总支"
+        ).refusal
+        is None
+    )
 
 
 @pytest.mark.rule("ORG-42")
@@ -148,8 +188,11 @@ def test_a_change_of_kind_is_taken_back(tx):
 
 # ---- school numbers --------------------------------------------------------------------------------------------------
 
+
 def set_number(tx, number, actor=of_school, org=SCHOOL):
-    return handlers.set_school_numbers(tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=org, number=number), actor)])[0]
+    return handlers.set_school_numbers(
+        tx, [Asked(SetSchoolNumber(command_id=uuid4(), org_id=org, number=number), actor)]
+    )[0]
 
 
 @pytest.mark.rule("SCH-03", "SCH-05", "ORG-40")
@@ -186,23 +229,42 @@ def test_who_has_a_school_number(tx, schools):
 @pytest.mark.rule("SCH-02")
 def test_a_missing_school_is_created(tx):
     """SCH-02: the direct superior creates a missing school below itself; it is a school by its industry."""
-    answer = make(tx, Actor(2001, 42), parent_id=42, kind="committee", full_name="共青团长江职业学院委员会", industry="高等职业院校")
+    answer = make(
+        tx,
+        Actor(2001, 42),
+        parent_id=42,
+        kind="committee",
+        full_name="共青团长江职业学院委员会",
+        industry="高等职业院校",
+    )
     assert answer.refusal is None
     assert org_of(tx, answer.org_id).industry == "高等职业院校"
 
 
 # ---- special branches ------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("ORG-28", "ORG-29", "ORG-30", "ORG-32", "ORG-33", "ORG-34", "ORG-35", "ORG-39", "DL-17")
-@pytest.mark.parametrize("purpose, parent, parent_purpose, industry, month, refusal", [
-    ("study_abroad", "committee", "ordinary", INDUSTRY, 6, None), ("floating", "committee", "ordinary", INDUSTRY, 6, None),
-    ("delayed", "committee", "ordinary", INDUSTRY, 6, None), ("teachers", "committee", "ordinary", INDUSTRY, 6, None),
-    ("mixed", "committee", "ordinary", INDUSTRY, 6, None), ("staff", "committee", "ordinary", INDUSTRY, 6, None), ("transit", "committee", "ordinary", "", 6, None),
-    ("study_abroad", "committee", "ordinary", "国有企业", 6, "purpose_not_here"), ("floating", "committee", "township", "", 6, "purpose_not_here"),
-    ("handover", "committee", "township", "", 6, None), ("handover", "work_committee", "ordinary", "", 6, None),
-    ("handover", "committee", "ordinary", "非公企业", 6, None), ("handover", "committee", "ordinary", INDUSTRY, 6, "purpose_not_here"),
-    ("handover", "leading_body", "ordinary", "", 8, "handover_from_september"), ("handover", "leading_body", "ordinary", "", 9, None),
-])
+@pytest.mark.parametrize(
+    "purpose, parent, parent_purpose, industry, month, refusal",
+    [
+        ("study_abroad", "committee", "ordinary", INDUSTRY, 6, None),
+        ("floating", "committee", "ordinary", INDUSTRY, 6, None),
+        ("delayed", "committee", "ordinary", INDUSTRY, 6, None),
+        ("teachers", "committee", "ordinary", INDUSTRY, 6, None),
+        ("mixed", "committee", "ordinary", INDUSTRY, 6, None),
+        ("staff", "committee", "ordinary", INDUSTRY, 6, None),
+        ("transit", "committee", "ordinary", "", 6, None),
+        ("study_abroad", "committee", "ordinary", "国有企业", 6, "purpose_not_here"),
+        ("floating", "committee", "township", "", 6, "purpose_not_here"),
+        ("handover", "committee", "township", "", 6, None),
+        ("handover", "work_committee", "ordinary", "", 6, None),
+        ("handover", "committee", "ordinary", "非公企业", 6, None),
+        ("handover", "committee", "ordinary", INDUSTRY, 6, "purpose_not_here"),
+        ("handover", "leading_body", "ordinary", "", 8, "handover_from_september"),
+        ("handover", "leading_body", "ordinary", "", 9, None),
+    ],
+)
 def test_special_branches(purpose, parent, parent_purpose, industry, month, refusal):
     """ORG-28..35, ORG-39: each special branch where it belongs; a county's own from September on.
 
@@ -213,17 +275,42 @@ def test_special_branches(purpose, parent, parent_purpose, industry, month, refu
 
 
 @pytest.mark.rule("ORG-28")
-@pytest.mark.parametrize("parent, actor, kind, industry, said", [
-    (4201, Actor(3001, 4201), "committee", "", None), (4201, Actor(3001, 4201), "work_committee", "农村", None),
-    (4201, Actor(3001, 4201), "general_branch", "", "township_not_here"), (4201, Actor(3001, 4201), "branch", "", "township_not_here"),
-    (4201, Actor(3001, 4201), "committee", INDUSTRY, "township_not_here"), (42, Actor(2001, 42), "committee", "", "township_not_here"),
-    (SCHOOL, of_school, "committee", "", "township_not_here"), (1, Actor(1, 1), "committee", "", "township_not_here"),
-    (9701, Actor(3001, 9701), "committee", "", "township_not_here")])
+@pytest.mark.parametrize(
+    "parent, actor, kind, industry, said",
+    [
+        (4201, Actor(3001, 4201), "committee", "", None),
+        (4201, Actor(3001, 4201), "work_committee", "农村", None),
+        (4201, Actor(3001, 4201), "general_branch", "", "township_not_here"),
+        (4201, Actor(3001, 4201), "branch", "", "township_not_here"),
+        (4201, Actor(3001, 4201), "committee", INDUSTRY, "township_not_here"),
+        (42, Actor(2001, 42), "committee", "", "township_not_here"),
+        (SCHOOL, of_school, "committee", "", "township_not_here"),
+        (1, Actor(1, 1), "committee", "", "township_not_here"),
+        (9701, Actor(3001, 9701), "committee", "", "township_not_here"),
+    ],
+)
 def test_where_a_township_can_be(tx, parent, actor, kind, industry, said):
     """ORG-28: only a committee or work committee directly below a county or city is a township's, no school, nothing inside a vertical system."""
-    store.load(tx, [*TREE, Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"), Seed(9701, 97, "leading_body", "共青团铁道武汉局委员会", "97")])
-    store.set_administrators(tx, [{"org_id": org, "person_id": 3001, "active": True} for org in (4201, 9701)], clock.now(), None)
-    made = make(tx, actor, parent_id=parent, kind=kind, industry=industry, purpose="township", full_name="共青团某镇委员会")
+    store.load(
+        tx,
+        [
+            *TREE,
+            Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"),
+            Seed(9701, 97, "leading_body", "共青团铁道武汉局委员会", "97"),
+        ],
+    )
+    store.set_administrators(
+        tx, [{"org_id": org, "person_id": 3001, "active": True} for org in (4201, 9701)], clock.now(), None
+    )
+    made = make(
+        tx,
+        actor,
+        parent_id=parent,
+        kind=kind,
+        industry=industry,
+        purpose="township",
+        full_name="共青团某镇委员会",
+    )
     assert code(made) == said
 
 
@@ -231,9 +318,19 @@ def test_where_a_township_can_be(tx, parent, actor, kind, industry, said):
 def test_a_township_stays_one(tx):
     """ORG-28: a township's organisation does not become a school by an edit, nor a general branch by its first check."""
     store.set_administrators(tx, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None)
-    made = make(tx, of_city, parent_id=TOWN, kind="committee", purpose="township", full_name="共青团某镇委员会").org_id
-    assert code(make(tx, of_city, org_id=made, parent_id=TOWN, full_name="共青团某镇委员会", industry=INDUSTRY)) == "township_not_here"
-    assert make(tx, of_city, org_id=made, parent_id=TOWN, full_name="共青团某某镇委员会", industry="农村").refusal is None
+    made = make(
+        tx, of_city, parent_id=TOWN, kind="committee", purpose="township", full_name="共青团某镇委员会"
+    ).org_id
+    assert (
+        code(make(tx, of_city, org_id=made, parent_id=TOWN, full_name="共青团某镇委员会", industry=INDUSTRY))
+        == "township_not_here"
+    )
+    assert (
+        make(
+            tx, of_city, org_id=made, parent_id=TOWN, full_name="共青团某某镇委员会", industry="农村"
+        ).refusal
+        is None
+    )
     cadre(tx, org=made)
     store.set_administrators(tx, [{"org_id": made, "person_id": 3002, "active": True}], clock.now(), None)
     asked = {"org_id": made, "full_name": "共青团某镇委员会", "industry": "农村"}
@@ -252,7 +349,9 @@ def test_special_branches_are_created(tx):
 @pytest.mark.rule("ORG-28", "BEY-20")
 def test_hand_over_branches_are_found_by_each_name(tx):
     """ORG-28: the label changed over the years; a search for one finds the others."""
-    made = make(tx, full_name="共青团江汉理工大学流动团员团支部", purpose="floating", industry=INDUSTRY).org_id
+    made = make(
+        tx, full_name="共青团江汉理工大学流动团员团支部", purpose="floating", industry=INDUSTRY
+    ).org_id
     assert found(tx, "江汉理工大学学社衔接临时团支部") == [made]
     assert found(tx, "江汉理工大学流动团员团支部") == [made]
 
@@ -267,7 +366,11 @@ def test_what_is_nearer_comes_first(tx):
 @pytest.mark.rule("BEY-20")
 def test_a_text_of_common_pieces_is_found_outward(tx, monkeypatch):
     """BEY-20: where every piece is common the subtrees are walked outward; the exact name is first all the same."""
-    monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams("共青团江汉理工大学机械学院委员会理支部"), 10**6), 10**7))
+    monkeypatch.setattr(
+        search_store,
+        "_frequent",
+        lambda tx: (dict.fromkeys(domain.bigrams("共青团江汉理工大学机械学院委员会理支部"), 10**6), 10**7),
+    )
     assert found(tx, "共青团江汉理工大学委员会", near=CLASS)[0] == SCHOOL
     assert found(tx, "江汉理工大学机械学院", near=SCHOOL)[0] == COLLEGE
     assert set(found(tx, "理工大学委员会", near=OTHER_SCHOOL)) == {SCHOOL, OTHER_SCHOOL}
@@ -276,6 +379,7 @@ def test_a_text_of_common_pieces_is_found_outward(tx, monkeypatch):
 
 
 # ---- cadres and administrators ---------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("ADM-02", "ADM-03")
 def test_only_cadres_administer(tx):
@@ -298,12 +402,15 @@ def test_who_loses_the_last_post_loses_the_right(tx):
 @pytest.mark.rule("ADM-09", "ADM-10", "ADM-11")
 def test_registered_administrators(tx):
     """ADM-10, ADM-11: who comes by code gets the right while there is room; the limit is checked again here, the others are told of."""
-    handlers.on_administrator_registered(tx, [AdministratorRegistered(org_id=COLLEGE, person_id=person) for person in (600, 601, 602, 600)])
+    handlers.on_administrator_registered(
+        tx, [AdministratorRegistered(org_id=COLLEGE, person_id=person) for person in (600, 601, 602, 600)]
+    )
     assert set(holders(tx, COLLEGE)) == {DEAN, 600, 601}
     assert events(tx, "registration_refused") == [{"org_id": COLLEGE, "person_id": 602}]
 
 
 # ---- deletion --------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("DEL-03", "DEL-04", "ORG-03")
 def test_set_aside(tx):
@@ -311,7 +418,12 @@ def test_set_aside(tx):
 
     DEL-04: it is deleted only when empty.
     """
-    aside = lambda org, actor: handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=org, to_awaiting=True), actor)])[0]  # noqa: E731
+
+    def aside(org, actor):
+        return handlers.delete_orgs(
+            tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=org, to_awaiting=True), actor)]
+        )[0]
+
     assert aside(CLASS, of_college).refusal is None
     assert aside(CLASS, of_college).refusal is None
     assert org_of(tx, CLASS).purpose == "awaiting"
@@ -328,7 +440,12 @@ def test_set_aside(tx):
 def test_setting_aside_is_a_setting(tx, monkeypatch):
     """DEL-03: by default a branch with members may be set aside; where the practice forbids it, it may not."""
     monkeypatch.setenv("TUANQIAO_POLICY", "p001")
-    aside = lambda: handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)])[0]  # noqa: E731
+
+    def aside():
+        return handlers.delete_orgs(
+            tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)]
+        )[0]
+
     assert code(aside()) == "awaiting_not_offered" and org_of(tx, CLASS).purpose == "ordinary"
     monkeypatch.setenv("TUANQIAO_POLICY", "national")
     assert aside().refusal is None and org_of(tx, CLASS).purpose == "awaiting"
@@ -341,7 +458,9 @@ def test_a_party_of_transfers_comes_back(tx):
     handlers.on_taken_back(tx, [OrgInUse(org_id=CLASS)])
     handlers.on_taken_back(tx, [OrgInUse(org_id=CLASS)])
     assert org_of(tx, CLASS).purpose == "ordinary"
-    handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)])
+    handlers.delete_orgs(
+        tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)]
+    )
     handlers.on_taken_back(tx, [OrgInUse(org_id=CLASS)])
     assert org_of(tx, CLASS).purpose == "ordinary"
 
@@ -351,16 +470,26 @@ def test_awaiting_branches_are_no_destinations(tx, monkeypatch):
     """DEL-04, TRF-15: a branch that was set aside is found, but never offered as a destination; nor is a graduates' branch or a leading body."""
     name = org_of(tx, CLASS).full_name
     assert found(tx, name, targets_only=True) == [CLASS]
-    handlers.delete_orgs(tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)])
+    handlers.delete_orgs(
+        tx, [Asked(DeleteOrg(command_id=uuid4(), org_id=CLASS, to_awaiting=True), of_college)]
+    )
 
     assert found(tx, name) == [CLASS] and found(tx, name, targets_only=True) == []
-    assert found(tx, "2018级1班", targets_only=True) == [] and found(tx, "湖北省委员会", targets_only=True) == []
-    monkeypatch.setattr(search_store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams(name), 10**6), 10**7))
-    assert found(tx, name, targets_only=True, near=COLLEGE) == []  # nor where the text is common and the neighbourhood is walked
+    assert (
+        found(tx, "2018级1班", targets_only=True) == [] and found(tx, "湖北省委员会", targets_only=True) == []
+    )
+    monkeypatch.setattr(
+        search_store, "_frequent", lambda tx: (dict.fromkeys(domain.bigrams(name), 10**6), 10**7)
+    )
+    assert (
+        found(tx, name, targets_only=True, near=COLLEGE) == []
+    )  # nor where the text is common and the neighbourhood is walked
 
 
 def decide(tx, migration_id, actor, approve=True, **values):
-    return migration.decide_migrations(tx, [Asked(DecideMigration(migration_id=migration_id, approve=approve, **values), actor)])[0]
+    return migration.decide_migrations(
+        tx, [Asked(DecideMigration(migration_id=migration_id, approve=approve, **values), actor)]
+    )[0]
 
 
 @pytest.mark.rule("MIG-01", "MIG-03", "MIG-04", "MIG-08", "MIG-09")
@@ -372,7 +501,9 @@ def test_migration(loaded, mayor):
     with loaded.begin() as tx:
         asked = ask(tx)
         assert asked.state == "pending_old"
-        assert [one.migration_id for one in migration.list_migrations(tx, ListMigrations(waiting=True), of_school)] == [asked.migration_id]
+        assert [
+            one.migration_id for one in migration.list_migrations(tx, ListMigrations(waiting=True), of_school)
+        ] == [asked.migration_id]
         assert migration.list_migrations(tx, ListMigrations(waiting=True), of_city) == []
         assert code(decide(tx, asked.migration_id, of_city)) == "not_your_node"
         assert decide(tx, asked.migration_id, of_school).state == "pending_new"
@@ -386,17 +517,37 @@ def test_migration(loaded, mayor):
 
     with loaded.begin() as tx:
         rows = store.by_ids(tx, [COLLEGE, CLASS])
-        assert (rows[COLLEGE].parent_id, rows[COLLEGE].path, rows[CLASS].path) == (TOWN, f"1.42.4201.{COLLEGE}.", f"1.42.4201.{COLLEGE}.{CLASS}.")
-        assert [(one["org_id"], one["parent_id"], one["path"]) for one in events(tx, "org_changed")] == [(COLLEGE, TOWN, f"1.42.4201.{COLLEGE}.")]
-        (done,) = [one for one in migration.list_migrations(tx, ListMigrations(), of_city) if one.migration_id == asked.migration_id]
+        assert (rows[COLLEGE].parent_id, rows[COLLEGE].path, rows[CLASS].path) == (
+            TOWN,
+            f"1.42.4201.{COLLEGE}.",
+            f"1.42.4201.{COLLEGE}.{CLASS}.",
+        )
+        assert [(one["org_id"], one["parent_id"], one["path"]) for one in events(tx, "org_changed")] == [
+            (COLLEGE, TOWN, f"1.42.4201.{COLLEGE}.")
+        ]
+        (done,) = [
+            one
+            for one in migration.list_migrations(tx, ListMigrations(), of_city)
+            if one.migration_id == asked.migration_id
+        ]
         assert (done.state, done.total, done.moved) == ("completed", 3, 3)
 
 
 @pytest.mark.rule("MIG-02", "MIG-05", "MIG-06", "MIG-07", "ROLE-09")
-@pytest.mark.parametrize("org, to, actor, refusal", [
-    (42, 1, Actor(2001, 42), "migration_provincial"), (COLLEGE, 440, of_college, "migration_across"), (SCHOOL, COLLEGE, of_school, "migration_inside"),
-    (SCHOOL, SCHOOL, of_school, "migration_inside"), (COLLEGE, 42010, of_college, "migration_branch"), (COLLEGE, SCHOOL, of_college, "migration_nowhere"),
-    (COLLEGE, 999, of_college, "unknown_org"), (COLLEGE, TOWN, of_school, "not_your_org"), (COLLEGE, TOWN, Actor(STRANGER, COLLEGE), "not_your_org")])
+@pytest.mark.parametrize(
+    "org, to, actor, refusal",
+    [
+        (42, 1, Actor(2001, 42), "migration_provincial"),
+        (COLLEGE, 440, of_college, "migration_across"),
+        (SCHOOL, COLLEGE, of_school, "migration_inside"),
+        (SCHOOL, SCHOOL, of_school, "migration_inside"),
+        (COLLEGE, 42010, of_college, "migration_branch"),
+        (COLLEGE, SCHOOL, of_college, "migration_nowhere"),
+        (COLLEGE, 999, of_college, "unknown_org"),
+        (COLLEGE, TOWN, of_school, "not_your_org"),
+        (COLLEGE, TOWN, Actor(STRANGER, COLLEGE), "not_your_org"),
+    ],
+)
 def test_migrations_that_are_refused(tx, org, to, actor, refusal):
     """MIG-02, MIG-05..07, ROLE-09: below the provincial level, inside the province, not into itself, not below a branch."""
     assert code(ask(tx, org, to, actor)) == refusal
@@ -436,9 +587,13 @@ def test_readers_never_see_half(loaded, mayor, monkeypatch):
     """MIG-01: while 3,000 organisations move in many pieces every look at the tree shows all at the old place or all at the new; progress is seen."""
     with loaded.begin() as tx:
         for n in range(3000):
-            tx.execute(sa.text("INSERT INTO orgs (org_id, parent_id, path, kind, purpose, province, system, provincial_id, short_name, full_name, bigrams, display_order, version)"
-                               " VALUES (:id, :parent, :path, 'branch', 'ordinary', '42', 'national', 42, 'x', 'x', '{}', 1, 1)"),
-                       {"id": 10**7 + n, "parent": COLLEGE, "path": f"1.42.420.{COLLEGE}.{10**7 + n}."})
+            tx.execute(
+                sa.text(
+                    "INSERT INTO orgs (org_id, parent_id, path, kind, purpose, province, system, provincial_id, short_name, full_name, bigrams, display_order, version)"
+                    " VALUES (:id, :parent, :path, 'branch', 'ordinary', '42', 'national', 42, 'x', 'x', '{}', 1, 1)"
+                ),
+                {"id": 10**7 + n, "parent": COLLEGE, "path": f"1.42.420.{COLLEGE}.{10**7 + n}."},
+            )
         migration_id = ask(tx).migration_id
         decide(tx, migration_id, of_school)
         decide(tx, migration_id, of_city)
@@ -449,9 +604,21 @@ def test_readers_never_see_half(loaded, mayor, monkeypatch):
     def look():
         while not stop.is_set():
             with loaded.connect() as reader:
-                seen.add(tuple(reader.execute(sa.text("SELECT count(*) FILTER (WHERE path >= :old AND path < :old_end), count(*) FILTER (WHERE path >= :new AND path < :new_end) FROM orgs"),
-                                              {"old": old, "old_end": old[:-1] + "/", "new": new, "new_end": new[:-1] + "/"}).one()))
-                progress.add(reader.scalar(sa.text("SELECT moved FROM migrations WHERE migration_id = :id"), {"id": migration_id}))
+                seen.add(
+                    tuple(
+                        reader.execute(
+                            sa.text(
+                                "SELECT count(*) FILTER (WHERE path >= :old AND path < :old_end), count(*) FILTER (WHERE path >= :new AND path < :new_end) FROM orgs"
+                            ),
+                            {"old": old, "old_end": old[:-1] + "/", "new": new, "new_end": new[:-1] + "/"},
+                        ).one()
+                    )
+                )
+                progress.add(
+                    reader.scalar(
+                        sa.text("SELECT moved FROM migrations WHERE migration_id = :id"), {"id": migration_id}
+                    )
+                )
 
     reader = threading.Thread(target=look)
     reader.start()
@@ -475,7 +642,17 @@ def test_a_branch_made_meanwhile_comes_along(loaded, mayor):
         decide(tx, migration_id, of_school)
         decide(tx, migration_id, of_city)
     creating = loaded.connect()
-    made = handlers.save_orgs(creating, [Asked(SaveOrg(command_id=uuid4(), parent_id=COLLEGE, kind="branch", full_name="共青团新班支部委员会"), of_college)])[0].org_id
+    made = handlers.save_orgs(
+        creating,
+        [
+            Asked(
+                SaveOrg(
+                    command_id=uuid4(), parent_id=COLLEGE, kind="branch", full_name="共青团新班支部委员会"
+                ),
+                of_college,
+            )
+        ],
+    )[0].org_id
     mover = threading.Thread(target=migration.move_one, args=(db.Database(loaded),))
     mover.start()
     time.sleep(0.3)
@@ -500,7 +677,14 @@ def test_renaming_touches_one_row(tx):
 @pytest.mark.rule("ORG-15", "SRCH-08")
 def test_employers_are_found_in_their_system(tx):
     """ORG-15: bodies of a vertical system stand beside the provinces, and an employer's organisation is found below its system, not below the place where it lies."""
-    store.load(tx, [*TREE, Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"), Seed(9701, 97, "committee", "共青团铁道武汉局委员会", "97")])
+    store.load(
+        tx,
+        [
+            *TREE,
+            Seed(97, 1, "leading_body", "共青团全国铁道委员会", "97"),
+            Seed(9701, 97, "committee", "共青团铁道武汉局委员会", "97"),
+        ],
+    )
     assert found(tx, "武汉局", below=97) == [9701]
     assert found(tx, "武汉局", below=42) == []
     assert domain.is_provincial(1, 97, store.by_ids(tx, [97])[97].provincial_id)
@@ -513,7 +697,9 @@ def test_contacts(tx):
     from shared.messages.orgs import ListContacts
 
     tx.execute(sa.text("UPDATE orgs SET phone = '02780000000' WHERE org_id = 4201"))
-    assert [(one.org_id, one.phone) for one in handlers.list_contacts(tx, ListContacts(text="湖北省"), None)] == [(42, ""), (4201, "02780000000")]
+    assert [
+        (one.org_id, one.phone) for one in handlers.list_contacts(tx, ListContacts(text="湖北省"), None)
+    ] == [(42, ""), (4201, "02780000000")]
     assert handlers.list_contacts(tx, ListContacts(text="江汉"), None) == []
     with pytest.raises(Refused, match="field_missing"):
         handlers.list_contacts(tx, ListContacts(text="湖"), None)
@@ -525,18 +711,41 @@ def test_observers(tx, monkeypatch):
     from shared.messages.orgs import SetAdministrator
 
     def observe(person, active=True):
-        return handlers.set_administrators(tx, [Asked(SetAdministrator(command_id=uuid4(), org_id=COLLEGE, person_id=person, active=active, observer=True), of_college)])[0]
+        return handlers.set_administrators(
+            tx,
+            [
+                Asked(
+                    SetAdministrator(
+                        command_id=uuid4(), org_id=COLLEGE, person_id=person, active=active, observer=True
+                    ),
+                    of_college,
+                )
+            ],
+        )[0]
 
     assert code(observe(800)) == "no_observers"
     monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
     assert code(observe(800)) == "not_a_cadre"
-    handlers.on_cadre_changed(tx, [CadreChanged(org_id=COLLEGE, person_id=person, post="publicist", has_phone=True, version=1) for person in (800, 801, 802, 803)])
-    assert observe(805, active=False).refusal is None and [one for one in events(tx, "administrator_changed") if one["person_id"] == 805] == []
+    handlers.on_cadre_changed(
+        tx,
+        [
+            CadreChanged(org_id=COLLEGE, person_id=person, post="publicist", has_phone=True, version=1)
+            for person in (800, 801, 802, 803)
+        ],
+    )
+    assert (
+        observe(805, active=False).refusal is None
+        and [one for one in events(tx, "administrator_changed") if one["person_id"] == 805] == []
+    )
     assert [code(observe(person)) for person in (800, 801, 802, 803, DEAN)] == [None] * 4 + ["no_observers"]
     assert holders(tx, COLLEGE) == [DEAN]
     assert code(make(tx, Actor(800, COLLEGE), parent_id=COLLEGE)) == "not_your_org"
     assert observe(800, active=False).refusal is None
-    assert [(one["active"], one["observer"]) for one in events(tx, "administrator_changed") if one["person_id"] == 800] == [(True, True), (False, True)]
+    assert [
+        (one["active"], one["observer"])
+        for one in events(tx, "administrator_changed")
+        if one["person_id"] == 800
+    ] == [(True, True), (False, True)]
 
 
 @pytest.mark.rule("ORG-10", "MIG-03")
@@ -551,6 +760,9 @@ def test_a_command_is_its_senders(tx):
     first, second = handlers.save_orgs(tx, [Asked(fresh, of_school), Asked(fresh, of_class)])
     assert first.org_id is not None and (second.org_id, code(second)) == (None, "command_taken")
     asked = RequestMigration(command_id=uuid4(), org_id=COLLEGE, to_org_id=4201)
-    moved, again, theirs = [migration.request_migrations(tx, [Asked(asked, actor)])[0] for actor in (of_college, of_college, of_school)]
+    moved, again, theirs = [
+        migration.request_migrations(tx, [Asked(asked, actor)])[0]
+        for actor in (of_college, of_college, of_school)
+    ]
     assert moved.migration_id is not None and again == moved
     assert (theirs.migration_id, code(theirs)) == (None, "command_taken")

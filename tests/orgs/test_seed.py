@@ -1,4 +1,5 @@
 """The organisation tree of a new installation: complete, consistent, in order."""
+
 from collections import Counter
 
 import pytest
@@ -24,8 +25,13 @@ def test_tree_is_one_tree(tree):
 @pytest.mark.rule("ORG-02", "ORG-03")
 def test_kinds_and_purposes(tree):
     """ORG-02, ORG-03: only known kinds and purposes (nobody creates a vault by hand); special purposes are branches."""
-    assert {org.kind for org in tree} <= set(domain.KINDS) and {org.purpose for org in tree} <= {*domain.PURPOSES, "vault"}
-    assert {org.kind for org in tree if org.purpose in ("vault", "handover", "floating", "study_abroad")} == {"branch"}
+    assert {org.kind for org in tree} <= set(domain.KINDS) and {org.purpose for org in tree} <= {
+        *domain.PURPOSES,
+        "vault",
+    }
+    assert {org.kind for org in tree if org.purpose in ("vault", "handover", "floating", "study_abroad")} == {
+        "branch"
+    }
 
 
 def test_one_vault_per_provincial_body(tree):
@@ -38,7 +44,9 @@ def test_one_vault_per_provincial_body(tree):
 
 def test_size(tree):
     """All provinces, cities, counties and townships of the public divisions, and more than 60 universities."""
-    codes = Counter(len(org.division_code) for org in tree if org.division_code and org.id == int(org.division_code))
+    codes = Counter(
+        len(org.division_code) for org in tree if org.division_code and org.id == int(org.division_code)
+    )
 
     assert codes[2] == 31 and codes[4] > 330 and codes[6] > 2900 and codes[9] > 41000
     assert sum(org.id // 1_000_000 == 1 and org.kind == "committee" for org in tree) >= 60

@@ -1,4 +1,5 @@
 """Durable timers on a real database: the latest node counts, each instant fires once, whoever looks first."""
+
 import json
 import threading
 from datetime import UTC, date, datetime, timedelta
@@ -27,13 +28,22 @@ def tx(engine):
 
 
 def opened(transfer_id, node_no=1, remind=None, every=None, expires=None, revision=0) -> NodeOpened:
-    return NodeOpened(transfer_id=transfer_id, node_no=node_no, revision=revision, remind_at=NOW + remind if remind else None,
-                      remind_every=every.total_seconds() if every else None, expires_at=NOW + expires if expires else None)
+    return NodeOpened(
+        transfer_id=transfer_id,
+        node_no=node_no,
+        revision=revision,
+        remind_at=NOW + remind if remind else None,
+        remind_every=every.total_seconds() if every else None,
+        expires_at=NOW + expires if expires else None,
+    )
 
 
 def told(tx) -> list[tuple[str, int, int]]:
-    return [(row.topic, item["transfer_id"], item["node_no"]) for row in tx.execute(sa.text("SELECT topic, body FROM outbox ORDER BY id"))
-            for item in json.loads(row.body)]
+    return [
+        (row.topic, item["transfer_id"], item["node_no"])
+        for row in tx.execute(sa.text("SELECT topic, body FROM outbox ORDER BY id"))
+        for item in json.loads(row.body)
+    ]
 
 
 @pytest.mark.rule("DL-01")
@@ -74,7 +84,9 @@ def test_latest_node_counts(tx):
 def test_a_changed_deadline_is_taken_over(tx):
     """BEY-07: another deadline of the same node, told with a higher revision, replaces the earlier one, later or sooner; a late older one does not."""
     handlers.on_node_opened(tx, [opened(1, expires=5 * DAY), opened(2, expires=5 * DAY)])
-    handlers.on_node_opened(tx, [opened(1, expires=8 * DAY, revision=1), opened(2, expires=3 * DAY, revision=1)])
+    handlers.on_node_opened(
+        tx, [opened(1, expires=8 * DAY, revision=1), opened(2, expires=3 * DAY, revision=1)]
+    )
     handlers.on_node_opened(tx, [opened(1, expires=DAY), opened(2, expires=DAY, revision=0)])
 
     assert [store.fire(tx, NOW + n * DAY, 100) for n in (2, 3, 7, 8)] == [(0, 0), (1, 0), (0, 0), (1, 0)]

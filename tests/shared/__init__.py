@@ -7,7 +7,12 @@ def probe_tables() -> sa.MetaData:
 
     metadata = db.metadata()
     for name in ("effects", "tries"):
-        sa.Table(name, metadata, sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("times", sa.Integer, nullable=False))
+        sa.Table(
+            name,
+            metadata,
+            sa.Column("id", sa.BigInteger, primary_key=True),
+            sa.Column("times", sa.Integer, nullable=False),
+        )
     sa.Table("names", metadata, sa.Column("name", sa.Text, index=True))
     metadata.info["sequence"] = sa.Sequence("tries_of_sleep", metadata=metadata)
     outbox.table(metadata)

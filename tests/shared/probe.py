@@ -2,6 +2,7 @@
 
 It takes the place of the scheduler: `NodeOpened` items are counted in `effects`; `node_no` says how to misbehave.
 """
+
 import warnings
 
 warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")  # known: docs/adr/0002
@@ -26,14 +27,23 @@ from shared.settings import from_environment
 FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW, TOO_LONG, SLEEPS = range(1, 9)
 
 metadata = db.metadata()
-effects = sa.Table("effects", metadata, sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("times", sa.Integer, nullable=False))
+effects = sa.Table(
+    "effects",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("times", sa.Integer, nullable=False),
+)
 outbox.table(metadata)
 inbox.tables(metadata)
 
-TOO_LONG_FOR_AN_INDEX = sa.text("INSERT INTO names SELECT string_agg(md5(CAST(n AS text)), '') FROM generate_series(1, 300) AS n")
+TOO_LONG_FOR_AN_INDEX = sa.text(
+    "INSERT INTO names SELECT string_agg(md5(CAST(n AS text)), '') FROM generate_series(1, 300) AS n"
+)
 """PostgreSQL refuses it with 54000, which psycopg2 files under the class of lost connections."""
 TRY_AND_SLEEP = sa.text("SELECT nextval('tries_of_sleep'), pg_sleep(30)")
-COUNT = sa.text("INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1 ON CONFLICT (id) DO UPDATE SET times = effects.times + 1")
+COUNT = sa.text(
+    "INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1 ON CONFLICT (id) DO UPDATE SET times = effects.times + 1"
+)
 seen: dict[int, int] = {}
 
 probe_command = Command("scheduler", "probe_command", AssignBranch, Outcome)
@@ -87,7 +97,9 @@ def ignore(tx, items):
 
 class Service(BusService):
     name = "scheduler"
-    events = {event: ignore for event in contracts().values() if "scheduler" in event.consumers} | {NodeOpened: on_node_opened}
+    events = {event: ignore for event in contracts().values() if "scheduler" in event.consumers} | {
+        NodeOpened: on_node_opened
+    }
     commands = {probe_command: command}
     queries = {probe_query: query}
 

@@ -1,4 +1,5 @@
 """What the contracts promise and what the services do are the same: compared at start, and on a real broker."""
+
 import json
 import os
 import re
@@ -21,7 +22,9 @@ from tests.installation import AMQP_URI, ROOT, SERVER
 
 UNDER_WAY = {"transfers_log_grew"}
 """Declared ahead of the part that tells it: the audit log of transfers."""
-DECLARED = sorted(topic for topic, event in events().items() if event.__module__.startswith("shared.messages."))
+DECLARED = sorted(
+    topic for topic, event in events().items() if event.__module__.startswith("shared.messages.")
+)
 
 
 def services():
@@ -32,20 +35,51 @@ def test_services_and_contracts_agree():
     """Every service handles the events, commands and queries that the contracts say it does, and no others; calls are found whole."""
     for service in services().values():
         assert agreement.differences(service) == []
-    assert len(agreement.calls()) == sum(len(service.commands) + len(service.queries) for service in services().values()) > 80
+    assert (
+        len(agreement.calls())
+        == sum(len(service.commands) + len(service.queries) for service in services().values())
+        > 80
+    )
 
 
 def changed(name: str, **tables):
     return type("Service", (services()[name],), tables)
 
 
-@pytest.mark.parametrize("service, words", [
-    (lambda: changed("scheduler", events={**services()["scheduler"].events, transfers.TransferCompleted: print}), ["handles TransferCompleted", 'add "scheduler" to the consumers']),
-    (lambda: changed("scheduler", events={}), ["NodeOpened names scheduler", "add a handler to `events` in services/scheduler/service.py"]),
-    (lambda: changed("orgs", commands={}), ["save_orgs is declared as one of the commands of orgs", "add a handler to `commands`"]),
-    (lambda: changed("orgs", queries={}), ["search_orgs is declared as one of the queries of orgs", "add a handler to `queries`"]),
-    (lambda: changed("scheduler", commands={orgs.save_orgs: print}), ["scheduler handles save_orgs", "sends it to orgs"]),
-], ids=["no consumer in the contract", "no handler of an event", "no handler of a command", "no handler of a query", "another's call"])
+@pytest.mark.parametrize(
+    "service, words",
+    [
+        (
+            lambda: changed(
+                "scheduler", events={**services()["scheduler"].events, transfers.TransferCompleted: print}
+            ),
+            ["handles TransferCompleted", 'add "scheduler" to the consumers'],
+        ),
+        (
+            lambda: changed("scheduler", events={}),
+            ["NodeOpened names scheduler", "add a handler to `events` in services/scheduler/service.py"],
+        ),
+        (
+            lambda: changed("orgs", commands={}),
+            ["save_orgs is declared as one of the commands of orgs", "add a handler to `commands`"],
+        ),
+        (
+            lambda: changed("orgs", queries={}),
+            ["search_orgs is declared as one of the queries of orgs", "add a handler to `queries`"],
+        ),
+        (
+            lambda: changed("scheduler", commands={orgs.save_orgs: print}),
+            ["scheduler handles save_orgs", "sends it to orgs"],
+        ),
+    ],
+    ids=[
+        "no consumer in the contract",
+        "no handler of an event",
+        "no handler of a command",
+        "no handler of a query",
+        "another's call",
+    ],
+)
 def test_a_difference_is_named(service, words):
     """A handler that no contract names, and a contract without a handler: both are refused, in a sentence that says what to do."""
     with pytest.raises(agreement.Disagreement) as caught:
@@ -55,15 +89,33 @@ def test_a_difference_is_named(service, words):
 
 def test_a_service_that_disagrees_does_not_start(keys):
     """The process ends with 1 and a sentence, before it takes a message."""
-    code = ("import eventlet; eventlet.monkey_patch()\nfrom services.scheduler.service import Service\nService.events = {}\n"
-            "from shared import runner, settings\nrunner.migrate.pending = lambda *_: False\nrunner.serve('scheduler', settings.from_environment())")
-    ended = subprocess.run([sys.executable, "-W", "ignore:(?s).*Eventlet is deprecated", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, env={
-        **os.environ, "DATABASE_URL": SERVER, "AMQP_URI": AMQP_URI, "TUANQIAO_KEYS": str(keys), "PYTHONPATH": str(ROOT)})
-    assert ended.returncode == 1 and "scheduler does not start: NodeOpened names scheduler as a consumer" in ended.stderr, ended.stderr
+    code = (
+        "import eventlet; eventlet.monkey_patch()\nfrom services.scheduler.service import Service\nService.events = {}\n"
+        "from shared import runner, settings\nrunner.migrate.pending = lambda *_: False\nrunner.serve('scheduler', settings.from_environment())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore:(?s).*Eventlet is deprecated", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={
+            **os.environ,
+            "DATABASE_URL": SERVER,
+            "AMQP_URI": AMQP_URI,
+            "TUANQIAO_KEYS": str(keys),
+            "PYTHONPATH": str(ROOT),
+        },
+    )
+    assert (
+        ended.returncode == 1
+        and "scheduler does not start: NodeOpened names scheduler as a consumer" in ended.stderr
+    ), ended.stderr
     assert "Traceback" not in ended.stderr and runner.SERVICES == SERVICES
 
 
 # ---- every declared event reaches the broker -------------------------------------------------------------------------
+
 
 @pytest.fixture
 def listener():
@@ -71,8 +123,13 @@ def listener():
     with kombu.Connection(AMQP_URI) as connection:
         topology.declare(connection)
         channel = connection.default_channel
-        queue = kombu.Queue(f"{topology.PREFIX}outsider.{uuid.uuid4().hex[:8]}", [kombu.binding(topology.exchange(name), routing_key="#") for name in SERVICES],
-                            durable=False, exclusive=True, auto_delete=True)(channel)
+        queue = kombu.Queue(
+            f"{topology.PREFIX}outsider.{uuid.uuid4().hex[:8]}",
+            [kombu.binding(topology.exchange(name), routing_key="#") for name in SERVICES],
+            durable=False,
+            exclusive=True,
+            auto_delete=True,
+        )(channel)
         queue.declare()
         yield queue
         queue.delete()
@@ -82,7 +139,11 @@ def listener():
 def promised() -> dict[str, str]:
     """Return the topics of docs/asyncapi.json with the service that says it sends them."""
     document = json.loads((ROOT / "docs" / "asyncapi.json").read_text("utf-8"))
-    return {name.split(".", 1)[1]: name.split(".", 1)[0] for name, one in document["operations"].items() if one["action"] == "send"}
+    return {
+        name.split(".", 1)[1]: name.split(".", 1)[0]
+        for name, one in document["operations"].items()
+        if one["action"] == "send"
+    }
 
 
 @pytest.mark.rule("BEY-15")
@@ -97,7 +158,9 @@ def test_every_declared_event_reaches_the_broker(scratch, listener):
         event = events()[topic]
         with engines[event.publisher].begin() as tx:
             columns = ", ".join(f'NULL AS "{field}"' for field in fields(event))
-            tx.execute(sa.text(f"WITH given AS (SELECT {columns}) {outbox.insert(outbox.tell(event, 'given'))}"))
+            tx.execute(
+                sa.text(f"WITH given AS (SELECT {columns}) {outbox.insert(outbox.tell(event, 'given'))}")
+            )
     for name, engine in engines.items():
         relay = outbox.Relay(name, engine, Publisher(AMQP_URI))
         while relay.publish_some():
@@ -107,7 +170,12 @@ def test_every_declared_event_reaches_the_broker(scratch, listener):
             assert tx.scalar(sa.text("SELECT count(*) FROM outbox WHERE published_at IS NULL")) == 0
     got = set()
     while (message := listener.get(no_ack=True)) is not None:
-        got.add((message.delivery_info["exchange"].removeprefix(topology.PREFIX), message.delivery_info["routing_key"]))
+        got.add(
+            (
+                message.delivery_info["exchange"].removeprefix(topology.PREFIX),
+                message.delivery_info["routing_key"],
+            )
+        )
     assert got == {(service, topic) for topic, service in promised().items()}
 
 
@@ -116,5 +184,10 @@ def test_every_declared_event_is_told():
     for topic in DECLARED:
         event = events()[topic]
         folder = ROOT / "services" / event.publisher
-        lines = [line for path in folder.rglob("*.py") for line in path.read_text("utf-8").splitlines() if "import" not in line]
+        lines = [
+            line
+            for path in folder.rglob("*.py")
+            for line in path.read_text("utf-8").splitlines()
+            if "import" not in line
+        ]
         assert topic in UNDER_WAY or any(re.search(rf"\b{event.__name__}\b", line) for line in lines), event

@@ -1,4 +1,5 @@
 """The audit log on a real database: chains that stand beside each other, heads, what the database refuses, and what is found (BEY-10)."""
+
 import hashlib
 import time
 
@@ -16,7 +17,12 @@ metadata = db.metadata()
 audit.tables(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
-sa.Table("orgs", metadata, sa.Column("org_id", sa.BigInteger, primary_key=True), sa.Column("provincial_id", sa.BigInteger))
+sa.Table(
+    "orgs",
+    metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True),
+    sa.Column("provincial_id", sa.BigInteger),
+)
 log = audit.Log("orgs", "orgs", OrgsLogGrew)
 
 
@@ -36,8 +42,22 @@ def engine(database):
     attack(engine, "TRUNCATE audit_log, audit_heads, outbox", "ALTER SEQUENCE audit_lane RESTART")
     with engine.begin() as tx:
         for n in range(1, 9, 2):
-            log.append(tx, [Entry(kind="right.given", person_id=n + one, org_id=42, place_id=4201, persons=[100 + n], before=None,
-                                  after={"active": True}, note=f"事由{n + one}") for one in (0, 1)])
+            log.append(
+                tx,
+                [
+                    Entry(
+                        kind="right.given",
+                        person_id=n + one,
+                        org_id=42,
+                        place_id=4201,
+                        persons=[100 + n],
+                        before=None,
+                        after={"active": True},
+                        note=f"事由{n + one}",
+                    )
+                    for one in (0, 1)
+                ],
+            )
     return engine
 
 
@@ -63,13 +83,23 @@ def rewrite(engine, statement):
     """Change the log and make everything in this database fit again: all hashes and the head."""
     attack(engine, statement)
     with engine.connect() as tx:
-        rows = tx.execute(sa.text(f"SELECT {', '.join(audit.HASHED)} FROM audit_log ORDER BY lane, seq")).all()
+        rows = tx.execute(
+            sa.text(f"SELECT {', '.join(audit.HASHED)} FROM audit_log ORDER BY lane, seq")
+        ).all()
     previous, changes = b"", []
     for row in rows:
         line = {**row._mapping, "at": audit.instant(row.at)}
-        previous = hashlib.sha256(previous + msgspec.json.encode([line[name] for name in audit.HASHED])).digest()
-        changes.append(f"UPDATE audit_log SET hash = decode('{previous.hex()}', 'hex') WHERE lane = {row.lane} AND seq = {row.seq}")
-    attack(engine, *changes, f"UPDATE audit_heads SET rows = {len(rows)}, hash = decode('{previous.hex()}', 'hex')")
+        previous = hashlib.sha256(
+            previous + msgspec.json.encode([line[name] for name in audit.HASHED])
+        ).digest()
+        changes.append(
+            f"UPDATE audit_log SET hash = decode('{previous.hex()}', 'hex') WHERE lane = {row.lane} AND seq = {row.seq}"
+        )
+    attack(
+        engine,
+        *changes,
+        f"UPDATE audit_heads SET rows = {len(rows)}, hash = decode('{previous.hex()}', 'hex')",
+    )
 
 
 @pytest.mark.rule("BEY-10")
@@ -81,20 +111,25 @@ def test_a_whole_chain(engine):
 
 
 @pytest.mark.rule("BEY-10")
-@pytest.mark.parametrize(("statement", "found"), [
-    ("UPDATE audit_log SET person_id = 99 WHERE seq = 3", [Broken(1, 3, "the line was changed")]),
-    ("UPDATE audit_log SET note = '' WHERE seq = 8", [Broken(1, 8, "the line was changed")]),
-    ("UPDATE audit_log SET provincial_id = 44 WHERE seq = 1", [Broken(1, 1, "the line was changed")]),
-    ("DELETE FROM audit_log WHERE seq = 4", [Broken(1, 4, "lines 4 to 4 are missing")]),
-    ("DELETE FROM audit_log WHERE seq IN (1, 2)", [Broken(1, 1, "lines 1 to 2 are missing")]),
-    ("DELETE FROM audit_log WHERE seq = 8", [Broken(1, 8, "lines 8 to 8 are missing at the end")]),
-    ("DELETE FROM audit_log", [Broken(1, 1, "lines 1 to 8 are missing at the end")]),
-    ("DELETE FROM audit_heads", [Broken(1, 9, "the head does not fit the last line")]),
-    ("UPDATE audit_heads SET rows = 7", [Broken(1, 9, "the head does not fit the last line")]),
-    ("INSERT INTO audit_log SELECT lane, 9, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id, provincial_id,"
-     " acting_provincial_id, hash FROM audit_log WHERE seq = 8",
-     [Broken(1, 9, "the line was changed"), Broken(1, 10, "the head does not fit the last line")]),
-])
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE audit_log SET person_id = 99 WHERE seq = 3", [Broken(1, 3, "the line was changed")]),
+        ("UPDATE audit_log SET note = '' WHERE seq = 8", [Broken(1, 8, "the line was changed")]),
+        ("UPDATE audit_log SET provincial_id = 44 WHERE seq = 1", [Broken(1, 1, "the line was changed")]),
+        ("DELETE FROM audit_log WHERE seq = 4", [Broken(1, 4, "lines 4 to 4 are missing")]),
+        ("DELETE FROM audit_log WHERE seq IN (1, 2)", [Broken(1, 1, "lines 1 to 2 are missing")]),
+        ("DELETE FROM audit_log WHERE seq = 8", [Broken(1, 8, "lines 8 to 8 are missing at the end")]),
+        ("DELETE FROM audit_log", [Broken(1, 1, "lines 1 to 8 are missing at the end")]),
+        ("DELETE FROM audit_heads", [Broken(1, 9, "the head does not fit the last line")]),
+        ("UPDATE audit_heads SET rows = 7", [Broken(1, 9, "the head does not fit the last line")]),
+        (
+            "INSERT INTO audit_log SELECT lane, 9, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id, provincial_id,"
+            " acting_provincial_id, hash FROM audit_log WHERE seq = 8",
+            [Broken(1, 9, "the line was changed"), Broken(1, 10, "the head does not fit the last line")],
+        ),
+    ],
+)
 def test_what_is_found(engine, statement, found):
     """BEY-10: a changed line, a line that is missing in the middle, at the beginning or at the end, and a line put in are found."""
     attack(engine, statement)
@@ -107,7 +142,10 @@ def test_who_rewrites_everything_is_found_by_the_heads_that_were_told(engine):
     kept = heads(engine)
     rewrite(engine, "DELETE FROM audit_log WHERE seq > 6")
     assert verify(engine) == (6, [])
-    assert verify(engine, kept) == (6, [Broken(1, 7, "lines 7 to 8, whose head was told, are missing at the end")])
+    assert verify(engine, kept) == (
+        6,
+        [Broken(1, 7, "lines 7 to 8, whose head was told, are missing at the end")],
+    )
     with engine.begin() as tx:  # and life goes on, so that the number of lines fits again
         log.append(tx, [Entry(kind="right.revoked"), Entry(kind="right.revoked"), Entry(kind="right.given")])
     assert verify(engine) == (9, [])
@@ -124,8 +162,16 @@ def test_a_lane_that_is_gone(engine):
 
 
 @pytest.mark.rule("BEY-10")
-@pytest.mark.parametrize("statement", ["UPDATE audit_log SET note = 'x' WHERE seq = 3", "DELETE FROM audit_log WHERE seq = 3", "TRUNCATE audit_log",
-                                       "DELETE FROM audit_heads", "TRUNCATE audit_heads"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET note = 'x' WHERE seq = 3",
+        "DELETE FROM audit_log WHERE seq = 3",
+        "TRUNCATE audit_log",
+        "DELETE FROM audit_heads",
+        "TRUNCATE audit_heads",
+    ],
+)
 def test_the_database_refuses(engine, statement):
     """BEY-10: the log is append-only; neither a bug nor a hand at the console changes, deletes or empties it."""
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), engine.begin() as tx:
@@ -161,14 +207,23 @@ def test_a_rolled_back_line_was_never_there(engine):
 @pytest.mark.rule("BEY-10")
 def test_heads_are_told_once(engine):
     """BEY-10: a head that has grown is told, and only then; lanes in use are told the next time."""
+
     def told():
         with engine.begin() as tx:
             before = tx.scalar(sa.text("SELECT coalesce(max(id), 0) FROM outbox"))
             log.tell_heads(tx)
-            return [one for body in tx.scalars(sa.text("SELECT body FROM outbox WHERE id > :id AND topic = 'orgs_log_grew'"), {"id": before})
-                    for one in msgspec.json.decode(body, type=list[OrgsLogGrew])]
+            return [
+                one
+                for body in tx.scalars(
+                    sa.text("SELECT body FROM outbox WHERE id > :id AND topic = 'orgs_log_grew'"),
+                    {"id": before},
+                )
+                for one in msgspec.json.decode(body, type=list[OrgsLogGrew])
+            ]
 
-    assert [(one.lane, one.rows, bytes.fromhex(one.hash)) for one in told()] == [tuple(head) for head in heads(engine)]
+    assert [(one.lane, one.rows, bytes.fromhex(one.hash)) for one in told()] == [
+        tuple(head) for head in heads(engine)
+    ]
     assert told() == []
     with engine.connect() as busy:
         log.append(busy, [Entry(kind="right.given")])
@@ -181,8 +236,18 @@ def test_heads_are_told_once(engine):
 def test_numbers_of_persons_stay_out(engine):
     """BEY-10: identity and mobile numbers in what people write do not get into the log; ids of organisations do."""
     with engine.begin() as tx:
-        log.append(tx, [Entry(kind="view.unmasked", ref="branch 420100001001", note="身份证11010519491231002X,电话13800138000,旧号110105491231002",
-                              before={"remark": "13912345678"}, after={"org_id": 420100001001})])
+        log.append(
+            tx,
+            [
+                Entry(
+                    kind="view.unmasked",
+                    ref="branch 420100001001",
+                    note="身份证11010519491231002X,电话13800138000,旧号110105491231002",
+                    before={"remark": "13912345678"},
+                    after={"org_id": 420100001001},
+                )
+            ],
+        )
         row = tx.execute(sa.text("SELECT * FROM audit_log ORDER BY seq DESC LIMIT 1")).one()
     assert (row.note, row.ref) == ("身份证•,电话•,旧号•", "branch 420100001001")
     assert msgspec.json.decode(row.before) == {"remark": "•"}
@@ -199,7 +264,10 @@ def page(engine, province=None, **wanted):
 def test_reading(engine):
     """Lines are read newest first, by kind or group of kinds, actor, person, place and span, page by page; a province has its own only."""
     with engine.begin() as tx:
-        log.append(tx, [Entry(kind="org.edited", person_id=50, org_id=1, place_id=4401), Entry(kind="policy.applied")])
+        log.append(
+            tx,
+            [Entry(kind="org.edited", person_id=50, org_id=1, place_id=4401), Entry(kind="policy.applied")],
+        )
     everything = page(engine)
     assert [one.seq for one in everything] == list(range(10, 0, -1))
     assert [one.kind for one in page(engine, kind="right")] == ["right.given"] * 8

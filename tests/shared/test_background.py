@@ -1,4 +1,5 @@
 """Background loops: whatever a turn raises, the loop goes on, says so, and sets hostile items aside."""
+
 import threading
 import time
 from contextlib import contextmanager
@@ -46,9 +47,18 @@ def count(name: str, loop: str) -> float:
     return metrics.BACKGROUND_FAILURES.labels(name, loop)._value.get()
 
 
-ERRORS = [ValueError("a surprise"), RecursionError("nested"), MemoryError(), KeyError(1), StopIteration(), AssertionError(), eventlet.Timeout(None),
-          type("Local", (BaseException,), {"__module__": "no.such.module"})("cannot be imported"), background.Away("no answer"),
-          sa.exc.OperationalError("x", {}, psycopg2.OperationalError("no connection"))]
+ERRORS = [
+    ValueError("a surprise"),
+    RecursionError("nested"),
+    MemoryError(),
+    KeyError(1),
+    StopIteration(),
+    AssertionError(),
+    eventlet.Timeout(None),
+    type("Local", (BaseException,), {"__module__": "no.such.module"})("cannot be imported"),
+    background.Away("no answer"),
+    sa.exc.OperationalError("x", {}, psycopg2.OperationalError("no connection")),
+]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -70,7 +80,9 @@ def test_a_loop_goes_on(error):
 
 
 def loops():
-    return [(name, loop) for name in SERVICES for loop in import_module(f"services.{name}.service").Service.loops]
+    return [
+        (name, loop) for name in SERVICES for loop in import_module(f"services.{name}.service").Service.loops
+    ]
 
 
 class Faulty(db.Database):
@@ -105,14 +117,29 @@ def test_every_loop_of_every_service_goes_on(scratch, monkeypatch, name, loop):
 def test_every_service_has_its_loops():
     """The table above walks what the services run: nothing of it is empty by accident, and no service makes threads of its own beside it."""
     found = [loop.name for _, loop in loops()]
-    assert {"migrations", "audit", "graduation", "imports", "identity", "figures", "bulks", "notices", "timers"} <= set(found)
-    assert all(len({one.name for one in import_module(f"services.{name}.service").Service.loops}) == len(import_module(f"services.{name}.service").Service.loops) for name in SERVICES)
+    assert {
+        "migrations",
+        "audit",
+        "graduation",
+        "imports",
+        "identity",
+        "figures",
+        "bulks",
+        "notices",
+        "timers",
+    } <= set(found)
+    assert all(
+        len({one.name for one in import_module(f"services.{name}.service").Service.loops})
+        == len(import_module(f"services.{name}.service").Service.loops)
+        for name in SERVICES
+    )
     for folder in ("services", "shared"):
         code = {file: file.read_text("utf-8") for file in (ROOT / folder).rglob("*.py")}
         assert [str(file) for file, text in code.items() if "while not machinery.stopping" in text] == []
 
 
 # ---- the head of a line ----------------------------------------------------------------------------------------------
+
 
 def test_a_hostile_item_is_set_aside():
     """Of a hundred items one raises each time, one at the very front: both are given up after their tries, all others are done once."""
@@ -131,7 +158,10 @@ def test_a_hostile_item_is_set_aside():
         given_up.append((line.pop(0), problem))
 
     pieces = background.Pieces("probe", "line", 64, work, give_up)
-    with running(service(), background.Loop("line", lambda machinery: 0 if pieces.turn(None) else None, threading.Event(), 0.05)):
+    with running(
+        service(),
+        background.Loop("line", lambda machinery: 0 if pieces.turn(None) else None, threading.Event(), 0.05),
+    ):
         wait(lambda: not line, 20)
     assert given_up == [(0, "ValueError: hostile"), (41, "ValueError: hostile")]
     assert sorted(done) == [one for one in range(100) if one not in (0, 41)]
@@ -150,13 +180,19 @@ def test_a_row_of_hostile_items_is_short():
         return len(done)
 
     pieces = background.Pieces("probe", "row", 200, work, lambda database, problem: line.pop(0))
-    with running(service(), background.Loop("row", lambda machinery: 0 if line and pieces.turn(None) else None, threading.Event(), 0.05)):
+    with running(
+        service(),
+        background.Loop(
+            "row", lambda machinery: 0 if line and pieces.turn(None) else None, threading.Event(), 0.05
+        ),
+    ):
         wait(lambda: not line, 30)
     assert done == [10_000]
 
 
 def test_a_database_that_is_away_costs_nobody_a_try():
     """While the database is away nothing is set aside, however long that takes."""
+
     def work(database, size):
         raise sa.exc.OperationalError("x", {}, psycopg2.OperationalError("no connection"))
 
@@ -168,6 +204,7 @@ def test_a_database_that_is_away_costs_nobody_a_try():
 
 
 # ---- the relay -------------------------------------------------------------------------------------------------------
+
 
 class Broker:
     """Takes what it is given, but for some topics."""
@@ -193,7 +230,11 @@ def engine(scratch):
     outbox.table(metadata)
     made = scratch(metadata)
     with made.begin() as tx:
-        tx.execute(sa.text("INSERT INTO outbox (topic, body) SELECT CASE WHEN n = 7 THEN 'nobody_listens' ELSE 'fine' END, '[]' FROM generate_series(1, 450) AS n"))
+        tx.execute(
+            sa.text(
+                "INSERT INTO outbox (topic, body) SELECT CASE WHEN n = 7 THEN 'nobody_listens' ELSE 'fine' END, '[]' FROM generate_series(1, 450) AS n"
+            )
+        )
     return made
 
 
@@ -204,14 +245,20 @@ def test_the_relay_passes_a_message_that_is_refused(engine, monkeypatch):
     with running(service(), relay.loop):
         wait(lambda: len(relay.publisher.taken) == 449)
         with engine.connect() as tx:
-            assert tx.execute(sa.text("SELECT topic FROM outbox WHERE published_at IS NULL")).all() == [("nobody_listens",)]
+            assert tx.execute(sa.text("SELECT topic FROM outbox WHERE published_at IS NULL")).all() == [
+                ("nobody_listens",)
+            ]
         relay.publisher.refuses = ""
         time.sleep(0.6)
         relay.wake()
         wait(lambda: len(relay.publisher.taken) == 450)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a surprise"), PublishFailed("no confirm"), RecursionError()], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("a surprise"), PublishFailed("no confirm"), RecursionError()],
+    ids=lambda error: type(error).__name__,
+)
 def test_the_relay_goes_on(engine, error):
     """An error of any kind costs the relay a pause; the rows are published afterwards."""
     relay = outbox.Relay("probe", engine, Broker(error=error))

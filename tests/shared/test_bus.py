@@ -1,4 +1,5 @@
 """The bus on a real broker: what nameko does wrong on its own, and what a broker can do to us."""
+
 import json
 import os
 import signal
@@ -38,12 +39,17 @@ class Probe(Installation):
     def start(self, *names: str) -> None:
         for name in names or ("scheduler",):
             self.ports[name] = free_port()
-            log = (ROOT / "var" / "logs" / f"probe_{os.getpid()}.log")
+            log = ROOT / "var" / "logs" / f"probe_{os.getpid()}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a") as out:
                 self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "tests.shared.probe"], cwd=ROOT, stdout=out, stderr=out, text=True,
-                    env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])})
+                    [sys.executable, "-m", "tests.shared.probe"],
+                    cwd=ROOT,
+                    stdout=out,
+                    stderr=out,
+                    text=True,
+                    env={**self.environ, "TUANQIAO_HEALTH_PORT": str(self.ports[name])},
+                )
             self.wait_ready(name)
 
     def rows(self, statement: str, **values) -> list[sa.Row]:
@@ -57,8 +63,12 @@ class Probe(Installation):
         ends = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > ends:
-                failed = self.rows("SELECT topic, left(body, 80), error, attempts, next_attempt_at FROM failed_messages")
-                raise AssertionError(f"not within {seconds} s; effects: {len(self.effects())}; failed: {failed}")
+                failed = self.rows(
+                    "SELECT topic, left(body, 80), error, attempts, next_attempt_at FROM failed_messages"
+                )
+                raise AssertionError(
+                    f"not within {seconds} s; effects: {len(self.effects())}; failed: {failed}"
+                )
             time.sleep(0.05)
 
 
@@ -99,7 +109,10 @@ def ids(count: int) -> list[int]:
 
 
 def opened(transfer_ids, kind: int = 1, message_id: str | None = None) -> Message:
-    items = [{"transfer_id": one, "node_no": kind, "remind_at": None, "remind_every": None, "expires_at": None} for one in transfer_ids]
+    items = [
+        {"transfer_id": one, "node_no": kind, "remind_at": None, "remind_every": None, "expires_at": None}
+        for one in transfer_ids
+    ]
     return Message("transfers", "node_opened", message_id or uuid.uuid4().hex, json.dumps(items))
 
 
@@ -112,8 +125,16 @@ def test_batches(probe, publisher):
     probe.wait(lambda: set(some) <= set(probe.effects()))
     assert {probe.effects()[one] for one in some} == {1}
     _, metrics = probe.get("scheduler", "/metrics")
-    count = sum(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("tuanqiao_batch_messages_count") and 'kind="events"' in line)
-    total = sum(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("tuanqiao_batch_messages_sum") and 'kind="events"' in line)
+    count = sum(
+        float(line.split()[1])
+        for line in metrics.splitlines()
+        if line.startswith("tuanqiao_batch_messages_count") and 'kind="events"' in line
+    )
+    total = sum(
+        float(line.split()[1])
+        for line in metrics.splitlines()
+        if line.startswith("tuanqiao_batch_messages_sum") and 'kind="events"' in line
+    )
     assert total / count > 5
 
 
@@ -131,7 +152,9 @@ def test_duplicates(probe, publisher):
     assert {probe.effects()[one] for one in some} == {1}
 
 
-@pytest.mark.parametrize("kind", [2, 3, 4], ids=["exception", "bare eventlet.Timeout", "unimportable exception class"])
+@pytest.mark.parametrize(
+    "kind", [2, 3, 4], ids=["exception", "bare eventlet.Timeout", "unimportable exception class"]
+)
 def test_poison_is_isolated(probe, publisher, kind):
     """One bad item among a hundred messages: its neighbours have their effect, it is set aside, the queue goes on.
 
@@ -139,14 +162,35 @@ def test_poison_is_isolated(probe, publisher, kind):
     """
     good, bad, later = ids(100), ids(1), ids(5)
 
-    publisher.publish([*[opened([one]) for one in good[:50]], opened([*good[50:52], *bad], kind=1)._replace(
-        body=json.dumps([{"transfer_id": one, "node_no": kind if one in bad else 1, "remind_at": None, "remind_every": None, "expires_at": None}
-                         for one in [good[50], *bad, good[51]]])), *[opened([one]) for one in good[52:]]])
+    publisher.publish(
+        [
+            *[opened([one]) for one in good[:50]],
+            opened([*good[50:52], *bad], kind=1)._replace(
+                body=json.dumps(
+                    [
+                        {
+                            "transfer_id": one,
+                            "node_no": kind if one in bad else 1,
+                            "remind_at": None,
+                            "remind_every": None,
+                            "expires_at": None,
+                        }
+                        for one in [good[50], *bad, good[51]]
+                    ]
+                )
+            ),
+            *[opened([one]) for one in good[52:]],
+        ]
+    )
     publisher.publish([opened(later)])
 
     probe.wait(lambda: set(good + later) <= set(probe.effects()))
     assert bad[0] not in probe.effects()
-    set_aside = [row for row in probe.rows("SELECT * FROM failed_messages") if json.loads(row.body).get("transfer_id") == bad[0]]
+    set_aside = [
+        row
+        for row in probe.rows("SELECT * FROM failed_messages")
+        if json.loads(row.body).get("transfer_id") == bad[0]
+    ]
     assert len(set_aside) == 1
     assert probe.get("scheduler", "/healthz")[0] == 200
 
@@ -157,19 +201,38 @@ def test_poison_of_the_database_is_isolated(probe, publisher, kind):
     good, bad, later = ids(40), ids(1), ids(3)
     before = probe.rows("SELECT last_value FROM tries_of_sleep")[0][0]
 
-    publisher.publish([*[opened([one]) for one in good[:20]], opened(bad, kind=kind), *[opened([one]) for one in good[20:]]])
+    publisher.publish(
+        [*[opened([one]) for one in good[:20]], opened(bad, kind=kind), *[opened([one]) for one in good[20:]]]
+    )
     publisher.publish([opened(later)])
 
     probe.wait(lambda: set(good + later) <= set(probe.effects()), 30)
-    probe.wait(lambda: [row for row in probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")
-                        if row.body.startswith("{") and json.loads(row.body).get("transfer_id") == bad[0]], 30)
+    probe.wait(
+        lambda: [
+            row
+            for row in probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")
+            if row.body.startswith("{") and json.loads(row.body).get("transfer_id") == bad[0]
+        ],
+        30,
+    )
     assert bad[0] not in probe.effects() and probe.get("scheduler", "/healthz")[0] == 200
-    assert probe.rows("SELECT last_value FROM tries_of_sleep")[0][0] - before < 10, "tried some times, then left alone"
+    assert probe.rows("SELECT last_value FROM tries_of_sleep")[0][0] - before < 10, (
+        "tried some times, then left alone"
+    )
     with Connection(AMQP_URI) as connection:
-        assert connection.default_channel.queue_declare(f"{topology.PREFIX}dead.events", passive=True).message_count == 0
+        assert (
+            connection.default_channel.queue_declare(
+                f"{topology.PREFIX}dead.events", passive=True
+            ).message_count
+            == 0
+        )
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"transfer_id":' * 50_000, b'[[[["\xff'], ids=["lists", "objects", "half a letter"])
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'[{"transfer_id":' * 50_000, b'[[[["\xff'],
+    ids=["lists", "objects", "half a letter"],
+)
 def test_deep_nesting_is_set_aside(probe, publisher, body):
     """A message nested more deeply than anybody can read becomes a dead letter; its consumer goes on."""
     before = len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL"))
@@ -177,18 +240,38 @@ def test_deep_nesting_is_set_aside(probe, publisher, body):
 
     with Connection(AMQP_URI) as connection:
         channel = connection.default_channel
-        for name, key in ((f"{topology.PREFIX}transfers", "node_opened"), ("", f"{topology.PREFIX}scheduler.commands"), ("", f"{topology.PREFIX}scheduler.queries")):
-            channel.basic_publish(channel.prepare_message(body, content_type="application/json", content_encoding="binary"), exchange=name, routing_key=key)
+        for name, key in (
+            (f"{topology.PREFIX}transfers", "node_opened"),
+            ("", f"{topology.PREFIX}scheduler.commands"),
+            ("", f"{topology.PREFIX}scheduler.queries"),
+        ):
+            channel.basic_publish(
+                channel.prepare_message(body, content_type="application/json", content_encoding="binary"),
+                exchange=name,
+                routing_key=key,
+            )
     publisher.publish([opened(after)])
 
     probe.wait(lambda: after[0] in probe.effects())
-    probe.wait(lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 1)
+    probe.wait(
+        lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 1
+    )
     assert probe.processes["scheduler"].poll() is None
 
 
-PROPERTIES = [{"message_id": b"\xff\xfe"}, {"message_id": "a\0b"}, {"message_id": ""}, {"message_id": "x" * 255}, {"content_encoding": b"\xff"}, {"reply_to": b"\xff"},
-              {"content_type": "application/x-python-serialize", "content_encoding": "utf-99"}, {"application_headers": {"compression": "application/x-gzip"}},
-              {"application_headers": {"x": "\ud800", "deep": {"a": [{"b": [1, None]}]}}}, {"correlation_id": b"\xc3("}, {"type": b"\x80", "app_id": b"\x80"}]
+PROPERTIES = [
+    {"message_id": b"\xff\xfe"},
+    {"message_id": "a\0b"},
+    {"message_id": ""},
+    {"message_id": "x" * 255},
+    {"content_encoding": b"\xff"},
+    {"reply_to": b"\xff"},
+    {"content_type": "application/x-python-serialize", "content_encoding": "utf-99"},
+    {"application_headers": {"compression": "application/x-gzip"}},
+    {"application_headers": {"x": "\ud800", "deep": {"a": [{"b": [1, None]}]}}},
+    {"correlation_id": b"\xc3("},
+    {"type": b"\x80", "app_id": b"\x80"},
+]
 
 
 def test_garbage_in_properties_stops_no_queue(probe, publisher, client, token):
@@ -202,9 +285,18 @@ def test_garbage_in_properties_stops_no_queue(probe, publisher, client, token):
                 channel.basic_publish(amqp.Message(b"[]", **properties), exchange="", routing_key=queue)
         publisher.publish([opened(after)])
         probe.wait(lambda: after[0] in probe.effects())
-        assert client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=slept[0], branch_id=1)], token=token)[0].transfer_id == slept[0]
+        assert (
+            client.call(
+                PROBE_COMMAND,
+                [AssignBranch(decision_id=uuid.uuid4(), transfer_id=slept[0], branch_id=1)],
+                token=token,
+            )[0].transfer_id
+            == slept[0]
+        )
         assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
-        probe.wait(lambda: not any(channel.queue_declare(queue, passive=True).message_count for queue in queues))
+        probe.wait(
+            lambda: not any(channel.queue_declare(queue, passive=True).message_count for queue in queues)
+        )
         assert channel.queue_declare(f"{topology.PREFIX}dead.events", passive=True).message_count == 0
     assert probe.get("scheduler", "/healthz")[0] == 200
 
@@ -224,16 +316,26 @@ def test_unreadable_message_is_kept(probe, publisher):
     before = len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL"))
     after = ids(1)
 
-    publisher.publish([Message("transfers", "node_opened", uuid.uuid4().hex, "{not json"),
-                       Message("transfers", "node_opened", uuid.uuid4().hex, '{"transfer_id": 1}'),
-                       opened(after)])
+    publisher.publish(
+        [
+            Message("transfers", "node_opened", uuid.uuid4().hex, "{not json"),
+            Message("transfers", "node_opened", uuid.uuid4().hex, '{"transfer_id": 1}'),
+            opened(after),
+        ]
+    )
     with Connection(AMQP_URI) as connection:
         connection.default_channel.basic_publish(
-            connection.default_channel.prepare_message(b"\xff\xfe\x00", content_type="application/x-python-serialize", content_encoding="binary"),
-            exchange=f"{topology.PREFIX}transfers", routing_key="node_opened")
+            connection.default_channel.prepare_message(
+                b"\xff\xfe\x00", content_type="application/x-python-serialize", content_encoding="binary"
+            ),
+            exchange=f"{topology.PREFIX}transfers",
+            routing_key="node_opened",
+        )
 
     probe.wait(lambda: after[0] in probe.effects())
-    probe.wait(lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 3)
+    probe.wait(
+        lambda: len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL")) == before + 3
+    )
 
 
 def test_unroutable_is_refused(publisher):
@@ -246,7 +348,12 @@ def test_queues_are_declared_before_their_consumer(publisher):
     """An event published before its consumer ever started waits for it."""
     publisher.publish([Message("orgs", "org_changed", uuid.uuid4().hex, "[]")])
     with Connection(AMQP_URI) as connection:
-        assert connection.default_channel.queue_declare(f"{topology.PREFIX}members.events", passive=True).message_count >= 1
+        assert (
+            connection.default_channel.queue_declare(
+                f"{topology.PREFIX}members.events", passive=True
+            ).message_count
+            >= 1
+        )
 
 
 def test_commands_are_answered_each(probe, client, token):
@@ -255,7 +362,12 @@ def test_commands_are_answered_each(probe, client, token):
     answers: dict[int, str] = {}
 
     def call(one: int) -> None:
-        reply = client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=1)], token=token, org_id=5)
+        reply = client.call(
+            PROBE_COMMAND,
+            [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=1)],
+            token=token,
+            org_id=5,
+        )
         answers[reply[0].transfer_id] = reply[0].state
 
     threads = [threading.Thread(target=call, args=(one,)) for one in some]
@@ -274,7 +386,11 @@ def test_a_bad_command_fails_alone(probe, client, token):
 
     def call(one: int, branch: int) -> None:
         try:
-            client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=branch)], token=token)
+            client.call(
+                PROBE_COMMAND,
+                [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=branch)],
+                token=token,
+            )
             results.append("ok")
         except Refused as refused:
             results.append(refused.code)
@@ -296,7 +412,12 @@ def call_all(client, token, branches: list[int], timeout: float = 10) -> list[tu
     def call(branch: int) -> None:
         started = time.monotonic()
         try:
-            client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=ids(1)[0], branch_id=branch)], token=token, timeout=timeout)
+            client.call(
+                PROBE_COMMAND,
+                [AssignBranch(decision_id=uuid.uuid4(), transfer_id=ids(1)[0], branch_id=branch)],
+                token=token,
+                timeout=timeout,
+            )
             outcome = "ok"
         except Refused as refused:
             outcome = refused.code
@@ -349,8 +470,15 @@ def test_calls_end(probe, client, token):
     assert not client._waiting
 
 
-@pytest.mark.parametrize("body, code", [
-    (b'"nonsense"', "bad_request"), (b'[{"transfer_id": "x"}]', "bad_request"), (b"[]", "too_many_items"), (b'{"a": 1}', "bad_request")])
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        (b'"nonsense"', "bad_request"),
+        (b'[{"transfer_id": "x"}]', "bad_request"),
+        (b"[]", "too_many_items"),
+        (b'{"a": 1}', "bad_request"),
+    ],
+)
 def test_malformed_calls(probe, client, token, body, code):
     """Malformed calls are refused by name, whatever their bytes."""
     from shared.bus.rpc import Waiting, read_reply
@@ -368,7 +496,12 @@ def test_tokens(probe, client, keys):
     signer = Signer(keys)
     expired = signer.sign("person", timedelta(seconds=-1), sub="7")[0]
     wrong_kind = signer.sign("member_ticket", timedelta(minutes=1), sub="7")[0]
-    for token, code in (("", "token_invalid"), ("a.b.c", "token_invalid"), (wrong_kind, "token_invalid"), (expired, "token_expired")):
+    for token, code in (
+        ("", "token_invalid"),
+        ("a.b.c", "token_invalid"),
+        (wrong_kind, "token_invalid"),
+        (expired, "token_expired"),
+    ):
         with pytest.raises(Refused) as caught:
             client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token)
         assert caught.value.code == code
@@ -378,8 +511,11 @@ def test_message_without_reply_to(probe, client, token):
     """A call without `reply_to` does its work and harms nobody; nameko's own responder would die of it."""
     with Connection(AMQP_URI) as connection:
         channel = connection.default_channel
-        channel.basic_publish(channel.prepare_message(b"[]", content_type="application/json", content_encoding="utf-8"),
-                              exchange="", routing_key=f"{topology.PREFIX}scheduler.commands")
+        channel.basic_publish(
+            channel.prepare_message(b"[]", content_type="application/json", content_encoding="utf-8"),
+            exchange="",
+            routing_key=f"{topology.PREFIX}scheduler.commands",
+        )
     assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
 
 
@@ -414,7 +550,12 @@ def test_no_work_when_callers_are_gone(probe, client, token):
     some = ids(1)
     probe.kill("scheduler", signal.SIGTERM)
     with pytest.raises(Refused):
-        client.call(PROBE_COMMAND, [AssignBranch(decision_id=uuid.uuid4(), transfer_id=some[0], branch_id=1)], token=token, timeout=0.5)
+        client.call(
+            PROBE_COMMAND,
+            [AssignBranch(decision_id=uuid.uuid4(), transfer_id=some[0], branch_id=1)],
+            token=token,
+            timeout=0.5,
+        )
     probe.start("scheduler")
     assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
     assert some[0] not in probe.effects()
@@ -425,7 +566,13 @@ def test_health_is_proof(probe):
     status, body = probe.get("scheduler", "/readyz")
     proofs = json.loads(body)
     assert status == 200
-    assert {"scheduler.EventBatches", "scheduler.CommandBatches", "scheduler.Queries", "scheduler.database", "scheduler.outbox"} <= set(proofs)
+    assert {
+        "scheduler.EventBatches",
+        "scheduler.CommandBatches",
+        "scheduler.Queries",
+        "scheduler.database",
+        "scheduler.outbox",
+    } <= set(proofs)
     assert probe.get("scheduler", "/nothing")[0] == 404
 
 
@@ -468,13 +615,25 @@ def test_a_service_refuses_what_is_out_of_limits_itself(probe, client, token):
             return refused.code, refused.refusal.values.get("pointer")
 
     def item(number):
-        return b'{"decision_id": "%s", "transfer_id": %s, "branch_id": 1}' % (str(uuid.uuid4()).encode(), number)
+        return b'{"decision_id": "%s", "transfer_id": %s, "branch_id": 1}' % (
+            str(uuid.uuid4()).encode(),
+            number,
+        )
 
-    assert send(PROBE_COMMAND, b"[" + item(b"9223372036854775808") + b"]") == ("bad_request", "/items/0/transfer_id")
-    assert send(PROBE_COMMAND, b"[" + item(b"1") + b"," + item(b"0") + b"]") == ("bad_request", "/items/1/transfer_id")
+    assert send(PROBE_COMMAND, b"[" + item(b"9223372036854775808") + b"]") == (
+        "bad_request",
+        "/items/0/transfer_id",
+    )
+    assert send(PROBE_COMMAND, b"[" + item(b"1") + b"," + item(b"0") + b"]") == (
+        "bad_request",
+        "/items/1/transfer_id",
+    )
     assert send(PROBE_COMMAND, b"[" + item(b"9" * 5000) + b"]") == ("bad_request", "/items/0/transfer_id")
     assert send(PROBE_QUERY, b'{"transfer_id": 0}') == ("bad_request", "/transfer_id")
-    assert send(PROBE_QUERY, b'{"transfer_id": 1, "x": ' + b"[" * 900 + b"]" * 900 + b"}") in (1, ("bad_request", ""))  # how deep depends on the stack
+    assert send(PROBE_QUERY, b'{"transfer_id": 1, "x": ' + b"[" * 900 + b"]" * 900 + b"}") in (
+        1,
+        ("bad_request", ""),
+    )  # how deep depends on the stack
     assert send(PROBE_QUERY, b'{"transfer_id": 1}') == 1
     for org_id in (0, -1, 2**63, 10**5000):
         with pytest.raises(Refused, match="bad_request"):

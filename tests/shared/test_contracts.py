@@ -1,4 +1,5 @@
 """Contracts and the documents made from them."""
+
 import json
 from pathlib import Path
 
@@ -21,8 +22,16 @@ def test_every_event_has_sender_and_words():
     for topic in made["channels"]:
         event = events()[topic]
         assert event.__doc__ and made["channels"][topic]["description"]
-        assert [name for name, one in made["operations"].items() if one["action"] == "send" and name.endswith(f".{topic}")] == [f"{event.publisher}.{topic}"]
-        received = {name.split(".")[0] for name, one in made["operations"].items() if one["action"] == "receive" and name.endswith(f".{topic}")}
+        assert [
+            name
+            for name, one in made["operations"].items()
+            if one["action"] == "send" and name.endswith(f".{topic}")
+        ] == [f"{event.publisher}.{topic}"]
+        received = {
+            name.split(".")[0]
+            for name, one in made["operations"].items()
+            if one["action"] == "receive" and name.endswith(f".{topic}")
+        }
         assert received == set(event.consumers)
 
 
@@ -43,10 +52,17 @@ def test_every_refusal_has_its_own_words():
 
     from shared.errors import KINDS
 
-    code = "".join(path.read_text("utf-8") for folder in ("services", "shared") for path in (DOCS.parent / folder).rglob("*.py") if path.name != "errors.py")
+    code = "".join(
+        path.read_text("utf-8")
+        for folder in ("services", "shared")
+        for path in (DOCS.parent / folder).rglob("*.py")
+        if path.name != "errors.py"
+    )
     assert [name for name in KINDS if not re.search(rf"['\"]{name}['\"]", code)] == []
     for words in ("zh", "en"):
-        assert [text for text, n in Counter(getattr(kind, words) for kind in KINDS.values()).items() if n > 1] == []
+        assert [
+            text for text, n in Counter(getattr(kind, words) for kind in KINDS.values()).items() if n > 1
+        ] == []
     for name, kind in KINDS.items():
         assert set(re.findall(r"{(\w+)}", kind.zh)) == set(re.findall(r"{(\w+)}", kind.en)), name
         assert re.search(r"[\u4e00-\u9fff]", kind.zh) and not re.search(r"[\u4e00-\u9fff]", kind.en), name
@@ -63,7 +79,12 @@ def test_fields_to_fill_in_have_english_names():
     code = "".join(path.read_text("utf-8") for path in (DOCS.parent / "services").rglob("*.py"))
     labels = set(re.findall(r'"field_missing"(?:, \{"field": |, field=)"([^"]+)"', code))
     reasons = tomllib.loads((DOCS.parent / "services/transfers/reasons.toml").read_text("utf-8"))
-    labels |= {reason[name] for reason in reasons.values() for name in ("place_name", "place_address") if name in reason}
+    labels |= {
+        reason[name]
+        for reason in reasons.values()
+        for name in ("place_name", "place_address")
+        if name in reason
+    }
     assert len(labels) > 9 and labels - set(FIELDS) == set()
     for label in FIELDS:
         said = Refusal("field_missing", {"field": label})

@@ -1,4 +1,5 @@
 """What a failure of PostgreSQL means, provoked on a real one."""
+
 import logging
 import os
 import threading
@@ -18,7 +19,11 @@ NAME, NUMBER = "欧阳小明", "420106199901011234"
 def engine(scratch):
     made = scratch(sa.MetaData())
     with made.begin() as tx:
-        tx.execute(sa.text("CREATE TABLE people (person_id bigint PRIMARY KEY, name text NOT NULL UNIQUE, phone text NOT NULL, born date)"))
+        tx.execute(
+            sa.text(
+                "CREATE TABLE people (person_id bigint PRIMARY KEY, name text NOT NULL UNIQUE, phone text NOT NULL, born date)"
+            )
+        )
     return made
 
 
@@ -46,7 +51,25 @@ def test_the_work_collided(engine, state):
     assert failures.is_contended(error) and failures.is_transient(error) and not failures.is_away(error)
 
 
-@pytest.mark.parametrize("state", ["54000", "54001", "22P02", "22001", "22003", "23502", "23505", "40002", "42P01", "42501", "0A000", "P0001", "XX000", "57P04"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "54000",
+        "54001",
+        "22P02",
+        "22001",
+        "22003",
+        "23502",
+        "23505",
+        "40002",
+        "42P01",
+        "42501",
+        "0A000",
+        "P0001",
+        "XX000",
+        "57P04",
+    ],
+)
 def test_final(engine, state):
     """Everything else fails for good, whatever class the driver files it under: `54000` is an OperationalError like a lost connection."""
     error = raises(engine, state)
@@ -57,7 +80,10 @@ def test_real_ones(engine):
     """A lost connection, none to be had, one refused; a row too long for its index, a time-out, a lock."""
     with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as tx:
         with engine.connect() as other:
-            other.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": tx.scalar(sa.text("SELECT pg_backend_pid()"))})
+            other.execute(
+                sa.text("SELECT pg_terminate_backend(:pid)"),
+                {"pid": tx.scalar(sa.text("SELECT pg_backend_pid()"))},
+            )
         tx.execute(sa.text("SELECT 1"))
     assert failures.is_away(caught.value)
     small = sa.create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.1)
@@ -71,7 +97,9 @@ def test_real_ones(engine):
     assert failures.is_away(refused.value)
 
     too_long = "INSERT INTO people SELECT 1, string_agg(md5(CAST(n AS text)), ''), '1' FROM generate_series(1, 300) AS n"
-    assert isinstance(raised(engine, too_long), sa.exc.OperationalError) and not failures.is_transient(raised(engine, too_long))
+    assert isinstance(raised(engine, too_long), sa.exc.OperationalError) and not failures.is_transient(
+        raised(engine, too_long)
+    )
     assert failures.is_contended(raised(engine, "SET LOCAL statement_timeout = 50; SELECT pg_sleep(5)"))
     with engine.begin() as tx:
         tx.execute(sa.text("LOCK people"))
@@ -103,13 +131,17 @@ def test_a_deadlock(engine):
     assert failures.is_contended(error) and failures.sqlstate(error) in failures.AT_ONCE
 
 
-@pytest.mark.parametrize("statement", [
-    "INSERT INTO people VALUES (7, :name, NULL)",                                        # DETAIL: Failing row contains (...)
-    "INSERT INTO people VALUES (8, :name, :number), (9, :name, :number)",                # DETAIL: Key (name)=(...) already exists
-    "INSERT INTO people VALUES (7, :name, '1', CAST(:number || :name AS date))",         # invalid input syntax for type date: "..."
-    "SELECT CAST(:name AS json), CAST(:number AS int)",
-    "INSERT INTO people VALUES (7, :name, :number) RETURNING nonsense",                  # LINE 1: with the parameters in it
-], ids=["not null", "unique", "date", "json", "no such column"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO people VALUES (7, :name, NULL)",  # DETAIL: Failing row contains (...)
+        "INSERT INTO people VALUES (8, :name, :number), (9, :name, :number)",  # DETAIL: Key (name)=(...) already exists
+        "INSERT INTO people VALUES (7, :name, '1', CAST(:number || :name AS date))",  # invalid input syntax for type date: "..."
+        "SELECT CAST(:name AS json), CAST(:number AS int)",
+        "INSERT INTO people VALUES (7, :name, :number) RETURNING nonsense",  # LINE 1: with the parameters in it
+    ],
+    ids=["not null", "unique", "date", "json", "no such column"],
+)
 def test_no_values_in_logs(engine, caplog, statement):
     """Names and numbers of people reach no log with an error of the database: not by DETAIL, not by the statement, not by the value it cannot read."""
     with caplog.at_level("DEBUG"):

@@ -1,4 +1,5 @@
 """Every field that something outside can fill has a limit, and what breaks one is refused by name."""
+
 from __future__ import annotations
 
 import json
@@ -16,9 +17,25 @@ from services.gateway.api import reading
 from services.transfers.adviser import handlers as adviser
 from shared.bus.calls import Unreadable, read_answers, read_calls
 from shared.errors import Refused
-from shared.messages import Command, Event, Query, decoding, events, limits, members, orgs, scheduler, transfers
+from shared.messages import (
+    Command,
+    Event,
+    Query,
+    decoding,
+    events,
+    limits,
+    members,
+    orgs,
+    scheduler,
+    transfers,
+)
 
-CALLS = [value for module in (members, orgs, scheduler, transfers) for value in vars(module).values() if isinstance(value, Command | Query)]
+CALLS = [
+    value
+    for module in (members, orgs, scheduler, transfers)
+    for value in vars(module).values()
+    if isinstance(value, Command | Query)
+]
 ASKED = sorted({call.item for call in CALLS}, key=lambda kind: kind.__name__)
 TOLD = [event for event in events().values() if event.__module__.startswith("shared.messages.")]
 
@@ -46,14 +63,30 @@ def without_limit(kind: Any) -> list[str]:
                 if found.max_length is None:
                     open_ended.append(place)
                 look(found.item_type, f"{place}[]")
-            case inspect.StrType() if found.max_length is None or found.pattern not in {**limits.PATTERNS, limits.STORED: ()}:
+            case inspect.StrType() if found.max_length is None or found.pattern not in {
+                **limits.PATTERNS,
+                limits.STORED: (),
+            }:
                 open_ended.append(place)
-            case inspect.IntType() | inspect.FloatType() if found.ge is None or found.le is None or found.le > limits.MAX_ID:
+            case inspect.IntType() | inspect.FloatType() if (
+                found.ge is None or found.le is None or found.le > limits.MAX_ID
+            ):
                 open_ended.append(place)
             case inspect.DateTimeType() if found.tz is not True:
                 open_ended.append(place)
-            case (inspect.StructType() | inspect.StrType() | inspect.IntType() | inspect.FloatType() | inspect.DateTimeType() | inspect.DateType()
-                  | inspect.UUIDType() | inspect.BoolType() | inspect.NoneType() | inspect.EnumType() | inspect.LiteralType()):
+            case (
+                inspect.StructType()
+                | inspect.StrType()
+                | inspect.IntType()
+                | inspect.FloatType()
+                | inspect.DateTimeType()
+                | inspect.DateType()
+                | inspect.UUIDType()
+                | inspect.BoolType()
+                | inspect.NoneType()
+                | inspect.EnumType()
+                | inspect.LiteralType()
+            ):
                 pass
             case _:  # a dict, raw JSON, anything: no contract needs one
                 open_ended.append(place)
@@ -72,23 +105,48 @@ def test_every_field_has_a_limit(kind):
 def test_the_walk_finds_what_has_none():
     """The walk above is no walk past the fields: each kind of field without a limit is found, however deep it stands."""
     inner = msgspec.defstruct("Inner", [("day", date), ("what", dict[str, str])])
-    kind = msgspec.defstruct("Outer", [("a", int), ("b", str), ("c", list[inner]), ("d", Annotated[str, Meta(max_length=3)] | None), ("e", bytes),
-                                       ("f", Annotated[int, Meta(ge=0)]), ("g", limits.OrgId), ("h", float), ("i", limits.Line | None)])
-    assert set(without_limit(kind)) == {"Outer.a", "Outer.b", "Outer.c", "Outer.d", "Outer.e", "Outer.f", "Outer.h", "Inner: day of any year", "Inner.what"}
+    kind = msgspec.defstruct(
+        "Outer",
+        [
+            ("a", int),
+            ("b", str),
+            ("c", list[inner]),
+            ("d", Annotated[str, Meta(max_length=3)] | None),
+            ("e", bytes),
+            ("f", Annotated[int, Meta(ge=0)]),
+            ("g", limits.OrgId),
+            ("h", float),
+            ("i", limits.Line | None),
+        ],
+    )
+    assert set(without_limit(kind)) == {
+        "Outer.a",
+        "Outer.b",
+        "Outer.c",
+        "Outer.d",
+        "Outer.e",
+        "Outer.f",
+        "Outer.h",
+        "Inner: day of any year",
+        "Inner.what",
+    }
 
 
-@pytest.mark.parametrize("body, pointer, wanted", [
-    ('{"org_id": 0}', "/items/0/org_id", "at least 1"),
-    (f'{{"org_id": {2**63}}}', "/items/0/org_id", f"at most {2**63 - 1}"),
-    (f'{{"org_id": {"9" * 5000}}}', "/items/0/org_id", "out of range"),
-    ('{"org_id": "²"}', "/items/0/org_id", "int"),
-    ('{"org_id": 1e3}', "/items/0/org_id", "int"),
-    ('{"full_name": "a\\u0000"}', "/items/0/full_name", "control characters"),
-    ('{"full_name": "a\\n"}', "/items/0/full_name", "control characters"),
-    ('{"full_name": "a\\u202eb"}', "/items/0/full_name", "control characters"),
-    ('{"full_name": "' + "长" * 301 + '"}', "/items/0/full_name", "at most 300 characters"),
-    ('{"command_id": "x"}', "/items/0/command_id", "UUID"),
-])
+@pytest.mark.parametrize(
+    "body, pointer, wanted",
+    [
+        ('{"org_id": 0}', "/items/0/org_id", "at least 1"),
+        (f'{{"org_id": {2**63}}}', "/items/0/org_id", f"at most {2**63 - 1}"),
+        (f'{{"org_id": {"9" * 5000}}}', "/items/0/org_id", "out of range"),
+        ('{"org_id": "²"}', "/items/0/org_id", "int"),
+        ('{"org_id": 1e3}', "/items/0/org_id", "int"),
+        ('{"full_name": "a\\u0000"}', "/items/0/full_name", "control characters"),
+        ('{"full_name": "a\\n"}', "/items/0/full_name", "control characters"),
+        ('{"full_name": "a\\u202eb"}', "/items/0/full_name", "control characters"),
+        ('{"full_name": "' + "长" * 301 + '"}', "/items/0/full_name", "at most 300 characters"),
+        ('{"command_id": "x"}', "/items/0/command_id", "UUID"),
+    ],
+)
 def test_a_refusal_names_field_and_limit(body, pointer, wanted):
     """The pointer leads to the field in what was sent, and both languages say what is wanted."""
     item = {"command_id": "00000000-0000-0000-0000-000000000001", "parent_id": 1}
@@ -101,16 +159,40 @@ def test_a_refusal_names_field_and_limit(body, pointer, wanted):
     assert not re.search(r"[\u4e00-\u9fff]", refusal.say("en"))
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"x":' + b"[" * 100_000, b'[{"x":' + b'{"a":' * 100_000, b"\xff\xfe", b'[{"full_name": "\xff"}]', b"", b"{}", b'["\\ud800"]'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'[{"x":' + b"[" * 100_000,
+        b'[{"x":' + b'{"a":' * 100_000,
+        b"\xff\xfe",
+        b'[{"full_name": "\xff"}]',
+        b"",
+        b"{}",
+        b'["\\ud800"]',
+    ],
+)
 def test_what_is_no_json_of_ours(body):
     """Depth, broken UTF-8 and halves of characters are refused like any other form."""
     for decoder in (msgspec.json.Decoder(list[orgs.SaveOrg]), msgspec.json.Decoder(orgs.GetOrgs)):
         with pytest.raises(Refused) as caught:
             decoding.decode(decoder, body)
-        assert caught.value.code == "bad_request" and caught.value.refusal.say() != caught.value.refusal.say("en")
+        assert caught.value.code == "bad_request" and caught.value.refusal.say() != caught.value.refusal.say(
+            "en"
+        )
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"correlation_id":"a","name":"b","body":' + b"[" * 100_000, b"\xff", b"{}", b'[["a",' + b"[" * 100_000, b'[{"correlation_id":"\xff"}]'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'[{"correlation_id":"a","name":"b","body":' + b"[" * 100_000,
+        b"\xff",
+        b"{}",
+        b'[["a",' + b"[" * 100_000,
+        b'[{"correlation_id":"\xff"}]',
+    ],
+)
 def test_a_message_nested_deeply_is_unreadable(body):
     """A bundle of calls or answers is read or is unreadable; the loop of a queue knows no third case."""
     for read in (read_calls, read_answers):
@@ -132,15 +214,46 @@ def test_days_lie_in_sane_years(day):
     assert made.value.refusal.values["pointer"] == read.value.refusal.values["pointer"] == "/on"
 
 
-@given(st.one_of(st.text(), st.sampled_from(("²", "٣", "9" * 30, "9" * 5000, "-1", "+1", "1_0", "１", " 1", "1\n", "0x1", str(2**63), str(2**63 - 1), "2026-01", "2026-13-01",
-                                              "9999-12-31", "2026-01-01T00:00:00", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "\x00"))))
+@given(
+    st.one_of(
+        st.text(),
+        st.sampled_from(
+            (
+                "²",
+                "٣",
+                "9" * 30,
+                "9" * 5000,
+                "-1",
+                "+1",
+                "1_0",
+                "１",
+                " 1",
+                "1\n",
+                "0x1",
+                str(2**63),
+                str(2**63 - 1),
+                "2026-01",
+                "2026-13-01",
+                "9999-12-31",
+                "2026-01-01T00:00:00",
+                "2026-01-01T00:00:00Z",
+                "0001-01-01T00:00:00+14:00",
+                "\x00",
+            )
+        ),
+    )
+)
 def test_any_text_of_a_form(text):
     """Whatever stands in a form or an address is a value within its bounds or `bad_request`; nothing else is raised."""
     for read in (reading.number, reading.identifier, reading.day, reading.instant, reading.switch):
         try:
             value = read(text, "field")
         except Refused as refused:
-            assert refused.code == "bad_request" and refused.refusal.values["pointer"] == "/field" and refused.refusal.say("en")
+            assert (
+                refused.code == "bad_request"
+                and refused.refusal.values["pointer"] == "/field"
+                and refused.refusal.say("en")
+            )
         else:
             assert not isinstance(value, int) or 0 <= value <= limits.MAX_ID
     assert msgspec.convert(reading.line(text)[:200], limits.Line) == reading.line(text)[:200]

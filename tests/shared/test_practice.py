@@ -1,4 +1,5 @@
 """Settings on which the documents differ: presets, dated entries, scopes."""
+
 import os
 import tomllib
 from datetime import date
@@ -14,6 +15,7 @@ DAY = date(2026, 9, 15)
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Write the entries of an installation."""
+
     def write(text: str):
         file = tmp_path / f"practice{len(list(tmp_path.iterdir()))}.toml"
         file.write_text(text, encoding="utf-8")
@@ -24,12 +26,43 @@ def installed(tmp_path, monkeypatch):
 
 
 @pytest.mark.rule("ACC-04", "REG-04", "GRAD-26", "ORG-28", "ORG-29", "MEM-19", "GRAD-22", "DEL-03")
-@pytest.mark.parametrize("preset, expected", [
-    ("national", {"initial_password_tail": 8, "county_temp_max_stay_months": 0, "township_branch_label": "流动团员团支部", "member_delete_min_level": "county"}),
-    ("p000", {"initial_password_tail": 6, "retention_mark_from": "07-31", "township_branch_label": "学社衔接临时团支部", "delayed_destination": "delayed", "reset_code_levels": 0}),
-    ("p001", {"initial_password_tail": 8, "retention_mark_from": "", "member_delete_min_level": "province", "delayed_destination": "none", "delete_nonempty_branch": "forbid"}),
-    ("p002", {"county_temp_max_stay_months": 12, "township_branch_label": "流动团员团支部"}), ("p003", {"township_branch_label": "流动团支部"}),
-    ("p004", {"delayed_destination": "ordinary,floating", "retention_school_types": []})])
+@pytest.mark.parametrize(
+    "preset, expected",
+    [
+        (
+            "national",
+            {
+                "initial_password_tail": 8,
+                "county_temp_max_stay_months": 0,
+                "township_branch_label": "流动团员团支部",
+                "member_delete_min_level": "county",
+            },
+        ),
+        (
+            "p000",
+            {
+                "initial_password_tail": 6,
+                "retention_mark_from": "07-31",
+                "township_branch_label": "学社衔接临时团支部",
+                "delayed_destination": "delayed",
+                "reset_code_levels": 0,
+            },
+        ),
+        (
+            "p001",
+            {
+                "initial_password_tail": 8,
+                "retention_mark_from": "",
+                "member_delete_min_level": "province",
+                "delayed_destination": "none",
+                "delete_nonempty_branch": "forbid",
+            },
+        ),
+        ("p002", {"county_temp_max_stay_months": 12, "township_branch_label": "流动团员团支部"}),
+        ("p003", {"township_branch_label": "流动团支部"}),
+        ("p004", {"delayed_destination": "ordinary,floating", "retention_school_types": []}),
+    ],
+)
 def test_presets(monkeypatch, preset, expected):
     """ACC-04, REG-04, GRAD-22, GRAD-26, ORG-28, ORG-29, MEM-19, DEL-03: each document's preset says what the catalogue's table says, and inherits the rest."""
     monkeypatch.setenv("TUANQIAO_POLICY", preset)
@@ -41,14 +74,21 @@ def test_presets(monkeypatch, preset, expected):
 @pytest.mark.parametrize("preset", sorted(practice.PRESETS))
 def test_registrations_wait_as_long_as_nodes(preset):
     """REG-04: a self-registration waits as long as an approval node of the same preset's policy."""
-    policy = tomllib.loads((ROOT / "services" / "transfers" / "policies" / f"{preset}.toml").read_text("utf-8"))
+    policy = tomllib.loads(
+        (ROOT / "services" / "transfers" / "policies" / f"{preset}.toml").read_text("utf-8")
+    )
     days = {**practice.NATIONAL, **practice.PRESETS[preset]}["registration_days"]
     assert policy["node"]["pending_in"]["expire_after_days"] == days
 
 
 def test_presets_hold_known_settings():
     """A preset says nothing that the national one does not know, and nothing of another kind."""
-    assert not [problem for values in practice.PRESETS.values() for name, value in values.items() if (problem := practice._problem(name, value))]
+    assert not [
+        problem
+        for values in practice.PRESETS.values()
+        for name, value in values.items()
+        if (problem := practice._problem(name, value))
+    ]
 
 
 def test_the_narrowest_scope_then_the_latest_day(installed):
@@ -76,7 +116,11 @@ def test_the_narrowest_scope_then_the_latest_day(installed):
     months = lambda day, *place: practice.number("retention_months", day, *place)  # noqa: E731
     assert [months(date(2025, 12, 31)), months(date(2026, 1, 1)), months(DAY)] == [6, 5, 4]
     assert (months(DAY, "42", "1.42."), months(DAY, "43", "1.43.")) == (3, 4)
-    assert (months(DAY, "42", "1.42.420.7."), months(DAY, "42", "1.42.4201."), months(date(2026, 10, 1), "42", "1.42.420.")) == (2, 3, 1)
+    assert (
+        months(DAY, "42", "1.42.420.7."),
+        months(DAY, "42", "1.42.4201."),
+        months(date(2026, 10, 1), "42", "1.42.420."),
+    ) == (2, 3, 1)
     assert practice.by_province("retention_months", DAY) == {"": 4, "42": 3}
 
 
@@ -88,16 +132,28 @@ def test_an_entry_goes_before_the_environment_and_that_before_the_preset(install
     assert practice.month_and_day("retention_mark_from", DAY) == (8, 15)
     installed('[[from]]\nday = 2026-09-01\npreset = "p001"\nretention_months = 7')
     assert practice.month_and_day("retention_mark_from", DAY) is None
-    assert (practice.number("retention_months", DAY), practice.text("member_delete_min_level", DAY)) == (7, "province")
+    assert (practice.number("retention_months", DAY), practice.text("member_delete_min_level", DAY)) == (
+        7,
+        "province",
+    )
     monkeypatch.setenv("TUANQIAO_MEMBER_MARK_BY_BRANCH", "false")
     assert practice.value("member_mark_by_branch_admin", date(2026, 8, 31)) is False
 
 
-@pytest.mark.parametrize("text, problem", [
-    ("[[from]]\nretention_months = 1", "entry 1: day is missing"), ('[[from]]\nday = 2026-01-01\npreset = "p9"', "no preset p9"),
-    ("[[from]]\nday = 2026-01-01\n[[from]]\nday = 2026-01-01\nretention = 1", "entry 2: there is no setting retention"),
-    ('[[from]]\nday = 2026-01-01\nretention_months = "six"', "retention_months needs a value such as 6"),
-    ("[[from]]\nday = 2026-01-01\nretention_months = -1", "not below 0"), ('[[from]]\nday = 2026-01-01\nmember_delete_min_level = "village"', "one of county, city, province")])
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("[[from]]\nretention_months = 1", "entry 1: day is missing"),
+        ('[[from]]\nday = 2026-01-01\npreset = "p9"', "no preset p9"),
+        (
+            "[[from]]\nday = 2026-01-01\n[[from]]\nday = 2026-01-01\nretention = 1",
+            "entry 2: there is no setting retention",
+        ),
+        ('[[from]]\nday = 2026-01-01\nretention_months = "six"', "retention_months needs a value such as 6"),
+        ("[[from]]\nday = 2026-01-01\nretention_months = -1", "not below 0"),
+        ('[[from]]\nday = 2026-01-01\nmember_delete_min_level = "village"', "one of county, city, province"),
+    ],
+)
 def test_what_is_wrong_is_named(installed, text, problem):
     """An entry that does not fit is named with its number and what is wrong."""
     installed(text)
@@ -109,7 +165,10 @@ def test_a_change_holds_at_once_and_a_wrong_one_never(installed):
     """A changed file is read again; one that is broken while the service runs leaves what held before."""
     file = installed("[[from]]\nday = 2026-01-01\nretention_months = 5")
     assert practice.number("retention_months", DAY) == 5
-    for text, months in (("[[from]]\nday = 2026-01-01\nretention_months = 4", 4), ("[[from]]\nday = 2026-", 4)):
+    for text, months in (
+        ("[[from]]\nday = 2026-01-01\nretention_months = 4", 4),
+        ("[[from]]\nday = 2026-", 4),
+    ):
         file.write_text(text)
         os.utime(file, ns=(0, file.stat().st_mtime_ns + 10**9 * (months + len(text))))
         assert practice.number("retention_months", DAY) == months

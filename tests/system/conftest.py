@@ -1,4 +1,5 @@
 """A whole installation with the demo world on real servers, and the gateway in front of it."""
+
 import threading
 from io import BytesIO
 from types import SimpleNamespace
@@ -15,14 +16,18 @@ from system import embedded, world
 from tests.installation import Installation
 from tests.system.factories import CHROMIUM, Visitor
 
-werkzeug.test.TemporaryFile = lambda mode: BytesIO()  # its own, for an upload over 500 KB, is never closed: a warning in a test that comes later
+werkzeug.test.TemporaryFile = lambda mode: (
+    BytesIO()
+)  # its own, for an upload over 500 KB, is never closed: a warning in a test that comes later
 
 
 class Town(Installation):
     """An installation that looks to `system.world` like the embedded system."""
 
     def machinery(self, service: str) -> SimpleNamespace:
-        return SimpleNamespace(database=db.Database(self.engine(service)), relay=SimpleNamespace(wake=lambda: None))
+        return SimpleNamespace(
+            database=db.Database(self.engine(service)), relay=SimpleNamespace(wake=lambda: None)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,9 @@ def chromium():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        made = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield made
         made.close()
 

@@ -1,12 +1,13 @@
 """What tests make and ask for."""
 
-
 import shutil
 import time
 
 from system import world
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
@@ -21,7 +22,10 @@ class Visitor:
         self.site, self.town, self.width, self.trips = site, town, width, 0
         self.page.set_default_timeout(15_000)
         self.complaints = []
-        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "console",
+            lambda message: self.complaints.append(message.text) if message.type == "error" else None,
+        )
 
     def sign_in(self, person, password=None):
         number = world.id_number_of(self.town, person)
@@ -44,8 +48,13 @@ class Visitor:
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= self.width, page.url
         found = Axe().run(page, options=RULES).response["violations"]
-        assert not found, (page.url, [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found])
-        weight = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize + performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)")
+        assert not found, (
+            page.url,
+            [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found],
+        )
+        weight = page.evaluate(
+            "performance.getEntriesByType('navigation')[0].transferSize + performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)"
+        )
         assert weight <= PAGE_BYTES, (page.url, weight)
         assert not self.complaints, (page.url, self.complaints)
 

@@ -1,4 +1,5 @@
 """Forms of a page as a browser sees them: fields, submit buttons, what a press of Enter does."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ class Form:
     @property
     def typed(self) -> list[str]:
         """Names of the fields in which Enter sends the form (and boxes, in which it does so, too)."""
-        return [name for name, _, kind, _ in self.fields if kind not in ("hidden", "select", "textarea", "file")]
+        return [
+            name for name, _, kind, _ in self.fields if kind not in ("hidden", "select", "textarea", "file")
+        ]
 
     @property
     def entered(self) -> dict | None:
@@ -62,11 +65,19 @@ class _Reader(HTMLParser):
 
     def _inside(self, tag: str, given: dict[str, str]) -> None:
         assert self.form is not None
-        if (tag == "button" and given.get("type", "submit") == "submit") or (tag == "input" and given.get("type") == "submit"):
+        if (tag == "button" and given.get("type", "submit") == "submit") or (
+            tag == "input" and given.get("type") == "submit"
+        ):
             self.form.buttons.append(given)
         elif tag in ("input", "textarea") and given.get("name"):
-            self.form.fields.append((given["name"], given.get("value", "on" if given.get("type") in ("checkbox", "radio") else ""), given.get("type", "text") if tag == "input"
-                                     else "textarea", given))
+            self.form.fields.append(
+                (
+                    given["name"],
+                    given.get("value", "on" if given.get("type") in ("checkbox", "radio") else ""),
+                    given.get("type", "text") if tag == "input" else "textarea",
+                    given,
+                )
+            )
         elif tag == "select":
             self.select = given.get("name", "")
             self.form.fields.append((self.select, "", "select", given))

@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import time
 import uuid
 
@@ -27,8 +26,17 @@ def sign_in(browser, town, org=None, person=None, password=world.PASSWORD):
 
 
 def request_of(member, **values):
-    return {"command_id": str(uuid.uuid4()), "initiator": "source", "member_id": member, "source_branch_id": CLASS, "target_org_id": TARGET,
-            "reason": "further_study", "place_name": "某大学", "place_address": "某地", **values}
+    return {
+        "command_id": str(uuid.uuid4()),
+        "initiator": "source",
+        "member_id": member,
+        "source_branch_id": CLASS,
+        "target_org_id": TARGET,
+        "reason": "further_study",
+        "place_name": "某大学",
+        "place_address": "某地",
+        **values,
+    }
 
 
 def wait_state(browser, headers, transfer_id, state, seconds=10):

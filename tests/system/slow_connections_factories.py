@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import http.client
 import os
 import socket
@@ -16,10 +15,14 @@ from tests.installation import AMQP_URI, ROOT, free_port
 FORM = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\ncsrf="
 
 KINDS = {
-    "silent": b"", "half a request line": b"GET /con", "half a header": b"GET /contacts HTTP/1.1\r\nHost: x\r\nX-Long: ", "half a body": FORM,
+    "silent": b"",
+    "half a request line": b"GET /con",
+    "half a header": b"GET /contacts HTTP/1.1\r\nHost: x\r\nX-Long: ",
+    "half a body": FORM,
     "half an upload": b"POST /members HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 5000000\r\n\r\n--b\r\n",
     "half a chunk": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nabc",
-    "never reading": b"GET /static/vendor/htmx-2.0.11.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 6}
+    "never reading": b"GET /static/vendor/htmx-2.0.11.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 6,
+}
 
 HELD = 200
 
@@ -60,8 +63,17 @@ def gateway(folder, **environ):
     embedded.make_keys(folder)
     port, health = free_port(), free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "system.cli", "gateway", "--port", str(port), "--host", "127.0.0.1"], cwd=ROOT,
-        env={**os.environ, "AMQP_URI": AMQP_URI, "TUANQIAO_BUS_PREFIX": topology.PREFIX, "TUANQIAO_KEYS": str(folder), "TUANQIAO_HEALTH_PORT": str(health), **environ})
+        [sys.executable, "-m", "system.cli", "gateway", "--port", str(port), "--host", "127.0.0.1"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "AMQP_URI": AMQP_URI,
+            "TUANQIAO_BUS_PREFIX": topology.PREFIX,
+            "TUANQIAO_KEYS": str(folder),
+            "TUANQIAO_HEALTH_PORT": str(health),
+            **environ,
+        },
+    )
     made, ends = Edge(process, port, health), time.monotonic() + 30
     while True:
         try:

@@ -1,4 +1,5 @@
 """The page of the audit log: who has it, what it shows, filters, and the file (BEY-10)."""
+
 import re
 import time
 from uuid import uuid4
@@ -13,24 +14,44 @@ from tests.system.fullhouse import COLLEGE, PROVINCE, enter
 from tests.system.school_factories import rows_of
 from tests.system.test_school import sign_in
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian"
+)
 
 
 @pytest.mark.rule("BEY-10")
 def test_only_the_top_has_the_entry():
     """BEY-10: the log is in the menu of the centre and the provincial bodies, and of nobody else."""
+
     def has(*of):
         return any(entry.path == "/audit" for section in menu.of(*of) for entry in section.entries)
 
     assert has("leading_body", False, True)
-    assert not has("leading_body", False, False) and not has("committee", True) and not has("branch", True) and not has("", False)
+    assert (
+        not has("leading_body", False, False)
+        and not has("committee", True)
+        and not has("branch", True)
+        and not has("", False)
+    )
 
 
 @pytest.mark.rule("BEY-10")
 def test_the_log_on_a_page(browser, town):
     """BEY-10: a province sees what was done in it, filtered by kind, actor and place, and takes it along, which is a line of the log; a college is refused."""
-    answer = browser.post("/api/v1/orgs", headers=sign_in(browser, town, COLLEGE), json={"items": [
-        {"command_id": str(uuid4()), "parent_id": COLLEGE, "kind": "branch", "full_name": "共青团日志支部委员会"}]})
+    answer = browser.post(
+        "/api/v1/orgs",
+        headers=sign_in(browser, town, COLLEGE),
+        json={
+            "items": [
+                {
+                    "command_id": str(uuid4()),
+                    "parent_id": COLLEGE,
+                    "kind": "branch",
+                    "full_name": "共青团日志支部委员会",
+                }
+            ]
+        },
+    )
     org_id = answer.json["results"][0]["org_id"]
 
     enter(browser, town, PROVINCE)
@@ -38,7 +59,15 @@ def test_the_log_on_a_page(browser, town):
     assert "新建组织" in page and "共青团日志支部委员会" in page
     assert "新建组织" not in browser.get(f"/audit?kind=right&place={org_id}").text
     assert "新建组织" not in browser.get(f"/audit?place={org_id}&until=2020-01-01").text
-    for nonsense in ("kind=x", "person=²", "since=9999-99-99", "until=9999-12-31", "orgs=x", "since=0001-01-01", f"members={'9' * 300}"):
+    for nonsense in (
+        "kind=x",
+        "person=²",
+        "since=9999-99-99",
+        "until=9999-12-31",
+        "orgs=x",
+        "since=0001-01-01",
+        f"members={'9' * 300}",
+    ):
         assert browser.get(f"/audit?{nonsense}").status_code < 500, nonsense
     assert 'href="/audit"' in page
 
@@ -57,7 +86,9 @@ def test_the_log_on_a_page(browser, town):
                 break
         assert time.monotonic() < ends
         time.sleep(0.2)
-    assert [(one.what, one.broken) for one in audit_proof.prove(town.settings)] == [(what, []) for what in ("orgs", "members", "transfers", "trails of transfers")]
+    assert [(one.what, one.broken) for one in audit_proof.prove(town.settings)] == [
+        (what, []) for what in ("orgs", "members", "transfers", "trails of transfers")
+    ]
 
     enter(browser, town, COLLEGE)
     assert browser.get("/audit").status_code == 403

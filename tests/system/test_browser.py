@@ -2,6 +2,7 @@
 
 Needs a Chromium (`deploy/browser.sh`, called by `make test`, installs Debian's); without one the journeys are skipped and say why.
 """
+
 import random
 import re
 import time
@@ -19,10 +20,30 @@ from system import synthetic, world
 from tests.system.factories import CHROMIUM, Visitor
 from tests.system.journey_factories import CLASS, COLLEGE, NEW_CLASS, TARGET
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian"
+)
 
 
-@pytest.mark.rule("ACC-05", "TRF-09", "TRF-20", "BEY-01", "BEY-02", "BEY-14", "MSG-03", "MSG-10", "MSG-11", "UI-02", "UI-04", "UI-05", "UI-06", "UI-14", "UI-03", "UI-07", "UI-16")
+@pytest.mark.rule(
+    "ACC-05",
+    "TRF-09",
+    "TRF-20",
+    "BEY-01",
+    "BEY-02",
+    "BEY-14",
+    "MSG-03",
+    "MSG-10",
+    "MSG-11",
+    "UI-02",
+    "UI-04",
+    "UI-05",
+    "UI-06",
+    "UI-14",
+    "UI-03",
+    "UI-07",
+    "UI-16",
+)
 def test_a_graduate_on_a_phone(visit, town):
     """A graduate with a phone (360 px), from the first sign-in to "completed": the adviser, the summary, the timeline that names who has to act, the messages.
 
@@ -71,7 +92,16 @@ def test_a_graduate_on_a_phone(visit, town):
     assert "转出团支部" in secretary.page.inner_text("main")
     secretary.click("button[value=approve]")
 
-    target = town.engine("transfers").connect().execute(sa.text("SELECT target_org_id FROM transfers WHERE member_id = 1001 ORDER BY created_at DESC LIMIT 1")).scalar()
+    target = (
+        town.engine("transfers")
+        .connect()
+        .execute(
+            sa.text(
+                "SELECT target_org_id FROM transfers WHERE member_id = 1001 ORDER BY created_at DESC LIMIT 1"
+            )
+        )
+        .scalar()
+    )
     receiver = visit(world.administrator_of(target))
     receiver.go("/work?state=pending_in")
     receiver.until("升学")
@@ -139,15 +169,51 @@ def three_hundred(town, browser):
     source = COLLEGE * 100 + 3
     people = synthetic.people(300, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
     with town.machinery("members").database.transaction() as tx:
-        entering.enter_trusted(tx, [(3_000_000 + n, Admission(
-            command_id=uuid.UUID(int=0), branch_id=source, name=one.name, id_number=one.id_number, ethnic_group=one.ethnic_group, phone=one.phone, joined_on=one.joined_on,
-            development_number=one.development_number)) for n, one in enumerate(people)])
-        graduation_store.mark_branches(tx, [{"branch_id": source, "graduates_on": clock.today(), "reason": "", "marked_by": 1}], clock.now())
+        entering.enter_trusted(
+            tx,
+            [
+                (
+                    3_000_000 + n,
+                    Admission(
+                        command_id=uuid.UUID(int=0),
+                        branch_id=source,
+                        name=one.name,
+                        id_number=one.id_number,
+                        ethnic_group=one.ethnic_group,
+                        phone=one.phone,
+                        joined_on=one.joined_on,
+                        development_number=one.development_number,
+                    ),
+                )
+                for n, one in enumerate(people)
+            ],
+        )
+        graduation_store.mark_branches(
+            tx,
+            [{"branch_id": source, "graduates_on": clock.today(), "reason": "", "marked_by": 1}],
+            clock.now(),
+        )
         graduation_store.convert(tx, clock.today(), clock.now(), 1, [source])
     headers = {"Authorization": f"Bearer {handlers_token(COLLEGE)}", "X-Acting-Org": str(COLLEGE)}
-    answer = browser.post("/api/v1/transfers", headers=headers, json={"items": [{
-        "command_id": str(uuid.uuid4()), "initiator": "source", "member_id": 3_000_000 + n, "source_branch_id": source, "target_org_id": TARGET, "reason": "further_study",
-        "place_name": "某大学", "place_address": "某地"} for n in range(300)]})
+    answer = browser.post(
+        "/api/v1/transfers",
+        headers=headers,
+        json={
+            "items": [
+                {
+                    "command_id": str(uuid.uuid4()),
+                    "initiator": "source",
+                    "member_id": 3_000_000 + n,
+                    "source_branch_id": source,
+                    "target_org_id": TARGET,
+                    "reason": "further_study",
+                    "place_name": "某大学",
+                    "place_address": "某地",
+                }
+                for n in range(300)
+            ]
+        },
+    )
     assert all(one.get("refusal") is None for one in answer.json["results"])
 
 
@@ -185,7 +251,10 @@ def test_a_college_with_300_pending(visit, town, browser):
     ends = time.monotonic() + 30
     while True:
         with town.engine("members").connect() as tx:
-            arrived = tx.scalar(sa.text("SELECT count(*) FROM people WHERE branch_id = :org AND person_id >= 3000000"), {"org": NEW_CLASS})
+            arrived = tx.scalar(
+                sa.text("SELECT count(*) FROM people WHERE branch_id = :org AND person_id >= 3000000"),
+                {"org": NEW_CLASS},
+            )
         if arrived == 300:
             break
         assert time.monotonic() < ends, arrived
@@ -197,7 +266,11 @@ def test_a_college_with_300_pending(visit, town, browser):
 def test_a_province_finds_the_slowest(visit, town, width):
     """A provincial operator sees which subordinate is slowest, goes down to it, reminds it, and opens a figure into its people."""
     with town.engine("transfers").begin() as tx:
-        tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - interval '12 days', expires_at = expires_at - interval '12 days', urged_at = NULL"))
+        tx.execute(
+            sa.text(
+                "UPDATE open_nodes SET opened_at = opened_at - interval '12 days', expires_at = expires_at - interval '12 days', urged_at = NULL"
+            )
+        )
     province = visit(world.administrator_of(42), width)
     page = province.page
     province.go("/board")
@@ -251,12 +324,28 @@ def test_every_page(chromium, site, town, width, dark):
     shown = {entry.path for section in menu.of("committee", True) for entry in section.entries}
     visitor = Visitor(chromium, site, town, width)
     visitor.page.context.close()
-    visitor.page = chromium.new_context(viewport={"width": width, "height": 760}, locale="zh-CN", color_scheme="dark" if dark else "light").new_page()
+    visitor.page = chromium.new_context(
+        viewport={"width": width, "height": 760}, locale="zh-CN", color_scheme="dark" if dark else "light"
+    ).new_page()
     visitor.sign_in(world.administrator_of(COLLEGE), world.PASSWORD)
     for number, entry in enumerate(entry for section in menu.MENU for entry in section.entries):
         visitor.go(f"{entry.path}?lang={'en' if number % 2 else 'zh'}")
-        assert entry.path not in shown or entry.en in visitor.page.inner_text("nav.sub") or entry.zh in visitor.page.inner_text("nav.sub")
-    for path in ("/", "/security", "/verify", "/contacts", "/sign-in", "/forgot", "/bulk", f"/batch?source={CLASS}", f"/letters?branch={CLASS}"):
+        assert (
+            entry.path not in shown
+            or entry.en in visitor.page.inner_text("nav.sub")
+            or entry.zh in visitor.page.inner_text("nav.sub")
+        )
+    for path in (
+        "/",
+        "/security",
+        "/verify",
+        "/contacts",
+        "/sign-in",
+        "/forgot",
+        "/bulk",
+        f"/batch?source={CLASS}",
+        f"/letters?branch={CLASS}",
+    ):
         visitor.go(path)
     visitor.page.context.close()
 

@@ -1,4 +1,5 @@
 """The command line for whoever looks after an installation: dead letters and the audit trail."""
+
 import json
 import subprocess
 import sys
@@ -23,14 +24,25 @@ def installation(keys):
 
 
 def tuanqiao(installation, *words) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "system.cli", *words], cwd=ROOT, env=installation.environ, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "system.cli", *words],
+        cwd=ROOT,
+        env=installation.environ,
+        capture_output=True,
+        text=True,
+    )
 
 
 def fail(installation, topic: str) -> int:
     """Put a dead letter into the members service."""
     with installation.engine("members").begin() as tx:
-        return tx.scalar(sa.text("INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at) VALUES (:id, :topic, '{\"transfer_id\": 7}',"
-                                 " 'ValueError: no', 5, now()) RETURNING id"), {"id": uuid.uuid4().hex, "topic": topic})
+        return tx.scalar(
+            sa.text(
+                "INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at) VALUES (:id, :topic, '{\"transfer_id\": 7}',"
+                " 'ValueError: no', 5, now()) RETURNING id"
+            ),
+            {"id": uuid.uuid4().hex, "topic": topic},
+        )
 
 
 def test_dead_letters(installation):
@@ -42,7 +54,10 @@ def test_dead_letters(installation):
     replayed = tuanqiao(installation, "dead-letters", "replay", f"members:{number}")
     again = tuanqiao(installation, "dead-letters", "replay", f"members:{number}")
 
-    assert f"members:{number}  branch_assigned  attempts 5" in listed.stdout and "1 dead letters" in listed.stdout
+    assert (
+        f"members:{number}  branch_assigned  attempts 5" in listed.stdout
+        and "1 dead letters" in listed.stdout
+    )
     assert 'body: {"transfer_id": 7}' in shown.stdout
     assert (replayed.returncode, again.returncode) == (0, 1)
     assert "0 dead letters" in tuanqiao(installation, "dead-letters", "list").stdout
@@ -67,10 +82,36 @@ def test_unknown_dead_letters(installation, letter):
 @pytest.mark.rule("BEY-10")
 def test_audit_verify_finds_what_was_changed(installation):
     """BEY-10: the chain of an untouched trail verifies; a row changed by hand in the database is found."""
-    rows = [{"n": n, "command_id": str(uuid.uuid4()), "member_id": n, "initiator": "source", "initiator_org_id": 2, "initiator_person_id": 3,
-             "source_branch_id": 4, "source_superior_id": 2, "source_province": "42", "provincial_id": 1, "target_org_id": 5, "target_superior_id": None,
-             "target_province": "42", "target_branch_id": None, "reason": "ordinary", "reason_kind": "any", "place_name": "", "place_address": "", "contact": "", "remark": "",
-             "place_division": "", "concern": "", "batch_id": None, "policy": "national@2026.1", "path": "source:committee"} for n in range(3)]
+    rows = [
+        {
+            "n": n,
+            "command_id": str(uuid.uuid4()),
+            "member_id": n,
+            "initiator": "source",
+            "initiator_org_id": 2,
+            "initiator_person_id": 3,
+            "source_branch_id": 4,
+            "source_superior_id": 2,
+            "source_province": "42",
+            "provincial_id": 1,
+            "target_org_id": 5,
+            "target_superior_id": None,
+            "target_province": "42",
+            "target_branch_id": None,
+            "reason": "ordinary",
+            "reason_kind": "any",
+            "place_name": "",
+            "place_address": "",
+            "contact": "",
+            "remark": "",
+            "place_division": "",
+            "concern": "",
+            "batch_id": None,
+            "policy": "national@2026.1",
+            "path": "source:committee",
+        }
+        for n in range(3)
+    ]
     with installation.engine("transfers").begin() as tx:
         made = store.request(tx, rows)
     good = tuanqiao(installation, "audit", "verify")
@@ -80,7 +121,10 @@ def test_audit_verify_finds_what_was_changed(installation):
     bad = tuanqiao(installation, "audit", "verify")
 
     assert (good.returncode, bad.returncode) == (0, 1)
-    assert "broken" not in good.stdout and f"broken: trails of transfers: transfer {made[1]}: the trail was changed\n" in bad.stdout
+    assert (
+        "broken" not in good.stdout
+        and f"broken: trails of transfers: transfer {made[1]}: the trail was changed\n" in bad.stdout
+    )
     with installation.engine("transfers").begin() as tx:
         tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
         tx.execute(sa.text("UPDATE audit SET person_id = 3 WHERE transfer_id = :id"), {"id": made[1]})
@@ -104,18 +148,31 @@ def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
     def cut(engine):
         with engine.begin() as tx:
             tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
-            tx.execute(sa.text("DELETE FROM audit_log WHERE lane = :lane AND seq = :rows"), {"lane": head.lane, "rows": head.rows})
-            tx.execute(sa.text("UPDATE audit_heads h SET rows = l.seq, hash = l.hash FROM audit_log l WHERE l.lane = h.lane AND l.seq = :last"), {"last": head.rows - 1})
+            tx.execute(
+                sa.text("DELETE FROM audit_log WHERE lane = :lane AND seq = :rows"),
+                {"lane": head.lane, "rows": head.rows},
+            )
+            tx.execute(
+                sa.text(
+                    "UPDATE audit_heads h SET rows = l.seq, hash = l.hash FROM audit_log l WHERE l.lane = h.lane AND l.seq = :last"
+                ),
+                {"last": head.rows - 1},
+            )
 
     cut(installation.engine("orgs"))
     assert tuanqiao(installation, "audit", "verify").returncode == 0  # nobody was told yet
     by_file = tuanqiao(installation, "audit", "verify", "--heads", str(file))
     with installation.engine("scheduler").begin() as tx:  # what the scheduler does with what it is told
-        scheduler_heads.on_log_grew("orgs")(tx, [OrgsLogGrew(lane=head.lane, rows=head.rows, hash=head.hash.hex())])
+        scheduler_heads.on_log_grew("orgs")(
+            tx, [OrgsLogGrew(lane=head.lane, rows=head.rows, hash=head.hash.hex())]
+        )
     by_keeper = tuanqiao(installation, "audit", "verify")
     for answer in (by_file, by_keeper):
         assert answer.returncode == 1
-        assert f"broken: orgs: lane {head.lane} line {head.rows}: lines {head.rows} to {head.rows}, whose head was told, are missing at the end" in answer.stdout
+        assert (
+            f"broken: orgs: lane {head.lane} line {head.rows}: lines {head.rows} to {head.rows}, whose head was told, are missing at the end"
+            in answer.stdout
+        )
     wrong = tmp_path / "wrong"
     wrong.write_text("x\n")
     assert tuanqiao(installation, "audit", "verify", "--heads", str(wrong)).returncode == 2
@@ -123,7 +180,19 @@ def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
 
 def test_help_names_every_command(installation):
     """--help of each command says what it does."""
-    for words in ((), ("run",), ("serve",), ("gateway",), ("migrate",), ("keys",), ("seed",), ("demo",), ("dead-letters", "list"), ("audit", "verify"), ("audit", "heads")):
+    for words in (
+        (),
+        ("run",),
+        ("serve",),
+        ("gateway",),
+        ("migrate",),
+        ("keys",),
+        ("seed",),
+        ("demo",),
+        ("dead-letters", "list"),
+        ("audit", "verify"),
+        ("audit", "heads"),
+    ):
         answer = tuanqiao(installation, *words, "--help")
         assert answer.returncode == 0 and "Usage" in answer.stdout
 
@@ -146,14 +215,18 @@ def test_keys_and_figures(installation):
     make_keys(folder)
     accounts.use(folder)
     with installation.engine("members").begin() as tx:
-        (person,) = members_store.add(tx, [entering.new_person("王一", number(1), "19900000000", "汉族")], db_now()).values()
+        (person,) = members_store.add(
+            tx, [entering.new_person("王一", number(1), "19900000000", "汉族")], db_now()
+        ).values()
     before = Seal(folder).numbers
 
     rotated = tuanqiao(installation, "keys", "rotate")
     forgotten = tuanqiao(installation, "keys", "forget")
 
     assert (rotated.returncode, forgotten.returncode) == (0, 0), rotated.stderr + forgotten.stderr
-    assert "1 people" in rotated.stdout and "1 keys forgotten" in forgotten.stdout.replace(f"{len(before)} keys", "1 keys")
+    assert "1 people" in rotated.stdout and "1 keys forgotten" in forgotten.stdout.replace(
+        f"{len(before)} keys", "1 keys"
+    )
     fresh = Seal(folder)
     assert fresh.numbers == {max(before) + 1}
     with installation.engine("members").connect() as tx:
@@ -166,7 +239,11 @@ def test_keys_and_figures(installation):
     bad = tuanqiao(installation, "figures", str(file))
     file.write_text("org_id,members\n42,100\n43,7\n")
     good = tuanqiao(installation, "figures", str(file))
-    assert (bad.returncode, good.returncode) == (2, 0) and "line 3" in bad.stderr and "2 organisations" in good.stdout
+    assert (
+        (bad.returncode, good.returncode) == (2, 0)
+        and "line 3" in bad.stderr
+        and "2 organisations" in good.stdout
+    )
 
 
 def db_now():
@@ -179,10 +256,20 @@ def db_now():
 def test_policies_on_the_command_line(installation, tmp_path):
     """BEY-07: policies are listed, checked, compared and tried on the command line; a wrong file is named by line and reason."""
     bad = tmp_path / "bad.toml"
-    bad.write_text('version = "1"\nsource = "x"\n[node.pending_out]\nexpire_after_days = -1\non_expiry = "return"\n')
-    listed, good, wrong = tuanqiao(installation, "policy", "list"), tuanqiao(installation, "policy", "check", "p000"), tuanqiao(installation, "policy", "check", str(bad))
+    bad.write_text(
+        'version = "1"\nsource = "x"\n[node.pending_out]\nexpire_after_days = -1\non_expiry = "return"\n'
+    )
+    listed, good, wrong = (
+        tuanqiao(installation, "policy", "list"),
+        tuanqiao(installation, "policy", "check", "p000"),
+        tuanqiao(installation, "policy", "check", str(bad)),
+    )
     assert "national@2026.1" in listed.stdout and "p000@2019.11 holds" in good.stdout
-    assert wrong.returncode == 1 and "bad.toml line 4: expire_after_days is -1" in wrong.stderr and "[node.pending_in] is missing" in wrong.stderr
+    assert (
+        wrong.returncode == 1
+        and "bad.toml line 4: expire_after_days is -1" in wrong.stderr
+        and "[node.pending_in] is missing" in wrong.stderr
+    )
     compared = tuanqiao(installation, "policy", "diff", "national", "p000")
     assert compared.returncode == 1 and "node.pending_out.on_expiry: return -> approve" in compared.stdout
     refused = tuanqiao(installation, "policy", "apply", "p000", "--from", "2020-01-01", "--yes")
@@ -190,7 +277,9 @@ def test_policies_on_the_command_line(installation, tmp_path):
     applied = tuanqiao(installation, "policy", "apply", "p000", "--open", "--yes")
     assert applied.returncode == 0 and "p000@2019.11 holds from" in applied.stdout, applied.stderr
     changed = tmp_path / "p000.toml"
-    changed.write_text((reader.Path(reader.__file__).parent / "p000.toml").read_text().replace("= 15", "= 14"))
+    changed.write_text(
+        (reader.Path(reader.__file__).parent / "p000.toml").read_text().replace("= 15", "= 14")
+    )
     assert "new version" in tuanqiao(installation, "policy", "apply", str(changed), "--yes").stderr
     assert "p000@2019.11" in tuanqiao(installation, "policy", "list").stdout.split("from ")[1]
     tried = tuanqiao(installation, "policy", "dry-run", "p000")
@@ -204,15 +293,26 @@ def test_stats_on_the_command_line(installation):
     if tuanqiao(installation, "policy", "apply", "national", "--yes").returncode:
         raise AssertionError("no policy")
     with installation.engine("transfers").begin() as tx:
-        tx.execute(sa.text("INSERT INTO org_directory (org_id, path, kind, purpose, province, system, name, version, deleted) VALUES (77, '77.', 'branch', 'graduate', '42', 'national', 'x', 1, false)"))
-        tx.execute(sa.text("INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 77, now(), true, 1 FROM generate_series(1, 50) AS n"))
+        tx.execute(
+            sa.text(
+                "INSERT INTO org_directory (org_id, path, kind, purpose, province, system, name, version, deleted) VALUES (77, '77.', 'branch', 'graduate', '42', 'national', 'x', 1, false)"
+            )
+        )
+        tx.execute(
+            sa.text(
+                "INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 77, now(), true, 1 FROM generate_series(1, 50) AS n"
+            )
+        )
     counted = tuanqiao(installation, "stats", "recount")
     good = tuanqiao(installation, "stats", "verify")
     with installation.engine("transfers").begin() as tx:
         tx.execute(sa.text("UPDATE figures SET idle = idle + 1 WHERE org_id = 77"))
     bad = tuanqiao(installation, "stats", "verify")
     assert (counted.returncode, good.returncode, bad.returncode) == (0, 0, 1), good.stderr
-    assert "50 graduates counted, 1 rows of figures compared, 0 differences" in good.stdout and "organisation 77, cohort 2026: idle is 51, counted 50" in bad.stdout
+    assert (
+        "50 graduates counted, 1 rows of figures compared, 0 differences" in good.stdout
+        and "organisation 77, cohort 2026: idle is 51, counted 50" in bad.stdout
+    )
 
 
 @pytest.mark.rule("BEY-07", "DL-19", "STAT-10", "TYPE-10")
@@ -223,15 +323,39 @@ def test_a_season_is_the_same_again(tmp_path):
     under the national policy, and only warned of under p004, where some insist.
     """
     answer = subprocess.run(
-        [sys.executable, "-m", "system.cli", "season", "--graduates", "240", "--until", "06-20",
-         "--policy", "national", "--against", "national", "--against", "p004", "--out", str(tmp_path / "season")],
-        cwd=ROOT, capture_output=True, text=True, timeout=280)
+        [
+            sys.executable,
+            "-m",
+            "system.cli",
+            "season",
+            "--graduates",
+            "240",
+            "--until",
+            "06-20",
+            "--policy",
+            "national",
+            "--against",
+            "national",
+            "--against",
+            "p004",
+            "--out",
+            str(tmp_path / "season"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert answer.returncode == 0, answer.stderr[-2000:]
     first, again, other = json.loads((tmp_path / "season" / "season.json").read_text())
     assert first["digest"] == again["digest"] != other["digest"]
     assert answer.stdout.count("all invariants hold") == 3
     for result in (first, again, other):
         assert result["ends"].get("completed", 0) > 20 and not result["problems"]
-    assert first["warnings"].keys() == {"destination_forbidden"} and other["warnings"].keys() == {"destination_unusual"}
+    assert first["warnings"].keys() == {"destination_forbidden"} and other["warnings"].keys() == {
+        "destination_unusual"
+    }
     page = (tmp_path / "season" / "season.html").read_text()
-    assert page.count("data:image/png") == 5 and (tmp_path / "season" / "open_nodes.png").stat().st_size > 5_000
+    assert (
+        page.count("data:image/png") == 5 and (tmp_path / "season" / "open_nodes.png").stat().st_size > 5_000
+    )

@@ -1,4 +1,5 @@
 """Deleting an organisation on the whole system: what stands in the way is said at once, with kinds and numbers."""
+
 import re
 import time
 import uuid
@@ -19,16 +20,39 @@ def test_what_stands_in_the_way_is_named(browser, town):
     headers = sign_in(browser, town, org=COLLEGE, person=world.administrator_of(COLLEGE))
 
     def delete(*orgs, by=headers, **values):
-        return browser.post("/api/v1/orgs/deletions", headers=by, json={"items": [{"command_id": str(uuid.uuid4()), "org_id": org, **values} for org in orgs]}).json["results"]
+        return browser.post(
+            "/api/v1/orgs/deletions",
+            headers=by,
+            json={"items": [{"command_id": str(uuid.uuid4()), "org_id": org, **values} for org in orgs]},
+        ).json["results"]
 
-    made = browser.post("/api/v1/orgs", headers=headers, json={"items": [
-        {"command_id": str(uuid.uuid4()), "parent_id": COLLEGE, "full_name": f"共青团某大学某学院新{n}班支部委员会", "industry": "普通高等院校"} for n in (1, 2)]}).json["results"]
+    made = browser.post(
+        "/api/v1/orgs",
+        headers=headers,
+        json={
+            "items": [
+                {
+                    "command_id": str(uuid.uuid4()),
+                    "parent_id": COLLEGE,
+                    "full_name": f"共青团某大学某学院新{n}班支部委员会",
+                    "industry": "普通高等院校",
+                }
+                for n in (1, 2)
+            ]
+        },
+    ).json["results"]
     empty, goal = [one["org_id"] for one in made]
     members = browser.get(f"/api/v1/branches/{CLASS}/members?limit=500", headers=headers).json["items"]
     full, gone = delete(CLASS, empty)
     assert (full["refusal"]["code"], gone["refusal"]) == ("org_not_empty", None)
-    assert f"{len(members)}名团员" in full["refusal"]["message"]["zh"] and f"{len(members)} members" in full["refusal"]["message"]["en"]
-    assert browser.get(f"/api/v1/orgs/{CLASS}", headers=headers).status_code == 200 and browser.get(f"/api/v1/orgs/{empty}", headers=headers).status_code == 404
+    assert (
+        f"{len(members)}名团员" in full["refusal"]["message"]["zh"]
+        and f"{len(members)} members" in full["refusal"]["message"]["en"]
+    )
+    assert (
+        browser.get(f"/api/v1/orgs/{CLASS}", headers=headers).status_code == 200
+        and browser.get(f"/api/v1/orgs/{empty}", headers=headers).status_code == 404
+    )
 
     stranger = sign_in(browser, town, org=TARGET, person=world.administrator_of(TARGET))
     (refused,) = delete(CLASS, by=stranger)
@@ -37,8 +61,21 @@ def test_what_stands_in_the_way_is_named(browser, town):
     (children,) = delete(COLLEGE, by=school)
     assert re.search(r"还有\d+个下级组织", children["refusal"]["message"]["zh"])
 
-    (started,) = browser.post("/api/v1/transfers", headers=headers, json={"items": [request_of(
-        members[0]["member_id"], initiator="source", target_org_id=goal, reason="further_study", confirmed=True)]}).json["results"]
+    (started,) = browser.post(
+        "/api/v1/transfers",
+        headers=headers,
+        json={
+            "items": [
+                request_of(
+                    members[0]["member_id"],
+                    initiator="source",
+                    target_org_id=goal,
+                    reason="further_study",
+                    confirmed=True,
+                )
+            ]
+        },
+    ).json["results"]
     assert started["refusal"] is None, started
     ends = time.monotonic() + 10
     while (aside := delete(goal, to_awaiting=True)[0]["refusal"]) is None or aside["code"] != "org_not_empty":
@@ -46,13 +83,27 @@ def test_what_stands_in_the_way_is_named(browser, town):
         time.sleep(0.1)
     assert "1笔未办结的转接" in aside["message"]["zh"] and "名团员" not in aside["message"]["zh"]
     (both,) = delete(CLASS)
-    assert "1笔未办结的转接" in both["refusal"]["message"]["zh"] and "名团员" in both["refusal"]["message"]["zh"]
+    assert (
+        "1笔未办结的转接" in both["refusal"]["message"]["zh"] and "名团员" in both["refusal"]["message"]["zh"]
+    )
 
 
-@pytest.mark.parametrize(("found", "to_awaiting", "said"), [
-    ({}, False, None), ({"members": 0, "registrations": 0, "transfers": 0, "leaving": 0}, False, None), ({"members": 2}, False, "2名团员"), ({"members": 2}, True, None),
-    ({"members": 1, "registrations": 3, "transfers": 4, "leaving": 4}, False, "1名团员、3份注册申请、4笔未办结的转接"), ({"transfers": 4, "leaving": 4}, True, None),
-    ({"transfers": 5, "leaving": 4}, True, "1笔未办结的转接")])
+@pytest.mark.parametrize(
+    ("found", "to_awaiting", "said"),
+    [
+        ({}, False, None),
+        ({"members": 0, "registrations": 0, "transfers": 0, "leaving": 0}, False, None),
+        ({"members": 2}, False, "2名团员"),
+        ({"members": 2}, True, None),
+        (
+            {"members": 1, "registrations": 3, "transfers": 4, "leaving": 4},
+            False,
+            "1名团员、3份注册申请、4笔未办结的转接",
+        ),
+        ({"transfers": 4, "leaving": 4}, True, None),
+        ({"transfers": 5, "leaving": 4}, True, "1笔未办结的转接"),
+    ],
+)
 def test_what_is_named(found, to_awaiting, said):
     """Each kind that is there is named; a branch that is set aside may keep members and transfers that lead out of it."""
     from services.gateway.api import deletion

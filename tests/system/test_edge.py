@@ -1,4 +1,5 @@
 """The gateway's edge: who may send a form, how large it may be, and files from strangers."""
+
 import io
 import re
 import threading
@@ -16,7 +17,8 @@ from tests.gateway.roster_factories import GOOD, sheet
 
 pytestmark = pytest.mark.filterwarnings(
     # the test client of werkzeug leaves the file open in which it keeps a large body
-    r"ignore:Exception ignored in. <_io\.FileIO name=\d+:pytest.PytestUnraisableExceptionWarning")
+    r"ignore:Exception ignored in. <_io\.FileIO name=\d+:pytest.PytestUnraisableExceptionWarning"
+)
 
 SITE = "http://localhost"
 
@@ -27,13 +29,23 @@ def csrf_of(page) -> str:
 
 def sign_in(browser, town, person_id, password=world.PASSWORD) -> str:
     """Sign in on the pages; return the token of forms."""
-    answer = browser.post("/sign-in", data={"csrf": csrf_of(browser.get("/sign-in")), "id_number": world.id_number_of(town, person_id), "password": password})
+    answer = browser.post(
+        "/sign-in",
+        data={
+            "csrf": csrf_of(browser.get("/sign-in")),
+            "id_number": world.id_number_of(town, person_id),
+            "password": password,
+        },
+    )
     assert answer.status_code == 302, answer.text
     return csrf_of(browser.get("/members" if password == world.PASSWORD else "/password"))
 
 
 def credentials(town) -> dict[str, str]:
-    return {"id_number": world.id_number_of(town, world.administrator_of(world.COLLEGE)), "password": world.PASSWORD}
+    return {
+        "id_number": world.id_number_of(town, world.administrator_of(world.COLLEGE)),
+        "password": world.PASSWORD,
+    }
 
 
 @pytest.mark.parametrize("csrf", ["-", "", None, "表单", "x" * 32])
@@ -43,13 +55,28 @@ def test_a_form_without_a_cookie_is_refused(browser, town, path, csrf):
     answer = browser.post(path, data={**credentials(town), **({} if csrf is None else {"csrf": csrf})})
     assert answer.status_code == 400
     browser.get("/sign-in")
-    assert browser.post(path, data={**credentials(town), **({} if csrf is None else {"csrf": csrf})}).status_code == 400
+    assert (
+        browser.post(path, data={**credentials(town), **({} if csrf is None else {"csrf": csrf})}).status_code
+        == 400
+    )
 
 
-@pytest.mark.parametrize(("headers", "status"), [
-    ({}, 302), ({"Origin": SITE}, 302), ({"Origin": SITE, "Sec-Fetch-Site": "same-origin"}, 302), ({"Sec-Fetch-Site": "none"}, 302),
-    ({"Origin": "https://evil.example"}, 400), ({"Origin": "null"}, 400), ({"Origin": "http://["}, 400), ({"Sec-Fetch-Site": "cross-site"}, 400),
-    ({"Sec-Fetch-Site": "same-site"}, 400), ({"Origin": SITE, "Sec-Fetch-Site": "cross-site"}, 400), ({"Origin": f"{SITE}.evil.example"}, 400)])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 302),
+        ({"Origin": SITE}, 302),
+        ({"Origin": SITE, "Sec-Fetch-Site": "same-origin"}, 302),
+        ({"Sec-Fetch-Site": "none"}, 302),
+        ({"Origin": "https://evil.example"}, 400),
+        ({"Origin": "null"}, 400),
+        ({"Origin": "http://["}, 400),
+        ({"Sec-Fetch-Site": "cross-site"}, 400),
+        ({"Sec-Fetch-Site": "same-site"}, 400),
+        ({"Origin": SITE, "Sec-Fetch-Site": "cross-site"}, 400),
+        ({"Origin": f"{SITE}.evil.example"}, 400),
+    ],
+)
 def test_a_form_of_another_site_is_refused(browser, town, headers, status):
     """Even with the right token: what the browser says about the page that sent the form is the second line."""
     data = {**credentials(town), "csrf": csrf_of(browser.get("/sign-in"))}
@@ -67,7 +94,10 @@ def test_one_token_is_of_one_browser(client, town):
     assert here.post("/sign-out", data={"csrf": before}).status_code == 400
 
 
-@pytest.mark.parametrize("body", ["csrf=x&" + "a&" * 400_000, "&".join(f"f{n}=1" for n in range(400_000)), "csrf=" + "x" * 1_000_000])
+@pytest.mark.parametrize(
+    "body",
+    ["csrf=x&" + "a&" * 400_000, "&".join(f"f{n}=1" for n in range(400_000)), "csrf=" + "x" * 1_000_000],
+)
 def test_a_form_of_400000_fields_costs_nothing(browser, town, body):
     """It is refused without being taken apart, signed in or not; a list of 500 members passes the limits."""
     browser.get("/sign-in")
@@ -83,8 +113,15 @@ def test_a_form_of_400000_fields_costs_nothing(browser, town, body):
 def test_a_multipart_form_of_many_parts_is_refused(browser, town):
     """Parts are counted like fields."""
     csrf = sign_in(browser, town, world.administrator_of(world.COLLEGE))
-    parts = "".join(f'--b\r\nContent-Disposition: form-data; name="f{n}"\r\n\r\n1\r\n' for n in range(10_000)) + "--b--\r\n"
-    answer = browser.post("/members", data=f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{csrf}\r\n{parts}', content_type="multipart/form-data; boundary=b")
+    parts = (
+        "".join(f'--b\r\nContent-Disposition: form-data; name="f{n}"\r\n\r\n1\r\n' for n in range(10_000))
+        + "--b--\r\n"
+    )
+    answer = browser.post(
+        "/members",
+        data=f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{csrf}\r\n{parts}',
+        content_type="multipart/form-data; boundary=b",
+    )
     assert answer.status_code == 413
 
 
@@ -95,7 +132,9 @@ def test_a_form_too_large_to_be_kept_leads_to_signing_in(browser, town, size, co
     if cookie:
         browser.get("/sign-in")
     answer = browser.post("/members", data={"note": "x" * size}, headers={"Origin": SITE})
-    assert answer.status_code == 401 and 'name="password"' in answer.text and 'name="draft"' not in answer.text
+    assert (
+        answer.status_code == 401 and 'name="password"' in answer.text and 'name="draft"' not in answer.text
+    )
 
 
 @pytest.mark.rule("ACC-10")
@@ -103,14 +142,26 @@ def test_the_form_of_signing_in_outlasts_the_captchas(browser, town):
     """ACC-10: where others have used the captchas of an address up, the form stands without one, and who belongs there signs in."""
     here = {"REMOTE_ADDR": "203.0.113.77"}
     page = browser.get("/sign-in", environ_overrides=here)
-    assert browser.post("/sign-in", data={**credentials(town), "csrf": csrf_of(page)}, environ_overrides=here).status_code == 302
+    assert (
+        browser.post(
+            "/sign-in", data={**credentials(town), "csrf": csrf_of(page)}, environ_overrides=here
+        ).status_code
+        == 302
+    )
     browser.delete_cookie("session")
     with town.engine("members").begin() as tx:  # what 60 strangers and 4,000 pictures leave behind
-        tx.execute(sa.text("""INSERT INTO attempts (tried, failed, began_at, locked_until, level) VALUES
-            ('from 203.0.113.77', 60, now(), NULL, 0), ('captchas for 203.0.113.77', 4000, now(), now() + interval '15 minutes', 1)"""))
+        tx.execute(
+            sa.text("""INSERT INTO attempts (tried, failed, began_at, locked_until, level) VALUES
+            ('from 203.0.113.77', 60, now(), NULL, 0), ('captchas for 203.0.113.77', 4000, now(), now() + interval '15 minutes', 1)""")
+        )
     page = browser.get("/sign-in", environ_overrides=here)
     assert page.status_code == 429 and 'name="password"' in page.text
-    assert browser.post("/sign-in", data={**credentials(town), "csrf": csrf_of(page)}, environ_overrides=here).status_code == 302
+    assert (
+        browser.post(
+            "/sign-in", data={**credentials(town), "csrf": csrf_of(page)}, environ_overrides=here
+        ).status_code
+        == 302
+    )
 
 
 def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
@@ -118,15 +169,35 @@ def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
     opened = []
     monkeypatch.setattr(workbooks, "_ask", lambda content, own: opened.append(content))
     file = HOSTILE["the farthest two cells"]()
-    upload = lambda csrf, **more: {"csrf": csrf, "import_id": str(uuid.uuid4()), "level": "below", "file": (io.BytesIO(file), "far.xlsx"), **more}  # noqa: E731
+
+    def upload(csrf, **more):
+        return {
+            "csrf": csrf,
+            "import_id": str(uuid.uuid4()),
+            "level": "below",
+            "file": (io.BytesIO(file), "far.xlsx"),
+            **more,
+        }
 
     assert browser.post("/members", data=upload("-")).status_code == 400
-    assert 'action="/sign-in' in (page := browser.post("/members", data=upload(csrf_of(browser.get("/sign-in"))))).text or "/sign-in" in page.headers["Location"]
-    large = upload(csrf_of(browser.get("/sign-in")), file=(io.BytesIO(b"PK\x03\x04" + bytes(4_000_000)), "large.xlsx"))
+    assert (
+        'action="/sign-in'
+        in (page := browser.post("/members", data=upload(csrf_of(browser.get("/sign-in"))))).text
+        or "/sign-in" in page.headers["Location"]
+    )
+    large = upload(
+        csrf_of(browser.get("/sign-in")), file=(io.BytesIO(b"PK\x03\x04" + bytes(4_000_000)), "large.xlsx")
+    )
     assert browser.post("/members", data=large).status_code in (302, 400, 401, 413)
     number = world.id_number_of(town, 1005)
-    browser.post("/sign-in", data={"csrf": csrf_of(browser.get("/sign-in")), "id_number": number, "password": number[-8:]})
-    browser.post("/password", data={"csrf": csrf_of(browser.get("/password")), "old": number[-8:], "new": "a member's password"})
+    browser.post(
+        "/sign-in",
+        data={"csrf": csrf_of(browser.get("/sign-in")), "id_number": number, "password": number[-8:]},
+    )
+    browser.post(
+        "/password",
+        data={"csrf": csrf_of(browser.get("/password")), "old": number[-8:], "new": "a member's password"},
+    )
     assert browser.post("/members", data=upload(csrf_of(browser.get("/")))).status_code == 403
     assert opened == []
 
@@ -135,15 +206,37 @@ def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
 def test_hostile_uploads_hurt_nobody(client, town):
     """IMP-04: several administrators send the worst files at once; each is told that the file is broken, and pages of others come in under a second."""
     app = create_app(client, town.settings)
-    administrators = [world.administrator_of(org) for org in (world.COLLEGE, world.COLLEGE + 1, world.COLLEGE // 100, 33, 42)]
-    files = [HOSTILE[name]() for name in ("a sheet of tags", "the farthest two cells", "200 MB of text", "a row for every line", "far enough to allocate what the limit allows")]
+    administrators = [
+        world.administrator_of(org)
+        for org in (world.COLLEGE, world.COLLEGE + 1, world.COLLEGE // 100, 33, 42)
+    ]
+    files = [
+        HOSTILE[name]()
+        for name in (
+            "a sheet of tags",
+            "the farthest two cells",
+            "200 MB of text",
+            "a row for every line",
+            "far enough to allocate what the limit allows",
+        )
+    ]
     browsers = [app.test_client() for _ in administrators]
     tokens = [sign_in(one, town, person) for one, person in zip(browsers, administrators, strict=True)]
     answers, worst = [], [0.0]
 
     def send(browser, csrf, file):
         for _ in range(2):
-            answers.append(browser.post("/members", data={"csrf": csrf, "import_id": str(uuid.uuid4()), "level": "below", "file": (io.BytesIO(file), "x.xlsx")}))
+            answers.append(
+                browser.post(
+                    "/members",
+                    data={
+                        "csrf": csrf,
+                        "import_id": str(uuid.uuid4()),
+                        "level": "below",
+                        "file": (io.BytesIO(file), "x.xlsx"),
+                    },
+                )
+            )
 
     threads = [threading.Thread(target=send, args=one) for one in zip(browsers, tokens, files, strict=True)]
     for thread in threads:
@@ -154,9 +247,19 @@ def test_hostile_uploads_hurt_nobody(client, town):
         assert other.get("/sign-in").status_code == 200
         worst.append(time.monotonic() - started)
         time.sleep(0.02)
-    assert len(answers) == 10 and {(one.status_code, "无法读取该表格" in one.text) for one in answers} == {(422, True)}
+    assert len(answers) == 10 and {(one.status_code, "无法读取该表格" in one.text) for one in answers} == {
+        (422, True)
+    }
     assert max(worst) < 1.0
-    good = browsers[0].post("/members", data={"csrf": tokens[0], "import_id": str(uuid.uuid4()), "level": "below", "file": (io.BytesIO(sheet(GOOD)), "x.xlsx")})
+    good = browsers[0].post(
+        "/members",
+        data={
+            "csrf": tokens[0],
+            "import_id": str(uuid.uuid4()),
+            "level": "below",
+            "file": (io.BytesIO(sheet(GOOD)), "x.xlsx"),
+        },
+    )
     assert good.headers["Location"].startswith("/imports/")
 
 
@@ -164,9 +267,23 @@ def test_hostile_uploads_hurt_nobody(client, town):
 def test_rows_that_no_field_takes_fail_alone(browser, town):
     """IMP-06, IMP-07: a text without end or with control signs is the problem of its row, named in the list of failures; the other rows go on."""
     csrf = sign_in(browser, town, world.administrator_of(world.COLLEGE))
-    rows = (GOOD, (*GOOD[:3], "1" * 150, *GOOD[4:]), (*GOOD[:2], "张" * 5000, *GOOD[3:]), (*GOOD[:5], "19900\x01000000", *GOOD[6:]), (*GOOD[:4], "汉" * 100, *GOOD[5:]))
+    rows = (
+        GOOD,
+        (*GOOD[:3], "1" * 150, *GOOD[4:]),
+        (*GOOD[:2], "张" * 5000, *GOOD[3:]),
+        (*GOOD[:5], "19900\x01000000", *GOOD[6:]),
+        (*GOOD[:4], "汉" * 100, *GOOD[5:]),
+    )
     import_id = str(uuid.uuid4())
-    sent = browser.post("/members", data={"csrf": csrf, "import_id": import_id, "level": "below", "file": (io.BytesIO(sheet(*rows)), "x.xlsx")})
+    sent = browser.post(
+        "/members",
+        data={
+            "csrf": csrf,
+            "import_id": import_id,
+            "level": "below",
+            "file": (io.BytesIO(sheet(*rows)), "x.xlsx"),
+        },
+    )
     assert sent.headers["Location"] == f"/imports/{import_id}", sent.text
     ends = time.monotonic() + 20
     while 'http-equiv="refresh"' in (page := browser.get(f"/imports/{import_id}").text):
@@ -185,8 +302,23 @@ def test_a_letter_leads_to_the_setting_not_to_a_header(browser, town, monkeypatc
     monkeypatch.setattr(letter, "render", lambda made, verify: told.append(verify) or render(made, verify))
     monkeypatch.setenv("TUANQIAO_PUBLIC_URL", "https://tuanqiao.example/")
     signed = browser.post("/api/v1/sessions", json=credentials(town)).json
-    headers = {"Authorization": f"Bearer {signed['token']}", "X-Acting-Org": str(world.COLLEGE), "Host": "evil.example"}
-    members = browser.get(f"/api/v1/branches/{world.COLLEGE * 100 + 1}/members", headers=headers).json["items"]
-    body = {"items": [{"command_id": str(uuid.uuid4()), "member_ids": [members[0]["member_id"]], "addressee": "某学院团委", "dues_until": "2026-06-30"}]}
+    headers = {
+        "Authorization": f"Bearer {signed['token']}",
+        "X-Acting-Org": str(world.COLLEGE),
+        "Host": "evil.example",
+    }
+    members = browser.get(f"/api/v1/branches/{world.COLLEGE * 100 + 1}/members", headers=headers).json[
+        "items"
+    ]
+    body = {
+        "items": [
+            {
+                "command_id": str(uuid.uuid4()),
+                "member_ids": [members[0]["member_id"]],
+                "addressee": "某学院团委",
+                "dues_until": "2026-06-30",
+            }
+        ]
+    }
     assert browser.post("/api/v1/letters.pdf", headers=headers, json=body).content_type == "application/pdf"
     assert told == ["https://tuanqiao.example/verify"]

@@ -1,4 +1,5 @@
 """`tuanqiao run`: everything in one process on the embedded database and the bus in memory; kill -9 loses nothing there either."""
+
 import json
 import re
 import signal
@@ -20,8 +21,13 @@ class Running:
     def __init__(self, folder):
         self.port = free_port()
         started = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, "-m", "system.cli", "run", "--folder", str(folder), "--port", str(self.port)],
-                                        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "system.cli", "run", "--folder", str(folder), "--port", str(self.port)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self.output = ""
         for line in self.process.stdout:
             self.output += line
@@ -32,8 +38,12 @@ class Running:
         self.seconds = time.monotonic() - started
 
     def call(self, method, path, body=None, token="", org=None):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method, data=json.dumps(body).encode() if body is not None else None,
-                                         headers={"Authorization": f"Bearer {token}", **({"X-Acting-Org": str(org)} if org else {})})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {token}", **({"X-Acting-Org": str(org)} if org else {})},
+        )
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
@@ -51,23 +61,49 @@ class Running:
 def test_kill_and_restart(tmp_path):
     """Thirty transfers are requested, the process is killed at once, and after a restart all of them have gone on; Ctrl-C stops clean."""
     first = Running(tmp_path)
-    token = first.call("POST", "/api/v1/sessions", {"id_number": first.account("college administrator"), "password": world.PASSWORD})["token"]
+    token = first.call(
+        "POST",
+        "/api/v1/sessions",
+        {"id_number": first.account("college administrator"), "password": world.PASSWORD},
+    )["token"]
     branch = world.COLLEGE * 100 + 1
-    members = [one["member_id"] for one in first.call("GET", f"/api/v1/branches/{branch}/members?limit=500", None, token, world.COLLEGE)["items"]]
-    items = [{"command_id": str(uuid.uuid4()), "initiator": "source", "member_id": one, "source_branch_id": branch, "target_org_id": 100_000_601,
-              "reason": "further_study", "place_name": "某大学", "place_address": "某地"} for one in members[:30]]
+    members = [
+        one["member_id"]
+        for one in first.call(
+            "GET", f"/api/v1/branches/{branch}/members?limit=500", None, token, world.COLLEGE
+        )["items"]
+    ]
+    items = [
+        {
+            "command_id": str(uuid.uuid4()),
+            "initiator": "source",
+            "member_id": one,
+            "source_branch_id": branch,
+            "target_org_id": 100_000_601,
+            "reason": "further_study",
+            "place_name": "某大学",
+            "place_address": "某地",
+        }
+        for one in members[:30]
+    ]
     started = first.call("POST", "/api/v1/transfers", {"items": items}, token, world.COLLEGE)["results"]
     first.end(signal.SIGKILL)
 
     second = Running(tmp_path)
 
     assert second.seconds < 10
-    token = second.call("POST", "/api/v1/sessions", {"id_number": second.account("college administrator"), "password": world.PASSWORD})["token"]
+    token = second.call(
+        "POST",
+        "/api/v1/sessions",
+        {"id_number": second.account("college administrator"), "password": world.PASSWORD},
+    )["token"]
     again = second.call("POST", "/api/v1/transfers", {"items": items}, token, world.COLLEGE)["results"]
     assert [one["transfer_id"] for one in again] == [one["transfer_id"] for one in started]
     ends = time.monotonic() + 15
     while True:
-        listed = second.call("GET", "/api/v1/transfers?side=source&limit=100", None, token, world.COLLEGE)["items"]
+        listed = second.call("GET", "/api/v1/transfers?side=source&limit=100", None, token, world.COLLEGE)[
+            "items"
+        ]
         if [one["state"] for one in listed] == ["pending_in"] * 30:
             break
         assert time.monotonic() < ends, [one["state"] for one in listed]
@@ -79,6 +115,12 @@ def test_kill_and_restart(tmp_path):
 @pytest.mark.timeout(180)
 def test_demo():
     """The demonstration runs with 300 graduates and its ten invariants hold."""
-    run = subprocess.run([sys.executable, "-m", "system.cli", "demo", "--graduates", "300"], cwd=ROOT, capture_output=True, text=True, timeout=170)
+    run = subprocess.run(
+        [sys.executable, "-m", "system.cli", "demo", "--graduates", "300"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
     assert "10 of 10 invariants hold" in run.stdout

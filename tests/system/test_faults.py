@@ -1,4 +1,5 @@
 """Transfers while every service process is killed, and while RabbitMQ is restarted and frozen for 30 s: all are finished, once each."""
+
 import os
 import random
 import shutil
@@ -82,6 +83,7 @@ class Caller:
 @pytest.mark.timeout(240)
 def test_kill_everything(installation):
     """BEY-05, TRF-02, TRF-35: SIGKILL of each service in the middle of 1,000 transfers: nothing lost, nothing doubled."""
+
     def kill(done: Callable[[], int]) -> Iterator[str]:
         for name in (*SERVICES, "transfers", "members"):
             time.sleep(0.7)
@@ -98,7 +100,9 @@ def test_the_broker_goes_away(installation):
     """BEY-05: RabbitMQ restarted and frozen in the middle of 1,000 transfers: nothing lost, nothing doubled."""
     broker = broker_process()
     if broker is None:
-        pytest.skip("RabbitMQ is not a local server that this user controls, so it cannot be restarted or frozen")
+        pytest.skip(
+            "RabbitMQ is not a local server that this user controls, so it cannot be restarted or frozen"
+        )
 
     def take_away(done: Callable[[], int]) -> Iterator[str]:
         time.sleep(2)
@@ -135,17 +139,41 @@ def transfers_under(installation: Installation, faults: Callable[[Callable[[], i
                 assert None not in left, made
                 decisions: dict[int, DecideNode] = {}
                 while left:
-                    page = caller.call(contract.list_work, ListWork(limit=500), school.target_token, school.target)
+                    page = caller.call(
+                        contract.list_work, ListWork(limit=500), school.target_token, school.target
+                    )
                     for item in page.items:
                         if item.transfer_id in left and item.state == "pending_in":
-                            decisions.setdefault(item.transfer_id, DecideNode(decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True))
+                            decisions.setdefault(
+                                item.transfer_id,
+                                DecideNode(
+                                    decision_id=uuid.uuid4(),
+                                    transfer_id=item.transfer_id,
+                                    node_no=item.node_no,
+                                    approve=True,
+                                ),
+                            )
                     ready = [decisions[one] for one in left if one in decisions]
-                    for outcome in caller.call(contract.decide_nodes, ready, school.target_token, school.target) if ready else []:
+                    for outcome in (
+                        caller.call(contract.decide_nodes, ready, school.target_token, school.target)
+                        if ready
+                        else []
+                    ):
                         assert outcome.refusal is None, outcome
                         left.discard(outcome.transfer_id)
                     time.sleep(0.02)
-                assignments = [AssignBranch(decision_id=uuid.uuid4(), transfer_id=one.transfer_id, branch_id=school.target_branch) for one in made]
-                assert all(one.refusal is None for one in caller.call(contract.assign_branches, assignments, school.target_token, school.target))
+                assignments = [
+                    AssignBranch(
+                        decision_id=uuid.uuid4(), transfer_id=one.transfer_id, branch_id=school.target_branch
+                    )
+                    for one in made
+                ]
+                assert all(
+                    one.refusal is None
+                    for one in caller.call(
+                        contract.assign_branches, assignments, school.target_token, school.target
+                    )
+                )
                 done[n] += LIST
                 time.sleep(PAUSE_SECONDS)
         except BaseException as error:
@@ -183,7 +211,12 @@ def test_three_schedulers_fire_once(installation):
     schools = load.schools(installation.settings.keys)[:1]
     caller = Caller(installation)
     school = schools[0]
-    made = caller.call(contract.request_transfers, drive.requests(drive.Members(20_000).take(0, 300), school), school.source_token, school.committee)
+    made = caller.call(
+        contract.request_transfers,
+        drive.requests(drive.Members(20_000).take(0, 300), school),
+        school.source_token,
+        school.committee,
+    )
     engine, timers = installation.engine("transfers"), installation.engine("scheduler")
     ends = time.monotonic() + 20
     while True:
@@ -193,10 +226,17 @@ def test_three_schedulers_fire_once(installation):
         assert time.monotonic() < ends
         time.sleep(0.1)
     decided = [one.transfer_id for one in made[:50]]
-    caller.call(contract.decide_nodes, [DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True) for one in decided], school.target_token, school.target)
+    caller.call(
+        contract.decide_nodes,
+        [DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True) for one in decided],
+        school.target_token,
+        school.target,
+    )
     installation.start("scheduler#2", "scheduler#3")
-    for one, statement in ((engine, "UPDATE open_nodes SET expires_at = now() - interval '1 second' WHERE state = 'pending_in'"),
-                           (timers, "UPDATE timers SET expires_at = now() + interval '1 second' WHERE node_no = 1")):
+    for one, statement in (
+        (engine, "UPDATE open_nodes SET expires_at = now() - interval '1 second' WHERE state = 'pending_in'"),
+        (timers, "UPDATE timers SET expires_at = now() + interval '1 second' WHERE node_no = 1"),
+    ):
         with one.begin() as tx:
             tx.execute(sa.text(statement))
     installation.kill("scheduler#2")
@@ -204,14 +244,23 @@ def test_three_schedulers_fire_once(installation):
     ends = time.monotonic() + 60
     while True:
         with engine.connect() as tx:
-            counts = dict(tuple(row) for row in tx.execute(sa.text("SELECT state, count(*) FROM transfers GROUP BY 1")))
+            counts = dict(
+                tuple(row) for row in tx.execute(sa.text("SELECT state, count(*) FROM transfers GROUP BY 1"))
+            )
         if counts.get("returned") == 250:
             break
         assert time.monotonic() < ends, counts
         time.sleep(0.2)
     assert counts == {"returned": 250, "pending_assign": 50}
     with engine.connect() as tx:
-        assert tx.scalar(sa.text("SELECT max(n) FROM (SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id) AS t")) == 1
+        assert (
+            tx.scalar(
+                sa.text(
+                    "SELECT max(n) FROM (SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id) AS t"
+                )
+            )
+            == 1
+        )
     caller.client.close()
 
 
@@ -219,18 +268,44 @@ def test_three_schedulers_fire_once(installation):
 @pytest.mark.timeout(180)
 def test_import_of_10000_rows_survives_kills(installation):
     """IMP-05: 10,000 rows, members killed twice in the middle: every good row is entered once, every bad row comes back with its reason."""
-    school, caller, import_id, count = load.schools(installation.settings.keys)[0], Caller(installation), uuid.uuid4(), 10_000
+    school, caller, import_id, count = (
+        load.schools(installation.settings.keys)[0],
+        Caller(installation),
+        uuid.uuid4(),
+        10_000,
+    )
     names = [f"1.{school.committee}.{branch}." for branch in school.branches]
     some = list(people(count, rng=random.Random(1), division_codes=["420106", "420107"], start=40_000_000))
-    rows = [members.ImportRow(import_id=import_id, number=n, branch_name=names[n % len(names)], name=one.name, id_number=one.id_number if n % 100 else "1",
-                              ethnic_group=one.ethnic_group, phone=one.phone, joined_on=one.joined_on, development_number=one.development_number)
-            for n, one in enumerate(some, start=1)]
+    rows = [
+        members.ImportRow(
+            import_id=import_id,
+            number=n,
+            branch_name=names[n % len(names)],
+            name=one.name,
+            id_number=one.id_number if n % 100 else "1",
+            ethnic_group=one.ethnic_group,
+            phone=one.phone,
+            joined_on=one.joined_on,
+            development_number=one.development_number,
+        )
+        for n, one in enumerate(some, start=1)
+    ]
     started = time.monotonic()
     for at in range(0, count, 500):
-        assert all(one.refusal is None for one in caller.call(members.import_rows, rows[at:at + 500], school.source_token, school.committee))
+        assert all(
+            one.refusal is None
+            for one in caller.call(
+                members.import_rows, rows[at : at + 500], school.source_token, school.committee
+            )
+        )
 
     def progress(after=None):
-        return caller.call(members.get_import, members.GetImport(import_id=import_id, failed_after=after), school.source_token, school.committee)
+        return caller.call(
+            members.get_import,
+            members.GetImport(import_id=import_id, failed_after=after),
+            school.source_token,
+            school.committee,
+        )
 
     killed = []
     while (seen := progress()).entered + seen.failed < count:
@@ -242,8 +317,12 @@ def test_import_of_10000_rows_survives_kills(installation):
         time.sleep(0.05)
     print(f"\n{count} rows in {time.monotonic() - started:.1f} s, members killed at {killed}")
 
-    assert (seen.rows, seen.entered, seen.failed) == (count, count * 99 // 100, count // 100) and len(killed) == 2
-    assert {row.problem for row in progress(0).failures} == {"身份证号码不正确"} and len(progress(0).failures) == 100
+    assert (seen.rows, seen.entered, seen.failed) == (count, count * 99 // 100, count // 100) and len(
+        killed
+    ) == 2
+    assert {row.problem for row in progress(0).failures} == {"身份证号码不正确"} and len(
+        progress(0).failures
+    ) == 100
     with installation.engine("members").connect() as tx:
         assert tx.scalar(sa.text("SELECT count(*) FROM people")) == 20_000 + count * 99 // 100
     caller.client.close()

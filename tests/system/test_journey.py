@@ -1,4 +1,5 @@
 """Whole journeys through HTTP on real services: a graduate, a class secretary, the administrators; and every kind of bad input."""
+
 import io
 import random
 import re
@@ -34,18 +35,43 @@ def test_a_class_is_handed_over(browser, town):
             break
         assert time.monotonic() < ends
         time.sleep(0.05)
-    decided = browser.post("/api/v1/transfers/decisions", headers=target, json={"items": [
-        {"decision_id": str(uuid.uuid4()), "transfer_id": one, "node_no": 1, "approve": True} for one in sorted(ids)]}).json["results"]
+    decided = browser.post(
+        "/api/v1/transfers/decisions",
+        headers=target,
+        json={
+            "items": [
+                {"decision_id": str(uuid.uuid4()), "transfer_id": one, "node_no": 1, "approve": True}
+                for one in sorted(ids)
+            ]
+        },
+    ).json["results"]
     assert {one["state"] for one in decided} == {"pending_assign"}
-    assigned = browser.post("/api/v1/transfers/assignments", headers=target, json={"items": [
-        {"decision_id": str(uuid.uuid4()), "transfer_id": one, "branch_id": NEW_CLASS} for one in sorted(ids)]}).json["results"]
+    assigned = browser.post(
+        "/api/v1/transfers/assignments",
+        headers=target,
+        json={
+            "items": [
+                {"decision_id": str(uuid.uuid4()), "transfer_id": one, "branch_id": NEW_CLASS}
+                for one in sorted(ids)
+            ]
+        },
+    ).json["results"]
     assert {one["state"] for one in assigned} == {"moving"}
     progress = wait_state(browser, target, min(ids), "completed")
 
-    assert [step["event"] for step in progress["steps"]] == ["requested", "reserved", "approve", "assign", "moved"]
+    assert [step["event"] for step in progress["steps"]] == [
+        "requested",
+        "reserved",
+        "approve",
+        "assign",
+        "moved",
+    ]
     for one in ids:
         wait_state(browser, target, one, "completed")
-    arrived = {one["member_id"] for one in browser.get(f"/api/v1/branches/{NEW_CLASS}/members", headers=target).json["items"]}
+    arrived = {
+        one["member_id"]
+        for one in browser.get(f"/api/v1/branches/{NEW_CLASS}/members", headers=target).json["items"]
+    }
     assert set(members) <= arrived
     counts = browser.get("/api/v1/counts", headers=source).json["items"]
     assert {"reason": "further_study", "state": "completed", "transfers": 20} in counts
@@ -76,20 +102,41 @@ def test_a_graduate_on_the_pages(browser, town):
     assert "TYPE-04" in search.text and "不得转往乡镇街道" in search.text
     org = re.search(r'name="target" value="(\d+)"', search.text)[1]
     assert "请选择" in browser.get("/start?step=fields&plan=study&reason=further_study&step=check").text
-    summary = browser.get(f"/start?step=fields&plan=study&reason=further_study&target={org}&place_name=浙江大学&place_address=杭州市&step=check")
+    summary = browser.get(
+        f"/start?step=fields&plan=study&reason=further_study&target={org}&place_name=浙江大学&place_address=杭州市&step=check"
+    )
     command = re.search(r'name="command_id" value="([^"]+)"', summary.text)[1]
-    form = {"csrf": token_of(summary), "command_id": command, "confirm": "1", "reason": "further_study", "target": org, "place_name": "浙江大学", "plan": "study"}
+    form = {
+        "csrf": token_of(summary),
+        "command_id": command,
+        "confirm": "1",
+        "reason": "further_study",
+        "target": org,
+        "place_name": "浙江大学",
+        "plan": "study",
+    }
     missing = browser.post("/start", data=form)
-    assert missing.status_code == 422 and "请填写学校所在地详细地址" in missing.text and 'value="浙江大学"' in missing.text
+    assert (
+        missing.status_code == 422
+        and "请填写学校所在地详细地址" in missing.text
+        and 'value="浙江大学"' in missing.text
+    )
     assert browser.post("/start", data={**form, "place_address": "杭州市"}).headers["Location"] == "/"
-    assert browser.post("/start", data={**form, "place_address": "杭州市"}).headers["Location"] == "/"  # a double click does no harm
+    assert (
+        browser.post("/start", data={**form, "place_address": "杭州市"}).headers["Location"] == "/"
+    )  # a double click does no harm
     ends = time.monotonic() + 10
     while "转出组织审批" not in (page := browser.get("/")).text or "最迟" not in page.text:
         assert time.monotonic() < ends, page.text
         time.sleep(0.1)
     assert "届时系统退回" in page.text and "撤销申请" in page.text
     transfer = re.search(r"/transfers/(\d+)/withdraw", page.text)[1]
-    assert browser.post(f"/transfers/{transfer}/withdraw", data={"csrf": token_of(page), "back": "/"}).status_code == 302
+    assert (
+        browser.post(
+            f"/transfers/{transfer}/withdraw", data={"csrf": token_of(page), "back": "/"}
+        ).status_code
+        == 302
+    )
     assert "已撤销" in browser.get("/").text
     assert browser.get("/?lang=en").text.count("Withdrawn") >= 1
     assert browser.post("/sign-out", data={"csrf": token_of(page)}).status_code == 302
@@ -102,12 +149,39 @@ def test_import_on_the_pages(browser, town):
     counties = [org.division_code for org in town.tree if org.division_code and len(org.division_code) == 6]
     people = list(synthetic.people(6, rng=random.Random(3), division_codes=counties, start=30_000_000))
     name = next(org.full_name for org in town.tree if org.id == CLASS + 1)
-    rows = [roster.RosterRow(0, name, one.name, one.id_number, one.ethnic_group, one.phone, one.joined_on, one.development_number, "") for one in people]
+    rows = [
+        roster.RosterRow(
+            0,
+            name,
+            one.name,
+            one.id_number,
+            one.ethnic_group,
+            one.phone,
+            one.joined_on,
+            one.development_number,
+            "",
+        )
+        for one in people
+    ]
     sheet = io.BytesIO()
-    roster.write_roster(sheet, [*rows, rows[0], *[roster.RosterRow(0, "没有这个支部", "赵六", people[5].id_number, "", "", None, "", "")]])
+    roster.write_roster(
+        sheet,
+        [
+            *rows,
+            rows[0],
+            *[roster.RosterRow(0, "没有这个支部", "赵六", people[5].id_number, "", "", None, "", "")],
+        ],
+    )
     page = browser.get("/sign-in")
     csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
-    browser.post("/sign-in", data={"csrf": csrf, "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)), "password": world.PASSWORD})
+    browser.post(
+        "/sign-in",
+        data={
+            "csrf": csrf,
+            "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)),
+            "password": world.PASSWORD,
+        },
+    )
     page = browser.get("/members")
     csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
 
@@ -117,16 +191,26 @@ def test_import_on_the_pages(browser, town):
         sent = browser.post("/members", data={**upload, "file": (io.BytesIO(sheet.getvalue()), "名单.xlsx")})
         assert sent.headers["Location"] == f"/imports/{import_id}"
     ends = time.monotonic() + 20
-    while "http-equiv=\"refresh\"" in (result := browser.get(f"/imports/{import_id}")).text:
+    while 'http-equiv="refresh"' in (result := browser.get(f"/imports/{import_id}")).text:
         assert time.monotonic() < ends
         time.sleep(0.05)
 
-    assert "成功导入 6" in re.sub(r"\s+", " ", result.text) and "2 位团员导入失败" in re.sub(r"\s+", " ", result.text)
+    assert "成功导入 6" in re.sub(r"\s+", " ", result.text) and "2 位团员导入失败" in re.sub(
+        r"\s+", " ", result.text
+    )
     assert "身份证号重复" in result.text and "没有名为“没有这个支部”的团支部" in result.text
     returned = roster.read_roster(browser.get(f"/imports/{import_id}/failed.xlsx").data)
-    assert len(returned) == 2 and {one.id_number for one in returned} == {people[0].id_number, people[5].id_number}
+    assert len(returned) == 2 and {one.id_number for one in returned} == {
+        people[0].id_number,
+        people[5].id_number,
+    }
     other = browser.application.test_client()
-    assert other.post("/api/v1/imports/progress", json={"import_id": import_id}, headers=sign_in(other, town, TARGET)).json["code"] == "unknown_import"
+    assert (
+        other.post(
+            "/api/v1/imports/progress", json={"import_id": import_id}, headers=sign_in(other, town, TARGET)
+        ).json["code"]
+        == "unknown_import"
+    )
     broken = browser.post("/members", data={**upload, "file": (io.BytesIO(b"not a sheet"), "x.xlsx")})
     assert broken.status_code == 422 and "无法读取该表格" in broken.text
 
@@ -139,13 +223,22 @@ def test_two_sides_at_once(browser, town):
     source, target = sign_in(browser, town, COLLEGE), sign_in(browser, town, TARGET)
     member = browser.get(f"/api/v1/branches/{CLASS}/members?limit=500", headers=source).json["items"][-1]
     number = world.id_number_of(town, member["member_id"])
-    found = browser.post("/api/v1/members/look-up", json={"name": member["name"], "id_number": number}, headers=target).json
+    found = browser.post(
+        "/api/v1/members/look-up", json={"name": member["name"], "id_number": number}, headers=target
+    ).json
     results = []
 
     def start(headers, body):
-        results.append(browser.application.test_client().post("/api/v1/transfers", json={"items": [body]}, headers=headers).json["results"][0])
+        results.append(
+            browser.application.test_client()
+            .post("/api/v1/transfers", json={"items": [body]}, headers=headers)
+            .json["results"][0]
+        )
 
-    bodies = [(source, request_of(member["member_id"])), (target, request_of(member["member_id"], initiator="target", ticket=found["ticket"]))]
+    bodies = [
+        (source, request_of(member["member_id"])),
+        (target, request_of(member["member_id"], initiator="target", ticket=found["ticket"])),
+    ]
     threads = [threading.Thread(target=start, args=pair) for pair in bodies * 3]
     for thread in threads:
         thread.start()
@@ -162,8 +255,23 @@ BAD = [
     ("POST", "/api/v1/transfers", {"items": []}, 400, "bad_request"),
     ("POST", "/api/v1/transfers", {"items": [{}]}, 400, "bad_request"),
     ("POST", "/api/v1/transfers", {"items": "x"}, 400, "bad_request"),
-    ("POST", "/api/v1/transfers/decisions", {"items": [{"decision_id": "no uuid", "transfer_id": 1, "node_no": 1, "approve": True}]}, 400, "bad_request"),
-    ("POST", "/api/v1/transfers/decisions", {"items": [{"decision_id": str(uuid.uuid4()), "transfer_id": 1, "node_no": 1, "approve": True}] * 501}, 422, "too_many_items"),
+    (
+        "POST",
+        "/api/v1/transfers/decisions",
+        {"items": [{"decision_id": "no uuid", "transfer_id": 1, "node_no": 1, "approve": True}]},
+        400,
+        "bad_request",
+    ),
+    (
+        "POST",
+        "/api/v1/transfers/decisions",
+        {
+            "items": [{"decision_id": str(uuid.uuid4()), "transfer_id": 1, "node_no": 1, "approve": True}]
+            * 501
+        },
+        422,
+        "too_many_items",
+    ),
     ("GET", "/api/v1/transfers/999999999", None, 404, "unknown_transfer"),
     ("GET", "/api/v1/transfers/x", None, 404, "not_found"),
     ("GET", "/api/v1/orgs/123", None, 404, "unknown_org"),
@@ -173,31 +281,67 @@ BAD = [
     ("GET", "/api/v1/work?colour=red", None, 400, "bad_request"),
     ("GET", "/api/v1/branches/42999/members", None, 403, "not_your_org"),
     ("DELETE", "/api/v1/transfers", None, 405, "method_not_allowed"),
-    ("POST", "/api/v1/members/look-up", {"name": "无此人", "id_number": "11010120050101001X"}, 404, "unknown_member"),
+    (
+        "POST",
+        "/api/v1/members/look-up",
+        {"name": "无此人", "id_number": "11010120050101001X"},
+        404,
+        "unknown_member",
+    ),
 ]
 
 
 @pytest.mark.parametrize("method, path, body, status, code", BAD)
 def test_bad_input(browser, town, method, path, body, status, code):
     """Every bad request has a clear problem document with a stable code, both languages and the request id."""
-    answer = browser.open(path, method=method, json=body, headers={**sign_in(browser, town, COLLEGE), "X-Request-Id": "request-12345"})
+    answer = browser.open(
+        path,
+        method=method,
+        json=body,
+        headers={**sign_in(browser, town, COLLEGE), "X-Request-Id": "request-12345"},
+    )
 
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert answer.content_type == "application/problem+json"
-    assert answer.json["message"]["zh"] and answer.json["message"]["en"] and answer.json["request_id"] == "request-12345" == answer.headers["X-Request-Id"]
+    assert (
+        answer.json["message"]["zh"]
+        and answer.json["message"]["en"]
+        and answer.json["request_id"] == "request-12345" == answer.headers["X-Request-Id"]
+    )
 
 
 def test_bad_items(browser, town):
     """In a list each bad item has its own refusal and nothing is half-done."""
     headers = sign_in(browser, town, COLLEGE)
-    items = [request_of(10**12), request_of(1005, target_org_id=10**12), request_of(1005, remark="长" * 101), request_of(1005, target_org_id=CLASS),
-             request_of(1005, target_org_id=42), request_of(1005, source_branch_id=COLLEGE), request_of(1005, initiator="target"), request_of(1005, initiator="member"),
-             request_of(1005, source_branch_id=TARGET * 100 + 1)]
+    items = [
+        request_of(10**12),
+        request_of(1005, target_org_id=10**12),
+        request_of(1005, remark="长" * 101),
+        request_of(1005, target_org_id=CLASS),
+        request_of(1005, target_org_id=42),
+        request_of(1005, source_branch_id=COLLEGE),
+        request_of(1005, initiator="target"),
+        request_of(1005, initiator="member"),
+        request_of(1005, source_branch_id=TARGET * 100 + 1),
+    ]
     results = browser.post("/api/v1/transfers", json={"items": items}, headers=headers).json["results"]
     codes = [one["refusal"]["code"] if one.get("refusal") else one["state"] for one in results]
-    assert codes == ["checking", "unknown_org", "remark_too_long", "same_org", "target_not_allowed", "not_a_branch", "not_your_org", "not_your_member", "not_your_org"]
+    assert codes == [
+        "checking",
+        "unknown_org",
+        "remark_too_long",
+        "same_org",
+        "target_not_allowed",
+        "not_a_branch",
+        "not_your_org",
+        "not_your_member",
+        "not_your_org",
+    ]
     wait = wait_state  # the unknown member is found out by members
-    assert wait(browser, headers, results[0]["transfer_id"], "refused")["transfer"]["end_code"] == "unknown_member"
+    assert (
+        wait(browser, headers, results[0]["transfer_id"], "refused")["transfer"]["end_code"]
+        == "unknown_member"
+    )
 
 
 def test_oversized_and_unsigned(browser, town):
@@ -215,27 +359,47 @@ def test_openapi_is_whole(browser):
     document = browser.get("/api/openapi.json").json
     assert document["openapi"] == "3.1.0"
     operations = {(method.upper(), path) for path, some in document["paths"].items() for method in some}
-    assert operations == {(route.method, "/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)) for route in ROUTES}
+    assert operations == {
+        (route.method, "/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)) for route in ROUTES
+    }
     page = browser.get("/api/docs").text
     assert all(path in page for _, path in operations)
     assert {browser.get(path).status_code for path in ("/metrics", "/readyz", "/healthz")} == {404}
 
 
 @pytest.mark.rule("ACC-15")
-@pytest.mark.parametrize(("asked", "led"), [
-    ("", "/"), ("/work?state=pending_in", "/work?state=pending_in"), ("//evil.example", "/"), ("/\\evil.example", "/"), ("https://evil.example", "/"), ("/\t/evil.example", "/")])
+@pytest.mark.parametrize(
+    ("asked", "led"),
+    [
+        ("", "/"),
+        ("/work?state=pending_in", "/work?state=pending_in"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/\t/evil.example", "/"),
+    ],
+)
 def test_where_sign_in_leads(browser, town, asked, led):
     """ACC-15: to the personal centre, or back to the page that was asked for; never to another site."""
     page = browser.get("/sign-in")
     csrf = re.search(rb'name="csrf" value="([^"]+)"', page.data)[1].decode()
 
-    answer = browser.post("/sign-in", query_string={"next": asked}, data={
-        "csrf": csrf, "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)), "password": world.PASSWORD})
+    answer = browser.post(
+        "/sign-in",
+        query_string={"next": asked},
+        data={
+            "csrf": csrf,
+            "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)),
+            "password": world.PASSWORD,
+        },
+    )
 
     assert (answer.status_code, answer.headers["Location"]) == (302, led)
 
 
-@pytest.mark.parametrize(("proxies", "seen"), [("0", "127.0.0.1"), ("1", "203.0.113.9"), ("2", "198.51.100.7")])
+@pytest.mark.parametrize(
+    ("proxies", "seen"), [("0", "127.0.0.1"), ("1", "203.0.113.9"), ("2", "198.51.100.7")]
+)
 def test_address_behind_proxies(client, town, monkeypatch, proxies, seen):
     """The address that lockouts count comes from as many proxies as are ours; what a caller writes itself is not believed."""
     from flask import request as current
@@ -246,4 +410,9 @@ def test_address_behind_proxies(client, town, monkeypatch, proxies, seen):
     app = create_app(client, town.settings)
     app.add_url_rule("/address", "address", lambda: current.remote_addr)
 
-    assert app.test_client().get("/address", headers={"X-Forwarded-For": "192.0.2.1, 198.51.100.7, 203.0.113.9"}).text == seen
+    assert (
+        app.test_client()
+        .get("/address", headers={"X-Forwarded-For": "192.0.2.1, 198.51.100.7, 203.0.113.9"})
+        .text
+        == seen
+    )

@@ -1,4 +1,5 @@
 """Lists of work lead to the work: order of subordinates, who was contacted, by HTTP as a browser does it."""
+
 import re
 
 import pytest
@@ -11,7 +12,11 @@ from tests.system.journey_factories import CLASS, COLLEGE, sign_in
 def enter(browser, town, org):
     """Sign in on the page as the organisation's administrator; return the token of forms."""
     page = browser.get("/sign-in").text
-    form = {"csrf": re.search('name="csrf" value="([^"]+)"', page)[1], "id_number": world.id_number_of(town, world.administrator_of(org)), "password": world.PASSWORD}
+    form = {
+        "csrf": re.search('name="csrf" value="([^"]+)"', page)[1],
+        "id_number": world.id_number_of(town, world.administrator_of(org)),
+        "password": world.PASSWORD,
+    }
     assert browser.post("/sign-in", data=form).status_code == 302
     csrf = re.search('name="csrf" value="([^"]+)"', browser.get("/orgs").text)[1]
     assert browser.post("/orgs", data={"csrf": csrf, "org": org}).status_code == 302
@@ -24,10 +29,21 @@ def test_up_and_down(browser, town):
     csrf = enter(browser, town, COLLEGE)
 
     def listed():
-        return [int(one) for one in re.findall(r'name="org" value="(\d+)"><button class="small" name="do" value="up"', browser.get(f"/orgs?at={COLLEGE}").text)]
+        return [
+            int(one)
+            for one in re.findall(
+                r'name="org" value="(\d+)"><button class="small" name="do" value="up"',
+                browser.get(f"/orgs?at={COLLEGE}").text,
+            )
+        ]
 
     def move(org, way):
-        assert browser.post(f"/orgs?at={COLLEGE}", data={"csrf": csrf, "at": COLLEGE, "org": org, "do": way}).status_code == 302
+        assert (
+            browser.post(
+                f"/orgs?at={COLLEGE}", data={"csrf": csrf, "at": COLLEGE, "org": org, "do": way}
+            ).status_code
+            == 302
+        )
 
     before = listed()
     assert len(before) > 3
@@ -40,26 +56,46 @@ def test_up_and_down(browser, town):
     assert listed() == [before[0], before[2], before[1], *before[3:]]
     move(before[-1], "down")
     assert listed()[-1] == before[-1]
-    assert browser.post(f"/orgs?at={COLLEGE}", data={"csrf": csrf, "at": COLLEGE, "org": 42, "do": "up"}).status_code == 404
+    assert (
+        browser.post(
+            f"/orgs?at={COLLEGE}", data={"csrf": csrf, "at": COLLEGE, "org": 42, "do": "up"}
+        ).status_code
+        == 404
+    )
 
 
 @pytest.mark.rule("MEM-30")
 def test_arrivals_are_contacted_on_the_list(browser, town):
     """MEM-30: who has arrived is ticked on the list and said to be contacted by the branch's superior; from higher up that is refused, with a word."""
     headers = sign_in(browser, town, org=COLLEGE, person=world.administrator_of(COLLEGE))
-    one, other = [row["member_id"] for row in browser.get(f"/api/v1/branches/{CLASS}/members", headers=headers).json["items"][:2]]
+    one, other = [
+        row["member_id"]
+        for row in browser.get(f"/api/v1/branches/{CLASS}/members", headers=headers).json["items"][:2]
+    ]
     with town.engine("members").begin() as tx:
-        tx.execute(sa.text("UPDATE people SET to_contact = true WHERE person_id IN (:one, :other)"), {"one": one, "other": other})
+        tx.execute(
+            sa.text("UPDATE people SET to_contact = true WHERE person_id IN (:one, :other)"),
+            {"one": one, "other": other},
+        )
 
     def waiting():
-        return {int(member) for member in re.findall(r'name="member" value="(\d+)"', browser.get("/reports/to_contact").text)}
+        return {
+            int(member)
+            for member in re.findall(r'name="member" value="(\d+)"', browser.get("/reports/to_contact").text)
+        }
 
     csrf = enter(browser, town, COLLEGE // 100)
     assert waiting() == {one, other}
     answer = browser.post("/reports/to_contact", data={"csrf": csrf, "member": [one]})
-    assert answer.status_code == 302 and "查无此人" in browser.get("/reports/to_contact").text and waiting() == {one, other}
+    assert (
+        answer.status_code == 302
+        and "查无此人" in browser.get("/reports/to_contact").text
+        and waiting() == {one, other}
+    )
     browser.post("/sign-out", data={"csrf": csrf})
     csrf = enter(browser, town, COLLEGE)
-    assert browser.post("/reports/to_contact", data={"csrf": csrf, "member": [one]}).status_code == 302 and waiting() == {other}
+    assert browser.post(
+        "/reports/to_contact", data={"csrf": csrf, "member": [one]}
+    ).status_code == 302 and waiting() == {other}
     assert browser.post("/reports/to_contact", data={"csrf": csrf}).status_code == 422
     assert browser.post("/reports/incomplete", data={"csrf": csrf, "member": [one]}).status_code == 422

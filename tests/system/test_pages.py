@@ -1,4 +1,5 @@
 """What a page must not do to people, whichever page it is: all forms of all pages, with rubbish, with Enter, with the longest names of the seed."""
+
 import io
 import re
 import time
@@ -17,7 +18,9 @@ from tests.system import forms, fullhouse
 from tests.system.factories import CHROMIUM, Visitor
 from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, TOWNSHIP, UNIVERSITY, enter
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +36,42 @@ def addresses_of(house):
     from services.gateway.pages.menu import MENU
 
     paths = [entry.path for section in MENU for entry in section.entries]
-    paths += ["/", "/security", "/verify", "/contacts?text=江夏", "/sign-in", "/forgot", "/password", "/my-branch", "/start", "/start?plan=study&step=fields", "/api/docs",
-              "/start?plan=none&step=check&reason=unemployed&target=420115402&place_address=x", f"/members?branch={CLASS}", f"/members/{FIRST}", f"/out?branch={CLASS}&all=1",
-              f"/batch?source={CLASS}", f"/letters?branch={CLASS}", "/work?state=pending_in", "/work?state=pending_out", "/work?state=pending_assign&tick=1", "/list?side=target",
-              "/escalations?all=1", "/posts?org=10000020101", f"/orgs?at={COLLEGE}", "/figures/idle", "/figures/open", "/reports/to_contact", "/reports/graduates_left",
-              "/policy?compare=p002", "/desk?kind=reject"]
-    paths += [f"/transfers/{one}" for one in (house.waiting_out, house.rejected, house.assigning, house.pending_in[0])]
+    paths += [
+        "/",
+        "/security",
+        "/verify",
+        "/contacts?text=江夏",
+        "/sign-in",
+        "/forgot",
+        "/password",
+        "/my-branch",
+        "/start",
+        "/start?plan=study&step=fields",
+        "/api/docs",
+        "/start?plan=none&step=check&reason=unemployed&target=420115402&place_address=x",
+        f"/members?branch={CLASS}",
+        f"/members/{FIRST}",
+        f"/out?branch={CLASS}&all=1",
+        f"/batch?source={CLASS}",
+        f"/letters?branch={CLASS}",
+        "/work?state=pending_in",
+        "/work?state=pending_out",
+        "/work?state=pending_assign&tick=1",
+        "/list?side=target",
+        "/escalations?all=1",
+        "/posts?org=10000020101",
+        f"/orgs?at={COLLEGE}",
+        "/figures/idle",
+        "/figures/open",
+        "/reports/to_contact",
+        "/reports/graduates_left",
+        "/policy?compare=p002",
+        "/desk?kind=reject",
+    ]
+    paths += [
+        f"/transfers/{one}"
+        for one in (house.waiting_out, house.rejected, house.assigning, house.pending_in[0])
+    ]
     return paths
 
 
@@ -104,7 +137,9 @@ def test_enter_in_a_note_sends_nothing(visit, house, browser):
         page.press(note, "Enter")
         page.wait_for_timeout(300)
         assert page.input_value(note) == "资料不对,请驳回"
-    assert fullhouse.Office(browser, TOWNSHIP).get(f"/transfers/{transfer}")["transfer"]["state"] == "pending_in"
+    assert (
+        fullhouse.Office(browser, TOWNSHIP).get(f"/transfers/{transfer}")["transfer"]["state"] == "pending_in"
+    )
     branch = visit(CLASS + 1)
     branch.go("/registrations")
     branch.page.fill("input[name=note]", "不是本支部团员")
@@ -120,7 +155,17 @@ def test_a_rejected_graduate_is_told(browser, town, house):
     page = browser.get("/").text
     (box,) = re.findall(r'<div class="error ended".*?</div>', page, re.S)
     township = next(org.full_name for org in town.tree if org.id == TOWNSHIP)
-    for told in ("已驳回", "资料有误", fullhouse.REASON, township, "**", f'href="tel:027-8755{TOWNSHIP % 10000:04d}"', "下一步", "更正资料后重新发起", f"/start?again={house.rejected}"):
+    for told in (
+        "已驳回",
+        "资料有误",
+        fullhouse.REASON,
+        township,
+        "**",
+        f'href="tel:027-8755{TOWNSHIP % 10000:04d}"',
+        "下一步",
+        "更正资料后重新发起",
+        f"/start?again={house.rejected}",
+    ):
         assert told in box, told
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d<", box)
     failed = re.findall(r'<li class="failed">(.*?)</li>', page, re.S)
@@ -137,8 +182,16 @@ def test_the_approval_page_names_whom_to_call(browser, town, house):
     """TRF-22, TRF-10, MEM-31: the decider sees origin administrator and contact, the member's common and emergency contact; the reasons offered fit the transfer's."""
     with town.engine("members").begin() as tx:
         sealed = accounts.keys.seal.seal
-        tx.execute(sa.text("UPDATE people SET contact_sealed = :one, emergency_sealed = :two WHERE person_id = (SELECT min(person_id) FROM people WHERE reserved_by = :transfer)"),
-                   {"one": sealed("微信 7720260077"), "two": sealed("母亲 19900000077"), "transfer": house.pending_in[0]})
+        tx.execute(
+            sa.text(
+                "UPDATE people SET contact_sealed = :one, emergency_sealed = :two WHERE person_id = (SELECT min(person_id) FROM people WHERE reserved_by = :transfer)"
+            ),
+            {
+                "one": sealed("微信 7720260077"),
+                "two": sealed("母亲 19900000077"),
+                "transfer": house.pending_in[0],
+            },
+        )
     enter(browser, town, TOWNSHIP)
     page = browser.get(f"/transfers/{house.pending_in[0]}").text
     origin = re.search(r"转出组织管理员</dt><dd>(.*?)</dd>", page, re.S)[1]
@@ -146,7 +199,10 @@ def test_the_approval_page_names_whom_to_call(browser, town, house):
     assert "微信 7720260077" in page and "母亲 19900000077" in page
     assert re.search(r"申请时间</dt><dd>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d<", page)
     assert 'value="short_term"' not in page and 'value="household_elsewhere"' in page
-    assert set(words.rejections_for(["further_study"])) == {"wrong_data", "other"} and "short_term" in words.rejections_for(["employed_with_org"])
+    assert set(words.rejections_for(["further_study"])) == {
+        "wrong_data",
+        "other",
+    } and "short_term" in words.rejections_for(["employed_with_org"])
 
 
 @pytest.mark.rule("TRF-05", "TRF-06")
@@ -159,43 +215,89 @@ def test_a_refused_transfer_in_keeps_what_was_typed(browser, town, house):
     found = browser.post("/in", data={"csrf": csrf, "name": name, "id_number": number}).text
     assert f"tel:027-8755{CLASS % 10000:04d}" in found and "**" in found
     (form,) = [one for one in forms.read(found)[0] if "ticket" in one.filled()]
-    typed = {"reason": "unemployed", "place_address": "", "contact": "19900000088", "remark": "现住本街道,请接收", "confirmed": "1"}
+    typed = {
+        "reason": "unemployed",
+        "place_address": "",
+        "contact": "19900000088",
+        "remark": "现住本街道,请接收",
+        "confirmed": "1",
+    }
     refused = browser.post("/in", data={**form.filled(), **typed, "confirm": "1"})
     assert refused.status_code == 422 and "请填写" in refused.text and name in refused.text
-    assert re.search(r'id="place_address" name="place_address" aria-invalid="true" aria-describedby="error" autofocus', refused.text) and refused.text.count("aria-invalid") == 1
+    assert (
+        re.search(
+            r'id="place_address" name="place_address" aria-invalid="true" aria-describedby="error" autofocus',
+            refused.text,
+        )
+        and refused.text.count("aria-invalid") == 1
+    )
     (kept,) = [one for one in forms.read(refused.text)[0] if "ticket" in one.filled()]
     filled = kept.filled()
     assert {one: filled[one] for one in ("member_id", "ticket", "contact", "remark")} == {
-        "member_id": f"{member}", "ticket": form.filled()["ticket"], "contact": "19900000088", "remark": "现住本街道,请接收"}
+        "member_id": f"{member}",
+        "ticket": form.filled()["ticket"],
+        "contact": "19900000088",
+        "remark": "现住本街道,请接收",
+    }
     assert 'value="unemployed" selected' in refused.text
     sent = browser.post("/in", data={**filled, **typed, "place_address": "藏龙岛青年公寓", "confirm": "1"})
-    assert sent.headers["Location"] == "/list?side=target" and "已发起转入" in browser.get("/list?side=target").text
+    assert (
+        sent.headers["Location"] == "/list?side=target"
+        and "已发起转入" in browser.get("/list?side=target").text
+    )
     assert number not in refused.text
 
 
 def sign_in_again(browser, town, org, page, **more):
     """Sign in on a page that asks for it, with what it carries along."""
     (form,) = [one for one in forms.read(page)[0] if "password" in one.filled()]
-    return browser.post(form.action or "/sign-in", data={**form.filled(), "id_number": world.id_number_of(town, world.administrator_of(org)), "password": world.PASSWORD, **more})
+    return browser.post(
+        form.action or "/sign-in",
+        data={
+            **form.filled(),
+            "id_number": world.id_number_of(town, world.administrator_of(org)),
+            "password": world.PASSWORD,
+            **more,
+        },
+    )
 
 
 def test_a_form_outlasts_its_session(browser, town, house):
     """A form sent after the session has ended comes back after signing in, unsent, without passwords, in no address and in no readable cookie; only to the same person."""
     csrf = enter(browser, town, TOWNSHIP)
-    body = {"csrf": csrf, "do": "request", "command_id": fullhouse.key(), "text": "武汉", "target": "42", "reason": "区划调整,一并迁移\n第二行", "password": "Secret-123", "id_number": "42011519990101123X"}
+    body = {
+        "csrf": csrf,
+        "do": "request",
+        "command_id": fullhouse.key(),
+        "text": "武汉",
+        "target": "42",
+        "reason": "区划调整,一并迁移\n第二行",
+        "password": "Secret-123",
+        "id_number": "42011519990101123X",
+    }
     with browser.session_transaction() as session:
         session.pop("token")
     lost = browser.post("/migrations", data=body)
     assert lost.status_code == 401 and "已为您保留" in lost.text
-    assert "区划调整" not in lost.text and "Secret-123" not in lost.text and "42011519990101123X" not in lost.text
-    assert all("区划" not in f"{cookie.value}" and len(cookie.value) < 4000 for cookie in browser._cookies.values())
+    assert (
+        "区划调整" not in lost.text
+        and "Secret-123" not in lost.text
+        and "42011519990101123X" not in lost.text
+    )
+    assert all(
+        "区划" not in f"{cookie.value}" and len(cookie.value) < 4000 for cookie in browser._cookies.values()
+    )
     wrong = sign_in_again(browser, town, TOWNSHIP, lost.text, password="wrong")
     assert wrong.status_code == 401
     back = sign_in_again(browser, town, TOWNSHIP, wrong.text)
     assert back.status_code == 200 and "继续提交" in back.text
     (form,) = [one for one in forms.read(back.text)[0] if one.action == "/migrations"]
     sent = form.filled()
-    assert (sent["reason"].replace("\r\n", "\n"), sent["target"], sent["do"]) == (body["reason"], "42", "request") and "password" not in sent
+    assert (sent["reason"].replace("\r\n", "\n"), sent["target"], sent["do"]) == (
+        body["reason"],
+        "42",
+        "request",
+    ) and "password" not in sent
     assert fullhouse.Office(browser, TOWNSHIP).get("/migrations")["items"] == []
     assert browser.post(form.action, data=sent).status_code in (302, 422)
     with browser.session_transaction() as session:
@@ -218,25 +320,65 @@ def test_an_address_outlasts_its_session(browser, town, house):
     asked = {"plan": "study", "step": "fields", "target": "42", "text": "武汉 大学", "place_name": "A&B"}
     led = browser.get("/start", query_string=asked).headers["Location"]
     page = browser.get(led)
-    back = browser.post(led, data={"csrf": fullhouse.csrf_of(page.text), "id_number": world.id_number_of(town, world.administrator_of(TOWNSHIP)), "password": world.PASSWORD})
-    assert parse_qs(urlsplit(back.headers["Location"]).query) == {name: [value] for name, value in asked.items()}
+    back = browser.post(
+        led,
+        data={
+            "csrf": fullhouse.csrf_of(page.text),
+            "id_number": world.id_number_of(town, world.administrator_of(TOWNSHIP)),
+            "password": world.PASSWORD,
+        },
+    )
+    assert parse_qs(urlsplit(back.headers["Location"]).query) == {
+        name: [value] for name, value in asked.items()
+    }
 
 
 @pytest.mark.rule("TRF-31", "MSG-01")
 def test_the_list_keeps_its_ticks(browser, town, house):
     """TRF-31, MSG-01: a click with none ticked says so above the list; ticking all keeps what was typed; tasks and messages are two numbers."""
     csrf = enter(browser, town, TOWNSHIP)
-    none = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "do": "reject", "reason_code": "wrong_data", "note": "地址不详"})
-    assert none.status_code == 422 and "先勾选" in none.text and 'name="item"' in none.text and 'value="地址不详"' in none.text
-    all_ = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "tick": "1", "reason_code": "wrong_data", "note": "地址不详"}).text
+    none = browser.post(
+        "/work",
+        data={
+            "csrf": csrf,
+            "state": "pending_in",
+            "do": "reject",
+            "reason_code": "wrong_data",
+            "note": "地址不详",
+        },
+    )
+    assert (
+        none.status_code == 422
+        and "先勾选" in none.text
+        and 'name="item"' in none.text
+        and 'value="地址不详"' in none.text
+    )
+    all_ = browser.post(
+        "/work",
+        data={
+            "csrf": csrf,
+            "state": "pending_in",
+            "tick": "1",
+            "reason_code": "wrong_data",
+            "note": "地址不详",
+        },
+    ).text
     assert all_.count(" checked") == all_.count('name="item"') >= 20 and 'value="地址不详"' in all_
-    kept = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "do": "assign", "item": f"{house.pending_in[0]}-1"})
+    kept = browser.post(
+        "/work",
+        data={"csrf": csrf, "state": "pending_in", "do": "assign", "item": f"{house.pending_in[0]}-1"},
+    )
     assert kept.status_code == 422 and kept.text.count(" checked") == 1
     counts = browser.get("/desk/count").text
-    tasks, unread = re.fullmatch(r'(\d+)<span class="count" id="unread" hx-swap-oob="true">(\d*)</span>', counts).groups()
+    tasks, unread = re.fullmatch(
+        r'(\d+)<span class="count" id="unread" hx-swap-oob="true">(\d*)</span>', counts
+    ).groups()
     assert int(tasks) == sum(fullhouse.Office(browser, TOWNSHIP).get("/work")["counts"].values())
     assert int(unread or 0) == fullhouse.Office(browser, TOWNSHIP).get("/messages")["unread"]
-    done = browser.post("/work", data={"csrf": csrf, "state": "pending_in", "do": "approve", "item": f"{house.pending_in[-1]}-1"})
+    done = browser.post(
+        "/work",
+        data={"csrf": csrf, "state": "pending_in", "do": "approve", "item": f"{house.pending_in[-1]}-1"},
+    )
     assert done.status_code == 302 and "已同意 1 项" in browser.get(done.headers["Location"]).text
 
 
@@ -245,20 +387,69 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
     enter(browser, town, person=FIRST + 37)
     page = browser.get("/start?plan=work&step=check&reason=employed_with_org")
     assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
-    assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count('aria-invalid="true"') == 2
+    assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count(
+        'aria-invalid="true"'
+    ) == 2
     rules = tomllib.loads((ROOT / "services/transfers/reasons.toml").read_text("utf-8"))
-    assert {reason: {name: told[0] for name, told in transfers.NEEDED.get(reason, {}).items()} for reason in rules} == {
-        reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)} for reason, rule in rules.items()}
+    assert {
+        reason: {name: told[0] for name, told in transfers.NEEDED.get(reason, {}).items()} for reason in rules
+    } == {
+        reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)}
+        for reason, rule in rules.items()
+    }
 
 
 RUBBISH = ["²", "9" * 30, "", "a\x00b", "字" * 10_000, "0001-01-01", "1-²"]
 """What people, programs and attackers type where something else is asked for; the first two in each field alone, too."""
-ADDRESSES = [f"{path}={{}}" for path in (
-    "/work?state=pending_in&reason", "/work?after", "/work?state", "/list?after", "/list?side", "/desk?since", "/desk?until", "/desk?after", "/desk?kind", "/figures?org",
-    "/figures?cohort", "/figures/idle?after", "/board?org", "/board?urged", "/progress?org", "/progress?domain", "/orgs?at", "/members?branch", "/out?branch", "/out?member",
-    "/batch?source", "/letters?branch", "/registers?member", "/registers?after", "/registers?kind", "/graduation?after", "/reports/to_contact?after", "/posts?org", "/policy?compare",
-    "/start?plan", "/start?plan=none&step=check&target", "/targets?text", "/contacts?text", "/verify?code", "/sign-in?next")]
-PLACES = ["/transfers/{}", "/members/{}", "/figures/{}", "/reports/{}", "/bulk/{}", "/imports/{}", "/batch/{}"]
+ADDRESSES = [
+    f"{path}={{}}"
+    for path in (
+        "/work?state=pending_in&reason",
+        "/work?after",
+        "/work?state",
+        "/list?after",
+        "/list?side",
+        "/desk?since",
+        "/desk?until",
+        "/desk?after",
+        "/desk?kind",
+        "/figures?org",
+        "/figures?cohort",
+        "/figures/idle?after",
+        "/board?org",
+        "/board?urged",
+        "/progress?org",
+        "/progress?domain",
+        "/orgs?at",
+        "/members?branch",
+        "/out?branch",
+        "/out?member",
+        "/batch?source",
+        "/letters?branch",
+        "/registers?member",
+        "/registers?after",
+        "/registers?kind",
+        "/graduation?after",
+        "/reports/to_contact?after",
+        "/posts?org",
+        "/policy?compare",
+        "/start?plan",
+        "/start?plan=none&step=check&target",
+        "/targets?text",
+        "/contacts?text",
+        "/verify?code",
+        "/sign-in?next",
+    )
+]
+PLACES = [
+    "/transfers/{}",
+    "/members/{}",
+    "/figures/{}",
+    "/reports/{}",
+    "/bulk/{}",
+    "/imports/{}",
+    "/batch/{}",
+]
 
 
 @pytest.mark.parametrize("org", [None, COLLEGE])
@@ -285,13 +476,20 @@ def test_rubbish_is_refused(browser, town, house, org):
                 pressed = {button["name"]: button.get("value", "")} if button.get("name") else {}
                 for value in RUBBISH:
                     everything = dict.fromkeys(names, value)
-                    singles = [{**form.filled(), name: value} for name in names] if value in RUBBISH[:2] else []
+                    singles = (
+                        [{**form.filled(), name: value} for name in names] if value in RUBBISH[:2] else []
+                    )
                     for sent in [everything, *singles]:
                         body = {**sent, **pressed, **({"csrf": csrf} if form.method == "post" else {})}
                         send = browser.post if form.method == "post" else browser.get
-                        note((where, value[:30], {k: str(v)[:20] for k, v in body.items() if v == value}),
-                             send(form.action or (path if form.method == "post" else path.split("?")[0]), **{"data" if form.method == "post" else "query_string": body},
-                                  environ_overrides={"REMOTE_ADDR": f"192.0.2.{len(tried) + 1}"}))
+                        note(
+                            (where, value[:30], {k: str(v)[:20] for k, v in body.items() if v == value}),
+                            send(
+                                form.action or (path if form.method == "post" else path.split("?")[0]),
+                                **{"data" if form.method == "post" else "query_string": body},
+                                environ_overrides={"REMOTE_ADDR": f"192.0.2.{len(tried) + 1}"},
+                            ),
+                        )
     assert not broken, broken[:30]
     assert len(tried) >= 8
 
@@ -301,7 +499,10 @@ def test_the_sign_in_page_says_what_is_asked(browser, town):
     """BEY-22, ACC-04: the page of signing in names the characters of the ID number that the installation takes; where codes open accounts it says so."""
     assert "初始密码为身份证号码后8位" in browser.get("/sign-in").text
     try:
-        for name, value, told in (("TUANQIAO_INITIAL_PASSWORD_TAIL", "6", "身份证号码后6位"), ("TUANQIAO_FIRST_CREDENTIAL", "activation_code", "激活码")):
+        for name, value, told in (
+            ("TUANQIAO_INITIAL_PASSWORD_TAIL", "6", "身份证号码后6位"),
+            ("TUANQIAO_FIRST_CREDENTIAL", "activation_code", "激活码"),
+        ):
             town.environ[name] = value
             town.kill("members")
             town.start("members")
@@ -318,12 +519,28 @@ def test_the_sign_in_page_says_what_is_asked(browser, town):
 def test_every_list_has_a_file(browser, town, house, org):
     """STAT-05, DOC-05: the export link of every list page gives a spreadsheet to the browser's own session; without one it leads to sign in."""
     enter(browser, town, org)
-    links = {link for _, page in pages_of(browser, house) for link in forms.read(page)[1] if link.startswith("/download")}
-    assert {"/download/work", "/download/orgs", "/download/reports", "/download/figures", "/download/board", "/download/transfers", "/download/retentions"} <= {
-        "/".join(link.split("?")[0].split("/")[:3]) for link in links}
+    links = {
+        link
+        for _, page in pages_of(browser, house)
+        for link in forms.read(page)[1]
+        if link.startswith("/download")
+    }
+    assert {
+        "/download/work",
+        "/download/orgs",
+        "/download/reports",
+        "/download/figures",
+        "/download/board",
+        "/download/transfers",
+        "/download/retentions",
+    } <= {"/".join(link.split("?")[0].split("/")[:3]) for link in links}
     for link in links:
         answer = browser.get(link)
-        assert answer.status_code == 200 and answer.data[:2] == b"PK", (link, answer.status_code, answer.data[:300])
+        assert answer.status_code == 200 and answer.data[:2] == b"PK", (
+            link,
+            answer.status_code,
+            answer.data[:300],
+        )
     assert browser.application.test_client().get("/download/work").headers["Location"].startswith("/sign-in")
 
 
@@ -335,12 +552,31 @@ KNOWN = {"API", "PDF", "xlsx", "English", "Edge", "Chrome", "Firefox", "Safari",
 def test_no_machine_words_in_chinese(browser, town, house, org):
     """A Chinese page speaks Chinese: no codes, no `open` or `none`, no `clock False`, no parser's complaint, no request id outside of errors, no seconds but where the rules ask."""
     enter(browser, town, org, FIRST + 1 if org is None else None)
-    for path, page in [*pages_of(browser, house), *([("/reports", browser.get("/reports/small_branches").text)] if org else [])]:
+    for path, page in [
+        *pages_of(browser, house),
+        *([("/reports", browser.get("/reports/small_branches").text)] if org else []),
+    ]:
         if path in ("/api/docs", "/security"):  # a document, devices as they call themselves
             continue
-        text = unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<(script|style|title|code)[^>]*>.*?</\1>", " ", page[page.index("<main"):page.index("</main>")], flags=re.S)))
+        text = unescape(
+            re.sub(
+                r"<[^>]*>",
+                " ",
+                re.sub(
+                    r"<(script|style|title|code)[^>]*>.*?</\1>",
+                    " ",
+                    page[page.index("<main") : page.index("</main>")],
+                    flags=re.S,
+                ),
+            )
+        )
         text = re.sub(r"\b[A-Z]{2,5}-\d\d\b", "", text)  # rules, as the sentence before cites them
-        odd = {one for one in LATIN.findall(text) if one not in KNOWN and one not in ("TRF", "TYPE", "GRAD", "MEM", "ORG", "season", "HeadlessChrome", "Werkzeug")}
+        odd = {
+            one
+            for one in LATIN.findall(text)
+            if one not in KNOWN
+            and one not in ("TRF", "TYPE", "GRAD", "MEM", "ORG", "season", "HeadlessChrome", "Werkzeug")
+        }
         assert not odd, (path, odd)
         assert "请求编号" not in page, path
         assert path.startswith(("/transfers/", "/security")) or not re.search(r"\d\d:\d\d:\d\d", text), path
@@ -353,7 +589,15 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
     page = browser.get("/members").text
     assert "只能导入到直属团支部" in page and "请由其直属上级导入" in page
     import_id = fullhouse.key()
-    sent = browser.post("/members", data={"csrf": csrf, "import_id": import_id, "level": "below", "file": (io.BytesIO(fullhouse.failing_roster(town)), "名单.xlsx")})
+    sent = browser.post(
+        "/members",
+        data={
+            "csrf": csrf,
+            "import_id": import_id,
+            "level": "below",
+            "file": (io.BytesIO(fullhouse.failing_roster(town)), "名单.xlsx"),
+        },
+    )
     assert sent.status_code == 302
     ends = time.monotonic() + 30
     while "http-equiv" in (result := browser.get(f"/imports/{import_id}").text):
@@ -361,8 +605,13 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
         time.sleep(0.1)
     college = next(org.full_name for org in town.tree if org.id == COLLEGE)
     assert result.count(f"请由其直属上级“{college}”导入") == 101  # 100 rows, and what they have in common
-    assert re.search(r'<div class="error" role="alert">成功导入 0 位团员, 300 位', result) and 'class="ok"' not in result
-    assert result.count("<li>300 行: 该团支部存在,但不是您的直属下级") == 1  # what is wrong with all is said once, above them
+    assert (
+        re.search(r'<div class="error" role="alert">成功导入 0 位团员, 300 位', result)
+        and 'class="ok"' not in result
+    )
+    assert (
+        result.count("<li>300 行: 该团支部存在,但不是您的直属下级") == 1
+    )  # what is wrong with all is said once, above them
 
 
 def test_the_desk_leads_to_what_waits_below(browser, town, house):
@@ -378,27 +627,58 @@ def test_the_desk_leads_to_what_waits_below(browser, town, house):
 
 def test_pages_say_what_they_did(browser, town, house):
     """After posts, registers, migrations, registrations and organisations the next page says what was done, once."""
+
     def done(path, **form):
         answer = browser.post(path, data={"csrf": csrf, **form})
         assert answer.status_code == 302, (path, form, answer.text)
-        said = re.findall(r'<div class="ok" role="status">(.*?)</div>', browser.get(answer.headers["Location"]).text)
-        assert "role=\"status\"><" not in said and 'class="ok" role="status"' not in browser.get(answer.headers["Location"]).text
+        said = re.findall(
+            r'<div class="ok" role="status">(.*?)</div>', browser.get(answer.headers["Location"]).text
+        )
+        assert (
+            'role="status"><' not in said
+            and 'class="ok" role="status"' not in browser.get(answer.headers["Location"]).text
+        )
         return said
 
     csrf = enter(browser, town, COLLEGE)
     below = fullhouse.Office(browser, COLLEGE).get(f"/orgs/{COLLEGE}/children")["items"]
     assert done("/orgs", at=COLLEGE, org=below[1]["org_id"], do="up") == ["已上移。"]
-    assert done("/orgs", at=COLLEGE, do="save", command_id=fullhouse.key(), kind="branch", full_name="共青团测试通知支部委员会", short_name="通知支部") == ["组织信息已保存。"]
-    newcomer = next(fullhouse.synthetic.people(1, rng=fullhouse.random.Random(8), division_codes=["420115"], start=7_400_000))
-    cadre = {"name": newcomer.name, "id_number": newcomer.id_number, "phone": newcomer.phone, "ethnic_group": newcomer.ethnic_group}
+    assert done(
+        "/orgs",
+        at=COLLEGE,
+        do="save",
+        command_id=fullhouse.key(),
+        kind="branch",
+        full_name="共青团测试通知支部委员会",
+        short_name="通知支部",
+    ) == ["组织信息已保存。"]
+    newcomer = next(
+        fullhouse.synthetic.people(
+            1, rng=fullhouse.random.Random(8), division_codes=["420115"], start=7_400_000
+        )
+    )
+    cadre = {
+        "name": newcomer.name,
+        "id_number": newcomer.id_number,
+        "phone": newcomer.phone,
+        "ethnic_group": newcomer.ethnic_group,
+    }
     assert done("/posts", org=COLLEGE, do="post", post="deputy_secretary", **cadre) == ["职务已登记。"]
-    (person,) = [one["person_id"] for one in fullhouse.Office(browser, COLLEGE).get(f"/orgs/{COLLEGE}/cadres")["items"] if one["post"] == "deputy_secretary"]
+    (person,) = [
+        one["person_id"]
+        for one in fullhouse.Office(browser, COLLEGE).get(f"/orgs/{COLLEGE}/cadres")["items"]
+        if one["post"] == "deputy_secretary"
+    ]
     assert done("/posts", org=COLLEGE, do="appoint", person=person) == ["已授予管理权限。"]
     assert done("/posts", org=COLLEGE, do="revoke", person=person) == ["已撤销管理权限。"]
     page = browser.get("/posts").text
     assert page.count("本人(不能撤销自己)") == 1 and page.count('value="revoke"') == 0
     assert done("/posts", org=COLLEGE, do="post", person=person) == ["已免职。"]
-    (open_one,) = [one for one in fullhouse.Office(browser, COLLEGE).get("/migrations")["items"] if one["state"] == "pending_old"]
+    (open_one,) = [
+        one
+        for one in fullhouse.Office(browser, COLLEGE).get("/migrations")["items"]
+        if one["state"] == "pending_old"
+    ]
     assert done("/migrations", do="withdraw", migration=open_one["migration_id"]) == ["已撤销迁移申请。"]
 
 
@@ -407,7 +687,9 @@ def test_shares_stand_in_their_line(visit, house):
     """On the page of figures each share stands in the text that it belongs to: the bar of buttons of the approvals has a name of its own."""
     province = visit(PROVINCE, width=360)
     province.page.goto(f"{province.site}/figures")
-    styles = province.page.evaluate("[...document.querySelectorAll('.bar')].map(one => [getComputedStyle(one).position, getComputedStyle(one).display])")
+    styles = province.page.evaluate(
+        "[...document.querySelectorAll('.bar')].map(one => [getComputedStyle(one).position, getComputedStyle(one).display])"
+    )
     assert styles and {tuple(one) for one in styles} == {("static", "inline")}
     township = visit(TOWNSHIP)
     township.page.goto(f"{township.site}/work")
@@ -418,13 +700,35 @@ def test_what_is_wrong_with_many_is_said_once(browser, town, house):
     """Who transfers several members out and leaves a field blank reads it once, in red, with their names; ticks and fields stay (TRF-07, TRF-08)."""
     csrf = enter(browser, town, CLASS)
     some = [FIRST + 30, FIRST + 31, FIRST + 32]
-    called = {one["member_id"]: one["name"] for one in fullhouse.Office(browser, CLASS).get(f"/branches/{CLASS}/members?limit=500")["items"]}
-    form = {"csrf": csrf, "branch": CLASS, "member": some, "reason": "unemployed", "target": TOWNSHIP, "contact": "19900000066", "confirm": "1", "command_id": fullhouse.key()}
+    called = {
+        one["member_id"]: one["name"]
+        for one in fullhouse.Office(browser, CLASS).get(f"/branches/{CLASS}/members?limit=500")["items"]
+    }
+    form = {
+        "csrf": csrf,
+        "branch": CLASS,
+        "member": some,
+        "reason": "unemployed",
+        "target": TOWNSHIP,
+        "contact": "19900000066",
+        "confirm": "1",
+        "command_id": fullhouse.key(),
+    }
     page = browser.post("/out", data=form).text
     (said,) = re.findall(r'<div class="error" role="alert">(.*?)</div>', page, re.S)
-    assert said.count("请填写户籍地或居住地详细地址") == 1 and "未发起 3 位" in said and all(called[one] in said for one in some)
+    assert (
+        said.count("请填写户籍地或居住地详细地址") == 1
+        and "未发起 3 位" in said
+        and all(called[one] in said for one in some)
+    )
     (kept,) = [one for one in forms.read(page)[0] if one.action == "/out"]
-    assert sum(kind == "checkbox" and name == "member" and "checked" in more for name, _, kind, more in kept.fields) == 3
+    assert (
+        sum(
+            kind == "checkbox" and name == "member" and "checked" in more
+            for name, _, kind, more in kept.fields
+        )
+        == 3
+    )
     assert kept.filled()["contact"] == "19900000066" and 'class="ok"' not in page
 
 
@@ -438,13 +742,37 @@ def test_nothing_sticks_out_on_a_small_phone(visit, house, org):
     """With the longest names of the seed, no page is wider than a phone of 360 or of 320 px (BEY-14)."""
     somebody = visit(org, FIRST + 1 if org is None else None, width=360)
     page, wide = somebody.page, []
-    own = ["/", "/desk", "/start", "/start?plan=study&step=fields", f"/transfers/{house.rejected}", "/my-branch", "/security", "/password"]
-    for path in own if org is None else [one for one in addresses_of(house) if "sign-in" not in one and "lang" not in one and "docs" not in one]:
+    own = [
+        "/",
+        "/desk",
+        "/start",
+        "/start?plan=study&step=fields",
+        f"/transfers/{house.rejected}",
+        "/my-branch",
+        "/security",
+        "/password",
+    ]
+    for path in (
+        own
+        if org is None
+        else [
+            one
+            for one in addresses_of(house)
+            if "sign-in" not in one and "lang" not in one and "docs" not in one
+        ]
+    ):
         page.goto(f"{somebody.site}{path}")
         for width in (360, 320):
             page.set_viewport_size({"width": width, "height": 760})
             if page.evaluate("document.documentElement.scrollWidth") > width:
-                wide.append((path, width, page.evaluate("document.documentElement.scrollWidth"), page.evaluate(STICKS_OUT)))
+                wide.append(
+                    (
+                        path,
+                        width,
+                        page.evaluate("document.documentElement.scrollWidth"),
+                        page.evaluate(STICKS_OUT),
+                    )
+                )
         page.set_viewport_size({"width": 360, "height": 760})
     assert not wide, wide
 
@@ -456,16 +784,26 @@ def test_tiles_hold_their_names(visit, house, town, language):
     """BEY-18: on the national map each province has its name, no code, and neither name nor a five-digit number leaves its tile."""
     nation = visit(1)
     with town.engine("transfers").begin() as tx:
-        tx.execute(sa.text("UPDATE open_nodes SET expires_at = opened_at - interval '1 day' WHERE expires_at IS NOT NULL"))
+        tx.execute(
+            sa.text(
+                "UPDATE open_nodes SET expires_at = opened_at - interval '1 day' WHERE expires_at IS NOT NULL"
+            )
+        )
     nation.page.goto(f"{nation.site}/board?lang={language}")
-    nation.page.evaluate("document.querySelectorAll('.tiles .n').forEach(one => { one.textContent = '12345' })")
+    nation.page.evaluate(
+        "document.querySelectorAll('.tiles .n').forEach(one => { one.textContent = '12345' })"
+    )
     tiles = nation.page.evaluate("""() => [...document.querySelectorAll('.tiles .tile')].map(tile => {
         const box = tile.querySelector('rect').getBoundingClientRect();
         return [tile.querySelector('text').textContent, [...tile.querySelectorAll('text')].every(text => { const at = text.getBoundingClientRect();
             return at.left >= box.left && at.right <= box.right && at.top >= box.top - 1 && at.bottom <= box.bottom + 1 })] })""")
     assert len(tiles) == 31 and [name for name, inside in tiles if not inside] == []
     names = {name for name, _ in tiles}
-    assert {"湖北", "北京", "内蒙古", "黑龙江", "福建"} <= names if language == "zh" else {"HB", "BJ", "NM"} <= names
+    assert (
+        {"湖北", "北京", "内蒙古", "黑龙江", "福建"} <= names
+        if language == "zh"
+        else {"HB", "BJ", "NM"} <= names
+    )
     assert not any(re.search(r"\d|省|委|自治区", name) for name in names)
     nation.page.goto(f"{nation.site}/board?lang=zh")
 
@@ -476,13 +814,21 @@ def test_every_entry_of_the_menu_is_of_use(browser, town, house, org):
     """UI-09: whoever opens a page of the own menu finds something to do or to read there: no empty choice, no form about nobody; a page without people says where they are."""
     enter(browser, town, org)
     home = browser.get("/").text
-    sections = [link for link in forms.read(home[:home.index("<main")])[1] if link.startswith("/") and link not in ("/", "/security", "/orgs") and "lang=" not in link]
-    entries = {link for path in sections for link in forms.read(re.search(r'<nav class="sub".*?</nav>|$', browser.get(path).text, re.S)[0])[1]}
+    sections = [
+        link
+        for link in forms.read(home[: home.index("<main")])[1]
+        if link.startswith("/") and link not in ("/", "/security", "/orgs") and "lang=" not in link
+    ]
+    entries = {
+        link
+        for path in sections
+        for link in forms.read(re.search(r'<nav class="sub".*?</nav>|$', browser.get(path).text, re.S)[0])[1]
+    }
     assert len(entries) >= 12
     for path in entries:
         page = browser.get(path)
         assert page.status_code == 200, path
-        main = page.text[page.text.index("<h1"):page.text.index("</main>")]
+        main = page.text[page.text.index("<h1") : page.text.index("</main>")]
         assert not re.search(r"<select[^>]*>\s*</select>", main), path
         assert not re.search(r"<legend>团员 \(0\)</legend>", main), path
         found, links = forms.read(main)
@@ -494,26 +840,55 @@ def test_every_entry_of_the_menu_is_of_use(browser, town, house, org):
 @pytest.mark.rule("UI-02", "UI-05")
 def test_where_one_is_and_which_browsers(browser, town, house):
     """UI-02, UI-05: each page says where it stands and leads back to where one came from; the foot names the browsers, old ones are told."""
-    assert "360、QQ 浏览器的极速模式" in browser.get("/sign-in").text and "浏览器版本过旧" in browser.get("/sign-in").text
+    assert (
+        "360、QQ 浏览器的极速模式" in browser.get("/sign-in").text
+        and "浏览器版本过旧" in browser.get("/sign-in").text
+    )
     enter(browser, town, COLLEGE)
-    page = browser.get("/list?side=target", headers={"Referer": "http://localhost/work?state=pending_in"}).text
+    page = browser.get(
+        "/list?side=target", headers={"Referer": "http://localhost/work?state=pending_in"}
+    ).text
     crumbs = re.search(r'<nav class="crumbs".*?</nav>', page, re.S)[0]
-    assert re.sub(r"\s+", "", re.sub("<[^>]*>", "", crumbs)) == "当前位置:个人中心›业务办理›业务列表返回上一页"
+    assert (
+        re.sub(r"\s+", "", re.sub("<[^>]*>", "", crumbs)) == "当前位置:个人中心›业务办理›业务列表返回上一页"
+    )
     assert 'href="/work?state=pending_in">返回上一页' in crumbs
-    assert 'href="/">返回上一页' in browser.get("/list", headers={"Referer": "https://elsewhere.example/x"}).text
+    assert (
+        'href="/">返回上一页' in browser.get("/list", headers={"Referer": "https://elsewhere.example/x"}).text
+    )
 
 
 @pytest.mark.rule("BEY-03", "TRF-02")
 def test_already_under_way_says_with_whom(browser, town, house):
     """BEY-03: who starts once more is told who started, when, where it stands, who can act with the telephone, and what to do next."""
     csrf = enter(browser, town, person=FIRST)
-    page = browser.post("/start", data={"csrf": csrf, "command_id": fullhouse.key(), "confirm": "1", "reason": "unemployed", "target": f"{TOWNSHIP}", "place_address": "某地",
-                                        "confirmed": "1", "step": "check"})
+    page = browser.post(
+        "/start",
+        data={
+            "csrf": csrf,
+            "command_id": fullhouse.key(),
+            "confirm": "1",
+            "reason": "unemployed",
+            "target": f"{TOWNSHIP}",
+            "place_address": "某地",
+            "confirmed": "1",
+            "step": "check",
+        },
+    )
     box = re.search(r"该团员已有办理中的转接.*?</div>", page.text, re.S)[0]
-    state = fullhouse.Office(browser, person=FIRST).get(f"/transfers/{house.waiting_out}")["transfer"]["state"]  # forms with rubbish may have decided it
+    state = fullhouse.Office(browser, person=FIRST).get(f"/transfers/{house.waiting_out}")["transfer"][
+        "state"
+    ]  # forms with rubbish may have decided it
     waits = {"pending_out": CLASS, "pending_in": TOWNSHIP}[state]
     office = next(org.full_name for org in town.tree if org.id == waits)
-    for told in ("发起方: 团员本人", words.STATES[state][0], office, f"tel:027-8755{waits % 10000:04d}", f"/transfers/{house.waiting_out}", "下一步"):
+    for told in (
+        "发起方: 团员本人",
+        words.STATES[state][0],
+        office,
+        f"tel:027-8755{waits % 10000:04d}",
+        f"/transfers/{house.waiting_out}",
+        "下一步",
+    ):
         assert told in box, told
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", box)
 

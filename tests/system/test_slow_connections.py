@@ -1,4 +1,5 @@
 """The gateway under people who take their time: half requests, silence, answers that nobody takes. The real command, on sockets."""
+
 import re
 import signal
 import subprocess
@@ -31,8 +32,22 @@ def one(tmp_path_factory):
 def all_in_one(tmp_path_factory):
     """`tuanqiao run`: everything in one process, on green threads."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "system.cli", "run", "--folder", str(tmp_path_factory.mktemp("run")), "--port", str(port)],
-                               cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "system.cli",
+            "run",
+            "--folder",
+            str(tmp_path_factory.mktemp("run")),
+            "--port",
+            str(port),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     said = []
     for line in process.stdout:
         said.append(line)
@@ -51,7 +66,9 @@ def hold(made, kind):
     """Hold 200 connections of a kind while others ask; return how long they waited, at the median of five: the machine has other things to do."""
     held = [made.connect(KINDS[kind], 4096 if kind == "never reading" else None) for _ in range(HELD)]
     try:
-        time.sleep(4 if kind == "never reading" else 0.5)  # what they have asked for is made first, like for anybody
+        time.sleep(
+            4 if kind == "never reading" else 0.5
+        )  # what they have asked for is made first, like for anybody
         answers = [made.get() for _ in range(5)]
         assert {answer[0] for answer in answers} == {200}
         return sorted(answer[3] for answer in answers)[2]
@@ -126,7 +143,15 @@ def test_where_all_places_are_taken_the_longest_waiting_goes(monkeypatch):
     assert not thread.is_alive()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("BODY_SECONDS", "half a body"), ("STALLED_SECONDS", "never reading"), ("TAKING_SECONDS", "never reading"), ("IDLE_SECONDS", "idle")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("BODY_SECONDS", "half a body"),
+        ("STALLED_SECONDS", "never reading"),
+        ("TAKING_SECONDS", "never reading"),
+        ("IDLE_SECONDS", "idle"),
+    ],
+)
 def test_each_time_ends_a_connection(monkeypatch, name, kind):
     """Body, silence between requests, answers not taken: each has an end of its own, seen here with one second in place of many."""
     import threading
@@ -141,7 +166,9 @@ def test_each_time_ends_a_connection(monkeypatch, name, kind):
     thread.start()
     try:
         here = Edge(None, int(made.effective_port))
-        connection = here.connect(KINDS.get(kind, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 4096 if kind == "never reading" else None)
+        connection = here.connect(
+            KINDS.get(kind, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 4096 if kind == "never reading" else None
+        )
         if kind == "idle":
             connection.settimeout(5)
             got = 0
@@ -162,7 +189,9 @@ def test_stopping_finishes_what_is_under_way(tmp_path):
 
     with ended(gateway(tmp_path)) as made:
         half, answers = made.connect(KINDS["half a body"]), []
-        threads = [threading.Thread(target=lambda: answers.append(made.get("/api/docs")[0])) for _ in range(8)]
+        threads = [
+            threading.Thread(target=lambda: answers.append(made.get("/api/docs")[0])) for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         time.sleep(0.15)
@@ -176,11 +205,20 @@ def test_stopping_finishes_what_is_under_way(tmp_path):
 def test_nothing_is_told_to_strangers(one):
     """No name of a server, no metrics and no health on the public port; both on the other, which listens on this machine only."""
     status, headers, _, _ = one.get()
-    assert status == 200 and "Server" not in headers and "Via" not in headers and "Strict-Transport-Security" not in headers
+    assert (
+        status == 200
+        and "Server" not in headers
+        and "Via" not in headers
+        and "Strict-Transport-Security" not in headers
+    )
     for path in ("/metrics", "/healthz", "/readyz"):
         assert one.get(path)[0] == 404
     assert b"tuanqiao_http_seconds" in one.get("/metrics", one.health)[2]
-    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"]
+    listening = [
+        line.split()[1]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A"
+    ]
     assert f"0100007F:{one.health:04X}" in listening and f"00000000:{one.health:04X}" not in listening
 
 
@@ -189,4 +227,8 @@ def test_https_is_remembered(tmp_path):
     with ended(gateway(tmp_path, TUANQIAO_HTTPS="1")) as made:
         headers = made.get()[1]
         assert headers["Strict-Transport-Security"].startswith("max-age=31536000")
-        assert headers["Set-Cookie"].startswith("__Host-session=") and "Secure" in headers["Set-Cookie"] and "Path=/" in headers["Set-Cookie"]
+        assert (
+            headers["Set-Cookie"].startswith("__Host-session=")
+            and "Secure" in headers["Set-Cookie"]
+            and "Path=/" in headers["Set-Cookie"]
+        )

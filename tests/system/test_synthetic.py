@@ -1,4 +1,5 @@
 """Synthetic people: valid by the same checks as real ones, different from each other, the same for the same seed."""
+
 import random
 from collections import Counter
 
@@ -27,7 +28,9 @@ def test_joined_of_age():
     people = make(2000)
 
     assert all((one.joined_on - ric.get_birth_date(one.id_number)).days >= 14 * 365 for one in people)
-    assert any("·" in one.name for one in people) and any(ord(character) > 0xFFFF for one in people for character in one.name)
+    assert any("·" in one.name for one in people) and any(
+        ord(character) > 0xFFFF for one in people for character in one.name
+    )
 
 
 def test_same_seed_same_people():

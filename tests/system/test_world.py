@@ -3,6 +3,7 @@
 Messages are taken from the outboxes and delivered in any order, some twice. A model of a few lines, with the tables of the catalogue written
 by hand, says after each step where every transfer stands; the invariants are checked on the databases alone.
 """
+
 import json
 import uuid
 from collections import Counter
@@ -40,8 +41,16 @@ from tests.members.factories import number
 from tests.transfers.saga_factories import ANNEX_B, ANNEX_C
 
 ROOT, SCHOOL, CLASS, TARGET, BRANCH, OTHER, ELSEWHERE, VAULT = 1, 2, 3, 4, 5, 6, 7, 9
-TREE = {ROOT: (None, "leading_body", "ordinary"), SCHOOL: (ROOT, "committee", "ordinary"), CLASS: (SCHOOL, "branch", "graduate"), TARGET: (ROOT, "committee", "ordinary"),
-        BRANCH: (TARGET, "branch", "ordinary"), OTHER: (ROOT, "committee", "ordinary"), ELSEWHERE: (OTHER, "branch", "ordinary"), VAULT: (ROOT, "branch", "vault")}
+TREE = {
+    ROOT: (None, "leading_body", "ordinary"),
+    SCHOOL: (ROOT, "committee", "ordinary"),
+    CLASS: (SCHOOL, "branch", "graduate"),
+    TARGET: (ROOT, "committee", "ordinary"),
+    BRANCH: (TARGET, "branch", "ordinary"),
+    OTHER: (ROOT, "committee", "ordinary"),
+    ELSEWHERE: (OTHER, "branch", "ordinary"),
+    VAULT: (ROOT, "branch", "vault"),
+}
 PROVINCE_OF = {TARGET: "31", BRANCH: "31", OTHER: "33", ELSEWHERE: "33"}
 """The school is in province 42, the targets are in two others."""
 POLICY = """
@@ -58,12 +67,29 @@ PATHS = {(initiator, destination): list(nodes) for initiator, destination, nodes
 STEPS: Counter[str] = Counter()
 ENDS: Counter[str] = Counter()
 CONSUMERS = {
-    "members": {"transfer_requested": members_handlers.on_transfer_requested, "branch_assigned": members_handlers.on_branch_assigned, "transfer_rejected": members_handlers.on_ended,
-                "transfer_returned": members_handlers.on_ended, "transfer_withdrawn": members_handlers.on_ended},
-    "transfers": {"member_reserved": handlers.on_member_reserved, "reservation_refused": handlers.on_reservation_refused, "member_moved": handlers.on_member_moved,
-                  "deadline_expired": handlers.on_deadline_expired, "reminder_due": handlers.on_reminder_due, "graduate_changed": handlers.on_graduate_changed},
-    "scheduler": {"node_opened": scheduler_handlers.on_node_opened, "branch_assigned": scheduler_handlers.on_ended, "transfer_rejected": scheduler_handlers.on_ended, "transfer_returned": scheduler_handlers.on_ended,
-                  "transfer_withdrawn": scheduler_handlers.on_ended}}
+    "members": {
+        "transfer_requested": members_handlers.on_transfer_requested,
+        "branch_assigned": members_handlers.on_branch_assigned,
+        "transfer_rejected": members_handlers.on_ended,
+        "transfer_returned": members_handlers.on_ended,
+        "transfer_withdrawn": members_handlers.on_ended,
+    },
+    "transfers": {
+        "member_reserved": handlers.on_member_reserved,
+        "reservation_refused": handlers.on_reservation_refused,
+        "member_moved": handlers.on_member_moved,
+        "deadline_expired": handlers.on_deadline_expired,
+        "reminder_due": handlers.on_reminder_due,
+        "graduate_changed": handlers.on_graduate_changed,
+    },
+    "scheduler": {
+        "node_opened": scheduler_handlers.on_node_opened,
+        "branch_assigned": scheduler_handlers.on_ended,
+        "transfer_rejected": scheduler_handlers.on_ended,
+        "transfer_returned": scheduler_handlers.on_ended,
+        "transfer_withdrawn": scheduler_handlers.on_ended,
+    },
+}
 
 
 def admin(org):
@@ -93,13 +119,19 @@ class Model:
     @property
     def days(self):
         """Return the days of the open node, by the province of the organisation that decides it (POLICY)."""
-        return {"pending_out": 12, "pending_in": 14 if PROVINCE_OF.get(self.target) == "31" else 10}.get(self.state, 1000)
+        return {"pending_out": 12, "pending_in": 14 if PROVINCE_OF.get(self.target) == "31" else 10}.get(
+            self.state, 1000
+        )
 
     @property
     def deciders(self):
         """Return the organisations that may decide the open node (Annex B)."""
-        return {"pending_out": {CLASS, self.source_superior}, "pending_in": {self.target, self.target_superior}, "pending_assign": {self.target},
-                "pending_province": {ROOT}}.get(self.state, set()) - {None}
+        return {
+            "pending_out": {CLASS, self.source_superior},
+            "pending_in": {self.target, self.target_superior},
+            "pending_assign": {self.target},
+            "pending_province": {ROOT},
+        }.get(self.state, set()) - {None}
 
 
 class World(RuleBasedStateMachine):
@@ -111,14 +143,21 @@ class World(RuleBasedStateMachine):
     def begin(self):
         self.tx = {name: engine.connect() for name, engine in self.engines.items()}
         self.outer = {name: tx.begin() for name, tx in self.tx.items()}
-        self.seen = {name: tx.scalar(sa.text("SELECT coalesce(max(id), 0) FROM outbox")) for name, tx in self.tx.items()}
+        self.seen = {
+            name: tx.scalar(sa.text("SELECT coalesce(max(id), 0) FROM outbox"))
+            for name, tx in self.tx.items()
+        }
         self.flying: list[tuple[str, str, object]] = []
         self.models: dict[int, Model] = {}
         self.version = Counter()
         self.parent = {org: row[0] for org, row in TREE.items()}
         self.branch = dict.fromkeys(MEMBERS, CLASS)
         clock._ahead = timedelta(0)
-        for member, initiator, to in ((101, "source", TARGET), (102, "member", BRANCH), (103, "member", OTHER)):
+        for member, initiator, to in (
+            (101, "source", TARGET),
+            (102, "member", BRANCH),
+            (103, "member", OTHER),
+        ):
             self.start(member, initiator, to)
         for _ in range(6):
             self.hand_over(self.flying.pop(0))
@@ -126,8 +165,20 @@ class World(RuleBasedStateMachine):
         while self.flying:
             self.hand_over(self.flying.pop(0))
         (waiting,) = [model for model in self.models.values() if model.member == 104]
-        assert handlers.decide_nodes(self.tx["transfers"], [Asked(contract.DecideNode(
-            decision_id=uuid.uuid4(), transfer_id=waiting.id, node_no=1, approve=True), admin(TARGET))])[0].refusal is None
+        assert (
+            handlers.decide_nodes(
+                self.tx["transfers"],
+                [
+                    Asked(
+                        contract.DecideNode(
+                            decision_id=uuid.uuid4(), transfer_id=waiting.id, node_no=1, approve=True
+                        ),
+                        admin(TARGET),
+                    )
+                ],
+            )[0].refusal
+            is None
+        )
         waiting.apply("approve")
         self.collect()
 
@@ -143,15 +194,27 @@ class World(RuleBasedStateMachine):
     def collect(self):
         """Take what was told since the last look from the outboxes, one message per item and consumer."""
         for name, tx in self.tx.items():
-            for row in tx.execute(sa.text("SELECT id, topic, body FROM outbox WHERE id > :seen ORDER BY id"), {"seen": self.seen[name]}):
+            for row in tx.execute(
+                sa.text("SELECT id, topic, body FROM outbox WHERE id > :seen ORDER BY id"),
+                {"seen": self.seen[name]},
+            ):
                 self.seen[name] = row.id
                 items = msgspec.json.decode(row.body, type=list[events()[row.topic]])
-                self.flying += [(consumer, row.topic, item) for item in items for consumer, known in CONSUMERS.items() if row.topic in known]
+                self.flying += [
+                    (consumer, row.topic, item)
+                    for item in items
+                    for consumer, known in CONSUMERS.items()
+                    if row.topic in known
+                ]
 
     def hand_over(self, message):
         """Deliver one message, and let the model know what it means."""
         consumer, topic, item = message
-        trigger = {"member_reserved": "reserved", "reservation_refused": "unavailable", "member_moved": "moved"}.get(topic)
+        trigger = {
+            "member_reserved": "reserved",
+            "reservation_refused": "unavailable",
+            "member_moved": "moved",
+        }.get(topic)
         CONSUMERS[consumer][topic](self.tx[consumer], [item])
         if consumer == "transfers" and trigger:
             model = self.models[item.transfer_id]
@@ -159,7 +222,11 @@ class World(RuleBasedStateMachine):
                 self.branch[model.member] = item.branch_id
         if topic == "deadline_expired":
             model = self.models[item.transfer_id]
-            if model.node == item.node_no and model.opened is not None and model.opened + timedelta(days=model.days) <= clock.now():
+            if (
+                model.node == item.node_no
+                and model.opened is not None
+                and model.opened + timedelta(days=model.days) <= clock.now()
+            ):
                 model.apply("clock_return")
         self.collect()
 
@@ -182,22 +249,44 @@ class World(RuleBasedStateMachine):
         STEPS["calm"] += 1
         while self.flying:
             self.hand_over(self.flying.pop(0))
-        reserved = dict(self.tx["members"].execute(sa.text("SELECT person_id, reserved_by FROM people WHERE reserved_by IS NOT NULL")).all())
-        assert reserved == {model.member: model.id for model in self.models.values() if model.state not in FINAL}
+        reserved = dict(
+            self.tx["members"]
+            .execute(sa.text("SELECT person_id, reserved_by FROM people WHERE reserved_by IS NOT NULL"))
+            .all()
+        )
+        assert reserved == {
+            model.member: model.id for model in self.models.values() if model.state not in FINAL
+        }
         assert not [model for model in self.models.values() if model.state in ("checking", "moving")]
-        watched = set(map(tuple, self.tx["scheduler"].execute(sa.text("SELECT transfer_id, node_no FROM timers"))))
-        assert watched >= {(model.id, model.node) for model in self.models.values() if model.state in ("pending_out", "pending_in")}
+        watched = set(
+            map(tuple, self.tx["scheduler"].execute(sa.text("SELECT transfer_id, node_no FROM timers")))
+        )
+        assert watched >= {
+            (model.id, model.node)
+            for model in self.models.values()
+            if model.state in ("pending_out", "pending_in")
+        }
         self.count()
 
     def count(self):
         """The figures, brought up to date, are what a recount says."""
-        _, _, differ = figures_store.verify(self.tx["transfers"], policies_store.active(self.tx["transfers"], clock.now()), clock.now())
+        _, _, differ = figures_store.verify(
+            self.tx["transfers"], policies_store.active(self.tx["transfers"], clock.now()), clock.now()
+        )
         assert differ == []
-        self.tx["transfers"].execute(sa.text("SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_seqscan', 'off', true)"))
+        self.tx["transfers"].execute(
+            sa.text(
+                "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_seqscan', 'off', true)"
+            )
+        )
 
     # ---- people --------------------------------------------------------------------------------------------------------
 
-    @rule(member=st.sampled_from(MEMBERS), initiator=st.sampled_from(("source", "member")), to=st.sampled_from((TARGET, BRANCH, OTHER, ELSEWHERE, None)))
+    @rule(
+        member=st.sampled_from(MEMBERS),
+        initiator=st.sampled_from(("source", "member")),
+        to=st.sampled_from((TARGET, BRANCH, OTHER, ELSEWHERE, None)),
+    )
     def request(self, member, initiator, to):
         """A transfer is started; of one member only one is open (TRF-02)."""
         STEPS["request"] += 1
@@ -206,17 +295,36 @@ class World(RuleBasedStateMachine):
     def start(self, member, initiator, to):
         """Start a transfer in the services and in the model."""
         reason = "special_unit" if to is None else "further_study"
-        item = contract.RequestTransfer(command_id=uuid.uuid4(), initiator=initiator, member_id=member, source_branch_id=CLASS, target_org_id=to, reason=reason,
-                                        place_name="x", place_address="x", remark="x", confirmed=True)
+        item = contract.RequestTransfer(
+            command_id=uuid.uuid4(),
+            initiator=initiator,
+            member_id=member,
+            source_branch_id=CLASS,
+            target_org_id=to,
+            reason=reason,
+            place_name="x",
+            place_address="x",
+            remark="x",
+            confirmed=True,
+        )
         acting = self.parent[CLASS]
-        (outcome,) = handlers.request_transfers(self.tx["transfers"], [Asked(item, Actor(member) if initiator == "member" else admin(acting))])
+        (outcome,) = handlers.request_transfers(
+            self.tx["transfers"], [Asked(item, Actor(member) if initiator == "member" else admin(acting))]
+        )
         if any(model.member == member and model.state not in FINAL for model in self.models.values()):
             assert outcome.refusal.code == "transfer_open"
         else:
             assert outcome.refusal is None, outcome
             destination = "special" if to is None else "branch" if to in (BRANCH, ELSEWHERE) else "committee"
-            self.models[outcome.transfer_id] = Model(outcome.transfer_id, member, PATHS[initiator, destination], to or VAULT, acting,
-                                                     self.parent[to] if destination == "branch" else None, destination == "committee")
+            self.models[outcome.transfer_id] = Model(
+                outcome.transfer_id,
+                member,
+                PATHS[initiator, destination],
+                to or VAULT,
+                acting,
+                self.parent[to] if destination == "branch" else None,
+                destination == "committee",
+            )
         self.collect()
 
     def some(self, data, *states):
@@ -224,35 +332,73 @@ class World(RuleBasedStateMachine):
         return data.draw(st.sampled_from(found)) if found else None
 
     @precondition(lambda self: any(model.state.startswith("pending") for model in self.models.values()))
-    @rule(data=st.data(), approve=st.sampled_from((True, True, True, False)), acting=st.sampled_from((None, None, SCHOOL, CLASS, TARGET, BRANCH, OTHER, ROOT)),
-          stale=st.sampled_from((False, False, False, True)))
+    @rule(
+        data=st.data(),
+        approve=st.sampled_from((True, True, True, False)),
+        acting=st.sampled_from((None, None, SCHOOL, CLASS, TARGET, BRANCH, OTHER, ROOT)),
+        stale=st.sampled_from((False, False, False, True)),
+    )
     def decide(self, data, approve, acting, stale):
         """Somebody decides: whoever is entitled moves it (TRF-21), nobody else does, and no closed node is decided."""
         STEPS["decide"] += 1
-        model = self.some(data, *data.draw(st.sampled_from((NODES, NODES, NODES, ("checking", "moving", *FINAL)))))
+        model = self.some(
+            data, *data.draw(st.sampled_from((NODES, NODES, NODES, ("checking", "moving", *FINAL))))
+        )
         if model is None:
             return
         acting = acting or min(model.deciders, default=ROOT)
-        item = contract.DecideNode(decision_id=uuid.uuid4(), transfer_id=model.id, node_no=model.node - stale, approve=approve, reason_code="" if approve else "not_here", note="介绍信第1号" if model.state == "pending_province" else "")
+        item = contract.DecideNode(
+            decision_id=uuid.uuid4(),
+            transfer_id=model.id,
+            node_no=model.node - stale,
+            approve=approve,
+            reason_code="" if approve else "not_here",
+            note="介绍信第1号" if model.state == "pending_province" else "",
+        )
         (outcome,) = handlers.decide_nodes(self.tx["transfers"], [Asked(item, admin(acting))])
-        may = acting in model.deciders and not stale and model.state.startswith("pending") and model.state != "pending_assign"
+        may = (
+            acting in model.deciders
+            and not stale
+            and model.state.startswith("pending")
+            and model.state != "pending_assign"
+        )
         assert (outcome.refusal is None) == may, (outcome, model.state, acting)
         if may:
             model.apply("approve" if approve else "reject")
         self.collect()
 
     @precondition(lambda self: any(model.state == "pending_assign" for model in self.models.values()))
-    @rule(data=st.data(), fits=st.sampled_from((True, True, False)), branch=st.sampled_from((BRANCH, ELSEWHERE, CLASS)), acting=st.sampled_from((TARGET, OTHER, SCHOOL)))
+    @rule(
+        data=st.data(),
+        fits=st.sampled_from((True, True, False)),
+        branch=st.sampled_from((BRANCH, ELSEWHERE, CLASS)),
+        acting=st.sampled_from((TARGET, OTHER, SCHOOL)),
+    )
     def assign(self, data, fits, branch, acting):
         """The target assigns a branch below it, not the graduates' own, and nobody else does (ASG-01, ASG-02)."""
         STEPS["assign"] += 1
-        model = self.some(data, *(("pending_assign",) if fits else ("pending_assign", "pending_in", "completed")))
+        model = self.some(
+            data, *(("pending_assign",) if fits else ("pending_assign", "pending_in", "completed"))
+        )
         assert model is not None
         if fits:
             acting = model.target
             branch = next((one for one in (BRANCH, ELSEWHERE) if self.parent[one] == acting), branch)
-        (outcome,) = handlers.assign_branches(self.tx["transfers"], [Asked(contract.AssignBranch(decision_id=uuid.uuid4(), transfer_id=model.id, branch_id=branch), admin(acting))])
-        may = model.state == "pending_assign" and acting == model.target and self.parent[branch] == acting and branch != CLASS
+        (outcome,) = handlers.assign_branches(
+            self.tx["transfers"],
+            [
+                Asked(
+                    contract.AssignBranch(decision_id=uuid.uuid4(), transfer_id=model.id, branch_id=branch),
+                    admin(acting),
+                )
+            ],
+        )
+        may = (
+            model.state == "pending_assign"
+            and acting == model.target
+            and self.parent[branch] == acting
+            and branch != CLASS
+        )
         assert (outcome.refusal is None) == may, (outcome, model.state)
         if may:
             model.apply("assign")
@@ -263,17 +409,31 @@ class World(RuleBasedStateMachine):
     def withdraw(self, data):
         """The member or the starter's side withdraws until the last approval is given (TRF-28)."""
         STEPS["withdraw"] += 1
-        model = self.some(data, "pending_out", "pending_in", "pending_province", "pending_assign", "checking", *FINAL)
+        model = self.some(
+            data, "pending_out", "pending_in", "pending_province", "pending_assign", "checking", *FINAL
+        )
         if model is None:
             return
-        (outcome,) = handlers.withdraw_transfers(self.tx["transfers"], [Asked(contract.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=model.id), Actor(model.member))])
+        (outcome,) = handlers.withdraw_transfers(
+            self.tx["transfers"],
+            [
+                Asked(
+                    contract.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=model.id),
+                    Actor(model.member),
+                )
+            ],
+        )
         may = model.state in ("pending_out", "pending_in", "pending_province")
         assert (outcome.refusal is None) == may, outcome
         if may:
             model.apply("withdraw")
         self.collect()
 
-    @precondition(lambda self: any(model.state in ("rejected", "returned", "withdrawn") for model in self.models.values()))
+    @precondition(
+        lambda self: any(
+            model.state in ("rejected", "returned", "withdrawn") for model in self.models.values()
+        )
+    )
     @rule(data=st.data())
     def start_again(self, data):
         """What was rejected, returned or withdrawn is started again by the member, unless something is open (BEY-04)."""
@@ -281,13 +441,30 @@ class World(RuleBasedStateMachine):
         model = self.some(data, "rejected", "returned", "withdrawn")
         if model is None:
             return
-        (outcome,) = remarks.restart_transfers(self.tx["transfers"], [Asked(contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=model.id), Actor(model.member))])
-        is_open = any(other.member == model.member and other.state not in FINAL for other in self.models.values())
+        (outcome,) = remarks.restart_transfers(
+            self.tx["transfers"],
+            [
+                Asked(
+                    contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=model.id),
+                    Actor(model.member),
+                )
+            ],
+        )
+        is_open = any(
+            other.member == model.member and other.state not in FINAL for other in self.models.values()
+        )
         assert (outcome.refusal is not None) == is_open
         if not is_open:
             destination = "special" if model.target == VAULT else "committee" if model.assigns else "branch"
-            self.models[outcome.transfer_id] = Model(outcome.transfer_id, model.member, PATHS["member", destination], model.target, self.parent[CLASS],
-                                                     self.parent[model.target] if destination == "branch" else None, model.assigns)
+            self.models[outcome.transfer_id] = Model(
+                outcome.transfer_id,
+                model.member,
+                PATHS["member", destination],
+                model.target,
+                self.parent[CLASS],
+                self.parent[model.target] if destination == "branch" else None,
+                model.assigns,
+            )
         self.collect()
 
     # ---- the clock and the tree ----------------------------------------------------------------------------------------
@@ -326,25 +503,66 @@ class World(RuleBasedStateMachine):
     def transfers_stand_where_the_rules_say(self):
         if not hasattr(self, "tx"):
             return
-        found = {row.transfer_id: row.state for row in self.tx["transfers"].execute(sa.text("SELECT transfer_id, state FROM transfers"))}
+        found = {
+            row.transfer_id: row.state
+            for row in self.tx["transfers"].execute(sa.text("SELECT transfer_id, state FROM transfers"))
+        }
         assert found == {model.id: model.state for model in self.models.values()}
-        nodes = set(map(tuple, self.tx["transfers"].execute(sa.text("SELECT transfer_id, node_no, state FROM open_nodes"))))
-        assert nodes == {(model.id, model.node, model.state) for model in self.models.values() if model.state.startswith("pending")}
-        held = dict(self.tx["transfers"].execute(sa.text("SELECT member_id, transfer_id FROM open_transfers")).all())
+        nodes = set(
+            map(
+                tuple,
+                self.tx["transfers"].execute(sa.text("SELECT transfer_id, node_no, state FROM open_nodes")),
+            )
+        )
+        assert nodes == {
+            (model.id, model.node, model.state)
+            for model in self.models.values()
+            if model.state.startswith("pending")
+        }
+        held = dict(
+            self.tx["transfers"].execute(sa.text("SELECT member_id, transfer_id FROM open_transfers")).all()
+        )
         assert held == {model.member: model.id for model in self.models.values() if model.state not in FINAL}
 
     @invariant()
     def every_member_is_in_one_place(self):
         if not hasattr(self, "tx"):
             return
-        here = dict(self.tx["members"].execute(sa.text("SELECT person_id, branch_id FROM people WHERE person_id < 1000")).all())
-        stays = dict(self.tx["members"].execute(sa.text("SELECT person_id, branch_id FROM memberships WHERE ended_at IS NULL AND person_id < 1000")).all())
-        moves = Counter(self.tx["members"].execute(sa.text("SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL")).scalars())
+        here = dict(
+            self.tx["members"]
+            .execute(sa.text("SELECT person_id, branch_id FROM people WHERE person_id < 1000"))
+            .all()
+        )
+        stays = dict(
+            self.tx["members"]
+            .execute(
+                sa.text(
+                    "SELECT person_id, branch_id FROM memberships WHERE ended_at IS NULL AND person_id < 1000"
+                )
+            )
+            .all()
+        )
+        moves = Counter(
+            self.tx["members"]
+            .execute(sa.text("SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL"))
+            .scalars()
+        )
         assert here == stays and set(here) == set(MEMBERS) and all(n == 1 for n in moves.values())
         arrived = {model.id for model in self.models.values() if model.state == "completed"}
-        assert arrived <= set(moves) <= arrived | {model.id for model in self.models.values() if model.state == "moving"}
-        assert {member: here[member] for member in MEMBERS if not any(model.member == member and model.state == "moving" for model in self.models.values())} == {
-            member: self.branch[member] for member in MEMBERS if not any(model.member == member and model.state == "moving" for model in self.models.values())}
+        assert (
+            arrived
+            <= set(moves)
+            <= arrived | {model.id for model in self.models.values() if model.state == "moving"}
+        )
+        assert {
+            member: here[member]
+            for member in MEMBERS
+            if not any(model.member == member and model.state == "moving" for model in self.models.values())
+        } == {
+            member: self.branch[member]
+            for member in MEMBERS
+            if not any(model.member == member and model.state == "moving" for model in self.models.values())
+        }
 
     @invariant()
     def the_trail_is_whole(self):
@@ -354,8 +572,20 @@ class World(RuleBasedStateMachine):
 
 def org_changed(org, parent, version=1):
     above = {SCHOOL: "1.2.", TARGET: "1.4.", OTHER: "1.6.", ROOT: "1.", None: ""}[parent]
-    return OrgChanged(org_id=org, parent_id=parent, path=f"{above}{org}.", kind=TREE[org][1], purpose=TREE[org][2], province=PROVINCE_OF.get(org, "42"), system="national", provincial_id=ROOT,
-                      vault_id=VAULT, name=str(org), version=version, deleted=False)
+    return OrgChanged(
+        org_id=org,
+        parent_id=parent,
+        path=f"{above}{org}.",
+        kind=TREE[org][1],
+        purpose=TREE[org][2],
+        province=PROVINCE_OF.get(org, "42"),
+        system="national",
+        provincial_id=ROOT,
+        vault_id=VAULT,
+        name=str(org),
+        version=version,
+        deleted=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -364,34 +594,91 @@ def engines(scratch, keys):
     seal.make_keys(keys)
     accounts.use(keys)
     handlers.context.verifier = Verifier(keys)
-    made = {"members": scratch(members_models.metadata), "transfers": scratch(models.metadata), "scheduler": scratch(scheduler_models.metadata)}
+    made = {
+        "members": scratch(members_models.metadata),
+        "transfers": scratch(models.metadata),
+        "scheduler": scratch(scheduler_models.metadata),
+    }
     for name in ("members", "transfers"):
         with made[name].begin() as tx:
             directory.on_org_changed(tx, [org_changed(org, parent) for org, (parent, _, _) in TREE.items()])
-            directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=1000 + org, active=True, version=1) for org in TREE])
+            directory.on_administrator_changed(
+                tx,
+                [
+                    AdministratorChanged(org_id=org, person_id=1000 + org, active=True, version=1)
+                    for org in TREE
+                ],
+            )
     with made["members"].begin() as tx:
-        entering.seed_people(tx, [(member, Admission(
-            command_id=uuid.uuid4(), branch_id=CLASS, name="王一", id_number=number(member), ethnic_group="汉族", phone="", joined_on=date(2020, 5, 4),
-            development_number=f"2020{member:08d}")) for member in MEMBERS], began_at=clock.now() - timedelta(days=1000))
+        entering.seed_people(
+            tx,
+            [
+                (
+                    member,
+                    Admission(
+                        command_id=uuid.uuid4(),
+                        branch_id=CLASS,
+                        name="王一",
+                        id_number=number(member),
+                        ethnic_group="汉族",
+                        phone="",
+                        joined_on=date(2020, 5, 4),
+                        development_number=f"2020{member:08d}",
+                    ),
+                )
+                for member in MEMBERS
+            ],
+            began_at=clock.now() - timedelta(days=1000),
+        )
         tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = '2026-06-30'"))
     with made["transfers"].begin() as tx:
         store.save_path_steps(tx)
-        policies_store.hold(tx, reader.parse(reader.read("national").body.replace("2026.1", "world") + POLICY, "world"), clock.now() - timedelta(days=400))
-        tx.execute(sa.text("INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 3, now() - interval '300 days', true, 1"
-                           " FROM generate_series(101, 105) AS n"))
+        policies_store.hold(
+            tx,
+            reader.parse(reader.read("national").body.replace("2026.1", "world") + POLICY, "world"),
+            clock.now() - timedelta(days=400),
+        )
+        tx.execute(
+            sa.text(
+                "INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 3, now() - interval '300 days', true, 1"
+                " FROM generate_series(101, 105) AS n"
+            )
+        )
         tx.execute(sa.text("INSERT INTO changes (member_id) SELECT member_id FROM graduates"))
     return made
 
 
-@pytest.mark.rule("TRF-02", "TRF-21", "TRF-25", "TRF-28", "TRF-35", "DL-05", "DL-19", "ASG-01", "ASG-02", "BEY-04", "BEY-17", "STAT-10", "STAT-13")
+@pytest.mark.rule(
+    "TRF-02",
+    "TRF-21",
+    "TRF-25",
+    "TRF-28",
+    "TRF-35",
+    "DL-05",
+    "DL-19",
+    "ASG-01",
+    "ASG-02",
+    "BEY-04",
+    "BEY-17",
+    "STAT-10",
+    "STAT-13",
+)
 def test_the_world_keeps_the_rules(engines, capsys):
     """TRF-02, TRF-21, TRF-35, DL-19, BEY-17, STAT-13: whatever people, the clock and the bus do, in any order and twice, the rules hold after every step."""
     World.engines = engines
     STEPS.clear()
     ENDS.clear()
-    run = settings(max_examples=50, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+    run = settings(
+        max_examples=50, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     World.TestCase.settings = run
     World.TestCase("runTest").runTest()
     with capsys.disabled():
-        print(f"\n  {sum(STEPS.values())} steps of the state machine: {json.dumps(dict(STEPS.most_common()))}; transfers ended in {json.dumps(dict(ENDS.most_common()))}")
-    assert sum(STEPS.values()) > 500 and STEPS["deliver"] > 100 and {"withdrawn", "returned", "completed"} <= set(ENDS)
+        print(
+            f"\n  {sum(STEPS.values())} steps of the state machine: {json.dumps(dict(STEPS.most_common()))}; transfers ended in {json.dumps(dict(ENDS.most_common()))}"
+        )
+    assert (
+        sum(STEPS.values()) > 500
+        and STEPS["deliver"] > 100
+        and {"withdrawn", "returned", "completed"} <= set(ENDS)
+    )

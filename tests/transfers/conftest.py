@@ -1,6 +1,5 @@
 """What the tests of this folder share."""
 
-
 from datetime import timedelta
 
 import pytest
@@ -21,10 +20,33 @@ def engine(scratch, keys):
     with made.begin() as tx:
         store.save_path_steps(tx)
         policies_store.hold(tx, reader.read("national"), clock.now() - timedelta(days=400))
-        directory.on_org_changed(tx, [OrgChanged(
-            org_id=org_id, parent_id=parent, path=path, kind=kind, purpose=purpose, province=PROVINCE_OF.get(org_id, HERE), system="national", provincial_id=ROOT,
-            vault_id=VAULT, name=str(org_id), version=1, deleted=False) for org_id, parent, path, kind, purpose in ORGS])
-        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1) for row in ORGS])
+        directory.on_org_changed(
+            tx,
+            [
+                OrgChanged(
+                    org_id=org_id,
+                    parent_id=parent,
+                    path=path,
+                    kind=kind,
+                    purpose=purpose,
+                    province=PROVINCE_OF.get(org_id, HERE),
+                    system="national",
+                    provincial_id=ROOT,
+                    vault_id=VAULT,
+                    name=str(org_id),
+                    version=1,
+                    deleted=False,
+                )
+                for org_id, parent, path, kind, purpose in ORGS
+            ],
+        )
+        directory.on_administrator_changed(
+            tx,
+            [
+                AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1)
+                for row in ORGS
+            ],
+        )
     return made
 
 

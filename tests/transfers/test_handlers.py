@@ -1,4 +1,5 @@
 """The use cases on a real database: rights, guards, repeats, the clock, the audit chain."""
+
 import json
 import uuid
 from datetime import timedelta
@@ -78,12 +79,16 @@ def test_new_students_are_taken_in(tx, keys):
     ticket = Signer(keys).sign("member_ticket", timedelta(hours=1), sub="82", org=BRANCH, branch=CLASS)[0]
     (fetched,) = start(tx, request("target", member=82, target=BRANCH, ticket=ticket))
     assert store.one(tx, fetched).waiting_org_id == CLASS
-    assert decide(tx, fetched, BRANCH).refusal.code == "not_your_node", "who fetches does not decide for the old branch"
+    assert decide(tx, fetched, BRANCH).refusal.code == "not_your_node", (
+        "who fetches does not decide for the old branch"
+    )
     assert decide(tx, fetched, CLASS).state == State.MOVING
 
 
 def _reminded_after(tx, transfer_id):
-    node = tx.execute(sa.text("SELECT * FROM open_nodes WHERE transfer_id = :one"), {"one": transfer_id}).one()
+    node = tx.execute(
+        sa.text("SELECT * FROM open_nodes WHERE transfer_id = :one"), {"one": transfer_id}
+    ).one()
     return (node.remind_at - node.opened_at).days
 
 
@@ -99,7 +104,10 @@ def test_target_needs_a_ticket(tx, keys):
     foreign = signer.sign("member_ticket", timedelta(hours=1), sub="77", org=SCHOOL, branch=CLASS)[0]
 
     assert refused.refusal.code == "ticket_invalid"
-    assert handlers.request_transfers(tx, [request("target", member=77, ticket=foreign)])[0].refusal.code == "ticket_invalid"
+    assert (
+        handlers.request_transfers(tx, [request("target", member=77, ticket=foreign)])[0].refusal.code
+        == "ticket_invalid"
+    )
     (one,) = start(tx, request("target", member=77, ticket=ticket))
     assert decide(tx, one, CLASS).state == State.ASSIGN
 
@@ -110,7 +118,10 @@ def test_target_needs_a_ticket(tx, keys):
 def test_nobody_takes_members_without_asking(tx, keys, initiator, target):
     """TRF-01, TRF-16, BATCH-01: a start that is no start of source, target or member is refused, whoever asks; nothing is stored and nobody is held."""
     ticket = Signer(keys).sign("member_ticket", timedelta(hours=1), sub="78", org=target, branch=CLASS)[0]
-    asked = [request(initiator, actor=actor, target=target, member=78, ticket=ticket) for actor in (admin(target), admin(TARGET), admin(SCHOOL), admin(ROOT), Actor(78))]
+    asked = [
+        request(initiator, actor=actor, target=target, member=78, ticket=ticket)
+        for actor in (admin(target), admin(TARGET), admin(SCHOOL), admin(ROOT), Actor(78))
+    ]
     assert {one.refusal.code for one in handlers.request_transfers(tx, asked)} == {"bad_request"}
     assert store.with_open(tx, [78]) == {} and events(tx) == []
 
@@ -121,11 +132,20 @@ def test_a_ticket_is_of_one_member_one_branch_and_one_organisation(tx, keys):
     signer = Signer(keys)
 
     def ask(claims, kind="member_ticket", life=timedelta(hours=1), **values):
-        return handlers.request_transfers(tx, [request("target", member=79, ticket=signer.sign(kind, life, **claims)[0], **values)])[0].refusal
+        return handlers.request_transfers(
+            tx, [request("target", member=79, ticket=signer.sign(kind, life, **claims)[0], **values)]
+        )[0].refusal
 
     good = {"sub": "79", "org": TARGET, "branch": CLASS}
-    wrong = [ask({**good, "sub": "80"}), ask({**good, "org": BRANCH}), ask({**good, "branch": OTHER}), ask({"sub": "79"}), ask(good, "person"),
-             ask(good, life=timedelta(seconds=-1)), ask(good, target=BRANCH)]
+    wrong = [
+        ask({**good, "sub": "80"}),
+        ask({**good, "org": BRANCH}),
+        ask({**good, "branch": OTHER}),
+        ask({"sub": "79"}),
+        ask(good, "person"),
+        ask(good, life=timedelta(seconds=-1)),
+        ask(good, target=BRANCH),
+    ]
     assert {one.code for one in wrong} == {"ticket_invalid"}
     assert ask(good) is None
 
@@ -136,8 +156,11 @@ def test_special_unit(tx):
 
     ROLE-07: the provincial body and no other.
     """
-    by_member, by_source = start(tx, request("member", target=None, reason="special_unit", remark="参军入伍"),
-                                 request("source", target=None, reason="special_unit", remark="参军入伍"))
+    by_member, by_source = start(
+        tx,
+        request("member", target=None, reason="special_unit", remark="参军入伍"),
+        request("source", target=None, reason="special_unit", remark="参军入伍"),
+    )
 
     assert decide(tx, by_source, SCHOOL).refusal.code == "not_your_node"
     assert decide(tx, by_source, ROOT, note="介绍信第8号").state == State.MOVING
@@ -166,7 +189,9 @@ def test_one_open_transfer(tx):
 
     assert first.refusal is None
     assert {second.refusal.code, third.refusal.code} == {"transfer_open"}
-    handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=first.transfer_id, member_id=500, code="member_elsewhere")])
+    handlers.on_reservation_refused(
+        tx, [ReservationRefused(transfer_id=first.transfer_id, member_id=500, code="member_elsewhere")]
+    )
     assert handlers.request_transfers(tx, [request(member=500)])[0].refusal is None
     assert store.one(tx, first.transfer_id).end_code == "member_elsewhere"
 
@@ -210,12 +235,18 @@ def test_strangers_do_not_decide(tx, org):
 def test_a_claimed_organisation_is_checked(tx):
     """ROLE-04: the acting organisation is only a claim; without the right, or after it was revoked, nothing happens."""
     (one,) = start(tx, request())
-    stranger = Asked(DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True), Actor(999, TARGET))
+    stranger = Asked(
+        DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True), Actor(999, TARGET)
+    )
 
     assert handlers.decide_nodes(tx, [stranger])[0].refusal.code == "not_administrator"
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=TARGET, person_id=100 + TARGET, active=False, version=2)])
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=TARGET, person_id=100 + TARGET, active=False, version=2)]
+    )
     assert decide(tx, one, TARGET).refusal.code == "not_administrator"
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=TARGET, person_id=100 + TARGET, active=True, version=1)])  # late, older
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=TARGET, person_id=100 + TARGET, active=True, version=1)]
+    )  # late, older
     assert decide(tx, one, TARGET).refusal.code == "not_administrator"
 
 
@@ -225,7 +256,12 @@ def test_rejection(tx):
     (one,) = start(tx, request("member"))
     assert decide(tx, one, CLASS).state == State.IN
 
-    assert decide(tx, one, TARGET, approve=False, node_no=2, reason_code="work_elsewhere", note="在外地工作").state == State.REJECTED
+    assert (
+        decide(
+            tx, one, TARGET, approve=False, node_no=2, reason_code="work_elsewhere", note="在外地工作"
+        ).state
+        == State.REJECTED
+    )
 
     row = store.one(tx, one)
     assert (row.end_code, row.end_note) == ("work_elsewhere", "在外地工作")
@@ -237,7 +273,11 @@ def test_rejection(tx):
 def test_withdrawal(tx):
     """TRF-28: the starting organisation or the member withdraws, nobody else, and not after the last approval."""
     first, second, third = start(tx, request(), request(member=600), request())
-    withdraw = lambda one, actor: handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), actor)])[0]  # noqa: E731
+
+    def withdraw(one, actor):
+        return handlers.withdraw_transfers(
+            tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), actor)]
+        )[0]
 
     assert withdraw(first, admin(TARGET)).refusal.code == "not_initiator"
     assert withdraw(first, Actor(999, SCHOOL)).refusal.code == "unknown_transfer"
@@ -256,7 +296,10 @@ def test_assignment(tx):
     ASG-03: until then nothing is complete.
     """
     one, two = start(tx, request(), request())
-    assert assign(tx, one, BRANCH).refusal.code == "not_your_node" or assign(tx, one, BRANCH).refusal.code == "node_closed"
+    assert (
+        assign(tx, one, BRANCH).refusal.code == "not_your_node"
+        or assign(tx, one, BRANCH).refusal.code == "node_closed"
+    )
     decide(tx, one, TARGET)
     decide(tx, two, TARGET)
 
@@ -306,18 +349,29 @@ def test_clock_approves_under_p000(tx):
         handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=node, due_at=clock.now())])
 
     assert state(tx, one) == State.ASSIGN
-    assert [step.event for step in store.steps(tx, one)] == ["requested", "reserved", "clock_approve", "clock_approve"]
+    assert [step.event for step in store.steps(tx, one)] == [
+        "requested",
+        "reserved",
+        "clock_approve",
+        "clock_approve",
+    ]
 
 
 @pytest.mark.rule("DL-01", "DL-03", "DL-05", "DL-07")
-@pytest.mark.parametrize("policy, days, after", [("p000", 15, State.ASSIGN), ("national", 10, State.RETURNED)])
+@pytest.mark.parametrize(
+    "policy, days, after", [("p000", 15, State.ASSIGN), ("national", 10, State.RETURNED)]
+)
 def test_the_clock_acts_not_a_moment_early(tx, monkeypatch, policy, days, after):
     """DL-01, DL-03, DL-05, DL-07: until the full days have passed at the node a message of the clock does nothing; at the very instant it acts."""
     policies_store.hold(tx, reader.read(policy), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request())
     opened_at = store.one(tx, one).node_opened_at
     due = DeadlineExpired(transfer_id=one, node_no=1, due_at=opened_at)
-    for waited, found in ((timedelta(0), State.IN), (timedelta(days=days, microseconds=-1), State.IN), (timedelta(days=days), after)):
+    for waited, found in (
+        (timedelta(0), State.IN),
+        (timedelta(days=days, microseconds=-1), State.IN),
+        (timedelta(days=days), after),
+    ):
         monkeypatch.setattr(clock, "now", lambda waited=waited: opened_at + waited)
         handlers.on_deadline_expired(tx, [due])
         assert state(tx, one) == found
@@ -383,11 +437,15 @@ def test_progress(tx):
     assert [step.event for step in progress.steps] == ["requested", "reserved"]
     assert progress.may_withdraw
     assert progress.transfer.expires_at - progress.transfer.node_opened_at == timedelta(days=10)
-    assert handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), admin(SCHOOL)).may_withdraw is False
+    assert (
+        handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), admin(SCHOOL)).may_withdraw is False
+    )
     for stranger in (Actor(701), admin(OTHER), Actor(701, SCHOOL)):
         with pytest.raises(Refused, match="unknown_transfer"):
             handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), stranger)
-    assert [item.transfer_id for item in handlers.my_transfers(tx, contract.MyTransfers(), Actor(700))] == [one]
+    assert [item.transfer_id for item in handlers.my_transfers(tx, contract.MyTransfers(), Actor(700))] == [
+        one
+    ]
 
 
 @pytest.mark.rule("BEY-10")
@@ -399,7 +457,9 @@ def test_audit_chain(tx):
     assert trail.verify_audit(tx) == (15, [])
 
     tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # as who owns the tables
-    tx.execute(sa.text("UPDATE audit SET note = 'other' WHERE transfer_id = :one AND seq = 3"), {"one": some[1]})
+    tx.execute(
+        sa.text("UPDATE audit SET note = 'other' WHERE transfer_id = :one AND seq = 3"), {"one": some[1]}
+    )
     tx.execute(sa.text("DELETE FROM audit WHERE transfer_id = :one AND seq = 3"), {"one": some[3]})
     assert trail.verify_audit(tx) == (14, [some[1], some[3]])
 
@@ -408,12 +468,21 @@ def test_audit_chain(tx):
 def test_a_wrong_item_does_not_block_the_others(tx):
     """BEY-05: in a list of decisions each item has its own answer, in order; the same transfer twice is decided once."""
     one, two = start(tx, request(), request())
-    items = [DecideNode(decision_id=uuid.uuid4(), transfer_id=number, node_no=1, approve=True) for number in (one, 10**12, two, two)]
+    items = [
+        DecideNode(decision_id=uuid.uuid4(), transfer_id=number, node_no=1, approve=True)
+        for number in (one, 10**12, two, two)
+    ]
 
     outcomes = handlers.decide_nodes(tx, [Asked(item, admin(TARGET)) for item in items])
 
-    assert [outcome.refusal and outcome.refusal.code for outcome in outcomes][:2] == [None, "unknown_transfer"]
-    assert sorted(outcome.refusal.code if outcome.refusal else "" for outcome in outcomes[2:]) == ["", "node_closed"]
+    assert [outcome.refusal and outcome.refusal.code for outcome in outcomes][:2] == [
+        None,
+        "unknown_transfer",
+    ]
+    assert sorted(outcome.refusal.code if outcome.refusal else "" for outcome in outcomes[2:]) == [
+        "",
+        "node_closed",
+    ]
 
 
 def test_the_sql_agrees_with_the_page(tx):
@@ -427,23 +496,57 @@ def test_the_sql_agrees_with_the_page(tx):
                 with tx.begin_nested() as savepoint:
                     one = start(tx, request())[0]
                     tx.execute(sa.text("DELETE FROM open_nodes WHERE transfer_id = :one"), {"one": one})
-                    tx.execute(sa.text("UPDATE transfers SET path = :path, state = :state, node_no = :no, target_branch_id = 5 WHERE transfer_id = :one"),
-                               {"path": name, "state": here, "no": node_no, "one": one})
+                    tx.execute(
+                        sa.text(
+                            "UPDATE transfers SET path = :path, state = :state, node_no = :no, target_branch_id = 5 WHERE transfer_id = :one"
+                        ),
+                        {"path": name, "state": here, "no": node_no, "one": one},
+                    )
                     if here in path:
-                        on_expiry = {"clock_return": "return", "clock_approve": "approve"}.get(trigger, "remind")
-                        tx.execute(sa.text("INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw) VALUES"
-                                           " (:one, :no, :state, '42', 4, now(), now() - interval '1 day', :on_expiry, 'yes')"),
-                                   {"one": one, "no": node_no, "state": here, "on_expiry": on_expiry})
-                    rows = transitions.move(tx, trigger, [{"n": 0, "transfer_id": one, "node_no": node_no, "org_id": SCHOOL if trigger == "withdraw" else 4,
-                                                    "person_id": 1, "branch_id": BRANCH, "decision_id": str(uuid.uuid4()), "note": "第1号"}])
+                        on_expiry = {"clock_return": "return", "clock_approve": "approve"}.get(
+                            trigger, "remind"
+                        )
+                        tx.execute(
+                            sa.text(
+                                "INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw) VALUES"
+                                " (:one, :no, :state, '42', 4, now(), now() - interval '1 day', :on_expiry, 'yes')"
+                            ),
+                            {"one": one, "no": node_no, "state": here, "on_expiry": on_expiry},
+                        )
+                    rows = transitions.move(
+                        tx,
+                        trigger,
+                        [
+                            {
+                                "n": 0,
+                                "transfer_id": one,
+                                "node_no": node_no,
+                                "org_id": SCHOOL if trigger == "withdraw" else 4,
+                                "person_id": 1,
+                                "branch_id": BRANCH,
+                                "decision_id": str(uuid.uuid4()),
+                                "note": "第1号",
+                            }
+                        ],
+                    )
                     found = (State(rows[0].state), rows[0].node_no) if rows else None
-                    assert found == advance(path, here, node_no, trigger), (initiator, destination, here, trigger)
+                    assert found == advance(path, here, node_no, trigger), (
+                        initiator,
+                        destination,
+                        here,
+                        trigger,
+                    )
                     savepoint.rollback()
 
 
 def _compared(plan: dict) -> int:
     """Return the most rows that one join of a plan looked at in vain."""
-    return max([plan.get("Rows Removed by Join Filter", 0) * plan.get("Actual Loops", 1), *map(_compared, plan.get("Plans", []))])
+    return max(
+        [
+            plan.get("Rows Removed by Join Filter", 0) * plan.get("Actual Loops", 1),
+            *map(_compared, plan.get("Plans", [])),
+        ]
+    )
 
 
 @pytest.mark.parametrize("analysed", [False, True])
@@ -456,23 +559,50 @@ def test_each_item_is_looked_up(tx, trigger, analysed):
         for table in ("transfers", "open_nodes", "open_transfers"):
             tx.execute(sa.text(f"ANALYZE {table}"))
     now = clock.now()
-    items = [{"n": n, "transfer_id": one, "node_no": 1, "person_id": 104, "org_id": TARGET, "branch_id": BRANCH, "decision_id": str(uuid.uuid4())}
-             for n, one in enumerate(waiting[:count])]
+    items = [
+        {
+            "n": n,
+            "transfer_id": one,
+            "node_no": 1,
+            "person_id": 104,
+            "org_id": TARGET,
+            "branch_id": BRANCH,
+            "decision_id": str(uuid.uuid4()),
+        }
+        for n, one in enumerate(waiting[:count])
+    ]
 
-    plan = tx.scalar(sa.text("EXPLAIN (ANALYZE, FORMAT JSON) " + transitions.TRANSITIONS[trigger].text),
-                     {"items": json.dumps(items), "now": now, "stamp": now.isoformat()})
+    plan = tx.scalar(
+        sa.text("EXPLAIN (ANALYZE, FORMAT JSON) " + transitions.TRANSITIONS[trigger].text),
+        {"items": json.dumps(items), "now": now, "stamp": now.isoformat()},
+    )
 
     assert _compared(plan[0]["Plan"]) < 10 * count
 
 
 # ---- when the tree changes -------------------------------------------------------------------------------------------
 
+
 def org_changed(org_id, version=2, **values) -> OrgChanged:
     """Return an organisation of the test's tree as it is told of, with some of it changed."""
     _, parent, path, kind, purpose = next(row for row in ORGS if row[0] == org_id)
-    return OrgChanged(**{"org_id": org_id, "parent_id": parent, "path": path, "kind": kind, "purpose": purpose, "province": PROVINCE_OF.get(org_id, HERE),
-                         "system": "national", "provincial_id": ROOT,
-                         "vault_id": VAULT, "name": str(org_id), "version": version, "deleted": False, **values})
+    return OrgChanged(
+        **{
+            "org_id": org_id,
+            "parent_id": parent,
+            "path": path,
+            "kind": kind,
+            "purpose": purpose,
+            "province": PROVINCE_OF.get(org_id, HERE),
+            "system": "national",
+            "provincial_id": ROOT,
+            "vault_id": VAULT,
+            "name": str(org_id),
+            "version": version,
+            "deleted": False,
+            **values,
+        }
+    )
 
 
 def in_use(tx) -> list[int]:
@@ -527,7 +657,9 @@ def test_open_nodes_follow_a_move(tx):
     (one,) = start(tx, request("member", target=BRANCH))
     handlers.on_org_changed(tx, [org_changed(CLASS, parent_id=OTHER, path="1.7.3.")])
     assert decide(tx, one, SCHOOL).refusal.code == "unknown_transfer"
-    assert [item.transfer_id for item in handlers.list_work(tx, contract.ListWork(), admin(OTHER)).items] == [one]
+    assert [item.transfer_id for item in handlers.list_work(tx, contract.ListWork(), admin(OTHER)).items] == [
+        one
+    ]
     assert decide(tx, one, OTHER).state == State.IN
 
 
@@ -559,7 +691,9 @@ def test_inside_a_school(tx):
     TYPE-26: with the ordinary reason.
     """
     handlers.on_org_changed(tx, [org_changed(OTHER, parent_id=SCHOOL, path="1.2.7.")])
-    (one,) = start(tx, request(target=OTHER, reason="ordinary", place_name="", place_address="", remark="留级"))
+    (one,) = start(
+        tx, request(target=OTHER, reason="ordinary", place_name="", place_address="", remark="留级")
+    )
     assert decide(tx, one, SCHOOL).state == State.MOVING
 
 
@@ -576,10 +710,17 @@ def test_a_class_that_does_not_exist_yet(tx):
 @pytest.mark.rule("BEY-03", "TRF-02")
 def test_what_stands_in_the_way(tx):
     """BEY-03: a second start says who started the open one, when, where it stands and who can act, to whoever may start one; others learn nothing."""
-    _, one, _ = start(tx, request(member=600, target=OTHER), request(member=601), request(member=602, target=OTHER))
+    _, one, _ = start(
+        tx, request(member=600, target=OTHER), request(member=601), request(member=602, target=OTHER)
+    )
     own = handlers.request_transfers(tx, [request("member", member=601)])[0]
     assert own.refusal.code == "transfer_open" and own.open.transfer_id == one
-    assert (own.open.initiator, own.open.initiator_org_id, own.open.state, own.open.waiting_org_id) == ("source", SCHOOL, State.IN, TARGET)
+    assert (own.open.initiator, own.open.initiator_org_id, own.open.state, own.open.waiting_org_id) == (
+        "source",
+        SCHOOL,
+        State.IN,
+        TARGET,
+    )
     assert own.open.expires_at == store.one(tx, one).expires_at
     stranger = handlers.request_transfers(tx, [request("source", actor=admin(OTHER), member=601)])[0]
     assert stranger.refusal.code == "not_your_org" and stranger.open is None
@@ -589,12 +730,26 @@ def test_what_stands_in_the_way(tx):
 def test_who_names_another_branch_learns_nothing(tx, keys):
     """BEY-03, TRF-02, TRF-33: a start from a branch that the member is not leaving is refused without a word of the open transfer; a batch the same, to strangers even without that."""
     start(tx, request("member", member=602, target=BRANCH))
-    ask = [request("source", actor=admin(OTHER), member=602, source_branch_id=OTHER), request("target", actor=admin(TARGET), member=602, source_branch_id=OTHER,
-           ticket=Signer(keys).sign("member_ticket", timedelta(hours=1), sub="602", org=TARGET, branch=OTHER)[0])]
-    assert [(one.refusal.code, one.open) for one in handlers.request_transfers(tx, ask)] == [("member_elsewhere", None)] * 2
+    ask = [
+        request("source", actor=admin(OTHER), member=602, source_branch_id=OTHER),
+        request(
+            "target",
+            actor=admin(TARGET),
+            member=602,
+            source_branch_id=OTHER,
+            ticket=Signer(keys).sign(
+                "member_ticket", timedelta(hours=1), sub="602", org=TARGET, branch=OTHER
+            )[0],
+        ),
+    ]
+    assert [(one.refusal.code, one.open) for one in handlers.request_transfers(tx, ask)] == [
+        ("member_elsewhere", None)
+    ] * 2
     own = handlers.request_transfers(tx, [request("member", member=602, source_branch_id=OTHER)])[0]
     assert own.refusal.code == "transfer_open" and own.open is not None
-    batch = contract.MoveBatch(command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[602], target_branch_id=DEEP)
+    batch = contract.MoveBatch(
+        command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[602], target_branch_id=DEEP
+    )
     mine, stranger = handlers.move_batches(tx, [Asked(batch, admin(TARGET)), Asked(batch, Actor(5, TARGET))])
     assert {one.code for one in mine.refused.values()} == {"member_elsewhere"}
     assert (stranger.refusal.code, stranger.refused) == ("not_administrator", {})
@@ -607,44 +762,99 @@ def test_what_never_held_its_member_is_its_starters_alone(tx):
     by_member, by_source = [one.transfer_id for one in handlers.request_transfers(tx, asked)]
 
     def seen(org, side="source"):
-        return {one.transfer_id for one in handlers.list_started(tx, contract.ListStarted(side=side), admin(org))} & {by_member, by_source}
+        return {
+            one.transfer_id for one in handlers.list_started(tx, contract.ListStarted(side=side), admin(org))
+        } & {by_member, by_source}
 
     def read(org, transfer):
         try:
-            return handlers.get_transfer(tx, contract.GetTransfer(transfer_id=transfer), admin(org)).transfer.transfer_id == transfer
+            return (
+                handlers.get_transfer(
+                    tx, contract.GetTransfer(transfer_id=transfer), admin(org)
+                ).transfer.transfer_id
+                == transfer
+            )
         except Refused:
             return False
 
     def told(org, transfer):
         """Return what an organisation is told that tries to decide, take back or start again."""
         again = contract.RestartTransfer(command_id=uuid.uuid4(), transfer_id=transfer)
-        taken_back = handlers.withdraw_transfers(tx, [Asked(contract.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer), admin(org))])
-        return {decide(tx, transfer, org).refusal.code, taken_back[0].refusal.code, remarks.restart_transfers(tx, [Asked(again, admin(org))])[0].refusal.code}
+        taken_back = handlers.withdraw_transfers(
+            tx, [Asked(contract.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer), admin(org))]
+        )
+        return {
+            decide(tx, transfer, org).refusal.code,
+            taken_back[0].refusal.code,
+            remarks.restart_transfers(tx, [Asked(again, admin(org))])[0].refusal.code,
+        }
 
     for _ in range(2):
-        strange = [told(TARGET, by_source), told(TARGET, by_member), told(SCHOOL, by_member), told(CLASS, by_member), told(ROOT, by_source)]
+        strange = [
+            told(TARGET, by_source),
+            told(TARGET, by_member),
+            told(SCHOOL, by_member),
+            told(CLASS, by_member),
+            told(ROOT, by_source),
+        ]
         assert strange == [{"unknown_transfer"}] * 5 and "unknown_transfer" not in told(SCHOOL, by_source)
         assert (seen(SCHOOL), seen(CLASS), seen(TARGET, "target")) == ({by_source}, {by_source}, set())
-        assert (read(SCHOOL, by_source), read(SCHOOL, by_member), read(TARGET, by_source), read(TARGET, by_member)) == (True, False, False, False)
-        assert sum(one.transfers for one in handlers.count_transfers(tx, contract.Counts(), admin(SCHOOL)) if one.state in ("checking", "refused")) == 1
-        handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=one, member_id=1, code="member_elsewhere") for one in (by_member, by_source)])
+        assert (
+            read(SCHOOL, by_source),
+            read(SCHOOL, by_member),
+            read(TARGET, by_source),
+            read(TARGET, by_member),
+        ) == (True, False, False, False)
+        assert (
+            sum(
+                one.transfers
+                for one in handlers.count_transfers(tx, contract.Counts(), admin(SCHOOL))
+                if one.state in ("checking", "refused")
+            )
+            == 1
+        )
+        handlers.on_reservation_refused(
+            tx,
+            [
+                ReservationRefused(transfer_id=one, member_id=1, code="member_elsewhere")
+                for one in (by_member, by_source)
+            ],
+        )
 
 
 @pytest.mark.rule("BEY-05", "TRF-21")
 def test_a_command_is_its_callers(tx):
     """BEY-05, TRF-21: somebody else who sends the id of a start, a batch, a decision or a bulk is refused and told nothing; the caller is answered as before."""
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=77, active=True, version=1) for org in (SCHOOL, TARGET)])
+    directory.on_administrator_changed(
+        tx,
+        [AdministratorChanged(org_id=org, person_id=77, active=True, version=1) for org in (SCHOOL, TARGET)],
+    )
     first = request()
     (one,) = start(tx, first)
     theirs = handlers.request_transfers(tx, [Asked(first.item, Actor(77, SCHOOL)), first])
-    assert (theirs[0].refusal.code, theirs[0].transfer_id) == ("command_taken", None) and (theirs[1].transfer_id, theirs[1].repeated) == (one, True)
-    batch = contract.MoveBatch(command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[605], target_branch_id=DEEP)
+    assert (theirs[0].refusal.code, theirs[0].transfer_id) == ("command_taken", None) and (
+        theirs[1].transfer_id,
+        theirs[1].repeated,
+    ) == (one, True)
+    batch = contract.MoveBatch(
+        command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[605], target_branch_id=DEEP
+    )
     made = handlers.move_batches(tx, [Asked(batch, admin(TARGET))])[0]
     again, other = handlers.move_batches(tx, [Asked(batch, admin(TARGET)), Asked(batch, Actor(77, TARGET))])
-    assert again.transfer_ids == made.transfer_ids and (other.refusal.code, other.transfer_ids) == ("command_taken", [])
+    assert again.transfer_ids == made.transfer_ids and (other.refusal.code, other.transfer_ids) == (
+        "command_taken",
+        [],
+    )
     decision = DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True)
-    outcomes = [handlers.decide_nodes(tx, [Asked(decision, actor)])[0] for actor in (admin(TARGET), admin(TARGET), Actor(77, TARGET))]
-    assert [(outcome.repeated, outcome.refusal and outcome.refusal.code) for outcome in outcomes] == [(False, None), (True, None), (False, "node_closed")]
+    outcomes = [
+        handlers.decide_nodes(tx, [Asked(decision, actor)])[0]
+        for actor in (admin(TARGET), admin(TARGET), Actor(77, TARGET))
+    ]
+    assert [(outcome.repeated, outcome.refusal and outcome.refusal.code) for outcome in outcomes] == [
+        (False, None),
+        (True, None),
+        (False, "node_closed"),
+    ]
 
 
 @pytest.mark.rule("MSG-07", "DL-02")
@@ -654,17 +864,49 @@ def test_old_nodes_are_counted(tx):
     handlers.on_reminder_due(tx, [ReminderDue(transfer_id=old, node_no=1, due_at=clock.now())])
     page = handlers.list_work(tx, contract.ListWork(), admin(TARGET))
     assert (page.old, page.counts) == (1, {"pending_in": 2})
-    assert [item.transfer_id for item in handlers.list_work(tx, contract.ListWork(reason="further_study"), admin(TARGET)).items] == [old]
-    assert handlers.list_work(tx, contract.ListWork(since=clock.now() + timedelta(hours=1)), admin(TARGET)).items == []
-    assert len(handlers.list_work(tx, contract.ListWork(until=clock.now() + timedelta(hours=1)), admin(TARGET)).items) == 2
+    assert [
+        item.transfer_id
+        for item in handlers.list_work(tx, contract.ListWork(reason="further_study"), admin(TARGET)).items
+    ] == [old]
+    assert (
+        handlers.list_work(tx, contract.ListWork(since=clock.now() + timedelta(hours=1)), admin(TARGET)).items
+        == []
+    )
+    assert (
+        len(
+            handlers.list_work(
+                tx, contract.ListWork(until=clock.now() + timedelta(hours=1)), admin(TARGET)
+            ).items
+        )
+        == 2
+    )
 
 
 @pytest.mark.rule("ASG-07")
 def test_no_branch_to_assign_to(tx):
     """ASG-07: a committee without any branch is told to make one first."""
-    directory.on_org_changed(tx, [OrgChanged(org_id=55, parent_id=ROOT, path="1.55.", kind="committee", purpose="ordinary", province="42", system="national",
-                                             provincial_id=ROOT, vault_id=VAULT, name="55", version=1, deleted=False)])
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=55, person_id=155, active=True, version=1)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=55,
+                parent_id=ROOT,
+                path="1.55.",
+                kind="committee",
+                purpose="ordinary",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=VAULT,
+                name="55",
+                version=1,
+                deleted=False,
+            )
+        ],
+    )
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=55, person_id=155, active=True, version=1)]
+    )
     (one,) = start(tx, request(target=55))
     decide(tx, one, 55)
     assert assign(tx, one, BRANCH, 55).refusal.code == "no_branch_yet"
@@ -681,8 +923,14 @@ def test_lists_of_both_sides(tx):
     every = handlers.list_started(tx, contract.ListStarted(side="source"), admin(SCHOOL))
     assert {item.transfer_id: item.end_code for item in every} == {ended: "not_here", running: ""}
     (waiting,) = handlers.list_started(tx, contract.ListStarted(side="source", open_only=True), admin(SCHOOL))
-    assert [item.transfer_id for item in handlers.list_started(tx, contract.ListStarted(side="target"), admin(TARGET))] == [running, ended]
-    (outcome,) = handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=waiting.transfer_id), admin(SCHOOL))])
+    assert [
+        item.transfer_id
+        for item in handlers.list_started(tx, contract.ListStarted(side="target"), admin(TARGET))
+    ] == [running, ended]
+    (outcome,) = handlers.withdraw_transfers(
+        tx,
+        [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=waiting.transfer_id), admin(SCHOOL))],
+    )
     assert outcome.state == State.WITHDRAWN
 
 

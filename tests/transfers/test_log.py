@@ -1,4 +1,5 @@
 """The audit log of transfers, the seals on the trails, and what is found when trails are touched (BEY-10)."""
+
 import json
 from uuid import uuid4
 
@@ -24,12 +25,45 @@ from tests.transfers.factories import request, start
 
 TRAIL = "is a line of the transfer's own trail, which is sealed"
 NOT_LOGGED = {
-    **dict.fromkeys(("request_transfers", "move_batches", "decide_nodes", "withdraw_transfers", "assign_branches", "urge_transfers", "urge_below", "restart_transfers",
-                     "escalate_transfers", "answer_escalations"), TRAIL),
-    "look_at_nodes": "binds nobody and is forgotten after ten minutes", "mark_messages": OWN, "my_transfers": OWN, "list_messages": OWN,
-    **dict.fromkeys(("list_work", "get_transfer", "get_batch", "list_started", "get_bulk", "list_escalations", "list_webhooks", "list_behind", "list_audit"), SHOWS),
-    **dict.fromkeys(("count_in_the_way", "count_transfers", "count_matching", "get_figures", "get_board"), "numbers"),
-    "advise": "rules and organisations", "get_policy": "rules"}
+    **dict.fromkeys(
+        (
+            "request_transfers",
+            "move_batches",
+            "decide_nodes",
+            "withdraw_transfers",
+            "assign_branches",
+            "urge_transfers",
+            "urge_below",
+            "restart_transfers",
+            "escalate_transfers",
+            "answer_escalations",
+        ),
+        TRAIL,
+    ),
+    "look_at_nodes": "binds nobody and is forgotten after ten minutes",
+    "mark_messages": OWN,
+    "my_transfers": OWN,
+    "list_messages": OWN,
+    **dict.fromkeys(
+        (
+            "list_work",
+            "get_transfer",
+            "get_batch",
+            "list_started",
+            "get_bulk",
+            "list_escalations",
+            "list_webhooks",
+            "list_behind",
+            "list_audit",
+        ),
+        SHOWS,
+    ),
+    **dict.fromkeys(
+        ("count_in_the_way", "count_transfers", "count_matching", "get_figures", "get_board"), "numbers"
+    ),
+    "advise": "rules and organisations",
+    "get_policy": "rules",
+}
 LOGGED = {"start_bulks", "stop_bulks", "set_webhooks"}
 
 
@@ -64,7 +98,9 @@ def test_trails_are_sealed(tx):
     assert before.waiting == 2
     fold(tx)
     made = handlers.request_transfers(tx, [request("member")])[0].transfer_id
-    handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=made, member_id=1, code="member_elsewhere")])
+    handlers.on_reservation_refused(
+        tx, [ReservationRefused(transfer_id=made, member_id=1, code="member_elsewhere")]
+    )
     lines = written(tx, lambda: fold(tx))
     assert [(one.kind, json.loads(one.after)["lines"]) for one in lines] == [("trail.sealed", 1)]
     seals = prove_seals(tx)
@@ -81,21 +117,36 @@ def test_what_is_found(tx, what):
     assert proved(tx) == []
     last = f"(SELECT max(seq) FROM audit WHERE transfer_id = {one})"
     if what == "line":
-        attack(tx, f"UPDATE audit SET person_id = 99, hash = sha256('x') WHERE transfer_id = {one} AND seq = {last}",
-               f"UPDATE transfers SET audit_head = sha256('x') WHERE transfer_id = {one}")
+        attack(
+            tx,
+            f"UPDATE audit SET person_id = 99, hash = sha256('x') WHERE transfer_id = {one} AND seq = {last}",
+            f"UPDATE transfers SET audit_head = sha256('x') WHERE transfer_id = {one}",
+        )
         assert any("a sealed line was changed" in str(word) for word in proved(tx))
     elif what == "tail":
-        attack(tx, f"DELETE FROM audit WHERE transfer_id = {one} AND seq = {last}",
-               f"UPDATE transfers t SET audit_seq = a.seq, audit_head = a.hash FROM audit a WHERE t.transfer_id = {one} AND a.transfer_id = t.transfer_id AND a.seq = {last}")
+        attack(
+            tx,
+            f"DELETE FROM audit WHERE transfer_id = {one} AND seq = {last}",
+            f"UPDATE transfers t SET audit_seq = a.seq, audit_head = a.hash FROM audit a WHERE t.transfer_id = {one} AND a.transfer_id = t.transfer_id AND a.seq = {last}",
+        )
         assert proved(tx) == [f"transfer {one}: lines that were sealed are missing"]
     elif what == "transfer":
-        attack(tx, *(f"DELETE FROM {table} WHERE transfer_id = {one}" for table in ("audit", "transfers", "open_nodes", "open_transfers")))
+        attack(
+            tx,
+            *(
+                f"DELETE FROM {table} WHERE transfer_id = {one}"
+                for table in ("audit", "transfers", "open_nodes", "open_transfers")
+            ),
+        )
         assert proved(tx) == [f"transfer {one}: lines that were sealed are missing"]
     elif what == "segment":
         attack(tx, "DELETE FROM audit_segments")
         assert "is not the one that the log names" in proved(tx)[0]
     else:
-        attack(tx, "UPDATE audit_segments SET transfer_ids = transfer_ids[2:], seqs = seqs[2:], digest = sha256('x')")
+        attack(
+            tx,
+            "UPDATE audit_segments SET transfer_ids = transfer_ids[2:], seqs = seqs[2:], digest = sha256('x')",
+        )
         assert "is not the one that the log names" in proved(tx)[0]
 
 
@@ -109,7 +160,15 @@ def test_half_a_removal(tx, what):
 
 
 @pytest.mark.rule("BEY-10")
-@pytest.mark.parametrize("statement", ["UPDATE audit SET note = 'x'", "DELETE FROM audit", "DELETE FROM audit_segments", "UPDATE audit_segments SET digest = ''"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET note = 'x'",
+        "DELETE FROM audit",
+        "DELETE FROM audit_segments",
+        "UPDATE audit_segments SET digest = ''",
+    ],
+)
 def test_the_database_refuses(tx, statement):
     """BEY-10: trails and segments are append-only."""
     start(tx, request("member"))
@@ -123,7 +182,12 @@ def test_policies(tx):
     start(tx, request("member"))
     held = policies_store.active(tx, clock.now()).key
     (line,) = written(tx, lambda: policies_store.hold(tx, reader.read("p002"), clock.now()))
-    assert (line.kind, line.person_id, json.loads(line.before)["policy"], json.loads(line.after)["policy"]) == ("policy.applied", None, held, reader.read("p002").key)
+    assert (
+        line.kind,
+        line.person_id,
+        json.loads(line.before)["policy"],
+        json.loads(line.after)["policy"],
+    ) == ("policy.applied", None, held, reader.read("p002").key)
     lines = written(tx, lambda: policies_store.apply_to_open(tx, reader.read("p002"), clock.now()))
     assert [one.kind for one in lines] == ["policy.opened"] and json.loads(lines[0].after)["nodes"] == 1
 
@@ -137,14 +201,28 @@ def test_addresses(tx, monkeypatch):
     added = []
     (line,) = written(tx, lambda: added.extend(notices.set_webhooks(tx, [Asked(hook, actor, "r-1")])))
     assert (line.kind, line.person_id, line.org_id, json.loads(line.after), line.request_id) == (
-        "address.added", actor.person_id, actor.org_id, {"host": "hooks.example"}, "r-1")
-    (line,) = written(tx, lambda: notices.set_webhooks(tx, [Asked(SetWebhook(command_id=uuid4(), webhook_id=added[0].webhook_id), actor)]))
+        "address.added",
+        actor.person_id,
+        actor.org_id,
+        {"host": "hooks.example"},
+        "r-1",
+    )
+    (line,) = written(
+        tx,
+        lambda: notices.set_webhooks(
+            tx, [Asked(SetWebhook(command_id=uuid4(), webhook_id=added[0].webhook_id), actor)]
+        ),
+    )
     assert line.kind == "address.ended" and "1234567" not in str(line)
 
 
 def _somebody(tx) -> Actor:
-    row = tx.execute(sa.text("SELECT a.person_id, a.org_id FROM administrator_directory a JOIN org_directory o USING (org_id) WHERE a.active AND o.parent_id IS NOT NULL"
-                             " ORDER BY 2 LIMIT 1")).one()
+    row = tx.execute(
+        sa.text(
+            "SELECT a.person_id, a.org_id FROM administrator_directory a JOIN org_directory o USING (org_id) WHERE a.active AND o.parent_id IS NOT NULL"
+            " ORDER BY 2 LIMIT 1"
+        )
+    ).one()
     return Actor(row.person_id, row.org_id)
 
 
@@ -152,13 +230,29 @@ def _somebody(tx) -> Actor:
 def test_bulk_decisions(tx):
     """BEY-10: who starts or stops a bulk decision is in the log, with what it decides and for how many rows."""
     from shared.messages.transfers import Filter, StartBulk
+
     start(tx, request("member"), request("member"))
-    row = tx.execute(sa.text("SELECT o.org_id, o.state, a.person_id, count(*) AS n FROM open_nodes o JOIN administrator_directory a USING (org_id) GROUP BY 1, 2, 3")).first()
-    actor, item = Actor(row.person_id, row.org_id), StartBulk(bulk_id=uuid4(), filter=Filter(state=row.state), expected=row.n, approve=True)
+    row = tx.execute(
+        sa.text(
+            "SELECT o.org_id, o.state, a.person_id, count(*) AS n FROM open_nodes o JOIN administrator_directory a USING (org_id) GROUP BY 1, 2, 3"
+        )
+    ).first()
+    actor, item = (
+        Actor(row.person_id, row.org_id),
+        StartBulk(bulk_id=uuid4(), filter=Filter(state=row.state), expected=row.n, approve=True),
+    )
     (line,) = written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)]))
-    assert (line.kind, line.person_id, line.ref, json.loads(line.after)["rows"]) == ("bulk.started", actor.person_id, f"bulk {item.bulk_id}", row.n)
+    assert (line.kind, line.person_id, line.ref, json.loads(line.after)["rows"]) == (
+        "bulk.started",
+        actor.person_id,
+        f"bulk {item.bulk_id}",
+        row.n,
+    )
     assert written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)])) == []
     (line,) = written(tx, lambda: bulk.stop_bulks(tx, [Asked(StopBulk(bulk_id=item.bulk_id), actor)]))
     assert (line.kind, json.loads(line.after)) == ("bulk.stopped", {"rows": row.n})
-    assert [one.kind for one in audit.page(tx, "transfers", None, ListAudit(kind="bulk"))] == ["bulk.stopped", "bulk.started"]
+    assert [one.kind for one in audit.page(tx, "transfers", None, ListAudit(kind="bulk"))] == [
+        "bulk.stopped",
+        "bulk.started",
+    ]
     assert log.service == "transfers"

@@ -1,4 +1,5 @@
 """The saga's page against the catalogue: the expected tables are written here by hand, not computed from the code."""
+
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from services.transfers.saga import FINAL, NODES, PATHS, TRANSITIONS, State, Tri
 from tests.transfers.saga_factories import ANNEX_B, ANNEX_C, ASSIGN, IN, OUT, PROVINCE
 
 
-@pytest.mark.rule("TRF-16", "TRF-17", "TRF-18", "TRF-19", "TRF-20", "SPU-04", "SPU-05", "SPU-06", "ASG-05", "TRF-34")
+@pytest.mark.rule(
+    "TRF-16", "TRF-17", "TRF-18", "TRF-19", "TRF-20", "SPU-04", "SPU-05", "SPU-06", "ASG-05", "TRF-34"
+)
 @pytest.mark.parametrize("initiator, destination, nodes", ANNEX_B)
 def test_paths(initiator, destination, nodes):
     """TRF-16..20: the nodes depend on who starts and where to, as Annex B says.
@@ -40,7 +43,11 @@ def test_every_cell(state, trigger):
 @pytest.mark.rule("ASG-04", "DL-04")
 def test_the_clock_never_assigns():
     """ASG-04, DL-04: no trigger of the clock leaves the assignment node."""
-    assert not [trigger for trigger in (Trigger.CLOCK_RETURN, Trigger.CLOCK_APPROVE) if (State.ASSIGN, trigger) in TRANSITIONS]
+    assert not [
+        trigger
+        for trigger in (Trigger.CLOCK_RETURN, Trigger.CLOCK_APPROVE)
+        if (State.ASSIGN, trigger) in TRANSITIONS
+    ]
 
 
 @pytest.mark.rule("TRF-28")
@@ -56,7 +63,11 @@ def test_withdrawal_ends_with_the_last_approval():
 def test_the_straight_way(initiator, destination, nodes):
     """TRF-34: approving every node in turn walks exactly the path and ends in moving, then completed."""
     path, state, node_no, seen = PATHS[initiator, destination], State.CHECKING, 0, []
-    for trigger in [Trigger.RESERVED, *[Trigger.ASSIGN if node == ASSIGN else Trigger.APPROVE for node in nodes], Trigger.MOVED]:
+    for trigger in [
+        Trigger.RESERVED,
+        *[Trigger.ASSIGN if node == ASSIGN else Trigger.APPROVE for node in nodes],
+        Trigger.MOVED,
+    ]:
         state, node_no = advance(path, state, node_no, trigger)
         seen.append(str(state))
     assert seen == [*nodes, "moving", "completed"]
@@ -72,8 +83,16 @@ def test_final_states_are_final():
 def test_effects_on_entry():
     """Every state that others must know of tells one event; a refused transfer held nobody."""
     assert {str(state): event for state, event in saga.ON_ENTER.items()} == {
-        OUT: "NodeOpened", IN: "NodeOpened", PROVINCE: "NodeOpened", ASSIGN: "NodeOpened", "moving": "BranchAssigned", "completed": "TransferCompleted",
-        "rejected": "TransferRejected", "returned": "TransferReturned", "withdrawn": "TransferWithdrawn"}
+        OUT: "NodeOpened",
+        IN: "NodeOpened",
+        PROVINCE: "NodeOpened",
+        ASSIGN: "NodeOpened",
+        "moving": "BranchAssigned",
+        "completed": "TransferCompleted",
+        "rejected": "TransferRejected",
+        "returned": "TransferReturned",
+        "withdrawn": "TransferWithdrawn",
+    }
 
 
 def test_the_page_is_printed():

@@ -1,4 +1,5 @@
 """The OpenAPI 3.1 document, made from the table of routes and the contracts themselves."""
+
 from __future__ import annotations
 
 import re
@@ -13,30 +14,58 @@ from shared.messages import schemas as schemas_of
 from shared.messages.limits import MAX_ID
 
 PROBLEM = {
-    "type": "object", "required": ["type", "title", "status", "code", "message", "request_id"],
+    "type": "object",
+    "required": ["type", "title", "status", "code", "message", "request_id"],
     "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "code": {"type": "string"}, "detail": {"type": "string"},
-        "pointer": {"type": "string", "description": "the field of the request that is wrong, as a JSON pointer (RFC 6901)"},
-        "rule": {"type": "string"}, "request_id": {"type": "string"},
-        "message": {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}}}}
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "pointer": {
+            "type": "string",
+            "description": "the field of the request that is wrong, as a JSON pointer (RFC 6901)",
+        },
+        "rule": {"type": "string"},
+        "request_id": {"type": "string"},
+        "message": {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}},
+    },
+}
 
 
 REFUSAL = {
-    "type": "object", "description": "Why one item was refused. Of the items of a command with rule and words; inside lists of an answer the code with its values.",
-    "required": ["code"], "properties": {
-        "code": {"type": "string"}, "rule": {"type": "string", "description": "the rule of the catalogue, where there is one"},
+    "type": "object",
+    "description": "Why one item was refused. Of the items of a command with rule and words; inside lists of an answer the code with its values.",
+    "required": ["code"],
+    "properties": {
+        "code": {"type": "string"},
+        "rule": {"type": "string", "description": "the rule of the catalogue, where there is one"},
         "message": {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}},
-        "values": {"type": "object", "additionalProperties": {"type": "string"}}}}
+        "values": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
 
 
 _PARAMETERS: dict[Any, dict[str, Any]] = {
-    int: {"type": "integer", "format": "int64"}, str: {"type": "string"}, bool: {"type": "boolean"}, datetime.fromisoformat: {"type": "string", "format": "date-time"},
+    int: {"type": "integer", "format": "int64"},
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    datetime.fromisoformat: {"type": "string", "format": "date-time"},
     date.fromisoformat: {"type": "string", "format": "date"},
-    "int": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID}, "uuid": {"type": "string", "format": "uuid"}}
+    "int": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID},
+    "uuid": {"type": "string", "format": "uuid"},
+}
 
 
 def _types() -> list[Any]:
-    return [kind for route in ROUTES for kind in (route.contract.item, list[route.contract.reply] if route.contract.many else route.contract.reply)]  # type: ignore[name-defined]
+    return [
+        kind
+        for route in ROUTES
+        for kind in (
+            route.contract.item,
+            list[route.contract.reply] if route.contract.many else route.contract.reply,  # type: ignore[name-defined]
+        )
+    ]
 
 
 @cache
@@ -45,32 +74,82 @@ def document() -> dict[str, Any]:
     schemas, components = schemas_of.of(_types())
     paths: dict[str, dict[str, Any]] = {}
     for number, route in enumerate(ROUTES):
-        paths.setdefault("/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(
-            route, schemas[2 * number], schemas[2 * number + 1], components)
+        paths.setdefault("/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})[
+            route.method.lower()
+        ] = _operation(route, schemas[2 * number], schemas[2 * number + 1], components)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Tuanqiao", "version": "1", "description": "组织树、团员名册与组织关系转接。Organisation tree, member registry and transfers.\n\n"
-                 f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each. Every item carries an id of the caller's choice"
-                 " (`command_id`, `decision_id`): repeating a call with the same ids does nothing twice. `X-Acting-Org` names the organisation for which an"
-                 " administrator acts. Errors are problem documents (RFC 9457)."},
-        "servers": [{"url": "/"}], "paths": paths, "security": [{"token": []}],
-        "components": {"schemas": {**components, "Refusal": REFUSAL, "Problem": PROBLEM}, "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}}}
+        "info": {
+            "title": "Tuanqiao",
+            "version": "1",
+            "description": "组织树、团员名册与组织关系转接。Organisation tree, member registry and transfers.\n\n"
+            f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each. Every item carries an id of the caller's choice"
+            " (`command_id`, `decision_id`): repeating a call with the same ids does nothing twice. `X-Acting-Org` names the organisation for which an"
+            " administrator acts. Errors are problem documents (RFC 9457).",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "security": [{"token": []}],
+        "components": {
+            "schemas": {**components, "Refusal": REFUSAL, "Problem": PROBLEM},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
 
 
-def _operation(route: Route, request: dict[str, Any], reply: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    route: Route, request: dict[str, Any], reply: dict[str, Any], components: dict[str, Any]
+) -> dict[str, Any]:
     zh, en = route.summary
     fields = components.get(request.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {})
     operation: dict[str, Any] = {
-        "operationId": _name(route), "summary": f"{zh} · {en}", "tags": [route.contract.service],
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(kind.rstrip(":"), {"type": "string"})}
-                       for kind, name in re.findall(r"<(\w+:)?(\w+)>", route.path)]
-        + [{"name": name, "in": "query", "schema": _given(fields[name]) if name in fields else _PARAMETERS[kind]} for name, kind in route.query.items()]
-        + ([{"name": "format", "in": "query", "description": "xlsx: the whole list as a spreadsheet", "schema": {"type": "string", "enum": ["xlsx"]}}] if is_list(route) else [])
+        "operationId": _name(route),
+        "summary": f"{zh} · {en}",
+        "tags": [route.contract.service],
+        "parameters": [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": _PARAMETERS.get(kind.rstrip(":"), {"type": "string"}),
+            }
+            for kind, name in re.findall(r"<(\w+:)?(\w+)>", route.path)
+        ]
+        + [
+            {
+                "name": name,
+                "in": "query",
+                "schema": _given(fields[name]) if name in fields else _PARAMETERS[kind],
+            }
+            for name, kind in route.query.items()
+        ]
+        + (
+            [
+                {
+                    "name": "format",
+                    "in": "query",
+                    "description": "xlsx: the whole list as a spreadsheet",
+                    "schema": {"type": "string", "enum": ["xlsx"]},
+                }
+            ]
+            if is_list(route)
+            else []
+        )
         + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": _PARAMETERS["int"]}]),
-        "responses": {"200": {"description": "OK", "content": _content(route, reply)},
-                      "default": {"description": "Problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}}}
+        "responses": {
+            "200": {"description": "OK", "content": _content(route, reply)},
+            "default": {
+                "description": "Problem",
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
+    }
     if route.method == "POST":
-        body = _wrap("items", {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS}) if route.contract.many else request
+        body = (
+            _wrap("items", {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS})
+            if route.contract.many
+            else request
+        )
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if route.public:
         operation["security"] = []
@@ -86,20 +165,27 @@ def _given(schema: dict[str, Any]) -> dict[str, Any]:
 def _name(route: Route) -> str:
     """Return the name of an operation in a generated client: the call's, with the end of the address where several operations make the same call."""
     same = [other for other in ROUTES if other.contract.name == route.contract.name]
-    last = re.sub(r"\W+", "_", re.sub(r"<(?:\w+:)?(\w+)>", r"by_\1", route.path.strip("/").split("/")[-1])).strip("_")
+    last = re.sub(
+        r"\W+", "_", re.sub(r"<(?:\w+:)?(\w+)>", r"by_\1", route.path.strip("/").split("/")[-1])
+    ).strip("_")
     return route.contract.name if same[0] is route else f"{route.contract.name}_{last}"
 
 
 def is_list(route: Route) -> bool:
     """Return whether an operation answers with a list, which may be had as a spreadsheet."""
     reply = route.contract.reply
-    return not route.pdf and (route.contract.many or get_origin(reply) is list or "items" in getattr(reply, "__struct_fields__", ()))
+    return not route.pdf and (
+        route.contract.many or get_origin(reply) is list or "items" in getattr(reply, "__struct_fields__", ())
+    )
 
 
 def _content(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
     if route.pdf:
         return {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
-    return {"application/json": {"schema": _answer(route, reply)}, **({sheet.MIME: {"schema": {"type": "string", "format": "binary"}}} if is_list(route) else {})}
+    return {
+        "application/json": {"schema": _answer(route, reply)},
+        **({sheet.MIME: {"schema": {"type": "string", "format": "binary"}}} if is_list(route) else {}),
+    }
 
 
 def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Each returns the value or refuses `bad_request` with the field's name; nothing here raises anything else, whatever is sent. What
 is out of a contract's limits is left to the contract. `fields.py` reads the forms of pages, which mend more and refuse less.
 """
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """The API as one table: method, path, contract, how the request is made from the HTTP request. Flask rules and OpenAPI come from it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,7 +11,15 @@ from shared.messages.audit import ListAudit
 
 Values = dict[str, Any]
 AUDIT_QUERY: dict[str, Callable[[str], Any]] = {
-    "kind": str, "person_id": int, "about": int, "place_id": int, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}
+    "kind": str,
+    "person_id": int,
+    "about": int,
+    "place_id": int,
+    "since": datetime.fromisoformat,
+    "until": datetime.fromisoformat,
+    "after": str,
+    "limit": int,
+}
 
 
 class Route(NamedTuple):
@@ -41,6 +50,7 @@ class Route(NamedTuple):
 
 
 # fmt: off
+# fmt: off  (a table is read by its columns)
 ROUTES = (
     Route("POST", "/sessions", members.sign_in, ("登录", "Sign in"), public=True),
     Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session"), public=True),
@@ -158,4 +168,5 @@ ROUTES = (
           {"state": str, "reason": str, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
     Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
 )
+# fmt: on
 # fmt: on

@@ -1,4 +1,5 @@
 """Requests of the API to calls, answers to JSON, spreadsheets and letters."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -37,12 +38,25 @@ def view_of(client: RpcClient, route: Route) -> Any:
 
         def ask(one: Any) -> Any:
             if contract is orgs.delete_orgs:
-                return deletion.delete(lambda calls: client.call_all(calls, token=token, org_id=acting, request_id=g.request_id), one)
+                return deletion.delete(
+                    lambda calls: client.call_all(calls, token=token, org_id=acting, request_id=g.request_id),
+                    one,
+                )
             return client.call(contract, one, token=token, org_id=acting, request_id=g.request_id)
 
         if request.args.get("format") == "xlsx":
-            return _spreadsheet(route, wanted, ask, lambda: client.call(
-                members.note_export, members.NoteExport(what=request.path), token=token, org_id=acting, request_id=g.request_id))
+            return _spreadsheet(
+                route,
+                wanted,
+                ask,
+                lambda: client.call(
+                    members.note_export,
+                    members.NoteExport(what=request.path),
+                    token=token,
+                    org_id=acting,
+                    request_id=g.request_id,
+                ),
+            )
         reply = ask(wanted)
         if route.pdf:
             return _letter(reply)
@@ -55,6 +69,7 @@ def view_of(client: RpcClient, route: Route) -> Any:
                 return as_json(reply[0])
             return as_json({"items": reply})
         return as_json(reply)
+
     return view
 
 
@@ -70,7 +85,13 @@ def download_of(client: RpcClient, route: Route) -> Any:
             return client.call(contract, one, token=token, org_id=org, request_id=g.request_id)
 
         what = "/api/v1" + request.path.removeprefix("/download")
-        return _spreadsheet(route, wanted, lambda one: ask(route.contract, one), lambda: ask(members.note_export, members.NoteExport(what=what)))
+        return _spreadsheet(
+            route,
+            wanted,
+            lambda one: ask(route.contract, one),
+            lambda: ask(members.note_export, members.NoteExport(what=what)),
+        )
+
     return view
 
 
@@ -91,11 +112,16 @@ def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Cal
         page = first
         while page:
             yield from page
-            page = _items(ask(msgspec.structs.replace(wanted, after=_key(page[-1], route.key)))) if paged else []
+            page = (
+                _items(ask(msgspec.structs.replace(wanted, after=_key(page[-1], route.key)))) if paged else []
+            )
 
     name = route.path.strip("/").split("/")[-1].replace("<", "").replace(">", "")
-    return Response(stream_with_context(_blocks(sheet.write(rows()))), content_type=sheet.MIME,
-                    headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"})
+    return Response(
+        stream_with_context(_blocks(sheet.write(rows()))),
+        content_type=sheet.MIME,
+        headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
+    )
 
 
 def _key(row: Any, name: str) -> Any:
@@ -118,12 +144,20 @@ def _letter(reply: list[Any]) -> Response:
         raise Refused("too_many_items", limit=1)
     if reply[0].refusal is not None:
         raise Refused(reply[0].refusal.code, **reply[0].refusal.values)
-    return Response(letter.render(reply[0], f"{addresses.public_root()}verify"), content_type="application/pdf",
-                    headers={"Content-Disposition": f"inline; filename=letter-{reply[0].number}.pdf", "Cache-Control": "no-store"})
+    return Response(
+        letter.render(reply[0], f"{addresses.public_root()}verify"),
+        content_type="application/pdf",
+        headers={
+            "Content-Disposition": f"inline; filename=letter-{reply[0].number}.pdf",
+            "Cache-Control": "no-store",
+        },
+    )
 
 
 def _decoder(contract: Any) -> Any:
-    return msgspec.json.Decoder(msgspec.defstruct("Body", [("items", list[contract.item])]) if contract.many else contract.item)
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Body", [("items", list[contract.item])]) if contract.many else contract.item
+    )
 
 
 def _from_body(contract: Any, decoder: Any) -> Any:
@@ -139,8 +173,13 @@ def _from_body(contract: Any, decoder: Any) -> Any:
 
 def _seen_here(wanted: Any) -> Any:
     """Return a request with what only the gateway knows of its caller, in place of what the caller may have written there."""
-    seen = {"address": request.remote_addr or "", "device": reading.line(request.headers.get("User-Agent", ""))[:120]}
-    return msgspec.structs.replace(wanted, **{name: value for name, value in seen.items() if name in wanted.__struct_fields__})
+    seen = {
+        "address": request.remote_addr or "",
+        "device": reading.line(request.headers.get("User-Agent", ""))[:120],
+    }
+    return msgspec.structs.replace(
+        wanted, **{name: value for name, value in seen.items() if name in wanted.__struct_fields__}
+    )
 
 
 def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
@@ -154,12 +193,19 @@ def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
     try:
         made = route.make(values)
     except TypeError as error:  # "... missing 1 required keyword-only argument: 'code'"
-        raise decoding.bad(f"/{str(error).rsplit(' ', 1)[-1].strip(chr(39))}", "必须填写", "is required") from error
+        raise decoding.bad(
+            f"/{str(error).rsplit(' ', 1)[-1].strip(chr(39))}", "必须填写", "is required"
+        ) from error
     return _seen_here(decoding.decode(decoder, encoded(made)))
 
+
 _READ: dict[Any, Callable[[str, str], Any]] = {
-    int: lambda text, name: reading.number(text, name, -MAX_ID), str: lambda text, _: text, bool: reading.switch, date.fromisoformat: reading.day,
-    datetime.fromisoformat: reading.instant}
+    int: lambda text, name: reading.number(text, name, -MAX_ID),
+    str: lambda text, _: text,
+    bool: reading.switch,
+    date.fromisoformat: reading.day,
+    datetime.fromisoformat: reading.instant,
+}
 """How the text of a parameter is read, by its kind in the table of routes; the contract says which numbers and texts are wanted."""
 
 
@@ -167,5 +213,9 @@ def _with_words(reply: Any) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(reply)
     refusal = getattr(reply, "refusal", None)
     if refusal is not None:
-        values["refusal"] = {"code": refusal.code, "rule": refusal.kind.rule, "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}}
+        values["refusal"] = {
+            "code": refusal.code,
+            "rule": refusal.kind.rule,
+            "message": {"zh": refusal.say("zh"), "en": refusal.say("en")},
+        }
     return values

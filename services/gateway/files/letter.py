@@ -1,4 +1,5 @@
 """Introduction letters as PDF (DOC-01), with a QR code that leads to the public check (BEY-13)."""
+
 from __future__ import annotations
 
 import io
@@ -60,7 +61,12 @@ def render(letter: Letter, address: str) -> bytes:
     if letter.issued_on is not None:
         line(f"{letter.issued_on.year}年{letter.issued_on.month}月{letter.issued_on.day}日", 14, "R", 4)
     if letter.valid_until is not None and letter.issued_on is not None:
-        line(f"(有效期限{(letter.valid_until - letter.issued_on).days}天,至{letter.valid_until:%Y年%m月%d日})", 11, "R", 4)
+        line(
+            f"(有效期限{(letter.valid_until - letter.issued_on).days}天,至{letter.valid_until:%Y年%m月%d日})",
+            11,
+            "R",
+            4,
+        )
     picture = io.BytesIO()
     segno.make(f"{address}?code={letter.code}", error="m").save(picture, kind="png", scale=8, border=2)
     picture.seek(0)
@@ -68,7 +74,12 @@ def render(letter: Letter, address: str) -> bytes:
     page.image(picture, x=_MARGIN, y=top, w=32, alt_text="核验二维码")
     page.set_xy(_MARGIN + 36, top + 8)
     page.set_font("letter", size=10)
-    page.multi_cell(0, 6, printable(f"扫码或登录 {address}\n输入核验码 {letter.code}\n核验本介绍信的真伪与效力"), align="L")
+    page.multi_cell(
+        0,
+        6,
+        printable(f"扫码或登录 {address}\n输入核验码 {letter.code}\n核验本介绍信的真伪与效力"),
+        align="L",
+    )
     made = bytes(page.output())
     font = page.fonts["letter"]
     if isinstance(font, fpdf.fonts.TTFFont):

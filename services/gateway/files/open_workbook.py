@@ -3,6 +3,7 @@
 The file comes in on standard input, the rows or the refusal go out as JSON. Nothing here trusts the file: limits are set first,
 the sizes that a packed file promises are looked at before it is unpacked, and cells are taken only from a table of bounded size.
 """
+
 from __future__ import annotations
 
 import io
@@ -34,8 +35,14 @@ class Opened(msgspec.Struct, frozen=True):
 
 def limit() -> None:
     """Bound this process: memory, processor time, no files, no children, no core; and let others go first."""
-    for what, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0),
-                       (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_AS, MEMORY)):
+    for what, most in (
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NOFILE, 32),
+        (resource.RLIMIT_AS, MEMORY),
+    ):
         resource.setrlimit(what, (most, most))
     os.nice(10)
 

@@ -2,6 +2,7 @@
 
 Only reading and writing happen here; whether a row may be entered is decided by members.
 """
+
 from __future__ import annotations
 
 import io
@@ -21,10 +22,50 @@ from shared.reference import POST_NAMES, post_code
 MARKER = "团桥导入模板:下级团支部团员团干部"
 OTHER_MARKER = "团桥导入模板:本级团干部"
 """A template says in its first cell which of the two it is; they must not be mixed (IMP-03, IMP-04)."""
-HEADER = ("序号", "所在团支部全称", "姓名", "身份证号码", "民族", "手机号码", "入团年月", "发展团员编号", "团内职务")
+HEADER = (
+    "序号",
+    "所在团支部全称",
+    "姓名",
+    "身份证号码",
+    "民族",
+    "手机号码",
+    "入团年月",
+    "发展团员编号",
+    "团内职务",
+)
 REASON = "失败原因"
-EXAMPLE = ("示例", "共青团某大学某学院某班支部委员会", "张三", "11010120050101001X", "汉族", "19900000000", "2019-05", "201900000001", "")
-GROUPS = ("汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族")
+EXAMPLE = (
+    "示例",
+    "共青团某大学某学院某班支部委员会",
+    "张三",
+    "11010120050101001X",
+    "汉族",
+    "19900000000",
+    "2019-05",
+    "201900000001",
+    "",
+)
+GROUPS = (
+    "汉族",
+    "蒙古族",
+    "回族",
+    "藏族",
+    "维吾尔族",
+    "苗族",
+    "彝族",
+    "壮族",
+    "布依族",
+    "朝鲜族",
+    "满族",
+    "侗族",
+    "瑶族",
+    "白族",
+    "土家族",
+    "哈尼族",
+    "哈萨克族",
+    "傣族",
+    "黎族",
+)
 POSTS = tuple(zh for zh, _ in POST_NAMES.values())
 MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
 """The most rows of one file (IMP-14)."""
@@ -75,7 +116,11 @@ def _month(cell: Any) -> date | None:
     text = _text(cell)
     if not text:
         return None
-    parts = [part for part in "".join(character if character.isdigit() else " " for character in text).split() if part]
+    parts = [
+        part
+        for part in "".join(character if character.isdigit() else " " for character in text).split()
+        if part
+    ]
     if len(parts) == 1 and len(parts[0]) in (6, 8):
         parts = [parts[0][:4], parts[0][4:6], *([parts[0][6:]] if len(parts[0]) == 8 else [])]
     if len(parts) not in (2, 3):
@@ -106,21 +151,38 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
         raise Refused("roster_broken", detail=f"内容超出{MAX_LINES}行、{MAX_COLUMNS}列,请删除表格之外的内容")
     table = sheet.to_python(skip_empty_area=False)
     cells = {_text(cell) for row in table[:10] for cell in row}
-    wanted, other, called = (OTHER_MARKER, MARKER, "本级团干部") if own else (MARKER, OTHER_MARKER, "下级团支部团员团干部")
+    wanted, other, called = (
+        (OTHER_MARKER, MARKER, "本级团干部") if own else (MARKER, OTHER_MARKER, "下级团支部团员团干部")
+    )
     if other in cells:
         raise Refused("roster_broken", detail=f"模板不能混用,请使用“{called}”模板")
     if wanted not in cells:
         raise Refused("roster_broken", detail="不是本系统的导入模板,请先下载模板")
-    at = next((number for number, row in enumerate(table) if {"姓名", "身份证号码"} <= {_text(cell) for cell in row}), None)
+    at = next(
+        (
+            number
+            for number, row in enumerate(table)
+            if {"姓名", "身份证号码"} <= {_text(cell) for cell in row}
+        ),
+        None,
+    )
     if at is None:
         raise Refused("roster_broken", detail="找不到表头(姓名、身份证号码)")
     columns = {_text(cell): number for number, cell in enumerate(table[at])}
-    missing = [label for label in (("姓名", "身份证号码", "团内职务") if own else HEADER[1:4]) if label not in columns]
+    missing = [
+        label
+        for label in (("姓名", "身份证号码", "团内职务") if own else HEADER[1:4])
+        if label not in columns
+    ]
     if missing:
         raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
     if own:
         columns.pop(HEADER[1], None)  # who has no branch is a cadre of the importing organisation
-    rows = [row for row in (_row(number, table[number], columns) for number in range(at + 1, len(table))) if row is not None]
+    rows = [
+        row
+        for row in (_row(number, table[number], columns) for number in range(at + 1, len(table)))
+        if row is not None
+    ]
     if len(rows) > MAX_ROWS:
         raise Refused("roster_too_long", limit=MAX_ROWS)
     return rows
@@ -149,19 +211,38 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
         problem = problem or f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
     if any(len(str(cell(label))) > MAX_TEXT for label in HEADER[1:]):
         problem = problem or f"单元格内容过长,最多{MAX_TEXT}个字"
-    return RosterRow(number + 1, branch[:MAX_TEXT], _name(cell("姓名"))[:MAX_TEXT], "".join(_text(raw_id).split()).upper()[:MAX_TEXT],
-                     _text(cell("民族"))[:MAX_TEXT], _text(cell("手机号码"))[:MAX_TEXT], joined_on, _text(cell("发展团员编号"))[:MAX_TEXT],
-                     post or "", problem)
+    return RosterRow(
+        number + 1,
+        branch[:MAX_TEXT],
+        _name(cell("姓名"))[:MAX_TEXT],
+        "".join(_text(raw_id).split()).upper()[:MAX_TEXT],
+        _text(cell("民族"))[:MAX_TEXT],
+        _text(cell("手机号码"))[:MAX_TEXT],
+        joined_on,
+        _text(cell("发展团员编号"))[:MAX_TEXT],
+        post or "",
+        problem,
+    )
 
 
-def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False, own: bool = False) -> None:
+def write_roster(
+    target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False, own: bool = False
+) -> None:
     """Write rows in the template's form, in constant memory; with `reasons` the column of failures is added (IMP-07).
 
     `own` is the template of own-level cadres (IMP-04): the column of branches stays empty.
 
     Numbers and phones are text cells, and nothing that a user typed is ever a formula.
     """
-    book = xlsxwriter.Workbook(target, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False})
+    book = xlsxwriter.Workbook(
+        target,
+        {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        },
+    )
     sheet = book.add_worksheet("团员")
     text, bold = book.add_format({"num_format": "@"}), book.add_format({"bold": True, "num_format": "@"})
     sheet.set_column(0, 0, 6)
@@ -176,8 +257,18 @@ def write_roster(target: str | BinaryIO, rows: Iterable[RosterRow], reasons: boo
     sheet.data_validation(3, 4, MAX_ROWS + 3, 4, {"validate": "list", "source": list(GROUPS)})
     sheet.data_validation(3, 8, MAX_ROWS + 3, 8, {"validate": "list", "source": list(POSTS)})
     for number, row in enumerate(rows, start=1):
-        values = (str(number), row.branch_name, row.name, row.id_number, row.ethnic_group, row.phone, f"{row.joined_on:%Y-%m}" if row.joined_on else "",
-                  row.development_number, POST_NAMES[row.post][0] if row.post else "", *([row.problem] if reasons else []))
+        values = (
+            str(number),
+            row.branch_name,
+            row.name,
+            row.id_number,
+            row.ethnic_group,
+            row.phone,
+            f"{row.joined_on:%Y-%m}" if row.joined_on else "",
+            row.development_number,
+            POST_NAMES[row.post][0] if row.post else "",
+            *([row.problem] if reasons else []),
+        )
         for column, value in enumerate(values):
             sheet.write_string(number + 2, column, value, text)
     book.close()

@@ -1,4 +1,5 @@
 """Any list of the API as a spreadsheet: one row per item, all pages, written in constant memory (DOC-05..08, STAT-05)."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -13,28 +14,126 @@ from shared import clock
 from shared.reference import POST_NAMES
 
 MIME = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# fmt: off  (a table is read by its columns)
 LABELS = {
-    "org_id": "组织编号", "parent_id": "上级组织编号", "superior_id": "上级组织编号", "kind": "组织类别", "purpose": "用途", "province": "省级代码", "short_name": "组织简称",
-    "full_name": "组织全称", "name": "名称", "industry": "所属行业", "phone": "电话", "children": "下级组织数", "school_number": "学校机构编号", "checked": "已核对",
-    "complete": "资料完整", "secretary_id": "书记人员编号", "person_id": "人员编号", "member_id": "团员编号", "member": "姓名", "id_number": "身份证号码", "id_masked": "身份证号码",
-    "branch": "所在团支部", "branch_id": "团支部编号", "ethnic_group": "民族", "joined_on": "入团时间", "graduate": "毕业生", "graduates_on": "预计毕业时间", "mark": "被标记成员身份",
-    "identity_check": "身份认证", "sex": "性别", "age": "年龄", "league_years": "团龄", "development_number": "发展团员编号", "post": "团内职务", "contact": "常用联系方式",
-    "emergency_contact": "紧急联系人", "party": "保留团籍的党员", "to_contact": "待联系", "found_on": "落实去向日期", "missing": "未填项", "code": "管理员注册码", "expires_at": "有效期至", "refusal": "未办理原因",
-    "org": "组织", "note": "说明", "branches": "下级团支部数", "finished_branches": "已完成团支部数", "bodies": "团委(含工委、总支、领导机关)数",
-    "finished_bodies": "其中已完成数", "members": "已录入团员数", "complete_members": "资料完整团员数", "cadres": "已录入团干部数", "complete_cadres": "资料完整团干部数",
-    "members_2017": "2017年团统数量", "state": "状态", "reason": "事由", "since": "起始日期", "until": "截止日期", "place": "国(境)外所在地", "contact_name": "国内联系人",
-    "contact_phone": "联系方式", "reports": "定期报告", "transfer_id": "转接编号", "began_at": "起始时间", "asked_at": "申请时间", "retention_id": "登记编号",
-    "study": "升学(本地)", "study_in": "升学(转入)", "studied": "升学已完成", "society": "流向社会(本地)", "society_in": "流向社会(转入)", "settled": "流向社会已完成",
-    "excluded": "不计入", "idle": "未发起", "open": "办理中", "completed": "已完成", "sx": "升学衔接率", "xs": "学社衔接率", "stage": "阶段", "rate": "计入",
-    "waiting": "待办", "due_soon": "3天内到期", "overdue": "已超期", "assigning": "待分配超过10天", "oldest": "最早到达时间", "decided": "已审批", "rejected": "驳回(按原因)",
-    "target_org_id": "转入组织编号", "source_branch_id": "转出团支部编号", "at": "时间", "read": "已读"}
+    "org_id": "组织编号",
+    "parent_id": "上级组织编号",
+    "superior_id": "上级组织编号",
+    "kind": "组织类别",
+    "purpose": "用途",
+    "province": "省级代码",
+    "short_name": "组织简称",
+    "full_name": "组织全称",
+    "name": "名称",
+    "industry": "所属行业",
+    "phone": "电话",
+    "children": "下级组织数",
+    "school_number": "学校机构编号",
+    "checked": "已核对",
+    "complete": "资料完整",
+    "secretary_id": "书记人员编号",
+    "person_id": "人员编号",
+    "member_id": "团员编号",
+    "member": "姓名",
+    "id_number": "身份证号码",
+    "id_masked": "身份证号码",
+    "branch": "所在团支部",
+    "branch_id": "团支部编号",
+    "ethnic_group": "民族",
+    "joined_on": "入团时间",
+    "graduate": "毕业生",
+    "graduates_on": "预计毕业时间",
+    "mark": "被标记成员身份",
+    "identity_check": "身份认证",
+    "sex": "性别",
+    "age": "年龄",
+    "league_years": "团龄",
+    "development_number": "发展团员编号",
+    "post": "团内职务",
+    "contact": "常用联系方式",
+    "emergency_contact": "紧急联系人",
+    "party": "保留团籍的党员",
+    "to_contact": "待联系",
+    "found_on": "落实去向日期",
+    "missing": "未填项",
+    "code": "管理员注册码",
+    "expires_at": "有效期至",
+    "refusal": "未办理原因",
+    "org": "组织",
+    "note": "说明",
+    "branches": "下级团支部数",
+    "finished_branches": "已完成团支部数",
+    "bodies": "团委(含工委、总支、领导机关)数",
+    "finished_bodies": "其中已完成数",
+    "members": "已录入团员数",
+    "complete_members": "资料完整团员数",
+    "cadres": "已录入团干部数",
+    "complete_cadres": "资料完整团干部数",
+    "members_2017": "2017年团统数量",
+    "state": "状态",
+    "reason": "事由",
+    "since": "起始日期",
+    "until": "截止日期",
+    "place": "国(境)外所在地",
+    "contact_name": "国内联系人",
+    "contact_phone": "联系方式",
+    "reports": "定期报告",
+    "transfer_id": "转接编号",
+    "began_at": "起始时间",
+    "asked_at": "申请时间",
+    "retention_id": "登记编号",
+    "study": "升学(本地)",
+    "study_in": "升学(转入)",
+    "studied": "升学已完成",
+    "society": "流向社会(本地)",
+    "society_in": "流向社会(转入)",
+    "settled": "流向社会已完成",
+    "excluded": "不计入",
+    "idle": "未发起",
+    "open": "办理中",
+    "completed": "已完成",
+    "sx": "升学衔接率",
+    "xs": "学社衔接率",
+    "stage": "阶段",
+    "rate": "计入",
+    "waiting": "待办",
+    "due_soon": "3天内到期",
+    "overdue": "已超期",
+    "assigning": "待分配超过10天",
+    "oldest": "最早到达时间",
+    "decided": "已审批",
+    "rejected": "驳回(按原因)",
+    "target_org_id": "转入组织编号",
+    "source_branch_id": "转出团支部编号",
+    "at": "时间",
+    "read": "已读",
+}
+# fmt: on
 """Column titles by field; a field without one keeps its own name."""
+# fmt: off  (a table is read by its columns)
 WORDS = {
-    "post": {code: zh for code, (zh, _) in POST_NAMES.items()}, "sex": {"male": "男", "female": "女"},
-    "mark": {"own": "单独标记", "delayed": "延迟毕业团员", "teacher": "教师"}, "identity_check": {"unchecked": "未校验", "passed": "校验通过", "failed": "校验不通过"},
-    "kind": {"leading_body": "团的领导机关", "committee": "团委", "work_committee": "团工委", "general_branch": "团总支", "branch": "团支部", "abroad": "出国(境)学习研究",
-             "retained": "暂留学校"},
-    "state": {"requested": "待审批", "approved": "已同意", "refused": "未同意", "ended": "已结束", "pending": "待接收"}}
+    "post": {code: zh for code, (zh, _) in POST_NAMES.items()},
+    "sex": {"male": "男", "female": "女"},
+    "mark": {"own": "单独标记", "delayed": "延迟毕业团员", "teacher": "教师"},
+    "identity_check": {"unchecked": "未校验", "passed": "校验通过", "failed": "校验不通过"},
+    "kind": {
+        "leading_body": "团的领导机关",
+        "committee": "团委",
+        "work_committee": "团工委",
+        "general_branch": "团总支",
+        "branch": "团支部",
+        "abroad": "出国(境)学习研究",
+        "retained": "暂留学校",
+    },
+    "state": {
+        "requested": "待审批",
+        "approved": "已同意",
+        "refused": "未同意",
+        "ended": "已结束",
+        "pending": "待接收",
+    },
+}
+# fmt: on
 """What codes are called in cells."""
 _HIDDEN = {"key", "display_order"}
 
@@ -71,8 +170,20 @@ def _cell(name: str, value: Any) -> str | float:
 def write(rows: Iterable[Any]) -> SpooledTemporaryFile[bytes]:
     """Return a spreadsheet of structs of one kind, as a file that moves to disk when it grows; nothing typed by people is ever a formula."""
     file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=4 * 2**20)  # noqa: SIM115  (the response closes it)
-    book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False})
-    sheet, text, bold = book.add_worksheet("列表"), book.add_format({"num_format": "@"}), book.add_format({"bold": True})
+    book = xlsxwriter.Workbook(
+        file,
+        {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        },
+    )
+    sheet, text, bold = (
+        book.add_worksheet("列表"),
+        book.add_format({"num_format": "@"}),
+        book.add_format({"bold": True}),
+    )
     for number, row in enumerate(rows, start=1):
         values = flat(row)
         if number == 1:

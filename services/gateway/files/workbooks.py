@@ -4,6 +4,7 @@ A workbook is a program for its reader: two cells far apart ask for 500 GiB, 200
 process of its own (`open_workbook.py`) that limits its memory and processor time before it looks at the first byte, is watched by
 the clock here, and is always reaped. Whatever happens to it, the answer is a refusal, and nobody else notices.
 """
+
 from __future__ import annotations
 
 import logging
@@ -37,7 +38,11 @@ WALL_SECONDS = 20.0
 _ROOT = str(Path(__file__).parents[3])
 _UNREADABLE = "文件已损坏、过大或内容异常,请使用下载的模板重新填写"
 
-_FIELDS = {name: kind for name, kind in get_type_hints(ImportRow, include_extras=True).items() if name not in ("import_id", "number", "problem")}
+_FIELDS = {
+    name: kind
+    for name, kind in get_type_hints(ImportRow, include_extras=True).items()
+    if name not in ("import_id", "number", "problem")
+}
 
 _turns = threading.BoundedSemaphore(AT_ONCE)
 _lock = threading.Lock()
@@ -66,11 +71,17 @@ def to_send(import_id: uuid.UUID, row: RosterRow) -> ImportRow:
         try:
             values[name] = msgspec.convert(values[name], kind)
         except msgspec.ValidationError:
-            values[name], problem = None if name == "joined_on" else "", problem or "内容过长或含有无法保存的字符,请检查该行"
+            values[name], problem = (
+                None if name == "joined_on" else "",
+                problem or "内容过长或含有无法保存的字符,请检查该行",
+            )
     try:
         return ImportRow(import_id=import_id, **{**values, "problem": problem})
     except OutOfYears:  # a cell may hold any day
-        return ImportRow(import_id=import_id, **{**values, "joined_on": None, "problem": problem or "入团年月超出范围,请检查该行"})
+        return ImportRow(
+            import_id=import_id,
+            **{**values, "joined_on": None, "problem": problem or "入团年月超出范围,请检查该行"},
+        )
 
 
 @contextmanager
@@ -95,10 +106,25 @@ def _turn(person_id: int) -> Iterator[None]:
 def _ask(content: bytes, own: bool) -> Opened:
     """Have a process read the content; it knows nothing of this one: no address, no key, no open file."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "services.gateway.files.open_workbook", "own" if own else "below"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
-        env={"PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
-             **{name: os.environ[name] for name in ("TUANQIAO_IMPORT_MAX_ROWS",) if name in os.environ}})
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "services.gateway.files.open_workbook",
+            "own" if own else "below",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={
+            "PYTHONPATH": _ROOT,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LC_ALL": "C.UTF-8",
+            **{name: os.environ[name] for name in ("TUANQIAO_IMPORT_MAX_ROWS",) if name in os.environ},
+        },
+    )
     try:
         said, _ = process.communicate(content, timeout=WALL_SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,5 @@
 """Signing in and out, passwords, sessions (ACC)."""
+
 from __future__ import annotations
 
 import base64
@@ -17,9 +18,17 @@ def sign_in() -> Any:
     refusal, sealed = None, request.form.get("draft", "")
     if request.method == "POST":
         try:
-            signed = current_app.config["CLIENT"].call(members.sign_in, members.SignIn(
-                id_number=request.form.get("id_number", ""), password=request.form.get("password", ""), address=request.remote_addr or "",
-                device=request.headers.get("User-Agent", ""), **_read_captcha()), request_id=g.request_id)
+            signed = current_app.config["CLIENT"].call(
+                members.sign_in,
+                members.SignIn(
+                    id_number=request.form.get("id_number", ""),
+                    password=request.form.get("password", ""),
+                    address=request.remote_addr or "",
+                    device=request.headers.get("User-Agent", ""),
+                    **_read_captcha(),
+                ),
+                request_id=g.request_id,
+            )
             language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
             session.clear()
             session["language"] = language
@@ -33,7 +42,11 @@ def sign_in() -> Any:
             if mine:
                 organisations.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
             if kept is not None:
-                return kit.render("account/draft.html", kept=kept, other_org=kept.org is not None and kept.org != session.get("org"))
+                return kit.render(
+                    "account/draft.html",
+                    kept=kept,
+                    other_org=kept.org is not None and kept.org != session.get("org"),
+                )
             return redirect(kit.own_path(request.args.get("next", "")) or "/")
         except Refused as error:
             refusal = error.refusal
@@ -53,8 +66,16 @@ def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
         if error.code != "too_many_attempts":
             raise
         refusal = refusal or error.refusal
-    return kit.render("account/sign_in.html", refusal.kind.status if refusal else 401 if lost else 200, refusal=refusal, id_number="" if lost else request.form.get("id_number", ""),
-                  captcha=picture, initial_tail=g.initial_tail, sealed=sealed, lost=lost)
+    return kit.render(
+        "account/sign_in.html",
+        refusal.kind.status if refusal else 401 if lost else 200,
+        refusal=refusal,
+        id_number="" if lost else request.form.get("id_number", ""),
+        captcha=picture,
+        initial_tail=g.initial_tail,
+        sealed=sealed,
+        lost=lost,
+    )
 
 
 def _new_captcha() -> str:
@@ -62,7 +83,9 @@ def _new_captcha() -> str:
 
     What opens a new account (BEY-22) comes with it and is kept for the page.
     """
-    made = current_app.config["CLIENT"].call(members.get_captcha, members.GetCaptcha(address=request.remote_addr or ""), request_id=g.request_id)
+    made = current_app.config["CLIENT"].call(
+        members.get_captcha, members.GetCaptcha(address=request.remote_addr or ""), request_id=g.request_id
+    )
     session["captcha"] = made.captcha_id
     g.initial_tail = made.initial_tail
     return f"data:image/png;base64,{base64.b64encode(made.png).decode()}" if made.png else ""
@@ -75,15 +98,26 @@ def _read_captcha() -> dict[str, str]:
 @kit.blueprint.get("/security")
 def security() -> Any:
     """Living sessions and sign-ins of the last 180 days (账号安全)."""
-    return kit.render("account/security.html", found=kit.call(members.list_sessions, members.ListSessions(session=session.get("session", ""))))
+    return kit.render(
+        "account/security.html",
+        found=kit.call(members.list_sessions, members.ListSessions(session=session.get("session", ""))),
+    )
 
 
 @kit.blueprint.post("/security/end")
 def end_sessions() -> Any:
     """End one session or all others."""
     one = request.form.get("session_id", "")
-    kit.call(members.end_sessions, members.EndSessions(session=session.get("session", ""), session_ids=[fields.key(request.form, "session_id")] if one else []))
-    kit.say(kit.t("已下线。", "Ended.") if one else kit.t("其他登录都已下线。", "All other sessions are ended."))
+    kit.call(
+        members.end_sessions,
+        members.EndSessions(
+            session=session.get("session", ""),
+            session_ids=[fields.key(request.form, "session_id")] if one else [],
+        ),
+    )
+    kit.say(
+        kit.t("已下线。", "Ended.") if one else kit.t("其他登录都已下线。", "All other sessions are ended.")
+    )
     return redirect("/security")
 
 
@@ -91,7 +125,9 @@ def end_sessions() -> Any:
 def sign_out() -> Any:
     """Sign out (ACC-16)."""
     if "session" in session:
-        current_app.config["CLIENT"].call(members.sign_out, members.SignOut(session=session["session"]), request_id=g.request_id)
+        current_app.config["CLIENT"].call(
+            members.sign_out, members.SignOut(session=session["session"]), request_id=g.request_id
+        )
     session.clear()
     return redirect("/sign-in")
 
@@ -102,10 +138,25 @@ def password() -> Any:
     refusal = None
     if request.method == "POST":
         try:
-            kit.call(members.change_password, members.ChangePassword(
-                old_password=request.form.get("old", ""), new_password=request.form.get("new", ""), session=session.get("session", "")))
-            kit.remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
-            kit.say(kit.t("密码已修改,下次请用新密码登录。", "The password is changed; sign in with the new one next time."))
+            kit.call(
+                members.change_password,
+                members.ChangePassword(
+                    old_password=request.form.get("old", ""),
+                    new_password=request.form.get("new", ""),
+                    session=session.get("session", ""),
+                ),
+            )
+            kit.remember(
+                current_app.config["CLIENT"].call(
+                    members.renew, members.Renew(session=session["session"]), request_id=g.request_id
+                )
+            )
+            kit.say(
+                kit.t(
+                    "密码已修改,下次请用新密码登录。",
+                    "The password is changed; sign in with the new one next time.",
+                )
+            )
             return redirect("/")
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):
@@ -120,10 +171,24 @@ def forgot() -> Any:
     refusal, done = None, False
     if request.method == "POST":
         try:
-            done = current_app.config["CLIENT"].call(members.reset_password, members.ResetPassword(
-                id_number=request.form.get("id_number", ""), code=request.form.get("code", ""), new_password=request.form.get("new", ""),
-                address=request.remote_addr or "", **_read_captcha()), request_id=g.request_id)
+            done = current_app.config["CLIENT"].call(
+                members.reset_password,
+                members.ResetPassword(
+                    id_number=request.form.get("id_number", ""),
+                    code=request.form.get("code", ""),
+                    new_password=request.form.get("new", ""),
+                    address=request.remote_addr or "",
+                    **_read_captcha(),
+                ),
+                request_id=g.request_id,
+            )
         except Refused as error:
             refusal = error.refusal
-    return kit.render("account/forgot.html", refusal.kind.status if refusal else 200, refusal=refusal, done=done, id_number=request.form.get("id_number", ""),
-                  captcha=_new_captcha())
+    return kit.render(
+        "account/forgot.html",
+        refusal.kind.status if refusal else 200,
+        refusal=refusal,
+        done=done,
+        id_number=request.form.get("id_number", ""),
+        captcha=_new_captcha(),
+    )

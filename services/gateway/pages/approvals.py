@@ -1,4 +1,5 @@
 """Pages of those who start and decide: operation centre, approvals, bulk decisions, batch moves, the wizard with the adviser, what members do with a transfer."""
+
 from __future__ import annotations
 
 import uuid
@@ -14,6 +15,7 @@ from shared.errors import Refused
 from shared.messages import orgs, transfers
 
 # ---- approvals -------------------------------------------------------------------------------------------------------
+
 
 @blueprint.route("/work", methods=["GET", "POST"])
 def work() -> Any:
@@ -32,19 +34,47 @@ def work() -> Any:
         if error.code not in ("field_missing", "bad_request"):
             raise
         refusal = error.refusal
-    page = call(transfers.list_work, transfers.ListWork(state=state, reason=reason, after=request.values.get("after", ""), limit=100))
+    page = call(
+        transfers.list_work,
+        transfers.ListWork(state=state, reason=reason, after=request.values.get("after", ""), limit=100),
+    )
     assigning = any(item.state == "pending_assign" for item in page.items)
-    found, people, (children,) = names(parties(page.items), [item.member_id for item in page.items],
-                                       (orgs.list_children, orgs.ListChildren(org_id=session.get("org", 0), limit=500)) if assigning else None)
-    return render("approvals/work.html", refusal.kind.status if refusal else 200, page=page, orgs=found, people=people, branches=[org for org in children or () if org.kind == "branch"],
-                  done=done, named={item.transfer_id: people[item.member_id].name for item in page.items if item.member_id in people}, state=state, reason=reason, concerns=CONCERNS, refusal=refusal, form=form, ticked=set(form.getlist("item")),
-                  tick_all=request.values.get("tick") == "1", rejections=rejections_for({item.reason for item in page.items if item.state != "pending_assign"}))
+    found, people, (children,) = names(
+        parties(page.items),
+        [item.member_id for item in page.items],
+        (orgs.list_children, orgs.ListChildren(org_id=session.get("org", 0), limit=500))
+        if assigning
+        else None,
+    )
+    return render(
+        "approvals/work.html",
+        refusal.kind.status if refusal else 200,
+        page=page,
+        orgs=found,
+        people=people,
+        branches=[org for org in children or () if org.kind == "branch"],
+        done=done,
+        named={
+            item.transfer_id: people[item.member_id].name for item in page.items if item.member_id in people
+        },
+        state=state,
+        reason=reason,
+        concerns=CONCERNS,
+        refusal=refusal,
+        form=form,
+        ticked=set(form.getlist("item")),
+        tick_all=request.values.get("tick") == "1",
+        rejections=rejections_for({item.reason for item in page.items if item.state != "pending_assign"}),
+    )
 
 
 def _done_words(do: str, count: int) -> str:
     """Return what was done to how many, as the next page says it."""
-    return {"assign": t(f"已分配 {count} 项,团员正在转入。", f"{count} assigned; the members are moving."),
-            "approve": t(f"已同意 {count} 项。", f"{count} approved."), "reject": t(f"已驳回 {count} 项,团员会看到理由。", f"{count} rejected; the members see why.")}.get(do, "")
+    return {
+        "assign": t(f"已分配 {count} 项,团员正在转入。", f"{count} assigned; the members are moving."),
+        "approve": t(f"已同意 {count} 项。", f"{count} approved."),
+        "reject": t(f"已驳回 {count} 项,团员会看到理由。", f"{count} rejected; the members see why."),
+    }.get(do, "")
 
 
 def _decide(form: Any) -> list[Any]:
@@ -55,11 +85,33 @@ def _decide(form: Any) -> list[Any]:
         raise Refused("field_missing", field=t("要办理的事项(先勾选)", "the items: tick them first"))
     if form.get("do") == "assign":
         branch = chosen_branch(form)
-        return list(call(transfers.assign_branches, [transfers.AssignBranch(
-            decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch) for transfer_id, _ in chosen]))
-    return list(call(transfers.decide_nodes, [transfers.DecideNode(
-        decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=node_no, approve=form.get("do") == "approve",
-        reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""), note=form.get("note", "")) for transfer_id, node_no in chosen]))
+        return list(
+            call(
+                transfers.assign_branches,
+                [
+                    transfers.AssignBranch(
+                        decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch
+                    )
+                    for transfer_id, _ in chosen
+                ],
+            )
+        )
+    return list(
+        call(
+            transfers.decide_nodes,
+            [
+                transfers.DecideNode(
+                    decision_id=uuid.uuid4(),
+                    transfer_id=transfer_id,
+                    node_no=node_no,
+                    approve=form.get("do") == "approve",
+                    reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""),
+                    note=form.get("note", ""),
+                )
+                for transfer_id, node_no in chosen
+            ],
+        )
+    )
 
 
 def chosen_branch(form: Any) -> int:
@@ -76,16 +128,42 @@ def _bulk_confirm(state: str, reason: str) -> Any:
     state = form.get("state", state)
     if not state:
         raise Refused("bad_request", detail=t("请先选择一个环节", "choose one kind of node first"))
-    wanted = transfers.Filter(state=state, reason=form.get("reason", reason), unquestioned=form.get("unquestioned") == "1")
-    approve, branch = form.get("do") != "reject", fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None
+    wanted = transfers.Filter(
+        state=state, reason=form.get("reason", reason), unquestioned=form.get("unquestioned") == "1"
+    )
+    approve, branch = (
+        form.get("do") != "reject",
+        fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None,
+    )
     if form.get("confirmed"):
         bulk_id = fields.key(form, "bulk_id")
-        first(call(transfers.start_bulks, [transfers.StartBulk(
-            bulk_id=bulk_id, filter=wanted, expected=fields.number(form.get("expected")), approve=approve, reason_code="" if approve else form.get("reason_code", ""), note=form.get("note", ""),
-            branch_id=branch)]))
+        first(
+            call(
+                transfers.start_bulks,
+                [
+                    transfers.StartBulk(
+                        bulk_id=bulk_id,
+                        filter=wanted,
+                        expected=fields.number(form.get("expected")),
+                        approve=approve,
+                        reason_code="" if approve else form.get("reason_code", ""),
+                        note=form.get("note", ""),
+                        branch_id=branch,
+                    )
+                ],
+            )
+        )
         return redirect(f"/bulk/{bulk_id}")
     found = call(transfers.count_matching, transfers.CountMatching(filter=wanted))
-    return render("approvals/bulk_confirm.html", rejections=rejections_for([wanted.reason] if wanted.reason else []), count=found.count, form=form, wanted=wanted, bulk_id=uuid.uuid4(), branch=branch)
+    return render(
+        "approvals/bulk_confirm.html",
+        rejections=rejections_for([wanted.reason] if wanted.reason else []),
+        count=found.count,
+        form=form,
+        wanted=wanted,
+        bulk_id=uuid.uuid4(),
+        branch=branch,
+    )
 
 
 @blueprint.get("/bulk")
@@ -93,7 +171,12 @@ def _bulk_confirm(state: str, reason: str) -> Any:
 def bulk(bulk_id: uuid.UUID | None = None) -> Any:
     """How far bulk decisions are; the page asks again by itself while one runs (BEY-05)."""
     jobs = call(transfers.get_bulk, transfers.GetBulk(bulk_id=bulk_id))
-    return render("approvals/bulk_part.html" if request.headers.get("HX-Request") else "approvals/bulk.html", jobs=jobs, running=any(job.waiting for job in jobs), bulk_id=bulk_id)
+    return render(
+        "approvals/bulk_part.html" if request.headers.get("HX-Request") else "approvals/bulk.html",
+        jobs=jobs,
+        running=any(job.waiting for job in jobs),
+        bulk_id=bulk_id,
+    )
 
 
 @blueprint.post("/bulk/stop")

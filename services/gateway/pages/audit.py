@@ -1,4 +1,5 @@
 """The audit log for those who may look: the centre and the provincial bodies (BEY-10)."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta
@@ -21,10 +22,24 @@ PAGE = 100
 MOST_EXPORTED = 20_000
 """Lines of one file."""
 GROUPS = {
-    "org": ("组织", "Organisations"), "right": ("权限", "Rights"), "migration": ("组织迁移", "Migrations"), "post": ("职务", "Posts"), "member": ("团员", "Members"),
-    "registration": ("注册", "Registrations"), "retention": ("保留组织关系", "Who stays"), "branch": ("毕业时间", "Graduation"), "letter": ("介绍信", "Letters"),
-    "code": ("注册码与验证码", "Codes"), "view": ("查看", "Views"), "export": ("导出", "Exports"), "import": ("名单", "Rosters"), "bulk": ("批量办理", "Bulk decisions"),
-    "policy": ("时限政策", "Policies"), "address": ("通知地址", "Addresses"), "trail": ("转接轨迹", "Trails")}
+    "org": ("组织", "Organisations"),
+    "right": ("权限", "Rights"),
+    "migration": ("组织迁移", "Migrations"),
+    "post": ("职务", "Posts"),
+    "member": ("团员", "Members"),
+    "registration": ("注册", "Registrations"),
+    "retention": ("保留组织关系", "Who stays"),
+    "branch": ("毕业时间", "Graduation"),
+    "letter": ("介绍信", "Letters"),
+    "code": ("注册码与验证码", "Codes"),
+    "view": ("查看", "Views"),
+    "export": ("导出", "Exports"),
+    "import": ("名单", "Rosters"),
+    "bulk": ("批量办理", "Bulk decisions"),
+    "policy": ("时限政策", "Policies"),
+    "address": ("通知地址", "Addresses"),
+    "trail": ("转接轨迹", "Trails"),
+}
 """What stands before the dot of a kind, as people choose it."""
 
 
@@ -40,15 +55,27 @@ def _wanted() -> dict[str, Any]:
     since, until = (fields.day(request.args.get(name)) for name in ("since", "until"))
     return {
         "kind": request.args.get("kind", "") if request.args.get("kind", "") in {*GROUPS, *KINDS} else "",
-        "person_id": fields.number_or_none(request.args.get("person")), "about": fields.number_or_none(request.args.get("about")),
+        "person_id": fields.number_or_none(request.args.get("person")),
+        "about": fields.number_or_none(request.args.get("about")),
         "place_id": fields.number_or_none(request.args.get("place")),
-        "since": datetime.combine(since, datetime.min.time(), clock.CHINA) if since and since.year >= FIRST_YEAR else None,
-        "until": datetime.combine(until + timedelta(days=1), datetime.min.time(), clock.CHINA) if until and until.year <= LAST_YEAR else None}
+        "since": datetime.combine(since, datetime.min.time(), clock.CHINA)
+        if since and since.year >= FIRST_YEAR
+        else None,
+        "until": datetime.combine(until + timedelta(days=1), datetime.min.time(), clock.CHINA)
+        if until and until.year <= LAST_YEAR
+        else None,
+    }
 
 
 def _page(wanted: dict[str, Any], cursors: dict[str, str], limit: int) -> Sorted:
-    found = calls(*((CONTRACTS[name], ListAudit(after=after, limit=limit, **wanted)) for name, after in cursors.items()))
-    every = sorted((line for some in found for line in some), key=lambda one: (one.at, one.service, one.lane, one.seq), reverse=True)
+    found = calls(
+        *((CONTRACTS[name], ListAudit(after=after, limit=limit, **wanted)) for name, after in cursors.items())
+    )
+    every = sorted(
+        (line for some in found for line in some),
+        key=lambda one: (one.at, one.service, one.lane, one.seq),
+        reverse=True,
+    )
     lines = every[:limit]
     after = {**cursors, **{one.service: one.cursor for one in lines}}
     return Sorted(lines, after if len(every) > limit or any(len(some) == limit for some in found) else {})
@@ -59,11 +86,28 @@ def audit() -> Any:
     """Who did what to whom: all logs as one, by kind, person, organisation and span, a page at a time (BEY-10)."""
     wanted = _wanted()
     shown = _page(wanted, {name: request.args.get(name, "")[:100] for name in CONTRACTS}, PAGE)
-    found, people, _ = names([one for line in shown.lines for one in (line.org_id, line.place_id, *audit_words.organisations(line))],
-                             [one for line in shown.lines for one in (line.person_id, *line.persons[:3])])
-    return render("audit.html", shown=shown, kinds_of_audit=KINDS, groups=GROUPS, orgs=found, people=people, changes=audit_words.changes,
-                  reference=audit_words.reference,
-                  asked={name: request.args.get(name, "") for name in ("kind", "person", "about", "place", "since", "until")})
+    found, people, _ = names(
+        [
+            one
+            for line in shown.lines
+            for one in (line.org_id, line.place_id, *audit_words.organisations(line))
+        ],
+        [one for line in shown.lines for one in (line.person_id, *line.persons[:3])],
+    )
+    return render(
+        "audit.html",
+        shown=shown,
+        kinds_of_audit=KINDS,
+        groups=GROUPS,
+        orgs=found,
+        people=people,
+        changes=audit_words.changes,
+        reference=audit_words.reference,
+        asked={
+            name: request.args.get(name, "")
+            for name in ("kind", "person", "about", "place", "since", "until")
+        },
+    )
 
 
 @blueprint.get("/download/audit")
@@ -77,4 +121,8 @@ def download_audit() -> Response:
     call(members.note_export, members.NoteExport(what="/audit"))
     with sheet.write(rows[:MOST_EXPORTED]) as file:
         content = file.read()
-    return Response(content, content_type=sheet.MIME, headers={"Content-Disposition": "attachment; filename=audit.xlsx", "Cache-Control": "no-store"})
+    return Response(
+        content,
+        content_type=sheet.MIME,
+        headers={"Content-Disposition": "attachment; filename=audit.xlsx", "Cache-Control": "no-store"},
+    )

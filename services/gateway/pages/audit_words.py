@@ -3,6 +3,7 @@
 The log keeps machine words, since it is chained; the page says them in the language of the reader. A test reads the source of the services
 and holds that each field and each reference that they write is named here.
 """
+
 from __future__ import annotations
 
 import re
@@ -78,19 +79,34 @@ _SAID: dict[tuple[str, str], Pair] = {
     ("policy.applied", "from"): ("生效时间", "in force from"), ("view.searched", "found"): ("找到人数", "people found"),
     ("view.looked_up", "found"): ("找到", "found"), ("retention", "kind"): ("登记类别", "register"), ("bulk.started", "reason"): ("驳回原因", "reason for rejecting")}
 """Fields that mean something else in lines of a kind, or of a group of kinds."""
+# fmt: off  (a table is read by its columns)
 REFERENCES: dict[str, Pair] = {
     "migration": ("组织迁移", "migration"), "retention": ("登记", "entry of the register"), "letter": ("介绍信", "letter"), "registration": ("注册申请", "registration"),
     "import": ("名单", "roster"), "policy": ("政策", "policy"), "segment": ("轨迹分段", "segment of trails"), "bulk": ("批量办理", "bulk decision"),
     "address": ("通知地址", "address"), "registration code": ("凭注册码", "with a registration code"), "post ended": ("因免职", "because the post ended"),
     "command line": ("在安装主机上执行", "on the host, by command line"), "first installation": ("首次安装", "first installation"),
     "moved": ("因组织关系转出", "because the membership moved"), "deleted": ("因删除团员", "because the member was deleted")}
+# fmt: on
 """What a line refers to: the words before the number."""
 _VALUES: dict[str, Pair] = {
-    "changed": ("已变更(内容不入日志)", "changed; the log does not keep it"), "nobody decided in time": ("超期无人审批", "nobody decided in time")}
-_BY: dict[str, Pair] = {"name": ("姓名", "name"), "id_number": ("身份证号码", "ID number"), "number": ("发展团员编号", "development number")}
+    "changed": ("已变更(内容不入日志)", "changed; the log does not keep it"),
+    "nobody decided in time": ("超期无人审批", "nobody decided in time"),
+}
+_BY: dict[str, Pair] = {
+    "name": ("姓名", "name"),
+    "id_number": ("身份证号码", "ID number"),
+    "number": ("发展团员编号", "development number"),
+}
 _CODES: dict[str, Mapping[str, Pair]] = {
-    "kind": {**KINDS, **RETENTION_KINDS}, "purpose": PURPOSES, "post": POST_NAMES, "mark": {**MARKS, "": ("无", "none")}, "reason": {**NO_TIME, **REASONS, **REJECTIONS},
-    "cause": notes.NOTES, "state": {**STATES, **RETENTION_STATES}, "by": _BY}
+    "kind": {**KINDS, **RETENTION_KINDS},
+    "purpose": PURPOSES,
+    "post": POST_NAMES,
+    "mark": {**MARKS, "": ("无", "none")},
+    "reason": {**NO_TIME, **REASONS, **REJECTIONS},
+    "cause": notes.NOTES,
+    "state": {**STATES, **RETENTION_STATES},
+    "by": _BY,
+}
 # fmt: on
 ORG_FIELDS = ("parent_id", "from", "to", "branch")
 """Fields that hold the number of an organisation (`from` of a policy is an instant)."""
@@ -103,14 +119,26 @@ def values(text: str | None) -> dict[str, Any]:
 
 def organisations(line: AuditLine) -> list[int]:
     """Return the organisations that the values of a line name."""
-    return [one for text in (line.before, line.after) for name, one in values(text).items() if name in ORG_FIELDS and isinstance(one, int)]
+    return [
+        one
+        for text in (line.before, line.after)
+        for name, one in values(text).items()
+        if name in ORG_FIELDS and isinstance(one, int)
+    ]
 
 
 def changes(line: AuditLine, orgs: Mapping[int, Any]) -> list[tuple[str, str | None, str]]:
     """Return what a line says of fields: the name, what it was (None: not said), what it is; what stayed is left out."""
     before, after = values(line.before), values(line.after)
-    return [(_name(line.kind, name), _value(name, before[name], orgs) if name in before else None, _value(name, now, orgs))
-            for name, now in after.items() if name not in before or before[name] != now]
+    return [
+        (
+            _name(line.kind, name),
+            _value(name, before[name], orgs) if name in before else None,
+            _value(name, now, orgs),
+        )
+        for name, now in after.items()
+        if name not in before or before[name] != now
+    ]
 
 
 def reference(ref: str) -> tuple[str, str]:
@@ -126,14 +154,19 @@ def reference(ref: str) -> tuple[str, str]:
 def _file(path: str) -> tuple[str, str]:
     """Return what was taken along as a file: a list of the API, or a page, by the name that it has there."""
     asked = path.removeprefix("/api/v1").split("?")[0]
-    named = next((route.summary for route in ROUTES if re.fullmatch(re.sub("<[^>]*>", "[^/]+", route.path), asked)), None)
+    named = next(
+        (route.summary for route in ROUTES if re.fullmatch(re.sub("<[^>]*>", "[^/]+", route.path), asked)),
+        None,
+    )
     entry = menu.entry(asked)
     named = named or ((entry.zh, entry.en) if entry is not None else None)
     return (t(*named), "") if named else ("", path)
 
 
 def _name(kind: str, name: str) -> str:
-    return t(*(_SAID.get((kind, name)) or _SAID.get((kind.split(".")[0], name)) or FIELDS.get(name, (name, name))))
+    return t(
+        *(_SAID.get((kind, name)) or _SAID.get((kind.split(".")[0], name)) or FIELDS.get(name, (name, name)))
+    )
 
 
 def _value(name: str, value: Any, orgs: Mapping[int, Any]) -> str:

@@ -1,4 +1,5 @@
 """The operation centre: what waits, messages, registrations, migrations, escalations (MSG)."""
+
 from __future__ import annotations
 
 import uuid
@@ -22,13 +23,26 @@ def registrations() -> Any:
     """Who has registered and waits to be accepted (REG-03, REG-07)."""
     refusal = None
     if request.method == "POST":
-        refusal = call(members.decide_registrations, [members.DecideRegistration(
-            registration_id=fields.number(request.form.get("registration")), accept=request.form.get("do") == "accept", note=request.form.get("note", ""))])[0].refusal
+        refusal = call(
+            members.decide_registrations,
+            [
+                members.DecideRegistration(
+                    registration_id=fields.number(request.form.get("registration")),
+                    accept=request.form.get("do") == "accept",
+                    note=request.form.get("note", ""),
+                )
+            ],
+        )[0].refusal
         if refusal is None:
             say(word(REGISTRATION_SAID["accept" if request.form.get("do") == "accept" else "reject"]))
             return redirect("/registrations")
-    return render("desk/registrations.html", refusal.kind.status if refusal else 200, items=call(members.list_registrations, members.ListRegistrations()), refusal=refusal,
-                  post_names=POST_NAMES)
+    return render(
+        "desk/registrations.html",
+        refusal.kind.status if refusal else 200,
+        items=call(members.list_registrations, members.ListRegistrations()),
+        refusal=refusal,
+        post_names=POST_NAMES,
+    )
 
 
 @blueprint.route("/migrations", methods=["GET", "POST"])
@@ -36,42 +50,111 @@ def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
     form, refusal = request.form, None
     if request.method == "POST" and form.get("do") == "request":
-        refusal = call(orgs.request_migrations, [orgs.RequestMigration(command_id=fields.key(form), org_id=organisations.acting_committee(), to_org_id=fields.number(form.get("target")), reason=form.get("reason", ""))])[0].refusal
+        refusal = call(
+            orgs.request_migrations,
+            [
+                orgs.RequestMigration(
+                    command_id=fields.key(form),
+                    org_id=organisations.acting_committee(),
+                    to_org_id=fields.number(form.get("target")),
+                    reason=form.get("reason", ""),
+                )
+            ],
+        )[0].refusal
     elif request.method == "POST" and form.get("do") in ("approve", "reject", "withdraw"):
-        refusal = call(orgs.decide_migrations, [orgs.DecideMigration(
-            migration_id=fields.number(form.get("migration")), approve=form["do"] == "approve", withdraw=form["do"] == "withdraw", note=form.get("note", ""))])[0].refusal
+        refusal = call(
+            orgs.decide_migrations,
+            [
+                orgs.DecideMigration(
+                    migration_id=fields.number(form.get("migration")),
+                    approve=form["do"] == "approve",
+                    withdraw=form["do"] == "withdraw",
+                    note=form.get("note", ""),
+                )
+            ],
+        )[0].refusal
     if request.method == "POST" and refusal is None and form.get("do") != "search":
         say(word(MIGRATION_SAID.get(form.get("do", ""), MIGRATION_SAID["request"])))
         return redirect("/migrations")
     text = form.get("text", "").strip()
-    items, found = calls((orgs.list_migrations, orgs.ListMigrations()), (orgs.search_orgs, orgs.SearchOrgs(text=text)) if len(text) >= 2 else None)
+    items, found = calls(
+        (orgs.list_migrations, orgs.ListMigrations()),
+        (orgs.search_orgs, orgs.SearchOrgs(text=text)) if len(text) >= 2 else None,
+    )
     known, _, _ = names([one for item in items for one in (item.org_id, item.from_org_id, item.to_org_id)])
-    return render("desk/migrations.html", refusal.kind.status if refusal else 200, items=items, orgs=known, found=[org for org in found or () if org.kind != "branch"], form=form, refusal=refusal,
-                  command_id=uuid.uuid4(), migration_states=MIGRATION_STATES)
+    return render(
+        "desk/migrations.html",
+        refusal.kind.status if refusal else 200,
+        items=items,
+        orgs=known,
+        found=[org for org in found or () if org.kind != "branch"],
+        form=form,
+        refusal=refusal,
+        command_id=uuid.uuid4(),
+        migration_states=MIGRATION_STATES,
+    )
 
 
 @blueprint.get("/desk")
 def desk() -> Any:
     """Operation centre (操作中心): everything that waits for the acting organisation, and messages (MSG-01, MSG-02, MSG-03); without one the own messages."""
     acting, kind = session.get("org"), request.args.get("kind", "")
-    asked = transfers.ListMessages(kind=kind, unread_only=request.args.get("unread") == "1", since=_day(request.args.get("since")), until=_day(request.args.get("until")),
-                                   after=request.args.get("after", ""), limit=30)
+    asked = transfers.ListMessages(
+        kind=kind,
+        unread_only=request.args.get("unread") == "1",
+        since=_day(request.args.get("since")),
+        until=_day(request.args.get("until")),
+        after=request.args.get("after", ""),
+        limit=30,
+    )
     inbox, work, registrations, migrations, escalations = calls(
-        (transfers.list_messages, asked), (transfers.list_work, transfers.ListWork(limit=5)) if acting else None,
-        (members.list_registrations, members.ListRegistrations()) if acting else None, (orgs.list_migrations, orgs.ListMigrations(waiting=True)) if acting else None,
-        (transfers.list_escalations, transfers.ListEscalations()) if acting else None, partial=True)
+        (transfers.list_messages, asked),
+        (transfers.list_work, transfers.ListWork(limit=5)) if acting else None,
+        (members.list_registrations, members.ListRegistrations()) if acting else None,
+        (orgs.list_migrations, orgs.ListMigrations(waiting=True)) if acting else None,
+        (transfers.list_escalations, transfers.ListEscalations()) if acting else None,
+        partial=True,
+    )
     items = [] if inbox is None or isinstance(inbox, Refused) else inbox.items
     oldest = work.items if work is not None and not isinstance(work, Refused) else []
-    found, people, _ = names([*(item.org_id for item in items), *parties(oldest)], [*(item.member_id for item in items), *(item.member_id for item in oldest)])
-    return render("desk/desk.html", inbox=inbox, work=work, registrations=registrations, migrations=migrations, escalations=escalations, orgs=found, people=people, kind=kind,
-                  kinds_of_message={name: STEPS[name] for name in ("requested", "approve", "reject", "clock_return", "withdraw", "moved", "urged", "escalated", "answered")})
+    found, people, _ = names(
+        [*(item.org_id for item in items), *parties(oldest)],
+        [*(item.member_id for item in items), *(item.member_id for item in oldest)],
+    )
+    return render(
+        "desk/desk.html",
+        inbox=inbox,
+        work=work,
+        registrations=registrations,
+        migrations=migrations,
+        escalations=escalations,
+        orgs=found,
+        people=people,
+        kind=kind,
+        kinds_of_message={
+            name: STEPS[name]
+            for name in (
+                "requested",
+                "approve",
+                "reject",
+                "clock_return",
+                "withdraw",
+                "moved",
+                "urged",
+                "escalated",
+                "answered",
+            )
+        },
+    )
 
 
 def _day(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=clock.CHINA) if text else None
     except ValueError:
-        raise Refused("bad_request", detail=t("日期的形式是 2027-06-01", "a day looks like 2027-06-01")) from None
+        raise Refused(
+            "bad_request", detail=t("日期的形式是 2027-06-01", "a day looks like 2027-06-01")
+        ) from None
 
 
 @blueprint.get("/desk/count")
@@ -79,12 +162,16 @@ def desk_count() -> Any:
     """How much waits, for the bar, and beside it how much is unread: tasks and messages are never one number (MSG-01, MSG-09, MSG-10)."""
     acting = session.get("org")
     try:
-        inbox, work = calls((transfers.list_messages, transfers.ListMessages(limit=1)), (transfers.list_work, transfers.ListWork(limit=1)) if acting else None, partial=True)
+        inbox, work = calls(
+            (transfers.list_messages, transfers.ListMessages(limit=1)),
+            (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,
+            partial=True,
+        )
     except Refused:
         return ""  # no number is better than a page in its place
     waiting = sum(work.counts.values()) if work is not None and not isinstance(work, Refused) else 0
     unread = 0 if isinstance(inbox, Refused) else inbox.unread
-    return f"{waiting or ''}<span class=\"count\" id=\"unread\" hx-swap-oob=\"true\">{unread or ''}</span>"
+    return f'{waiting or ""}<span class="count" id="unread" hx-swap-oob="true">{unread or ""}</span>'
 
 
 @blueprint.post("/desk/read")
@@ -92,7 +179,14 @@ def read_messages() -> Any:
     """Mark all messages read, or one."""
     form = request.form
     one = fields.pairs([form.get("message", "")])
-    call(transfers.mark_messages, [transfers.MarkRead(transfer_id=one[0][0], seq=one[0][1]) if one else transfers.MarkRead(until=clock.now())])
+    call(
+        transfers.mark_messages,
+        [
+            transfers.MarkRead(transfer_id=one[0][0], seq=one[0][1])
+            if one
+            else transfers.MarkRead(until=clock.now())
+        ],
+    )
     return redirect("/desk")
 
 
@@ -100,10 +194,26 @@ def read_messages() -> Any:
 def escalations() -> Any:
     """Rejections that members have brought before the acting organisation, and the answer (BEY-06)."""
     if request.method == "POST":
-        first(call(transfers.answer_escalations, [transfers.AnswerEscalation(
-            decision_id=uuid.uuid4(), transfer_id=fields.number(request.form.get("transfer_id")), answer=request.form.get("answer", ""), note=request.form.get("note", ""))]))
+        first(
+            call(
+                transfers.answer_escalations,
+                [
+                    transfers.AnswerEscalation(
+                        decision_id=uuid.uuid4(),
+                        transfer_id=fields.number(request.form.get("transfer_id")),
+                        answer=request.form.get("answer", ""),
+                        note=request.form.get("note", ""),
+                    )
+                ],
+            )
+        )
         say(t("已答复,团员会看到您的意见。", "Answered; the member reads it."))
         return redirect("/escalations")
-    items = call(transfers.list_escalations, transfers.ListEscalations(open_only=request.args.get("all") != "1"))
-    found, people, _ = names([one for item in items for one in (item.source_branch_id, item.target_org_id)], [item.member_id for item in items])
+    items = call(
+        transfers.list_escalations, transfers.ListEscalations(open_only=request.args.get("all") != "1")
+    )
+    found, people, _ = names(
+        [one for item in items for one in (item.source_branch_id, item.target_org_id)],
+        [item.member_id for item in items],
+    )
     return render("desk/escalations.html", items=items, orgs=found, people=people)

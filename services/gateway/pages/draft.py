@@ -4,6 +4,7 @@ The draft travels as one hidden field of the page of signing in. It is encrypted
 in an address nor readable in the page or the browser's history; it is good for an hour, for one person and of a bounded size. Passwords and
 files are never in it. Nothing is sent by itself: the person sees that something was kept and decides.
 """
+
 from __future__ import annotations
 
 import base64
@@ -32,7 +33,9 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 def _box() -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"draft " + current_app.config["SECRET_KEY"]).digest()))
+    return Fernet(
+        base64.urlsafe_b64encode(hashlib.sha256(b"draft " + current_app.config["SECRET_KEY"]).digest())
+    )
 
 
 def keep() -> str:
@@ -52,6 +55,8 @@ def opened(sealed: str) -> Draft | None:
     if not sealed or len(sealed) > MAX_BYTES:
         return None
     try:
-        return msgspec.json.decode(zlib.decompress(_box().decrypt(sealed.encode("ascii", "replace"), ttl=LIFE_SECONDS)), type=Draft)
+        return msgspec.json.decode(
+            zlib.decompress(_box().decrypt(sealed.encode("ascii", "replace"), ttl=LIFE_SECONDS)), type=Draft
+        )
     except (InvalidToken, zlib.error, msgspec.MsgspecError):
         return None

@@ -1,4 +1,5 @@
 """What people type into forms and addresses, read without trust: whatever stands there, the answer is a value or a refusal, never an error."""
+
 from __future__ import annotations
 
 import re
@@ -45,7 +46,11 @@ def numbers(texts: Iterable[str]) -> list[int]:
 def pairs(texts: Iterable[str]) -> list[tuple[int, int]]:
     """Return ticked values of the form 12-3 as pairs; whatever else is left out."""
     split: Sequence[Sequence[str]] = [one.split("-") for one in texts]
-    found = [(int(one[0]), int(one[1])) for one in split if len(one) == 2 and all(_NUMBER.fullmatch(part) for part in one)]
+    found = [
+        (int(one[0]), int(one[1]))
+        for one in split
+        if len(one) == 2 and all(_NUMBER.fullmatch(part) for part in one)
+    ]
     if len(found) > MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return found

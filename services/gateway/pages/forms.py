@@ -4,6 +4,7 @@ Three lines, each of its own: what the browser says about where the form stood (
 form and in the signed cookie, and `SameSite` on that cookie. There is no token that a request without a cookie could know, so
 signing somebody in by a foreign page is refused like everything else.
 """
+
 from __future__ import annotations
 
 import io
@@ -28,7 +29,13 @@ MAX_STRANGER = 64 * 1024
 class BoundedForms(FormDataParser):
     """Reads forms of a bounded size and number of fields; werkzeug bounds only those with files."""
 
-    def parse(self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None) -> Any:
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> Any:
         """Return the form.
 
         Raises:

@@ -1,4 +1,5 @@
 """The plain pages: sign in, start, see progress, approve, assign, import. They work without JavaScript and call what the API calls."""
+
 from __future__ import annotations
 
 import re
@@ -29,7 +30,9 @@ def why(code: str) -> str:
     """Return what the code of an ended transfer means: a reason of a rejection, or a refusal."""
     if code in REJECTIONS:
         return word(REJECTIONS[code])
-    return Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
+    return (
+        Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
+    )
 
 
 @blueprint.app_template_global()
@@ -68,20 +71,60 @@ def due(value: datetime | None) -> tuple[str, str]:
     days = (value - clock.now()) / timedelta(days=1)
     if days < 0:
         return t(f"已超期{int(-days) + 1}天", f"{int(-days) + 1} days late"), "late"
-    return (t(f"剩{int(days)}天", f"{int(days)} days left") if days >= 1 else t(f"剩{int(days * 24)}小时", f"{int(days * 24)} hours left")), "soon" if days < 3 else ""
+    return (
+        t(f"剩{int(days)}天", f"{int(days)} days left")
+        if days >= 1
+        else t(f"剩{int(days * 24)}小时", f"{int(days * 24)} hours left")
+    ), "soon" if days < 3 else ""
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """Render a page with what every page needs."""
-    return Response(render_template(
-        template, t=t, word=word, when=when, due=due, now=clock.now(), menu=menu.of(session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)), section=_section(), entry=menu.entry(request.path), moment=uuid.uuid4, states=STATES, kinds=KINDS, marks=MARKS, no_time=NO_TIME, step_names=STEPS, expiry=EXPIRY, csrf=forms.token(), me=session.get("name"),
-        acting=session.get("org_name"), acting_id=session.get("org"), request_id=g.request_id, path=request.full_path, **{"reasons": REASONS, "rejections": REJECTIONS, **values}), status)
+    return Response(
+        render_template(
+            template,
+            t=t,
+            word=word,
+            when=when,
+            due=due,
+            now=clock.now(),
+            menu=menu.of(
+                session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
+            ),
+            section=_section(),
+            entry=menu.entry(request.path),
+            moment=uuid.uuid4,
+            states=STATES,
+            kinds=KINDS,
+            marks=MARKS,
+            no_time=NO_TIME,
+            step_names=STEPS,
+            expiry=EXPIRY,
+            csrf=forms.token(),
+            me=session.get("name"),
+            acting=session.get("org_name"),
+            acting_id=session.get("org"),
+            request_id=g.request_id,
+            path=request.full_path,
+            **{"reasons": REASONS, "rejections": REJECTIONS, **values},
+        ),
+        status,
+    )
 
 
 def _section() -> menu.Section | None:
     """Return the section of this page, with the entries that the acting organisation has."""
     here = menu.section(request.path)
-    return next((one for one in menu.of(session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)) if here is not None and one.en == here.en), None)
+    return next(
+        (
+            one
+            for one in menu.of(
+                session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
+            )
+            if here is not None and one.en == here.en
+        ),
+        None,
+    )
 
 
 @blueprint.app_template_global()
@@ -89,7 +132,11 @@ def came_from() -> str:
     """Return the page of this site that the person comes from, else the start (UI-05)."""
     came = urlsplit(request.headers.get("Referer", ""))
     path = came.path + (f"?{came.query}" if came.query else "")
-    return path if came.netloc == request.host and came.path not in (request.path, "/sign-in") and own_path(path) else "/"
+    return (
+        path
+        if came.netloc == request.host and came.path not in (request.path, "/sign-in") and own_path(path)
+        else "/"
+    )
 
 
 def say(text: str, kind: str = "ok") -> None:
@@ -99,7 +146,11 @@ def say(text: str, kind: str = "ok") -> None:
 
 def people_see(detail: str) -> str:
     """Return the detail of a malformed request as people are told it: what is not in their language is left out."""
-    return detail if session.get("language") == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail) else "填写的内容不正确,请返回检查"
+    return (
+        detail
+        if session.get("language") == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail)
+        else "填写的内容不正确,请返回检查"
+    )
 
 
 def call(contract: Any, wanted: Any) -> Any:
@@ -116,10 +167,19 @@ def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
     client = current_app.config["CLIENT"]
     session_token()
     g.trips = g.get("trips", 0) + 1
-    replies = iter(client.call_all([one for one in asked if one is not None], token=session["token"], org_id=session.get("org"), request_id=g.request_id))
+    replies = iter(
+        client.call_all(
+            [one for one in asked if one is not None],
+            token=session["token"],
+            org_id=session.get("org"),
+            request_id=g.request_id,
+        )
+    )
     answers = [None if one is None else next(replies) for one in asked]
     for answer in answers:
-        if isinstance(answer, Refused) and (not partial or answer.code in ("token_expired", "token_invalid", "password_change_needed")):
+        if isinstance(answer, Refused) and (
+            not partial or answer.code in ("token_expired", "token_invalid", "password_change_needed")
+        ):
             raise answer
     return answers
 
@@ -134,7 +194,11 @@ def session_token() -> str:
     if "token" not in session:
         raise Refused("token_expired")
     if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
-        remember(current_app.config["CLIENT"].call(members.renew, members.Renew(session=session["session"]), request_id=g.request_id))
+        remember(
+            current_app.config["CLIENT"].call(
+                members.renew, members.Renew(session=session["session"]), request_id=g.request_id
+            )
+        )
     return str(session["token"])
 
 
@@ -146,22 +210,45 @@ def acting_org() -> int | None:
 
 def remember(signed: members.Signed) -> None:
     """Keep in the browser's session who has signed in."""
-    session.update(token=signed.token, session=signed.session, name=signed.name, person=signed.person_id, expires=signed.expires_at.isoformat(),
-                   restricted=signed.must_change_password)
+    session.update(
+        token=signed.token,
+        session=signed.session,
+        name=signed.name,
+        person=signed.person_id,
+        expires=signed.expires_at.isoformat(),
+        restricted=signed.must_change_password,
+    )
 
 
-def names(org_ids: Iterable[int | None], person_ids: Iterable[int | None] = (), *more: tuple[Any, Any] | None) -> tuple[dict[int, Any], dict[int, Any], list[Any]]:
+def names(
+    org_ids: Iterable[int | None], person_ids: Iterable[int | None] = (), *more: tuple[Any, Any] | None
+) -> tuple[dict[int, Any], dict[int, Any], list[Any]]:
     """Return organisations and people by id, and the answers to `more`, in one trip."""
-    wanted_orgs, wanted_people = sorted({one for one in org_ids if one})[:500], sorted({one for one in person_ids if one})[:500]
-    found, people, *rest = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=wanted_orgs)) if wanted_orgs else None,
-                                 (members.describe_people, members.DescribePeople(person_ids=wanted_people)) if wanted_people else None, *more) \
-        if wanted_orgs or wanted_people or any(more) else (None, None, *more)
+    wanted_orgs, wanted_people = (
+        sorted({one for one in org_ids if one})[:500],
+        sorted({one for one in person_ids if one})[:500],
+    )
+    found, people, *rest = (
+        calls(
+            (orgs.get_orgs, orgs.GetOrgs(org_ids=wanted_orgs)) if wanted_orgs else None,
+            (members.describe_people, members.DescribePeople(person_ids=wanted_people))
+            if wanted_people
+            else None,
+            *more,
+        )
+        if wanted_orgs or wanted_people or any(more)
+        else (None, None, *more)
+    )
     return {org.org_id: org for org in found or ()}, {one.member_id: one for one in people or ()}, rest
 
 
 def parties(items: Iterable[Any]) -> list[int | None]:
     """Return the ids of the organisations of transfers."""
-    return [one for item in items for one in (item.source_branch_id, item.target_org_id, item.target_branch_id, item.waiting_org_id)]
+    return [
+        one
+        for item in items
+        for one in (item.source_branch_id, item.target_org_id, item.target_branch_id, item.waiting_org_id)
+    ]
 
 
 @blueprint.before_request
@@ -170,9 +257,19 @@ def guard() -> None:
     if request.args.get("lang") in ("zh", "en"):
         session["language"] = request.args["lang"]
     if request.method == "POST" and not forms.is_genuine():
-        if "token" not in session and "Origin" in request.headers and forms.from_our_page() and request.endpoint != "pages.sign_in":
-            raise Refused("token_expired")  # the cookie is gone: the form is kept as a draft, and sent only if the person says so
-        raise Refused("bad_request", detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"))
+        if (
+            "token" not in session
+            and "Origin" in request.headers
+            and forms.from_our_page()
+            and request.endpoint != "pages.sign_in"
+        ):
+            raise Refused(
+                "token_expired"
+            )  # the cookie is gone: the form is kept as a draft, and sent only if the person says so
+        raise Refused(
+            "bad_request",
+            detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"),
+        )
     fields.refuse_unreadable(request)
 
 
@@ -193,7 +290,9 @@ def office(org_id: int, in_the_way: Any = None) -> tuple[dict[int, Any], dict[in
     if not org_id:
         return {}, {}
     waiting = [in_the_way.waiting_org_id, in_the_way.initiator_org_id] if in_the_way is not None else []
-    found, _, (administrators,) = names([org_id, *waiting], (), (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org_id])))
+    found, _, (administrators,) = names(
+        [org_id, *waiting], (), (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org_id]))
+    )
     return found, staff(administrators)
 
 
@@ -214,4 +313,6 @@ def month(text: str) -> date | None:
     try:
         return date.fromisoformat(f"{text}-01") if text else None
     except ValueError:
-        raise Refused("bad_request", detail=t("毕业时间的形式是 2027-06", "a time of graduation looks like 2027-06")) from None
+        raise Refused(
+            "bad_request", detail=t("毕业时间的形式是 2027-06", "a time of graduation looks like 2027-06")
+        ) from None

@@ -1,4 +1,5 @@
 """Members: lists, rosters, marks, registers, letters, work lists, search (MEM, IMP, GRAD, DOC, SRCH)."""
+
 from __future__ import annotations
 
 import io
@@ -26,21 +27,37 @@ from shared.reference import POST_NAMES
 def member(member_id: int) -> Any:
     """One member's record with its history of branches and posts (BEY-09, MEM-28)."""
     profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
-    found, _, _ = kit.names([*(stay.branch_id for stay in profile.stays), *(post.org_id for post in profile.posts), profile.member.branch_id])
-    return kit.render("members/member.html", profile=profile, orgs=found, post_names=POST_NAMES, hints=[Refusal(code) for code in profile.hints])
+    found, _, _ = kit.names(
+        [
+            *(stay.branch_id for stay in profile.stays),
+            *(post.org_id for post in profile.posts),
+            profile.member.branch_id,
+        ]
+    )
+    return kit.render(
+        "members/member.html",
+        profile=profile,
+        orgs=found,
+        post_names=POST_NAMES,
+        hints=[Refusal(code) for code in profile.hints],
+    )
 
 
 @kit.blueprint.post("/members/export")
 def export() -> Any:
     """Take the members of the own organisation and below along as a spreadsheet; the log keeps who did, unmasked numbers need a reason (MEM-32, BEY-10)."""
-    wanted = members.ExportMembers(full=request.form.get("full") == "1", reason=request.form.get("reason", ""), limit=500)
+    wanted = members.ExportMembers(
+        full=request.form.get("full") == "1", reason=request.form.get("reason", ""), limit=500
+    )
     first_page = kit.call(members.export_members, wanted)
 
     def rows() -> Iterator[Any]:
         page = first_page
         while page:
             yield from page
-            page = kit.call(members.export_members, msgspec.structs.replace(wanted, after=page[-1].member.member_id))
+            page = kit.call(
+                members.export_members, msgspec.structs.replace(wanted, after=page[-1].member.member_id)
+            )
 
     with sheet.write(rows()) as file:
         return _xlsx(io.BytesIO(file.read()), "members")
@@ -52,15 +69,38 @@ def search() -> Any:
     text, people, refusal = request.form.get("text", "").strip(), None, None
     found: list[Any] = []
     if request.method == "POST" and text:
-        found = [] if _is_number(text) else kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org")))
+        found = (
+            []
+            if _is_number(text)
+            else kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org")))
+        )
         try:
-            people = kit.call(members.search_members, members.SearchMembers(text=text)) if session.get("org") else None
+            people = (
+                kit.call(members.search_members, members.SearchMembers(text=text))
+                if session.get("org")
+                else None
+            )
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):
                 raise
             refusal = error.refusal
-    branches = {org.org_id: org for org in kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))} if people and people.items else {}
-    return kit.render("members/search.html", text=text, found=found, people=people, branches=branches, refusal=refusal, asked=request.method == "POST")
+    branches = (
+        {
+            org.org_id: org
+            for org in kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))
+        }
+        if people and people.items
+        else {}
+    )
+    return kit.render(
+        "members/search.html",
+        text=text,
+        found=found,
+        people=people,
+        branches=branches,
+        refusal=refusal,
+        asked=request.method == "POST",
+    )
 
 
 def _is_number(text: str) -> bool:
@@ -77,10 +117,25 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     org = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
-    items, below = kit.calls((members.list_members, members.ListMembers(branch_id=branch, limit=500)) if org[0].kind == "branch" else None,
-                         (orgs.list_children, orgs.ListChildren(org_id=branch, limit=500)) if org[0].kind != "branch" else None)
+    items, below = kit.calls(
+        (members.list_members, members.ListMembers(branch_id=branch, limit=500))
+        if org[0].kind == "branch"
+        else None,
+        (orgs.list_children, orgs.ListChildren(org_id=branch, limit=500))
+        if org[0].kind != "branch"
+        else None,
+    )
     items = items or []
-    return kit.render("members/members.html", items=items, org=org[0], below=below or [], import_id=uuid.uuid4(), marked=marked or [], codes=codes or [], names={one.member_id: one.name for one in items})
+    return kit.render(
+        "members/members.html",
+        items=items,
+        org=org[0],
+        below=below or [],
+        import_id=uuid.uuid4(),
+        marked=marked or [],
+        codes=codes or [],
+        names={one.member_id: one.name for one in items},
+    )
 
 
 def _import() -> Any:
@@ -94,7 +149,9 @@ def _import() -> Any:
     if not rows:
         raise Refused("roster_broken", detail=kit.t("表格中没有数据行", "there are no rows in it"))
     for at in range(0, len(rows), 500):
-        for answer in kit.call(members.import_rows, [workbooks.to_send(import_id, row) for row in rows[at:at + 500]]):
+        for answer in kit.call(
+            members.import_rows, [workbooks.to_send(import_id, row) for row in rows[at : at + 500]]
+        ):
             if answer.refusal is not None:
                 raise Refused(answer.refusal.code, **answer.refusal.values)
     return redirect(f"/imports/{import_id}{'?level=own' if request.form.get('level') == 'own' else ''}")
@@ -119,20 +176,39 @@ def import_progress(import_id: uuid.UUID) -> Any:
     """Show how far an import is; the page asks again by itself until it is done (IMP-06)."""
     progress = kit.call(members.get_import, members.GetImport(import_id=import_id, failed_after=0))
     reasons = Counter(one.problem for one in progress.failures)
-    return kit.render("members/import.html", progress=progress, import_id=import_id, reasons=[(why, n) for why, n in reasons.most_common(20) if n > 1], waiting=progress.rows - progress.entered - progress.failed,
-                  level="?level=own" if request.args.get("level") == "own" else "")
+    return kit.render(
+        "members/import.html",
+        progress=progress,
+        import_id=import_id,
+        reasons=[(why, n) for why, n in reasons.most_common(20) if n > 1],
+        waiting=progress.rows - progress.entered - progress.failed,
+        level="?level=own" if request.args.get("level") == "own" else "",
+    )
 
 
 @kit.blueprint.get("/imports/<uuid:import_id>/failed.xlsx")
 def import_failures(import_id: uuid.UUID) -> Any:
     """Return the failed rows in the template's form with their reasons, to correct and upload again (IMP-07)."""
+
     def rows() -> Iterator[roster.RosterRow]:
         after = 0
-        while some := kit.call(members.get_import, members.GetImport(import_id=import_id, failed_after=after)).failures:
+        while some := kit.call(
+            members.get_import, members.GetImport(import_id=import_id, failed_after=after)
+        ).failures:
             after = some[-1].number
             for one in some:
-                yield roster.RosterRow(one.number, one.branch_name, one.name, one.id_number, one.ethnic_group, one.phone, one.joined_on, one.development_number,
-                                       one.post, one.problem)
+                yield roster.RosterRow(
+                    one.number,
+                    one.branch_name,
+                    one.name,
+                    one.id_number,
+                    one.ethnic_group,
+                    one.phone,
+                    one.joined_on,
+                    one.development_number,
+                    one.post,
+                    one.problem,
+                )
 
     file = io.BytesIO()
     roster.write_roster(file, rows(), reasons=True, own=request.args.get("level") == "own")
@@ -140,8 +216,11 @@ def import_failures(import_id: uuid.UUID) -> Any:
 
 
 def _xlsx(file: io.BytesIO, name: str) -> Response:
-    return Response(file.getvalue(), content_type=sheet.MIME,
-                    headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"})
+    return Response(
+        file.getvalue(),
+        content_type=sheet.MIME,
+        headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
+    )
 
 
 @kit.blueprint.post("/members/marks")
@@ -152,9 +231,25 @@ def member_marks() -> Any:
     if not chosen:
         raise Refused("bad_request", detail=kit.t("请先勾选团员", "choose members first"))
     if form.get("do") == "codes":
-        return branch_members(codes=kit.call(members.issue_reset_codes, [members.IssueResetCode(command_id=uuid.uuid4(), member_id=one) for one in chosen]))
-    done = kit.call(members.mark_members, [members.MarkMember(
-        command_id=uuid.uuid4(), member_id=one, mark=form.get("mark", ""), graduates_on=kit.month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
+        return branch_members(
+            codes=kit.call(
+                members.issue_reset_codes,
+                [members.IssueResetCode(command_id=uuid.uuid4(), member_id=one) for one in chosen],
+            )
+        )
+    done = kit.call(
+        members.mark_members,
+        [
+            members.MarkMember(
+                command_id=uuid.uuid4(),
+                member_id=one,
+                mark=form.get("mark", ""),
+                graduates_on=kit.month(form.get("month", "")),
+                reason=form.get("reason", ""),
+            )
+            for one in chosen
+        ],
+    )
     return branch_members(done)
 
 
@@ -165,26 +260,58 @@ def template() -> Any:
     roster.write_roster(file, [], own=own)
     return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")
 
+
+# fmt: off  (a table is read by its columns)
 REPORTS = {
-    "graduates_left": ("尚未转出的毕业生", "Graduates who have not left"), "onward": ("已落实去向、应一个月内二次转接的团员", "Work or study found: to be transferred onward within a month"), "parked": ("在乡镇支部满一个月、去向未定的团员", "Over a month in a township's branch, nothing found yet"),
-    "retained_apart": ("暂留学校、不在流动团员团支部的毕业生", "Retained, not in the mobile branch"), "county_stay": ("在县级支部即将期满的团员", "Nearly over time in a county's branch"),
-    "retained": ("留校即将到期", "Retention about to end"), "abroad": ("出国(境)保留", "Abroad, kept here"), "to_contact": ("转入后待联系", "Arrived, to be contacted"),
-    "incomplete": ("资料不完整", "Incomplete records"), "irregular_numbers": ("发展团员编号异常", "Irregular development numbers"), "identity_failed": ("身份认证未通过", "Identity check failed"),
-    "over_age": ("超龄团员", "Over age"), "late_entries": ("入团后超过一个月录入", "Entered late"), "small_branches": ("不足3人的团支部", "Branches with fewer than three"),
-    "empty_graduate": ("空的毕业生团支部", "Empty graduates' branches"), "holding_members": ("直接挂有团员的组织", "Organisations holding members"),
-    "deletion_requests": ("申请删除的团员", "Reported for deletion")}
+    "graduates_left": ("尚未转出的毕业生", "Graduates who have not left"),
+    "onward": (
+        "已落实去向、应一个月内二次转接的团员",
+        "Work or study found: to be transferred onward within a month",
+    ),
+    "parked": (
+        "在乡镇支部满一个月、去向未定的团员",
+        "Over a month in a township's branch, nothing found yet",
+    ),
+    "retained_apart": ("暂留学校、不在流动团员团支部的毕业生", "Retained, not in the mobile branch"),
+    "county_stay": ("在县级支部即将期满的团员", "Nearly over time in a county's branch"),
+    "retained": ("留校即将到期", "Retention about to end"),
+    "abroad": ("出国(境)保留", "Abroad, kept here"),
+    "to_contact": ("转入后待联系", "Arrived, to be contacted"),
+    "incomplete": ("资料不完整", "Incomplete records"),
+    "irregular_numbers": ("发展团员编号异常", "Irregular development numbers"),
+    "identity_failed": ("身份认证未通过", "Identity check failed"),
+    "over_age": ("超龄团员", "Over age"),
+    "late_entries": ("入团后超过一个月录入", "Entered late"),
+    "small_branches": ("不足3人的团支部", "Branches with fewer than three"),
+    "empty_graduate": ("空的毕业生团支部", "Empty graduates' branches"),
+    "holding_members": ("直接挂有团员的组织", "Organisations holding members"),
+    "deletion_requests": ("申请删除的团员", "Reported for deletion"),
+}
+# fmt: on
 
 DEEDS = {"to_contact": ("已联系", "Contacted"), "parked": ("已落实去向", "Work or study found")}
 """What is said of members of a list by its branch or direct superior, by a button on the list."""
 
 REGISTER_SAID = {
-    "request": ("已登记,等待审批。", "Entered; it waits for a decision."), "approve": ("已同意保留组织关系。", "Approved."),
-    "refuse": ("未同意保留组织关系。", "Refused."), "end": ("登记已结束。", "The entry is ended."), "report": ("报告已记录。", "The report is kept.")}
+    "request": ("已登记,等待审批。", "Entered; it waits for a decision."),
+    "approve": ("已同意保留组织关系。", "Approved."),
+    "refuse": ("未同意保留组织关系。", "Refused."),
+    "end": ("登记已结束。", "The entry is ended."),
+    "report": ("报告已记录。", "The report is kept."),
+}
 """What pages say after each of their buttons."""
 
-RETENTION_KINDS = {"retained": ("暂留学校", "Retained at school"), "abroad": ("出国(境)学习研究", "Study abroad")}
+RETENTION_KINDS = {
+    "retained": ("暂留学校", "Retained at school"),
+    "abroad": ("出国(境)学习研究", "Study abroad"),
+}
 
-RETENTION_STATES = {"requested": ("待审批", "Requested"), "approved": ("已同意", "Approved"), "refused": ("未同意", "Refused"), "ended": ("已结束", "Ended")}
+RETENTION_STATES = {
+    "requested": ("待审批", "Requested"),
+    "approved": ("已同意", "Approved"),
+    "refused": ("未同意", "Refused"),
+    "ended": ("已结束", "Ended"),
+}
 
 
 def _date(text: str | None, field: tuple[str, str]) -> date:
@@ -199,20 +326,66 @@ def registers() -> Any:
     """Keep the registers of who stays: retained at school, abroad for studies; request, decide, end (GRAD-26..31, DOC-09)."""
     form, refusal, kind = request.form, None, request.args.get("kind", "")
     if request.method == "POST" and form.get("do") == "request":
-        refusal = call(members.request_retentions, [members.RequestRetention(
-            command_id=fields.key(form), member_id=fields.number(form.get("member")), kind=form.get("kind", ""), since=_date(form.get("since"), ("起始日期", "the first day")),
-            until=_date(form.get("until"), ("截止日期", "the last day")), place=form.get("place", ""), contact_name=form.get("contact_name", ""),
-            contact_phone=form.get("contact_phone", ""), reason=form.get("reason", ""))])[0].refusal
+        refusal = call(
+            members.request_retentions,
+            [
+                members.RequestRetention(
+                    command_id=fields.key(form),
+                    member_id=fields.number(form.get("member")),
+                    kind=form.get("kind", ""),
+                    since=_date(form.get("since"), ("起始日期", "the first day")),
+                    until=_date(form.get("until"), ("截止日期", "the last day")),
+                    place=form.get("place", ""),
+                    contact_name=form.get("contact_name", ""),
+                    contact_phone=form.get("contact_phone", ""),
+                    reason=form.get("reason", ""),
+                )
+            ],
+        )[0].refusal
     elif request.method == "POST":
-        refusal = call(members.decide_retentions, [members.DecideRetention(
-            retention_id=fields.number(form.get("retention")), approve=form.get("do") == "approve", end=form.get("do") == "end", report=form.get("report", ""), note=form.get("note", ""))])[0].refusal
+        refusal = call(
+            members.decide_retentions,
+            [
+                members.DecideRetention(
+                    retention_id=fields.number(form.get("retention")),
+                    approve=form.get("do") == "approve",
+                    end=form.get("do") == "end",
+                    report=form.get("report", ""),
+                    note=form.get("note", ""),
+                )
+            ],
+        )[0].refusal
     if request.method == "POST" and refusal is None:
-        say(word(REGISTER_SAID["report" if form.get("report") else form.get("do", "") if form.get("do") in REGISTER_SAID else "refuse"]))
+        say(
+            word(
+                REGISTER_SAID[
+                    "report"
+                    if form.get("report")
+                    else form.get("do", "")
+                    if form.get("do") in REGISTER_SAID
+                    else "refuse"
+                ]
+            )
+        )
         return redirect("/registers")
-    items = call(members.list_retentions, members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100))
+    items = call(
+        members.list_retentions,
+        members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100),
+    )
     found, _, _ = names([item.branch_id for item in items])
-    return render("members/registers.html", refusal.kind.status if refusal else 200, items=items, orgs=found, refusal=refusal, form=form, kind=kind, retention_kinds=RETENTION_KINDS,
-                  retention_states=RETENTION_STATES, command_id=uuid.uuid4(), member=fields.number(request.args.get("member")))
+    return render(
+        "members/registers.html",
+        refusal.kind.status if refusal else 200,
+        items=items,
+        orgs=found,
+        refusal=refusal,
+        form=form,
+        kind=kind,
+        retention_kinds=RETENTION_KINDS,
+        retention_states=RETENTION_STATES,
+        command_id=uuid.uuid4(),
+        member=fields.number(request.args.get("member")),
+    )
 
 
 @blueprint.route("/letters", methods=["GET", "POST"])
@@ -225,26 +398,63 @@ def letters() -> Any:
         if not chosen:
             refusal = Refusal("field_missing", {"field": t("团员", "members")})
         else:
-            made = call(members.issue_letters, [members.IssueLetter(
-                command_id=fields.key(form), member_ids=chosen, addressee=form.get("addressee", ""), dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
-                valid_days=fields.number(form.get("valid_days")) or None, to_org=form.get("to_org", ""))])[0]
+            made = call(
+                members.issue_letters,
+                [
+                    members.IssueLetter(
+                        command_id=fields.key(form),
+                        member_ids=chosen,
+                        addressee=form.get("addressee", ""),
+                        dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
+                        valid_days=fields.number(form.get("valid_days")) or None,
+                        to_org=form.get("to_org", ""),
+                    )
+                ],
+            )[0]
             refusal = made.refusal
             if refusal is None:
-                return Response(letter.render(made, f"{addresses.public_root()}verify"), content_type="application/pdf",
-                                headers={"Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf", "Cache-Control": "no-store"})
-    children, items = calls((orgs.list_children, orgs.ListChildren(org_id=organisations.acting_committee(), limit=500)),
-                            (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None)
-    return render("members/letters.html", refusal.kind.status if refusal else 200, branches=[org for org in children if org.kind == "branch"], items=items or [], branch=branch, form=form,
-                  refusal=refusal, command_id=uuid.uuid4(), today=clock.today())
+                return Response(
+                    letter.render(made, f"{addresses.public_root()}verify"),
+                    content_type="application/pdf",
+                    headers={
+                        "Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf",
+                        "Cache-Control": "no-store",
+                    },
+                )
+    children, items = calls(
+        (orgs.list_children, orgs.ListChildren(org_id=organisations.acting_committee(), limit=500)),
+        (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None,
+    )
+    return render(
+        "members/letters.html",
+        refusal.kind.status if refusal else 200,
+        branches=[org for org in children if org.kind == "branch"],
+        items=items or [],
+        branch=branch,
+        form=form,
+        refusal=refusal,
+        command_id=uuid.uuid4(),
+        today=clock.today(),
+    )
 
 
 @blueprint.get("/reports")
 @blueprint.get("/reports/<kind>")
 def reports(kind: str = "graduates_left") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
-    items = call(members.get_report, members.GetReport(kind=kind, after=fields.number(request.args.get("after")), limit=100))
-    return render("members/reports.html", notes=[notes.note(kind, one.note, t) for one in items], items=items, kind=kind, kinds_of_report=REPORTS, deed=DEEDS.get(kind),
-                  refused=session.pop("list_refused", []))
+    items = call(
+        members.get_report,
+        members.GetReport(kind=kind, after=fields.number(request.args.get("after")), limit=100),
+    )
+    return render(
+        "members/reports.html",
+        notes=[notes.note(kind, one.note, t) for one in items],
+        items=items,
+        kind=kind,
+        kinds_of_report=REPORTS,
+        deed=DEEDS.get(kind),
+        refused=session.pop("list_refused", []),
+    )
 
 
 @blueprint.post("/reports/<kind>")
@@ -253,10 +463,27 @@ def settle(kind: str) -> Any:
     wanted = fields.numbers(request.form.getlist("member"))
     if kind not in DEEDS or not wanted:
         raise Refused("field_missing", field=t("团员", "members"))
-    saved = call(members.edit_members, [members.EditMember(
-        command_id=uuid.uuid4(), member_id=one, contacted=True if kind == "to_contact" else None, found=True if kind == "parked" else None) for one in wanted])
-    session["list_refused"] = list(dict.fromkeys(one.refusal.say(t("zh", "en")) for one in saved if one.refusal is not None))
+    saved = call(
+        members.edit_members,
+        [
+            members.EditMember(
+                command_id=uuid.uuid4(),
+                member_id=one,
+                contacted=True if kind == "to_contact" else None,
+                found=True if kind == "parked" else None,
+            )
+            for one in wanted
+        ],
+    )
+    session["list_refused"] = list(
+        dict.fromkeys(one.refusal.say(t("zh", "en")) for one in saved if one.refusal is not None)
+    )
     done = sum(one.refusal is None for one in saved)
     if done:
-        say(t(f"已登记 {done} 位团员: {DEEDS[kind][0]}。", f"Noted of {done} members: {DEEDS[kind][1].lower()}."))
+        say(
+            t(
+                f"已登记 {done} 位团员: {DEEDS[kind][0]}。",
+                f"Noted of {done} members: {DEEDS[kind][1].lower()}.",
+            )
+        )
     return redirect(f"/reports/{kind}")

@@ -1,4 +1,5 @@
 """Pages of those who keep an organisation and its members: the first check, cadres and administrators, registrations, migrations, registers, letters, work lists."""
+
 from __future__ import annotations
 
 import uuid
@@ -15,17 +16,34 @@ from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 from shared.reference import INDUSTRIES, POST_NAMES, POSTS, is_school
 
-MIGRATION_STATES = {"pending_old": ("原上级审批", "Old superior decides"), "pending_new": ("新上级审批", "New superior decides"), "moving": ("正在迁移", "Moving"),
-                    "completed": ("完成", "Completed"), "rejected": ("未同意", "Rejected"), "withdrawn": ("已撤销", "Withdrawn"), "returned": ("超期退回", "Returned by the clock")}
+MIGRATION_STATES = {
+    "pending_old": ("原上级审批", "Old superior decides"),
+    "pending_new": ("新上级审批", "New superior decides"),
+    "moving": ("正在迁移", "Moving"),
+    "completed": ("完成", "Completed"),
+    "rejected": ("未同意", "Rejected"),
+    "withdrawn": ("已撤销", "Withdrawn"),
+    "returned": ("超期退回", "Returned by the clock"),
+}
 POST_SAID = {
-    "appoint": ("已授予管理权限。", "The right is given."), "revoke": ("已撤销管理权限。", "The right is revoked."), "ended": ("已免职。", "The post is ended."),
-    "given": ("职务已登记。", "The post is given.")}
+    "appoint": ("已授予管理权限。", "The right is given."),
+    "revoke": ("已撤销管理权限。", "The right is revoked."),
+    "ended": ("已免职。", "The post is ended."),
+    "given": ("职务已登记。", "The post is given."),
+}
 REGISTRATION_SAID = {
     "accept": ("已接收,申请人已编入本组织。", "Accepted; the applicant belongs to your organisation now."),
-    "reject": ("已驳回,申请人会看到理由。", "Rejected; the applicant sees why.")}
+    "reject": ("已驳回,申请人会看到理由。", "Rejected; the applicant sees why."),
+}
 MIGRATION_SAID = {
-    "request": ("已申请迁移,先由原上级审批,再由新上级审批。", "Asked for; the old superior decides first, then the new one."), "approve": ("已同意迁移。", "The migration is approved."),
-    "reject": ("未同意迁移,申请组织会看到意见。", "The migration is rejected; who asked sees the note."), "withdraw": ("已撤销迁移申请。", "The request is withdrawn.")}
+    "request": (
+        "已申请迁移,先由原上级审批,再由新上级审批。",
+        "Asked for; the old superior decides first, then the new one.",
+    ),
+    "approve": ("已同意迁移。", "The migration is approved."),
+    "reject": ("未同意迁移,申请组织会看到意见。", "The migration is rejected; who asked sees the note."),
+    "withdraw": ("已撤销迁移申请。", "The request is withdrawn."),
+}
 
 
 def acting_committee() -> int:
@@ -41,14 +59,36 @@ def check() -> Any:
     """Check and complete the own organisation; a new administrator is led here first (ORG-11, ORG-16, ORG-19)."""
     org, refusal, form = acting_committee(), None, request.form
     if request.method == "POST":
-        refusal = call(orgs.check_orgs, [orgs.CheckOrg(command_id=uuid.uuid4(), org_id=org, **{name: form.get(name, "") for name in ("kind", "short_name", "full_name", "industry", "phone")})])[0].refusal
+        refusal = call(
+            orgs.check_orgs,
+            [
+                orgs.CheckOrg(
+                    command_id=uuid.uuid4(),
+                    org_id=org,
+                    **{
+                        name: form.get(name, "")
+                        for name in ("kind", "short_name", "full_name", "industry", "phone")
+                    },
+                )
+            ],
+        )[0].refusal
         if refusal is None:
             return redirect("/check?done=1")
-    own, cadres = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org)))
+    own, cadres = calls(
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org))
+    )
     secretary = next((one.person_id for one in cadres if one.post == "secretary"), None)
     _, people, _ = names((), [secretary])
-    return render("organisations/check.html", refusal.kind.status if refusal else 200, org=own[0], refusal=refusal, form=form, industries=INDUSTRIES, secretary=people.get(secretary or 0),
-                  done=request.args.get("done"))
+    return render(
+        "organisations/check.html",
+        refusal.kind.status if refusal else 200,
+        org=own[0],
+        refusal=refusal,
+        form=form,
+        industries=INDUSTRIES,
+        secretary=people.get(secretary or 0),
+        done=request.args.get("done"),
+    )
 
 
 @blueprint.route("/posts", methods=["GET", "POST"])
@@ -59,36 +99,84 @@ def posts() -> Any:
     if request.method == "POST":
         do = form.get("do", "")
         if do == "code":
-            code = call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org)])[0]
+            code = call(
+                members.issue_registration_codes,
+                [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org)],
+            )[0]
             refusal = code.refusal
         elif do in ("appoint", "revoke"):
-            refusal = call(orgs.set_administrators, [orgs.SetAdministrator(command_id=uuid.uuid4(), org_id=org, person_id=fields.number(form.get("person")), active=do == "appoint")])[0].refusal
+            refusal = call(
+                orgs.set_administrators,
+                [
+                    orgs.SetAdministrator(
+                        command_id=uuid.uuid4(),
+                        org_id=org,
+                        person_id=fields.number(form.get("person")),
+                        active=do == "appoint",
+                    )
+                ],
+            )[0].refusal
         else:
-            refusal = call(members.set_posts, [members.SetPost(
-                command_id=uuid.uuid4(), org_id=org, post=form.get("post", ""), person_id=fields.number(form.get("person")) or None, name=form.get("name", ""),
-                id_number=form.get("id_number", ""), phone=form.get("phone", ""), ethnic_group=form.get("ethnic_group", ""))])[0].refusal
+            refusal = call(
+                members.set_posts,
+                [
+                    members.SetPost(
+                        command_id=uuid.uuid4(),
+                        org_id=org,
+                        post=form.get("post", ""),
+                        person_id=fields.number(form.get("person")) or None,
+                        name=form.get("name", ""),
+                        id_number=form.get("id_number", ""),
+                        phone=form.get("phone", ""),
+                        ethnic_group=form.get("ethnic_group", ""),
+                    )
+                ],
+            )[0].refusal
         if refusal is None and code is None:
             say(word(POST_SAID[do if do in POST_SAID else "given" if form.get("post") else "ended"]))
             return redirect(f"/posts?org={org}")
-    own, cadres, administrators = calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org)),
-                                        (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org])))
+    own, cadres, administrators = calls(
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])),
+        (members.list_cadres, members.ListCadres(org_id=org)),
+        (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org])),
+    )
     if not own:
         raise Refused("unknown_org")
     rights = {one.person_id for one in administrators}
     _, people, _ = names((), [*(one.person_id for one in cadres), *rights])
-    return render("organisations/posts.html", refusal.kind.status if refusal else 200, org=own[0], cadres=cadres, rights=rights, people=people, refusal=refusal, form=form, code=code,
-                  offered=POSTS.get(own[0].kind, ()), post_names=POST_NAMES)
+    return render(
+        "organisations/posts.html",
+        refusal.kind.status if refusal else 200,
+        org=own[0],
+        cadres=cadres,
+        rights=rights,
+        people=people,
+        refusal=refusal,
+        form=form,
+        code=code,
+        offered=POSTS.get(own[0].kind, ()),
+        post_names=POST_NAMES,
+    )
+
 
 ORG_SAID = {
-    "up": ("已上移。", "Moved up."), "down": ("已下移。", "Moved down."), "delete": ("组织已删除。", "The organisation is deleted."),
-    "await": ("组织已转为待接转团支部。", "The organisation is an awaiting branch now."), "": ("组织信息已保存。", "The organisation is saved.")}
+    "up": ("已上移。", "Moved up."),
+    "down": ("已下移。", "Moved down."),
+    "delete": ("组织已删除。", "The organisation is deleted."),
+    "await": ("组织已转为待接转团支部。", "The organisation is an awaiting branch now."),
+    "": ("组织信息已保存。", "The organisation is saved."),
+}
 """What the page of organisations says after each of its buttons."""
 
 
 def act_for(org: orgs.Org) -> None:
     """Act for an organisation from now on."""
     session["org"], session["org_name"] = org.org_id, org.full_name
-    session["org_kind"], session["org_school"], session["org_top"] = org.kind, is_school(org.industry), org.top
+    session["org_kind"], session["org_school"], session["org_top"] = (
+        org.kind,
+        is_school(org.industry),
+        org.top,
+    )
 
 
 @kit.blueprint.route("/orgs", methods=["GET", "POST"])
@@ -97,7 +185,9 @@ def my_orgs() -> Any:
     form, refusal = request.form, None
     here = fields.number(request.values.get("at"), session.get("org") or 0)
     if request.method == "POST" and not form.get("do"):
-        chosen = next((org for org in kit.call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None)
+        chosen = next(
+            (org for org in kit.call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None
+        )
         if chosen is None:
             raise Refused("not_administrator")
         act_for(chosen)
@@ -108,10 +198,24 @@ def my_orgs() -> Any:
         if refusal is None:
             kit.say(kit.word(ORG_SAID.get(form["do"], ORG_SAID[""])))
             return redirect(f"/orgs?at={here}")
-    mine, children, found = kit.calls((orgs.my_orgs, orgs.MyOrgs()), (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
-                                  (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None)
-    return kit.render("organisations/orgs.html", refusal.kind.status if refusal else 200, mine=mine, children=children or [], here=found[0] if found else None, refusal=refusal, form=form,
-                  industries=INDUSTRIES, purposes=_purposes(), command_id=uuid.uuid4(), changed=form.get("org"))
+    mine, children, found = kit.calls(
+        (orgs.my_orgs, orgs.MyOrgs()),
+        (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None,
+    )
+    return kit.render(
+        "organisations/orgs.html",
+        refusal.kind.status if refusal else 200,
+        mine=mine,
+        children=children or [],
+        here=found[0] if found else None,
+        refusal=refusal,
+        form=form,
+        industries=INDUSTRIES,
+        purposes=_purposes(),
+        command_id=uuid.uuid4(),
+        changed=form.get("org"),
+    )
 
 
 def _order_org(here: int, org: int, up: bool) -> Refusal | None:
@@ -129,7 +233,10 @@ def _order_org(here: int, org: int, up: bool) -> Refusal | None:
 
 def _purposes() -> dict[str, tuple[str, str]]:
     """Return the purposes of branches, the hand-over branch by what it is called now (ORG-28)."""
-    return {**PURPOSES, "handover": (practice.text("township_branch_label", clock.today()), PURPOSES["handover"][1])}
+    return {
+        **PURPOSES,
+        "handover": (practice.text("township_branch_label", clock.today()), PURPOSES["handover"][1]),
+    }
 
 
 def _keep_org(form: Any, here: int) -> Refusal | None:
@@ -139,12 +246,27 @@ def _keep_org(form: Any, here: int) -> Refusal | None:
     if form["do"] in ("up", "down"):
         return _order_org(here, org or 0, form["do"] == "up")
     if form["do"] in ("delete", "await"):
-        answer = deletion.delete(lambda asked: kit.calls(*asked, partial=True),
-                                 [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")])[0].refusal
+        answer = deletion.delete(
+            lambda asked: kit.calls(*asked, partial=True),
+            [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")],
+        )[0].refusal
     else:
-        answer = kit.call(orgs.save_orgs, [orgs.SaveOrg(
-            command_id=fields.key(form), org_id=org, parent_id=here, kind=form.get("kind", "branch"), purpose=form.get("purpose", "ordinary"),
-            full_name=form.get("full_name", ""), short_name=form.get("short_name", ""), industry=form.get("industry", ""), phone=form.get("phone", ""))])[0].refusal
+        answer = kit.call(
+            orgs.save_orgs,
+            [
+                orgs.SaveOrg(
+                    command_id=fields.key(form),
+                    org_id=org,
+                    parent_id=here,
+                    kind=form.get("kind", "branch"),
+                    purpose=form.get("purpose", "ordinary"),
+                    full_name=form.get("full_name", ""),
+                    short_name=form.get("short_name", ""),
+                    industry=form.get("industry", ""),
+                    phone=form.get("phone", ""),
+                )
+            ],
+        )[0].refusal
     return answer
 
 
@@ -154,20 +276,56 @@ def schools() -> Any:
     codes, refusal, acting = [], None, session.get("org") or 0
     form = request.form
     if request.method == "POST" and form.get("do") == "create":
-        refusal = kit.call(orgs.save_orgs, [orgs.SaveOrg(command_id=fields.key(form), parent_id=acting, kind="committee", full_name=form.get("full_name", ""),
-                                                     industry=form.get("industry", ""))])[0].refusal
+        refusal = kit.call(
+            orgs.save_orgs,
+            [
+                orgs.SaveOrg(
+                    command_id=fields.key(form),
+                    parent_id=acting,
+                    kind="committee",
+                    full_name=form.get("full_name", ""),
+                    industry=form.get("industry", ""),
+                )
+            ],
+        )[0].refusal
         if refusal is None:
-            kit.say(kit.t("学校已新建,可以为其生成注册码。", "The school is made; a registration code can be made for it."))
+            kit.say(
+                kit.t(
+                    "学校已新建,可以为其生成注册码。",
+                    "The school is made; a registration code can be made for it.",
+                )
+            )
             return redirect("/schools")
     elif request.method == "POST":
         chosen = fields.numbers(form.getlist("school"))
         if not chosen:
             raise Refused("bad_request", detail=kit.t("请先勾选学校", "choose schools first"))
-        codes = kit.call(members.issue_registration_codes, [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]])
-    progress = {one.org_id: one for one in kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))[1:]}
-    listed = [org for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)) if is_school(org.industry)]
-    return kit.render("organisations/schools.html", refusal.kind.status if refusal else 200, schools=listed, progress=progress, codes=codes, refusal=refusal, form=form, command_id=uuid.uuid4(),
-                  industries=[name for name, one in INDUSTRIES.items() if one.school])
+        codes = kit.call(
+            members.issue_registration_codes,
+            [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]],
+        )
+    progress = {
+        one.org_id: one
+        for one in kit.call(
+            members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True)
+        )[1:]
+    }
+    listed = [
+        org
+        for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500))
+        if is_school(org.industry)
+    ]
+    return kit.render(
+        "organisations/schools.html",
+        refusal.kind.status if refusal else 200,
+        schools=listed,
+        progress=progress,
+        codes=codes,
+        refusal=refusal,
+        form=form,
+        command_id=uuid.uuid4(),
+        industries=[name for name, one in INDUSTRIES.items() if one.school],
+    )
 
 
 @kit.blueprint.route("/graduation", methods=["GET", "POST"])
@@ -181,8 +339,35 @@ def graduation() -> Any:
             raise Refused("bad_request", detail=kit.t("请先勾选团支部", "choose branches first"))
         if not form.get("confirm"):
             found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500]))
-            return kit.render("organisations/graduation_confirm.html", branches=found, month=kit.month(form.get("month", "")), reason=form.get("reason", ""), back=request.full_path)
-        done = kit.call(members.mark_branches, [members.MarkBranch(
-            command_id=uuid.uuid4(), branch_id=one, graduates_on=kit.month(form.get("month", "")), reason=form.get("reason", "")) for one in chosen])
-    page = kit.call(members.list_branch_marks, members.ListBranchMarks(unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=100))
-    return kit.render("organisations/graduation.html", branches=page, done=done, unmarked=unmarked, names={one.branch_id: one.name for one in page})
+            return kit.render(
+                "organisations/graduation_confirm.html",
+                branches=found,
+                month=kit.month(form.get("month", "")),
+                reason=form.get("reason", ""),
+                back=request.full_path,
+            )
+        done = kit.call(
+            members.mark_branches,
+            [
+                members.MarkBranch(
+                    command_id=uuid.uuid4(),
+                    branch_id=one,
+                    graduates_on=kit.month(form.get("month", "")),
+                    reason=form.get("reason", ""),
+                )
+                for one in chosen
+            ],
+        )
+    page = kit.call(
+        members.list_branch_marks,
+        members.ListBranchMarks(
+            unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=100
+        ),
+    )
+    return kit.render(
+        "organisations/graduation.html",
+        branches=page,
+        done=done,
+        unmarked=unmarked,
+        names={one.branch_id: one.name for one in page},
+    )

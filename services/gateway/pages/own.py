@@ -1,4 +1,5 @@
 """What a person sees first, and the own branch."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -22,22 +23,53 @@ def my_branch() -> Any:
         return kit.render("own/my_branch.html", org=None, superior=None, items=[])
     session_org, session["org"] = session.get("org"), None
     try:
-        found, items = kit.calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), (members.list_members, members.ListMembers(branch_id=branch, limit=500)))
+        found, items = kit.calls(
+            (orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])),
+            (members.list_members, members.ListMembers(branch_id=branch, limit=500)),
+        )
     finally:
         session["org"] = session_org
-    return kit.render("own/my_branch.html", org=found[0] if found else None, items=items, post_names=POST_NAMES)
+    return kit.render(
+        "own/my_branch.html", org=found[0] if found else None, items=items, post_names=POST_NAMES
+    )
 
 
 @kit.blueprint.get("/")
 def home() -> Any:
     """Personal centre: who I am, my transfer as a timeline, my history (BEY-02, TRF-33)."""
-    profile, mine = kit.calls((members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers()))
-    progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id)) if mine else None
+    profile, mine = kit.calls(
+        (members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers())
+    )
+    progress = (
+        kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id))
+        if mine
+        else None
+    )
     acting = session.get("org")
     found, people, (inbox, waiting) = kit.names(
-        [*(stay.branch_id for stay in profile.stays), *kit.parties(mine), *(one.org_id for one in ([*progress.path, *progress.steps] if progress else [])), profile.member.branch_id, acting],
+        [
+            *(stay.branch_id for stay in profile.stays),
+            *kit.parties(mine),
+            *(one.org_id for one in ([*progress.path, *progress.steps] if progress else [])),
+            profile.member.branch_id,
+            acting,
+        ],
         [step.person_id for step in progress.steps] if progress else [],
-        (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None, (transfers.list_work, transfers.ListWork(limit=1)) if acting else None)
-    return kit.render("own/home.html", profile=profile, mine=mine, progress=progress, orgs=found, can_start=profile.member.branch_id and not profile.member.transfer_id,
-                  hints=[Refusal(code) for code in profile.hints], acting_org=found.get(acting or 0), inbox=inbox, waiting=waiting, people=people,
-                  decided=pages_transfers.decided(progress) if progress else {}, advice=kit.word(NEXT.get(mine[0].end_code, NEXT["other"])) if mine else "")
+        (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None,
+        (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,
+    )
+    return kit.render(
+        "own/home.html",
+        profile=profile,
+        mine=mine,
+        progress=progress,
+        orgs=found,
+        can_start=profile.member.branch_id and not profile.member.transfer_id,
+        hints=[Refusal(code) for code in profile.hints],
+        acting_org=found.get(acting or 0),
+        inbox=inbox,
+        waiting=waiting,
+        people=people,
+        decided=pages_transfers.decided(progress) if progress else {},
+        advice=kit.word(NEXT.get(mine[0].end_code, NEXT["other"])) if mine else "",
+    )

@@ -1,4 +1,5 @@
 """A refusal, said to people."""
+
 from __future__ import annotations
 
 from urllib.parse import quote
@@ -12,7 +13,11 @@ from shared.errors import Refusal
 def problem_page(refusal: Refusal) -> Response:
     """Return a refusal as a page; people whose session ended are led to sign in and come back."""
     if request.headers.get("HX-Request"):  # a part of a page: lead the whole page there instead
-        return Response("", 200, {"HX-Refresh": "true"}) if refusal.code in ("token_expired", "token_invalid") else Response("", 204)
+        return (
+            Response("", 200, {"HX-Refresh": "true"})
+            if refusal.code in ("token_expired", "token_invalid")
+            else Response("", 204)
+        )
     if refusal.code in ("token_expired", "token_invalid") and request.endpoint != "pages.sign_in":
         session.pop("token", None)
         if request.method == "GET":
@@ -21,5 +26,8 @@ def problem_page(refusal: Refusal) -> Response:
     if refusal.code == "password_change_needed":
         return redirect("/password")  # type: ignore[return-value]
     if refusal.code == "bad_request":
-        refusal = Refusal("bad_request", {"detail": kit.people_see(refusal.say(kit.t("zh", "en")).split(":", 1)[-1].strip())})
+        refusal = Refusal(
+            "bad_request",
+            {"detail": kit.people_see(refusal.say(kit.t("zh", "en")).split(":", 1)[-1].strip())},
+        )
     return kit.render("problem.html", refusal.kind.status, refusal=refusal)

@@ -1,4 +1,5 @@
 """Pages for everybody: proof of a letter, contacts (DOC, SRCH)."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,10 +17,14 @@ def verify() -> Any:
     code, found, refusal = request.args.get("code", "").strip(), None, None
     if code:
         try:
-            found = current_app.config["CLIENT"].call(members.check_letter, members.CheckLetter(code=code), request_id=g.request_id)
+            found = current_app.config["CLIENT"].call(
+                members.check_letter, members.CheckLetter(code=code), request_id=g.request_id
+            )
         except Refused as error:
             refusal = error.refusal
-    return kit.render("public/verify.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, code=code)
+    return kit.render(
+        "public/verify.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, code=code
+    )
 
 
 @kit.blueprint.get("/contacts")
@@ -28,10 +33,18 @@ def contacts() -> Any:
     text, found, refusal = request.args.get("text", ""), [], None
     if text:
         try:
-            found = current_app.config["CLIENT"].call(orgs.list_contacts, orgs.ListContacts(text=text), request_id=g.request_id)
+            found = current_app.config["CLIENT"].call(
+                orgs.list_contacts, orgs.ListContacts(text=text), request_id=g.request_id
+            )
         except Refused as error:
             refusal = error.refusal
-    return kit.render("public/contacts.html", refusal.kind.status if refusal else 200, found=found, text=text, refusal=refusal)
+    return kit.render(
+        "public/contacts.html",
+        refusal.kind.status if refusal else 200,
+        found=found,
+        text=text,
+        refusal=refusal,
+    )
 
 
 @kit.blueprint.get("/zhtj")

@@ -1,4 +1,5 @@
 """The page of the first installation: what the first visitor sees while nobody administers anything (ADM-10)."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,14 +24,20 @@ def waits() -> bool:
 
 
 def _ask() -> members.Setup:
-    found: members.Setup = current_app.config["CLIENT"].call(members.get_setup, members.GetSetup(), request_id=g.request_id)
+    found: members.Setup = current_app.config["CLIENT"].call(
+        members.get_setup, members.GetSetup(), request_id=g.request_id
+    )
     return found
 
 
 @blueprint.before_request
 def lead_here() -> Any:
     """Lead to the page of the first installation from where people would sign in."""
-    return redirect("/setup") if request.method == "GET" and request.path in ("/", "/sign-in") and waits() else None
+    return (
+        redirect("/setup")
+        if request.method == "GET" and request.path in ("/", "/sign-in") and waits()
+        else None
+    )
 
 
 @blueprint.route("/setup", methods=["GET", "POST"])
@@ -39,14 +46,30 @@ def setup() -> Any:
     form, refusal = request.form, None
     if request.method == "POST":
         try:
-            current_app.config["CLIENT"].call(members.set_up, members.SetUp(
-                token=form.get("token", ""), name=form.get("name", ""), id_number=form.get("id_number", ""), phone=form.get("phone", ""),
-                password=form.get("password", ""), address=request.remote_addr or ""), request_id=g.request_id)
-            say(t("首位管理员已设立,请用身份证号码和密码登录。", "The first administrator is made; sign in with ID number and password."))
+            current_app.config["CLIENT"].call(
+                members.set_up,
+                members.SetUp(
+                    token=form.get("token", ""),
+                    name=form.get("name", ""),
+                    id_number=form.get("id_number", ""),
+                    phone=form.get("phone", ""),
+                    password=form.get("password", ""),
+                    address=request.remote_addr or "",
+                ),
+                request_id=g.request_id,
+            )
+            say(
+                t(
+                    "首位管理员已设立,请用身份证号码和密码登录。",
+                    "The first administrator is made; sign in with ID number and password.",
+                )
+            )
             return redirect("/sign-in")
         except Refused as error:
             refusal = error.refusal
     found = _ask()
     if not found.open and refusal is None:
         raise Refused("not_found")
-    return render("setup.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, form=form)
+    return render(
+        "setup.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, form=form
+    )

@@ -1,4 +1,5 @@
 """Pages that show everything below an organisation: hand-over rates with the people behind them, the deadline board, entry progress, the operator's view."""
+
 from __future__ import annotations
 
 import uuid
@@ -11,24 +12,101 @@ from services.gateway.pages.kit import blueprint, call, calls, first, names, ren
 from services.gateway.pages.words import CONCERNS, REASONS, STATES
 from shared.messages import members, transfers
 
+# fmt: off  (a table is read by its columns)
 FIGURES = {
-    "study": ("升学(本地区)", "Further study (own)", "B"), "study_in": ("升学(申请转入)", "Further study (into here)", "C"), "studied": ("升学已完成", "Further study, completed", "A"),
-    "society": ("流向社会(本地区)", "To society (own)", "E"), "society_in": ("流向社会(申请转入)", "To society (into here)", "F"), "settled": ("流向社会已完成", "To society, completed", "D"),
-    "excluded": ("不计入", "In neither rate", ""), "idle": ("未发起", "Not started", ""), "open": ("办理中", "Under way", ""), "ended": ("退回或撤销", "Returned or withdrawn", ""),
-    "completed": ("已完成", "Completed", "")}
-RESPONSIBLE = {"school": ("毕业学校", "the school"), "receiver": ("接收组织", "the receiver"), "new_school": ("新学校", "the new school"), "": ("—", "—")}
-WITHDRAWALS = {"first_decision": ("尚无组织审批前", "until anybody has decided"), "last_approval": ("最后一个审批环节同意前", "until the last approval"),
-               "completed": ("办结前(含待分配)", "until it is completed, assignment included")}
+    "study": ("升学(本地区)", "Further study (own)", "B"),
+    "study_in": ("升学(申请转入)", "Further study (into here)", "C"),
+    "studied": ("升学已完成", "Further study, completed", "A"),
+    "society": ("流向社会(本地区)", "To society (own)", "E"),
+    "society_in": ("流向社会(申请转入)", "To society (into here)", "F"),
+    "settled": ("流向社会已完成", "To society, completed", "D"),
+    "excluded": ("不计入", "In neither rate", ""),
+    "idle": ("未发起", "Not started", ""),
+    "open": ("办理中", "Under way", ""),
+    "ended": ("退回或撤销", "Returned or withdrawn", ""),
+    "completed": ("已完成", "Completed", ""),
+}
+# fmt: on
+RESPONSIBLE = {
+    "school": ("毕业学校", "the school"),
+    "receiver": ("接收组织", "the receiver"),
+    "new_school": ("新学校", "the new school"),
+    "": ("—", "—"),
+}
+WITHDRAWALS = {
+    "first_decision": ("尚无组织审批前", "until anybody has decided"),
+    "last_approval": ("最后一个审批环节同意前", "until the last approval"),
+    "completed": ("办结前(含待分配)", "until it is completed, assignment included"),
+}
 TILES = {  # provinces as a grid that reads like the map: column, row
-    "65": (1, 2), "54": (2, 5), "63": (3, 4), "62": (4, 3), "64": (5, 3), "15": (6, 2), "51": (4, 5), "50": (5, 5), "53": (4, 6), "52": (5, 6), "45": (6, 7), "46": (7, 8), "44": (7, 7),
-    "43": (6, 6), "42": (6, 5), "61": (5, 4), "14": (6, 3), "13": (7, 3), "11": (7, 2), "12": (8, 3), "41": (6, 4), "37": (7, 4), "34": (7, 5), "32": (8, 4), "31": (9, 5), "33": (8, 5),
-    "36": (7, 6), "35": (8, 6), "21": (9, 3), "22": (9, 2), "23": (9, 1)}
+    "65": (1, 2),
+    "54": (2, 5),
+    "63": (3, 4),
+    "62": (4, 3),
+    "64": (5, 3),
+    "15": (6, 2),
+    "51": (4, 5),
+    "50": (5, 5),
+    "53": (4, 6),
+    "52": (5, 6),
+    "45": (6, 7),
+    "46": (7, 8),
+    "44": (7, 7),
+    "43": (6, 6),
+    "42": (6, 5),
+    "61": (5, 4),
+    "14": (6, 3),
+    "13": (7, 3),
+    "11": (7, 2),
+    "12": (8, 3),
+    "41": (6, 4),
+    "37": (7, 4),
+    "34": (7, 5),
+    "32": (8, 4),
+    "31": (9, 5),
+    "33": (8, 5),
+    "36": (7, 6),
+    "35": (8, 6),
+    "21": (9, 3),
+    "22": (9, 2),
+    "23": (9, 1),
+}
 
+# fmt: off  (a table is read by its columns)
 TILE_NAMES = {
-    "11": ("北京", "BJ"), "12": ("天津", "TJ"), "13": ("河北", "HE"), "14": ("山西", "SX"), "15": ("内蒙古", "NM"), "21": ("辽宁", "LN"), "22": ("吉林", "JL"), "23": ("黑龙江", "HL"),
-    "31": ("上海", "SH"), "32": ("江苏", "JS"), "33": ("浙江", "ZJ"), "34": ("安徽", "AH"), "35": ("福建", "FJ"), "36": ("江西", "JX"), "37": ("山东", "SD"), "41": ("河南", "HA"),
-    "42": ("湖北", "HB"), "43": ("湖南", "HN"), "44": ("广东", "GD"), "45": ("广西", "GX"), "46": ("海南", "HI"), "50": ("重庆", "CQ"), "51": ("四川", "SC"), "52": ("贵州", "GZ"),
-    "53": ("云南", "YN"), "54": ("西藏", "XZ"), "61": ("陕西", "SN"), "62": ("甘肃", "GS"), "63": ("青海", "QH"), "64": ("宁夏", "NX"), "65": ("新疆", "XJ")}
+    "11": ("北京", "BJ"),
+    "12": ("天津", "TJ"),
+    "13": ("河北", "HE"),
+    "14": ("山西", "SX"),
+    "15": ("内蒙古", "NM"),
+    "21": ("辽宁", "LN"),
+    "22": ("吉林", "JL"),
+    "23": ("黑龙江", "HL"),
+    "31": ("上海", "SH"),
+    "32": ("江苏", "JS"),
+    "33": ("浙江", "ZJ"),
+    "34": ("安徽", "AH"),
+    "35": ("福建", "FJ"),
+    "36": ("江西", "JX"),
+    "37": ("山东", "SD"),
+    "41": ("河南", "HA"),
+    "42": ("湖北", "HB"),
+    "43": ("湖南", "HN"),
+    "44": ("广东", "GD"),
+    "45": ("广西", "GX"),
+    "46": ("海南", "HI"),
+    "50": ("重庆", "CQ"),
+    "51": ("四川", "SC"),
+    "52": ("贵州", "GZ"),
+    "53": ("云南", "YN"),
+    "54": ("西藏", "XZ"),
+    "61": ("陕西", "SN"),
+    "62": ("甘肃", "GS"),
+    "63": ("青海", "QH"),
+    "64": ("宁夏", "NX"),
+    "65": ("新疆", "XJ"),
+}
+# fmt: on
 """What a tile has room for: the name without what all have in common; in English the letters of GB/T 2260. The whole name is its title."""
 
 
@@ -48,35 +126,86 @@ def figures() -> Any:
 def behind(figure: str) -> Any:
     """Show the graduates behind one figure, with whom each transfer rests (BEY-11, OPS-06)."""
     org, cohort = _chosen("org"), _chosen("cohort") or 0
-    items = call(transfers.list_behind, transfers.ListBehind(figure=figure, org_id=org, cohort=cohort, after=_chosen("after") or 0, limit=100))
-    found, people, _ = names([one for item in items for one in (item.branch_id, item.target_org_id, org)], [item.member_id for item in items])
-    return render("statistics/behind.html", items=items, orgs=found, people=people, figure=figure, name=FIGURES.get(figure, ("", "", "")), org=org, cohort=cohort, responsible=RESPONSIBLE)
+    items = call(
+        transfers.list_behind,
+        transfers.ListBehind(
+            figure=figure, org_id=org, cohort=cohort, after=_chosen("after") or 0, limit=100
+        ),
+    )
+    found, people, _ = names(
+        [one for item in items for one in (item.branch_id, item.target_org_id, org)],
+        [item.member_id for item in items],
+    )
+    return render(
+        "statistics/behind.html",
+        items=items,
+        orgs=found,
+        people=people,
+        figure=figure,
+        name=FIGURES.get(figure, ("", "", "")),
+        org=org,
+        cohort=cohort,
+        responsible=RESPONSIBLE,
+    )
 
 
 @blueprint.route("/board", methods=["GET", "POST"])
 def board() -> Any:
     """Deadline board: what waits below each subordinate, worst first, with one-click reminders (BEY-18); provinces as tiles where they are the subordinates."""
     if request.method == "POST":
-        urged = first(call(transfers.urge_below, [transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org")))]))
-        return redirect(f"/board?urged={urged.nodes}" + (f"&org={back}" if (back := fields.number(request.form.get("back"))) else ""))
+        urged = first(
+            call(
+                transfers.urge_below,
+                [
+                    transfers.UrgeBelow(
+                        decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org"))
+                    )
+                ],
+            )
+        )
+        return redirect(
+            f"/board?urged={urged.nodes}"
+            + (f"&org={back}" if (back := fields.number(request.form.get("back"))) else "")
+        )
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
-    return render("statistics/board.html", rows=rows, org=org, urged=_chosen("urged"), tiles=[(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()] if by_province else [],
-                  most=max((row.overdue for row in rows), default=0), slowest=min((row.oldest for row in rows if row.oldest), default=None))
+    return render(
+        "statistics/board.html",
+        rows=rows,
+        org=org,
+        urged=_chosen("urged"),
+        tiles=[(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()]
+        if by_province
+        else [],
+        most=max((row.overdue for row in rows), default=0),
+        slowest=min((row.oldest for row in rows if row.oldest), default=None),
+    )
 
 
 @blueprint.get("/policy")
 def policy() -> Any:
     """Show the season policy that holds, its history, and what another would change and do to the open nodes (BEY-07)."""
     view = call(transfers.get_policy, transfers.GetPolicy(compare=request.args.get("compare", "")))
-    return render("statistics/policy.html", view=view, compare=request.args.get("compare", ""), withdrawals=WITHDRAWALS, provinces=TILE_NAMES, source=notes.source(view.source, t),
-                  changes=[notes.change(line, t, STATES, REASONS, CONCERNS, TILE_NAMES) for line in view.changes])
+    return render(
+        "statistics/policy.html",
+        view=view,
+        compare=request.args.get("compare", ""),
+        withdrawals=WITHDRAWALS,
+        provinces=TILE_NAMES,
+        source=notes.source(view.source, t),
+        changes=[notes.change(line, t, STATES, REASONS, CONCERNS, TILE_NAMES) for line in view.changes],
+    )
 
 
 @blueprint.get("/progress")
 def progress() -> Any:
     """How far data are entered, per subordinate (STAT-02..08); the whole as a spreadsheet by the API."""
     org = _chosen("org") or session.get("org") or 0
-    (rows,) = calls((members.get_entry_progress, members.GetEntryProgress(org_id=org, domain=request.args.get("domain", ""))))
+    (rows,) = calls(
+        (
+            members.get_entry_progress,
+            members.GetEntryProgress(org_id=org, domain=request.args.get("domain", "")),
+        )
+    )
     return render("statistics/progress.html", rows=rows, org=org)

@@ -1,4 +1,5 @@
 """Transfers: starting, one transfer, batch moves, the list (TRF, BATCH)."""
+
 from __future__ import annotations
 
 import uuid
@@ -21,15 +22,41 @@ def transfer(transfer_id: int) -> Any:
     progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=transfer_id))
     item, acting = progress.transfer, session.get("org")
     assigning = item.state == "pending_assign" and item.waiting_org_id == acting
-    parties_ = [*kit.parties([item]), *(node.org_id for node in progress.path), *(step.org_id for step in progress.steps)]
+    parties_ = [
+        *kit.parties([item]),
+        *(node.org_id for node in progress.path),
+        *(step.org_id for step in progress.steps),
+    ]
     found, people, (children, administrators) = kit.names(
-        parties_, [item.member_id, *(step.person_id for step in progress.steps)],
+        parties_,
+        [item.member_id, *(step.person_id for step in progress.steps)],
         (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None,
-        (orgs.list_administrators, orgs.ListAdministrators(org_ids=list(dict.fromkeys(one for one in (item.source_branch_id, item.waiting_org_id, item.target_org_id) if one)))))
-    return kit.render("transfers/transfer.html", progress=progress, orgs=found, people=people, person=people.get(item.member_id), mine=item.member_id == session.get("person"),
-                  may_decide=item.state in ("pending_out", "pending_in", "pending_province") and acting in (item.waiting_org_id, item.waiting_superior_id),
-                  branches=[org for org in children or () if org.kind == "branch"], concern=CONCERNS.get(item.concern), decided=decided(progress), staff=kit.staff(administrators),
-                  rejections=pages_words.rejections_for([item.reason]))
+        (
+            orgs.list_administrators,
+            orgs.ListAdministrators(
+                org_ids=list(
+                    dict.fromkeys(
+                        one for one in (item.source_branch_id, item.waiting_org_id, item.target_org_id) if one
+                    )
+                )
+            ),
+        ),
+    )
+    return kit.render(
+        "transfers/transfer.html",
+        progress=progress,
+        orgs=found,
+        people=people,
+        person=people.get(item.member_id),
+        mine=item.member_id == session.get("person"),
+        may_decide=item.state in ("pending_out", "pending_in", "pending_province")
+        and acting in (item.waiting_org_id, item.waiting_superior_id),
+        branches=[org for org in children or () if org.kind == "branch"],
+        concern=CONCERNS.get(item.concern),
+        decided=decided(progress),
+        staff=kit.staff(administrators),
+        rejections=pages_words.rejections_for([item.reason]),
+    )
 
 
 def decided(progress: Any) -> dict[int, Any]:
@@ -39,7 +66,14 @@ def decided(progress: Any) -> dict[int, Any]:
     begun = False
     for step in progress.steps:
         begun = begun or step.event == "reserved"
-        if begun and step.event in ("approve", "clock_approve", "assign", "reject", "clock_return", "withdraw"):
+        if begun and step.event in (
+            "approve",
+            "clock_approve",
+            "assign",
+            "reject",
+            "clock_return",
+            "withdraw",
+        ):
             node = next(ahead, None)
             if node is None:
                 break
@@ -50,7 +84,12 @@ def decided(progress: Any) -> dict[int, Any]:
 @kit.blueprint.post("/transfers/<int:transfer_id>/withdraw")
 def withdraw(transfer_id: int) -> Any:
     """Withdraw (撤销申请, TRF-28)."""
-    kit.first(kit.call(transfers.withdraw_transfers, [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)]))
+    kit.first(
+        kit.call(
+            transfers.withdraw_transfers,
+            [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)],
+        )
+    )
     kit.say(kit.t("已撤销。可以重新发起转接。", "Withdrawn. You may start again."))
     back = request.form.get("back", "/")
     return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
@@ -63,15 +102,26 @@ def fits(reason: str, graduate: bool) -> bool:
 
 def transfer_fields(form: Any) -> dict[str, Any]:
     """Return what a form says of a transfer, as the request takes it."""
-    return {"target_org_id": fields.number_or_none(form.get("target")), "reason": form.get("reason", ""), "place_name": form.get("place_name", ""),
-            "place_address": form.get("place_address", ""), "contact": form.get("contact", ""), "remark": form.get("remark", ""),
-            "place_division": form.get("place_division", "").strip(), "confirmed": form.get("confirmed") == "1",
-            "drop_out": form.get("drop_out") == "1"}
+    return {
+        "target_org_id": fields.number_or_none(form.get("target")),
+        "reason": form.get("reason", ""),
+        "place_name": form.get("place_name", ""),
+        "place_address": form.get("place_address", ""),
+        "contact": form.get("contact", ""),
+        "remark": form.get("remark", ""),
+        "place_division": form.get("place_division", "").strip(),
+        "confirmed": form.get("confirmed") == "1",
+        "drop_out": form.get("drop_out") == "1",
+    }
 
 
 def search_targets(text: str) -> list[Any]:
     """Return organisations that may be destinations, by any part of the name."""
-    return list(kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, targets_only=True, limit=10))) if len(text.strip()) >= 2 else []
+    return (
+        list(kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, targets_only=True, limit=10)))
+        if len(text.strip()) >= 2
+        else []
+    )
 
 
 @kit.blueprint.route("/out", methods=["GET", "POST"])
@@ -79,26 +129,59 @@ def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
     form = request.values
     branch = fields.number(form.get("branch"), session.get("org") or 0)
-    here, listed = kit.calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), (members.list_members, members.ListMembers(branch_id=branch, limit=500)))
+    here, listed = kit.calls(
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])),
+        (members.list_members, members.ListMembers(branch_id=branch, limit=500)),
+    )
     if here and here[0].kind != "branch":
-        below = [org for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=branch, limit=500)) if org.kind == "branch"]
+        below = [
+            org
+            for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=branch, limit=500))
+            if org.kind == "branch"
+        ]
         return kit.render("transfers/out_choose.html", org=here[0], below=below)
-    chosen = fields.numbers(form.getlist("member")) or ([one.member_id for one in listed if not one.transfer_id] if form.get("all") else [])
+    chosen = fields.numbers(form.getlist("member")) or (
+        [one.member_id for one in listed if not one.transfer_id] if form.get("all") else []
+    )
     outcomes, refusal = [], None
     if request.method == "POST" and form.get("confirm"):
         if not chosen:
             refusal = Refusal("field_missing", {"field": kit.t("团员", "members")})
         else:
             wanted = transfer_fields(form)
-            outcomes = kit.call(transfers.request_transfers, [transfers.RequestTransfer(
-                command_id=uuid.uuid5(fields.key(form), str(one)), initiator="source", member_id=one, source_branch_id=branch, **wanted) for one in chosen])
+            outcomes = kit.call(
+                transfers.request_transfers,
+                [
+                    transfers.RequestTransfer(
+                        command_id=uuid.uuid5(fields.key(form), str(one)),
+                        initiator="source",
+                        member_id=one,
+                        source_branch_id=branch,
+                        **wanted,
+                    )
+                    for one in chosen
+                ],
+            )
     names = {one.member_id: one.name for one in listed}
     refusals: dict[str, list[Any]] = {}
     for one, outcome in zip(chosen, outcomes, strict=False):
         if outcome.refusal is not None:
             refusals.setdefault(outcome.refusal.say(kit.t("zh", "en")), []).append(names.get(one, one))
-    return kit.render("transfers/out.html", listed=listed, refusals=refusals, form=form, branch=branch, chosen=chosen, outcomes=list(zip(chosen, outcomes, strict=False)), names=names,
-                  found=search_targets(form.get("text", "")), refusal=refusal, command_id=uuid.uuid4(), action="/out", profile=None)
+    return kit.render(
+        "transfers/out.html",
+        listed=listed,
+        refusals=refusals,
+        form=form,
+        branch=branch,
+        chosen=chosen,
+        outcomes=list(zip(chosen, outcomes, strict=False)),
+        names=names,
+        found=search_targets(form.get("text", "")),
+        refusal=refusal,
+        command_id=uuid.uuid4(),
+        action="/out",
+        profile=None,
+    )
 
 
 @kit.blueprint.route("/in", methods=["GET", "POST"])
@@ -109,40 +192,91 @@ def transfer_in() -> Any:
     try:
         if request.method == "POST" and form.get("confirm"):
             found = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
-            outcome = kit.call(transfers.request_transfers, [transfers.RequestTransfer(
-                command_id=fields.key(form), initiator="target", member_id=fields.number(form.get("member_id")), source_branch_id=fields.number(form.get("branch_id")),
-                ticket=form.get("ticket", ""), **{**transfer_fields(form), "target_org_id": session.get("org")})])[0]
+            outcome = kit.call(
+                transfers.request_transfers,
+                [
+                    transfers.RequestTransfer(
+                        command_id=fields.key(form),
+                        initiator="target",
+                        member_id=fields.number(form.get("member_id")),
+                        source_branch_id=fields.number(form.get("branch_id")),
+                        ticket=form.get("ticket", ""),
+                        **{**transfer_fields(form), "target_org_id": session.get("org")},
+                    )
+                ],
+            )[0]
             in_the_way = outcome.open
             kit.first([outcome])
             kit.say(kit.t("已发起转入,等待转出组织审批。", "Started; the source decides next."))
             return redirect("/list?side=target")
         if request.method == "POST":
-            person = kit.call(members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")))
-            found = {"member_id": person.member_id, "branch_id": person.branch_id, "ticket": person.ticket, "name": person.name}
+            person = kit.call(
+                members.look_up,
+                members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")),
+            )
+            found = {
+                "member_id": person.member_id,
+                "branch_id": person.branch_id,
+                "ticket": person.ticket,
+                "name": person.name,
+            }
     except Refused as error:
         if error.code in ("token_expired", "token_invalid", "password_change_needed"):
             raise
         refusal = error.refusal
     branch_id = fields.number(f"{found['branch_id']}") if found else 0
     branch, contacts_ = kit.office(branch_id, in_the_way)
-    return kit.render("transfers/in.html", refusal.kind.status if refusal else 200, found=found, branch=branch.get(branch_id), contacts=contacts_.get(branch_id, []), form=form, refusal=refusal,
-                  in_the_way=in_the_way, orgs=branch, command_id=form.get("command_id") or uuid.uuid4())
+    return kit.render(
+        "transfers/in.html",
+        refusal.kind.status if refusal else 200,
+        found=found,
+        branch=branch.get(branch_id),
+        contacts=contacts_.get(branch_id, []),
+        form=form,
+        refusal=refusal,
+        in_the_way=in_the_way,
+        orgs=branch,
+        command_id=form.get("command_id") or uuid.uuid4(),
+    )
 
+
+# fmt: off  (a table is read by its columns)
 PLANS = {
-    "study": ("升学到其他学校", "Further study at another school"), "study_here": ("在本校继续升学", "Further study at the same school"),
-    "work": ("已落实工作(含自主创业)", "Employed, or self-employed"), "staff": ("留校任职", "Staff of the own school"), "none": ("暂未就业", "Not yet employed"),
-    "abroad_study": ("出国(境)学习研究", "Study or research abroad"), "abroad_duty": ("因公出国(境)", "Abroad on duty"), "abroad_private": ("因私出国(境)", "Abroad privately"),
-    "army": ("参军或到涉密单位", "Army or a classified unit")}
+    "study": ("升学到其他学校", "Further study at another school"),
+    "study_here": ("在本校继续升学", "Further study at the same school"),
+    "work": ("已落实工作(含自主创业)", "Employed, or self-employed"),
+    "staff": ("留校任职", "Staff of the own school"),
+    "none": ("暂未就业", "Not yet employed"),
+    "abroad_study": ("出国(境)学习研究", "Study or research abroad"),
+    "abroad_duty": ("因公出国(境)", "Abroad on duty"),
+    "abroad_private": ("因私出国(境)", "Abroad privately"),
+    "army": ("参军或到涉密单位", "Army or a classified unit"),
+}
+# fmt: on
 
-_EMPLOYER = {"place_name": ("工作单位名称", "the employer"), "place_address": ("工作单位所在地详细地址", "the employer's address")}
+_EMPLOYER = {
+    "place_name": ("工作单位名称", "the employer"),
+    "place_address": ("工作单位所在地详细地址", "the employer's address"),
+}
 
 _HOME = {"place_address": ("户籍地或居住地详细地址", "the address of household or residence")}
 
-_SCHOOL = {"place_name": ("学校名称", "the school"), "place_address": ("学校所在地详细地址", "the school's address")}
+_SCHOOL = {
+    "place_name": ("学校名称", "the school"),
+    "place_address": ("学校所在地详细地址", "the school's address"),
+}
 
 NEEDED: dict[str, dict[str, tuple[str, str]]] = {
-    "further_study": _SCHOOL, "later_study": _SCHOOL, "job_change": _EMPLOYER, "job_loss": _HOME,
-    "employed_with_org": _EMPLOYER, "employed_without_org": _EMPLOYER, "abroad_on_duty": _EMPLOYER, "abroad_private": _HOME, "unemployed": _HOME}
+    "further_study": _SCHOOL,
+    "later_study": _SCHOOL,
+    "job_change": _EMPLOYER,
+    "job_loss": _HOME,
+    "employed_with_org": _EMPLOYER,
+    "employed_without_org": _EMPLOYER,
+    "abroad_on_duty": _EMPLOYER,
+    "abroad_private": _HOME,
+    "unemployed": _HOME,
+}
 """What each reason has to say (services/transfers/reasons.toml, held together by a test)."""
 
 
@@ -150,19 +284,56 @@ NEEDED: dict[str, dict[str, tuple[str, str]]] = {
 def listed() -> Any:
     """Transfers out of or into the acting organisation (TRF-29, TRF-32)."""
     side, only_open = request.args.get("side", "source"), request.args.get("open") == "1"
-    items = call(transfers.list_started, transfers.ListStarted(side=side, open_only=only_open, after=fields.number(request.args.get("after")), limit=100))
+    items = call(
+        transfers.list_started,
+        transfers.ListStarted(
+            side=side, open_only=only_open, after=fields.number(request.args.get("after")), limit=100
+        ),
+    )
     found, people, _ = names(parties(items), [item.member_id for item in items])
-    return render("transfers/list.html", items=items, orgs=found, people=people, side=side, only_open=only_open)
+    return render(
+        "transfers/list.html", items=items, orgs=found, people=people, side=side, only_open=only_open
+    )
 
+
+# fmt: off  (a table is read by its columns)
 _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
-    "urge": (transfers.urge_transfers, lambda transfer_id, form: transfers.UrgeTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)),
-    "restart": (transfers.restart_transfers, lambda transfer_id, form: transfers.RestartTransfer(command_id=fields.key(form), transfer_id=transfer_id)),
-    "escalate": (transfers.escalate_transfers, lambda transfer_id, form: transfers.Escalate(decision_id=uuid.uuid4(), transfer_id=transfer_id, note=form.get("note", ""))),
+    "urge": (
+        transfers.urge_transfers,
+        lambda transfer_id, form: transfers.UrgeTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id),
+    ),
+    "restart": (
+        transfers.restart_transfers,
+        lambda transfer_id, form: transfers.RestartTransfer(
+            command_id=fields.key(form), transfer_id=transfer_id
+        ),
+    ),
+    "escalate": (
+        transfers.escalate_transfers,
+        lambda transfer_id, form: transfers.Escalate(
+            decision_id=uuid.uuid4(), transfer_id=transfer_id, note=form.get("note", "")
+        ),
+    ),
     "look": (transfers.look_at_nodes, lambda transfer_id, form: transfers.LookAt(transfer_id=transfer_id)),
-    "decide": (transfers.decide_nodes, lambda transfer_id, form: transfers.DecideNode(
-        decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=fields.number(form.get("node_no")), approve=form.get("do") == "approve",
-        reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""), note=form.get("note", ""))),
-    "assign": (transfers.assign_branches, lambda transfer_id, form: transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=approvals.chosen_branch(form)))}
+    "decide": (
+        transfers.decide_nodes,
+        lambda transfer_id, form: transfers.DecideNode(
+            decision_id=uuid.uuid4(),
+            transfer_id=transfer_id,
+            node_no=fields.number(form.get("node_no")),
+            approve=form.get("do") == "approve",
+            reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""),
+            note=form.get("note", ""),
+        ),
+    ),
+    "assign": (
+        transfers.assign_branches,
+        lambda transfer_id, form: transfers.AssignBranch(
+            decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=approvals.chosen_branch(form)
+        ),
+    ),
+}
+# fmt: on
 
 
 @blueprint.post("/transfers/<int:transfer_id>/<any(urge, restart, escalate, look, decide, assign):act>")
@@ -178,11 +349,25 @@ def act_on(transfer_id: int, act: str) -> Any:
         return redirect(f"/transfers/{transfer_id}")
     if act == "decide":
         act = request.form.get("do", "")
-    say(word({
-        "approve": ("已同意,转入下一环节。", "Approved; the next node has it."), "reject": ("已驳回,团员会看到理由和联系电话。", "Rejected; the member sees why, and whom to call."),
-        "assign": ("已分配,团员正在转入。", "Assigned; the member is moving."), "urge": ("已催办,对方会收到消息。", "Reminded; the office is told."),
-        "restart": ("已重新发起。", "Started again."), "escalate": ("已提交,由双方的共同上级协调。", "Sent to the common superior."),
-        "look": ("10分钟内其他管理员会看到您正在查看。", "Others see for ten minutes that you are looking.")}.get(act, ("已办理。", "Done."))))
+    say(
+        word(
+            {
+                "approve": ("已同意,转入下一环节。", "Approved; the next node has it."),
+                "reject": (
+                    "已驳回,团员会看到理由和联系电话。",
+                    "Rejected; the member sees why, and whom to call.",
+                ),
+                "assign": ("已分配,团员正在转入。", "Assigned; the member is moving."),
+                "urge": ("已催办,对方会收到消息。", "Reminded; the office is told."),
+                "restart": ("已重新发起。", "Started again."),
+                "escalate": ("已提交,由双方的共同上级协调。", "Sent to the common superior."),
+                "look": (
+                    "10分钟内其他管理员会看到您正在查看。",
+                    "Others see for ten minutes that you are looking.",
+                ),
+            }.get(act, ("已办理。", "Done."))
+        )
+    )
     return redirect(f"/transfers/{outcome.transfer_id if act == 'restart' else transfer_id}")
 
 
@@ -195,11 +380,25 @@ def start() -> Any:
     if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
         raise Refused("branch_unknown")  # who is in no branch leaves none
     if request.method == "POST" and form.get("confirm"):
-        outcome = call(transfers.request_transfers, [transfers.RequestTransfer(
-            command_id=fields.key(form), initiator="member", member_id=session.get("person", 0), source_branch_id=profile.member.branch_id,
-            **transfer_fields(form))])[0]
+        outcome = call(
+            transfers.request_transfers,
+            [
+                transfers.RequestTransfer(
+                    command_id=fields.key(form),
+                    initiator="member",
+                    member_id=session.get("person", 0),
+                    source_branch_id=profile.member.branch_id,
+                    **transfer_fields(form),
+                )
+            ],
+        )[0]
         if outcome.refusal is None:
-            say(t("申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。", "Sent; the source decides first. Progress and telephone numbers stand here."))
+            say(
+                t(
+                    "申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。",
+                    "Sent; the source decides first. Progress and telephone numbers stand here.",
+                )
+            )
             return redirect("/")
         return _start_page(2, profile, form, outcome.refusal, outcome.open)
     if fields.number(form.get("again")):
@@ -212,9 +411,29 @@ def start() -> Any:
 
 def _as_it_was(transfer_id: int) -> dict[str, str]:
     """Return what stood in an own transfer, to be corrected and sent again (TRF-25)."""
-    item = next((one for one in call(transfers.my_transfers, transfers.MyTransfers()) if one.transfer_id == transfer_id), None)
-    return {} if item is None else {"reason": item.reason, "target": f"{item.target_org_id}", "place_name": item.place_name, "place_address": item.place_address,
-                                    "place_division": item.place_division, "contact": item.contact, "remark": item.remark, "plan": "", "drop_out": "1" if item.reason_kind == "drop_out" else ""}
+    item = next(
+        (
+            one
+            for one in call(transfers.my_transfers, transfers.MyTransfers())
+            if one.transfer_id == transfer_id
+        ),
+        None,
+    )
+    return (
+        {}
+        if item is None
+        else {
+            "reason": item.reason,
+            "target": f"{item.target_org_id}",
+            "place_name": item.place_name,
+            "place_address": item.place_address,
+            "place_division": item.place_division,
+            "contact": item.contact,
+            "remark": item.remark,
+            "plan": "",
+            "drop_out": "1" if item.reason_kind == "drop_out" else "",
+        }
+    )
 
 
 def missing(form: Any) -> dict[str, tuple[str, str]]:
@@ -226,27 +445,71 @@ def missing(form: Any) -> dict[str, tuple[str, str]]:
     return blank
 
 
-def _start_page(step: int, profile: Any, form: Any, refusal: Refusal | None, in_the_way: Any = None, blank: Any = None) -> Any:
+def _start_page(
+    step: int, profile: Any, form: Any, refusal: Refusal | None, in_the_way: Any = None, blank: Any = None
+) -> Any:
     advice, found, target = None, [], None
     plan = form.get("plan", "")
     if step > 1:
         advice, found, chosen = calls(
-            (transfers.advise, transfers.Advise(plan=plan, source_branch_id=profile.member.branch_id, employer_has_org=form.get("employer_has_org") == "1",
-                                                division_code=form.get("division_code", "").strip())) if plan in PLANS else None,
-            (orgs.search_orgs, orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)) if step == 2 and len(form.get("text", "").strip()) >= 2 else None,
-            (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))])) if fields.number(form.get("target")) else None)
+            (
+                transfers.advise,
+                transfers.Advise(
+                    plan=plan,
+                    source_branch_id=profile.member.branch_id,
+                    employer_has_org=form.get("employer_has_org") == "1",
+                    division_code=form.get("division_code", "").strip(),
+                ),
+            )
+            if plan in PLANS
+            else None,
+            (orgs.search_orgs, orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10))
+            if step == 2 and len(form.get("text", "").strip()) >= 2
+            else None,
+            (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))]))
+            if fields.number(form.get("target"))
+            else None,
+        )
         target = chosen[0] if chosen else None
-    waits, _, _ = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id]) if in_the_way is not None else ({}, {}, [])
-    return render("transfers/start.html", refusal.kind.status if refusal else 422 if blank else 200, blank=blank or {}, orgs=waits, needed=NEEDED, step=step, profile=profile, form=form, refusal=refusal, advice=advice, found=found or [], target=target,
-                  plans=PLANS, command_id=form.get("command_id") or uuid.uuid4(), in_the_way=in_the_way, asked=len(form.get("text", "").strip()) >= 2,
-                  offered={code: words for code, words in REASONS.items()
-                           if fits(code, profile.member.graduate or form.get("drop_out") == "1")})
+    waits, _, _ = (
+        names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
+        if in_the_way is not None
+        else ({}, {}, [])
+    )
+    return render(
+        "transfers/start.html",
+        refusal.kind.status if refusal else 422 if blank else 200,
+        blank=blank or {},
+        orgs=waits,
+        needed=NEEDED,
+        step=step,
+        profile=profile,
+        form=form,
+        refusal=refusal,
+        advice=advice,
+        found=found or [],
+        target=target,
+        plans=PLANS,
+        command_id=form.get("command_id") or uuid.uuid4(),
+        in_the_way=in_the_way,
+        asked=len(form.get("text", "").strip()) >= 2,
+        offered={
+            code: words
+            for code, words in REASONS.items()
+            if fits(code, profile.member.graduate or form.get("drop_out") == "1")
+        },
+    )
 
 
 @blueprint.get("/targets")
 def targets() -> Any:
     """Organisations that a name may mean, as one types; a part of a page (SRCH-08)."""
-    return render("transfers/targets.html", found=search_targets(request.args.get("text", "")), form=request.args, asked=True)
+    return render(
+        "transfers/targets.html",
+        found=search_targets(request.args.get("text", "")),
+        form=request.args,
+        asked=True,
+    )
 
 
 @blueprint.route("/batch", methods=["GET", "POST"])
@@ -257,16 +520,41 @@ def batch() -> Any:
     chosen = fields.numbers(form.getlist("member"))
     answer = None
     if request.method == "POST" and form.get("confirm"):
-        (answer,) = call(transfers.move_batches, [transfers.MoveBatch(
-            command_id=fields.key(form), source_branch_id=source, member_ids=chosen, target_branch_id=fields.number(form.get("to")),
-            reason=form.get("reason", "ordinary"), place_name=form.get("place_name", ""), place_address=form.get("place_address", ""), remark=form.get("remark", ""),
-            place_division=form.get("place_division", "").strip(), skip=form.get("skip") == "1")])
+        (answer,) = call(
+            transfers.move_batches,
+            [
+                transfers.MoveBatch(
+                    command_id=fields.key(form),
+                    source_branch_id=source,
+                    member_ids=chosen,
+                    target_branch_id=fields.number(form.get("to")),
+                    reason=form.get("reason", "ordinary"),
+                    place_name=form.get("place_name", ""),
+                    place_address=form.get("place_address", ""),
+                    remark=form.get("remark", ""),
+                    place_division=form.get("place_division", "").strip(),
+                    skip=form.get("skip") == "1",
+                )
+            ],
+        )
         if answer.refusal is None:
             return redirect(f"/batch/{answer.batch_id}")
-    children, listed_members = calls((orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)),
-                                     (members.list_members, members.ListMembers(branch_id=source, limit=500)) if source else None)
-    return render("transfers/batch.html", answer.refusal.kind.status if answer else 200, branches=[org for org in children if org.kind == "branch"], items=listed_members or [], form=form,
-                  source=source, chosen=chosen, answer=answer, command_id=uuid.uuid4(), people={one.member_id: one for one in listed_members or ()})
+    children, listed_members = calls(
+        (orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)),
+        (members.list_members, members.ListMembers(branch_id=source, limit=500)) if source else None,
+    )
+    return render(
+        "transfers/batch.html",
+        answer.refusal.kind.status if answer else 200,
+        branches=[org for org in children if org.kind == "branch"],
+        items=listed_members or [],
+        form=form,
+        source=source,
+        chosen=chosen,
+        answer=answer,
+        command_id=uuid.uuid4(),
+        people={one.member_id: one for one in listed_members or ()},
+    )
 
 
 @blueprint.get("/batch/<uuid:batch_id>")
@@ -274,4 +562,10 @@ def batch_done(batch_id: uuid.UUID) -> Any:
     """How the members of a batch move have fared."""
     items = call(transfers.get_batch, transfers.GetBatch(batch_id=batch_id))
     found, people, _ = names(parties(items), [item.member_id for item in items])
-    return render("transfers/batch_done.html", items=items, orgs=found, people=people, under_way=any(item.state in ("checking", "moving") for item in items))
+    return render(
+        "transfers/batch_done.html",
+        items=items,
+        orgs=found,
+        people=people,
+        under_way=any(item.state in ("checking", "moving") for item in items),
+    )

@@ -2,6 +2,7 @@
 
 A connection costs a green thread, not one of a few; a request's header has its time, and so has each wait for more of anything.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -39,4 +40,11 @@ def start(application: Callable[..., Any], port: int) -> None:
 
     """
     listener = eventlet.listen(("127.0.0.1", port))
-    eventlet.spawn(wsgi.server, listener, application, log_output=False, protocol=Protocol, socket_timeout=STALLED_SECONDS)
+    eventlet.spawn(
+        wsgi.server,
+        listener,
+        application,
+        log_output=False,
+        protocol=Protocol,
+        socket_timeout=STALLED_SECONDS,
+    )

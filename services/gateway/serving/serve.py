@@ -1,4 +1,5 @@
 """Running the gateway: pages and API on one port for everybody, health and metrics on another for those who watch it."""
+
 from __future__ import annotations
 
 import json
@@ -19,16 +20,24 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 def watched(server: Server, client: RpcClient) -> Application:
     """Return the application of `/healthz`, `/readyz` and `/metrics` of a gateway; it is not reachable from outside."""
+
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         status, kind, body = "404 Not Found", "text/plain", b"not found\n"
         if path == "/metrics":
             status, kind, body = "200 OK", CONTENT_TYPE_LATEST, generate_latest()
         elif path in ("/healthz", "/readyz"):
-            proofs = {"gateway.server": server.works()} | ({"gateway.bus": client.connected} if path == "/readyz" else {})
-            status, kind, body = "200 OK" if all(proofs.values()) else "503 Service Unavailable", "application/json", json.dumps(proofs).encode()
+            proofs = {"gateway.server": server.works()} | (
+                {"gateway.bus": client.connected} if path == "/readyz" else {}
+            )
+            status, kind, body = (
+                "200 OK" if all(proofs.values()) else "503 Service Unavailable",
+                "application/json",
+                json.dumps(proofs).encode(),
+            )
         start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
+
     return app
 
 
@@ -41,7 +50,11 @@ def serve(host: str, port: int, threads: int, settings: Settings) -> None:
     """
     client = RpcClient(settings.amqp_uri)
     server = Server(create_app(client, settings), host, port, threads)
-    watch = Server(watched(server, client), settings.health_host, settings.health_port, threads=2) if settings.health_port else None
+    watch = (
+        Server(watched(server, client), settings.health_host, settings.health_port, threads=2)
+        if settings.health_port
+        else None
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, frame: server.stop())
     if watch is not None:

@@ -5,6 +5,7 @@ free again when its answer is made. So whoever sends half a request, reads slowl
 the header, the body, the wait for a next request and the taking of an answer each have their time, and where all places are
 taken, the connection that has kept us waiting longest goes first. docs/adr/0011 says what was measured.
 """
+
 from __future__ import annotations
 
 import logging
@@ -63,13 +64,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Return whether one of the times is up."""
         if self.total_outbufs_len:
             self.taking_since = self.taking_since or now
-            return bool(now - self.taking_since > TAKING_SECONDS or now - self.last_activity > STALLED_SECONDS)
+            return bool(
+                now - self.taking_since > TAKING_SECONDS or now - self.last_activity > STALLED_SECONDS
+            )
         self.taking_since = None
         if self.requests:
             return False
         if self.request is not None:
-            return bool(now - self.began > (BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS))
-        return bool(now - self.last_activity > (IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS))
+            return bool(
+                now - self.began > (BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS)
+            )
+        return bool(
+            now - self.last_activity
+            > (IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS)
+        )
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -85,15 +93,38 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         """
         self.places = _places()
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is nothing to be warned of: it is a gauge
+        logging.getLogger("waitress.queue").setLevel(
+            logging.ERROR
+        )  # a queue is nothing to be warned of: it is a gauge
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(threads)
         map_: dict[int, Any] = {}
         adjustments = Adjustments(
-            host=host, port=port, threads=threads, ident="", backlog=1024, connection_limit=self.places + 50, cleanup_interval=1,
-            channel_timeout=int(IDLE_SECONDS), max_request_header_size=MAX_HEADER, max_request_body_size=16 * 2**20, outbuf_high_watermark=64 * 2**20,
-            asyncore_use_poll=True, asyncore_loop_timeout=1, clear_untrusted_proxy_headers=False, log_socket_errors=False)
-        super().__init__(application, map_, True, None, dispatcher=dispatcher, adj=adjustments, sockinfo=adjustments.listen[0])
+            host=host,
+            port=port,
+            threads=threads,
+            ident="",
+            backlog=1024,
+            connection_limit=self.places + 50,
+            cleanup_interval=1,
+            channel_timeout=int(IDLE_SECONDS),
+            max_request_header_size=MAX_HEADER,
+            max_request_body_size=16 * 2**20,
+            outbuf_high_watermark=64 * 2**20,
+            asyncore_use_poll=True,
+            asyncore_loop_timeout=1,
+            clear_untrusted_proxy_headers=False,
+            log_socket_errors=False,
+        )
+        super().__init__(
+            application,
+            map_,
+            True,
+            None,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=adjustments.listen[0],
+        )
         self.turned = self._swept = time.monotonic()
         self._stopping = False
 
@@ -122,7 +153,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.del_channel(self._map)
         self.socket.close()
         ends = time.monotonic() + GRACE_SECONDS
-        while any(one.requests or one.total_outbufs_len for one in self.active_channels.values()) and time.monotonic() < ends:
+        while (
+            any(one.requests or one.total_outbufs_len for one in self.active_channels.values())
+            and time.monotonic() < ends
+        ):
             self._turn(0.1)
         self.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map, ignore_all=True)

@@ -1,4 +1,5 @@
 """What is answered to a request that is none, before the application has seen it: a problem document like any other refusal."""
+
 from __future__ import annotations
 
 import uuid
@@ -17,7 +18,9 @@ def refusal_of(error: Any, longest_header: int, largest_body: int) -> Refusal:
         return Refusal("header_too_large", {"limit": f"{longest_header // 1024} KiB"})
     if isinstance(error, RequestEntityTooLarge):
         return Refusal("too_large", {"limit": f"{largest_body // 2**20} MiB"})
-    return Refusal("bad_request", {"detail": both("不是HTTP请求", "no HTTP request")})  # an encoding that we do not know is the sender's fault, too
+    return Refusal(
+        "bad_request", {"detail": both("不是HTTP请求", "no HTTP request")}
+    )  # an encoding that we do not know is the sender's fault, too
 
 
 class UnparsedTask(ErrorTask):  # type: ignore[misc]
@@ -26,11 +29,26 @@ class UnparsedTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         """Write the answer."""
         adjustments = self.channel.server.adj
-        refusal = refusal_of(self.request.error, adjustments.max_request_header_size, adjustments.max_request_body_size)
-        status = {400: "400 Bad Request", 413: "413 Content Too Large", 431: "431 Request Header Fields Too Large"}[refusal.kind.status]
-        body = msgspec.json.encode({
-            "type": f"urn:tuanqiao:problem:{refusal.code}", "title": refusal.say("zh"), "status": refusal.kind.status, "code": refusal.code, "detail": refusal.say("en"),
-            "message": {"zh": refusal.say("zh"), "en": refusal.say("en")}, "rule": refusal.kind.rule, "request_id": uuid.uuid4().hex})
+        refusal = refusal_of(
+            self.request.error, adjustments.max_request_header_size, adjustments.max_request_body_size
+        )
+        status = {
+            400: "400 Bad Request",
+            413: "413 Content Too Large",
+            431: "431 Request Header Fields Too Large",
+        }[refusal.kind.status]
+        body = msgspec.json.encode(
+            {
+                "type": f"urn:tuanqiao:problem:{refusal.code}",
+                "title": refusal.say("zh"),
+                "status": refusal.kind.status,
+                "code": refusal.code,
+                "detail": refusal.say("en"),
+                "message": {"zh": refusal.say("zh"), "en": refusal.say("en")},
+                "rule": refusal.kind.rule,
+                "request_id": uuid.uuid4().hex,
+            }
+        )
         self.status = status
         self.response_headers += [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store")]
         self.set_close_on_finish()

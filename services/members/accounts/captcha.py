@@ -2,6 +2,7 @@
 
 One small interface: `make` returns what is shown and what is to be typed. Which implementation is used is a setting; `off` asks for none.
 """
+
 from __future__ import annotations
 
 import os

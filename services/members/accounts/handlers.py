@@ -1,4 +1,5 @@
 """Signing in: passwords, lockout, sessions, tokens (ACC)."""
+
 from __future__ import annotations
 
 import hashlib
@@ -71,8 +72,15 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     index = keys.seal.index(id_number)
     person = store.by_index(tx, index)
     known_here = _known_at(tx, person, request.address)
-    if not (known_here and captcha.is_used_up(tx, request.address)):  # somebody else's pictures keep nobody out who belongs there
-        captcha.check(tx, request.captcha_id, request.captcha, asked=not known_here and throttle.is_busy(tx, request.address))
+    if not (
+        known_here and captcha.is_used_up(tx, request.address)
+    ):  # somebody else's pictures keep nobody out who belongs there
+        captcha.check(
+            tx,
+            request.captcha_id,
+            request.captcha,
+            asked=not known_here and throttle.is_busy(tx, request.address),
+        )
     account = accounts_store.hold_account(tx, person.person_id) if person is not None else None
     limits = throttle.of_account(index.hex(), request.address, known_here)
     now, device = clock.now(), request.device[:120]
@@ -85,22 +93,33 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     assert person is not None and account is not None
     accounts_store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=True)
     secret = secrets.token_urlsafe(32)
-    session_id = accounts_store.open_session(tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device)
+    session_id = accounts_store.open_session(
+        tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device
+    )
     return _signed(person, secret, session_id, account.password_hash is None)
 
 
 def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
     """Return whether a person has signed in from an address before; it costs the same for a number that nobody has."""
-    known = {throttle.network(one) for one in accounts_store.signed_in_from(tx, person.person_id if person is not None else -1)}
+    known = {
+        throttle.network(one)
+        for one in accounts_store.signed_in_from(tx, person.person_id if person is not None else -1)
+    }
     return bool(address) and throttle.network(address) in known
 
 
-def _try_password(tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: list[throttle.Limit]) -> None:
+def _try_password(
+    tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: list[throttle.Limit]
+) -> None:
     """Return if the password is the account's; else count the failure and refuse. One hash is computed in every case."""
     throttle.refuse_while_closed(tx, limits)
-    right = _matches(account.password_hash if account is not None and account.password_hash else keys.nobody, password)
+    right = _matches(
+        account.password_hash if account is not None and account.password_hash else keys.nobody, password
+    )
     if account is not None and account.password_hash is None:
-        right = account.initial_tail > 0 and hmac.compare_digest(password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode())
+        right = account.initial_tail > 0 and hmac.compare_digest(
+            password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode()
+        )
     if account is None or not right:
         throttle.count(tx, limits)
         raise Refused("sign_in_failed")
@@ -126,12 +145,22 @@ def _index(secret: str) -> bytes:
 def _signed(person: sa.Row[Any], secret: str, session_id: uuid.UUID, restricted: bool) -> Signed:
     token, expires_at = token_of(person.person_id, restricted, session_id)
     return Signed(
-        person_id=person.person_id, name=person.name, token=token, session=secret, expires_at=expires_at, must_change_password=restricted)
+        person_id=person.person_id,
+        name=person.name,
+        token=token,
+        session=secret,
+        expires_at=expires_at,
+        must_change_password=restricted,
+    )
 
 
-def token_of(person_id: int, restricted: bool = False, session_id: uuid.UUID | None = None) -> tuple[str, datetime]:
+def token_of(
+    person_id: int, restricted: bool = False, session_id: uuid.UUID | None = None
+) -> tuple[str, datetime]:
     """Return a token that proves the person for 15 minutes or until its session is ended, and when it expires."""
-    claims: dict[str, Any] = ({"restricted": True} if restricted else {}) | ({"sid": str(session_id)} if session_id else {})
+    claims: dict[str, Any] = ({"restricted": True} if restricted else {}) | (
+        {"sid": str(session_id)} if session_id else {}
+    )
     return keys.signer.sign("person", TOKEN_LIFE, sub=str(person_id), **claims)
 
 
@@ -142,7 +171,9 @@ def renew(tx: Connection, request: Renew, actor: Actor | None) -> Signed:
         raise Refused("token_expired")
     person = store.by_ids(tx, [session.person_id])[session.person_id]
     account = accounts_store.account(tx, person.person_id)
-    return _signed(person, request.session, session.session_id, account is None or account.password_hash is None)
+    return _signed(
+        person, request.session, session.session_id, account is None or account.password_hash is None
+    )
 
 
 def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
@@ -164,15 +195,30 @@ def list_sessions(tx: Connection, request: ListSessions, actor: Actor | None) ->
     """Return the own living sessions and the sign-ins of the last 180 days."""
     assert actor is not None
     return Sessions(
-        sessions=[SessionInfo(session_id=row.session_id, began_at=row.created_at, expires_at=row.expires_at, address=row.address, device=row.device,
-                              this=bytes(row.session_index) == _index(request.session)) for row in accounts_store.sessions(tx, actor.person_id, clock.now())],
-        sign_ins=[SignInTried(at=row.at, address=row.address, device=row.device, succeeded=row.succeeded) for row in accounts_store.sign_ins(tx, actor.person_id)])
+        sessions=[
+            SessionInfo(
+                session_id=row.session_id,
+                began_at=row.created_at,
+                expires_at=row.expires_at,
+                address=row.address,
+                device=row.device,
+                this=bytes(row.session_index) == _index(request.session),
+            )
+            for row in accounts_store.sessions(tx, actor.person_id, clock.now())
+        ],
+        sign_ins=[
+            SignInTried(at=row.at, address=row.address, device=row.device, succeeded=row.succeeded)
+            for row in accounts_store.sign_ins(tx, actor.person_id)
+        ],
+    )
 
 
 def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> bool:
     """End own sessions, at once and everywhere; return whether any was ended."""
     assert actor is not None
-    ended = accounts_store.end_other_sessions(tx, actor.person_id, _index(request.session), request.session_ids or None)
+    ended = accounts_store.end_other_sessions(
+        tx, actor.person_id, _index(request.session), request.session_ids or None
+    )
     _tell_ended(tx, ended)
     return bool(ended)
 
@@ -185,7 +231,13 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     if person is None or account is None:
         raise Refused("sign_in_failed")
     id_number = keys.seal.open(person.id_sealed)
-    _try_password(tx, account, id_number, request.old_password, [throttle.Limit(f"change {bytes(person.id_index).hex()}", domain.LOCK_AFTER)])
+    _try_password(
+        tx,
+        account,
+        id_number,
+        request.old_password,
+        [throttle.Limit(f"change {bytes(person.id_index).hex()}", domain.LOCK_AFTER)],
+    )
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
@@ -219,22 +271,49 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
         elif one.actor.org_id not in may[member]:
             branch = branches.get(person.branch_id or 0)
             known = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
-            answers.append(ResetCode(member_id=member, refusal=Refusal("reset_elsewhere" if known else "unknown_member")))
+            answers.append(
+                ResetCode(member_id=member, refusal=Refusal("reset_elsewhere" if known else "unknown_member"))
+            )
         else:
             code = codes.setdefault(member, new_code(CODE_LENGTH))
             answers.append(ResetCode(member_id=member, code=code, expires_at=expires_at))
-            rows[member] = {"person_id": member, "expires_at": expires_at, "issued_by": one.actor.person_id, "issued_for": one.actor.org_id,
-                            "code_index": b64(_code_index(member, code))}
+            rows[member] = {
+                "person_id": member,
+                "expires_at": expires_at,
+                "issued_by": one.actor.person_id,
+                "issued_for": one.actor.org_id,
+                "code_index": b64(_code_index(member, code)),
+            }
     limits = {member: throttle.of_person(member, "codes of", domain.RESET_CODES_OF_ONE)[0] for member in rows}
     many = throttle.used_up(tx, list(limits.values()))
     closed = {member for member in rows if limits[member].key in many}
     rows = {member: row for member, row in rows.items() if member not in closed}
-    answers = [ResetCode(member_id=answer.member_id, refusal=Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))}))
-               if answer.refusal is None and answer.member_id in closed else answer for answer in answers]
+    answers = [
+        ResetCode(
+            member_id=answer.member_id,
+            refusal=Refusal(
+                "too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))}
+            ),
+        )
+        if answer.refusal is None and answer.member_id in closed
+        else answer
+        for answer in answers
+    ]
     if rows:
         accounts_store.issue_codes(tx, list(rows.values()))
-        log.append(tx, [audit.Entry(kind="code.reset", place_id=people[one.item.member_id].branch_id or one.actor.org_id, persons=[one.item.member_id],
-                                    **audit.by(one)) for one, answer in zip(asked, answers, strict=True) if answer.refusal is None])
+        log.append(
+            tx,
+            [
+                audit.Entry(
+                    kind="code.reset",
+                    place_id=people[one.item.member_id].branch_id or one.actor.org_id,
+                    persons=[one.item.member_id],
+                    **audit.by(one),
+                )
+                for one, answer in zip(asked, answers, strict=True)
+                if answer.refusal is None
+            ],
+        )
     return answers
 
 
@@ -249,8 +328,18 @@ def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
         raise Refused("unknown_member")
     code = new_code(CODE_LENGTH)
     expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
-    accounts_store.issue_codes(tx, [{"person_id": person_id, "expires_at": expires_at, "issued_by": None, "issued_for": None,
-                            "code_index": b64(_code_index(person_id, code))}])
+    accounts_store.issue_codes(
+        tx,
+        [
+            {
+                "person_id": person_id,
+                "expires_at": expires_at,
+                "issued_by": None,
+                "issued_for": None,
+                "code_index": b64(_code_index(person_id, code)),
+            }
+        ],
+    )
     log.append(tx, [audit.Entry(kind="code.reset", persons=[person_id], ref="command line")])
     return code, expires_at
 
@@ -273,18 +362,38 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     id_number = domain.normalise_id(request.id_number)
     index, now = keys.seal.index(id_number), clock.now()
     person = store.by_index(tx, index)
-    limits = throttle.of_account(f"reset {index.hex()}", request.address, _known_at(tx, person, request.address))
+    limits = throttle.of_account(
+        f"reset {index.hex()}", request.address, _known_at(tx, person, request.address)
+    )
     throttle.refuse_while_closed(tx, limits)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
     password_hash = HASHER.hash(request.new_password)
-    spent = accounts_store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now) if person is not None else None
-    if person is None or spent is None or not resets.still_good(tx, person, spent.issued_by, spent.issued_for):
+    spent = (
+        accounts_store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now)
+        if person is not None
+        else None
+    )
+    if (
+        person is None
+        or spent is None
+        or not resets.still_good(tx, person, spent.issued_by, spent.issued_for)
+    ):
         throttle.count(tx, limits)
         raise Refused("reset_failed")
     accounts_store.set_password(tx, person.person_id, password_hash, now)
-    log.append(tx, [audit.Entry(kind="code.reset_used", person_id=person.person_id, place_id=person.branch_id, persons=[person.person_id])])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="code.reset_used",
+                person_id=person.person_id,
+                place_id=person.branch_id,
+                persons=[person.person_id],
+            )
+        ],
+    )
     _tell_ended(tx, accounts_store.end_other_sessions(tx, person.person_id, b""))
     throttle.forget(tx, index.hex())
     return True

@@ -1,4 +1,5 @@
 """The initial password of new accounts (ACC-04)."""
+
 from __future__ import annotations
 
 import os

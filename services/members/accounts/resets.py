@@ -3,6 +3,7 @@
 Who holds the code holds the account, and with it every right of the person. So the question is not where somebody is a member
 but what the account can do: a right is answered for where it lies, and by nobody whose own reach is smaller.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -24,15 +25,23 @@ def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, fr
     """
     rights = posts_store.rights_held(tx, people)
     homes = _homes(tx, people)
-    return {person: domain.resetters(rights.get(person, []), homes.get(person, ""), practice.number("reset_code_levels", clock.today(), path=homes.get(person, "")))
-            for person in people}
+    return {
+        person: domain.resetters(
+            rights.get(person, []),
+            homes.get(person, ""),
+            practice.number("reset_code_levels", clock.today(), path=homes.get(person, "")),
+        )
+        for person in people
+    }
 
 
 def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
     """Return the paths of the branches that people are in, of the others of the organisation of the oldest post."""
     orgs = {person: int(row.branch_id) for person, row in people.items() if row.branch_id is not None}
     loose = [person for person in people if person not in orgs]
-    held = sorted(posts_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
+    held = (
+        sorted(posts_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
+    )
     for row in held:
         orgs.setdefault(row.person_id, row.org_id)
     found = directory.find(tx, [*orgs.values()])
@@ -47,4 +56,7 @@ def still_good(tx: Connection, person: sa.Row[Any], issued_by: int | None, issue
     if issued_by is None or issued_for is None:
         return issued_by is None and issued_for is None
     issuer = Actor(issued_by, issued_for)
-    return bool(directory.administering(tx, [issuer])) and issued_for in resetters(tx, {person.person_id: person})[person.person_id]
+    return (
+        bool(directory.administering(tx, [issuer]))
+        and issued_for in resetters(tx, {person.person_id: person})[person.person_id]
+    )

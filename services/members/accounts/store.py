@@ -1,4 +1,5 @@
 """The SQL of accounts, sessions, sign-ins, captchas and reset codes."""
+
 from __future__ import annotations
 
 import uuid
@@ -25,7 +26,9 @@ _CLOSE_SESSION = sa.text("DELETE FROM sessions WHERE session_index = :index RETU
 
 _END_SESSIONS = sa.text("DELETE FROM sessions WHERE person_id = :person AND expires_at <= :now")
 
-_SET_PASSWORD = sa.text("UPDATE accounts SET password_hash = :hash, changed_at = :now WHERE person_id = :person")
+_SET_PASSWORD = sa.text(
+    "UPDATE accounts SET password_hash = :hash, changed_at = :now WHERE person_id = :person"
+)
 
 
 def account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
@@ -38,11 +41,22 @@ def hold_account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
     return tx.execute(_HOLD_ACCOUNT, {"person": person_id}).one_or_none()
 
 
-def open_session(tx: Connection, index: bytes, person_id: int, now: datetime, expires: datetime, address: str, device: str) -> uuid.UUID:
+def open_session(
+    tx: Connection, index: bytes, person_id: int, now: datetime, expires: datetime, address: str, device: str
+) -> uuid.UUID:
     """Store a session by the hash of its secret and return its id; the person's lapsed ones go."""
     tx.execute(_END_SESSIONS, {"person": person_id, "now": now})
-    made: uuid.UUID = tx.execute(_OPEN_SESSION, {"index": index, "person": person_id, "expires": expires, "now": now, "address": address,
-                                                 "device": device}).scalar_one()
+    made: uuid.UUID = tx.execute(
+        _OPEN_SESSION,
+        {
+            "index": index,
+            "person": person_id,
+            "expires": expires,
+            "now": now,
+            "address": address,
+            "device": device,
+        },
+    ).scalar_one()
     return made
 
 
@@ -60,17 +74,24 @@ def set_password(tx: Connection, person_id: int, password_hash: str, now: dateti
     """Replace the password of a person."""
     tx.execute(_SET_PASSWORD, {"person": person_id, "hash": password_hash, "now": now})
 
+
 _END_OTHER_SESSIONS = sa.text("""
     DELETE FROM sessions WHERE person_id = :person AND session_index <> :but AND (CAST(:only AS uuid[]) IS NULL OR session_id = ANY(CAST(:only AS uuid[])))
     RETURNING session_id, expires_at""")
 
-_SESSIONS = sa.text("SELECT * FROM sessions WHERE person_id = :person AND expires_at > :now ORDER BY created_at DESC")
+_SESSIONS = sa.text(
+    "SELECT * FROM sessions WHERE person_id = :person AND expires_at > :now ORDER BY created_at DESC"
+)
 
-_NOTE_SIGN_IN = sa.text("INSERT INTO sign_ins (person_id, at, address, device, succeeded) VALUES (:person, :at, :address, :device, :succeeded) ON CONFLICT DO NOTHING")
+_NOTE_SIGN_IN = sa.text(
+    "INSERT INTO sign_ins (person_id, at, address, device, succeeded) VALUES (:person, :at, :address, :device, :succeeded) ON CONFLICT DO NOTHING"
+)
 
 _SIGN_INS = sa.text("SELECT * FROM sign_ins WHERE person_id = :person ORDER BY at DESC LIMIT 100")
 
-_SIGNED_IN_FROM = sa.text("SELECT DISTINCT address FROM (SELECT address FROM sign_ins WHERE person_id = :person AND succeeded ORDER BY at DESC LIMIT 100) AS s")
+_SIGNED_IN_FROM = sa.text(
+    "SELECT DISTINCT address FROM (SELECT address FROM sign_ins WHERE person_id = :person AND succeeded ORDER BY at DESC LIMIT 100) AS s"
+)
 
 _FORGET_SIGN_INS = sa.text("DELETE FROM sign_ins WHERE at < CAST(:now AS timestamptz) - interval '180 days'")
 
@@ -78,7 +99,9 @@ _KEEP_CAPTCHA = sa.text("""
     WITH gone AS (DELETE FROM captchas WHERE expires_at < :now)
     INSERT INTO captchas (captcha_id, answer_index, expires_at) VALUES (:id, :answer, :expires)""")
 
-_SPEND_CAPTCHA = sa.text("DELETE FROM captchas WHERE captcha_id = CAST(:id AS uuid) RETURNING answer_index, expires_at")
+_SPEND_CAPTCHA = sa.text(
+    "DELETE FROM captchas WHERE captcha_id = CAST(:id AS uuid) RETURNING answer_index, expires_at"
+)
 
 _ISSUE = sa.text("""
     INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by, issued_for)
@@ -91,7 +114,9 @@ _SPEND = sa.text("""
     DELETE FROM reset_codes WHERE person_id = :person AND code_index = :code AND expires_at > :now RETURNING issued_by, issued_for""")
 
 
-def end_other_sessions(tx: Connection, person_id: int, but: bytes, only: Sequence[uuid.UUID] | None = None) -> Sequence[sa.Row[Any]]:
+def end_other_sessions(
+    tx: Connection, person_id: int, but: bytes, only: Sequence[uuid.UUID] | None = None
+) -> Sequence[sa.Row[Any]]:
     """End every session of a person but one, or `only` some; return the ended by `session_id` and `expires_at`."""
     ids = None if only is None else [str(one) for one in only]
     return tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but, "only": ids}).all()
@@ -102,9 +127,14 @@ def sessions(tx: Connection, person_id: int, now: datetime) -> Sequence[sa.Row[A
     return tx.execute(_SESSIONS, {"person": person_id, "now": now}).all()
 
 
-def note_sign_in(tx: Connection, person_id: int, at: datetime, address: str, device: str, succeeded: bool) -> None:
+def note_sign_in(
+    tx: Connection, person_id: int, at: datetime, address: str, device: str, succeeded: bool
+) -> None:
     """Keep an attempt to sign in, for the person to see."""
-    tx.execute(_NOTE_SIGN_IN, {"person": person_id, "at": at, "address": address, "device": device, "succeeded": succeeded})
+    tx.execute(
+        _NOTE_SIGN_IN,
+        {"person": person_id, "at": at, "address": address, "device": device, "succeeded": succeeded},
+    )
 
 
 def signed_in_from(tx: Connection, person_id: int) -> set[str]:
@@ -122,7 +152,9 @@ def forget_sign_ins(tx: Connection, now: datetime) -> None:
     tx.execute(_FORGET_SIGN_INS, {"now": now})
 
 
-def keep_captcha(tx: Connection, captcha_id: uuid.UUID, answer: bytes, now: datetime, expires: datetime) -> None:
+def keep_captcha(
+    tx: Connection, captcha_id: uuid.UUID, answer: bytes, now: datetime, expires: datetime
+) -> None:
     """Store the keyed hash of a captcha's answer; those that have lapsed go."""
     tx.execute(_KEEP_CAPTCHA, {"id": captcha_id, "answer": answer, "now": now, "expires": expires})
 

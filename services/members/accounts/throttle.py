@@ -8,6 +8,7 @@ out there by what others try elsewhere. docs/security.md has the reasons and the
 A try is counted in the statement that gives its verdict. Of any number of tries at the same moment as many are answered as are
 allowed, no more: whoever comes to the count as one too many hears that, and not whether the password was right.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -50,23 +51,51 @@ def network(address: str) -> str:
 
 def of_address(address: str, what: str, most: int) -> list[Limit]:
     """Return the limit of one kind of try from an address; none if the address is not known."""
-    return [Limit(f"{what} {network(address)}", most, domain.LOCK_FOR / timedelta(hours=1), grows=False)] if address else []
+    return (
+        [Limit(f"{what} {network(address)}", most, domain.LOCK_FOR / timedelta(hours=1), grows=False)]
+        if address
+        else []
+    )
 
 
 def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:
     """Return the limits of tries with an account from an address where its person has signed in before, or not."""
     pair = [Limit(f"{subject} from {network(address)}", domain.LOCK_AFTER)]
-    return pair if known_here else [*pair, Limit(subject, domain.LOCK_ACCOUNT_AFTER), *of_address(address, "from", domain.LOCK_ADDRESS_AFTER)]
+    return (
+        pair
+        if known_here
+        else [
+            *pair,
+            Limit(subject, domain.LOCK_ACCOUNT_AFTER),
+            *of_address(address, "from", domain.LOCK_ADDRESS_AFTER),
+        ]
+    )
 
 
 def of_person(person_id: int, what: str, most: int, hours: float | None = None) -> list[Limit]:
     """Return the limit of one kind of thing that somebody signed in does, or that is done to an account."""
-    return [Limit(f"{what} {person_id}", most, domain.LOCK_FOR / timedelta(hours=1) if hours is None else hours, grows=False)]
+    return [
+        Limit(
+            f"{what} {person_id}",
+            most,
+            domain.LOCK_FOR / timedelta(hours=1) if hours is None else hours,
+            grows=False,
+        )
+    ]
 
 
 def is_busy(tx: Connection, address: str) -> bool:
     """Return whether so much failed from an address lately that who is not known there reads a captcha first."""
-    return bool(address) and int(tx.scalar(_FAILED_LATELY, {"key": f"from {network(address)}", "since": clock.now() - domain.LOCK_FOR}) or 0) >= domain.CAPTCHA_AFTER
+    return (
+        bool(address)
+        and int(
+            tx.scalar(
+                _FAILED_LATELY, {"key": f"from {network(address)}", "since": clock.now() - domain.LOCK_FOR}
+            )
+            or 0
+        )
+        >= domain.CAPTCHA_AFTER
+    )
 
 
 def refuse_while_closed(tx: Connection, limits: Sequence[Limit]) -> None:
@@ -98,8 +127,19 @@ def count(tx: Connection, limits: Sequence[Limit]) -> None:
     """
     now = clock.now()
     if limits:
-        rows = db.run(tx, _COUNT, [asdict(one) for one in limits], now=now, lock=domain.LOCK_FOR, longest=domain.LOCK_LONGEST, remember=now - domain.LOCK_REMEMBERED).all()
-        tx.execute(_FORGET_OLD, {"now": now, "day": now - domain.FAILURES_COUNT_FOR, "remember": now - domain.LOCK_REMEMBERED})
+        rows = db.run(
+            tx,
+            _COUNT,
+            [asdict(one) for one in limits],
+            now=now,
+            lock=domain.LOCK_FOR,
+            longest=domain.LOCK_LONGEST,
+            remember=now - domain.LOCK_REMEMBERED,
+        ).all()
+        tx.execute(
+            _FORGET_OLD,
+            {"now": now, "day": now - domain.FAILURES_COUNT_FOR, "remember": now - domain.LOCK_REMEMBERED},
+        )
         most = {one.key: one.most for one in limits}
         _refuse(max((row.locked_until for row in rows if row.failed > most[row.tried]), default=None))
 
@@ -109,8 +149,15 @@ def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
     now, wanted = clock.now(), {one.key: one for one in limits}
     if not wanted:
         return set()
-    rows = db.run(tx, _COUNT, [asdict(one) for one in wanted.values()], now=now, lock=domain.LOCK_FOR, longest=domain.LOCK_LONGEST,
-                  remember=now - domain.LOCK_REMEMBERED).all()
+    rows = db.run(
+        tx,
+        _COUNT,
+        [asdict(one) for one in wanted.values()],
+        now=now,
+        lock=domain.LOCK_FOR,
+        longest=domain.LOCK_LONGEST,
+        remember=now - domain.LOCK_REMEMBERED,
+    ).all()
     return {row.tried for row in rows if row.failed > wanted[row.tried].most}
 
 
@@ -125,7 +172,11 @@ def admit(tx: Connection, limits: Sequence[Limit]) -> None:
     """
     keys = [one.key for one in limits]
     now = clock.now()
-    until = [row.locked_until for row in tx.execute(_HOLD, {"keys": keys}).all() if row.locked_until is not None and row.locked_until > now]
+    until = [
+        row.locked_until
+        for row in tx.execute(_HOLD, {"keys": keys}).all()
+        if row.locked_until is not None and row.locked_until > now
+    ]
     _refuse(max(until, default=None))
     tx.execute(_RESET, {"keys": [one.key for one in limits if one.grows]})
 
@@ -137,7 +188,9 @@ def forget(tx: Connection, subject: str) -> None:
 
 def _refuse(until: datetime | None) -> None:
     if until is not None:
-        raise Refused("too_many_attempts", minutes=max(1, int((until - clock.now()).total_seconds() // 60) + 1))
+        raise Refused(
+            "too_many_attempts", minutes=max(1, int((until - clock.now()).total_seconds() // 60) + 1)
+        )
 
 
 _CLOSED = sa.text("SELECT max(locked_until) FROM attempts WHERE tried = ANY(:keys) AND locked_until > :now")

@@ -1,4 +1,5 @@
 """Entering people into branches, one by one or as rows of a list (MEM, IMP, ACC-11)."""
+
 from __future__ import annotations
 
 import base64
@@ -37,13 +38,26 @@ def _once(tx: Connection, asked: Sequence[Asked[Admission]]) -> dict[int, Admitt
     """Return the stored answers, by position, of items whose command was handled before; somebody else's command is refused."""
     known = store.replies(tx, [one.item.command_id for one in asked])
     rows = {n: known[one.item.command_id] for n, one in enumerate(asked) if one.item.command_id in known}
-    return {n: msgspec.json.decode(row.reply, type=Admitted) if row.person_id in (None, asked[n].actor.person_id) else _refused(Refusal("command_taken"))
-            for n, row in rows.items()}
+    return {
+        n: msgspec.json.decode(row.reply, type=Admitted)
+        if row.person_id in (None, asked[n].actor.person_id)
+        else _refused(Refusal("command_taken"))
+        for n, row in rows.items()
+    }
 
 
 def _remember(tx: Connection, asked: Sequence[Asked[Any]], answers: dict[int, Any], fresh: set[int]) -> None:
-    store.remember(tx, [{"command_id": asked[n].item.command_id, "reply": msgspec.json.encode(answers[n]).decode(), "person_id": asked[n].actor.person_id}
-                        for n in fresh])
+    store.remember(
+        tx,
+        [
+            {
+                "command_id": asked[n].item.command_id,
+                "reply": msgspec.json.encode(answers[n]).decode(),
+                "person_id": asked[n].actor.person_id,
+            }
+            for n in fresh
+        ],
+    )
 
 
 def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
@@ -77,20 +91,50 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     answers |= {n: _refused(Refusal("id_registered")) for n in bound}
     loose = {n: person_id for n, person_id in loose.items() if n not in bound}
     fresh = {n: row for n, row in rows.items() if n not in answers}
-    made = store.add(tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial.initial_tail()) if fresh else {}
+    made = (
+        store.add(
+            tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial.initial_tail()
+        )
+        if fresh
+        else {}
+    )
     if loose:
         made |= store.attach(tx, [rows[n] for n in loose], clock.now())
     entering_store.receive(tx, made.values(), clock.now())
     answers |= {n: Admitted(member_id=made[indexes[n]]) for n in fresh if indexes[n] in made}
-    posts_store.set_posts(tx, [{"org_id": row["branch_id"], "person_id": answers[n].member_id, "post": row["post"], **changer(asked[n])}
-                               for n, row in fresh.items() if n in answers and row["post"]], clock.now())
-    log.append(tx, entered(asked, {n: (row["branch_id"], member) for n, row in fresh.items() if n in answers and (member := answers[n].member_id) is not None}))
+    posts_store.set_posts(
+        tx,
+        [
+            {
+                "org_id": row["branch_id"],
+                "person_id": answers[n].member_id,
+                "post": row["post"],
+                **changer(asked[n]),
+            }
+            for n, row in fresh.items()
+            if n in answers and row["post"]
+        ],
+        clock.now(),
+    )
+    log.append(
+        tx,
+        entered(
+            asked,
+            {
+                n: (row["branch_id"], member)
+                for n, row in fresh.items()
+                if n in answers and (member := answers[n].member_id) is not None
+            },
+        ),
+    )
     _remember(tx, asked, answers, {n for n in fresh if n in answers})
     late = [n for n in fresh if n not in answers]
     if late:  # somebody else entered the same people in this very moment; now committed, it says whether it was the same call
         repeated = _once(tx, [asked[n] for n in late])
         answers |= {n: repeated[at] for at, n in enumerate(late) if at in repeated}
-        answers |= {n: _refused(Refusal("id_registered")) for n in late if n not in answers} | _taken(tx, {n: rows[n] for n in late if n not in answers}, indexes)[0]
+        answers |= {n: _refused(Refusal("id_registered")) for n in late if n not in answers} | _taken(
+            tx, {n: rows[n] for n in late if n not in answers}, indexes
+        )[0]
     return [answers[first.get(one.item.command_id, n)] for n, one in enumerate(asked)]
 
 
@@ -98,17 +142,34 @@ def _bound_elsewhere(tx: Connection, asked: Sequence[Asked[Admission]], loose: d
     """Return those of the rows, by position, whose person is bound to an organisation outside the acting one's subtree by a post or a right."""
     found = places.of(tx, loose.values()) if loose else {}
     acting = directory.find(tx, [asked[n].actor.org_id for n in loose]) if found else {}
-    return {n for n, person in loose.items() if any(not path.startswith(str(acting[asked[n].actor.acting_org].path)) for path in found.get(person, ()))}
+    return {
+        n
+        for n, person in loose.items()
+        if any(
+            not path.startswith(str(acting[asked[n].actor.acting_org].path)) for path in found.get(person, ())
+        )
+    }
 
 
-def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]) -> tuple[dict[int, Admitted], dict[int, int]]:
+def _taken(
+    tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]
+) -> tuple[dict[int, Admitted], dict[int, int]]:
     """Return the refusals of rows that are taken, and the rows of people who are registered but in no branch, with their ids.
 
     An ID number may be registered (ACC-11) or under the person's own registration (REG-06, ORG-20), a development number used (MEM-09),
     by others or by an earlier row.
     """
-    known, numbers = store.known(tx, [indexes[n] for n in rows]), store.used_numbers(tx, [row["development_number"] for row in rows.values()])
-    posts = {row.org_id for row in posts_store.posts_of(tx, {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}) if row.post == "secretary"}
+    known, numbers = (
+        store.known(tx, [indexes[n] for n in rows]),
+        store.used_numbers(tx, [row["development_number"] for row in rows.values()]),
+    )
+    posts = {
+        row.org_id
+        for row in posts_store.posts_of(
+            tx, {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}
+        )
+        if row.post == "secretary"
+    }
     deleted = store.deleted_from(tx, [indexes[n] for n in rows])
     refused: dict[int, Admitted] = {}
     loose: dict[int, int] = {}
@@ -116,7 +177,11 @@ def _taken(tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, b
     for n, row in rows.items():
         found = known.get(indexes[n])
         owner = found.person_id if found is not None else None
-        if indexes[n] in seen or (found is not None and not found.pending and (found.branch_id is not None or found.name != row["name"])):
+        if indexes[n] in seen or (
+            found is not None
+            and not found.pending
+            and (found.branch_id is not None or found.name != row["name"])
+        ):
             refused[n] = _refused(Refusal("id_registered"))
         elif found is not None and found.pending:
             refused[n] = _refused(Refusal("registration_pending"))
@@ -151,10 +216,14 @@ def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[A
         return Refusal("not_administrator")
     if not directory.is_own_or_superior(one.actor.org_id, branch):
         return Refusal("not_your_org")
-    return check_entry(item.name, item.id_number, item.joined_on, item.development_number, item.post, branch, today)
+    return check_entry(
+        item.name, item.id_number, item.joined_on, item.development_number, item.post, branch, today
+    )
 
 
-def check_entry(name: str, id_number: str, joined_on: date | None, number: str, post: str, org: sa.Row[Any], today: date) -> Refusal | None:
+def check_entry(
+    name: str, id_number: str, joined_on: date | None, number: str, post: str, org: sa.Row[Any], today: date
+) -> Refusal | None:
     """Return what is wrong with the data of a person who is to belong to an organisation (IMP-08, MEM-04..12, CADRE-05, REG-08)."""
     refusal = domain.check_name(domain.clean_name(name))
     if refusal is not None:
@@ -162,32 +231,64 @@ def check_entry(name: str, id_number: str, joined_on: date | None, number: str, 
     if post.strip() and post.strip() not in reference.POSTS[org.kind]:
         return Refusal("post_unknown")
     id_number = domain.normalise_id(id_number)
-    return (domain.check_id(id_number, today)
-            or domain.check_ages(domain.born_on(id_number), joined_on, post.strip(), today, org.province)
-            or domain.check_development_number(number.strip(), joined_on, org.province, ranges.issued))
+    return (
+        domain.check_id(id_number, today)
+        or domain.check_ages(domain.born_on(id_number), joined_on, post.strip(), today, org.province)
+        or domain.check_development_number(number.strip(), joined_on, org.province, ranges.issued)
+    )
 
 
 def _row(item: Admission, person_id: int | None = None) -> dict[str, Any]:
     id_number = domain.normalise_id(item.id_number)
     return {
-        "person_id": person_id, "name": domain.clean_name(item.name), "id_sealed": b64(keys.seal.seal(id_number)), "id_index": b64(keys.seal.index(id_number)),
-        "phone_sealed": sealed(item.phone), "ethnic_group": item.ethnic_group, "joined_on": item.joined_on,
-        "development_number": item.development_number.strip(), "post": item.post.strip(), "branch_id": item.branch_id or None, "born_on": domain.born_on(id_number)}
+        "person_id": person_id,
+        "name": domain.clean_name(item.name),
+        "id_sealed": b64(keys.seal.seal(id_number)),
+        "id_index": b64(keys.seal.index(id_number)),
+        "phone_sealed": sealed(item.phone),
+        "ethnic_group": item.ethnic_group,
+        "joined_on": item.joined_on,
+        "development_number": item.development_number.strip(),
+        "post": item.post.strip(),
+        "branch_id": item.branch_id or None,
+        "born_on": domain.born_on(id_number),
+    }
 
 
 def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict[str, Any]:
     """Return the row of a person who belongs to no branch, for `store.add`."""
-    return _row(Admission(command_id=_NO_COMMAND, branch_id=0, name=name, id_number=id_number, phone=phone, ethnic_group=ethnic_group))
+    return _row(
+        Admission(
+            command_id=_NO_COMMAND,
+            branch_id=0,
+            name=name,
+            id_number=id_number,
+            phone=phone,
+            ethnic_group=ethnic_group,
+        )
+    )
 
 
-def enter_trusted(tx: Connection, rows: Sequence[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
+def enter_trusted(
+    tx: Connection,
+    rows: Sequence[tuple[int, Admission]],
+    password_hash: str | None = None,
+    began_at: datetime | None = None,
+) -> int:
     """Enter people without checks and rights, with ids of the caller's choice: for demo worlds and first set-up only; return how many were new."""
-    made = store.add(tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash)
+    made = store.add(
+        tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash
+    )
     entering_store.receive(tx, made.values(), clock.now())
     return len(made)
 
 
-def seed_people(tx: Connection, rows: Iterable[tuple[int, Admission]], password_hash: str | None = None, began_at: datetime | None = None) -> int:
+def seed_people(
+    tx: Connection,
+    rows: Iterable[tuple[int, Admission]],
+    password_hash: str | None = None,
+    began_at: datetime | None = None,
+) -> int:
     """Enter any number of people as `enter_trusted` does, `SEED_ROWS` at a time; ids given later by the database are higher."""
     new = highest = 0
     for some in iter(partial(_take, iter(rows)), []):

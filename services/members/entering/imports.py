@@ -3,6 +3,7 @@
 A piece and what became of it are one transaction, and each row's command id is made from its place in the file: an import that was
 stopped anywhere goes on where it was, and nobody is entered twice.
 """
+
 from __future__ import annotations
 
 import logging
@@ -43,8 +44,21 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
     Rights over the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    imports = imports_store.open_imports(tx, [*{one.item.import_id: {"import_id": str(one.item.import_id), "org_id": one.actor.org_id, "person_id": one.actor.person_id}
-                                        for one in asked if one.actor in acting}.values()], clock.now())
+    imports = imports_store.open_imports(
+        tx,
+        [
+            *{
+                one.item.import_id: {
+                    "import_id": str(one.item.import_id),
+                    "org_id": one.actor.org_id,
+                    "person_id": one.actor.person_id,
+                }
+                for one in asked
+                if one.actor in acting
+            }.values()
+        ],
+        clock.now(),
+    )
     answers, rows = [], []
     for one in asked:
         found = imports.get(str(one.item.import_id))
@@ -54,12 +68,35 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
             answers.append(ImportTaken(number=one.item.number, refusal=Refusal("unknown_import")))
         else:
             answers.append(ImportTaken(number=one.item.number))
-            rows.append({"import_id": str(one.item.import_id), "number": one.item.number, "problem": one.item.problem,
-                         "row_sealed": sealed(msgspec.json.encode(one.item).decode())})
+            rows.append(
+                {
+                    "import_id": str(one.item.import_id),
+                    "number": one.item.number,
+                    "problem": one.item.problem,
+                    "row_sealed": sealed(msgspec.json.encode(one.item).decode()),
+                }
+            )
     imports_store.take_rows(tx, rows)
-    taken = Counter((one.actor, one.request_id, one.item.import_id) for one, answer in zip(asked, answers, strict=True) if answer.refusal is None)
-    audit_log.append(tx, [audit.Entry(kind="import.started", person_id=actor.person_id, org_id=actor.org_id, place_id=actor.org_id, request_id=request_id,
-                                ref=f"import {import_id}", after={"rows": count}) for (actor, request_id, import_id), count in taken.items()])
+    taken = Counter(
+        (one.actor, one.request_id, one.item.import_id)
+        for one, answer in zip(asked, answers, strict=True)
+        if answer.refusal is None
+    )
+    audit_log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="import.started",
+                person_id=actor.person_id,
+                org_id=actor.org_id,
+                place_id=actor.org_id,
+                request_id=request_id,
+                ref=f"import {import_id}",
+                after={"rows": count},
+            )
+            for (actor, request_id, import_id), count in taken.items()
+        ],
+    )
     _wake.set()
     return answers
 
@@ -73,11 +110,29 @@ def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None)
     counts = imports_store.import_counts(tx, str(request.import_id))
     failures: list[ImportRow] = []
     if request.failed_after is not None:
-        failures = [msgspec.structs.replace(_shown(request.import_id, row), problem=row.problem)
-                    for row in imports_store.failed_rows(tx, str(request.import_id), request.failed_after)]
+        failures = [
+            msgspec.structs.replace(_shown(request.import_id, row), problem=row.problem)
+            for row in imports_store.failed_rows(tx, str(request.import_id), request.failed_after)
+        ]
         if failures:  # rows as they were read, with numbers in full
-            audit_log.append(tx, [audit.Entry(kind="view.failures", place_id=org_id, ref=f"import {request.import_id}", after={"rows": len(failures)}, **audit.by(actor))])
-    return ImportProgress(rows=sum(counts.values()), entered=counts.get("entered", 0), failed=counts.get("failed", 0), failures=failures)
+            audit_log.append(
+                tx,
+                [
+                    audit.Entry(
+                        kind="view.failures",
+                        place_id=org_id,
+                        ref=f"import {request.import_id}",
+                        after={"rows": len(failures)},
+                        **audit.by(actor),
+                    )
+                ],
+            )
+    return ImportProgress(
+        rows=sum(counts.values()),
+        entered=counts.get("entered", 0),
+        failed=counts.get("failed", 0),
+        failures=failures,
+    )
 
 
 def _shown(import_id: uuid.UUID, row: Any) -> ImportRow:
@@ -97,28 +152,98 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     found = imports_store.next_import(tx, clock.now())
     if found is None:
         return 0
-    rows = [msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow) for row in imports_store.waiting_rows(tx, str(found.import_id), limit)]
+    rows = [
+        msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow)
+        for row in imports_store.waiting_rows(tx, str(found.import_id), limit)
+    ]
     branches = imports_store.branches_named(tx, found.org_id, [row.branch_name for row in rows])
     actor = Actor(found.person_id, found.org_id)
     below, own = [row for row in rows if row.branch_name], [row for row in rows if not row.branch_name]
-    problems = {row.number: answer.refusal for row, answer in zip(below, handlers.admit(tx, [Asked(Admission(
-        command_id=uuid.uuid5(row.import_id, str(row.number)), branch_id=branches.get(row.branch_name, 0), name=row.name, id_number=row.id_number,
-        ethnic_group=row.ethnic_group, phone=row.phone, joined_on=row.joined_on, development_number=row.development_number, post=row.post), actor) for row in below]),
-        strict=True)}
-    problems |= {row.number: answer.refusal or (None if row.post else Refusal("post_unknown")) for row, answer in zip(own, posts.set_posts(tx, [Asked(SetPost(
-        command_id=uuid.uuid5(row.import_id, str(row.number)), org_id=found.org_id, post=row.post, name=row.name, id_number=row.id_number, phone=row.phone,
-        ethnic_group=row.ethnic_group), actor) for row in own]), strict=True)}
-    problems |= _misplaced(tx, found.org_id, [row for row in below if row.branch_name not in branches], problems)
-    imports_store.settle_rows(tx, [{"import_id": str(row.import_id), "number": row.number, "problem": said.say() if (said := problems[row.number]) else ""} for row in rows])
+    problems = {
+        row.number: answer.refusal
+        for row, answer in zip(
+            below,
+            handlers.admit(
+                tx,
+                [
+                    Asked(
+                        Admission(
+                            command_id=uuid.uuid5(row.import_id, str(row.number)),
+                            branch_id=branches.get(row.branch_name, 0),
+                            name=row.name,
+                            id_number=row.id_number,
+                            ethnic_group=row.ethnic_group,
+                            phone=row.phone,
+                            joined_on=row.joined_on,
+                            development_number=row.development_number,
+                            post=row.post,
+                        ),
+                        actor,
+                    )
+                    for row in below
+                ],
+            ),
+            strict=True,
+        )
+    }
+    problems |= {
+        row.number: answer.refusal or (None if row.post else Refusal("post_unknown"))
+        for row, answer in zip(
+            own,
+            posts.set_posts(
+                tx,
+                [
+                    Asked(
+                        SetPost(
+                            command_id=uuid.uuid5(row.import_id, str(row.number)),
+                            org_id=found.org_id,
+                            post=row.post,
+                            name=row.name,
+                            id_number=row.id_number,
+                            phone=row.phone,
+                            ethnic_group=row.ethnic_group,
+                        ),
+                        actor,
+                    )
+                    for row in own
+                ],
+            ),
+            strict=True,
+        )
+    }
+    problems |= _misplaced(
+        tx, found.org_id, [row for row in below if row.branch_name not in branches], problems
+    )
+    imports_store.settle_rows(
+        tx,
+        [
+            {
+                "import_id": str(row.import_id),
+                "number": row.number,
+                "problem": said.say() if (said := problems[row.number]) else "",
+            }
+            for row in rows
+        ],
+    )
     return len(rows)
 
 
-def _misplaced(tx: Connection, org_id: int, rows: list[ImportRow], problems: dict[int, Refusal | None]) -> dict[int, Refusal]:
+def _misplaced(
+    tx: Connection, org_id: int, rows: list[ImportRow], problems: dict[int, Refusal | None]
+) -> dict[int, Refusal]:
     """Return why the branch of each row takes none from this organisation: another imports into it, or there is none of that name (IMP-11)."""
     superiors = imports_store.branches_elsewhere(tx, org_id, [row.branch_name for row in rows])
-    said = {row.number: Refusal("branch_not_direct", {"superior": superiors[row.branch_name]}) if row.branch_name in superiors
-            else Refusal("branch_misnamed", {"name": row.branch_name[:100]}) for row in rows}
-    return {number: refusal for number, refusal in said.items() if (before := problems[number]) is not None and before.code == "branch_unknown"}
+    said = {
+        row.number: Refusal("branch_not_direct", {"superior": superiors[row.branch_name]})
+        if row.branch_name in superiors
+        else Refusal("branch_misnamed", {"name": row.branch_name[:100]})
+        for row in rows
+    }
+    return {
+        number: refusal
+        for number, refusal in said.items()
+        if (before := problems[number]) is not None and before.code == "branch_unknown"
+    }
 
 
 def _enter(database: db.Database, size: int) -> int:
@@ -132,12 +257,27 @@ def give_up(database: db.Database, problem: str) -> None:
         found = imports_store.next_import(tx, clock.now())
         if found is None:
             return
-        imports_store.settle_rows(tx, [{"import_id": str(found.import_id), "number": row.number, "problem": Refusal("internal").say()}
-                               for row in imports_store.waiting_rows(tx, str(found.import_id), 1)])
+        imports_store.settle_rows(
+            tx,
+            [
+                {
+                    "import_id": str(found.import_id),
+                    "number": row.number,
+                    "problem": Refusal("internal").say(),
+                }
+                for row in imports_store.waiting_rows(tx, str(found.import_id), 1)
+            ],
+        )
 
 
 _pieces = background.Pieces("members", "imports", PIECE, _enter, give_up)
-ENTER = background.Loop("imports", lambda machinery: 0 if _pieces.turn(machinery.database) else None, _wake, LOOK_AGAIN_SECONDS, SETTLE_SECONDS)
+ENTER = background.Loop(
+    "imports",
+    lambda machinery: 0 if _pieces.turn(machinery.database) else None,
+    _wake,
+    LOOK_AGAIN_SECONDS,
+    SETTLE_SECONDS,
+)
 """Enters what waits, piece by piece."""
 
 

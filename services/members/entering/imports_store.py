@@ -1,4 +1,5 @@
 """The SQL of imports."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -28,14 +29,18 @@ _NEXT_IMPORT = sa.text("""
         AND i.started_at > CAST(:now AS timestamptz) - interval '30 days'
     ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED""")
 
-_WAITING_ROWS = sa.text("""SELECT number, row_sealed FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'waiting' ORDER BY number LIMIT :limit""")
+_WAITING_ROWS = sa.text(
+    """SELECT number, row_sealed FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'waiting' ORDER BY number LIMIT :limit"""
+)
 
 _SETTLE_ROWS = sa.text("""
     UPDATE import_rows r SET state = CASE WHEN i.problem = '' THEN 'entered' ELSE 'failed' END, problem = i.problem,
         row_sealed = CASE WHEN i.problem = '' THEN NULL ELSE r.row_sealed END
     FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, problem text) WHERE r.import_id = i.import_id AND r.number = i.number""")
 
-_IMPORT_COUNTS = sa.text("SELECT state, count(*)::int AS n FROM import_rows WHERE import_id = CAST(:id AS uuid) GROUP BY state")
+_IMPORT_COUNTS = sa.text(
+    "SELECT state, count(*)::int AS n FROM import_rows WHERE import_id = CAST(:id AS uuid) GROUP BY state"
+)
 
 _FAILED_ROWS = sa.text("""
     SELECT number, row_sealed, problem FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'failed' AND number > :after
@@ -49,13 +54,17 @@ _BRANCHES_ELSEWHERE = sa.text("""
     SELECT b.name, min(s.name) AS superior FROM org_directory b JOIN org_directory s ON s.org_id = b.parent_id
     WHERE b.kind = 'branch' AND NOT b.deleted AND b.name = ANY(CAST(:names AS text[])) AND b.parent_id <> :org AND b.org_id <> :org GROUP BY b.name""")
 
-_FORGET_IMPORTS = sa.text("DELETE FROM import_rows WHERE import_id IN (SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')")
+_FORGET_IMPORTS = sa.text(
+    "DELETE FROM import_rows WHERE import_id IN (SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')"
+)
 
 
 def open_imports(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[str, sa.Row[Any]]:
     """Remember who imports for which organisation, the first time each import is seen; return the imports by id."""
     db.run(tx, _OPEN_IMPORTS, rows, now=now)
-    return {str(row.import_id): row for row in tx.execute(_IMPORTS, {"ids": [row["import_id"] for row in rows]})}
+    return {
+        str(row.import_id): row for row in tx.execute(_IMPORTS, {"ids": [row["import_id"] for row in rows]})
+    }
 
 
 def one_import(tx: Connection, import_id: str) -> sa.Row[Any] | None:
@@ -95,13 +104,20 @@ def failed_rows(tx: Connection, import_id: str, after: int) -> Sequence[sa.Row[A
 
 def branches_named(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, int]:
     """Return, by full name, the organisation itself and its direct branches (IMP-11)."""
-    return {row.name: row.org_id for row in tx.execute(_BRANCHES_NAMED, {"org": org_id, "names": sorted(set(names))})}
+    return {
+        row.name: row.org_id
+        for row in tx.execute(_BRANCHES_NAMED, {"org": org_id, "names": sorted(set(names))})
+    }
 
 
 def branches_elsewhere(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, str]:
     """Return, by full name, the direct superiors of branches that are not directly below the organisation (IMP-11)."""
     wanted = sorted(set(names))
-    return {row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})} if wanted else {}
+    return (
+        {row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})}
+        if wanted
+        else {}
+    )
 
 
 def forget_imports(tx: Connection, now: datetime) -> None:

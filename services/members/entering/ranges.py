@@ -1,4 +1,5 @@
 """The ranges of development numbers that were issued, per province and year (MEM-11): a CSV file named by a setting."""
+
 from __future__ import annotations
 
 import csv
@@ -21,8 +22,16 @@ def read(path: Path) -> Ranges:
     with path.open(encoding="utf-8-sig", newline="") as file:
         for number, line in enumerate(csv.DictReader(file), start=2):
             first, last = line.get("first") or "", line.get("last") or ""
-            if not (len(first) == len(last) == 12 and first.isdigit() and last.isdigit() and first <= last and first[:4] == line.get("year")):
-                raise ValueError(f"{path} line {number}: needs province,year,first,last with 12-digit numbers of that year")
+            if not (
+                len(first) == len(last) == 12
+                and first.isdigit()
+                and last.isdigit()
+                and first <= last
+                and first[:4] == line.get("year")
+            ):
+                raise ValueError(
+                    f"{path} line {number}: needs province,year,first,last with 12-digit numbers of that year"
+                )
             found.setdefault((line["province"], int(line["year"])), []).append((first, last))
     return found
 

@@ -1,4 +1,5 @@
 """The SQL of people who enter a branch: what the branch is decides what they are."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

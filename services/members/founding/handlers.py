@@ -4,6 +4,7 @@ Who may run commands on the installation, or read its folder of keys, owns it; n
 while nobody administers anything; the token is made with the keys and is worth nothing afterwards. The right follows as an event,
 as with any registration code, and orgs keeps its limit (ADM-01).
 """
+
 from __future__ import annotations
 
 import hmac
@@ -39,7 +40,9 @@ def make_token(folder: Path) -> Path:
     """Write the token of the first installation into the folder of keys unless it is there, whole; return its file."""
     path = folder / TOKEN_FILE
     if not _kept(path):
-        path.unlink(missing_ok=True)  # nobody but the owner may read the new one, not even while it is being written
+        path.unlink(
+            missing_ok=True
+        )  # nobody but the owner may read the new one, not even while it is being written
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     return path
@@ -80,11 +83,29 @@ def set_up(tx: Connection, request: SetUp, actor: Actor | None) -> Registered:
     weak = domain.check_new_password(request.password, domain.normalise_id(request.id_number))
     if weak is not None:
         raise Refused(weak.code)
-    return make(tx, request.name, request.id_number, request.phone, request.org_id or None, password=request.password, ref="first installation")
+    return make(
+        tx,
+        request.name,
+        request.id_number,
+        request.phone,
+        request.org_id or None,
+        password=request.password,
+        ref="first installation",
+    )
 
 
-def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | None, *, post: str = "", password: str = "", force: bool = False,
-         ref: str = "command line") -> Registered:
+def make(
+    tx: Connection,
+    name: str,
+    id_number: str,
+    phone: str,
+    org_id: int | None,
+    *,
+    post: str = "",
+    password: str = "",
+    force: bool = False,
+    ref: str = "command line",
+) -> Registered:
     """Make a person an administrator of an organisation, by default of the root, who has none; without a password the person opens the account by a code.
 
     Repeated for the same person it changes nothing.
@@ -111,12 +132,30 @@ def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | No
     if len(holders) >= limit:
         raise Refused("too_many_administrators", limit=limit)
     if person_id not in posts:
-        free = [one for one in reference.POSTS[org.kind] if one != "secretary" or "secretary" not in posts.values()]
+        free = [
+            one
+            for one in reference.POSTS[org.kind]
+            if one != "secretary" or "secretary" not in posts.values()
+        ]
         if post and post not in free:
             raise Refused("secretary_in_post" if post == "secretary" else "post_unknown")
         posts_store.lock(tx, [org.org_id])
-        posts_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post or free[0], "changed_by": None, "ref": ref}], clock.now())
-    log.append(tx, [audit.Entry(kind="administrator.first", place_id=org.org_id, persons=[person_id], ref=ref)])
+        posts_store.set_posts(
+            tx,
+            [
+                {
+                    "org_id": org.org_id,
+                    "person_id": person_id,
+                    "post": post or free[0],
+                    "changed_by": None,
+                    "ref": ref,
+                }
+            ],
+            clock.now(),
+        )
+    log.append(
+        tx, [audit.Entry(kind="administrator.first", place_id=org.org_id, persons=[person_id], ref=ref)]
+    )
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return made
 
@@ -124,7 +163,9 @@ def make(tx: Connection, name: str, id_number: str, phone: str, org_id: int | No
 def code_for(tx: Connection, person_id: int) -> tuple[str, datetime] | None:
     """Return a code with which the person chooses a password, and until when; None who has chosen one."""
     account = accounts_store.account(tx, person_id)
-    return None if account is not None and account.password_hash else accounts.issue_code_by_hand(tx, person_id)
+    return (
+        None if account is not None and account.password_hash else accounts.issue_code_by_hand(tx, person_id)
+    )
 
 
 def _person(tx: Connection, name: str, id_number: str, phone: str, password: str) -> int:
@@ -141,7 +182,13 @@ def _person(tx: Connection, name: str, id_number: str, phone: str, password: str
         if password:
             raise Refused("id_registered")
         return int(known.person_id)
-    made = store.add(tx, [entering.new_person(cleaned, number, phone, "")], clock.now(), accounts.HASHER.hash(password) if password else None, tail=0)
+    made = store.add(
+        tx,
+        [entering.new_person(cleaned, number, phone, "")],
+        clock.now(),
+        accounts.HASHER.hash(password) if password else None,
+        tail=0,
+    )
     return next(iter(made.values()))
 
 
@@ -150,9 +197,13 @@ def _is_open(tx: Connection) -> bool:
 
 
 _ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(hashtext('first administrator'))")
-_SOMEBODY = sa.text("SELECT EXISTS (SELECT 1 FROM administrator_directory WHERE active) OR EXISTS (SELECT 1 FROM posts)")
+_SOMEBODY = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM administrator_directory WHERE active) OR EXISTS (SELECT 1 FROM posts)"
+)
 _HAS_TREE = sa.text("SELECT EXISTS (SELECT 1 FROM org_directory)")
-_ROOT = sa.text("SELECT org_id FROM org_directory WHERE parent_id IS NULL AND NOT deleted ORDER BY org_id LIMIT 1")
+_ROOT = sa.text(
+    "SELECT org_id FROM org_directory WHERE parent_id IS NULL AND NOT deleted ORDER BY org_id LIMIT 1"
+)
 _HOLDERS = sa.text("""
     SELECT person_id FROM administrator_directory WHERE org_id = :org AND active
     UNION SELECT persons[1] FROM audit_log WHERE place_id = :org AND kind = 'administrator.first'

@@ -2,6 +2,7 @@
 
 What is due is written in the marks themselves, so the switch may be stopped anywhere and goes on where it was.
 """
+
 from __future__ import annotations
 
 import threading
@@ -67,42 +68,87 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         elif one.actor not in acting or org is None:
             refusal = Refusal("not_administrator")
         elif not domain.may_mark_graduates(
-                org.kind, org.industry, branch.org_id != org.org_id and directory.is_below(branch, org), branch.parent_id == org.org_id):
+            org.kind,
+            org.industry,
+            branch.org_id != org.org_id and directory.is_below(branch, org),
+            branch.parent_id == org.org_id,
+        ):
             refusal = Refusal("not_your_org")
-        elif refusal is None and (problem := domain.check_markable(reference.is_markable(branch.industry), branch.purpose)) is not None:
+        elif (
+            refusal is None
+            and (problem := domain.check_markable(reference.is_markable(branch.industry), branch.purpose))
+            is not None
+        ):
             refusal = problem
-        elif refusal is None and mark is not None and mark.converted_at is not None and mark.started and (on is None or on > until):
+        elif (
+            refusal is None
+            and mark is not None
+            and mark.converted_at is not None
+            and mark.started
+            and (on is None or on > until)
+        ):
             refusal = Refusal("graduation_started")
         if refusal is not None:
             refusals[n] = refusal
         else:
             who[one.item.branch_id] = one
-            wanted[one.item.branch_id] = {"branch_id": one.item.branch_id, "graduates_on": on, "reason": one.item.reason, "marked_by": one.actor.person_id}
-    changed = [row for row in wanted.values() if (old := earlier.get(row["branch_id"])) is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])]
+            wanted[one.item.branch_id] = {
+                "branch_id": one.item.branch_id,
+                "graduates_on": on,
+                "reason": one.item.reason,
+                "marked_by": one.actor.person_id,
+            }
+    changed = [
+        row
+        for row in wanted.values()
+        if (old := earlier.get(row["branch_id"])) is None
+        or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])
+    ]
     flagged: dict[int, int] = {}
     if changed:
         graduation_store.mark_branches(tx, changed, clock.now())
-        log.append(tx, [_marked(row, earlier.get(row["branch_id"]), who[row["branch_id"]]) for row in changed])
+        log.append(
+            tx, [_marked(row, earlier.get(row["branch_id"]), who[row["branch_id"]]) for row in changed]
+        )
         graduation_store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
-        flagged = graduation_store.convert(tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed])
+        flagged = graduation_store.convert(
+            tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed]
+        )
     return [
-        BranchMarked(branch_id=one.item.branch_id, refusal=refusals[n]) if n in refusals else
-        BranchMarked(branch_id=one.item.branch_id, members=flagged.get(one.item.branch_id, 0),
-                     graduate=(on := wanted[one.item.branch_id]["graduates_on"]) is not None and on <= until)
-        for n, one in enumerate(asked)]
+        BranchMarked(branch_id=one.item.branch_id, refusal=refusals[n])
+        if n in refusals
+        else BranchMarked(
+            branch_id=one.item.branch_id,
+            members=flagged.get(one.item.branch_id, 0),
+            graduate=(on := wanted[one.item.branch_id]["graduates_on"]) is not None and on <= until,
+        )
+        for n, one in enumerate(asked)
+    ]
 
 
 def _marked(row: dict[str, Any], old: Any, one: Asked[MarkBranch]) -> audit.Entry:
     before = None if old is None else {"graduates_on": old.graduates_on, "reason": old.reason}
-    return audit.Entry(kind="branch.marked", place_id=row["branch_id"], before=before,
-                       after={"graduates_on": row["graduates_on"], "reason": row["reason"]}, **audit.by(one))
+    return audit.Entry(
+        kind="branch.marked",
+        place_id=row["branch_id"],
+        before=before,
+        after={"graduates_on": row["graduates_on"], "reason": row["reason"]},
+        **audit.by(one),
+    )
 
 
 def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberMarked]:
     """Mark members: delayed, teacher, a time of their own in a mixed branch; or take the mark back (GRAD-10, GRAD-11, GRAD-16..24)."""
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))])
+    orgs = directory.find(
+        tx,
+        [
+            org_id
+            for one in asked
+            for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))
+        ],
+    )
     marks = graduation_store.marks(tx, [row.branch_id for row in people.values() if row.branch_id])
     until = _until()
     refusals: dict[int, Refusal] = {}
@@ -111,40 +157,104 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
     for n, one in enumerate(asked):
         item, person, org = one.item, people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
         branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
-        if person is None or branch is None or one.actor not in acting or org is None or not domain.may_mark_member(
-                org.kind, org.industry, branch.org_id == org.org_id, directory.is_below(branch, org), branch.parent_id == org.org_id, _by_branch(branch)):
+        if (
+            person is None
+            or branch is None
+            or one.actor not in acting
+            or org is None
+            or not domain.may_mark_member(
+                org.kind,
+                org.industry,
+                branch.org_id == org.org_id,
+                directory.is_below(branch, org),
+                branch.parent_id == org.org_id,
+                _by_branch(branch),
+            )
+        ):
             refusals[n] = Refusal("unknown_member" if person is None or branch is None else "not_your_org")
             continue
         mark = marks.get(branch.org_id)
         converted = mark is not None and mark.converted_at is not None
         refusal = domain.check_member_mark(
-            item.mark, item.graduates_on, item.reason, branch_graduates_on=mark.graduates_on if mark else None, converted=converted,
-            branch_reason=mark.reason if mark else "", reserved=person.reserved_by is not None)
+            item.mark,
+            item.graduates_on,
+            item.reason,
+            branch_graduates_on=mark.graduates_on if mark else None,
+            converted=converted,
+            branch_reason=mark.reason if mark else "",
+            reserved=person.reserved_by is not None,
+        )
         if refusal is not None:
             refusals[n] = refusal
             continue
-        own = domain.month_end(item.graduates_on) if item.graduates_on and item.mark in ("own", "delayed") else None
+        own = (
+            domain.month_end(item.graduates_on)
+            if item.graduates_on and item.mark in ("own", "delayed")
+            else None
+        )
         on = own if item.mark else mark.graduates_on if mark is not None and converted else None
         who[item.member_id] = one
-        rows[item.member_id] = {"member_id": item.member_id, "branch_id": branch.org_id, "mark": item.mark, "graduates_on": on,
-                                "reason": item.reason if item.mark == "delayed" else "",
-                                "graduate": converted if item.mark == "" else item.mark == "own" and on is not None and on <= until}
+        rows[item.member_id] = {
+            "member_id": item.member_id,
+            "branch_id": branch.org_id,
+            "mark": item.mark,
+            "graduates_on": on,
+            "reason": item.reason if item.mark == "delayed" else "",
+            "graduate": converted
+            if item.mark == ""
+            else item.mark == "own" and on is not None and on <= until,
+        }
     stored = graduation_store.mark_members(tx, list(rows.values()), clock.now())
-    log.append(tx, [audit.Entry(
-        kind="member.marked", place_id=row["branch_id"], persons=[member], note=row["reason"],
-        before={"mark": people[member].mark, "graduates_on": people[member].graduates_on, "graduate": people[member].graduate},
-        after={name: row[name] for name in ("mark", "graduates_on", "graduate")}, **audit.by(who[member])) for member, row in rows.items() if member in stored])
-    return [MemberMarked(member_id=one.item.member_id, refusal=refusals.get(n) or (None if one.item.member_id in stored else Refusal("transfer_open")))
-            for n, one in enumerate(asked)]
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="member.marked",
+                place_id=row["branch_id"],
+                persons=[member],
+                note=row["reason"],
+                before={
+                    "mark": people[member].mark,
+                    "graduates_on": people[member].graduates_on,
+                    "graduate": people[member].graduate,
+                },
+                after={name: row[name] for name in ("mark", "graduates_on", "graduate")},
+                **audit.by(who[member]),
+            )
+            for member, row in rows.items()
+            if member in stored
+        ],
+    )
+    return [
+        MemberMarked(
+            member_id=one.item.member_id,
+            refusal=refusals.get(n) or (None if one.item.member_id in stored else Refusal("transfer_open")),
+        )
+        for n, one in enumerate(asked)
+    ]
 
 
-def list_branch_marks(tx: Connection, request: contract.ListBranchMarks, actor: Actor | None) -> list[BranchMark]:
+def list_branch_marks(
+    tx: Connection, request: contract.ListBranchMarks, actor: Actor | None
+) -> list[BranchMark]:
     """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32), and which it marks (GRAD-09)."""
     org = directory.require_above(tx, actor, observers=True)
-    return [BranchMark(branch_id=row.org_id, name=row.name, superior_id=row.parent_id, graduates_on=row.graduates_on, reason=row.reason or "",
-                       graduate=row.converted_at is not None,
-                       may_mark=domain.may_mark_graduates(org.kind, org.industry, row.org_id != org.org_id, row.parent_id == org.org_id))
-            for row in graduation_store.branch_marks(tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500)))]
+    return [
+        BranchMark(
+            branch_id=row.org_id,
+            name=row.name,
+            superior_id=row.parent_id,
+            graduates_on=row.graduates_on,
+            reason=row.reason or "",
+            graduate=row.converted_at is not None,
+            may_mark=domain.may_mark_graduates(
+                org.kind, org.industry, row.org_id != org.org_id, row.parent_id == org.org_id
+            ),
+        )
+        for row in graduation_store.branch_marks(
+            tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500))
+        )
+    ]
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:

@@ -1,4 +1,5 @@
 """The SQL of marks and of the yearly switch."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -98,9 +99,17 @@ def reopen(tx: Connection, branch_ids: Iterable[int], now: datetime) -> None:
     db.run(tx, _REOPEN, [{"branch_id": one} for one in branch_ids], now=now)
 
 
-def convert(tx: Connection, until: date, now: datetime, limit: int, only: Sequence[int] | None = None) -> dict[int, int]:
+def convert(
+    tx: Connection, until: date, now: datetime, limit: int, only: Sequence[int] | None = None
+) -> dict[int, int]:
     """Switch up to `limit` branches whose time has come, flag their members, and tell; return members flagged by branch (GRAD-12)."""
-    return {row.branch_id: row.members for row in tx.execute(_CONVERT, {"until": until, "now": now, "limit": limit, "only": None if only is None else list(only)})}
+    return {
+        row.branch_id: row.members
+        for row in tx.execute(
+            _CONVERT,
+            {"until": until, "now": now, "limit": limit, "only": None if only is None else list(only)},
+        )
+    }
 
 
 def convert_members(tx: Connection, until: date, now: datetime, limit: int) -> int:
@@ -115,5 +124,14 @@ def mark_members(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) 
 
 def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32)."""
-    return tx.execute(_BRANCH_MARKS, {"path": path, "path_end": path[:-1] + "/", "unmarked": unmarked, "after": after, "limit": limit,
-                                      "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable]}).all()
+    return tx.execute(
+        _BRANCH_MARKS,
+        {
+            "path": path,
+            "path_end": path[:-1] + "/",
+            "unmarked": unmarked,
+            "after": after,
+            "limit": limit,
+            "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable],
+        },
+    ).all()

@@ -3,6 +3,7 @@
 The service is behind one small interface, `Checker`; the built-in implementation speaks JSON over HTTP to the address of a setting.
 Without one everybody stays unchecked, which limits nothing (MEM-18).
 """
+
 from __future__ import annotations
 
 import logging
@@ -50,11 +51,22 @@ Raises `OSError` if the service does not answer.
 
 def over_http(url: str, token: str = "") -> Checker:
     """Return a checker that posts `{"people": [{ref, name, id_number}]}` and reads `{"results": [{ref, match}]}`."""
+
     def check(people: Sequence[Citizen]) -> Mapping[str, bool]:
-        answer = requests.post(url, json={"people": [one._asdict() for one in people]}, headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=SECONDS)
+        answer = requests.post(
+            url,
+            json={"people": [one._asdict() for one in people]},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=SECONDS,
+        )
         answer.raise_for_status()
         asked = {one.ref for one in people}
-        return {str(one["ref"]): bool(one["match"]) for one in answer.json()["results"] if str(one.get("ref")) in asked and "match" in one}
+        return {
+            str(one["ref"]): bool(one["match"])
+            for one in answer.json()["results"]
+            if str(one.get("ref")) in asked and "match" in one
+        }
+
     return check
 
 
@@ -80,7 +92,17 @@ def check_batch(database: db.Database, checker: Checker) -> int:
     if people:
         answers = checker(people)
         with database.transaction(tells=False) as tx:
-            store.set_checks(tx, [{"person_id": int(one.ref), "result": {True: "passed", False: "failed", None: None}[answers.get(one.ref)]} for one in people], now)
+            store.set_checks(
+                tx,
+                [
+                    {
+                        "person_id": int(one.ref),
+                        "result": {True: "passed", False: "failed", None: None}[answers.get(one.ref)],
+                    }
+                    for one in people
+                ],
+                now,
+            )
     return len(people)
 
 
@@ -90,7 +112,9 @@ def check_turn(machinery: Machinery) -> float | None:
     if not url:
         return None
     try:
-        asked = check_batch(machinery.database, over_http(url, os.environ.get("TUANQIAO_IDENTITY_TOKEN") or ""))
+        asked = check_batch(
+            machinery.database, over_http(url, os.environ.get("TUANQIAO_IDENTITY_TOKEN") or "")
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise background.Away(f"the identity service: {type(error).__name__}") from error
     return 1.0 if asked == BATCH else None

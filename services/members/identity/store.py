@@ -1,4 +1,5 @@
 """The SQL of identity checks."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

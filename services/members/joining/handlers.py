@@ -1,4 +1,5 @@
 """Posts, and the ways into an organisation that people take themselves: registration codes and self-registration (CADRE, ADM, REG)."""
+
 from __future__ import annotations
 
 import os
@@ -41,7 +42,10 @@ CODE_LENGTH = 12
 
 # ---- registration codes ----------------------------------------------------------------------------------------------
 
-def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistrationCode]]) -> list[RegistrationCode]:
+
+def issue_registration_codes(
+    tx: Connection, asked: list[Asked[IssueRegistrationCode]]
+) -> list[RegistrationCode]:
     """Make codes with which people become administrators of subordinates (ADM-04, ADM-10..13): by the direct superior only, for any number at once.
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
@@ -58,18 +62,38 @@ def issue_registration_codes(tx: Connection, asked: list[Asked[IssueRegistration
     for one in asked:
         org = orgs.get(one.item.org_id)
         limit = reference.administrator_limit(org.kind) if org is not None else 0
-        refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or one.actor.org_id != org.parent_id
-                   else Refusal("administrators_full", {"limit": str(limit)}) if having.get(org.org_id, 0) >= limit else None)
+        refusal = (
+            Refusal("unknown_org")
+            if org is None
+            else Refusal("not_your_org")
+            if one.actor not in acting or one.actor.org_id != org.parent_id
+            else Refusal("administrators_full", {"limit": str(limit)})
+            if having.get(org.org_id, 0) >= limit
+            else None
+        )
         if refusal is not None or org is None:
             answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
             continue
         code = codes.setdefault(org.org_id, new_code(CODE_LENGTH))
-        rows[org.org_id] = {"org_id": org.org_id, "code_index": b64(code_index("registration", code)), "expires_at": expires_at,
-                            "issued_by": one.actor.person_id}
-        answers.append(RegistrationCode(org_id=org.org_id, name=org.name, code=grouped(code), expires_at=expires_at))
+        rows[org.org_id] = {
+            "org_id": org.org_id,
+            "code_index": b64(code_index("registration", code)),
+            "expires_at": expires_at,
+            "issued_by": one.actor.person_id,
+        }
+        answers.append(
+            RegistrationCode(org_id=org.org_id, name=org.name, code=grouped(code), expires_at=expires_at)
+        )
     if rows:
         joining_store.issue_codes(tx, list(rows.values()), clock.now())
-        log.append(tx, [audit.Entry(kind="code.registration", place_id=one.item.org_id, **audit.by(one)) for one in asked if one.item.org_id in rows])
+        log.append(
+            tx,
+            [
+                audit.Entry(kind="code.registration", place_id=one.item.org_id, **audit.by(one))
+                for one in asked
+                if one.item.org_id in rows
+            ],
+        )
     return answers
 
 
@@ -101,13 +125,26 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
     """
     captcha.check(tx, request.captcha_id, request.captcha)
     index, org = _held_code(tx, request)
-    id_number, name, today = domain.normalise_id(request.id_number), domain.clean_name(request.name), clock.today()
-    refusal = domain.check_name(name) or domain.check_id(id_number, today) or domain.check_new_password(request.password, id_number)
+    id_number, name, today = (
+        domain.normalise_id(request.id_number),
+        domain.clean_name(request.name),
+        clock.today(),
+    )
+    refusal = (
+        domain.check_name(name)
+        or domain.check_id(id_number, today)
+        or domain.check_new_password(request.password, id_number)
+    )
     if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
         refusal = Refusal("cadre_too_young")
     if refusal is not None:
         raise Refused(refusal.code, **refusal.values)
-    made = store.add(tx, [entering.new_person(name, id_number, request.phone, "")], clock.now(), accounts.HASHER.hash(request.password))
+    made = store.add(
+        tx,
+        [entering.new_person(name, id_number, request.phone, "")],
+        clock.now(),
+        accounts.HASHER.hash(request.password),
+    )
     if not made:
         raise Refused("sign_in_to_register")
     return _appoint(tx, index, org, next(iter(made.values())), request.post)
@@ -126,9 +163,32 @@ def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post
     if person_id not in posts:
         if post == "secretary" and "secretary" in posts.values():
             raise Refused("secretary_in_post")
-        posts_store.set_posts(tx, [{"org_id": org.org_id, "person_id": person_id, "post": post, "changed_by": person_id, "ref": "registration code"}], clock.now())
+        posts_store.set_posts(
+            tx,
+            [
+                {
+                    "org_id": org.org_id,
+                    "person_id": person_id,
+                    "post": post,
+                    "changed_by": person_id,
+                    "ref": "registration code",
+                }
+            ],
+            clock.now(),
+        )
     joining_store.spend_code(tx, code, person_id, clock.now())
-    log.append(tx, [audit.Entry(kind="code.redeemed", person_id=person_id, place_id=org.org_id, persons=[person_id], after={"post": posts.get(person_id, post)})])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="code.redeemed",
+                person_id=person_id,
+                place_id=org.org_id,
+                persons=[person_id],
+                after={"post": posts.get(person_id, post)},
+            )
+        ],
+    )
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
 
@@ -140,6 +200,7 @@ def on_registration_refused(tx: Connection, items: list[Any]) -> None:
 
 # ---- self-registration -----------------------------------------------------------------------------------------------
 
+
 def register(tx: Connection, request: Register, actor: Actor | None) -> RegistrationInfo:
     """Register oneself (REG-01..03, REG-08, ACC-03, ACC-14): an account at once, and a place when the organisation accepts.
 
@@ -150,13 +211,23 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
-    throttle.count(tx, throttle.of_address(request.address, "registrations from", domain.REGISTRATIONS_FROM_ADDRESS))
+    throttle.count(
+        tx, throttle.of_address(request.address, "registrations from", domain.REGISTRATIONS_FROM_ADDRESS)
+    )
     org = directory.find(tx, [request.org_id]).get(request.org_id)
     if org is None or org.purpose in ("graduate", "awaiting", "vault"):
         raise Refused("unknown_org")
     if org.kind != "branch" and not request.post:
         raise Refused("field_missing", field="团内职务")
-    refusal = entering.check_entry(request.name, request.id_number, request.joined_on, request.development_number, request.post, org, clock.today())
+    refusal = entering.check_entry(
+        request.name,
+        request.id_number,
+        request.joined_on,
+        request.development_number,
+        request.post,
+        org,
+        clock.today(),
+    )
     id_number = domain.normalise_id(request.id_number)
     refusal = refusal or domain.check_new_password(request.password, id_number)
     if refusal is not None:
@@ -165,20 +236,37 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     known = store.known(tx, [index]).get(index)
     if store.used_numbers(tx, [number]).get(number, known and known.person_id) != (known and known.person_id):
         raise Refused("development_number_used")
-    throttle.refuse_while_closed(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
+    throttle.refuse_while_closed(
+        tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False)
+    )
     deleted = store.deleted_from(tx, [index]).get(index)
     if entering.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
         raise Refused("deleted_elsewhere")
     row = entering.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
-        "joined_on": request.joined_on, "development_number": number}
+        "joined_on": request.joined_on,
+        "development_number": number,
+    }
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
     person_id = made.get(index) or _again(tx, known, index, request)
     now = clock.now()
-    registration_id = joining_store.ask(tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org))
+    registration_id = joining_store.ask(
+        tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org)
+    )
     if registration_id is None:
         raise Refused("registration_pending")
-    log.append(tx, [audit.Entry(kind="registration.asked", person_id=person_id, place_id=org.org_id, persons=[person_id],
-                                ref=f"registration {registration_id}", after={"post": request.post.strip()})])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="registration.asked",
+                person_id=person_id,
+                place_id=org.org_id,
+                persons=[person_id],
+                ref=f"registration {registration_id}",
+                after={"post": request.post.strip()},
+            )
+        ],
+    )
     return _info(joining_store.hold(tx, [registration_id])[registration_id])
 
 
@@ -186,7 +274,13 @@ def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Reg
     """Return a former applicant who proves to be the same person."""
     mine = joining_store.own(tx, known.person_id) if known is not None else []
     account = accounts_store.account(tx, known.person_id) if known is not None and mine else None
-    if known is None or not mine or known.branch_id is not None or posts_store.posts_held(tx, [known.person_id]) or account is None:
+    if (
+        known is None
+        or not mine
+        or known.branch_id is not None
+        or posts_store.posts_held(tx, [known.person_id])
+        or account is None
+    ):
         raise Refused("registered_already")
     if known.name != domain.clean_name(request.name) or not accounts.password_is(account, request.password):
         throttle.count(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
@@ -215,7 +309,9 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
         own = row is not None and item.withdraw and row.person_id == one.actor.person_id
         org = orgs.get(row.org_id) if row is not None else None
         refusal = None
-        if row is None or not (own or (not item.withdraw and one.actor in acting and one.actor.org_id == row.org_id)):
+        if row is None or not (
+            own or (not item.withdraw and one.actor in acting and one.actor.org_id == row.org_id)
+        ):
             refusal = Refusal("registration_missing")
         elif row.state != "pending" or row.expires_at <= now or row.registration_id in settled:
             refusal = Refusal("registration_closed")
@@ -226,25 +322,69 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
         if refusal is None and row is not None:
             state = "withdrawn" if own else "accepted" if item.accept else "rejected"
             secretaries |= {row.org_id} if state == "accepted" and row.post == "secretary" else set()
-            settled[row.registration_id] = {"registration_id": row.registration_id, "state": state, "note": item.note.strip(), "decided_by": one.actor.person_id,
-                                            **changer(one)}
-            entries.append(audit.Entry(kind=f"registration.{state}", place_id=row.org_id, persons=[row.person_id], ref=f"registration {row.registration_id}",
-                                       after={"post": row.post}, note=item.note.strip(), **audit.by(one)))
-        answers.append(RegistrationDecided(registration_id=item.registration_id, refusal=refusal,
-                                           state=settled[item.registration_id]["state"] if item.registration_id in settled else row.state if row is not None else ""))
+            settled[row.registration_id] = {
+                "registration_id": row.registration_id,
+                "state": state,
+                "note": item.note.strip(),
+                "decided_by": one.actor.person_id,
+                **changer(one),
+            }
+            entries.append(
+                audit.Entry(
+                    kind=f"registration.{state}",
+                    place_id=row.org_id,
+                    persons=[row.person_id],
+                    ref=f"registration {row.registration_id}",
+                    after={"post": row.post},
+                    note=item.note.strip(),
+                    **audit.by(one),
+                )
+            )
+        answers.append(
+            RegistrationDecided(
+                registration_id=item.registration_id,
+                refusal=refusal,
+                state=settled[item.registration_id]["state"]
+                if item.registration_id in settled
+                else row.state
+                if row is not None
+                else "",
+            )
+        )
     joining_store.settle(tx, list(settled.values()), now)
     log.append(tx, entries)
     accepted = [held[one] for one, row in settled.items() if row["state"] == "accepted"]
-    joining = [{"person_id": row.person_id, "branch_id": row.org_id} for row in accepted if orgs[row.org_id].kind == "branch"]
+    joining = [
+        {"person_id": row.person_id, "branch_id": row.org_id}
+        for row in accepted
+        if orgs[row.org_id].kind == "branch"
+    ]
     entering_store.hold(tx, [row["branch_id"] for row in joining])
     joining_store.join(tx, joining, now)
     entering_store.receive(tx, [row["person_id"] for row in joining], now)
-    posts_store.set_posts(tx, [{"org_id": row.org_id, "person_id": row.person_id, "post": row.post, **{name: settled[row.registration_id][name] for name in ("changed_by", "changed_for", "request_id")}}
-                               for row in accepted if row.post], now)
+    posts_store.set_posts(
+        tx,
+        [
+            {
+                "org_id": row.org_id,
+                "person_id": row.person_id,
+                "post": row.post,
+                **{
+                    name: settled[row.registration_id][name]
+                    for name in ("changed_by", "changed_for", "request_id")
+                },
+            }
+            for row in accepted
+            if row.post
+        ],
+        now,
+    )
     return answers
 
 
-def list_registrations(tx: Connection, request: contract.ListRegistrations, actor: Actor | None) -> list[RegistrationInfo]:
+def list_registrations(
+    tx: Connection, request: contract.ListRegistrations, actor: Actor | None
+) -> list[RegistrationInfo]:
     """Return what waits for the acting organisation, an item of the operation centre (REG-07), or the caller's own registrations."""
     assert actor is not None
     if request.own:
@@ -254,8 +394,19 @@ def list_registrations(tx: Connection, request: contract.ListRegistrations, acto
 
 def _info(row: sa.Row[Any]) -> RegistrationInfo:
     return RegistrationInfo(
-        registration_id=row.registration_id, org_id=row.org_id, person_id=row.person_id, name=row.name, id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
-        phone=opened(row.phone_sealed), joined_on=row.joined_on, post=row.post, state=row.state, note=row.note, asked_at=row.asked_at, expires_at=row.expires_at)
+        registration_id=row.registration_id,
+        org_id=row.org_id,
+        person_id=row.person_id,
+        name=row.name,
+        id_masked=domain.mask_id(keys.seal.open(row.id_sealed)),
+        phone=opened(row.phone_sealed),
+        joined_on=row.joined_on,
+        post=row.post,
+        state=row.state,
+        note=row.note,
+        asked_at=row.asked_at,
+        expires_at=row.expires_at,
+    )
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:

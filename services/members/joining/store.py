@@ -1,4 +1,5 @@
 """The SQL of registration codes and self-registrations."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,9 @@ _HOLD_CODE = sa.text("""
     SELECT c.*, o.name, o.kind FROM registration_codes c JOIN org_directory o USING (org_id)
     WHERE code_index = :code AND spent_by IS NULL AND (expires_at IS NULL OR expires_at > :now) AND NOT o.deleted FOR UPDATE OF c""")
 
-_SPEND = sa.text("UPDATE registration_codes SET spent_by = :person, spent_at = :now WHERE code_index = :code AND spent_by IS NULL")
+_SPEND = sa.text(
+    "UPDATE registration_codes SET spent_by = :person, spent_at = :now WHERE code_index = :code AND spent_by IS NULL"
+)
 
 _GIVE_BACK = sa.text("""
     UPDATE registration_codes c SET spent_by = NULL, spent_at = NULL FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
@@ -49,6 +52,7 @@ def give_back(tx: Connection, items: Sequence[Any]) -> None:
     """Make codes good again whose right could not be given (ADM-11)."""
     db.run(tx, _GIVE_BACK, items)
 
+
 _ASK = sa.text("""
     INSERT INTO registrations (person_id, org_id, post, state, asked_at, expires_at) VALUES (:person, :org, :post, 'pending', :now, :expires)
     ON CONFLICT DO NOTHING RETURNING registration_id""")
@@ -62,12 +66,16 @@ _SETTLE = sa.text("""
     FROM json_to_recordset(CAST(:items AS json)) AS i(registration_id bigint, state text, note text, decided_by bigint)
     WHERE r.registration_id = i.registration_id AND r.state = 'pending'""")
 
-_EXPIRE = sa.text("UPDATE registrations SET state = 'expired', decided_at = :now WHERE state = 'pending' AND expires_at <= :now"
-                  " RETURNING registration_id, org_id, person_id")
+_EXPIRE = sa.text(
+    "UPDATE registrations SET state = 'expired', decided_at = :now WHERE state = 'pending' AND expires_at <= :now"
+    " RETURNING registration_id, org_id, person_id"
+)
 
 _LISTED = "SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on FROM registrations r JOIN people p USING (person_id)"
 
-_WAITING = sa.text(f"{_LISTED} WHERE r.org_id = :org AND r.state = 'pending' ORDER BY registration_id LIMIT 500")
+_WAITING = sa.text(
+    f"{_LISTED} WHERE r.org_id = :org AND r.state = 'pending' ORDER BY registration_id LIMIT 500"
+)
 
 _OWN = sa.text(f"{_LISTED} WHERE r.person_id = :person ORDER BY registration_id DESC LIMIT 50")
 
@@ -77,9 +85,13 @@ _JOIN = sa.text("""
     INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, :now, branch_id FROM joined""")
 
 
-def ask(tx: Connection, person_id: int, org_id: int, post: str, now: datetime, expires: datetime) -> int | None:
+def ask(
+    tx: Connection, person_id: int, org_id: int, post: str, now: datetime, expires: datetime
+) -> int | None:
     """Store a registration and return its id; None if one of the person is pending already."""
-    made: int | None = tx.execute(_ASK, {"person": person_id, "org": org_id, "post": post, "now": now, "expires": expires}).scalar_one_or_none()
+    made: int | None = tx.execute(
+        _ASK, {"person": person_id, "org": org_id, "post": post, "now": now, "expires": expires}
+    ).scalar_one_or_none()
     return made
 
 
@@ -101,7 +113,18 @@ def join(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
 def expire(tx: Connection, now: datetime) -> int:
     """End registrations that nobody decided in time (REG-04); return how many."""
     rows = tx.execute(_EXPIRE, {"now": now}).all()
-    log.append(tx, [Entry(kind="registration.expired", place_id=row.org_id, persons=[row.person_id], ref=f"registration {row.registration_id}") for row in rows])
+    log.append(
+        tx,
+        [
+            Entry(
+                kind="registration.expired",
+                place_id=row.org_id,
+                persons=[row.person_id],
+                ref=f"registration {row.registration_id}",
+            )
+            for row in rows
+        ],
+    )
     return len(rows)
 
 

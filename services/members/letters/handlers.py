@@ -1,4 +1,5 @@
 """Who stays at school and why, and letters that introduce members (GRAD-26..33, DOC-01..04, DOC-09, BEY-13)."""
+
 from __future__ import annotations
 
 import os
@@ -34,6 +35,7 @@ LETTER_CODE_LENGTH = 16
 
 # ---- letters ---------------------------------------------------------------------------------------------------------
 
+
 def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Letter]:
     """Issue introduction letters for members of the own organisation and below (DOC-01..04); numbers run per issuer and year without gaps.
 
@@ -44,8 +46,22 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     posts_store.lock(tx, [one.actor.org_id for one in asked if one.actor.org_id])
     known = store.letters_by_command(tx, [one.item.command_id for one in asked])
     orgs = directory.find(tx, [one.actor.org_id for one in asked])
-    people = {org_id: {row.person_id: row.name for row in lists_store.within(
-        tx, [member for one in asked if one.actor.org_id == org_id for member in one.item.member_ids[:MOST_ON_A_LETTER]], org.path)} for org_id, org in orgs.items()}
+    people = {
+        org_id: {
+            row.person_id: row.name
+            for row in lists_store.within(
+                tx,
+                [
+                    member
+                    for one in asked
+                    if one.actor.org_id == org_id
+                    for member in one.item.member_ids[:MOST_ON_A_LETTER]
+                ],
+                org.path,
+            )
+        }
+        for org_id, org in orgs.items()
+    }
     today = clock.today()
     numbers = store.last_numbers(tx, orgs, today.year)
     valid_days = os.environ.get("TUANQIAO_LETTER_VALID_DAYS")
@@ -53,55 +69,132 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     answers: list[Letter] = []
     for one in asked:
         item, org = one.item, orgs.get(one.actor.org_id or 0)
-        refusal = (Refusal("not_administrator") if one.actor not in acting or org is None else Refusal("letter_by_committee") if org.kind == "branch"
-                   else Refusal("field_missing", {"field": "团员、抬头"}) if not item.member_ids or not item.addressee.strip()
-                   else Refusal("too_many_items", {"limit": str(MOST_ON_A_LETTER)}) if len(item.member_ids) > MOST_ON_A_LETTER
-                   else Refusal("unknown_member") if not set(item.member_ids) <= people[org.org_id].keys() else None)
+        refusal = (
+            Refusal("not_administrator")
+            if one.actor not in acting or org is None
+            else Refusal("letter_by_committee")
+            if org.kind == "branch"
+            else Refusal("field_missing", {"field": "团员、抬头"})
+            if not item.member_ids or not item.addressee.strip()
+            else Refusal("too_many_items", {"limit": str(MOST_ON_A_LETTER)})
+            if len(item.member_ids) > MOST_ON_A_LETTER
+            else Refusal("unknown_member")
+            if not set(item.member_ids) <= people[org.org_id].keys()
+            else None
+        )
         if refusal is not None or org is None:
             answers.append(Letter(refusal=refusal))
             continue
         days = item.valid_days if item.valid_days is not None else int(valid_days) if valid_days else None
         old, row = known.get(item.command_id), issued.get(item.command_id)
-        said = {"org_id": org.org_id, "issued_by": one.actor.person_id, "member_ids": sorted(set(item.member_ids)), "addressee": item.addressee.strip()}
+        said = {
+            "org_id": org.org_id,
+            "issued_by": one.actor.person_id,
+            "member_ids": sorted(set(item.member_ids)),
+            "addressee": item.addressee.strip(),
+        }
         first = row or (old._mapping if old is not None else None)
         if first is not None and {name: first[name] for name in said} != said:
             answers.append(Letter(refusal=Refusal("command_taken")))
             continue
         if row is None:
             code = code_of("letter", str(item.command_id), LETTER_CODE_LENGTH)
-            row = issued[item.command_id] = {**said, "code": code, "year": today.year, "issued_on": today, "number": 0, "code_index": b64(code_index("letter", code)),
-                                             "valid_until": today + timedelta(days=days) if days is not None else None}
+            row = issued[item.command_id] = {
+                **said,
+                "code": code,
+                "year": today.year,
+                "issued_on": today,
+                "number": 0,
+                "code_index": b64(code_index("letter", code)),
+                "valid_until": today + timedelta(days=days) if days is not None else None,
+            }
             if old is not None:
                 # a letter of before codes belonged to commands keeps the code on its paper, which nobody knows here
-                row |= {"letter_id": old.letter_id, "year": old.year, "number": old.number, "valid_until": old.valid_until,
-                        "code": code if bytes(old.code_index) == code_index("letter", code) else "",
-                        "issued_on": old.issued_at.astimezone(clock.CHINA).date()}
+                row |= {
+                    "letter_id": old.letter_id,
+                    "year": old.year,
+                    "number": old.number,
+                    "valid_until": old.valid_until,
+                    "code": code if bytes(old.code_index) == code_index("letter", code) else "",
+                    "issued_on": old.issued_at.astimezone(clock.CHINA).date(),
+                }
             else:
                 numbers[org.org_id] += 1
                 row |= {"command_id": str(item.command_id), "number": numbers[org.org_id]}
-        answers.append(Letter(number=f"{row['year']}-{row['number']}", code=grouped(row["code"]), issuer=org.name, names=[people[org.org_id][member] for member in sorted(set(item.member_ids))],
-                              addressee=item.addressee.strip(), to_org=item.to_org.strip(), dues_until=item.dues_until, issued_on=row["issued_on"],
-                              valid_until=row["valid_until"]))
+        answers.append(
+            Letter(
+                number=f"{row['year']}-{row['number']}",
+                code=grouped(row["code"]),
+                issuer=org.name,
+                names=[people[org.org_id][member] for member in sorted(set(item.member_ids))],
+                addressee=item.addressee.strip(),
+                to_org=item.to_org.strip(),
+                dues_until=item.dues_until,
+                issued_on=row["issued_on"],
+                valid_until=row["valid_until"],
+            )
+        )
     made = store.issue(tx, [row for row in issued.values() if "letter_id" not in row], clock.now())
-    log.append(tx, [audit.Entry(
-        kind="letter.issued", place_id=one.actor.org_id, persons=sorted(set(one.item.member_ids)), ref=f"letter {answer.number}",
-        after={"addressee": one.item.addressee.strip()}, **audit.by(one))
-        for one, answer in {one.item.command_id: (one, answer) for one, answer in zip(asked, answers, strict=True)}.values()
-        if answer.refusal is None and one.item.command_id in made])
-    return [answer if answer.refusal else msgspec.structs.replace(answer, letter_id=made.get(one.item.command_id) or issued[one.item.command_id]["letter_id"])
-            for one, answer in zip(asked, answers, strict=True)]
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="letter.issued",
+                place_id=one.actor.org_id,
+                persons=sorted(set(one.item.member_ids)),
+                ref=f"letter {answer.number}",
+                after={"addressee": one.item.addressee.strip()},
+                **audit.by(one),
+            )
+            for one, answer in {
+                one.item.command_id: (one, answer) for one, answer in zip(asked, answers, strict=True)
+            }.values()
+            if answer.refusal is None and one.item.command_id in made
+        ],
+    )
+    return [
+        answer
+        if answer.refusal
+        else msgspec.structs.replace(
+            answer, letter_id=made.get(one.item.command_id) or issued[one.item.command_id]["letter_id"]
+        )
+        for one, answer in zip(asked, answers, strict=True)
+    ]
 
 
 def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterVoided]:
     """Declare letters of the own organisation void; repeated without harm."""
     acting = directory.administering(tx, (one.actor for one in asked))
     found = store.letters(tx, [one.item.letter_id for one in asked])
-    mine = {one.item.letter_id for one in asked if one.actor in acting and one.item.letter_id in found and found[one.item.letter_id].org_id == one.actor.org_id}
+    mine = {
+        one.item.letter_id
+        for one in asked
+        if one.actor in acting
+        and one.item.letter_id in found
+        and found[one.item.letter_id].org_id == one.actor.org_id
+    }
     voided = store.void(tx, sorted(mine), clock.now())
-    log.append(tx, [audit.Entry(kind="letter.voided", place_id=one.actor.org_id, persons=list(found[letter].member_ids),
-                                ref=f"letter {found[letter].year}-{found[letter].number}", **audit.by(one))
-                    for letter, one in {one.item.letter_id: one for one in asked}.items() if letter in voided])
-    return [LetterVoided(letter_id=one.item.letter_id, refusal=None if one.item.letter_id in mine else Refusal("letter_unknown")) for one in asked]
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="letter.voided",
+                place_id=one.actor.org_id,
+                persons=list(found[letter].member_ids),
+                ref=f"letter {found[letter].year}-{found[letter].number}",
+                **audit.by(one),
+            )
+            for letter, one in {one.item.letter_id: one for one in asked}.items()
+            if letter in voided
+        ],
+    )
+    return [
+        LetterVoided(
+            letter_id=one.item.letter_id,
+            refusal=None if one.item.letter_id in mine else Refusal("letter_unknown"),
+        )
+        for one in asked
+    ]
 
 
 def check_letter(tx: Connection, request: contract.CheckLetter, actor: Actor | None) -> LetterChecked:
@@ -109,9 +202,19 @@ def check_letter(tx: Connection, request: contract.CheckLetter, actor: Actor | N
     found = store.check(tx, code_index("letter", request.code))
     if found is None:
         raise Refused("letter_unknown")
-    return LetterChecked(state=_state(found, clock.today()), issuer=found.issuer, number=f"{found.year}-{found.number}",
-                         issued_on=found.issued_at.astimezone(clock.CHINA).date())
+    return LetterChecked(
+        state=_state(found, clock.today()),
+        issuer=found.issuer,
+        number=f"{found.year}-{found.number}",
+        issued_on=found.issued_at.astimezone(clock.CHINA).date(),
+    )
 
 
 def _state(letter: sa.Row[Any], today: date) -> str:
-    return "void" if letter.voided_at is not None else "lapsed" if letter.valid_until is not None and letter.valid_until < today else "in_force"
+    return (
+        "void"
+        if letter.voided_at is not None
+        else "lapsed"
+        if letter.valid_until is not None and letter.valid_until < today
+        else "in_force"
+    )

@@ -1,4 +1,5 @@
 """The SQL of the register of who stays, and of letters."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -23,13 +24,19 @@ _ISSUE = sa.text("""
     RETURNING letter_id, command_id""")
 _LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
-_VOID = sa.text("UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL RETURNING letter_id")
-_CHECK = sa.text("SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code")
+_VOID = sa.text(
+    "UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL RETURNING letter_id"
+)
+_CHECK = sa.text(
+    "SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code"
+)
 
 
 def last_numbers(tx: Connection, org_ids: Iterable[int], year: int) -> dict[int, int]:
     """Return the last number of the year of each issuer; the issuers have to be held (DOC-04)."""
-    return {row.org_id: row.last for row in tx.execute(_NEXT_NUMBERS, {"ids": sorted(set(org_ids)), "year": year})}
+    return {
+        row.org_id: row.last for row in tx.execute(_NEXT_NUMBERS, {"ids": sorted(set(org_ids)), "year": year})
+    }
 
 
 def issue(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
@@ -39,7 +46,10 @@ def issue(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict
 
 def letters_by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:
     """Return letters by the command that asked for them."""
-    return {row.command_id: row for row in tx.execute(_LETTERS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+    return {
+        row.command_id: row
+        for row in tx.execute(_LETTERS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+    }
 
 
 def letters(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:

@@ -1,4 +1,5 @@
 """Of whom a branch consists: numbers, no names (STAT-09)."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -40,6 +41,16 @@ def compose(branch_id: int, people: list[sa.Row[Any]], cadres: set[int], today: 
     ages = Counter(domain.age_group(domain.age_on(domain.born_on(number), today)) for number in numbers)
     marks = Counter(row.mark for row in people)
     return Composition(
-        branch_id=branch_id, members=len(people), cadres=len(cadres), male=sexes["male"], female=sexes["female"], ages={name: ages[name] for name in domain.AGE_GROUPS},
-        minorities=sum(row.ethnic_group.removesuffix("族") not in ("", "汉") for row in people), party=sum(row.party for row in people),
-        graduates=sum(row.graduate for row in people), delayed=marks["delayed"], teachers=marks["teacher"], complete=sum(bool(row.complete) for row in people))
+        branch_id=branch_id,
+        members=len(people),
+        cadres=len(cadres),
+        male=sexes["male"],
+        female=sexes["female"],
+        ages={name: ages[name] for name in domain.AGE_GROUPS},
+        minorities=sum(row.ethnic_group.removesuffix("族") not in ("", "汉") for row in people),
+        party=sum(row.party for row in people),
+        graduates=sum(row.graduate for row in people),
+        delayed=marks["delayed"],
+        teachers=marks["teacher"],
+        complete=sum(bool(row.complete) for row in people),
+    )

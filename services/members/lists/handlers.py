@@ -1,4 +1,5 @@
 """What administrators look up, export and work off: search, unmasked numbers, exports, work lists, entry progress (SRCH, STAT, MEM-32)."""
+
 from __future__ import annotations
 
 import time
@@ -33,11 +34,30 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
         rows = store.numbered(tx, text, path)
     else:
         rows = store.named(tx, domain.clean_name(request.text), path)
-    by = "id_number" if domain.check_id(text, clock.today()) is None else "number" if text.isascii() and text.isdigit() else "name"
-    log.append(tx, [audit.Entry(kind="view.searched", place_id=org.org_id, persons=[row.person_id for row in rows[:store.MOST]],
-                                after={"by": by, "found": len(rows)}, **audit.by(actor))])
+    by = (
+        "id_number"
+        if domain.check_id(text, clock.today()) is None
+        else "number"
+        if text.isascii() and text.isdigit()
+        else "name"
+    )
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="view.searched",
+                place_id=org.org_id,
+                persons=[row.person_id for row in rows[: store.MOST]],
+                after={"by": by, "found": len(rows)},
+                **audit.by(actor),
+            )
+        ],
+    )
     posts = showing.posts_in_branch(tx, rows)
-    return FoundMembers(items=[showing.shown(row, True, posts.get(row.person_id, "")) for row in rows[:store.MOST]], more=len(rows) > store.MOST)
+    return FoundMembers(
+        items=[showing.shown(row, True, posts.get(row.person_id, "")) for row in rows[: store.MOST]],
+        more=len(rows) > store.MOST,
+    )
 
 
 def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
@@ -51,12 +71,27 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
     rows = store.within(tx, request.person_ids, org.path)
     if not rows:
         raise Refused("unknown_member")
-    log.append(tx, [audit.Entry(kind="view.unmasked", place_id=org.org_id, persons=[row.person_id for row in rows], note=request.reason.strip(),
-                                **audit.by(actor))])
-    return [Revealed(member_id=row.person_id, name=row.name, id_number=keys.seal.open(row.id_sealed)) for row in rows]
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="view.unmasked",
+                place_id=org.org_id,
+                persons=[row.person_id for row in rows],
+                note=request.reason.strip(),
+                **audit.by(actor),
+            )
+        ],
+    )
+    return [
+        Revealed(member_id=row.person_id, name=row.name, id_number=keys.seal.open(row.id_sealed))
+        for row in rows
+    ]
 
 
-def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor | None) -> list[ExportedMember]:
+def export_members(
+    tx: Connection, request: contract.ExportMembers, actor: Actor | None
+) -> list[ExportedMember]:
     """Return a page of the members of the own organisation and below, and log it; numbers in full need a reason."""
     org = directory.require_above(tx, actor)
     assert actor is not None
@@ -64,11 +99,27 @@ def export_members(tx: Connection, request: contract.ExportMembers, actor: Actor
         raise Refused("access_reason_missing")
     rows = store.page(tx, org.path, request.after, max(1, min(request.limit, 500)))
     posts = showing.posts_in_branch(tx, rows)
-    exported = [ExportedMember(member=(member := showing.shown(row, True, posts.get(row.person_id, ""))), branch=row.branch,
-                               id_number=keys.seal.open(row.id_sealed) if request.full else member.id_masked) for row in rows]
+    exported = [
+        ExportedMember(
+            member=(member := showing.shown(row, True, posts.get(row.person_id, ""))),
+            branch=row.branch,
+            id_number=keys.seal.open(row.id_sealed) if request.full else member.id_masked,
+        )
+        for row in rows
+    ]
     if rows:
-        log.append(tx, [audit.Entry(kind="export.full" if request.full else "export.members", place_id=org.org_id, persons=[row.person_id for row in rows],
-                                    note=request.reason.strip(), **audit.by(actor))])
+        log.append(
+            tx,
+            [
+                audit.Entry(
+                    kind="export.full" if request.full else "export.members",
+                    place_id=org.org_id,
+                    persons=[row.person_id for row in rows],
+                    note=request.reason.strip(),
+                    **audit.by(actor),
+                )
+            ],
+        )
     return exported
 
 
@@ -76,8 +127,20 @@ def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | Non
     """Log that a person takes a list along as a file (BEY-10); what the list shows was decided by the list itself."""
     assert actor is not None
     if not directory.administering(tx, [actor], observers=True):
-        actor = Actor(actor.person_id)  # nobody writes a line in the name of an organisation that is not the own one
-    log.append(tx, [audit.Entry(kind="export.file", place_id=actor.org_id, ref=audit.without_numbers(request.what[:200]), **audit.by(actor))])
+        actor = Actor(
+            actor.person_id
+        )  # nobody writes a line in the name of an organisation that is not the own one
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="export.file",
+                place_id=actor.org_id,
+                ref=audit.without_numbers(request.what[:200]),
+                **audit.by(actor),
+            )
+        ],
+    )
     return True
 
 
@@ -86,9 +149,20 @@ def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None)
     org = directory.require_above(tx, actor, observers=True)
     if request.kind not in store.REPORTS:
         raise Refused("unknown_report")
-    return [ReportLine(key=row.key, org_id=row.org_id, org=row.org, member_id=row.member_id, member=row.member,
-                       id_masked=domain.mask_id(keys.seal.open(row.id_sealed)) if row.id_sealed else "", note=row.note)
-            for row in store.report(tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today())]
+    return [
+        ReportLine(
+            key=row.key,
+            org_id=row.org_id,
+            org=row.org,
+            member_id=row.member_id,
+            member=row.member,
+            id_masked=domain.mask_id(keys.seal.open(row.id_sealed)) if row.id_sealed else "",
+            note=row.note,
+        )
+        for row in store.report(
+            tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today()
+        )
+    ]
 
 
 KEEP_SECONDS, KEEP_IF_OVER = 60.0, 0.05
@@ -96,7 +170,9 @@ KEEP_SECONDS, KEEP_IF_OVER = 60.0, 0.05
 _kept: dict[tuple[int, str, str], tuple[float, Sequence[sa.Row[Any]]]] = {}
 
 
-def _progress(tx: Connection, org: sa.Row[Any], domain_: str, industries: list[str] | None) -> Sequence[sa.Row[Any]]:
+def _progress(
+    tx: Connection, org: sa.Row[Any], domain_: str, industries: list[str] | None
+) -> Sequence[sa.Row[Any]]:
     now, key = time.monotonic(), (org.org_id, org.path, domain_)
     at, rows = _kept.get(key, (0.0, ()))
     if rows and now - at < KEEP_SECONDS:
@@ -115,17 +191,45 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
         metrics.OVERSTAYED.labels(name).set(count)
 
 
-def get_entry_progress(tx: Connection, request: contract.GetEntryProgress, actor: Actor | None) -> list[EntryProgress]:
+def get_entry_progress(
+    tx: Connection, request: contract.GetEntryProgress, actor: Actor | None
+) -> list[EntryProgress]:
     """Return how far data are entered: the organisation with all below it first, then each direct subordinate (STAT-02..09, SCH-08, MEM-18)."""
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     if request.domain and request.domain not in reference.DOMAINS:
         raise Refused("bad_request", detail="domain")
-    industries = [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain] if request.domain else None
+    industries = (
+        [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain]
+        if request.domain
+        else None
+    )
     rows = _progress(tx, org, request.domain, industries)
     if request.schools_only:
         rows = [row for row in rows if row.part != "" and reference.is_school(row.industry)]
-    counted = ("branches", "finished_branches", "bodies", "finished_bodies", "members", "complete_members", "cadres", "complete_cadres")
-    parts = [EntryProgress(org_id=row.org_id, name=row.name, members_2017=row.members_2017, **{one: row._mapping[one] for one in counted}) for row in rows]
+    counted = (
+        "branches",
+        "finished_branches",
+        "bodies",
+        "finished_bodies",
+        "members",
+        "complete_members",
+        "cadres",
+        "complete_cadres",
+    )
+    parts = [
+        EntryProgress(
+            org_id=row.org_id,
+            name=row.name,
+            members_2017=row.members_2017,
+            **{one: row._mapping[one] for one in counted},
+        )
+        for row in rows
+    ]
     own = next((row.members_2017 for row in rows if row.part == ""), None)
-    total = EntryProgress(org_id=org.org_id, name=org.name, members_2017=own, **{one: sum(getattr(part, one) for part in parts) for one in counted})
+    total = EntryProgress(
+        org_id=org.org_id,
+        name=org.name,
+        members_2017=own,
+        **{one: sum(getattr(part, one) for part in parts) for one in counted},
+    )
     return [total, *[part for part in parts if part.org_id != org.org_id]]

@@ -1,4 +1,5 @@
 """Who is in organisations: what stands in the way of their deletion (DEL-03)."""
+
 from __future__ import annotations
 
 import sqlalchemy as sa
@@ -18,5 +19,7 @@ _COUNT = sa.text("""
 def count_inside(tx: Connection, request: contract.CountInside, actor: Actor | None) -> list[Inside]:
     """Return, for organisations of the own subtree, how many members and waiting applications they have; others are left out."""
     org = directory.require_above(tx, actor)
-    mine = [org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)]
+    mine = [
+        org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)
+    ]
     return [Inside(**row._mapping) for row in tx.execute(_COUNT, {"ids": sorted(mine)})]

@@ -1,4 +1,5 @@
 """The SQL of lists: searching, exports, work lists, entry progress."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -20,13 +21,17 @@ _NAMED = sa.text(f"""
     SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.name = :text AND {SUBTREE} ORDER BY p.person_id LIMIT {MOST + 1}""")
 _NUMBERED = sa.text(f"""
     SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.development_number = :text AND p.development_number <> '' AND {SUBTREE}""")
-_WITH_ID = sa.text(f"SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.id_index = :index AND {SUBTREE}")
+_WITH_ID = sa.text(
+    f"SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.id_index = :index AND {SUBTREE}"
+)
 _IDS_IN = sa.text(f"""
     SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND {SUBTREE} ORDER BY p.person_id""")
 _PAGE = sa.text(f"""
     SELECT p.*, d.name AS branch FROM org_directory d JOIN LATERAL (SELECT * FROM people q WHERE q.branch_id = d.org_id) p ON true
     WHERE {SUBTREE} AND d.kind = 'branch' AND (d.path > :after_path OR (d.path = :after_path AND p.person_id > :after)) ORDER BY d.path, p.person_id LIMIT :limit""")
-_PLACE = sa.text("SELECT d.path FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = :person")
+_PLACE = sa.text(
+    "SELECT d.path FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = :person"
+)
 
 
 def _span(path: str) -> dict[str, str]:
@@ -56,12 +61,22 @@ def within(tx: Connection, ids: Iterable[int], path: str) -> Sequence[sa.Row[Any
 def page(tx: Connection, path: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return members of a subtree, branch by branch, after a member who is still in it."""
     after_path = tx.execute(_PLACE, {"person": after}).scalar_one_or_none() or "" if after else ""
-    return tx.execute(_PAGE, {"after_path": max(after_path, path) if after else path, "after": after, "limit": limit, **_span(path)}).all()
+    return tx.execute(
+        _PAGE,
+        {
+            "after_path": max(after_path, path) if after else path,
+            "after": after,
+            "limit": limit,
+            **_span(path),
+        },
+    ).all()
 
 
 # ---- work lists ------------------------------------------------------------------------------------------------------
 
-_SEARCHABLE = "p.person_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed"
+_SEARCHABLE = (
+    "p.person_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed"
+)
 _MEMBERS_WHERE = f"""
     SELECT {_SEARCHABLE}, {{note}} AS note FROM org_directory d JOIN people p ON p.branch_id = d.org_id
     WHERE {SUBTREE} AND p.person_id > :after AND {{where}} ORDER BY p.person_id LIMIT :limit"""
@@ -73,40 +88,71 @@ _RETAINED = f"""
     SELECT r.retention_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed, CAST(r.until AS text) AS note
     FROM org_directory d JOIN people p ON p.branch_id = d.org_id JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
     WHERE {SUBTREE} AND r.retention_id > :after AND {{where}} ORDER BY r.retention_id LIMIT :limit"""
-_SINCE_DATE = "(SELECT m.began_at::date FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"
+_SINCE_DATE = (
+    "(SELECT m.began_at::date FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"
+)
 _SINCE = f"CAST({_SINCE_DATE} AS text)"
 _IN_COUNTY = "d.purpose = 'handover' AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"
 _MOST = "CAST(coalesce(CAST(:stay AS json) ->> d.province, CAST(:stay AS json) ->> '') AS int)"
 """Months that a member may stay in a county's branch, by province; 0: no limit (ORG-29)."""
 _IN_TOWNSHIP = _IN_COUNTY.replace("= 'leading_body'", "<> 'leading_body'")
-REPORTS = {name: sa.text(text) for name, text in {
-    "small_branches": _ORGS_WHERE.format(note="have.n::text", where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND have.n < 3"),
-    "holding_members": _ORGS_WHERE.format(note="have.n::text", where="d.kind <> 'branch' AND have.n > 0"),
-    "empty_graduate": _ORGS_WHERE.format(note="''", where="d.kind = 'branch' AND d.purpose IN ('graduate', 'awaiting') AND have.n = 0"),
-    "over_age": _MEMBERS_WHERE.format(note="CAST(extract(year FROM age(CAST(:today AS date), p.born_on)) AS text)", where="""p.born_on <= CAST(:today AS date) - interval '28 years'
-        AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)"""),
-    "incomplete": _MEMBERS_WHERE.format(note="''", where="NOT p.complete"),
-    "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
-    "irregular_numbers": _MEMBERS_WHERE.format(note="p.development_number", where=r"""((p.joined_on >= p.number_from AND p.development_number = '')
+REPORTS = {
+    name: sa.text(text)
+    for name, text in {
+        "small_branches": _ORGS_WHERE.format(
+            note="have.n::text",
+            where="d.kind = 'branch' AND d.purpose IN ('ordinary', 'mixed') AND have.n < 3",
+        ),
+        "holding_members": _ORGS_WHERE.format(note="have.n::text", where="d.kind <> 'branch' AND have.n > 0"),
+        "empty_graduate": _ORGS_WHERE.format(
+            note="''", where="d.kind = 'branch' AND d.purpose IN ('graduate', 'awaiting') AND have.n = 0"
+        ),
+        "over_age": _MEMBERS_WHERE.format(
+            note="CAST(extract(year FROM age(CAST(:today AS date), p.born_on)) AS text)",
+            where="""p.born_on <= CAST(:today AS date) - interval '28 years'
+        AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)""",
+        ),
+        "incomplete": _MEMBERS_WHERE.format(note="''", where="NOT p.complete"),
+        "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
+        "irregular_numbers": _MEMBERS_WHERE.format(
+            note="p.development_number",
+            where=r"""((p.joined_on >= p.number_from AND p.development_number = '')
         OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text)
             OR EXISTS (SELECT 1 FROM json_to_recordset(CAST(CAST(:ranges AS json) -> (d.province || left(p.development_number, 4)) AS json)) AS r(first text, last text)
-                HAVING NOT bool_or(p.development_number BETWEEN r.first AND r.last)))))"""),
-    "graduates_left": _MEMBERS_WHERE.format(
-        note="""CASE WHEN p.reserved_by IS NOT NULL THEN 'open'
-            ELSE coalesce((SELECT r.kind FROM retentions r WHERE r.member_id = p.person_id AND r.state = 'approved'), 'none') END""", where="p.graduate"),
-    "deletion_requests": _MEMBERS_WHERE.format(note="(SELECT r.cause || ' ' || r.explanation FROM deletion_requests r WHERE r.person_id = p.person_id)",
-                                               where="p.person_id IN (SELECT r.person_id FROM deletion_requests r)"),
-    "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
-    "late_entries": _MEMBERS_WHERE.format(note="CAST(p.joined_on AS text)", where="""p.joined_on >= CAST(:today AS date) - interval '1 year'
-        AND p.created_at::date > p.joined_on + interval '1 month'"""),
-    "onward": _MEMBERS_WHERE.format(note="CAST((p.found_on + interval '1 month')::date AS text)", where="d.purpose = 'handover' AND p.found_on IS NOT NULL"),
-    "parked": _MEMBERS_WHERE.format(note=_SINCE, where=f"{_IN_TOWNSHIP} AND p.found_on IS NULL AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'"),
-    "county_stay": _MEMBERS_WHERE.format(
-        note=_SINCE, where=f"{_IN_COUNTY} AND {_MOST} > 0 AND {_SINCE_DATE} <= CAST(:today AS date) - make_interval(months => {_MOST} - 1)"),
-    "retained_apart": _RETAINED.format(where="r.kind = 'retained' AND d.purpose <> 'floating'"),
-    "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
-    "abroad": _RETAINED.format(where="r.kind = 'abroad'"),
-}.items()}
+                HAVING NOT bool_or(p.development_number BETWEEN r.first AND r.last)))))""",
+        ),
+        "graduates_left": _MEMBERS_WHERE.format(
+            note="""CASE WHEN p.reserved_by IS NOT NULL THEN 'open'
+            ELSE coalesce((SELECT r.kind FROM retentions r WHERE r.member_id = p.person_id AND r.state = 'approved'), 'none') END""",
+            where="p.graduate",
+        ),
+        "deletion_requests": _MEMBERS_WHERE.format(
+            note="(SELECT r.cause || ' ' || r.explanation FROM deletion_requests r WHERE r.person_id = p.person_id)",
+            where="p.person_id IN (SELECT r.person_id FROM deletion_requests r)",
+        ),
+        "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
+        "late_entries": _MEMBERS_WHERE.format(
+            note="CAST(p.joined_on AS text)",
+            where="""p.joined_on >= CAST(:today AS date) - interval '1 year'
+        AND p.created_at::date > p.joined_on + interval '1 month'""",
+        ),
+        "onward": _MEMBERS_WHERE.format(
+            note="CAST((p.found_on + interval '1 month')::date AS text)",
+            where="d.purpose = 'handover' AND p.found_on IS NOT NULL",
+        ),
+        "parked": _MEMBERS_WHERE.format(
+            note=_SINCE,
+            where=f"{_IN_TOWNSHIP} AND p.found_on IS NULL AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'",
+        ),
+        "county_stay": _MEMBERS_WHERE.format(
+            note=_SINCE,
+            where=f"{_IN_COUNTY} AND {_MOST} > 0 AND {_SINCE_DATE} <= CAST(:today AS date) - make_interval(months => {_MOST} - 1)",
+        ),
+        "retained_apart": _RETAINED.format(where="r.kind = 'retained' AND d.purpose <> 'floating'"),
+        "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
+        "abroad": _RETAINED.format(where="r.kind = 'abroad'"),
+    }.items()
+}
 
 
 _OVERSTAYED = sa.text(f"""
@@ -122,11 +168,18 @@ def overstayed(tx: Connection, today: date) -> dict[str, int]:
     return dict(tx.execute(_OVERSTAYED, {"today": today, "stay": _stay_as_json(today)}).one()._mapping)
 
 
-def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> Sequence[sa.Row[Any]]:
+def report(
+    tx: Connection, kind: str, path: str, after: int, limit: int, today: date
+) -> Sequence[sa.Row[Any]]:
     """Return lines of a work list of a subtree, one of `REPORTS`."""
     statement = REPORTS[kind]
     known: dict[str, Any] = {"today": today, "ranges": _ranges_as_json(), "stay": _stay_as_json(today)}
-    values = {"after": after, "limit": limit, **_span(path), **{name: value for name, value in known.items() if f":{name}" in statement.text}}
+    values = {
+        "after": after,
+        "limit": limit,
+        **_span(path),
+        **{name: value for name, value in known.items() if f":{name}" in statement.text},
+    }
     return tx.execute(statement, values).all()
 
 
@@ -137,8 +190,12 @@ def _stay_as_json(today: date) -> str:
 
 def _ranges_as_json() -> str:
     """Return the issued ranges of development numbers by province and year, as the list of irregular numbers reads them (MEM-11, MEM-13)."""
-    return msgspec.json.encode({f"{province}{year}": [{"first": first, "last": last} for first, last in some]
-                                for (province, year), some in ranges.issued.items()}).decode()
+    return msgspec.json.encode(
+        {
+            f"{province}{year}": [{"first": first, "last": last} for first, last in some]
+            for (province, year), some in ranges.issued.items()
+        }
+    ).decode()
 
 
 # ---- entry progress --------------------------------------------------------------------------------------------------
@@ -168,9 +225,19 @@ _SET_FIGURES = sa.text("""
     ON CONFLICT (org_id) DO UPDATE SET members = excluded.members""")
 
 
-def progress(tx: Connection, org_id: int, path: str, industries: Sequence[str] | None) -> Sequence[sa.Row[Any]]:
+def progress(
+    tx: Connection, org_id: int, path: str, industries: Sequence[str] | None
+) -> Sequence[sa.Row[Any]]:
     """Return entry figures: of the organisation alone, where `part` is empty, and of each direct subordinate with all below it (STAT-02, STAT-04)."""
-    return tx.execute(_PROGRESS, {"org": org_id, **_span(path), "limited": industries is not None, "industries": list(industries or ())}).all()
+    return tx.execute(
+        _PROGRESS,
+        {
+            "org": org_id,
+            **_span(path),
+            "limited": industries is not None,
+            "industries": list(industries or ()),
+        },
+    ).all()
 
 
 def set_figures(tx: Connection, rows: Sequence[dict[str, int]]) -> None:

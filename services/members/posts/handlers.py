@@ -1,4 +1,5 @@
 """Who holds which post where (CADRE, ADM-03, ADM-16, ORG-17..20)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -44,62 +45,118 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     changed: dict[tuple[int, int], dict[str, Any]] = {}
     for one in asked:
         item, org = one.item, orgs.get(one.item.org_id)
-        refusal = (Refusal("unknown_org") if org is None else Refusal("not_your_org") if one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org)
-                   else Refusal("post_unknown") if item.post and item.post not in reference.POSTS[org.kind] else None)
+        refusal = (
+            Refusal("unknown_org")
+            if org is None
+            else Refusal("not_your_org")
+            if one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org)
+            else Refusal("post_unknown")
+            if item.post and item.post not in reference.POSTS[org.kind]
+            else None
+        )
         person_id, problem = people.find(item, one.actor.acting_org) if refusal is None else (None, refusal)
         if problem is None and person_id is not None:
             pair = (item.org_id, person_id)
             held = posts.get(pair, "")
-            if item.post == "secretary" and any(post == "secretary" for (org_id, other), post in posts.items() if org_id == item.org_id and other != person_id):
+            if item.post == "secretary" and any(
+                post == "secretary"
+                for (org_id, other), post in posts.items()
+                if org_id == item.org_id and other != person_id
+            ):
                 problem = Refusal("secretary_in_post")
             elif held and held != item.post and pair in rights and (item.post == "" or held == "secretary"):
                 problem = Refusal("revoke_right_first")
             elif held != item.post:
                 posts[pair] = item.post
-                changed[pair] = {"org_id": item.org_id, "person_id": person_id, "post": item.post, **changer(one)}
+                changed[pair] = {
+                    "org_id": item.org_id,
+                    "person_id": person_id,
+                    "post": item.post,
+                    **changer(one),
+                }
         answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
     answers = _guessed(tx, asked, answers)
     made = people.enter(tx, {person_id for _, person_id in changed})
-    posts_store.set_posts(tx, [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()], clock.now())
-    return [PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal) for answer in answers]
+    posts_store.set_posts(
+        tx,
+        [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()],
+        clock.now(),
+    )
+    return [
+        PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal)
+        for answer in answers
+    ]
 
 
 def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[PostSet]) -> list[PostSet]:
     """Count names that differ from those of registered numbers; who has sent too many is told so instead (ACC-11)."""
-    differ = {one.actor.person_id for one, answer in zip(asked, answers, strict=True) if answer.refusal is not None and answer.refusal.code == "name_differs"}
-    limits = {person: throttle.of_person(person, "names by", domain.NAMES_THAT_DIFFER)[0] for person in differ}
+    differ = {
+        one.actor.person_id
+        for one, answer in zip(asked, answers, strict=True)
+        if answer.refusal is not None and answer.refusal.code == "name_differs"
+    }
+    limits = {
+        person: throttle.of_person(person, "names by", domain.NAMES_THAT_DIFFER)[0] for person in differ
+    }
     many = throttle.used_up(tx, list(limits.values()))
     said = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
-    return [PostSet(refusal=said) if answer.refusal is not None and answer.refusal.code == "name_differs" and limits[one.actor.person_id].key in many else answer
-            for one, answer in zip(asked, answers, strict=True)]
+    return [
+        PostSet(refusal=said)
+        if answer.refusal is not None
+        and answer.refusal.code == "name_differs"
+        and limits[one.actor.person_id].key in many
+        else answer
+        for one, answer in zip(asked, answers, strict=True)
+    ]
 
 
 class _People:
     """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
 
-    def __init__(self, tx: Connection, asked: Sequence[Asked[SetPost]], posts: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self, tx: Connection, asked: Sequence[Asked[SetPost]], posts: Iterable[tuple[int, int]]
+    ) -> None:
         self.holders: dict[int, set[int]] = {}
         for org_id, person_id in posts:
             self.holders.setdefault(org_id, set()).add(person_id)
         named = {one.item.person_id for one in asked if one.item.person_id is not None}
         self.places = places.of(tx, named) if named else {}
         self.acting = directory.find(tx, [one.actor.org_id for one in asked]) if named else {}
-        self.by_index = store.known(tx, [keys.seal.index(domain.normalise_id(one.item.id_number)) for one in asked if one.item.person_id is None])
+        self.by_index = store.known(
+            tx,
+            [
+                keys.seal.index(domain.normalise_id(one.item.id_number))
+                for one in asked
+                if one.item.person_id is None
+            ],
+        )
         self.new: dict[bytes, tuple[int, dict[str, Any]]] = {}
 
     def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
         """Return the person, a negative placeholder for one to be entered, or why there is none."""
         if item.person_id is not None:
-            ours = any(path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, ()))
+            ours = any(
+                path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, ())
+            )
             return (item.person_id, None) if ours else (None, Refusal("unknown_member"))
         id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
         index = keys.seal.index(id_number)
         known = self.by_index.get(index)
         if known is not None and not item.post:
             # of whom nothing is to be ended, it is not told that there is such a number
-            return (known.person_id, None) if known.name == name and known.person_id in self.holders.get(item.org_id, ()) else (None, Refusal("unknown_member"))
+            return (
+                (known.person_id, None)
+                if known.name == name and known.person_id in self.holders.get(item.org_id, ())
+                else (None, Refusal("unknown_member"))
+            )
         if known is not None:
-            return (None, Refusal("registration_pending")) if known.pending else (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
+            return (
+                (None, Refusal("registration_pending"))
+                if known.pending
+                else (known.person_id, None)
+                if known.name == name
+                else (None, Refusal("name_differs"))
+            )
         if index in self.new:
             placeholder, row = self.new[index]
             return (placeholder, None) if row["name"] == name else (None, Refusal("name_differs"))
@@ -109,7 +166,10 @@ class _People:
             refusal = Refusal("cadre_too_young")
         if refusal is not None or not item.post:
             return None, refusal or Refusal("unknown_member")
-        self.new[index] = -len(self.new) - 1, entering.new_person(name, id_number, item.phone, item.ethnic_group)
+        self.new[index] = (
+            -len(self.new) - 1,
+            entering.new_person(name, id_number, item.phone, item.ethnic_group),
+        )
         return self.new[index][0], None
 
     def enter(self, tx: Connection, wanted: set[int]) -> dict[int, int]:
@@ -123,5 +183,14 @@ class _People:
 def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
     """Return the cadres of an organisation with their completeness, to its administrators and those above it (CADRE-07, ROLE-02)."""
     directory.require_above(tx, actor, request.org_id, observers=True)
-    return [Post(org_id=row.org_id, person_id=row.person_id, post=row.post, name=row.name, complete=row.complete, began_at=row.began_at)
-            for row in posts_store.posts_of(tx, [request.org_id])]
+    return [
+        Post(
+            org_id=row.org_id,
+            person_id=row.person_id,
+            post=row.post,
+            name=row.name,
+            complete=row.complete,
+            began_at=row.began_at,
+        )
+        for row in posts_store.posts_of(tx, [request.org_id])
+    ]

@@ -1,4 +1,5 @@
 """Where people belong: by membership, by a post, by a right. Who reaches whom is decided from this."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -16,7 +17,10 @@ def of(tx: Connection, person_ids: Iterable[int]) -> dict[int, list[str]]:
     posts = posts_store.posts_held(tx, rows)
     orgs = directory.find(tx, [*[row.branch_id for row in rows.values()], *[row.org_id for row in posts]])
     found = posts_store.rights_held(tx, rows)
-    for person_id, org_id in [*[(row.person_id, row.branch_id) for row in rows.values()], *[(row.person_id, row.org_id) for row in posts]]:
+    for person_id, org_id in [
+        *[(row.person_id, row.branch_id) for row in rows.values()],
+        *[(row.person_id, row.org_id) for row in posts],
+    ]:
         if org_id in orgs:
             found.setdefault(person_id, []).append(str(orgs[org_id].path))
     return found

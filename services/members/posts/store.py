@@ -1,4 +1,5 @@
 """The SQL of posts, registration codes and self-registrations."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ from shared import db
 from shared.messages.members import CadreChanged
 from shared.outbox import insert, tell
 
-_LOCK_ORGS = sa.text("SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE")
+_LOCK_ORGS = sa.text(
+    "SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE"
+)
 _POSTS_OF = sa.text("""
     SELECT p.org_id, p.person_id, p.post, p.began_at, q.name, q.complete FROM posts p JOIN people q USING (person_id)
     WHERE p.org_id = ANY(CAST(:ids AS bigint[])) AND p.ended_at IS NULL ORDER BY p.org_id, p.post <> 'secretary', p.began_at, p.person_id""")
@@ -30,7 +33,9 @@ _BEGIN_POSTS = sa.text(f"""
     appointed AS (SELECT g.org_id, g.person_id, g.post, coalesce(p.phone_sealed IS NOT NULL, false) AS has_phone, nextval('post_version') AS version
         FROM given g LEFT JOIN people p USING (person_id))
     {insert(tell(CadreChanged, "appointed"))}""")
-_HOLD_PEOPLE = sa.text("SELECT person_id FROM people WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR SHARE")
+_HOLD_PEOPLE = sa.text(
+    "SELECT person_id FROM people WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR SHARE"
+)
 _TELL_POSTS = sa.text(f"""
     WITH appointed AS (SELECT o.org_id, o.person_id, o.post, p.phone_sealed IS NOT NULL AS has_phone, nextval('post_version') AS version
         FROM posts o JOIN people p USING (person_id) WHERE o.person_id = ANY(CAST(:ids AS bigint[])) AND o.ended_at IS NULL)
@@ -82,7 +87,9 @@ def tell_posts(tx: Connection, person_ids: Iterable[int]) -> None:
 
 def administering(tx: Connection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     """Return those pairs of organisation and person that belong together by the right to administer."""
-    rows = db.run(tx, _ADMINISTER_AT, [{"org_id": org_id, "person_id": person_id} for org_id, person_id in set(pairs)])
+    rows = db.run(
+        tx, _ADMINISTER_AT, [{"org_id": org_id, "person_id": person_id} for org_id, person_id in set(pairs)]
+    )
     return {(row.org_id, row.person_id) for row in rows}
 
 

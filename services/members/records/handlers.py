@@ -1,4 +1,5 @@
 """A member's record after it was entered: edits, deletion of what was entered wrongly, and where somebody was on a day."""
+
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
@@ -36,7 +37,9 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
     cadres = {row.person_id for row in posts_store.posts_held(tx, people)}
-    used = store.used_numbers(tx, [one.item.development_number.strip() for one in asked if one.item.development_number])
+    used = store.used_numbers(
+        tx, [one.item.development_number.strip() for one in asked if one.item.development_number]
+    )
     today = clock.today()
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
@@ -45,15 +48,39 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
         item, person = one.item, people.get(one.item.member_id)
         branch = _branch(orgs, person)
         own = person is not None and one.actor.person_id == person.person_id
-        if person is None or not (own or (branch is not None and one.actor in acting and directory.is_own_or_superior(one.actor.org_id, branch))):
+        if person is None or not (
+            own
+            or (
+                branch is not None
+                and one.actor in acting
+                and directory.is_own_or_superior(one.actor.org_id, branch)
+            )
+        ):
             refusals[n] = Refusal("unknown_member")
             continue
-        number = person.development_number if item.development_number is None else item.development_number.strip()
+        number = (
+            person.development_number if item.development_number is None else item.development_number.strip()
+        )
         joined, post = item.joined_on or person.joined_on, "cadre" if person.person_id in cadres else ""
         province = branch.province if branch is not None else ""
-        refusal = (domain.check_ages(domain.born_on(keys.seal.open(person.id_sealed)), joined, post, today, province)
-                   or domain.check_development_number(number, joined, province, ranges.issued)) if branch is not None else None
-        if refusal is None and number != person.development_number and (used.get(number, person.person_id) != person.person_id or any(row["development_number"] == number for row in rows.values())):
+        refusal = (
+            (
+                domain.check_ages(
+                    domain.born_on(keys.seal.open(person.id_sealed)), joined, post, today, province
+                )
+                or domain.check_development_number(number, joined, province, ranges.issued)
+            )
+            if branch is not None
+            else None
+        )
+        if (
+            refusal is None
+            and number != person.development_number
+            and (
+                used.get(number, person.person_id) != person.person_id
+                or any(row["development_number"] == number for row in rows.values())
+            )
+        ):
             refusal = Refusal("development_number_used")
         if refusal is None and item.found_on is not None and item.found_on > today:
             refusal = Refusal("found_in_future")
@@ -62,14 +89,36 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             continue
         who[item.member_id] = one
         rows[item.member_id] = {
-            "person_id": item.member_id, "ethnic_group": item.ethnic_group, "joined_on": item.joined_on, "development_number": number,
-            "phone_sealed": _changed(item.phone), "contact_sealed": _changed(item.contact), "emergency_sealed": _changed(item.emergency_contact),
-            "party": None if own else item.party, "contacted": None if own else item.contacted,
-            "found": item.found, "found_on": item.found_on or today}
+            "person_id": item.member_id,
+            "ethnic_group": item.ethnic_group,
+            "joined_on": item.joined_on,
+            "development_number": number,
+            "phone_sealed": _changed(item.phone),
+            "contact_sealed": _changed(item.contact),
+            "emergency_sealed": _changed(item.emergency_contact),
+            "party": None if own else item.party,
+            "contacted": None if own else item.contacted,
+            "found": item.found,
+            "found_on": item.found_on or today,
+        }
     if rows:
         records_store.edit(tx, list(rows.values()))
-        log.append(tx, [entry for member, row in rows.items() if (entry := edited(who[member], people[member], row)) is not None])
-        posts_store.tell_posts(tx, [person_id for person_id, row in rows.items() if row["phone_sealed"] is not None and person_id in cadres])
+        log.append(
+            tx,
+            [
+                entry
+                for member, row in rows.items()
+                if (entry := edited(who[member], people[member], row)) is not None
+            ],
+        )
+        posts_store.tell_posts(
+            tx,
+            [
+                person_id
+                for person_id, row in rows.items()
+                if row["phone_sealed"] is not None and person_id in cadres
+            ],
+        )
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 
@@ -91,16 +140,35 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     entries: dict[int, audit.Entry] = {}
     for one in asked:
         branch = _branch(orgs, people.get(one.item.member_id))
-        refusal = (Refusal("unknown_member") if branch is None or one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, branch)
-                   else Refusal("transfer_instead") if one.item.cause == "elsewhere" else Refusal("bad_request", {"detail": "cause"}) if one.item.cause not in CAUSES
-                   else Refusal("reason_needed") if not one.item.explanation.strip() else None)
+        refusal = (
+            Refusal("unknown_member")
+            if branch is None
+            or one.actor not in acting
+            or not directory.is_own_or_superior(one.actor.org_id, branch)
+            else Refusal("transfer_instead")
+            if one.item.cause == "elsewhere"
+            else Refusal("bad_request", {"detail": "cause"})
+            if one.item.cause not in CAUSES
+            else Refusal("reason_needed")
+            if not one.item.explanation.strip()
+            else None
+        )
         answers.append(MemberSaved(member_id=one.item.member_id, refusal=refusal))
         if refusal is None:
-            rows[one.item.member_id] = {"person_id": one.item.member_id, "cause": one.item.cause, "explanation": one.item.explanation.strip(),
-                                        "requested_by": one.actor.person_id}
+            rows[one.item.member_id] = {
+                "person_id": one.item.member_id,
+                "cause": one.item.cause,
+                "explanation": one.item.explanation.strip(),
+                "requested_by": one.actor.person_id,
+            }
             entries[one.item.member_id] = audit.Entry(
-                kind="member.reported", place_id=people[one.item.member_id].branch_id, persons=[one.item.member_id], after={"cause": one.item.cause},
-                note=one.item.explanation.strip(), **audit.by(one))
+                kind="member.reported",
+                place_id=people[one.item.member_id].branch_id,
+                persons=[one.item.member_id],
+                after={"cause": one.item.cause},
+                note=one.item.explanation.strip(),
+                **audit.by(one),
+            )
     records_store.request_deletions(tx, list(rows.values()), clock.now())
     log.append(tx, entries.values())
     return answers
@@ -114,7 +182,14 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
     acting = directory.administering(tx, (one.actor for one in asked))
     known = store.replies(tx, [one.item.command_id for one in asked])
     people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))])
+    orgs = directory.find(
+        tx,
+        [
+            org_id
+            for one in asked
+            for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))
+        ],
+    )
     administrators = store.administer(tx, list(people))
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
@@ -131,21 +206,50 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
             refusals[n] = Refusal("unknown_member")
         elif org.kind != "leading_body":
             refusals[n] = Refusal("not_leading_body")
-        elif not domain.may_delete(org, practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)):
+        elif not domain.may_delete(
+            org, practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)
+        ):
             refusals[n] = Refusal("delete_higher")
         elif not one.item.reason.strip():
             refusals[n] = Refusal("reason_needed")
         elif person.person_id in administrators:
             refusals[n] = Refusal("is_administrator")
         else:
-            rows[n] = {"person_id": person.person_id, "reason": one.item.reason.strip(), "deleted_by": one.actor.person_id, "deleted_for": org.org_id}
+            rows[n] = {
+                "person_id": person.person_id,
+                "reason": one.item.reason.strip(),
+                "deleted_by": one.actor.person_id,
+                "deleted_for": org.org_id,
+            }
     gone = records_store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
     deleted = {row["person_id"]: n for n, row in rows.items() if row["person_id"] in gone}
-    log.append(tx, [audit.Entry(kind="member.deleted", place_id=people[person].branch_id, persons=[person], note=rows[n]["reason"], **audit.by(asked[n]))
-                    for person, n in deleted.items()])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="member.deleted",
+                place_id=people[person].branch_id,
+                persons=[person],
+                note=rows[n]["reason"],
+                **audit.by(asked[n]),
+            )
+            for person, n in deleted.items()
+        ],
+    )
     refusals |= {n: Refusal("transfer_open") for n, row in rows.items() if row["person_id"] not in gone}
-    store.remember(tx, [*{one.item.command_id: {"command_id": one.item.command_id, "reply": "{}", "person_id": one.actor.person_id} for one in (
-        asked[n] for n, row in rows.items() if row["person_id"] in gone)}.values()])
+    store.remember(
+        tx,
+        [
+            *{
+                one.item.command_id: {
+                    "command_id": one.item.command_id,
+                    "reply": "{}",
+                    "person_id": one.actor.person_id,
+                }
+                for one in (asked[n] for n, row in rows.items() if row["person_id"] in gone)
+            }.values()
+        ],
+    )
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 
@@ -160,6 +264,11 @@ def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -
     orgs = directory.find(tx, [org_id, *found.values()]) if org_id else {}
 
     def sees(person_id: int, branch_id: int) -> bool:
-        return person_id == actor.person_id or (branch_id in orgs and org_id in orgs and directory.is_below(orgs[branch_id], orgs[org_id]))
+        return person_id == actor.person_id or (
+            branch_id in orgs and org_id in orgs and directory.is_below(orgs[branch_id], orgs[org_id])
+        )
 
-    return [Whereabouts(person_id=one, branch_id=found[one] if one in found and sees(one, found[one]) else None) for one in request.person_ids]
+    return [
+        Whereabouts(person_id=one, branch_id=found[one] if one in found and sees(one, found[one]) else None)
+        for one in request.person_ids
+    ]

@@ -1,4 +1,5 @@
 """What is shown of a person, and to whom: look-up, members of a branch, the own record (MEM, SRCH-06, TRF-05, TRF-22)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -27,23 +28,61 @@ def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
     """Return a person as shown to those entitled, or the surname and two stars (MEM-02, MEM-32)."""
     if not full:
         return Member(
-            member_id=row.person_id, name=domain.mask_name(row.name), id_masked="", phone="", ethnic_group="", joined_on=None, branch_id=None,
-            graduate=False, transfer_id=None)
+            member_id=row.person_id,
+            name=domain.mask_name(row.name),
+            id_masked="",
+            phone="",
+            ethnic_group="",
+            joined_on=None,
+            branch_id=None,
+            graduate=False,
+            transfer_id=None,
+        )
     id_number, today = keys.seal.open(row.id_sealed), clock.today()
     return Member(
-        member_id=row.person_id, name=row.name, id_masked=domain.mask_id(id_number), phone=opened(row.phone_sealed), ethnic_group=row.ethnic_group,
-        joined_on=row.joined_on, branch_id=row.branch_id, graduate=row.graduate, transfer_id=row.reserved_by, mark=row.mark, graduates_on=row.graduates_on,
-        identity_check=row.identity_check, sex=domain.sex_of(id_number), age=domain.age_on(domain.born_on(id_number), today),
-        league_years=domain.age_on(row.joined_on, today) if row.joined_on else None, development_number=row.development_number, post=post,
-        contact=opened(row.contact_sealed), emergency_contact=opened(row.emergency_sealed), party=row.party, to_contact=row.to_contact, found_on=row.found_on,
-        missing=[] if row.complete else domain.missing(row.ethnic_group, row.phone_sealed is not None, row.branch_id is not None, row.joined_on, row.development_number,
-                                                         row.number_from))
+        member_id=row.person_id,
+        name=row.name,
+        id_masked=domain.mask_id(id_number),
+        phone=opened(row.phone_sealed),
+        ethnic_group=row.ethnic_group,
+        joined_on=row.joined_on,
+        branch_id=row.branch_id,
+        graduate=row.graduate,
+        transfer_id=row.reserved_by,
+        mark=row.mark,
+        graduates_on=row.graduates_on,
+        identity_check=row.identity_check,
+        sex=domain.sex_of(id_number),
+        age=domain.age_on(domain.born_on(id_number), today),
+        league_years=domain.age_on(row.joined_on, today) if row.joined_on else None,
+        development_number=row.development_number,
+        post=post,
+        contact=opened(row.contact_sealed),
+        emergency_contact=opened(row.emergency_sealed),
+        party=row.party,
+        to_contact=row.to_contact,
+        found_on=row.found_on,
+        missing=[]
+        if row.complete
+        else domain.missing(
+            row.ethnic_group,
+            row.phone_sealed is not None,
+            row.branch_id is not None,
+            row.joined_on,
+            row.development_number,
+            row.number_from,
+        ),
+    )
 
 
 def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, str]:
     """Return the posts that people hold in their own branches, by person."""
     branches = {row.person_id: row.branch_id for row in rows}
-    return {post.person_id: post.post for post in posts_store.posts_held(tx, branches) if branches[post.person_id] == post.org_id}
+    return {
+        post.person_id: post.post
+        for post in posts_store.posts_held(tx, branches)
+        if branches[post.person_id] == post.org_id
+    }
 
 
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
@@ -57,12 +96,24 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
     throttle.refuse_while_closed(tx, misses)
     row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
     found = row is not None and row.name == domain.clean_name(request.name) and row.branch_id is not None
-    log.append(tx, [audit.Entry(kind="view.looked_up", place_id=row.branch_id if row is not None and found else None,
-                                persons=[row.person_id] if row is not None and found else [], after={"found": found}, **audit.by(actor))])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="view.looked_up",
+                place_id=row.branch_id if row is not None and found else None,
+                persons=[row.person_id] if row is not None and found else [],
+                after={"found": found},
+                **audit.by(actor),
+            )
+        ],
+    )
     if row is None or not found:
         throttle.count(tx, misses)
         raise Refused("unknown_member")
-    ticket, _ = keys.signer.sign("member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id)
+    ticket, _ = keys.signer.sign(
+        "member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id
+    )
     return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)
 
 
@@ -78,14 +129,30 @@ def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | N
         own = None
     rows = store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))
     posts = posts_in_branch(tx, rows)
-    return [shown(row, True, posts.get(row.person_id, "")) if own is None else _fellow(row, posts.get(row.person_id, "")) for row in rows]
+    return [
+        shown(row, True, posts.get(row.person_id, ""))
+        if own is None
+        else _fellow(row, posts.get(row.person_id, ""))
+        for row in rows
+    ]
 
 
 def _fellow(row: sa.Row[Any], post: str) -> Member:
     """Return a member as shown to the others of the branch (UI-16)."""
     phone = opened(row.phone_sealed)
-    return Member(member_id=row.person_id, name=row.name, id_masked="", phone=f"{phone[:3]}****{phone[-4:]}" if len(phone) > 7 else "", ethnic_group="", joined_on=None,
-                  branch_id=row.branch_id, graduate=row.graduate, transfer_id=None, identity_check=row.identity_check, post=post)
+    return Member(
+        member_id=row.person_id,
+        name=row.name,
+        id_masked="",
+        phone=f"{phone[:3]}****{phone[-4:]}" if len(phone) > 7 else "",
+        ethnic_group="",
+        joined_on=None,
+        branch_id=row.branch_id,
+        graduate=row.graduate,
+        transfer_id=None,
+        identity_check=row.identity_check,
+        post=post,
+    )
 
 
 def describe_people(tx: Connection, request: contract.DescribePeople, actor: Actor | None) -> list[Member]:
@@ -98,14 +165,26 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
         raise Refused("too_many_items", limit=500)
     people = store.by_ids(tx, request.person_ids)
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
-    orgs = directory.find(tx, [org_id, *[one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]]) if org_id else {}
+    orgs = (
+        directory.find(
+            tx, [org_id, *[one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]]
+        )
+        if org_id
+        else {}
+    )
 
     def sees(row: sa.Row[Any]) -> bool:
         return row.person_id == actor.person_id or any(
-            one in orgs and org_id in orgs and directory.is_below(orgs[one], orgs[org_id]) for one in (row.branch_id, row.reserved_target_id))
+            one in orgs and org_id in orgs and directory.is_below(orgs[one], orgs[org_id])
+            for one in (row.branch_id, row.reserved_target_id)
+        )
 
     posts = posts_in_branch(tx, people.values())
-    return [shown(people[one], sees(people[one]), posts.get(one, "")) for one in request.person_ids if one in people]
+    return [
+        shown(people[one], sees(people[one]), posts.get(one, ""))
+        for one in request.person_ids
+        if one in people
+    ]
 
 
 def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> Profile:
@@ -128,11 +207,33 @@ def get_profile(tx: Connection, request: contract.GetProfile, actor: Actor | Non
 
 
 def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
-    stays = [Stay(branch_id=stay.branch_id, began_at=stay.began_at, ended_at=stay.ended_at, transfer_id=stay.transfer_id)
-             for stay in store.stays(tx, row.person_id)]
+    stays = [
+        Stay(
+            branch_id=stay.branch_id,
+            began_at=stay.began_at,
+            ended_at=stay.ended_at,
+            transfer_id=stay.transfer_id,
+        )
+        for stay in store.stays(tx, row.person_id)
+    ]
     posts = posts_store.posts_held(tx, [row.person_id])
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id) if row.branch_id else None
-    number = domain.check_development_number(row.development_number, row.joined_on, branch.province, ranges.issued) if branch is not None else None
-    hints = [*([number.code] if number else []), *([] if row.complete else ["profile_incomplete"]), *(["identity_failed"] if row.identity_check == "failed" else [])]
-    return Profile(member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")), stays=stays, hints=hints,
-                   posts=[Post(org_id=post.org_id, person_id=post.person_id, post=post.post, began_at=post.began_at) for post in posts])
+    number = (
+        domain.check_development_number(row.development_number, row.joined_on, branch.province, ranges.issued)
+        if branch is not None
+        else None
+    )
+    hints = [
+        *([number.code] if number else []),
+        *([] if row.complete else ["profile_incomplete"]),
+        *(["identity_failed"] if row.identity_check == "failed" else []),
+    ]
+    return Profile(
+        member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
+        stays=stays,
+        hints=hints,
+        posts=[
+            Post(org_id=post.org_id, person_id=post.person_id, post=post.post, began_at=post.began_at)
+            for post in posts
+        ],
+    )

@@ -1,4 +1,5 @@
 """The SQL of edits and deletions, and of where people were."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -79,4 +80,6 @@ def request_deletions(tx: Connection, rows: Sequence[dict[str, Any]], now: datet
 
 def were(tx: Connection, person_ids: Sequence[int], at: datetime) -> dict[int, int]:
     """Return the branches in which people were right before an instant."""
-    return {row.person_id: row.branch_id for row in tx.execute(_WERE, {"ids": sorted(set(person_ids)), "at": at})}
+    return {
+        row.person_id: row.branch_id for row in tx.execute(_WERE, {"ids": sorted(set(person_ids)), "at": at})
+    }

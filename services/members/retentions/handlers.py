@@ -1,4 +1,5 @@
 """Who stays at school and why (GRAD-26..33)."""
+
 from __future__ import annotations
 
 import os
@@ -46,31 +47,81 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
             if known[item.command_id].requested_by != one.actor.person_id:
                 refusals[n] = Refusal("command_taken")
             continue
-        if person is None or branch is None or not (own or (one.actor in acting and directory.is_own_or_superior(one.actor.org_id, branch))):
+        if (
+            person is None
+            or branch is None
+            or not (own or (one.actor in acting and directory.is_own_or_superior(one.actor.org_id, branch)))
+        ):
             refusals[n] = Refusal("unknown_member")
             continue
-        begins = person.graduates_on if person.graduates_on and os.environ.get("TUANQIAO_RETENTION_START") != "marked" else today
-        fields = {"国(境)外所在地": item.place, "国内联系人": item.contact_name, "联系方式": item.contact_phone}
+        begins = (
+            person.graduates_on
+            if person.graduates_on and os.environ.get("TUANQIAO_RETENTION_START") != "marked"
+            else today
+        )
+        fields = {
+            "国(境)外所在地": item.place,
+            "国内联系人": item.contact_name,
+            "联系方式": item.contact_phone,
+        }
         place = (today, branch.province, branch.path)
-        refusal = (domain.check_retention(item.kind, item.since, item.until, person.graduate, fields, practice.number("retention_months", *place), begins,
-                                          practice.month_and_day("retention_mark_from", *place), today)
-                   or domain.check_retention_school(item.kind, branch.industry, practice.value("retention_school_types", *place)))
+        refusal = domain.check_retention(
+            item.kind,
+            item.since,
+            item.until,
+            person.graduate,
+            fields,
+            practice.number("retention_months", *place),
+            begins,
+            practice.month_and_day("retention_mark_from", *place),
+            today,
+        ) or domain.check_retention_school(
+            item.kind, branch.industry, practice.value("retention_school_types", *place)
+        )
         if refusal is not None:
             refusals[n] = refusal
             continue
         rows[item.command_id] = {
-            "command_id": str(item.command_id), "member_id": item.member_id, "branch_id": branch.org_id, "kind": item.kind, "since": item.since, "until": item.until,
-            "place": item.place.strip(), "contact_name": item.contact_name.strip(), "reason": item.reason.strip(), "requested_by": one.actor.person_id,
-            "contact_phone_sealed": sealed(item.contact_phone)}
+            "command_id": str(item.command_id),
+            "member_id": item.member_id,
+            "branch_id": branch.org_id,
+            "kind": item.kind,
+            "since": item.since,
+            "until": item.until,
+            "place": item.place.strip(),
+            "contact_name": item.contact_name.strip(),
+            "reason": item.reason.strip(),
+            "requested_by": one.actor.person_id,
+            "contact_phone_sealed": sealed(item.contact_phone),
+        }
     made = retentions_store.request(tx, list(rows.values()), clock.now())
-    log.append(tx, [audit.Entry(
-        kind="retention.requested", place_id=rows[one.item.command_id]["branch_id"], persons=[one.item.member_id], ref=f"retention {made[one.item.command_id]}",
-        note=one.item.reason.strip(), after={"kind": one.item.kind, "since": one.item.since, "until": one.item.until}, **audit.by(one))
-        for one in {one.item.command_id: one for one in asked}.values() if one.item.command_id in made])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="retention.requested",
+                place_id=rows[one.item.command_id]["branch_id"],
+                persons=[one.item.member_id],
+                ref=f"retention {made[one.item.command_id]}",
+                note=one.item.reason.strip(),
+                after={"kind": one.item.kind, "since": one.item.since, "until": one.item.until},
+                **audit.by(one),
+            )
+            for one in {one.item.command_id: one for one in asked}.values()
+            if one.item.command_id in made
+        ],
+    )
     known |= retentions_store.by_command(tx, list(rows))
-    return [RetentionSaved(refusal=refusals[n]) if n in refusals else
-            RetentionSaved(retention_id=known[one.item.command_id].retention_id, state=known[one.item.command_id].state) if one.item.command_id in known else
-            RetentionSaved(refusal=Refusal("retention_open")) for n, one in enumerate(asked)]
+    return [
+        RetentionSaved(refusal=refusals[n])
+        if n in refusals
+        else RetentionSaved(
+            retention_id=known[one.item.command_id].retention_id, state=known[one.item.command_id].state
+        )
+        if one.item.command_id in known
+        else RetentionSaved(refusal=Refusal("retention_open"))
+        for n, one in enumerate(asked)
+    ]
 
 
 def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> list[RetentionSaved]:
@@ -80,7 +131,14 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     held = retentions_store.hold(tx, [one.item.retention_id for one in asked])
-    orgs = directory.find(tx, [org_id for one in asked for org_id in (one.actor.org_id, getattr(held.get(one.item.retention_id), "branch_id", None))])
+    orgs = directory.find(
+        tx,
+        [
+            org_id
+            for one in asked
+            for org_id in (one.actor.org_id, getattr(held.get(one.item.retention_id), "branch_id", None))
+        ],
+    )
     states = {key: row.state for key, row in held.items()}
     answers: list[RetentionSaved] = []
     entries: list[audit.Entry] = []
@@ -89,21 +147,57 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     for one in asked:
         item, row = one.item, held.get(one.item.retention_id)
         branch, org = orgs.get(row.branch_id) if row is not None else None, orgs.get(one.actor.org_id or 0)
-        own = row is not None and row.member_id == one.actor.person_id and bool(item.report) and not item.end and not item.approve
-        above = branch is not None and org is not None and one.actor in acting and org.kind != "branch" and directory.is_below(branch, org)
+        own = (
+            row is not None
+            and row.member_id == one.actor.person_id
+            and bool(item.report)
+            and not item.end
+            and not item.approve
+        )
+        above = (
+            branch is not None
+            and org is not None
+            and one.actor in acting
+            and org.kind != "branch"
+            and directory.is_below(branch, org)
+        )
         if row is None or not (own or above):
-            answers.append(RetentionSaved(retention_id=item.retention_id, refusal=Refusal("retention_unknown")))
+            answers.append(
+                RetentionSaved(retention_id=item.retention_id, refusal=Refusal("retention_unknown"))
+            )
             continue
         state = states[item.retention_id]
         wanted = state if item.report else "ended" if item.end else "approved" if item.approve else "refused"
         if state != ("approved" if item.report or item.end else "requested"):
-            answers.append(RetentionSaved(retention_id=item.retention_id, state=state, refusal=None if state == wanted else Refusal("retention_closed")))
+            answers.append(
+                RetentionSaved(
+                    retention_id=item.retention_id,
+                    state=state,
+                    refusal=None if state == wanted else Refusal("retention_closed"),
+                )
+            )
             continue
-        rounds.setdefault(turns[item.retention_id], []).append({
-            "retention_id": item.retention_id, "state": wanted, "note": item.note.strip(), "report": item.report.strip(), "decided_by": one.actor.person_id})
-        entries.append(audit.Entry(
-            kind="retention.reported" if item.report else f"retention.{wanted}", place_id=row.branch_id, persons=[row.member_id], note=item.note.strip(),
-            ref=f"retention {item.retention_id}", before={"state": state}, after={"state": wanted}, **audit.by(one)))
+        rounds.setdefault(turns[item.retention_id], []).append(
+            {
+                "retention_id": item.retention_id,
+                "state": wanted,
+                "note": item.note.strip(),
+                "report": item.report.strip(),
+                "decided_by": one.actor.person_id,
+            }
+        )
+        entries.append(
+            audit.Entry(
+                kind="retention.reported" if item.report else f"retention.{wanted}",
+                place_id=row.branch_id,
+                persons=[row.member_id],
+                note=item.note.strip(),
+                ref=f"retention {item.retention_id}",
+                before={"state": state},
+                after={"state": wanted},
+                **audit.by(one),
+            )
+        )
         turns[item.retention_id] += 1
         states[item.retention_id] = wanted
         answers.append(RetentionSaved(retention_id=item.retention_id, state=wanted))
@@ -119,11 +213,28 @@ def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Act
     if request.own:
         return [_retention(row) for row in retentions_store.own(tx, actor.person_id)]
     org = directory.require_above(tx, actor, observers=True)
-    return [_retention(row) for row in retentions_store.register(tx, org.path, request.kind, request.after, max(1, min(request.limit, 500)))]
+    return [
+        _retention(row)
+        for row in retentions_store.register(
+            tx, org.path, request.kind, request.after, max(1, min(request.limit, 500))
+        )
+    ]
 
 
 def _retention(row: sa.Row[Any]) -> Retention:
     return Retention(
-        retention_id=row.retention_id, member_id=row.member_id, member=row.name, branch_id=row.branch_id, kind=row.kind, since=row.since, until=row.until,
-        place=row.place, contact_name=row.contact_name, contact_phone=opened(row.contact_phone_sealed), reason=row.reason, state=row.state, note=row.note,
-        reports=list(row.reports))
+        retention_id=row.retention_id,
+        member_id=row.member_id,
+        member=row.name,
+        branch_id=row.branch_id,
+        kind=row.kind,
+        since=row.since,
+        until=row.until,
+        place=row.place,
+        contact_name=row.contact_name,
+        contact_phone=opened(row.contact_phone_sealed),
+        reason=row.reason,
+        state=row.state,
+        note=row.note,
+        reports=list(row.reports),
+    )

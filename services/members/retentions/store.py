@@ -1,4 +1,5 @@
 """The SQL of the register of who stays."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,13 @@ _REQUEST = sa.text("""
             contact_name text, contact_phone_sealed text, reason text, requested_by bigint) ORDER BY member_id
     ON CONFLICT DO NOTHING RETURNING command_id, retention_id""")
 
-_BY_COMMAND = sa.text("SELECT command_id, retention_id, state, requested_by FROM retentions WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_BY_COMMAND = sa.text(
+    "SELECT command_id, retention_id, state, requested_by FROM retentions WHERE command_id = ANY(CAST(:ids AS uuid[]))"
+)
 
-_HOLD = sa.text("SELECT * FROM retentions WHERE retention_id = ANY(CAST(:ids AS bigint[])) ORDER BY retention_id FOR UPDATE")
+_HOLD = sa.text(
+    "SELECT * FROM retentions WHERE retention_id = ANY(CAST(:ids AS bigint[])) ORDER BY retention_id FOR UPDATE"
+)
 
 _DECIDE = sa.text("""
     UPDATE retentions r SET state = i.state, note = CASE WHEN i.note = '' THEN r.note ELSE i.note END,
@@ -32,7 +37,9 @@ _REGISTER = sa.text("""
     SELECT r.*, p.name FROM org_directory d JOIN retentions r ON r.branch_id = d.org_id JOIN people p ON p.person_id = r.member_id
     WHERE d.path >= :path AND d.path < :path_end AND r.retention_id > :after AND (:kind = '' OR r.kind = :kind) ORDER BY r.retention_id LIMIT :limit""")
 
-_OWN = sa.text("SELECT r.*, p.name FROM retentions r JOIN people p ON p.person_id = r.member_id WHERE r.member_id = :person ORDER BY r.retention_id DESC LIMIT 20")
+_OWN = sa.text(
+    "SELECT r.*, p.name FROM retentions r JOIN people p ON p.person_id = r.member_id WHERE r.member_id = :person ORDER BY r.retention_id DESC LIMIT 20"
+)
 
 
 def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
@@ -42,7 +49,9 @@ def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> di
 
 def by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:
     """Return retentions by the command that asked for them."""
-    return {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+    return {
+        row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+    }
 
 
 def hold(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
@@ -57,7 +66,9 @@ def decide(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> Non
 
 def register(tx: Connection, path: str, kind: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return the register of a subtree."""
-    return tx.execute(_REGISTER, {"path": path, "path_end": path[:-1] + "/", "kind": kind, "after": after, "limit": limit}).all()
+    return tx.execute(
+        _REGISTER, {"path": path, "path_end": path[:-1] + "/", "kind": kind, "after": after, "limit": limit}
+    ).all()
 
 
 def own(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:

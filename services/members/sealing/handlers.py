@@ -1,4 +1,5 @@
 """Sealing anew what old keys have sealed, so that they can be forgotten: `tuanqiao keys rotate`."""
+
 from __future__ import annotations
 
 from sqlalchemy.engine import Connection
@@ -13,8 +14,21 @@ _COLUMNS = ("id_sealed", "phone_sealed", "contact_sealed", "emergency_sealed")
 def some(tx: Connection, seal: Seal, after: int) -> tuple[int, int]:
     """Seal the values of up to 1,000 people anew; return how many people, and the last of them, to go on after."""
     rows = store.sealed_by_other_keys(tx, seal.current, after)
-    store.reseal(tx, [{"person_id": row.person_id, **{
-        name: b64(seal.seal(seal.open(value))) if (value := row._mapping[name]) is not None else None for name in _COLUMNS}} for row in rows])
+    store.reseal(
+        tx,
+        [
+            {
+                "person_id": row.person_id,
+                **{
+                    name: b64(seal.seal(seal.open(value)))
+                    if (value := row._mapping[name]) is not None
+                    else None
+                    for name in _COLUMNS
+                },
+            }
+            for row in rows
+        ],
+    )
     return len(rows), rows[-1].person_id if rows else after
 
 

@@ -1,4 +1,5 @@
 """The keys of a members process, and the codes that people are handed."""
+
 from __future__ import annotations
 
 import base64
@@ -41,7 +42,7 @@ def code_of(kind: str, what: str, length: int) -> str:
 
 def grouped(code: str) -> str:
     """Return a code in groups of four, as it is shown."""
-    return "-".join(code[at:at + 4] for at in range(0, len(code), 4))
+    return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
 
 
 def b64(value: bytes) -> str:

@@ -2,6 +2,7 @@
 
 The key's number stands before each sealed value, so that keys can be rotated; the index has a key of its own.
 """
+
 from __future__ import annotations
 
 import base64
@@ -23,7 +24,11 @@ def make_keys(folder: Path) -> None:
     path = folder / _FILE
     if path.exists():
         return
-    keys = {"current": 1, "keys": {"1": base64.b64encode(os.urandom(32)).decode()}, "index_key": base64.b64encode(os.urandom(32)).decode()}
+    keys = {
+        "current": 1,
+        "keys": {"1": base64.b64encode(os.urandom(32)).decode()},
+        "index_key": base64.b64encode(os.urandom(32)).decode(),
+    }
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
         json.dump(keys, file)
 
@@ -47,7 +52,10 @@ def forget(folder: Path, numbers: set[int]) -> None:
     data = json.loads((folder / _FILE).read_text())
     if data["current"] in numbers:
         raise ValueError("the current key cannot be forgotten")
-    _write(folder, data | {"keys": {number: key for number, key in data["keys"].items() if int(number) not in numbers}})
+    _write(
+        folder,
+        data | {"keys": {number: key for number, key in data["keys"].items() if int(number) not in numbers}},
+    )
 
 
 def _write(folder: Path, data: dict[str, Any]) -> None:

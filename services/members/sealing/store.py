@@ -1,4 +1,5 @@
 """The SQL of sealing anew."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,7 +22,10 @@ _RESEALED = sa.text("""
     WHERE p.person_id = i.person_id""")
 
 _OTHER_SEALED = {
-    "deleted_people": ("person_id", "id_sealed"), "import_rows": ("ctid", "row_sealed"), "retentions": ("retention_id", "contact_phone_sealed")}
+    "deleted_people": ("person_id", "id_sealed"),
+    "import_rows": ("ctid", "row_sealed"),
+    "retentions": ("retention_id", "contact_phone_sealed"),
+}
 
 
 def sealed_by_other_keys(tx: Connection, key: int, after: int) -> Sequence[sa.Row[Any]]:
@@ -36,13 +40,25 @@ def reseal(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 def others_sealed(tx: Connection, key: int) -> dict[str, list[tuple[str, bytes]]]:
     """Return the sealed values of the smaller tables that another key has sealed, by table: place and value."""
-    return {table: [(str(row[0]), bytes(row[1])) for row in tx.execute(sa.text(
-        f"SELECT CAST({place} AS text), {column} FROM {table} WHERE {column} IS NOT NULL AND get_byte({column}, 0) <> :key FOR UPDATE"), {"key": key})]
-        for table, (place, column) in _OTHER_SEALED.items()}
+    return {
+        table: [
+            (str(row[0]), bytes(row[1]))
+            for row in tx.execute(
+                sa.text(
+                    f"SELECT CAST({place} AS text), {column} FROM {table} WHERE {column} IS NOT NULL AND get_byte({column}, 0) <> :key FOR UPDATE"
+                ),
+                {"key": key},
+            )
+        ]
+        for table, (place, column) in _OTHER_SEALED.items()
+    }
 
 
 def reseal_other(tx: Connection, table: str, place: str, value: bytes) -> None:
     """Store one value of a smaller table that was sealed anew."""
     at, column = _OTHER_SEALED[table]
     kind = "tid" if at == "ctid" else "bigint"
-    tx.execute(sa.text(f"UPDATE {table} SET {column} = :value WHERE {at} = CAST(:place AS {kind})"), {"value": value, "place": place})
+    tx.execute(
+        sa.text(f"UPDATE {table} SET {column} = :value WHERE {at} = CAST(:place AS {kind})"),
+        {"value": value, "place": place},
+    )

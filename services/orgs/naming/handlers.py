@@ -3,6 +3,7 @@
 The organisation at the top keeps its name. Below it each name is the superior's stem, the own short name and the ending of the kind; where
 a short name does not tell that, the name stays. A piece of the background is one transaction, so a rebuild goes on where it was stopped.
 """
+
 from __future__ import annotations
 
 import threading
@@ -45,7 +46,11 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
         name = None
         if row.purpose != "vault" and not domain.is_provincial(row.parent_id, row.org_id, row.provincial_id):
             name = names.built(names.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
-        if name is not None and name != row.full_name and domain.check_org(row.kind, "ordinary", "committee", name) is None:
+        if (
+            name is not None
+            and name != row.full_name
+            and domain.check_org(row.kind, "ordinary", "committee", name) is None
+        ):
             found.append((row, name))
         built[row.org_id] = name if name is not None and found and found[-1][0] is row else row.full_name
     return found
@@ -57,8 +62,12 @@ def _may(tx: Connection, actor: Actor | None, org_id: int) -> sa.Row[Any]:
     if org is None:
         raise Refused("unknown_org")
     acting = actor.org_id if actor is not None else None
-    if actor is None or not domain.may_manage(acting, org_id, org.parent_id) or actor.person_id not in {
-            row.person_id for row in store.administrators(tx, [acting] if acting is not None else [])}:
+    if (
+        actor is None
+        or not domain.may_manage(acting, org_id, org.parent_id)
+        or actor.person_id
+        not in {row.person_id for row in store.administrators(tx, [acting] if acting is not None else [])}
+    ):
         raise Refused("not_your_org")
     return org
 
@@ -68,9 +77,15 @@ def preview_names(tx: Connection, request: contract.PreviewNames, actor: Actor |
     org = _may(tx, actor, request.org_id)
     rows = naming_store.below(tx, org.path, org.path, MOST_LOOKED_AT + 1)
     found = changes(rows[:MOST_LOOKED_AT], {})
-    return NamesPreview(looked_at=min(len(rows), MOST_LOOKED_AT), changed=len(found), more=len(rows) > MOST_LOOKED_AT,
-                        changes=[NameChange(org_id=row.org_id, old=row.full_name, new=name) for row, name in found[:MOST_SHOWN]],
-                        shared=naming_store.shared(tx, org.path, MOST_SHOWN))
+    return NamesPreview(
+        looked_at=min(len(rows), MOST_LOOKED_AT),
+        changed=len(found),
+        more=len(rows) > MOST_LOOKED_AT,
+        changes=[
+            NameChange(org_id=row.org_id, old=row.full_name, new=name) for row, name in found[:MOST_SHOWN]
+        ],
+        shared=naming_store.shared(tx, org.path, MOST_SHOWN),
+    )
 
 
 def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[NamesRebuild]:
@@ -88,17 +103,28 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
         except Refused as refused:
             refusals[n] = refused.refusal
             continue
-        rows[one.item.command_id] = {"command_id": str(one.item.command_id), "org_id": org.org_id, "path": org.path, "asked_by": one.actor.person_id,
-                                     "asked_for": one.actor.org_id, "request_id": one.request_id}
+        rows[one.item.command_id] = {
+            "command_id": str(one.item.command_id),
+            "org_id": org.org_id,
+            "path": org.path,
+            "asked_by": one.actor.person_id,
+            "asked_for": one.actor.org_id,
+            "request_id": one.request_id,
+        }
     naming_store.ask(tx, list(rows.values()), clock.now())
     known = naming_store.by_command(tx, [one.item.command_id for one in asked])
     _wake.set()
-    return [NamesRebuild(refusal=refusals[n]) if n in refusals else shown(known[one.item.command_id]) for n, one in enumerate(asked)]
+    return [
+        NamesRebuild(refusal=refusals[n]) if n in refusals else shown(known[one.item.command_id])
+        for n, one in enumerate(asked)
+    ]
 
 
 def shown(row: sa.Row[Any]) -> NamesRebuild:
     """Return a rebuild of names as the contract shows it."""
-    return NamesRebuild(org_id=row.org_id, looked_at=row.looked_at, changed=row.changed, done=row.ended_at is not None)
+    return NamesRebuild(
+        org_id=row.org_id, looked_at=row.looked_at, changed=row.changed, done=row.ended_at is not None
+    )
 
 
 def get_rebuild(tx: Connection, request: contract.GetRebuild, actor: Actor | None) -> NamesRebuild:
@@ -109,13 +135,32 @@ def get_rebuild(tx: Connection, request: contract.GetRebuild, actor: Actor | Non
     return shown(row)
 
 
-def rebuild_piece(tx: Connection, path: str, after: str, limit: int, **who: Any) -> tuple[str | None, int, int]:
+def rebuild_piece(
+    tx: Connection, path: str, after: str, limit: int, **who: Any
+) -> tuple[str | None, int, int]:
     """Build the names of the next organisations below `path` anew; return the path of the last one, None at the end, and how many were looked at and changed."""
     rows = naming_store.below(tx, path, after, limit)
     wanted = changes(rows, {})
-    renamed = naming_store.rename(tx, [{"org_id": row.org_id, "full_name": name, "version": row.version, **names.searchable(name, row.short_name, dict(row._mapping))}
-                                       for row, name in wanted])
-    log.append(tx, [org_entry(row._mapping, {**row._mapping, "full_name": name}, **who) for row, name in wanted if row.org_id in renamed])
+    renamed = naming_store.rename(
+        tx,
+        [
+            {
+                "org_id": row.org_id,
+                "full_name": name,
+                "version": row.version,
+                **names.searchable(name, row.short_name, dict(row._mapping)),
+            }
+            for row, name in wanted
+        ],
+    )
+    log.append(
+        tx,
+        [
+            org_entry(row._mapping, {**row._mapping, "full_name": name}, **who)
+            for row, name in wanted
+            if row.org_id in renamed
+        ],
+    )
     return (rows[-1].path if len(rows) == limit else None), len(rows), len(renamed)
 
 
@@ -125,8 +170,18 @@ def rebuild_one(database: db.Database, limit: int = PIECE) -> bool:
         row = naming_store.next_asked(tx)
         if row is None:
             return False
-        after, looked_at, changed = rebuild_piece(tx, row.path, row.after, limit, person_id=row.asked_by, org_id=row.asked_for, request_id=row.request_id)
-        naming_store.keep_progress(tx, row.command_id, after or row.after, looked_at, changed, clock.now() if after is None else None)
+        after, looked_at, changed = rebuild_piece(
+            tx,
+            row.path,
+            row.after,
+            limit,
+            person_id=row.asked_by,
+            org_id=row.asked_for,
+            request_id=row.request_id,
+        )
+        naming_store.keep_progress(
+            tx, row.command_id, after or row.after, looked_at, changed, clock.now() if after is None else None
+        )
     return True
 
 
@@ -149,6 +204,14 @@ def give_up(database: db.Database, problem: str) -> None:
             naming_store.keep_progress(tx, row.command_id, row.after, 0, 0, clock.now())
 
 
-_pieces = background.Pieces("orgs", "names", PIECE, lambda database, size: int(rebuild_one(database, size)), give_up)
-REBUILD = background.Loop("names", lambda machinery: 0 if _pieces.turn(machinery.database) else None, _wake, LOOK_AGAIN_SECONDS, SETTLE_SECONDS)
+_pieces = background.Pieces(
+    "orgs", "names", PIECE, lambda database, size: int(rebuild_one(database, size)), give_up
+)
+REBUILD = background.Loop(
+    "names",
+    lambda machinery: 0 if _pieces.turn(machinery.database) else None,
+    _wake,
+    LOOK_AGAIN_SECONDS,
+    SETTLE_SECONDS,
+)
 """Builds names that were asked for."""

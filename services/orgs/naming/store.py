@@ -1,4 +1,5 @@
 """The SQL of full names that are built anew from the path, and of names that several organisations have."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -32,7 +33,9 @@ _ASK = sa.text("""
         AS i(command_id uuid, org_id bigint, path text, asked_by bigint, asked_for bigint, request_id text)
     ON CONFLICT DO NOTHING""")
 _BY_COMMAND = sa.text("SELECT * FROM name_rebuilds WHERE command_id = ANY(CAST(:ids AS uuid[]))")
-_NEXT = sa.text("SELECT * FROM name_rebuilds WHERE ended_at IS NULL ORDER BY asked_at LIMIT 1 FOR UPDATE SKIP LOCKED")
+_NEXT = sa.text(
+    "SELECT * FROM name_rebuilds WHERE ended_at IS NULL ORDER BY asked_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
 _PROGRESS = sa.text("""
     UPDATE name_rebuilds SET after = :after, looked_at = looked_at + :looked_at, changed = changed + :changed, ended_at = CAST(:ended AS timestamptz)
     WHERE command_id = CAST(:id AS uuid)""")
@@ -74,7 +77,9 @@ def ask(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
 
 def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
     """Return rebuilds by the command that asked for them."""
-    return {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
+    return {
+        row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+    }
 
 
 def next_asked(tx: Connection) -> sa.Row[Any] | None:
@@ -82,6 +87,11 @@ def next_asked(tx: Connection) -> sa.Row[Any] | None:
     return tx.execute(_NEXT).one_or_none()
 
 
-def keep_progress(tx: Connection, command_id: Any, after: str, looked_at: int, changed: int, ended: datetime | None) -> None:
+def keep_progress(
+    tx: Connection, command_id: Any, after: str, looked_at: int, changed: int, ended: datetime | None
+) -> None:
     """Store how far a rebuild is, in the transaction of the piece."""
-    tx.execute(_PROGRESS, {"id": str(command_id), "after": after, "looked_at": looked_at, "changed": changed, "ended": ended})
+    tx.execute(
+        _PROGRESS,
+        {"id": str(command_id), "after": after, "looked_at": looked_at, "changed": changed, "ended": ended},
+    )

@@ -1,4 +1,5 @@
 """The order of organisations below their superior: 上移 and 下移 (ORG-24, ORG-43)."""
+
 from __future__ import annotations
 
 from sqlalchemy.engine import Connection
@@ -28,16 +29,28 @@ def order_orgs(tx: Connection, asked: list[Asked[OrderOrg]]) -> list[OrgSaved]:
         if refusal is None and org is not None:
             lists[org.parent_id] = domain.put_after(lists[org.parent_id], one.item.org_id, one.item.after)
         answers.append(OrgSaved(org_id=one.item.org_id, refusal=refusal))
-    places = [(org_id, place) for parent, ids in lists.items()
-              for org_id, place in zip(ids, domain.places([row.display_order for row in siblings[parent]]), strict=True)]
+    places = [
+        (org_id, place)
+        for parent, ids in lists.items()
+        for org_id, place in zip(
+            ids, domain.places([row.display_order for row in siblings[parent]]), strict=True
+        )
+    ]
     before = {row.org_id: row.display_order for rows in siblings.values() for row in rows}
-    order_store.set_order(tx, [{"org_id": org_id, "display_order": place} for org_id, place in places if before[org_id] != place])
+    order_store.set_order(
+        tx,
+        [{"org_id": org_id, "display_order": place} for org_id, place in places if before[org_id] != place],
+    )
     return answers
 
 
-def _refusal(one: Asked[OrderOrg], parent: int | None, lists: dict[int, list[int]], holders: set[tuple[int, int]]) -> Refusal | None:
+def _refusal(
+    one: Asked[OrderOrg], parent: int | None, lists: dict[int, list[int]], holders: set[tuple[int, int]]
+) -> Refusal | None:
     if parent is None or one.item.org_id not in lists.get(parent, ()):
         return Refusal("unknown_org")
     if not domain.may_manage(one.actor.org_id, None, parent) or (parent, one.actor.person_id) not in holders:
         return Refusal("not_your_org")
-    return Refusal("unknown_org") if one.item.after is not None and one.item.after not in lists[parent] else None
+    return (
+        Refusal("unknown_org") if one.item.after is not None and one.item.after not in lists[parent] else None
+    )

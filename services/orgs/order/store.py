@@ -1,4 +1,5 @@
 """The SQL of the order of organisations below a superior."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence

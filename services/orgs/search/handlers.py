@@ -1,4 +1,5 @@
 """Finding organisations by what people write (SRCH, ORG-09)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -31,15 +32,25 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     limit = max(1, min(request.limit, 50))
     ids = _search(tx, request, text, limit, below, above)
     if not ids and request.systems and below:
-        ids = [org_id for system in search_store.systems(tx) for org_id in _search(tx, request, text, limit, system, above)][:limit]
+        ids = [
+            org_id
+            for system in search_store.systems(tx)
+            for org_id in _search(tx, request, text, limit, system, above)
+        ][:limit]
     rows = store.by_ids(tx, ids)
     return [handlers.shown(rows[org_id]) for org_id in ids if org_id in rows]
 
 
-def _search(tx: Connection, request: contract.SearchOrgs, text: str, limit: int, below: str, above: Sequence[str]) -> list[int]:
+def _search(
+    tx: Connection, request: contract.SearchOrgs, text: str, limit: int, below: str, above: Sequence[str]
+) -> list[int]:
     """Return ids by code and by each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
     ids = search_store.coded(tx, text, request.targets_only, limit, below) if names.is_code(text) else []
     for name in names.ways(text):
         if len(ids) < limit:
-            ids = list(dict.fromkeys([*ids, *search_store.search(tx, name, request.targets_only, limit, below, above)]))
+            ids = list(
+                dict.fromkeys(
+                    [*ids, *search_store.search(tx, name, request.targets_only, limit, below, above)]
+                )
+            )
     return ids[:limit]

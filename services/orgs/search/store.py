@@ -1,4 +1,5 @@
 """The SQL of searching organisations."""
+
 from __future__ import annotations
 
 import time
@@ -21,7 +22,9 @@ BUDGET = 1_000
 COUNT_AGAIN_SECONDS = 300.0
 """How long the counts of bigrams are trusted."""
 
-_TARGETS = "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
+_TARGETS = (
+    "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
+)
 
 _SEARCH = sa.text(f"""
     WITH hits AS MATERIALIZED (SELECT org_id, path, plain, also FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[])
@@ -44,7 +47,9 @@ _CODED = sa.text(f"""
         UNION ALL SELECT org_id, path FROM orgs WHERE org_id = CAST(:number AS bigint) AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS})
         AS coded ORDER BY org_id IS DISTINCT FROM CAST(:number AS bigint), length(path), path LIMIT :limit""")
 
-_SYSTEMS = sa.text("SELECT path FROM orgs WHERE org_id = provincial_id AND province >= :first AND NOT deleted ORDER BY org_id")
+_SYSTEMS = sa.text(
+    "SELECT path FROM orgs WHERE org_id = provincial_id AND province >= :first AND NOT deleted ORDER BY org_id"
+)
 
 _COMMON = sa.text("""
     SELECT piece, CAST(share * reltuples AS int) AS n, reltuples AS total FROM pg_stats, pg_class,
@@ -62,11 +67,17 @@ def _frequent(tx: Connection) -> tuple[dict[str, int], float]:
     database = str(tx.engine.url)
     if database not in _common or time.monotonic() - _common[database][0] > COUNT_AGAIN_SECONDS:
         rows = tx.execute(_COMMON).all()
-        _common[database] = (time.monotonic(), {row.piece: row.n for row in rows}, max((row.total for row in rows), default=0.0))
+        _common[database] = (
+            time.monotonic(),
+            {row.piece: row.n for row in rows},
+            max((row.total for row in rows), default=0.0),
+        )
     return _common[database][1:]
 
 
-def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str, near: Sequence[str]) -> list[int]:
+def search(
+    tx: Connection, text: str, targets_only: bool, limit: int, below: str, near: Sequence[str]
+) -> list[int]:
     """Return ids of organisations in the subtree `below` (a path) whose full, short or a former name contains `text`, which is normalised (BEY-20).
 
     The exact name comes first, then names that begin so, then what is nearest to the searcher, whose ancestors' paths `near` gives from
@@ -86,9 +97,22 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
     if hits < RARE:
         return list(tx.scalars(_SEARCH, {**indexed, "most": RARE}))
     found = list(tx.scalars(_BEGINNING, beginning))
-    for path in [*[one for one in reversed(near[-3:]) if one.startswith(below)], *([below] if hits > total / 5 else [])]:
+    for path in [
+        *[one for one in reversed(near[-3:]) if one.startswith(below)],
+        *([below] if hits > total / 5 else []),
+    ]:
         if len(found) < limit:
-            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, {**values, "path": path, "path_end": store.end_of(path), "budget": BUDGET})]))
+            found = list(
+                dict.fromkeys(
+                    [
+                        *found,
+                        *tx.scalars(
+                            _WITHIN,
+                            {**values, "path": path, "path_end": store.end_of(path), "budget": BUDGET},
+                        ),
+                    ]
+                )
+            )
     if len(found) < limit:
         found = list(dict.fromkeys([*found, *tx.scalars(_SEARCH, {**indexed, "most": BUDGET})]))
     return found[:limit]
@@ -97,7 +121,19 @@ def search(tx: Connection, text: str, targets_only: bool, limit: int, below: str
 def coded(tx: Connection, text: str, targets_only: bool, limit: int, below: str) -> list[int]:
     """Return ids of organisations in the subtree `below` by their number, division code or school number, higher ones first (BEY-20)."""
     number = int(text) if text.isdigit() and len(text) < 19 else None
-    return list(tx.scalars(_CODED, {"text": text.upper(), "number": number, "targets_only": targets_only, "limit": limit, "path": below, "path_end": store.end_of(below)}))
+    return list(
+        tx.scalars(
+            _CODED,
+            {
+                "text": text.upper(),
+                "number": number,
+                "targets_only": targets_only,
+                "limit": limit,
+                "path": below,
+                "path_end": store.end_of(below),
+            },
+        )
+    )
 
 
 def systems(tx: Connection) -> list[str]:

@@ -1,4 +1,5 @@
 """Alembic's entry for the scheduler service."""
+
 from services.scheduler.models import metadata
 from shared.migrate import run
 

@@ -1,4 +1,5 @@
 """The SQL of the adviser: where members could go."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,7 +20,11 @@ def townships(tx: Connection, division_code: str) -> Sequence[sa.Row[Any]]:
     """Return the township of a division code, or else those of its county, in order of their codes."""
     for length in (9, 6):
         prefix = division_code[:length]
-        rows = tx.execute(_TOWNSHIPS, {"code": prefix, "code_end": f"{prefix}:"}).all() if len(division_code) >= length else []
+        rows = (
+            tx.execute(_TOWNSHIPS, {"code": prefix, "code_end": f"{prefix}:"}).all()
+            if len(division_code) >= length
+            else []
+        )
         if rows:
             return rows
     return []

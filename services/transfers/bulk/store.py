@@ -1,4 +1,5 @@
 """The SQL of bulk decisions."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -42,7 +43,9 @@ _SETTLE = sa.text("""
     UPDATE bulk_rows r SET result = i.result FROM json_to_recordset(CAST(:items AS json)) AS i(bulk_id uuid, transfer_id bigint, result text)
     WHERE r.bulk_id = i.bulk_id AND r.transfer_id = i.transfer_id""")
 
-_STOP = sa.text("""UPDATE bulk_rows r SET result = 'bulk_stopped' FROM bulk_jobs j WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL""")
+_STOP = sa.text(
+    """UPDATE bulk_rows r SET result = 'bulk_stopped' FROM bulk_jobs j WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL"""
+)
 
 
 def count_matching(tx: Connection, org_id: int, wanted: dict[str, Any]) -> int:
@@ -56,12 +59,32 @@ def bulk_of_another(tx: Connection, bulk_id: Any, org_id: int, person_id: int) -
     return found is not None and (found.org_id, found.person_id) != (org_id, person_id)
 
 
-def start_bulk(tx: Connection, bulk_id: Any, org_id: int, person_id: int, decision: str, wanted: dict[str, Any], now: datetime) -> None:
+def start_bulk(
+    tx: Connection,
+    bulk_id: Any,
+    org_id: int,
+    person_id: int,
+    decision: str,
+    wanted: dict[str, Any],
+    now: datetime,
+) -> None:
     """Write down a bulk decision with the rows that it takes in now; repeated without effect."""
-    tx.execute(_START, {"bulk": str(bulk_id), "org": org_id, "person": person_id, "decision": decision, "now": now, **wanted})
+    tx.execute(
+        _START,
+        {
+            "bulk": str(bulk_id),
+            "org": org_id,
+            "person": person_id,
+            "decision": decision,
+            "now": now,
+            **wanted,
+        },
+    )
 
 
-def bulks(tx: Connection, org_id: int, bulk_id: Any = None) -> tuple[Sequence[sa.Row[Any]], dict[Any, dict[int, str]]]:
+def bulks(
+    tx: Connection, org_id: int, bulk_id: Any = None
+) -> tuple[Sequence[sa.Row[Any]], dict[Any, dict[int, str]]]:
     """Return the newest bulk decisions of an organisation, or one, with the rows that were refused."""
     jobs = tx.execute(_JOBS, {"org": org_id, "bulk": str(bulk_id) if bulk_id else None}).all()
     problems: dict[Any, dict[int, str]] = {}

@@ -1,4 +1,5 @@
 """The SQL of the deadline board: open nodes by organisation, and how subtrees decide."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ _BOARD = sa.text("""
     LEFT JOIN figures f ON f.org_id = c.org_id AND f.cohort = :cohort
     WHERE c.parent_id = :org AND NOT c.deleted AND (b.waiting > 0 OR coalesce(f.idle, 0) > 0) ORDER BY b.overdue DESC, b.waiting DESC, c.org_id LIMIT 500""")
 
-_DECISIONS = sa.text("SELECT org_id, code, n, seconds FROM decisions WHERE org_id = ANY(CAST(:ids AS bigint[])) AND year = :year")
+_DECISIONS = sa.text(
+    "SELECT org_id, code, n, seconds FROM decisions WHERE org_id = ANY(CAST(:ids AS bigint[])) AND year = :year"
+)
 
 
 def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> Sequence[sa.Row[Any]]:
@@ -27,7 +30,9 @@ def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> Sequence[s
     return tx.execute(_BOARD, {"org": org_id, "cohort": cohort, "now": now}).all()
 
 
-def decisions(tx: Connection, org_ids: Sequence[int], year: int) -> tuple[dict[int, dict[str, int]], dict[int, float]]:
+def decisions(
+    tx: Connection, org_ids: Sequence[int], year: int
+) -> tuple[dict[int, dict[str, int]], dict[int, float]]:
     """Return how often each subtree has approved, and rejected by reason, in a year (BEY-06), and how many seconds its decisions had waited in all."""
     found: dict[int, dict[str, int]] = {}
     seconds: dict[int, float] = {}

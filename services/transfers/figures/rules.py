@@ -14,9 +14,22 @@ Per organisation and cohort, over its subtree R; G(R) are the graduates whose br
 SX = A / (B + C), XS = D / (E + F); without a denominator there is no rate (STAT-14). A move into the own school's mobile branch completes
 nothing (TYPE-05), nor does being retained (STAT-11).
 """
+
 from __future__ import annotations
 
-FIGURES = ("study", "study_in", "studied", "society", "society_in", "settled", "excluded", "idle", "open", "ended", "completed")
+FIGURES = (
+    "study",
+    "study_in",
+    "studied",
+    "society",
+    "society_in",
+    "settled",
+    "excluded",
+    "idle",
+    "open",
+    "ended",
+    "completed",
+)
 STAGES = ("idle", "open", "ended", "completed")
 
 
@@ -34,7 +47,9 @@ def responsible(stage: str, rate_of: str, state: str | None) -> str:
     return "new_school" if rate_of == "SX" else "receiver"
 
 
-def contribution(rate_of: str, stage: str, requested: bool, inside_origin: bool, inside_target: bool) -> dict[str, int]:
+def contribution(
+    rate_of: str, stage: str, requested: bool, inside_origin: bool, inside_target: bool
+) -> dict[str, int]:
     """Return what one graduate adds to the figures of a region; the model that tests hold the SQL to.
 
     Args:

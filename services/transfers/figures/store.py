@@ -4,6 +4,7 @@ Every transition leaves a line in `changes`, in its own transaction. One followe
 they speak of stand now, and adds the difference from how they stood before (`standings`) to the figures of every organisation above.
 So nothing is lost and nothing is counted twice, whatever is told twice or late, and no transfer waits for a counter.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,7 +27,11 @@ OVERTURNED = "overturned"
 FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
-_RATE = "CASE t.reason " + " ".join(f"WHEN '{one.code}' THEN '{one.counts_in}'" for one in reasons.reasons().values()) + " ELSE '' END"
+_RATE = (
+    "CASE t.reason "
+    + " ".join(f"WHEN '{one.code}' THEN '{one.counts_in}'" for one in reasons.reasons().values())
+    + " ELSE '' END"
+)
 _OPEN_STATES = "('pending_out', 'pending_in', 'pending_province', 'pending_assign', 'moving')"
 _STANDS = f"""
     SELECT g.member_id, g.cohort, g.counts, o.path AS origin_path, coalesce(d.path, '') AS target_path, t.transfer_id,
@@ -53,9 +58,15 @@ _CONTRIBUTIONS = f"""
 """What each adds to whom: all organisations above the branch of graduation, and those above the target that are not (STAT-13)."""
 
 _SUMS = {
-    "study": "inside AND rate = 'SX'", "study_in": "NOT inside AND rate = 'SX'", "studied": "rate = 'SX' AND stage = 'completed'",
-    "society": "inside AND rate = 'XS'", "society_in": "NOT inside AND rate = 'XS'", "settled": "rate = 'XS' AND stage = 'completed'",
-    "excluded": "inside AND rate = ''", **{stage: f"inside AND stage = '{stage}'" for stage in ("idle", "open", "ended", "completed")}}
+    "study": "inside AND rate = 'SX'",
+    "study_in": "NOT inside AND rate = 'SX'",
+    "studied": "rate = 'SX' AND stage = 'completed'",
+    "society": "inside AND rate = 'XS'",
+    "society_in": "NOT inside AND rate = 'XS'",
+    "settled": "rate = 'XS' AND stage = 'completed'",
+    "excluded": "inside AND rate = ''",
+    **{stage: f"inside AND stage = '{stage}'" for stage in ("idle", "open", "ended", "completed")},
+}
 _SUMMED = ", ".join(f"coalesce(sum(sign) FILTER (WHERE {_SUMS[name]}), 0)::int AS {name}" for name in FIGURES)
 
 _SHOULD_FOLLOW = "EXISTS (SELECT 1 FROM webhooks WHERE active)"
@@ -146,7 +157,9 @@ _GRADUATES = sa.text("""
 _ORIGINS_MOVED = sa.text("""
     INSERT INTO changes (member_id) SELECT g.member_id FROM org_directory top JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
         JOIN graduates g ON g.branch_id = d.org_id WHERE top.org_id = :org""")
-_ORIGINS_NEW = sa.text("INSERT INTO changes (member_id) SELECT member_id FROM graduates WHERE branch_id = ANY(CAST(:ids AS bigint[]))")
+_ORIGINS_NEW = sa.text(
+    "INSERT INTO changes (member_id) SELECT member_id FROM graduates WHERE branch_id = ANY(CAST(:ids AS bigint[]))"
+)
 _TARGETS_MOVED = sa.text("""
     INSERT INTO changes (member_id) SELECT s.member_id FROM standings s WHERE s.cohort = ANY(SELECT DISTINCT cohort FROM figures WHERE org_id = :root)
         AND s.requested AND s.target_path >= :path AND s.target_path < :path_end""")
@@ -162,7 +175,10 @@ def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]], new: Sequence[
     """Have those counted again whose branch or destination has moved, from its old path (MIG-09), or was not known before."""
     for org_id, old_path in moved:
         tx.execute(_ORIGINS_MOVED, {"org": org_id})
-        tx.execute(_TARGETS_MOVED, {"path": old_path, "path_end": old_path[:-1] + "/", "root": int(old_path.split(".")[0])})
+        tx.execute(
+            _TARGETS_MOVED,
+            {"path": old_path, "path_end": old_path[:-1] + "/", "root": int(old_path.split(".")[0])},
+        )
     if new:
         tx.execute(_ORIGINS_NEW, {"ids": list(new)})
 
@@ -216,21 +232,46 @@ def cohorts(tx: Connection, org_id: int) -> list[int]:
 
 WHO: dict[str, tuple[bool, bool, str, str]] = {
     # figure: of the own graduates, of others who asked to come, rate, stage
-    "study": (True, False, "SX", ""), "study_in": (False, True, "SX", ""), "studied": (True, True, "SX", "completed"),
-    "society": (True, False, "XS", ""), "society_in": (False, True, "XS", ""), "settled": (True, True, "XS", "completed"), "excluded": (True, False, "", ""),
-    "idle": (True, False, "*", "idle"), "open": (True, False, "*", "open"), "ended": (True, False, "*", "ended"), "completed": (True, False, "*", "completed")}
+    "study": (True, False, "SX", ""),
+    "study_in": (False, True, "SX", ""),
+    "studied": (True, True, "SX", "completed"),
+    "society": (True, False, "XS", ""),
+    "society_in": (False, True, "XS", ""),
+    "settled": (True, True, "XS", "completed"),
+    "excluded": (True, False, "", ""),
+    "idle": (True, False, "*", "idle"),
+    "open": (True, False, "*", "open"),
+    "ended": (True, False, "*", "ended"),
+    "completed": (True, False, "*", "completed"),
+}
 
 
-def people(tx: Connection, path: str, cohort: int, figure: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+def people(
+    tx: Connection, path: str, cohort: int, figure: str, after: int, limit: int
+) -> Sequence[sa.Row[Any]]:
     """Return the graduates behind one figure of a subtree, in order of their ids (BEY-11)."""
     inside, outside, rate, stage = WHO[figure]
-    return tx.execute(_PEOPLE, {"inside": inside, "outside": outside, "rate": rate, "stage": stage, "path": path, "path_end": path[:-1] + "/", "cohort": cohort,
-                                "after": after, "limit": limit}).all()
+    return tx.execute(
+        _PEOPLE,
+        {
+            "inside": inside,
+            "outside": outside,
+            "rate": rate,
+            "stage": stage,
+            "path": path,
+            "path_end": path[:-1] + "/",
+            "cohort": cohort,
+            "after": after,
+            "limit": limit,
+        },
+    ).all()
 
 
 # ---- the proof -------------------------------------------------------------------------------------------------------
 
-_JOINS = sa.text("SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true), set_config('statement_timeout', '0', true)")
+_JOINS = sa.text(
+    "SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true), set_config('statement_timeout', '0', true)"
+)
 _VERIFY = sa.text(f"""
     WITH stands AS MATERIALIZED (SELECT 1 AS sign, n.* FROM ({_STANDS.format(graduates="graduates g")}) AS n WHERE n.counts),
     counted AS (SELECT org_id, cohort, {_SUMMED} FROM ({_CONTRIBUTIONS.format(signed="stands")}) AS added GROUP BY org_id, cohort)
@@ -239,7 +280,9 @@ _VERIFY = sa.text(f"""
     FROM counted c FULL JOIN figures f ON f.org_id = c.org_id AND f.cohort = c.cohort
     WHERE ({", ".join(f"coalesce(c.{name}, 0)" for name in FIGURES)}) IS DISTINCT FROM ({", ".join(f"coalesce(f.{name}, 0)" for name in FIGURES)})
     ORDER BY 1, 2 LIMIT 100""")
-_SIZE = sa.text("SELECT (SELECT count(*) FROM graduates) AS graduates, (SELECT count(*) FROM figures) AS figures")
+_SIZE = sa.text(
+    "SELECT (SELECT count(*) FROM graduates) AS graduates, (SELECT count(*) FROM figures) AS figures"
+)
 
 
 def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, list[str]]:
@@ -252,7 +295,10 @@ def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, lis
     tx.execute(_JOINS)
     differ = []
     for row in tx.execute(_VERIFY, _settings(policy)).mappings():
-        differ += [f"organisation {row['org_id']}, cohort {row['cohort']}: {name} is {row[f'kept_{name}']}, counted {row[name]}"
-                   for name in FIGURES if row[name] != row[f"kept_{name}"]]
+        differ += [
+            f"organisation {row['org_id']}, cohort {row['cohort']}: {name} is {row[f'kept_{name}']}, counted {row[name]}"
+            for name in FIGURES
+            if row[name] != row[f"kept_{name}"]
+        ]
     size = tx.execute(_SIZE).one()
     return size.graduates, size.figures, differ

@@ -4,6 +4,7 @@ Whoever registers an address is an administrator of some branch, so it is taken 
 only HTTPS, only the port that the list names, only addresses of the public internet. The name is resolved once, the result is checked,
 and the connection goes to that result with the name kept for TLS and `Host`, so that a second look-up cannot lead elsewhere.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -60,7 +61,11 @@ class Target(NamedTuple):
 
 def allowed() -> list[str]:
     """Return the hosts (`host` or `host:port`), mail domains and `sms` that may be told; none by default."""
-    return [host.strip().lower() for host in (os.environ.get("TUANQIAO_NOTICE_HOSTS") or "").split(",") if host.strip()]
+    return [
+        host.strip().lower()
+        for host in (os.environ.get("TUANQIAO_NOTICE_HOSTS") or "").split(",")
+        if host.strip()
+    ]
 
 
 def _loopback() -> bool:
@@ -99,7 +104,11 @@ def target(address: str) -> Target:
     local = _loopback() and host in ("127.0.0.1", "localhost")
     if scheme != "https" and not (local and scheme == "http"):
         raise NotAllowed("scheme")
-    if "@" in re.split("[/?#]", address.partition("://")[2])[0] or parsed.auth is not None or parsed.fragment is not None:
+    if (
+        "@" in re.split("[/?#]", address.partition("://")[2])[0]
+        or parsed.auth is not None
+        or parsed.fragment is not None
+    ):
         raise NotAllowed("user or fragment")
     if not local and not _HOST.fullmatch(host):
         raise NotAllowed("host")
@@ -107,7 +116,9 @@ def target(address: str) -> Target:
     port = usual if parsed.port is None else parsed.port
     if f"{host}:{port}" not in allowed() and not (port == usual and host in allowed()):
         raise NotAllowed("not on the list")
-    return Target(scheme, host, port, parsed.request_uri if parsed.path else f"/{parsed.request_uri.lstrip('/')}")
+    return Target(
+        scheme, host, port, parsed.request_uri if parsed.path else f"/{parsed.request_uri.lstrip('/')}"
+    )
 
 
 def mailbox(address: str) -> str:
@@ -192,7 +203,13 @@ def post(to: Target, body: bytes, headers: dict[str, str]) -> int:
     address = resolve(to)
     connection: _Plain | _Secure
     if to.scheme == "https":
-        connection = _Secure(to.host, to.port, timeout=CONNECT_SECONDS, cert_reqs="CERT_REQUIRED", ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where())
+        connection = _Secure(
+            to.host,
+            to.port,
+            timeout=CONNECT_SECONDS,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+        )
     else:
         connection = _Plain(to.host, to.port, timeout=CONNECT_SECONDS)
     line = end = None

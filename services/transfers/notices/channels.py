@@ -3,6 +3,7 @@
 A channel is a function from address, secret and notice to a problem, empty for none. A notice holds ids and states, never names or numbers
 of people. Where no server for e-mail is set, and for short messages, the channel is the log, which names the kind of address only.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -34,8 +35,15 @@ def signature(secret: str, at: int, body: bytes) -> str:
 def _webhook(address: str, secret: str, notice: dict[str, Any]) -> str:
     body = msgspec.json.encode(notice)
     try:
-        status = addresses.post(addresses.target(address), body, {
-            "Content-Type": "application/json", "Tuanqiao-Id": str(notice["id"]), "Tuanqiao-Signature": signature(secret, int(time.time()), body)})
+        status = addresses.post(
+            addresses.target(address),
+            body,
+            {
+                "Content-Type": "application/json",
+                "Tuanqiao-Id": str(notice["id"]),
+                "Tuanqiao-Signature": signature(secret, int(time.time()), body),
+            },
+        )
     except addresses.NoAnswer:
         return NO_ANSWER
     return "" if 200 <= status < 300 else f"HTTP {status}"
@@ -49,7 +57,9 @@ def _mail(address: str, secret: str, notice: dict[str, Any]) -> str:
     message = EmailMessage()
     message["From"], message["To"] = os.environ.get("TUANQIAO_MAIL_FROM") or "tuanqiao@localhost", to
     message["Subject"] = f"组织关系转接 {notice['transfer_id']}: {notice['event']}"
-    message.set_content(f"组织关系转接 {notice['transfer_id']} 有新进展({notice['state']}),请登录查看。\nTransfer {notice['transfer_id']}: {notice['event']}, now {notice['state']}.\n")
+    message.set_content(
+        f"组织关系转接 {notice['transfer_id']} 有新进展({notice['state']}),请登录查看。\nTransfer {notice['transfer_id']}: {notice['event']}, now {notice['state']}.\n"
+    )
     try:
         with smtplib.SMTP(server, int(port or 25), timeout=TIMEOUT_SECONDS) as connection:
             connection.send_message(message)
@@ -59,7 +69,9 @@ def _mail(address: str, secret: str, notice: dict[str, Any]) -> str:
 
 
 def _log(address: str, secret: str, notice: dict[str, Any]) -> str:
-    log.info("notice by %s: transfer %s, %s", address.partition(":")[0], notice["transfer_id"], notice["event"])
+    log.info(
+        "notice by %s: transfer %s, %s", address.partition(":")[0], notice["transfer_id"], notice["event"]
+    )
     return ""
 
 

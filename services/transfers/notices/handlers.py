@@ -1,4 +1,5 @@
 """What people and offices are told: messages to read, addresses outside that are told (MSG, BEY-15, BEY-19)."""
+
 from __future__ import annotations
 
 import secrets
@@ -29,7 +30,9 @@ KEPT = timedelta(days=400)
 def _context(tx: Connection, actor: Actor | None) -> tuple[int, int]:
     """Return person and organisation whose messages are meant: the acting one's, or without one the person's own (0) (MSG-09)."""
     assert actor is not None
-    return actor.person_id, 0 if actor.org_id is None else directory.require_administrator(tx, actor, observers=True)
+    return actor.person_id, 0 if actor.org_id is None else directory.require_administrator(
+        tx, actor, observers=True
+    )
 
 
 def list_messages(tx: Connection, request: contract.ListMessages, actor: Actor | None) -> contract.Inbox:
@@ -45,12 +48,39 @@ def list_messages(tx: Connection, request: contract.ListMessages, actor: Actor |
         except ValueError as error:
             raise Refused("bad_request", detail="after") from error
     oldest = clock.now() - KEPT
-    rows = store.messages(tx, person, org, oldest, kind=request.kind, unread_only=request.unread_only, since=request.since, until=request.until,
-                               at=after[0], transfer_id=after[1], seq=after[2], limit=max(1, min(request.limit, 500)))
-    return contract.Inbox(unread=store.unread(tx, person, org, oldest), items=[contract.Message(
-        transfer_id=row.transfer_id, seq=row.seq, kind=row.event, at=row.at, member_id=row.member_id, org_id=row.org_id, note=row.note,
-        end_code=row.end_code if row.event in ("reject", "unavailable") else "", state=row.state, read=row.read,
-        cursor=f"{row.at.isoformat()}~{row.transfer_id}~{row.seq}") for row in rows])
+    rows = store.messages(
+        tx,
+        person,
+        org,
+        oldest,
+        kind=request.kind,
+        unread_only=request.unread_only,
+        since=request.since,
+        until=request.until,
+        at=after[0],
+        transfer_id=after[1],
+        seq=after[2],
+        limit=max(1, min(request.limit, 500)),
+    )
+    return contract.Inbox(
+        unread=store.unread(tx, person, org, oldest),
+        items=[
+            contract.Message(
+                transfer_id=row.transfer_id,
+                seq=row.seq,
+                kind=row.event,
+                at=row.at,
+                member_id=row.member_id,
+                org_id=row.org_id,
+                note=row.note,
+                end_code=row.end_code if row.event in ("reject", "unavailable") else "",
+                state=row.state,
+                read=row.read,
+                cursor=f"{row.at.isoformat()}~{row.transfer_id}~{row.seq}",
+            )
+            for row in rows
+        ],
+    )
 
 
 def mark_messages(tx: Connection, asked: list[Asked[contract.MarkRead]]) -> list[Outcome]:
@@ -61,9 +91,12 @@ def mark_messages(tx: Connection, asked: list[Asked[contract.MarkRead]]) -> list
         if one.item.until is not None:
             until.append({"person_id": person, "org_id": org, "until": one.item.until})
         if one.item.transfer_id is not None:
-            single.append({"person_id": person, "org_id": org, "transfer_id": one.item.transfer_id, "seq": one.item.seq})
+            single.append(
+                {"person_id": person, "org_id": org, "transfer_id": one.item.transfer_id, "seq": one.item.seq}
+            )
     store.mark_read(tx, until, single)
     return [Outcome() for _ in asked]
+
 
 _send_wake = threading.Event()
 
@@ -83,29 +116,73 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
     An address that is told already stays the one it is: the same id comes back, and its secret is not shown again.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    refusals = {n: _check_hook(one) if one.actor in acting else Refusal("not_administrator") for n, one in enumerate(asked)}
-    ends = [{"webhook_id": one.item.webhook_id, "org_id": one.actor.org_id} for n, one in enumerate(asked) if not refusals[n] and one.item.webhook_id is not None]
+    refusals = {
+        n: _check_hook(one) if one.actor in acting else Refusal("not_administrator")
+        for n, one in enumerate(asked)
+    }
+    ends = [
+        {"webhook_id": one.item.webhook_id, "org_id": one.actor.org_id}
+        for n, one in enumerate(asked)
+        if not refusals[n] and one.item.webhook_id is not None
+    ]
     ended = store.end_hooks(tx, ends) if ends else set()
-    new = [{"n": n, "command_id": str(one.item.command_id), "org_id": one.actor.org_id, "url": addresses.normal(one.item.url), "person_id": one.actor.person_id,
-            "secret": secrets.token_urlsafe(32)} for n, one in enumerate(asked) if not refusals[n] and one.item.webhook_id is None]
+    new = [
+        {
+            "n": n,
+            "command_id": str(one.item.command_id),
+            "org_id": one.actor.org_id,
+            "url": addresses.normal(one.item.url),
+            "person_id": one.actor.person_id,
+            "secret": secrets.token_urlsafe(32),
+        }
+        for n, one in enumerate(asked)
+        if not refusals[n] and one.item.webhook_id is None
+    ]
     hooks = store.add_hooks(tx, new, HOOKS_MAX, clock.now()) if new else {}
     log.append(tx, _hooks_changed(asked, hooks, ended, refusals))
-    return [Webhook(refusal=refusals[n]) if refusals[n] else
-            _ended(one.item.webhook_id, (one.item.webhook_id, one.actor.org_id) in ended) if one.item.webhook_id is not None else
-            _hook(hooks.get(n)) for n, one in enumerate(asked)]
+    return [
+        Webhook(refusal=refusals[n])
+        if refusals[n]
+        else _ended(one.item.webhook_id, (one.item.webhook_id, one.actor.org_id) in ended)
+        if one.item.webhook_id is not None
+        else _hook(hooks.get(n))
+        for n, one in enumerate(asked)
+    ]
 
 
-def _hooks_changed(asked: Sequence[Asked[contract.SetWebhook]], hooks: Mapping[int, Any], ended: set[tuple[int, int]],
-                   refusals: Mapping[int, Refusal | None]) -> list[audit.Entry]:
+def _hooks_changed(
+    asked: Sequence[Asked[contract.SetWebhook]],
+    hooks: Mapping[int, Any],
+    ended: set[tuple[int, int]],
+    refusals: Mapping[int, Refusal | None],
+) -> list[audit.Entry]:
     """Return the lines of addresses that were added or switched off: the host is kept, what else is in the address may be a secret."""
     entries = []
     for n, one in enumerate(asked):
         hook = hooks.get(n)
         if hook is not None and hook.own and hook.same:
-            entries.append(audit.Entry(kind="address.added", place_id=one.actor.org_id, ref=f"address {hook.webhook_id}",
-                                       after={"host": urlsplit(hook.url).hostname or hook.url.partition(":")[0]}, **audit.by(one)))
-        elif refusals[n] is None and one.item.webhook_id is not None and (one.item.webhook_id, one.actor.org_id) in ended:
-            entries.append(audit.Entry(kind="address.ended", place_id=one.actor.org_id, ref=f"address {one.item.webhook_id}", **audit.by(one)))
+            entries.append(
+                audit.Entry(
+                    kind="address.added",
+                    place_id=one.actor.org_id,
+                    ref=f"address {hook.webhook_id}",
+                    after={"host": urlsplit(hook.url).hostname or hook.url.partition(":")[0]},
+                    **audit.by(one),
+                )
+            )
+        elif (
+            refusals[n] is None
+            and one.item.webhook_id is not None
+            and (one.item.webhook_id, one.actor.org_id) in ended
+        ):
+            entries.append(
+                audit.Entry(
+                    kind="address.ended",
+                    place_id=one.actor.org_id,
+                    ref=f"address {one.item.webhook_id}",
+                    **audit.by(one),
+                )
+            )
     return entries
 
 
@@ -114,7 +191,9 @@ def _check_hook(one: Asked[contract.SetWebhook]) -> Refusal | None:
         if one.item.webhook_id is None:
             addresses.normal(one.item.url)
     except addresses.NotAllowed:
-        return Refusal("address_refused", {"allowed": ", ".join(addresses.allowed()) or "TUANQIAO_NOTICE_HOSTS"})
+        return Refusal(
+            "address_refused", {"allowed": ", ".join(addresses.allowed()) or "TUANQIAO_NOTICE_HOSTS"}
+        )
     return None
 
 
@@ -128,13 +207,25 @@ def _hook(row: Any) -> Webhook:
         return Webhook(refusal=Refusal("too_many_webhooks", {"limit": str(HOOKS_MAX)}))
     if row.own and not row.same:
         return Webhook(refusal=Refusal("command_taken"))
-    return Webhook(webhook_id=row.webhook_id, url=row.url, active=row.active, secret=row.secret if row.own else "")
+    return Webhook(
+        webhook_id=row.webhook_id, url=row.url, active=row.active, secret=row.secret if row.own else ""
+    )
 
 
 def list_webhooks(tx: Connection, request: contract.ListWebhooks, actor: Actor | None) -> list[Webhook]:
     """Return the acting organisation's addresses with what was delivered, waits, or was given up."""
-    return [Webhook(webhook_id=row.webhook_id, url=row.url, active=row.active, waiting=row.waiting, delivered=row.delivered, failed=row.failed, problem=row.last_problem)
-            for row in store.hooks(tx, directory.require_administrator(tx, actor))]
+    return [
+        Webhook(
+            webhook_id=row.webhook_id,
+            url=row.url,
+            active=row.active,
+            waiting=row.waiting,
+            delivered=row.delivered,
+            failed=row.failed,
+            problem=row.last_problem,
+        )
+        for row in store.hooks(tx, directory.require_administrator(tx, actor))
+    ]
 
 
 def send_some(database: db.Database, limit: int = 50) -> int:
@@ -151,9 +242,21 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     settled = []
     with ThreadPoolExecutor(SENDERS) as pool:
         for row, problem in zip(rows, pool.map(_send, rows), strict=True):
-            again = None if not problem or row.attempts > len(RETRIES) else now + timedelta(seconds=RETRIES[row.attempts - 1])
-            settled.append({"webhook_id": row.webhook_id, "transfer_id": row.transfer_id, "seq": row.seq, "delivered_at": None if problem else now,
-                            "next_at": again, "problem": problem})
+            again = (
+                None
+                if not problem or row.attempts > len(RETRIES)
+                else now + timedelta(seconds=RETRIES[row.attempts - 1])
+            )
+            settled.append(
+                {
+                    "webhook_id": row.webhook_id,
+                    "transfer_id": row.transfer_id,
+                    "seq": row.seq,
+                    "delivered_at": None if problem else now,
+                    "next_at": again,
+                    "problem": problem,
+                }
+            )
             if problem and again is None:
                 metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc()
     if settled:
@@ -164,9 +267,24 @@ def send_some(database: db.Database, limit: int = 50) -> int:
 
 def _send(row: Any) -> str:
     """Send one notice; return what went wrong."""
-    return channels.send(row.url, row.secret, {
-        "id": f"{row.transfer_id}:{row.seq}", "event": row.event, "state": row.state, "at": row.at.isoformat(), "transfer_id": row.transfer_id,
-        "member_id": row.member_id, "reason": row.reason, "source_branch_id": row.source_branch_id, "target_org_id": row.target_org_id})
+    return channels.send(
+        row.url,
+        row.secret,
+        {
+            "id": f"{row.transfer_id}:{row.seq}",
+            "event": row.event,
+            "state": row.state,
+            "at": row.at.isoformat(),
+            "transfer_id": row.transfer_id,
+            "member_id": row.member_id,
+            "reason": row.reason,
+            "source_branch_id": row.source_branch_id,
+            "target_org_id": row.target_org_id,
+        },
+    )
 
-SEND = background.Loop("notices", lambda machinery: 0 if send_some(machinery.database) else None, _send_wake, 10.0)
+
+SEND = background.Loop(
+    "notices", lambda machinery: 0 if send_some(machinery.database) else None, _send_wake, 10.0
+)
 """Tells offices of what happened."""

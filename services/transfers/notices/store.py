@@ -1,4 +1,5 @@
 """The SQL of messages and of addresses that are told."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +11,20 @@ from sqlalchemy.engine import Connection
 
 from shared import db
 
-KINDS = ("requested", "unavailable", "approve", "clock_approve", "reject", "clock_return", "withdraw", "assign", "moved", "urged", "escalated", "answered")
+KINDS = (
+    "requested",
+    "unavailable",
+    "approve",
+    "clock_approve",
+    "reject",
+    "clock_return",
+    "withdraw",
+    "assign",
+    "moved",
+    "urged",
+    "escalated",
+    "answered",
+)
 """Lines of the trail that people are told of."""
 
 _TOLD = ", ".join(f"'{kind}'" for kind in KINDS)
@@ -22,15 +36,27 @@ _MESSAGES = {
         LEFT JOIN reading_marks m ON m.person_id = :person AND m.org_id = :context
         LEFT JOIN messages_read r ON r.person_id = :person AND r.org_id = :context AND r.transfer_id = a.transfer_id AND r.seq = a.seq
         WHERE {concerned} AND a.event IN ({_TOLD})"""
-    for who, concerned in (("person", "t.member_id = :person"), ("org", "t.initiator_org_id = :context AND t.created_at > :oldest"))}
+    for who, concerned in (
+        ("person", "t.member_id = :person"),
+        ("org", "t.initiator_org_id = :context AND t.created_at > :oldest"),
+    )
+}
 
-_LIST = {who: sa.text(f"""
+_LIST = {
+    who: sa.text(f"""
     SELECT * FROM ({select}) AS messages
     WHERE (:kind = '' OR event = :kind) AND (NOT :unread_only OR NOT read) AND at >= coalesce(CAST(:since AS timestamptz), '-infinity') AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
         AND (at, transfer_id, seq) < (:at, :transfer_id, :seq)
-    ORDER BY at DESC, transfer_id DESC, seq DESC LIMIT :limit""") for who, select in _MESSAGES.items()}
+    ORDER BY at DESC, transfer_id DESC, seq DESC LIMIT :limit""")
+    for who, select in _MESSAGES.items()
+}
 
-_UNREAD = {who: sa.text(f"SELECT count(*)::int FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS counted") for who, select in _MESSAGES.items()}
+_UNREAD = {
+    who: sa.text(
+        f"SELECT count(*)::int FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS counted"
+    )
+    for who, select in _MESSAGES.items()
+}
 
 _READ_UNTIL = sa.text("""
     INSERT INTO reading_marks AS m (person_id, org_id, read_until) SELECT person_id, org_id, max(until)
@@ -42,14 +68,24 @@ _READ_ONE = sa.text("""
         FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint, transfer_id bigint, seq int) ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING""")
 
 
-def messages(tx: Connection, person_id: int, org_id: int, oldest: datetime, **wanted: Any) -> Sequence[sa.Row[Any]]:
+def messages(
+    tx: Connection, person_id: int, org_id: int, oldest: datetime, **wanted: Any
+) -> Sequence[sa.Row[Any]]:
     """Return messages of a person (org 0) or of an organisation to that person, newest first."""
-    return tx.execute(_LIST["org" if org_id else "person"], {"person": person_id, "context": org_id, "oldest": oldest, **wanted}).all()
+    return tx.execute(
+        _LIST["org" if org_id else "person"],
+        {"person": person_id, "context": org_id, "oldest": oldest, **wanted},
+    ).all()
 
 
 def unread(tx: Connection, person_id: int, org_id: int, oldest: datetime) -> int:
     """Return how many messages are unread, at most 1,000."""
-    return int(tx.scalar(_UNREAD["org" if org_id else "person"], {"person": person_id, "context": org_id, "oldest": oldest}) or 0)
+    return int(
+        tx.scalar(
+            _UNREAD["org" if org_id else "person"], {"person": person_id, "context": org_id, "oldest": oldest}
+        )
+        or 0
+    )
 
 
 def mark_read(tx: Connection, until: Sequence[dict[str, Any]], single: Sequence[dict[str, Any]]) -> None:
@@ -58,6 +94,7 @@ def mark_read(tx: Connection, until: Sequence[dict[str, Any]], single: Sequence[
         db.run(tx, _READ_UNTIL, until)
     if single:
         db.run(tx, _READ_ONE, single)
+
 
 _ADD_HOOKS = sa.text("""
     INSERT INTO webhooks (command_id, org_id, url, secret, created_by, created_at)
@@ -99,7 +136,9 @@ _DELIVERED = sa.text("""
     WHERE d.webhook_id = i.webhook_id AND d.transfer_id = i.transfer_id AND d.seq = i.seq""")
 
 
-def add_hooks(tx: Connection, rows: Sequence[dict[str, Any]], most: int, now: datetime) -> dict[int, sa.Row[Any]]:
+def add_hooks(
+    tx: Connection, rows: Sequence[dict[str, Any]], most: int, now: datetime
+) -> dict[int, sa.Row[Any]]:
     """Store addresses, up to `most` that are told at a time for each organisation; return by `n` the hook of each row, old or new.
 
     The hook of a row is that of its command (`own`; `same` says whether the same person sent it for the same organisation), or else

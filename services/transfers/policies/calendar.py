@@ -3,6 +3,7 @@
 Between two breakpoints the answer is the same but for the instant itself, so a policy becomes a handful of rows (`node_rules`), and
 the statement that opens nodes finds the row of each by one look at an index.
 """
+
 from __future__ import annotations
 
 import datetime as dt
@@ -48,7 +49,13 @@ def spans(policy: Policy) -> list[Span]:
     for year in range(FIRST_YEAR, LAST_YEAR + 1):
         for phase in policy.phases:
             ends_in = year if phase.ends >= phase.begins else year + 1
-            found.append(Span(_midnight(year, phase.begins), _midnight(ends_in, phase.ends) + dt.timedelta(days=1), phase))
+            found.append(
+                Span(
+                    _midnight(year, phase.begins),
+                    _midnight(ends_in, phase.ends) + dt.timedelta(days=1),
+                    phase,
+                )
+            )
     return sorted(found, key=lambda span: span.begins_at)
 
 
@@ -95,9 +102,17 @@ def rules(policy: Policy) -> Iterator[dict[str, Any]]:
         for state, node in nodes.items():
             for piece in pieces(policy, node):
                 yield {
-                    "policy": policy.key, "state": str(state), "province": province, "opens_before": piece.opens_before, "remind_after": node.remind_after_days,
-                    "remind_every": node.remind_every_days, "expire_after": piece.expire_after, "not_before": piece.not_before, "on_expiry": node.on_expiry,
-                    "withdraw": withdrawal(policy, str(state), piece.withdraw_until)}
+                    "policy": policy.key,
+                    "state": str(state),
+                    "province": province,
+                    "opens_before": piece.opens_before,
+                    "remind_after": node.remind_after_days,
+                    "remind_every": node.remind_every_days,
+                    "expire_after": piece.expire_after,
+                    "not_before": piece.not_before,
+                    "on_expiry": node.on_expiry,
+                    "withdraw": withdrawal(policy, str(state), piece.withdraw_until),
+                }
 
 
 def withdrawal(policy: Policy, state: str, until: str) -> str:

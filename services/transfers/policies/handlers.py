@@ -1,4 +1,5 @@
 """What the season's policy says, as people read it (BEY-07)."""
+
 from __future__ import annotations
 
 from sqlalchemy.engine import Connection
@@ -28,12 +29,35 @@ def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None)
         changes = reader.differences(held, other)
         if org.kind == "leading_body":
             with tx.begin_nested() as trial:
-                effects = [contract.PolicyEffect(**row._mapping) for row in store.dry_run(tx, other, clock.now())]
+                effects = [
+                    contract.PolicyEffect(**row._mapping) for row in store.dry_run(tx, other, clock.now())
+                ]
                 trial.rollback()
     return contract.PolicyView(
-        key=held.key, source=held.source, withdraw_until=held.withdraw_until, changes=changes, effects=effects, known=reader.known(),
-        nodes=[contract.PolicyNode(state=str(state), remind_after=node.remind_after_days, expire_after=node.expire_after_days, on_expiry=node.on_expiry)
-               for state, node in held.nodes.items()],
-        phases=[contract.PolicyPhase(name=phase.name, begins="{:02}-{:02}".format(*phase.begins), ends="{:02}-{:02}".format(*phase.ends), clock=phase.clock,
-                                     withdraw_until=phase.withdraw_until) for phase in held.phases],
-        history=[contract.PolicyHeld(since=row.holds_from, key=row.key) for row in store.history(tx)])
+        key=held.key,
+        source=held.source,
+        withdraw_until=held.withdraw_until,
+        changes=changes,
+        effects=effects,
+        known=reader.known(),
+        nodes=[
+            contract.PolicyNode(
+                state=str(state),
+                remind_after=node.remind_after_days,
+                expire_after=node.expire_after_days,
+                on_expiry=node.on_expiry,
+            )
+            for state, node in held.nodes.items()
+        ],
+        phases=[
+            contract.PolicyPhase(
+                name=phase.name,
+                begins="{:02}-{:02}".format(*phase.begins),
+                ends="{:02}-{:02}".format(*phase.ends),
+                clock=phase.clock,
+                withdraw_until=phase.withdraw_until,
+            )
+            for phase in held.phases
+        ],
+        history=[contract.PolicyHeld(since=row.holds_from, key=row.key) for row in store.history(tx)],
+    )

@@ -3,6 +3,7 @@
 A transfer keeps the policy it started with, and each open node the deadline that held when it was opened, unless somebody
 applies a policy to the open nodes, too (`tuanqiao policy apply --open`). `README.md` of the service lists the entries.
 """
+
 from __future__ import annotations
 
 import datetime as dt
@@ -120,11 +121,78 @@ class Policy:
 
 
 _NODE_KEYS = ("remind_after_days", "remind_every_days", "expire_after_days", "on_expiry")
-_FLAGS = ("youth_centres", "member_may_withdraw_any", "spu_origin_node", "enforce_window", "unknown_counts", "superior_decides")
-_KEYS = ("version", "source", *_FLAGS, "withdraw_until", "excluded_reasons", "window", "bounds", "node", "province", "phase", "target", "destination")
+_FLAGS = (
+    "youth_centres",
+    "member_may_withdraw_any",
+    "spu_origin_node",
+    "enforce_window",
+    "unknown_counts",
+    "superior_decides",
+)
+_KEYS = (
+    "version",
+    "source",
+    *_FLAGS,
+    "withdraw_until",
+    "excluded_reasons",
+    "window",
+    "bounds",
+    "node",
+    "province",
+    "phase",
+    "target",
+    "destination",
+)
 _PHASE_KEYS = ("name", "from", "to", "clock", "withdraw_until")
 _TARGET_KEYS = ("by", "what", "reasons", "share", "rule")
-PROVINCES = frozenset(["11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35", "36", "37", "41", "42", "43", "44", "45", "46", "50", "51", "52", "53", "54", "61", "62", "63", "64", "65", "66", "71", "81", "82", "91", "92", "93", "94", "95", "96", "97", "98", "99"])
+PROVINCES = frozenset(
+    [
+        "11",
+        "12",
+        "13",
+        "14",
+        "15",
+        "21",
+        "22",
+        "23",
+        "31",
+        "32",
+        "33",
+        "34",
+        "35",
+        "36",
+        "37",
+        "41",
+        "42",
+        "43",
+        "44",
+        "45",
+        "46",
+        "50",
+        "51",
+        "52",
+        "53",
+        "54",
+        "61",
+        "62",
+        "63",
+        "64",
+        "65",
+        "66",
+        "71",
+        "81",
+        "82",
+        "91",
+        "92",
+        "93",
+        "94",
+        "95",
+        "96",
+        "97",
+        "98",
+        "99",
+    ]
+)
 """The first two digits of a division code (GB/T 2260), 66 for the corps in Xinjiang, and 91 to 99 for the central systems of the tree."""
 
 
@@ -185,8 +253,13 @@ class _Reader:
 
     def say(self, section: str, key: str, reason: str) -> None:
         line = self.places.get((section, key)) or self.places.get((section, ""))
-        if line is None:  # the section stands in the file only by those below it, as `province.65` does in [province.65.node.pending_in]
-            line = min((at for (one, _), at in self.places.items() if section and one.startswith(f"{section}.")), default=1)
+        if (
+            line is None
+        ):  # the section stands in the file only by those below it, as `province.65` does in [province.65.node.pending_in]
+            line = min(
+                (at for (one, _), at in self.places.items() if section and one.startswith(f"{section}.")),
+                default=1,
+            )
         self.problems.append(f"{self.name}.toml line {line}: {reason}")
 
     def policy(self) -> Policy:
@@ -205,9 +278,25 @@ class _Reader:
         for reason in set(excluded) - set(reasons.reasons()):
             self.say("", "excluded_reasons", f"{reason} is not a reason of reasons.toml")
         made = Policy(
-            self.name, str(data.get("version", "")), str(data.get("source", "")), nodes, provinces, self._phases(until),
-            None if window is None else (self._day("window", "from", window.get("from")), self._day("window", "to", window.get("to"))),
-            destinations=self._destinations(), withdraw_until=until, excluded_reasons=excluded, targets=self._targets(), body=self.text, **flags)
+            self.name,
+            str(data.get("version", "")),
+            str(data.get("source", "")),
+            nodes,
+            provinces,
+            self._phases(until),
+            None
+            if window is None
+            else (
+                self._day("window", "from", window.get("from")),
+                self._day("window", "to", window.get("to")),
+            ),
+            destinations=self._destinations(),
+            withdraw_until=until,
+            excluded_reasons=excluded,
+            targets=self._targets(),
+            body=self.text,
+            **flags,
+        )
         if self.problems:
             raise PolicyError(self.problems)
         return made
@@ -236,20 +325,28 @@ class _Reader:
                 raise ValueError
             day = dt.date(2024, int(value[:2]), int(value[3:]))
         except ValueError:
-            self.say(section, key, f"{key} is {value!r}; it must be a day of the year such as \"05-01\"")
+            self.say(section, key, f'{key} is {value!r}; it must be a day of the year such as "05-01"')
             return 1, 1
         return day.month, day.day
 
     def _days(self, section: str, key: str, value: Any) -> float | None:
-        good = value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 3650)
+        good = value is None or (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 3650
+        )
         if not good:
-            self.say(section, key, f"{key} is {value!r}; it must be a number of days, more than 0 and at most 3650")
+            self.say(
+                section, key, f"{key} is {value!r}; it must be a number of days, more than 0 and at most 3650"
+            )
         return value if good else None
 
     def _nodes_given(self, section: str, given: dict[str, Any]) -> dict[str, Any]:
         for name in given:
             if name not in {str(state) for state in NODES}:
-                self.say(f"{section}.{name}", "", f"[{section}.{name}] is no node; nodes: {', '.join(str(state) for state in NODES)}")
+                self.say(
+                    f"{section}.{name}",
+                    "",
+                    f"[{section}.{name}] is no node; nodes: {', '.join(str(state) for state in NODES)}",
+                )
         return given
 
     def _node(self, section: str, entry: dict[str, Any] | None, state: State) -> NodePolicy:
@@ -261,28 +358,45 @@ class _Reader:
         after, every, expire = (self._days(section, key, entry.get(key)) for key in _NODE_KEYS[:3])
         action = self._one_of(section, "on_expiry", entry.get("on_expiry", "remind"), ACTIONS)
         if action in ACTIONS and (entry.get("expire_after_days") is None) != (action == "remind"):
-            self.say(section, "on_expiry", "expire_after_days and an on_expiry of return or approve go together")
+            self.say(
+                section, "on_expiry", "expire_after_days and an on_expiry of return or approve go together"
+            )
         elif state is State.ASSIGN and action != "remind":
             self.say(section, "on_expiry", "the clock never assigns a branch (ASG-04)")
         elif state is State.PROVINCE and action == "return":
-            self.say(section, "on_expiry", "a provincial node is approved or only reminded by the clock, never returned (DL-09)")
+            self.say(
+                section,
+                "on_expiry",
+                "a provincial node is approved or only reminded by the clock, never returned (DL-09)",
+            )
         if after and expire and after >= expire:
             self.say(section, "remind_after_days", "the first reminder would come with or after the deadline")
         return NodePolicy(after, every, expire, action)
 
-    def _provinces(self, national: dict[str, Any], nodes: Mapping[State, NodePolicy]) -> dict[str, dict[State, NodePolicy]]:
+    def _provinces(
+        self, national: dict[str, Any], nodes: Mapping[State, NodePolicy]
+    ) -> dict[str, dict[State, NodePolicy]]:
         """Return the nodes of provinces with entries of their own: the national entry, changed within the national bounds."""
         bounds = self.data.get("bounds", {})
         self._keys("bounds", bounds, _NODE_KEYS[:3], "the bounds")
         for key, pair in bounds.items():
-            if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, int | float) for one in pair) and 0 < pair[0] <= pair[1]):
-                self.say("bounds", key, f"{key} is {pair!r}; it must be the least and the greatest number of days")
+            if not (
+                isinstance(pair, list)
+                and len(pair) == 2
+                and all(isinstance(one, int | float) for one in pair)
+                and 0 < pair[0] <= pair[1]
+            ):
+                self.say(
+                    "bounds", key, f"{key} is {pair!r}; it must be the least and the greatest number of days"
+                )
                 return {}
         found = {}
         for code, entry in self.data.get("province", {}).items():
             section = f"province.{code}"
             if code not in PROVINCES:
-                self.say(section, "", f"{code} is no province; give the first two digits of its division code")
+                self.say(
+                    section, "", f"{code} is no province; give the first two digits of its division code"
+                )
             self._keys(section, entry, ("node",), "a province")
             given = self._nodes_given(f"{section}.node", entry.get("node", {}))
             if not given:
@@ -290,13 +404,30 @@ class _Reader:
             for name, changed in given.items():
                 for key in changed.keys() & set(_NODE_KEYS[:3]):
                     if key not in bounds:
-                        self.say(f"{section}.node.{name}", key, f"no bounds are set for {key}, so no province may change it")
-                    elif isinstance(changed[key], int | float) and not bounds[key][0] <= changed[key] <= bounds[key][1]:
-                        self.say(f"{section}.node.{name}", key, f"{key} is {changed[key]}; the national bounds are {bounds[key][0]} to {bounds[key][1]}")
+                        self.say(
+                            f"{section}.node.{name}",
+                            key,
+                            f"no bounds are set for {key}, so no province may change it",
+                        )
+                    elif (
+                        isinstance(changed[key], int | float)
+                        and not bounds[key][0] <= changed[key] <= bounds[key][1]
+                    ):
+                        self.say(
+                            f"{section}.node.{name}",
+                            key,
+                            f"{key} is {changed[key]}; the national bounds are {bounds[key][0]} to {bounds[key][1]}",
+                        )
             found[code] = {
-                state: self._node(f"{section}.node.{state}", {**(national.get(str(state)) or {}), **given[str(state)]}, state)
-                if str(state) in given else nodes[state]
-                for state in NODES}
+                state: self._node(
+                    f"{section}.node.{state}",
+                    {**(national.get(str(state)) or {}), **given[str(state)]},
+                    state,
+                )
+                if str(state) in given
+                else nodes[state]
+                for state in NODES
+            }
         return found
 
     def _phases(self, until: str) -> tuple[Phase, ...]:
@@ -305,9 +436,15 @@ class _Reader:
         for number, entry in enumerate(self.data.get("phase", [])):
             section = f"phase.{number}"
             self._keys(section, entry, _PHASE_KEYS, "a phase")
-            phases.append(Phase(
-                str(entry.get("name", "")), self._day(section, "from", entry.get("from")), self._day(section, "to", entry.get("to")),
-                self._flag(section, "clock", entry.get("clock", True)), self._one_of(section, "withdraw_until", entry.get("withdraw_until", until), WITHDRAWALS)))
+            phases.append(
+                Phase(
+                    str(entry.get("name", "")),
+                    self._day(section, "from", entry.get("from")),
+                    self._day(section, "to", entry.get("to")),
+                    self._flag(section, "clock", entry.get("clock", True)),
+                    self._one_of(section, "withdraw_until", entry.get("withdraw_until", until), WITHDRAWALS),
+                )
+            )
         order = sorted(range(len(phases)), key=lambda one: phases[one].begins)
         for at, number in enumerate(order if len(phases) > 1 else []):
             here, following = phases[number], phases[order[(at + 1) % len(order)]]
@@ -315,8 +452,14 @@ class _Reader:
             if following.begins == expected:
                 continue
             section = f"phase.{order[(at + 1) % len(order)]}"
-            wrong = "overlaps" if _within((here.begins, here.ends), following.begins) else "leaves a gap after"
-            self.say(section, "from", f"phase {following.name!r} {wrong} {here.name!r}: it must begin on {expected[0]:02}-{expected[1]:02}")
+            wrong = (
+                "overlaps" if _within((here.begins, here.ends), following.begins) else "leaves a gap after"
+            )
+            self.say(
+                section,
+                "from",
+                f"phase {following.name!r} {wrong} {here.name!r}: it must begin on {expected[0]:02}-{expected[1]:02}",
+            )
         if len(phases) == 1 and _day_after(phases[0].ends) != phases[0].begins:
             self.say("phase.0", "to", "a single phase must cover the whole year")
         return tuple(phases[one] for one in order)
@@ -330,8 +473,15 @@ class _Reader:
             if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
                 self.say(section, "share", f"share is {share!r}; it must be more than 0 and at most 1")
                 share = 1.0
-            found.append(Target(self._day(section, "by", entry.get("by")), self._one_of(section, "what", entry.get("what"), TARGETS),
-                                self._one_of(section, "reasons", entry.get("reasons"), ("SX", "XS")), float(share), str(entry.get("rule", ""))))
+            found.append(
+                Target(
+                    self._day(section, "by", entry.get("by")),
+                    self._one_of(section, "what", entry.get("what"), TARGETS),
+                    self._one_of(section, "reasons", entry.get("reasons"), ("SX", "XS")),
+                    float(share),
+                    str(entry.get("rule", "")),
+                )
+            )
         return tuple(found)
 
     def _destinations(self) -> dict[str, dict[str, str]]:
@@ -342,7 +492,11 @@ class _Reader:
                 self.say(section, "", f"{reason} is not a reason of reasons.toml")
             for place, mode in modes.items():
                 if place not in reasons.CLASSES:
-                    self.say(section, place, f"{place} is no class of destinations; classes: {', '.join(reasons.CLASSES)}")
+                    self.say(
+                        section,
+                        place,
+                        f"{place} is no class of destinations; classes: {', '.join(reasons.CLASSES)}",
+                    )
                 self._one_of(section, place, mode, reasons.MODES)
         return dict(found)
 
@@ -378,17 +532,41 @@ def _places(text: str) -> dict[tuple[str, str], int]:
 def differences(old: Policy, new: Policy) -> list[str]:
     """Return what changes from one policy to another, one line each (BEY-07)."""
     before, after = _flat(old), _flat(new)
-    return [f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}" for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
+    return [
+        f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
 
 
 def _flat(policy: Policy) -> dict[str, str]:
     """Return every entry of a policy under its name in the file."""
-    found = {name: str(getattr(policy, name)) for name in ("version", "source", *_FLAGS, "withdraw_until", "excluded_reasons")}
-    for section, nodes in (("node", policy.nodes), *((f"province.{code}.node", nodes) for code, nodes in policy.provinces.items())):
-        found |= {f"{section}.{state}.{key}": str(getattr(node, key)) for state, node in nodes.items() for key in _NODE_KEYS if getattr(node, key) is not None}
-    found |= {f"phase {one.name}": f"{_dash(one.begins)} to {_dash(one.ends)}, clock {one.clock}, withdraw until {one.withdraw_until}" for one in policy.phases}
-    found |= {f"target {one.reasons} {one.what}": f"{one.share:.0%} by {_dash(one.by)}" for one in policy.targets}
-    found |= {f"destination.{reason}.{place}": mode for reason, modes in policy.destinations.items() for place, mode in modes.items()}
+    found = {
+        name: str(getattr(policy, name))
+        for name in ("version", "source", *_FLAGS, "withdraw_until", "excluded_reasons")
+    }
+    for section, nodes in (
+        ("node", policy.nodes),
+        *((f"province.{code}.node", nodes) for code, nodes in policy.provinces.items()),
+    ):
+        found |= {
+            f"{section}.{state}.{key}": str(getattr(node, key))
+            for state, node in nodes.items()
+            for key in _NODE_KEYS
+            if getattr(node, key) is not None
+        }
+    found |= {
+        f"phase {one.name}": f"{_dash(one.begins)} to {_dash(one.ends)}, clock {one.clock}, withdraw until {one.withdraw_until}"
+        for one in policy.phases
+    }
+    found |= {
+        f"target {one.reasons} {one.what}": f"{one.share:.0%} by {_dash(one.by)}" for one in policy.targets
+    }
+    found |= {
+        f"destination.{reason}.{place}": mode
+        for reason, modes in policy.destinations.items()
+        for place, mode in modes.items()
+    }
     if policy.window:
         found["window"] = f"{_dash(policy.window[0])} to {_dash(policy.window[1])}"
     return found

@@ -1,4 +1,5 @@
 """The SQL of season policies: which one holds, what it says of nodes, what happens to open nodes when another is applied (BEY-07)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from shared.outbox import insert, tell
 GRACE_HOURS = 72
 """No deadline fires sooner than this after a change that brought it forward (BEY-07)."""
 
-_HOLD = sa.text("INSERT INTO policies (holds_from, key, body) VALUES (:holds_from, :key, :body) ON CONFLICT DO NOTHING")
+_HOLD = sa.text(
+    "INSERT INTO policies (holds_from, key, body) VALUES (:holds_from, :key, :body) ON CONFLICT DO NOTHING"
+)
 _ACTIVE = sa.text("SELECT key, body FROM policies WHERE holds_from <= :now ORDER BY holds_from DESC LIMIT 1")
 _HISTORY = sa.text("SELECT holds_from, key FROM policies ORDER BY holds_from DESC")
 _SAME_KEY = sa.text("SELECT body FROM policies WHERE key = :key LIMIT 1")
@@ -48,7 +51,17 @@ def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
     before = next((row.key for row in history(tx)), None)
     done = tx.execute(_HOLD, {"holds_from": holds_from, "key": policy.key, "body": policy.body}).rowcount
     if done:
-        log.append(tx, [Entry(kind="policy.applied", ref=f"policy {policy.key}", before={"policy": before}, after={"policy": policy.key, "from": holds_from.isoformat()})])
+        log.append(
+            tx,
+            [
+                Entry(
+                    kind="policy.applied",
+                    ref=f"policy {policy.key}",
+                    before={"policy": before},
+                    after={"policy": policy.key, "from": holds_from.isoformat()},
+                )
+            ],
+        )
 
 
 def save_rules(tx: Connection, policy: Policy) -> None:
@@ -112,12 +125,23 @@ def dry_run(tx: Connection, policy: Policy, now: datetime) -> Sequence[sa.Row[An
     return tx.execute(_DRY_RUN, {"policy": policy.key, "now": now}).all()
 
 
-def apply_to_open(tx: Connection, policy: Policy, now: datetime, after: int = 0, limit: int = 5000) -> sa.Row[Any]:
+def apply_to_open(
+    tx: Connection, policy: Policy, now: datetime, after: int = 0, limit: int = 5000
+) -> sa.Row[Any]:
     """Give the next open nodes, in order of their transfers, the deadlines of another policy; return how many, the last one, how many have moved.
 
     The scheduler is told; a deadline that comes forward never fires within the grace of 72 hours.
     """
     row = tx.execute(_APPLY, {"policy": policy.key, "now": now, "after": after, "limit": limit}).one()
     if row.done:
-        log.append(tx, [Entry(kind="policy.opened", ref=f"policy {policy.key}", after={"nodes": row.done, "moved": row.moved, "last": row.last})])
+        log.append(
+            tx,
+            [
+                Entry(
+                    kind="policy.opened",
+                    ref=f"policy {policy.key}",
+                    after={"nodes": row.done, "moved": row.moved, "last": row.last},
+                )
+            ],
+        )
     return row

@@ -1,4 +1,5 @@
 """Use cases beside the saga: bulk decisions, reminders, looking, starting again, escalation, messages, addresses to be told."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -25,29 +26,51 @@ NOBODY = UUID(int=0)
 
 # ---- reminders, looking ----------------------------------------------------------------------------------------------
 
-def _rows(asked: Sequence[Asked[Any]], row_of: Callable[[Any], dict[str, Any]], acting: set[Actor]) -> list[dict[str, Any]]:
-    return [{"n": n, "person_id": one.actor.person_id, "org_id": one.actor.org_id if one.actor in acting else None, **row_of(one.item)}
-            for n, one in enumerate(asked)]
+
+def _rows(
+    asked: Sequence[Asked[Any]], row_of: Callable[[Any], dict[str, Any]], acting: set[Actor]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "n": n,
+            "person_id": one.actor.person_id,
+            "org_id": one.actor.org_id if one.actor in acting else None,
+            **row_of(one.item),
+        }
+        for n, one in enumerate(asked)
+    ]
 
 
-def _answers(asked: Sequence[Asked[Any]], rows: Sequence[Any], otherwise: Callable[[int], Refusal]) -> list[Outcome]:
+def _answers(
+    asked: Sequence[Asked[Any]], rows: Sequence[Any], otherwise: Callable[[int], Refusal]
+) -> list[Outcome]:
     done = {row.n: row for row in rows}
-    return [Outcome(transfer_id=done[n].transfer_id, state=done[n].state, node_no=done[n].node_no) if n in done else
-            Outcome(transfer_id=one.item.transfer_id, refusal=otherwise(n)) for n, one in enumerate(asked)]
+    return [
+        Outcome(transfer_id=done[n].transfer_id, state=done[n].state, node_no=done[n].node_no)
+        if n in done
+        else Outcome(transfer_id=one.item.transfer_id, refusal=otherwise(n))
+        for n, one in enumerate(asked)
+    ]
 
 
 def _explained(tx: Connection, rows: Sequence[dict[str, Any]], code: str) -> Callable[[int], Refusal]:
     """Return the refusal of an item that did not fit: to strangers the transfer does not exist (TRF-33)."""
     found = store.explain(tx, rows)
-    return lambda n: Refusal(code if n in found and found[n].transfer_id is not None and found[n].party else "unknown_transfer")
+    return lambda n: Refusal(
+        code if n in found and found[n].transfer_id is not None and found[n].party else "unknown_transfer"
+    )
 
 
 def urge_transfers(tx: Connection, asked: list[Asked[contract.UrgeTransfer]]) -> list[Outcome]:
     """Remind whoever has to decide, as the starter's side or the member (BEY-21); the office is named, not the person."""
     acting = directory.administering(tx, (one.actor for one in asked))
-    rows = _rows(asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id}, acting)
+    rows = _rows(
+        asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id}, acting
+    )
     now = clock.now()
-    return _answers(asked, remarks_store.urge(tx, rows, now, trail.stamp_of(now)), _explained(tx, rows, "urge_early"))
+    return _answers(
+        asked, remarks_store.urge(tx, rows, now, trail.stamp_of(now)), _explained(tx, rows, "urge_early")
+    )
 
 
 def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[Urged]:
@@ -59,8 +82,14 @@ def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[U
         except Refused as refused:
             answers.append(Urged(refusal=refused.refusal))
             continue
-        row = {"n": 0, "person_id": one.actor.person_id, "org_id": one.actor.org_id, "decision_id": one.item.decision_id, "branch_id": top.org_id,
-               "node_no": max(0, min(one.item.days, 30))}
+        row = {
+            "n": 0,
+            "person_id": one.actor.person_id,
+            "org_id": one.actor.org_id,
+            "decision_id": one.item.decision_id,
+            "branch_id": top.org_id,
+            "node_no": max(0, min(one.item.days, 30)),
+        }
         answers.append(Urged(nodes=len(remarks_store.urge_below(tx, [row], now, trail.stamp_of(now)))))
     return answers
 
@@ -68,11 +97,14 @@ def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[U
 def look_at_nodes(tx: Connection, asked: list[Asked[contract.LookAt]]) -> list[Outcome]:
     """Show to others that one is looking at nodes (BEY-23); it binds nobody."""
     acting = directory.administering(tx, (one.actor for one in asked))
-    rows = _rows(asked, lambda item: {"transfer_id": item.transfer_id, "done": item.done, "decision_id": None}, acting)
+    rows = _rows(
+        asked, lambda item: {"transfer_id": item.transfer_id, "done": item.done, "decision_id": None}, acting
+    )
     return _answers(asked, remarks_store.look(tx, rows, clock.now()), _explained(tx, rows, "somebody_looks"))
 
 
 # ---- starting again, escalation --------------------------------------------------------------------------------------
+
 
 def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer]]) -> list[Outcome]:
     """Start ended transfers again with their values, as the member, the source's side or the target (BEY-04, DL-06).
@@ -86,38 +118,103 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
     for n, one in enumerate(asked):
         row = found.get(one.item.transfer_id)
         org = one.actor.org_id if one.actor in acting else None
-        sides = {} if row is None else {"source": org in (row.source_branch_id, row.source_superior_id), "target": org == row.target_org_id,
-                                        "member": one.actor.person_id == row.member_id}
-        initiator = None if row is None else next((side for side in ("member", "source", "target") if sides[side] and (org is not None or side == "member")), None)
-        claimed = row is not None and row.state in (State.CHECKING, State.REFUSED) and initiator not in ("member", row.initiator)
-        if row is None or initiator is None or claimed:  # what never held its member is its starter's alone (TRF-33)
+        sides = (
+            {}
+            if row is None
+            else {
+                "source": org in (row.source_branch_id, row.source_superior_id),
+                "target": org == row.target_org_id,
+                "member": one.actor.person_id == row.member_id,
+            }
+        )
+        initiator = (
+            None
+            if row is None
+            else next(
+                (
+                    side
+                    for side in ("member", "source", "target")
+                    if sides[side] and (org is not None or side == "member")
+                ),
+                None,
+            )
+        )
+        claimed = (
+            row is not None
+            and row.state in (State.CHECKING, State.REFUSED)
+            and initiator not in ("member", row.initiator)
+        )
+        if (
+            row is None or initiator is None or claimed
+        ):  # what never held its member is its starter's alone (TRF-33)
             refusals[n] = Refusal("unknown_transfer")
         elif row.state not in ENDED:
             refusals[n] = Refusal("transfer_open" if row.ended_at is None else "not_restartable")
         else:
-            fresh[n] = Asked(contract.RequestTransfer(
-                command_id=one.item.command_id, initiator=initiator, member_id=row.member_id, source_branch_id=row.source_branch_id,
-                target_org_id=None if row.reason == "special_unit" else row.target_org_id, reason=row.reason, place_name=row.place_name,
-                place_address=row.place_address, contact=row.contact, remark=row.remark, place_division=row.place_division, confirmed=bool(row.concern),
-                drop_out=row.reason_kind == "drop_out"), one.actor)
-    started = dict(zip(fresh, handlers.request_transfers(tx, list(fresh.values()), known=True), strict=True)) if fresh else {}
-    return [started.get(n) or Outcome(transfer_id=one.item.transfer_id, refusal=refusals[n]) for n, one in enumerate(asked)]
+            fresh[n] = Asked(
+                contract.RequestTransfer(
+                    command_id=one.item.command_id,
+                    initiator=initiator,
+                    member_id=row.member_id,
+                    source_branch_id=row.source_branch_id,
+                    target_org_id=None if row.reason == "special_unit" else row.target_org_id,
+                    reason=row.reason,
+                    place_name=row.place_name,
+                    place_address=row.place_address,
+                    contact=row.contact,
+                    remark=row.remark,
+                    place_division=row.place_division,
+                    confirmed=bool(row.concern),
+                    drop_out=row.reason_kind == "drop_out",
+                ),
+                one.actor,
+            )
+    started = (
+        dict(zip(fresh, handlers.request_transfers(tx, list(fresh.values()), known=True), strict=True))
+        if fresh
+        else {}
+    )
+    return [
+        started.get(n) or Outcome(transfer_id=one.item.transfer_id, refusal=refusals[n])
+        for n, one in enumerate(asked)
+    ]
 
 
 def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) -> list[Outcome]:
     """Hand rejections to the lowest common superior of both sides, as the member, once (BEY-06, TRF-26, TRF-43)."""
     found = store.many(tx, [one.item.transfer_id for one in asked])
-    orgs = handlers.facts_of(tx, (org for row in found.values() for org in (row.source_branch_id, row.target_org_id)))
+    orgs = handlers.facts_of(
+        tx, (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
+    )
     rows: list[dict[str, Any]] = []
     for n, one in enumerate(asked):
         row = found.get(one.item.transfer_id)
-        if row is None or one.item.transfer_id in {other["transfer_id"] for other in rows} or row.source_branch_id not in orgs or row.target_org_id not in orgs:
+        if (
+            row is None
+            or one.item.transfer_id in {other["transfer_id"] for other in rows}
+            or row.source_branch_id not in orgs
+            or row.target_org_id not in orgs
+        ):
             continue
-        rows.append({"n": n, "transfer_id": one.item.transfer_id, "person_id": one.actor.person_id, "decision_id": one.item.decision_id,
-                     "note": one.item.note[:domain.NOTE_MAX], "branch_id": domain.common_superior(orgs[row.source_branch_id], orgs[row.target_org_id])})
+        rows.append(
+            {
+                "n": n,
+                "transfer_id": one.item.transfer_id,
+                "person_id": one.actor.person_id,
+                "decision_id": one.item.decision_id,
+                "note": one.item.note[: domain.NOTE_MAX],
+                "branch_id": domain.common_superior(orgs[row.source_branch_id], orgs[row.target_org_id]),
+            }
+        )
     now = clock.now()
-    every = _rows(asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id}, set())
-    return _answers(asked, remarks_store.escalate(tx, rows, now, trail.stamp_of(now)), _explained(tx, every, "not_escalatable"))
+    every = _rows(
+        asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id}, set()
+    )
+    return _answers(
+        asked,
+        remarks_store.escalate(tx, rows, now, trail.stamp_of(now)),
+        _explained(tx, every, "not_escalatable"),
+    )
 
 
 def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalation]]) -> list[Outcome]:
@@ -126,18 +223,51 @@ def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalati
     Where the policy lets the superior decide, `receive` starts the transfer again at once, past the approvals; the outcome is the new one.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    rows = [row for row, one in zip(_rows(asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id, "code": item.answer,
-                                                              "note": item.note[:domain.NOTE_MAX]}, acting), asked, strict=True)
-            if one.actor in acting and one.item.answer in ("receive", "uphold")]
+    rows = [
+        row
+        for row, one in zip(
+            _rows(
+                asked,
+                lambda item: {
+                    "transfer_id": item.transfer_id,
+                    "decision_id": item.decision_id,
+                    "code": item.answer,
+                    "note": item.note[: domain.NOTE_MAX],
+                },
+                acting,
+            ),
+            asked,
+            strict=True,
+        )
+        if one.actor in acting and one.item.answer in ("receive", "uphold")
+    ]
     now = clock.now()
     done = remarks_store.answer(tx, rows, now, trail.stamp_of(now))
-    answers = _answers(asked, done, lambda n: Refusal("not_administrator" if asked[n].actor not in acting else
-                                                      "answer_unknown" if asked[n].item.answer not in ("receive", "uphold") else "unknown_transfer"))
+    answers = _answers(
+        asked,
+        done,
+        lambda n: Refusal(
+            "not_administrator"
+            if asked[n].actor not in acting
+            else "answer_unknown"
+            if asked[n].item.answer not in ("receive", "uphold")
+            else "unknown_transfer"
+        ),
+    )
     ruled = rulings.start(tx, [asked[row.n] for row in done if asked[row.n].item.answer == "receive"])
     return [ruled.get(one.item.decision_id, answer) for one, answer in zip(asked, answers, strict=True)]
 
 
-def list_escalations(tx: Connection, request: contract.ListEscalations, actor: Actor | None) -> list[contract.Escalation]:
+def list_escalations(
+    tx: Connection, request: contract.ListEscalations, actor: Actor | None
+) -> list[contract.Escalation]:
     """Return what members have escalated to the acting organisation (BEY-06)."""
-    rows = remarks_store.escalations(tx, directory.require_administrator(tx, actor, observers=True), request.open_only)
-    return [msgspec.convert({name: row._mapping[name] for name in contract.Escalation.__struct_fields__}, contract.Escalation) for row in rows]
+    rows = remarks_store.escalations(
+        tx, directory.require_administrator(tx, actor, observers=True), request.open_only
+    )
+    return [
+        msgspec.convert(
+            {name: row._mapping[name] for name in contract.Escalation.__struct_fields__}, contract.Escalation
+        )
+        for row in rows
+    ]

@@ -3,6 +3,7 @@
 The rejected transfer stays as it ended. A new one with its values takes its place, started by the superior's decision, which stands
 for the approvals of both sides; a committee still chooses the branch.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -32,27 +33,57 @@ def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> d
     if not policy.superior_decides:
         return {}
     found = store.many(tx, [one.item.transfer_id for one in answered])
-    orgs = handlers.facts_of(tx, (org for row in found.values() for org in (row.source_branch_id, row.target_org_id)))
-    rows = [row for n, one in enumerate(answered)
-            if (row := _row(n, one, found[one.item.transfer_id], orgs, policy)) is not None]
+    orgs = handlers.facts_of(
+        tx, (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
+    )
+    rows = [
+        row
+        for n, one in enumerate(answered)
+        if (row := _row(n, one, found[one.item.transfer_id], orgs, policy)) is not None
+    ]
     made = store.request(tx, rows) if rows else {}
-    return {answered[n].item.decision_id: Outcome(transfer_id=transfer, state=State.CHECKING) for n, transfer in made.items()}
+    return {
+        answered[n].item.decision_id: Outcome(transfer_id=transfer, state=State.CHECKING)
+        for n, transfer in made.items()
+    }
 
 
-def _row(n: int, one: Asked[contract.AnswerEscalation], ended: Any, orgs: dict[int, domain.OrgFacts],
-         policy: Policy) -> dict[str, Any] | None:
+def _row(
+    n: int,
+    one: Asked[contract.AnswerEscalation],
+    ended: Any,
+    orgs: dict[int, domain.OrgFacts],
+    policy: Policy,
+) -> dict[str, Any] | None:
     """Return what to record of a transfer that the superior lets through, None where it cannot start."""
     source, target = orgs.get(ended.source_branch_id), orgs.get(ended.target_org_id)
     if source is None or target is None or ended.reason == "special_unit":
         return None
     item = contract.RequestTransfer(
-        command_id=uuid5(one.item.decision_id, "ruling"), initiator=Initiator.MEMBER, member_id=ended.member_id,
-        source_branch_id=source.org_id, target_org_id=target.org_id, reason=ended.reason, place_name=ended.place_name,
-        place_address=ended.place_address, contact=ended.contact, remark=ended.remark, place_division=ended.place_division,
-        confirmed=True, drop_out=ended.reason_kind == "drop_out")
-    if domain.check_request(item, source, target, domain.Place(policy.youth_centres, policy.destinations)) is not None:
+        command_id=uuid5(one.item.decision_id, "ruling"),
+        initiator=Initiator.MEMBER,
+        member_id=ended.member_id,
+        source_branch_id=source.org_id,
+        target_org_id=target.org_id,
+        reason=ended.reason,
+        place_name=ended.place_name,
+        place_address=ended.place_address,
+        contact=ended.contact,
+        remark=ended.remark,
+        place_division=ended.place_division,
+        confirmed=True,
+        drop_out=ended.reason_kind == "drop_out",
+    )
+    if (
+        domain.check_request(item, source, target, domain.Place(policy.youth_centres, policy.destinations))
+        is not None
+    ):
         return None
     destination = Destination.BRANCH if target.kind == "branch" else Destination.COMMITTEE
     row = handlers.request_row(n, item, one.actor.person_id, None, source, target, policy)
-    return row | {"concern": ended.concern, "initiator": Initiator.RULING, "initiator_org_id": one.actor.org_id,
-                  "path": domain.path_of(Initiator.RULING, destination)}
+    return row | {
+        "concern": ended.concern,
+        "initiator": Initiator.RULING,
+        "initiator_org_id": one.actor.org_id,
+        "path": domain.path_of(Initiator.RULING, destination),
+    }

@@ -1,4 +1,5 @@
 """The SQL of the desk: bulk decisions, reminders, who is looking, escalations, messages, the deadline board, addresses to be told."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,10 +15,20 @@ from shared import db
 
 # ---- lines of the trail that change no state -------------------------------------------------------------------------
 
+
 def _noted(event: str, chosen: str) -> sa.TextClause:
     """Return the statement that lengthens the trails of the transfers in the CTE `chosen` (with the columns of the items) by one line each."""
-    link = link_of("t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=f"'{event}'", state="t.state", person="i.person_id", org="i.org_id",
-                   decision="i.decision_id", note="coalesce(i.note, '')")
+    link = link_of(
+        "t.audit_head",
+        id="t.transfer_id",
+        seq="t.audit_seq + 1",
+        event=f"'{event}'",
+        state="t.state",
+        person="i.person_id",
+        org="i.org_id",
+        decision="i.decision_id",
+        note="coalesce(i.note, '')",
+    )
     return sa.text(f"""WITH {ASKED},
     chosen AS ({chosen}),
     moved AS (UPDATE transfers t SET audit_seq = t.audit_seq + 1, audit_head = {link} FROM chosen i WHERE t.transfer_id = i.transfer_id
@@ -27,22 +38,34 @@ def _noted(event: str, chosen: str) -> sa.TextClause:
     SELECT n, transfer_id, state, node_no FROM moved""")
 
 
-_URGE = _noted("urged", """UPDATE open_nodes o SET urged_at = :now FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
+_URGE = _noted(
+    "urged",
+    """UPDATE open_nodes o SET urged_at = :now FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
         WHERE o.transfer_id = i.transfer_id AND (w.member_id = i.person_id OR w.initiator_org_id = i.org_id)
             AND o.opened_at <= CAST(:now AS timestamptz) - interval '3 days'
-            AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days' RETURNING i.*""")
-_URGE_BELOW = _noted("urged", """UPDATE open_nodes o SET urged_at = :now FROM asked i
+            AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days' RETURNING i.*""",
+)
+_URGE_BELOW = _noted(
+    "urged",
+    """UPDATE open_nodes o SET urged_at = :now FROM asked i
         JOIN org_directory top ON top.org_id = i.branch_id JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
         WHERE o.org_id = d.org_id AND coalesce(o.expires_at, o.opened_at + interval '10 days') <= CAST(:now AS timestamptz) + i.node_no * interval '1 day'
             AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
-        RETURNING i.n, o.transfer_id, i.node_no, i.person_id, i.org_id, i.decision_id, i.branch_id, i.code, i.note""")
-_ESCALATE = _noted("escalated", """INSERT INTO escalations AS e (transfer_id, org_id, person_id, note, asked_at)
+        RETURNING i.n, o.transfer_id, i.node_no, i.person_id, i.org_id, i.decision_id, i.branch_id, i.code, i.note""",
+)
+_ESCALATE = _noted(
+    "escalated",
+    """INSERT INTO escalations AS e (transfer_id, org_id, person_id, note, asked_at)
         SELECT i.transfer_id, i.branch_id, i.person_id, coalesce(i.note, ''), :now FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
         WHERE w.state = 'rejected' AND w.member_id = i.person_id ON CONFLICT DO NOTHING
         RETURNING (SELECT a.n FROM asked a WHERE a.transfer_id = e.transfer_id LIMIT 1) AS n, e.transfer_id, NULL::int AS node_no, e.person_id,
-            NULL::bigint AS org_id, NULL::uuid AS decision_id, NULL::bigint AS branch_id, NULL::text AS code, e.note""")
-_ANSWER = _noted("answered", """UPDATE escalations e SET answer = i.code, answer_note = coalesce(i.note, ''), answered_by = i.person_id, answered_at = :now FROM asked i
-        WHERE e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = '' RETURNING i.*""")
+            NULL::bigint AS org_id, NULL::uuid AS decision_id, NULL::bigint AS branch_id, NULL::text AS code, e.note""",
+)
+_ANSWER = _noted(
+    "answered",
+    """UPDATE escalations e SET answer = i.code, answer_note = coalesce(i.note, ''), answered_by = i.person_id, answered_at = :now FROM asked i
+        WHERE e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = '' RETURNING i.*""",
+)
 _LOOK = sa.text("""
     WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, person_id bigint, org_id bigint, done boolean))
     UPDATE open_nodes o SET looked_by = CASE WHEN i.done THEN NULL ELSE i.person_id END,
@@ -56,17 +79,23 @@ def urge(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: 
     return db.run(tx, _URGE, items, now=now, stamp=stamp).all()
 
 
-def urge_below(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str) -> Sequence[sa.Row[Any]]:
+def urge_below(
+    tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
+) -> Sequence[sa.Row[Any]]:
     """Remind of all nodes below `branch_id` that are due within `node_no` days."""
     return db.run(tx, _URGE_BELOW, items, now=now, stamp=stamp).all()
 
 
-def escalate(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str) -> Sequence[sa.Row[Any]]:
+def escalate(
+    tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
+) -> Sequence[sa.Row[Any]]:
     """Hand rejected transfers of the asking members to the organisation `branch_id`, each once."""
     return db.run(tx, _ESCALATE, items, now=now, stamp=stamp).all()
 
 
-def answer(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str) -> Sequence[sa.Row[Any]]:
+def answer(
+    tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
+) -> Sequence[sa.Row[Any]]:
     """Answer escalations to the acting organisation, each once."""
     return db.run(tx, _ANSWER, items, now=now, stamp=stamp).all()
 

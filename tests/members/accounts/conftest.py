@@ -1,6 +1,5 @@
 """What the tests of this folder share."""
 
-
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -50,8 +49,35 @@ def service(engine, keys):
 @pytest.fixture
 def coded(tx):
     """The transaction, with the branch of the person and who administers it and what is above."""
-    directory.on_org_changed(tx, [OrgChanged(
-        org_id=org, parent_id=parent, path=path, kind="branch" if org == BRANCH else "committee", purpose="ordinary", province="42", system="national", provincial_id=ROOT,
-        vault_id=None, name=str(org), version=1, deleted=False) for org, parent, path in ((ROOT, None, "1."), (SUPERIOR, ROOT, "1.2."), (BRANCH, SUPERIOR, "1.2.3."))])
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=org, person_id=100 + org, active=True, version=1) for org in (ROOT, SUPERIOR, BRANCH)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=org,
+                parent_id=parent,
+                path=path,
+                kind="branch" if org == BRANCH else "committee",
+                purpose="ordinary",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name=str(org),
+                version=1,
+                deleted=False,
+            )
+            for org, parent, path in (
+                (ROOT, None, "1."),
+                (SUPERIOR, ROOT, "1.2."),
+                (BRANCH, SUPERIOR, "1.2.3."),
+            )
+        ],
+    )
+    directory.on_administrator_changed(
+        tx,
+        [
+            AdministratorChanged(org_id=org, person_id=100 + org, active=True, version=1)
+            for org in (ROOT, SUPERIOR, BRANCH)
+        ],
+    )
     return tx

@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 
 import pytest
@@ -25,7 +24,17 @@ PERSON = 7
 
 
 def enter(tx, number=NUMBER, person_id=PERSON):
-    entering.seed_people(tx, [(person_id, Admission(command_id=uuid.uuid4(), branch_id=3, name="王小明", id_number=number, phone="19900000001"))])
+    entering.seed_people(
+        tx,
+        [
+            (
+                person_id,
+                Admission(
+                    command_id=uuid.uuid4(), branch_id=3, name="王小明", id_number=number, phone="19900000001"
+                ),
+            )
+        ],
+    )
 
 
 def sign_in(tx, password=INITIAL, number=NUMBER, address=""):
@@ -39,10 +48,17 @@ def refused(tx, *args, **kwargs) -> str:
 
 
 def change(tx, old, new, session=""):
-    return accounts.change_password(tx, ChangePassword(old_password=old, new_password=new, session=session), Actor(PERSON, restricted=True))
+    return accounts.change_password(
+        tx,
+        ChangePassword(old_password=old, new_password=new, session=session),
+        Actor(PERSON, restricted=True),
+    )
+
 
 BRANCH, SUPERIOR, ROOT = 3, 2, 1
 
 
 def issue(tx, org=BRANCH, person=PERSON):
-    return accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(100 + org, org))])[0]
+    return accounts.issue_reset_codes(
+        tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(100 + org, org))]
+    )[0]

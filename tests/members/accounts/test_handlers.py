@@ -1,4 +1,5 @@
 """Signing in on a real database: initial passwords, lockout, sessions, and what a refusal leaves behind."""
+
 import json
 import threading
 import time
@@ -21,7 +22,15 @@ from shared.bus.calls import Call
 from shared.bus.service import RESTRICTED, Asked
 from shared.errors import Refused
 from shared.identity import Actor, Verifier
-from shared.messages.members import ChangePassword, GetCaptcha, IssueResetCode, Renew, ResetPassword, SignIn, SignOut
+from shared.messages.members import (
+    ChangePassword,
+    GetCaptcha,
+    IssueResetCode,
+    Renew,
+    ResetPassword,
+    SignIn,
+    SignOut,
+)
 from shared.messages.orgs import AdministratorChanged, OrgChanged
 from system.synthetic import check_digit
 from tests.members.accounts.factories import (
@@ -71,8 +80,15 @@ def test_change_password(tx, keys):
 
 
 @pytest.mark.rule("ACC-05")
-@pytest.mark.parametrize("old, new, code", [
-    (INITIAL, INITIAL, "password_weak"), (INITIAL, "short-1", "password_weak"), (INITIAL, NUMBER, "password_weak"), ("wrong", OWN, "sign_in_failed")])
+@pytest.mark.parametrize(
+    "old, new, code",
+    [
+        (INITIAL, INITIAL, "password_weak"),
+        (INITIAL, "short-1", "password_weak"),
+        (INITIAL, NUMBER, "password_weak"),
+        ("wrong", OWN, "sign_in_failed"),
+    ],
+)
 def test_change_refused(tx, old, new, code):
     """ACC-05: the old password must match; the new one has eight characters and is not the initial one."""
     with pytest.raises(Refused) as caught:
@@ -99,7 +115,9 @@ def test_change_is_locked_too(tx):
 def test_one_error_for_all(tx):
     """ACC-10: a wrong number and a wrong password are refused alike, and locked alike."""
     for number in (NUMBER, NOBODY):
-        assert [refused(tx, "wrong", number) for _ in range(6)] == ["sign_in_failed"] * 5 + ["too_many_attempts"]
+        assert [refused(tx, "wrong", number) for _ in range(6)] == ["sign_in_failed"] * 5 + [
+            "too_many_attempts"
+        ]
 
 
 @pytest.mark.rule("ACC-10")
@@ -167,15 +185,23 @@ def test_no_secret_is_stored(tx):
     signed = sign_in(tx)
     change(tx, INITIAL, OWN)
 
-    stored = json.dumps([[str(bytes(one)) if isinstance(one, memoryview) else str(one) for one in row]
-                         for table in ("people", "accounts", "sessions", "attempts", "outbox")
-                         for row in tx.execute(sa.text(f"SELECT * FROM {table}"))])
+    stored = json.dumps(
+        [
+            [str(bytes(one)) if isinstance(one, memoryview) else str(one) for one in row]
+            for table in ("people", "accounts", "sessions", "attempts", "outbox")
+            for row in tx.execute(sa.text(f"SELECT * FROM {table}"))
+        ]
+    )
     for secret in (signed.session, OWN, NUMBER, INITIAL, "19900000001"):
         assert secret not in stored
 
 
 def ask(service, name, item, token="") -> dict:
-    return json.loads(service.answer(Call(correlation_id="1", name=name, body=msgspec.Raw(msgspec.json.encode(item)), token=token)))
+    return json.loads(
+        service.answer(
+            Call(correlation_id="1", name=name, body=msgspec.Raw(msgspec.json.encode(item)), token=token)
+        )
+    )
 
 
 @pytest.mark.rule("ACC-10")
@@ -196,7 +222,9 @@ def test_one_password_at_a_time(service, engine):
         refused(one, "wrong")
         answers = []
         wrong = SignIn(id_number=NUMBER, password="wrong")
-        others = [threading.Thread(target=lambda: answers.append(ask(service, "sign_in", wrong))) for _ in range(8)]
+        others = [
+            threading.Thread(target=lambda: answers.append(ask(service, "sign_in", wrong))) for _ in range(8)
+        ]
         for other in others:
             other.start()
         time.sleep(0.3)
@@ -205,7 +233,10 @@ def test_one_password_at_a_time(service, engine):
         for other in others:
             other.join(10)
 
-    assert sorted(answer["refused"]["code"] for answer in answers) == ["sign_in_failed"] * 4 + ["too_many_attempts"] * 4
+    assert (
+        sorted(answer["refused"]["code"] for answer in answers)
+        == ["sign_in_failed"] * 4 + ["too_many_attempts"] * 4
+    )
 
 
 @pytest.mark.rule("ACC-05")
@@ -214,8 +245,13 @@ def test_restricted_until_changed(service):
     token = ask(service, "sign_in", SignIn(id_number=NUMBER, password=INITIAL))["ok"]["token"]
 
     assert ask(service, "who_am_i", {}, token)["ok"]["member"]["member_id"] == PERSON
-    assert ask(service, "describe_people", {"person_ids": [PERSON]}, token)["refused"]["code"] == "password_change_needed"
-    assert ask(service, "change_password", ChangePassword(old_password=INITIAL, new_password=OWN), token) == {"ok": True}
+    assert (
+        ask(service, "describe_people", {"person_ids": [PERSON]}, token)["refused"]["code"]
+        == "password_change_needed"
+    )
+    assert ask(service, "change_password", ChangePassword(old_password=INITIAL, new_password=OWN), token) == {
+        "ok": True
+    }
     token = ask(service, "sign_in", SignIn(id_number=NUMBER, password=OWN))["ok"]["token"]
     assert len(ask(service, "describe_people", {"person_ids": [PERSON]}, token)["ok"]) == 1
 
@@ -246,7 +282,9 @@ def test_keys_are_made_once(tmp_path):
 
 def reset(tx, code, new=OWN, number=NUMBER, address=""):
     try:
-        return accounts.reset_password(tx, ResetPassword(id_number=number, code=code, new_password=new, address=address), None)
+        return accounts.reset_password(
+            tx, ResetPassword(id_number=number, code=code, new_password=new, address=address), None
+        )
     except Refused as error:
         return error.code
 
@@ -272,9 +310,13 @@ def test_who_issues_codes(coded, org, may):
     answer = issue(coded, org)
 
     assert (answer.refusal is None, answer.code != "") == (may, may)
-    twice = accounts.issue_reset_codes(coded, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=PERSON), Actor(100 + org, org))] * 2)
+    twice = accounts.issue_reset_codes(
+        coded, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=PERSON), Actor(100 + org, org))] * 2
+    )
     assert twice[0].code == twice[1].code and (not may or reset(coded, twice[0].code) is True)
-    stranger = accounts.issue_reset_codes(coded, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=PERSON), Actor(999, org))])[0]
+    stranger = accounts.issue_reset_codes(
+        coded, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=PERSON), Actor(999, org))]
+    )[0]
     assert stranger.refusal.code == "unknown_member" and not stranger.code
 
 
@@ -286,9 +328,16 @@ def test_codes_are_single_use_bound_and_expire(coded):
     enter(coded, other, PERSON + 1)
     first, second = issue(coded).code, issue(coded).code
 
-    assert (reset(coded, first), reset(coded, second, number=other), reset(coded, second), reset(coded, second, "Other-pass-2")) == ("reset_failed", "reset_failed", True, "reset_failed")
+    assert (
+        reset(coded, first),
+        reset(coded, second, number=other),
+        reset(coded, second),
+        reset(coded, second, "Other-pass-2"),
+    ) == ("reset_failed", "reset_failed", True, "reset_failed")
     third = issue(coded).code
-    assert third.encode() not in b"".join(bytes(one) for one in coded.scalars(sa.text("SELECT code_index FROM reset_codes")))
+    assert third.encode() not in b"".join(
+        bytes(one) for one in coded.scalars(sa.text("SELECT code_index FROM reset_codes"))
+    )
     clock.advance(timedelta(hours=25))
     assert reset(coded, third) == "reset_failed"
 
@@ -298,7 +347,11 @@ def test_guessing_codes_is_locked(coded):
     """ACC-10: wrong number and wrong code give the same answer and the same lock; a weak password does not use the code up."""
     code = issue(coded).code
     assert reset(coded, code, "short") == "password_weak"
-    assert [reset(coded, "AAAAAAAA") for _ in range(5)] == [reset(coded, "AAAAAAAA", number=NOBODY) for _ in range(5)] == ["reset_failed"] * 5
+    assert (
+        [reset(coded, "AAAAAAAA") for _ in range(5)]
+        == [reset(coded, "AAAAAAAA", number=NOBODY) for _ in range(5)]
+        == ["reset_failed"] * 5
+    )
 
     assert reset(coded, code) == reset(coded, code, number=NOBODY) == "too_many_attempts"
     clock.advance(timedelta(hours=1))
@@ -314,13 +367,39 @@ def test_activation_codes(tx, monkeypatch):
     number = "11010520050102002"
     number += check_digit(number)
     tx.execute(sa.text("DELETE FROM people"))
-    (person,) = store.add(tx, [entering.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}], clock.now(), tail=initial.initial_tail()).values()
+    (person,) = store.add(
+        tx,
+        [entering.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}],
+        clock.now(),
+        tail=initial.initial_tail(),
+    ).values()
     for guess in (number, number[-8:], number[-6:], ""):
         assert refused(tx, guess, number) == "sign_in_failed"
     tx.execute(sa.text("DELETE FROM attempts"))
-    directory.on_org_changed(tx, [OrgChanged(org_id=3, parent_id=2, path="1.2.3.", kind="branch", purpose="ordinary", province="42", system="national", provincial_id=1, vault_id=9,
-                                             name="3", version=1, deleted=False)])
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=3, person_id=50, active=True, version=1)])
-    (issued,) = accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(50, 3))])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=3,
+                parent_id=2,
+                path="1.2.3.",
+                kind="branch",
+                purpose="ordinary",
+                province="42",
+                system="national",
+                provincial_id=1,
+                vault_id=9,
+                name="3",
+                version=1,
+                deleted=False,
+            )
+        ],
+    )
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=3, person_id=50, active=True, version=1)]
+    )
+    (issued,) = accounts.issue_reset_codes(
+        tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=person), Actor(50, 3))]
+    )
     accounts.reset_password(tx, ResetPassword(id_number=number, code=issued.code, new_password=OWN), None)
     assert sign_in(tx, OWN, number).must_change_password is False

@@ -1,4 +1,5 @@
 """Captchas, living sessions, sign-in history, revocation at once: on a real database."""
+
 import uuid
 from datetime import timedelta
 
@@ -35,7 +36,9 @@ def pictures(monkeypatch):
 
 
 def with_captcha(tx, captcha_id, answer, password=INITIAL):
-    return accounts.sign_in(tx, SignIn(id_number=NUMBER, password=password, captcha_id=captcha_id, captcha=answer), None)
+    return accounts.sign_in(
+        tx, SignIn(id_number=NUMBER, password=password, captcha_id=captcha_id, captcha=answer), None
+    )
 
 
 @pytest.mark.rule("ACC-02")
@@ -52,7 +55,12 @@ def test_captcha(tx, pictures):
 def test_wrong_captchas(tx, pictures):
     """ACC-02, ACC-08: a wrong answer uses the picture up and says nothing about the password; the reset page asks as well."""
     made = [captcha.get_captcha(tx, GetCaptcha(), None) for _ in range(2)]
-    for captcha_id, answer in ((made[0].captcha_id, "????"), (made[0].captcha_id, pictures[0]), ("", ""), (str(uuid.uuid4()), "AAAA")):
+    for captcha_id, answer in (
+        (made[0].captcha_id, "????"),
+        (made[0].captcha_id, pictures[0]),
+        ("", ""),
+        (str(uuid.uuid4()), "AAAA"),
+    ):
         with pytest.raises(Refused, match="captcha_wrong"):
             with_captcha(tx, captcha_id, answer)
     clock.advance(timedelta(minutes=6))
@@ -72,16 +80,27 @@ def test_no_captcha_where_none_is_asked_for(tx):
 def test_sessions_and_history(tx):
     """The person sees the living sessions and who tried to sign in, failures included."""
     with pytest.raises(Refused):
-        accounts.sign_in(tx, SignIn(id_number=NUMBER, password="wrong", address="192.0.2.1", device="Phone"), None)
+        accounts.sign_in(
+            tx, SignIn(id_number=NUMBER, password="wrong", address="192.0.2.1", device="Phone"), None
+        )
     clock.advance(timedelta(seconds=1))
-    signed = accounts.sign_in(tx, SignIn(id_number=NUMBER, password=INITIAL, address="192.0.2.2", device="Desk"), None)
+    signed = accounts.sign_in(
+        tx, SignIn(id_number=NUMBER, password=INITIAL, address="192.0.2.2", device="Desk"), None
+    )
     clock.advance(timedelta(seconds=1))
     other = sign_in(tx)
 
     found = accounts.list_sessions(tx, ListSessions(session=signed.session), Actor(PERSON))
 
-    assert [(one.address, one.device, one.this) for one in found.sessions] == [("", "", False), ("192.0.2.2", "Desk", True)]
-    assert [(one.address, one.succeeded) for one in found.sign_ins] == [("", True), ("192.0.2.2", True), ("192.0.2.1", False)]
+    assert [(one.address, one.device, one.this) for one in found.sessions] == [
+        ("", "", False),
+        ("192.0.2.2", "Desk", True),
+    ]
+    assert [(one.address, one.succeeded) for one in found.sign_ins] == [
+        ("", True),
+        ("192.0.2.2", True),
+        ("192.0.2.1", False),
+    ]
     assert accounts.list_sessions(tx, ListSessions(), Actor(99)).sign_ins == []
     assert other.token != signed.token
 
@@ -98,15 +117,23 @@ def test_sessions_end_at_once(tx, keys, end):
     if end == "sign out":
         accounts.sign_out(tx, SignOut(session=lost.session), None)
     elif end == "one":
-        gone = next(one for one in accounts.list_sessions(tx, ListSessions(session=kept.session), Actor(PERSON)).sessions if not one.this)
-        assert accounts.end_sessions(tx, EndSessions(session=kept.session, session_ids=[gone.session_id]), Actor(PERSON))
+        gone = next(
+            one
+            for one in accounts.list_sessions(tx, ListSessions(session=kept.session), Actor(PERSON)).sessions
+            if not one.this
+        )
+        assert accounts.end_sessions(
+            tx, EndSessions(session=kept.session, session_ids=[gone.session_id]), Actor(PERSON)
+        )
     elif end == "others":
         assert accounts.end_sessions(tx, EndSessions(session=kept.session), Actor(PERSON))
     else:
         change(tx, INITIAL, OWN, kept.session)
 
     assert ended(tx) == [verifier.session(lost.token)]
-    assert sessions_ended.ended(tx, [verifier.session(kept.token), verifier.session(lost.token)]) == {verifier.session(lost.token)}
+    assert sessions_ended.ended(tx, [verifier.session(kept.token), verifier.session(lost.token)]) == {
+        verifier.session(lost.token)
+    }
     told = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'session_ended'")).all()
     assert len(told) == 1 and verifier.session(lost.token) in told[0]
     assert len(accounts.list_sessions(tx, ListSessions(), Actor(PERSON)).sessions) == 1
@@ -124,6 +151,7 @@ def machinery(engine, keys) -> Machinery:
     made.commands = {command.name: handler for command, handler in Service.commands.items()}
     made.queries = {query.name: handler for query, handler in Service.queries.items()}
     import msgspec
+
     made.decoders = {command.name: msgspec.json.Decoder(list[command.item]) for command in Service.commands}
     made.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in Service.queries}
     return made
@@ -134,27 +162,49 @@ def test_every_call_of_an_ended_session_is_refused(engine, keys):
     import time
 
     import msgspec
+
     with engine.begin() as tx:
         enter(tx)
     try:
         with engine.begin() as tx:
             lost, kept = sign_in(tx), sign_in(tx)
             change(tx, INITIAL, OWN, kept.session)
-            kept_token = accounts.token_of(PERSON, session_id=uuid.UUID(Verifier(keys).session(kept.token)))[0]
-            lost_token = accounts.token_of(PERSON, session_id=uuid.UUID(Verifier(keys).session(lost.token)))[0]
+            kept_token = accounts.token_of(PERSON, session_id=uuid.UUID(Verifier(keys).session(kept.token)))[
+                0
+            ]
+            lost_token = accounts.token_of(PERSON, session_id=uuid.UUID(Verifier(keys).session(lost.token)))[
+                0
+            ]
         made = machinery(engine, keys)
 
         def call(name, token, body):
-            return Call(correlation_id="1", name=name, token=token, org_id=None, request_id="r", expires_at=time.time() + 60, body=msgspec.Raw(body))
+            return Call(
+                correlation_id="1",
+                name=name,
+                token=token,
+                org_id=None,
+                request_id="r",
+                expires_at=time.time() + 60,
+                body=msgspec.Raw(body),
+            )
 
         assert b"token_expired" in made.answer(call("who_am_i", lost_token, b"{}"))
         assert b"token_expired" not in made.answer(call("who_am_i", kept_token, b"{}"))
-        body = b'[{"command_id": "%s", "member_id": %d, "ethnic_group": "x"}]' % (str(uuid.uuid4()).encode(), PERSON)
-        first, second = made.apply_commands([call("edit_members", lost_token, body), call("edit_members", kept_token, body)])
+        body = b'[{"command_id": "%s", "member_id": %d, "ethnic_group": "x"}]' % (
+            str(uuid.uuid4()).encode(),
+            PERSON,
+        )
+        first, second = made.apply_commands(
+            [call("edit_members", lost_token, body), call("edit_members", kept_token, body)]
+        )
         assert b"token_expired" in first and b"token_expired" not in second
     finally:
         with engine.begin() as tx:
-            tx.execute(sa.text("TRUNCATE people, accounts, sessions, sign_ins, ended_sessions, memberships, attempts, outbox"))
+            tx.execute(
+                sa.text(
+                    "TRUNCATE people, accounts, sessions, sign_ins, ended_sessions, memberships, attempts, outbox"
+                )
+            )
 
 
 @pytest.mark.rule("ACC-04")
@@ -165,6 +215,7 @@ def test_the_initial_password_keeps_its_length(tx, monkeypatch):
     monkeypatch.setenv("TUANQIAO_INITIAL_PASSWORD_TAIL", "6")
     row = entering.new_person("王六", number(6), "", "")
     from services.members import store
+
     store.add(tx, [row], clock.now(), tail=initial.initial_tail())
     monkeypatch.delenv("TUANQIAO_INITIAL_PASSWORD_TAIL")
     assert initial.initial_tail() == 8

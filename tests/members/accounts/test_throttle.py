@@ -1,4 +1,5 @@
 """How often passwords and codes may be tried: schools behind one address, guessers behind many, and tries at the same moment."""
+
 import contextlib
 import json
 import threading
@@ -50,7 +51,17 @@ def fail(tx, times: int, address: str = SCHOOL) -> None:
 def with_captcha(tx, address, answer=None) -> str:
     made = captcha.get_captcha(tx, GetCaptcha(address=address), None)
     try:
-        accounts.sign_in(tx, SignIn(id_number=NUMBER, password=INITIAL, address=address, captcha_id=made.captcha_id, captcha=answer or "AAAA"), None)
+        accounts.sign_in(
+            tx,
+            SignIn(
+                id_number=NUMBER,
+                password=INITIAL,
+                address=address,
+                captcha_id=made.captcha_id,
+                captcha=answer or "AAAA",
+            ),
+            None,
+        )
         return "in"
     except Refused as error:
         return error.code
@@ -105,7 +116,9 @@ def test_a_lock_grows(tx):
         waits.append(int(caught.value.refusal.values["minutes"]))
         clock.advance(timedelta(minutes=waits[-1], seconds=1))
         throttle.forget(tx, "nobody")
-        tx.execute(sa.text("DELETE FROM attempts WHERE tried NOT LIKE '% from %'"))  # the account's own lock, which is in the next test
+        tx.execute(
+            sa.text("DELETE FROM attempts WHERE tried NOT LIKE '% from %'")
+        )  # the account's own lock, which is in the next test
     assert waits[:6] == [15, 30, 60, 120, 240, 480] and waits[7:] == [1440, 1440]
     clock.advance(domain.LOCK_REMEMBERED + timedelta(hours=1))
     for _ in range(domain.LOCK_AFTER):
@@ -131,7 +144,9 @@ def test_an_owner_is_not_kept_out_of_home(tx):
         refused(tx, "wrong", address=f"198.18.0.{one}")
     assert sign_in(tx, address=HOME).person_id == PERSON
     assert refused(tx, address="198.18.0.99") == "too_many_attempts"
-    assert [refused(tx, "wrong", address=HOME) for _ in range(6)] == ["sign_in_failed"] * 5 + ["too_many_attempts"]
+    assert [refused(tx, "wrong", address=HOME) for _ in range(6)] == ["sign_in_failed"] * 5 + [
+        "too_many_attempts"
+    ]
 
 
 @pytest.mark.rule("ACC-10")
@@ -153,13 +168,21 @@ def test_a_net_of_ipv6_is_one_address(tx):
     """ACC-10: who owns 2^64 addresses is one caller; a mapped IPv4 address is that address."""
     said = [refused(tx, "wrong", address=f"2001:db8:1:2::{one:x}") for one in range(6)]
     assert said == ["sign_in_failed"] * 5 + ["too_many_attempts"]
-    assert (throttle.network("2001:db8:1:2:3::4"), throttle.network("::ffff:203.0.113.9"), throttle.network("?")) == ("2001:db8:1:2::", SCHOOL, "?")
+    assert (
+        throttle.network("2001:db8:1:2:3::4"),
+        throttle.network("::ffff:203.0.113.9"),
+        throttle.network("?"),
+    ) == ("2001:db8:1:2::", SCHOOL, "?")
 
 
 def test_the_port_is_no_part_of_an_address():
     """Some proxies write the caller's port behind the address: each connection would be an address of its own, and no limit would hold."""
-    assert {throttle.network(one) for one in (SCHOOL, f"{SCHOOL}:1", f"{SCHOOL}:65535", f"[::ffff:{SCHOOL}]:80")} == {SCHOOL}
-    assert {throttle.network(one) for one in ("[2001:db8:1:2:3::4]:443", "[2001:db8:1:2::9]", "2001:db8:1:2::")} == {"2001:db8:1:2::"}
+    assert {
+        throttle.network(one) for one in (SCHOOL, f"{SCHOOL}:1", f"{SCHOOL}:65535", f"[::ffff:{SCHOOL}]:80")
+    } == {SCHOOL}
+    assert {
+        throttle.network(one) for one in ("[2001:db8:1:2:3::4]:443", "[2001:db8:1:2::9]", "2001:db8:1:2::")
+    } == {"2001:db8:1:2::"}
 
 
 @pytest.mark.rule("ACC-10")
@@ -201,8 +224,15 @@ def test_captchas_that_others_used_up_keep_nobody_out(tx, picture, monkeypatch, 
 
 
 @pytest.mark.rule("ACC-10")
-@pytest.mark.parametrize(("number", "same_address", "most"), [(NUMBER, True, domain.LOCK_AFTER), (NOBODY, True, domain.LOCK_AFTER), (NUMBER, False, domain.LOCK_ACCOUNT_AFTER),
-                                                              (NOBODY, False, domain.LOCK_ACCOUNT_AFTER)])
+@pytest.mark.parametrize(
+    ("number", "same_address", "most"),
+    [
+        (NUMBER, True, domain.LOCK_AFTER),
+        (NOBODY, True, domain.LOCK_AFTER),
+        (NUMBER, False, domain.LOCK_ACCOUNT_AFTER),
+        (NOBODY, False, domain.LOCK_ACCOUNT_AFTER),
+    ],
+)
 def test_64_tries_at_one_moment(engine, keys, number, same_address, most):
     """ACC-10: of 64 wrong passwords sent at the same moment exactly as many are answered as the lock allows, and the right one among them does not pass it afterwards."""
     patient = sa.create_engine(engine.url, pool_size=20, max_overflow=0, pool_timeout=120)
@@ -215,8 +245,21 @@ def test_64_tries_at_one_moment(engine, keys, number, same_address, most):
     answers: list[str] = []
 
     def one(at: int) -> None:
-        wrong = SignIn(id_number=number, password="wrong", address=SCHOOL if same_address else f"198.18.1.{at}")
-        answers.append(json.loads(service.answer(Call(correlation_id="1", name="sign_in", body=msgspec.Raw(msgspec.json.encode(wrong)), token="")))["refused"]["code"])
+        wrong = SignIn(
+            id_number=number, password="wrong", address=SCHOOL if same_address else f"198.18.1.{at}"
+        )
+        answers.append(
+            json.loads(
+                service.answer(
+                    Call(
+                        correlation_id="1",
+                        name="sign_in",
+                        body=msgspec.Raw(msgspec.json.encode(wrong)),
+                        token="",
+                    )
+                )
+            )["refused"]["code"]
+        )
 
     try:
         threads = [threading.Thread(target=one, args=(at,)) for at in range(64)]

@@ -1,4 +1,5 @@
 """Who enters a class: what the class is decides what they are; and no field of an entry or an edit is lost on the way."""
+
 import json
 import threading
 import uuid
@@ -18,7 +19,15 @@ from services.members.sealing.keys import keys
 from shared import clock
 from shared.bus.service import Asked
 from shared.messages import fields_of
-from shared.messages.members import Admission, DecideRegistration, EditMember, GetProfile, ImportRow, Register, RevealIds
+from shared.messages.members import (
+    Admission,
+    DecideRegistration,
+    EditMember,
+    GetProfile,
+    ImportRow,
+    Register,
+    RevealIds,
+)
 from tests.members.factories import CLASS, DEEP, ROOT, admin, admit, assigned, number, person, request
 from tests.members.graduation.factories import THIS, YEAR, mark, seen
 
@@ -29,20 +38,34 @@ END = date(YEAR, 6, 30)
 
 def graduates(tx) -> list[tuple[int, bool]]:
     """Return who was told of as a graduate, or as none any more, in order."""
-    return [(item["member_id"], item["counts"]) for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'graduate_changed' ORDER BY id"))
-            for item in json.loads(row.body)]
+    return [
+        (item["member_id"], item["counts"])
+        for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'graduate_changed' ORDER BY id"))
+        for item in json.loads(row.body)
+    ]
 
 
 def registered(tx, **values):
-    item = {"org_id": CLASS, "name": "周自己", "id_number": number(60), "password": "Sonne&Mond7", "joined_on": date(2020, 5, 4), "development_number": "202000000060", **values}
+    item = {
+        "org_id": CLASS,
+        "name": "周自己",
+        "id_number": number(60),
+        "password": "Sonne&Mond7",
+        "joined_on": date(2020, 5, 4),
+        "development_number": "202000000060",
+        **values,
+    }
     return joining.register(tx, Register(**item), None)
 
 
 def accept(tx, made):
-    return joining.decide_registrations(tx, [Asked(DecideRegistration(registration_id=made.registration_id, accept=True), admin(CLASS))])[0]
+    return joining.decide_registrations(
+        tx, [Asked(DecideRegistration(registration_id=made.registration_id, accept=True), admin(CLASS))]
+    )[0]
 
 
 # ---- entering a graduates' organisation ------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("GRAD-12", "GRAD-15")
 def test_entered_after_the_switch(tx):
@@ -65,8 +88,17 @@ def test_every_way_in(tx, way):
     """GRAD-12: an import, an accepted registration, a person known before and a first set-up lead to the same."""
     mark(tx, CLASS, THIS)
     if way == "import":
-        rows = [ImportRow(import_id=uuid.uuid4(), number=2, branch_name=str(CLASS), name="张三", id_number=number(60), joined_on=date(2020, 5, 4),
-                          development_number="202000000060")]
+        rows = [
+            ImportRow(
+                import_id=uuid.uuid4(),
+                number=2,
+                branch_name=str(CLASS),
+                name="张三",
+                id_number=number(60),
+                joined_on=date(2020, 5, 4),
+                development_number="202000000060",
+            )
+        ]
         imports.import_rows(tx, [Asked(row, admin(CLASS)) for row in rows])
         assert imports.enter_piece(tx) == 1
     elif way == "registration":
@@ -76,7 +108,9 @@ def test_every_way_in(tx, way):
         assert admit(tx, person(60, name="张三"))[0].refusal is None
     else:
         entering.seed_people(tx, [(7000, person(60))])
-    row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(60))}).one()
+    row = tx.execute(
+        sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(60))}
+    ).one()
     assert (row.branch_id, row.graduate, row.graduates_on) == (CLASS, True, END)
     assert graduates(tx)[-1] == (row.person_id, True)
 
@@ -96,8 +130,12 @@ def test_who_entered_later_counts_as_one_who_may_leave(tx):
 @pytest.mark.parametrize("marked_before", [False, True])
 def test_entering_and_marking_at_once(engine, marked_before):
     """GRAD-12: who is being entered while the class is marked, for the first time or again, is a graduate once both are done."""
+
     def fresh(connection):
-        return connection.execute(sa.text("SELECT graduate FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(70))}).scalar()
+        return connection.execute(
+            sa.text("SELECT graduate FROM people WHERE id_index = :index"),
+            {"index": keys.seal.index(number(70))},
+        ).scalar()
 
     if marked_before:
         with engine.begin() as before:
@@ -122,27 +160,55 @@ def test_entering_and_marking_at_once(engine, marked_before):
         entering.close()
         with engine.begin() as after:
             after.execute(sa.text("UPDATE people SET graduate = false, graduates_on = NULL"))
-            after.execute(sa.text("DELETE FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(70))})
+            after.execute(
+                sa.text("DELETE FROM people WHERE id_index = :index"), {"index": keys.seal.index(number(70))}
+            )
             after.execute(sa.text("TRUNCATE branch_marks, outbox"))
 
 
 # ---- no field is lost ------------------------------------------------------------------------------------------------
 
-ENTERED = {"branch_id": CLASS, "name": "张三", "id_number": number(60), "ethnic_group": "壮族", "phone": "19912345678", "joined_on": date(2021, 5, 4),
-           "development_number": "202100000060", "post": "organiser"}
+ENTERED = {
+    "branch_id": CLASS,
+    "name": "张三",
+    "id_number": number(60),
+    "ethnic_group": "壮族",
+    "phone": "19912345678",
+    "joined_on": date(2021, 5, 4),
+    "development_number": "202100000060",
+    "post": "organiser",
+}
 """A value for every field of an entry, none of them a default."""
-EDITED = {"phone": "19987654321", "ethnic_group": "藏族", "joined_on": date(2021, 9, 1), "development_number": "202100000061", "contact": "微信 wx60",
-          "emergency_contact": "母亲 19900000099", "party": True, "contacted": True, "found": True, "found_on": date(2026, 9, 1)}
+EDITED = {
+    "phone": "19987654321",
+    "ethnic_group": "藏族",
+    "joined_on": date(2021, 9, 1),
+    "development_number": "202100000061",
+    "contact": "微信 wx60",
+    "emergency_contact": "母亲 19900000099",
+    "party": True,
+    "contacted": True,
+    "found": True,
+    "found_on": date(2026, 9, 1),
+}
 """A value for every field of an edit that changes something."""
 
 
 def by_id(tx, id_number=ENTERED["id_number"]):
     """Return what the system shows of a person, by the names of the fields of an entry or an edit."""
-    row = tx.execute(sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": keys.seal.index(id_number)}).one()
+    row = tx.execute(
+        sa.text("SELECT * FROM people WHERE id_index = :index"), {"index": keys.seal.index(id_number)}
+    ).one()
     member = showing.get_profile(tx, GetProfile(member_id=row.person_id), admin(ROOT)).member
     (revealed,) = lists.reveal_ids(tx, RevealIds(person_ids=[row.person_id], reason="核对"), admin(ROOT))
     shown = {name: getattr(member, name) for name in fields_of(type(member))}
-    return {**shown, "id_number": revealed.id_number, "name": revealed.name, "contacted": not member.to_contact, "found": member.found_on is not None}
+    return {
+        **shown,
+        "id_number": revealed.id_number,
+        "name": revealed.name,
+        "contacted": not member.to_contact,
+        "found": member.found_on is not None,
+    }
 
 
 @pytest.mark.rule("IMP-05", "MEM-02", "MEM-29")
@@ -162,7 +228,10 @@ def test_every_field_of_an_entry_arrives(tx, known, field):
 @pytest.mark.rule("IMP-05")
 def test_every_field_of_an_import_arrives(tx):
     """IMP-05: each field of a row of a roster arrives as an entry would."""
-    row = {**{name: value for name, value in ENTERED.items() if name != "branch_id"}, "branch_name": str(CLASS)}
+    row = {
+        **{name: value for name, value in ENTERED.items() if name != "branch_id"},
+        "branch_name": str(CLASS),
+    }
     assert {*row, "import_id", "number", "problem"} == set(fields_of(ImportRow))
     imports.import_rows(tx, [Asked(ImportRow(import_id=uuid.uuid4(), number=2, **row), admin(CLASS))])
     assert imports.enter_piece(tx) == 1
@@ -174,7 +243,11 @@ def test_every_field_of_an_import_arrives(tx):
 @pytest.mark.rule("REG-03", "REG-08")
 def test_every_field_of_a_registration_arrives(tx):
     """REG-03, REG-08: what applicants say of themselves is what the organisation that accepts them has."""
-    given = {**{name: value for name, value in ENTERED.items() if name != "branch_id"}, "org_id": CLASS, "password": "Sonne&Mond7"}
+    given = {
+        **{name: value for name, value in ENTERED.items() if name != "branch_id"},
+        "org_id": CLASS,
+        "password": "Sonne&Mond7",
+    }
     assert {*given, "captcha_id", "captcha", "address"} == set(fields_of(Register))
     assert accept(tx, joining.register(tx, Register(**given), None)).refusal is None
 
@@ -187,12 +260,37 @@ def test_every_field_of_a_registration_arrives(tx):
 def test_every_field_of_an_edit_arrives(tx, field):
     """MEM-14: each field of an edit changes what is shown and leaves every other as it was."""
     assert {*EDITED, "command_id", "member_id"} == set(fields_of(EditMember))
-    (made,) = entering.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **{**ENTERED, "development_number": "202100000069"}), admin(CLASS))])
+    (made,) = entering.admit(
+        tx,
+        [
+            Asked(
+                Admission(command_id=uuid.uuid4(), **{**ENTERED, "development_number": "202100000069"}),
+                admin(CLASS),
+            )
+        ],
+    )
     tx.execute(sa.text("UPDATE people SET to_contact = true WHERE person_id = :id"), {"id": made.member_id})
     before = by_id(tx)
-    (answer,) = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=made.member_id, **{"found": None if field != "found_on" else True, field: EDITED[field]}), admin(CLASS))])
+    (answer,) = records.edit_members(
+        tx,
+        [
+            Asked(
+                EditMember(
+                    command_id=uuid.uuid4(),
+                    member_id=made.member_id,
+                    **{"found": None if field != "found_on" else True, field: EDITED[field]},
+                ),
+                admin(CLASS),
+            )
+        ],
+    )
 
     after = by_id(tx)
     assert answer.refusal is None and after[field] == EDITED[field] != before[field]
-    follows = {"contacted": {"to_contact"}, "joined_on": {"league_years"}, "found": {"found_on"}, "found_on": {"found"}}.get(field, set())
+    follows = {
+        "contacted": {"to_contact"},
+        "joined_on": {"league_years"},
+        "found": {"found_on"},
+        "found_on": {"found"},
+    }.get(field, set())
     assert {name for name in after if after[name] != before[name]} - follows == {field}

@@ -1,4 +1,5 @@
 """Imports in the background on a real database: row by row, in pieces, stopped anywhere, never twice."""
+
 import uuid
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -30,15 +31,32 @@ def test_rows_are_entered_in_pieces(tx):
     some = rows(20, one)
     bad = rows(1, one, "no such branch", 71_000_000) + rows(1, one)
     some += [msgspec.structs.replace(row, number=100 + n) for n, row in enumerate(bad)]
-    some.append(ImportRow(import_id=one, number=200, branch_name=str(CLASS), name="张三", id_number="1", problem="入团年月无法识别"))
+    some.append(
+        ImportRow(
+            import_id=one,
+            number=200,
+            branch_name=str(CLASS),
+            name="张三",
+            id_number="1",
+            problem="入团年月无法识别",
+        )
+    )
     assert send(tx, some) == [None] * 23
     assert (progress(tx, one).rows, progress(tx, one).entered, progress(tx, one).failed) == (23, 0, 1)
 
-    assert [imports.enter_piece(tx, 15), imports.enter_piece(tx, 15), imports.enter_piece(tx, 15)] == [15, 7, 0]
+    assert [imports.enter_piece(tx, 15), imports.enter_piece(tx, 15), imports.enter_piece(tx, 15)] == [
+        15,
+        7,
+        0,
+    ]
 
     done = progress(tx, one, after=0)
     assert (done.rows, done.entered, done.failed) == (23, 20, 3)
-    assert [(row.number, row.problem) for row in done.failures] == [(100, "没有名为“no such branch”的团支部,请按组织全称填写"), (101, "身份证号重复"), (200, "入团年月无法识别")]
+    assert [(row.number, row.problem) for row in done.failures] == [
+        (100, "没有名为“no such branch”的团支部,请按组织全称填写"),
+        (101, "身份证号重复"),
+        (200, "入团年月无法识别"),
+    ]
     assert done.failures[0].id_number == rows(1, one, start=71_000_000)[0].id_number
 
 
@@ -74,8 +92,14 @@ def test_a_piece_that_dies_is_done_again(engine):
         assert [imports.enter_piece(tx, 20), imports.enter_piece(tx, 20)] == [20, 10]
         assert (progress(tx, one).entered, len(store.of_branch(tx, CLASS, 0, 500))) == (30, before + 30)
         tx.execute(sa.text("DELETE FROM import_rows"))
-        tx.execute(sa.text("DELETE FROM memberships WHERE person_id IN (SELECT person_id FROM people WHERE created_at > now() - interval '1 minute' AND person_id > 1003)"))
-        tx.execute(sa.text("DELETE FROM people WHERE created_at > now() - interval '1 minute' AND person_id > 1003"))
+        tx.execute(
+            sa.text(
+                "DELETE FROM memberships WHERE person_id IN (SELECT person_id FROM people WHERE created_at > now() - interval '1 minute' AND person_id > 1003)"
+            )
+        )
+        tx.execute(
+            sa.text("DELETE FROM people WHERE created_at > now() - interval '1 minute' AND person_id > 1003")
+        )
 
 
 @pytest.mark.rule("IMP-11", "MEM-29")
@@ -85,7 +109,9 @@ def test_only_into_direct_branches(tx):
     send(tx, rows(1, one, "7"))
     assert imports.enter_piece(tx) == 1
 
-    assert [row.problem for row in progress(tx, one, after=0).failures] == ["该团支部存在,但不是您的直属下级,请由其直属上级“6”导入"]
+    assert [row.problem for row in progress(tx, one, after=0).failures] == [
+        "该团支部存在,但不是您的直属下级,请由其直属上级“6”导入"
+    ]
 
 
 def test_an_import_is_its_senders_own(tx):
@@ -93,7 +119,9 @@ def test_an_import_is_its_senders_own(tx):
     one = uuid.uuid4()
     send(tx, rows(1, one))
 
-    assert send(tx, rows(1, one), admin(TARGET)) == ["unknown_import"] and send(tx, rows(1, uuid.uuid4()), Actor(999, SCHOOL)) == ["not_administrator"]
+    assert send(tx, rows(1, one), admin(TARGET)) == ["unknown_import"] and send(
+        tx, rows(1, uuid.uuid4()), Actor(999, SCHOOL)
+    ) == ["not_administrator"]
     for stranger in (admin(TARGET), admin(ROOT)):
         with pytest.raises(Refused) as refused:
             progress(tx, one, stranger)
@@ -103,10 +131,28 @@ def test_an_import_is_its_senders_own(tx):
 def test_entered_rows_are_not_kept(tx):
     """Of an entered row only its number stays; failed rows are sealed, and forgotten after 30 days."""
     one = uuid.uuid4()
-    send(tx, [*rows(3, one), ImportRow(import_id=one, number=99, branch_name="x", name="张三", id_number="11010120050101001X", problem="x")])
+    send(
+        tx,
+        [
+            *rows(3, one),
+            ImportRow(
+                import_id=one,
+                number=99,
+                branch_name="x",
+                name="张三",
+                id_number="11010120050101001X",
+                problem="x",
+            ),
+        ],
+    )
     imports.enter_piece(tx)
 
-    kept = tx.execute(sa.text("SELECT number, row_sealed FROM import_rows WHERE import_id = :id AND row_sealed IS NOT NULL"), {"id": one}).all()
+    kept = tx.execute(
+        sa.text(
+            "SELECT number, row_sealed FROM import_rows WHERE import_id = :id AND row_sealed IS NOT NULL"
+        ),
+        {"id": one},
+    ).all()
     assert [row.number for row in kept] == [99] and b"11010120050101001X" not in bytes(kept[0].row_sealed)
     tx.execute(sa.text("UPDATE imports SET started_at = started_at - interval '31 days'"))
     imports.on_day_began(tx, [])
@@ -119,7 +165,10 @@ def test_a_hostile_row_is_set_aside(tx):
     one, two = uuid.uuid4(), uuid.uuid4()
     send(tx, rows(20, one))
     send(tx, rows(5, two, start=72_000_000))
-    tx.execute(sa.text("UPDATE import_rows SET row_sealed = 'nonsense' WHERE import_id = :id AND number = 11"), {"id": one})
+    tx.execute(
+        sa.text("UPDATE import_rows SET row_sealed = 'nonsense' WHERE import_id = :id AND number = 11"),
+        {"id": one},
+    )
     database = SimpleNamespace(transaction=lambda: nested(tx))
     pieces = background.Pieces("members", "imports", 8, imports._enter, imports.give_up)
     raised = 0
@@ -131,7 +180,9 @@ def test_a_hostile_row_is_set_aside(tx):
             raised += 1
     assert raised == background.TRIES - 1
     assert (progress(tx, one).entered, progress(tx, one).failed, progress(tx, two).entered) == (19, 1, 5)
-    assert [(row.number, row.problem[:6]) for row in progress(tx, one, after=0).failures] == [(11, "系统内部错误")]
+    assert [(row.number, row.problem[:6]) for row in progress(tx, one, after=0).failures] == [
+        (11, "系统内部错误")
+    ]
 
 
 @contextmanager

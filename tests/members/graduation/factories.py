@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 from datetime import date
 
@@ -17,11 +16,29 @@ THIS, NEXT = date(YEAR, 6, 15), date(YEAR + 1, 6, 15)
 
 
 def mark(tx, branch, on=None, reason="", org=SCHOOL):
-    return graduation.mark_branches(tx, [Asked(MarkBranch(command_id=uuid.uuid4(), branch_id=branch, graduates_on=on, reason=reason), admin(org))])[0]
+    return graduation.mark_branches(
+        tx,
+        [
+            Asked(
+                MarkBranch(command_id=uuid.uuid4(), branch_id=branch, graduates_on=on, reason=reason),
+                admin(org),
+            )
+        ],
+    )[0]
 
 
 def mark_member(tx, member, kind, on=None, reason="", org=SCHOOL):
-    answer = graduation.mark_members(tx, [Asked(MarkMember(command_id=uuid.uuid4(), member_id=member, mark=kind, graduates_on=on, reason=reason), admin(org))])[0]
+    answer = graduation.mark_members(
+        tx,
+        [
+            Asked(
+                MarkMember(
+                    command_id=uuid.uuid4(), member_id=member, mark=kind, graduates_on=on, reason=reason
+                ),
+                admin(org),
+            )
+        ],
+    )[0]
     return answer.refusal and answer.refusal.code
 
 

@@ -1,4 +1,5 @@
 """What the members service does for batches and statistics: all or none are held; who becomes a graduate, or is one no more, is told."""
+
 import json
 import uuid
 from datetime import date, timedelta
@@ -15,14 +16,32 @@ from shared.bus.service import Asked
 from shared.messages.members import DeleteMember
 from shared.messages.orgs import OrgChanged
 from shared.messages.transfers import TransferRequested
-from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, THREE, TWO, admin, assigned, request
+from tests.members.factories import (
+    BRANCH,
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    THREE,
+    TWO,
+    admin,
+    assigned,
+    request,
+)
 from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member
 
 pytestmark = pytest.mark.usefixtures("moment")
 
 
 def said(tx, topic):
-    return [item for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}) for item in json.loads(row.body)]
+    return [
+        item
+        for row in tx.execute(
+            sa.text("SELECT body FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}
+        )
+        for item in json.loads(row.body)
+    ]
 
 
 def cohort(tx):
@@ -35,8 +54,18 @@ def cohort(tx):
 
 def batch(members, size=None, source=CLASS, kind="any"):
     id_ = uuid.uuid4()
-    return [TransferRequested(transfer_id=100 + member, member_id=member, source_branch_id=source, target_org_id=BRANCH, reason_kind=kind, batch_id=id_,
-                              batch_size=len(members) if size is None else size) for member in members]
+    return [
+        TransferRequested(
+            transfer_id=100 + member,
+            member_id=member,
+            source_branch_id=source,
+            target_org_id=BRANCH,
+            reason_kind=kind,
+            batch_id=id_,
+            batch_size=len(members) if size is None else size,
+        )
+        for member in members
+    ]
 
 
 @pytest.mark.rule("BATCH-05")
@@ -45,30 +74,56 @@ def test_a_batch_is_held_whole(tx):
     items = batch([ONE, TWO])
     handlers.on_transfer_requested(tx, items)
     handlers.on_transfer_requested(tx, items)
-    assert [item["member_id"] for item in said(tx, "member_reserved")] == [ONE, TWO] * 2 and said(tx, "reservation_refused") == []
+    assert [item["member_id"] for item in said(tx, "member_reserved")] == [ONE, TWO] * 2 and said(
+        tx, "reservation_refused"
+    ) == []
 
 
 @pytest.mark.rule("BATCH-05")
-@pytest.mark.parametrize("members, size, kind, codes", [
-    ([ONE, THREE], None, "any", {ONE: "batch_stopped", THREE: "member_elsewhere"}), ([ONE, 9999], None, "any", {ONE: "batch_stopped", 9999: "unknown_member"}),
-    ([ONE, TWO], 3, "any", {ONE: "batch_stopped", TWO: "batch_stopped"}), ([ONE, TWO], None, "graduate", {ONE: "ordinary_reason_needed", TWO: "ordinary_reason_needed"})])
+@pytest.mark.parametrize(
+    "members, size, kind, codes",
+    [
+        ([ONE, THREE], None, "any", {ONE: "batch_stopped", THREE: "member_elsewhere"}),
+        ([ONE, 9999], None, "any", {ONE: "batch_stopped", 9999: "unknown_member"}),
+        ([ONE, TWO], 3, "any", {ONE: "batch_stopped", TWO: "batch_stopped"}),
+        ([ONE, TWO], None, "graduate", {ONE: "ordinary_reason_needed", TWO: "ordinary_reason_needed"}),
+    ],
+)
 def test_a_batch_is_refused_whole(tx, members, size, kind, codes):
     """BATCH-05: one member elsewhere, unknown or with the wrong kind of reason, or a batch that does not come whole: nobody is held."""
     handlers.on_transfer_requested(tx, batch(members, size, kind=kind))
     assert {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")} == codes
-    assert said(tx, "member_reserved") == [] and all(row.reserved_by is None for row in store.by_ids(tx, members).values())
+    assert said(tx, "member_reserved") == [] and all(
+        row.reserved_by is None for row in store.by_ids(tx, members).values()
+    )
 
 
 @pytest.mark.rule("GRAD-33", "TYPE-21", "BATCH-05")
-@pytest.mark.parametrize("graduate, kind, code", [(True, "abroad", "abroad_request_missing"), (False, "outward", "drop_out_needed")])
+@pytest.mark.parametrize(
+    "graduate, kind, code",
+    [(True, "abroad", "abroad_request_missing"), (False, "outward", "drop_out_needed")],
+)
 def test_a_batch_asks_the_same(tx, graduate, kind, code):
     """GRAD-33, TYPE-21, BATCH-05: a batch is asked for approved requests and for students who leave, as single transfers are; one stops all."""
-    tx.execute(sa.text("UPDATE people SET graduate = :graduate, mark = CASE WHEN person_id = :one AND NOT :graduate THEN 'delayed' ELSE '' END"), {"one": ONE, "graduate": graduate})
+    tx.execute(
+        sa.text(
+            "UPDATE people SET graduate = :graduate, mark = CASE WHEN person_id = :one AND NOT :graduate THEN 'delayed' ELSE '' END"
+        ),
+        {"one": ONE, "graduate": graduate},
+    )
     if graduate:
-        tx.execute(sa.text("INSERT INTO retentions (command_id, member_id, branch_id, kind, since, until, place, contact_name, reason, state, requested_by, requested_at)"
-                           " VALUES (gen_random_uuid(), :one, :branch, 'abroad', '2026-09-01', '2027-09-01', '', '', '', 'approved', 1, now())"), {"one": ONE, "branch": CLASS})
+        tx.execute(
+            sa.text(
+                "INSERT INTO retentions (command_id, member_id, branch_id, kind, since, until, place, contact_name, reason, state, requested_by, requested_at)"
+                " VALUES (gen_random_uuid(), :one, :branch, 'abroad', '2026-09-01', '2027-09-01', '', '', '', 'approved', 1, now())"
+            ),
+            {"one": ONE, "branch": CLASS},
+        )
     handlers.on_transfer_requested(tx, batch([ONE, TWO], kind=kind))
-    assert {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")} == {ONE: "batch_stopped", TWO: code}
+    assert {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")} == {
+        ONE: "batch_stopped",
+        TWO: code,
+    }
     handlers.on_transfer_requested(tx, batch([ONE], kind=kind))
     assert [item["member_id"] for item in said(tx, "member_reserved")] == [ONE]
 
@@ -80,7 +135,10 @@ def test_a_held_member_stops_the_batch(tx):
     handlers.on_transfer_requested(tx, batch([ONE, TWO]))
     assert {item["code"] for item in said(tx, "reservation_refused")} == {"batch_stopped", "transfer_open"}
     handlers.on_transfer_requested(tx, batch([ONE, TWO], 0))
-    assert store.by_ids(tx, [ONE])[ONE].reserved_by == 100 + ONE and store.by_ids(tx, [TWO])[TWO].reserved_by == 7
+    assert (
+        store.by_ids(tx, [ONE])[ONE].reserved_by == 100 + ONE
+        and store.by_ids(tx, [TWO])[TWO].reserved_by == 7
+    )
 
 
 @pytest.mark.rule("STAT-10", "GRAD-12", "GRAD-14")
@@ -98,7 +156,10 @@ def test_graduates_are_told(tx):
 def test_delayed_graduates_are_told(tx):
     """GRAD-16, GRAD-25: a delayed graduate or teacher leaves the cohort; when the later time has come, the member belongs to that cohort; a mark taken back restores."""
     mark(tx, CLASS, THIS)
-    assert mark_member(tx, ONE, "delayed", date(YEAR + 1, 6, 30), "学分未满") is None and mark_member(tx, TWO, "teacher") is None
+    assert (
+        mark_member(tx, ONE, "delayed", date(YEAR + 1, 6, 30), "学分未满") is None
+        and mark_member(tx, TWO, "teacher") is None
+    )
     assert cohort(tx) == {}
     assert mark_member(tx, TWO, "") is None
     assert cohort(tx) == {(TWO, YEAR): CLASS}
@@ -110,7 +171,9 @@ def test_delayed_graduates_are_told(tx):
 def test_deleted_graduates_are_told(tx):
     """STAT-10: a record entered wrongly and deleted counts no more; who leaves by a transfer stays one of the cohort."""
     mark(tx, CLASS, THIS)
-    (answer,) = records.delete_members(tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="重复录入"), admin(ROOT))])
+    (answer,) = records.delete_members(
+        tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="重复录入"), admin(ROOT))]
+    )
     assert answer.refusal is None
     handlers.on_transfer_requested(tx, [request(10, kind="graduate")])
     handlers.on_branch_assigned(tx, [assigned(10)])
@@ -120,13 +183,32 @@ def test_deleted_graduates_are_told(tx):
 @pytest.mark.rule("TYPE-05", "TRF-35")
 def test_the_mobile_branch_keeps_graduates(tx):
     """TYPE-05: a graduate in the own school's mobile branch is still one, who leaves with a graduate's reason later."""
-    directory.on_org_changed(tx, [OrgChanged(org_id=DEEP, parent_id=COLLEGE, path="1.2.6.7.", kind="branch", purpose="floating", province="42", system="national", provincial_id=ROOT,
-                                             vault_id=9, name="x", version=2, deleted=False)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=DEEP,
+                parent_id=COLLEGE,
+                path="1.2.6.7.",
+                kind="branch",
+                purpose="floating",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=9,
+                name="x",
+                version=2,
+                deleted=False,
+            )
+        ],
+    )
     mark(tx, CLASS, THIS)
     handlers.on_transfer_requested(tx, [request(10, kind="graduate")])
     handlers.on_branch_assigned(tx, [assigned(10, branch=DEEP)])
     row = store.by_ids(tx, [ONE])[ONE]
     assert (row.branch_id, row.graduate, row.graduates_on) == (DEEP, True, date(YEAR, 6, 30))
     handlers.on_transfer_requested(tx, [request(11, source=DEEP, kind="graduate")])
-    handlers.on_branch_assigned(tx, [msgspec.structs.replace(assigned(11), at=assigned(11).at + timedelta(days=60))])
+    handlers.on_branch_assigned(
+        tx, [msgspec.structs.replace(assigned(11), at=assigned(11).at + timedelta(days=60))]
+    )
     assert not store.by_ids(tx, [ONE])[ONE].graduate

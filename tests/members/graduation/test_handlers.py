@@ -1,4 +1,5 @@
 """Graduation on a real database: who marks what, the yearly switch, corrections, members who do not leave."""
+
 import json
 import threading
 from datetime import date
@@ -11,21 +12,51 @@ from services.members.graduation import handlers as graduation
 from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import ListBranchMarks
-from tests.members.factories import AT, BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, THREE, TWO, XINJIANG, admin, assigned, request
+from tests.members.factories import (
+    AT,
+    BRANCH,
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THREE,
+    TWO,
+    XINJIANG,
+    admin,
+    assigned,
+    request,
+)
 from tests.members.graduation.factories import NEXT, THIS, YEAR, mark, mark_member, seen
 
 pytestmark = pytest.mark.usefixtures("moment")
 
 
 def told(tx) -> list[tuple[int, bool, int]]:
-    return [(item["branch_id"], item["graduate"], item["version"]) for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'branch_graduated' ORDER BY id"))
-            for item in json.loads(row.body)]
+    return [
+        (item["branch_id"], item["graduate"], item["version"])
+        for row in tx.execute(sa.text("SELECT body FROM outbox WHERE topic = 'branch_graduated' ORDER BY id"))
+        for item in json.loads(row.body)
+    ]
 
 
 @pytest.mark.rule("GRAD-04", "GRAD-05", "ROLE-05")
-@pytest.mark.parametrize(("org", "branch", "code"), [
-    (SCHOOL, CLASS, None), (SCHOOL, DEEP, None), (COLLEGE, DEEP, None), (ROOT, XINJIANG, None), (ROOT, CLASS, "not_your_org"),
-    (CLASS, CLASS, "not_your_org"), (TARGET, CLASS, "not_your_org"), (SCHOOL, COLLEGE, "branch_unknown"), (SCHOOL, 999, "branch_unknown")])
+@pytest.mark.parametrize(
+    ("org", "branch", "code"),
+    [
+        (SCHOOL, CLASS, None),
+        (SCHOOL, DEEP, None),
+        (COLLEGE, DEEP, None),
+        (ROOT, XINJIANG, None),
+        (ROOT, CLASS, "not_your_org"),
+        (CLASS, CLASS, "not_your_org"),
+        (TARGET, CLASS, "not_your_org"),
+        (SCHOOL, COLLEGE, "branch_unknown"),
+        (SCHOOL, 999, "branch_unknown"),
+    ],
+)
 def test_who_marks_branches(tx, org, branch, code):
     """GRAD-04, GRAD-05: committee kinds above a branch, or its direct superior of any kind; never the branch itself.
 
@@ -37,14 +68,20 @@ def test_who_marks_branches(tx, org, branch, code):
 
 
 @pytest.mark.rule("GRAD-04", "GRAD-05", "GRAD-18")
-@pytest.mark.parametrize(("industry", "code"), [("普通高等院校", None), ("小学", None), ("", "not_your_org"), ("党政机关", "not_your_org")])
+@pytest.mark.parametrize(
+    ("industry", "code"),
+    [("普通高等院校", None), ("小学", None), ("", "not_your_org"), ("党政机关", "not_your_org")],
+)
 def test_only_the_school_domain_marks(tx, industry, code):
     """GRAD-04, GRAD-18: a committee above a school that is not of the school domain, such as a township's, marks neither branches nor members.
 
     GRAD-05: as the direct superior of a branch it does, whatever its domain.
     """
     mark(tx, DEEP, THIS, org=COLLEGE)
-    tx.execute(sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :org"), {"industry": industry, "org": SCHOOL})
+    tx.execute(
+        sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :org"),
+        {"industry": industry, "org": SCHOOL},
+    )
 
     said = mark(tx, DEEP, NEXT, org=SCHOOL).refusal
     assert (said and said.code) == code
@@ -59,7 +96,11 @@ def test_due_at_once(tx):
     answer = mark(tx, CLASS, THIS)
 
     assert (answer.graduate, answer.members) == (True, 2)
-    assert seen(tx, ONE) == seen(tx, TWO) == (True, "", date(YEAR, 6, 30)) and seen(tx, THREE) == (False, "", None)
+    assert seen(tx, ONE) == seen(tx, TWO) == (True, "", date(YEAR, 6, 30)) and seen(tx, THREE) == (
+        False,
+        "",
+        None,
+    )
     assert told(tx) == [(CLASS, True, 2)]
 
 
@@ -76,17 +117,32 @@ def test_waits_for_its_year(tx):
 
 
 @pytest.mark.rule("GRAD-12")
-@pytest.mark.parametrize(("today", "until"), [
-    (date(2026, 4, 30), date(2025, 12, 31)), (date(2026, 5, 1), date(2026, 12, 31)), (date(2026, 12, 31), date(2026, 12, 31)), (date(2027, 1, 1), date(2026, 12, 31))])
+@pytest.mark.parametrize(
+    ("today", "until"),
+    [
+        (date(2026, 4, 30), date(2025, 12, 31)),
+        (date(2026, 5, 1), date(2026, 12, 31)),
+        (date(2026, 12, 31), date(2026, 12, 31)),
+        (date(2027, 1, 1), date(2026, 12, 31)),
+    ],
+)
 def test_yearly_moment(today, until):
     """GRAD-12: from the first of May on the branches of the year are due; before it those of earlier years."""
     assert domain.due_until(today, (5, 1)) == until
 
 
 @pytest.mark.rule("GRAD-03", "GRAD-02")
-@pytest.mark.parametrize(("given", "stored"), [
-    (date(2024, 6, 1), date(2024, 6, 30)), (date(2022, 6, 30), date(2022, 6, 30)), (date(2022, 12, 15), date(2022, 12, 31)), (date(2023, 1, 1), date(2023, 1, 31)),
-    (date(2023, 2, 28), date(2023, 2, 28)), (date(2024, 2, 1), date(2024, 2, 29))])
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (date(2024, 6, 1), date(2024, 6, 30)),
+        (date(2022, 6, 30), date(2022, 6, 30)),
+        (date(2022, 12, 15), date(2022, 12, 31)),
+        (date(2023, 1, 1), date(2023, 1, 31)),
+        (date(2023, 2, 28), date(2023, 2, 28)),
+        (date(2024, 2, 1), date(2024, 2, 29)),
+    ],
+)
 def test_a_time_of_graduation_is_a_month(tx, given, stored):
     """GRAD-02, GRAD-03: year and month, by the length of schooling: any day of June 2024, December 2022 or January 2023 is the last of its month, for branch and members."""
     assert mark(tx, CLASS, given).refusal is None
@@ -136,10 +192,20 @@ def test_mixed_branch(tx):
     assert mark_member(tx, ONE, "own", THIS) == "branch_not_mixed"
     mark(tx, CLASS, None, "mixed")
 
-    assert (mark_member(tx, ONE, "own", THIS), mark_member(tx, TWO, "own", NEXT), mark_member(tx, TWO, "own")) == (None, None, "field_missing")
-    assert (seen(tx, ONE), seen(tx, TWO)) == ((True, "own", date(YEAR, 6, 30)), (False, "own", date(YEAR + 1, 6, 30)))
+    assert (
+        mark_member(tx, ONE, "own", THIS),
+        mark_member(tx, TWO, "own", NEXT),
+        mark_member(tx, TWO, "own"),
+    ) == (None, None, "field_missing")
+    assert (seen(tx, ONE), seen(tx, TWO)) == (
+        (True, "own", date(YEAR, 6, 30)),
+        (False, "own", date(YEAR + 1, 6, 30)),
+    )
     assert told(tx) == []
-    assert (graduation_store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100), seen(tx, TWO)[0]) == (1, True)
+    assert (
+        graduation_store.convert_members(tx, date(YEAR + 1, 12, 31), clock.now(), 100),
+        seen(tx, TWO)[0],
+    ) == (1, True)
     assert mark_member(tx, ONE, "") is None and seen(tx, ONE) == (False, "", None)
 
 
@@ -150,7 +216,11 @@ def test_delayed(tx):
     mark(tx, CLASS, THIS)
 
     assert mark_member(tx, ONE, "delayed", date(YEAR, 6, 1), "补考") == "delay_too_short"
-    assert mark_member(tx, ONE, "delayed", NEXT) == mark_member(tx, ONE, "delayed", None, "补考") == "field_missing"
+    assert (
+        mark_member(tx, ONE, "delayed", NEXT)
+        == mark_member(tx, ONE, "delayed", None, "补考")
+        == "field_missing"
+    )
     assert mark_member(tx, ONE, "delayed", NEXT, "补考") is None
     assert seen(tx) == (False, "delayed", date(YEAR + 1, 6, 30))
     assert mark_member(tx, ONE, "") is None and seen(tx) == (True, "", date(YEAR, 6, 30))
@@ -174,12 +244,22 @@ def test_open_transfer_blocks_the_mark(tx):
     mark(tx, CLASS, THIS)
     handlers.on_transfer_requested(tx, [request(10)])
 
-    assert mark_member(tx, ONE, "delayed", NEXT, "补考") == "transfer_open" and mark_member(tx, TWO, "delayed", NEXT, "补考") is None
+    assert (
+        mark_member(tx, ONE, "delayed", NEXT, "补考") == "transfer_open"
+        and mark_member(tx, TWO, "delayed", NEXT, "补考") is None
+    )
 
 
 @pytest.mark.rule("GRAD-18")
-@pytest.mark.parametrize(("org", "code", "without"), [
-    (CLASS, None, "not_your_org"), (SCHOOL, None, None), (TARGET, "not_your_org", "not_your_org"), (BRANCH, "not_your_org", "not_your_org")])
+@pytest.mark.parametrize(
+    ("org", "code", "without"),
+    [
+        (CLASS, None, "not_your_org"),
+        (SCHOOL, None, None),
+        (TARGET, "not_your_org", "not_your_org"),
+        (BRANCH, "not_your_org", "not_your_org"),
+    ],
+)
 def test_who_marks_members(tx, monkeypatch, org, code, without):
     """GRAD-18: the branch itself, where the setting allows, and who may mark the branch; nobody else."""
     mark(tx, CLASS, THIS)
@@ -203,8 +283,14 @@ def test_a_move_ends_marks(tx):
 @pytest.mark.rule("GRAD-32")
 def test_unmarked_branches(tx):
     """GRAD-32: branches below that have neither a time nor a reason, in pages."""
+
     def listed(**values):
-        return [one.branch_id for one in graduation.list_branch_marks(tx, ListBranchMarks(unmarked_only=True, **values), admin(SCHOOL))]
+        return [
+            one.branch_id
+            for one in graduation.list_branch_marks(
+                tx, ListBranchMarks(unmarked_only=True, **values), admin(SCHOOL)
+            )
+        ]
 
     assert listed() == [CLASS, DEEP] and listed(after=CLASS) == [DEEP] and listed(limit=1) == [CLASS]
     mark(tx, CLASS, None, "teachers")
@@ -212,8 +298,15 @@ def test_unmarked_branches(tx):
 
 
 @pytest.mark.rule("GRAD-09", "GRAD-04", "GRAD-05")
-@pytest.mark.parametrize(("org", "marks"), [(SCHOOL, {CLASS: True, DEEP: True}), (COLLEGE, {DEEP: True}), (CLASS, {CLASS: False}),
-                                            (ROOT, {CLASS: False, DEEP: False, XINJIANG: True, BRANCH: False})])
+@pytest.mark.parametrize(
+    ("org", "marks"),
+    [
+        (SCHOOL, {CLASS: True, DEEP: True}),
+        (COLLEGE, {DEEP: True}),
+        (CLASS, {CLASS: False}),
+        (ROOT, {CLASS: False, DEEP: False, XINJIANG: True, BRANCH: False}),
+    ],
+)
 def test_the_list_says_who_may_be_marked(tx, org, marks):
     """GRAD-09, GRAD-04, GRAD-05: of each branch in the list it is said whether the acting organisation marks it: never itself, never from outside the school domain but directly."""
     shown = graduation.list_branch_marks(tx, ListBranchMarks(), admin(org))
@@ -230,14 +323,23 @@ def test_marked_state_is_shown(tx):
 
     shown = graduation.list_branch_marks(tx, ListBranchMarks(), admin(SCHOOL))
     assert [(one.branch_id, one.graduates_on, one.reason, one.graduate) for one in shown] == [
-        (CLASS, date(YEAR, 6, 30), "", True), (DEEP, None, "teachers", False)]
+        (CLASS, date(YEAR, 6, 30), "", True),
+        (DEEP, None, "teachers", False),
+    ]
 
 
 @pytest.mark.rule("GRAD-12", "BEY-08")
 def test_many_branches_by_two_workers(engine):
     """GRAD-12: 5,000 due branches, two workers in pieces of 300: each branch is switched and told once."""
     with engine.begin() as tx:
-        graduation_store.mark_branches(tx, [{"branch_id": 10**6 + n, "graduates_on": date(2020, 6, 30), "reason": "", "marked_by": 1} for n in range(5000)], AT)
+        graduation_store.mark_branches(
+            tx,
+            [
+                {"branch_id": 10**6 + n, "graduates_on": date(2020, 6, 30), "reason": "", "marked_by": 1}
+                for n in range(5000)
+            ],
+            AT,
+        )
     done: list[int] = []
 
     def work() -> None:

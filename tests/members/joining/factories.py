@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 from datetime import date
 
@@ -21,7 +20,9 @@ PASSWORD = "Long-enough-1"
 
 
 def post(tx, org, to, actor=None, **values):
-    answer = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))])[0]
+    answer = posts_handlers.set_posts(
+        tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))]
+    )[0]
     return answer.refusal.code if answer.refusal else answer.person_id
 
 
@@ -34,20 +35,45 @@ def posts(tx, org):
 
 
 def issue(tx, *orgs, actor=None):
-    return joining.issue_registration_codes(tx, [Asked(IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org), actor or admin(SCHOOL)) for org in orgs])
+    return joining.issue_registration_codes(
+        tx,
+        [
+            Asked(IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org), actor or admin(SCHOOL))
+            for org in orgs
+        ],
+    )
 
 
 def redeem(tx, code, actor=None, **values):
     if actor is not None:
         return joining.redeem_code(tx, RegisterAdministrator(code=code, **values), actor)
-    return joining.register_administrator(tx, RegisterAdministrator(code=code, password=PASSWORD, **{**new(), **values}), None)
+    return joining.register_administrator(
+        tx, RegisterAdministrator(code=code, password=PASSWORD, **{**new(), **values}), None
+    )
 
 
 def apply(tx, n=70, org=CLASS, **values):
-    item = {"org_id": org, "name": "周自己", "id_number": number(n), "password": PASSWORD, "ethnic_group": "汉族", "phone": "19900000070", "joined_on": date(2020, 5, 4),
-            "development_number": f"2020{n:08d}", **values}
+    item = {
+        "org_id": org,
+        "name": "周自己",
+        "id_number": number(n),
+        "password": PASSWORD,
+        "ethnic_group": "汉族",
+        "phone": "19900000070",
+        "joined_on": date(2020, 5, 4),
+        "development_number": f"2020{n:08d}",
+        **values,
+    }
     return joining.register(tx, Register(**item), None)
 
 
 def decide(tx, one, actor=None, **values):
-    return joining.decide_registrations(tx, [Asked(DecideRegistration(**{"registration_id": one.registration_id, "accept": True, **values}), actor or admin(CLASS))])[0]
+    return joining.decide_registrations(
+        tx,
+        [
+            Asked(
+                DecideRegistration(**{"registration_id": one.registration_id, "accept": True, **values}),
+                actor or admin(CLASS),
+            )
+        ],
+    )[0]

@@ -1,4 +1,5 @@
 """Posts, registration codes, self-registration: on a real database."""
+
 import uuid
 from datetime import date, timedelta
 
@@ -29,17 +30,39 @@ from shared.messages.members import (
     WhoAmI,
 )
 from shared.messages.orgs import AdministratorChanged, RegistrationRefused
-from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, TWO, admin, assigned, number, person, request
+from tests.members.factories import (
+    BRANCH,
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    TWO,
+    admin,
+    assigned,
+    number,
+    person,
+    request,
+)
 from tests.members.joining.factories import PASSWORD, apply, decide, issue, new, post, posts, redeem
 
 
 def told(tx, topic):
     import json
-    rows = tx.execute(sa.text("WITH gone AS (DELETE FROM outbox WHERE topic = :topic RETURNING *) SELECT body FROM gone ORDER BY id"), {"topic": topic}).all()
+
+    rows = tx.execute(
+        sa.text(
+            "WITH gone AS (DELETE FROM outbox WHERE topic = :topic RETURNING *) SELECT body FROM gone ORDER BY id"
+        ),
+        {"topic": topic},
+    ).all()
     return [item for row in rows for item in json.loads(row.body)]
 
 
 # ---- posts -----------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("CADRE-01", "ORG-17", "ROLE-02", "ROLE-11", "ADM-03")
 @pytest.mark.parametrize("org", [ROOT, SCHOOL, COLLEGE, CLASS])
@@ -50,10 +73,20 @@ def test_every_kind_has_cadres(tx, org):
     """
     made = post(tx, org, "secretary", **new())
     assert posts(tx, org) == [(made, "secretary")]
-    assert told(tx, "cadre_changed") == [{"org_id": org, "person_id": made, "post": "secretary", "has_phone": True, "version": tx.scalar(sa.text("SELECT last_value FROM post_version"))}]
+    assert told(tx, "cadre_changed") == [
+        {
+            "org_id": org,
+            "person_id": made,
+            "post": "secretary",
+            "has_phone": True,
+            "version": tx.scalar(sa.text("SELECT last_value FROM post_version")),
+        }
+    ]
     row = store.by_ids(tx, [made])[made]
     assert row.branch_id is None and row.born_on == date(1990, 1, 5)
-    assert accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=number(60, 1990)[-8:]), None).must_change_password
+    assert accounts.sign_in(
+        tx, SignIn(id_number=number(60, 1990), password=number(60, 1990)[-8:]), None
+    ).must_change_password
 
 
 @pytest.mark.rule("CADRE-02", "CADRE-03", "ORG-18")
@@ -62,9 +95,15 @@ def test_posts_are_independent(tx):
     assert post(tx, SCHOOL, "secretary", person_id=ONE) == ONE
     assert post(tx, COLLEGE, "secretary", name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)) == ONE
     assert post(tx, SCHOOL, "publicist", person_id=ONE) == ONE
-    assert {(row.org_id, row.post) for row in posts_store.posts_held(tx, [ONE])} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
+    assert {(row.org_id, row.post) for row in posts_store.posts_held(tx, [ONE])} == {
+        (SCHOOL, "publicist"),
+        (COLLEGE, "secretary"),
+    }
     assert store.by_ids(tx, [ONE])[ONE].branch_id == CLASS
-    assert {(one.org_id, one.post) for one in showing.who_am_i(tx, WhoAmI(), Actor(ONE)).posts} == {(SCHOOL, "publicist"), (COLLEGE, "secretary")}
+    assert {(one.org_id, one.post) for one in showing.who_am_i(tx, WhoAmI(), Actor(ONE)).posts} == {
+        (SCHOOL, "publicist"),
+        (COLLEGE, "secretary"),
+    }
 
 
 @pytest.mark.rule("CADRE-03", "ACC-11")
@@ -94,7 +133,15 @@ def test_one_secretary(tx):
 @pytest.mark.rule("CADRE-06")
 def test_one_secretary_in_one_list(tx):
     """CADRE-06: of two secretaries in one list the first holds."""
-    answers = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)) for one in (ONE, TWO, ONE)])
+    answers = posts_handlers.set_posts(
+        tx,
+        [
+            Asked(
+                SetPost(command_id=uuid.uuid4(), org_id=CLASS, post="secretary", person_id=one), admin(CLASS)
+            )
+            for one in (ONE, TWO, ONE)
+        ],
+    )
     assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post", None]
 
 
@@ -102,17 +149,29 @@ def test_one_secretary_in_one_list(tx):
 def test_the_right_goes_before_the_post(tx):
     """ADM-16: an administrator's right is revoked before the post ends; ROLE-04: losing the right leaves the post."""
     post(tx, CLASS, "secretary", person_id=ONE)
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=True, version=1)])
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=True, version=1)]
+    )
     assert post(tx, CLASS, "", person_id=ONE) == "revoke_right_first"
     assert post(tx, CLASS, "organiser", person_id=ONE) == "revoke_right_first"
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=False, version=2)])
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=False, version=2)]
+    )
     assert posts(tx, CLASS) == [(ONE, "secretary")]
     assert post(tx, CLASS, "", person_id=ONE) == ONE
 
 
 @pytest.mark.rule("CADRE-04", "CADRE-05")
-@pytest.mark.parametrize("org, to, said", [
-    (CLASS, "standing_member", "post_unknown"), (ROOT, "standing_member", ONE), (CLASS, "chair", "post_unknown"), (CLASS, "deputy_secretary", ONE), (404, "secretary", "unknown_org")])
+@pytest.mark.parametrize(
+    "org, to, said",
+    [
+        (CLASS, "standing_member", "post_unknown"),
+        (ROOT, "standing_member", ONE),
+        (CLASS, "chair", "post_unknown"),
+        (CLASS, "deputy_secretary", ONE),
+        (404, "secretary", "unknown_org"),
+    ],
+)
 def test_posts_by_kind(tx, org, to, said):
     """CADRE-04, CADRE-05: posts are a list per kind of organisation."""
     assert post(tx, org, to, actor=admin(org), person_id=ONE) == said
@@ -148,7 +207,10 @@ def test_list_of_cadres(tx):
     post(tx, SCHOOL, "publicist", person_id=ONE)
     made = post(tx, SCHOOL, "secretary", ethnic_group="汉族", **new())
     listed = posts_handlers.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
-    assert [(one.person_id, one.post, one.complete) for one in listed] == [(made, "secretary", True), (ONE, "publicist", True)]
+    assert [(one.person_id, one.post, one.complete) for one in listed] == [
+        (made, "secretary", True),
+        (ONE, "publicist", True),
+    ]
     with pytest.raises(Refused, match="not_your_org"):
         posts_handlers.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(CLASS))
 
@@ -160,17 +222,35 @@ def test_posts_end_with_the_membership(tx):
     The student who administered the committee of the school loses it with the move to another; posts above both branches, and in
     organisations that have nothing to do with the move, stay.
     """
-    posts_store.set_posts(tx, [{"org_id": org, "person_id": ONE, "post": "committee_member", "changed_by": None}
-                               for org in (CLASS, SCHOOL, ROOT, COLLEGE, TARGET)], clock.now())
+    posts_store.set_posts(
+        tx,
+        [
+            {"org_id": org, "person_id": ONE, "post": "committee_member", "changed_by": None}
+            for org in (CLASS, SCHOOL, ROOT, COLLEGE, TARGET)
+        ],
+        clock.now(),
+    )
     told(tx, "cadre_changed")
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_branch_assigned(tx, [assigned(10)])
-    assert sorted((one["org_id"], one["person_id"], one["post"]) for one in told(tx, "cadre_changed")) == [(SCHOOL, ONE, ""), (CLASS, ONE, "")]
+    assert sorted((one["org_id"], one["person_id"], one["post"]) for one in told(tx, "cadre_changed")) == [
+        (SCHOOL, ONE, ""),
+        (CLASS, ONE, ""),
+    ]
     assert [(row.org_id) for row in posts_store.posts_held(tx, [ONE])] == [ROOT, TARGET, COLLEGE]
 
 
 @pytest.mark.rule("ADM-18")
-@pytest.mark.parametrize("over, target, blocked", [(SCHOOL, TARGET, True), (SCHOOL, DEEP, False), (CLASS, DEEP, True), (COLLEGE, TARGET, False), (None, TARGET, False)])
+@pytest.mark.parametrize(
+    "over, target, blocked",
+    [
+        (SCHOOL, TARGET, True),
+        (SCHOOL, DEEP, False),
+        (CLASS, DEEP, True),
+        (COLLEGE, TARGET, False),
+        (None, TARGET, False),
+    ],
+)
 @pytest.mark.parametrize("setting", ["block", "revoke_on_complete"])
 def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over, target, blocked, setting):
     """ADM-18: by setting, who administers what would be left starts no transfer until the right is revoked; by default the right ends on completion."""
@@ -178,7 +258,9 @@ def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over
     file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\nadmin_on_transfer = "{setting}"')
     monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
     if over is not None:
-        directory.on_administrator_changed(tx, [AdministratorChanged(org_id=over, person_id=ONE, active=True, version=1)])
+        directory.on_administrator_changed(
+            tx, [AdministratorChanged(org_id=over, person_id=ONE, active=True, version=1)]
+        )
     tx.execute(sa.text("DELETE FROM outbox"))
     handlers.on_transfer_requested(tx, [request(10, target=target), request(11, TWO)])
     said = {item["transfer_id"]: item["code"] for item in told(tx, "reservation_refused")}
@@ -201,7 +283,9 @@ def test_a_new_number_is_told(tx):
     post(tx, CLASS, "secretary", person_id=ONE)
     told(tx, "cadre_changed")
     for phone in ("", "19900001234"):
-        records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, phone=phone), Actor(ONE))])
+        records.edit_members(
+            tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, phone=phone), Actor(ONE))]
+        )
     assert [one["has_phone"] for one in told(tx, "cadre_changed")] == [False, True]
 
 
@@ -209,7 +293,12 @@ def test_a_new_number_is_told(tx):
 def test_reset_codes_of_cadres(tx):
     """ACC-07: who is in no branch gets a reset code from the organisation of the post."""
     made = post(tx, SCHOOL, "secretary", **new())
-    codes = lambda org: accounts.issue_reset_codes(tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=made), admin(org))])[0]  # noqa: E731
+
+    def codes(org):
+        return accounts.issue_reset_codes(
+            tx, [Asked(IssueResetCode(command_id=uuid.uuid4(), member_id=made), admin(org))]
+        )[0]
+
     assert codes(SCHOOL).code and codes(ROOT).code and codes(TARGET).refusal.code == "unknown_member"
 
 
@@ -258,7 +347,10 @@ def test_a_new_code_replaces_the_old(tx, monkeypatch):
 def test_the_limit_when_made_and_when_used(tx):
     """ADM-11, ADM-01: with its administrators complete an organisation gets no code, and an older code does not serve."""
     (made,) = issue(tx, COLLEGE)
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=COLLEGE, person_id=one, active=True, version=1) for one in (901, 902)])
+    directory.on_administrator_changed(
+        tx,
+        [AdministratorChanged(org_id=COLLEGE, person_id=one, active=True, version=1) for one in (901, 902)],
+    )
     assert issue(tx, COLLEGE)[0].refusal.code == "administrators_full"
     assert refusal(redeem, tx, made.code) == "too_many_administrators"
 
@@ -281,18 +373,46 @@ def test_existing_accounts_use_codes_signed_in(tx):
     (made,) = issue(tx, COLLEGE)
     first = redeem(tx, made.code)
     from shared.messages.orgs import OrgChanged
-    directory.on_org_changed(tx, [OrgChanged(org_id=COLLEGE, parent_id=SCHOOL, path="1.2.6.", kind="general_branch", purpose="ordinary", province="42", system="national",
-                                             provincial_id=ROOT, vault_id=None, name="6", version=2, deleted=True)])
-    assert accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None).person_id == first.person_id
+
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=COLLEGE,
+                parent_id=SCHOOL,
+                path="1.2.6.",
+                kind="general_branch",
+                purpose="ordinary",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="6",
+                version=2,
+                deleted=True,
+            )
+        ],
+    )
+    assert (
+        accounts.sign_in(tx, SignIn(id_number=number(60, 1990), password=PASSWORD), None).person_id
+        == first.person_id
+    )
     (code,) = issue(tx, CLASS)
     assert refusal(redeem, tx, code.code) == "sign_in_to_register"
     assert redeem(tx, code.code, actor=Actor(first.person_id)).org_id == CLASS
 
 
 @pytest.mark.rule("ADM-04")
-@pytest.mark.parametrize("values, said", [
-    ({"name": " "}, "name_missing"), ({"id_number": "1"}, "id_invalid"), ({"password": "short"}, "password_weak"), ({"post": "chair"}, "post_unknown"),
-    ({"id_number": number(64, 2020)}, "cadre_too_young")])
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"name": " "}, "name_missing"),
+        ({"id_number": "1"}, "id_invalid"),
+        ({"password": "short"}, "password_weak"),
+        ({"post": "chair"}, "post_unknown"),
+        ({"id_number": number(64, 2020)}, "cadre_too_young"),
+    ],
+)
 def test_registrations_that_are_refused(tx, values, said):
     """ADM-04: what is wrong is said, and the code stays good."""
     (made,) = issue(tx, COLLEGE)
@@ -317,9 +437,14 @@ def test_codes_are_not_guessed(tx):
 def test_self_registration(tx):
     """REG-02, REG-03, REG-07: an account at once, no branch until the organisation accepts; acceptance waits in its operation centre."""
     asked = apply(tx)
-    assert accounts.sign_in(tx, SignIn(id_number=number(70), password=PASSWORD), None).person_id == asked.person_id
+    assert (
+        accounts.sign_in(tx, SignIn(id_number=number(70), password=PASSWORD), None).person_id
+        == asked.person_id
+    )
     assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id is None
-    assert [one.registration_id for one in joining.list_registrations(tx, ListRegistrations(), admin(CLASS))] == [asked.registration_id]
+    assert [
+        one.registration_id for one in joining.list_registrations(tx, ListRegistrations(), admin(CLASS))
+    ] == [asked.registration_id]
     assert "****" in asked.id_masked
 
     assert decide(tx, asked).state == "accepted"
@@ -341,10 +466,20 @@ def test_self_registration_of_a_cadre(tx):
 
 
 @pytest.mark.rule("REG-08", "REG-02", "ACC-14")
-@pytest.mark.parametrize("values, said", [
-    ({"id_number": number(1)}, "registered_already"), ({"joined_on": date(2015, 5, 4), "development_number": ""}, "joined_too_young"), ({"development_number": ""}, "development_number_missing"),
-    ({"development_number": "201900000070"}, "development_number_year"), ({"development_number": "202000000001"}, "development_number_used"),
-    ({"id_number": number(71, 1980)}, "age_out_of_range"), ({"password": "12345"}, "password_weak"), ({"name": ""}, "name_missing"), ({"org": 404}, "unknown_org")])
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"id_number": number(1)}, "registered_already"),
+        ({"joined_on": date(2015, 5, 4), "development_number": ""}, "joined_too_young"),
+        ({"development_number": ""}, "development_number_missing"),
+        ({"development_number": "201900000070"}, "development_number_year"),
+        ({"development_number": "202000000001"}, "development_number_used"),
+        ({"id_number": number(71, 1980)}, "age_out_of_range"),
+        ({"password": "12345"}, "password_weak"),
+        ({"name": ""}, "name_missing"),
+        ({"org": 404}, "unknown_org"),
+    ],
+)
 def test_self_registrations_that_are_refused(tx, values, said):
     """REG-08, ACC-14: the checks of an entry hold, and whom somebody has entered does not register."""
     assert refusal(apply, tx, **values) == said
@@ -373,7 +508,10 @@ def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
     clock.advance(timedelta(days=11))
     assert decide(tx, asked).refusal.code == "registration_closed"
     joining.on_day_began(tx, [])
-    assert [one.state for one in joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))] == ["expired"]
+    assert [
+        one.state
+        for one in joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))
+    ] == ["expired"]
     assert refusal(apply, tx, password="Another-one-1") == "registered_already"
     assert refusal(apply, tx, name="别人") == "registered_already"
     again = apply(tx)
@@ -391,7 +529,10 @@ def test_who_decides(tx):
         assert decide(tx, asked, actor).refusal.code == "registration_missing"
     assert decide(tx, asked, Actor(ONE), withdraw=True).refusal.code == "registration_missing"
     assert decide(tx, asked, accept=False, note="不是本班学生").state == "rejected"
-    assert joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))[0].note == "不是本班学生"
+    assert (
+        joining.list_registrations(tx, ListRegistrations(own=True), Actor(asked.person_id))[0].note
+        == "不是本班学生"
+    )
 
 
 @pytest.mark.rule("ACC-12")
@@ -400,7 +541,15 @@ def test_who_is_registered_signs_in(tx):
     assert refusal(apply, tx, id_number=number(1), development_number="202000000171") == "registered_already"
     signed = accounts.sign_in(tx, SignIn(id_number=number(1), password=number(1)[-8:]), None)
     assert showing.who_am_i(tx, WhoAmI(), Actor(signed.person_id, restricted=True)).member.branch_id == CLASS
-    assert tx.scalar(sa.text("SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"), {"one": ONE}) == 1
+    assert (
+        tx.scalar(
+            sa.text(
+                "SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"
+            ),
+            {"one": ONE},
+        )
+        == 1
+    )
 
 
 @pytest.mark.rule("DEL-11")
@@ -408,7 +557,9 @@ def test_deletion_ends_posts(tx):
     """DEL-11: who is deleted from the register holds no post any more."""
     post(tx, SCHOOL, "publicist", person_id=TWO)
     told(tx, "cadre_changed")
-    answer = records.delete_members(tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="姓名录入错误"), admin(ROOT))])[0]
+    answer = records.delete_members(
+        tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="姓名录入错误"), admin(ROOT))]
+    )[0]
     assert answer.refusal is None and posts(tx, SCHOOL) == []
     assert [(one["org_id"], one["post"]) for one in told(tx, "cadre_changed")] == [(SCHOOL, "")]
 
@@ -416,7 +567,10 @@ def test_deletion_ends_posts(tx):
 @pytest.mark.rule("REG-01")
 def test_registrations_from_one_address(tx):
     """Self-registrations are counted by address, so that nobody fills the register; a school's worth is let through."""
-    said = {refusal(apply, tx, id_number="1", address="192.0.2.9") for _ in range(domain.REGISTRATIONS_FROM_ADDRESS)}
+    said = {
+        refusal(apply, tx, id_number="1", address="192.0.2.9")
+        for _ in range(domain.REGISTRATIONS_FROM_ADDRESS)
+    }
     assert said == {"id_invalid"}
     assert refusal(apply, tx, address="192.0.2.9") == "too_many_attempts"
     assert apply(tx, address="192.0.2.10").state == "pending"
@@ -438,11 +592,19 @@ def test_new_people_are_entered_together(tx):
     """ORG-17: the new people of a list are entered in one statement; the same one twice is one person, and whose post is refused is not entered."""
     rows = [new(60), new(61), new(60), new(62), {**new(61), "name": "别人"}]
     posts_ = ["secretary", "publicist", "organiser", "secretary", "publicist"]
-    answers = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
-                                    for row, post_, org in zip(rows, posts_, (SCHOOL, SCHOOL, SCHOOL, COLLEGE, SCHOOL), strict=True)])
+    answers = posts_handlers.set_posts(
+        tx,
+        [
+            Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=post_, **row), admin(SCHOOL))
+            for row, post_, org in zip(rows, posts_, (SCHOOL, SCHOOL, SCHOOL, COLLEGE, SCHOOL), strict=True)
+        ],
+    )
     assert [one.refusal and one.refusal.code for one in answers] == [None, None, None, None, "name_differs"]
     assert answers[0].person_id == answers[2].person_id and all(one.person_id > 0 for one in answers[:4])
-    again = posts_handlers.set_posts(tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))])
+    again = posts_handlers.set_posts(
+        tx,
+        [Asked(SetPost(command_id=uuid.uuid4(), org_id=COLLEGE, post="secretary", **new(63)), admin(SCHOOL))],
+    )
     assert again[0].refusal.code == "secretary_in_post"
     assert store.known(tx, [accounts.keys.seal.index(number(63, 1990))]) == {}
 

@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 from datetime import date
 
@@ -11,7 +10,14 @@ from shared.identity import Actor
 from shared.messages.members import CheckLetter, DecideRetention, IssueLetter, RequestRetention
 from tests.members.factories import ONE, SCHOOL, admin
 
-ABROAD = {"kind": "abroad", "since": date(2026, 9, 1), "until": date(2028, 9, 1), "place": "莱顿", "contact_name": "王母", "contact_phone": "19900000098"}
+ABROAD = {
+    "kind": "abroad",
+    "since": date(2026, 9, 1),
+    "until": date(2028, 9, 1),
+    "place": "莱顿",
+    "contact_name": "王母",
+    "contact_phone": "19900000098",
+}
 
 
 def ask(tx, actor=None, **values):
@@ -20,11 +26,19 @@ def ask(tx, actor=None, **values):
 
 
 def decide(tx, retention_id, actor=None, **values):
-    return retentions.decide_retentions(tx, [Asked(DecideRetention(retention_id=retention_id, **values), actor or admin(SCHOOL))])[0]
+    return retentions.decide_retentions(
+        tx, [Asked(DecideRetention(retention_id=retention_id, **values), actor or admin(SCHOOL))]
+    )[0]
 
 
 def issue(tx, actor=None, **values):
-    item = {"command_id": uuid.uuid4(), "member_ids": [ONE], "addressee": "共青团某某委员会", "dues_until": date(2026, 6, 30), **values}
+    item = {
+        "command_id": uuid.uuid4(),
+        "member_ids": [ONE],
+        "addressee": "共青团某某委员会",
+        "dues_until": date(2026, 6, 30),
+        **values,
+    }
     return letters.issue_letters(tx, [Asked(IssueLetter(**item), actor or admin(SCHOOL))])[0]
 
 

@@ -1,4 +1,5 @@
 """Who stays at school, letters, ranges of development numbers, own-level imports: on a real database."""
+
 import uuid
 from datetime import date, timedelta
 
@@ -14,16 +15,38 @@ from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import DecideRetention, GetReport, ImportRow, IssueLetter, ListRetentions, VoidLetter
+from shared.messages.members import (
+    DecideRetention,
+    GetReport,
+    ImportRow,
+    IssueLetter,
+    ListRetentions,
+    VoidLetter,
+)
 from shared.messages.orgs import AdministratorChanged
-from tests.members.factories import BRANCH, CLASS, COLLEGE, DEEP, ONE, ROOT, SCHOOL, TARGET, THREE, TWO, XINJIANG, admin, number  # noqa: F401
+from tests.members.factories import (
+    CLASS,
+    COLLEGE,
+    DEEP,
+    ONE,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THREE,
+    TWO,
+    admin,
+    number,
+)
 from tests.members.joining.factories import posts
 from tests.members.letters.factories import ask, check, decide, issue
 
 
 @pytest.fixture
 def graduates(tx):
-    tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = :on WHERE branch_id = :branch"), {"on": clock.today() - timedelta(days=30), "branch": CLASS})
+    tx.execute(
+        sa.text("UPDATE people SET graduate = true, graduates_on = :on WHERE branch_id = :branch"),
+        {"on": clock.today() - timedelta(days=30), "branch": CLASS},
+    )
     return clock.today() - timedelta(days=30)
 
 
@@ -32,6 +55,7 @@ def code(answer):
 
 
 # ---- who stays -------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("GRAD-29", "GRAD-33", "DOC-09", "GRAD-30", "GRAD-31")
 def test_study_abroad(tx):
@@ -46,9 +70,16 @@ def test_study_abroad(tx):
     assert decide(tx, asked.retention_id, approve=True).state == "approved"
     assert decide(tx, asked.retention_id, Actor(ONE), report="在读,一切正常").state == "approved"
     (entry,) = retentions.list_retentions(tx, ListRetentions(kind="abroad"), admin(SCHOOL))
-    assert (entry.member_id, entry.place, entry.contact_name, entry.contact_phone, entry.reports, entry.state) == (
-        ONE, "莱顿", "王母", "19900000098", ["在读,一切正常"], "approved")
+    assert (
+        entry.member_id,
+        entry.place,
+        entry.contact_name,
+        entry.contact_phone,
+        entry.reports,
+        entry.state,
+    ) == (ONE, "莱顿", "王母", "19900000098", ["在读,一切正常"], "approved")
     from tests.members.lists.factories import report
+
     assert [one.member_id for one in report(tx, "abroad", admin(SCHOOL))] == [ONE]
     assert retentions.list_retentions(tx, ListRetentions(), admin(TARGET)) == []
     assert decide(tx, asked.retention_id, end=True, note="已回国").state == "ended"
@@ -57,9 +88,17 @@ def test_study_abroad(tx):
 
 
 @pytest.mark.rule("GRAD-29")
-@pytest.mark.parametrize("values, said", [
-    ({"place": ""}, "field_missing"), ({"contact_name": " "}, "field_missing"), ({"contact_phone": ""}, "field_missing"),
-    ({"until": date(2026, 8, 1)}, "retention_dates"), ({"kind": "holiday"}, "retention_kind"), ({"member_id": TWO}, "unknown_member")])
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"place": ""}, "field_missing"),
+        ({"contact_name": " "}, "field_missing"),
+        ({"contact_phone": ""}, "field_missing"),
+        ({"until": date(2026, 8, 1)}, "retention_dates"),
+        ({"kind": "holiday"}, "retention_kind"),
+        ({"member_id": TWO}, "unknown_member"),
+    ],
+)
 def test_requests_that_are_refused(tx, values, said):
     """GRAD-29: all four items are needed, and only for oneself or by the branch."""
     assert code(ask(tx, **values)) == said
@@ -82,17 +121,27 @@ def test_retained_graduates(tx, graduates):
 
     GRAD-28: who is retained has not completed.
     """
-    retained = {"kind": "retained", "since": clock.today(), "place": "", "contact_name": "", "contact_phone": ""}
+    retained = {
+        "kind": "retained",
+        "since": clock.today(),
+        "place": "",
+        "contact_name": "",
+        "contact_phone": "",
+    }
     assert code(ask(tx, until=graduates + timedelta(days=240), **retained)) == "retention_too_long"
     until = domain.add_months(graduates, 6)
     asked = ask(tx, until=until, **retained)
     decide(tx, asked.retention_id, approve=True)
     from services.members.lists import handlers as lists
+
     due = lambda: [one.note for one in lists.get_report(tx, GetReport(kind="retained"), admin(SCHOOL))]  # noqa: E731
     assert due() == []
     clock.advance(timedelta(days=140))
     assert due() == [until.isoformat()]
-    left = {one.member_id: one.note for one in lists.get_report(tx, GetReport(kind="graduates_left"), admin(SCHOOL))}
+    left = {
+        one.member_id: one.note
+        for one in lists.get_report(tx, GetReport(kind="graduates_left"), admin(SCHOOL))
+    }
     assert left == {ONE: "retained", TWO: "none"}  # GRAD-28: who is retained has not completed
     clock.advance(timedelta(days=60))
     assert due() == [until.isoformat()] and store.by_ids(tx, [ONE])[ONE].branch_id == CLASS
@@ -100,24 +149,44 @@ def test_retained_graduates(tx, graduates):
 
 
 @pytest.mark.rule("GRAD-26", "GRAD-27")
-@pytest.mark.parametrize("until, begins, mark_from, today, said", [
-    (date(2026, 12, 31), date(2026, 6, 30), None, date(2026, 7, 1), None), (date(2027, 1, 1), date(2026, 6, 30), None, date(2026, 7, 1), "retention_too_long"),
-    (date(2026, 12, 31), date(2026, 6, 30), (7, 31), date(2026, 7, 31), "retention_too_early"), (date(2026, 12, 31), date(2026, 6, 30), (7, 31), date(2026, 8, 1), None)])
+@pytest.mark.parametrize(
+    "until, begins, mark_from, today, said",
+    [
+        (date(2026, 12, 31), date(2026, 6, 30), None, date(2026, 7, 1), None),
+        (date(2027, 1, 1), date(2026, 6, 30), None, date(2026, 7, 1), "retention_too_long"),
+        (date(2026, 12, 31), date(2026, 6, 30), (7, 31), date(2026, 7, 31), "retention_too_early"),
+        (date(2026, 12, 31), date(2026, 6, 30), (7, 31), date(2026, 8, 1), None),
+    ],
+)
 def test_months_of_retention(until, begins, mark_from, today, said):
     """GRAD-26, GRAD-27: six months to the end of the month; by setting only after a day of the year."""
-    refusal = domain.check_retention("retained", date(2026, 7, 1), until, True, {}, 6, begins, mark_from, today)
+    refusal = domain.check_retention(
+        "retained", date(2026, 7, 1), until, True, {}, 6, begins, mark_from, today
+    )
     assert (refusal and refusal.code) == said
 
 
 @pytest.mark.rule("GRAD-26")
-@pytest.mark.parametrize("preset, industry, said", [
-    ("national", "普通高等院校", None), ("national", "中等职业学校", None), ("national", "普通高中", "retention_not_here"), ("p001", "中等职业学校", "retention_not_here"),
-    ("p004", "普通高中", None)])
+@pytest.mark.parametrize(
+    "preset, industry, said",
+    [
+        ("national", "普通高等院校", None),
+        ("national", "中等职业学校", None),
+        ("national", "普通高中", "retention_not_here"),
+        ("p001", "中等职业学校", "retention_not_here"),
+        ("p004", "普通高中", None),
+    ],
+)
 def test_whose_graduates_are_retained(tx, graduates, monkeypatch, preset, industry, said):
     """GRAD-26: which schools retain their graduates is a setting; members abroad are another matter."""
     monkeypatch.setenv("TUANQIAO_POLICY", preset)
-    tx.execute(sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :branch"), {"industry": industry, "branch": CLASS})
-    assert code(ask(tx, kind="retained", since=clock.today(), until=clock.today() + timedelta(days=60))) == said
+    tx.execute(
+        sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :branch"),
+        {"industry": industry, "branch": CLASS},
+    )
+    assert (
+        code(ask(tx, kind="retained", since=clock.today(), until=clock.today() + timedelta(days=60))) == said
+    )
     assert code(ask(tx, Actor(TWO), member_id=TWO)) is None
 
 
@@ -129,7 +198,9 @@ def test_retained_members_are_grouped(tx, graduates):
     asked = ask(tx, kind="retained", since=clock.today(), until=clock.today() + timedelta(days=60))
     decide(tx, asked.retention_id, approve=True)
     assert [line.member_id for line in report(tx, "retained_apart", admin(SCHOOL))] == [ONE]
-    tx.execute(sa.text("UPDATE org_directory SET purpose = 'floating' WHERE org_id = :branch"), {"branch": CLASS})
+    tx.execute(
+        sa.text("UPDATE org_directory SET purpose = 'floating' WHERE org_id = :branch"), {"branch": CLASS}
+    )
     assert report(tx, "retained_apart", admin(SCHOOL)) == []
 
 
@@ -138,7 +209,11 @@ def test_letters(tx):
     """DOC-01, DOC-04, BEY-13: numbers run per issuer and year; anyone checks a letter by its code and learns nothing of persons."""
     first, second = issue(tx), issue(tx, member_ids=[ONE, TWO], valid_days=30)
     year = clock.today().year
-    assert (first.number, second.number, issue(tx, admin(ROOT)).number) == (f"{year}-1", f"{year}-2", f"{year}-1")
+    assert (first.number, second.number, issue(tx, admin(ROOT)).number) == (
+        f"{year}-1",
+        f"{year}-2",
+        f"{year}-1",
+    )
     assert (first.valid_until, second.valid_until) == (None, clock.today() + timedelta(days=30))
     checked = check(tx, second.code.lower())
     assert (checked.state, checked.issuer, checked.number) == ("in_force", str(SCHOOL), second.number)
@@ -166,8 +241,15 @@ def test_a_letter_is_repeated_as_it_was_by_who_wrote_it(tx):
     """DOC-04: nobody else, and nobody for other members or another addressee, gets a letter by its command; the letter stays as it is."""
     command = uuid.uuid4()
     first = issue(tx, command_id=command)
-    directory.on_administrator_changed(tx, [AdministratorChanged(org_id=SCHOOL, person_id=77, active=True, version=1)])
-    for actor, values in ((admin(ROOT), {}), (Actor(77, SCHOOL), {}), (admin(SCHOOL), {"member_ids": [TWO]}), (admin(SCHOOL), {"addressee": "别处"})):
+    directory.on_administrator_changed(
+        tx, [AdministratorChanged(org_id=SCHOOL, person_id=77, active=True, version=1)]
+    )
+    for actor, values in (
+        (admin(ROOT), {}),
+        (Actor(77, SCHOOL), {}),
+        (admin(SCHOOL), {"member_ids": [TWO]}),
+        (admin(SCHOOL), {"addressee": "别处"}),
+    ):
         answer = issue(tx, actor, command_id=command, **values)
         assert code(answer) == "command_taken" and (answer.code, answer.number, answer.names) == ("", "", [])
     assert check(tx, first.code).state == "in_force"
@@ -178,15 +260,26 @@ def test_a_letter_of_before_keeps_its_code(tx):
     """DOC-04: a letter whose code was drawn by lot is not given another by its command."""
     command = uuid.uuid4()
     issue(tx, command_id=command)
-    tx.execute(sa.text("UPDATE letters SET code_index = :old"), {"old": code_index("letter", "AAAABBBBCCCCDDDD")})
+    tx.execute(
+        sa.text("UPDATE letters SET code_index = :old"), {"old": code_index("letter", "AAAABBBBCCCCDDDD")}
+    )
     assert issue(tx, command_id=command).code == ""
     assert check(tx, "AAAA-BBBB-CCCC-DDDD").state == "in_force"
 
 
 @pytest.mark.rule("DOC-02", "ROLE-16")
-@pytest.mark.parametrize("actor, values, said", [
-    (admin(CLASS), {}, "letter_by_committee"), (admin(TARGET), {}, "unknown_member"), (Actor(ONE, SCHOOL), {}, "not_administrator"), (admin(SCHOOL), {"member_ids": []}, "field_missing"),
-    (admin(SCHOOL), {"addressee": " "}, "field_missing"), (admin(SCHOOL), {"member_ids": [ONE, 999]}, "unknown_member"), (admin(SCHOOL), {"member_ids": list(range(60))}, "too_many_items")])
+@pytest.mark.parametrize(
+    "actor, values, said",
+    [
+        (admin(CLASS), {}, "letter_by_committee"),
+        (admin(TARGET), {}, "unknown_member"),
+        (Actor(ONE, SCHOOL), {}, "not_administrator"),
+        (admin(SCHOOL), {"member_ids": []}, "field_missing"),
+        (admin(SCHOOL), {"addressee": " "}, "field_missing"),
+        (admin(SCHOOL), {"member_ids": [ONE, 999]}, "unknown_member"),
+        (admin(SCHOOL), {"member_ids": list(range(60))}, "too_many_items"),
+    ],
+)
 def test_letters_that_are_refused(tx, actor, values, said):
     """DOC-02: committee kinds and leading bodies introduce their own members."""
     assert code(issue(tx, actor, **values)) == said
@@ -196,20 +289,31 @@ def test_letters_that_are_refused(tx, actor, values, said):
 def test_nobody_voids_another_s_letter(tx):
     """DOC-04: a letter is voided by its issuer."""
     made = issue(tx)
-    assert code(letters_handlers.void_letters(tx, [Asked(VoidLetter(letter_id=made.letter_id), admin(ROOT))])[0]) == "letter_unknown"
+    assert (
+        code(letters_handlers.void_letters(tx, [Asked(VoidLetter(letter_id=made.letter_id), admin(ROOT))])[0])
+        == "letter_unknown"
+    )
     assert check(tx, made.code).state == "in_force"
 
 
 # ---- ranges of numbers -----------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("MEM-11")
 def test_ranges(tmp_path):
     """MEM-11: where ranges were issued to a province for a year a number lies in one of them; the file says which."""
     file = tmp_path / "ranges.csv"
-    file.write_text("province,year,first,last\n42,2020,202000000001,202000000500\n42,2020,202000009000,202000009999\n")
+    file.write_text(
+        "province,year,first,last\n42,2020,202000000001,202000000500\n42,2020,202000009000,202000009999\n"
+    )
     issued = ranges.read(file)
     joined = date(2020, 5, 4)
-    for given, province, said in (("202000000001", "42", None), ("202000009999", "42", None), ("202000000501", "42", "number_out_of_range"), ("202000000501", "43", None)):
+    for given, province, said in (
+        ("202000000001", "42", None),
+        ("202000009999", "42", None),
+        ("202000000501", "42", "number_out_of_range"),
+        ("202000000501", "43", None),
+    ):
         refusal = domain.check_development_number(given, joined, province, issued)
         assert (refusal and refusal.code) == said
     file.write_text("province,year,first,last\n42,2020,202000000001,201900000500\n")
@@ -219,17 +323,44 @@ def test_ranges(tmp_path):
 
 # ---- own-level imports -----------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("IMP-04", "IMP-11", "CADRE-01")
 def test_own_level_import(tx):
     """IMP-11: rows without a branch are cadres of the importing organisation, entered without a branch; each bad row says why."""
     import_id = uuid.uuid4()
-    row = lambda n, **values: ImportRow(**{"import_id": import_id, "number": n, "branch_name": "", "name": "李书记", "id_number": number(60 + n, 1990), "post": "publicist",  # noqa: E731
-                                           **values})
-    rows = [row(1), row(2, post="secretary"), row(3, post="secretary"), row(4, post=""), row(5, id_number="1"), row(6, branch_name=str(CLASS), id_number=number(66), post="", joined_on=date(2020, 5, 4),
-                                                                                                                  development_number="202000000066")]
+
+    def row(n, **values):
+        return ImportRow(
+            **{
+                "import_id": import_id,
+                "number": n,
+                "branch_name": "",
+                "name": "李书记",
+                "id_number": number(60 + n, 1990),
+                "post": "publicist",
+                **values,
+            }
+        )
+
+    rows = [
+        row(1),
+        row(2, post="secretary"),
+        row(3, post="secretary"),
+        row(4, post=""),
+        row(5, id_number="1"),
+        row(
+            6,
+            branch_name=str(CLASS),
+            id_number=number(66),
+            post="",
+            joined_on=date(2020, 5, 4),
+            development_number="202000000066",
+        ),
+    ]
     imports.import_rows(tx, [Asked(one, admin(SCHOOL)) for one in rows])
     assert imports.enter_piece(tx) == 6
     from shared.messages.members import GetImport
+
     progress = imports.get_import(tx, GetImport(import_id=import_id, failed_after=0), admin(SCHOOL))
     assert (progress.entered, {one.number for one in progress.failures}) == (3, {3, 4, 5})
     assert [post for _, post in posts(tx, SCHOOL)] == ["secretary", "publicist"]
@@ -240,18 +371,50 @@ def test_own_level_import(tx):
 def test_new_students_are_imported_by_the_class(tx):
     """IMP-12: the branch itself imports people nobody has recorded."""
     import_id = uuid.uuid4()
-    imports.import_rows(tx, [Asked(ImportRow(import_id=import_id, number=1, branch_name=str(CLASS), name="新生", id_number=number(80), joined_on=date(2020, 5, 4),
-                                             development_number="202000000080"), admin(CLASS))])
+    imports.import_rows(
+        tx,
+        [
+            Asked(
+                ImportRow(
+                    import_id=import_id,
+                    number=1,
+                    branch_name=str(CLASS),
+                    name="新生",
+                    id_number=number(80),
+                    joined_on=date(2020, 5, 4),
+                    development_number="202000000080",
+                ),
+                admin(CLASS),
+            )
+        ],
+    )
     assert imports.enter_piece(tx) == 1
     assert len(store.of_branch(tx, CLASS, 0, 10)) == 3
 
 
 # ---- what moves with the tree ----------------------------------------------------------------------------------------
 
+
 def moved(version, parent, path, org=COLLEGE, kind="general_branch", **values):
     from shared.messages.orgs import OrgChanged
-    return OrgChanged(**{"org_id": org, "parent_id": parent, "path": path, "kind": kind, "purpose": "ordinary", "province": "42", "system": "national", "provincial_id": ROOT,
-                         "vault_id": None, "name": str(org), "version": version, "deleted": False, **values})
+
+    return OrgChanged(
+        **{
+            "org_id": org,
+            "parent_id": parent,
+            "path": path,
+            "kind": kind,
+            "purpose": "ordinary",
+            "province": "42",
+            "system": "national",
+            "provincial_id": ROOT,
+            "vault_id": None,
+            "name": str(org),
+            "version": version,
+            "deleted": False,
+            **values,
+        }
+    )
 
 
 @pytest.mark.rule("MIG-09", "BEY-17")
@@ -263,9 +426,13 @@ def test_the_directory_follows_a_move(tx):
     assert (path(COLLEGE), path(DEEP)) == ("1.4.6.", "1.4.6.7.")
     assert not directory.on_org_changed(tx, [moved(2, TARGET, "1.4.6."), moved(1, SCHOOL, "1.2.6.")])
     assert path(DEEP) == "1.4.6.7."
-    directory.on_org_changed(tx, [moved(1, COLLEGE, "1.2.6.77.", org=77, kind="branch")])  # created before the move, told after it
+    directory.on_org_changed(
+        tx, [moved(1, COLLEGE, "1.2.6.77.", org=77, kind="branch")]
+    )  # created before the move, told after it
     assert path(77) == "1.4.6.77."
-    directory.on_org_changed(tx, [moved(1, COLLEGE, "1.2.6.78.", org=78, kind="branch"), moved(3, SCHOOL, "1.2.6.")])
+    directory.on_org_changed(
+        tx, [moved(1, COLLEGE, "1.2.6.78.", org=78, kind="branch"), moved(3, SCHOOL, "1.2.6.")]
+    )
     assert (path(COLLEGE), path(DEEP), path(77), path(78)) == ("1.2.6.", "1.2.6.7.", "1.2.6.77.", "1.2.6.78.")
     assert directory.is_below(directory.find(tx, [DEEP])[DEEP], directory.find(tx, [SCHOOL])[SCHOOL])
 
@@ -274,14 +441,25 @@ def test_the_directory_follows_a_move(tx):
 def test_lists_of_papers(tx):
     """DOC-04, GRAD-30: a list of letters is numbered in its order, the same command twice is one letter; two reports in one list are both kept."""
     command = uuid.uuid4()
-    items = [IssueLetter(command_id=one, member_ids=[ONE], addressee="某委员会", dues_until=date(2026, 6, 30)) for one in (command, uuid.uuid4(), command)]
+    items = [
+        IssueLetter(command_id=one, member_ids=[ONE], addressee="某委员会", dues_until=date(2026, 6, 30))
+        for one in (command, uuid.uuid4(), command)
+    ]
     letters = letters_handlers.issue_letters(tx, [Asked(one, admin(SCHOOL)) for one in items])
     year = clock.today().year
-    assert [one.number for one in letters] == [f"{year}-1", f"{year}-2", f"{year}-1"] and letters[0] == letters[2]
+    assert [one.number for one in letters] == [f"{year}-1", f"{year}-2", f"{year}-1"] and letters[
+        0
+    ] == letters[2]
     assert check(tx, letters[1].code).number == f"{year}-2"
     asked = ask(tx).retention_id
-    wanted = [DecideRetention(retention_id=asked, approve=True), DecideRetention(retention_id=asked, report="一"), DecideRetention(retention_id=asked, report="二")]
-    assert [one.state for one in retentions.decide_retentions(tx, [Asked(one, admin(SCHOOL)) for one in wanted])] == ["approved"] * 3
+    wanted = [
+        DecideRetention(retention_id=asked, approve=True),
+        DecideRetention(retention_id=asked, report="一"),
+        DecideRetention(retention_id=asked, report="二"),
+    ]
+    assert [
+        one.state for one in retentions.decide_retentions(tx, [Asked(one, admin(SCHOOL)) for one in wanted])
+    ] == ["approved"] * 3
     assert retentions.list_retentions(tx, ListRetentions(own=True), Actor(ONE))[0].reports == ["一", "二"]
 
 

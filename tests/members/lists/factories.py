@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 
 from services.members.lists import handlers as lists
@@ -20,5 +19,7 @@ def report(tx, kind, actor=None, **values):
 
 
 def edit(tx, member=ONE, actor=None, **values):
-    answer = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor or admin(CLASS))])[0]
+    answer = records.edit_members(
+        tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor or admin(CLASS))]
+    )[0]
     return answer.refusal and answer.refusal.code

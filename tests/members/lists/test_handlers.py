@@ -1,4 +1,5 @@
 """Search, unmasked numbers, exports, work lists, entry progress: on a real database."""
+
 from datetime import date, timedelta
 
 import pytest
@@ -17,7 +18,14 @@ from services.members.sealing.keys import keys as secret_keys
 from shared import clock, db, directory, practice
 from shared.errors import Refused
 from shared.identity import Actor
-from shared.messages.members import DescribePeople, ExportMembers, GetEntryProgress, RevealIds, SearchMembers, WhoAmI
+from shared.messages.members import (
+    DescribePeople,
+    ExportMembers,
+    GetEntryProgress,
+    RevealIds,
+    SearchMembers,
+    WhoAmI,
+)
 from shared.messages.orgs import OrgChanged
 from tests.members.factories import (
     BRANCH,
@@ -42,7 +50,10 @@ from tests.members.lists.factories import edit, report
 
 
 def search(tx, text, actor=None, **values):
-    return [one.member_id for one in lists.search_members(tx, SearchMembers(text=text, **values), actor or admin(SCHOOL)).items]
+    return [
+        one.member_id
+        for one in lists.search_members(tx, SearchMembers(text=text, **values), actor or admin(SCHOOL)).items
+    ]
 
 
 def refusal(action, *args) -> str:
@@ -52,6 +63,7 @@ def refusal(action, *args) -> str:
 
 
 # ---- search ----------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("SRCH-03", "SRCH-05", "SRCH-06")
 def test_search(tx):
@@ -70,7 +82,13 @@ def test_search(tx):
 @pytest.mark.rule("SRCH-04")
 def test_too_many_hits(tx):
     """SRCH-04: of more than 50 hits it is said that there are others; an organisation narrows the search, one outside is refused."""
-    entering.seed_people(tx, [(5000 + n, person(100 + n, CLASS if n < 60 else DEEP, name="李娜", development_number="")) for n in range(70)])
+    entering.seed_people(
+        tx,
+        [
+            (5000 + n, person(100 + n, CLASS if n < 60 else DEEP, name="李娜", development_number=""))
+            for n in range(70)
+        ],
+    )
     found = lists.search_members(tx, SearchMembers(text="李娜"), admin(SCHOOL))
     assert (len(found.items), found.more) == (50, True)
     assert len(search(tx, "李娜", below=DEEP)) == 10
@@ -79,23 +97,41 @@ def test_too_many_hits(tx):
 
 # ---- unmasked numbers and exports ------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("MEM-32", "BEY-10")
 def test_unmasked_numbers_are_logged(tx):
     """MEM-32, BEY-10: ID numbers in full, to those above, with a reason; who saw whom is in the log, the numbers are not."""
     (shown,) = lists.reveal_ids(tx, RevealIds(person_ids=[ONE, 999], reason="核对毕业生名单"), admin(SCHOOL))
     assert shown.id_number == number(1)
     row = tx.execute(sa.text("SELECT * FROM audit_log WHERE kind = 'view.unmasked'")).one()
-    assert (row.person_id, row.org_id, row.place_id, row.persons, row.note) == (100 + SCHOOL, SCHOOL, SCHOOL, [ONE], "核对毕业生名单")
+    assert (row.person_id, row.org_id, row.place_id, row.persons, row.note) == (
+        100 + SCHOOL,
+        SCHOOL,
+        SCHOOL,
+        [ONE],
+        "核对毕业生名单",
+    )
     assert number(1) not in str(tx.execute(sa.text("SELECT * FROM audit_log")).all())
-    assert refusal(lists.reveal_ids, tx, RevealIds(person_ids=[ONE], reason=" "), admin(SCHOOL)) == "access_reason_missing"
-    assert refusal(lists.reveal_ids, tx, RevealIds(person_ids=[ONE], reason="x"), admin(TARGET)) == "unknown_member"
-    assert refusal(lists.reveal_ids, tx, RevealIds(person_ids=list(range(51)), reason="x"), admin(SCHOOL)) == "too_many_items"
+    assert (
+        refusal(lists.reveal_ids, tx, RevealIds(person_ids=[ONE], reason=" "), admin(SCHOOL))
+        == "access_reason_missing"
+    )
+    assert (
+        refusal(lists.reveal_ids, tx, RevealIds(person_ids=[ONE], reason="x"), admin(TARGET))
+        == "unknown_member"
+    )
+    assert (
+        refusal(lists.reveal_ids, tx, RevealIds(person_ids=list(range(51)), reason="x"), admin(SCHOOL))
+        == "too_many_items"
+    )
 
 
 @pytest.mark.rule("MEM-32", "BEY-10", "DOC-06")
 def test_export(tx):
     """BEY-10: an export pages through the subtree, branch by branch, masked unless a reason is given, and each page is logged."""
-    entering.seed_people(tx, [(5000 + n, person(100 + n, CLASS if n % 2 else DEEP, development_number="")) for n in range(25)])
+    entering.seed_people(
+        tx, [(5000 + n, person(100 + n, CLASS if n % 2 else DEEP, development_number="")) for n in range(25)]
+    )
     everyone, after = [], 0
     while some := lists.export_members(tx, ExportMembers(after=after, limit=10), admin(SCHOOL)):
         assert len(some) <= 10
@@ -106,9 +142,14 @@ def test_export(tx):
     assert {one.branch for one in everyone} == {str(CLASS), str(DEEP)}
     full = lists.export_members(tx, ExportMembers(full=True, reason="上报", limit=500), admin(CLASS))
     assert number(1) in {one.id_number for one in full}
-    assert refusal(lists.export_members, tx, ExportMembers(full=True), admin(SCHOOL)) == "access_reason_missing"
-    assert tx.execute(sa.text("SELECT kind, count(*), sum(cardinality(persons)) FROM audit_log WHERE starts_with(kind, 'export') GROUP BY kind ORDER BY 1")).all() == [
-        ("export.full", 1, len(full)), ("export.members", 3, 28)]
+    assert (
+        refusal(lists.export_members, tx, ExportMembers(full=True), admin(SCHOOL)) == "access_reason_missing"
+    )
+    assert tx.execute(
+        sa.text(
+            "SELECT kind, count(*), sum(cardinality(persons)) FROM audit_log WHERE starts_with(kind, 'export') GROUP BY kind ORDER BY 1"
+        )
+    ).all() == [("export.full", 1, len(full)), ("export.members", 3, 28)]
 
 
 @pytest.mark.rule("ORG-07", "ORG-38", "DEL-13", "STAT-16")
@@ -117,10 +158,32 @@ def test_lists_of_branches(tx):
 
     ORG-38 asks for that deletion.
     """
-    assert {(one.org_id, one.note) for one in report(tx, "small_branches")} == {(CLASS, "2"), (DEEP, "1"), (BRANCH, "0"), (8, "0")}
+    assert {(one.org_id, one.note) for one in report(tx, "small_branches")} == {
+        (CLASS, "2"),
+        (DEEP, "1"),
+        (BRANCH, "0"),
+        (8, "0"),
+    }
     assert report(tx, "empty_graduate") == []
-    directory.on_org_changed(tx, [OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="graduate", province="42", system="national",
-                                             provincial_id=ROOT, vault_id=None, name="5", version=2, deleted=False)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=BRANCH,
+                parent_id=TARGET,
+                path="1.4.5.",
+                kind="branch",
+                purpose="graduate",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="5",
+                version=2,
+                deleted=False,
+            )
+        ],
+    )
     assert [one.org_id for one in report(tx, "empty_graduate")] == [BRANCH]
     assert report(tx, "empty_graduate", admin(SCHOOL)) == []
 
@@ -128,8 +191,25 @@ def test_lists_of_branches(tx):
 @pytest.mark.rule("ORG-05")
 def test_organisations_that_hold_members(tx):
     """ORG-05: an organisation that is no branch and has members is listed, so that it becomes one or gets one below."""
-    directory.on_org_changed(tx, [OrgChanged(org_id=DEEP, parent_id=COLLEGE, path="1.2.6.7.", kind="general_branch", purpose="ordinary", province="42", system="national",
-                                             provincial_id=ROOT, vault_id=None, name="7", version=2, deleted=False)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=DEEP,
+                parent_id=COLLEGE,
+                path="1.2.6.7.",
+                kind="general_branch",
+                purpose="ordinary",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="7",
+                version=2,
+                deleted=False,
+            )
+        ],
+    )
     assert [(one.org_id, one.note) for one in report(tx, "holding_members")] == [(DEEP, "1")]
 
 
@@ -157,20 +237,45 @@ def test_complete_records(tx):
     assert (after.hints, after.member.missing) == (["profile_incomplete"], ["phone"])
     assert [one.member_id for one in report(tx, "incomplete")] == [ONE]
     member = showing.describe_people(tx, DescribePeople(person_ids=[ONE]), admin(ROOT))[0]
-    assert (member.emergency_contact, member.contact, member.party, member.sex, member.age, member.league_years) == (
-        "母亲 19900000099", "wx", True, "male" if int(number(1)[16]) % 2 else "female", clock.today().year - 2005, member.league_years)
-    sealed = tx.execute(sa.text("SELECT emergency_sealed FROM people WHERE person_id = :one"), {"one": ONE}).scalar()
+    assert (
+        member.emergency_contact,
+        member.contact,
+        member.party,
+        member.sex,
+        member.age,
+        member.league_years,
+    ) == (
+        "母亲 19900000099",
+        "wx",
+        True,
+        "male" if int(number(1)[16]) % 2 else "female",
+        clock.today().year - 2005,
+        member.league_years,
+    )
+    sealed = tx.execute(
+        sa.text("SELECT emergency_sealed FROM people WHERE person_id = :one"), {"one": ONE}
+    ).scalar()
     assert b"19900000099" not in bytes(sealed)
 
 
 @pytest.mark.rule("MEM-22")
-@pytest.mark.parametrize("ethnic_group, joined_on, development_number, missing", [
-    ("汉族", date(2016, 5, 4), "", []), ("汉族", date(2017, 1, 1), "", ["development_number"]), ("", date(2016, 5, 4), "", ["ethnic_group"]),
-    ("汉族", None, "", ["joined_on"])])
+@pytest.mark.parametrize(
+    "ethnic_group, joined_on, development_number, missing",
+    [
+        ("汉族", date(2016, 5, 4), "", []),
+        ("汉族", date(2017, 1, 1), "", ["development_number"]),
+        ("", date(2016, 5, 4), "", ["ethnic_group"]),
+        ("汉族", None, "", ["joined_on"]),
+    ],
+)
 def test_column_and_rule_agree(tx, ethnic_group, joined_on, development_number, missing):
     """MEM-22: the column that is counted says what the rule says."""
-    tx.execute(sa.text("UPDATE people SET ethnic_group = :g, joined_on = :j, development_number = :d WHERE person_id = :one"),
-               {"g": ethnic_group, "j": joined_on, "d": development_number, "one": ONE})
+    tx.execute(
+        sa.text(
+            "UPDATE people SET ethnic_group = :g, joined_on = :j, development_number = :d WHERE person_id = :one"
+        ),
+        {"g": ethnic_group, "j": joined_on, "d": development_number, "one": ONE},
+    )
     row = store.by_ids(tx, [ONE])[ONE]
     assert (showing.shown(row, True).missing, row.complete) == (missing, not missing)
 
@@ -193,7 +298,9 @@ def test_irregular_numbers(tx):
 
     MSG-08: the person is prompted.
     """
-    tx.execute(sa.text("UPDATE people SET development_number = '2019-1' WHERE person_id = :one"), {"one": ONE})
+    tx.execute(
+        sa.text("UPDATE people SET development_number = '2019-1' WHERE person_id = :one"), {"one": ONE}
+    )
     assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["development_number_form"]
     assert [(one.member_id, one.note) for one in report(tx, "irregular_numbers")] == [(ONE, "2019-1")]
     assert edit(tx, actor=Actor(ONE), development_number="202000000333") is None
@@ -201,19 +308,31 @@ def test_irregular_numbers(tx):
 
 
 @pytest.mark.rule("MEM-13", "MEM-08", "MEM-22")
-@pytest.mark.parametrize(("province", "joined_on", "irregular"), [
-    ("65", date(2016, 1, 1), True), ("65", date(2015, 12, 31), False), ("42", date(2016, 12, 31), False), ("42", date(2017, 1, 1), True)])
+@pytest.mark.parametrize(
+    ("province", "joined_on", "irregular"),
+    [
+        ("65", date(2016, 1, 1), True),
+        ("65", date(2015, 12, 31), False),
+        ("42", date(2016, 12, 31), False),
+        ("42", date(2017, 1, 1), True),
+    ],
+)
 def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
     """MEM-08, MEM-13, MEM-22: without a number the list, the profile and its completeness ask from 2017 on, in Xinjiang from 2016: also who has moved there or away."""
     home, away = (XINJIANG, CLASS) if province == "65" else (CLASS, XINJIANG)
     for member, branch, number_ in ((8001, home, 91), (8002, away, 92)):
-        entering.seed_people(tx, [(member, person(number_, branch, joined_on=joined_on, development_number=""))])
+        entering.seed_people(
+            tx, [(member, person(number_, branch, joined_on=joined_on, development_number=""))]
+        )
     handlers.on_transfer_requested(tx, [request(10, 8002, source=away, target=home)])
     handlers.on_branch_assigned(tx, [assigned(10, 8002, home)])
 
     for member in (8001, 8002):
         profile = showing.who_am_i(tx, WhoAmI(), Actor(member))
-        assert ("development_number_missing" in profile.hints, "development_number" in profile.member.missing) == (irregular, irregular)
+        assert (
+            "development_number_missing" in profile.hints,
+            "development_number" in profile.member.missing,
+        ) == (irregular, irregular)
         assert (member in [one.member_id for one in report(tx, "irregular_numbers")]) is irregular
         assert (member in [one.member_id for one in report(tx, "incomplete")]) is irregular
 
@@ -221,9 +340,19 @@ def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
 @pytest.mark.rule("MEM-13", "MEM-11")
 def test_numbers_outside_the_issued_ranges(tx, monkeypatch):
     """MEM-11, MEM-13: a number outside what was issued to the province for its year is listed, as the person is told; where nothing is known, none is."""
-    monkeypatch.setattr(ranges, "issued", {("42", 2020): [("202000000002", "202000000002"), ("202000000100", "202000000199")], ("42", 2019): [("1", "2")]})
+    monkeypatch.setattr(
+        ranges,
+        "issued",
+        {
+            ("42", 2020): [("202000000002", "202000000002"), ("202000000100", "202000000199")],
+            ("42", 2019): [("1", "2")],
+        },
+    )
     assert [one.member_id for one in report(tx, "irregular_numbers")] == [ONE, THREE]
-    assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["number_out_of_range"] and showing.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == []
+    assert (
+        showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["number_out_of_range"]
+        and showing.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == []
+    )
     monkeypatch.setattr(ranges, "issued", {("11", 2020): [("202000000002", "202000000002")]})
     assert report(tx, "irregular_numbers") == []
 
@@ -235,6 +364,7 @@ def test_unknown_list(tx):
 
 
 # ---- identity checks -------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.rule("MEM-15", "MEM-16", "MEM-17", "MEM-18", "MEM-20", "DOC-05")
 def test_identity_checks(engine):
@@ -255,7 +385,9 @@ def test_identity_checks(engine):
         assert identity.check_batch(database, checker) == 3
         assert identity.check_batch(database, checker) == 0
         assert states() == {ONE: "passed", TWO: "failed", THREE: "unchecked"}
-        assert set(asked[0][0]._fields) == {"ref", "name", "id_number"} and {one.id_number for one in asked[0]} == {number(1), number(2), number(3)}
+        assert set(asked[0][0]._fields) == {"ref", "name", "id_number"} and {
+            one.id_number for one in asked[0]
+        } == {number(1), number(2), number(3)}
         with engine.begin() as tx:
             assert showing.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == ["identity_failed"]
             assert [one.member_id for one in report(tx, "identity_failed")] == [TWO]
@@ -267,7 +399,9 @@ def test_identity_checks(engine):
         assert identity.PAUSE.total_seconds() > identity.LOOK_AGAIN_SECONDS
     finally:
         with engine.begin() as tx:
-            tx.execute(sa.text("UPDATE people SET identity_check = 'unchecked', identity_checked_at = '1970-01-01'"))
+            tx.execute(
+                sa.text("UPDATE people SET identity_check = 'unchecked', identity_checked_at = '1970-01-01'")
+            )
 
 
 @pytest.mark.rule("MEM-17", "MEM-18")
@@ -279,8 +413,17 @@ def test_a_silent_identity_service(engine):
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self):
             import json
+
             people = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["people"]
-            body = json.dumps({"results": [{"ref": people[0]["ref"], "match": True}, {"ref": "1"}, {"ref": "88", "match": False}]}).encode()
+            body = json.dumps(
+                {
+                    "results": [
+                        {"ref": people[0]["ref"], "match": True},
+                        {"ref": "1"},
+                        {"ref": "88", "match": False},
+                    ]
+                }
+            ).encode()
             self.send_response(200 if self.headers["Authorization"] == "Bearer secret" else 401)
             self.end_headers()
             self.wfile.write(body)
@@ -311,11 +454,25 @@ def test_a_silent_identity_service(engine):
 
 # ---- entry progress --------------------------------------------------------------------------------------------------
 
+
 def progress(tx, org=ROOT, actor=None, **values):
     return lists.get_entry_progress(tx, GetEntryProgress(org_id=org, **values), actor or admin(ROOT))
 
 
-@pytest.mark.rule("STAT-01", "STAT-02", "STAT-03", "STAT-04", "STAT-06", "STAT-07", "STAT-09", "STAT-17", "MEM-18", "CADRE-09", "CADRE-10", "CADRE-11")
+@pytest.mark.rule(
+    "STAT-01",
+    "STAT-02",
+    "STAT-03",
+    "STAT-04",
+    "STAT-06",
+    "STAT-07",
+    "STAT-09",
+    "STAT-17",
+    "MEM-18",
+    "CADRE-09",
+    "CADRE-10",
+    "CADRE-11",
+)
 def test_entry_progress(tx):
     """STAT-02..07: live figures of an organisation with all below it and of each subordinate, finished as CADRE-09..11 and MEM-22 say.
 
@@ -324,9 +481,22 @@ def test_entry_progress(tx):
     records_store.edit(tx, [])
     lists_store.set_figures(tx, [{"org_id": SCHOOL, "members": 40}])
     total, *parts = progress(tx)
-    assert (total.org_id, total.branches, total.finished_branches, total.members, total.complete_members) == (ROOT, 4, 0, 3, 3)
+    assert (total.org_id, total.branches, total.finished_branches, total.members, total.complete_members) == (
+        ROOT,
+        4,
+        0,
+        3,
+        3,
+    )
     school = next(part for part in parts if part.org_id == SCHOOL)
-    assert (school.branches, school.bodies, school.finished_bodies, school.members, school.cadres, school.members_2017) == (2, 2, 0, 3, 0, 40)
+    assert (
+        school.branches,
+        school.bodies,
+        school.finished_bodies,
+        school.members,
+        school.cadres,
+        school.members_2017,
+    ) == (2, 2, 0, 3, 0, 40)
 
     post(tx, CLASS, "secretary", ethnic_group="汉族", **new(60))  # with two members: three
     post(tx, SCHOOL, "secretary", ethnic_group="汉族", **new(61))
@@ -334,7 +504,12 @@ def test_entry_progress(tx):
     post(tx, ROOT, "secretary", ethnic_group="汉族", **new(62))
     total, *parts = progress(tx)
     school = next(part for part in parts if part.org_id == SCHOOL)
-    assert (school.finished_branches, school.finished_bodies, school.cadres, school.complete_cadres) == (1, 1, 3, 3)
+    assert (school.finished_branches, school.finished_bodies, school.cadres, school.complete_cadres) == (
+        1,
+        1,
+        3,
+        3,
+    )
     assert (total.finished_bodies, total.cadres) == (2, 4)
 
     edit(tx, TWO, phone="")
@@ -350,9 +525,27 @@ def test_progress_of_schools_and_domains(tx):
     STAT-08: as asked for schools.
     """
     tx.execute(sa.text("UPDATE org_directory SET industry = ''"))
-    directory.on_org_changed(tx, [OrgChanged(org_id=org, parent_id=parent, path=path, kind=kind, purpose="ordinary", province="42", system="national", provincial_id=ROOT,
-                                             vault_id=None, name=str(org), version=2, deleted=False, industry="普通高等院校")
-                                  for org, parent, path, kind in ((SCHOOL, 1, "1.2.", "committee"), (CLASS, 2, "1.2.3.", "branch"))])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=org,
+                parent_id=parent,
+                path=path,
+                kind=kind,
+                purpose="ordinary",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name=str(org),
+                version=2,
+                deleted=False,
+                industry="普通高等院校",
+            )
+            for org, parent, path, kind in ((SCHOOL, 1, "1.2.", "committee"), (CLASS, 2, "1.2.3.", "branch"))
+        ],
+    )
     total, *parts = progress(tx, schools_only=True)
     assert [part.org_id for part in parts] == [SCHOOL] and total.members == 3
     total, *_ = progress(tx, domain="school")
@@ -362,6 +555,7 @@ def test_progress_of_schools_and_domains(tx):
 
 
 # ---- keys ------------------------------------------------------------------------------------------------------------
+
 
 def test_keys_rotate(tx, tmp_path):
     """A new key seals from then on, the old one still opens; a running process finds a key that another has added; forgotten ones open nothing."""
@@ -409,19 +603,55 @@ def test_stay_clocks(tx, monkeypatch):
     """
     monkeypatch.setenv("TUANQIAO_POLICY", "p002")
     today = clock.today()
-    directory.on_org_changed(tx, [
-        OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT, vault_id=None, name="5",
-                   version=2, deleted=False),
-        OrgChanged(org_id=88, parent_id=ROOT, path="1.88.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT, vault_id=None, name="88",
-                   version=1, deleted=False)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=BRANCH,
+                parent_id=TARGET,
+                path="1.4.5.",
+                kind="branch",
+                purpose="handover",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="5",
+                version=2,
+                deleted=False,
+            ),
+            OrgChanged(
+                org_id=88,
+                parent_id=ROOT,
+                path="1.88.",
+                kind="branch",
+                purpose="handover",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="88",
+                version=1,
+                deleted=False,
+            ),
+        ],
+    )
 
     def stay(member, branch, days):
-        tx.execute(sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"), {"branch": branch, "one": member})
-        tx.execute(sa.text("UPDATE memberships SET branch_id = :branch, began_at = :at WHERE person_id = :one"), {"branch": branch, "one": member, "at": clock.now() - timedelta(days=days)})
+        tx.execute(
+            sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"),
+            {"branch": branch, "one": member},
+        )
+        tx.execute(
+            sa.text("UPDATE memberships SET branch_id = :branch, began_at = :at WHERE person_id = :one"),
+            {"branch": branch, "one": member, "at": clock.now() - timedelta(days=days)},
+        )
 
     stay(ONE, BRANCH, 40)
     stay(TWO, 88, 340)
-    assert [(line.member_id, line.note) for line in report(tx, "parked")] == [(ONE, (today - timedelta(days=40)).isoformat())]
+    assert [(line.member_id, line.note) for line in report(tx, "parked")] == [
+        (ONE, (today - timedelta(days=40)).isoformat())
+    ]
     assert [line.member_id for line in report(tx, "county_stay")] == [TWO] and report(tx, "onward") == []
     assert lists_store.overstayed(tx, today) == {"onward": 0, "county": 0, "retained": 0}
     stay(ONE, BRANCH, 20)
@@ -429,9 +659,14 @@ def test_stay_clocks(tx, monkeypatch):
     assert report(tx, "parked") == [] and lists_store.overstayed(tx, today)["county"] == 1
     for months, listed in ((0, []), (24, []), (13, [TWO])):
         monkeypatch.setattr(practice, "value", lambda name, day, *place, months=months: months)
-        assert [line.member_id for line in report(tx, "county_stay")] == listed and lists_store.overstayed(tx, today)["county"] == 0
+        assert [line.member_id for line in report(tx, "county_stay")] == listed and lists_store.overstayed(
+            tx, today
+        )["county"] == 0
     monkeypatch.undo()
-    tx.execute(sa.text("UPDATE people SET joined_on = :on, created_at = :at WHERE person_id = :one"), {"on": today - timedelta(days=90), "at": clock.now(), "one": THREE})
+    tx.execute(
+        sa.text("UPDATE people SET joined_on = :on, created_at = :at WHERE person_id = :one"),
+        {"on": today - timedelta(days=90), "at": clock.now(), "one": THREE},
+    )
     assert [line.member_id for line in report(tx, "late_entries")] == [THREE]
     lists.on_day_began(tx, [])
 
@@ -440,13 +675,37 @@ def test_stay_clocks(tx, monkeypatch):
 def test_eleven_months_in_a_county_s_branch(tx, monkeypatch):
     """ORG-29, BEY-12: with a year as the longest stay the list begins on the day on which eleven months are over, not before."""
     monkeypatch.setenv("TUANQIAO_POLICY", "p002")
-    directory.on_org_changed(tx, [OrgChanged(org_id=88, parent_id=ROOT, path="1.88.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT,
-                                             vault_id=None, name="88", version=1, deleted=False)])
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=88,
+                parent_id=ROOT,
+                path="1.88.",
+                kind="branch",
+                purpose="handover",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="88",
+                version=1,
+                deleted=False,
+            )
+        ],
+    )
     tx.execute(sa.text("UPDATE people SET branch_id = 88 WHERE person_id = :one"), {"one": ONE})
-    tx.execute(sa.text("UPDATE memberships SET branch_id = 88, began_at = '2025-10-15T04:00:00Z' WHERE person_id = :one"), {"one": ONE})
+    tx.execute(
+        sa.text(
+            "UPDATE memberships SET branch_id = 88, began_at = '2025-10-15T04:00:00Z' WHERE person_id = :one"
+        ),
+        {"one": ONE},
+    )
     on = lambda day: [row.member_id for row in lists_store.report(tx, "county_stay", "1.", 0, 10, day)]  # noqa: E731
     assert (on(date(2026, 9, 14)), on(date(2026, 9, 15))) == ([], [ONE])
-    assert [lists_store.overstayed(tx, day)["county"] for day in (date(2026, 10, 14), date(2026, 10, 15))] == [0, 1]
+    assert [
+        lists_store.overstayed(tx, day)["county"] for day in (date(2026, 10, 14), date(2026, 10, 15))
+    ] == [0, 1]
 
 
 @pytest.mark.rule("TYPE-16", "DL-18", "BEY-12")
@@ -455,18 +714,47 @@ def test_the_month_runs_from_what_was_found(tx):
 
     The member or the branch says so; it can be taken back, and ends with the transfer.
     """
-    directory.on_org_changed(tx, [OrgChanged(org_id=BRANCH, parent_id=TARGET, path="1.4.5.", kind="branch", purpose="handover", province="42", system="national", provincial_id=ROOT,
-                                             vault_id=None, name="5", version=2, deleted=False)])
-    tx.execute(sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"), {"branch": BRANCH, "one": ONE})
-    tx.execute(sa.text("UPDATE memberships SET branch_id = :branch, began_at = '2025-01-01' WHERE person_id = :one"), {"branch": BRANCH, "one": ONE})
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=BRANCH,
+                parent_id=TARGET,
+                path="1.4.5.",
+                kind="branch",
+                purpose="handover",
+                province="42",
+                system="national",
+                provincial_id=ROOT,
+                vault_id=None,
+                name="5",
+                version=2,
+                deleted=False,
+            )
+        ],
+    )
+    tx.execute(
+        sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one"),
+        {"branch": BRANCH, "one": ONE},
+    )
+    tx.execute(
+        sa.text("UPDATE memberships SET branch_id = :branch, began_at = '2025-01-01' WHERE person_id = :one"),
+        {"branch": BRANCH, "one": ONE},
+    )
     onward = lambda: [(line.member_id, line.note) for line in report(tx, "onward", admin(TARGET))]  # noqa: E731
     assert onward() == [] and lists_store.overstayed(tx, clock.today())["onward"] == 0
 
     found = date(2026, 8, 31)
-    assert edit(tx, actor=Actor(ONE), found=True, found_on=clock.today() + timedelta(days=1)) == "found_in_future"
+    assert (
+        edit(tx, actor=Actor(ONE), found=True, found_on=clock.today() + timedelta(days=1))
+        == "found_in_future"
+    )
     assert edit(tx, actor=Actor(ONE), found=True, found_on=found) is None
     assert onward() == [(ONE, "2026-09-30")] and report(tx, "parked", admin(TARGET)) == []
-    assert [lists_store.overstayed(tx, day)["onward"] for day in (date(2026, 9, 30), date(2026, 10, 1))] == [0, 1]
+    assert [lists_store.overstayed(tx, day)["onward"] for day in (date(2026, 9, 30), date(2026, 10, 1))] == [
+        0,
+        1,
+    ]
     assert edit(tx, actor=admin(BRANCH), found=False) is None and onward() == []
     assert edit(tx, actor=admin(TARGET), found=True) is None
     assert showing.who_am_i(tx, WhoAmI(), Actor(ONE)).member.found_on == clock.today()

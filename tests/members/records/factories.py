@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 
 from services.members.records import handlers as records
@@ -14,10 +13,19 @@ from tests.members.factories import (
 
 
 def edit(tx, actor, member=ONE, **values):
-    answer = records.edit_members(tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor)])[0]
+    answer = records.edit_members(
+        tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor)]
+    )[0]
     return answer.refusal and answer.refusal.code
 
 
 def delete(tx, org=ROOT, member=ONE, reason="身份证号码录错", command=None):
-    answer = records.delete_members(tx, [Asked(DeleteMember(command_id=command or uuid.uuid4(), member_id=member, reason=reason), admin(org))])[0]
+    answer = records.delete_members(
+        tx,
+        [
+            Asked(
+                DeleteMember(command_id=command or uuid.uuid4(), member_id=member, reason=reason), admin(org)
+            )
+        ],
+    )[0]
     return answer.refusal and answer.refusal.code

@@ -1,4 +1,5 @@
 """SX and XS: figures kept from change to change, against a model in Python and against a recount from the tables."""
+
 import uuid
 from collections import Counter
 from datetime import date, timedelta
@@ -24,15 +25,39 @@ from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved
 from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired
 from shared.messages.transfers import WithdrawTransfer
-from tests.transfers.factories import BRANCH, CLASS, OTHER, ROOT, SCHOOL, TARGET, admin, assign, decide, request, start
+from tests.transfers.factories import (
+    BRANCH,
+    CLASS,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    admin,
+    assign,
+    decide,
+    request,
+    start,
+)
 
 YEAR = clock.now().year
 _versions = iter(range(1, 10**6))
 
 
 def graduate(tx, *members, branch=CLASS, cohort=YEAR, counts=True, days_ago=30):
-    handlers.on_graduate_changed(tx, [GraduateChanged(member_id=one, cohort=cohort, branch_id=branch, counts=counts, at=clock.now() - timedelta(days=days_ago),
-                                                      version=next(_versions)) for one in members])
+    handlers.on_graduate_changed(
+        tx,
+        [
+            GraduateChanged(
+                member_id=one,
+                cohort=cohort,
+                branch_id=branch,
+                counts=counts,
+                at=clock.now() - timedelta(days=days_ago),
+                version=next(_versions),
+            )
+            for one in members
+        ],
+    )
 
 
 def fold(tx, limit=7):
@@ -60,16 +85,39 @@ def test_one_of_each(tx):
     """STAT-10, STAT-15, STAT-11: idle, open, returned and completed graduates count at the branch and everything above; who is retained has completed nothing."""
     graduate(tx, 1, 2, 3, 4, 5)
     assert figures(tx, CLASS) == figures(tx, ROOT) == {"society": 5, "idle": 5}
-    one, two, three = start(tx, request(member=1), request(member=2, reason="employed_with_org", place_name="某单位"), request(member=3, reason="employed_with_org"))
+    one, two, three = start(
+        tx,
+        request(member=1),
+        request(member=2, reason="employed_with_org", place_name="某单位"),
+        request(member=3, reason="employed_with_org"),
+    )
     decide(tx, one, TARGET)
     decide(tx, two, TARGET)
     finish(tx, two)
     decide(tx, three, TARGET, approve=False, reason_code="not_here")
 
-    assert figures(tx, SCHOOL) == {"study": 1, "society": 4, "settled": 1, "idle": 2, "open": 1, "ended": 1, "completed": 1}
-    assert figures(tx, TARGET) == {"study_in": 1, "society_in": 1, "settled": 1}, "a rejected request is not counted where it was rejected"
+    assert figures(tx, SCHOOL) == {
+        "study": 1,
+        "society": 4,
+        "settled": 1,
+        "idle": 2,
+        "open": 1,
+        "ended": 1,
+        "completed": 1,
+    }
+    assert figures(tx, TARGET) == {"study_in": 1, "society_in": 1, "settled": 1}, (
+        "a rejected request is not counted where it was rejected"
+    )
     assert figures(tx, BRANCH) == {"society_in": 1, "settled": 1}, "the branch counts who has arrived"
-    assert figures(tx, ROOT) == {"study": 1, "society": 4, "settled": 1, "idle": 2, "open": 1, "ended": 1, "completed": 1}, "STAT-13: each once in the region"
+    assert figures(tx, ROOT) == {
+        "study": 1,
+        "society": 4,
+        "settled": 1,
+        "idle": 2,
+        "open": 1,
+        "ended": 1,
+        "completed": 1,
+    }, "STAT-13: each once in the region"
     assert differences(tx) == []
 
 
@@ -84,8 +132,17 @@ def test_rates(tx):
     finish(tx, one)
     fold(tx)
     sheet = figures_handlers.get_figures(tx, contract.GetFigures(), admin(SCHOOL))
-    assert (sheet.cohort, sheet.org.sx, sheet.org.xs, [child.org_id for child in sheet.children]) == (YEAR, 1.0, 0.0, [CLASS])
-    assert sheet.policy == "national@2026.1" and {(stage.what, stage.reached) for stage in sheet.stages} == {("started", 0.5), ("completed", 0.0), ("completed", 1.0)}
+    assert (sheet.cohort, sheet.org.sx, sheet.org.xs, [child.org_id for child in sheet.children]) == (
+        YEAR,
+        1.0,
+        0.0,
+        [CLASS],
+    )
+    assert sheet.policy == "national@2026.1" and {(stage.what, stage.reached) for stage in sheet.stages} == {
+        ("started", 0.5),
+        ("completed", 0.0),
+        ("completed", 1.0),
+    }
     with pytest.raises(Refused, match="not_your_org"):
         figures_handlers.get_figures(tx, contract.GetFigures(org_id=SCHOOL), admin(TARGET))
 
@@ -94,11 +151,15 @@ def test_rates(tx):
 def test_excluded_reasons(tx):
     """STAT-12: study abroad counts in neither rate; another policy may exclude others, and a recount follows it."""
     graduate(tx, 21, 22)
-    tx.execute(sa.text("UPDATE org_directory SET purpose = 'study_abroad' WHERE org_id = :org"), {"org": OTHER})
+    tx.execute(
+        sa.text("UPDATE org_directory SET purpose = 'study_abroad' WHERE org_id = :org"), {"org": OTHER}
+    )
     start(tx, request(member=21, reason="abroad_study", target=OTHER))
     assert figures(tx, SCHOOL) == {"excluded": 1, "society": 1, "idle": 1, "open": 1}
     assert figures(tx, OTHER) == {}
-    text = reader.read("national").body.replace('version = "2026.1"', 'version = "x"\nexcluded_reasons = []\nunknown_counts = false')
+    text = reader.read("national").body.replace(
+        'version = "2026.1"', 'version = "x"\nexcluded_reasons = []\nunknown_counts = false'
+    )
     policies_store.hold(tx, reader.parse(text, "own"), clock.now())
     figures_store.recount(tx)
     assert figures(tx, SCHOOL) == {"excluded": 2, "idle": 1, "open": 1}
@@ -110,7 +171,9 @@ def test_who_does_not_count(tx):
     """STAT-10: marked as delayed or teacher, or deleted, a member is no graduate of the cohort; a late message does not bring it back."""
     graduate(tx, 31, 32)
     assert figures(tx, CLASS) == {"society": 2, "idle": 2}
-    late = GraduateChanged(member_id=31, cohort=YEAR, branch_id=CLASS, counts=True, at=clock.now(), version=next(_versions))
+    late = GraduateChanged(
+        member_id=31, cohort=YEAR, branch_id=CLASS, counts=True, at=clock.now(), version=next(_versions)
+    )
     graduate(tx, 31, counts=False)
     handlers.on_graduate_changed(tx, [late])
     assert figures(tx, CLASS) == {"society": 1, "idle": 1} and differences(tx) == []
@@ -133,9 +196,14 @@ def test_returned_by_the_clock_counts_where_it_was_asked(tx):
     """Annex F: a request that idled until the clock returned it counts against the receiver; a withdrawn one does not."""
     graduate(tx, 51, 52)
     idled, withdrawn = start(tx, request(member=51), request(member=52))
-    tx.execute(sa.text("UPDATE open_nodes SET expires_at = :now WHERE transfer_id = :one"), {"now": clock.now() - timedelta(seconds=1), "one": idled})
+    tx.execute(
+        sa.text("UPDATE open_nodes SET expires_at = :now WHERE transfer_id = :one"),
+        {"now": clock.now() - timedelta(seconds=1), "one": idled},
+    )
     handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=idled, node_no=1, due_at=clock.now())])
-    handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=withdrawn), admin(SCHOOL))])
+    handlers.withdraw_transfers(
+        tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=withdrawn), admin(SCHOOL))]
+    )
     assert figures(tx, TARGET) == {"study_in": 1}
     assert figures(tx, SCHOOL) == {"study": 2, "ended": 2}
 
@@ -147,14 +215,22 @@ def test_cohorts_are_apart(tx):
     graduate(tx, 61, branch=CLASS, cohort=YEAR)
     start(tx, request(member=61))
     assert figures(tx, CLASS, YEAR) == {"study": 1, "open": 1}
-    assert figures(tx, BRANCH, YEAR - 4) == {"society": 1, "idle": 1}, "the transfer of this year is not one of that cohort"
+    assert figures(tx, BRANCH, YEAR - 4) == {"society": 1, "idle": 1}, (
+        "the transfer of this year is not one of that cohort"
+    )
 
 
 @pytest.mark.rule("BEY-11", "STAT-15")
 def test_people_behind(tx):
     """BEY-11, STAT-15: every figure opens into exactly the people that it counts, page by page, for those with a right to the subtree."""
     graduate(tx, *range(71, 81))
-    ones = start(tx, *[request(member=member, reason=reason, place_name="x") for member, reason in zip(range(71, 77), ["further_study", "employed_with_org"] * 3, strict=True)])
+    ones = start(
+        tx,
+        *[
+            request(member=member, reason=reason, place_name="x")
+            for member, reason in zip(range(71, 77), ["further_study", "employed_with_org"] * 3, strict=True)
+        ],
+    )
     for one in ones[:3]:
         decide(tx, one, TARGET)
         finish(tx, one)
@@ -164,7 +240,9 @@ def test_people_behind(tx):
         for name in FIGURES:
             found, after = [], 0
             while True:
-                page = figures_handlers.list_behind(tx, contract.ListBehind(figure=name, org_id=org, after=after, limit=2), admin(ROOT))
+                page = figures_handlers.list_behind(
+                    tx, contract.ListBehind(figure=name, org_id=org, after=after, limit=2), admin(ROOT)
+                )
                 found += [one.member_id for one in page]
                 if len(page) < 2:
                     break
@@ -180,8 +258,20 @@ def test_figures_follow_the_tree(tx):
     graduate(tx, 81, 82)
     start(tx, request(member=81))
     assert figures(tx, TARGET) == {"study_in": 1}
-    moved = OrgChanged(org_id=SCHOOL, parent_id=TARGET, path=f"1.{TARGET}.{SCHOOL}.", kind="committee", purpose="ordinary", province="42", system="national", provincial_id=ROOT,
-                       vault_id=9, name="2", version=2, deleted=False)
+    moved = OrgChanged(
+        org_id=SCHOOL,
+        parent_id=TARGET,
+        path=f"1.{TARGET}.{SCHOOL}.",
+        kind="committee",
+        purpose="ordinary",
+        province="42",
+        system="national",
+        provincial_id=ROOT,
+        vault_id=9,
+        name="2",
+        version=2,
+        deleted=False,
+    )
     handlers.on_org_changed(tx, [moved])
     assert figures(tx, TARGET) == {"study": 1, "society": 1, "idle": 1, "open": 1}
     assert differences(tx) == []
@@ -197,17 +287,36 @@ def test_deadline_board(tx):
     ones = start(tx, request(member=91), request(member=92), request(member=93))
     decide(tx, ones[0], TARGET, approve=False, reason_code="not_here")
     decide(tx, ones[1], TARGET)
-    tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - interval '11 days', expires_at = expires_at - interval '8 days'"))
+    tx.execute(
+        sa.text(
+            "UPDATE open_nodes SET opened_at = opened_at - interval '11 days', expires_at = expires_at - interval '8 days'"
+        )
+    )
     fold(tx)
     rows = {row.org_id: row for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))}
     target, school = rows[TARGET], rows[SCHOOL]
-    assert (target.waiting, target.due_soon, target.overdue, target.assigning, target.decided, target.rejected) == (2, 1, 0, 1, 2, {"not_here": 1})
+    assert (
+        target.waiting,
+        target.due_soon,
+        target.overdue,
+        target.assigning,
+        target.decided,
+        target.rejected,
+    ) == (2, 1, 0, 1, 2, {"not_here": 1})
     assert (school.waiting, school.idle) == (0, 1) and target.days == 0.0
     weeks = figures_handlers.get_figures(tx, contract.GetFigures(), admin(SCHOOL)).weeks
-    assert sum(week.started for week in weeks) == 3 and sum(week.rejected for week in weeks) == 1 and sum(week.completed for week in weeks) == 0
-    assert figures_handlers.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], "transfers count where they come from"
+    assert (
+        sum(week.started for week in weeks) == 3
+        and sum(week.rejected for week in weeks) == 1
+        and sum(week.completed for week in weeks) == 0
+    )
+    assert figures_handlers.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], (
+        "transfers count where they come from"
+    )
     tx.execute(sa.text("UPDATE open_nodes SET expires_at = expires_at - interval '3 days'"))
-    assert {row.org_id: row.overdue for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))}[TARGET] == 1
+    assert {
+        row.org_id: row.overdue for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))
+    }[TARGET] == 1
 
 
 @pytest.mark.rule("TRF-27", "BEY-06")
@@ -224,7 +333,11 @@ def test_unreasonable_returns_are_counted(tx):
     graduate(tx, 524, branch=BRANCH)
     for _ in range(2):
         fold(tx)
-        (row,) = (row for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT)) if row.org_id == TARGET)
+        (row,) = (
+            row
+            for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))
+            if row.org_id == TARGET
+        )
         assert (row.overturned, row.decided, row.rejected) == (1, 3, {"not_here": 3})
 
 
@@ -241,24 +354,53 @@ def test_a_wrong_figure_is_found(tx):
 def test_who_is_late(tx, monkeypatch):
     """OPS-06, DL-14, DL-15: until it is started and let go a transfer rests with the school, then with the receiver or the new school; after the stage's day it is late."""
     graduate(tx, 501, 502, 503, 504)
-    start(tx, request(member=501), request(member=502, reason="employed_with_org"), request("member", member=503))
+    start(
+        tx,
+        request(member=501),
+        request(member=502, reason="employed_with_org"),
+        request("member", member=503),
+    )
     fold(tx)
 
     def seen(day):
         monkeypatch.setattr(clock, "today", lambda: date(YEAR, *day))
-        rows = figures_handlers.list_behind(tx, contract.ListBehind(figure="idle"), admin(SCHOOL)) + figures_handlers.list_behind(tx, contract.ListBehind(figure="open"), admin(SCHOOL))
+        rows = figures_handlers.list_behind(
+            tx, contract.ListBehind(figure="idle"), admin(SCHOOL)
+        ) + figures_handlers.list_behind(tx, contract.ListBehind(figure="open"), admin(SCHOOL))
         return {row.member_id: (row.responsible, row.late) for row in rows}
 
-    assert seen((8, 31)) == {501: ("new_school", False), 502: ("receiver", False), 503: ("school", False), 504: ("school", False)}
+    assert seen((8, 31)) == {
+        501: ("new_school", False),
+        502: ("receiver", False),
+        503: ("school", False),
+        504: ("school", False),
+    }
     assert seen((9, 1))[504] == ("school", True)
-    assert seen((10, 1)) == {501: ("new_school", False), 502: ("receiver", True), 503: ("school", False), 504: ("school", True)}
-    assert seen((11, 1))[501] == ("new_school", True) and figures_rules.responsible("completed", "SX", "completed") == ""
+    assert seen((10, 1)) == {
+        501: ("new_school", False),
+        502: ("receiver", True),
+        503: ("school", False),
+        504: ("school", True),
+    }
+    assert (
+        seen((11, 1))[501] == ("new_school", True)
+        and figures_rules.responsible("completed", "SX", "completed") == ""
+    )
 
 
 # ---- against the model -----------------------------------------------------------------------------------------------
 
 ORGS = (ROOT, SCHOOL, CLASS, TARGET, BRANCH, OTHER)
-STEPS = st.lists(st.tuples(st.integers(1, 6), st.sampled_from(("flag", "unflag", "start", "approve", "reject", "withdraw", "assign", "expire", "fold")), st.integers(0, 7)), max_size=40)
+STEPS = st.lists(
+    st.tuples(
+        st.integers(1, 6),
+        st.sampled_from(
+            ("flag", "unflag", "start", "approve", "reject", "withdraw", "assign", "expire", "fold")
+        ),
+        st.integers(0, 7),
+    ),
+    max_size=40,
+)
 
 
 @pytest.mark.rule("STAT-10", "STAT-12", "STAT-13")
@@ -280,27 +422,72 @@ def test_figures_are_what_the_model_says(engine, steps):
                 reason = ("further_study", "employed_with_org", "unemployed", "ordinary")[choice % 4]
                 target = (TARGET, OTHER)[choice % 2] if branch == CLASS else (OTHER, SCHOOL)[choice % 2]
                 source = admin(SCHOOL if branch == CLASS else TARGET)
-                (outcome,) = handlers.request_transfers(connection, [request(member=member, reason=reason, target=target, actor=source, source_branch_id=branch, place_name="" if reason == "unemployed" else "x",
-                                                                             confirmed=True)])
+                (outcome,) = handlers.request_transfers(
+                    connection,
+                    [
+                        request(
+                            member=member,
+                            reason=reason,
+                            target=target,
+                            actor=source,
+                            source_branch_id=branch,
+                            place_name="" if reason == "unemployed" else "x",
+                            confirmed=True,
+                        )
+                    ],
+                )
                 if outcome.transfer_id is not None and outcome.refusal is None:
                     current[member] = outcome.transfer_id
-                    handlers.on_member_reserved(connection, [MemberReserved(transfer_id=outcome.transfer_id, member_id=member)])
+                    handlers.on_member_reserved(
+                        connection, [MemberReserved(transfer_id=outcome.transfer_id, member_id=member)]
+                    )
             elif what == "fold":
                 figures_store.fold(connection, reader.read("national"), clock.now(), 1 + choice)
             elif member in current:
                 row = store.one(connection, current[member])
                 if what in ("approve", "reject"):
-                    decide(connection, row.transfer_id, row.target_org_id, what == "approve", reason_code="" if what == "approve" else "not_here")
+                    decide(
+                        connection,
+                        row.transfer_id,
+                        row.target_org_id,
+                        what == "approve",
+                        reason_code="" if what == "approve" else "not_here",
+                    )
                 elif what == "withdraw":
-                    handlers.withdraw_transfers(connection, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=row.transfer_id), admin(row.initiator_org_id))])
+                    handlers.withdraw_transfers(
+                        connection,
+                        [
+                            Asked(
+                                WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=row.transfer_id),
+                                admin(row.initiator_org_id),
+                            )
+                        ],
+                    )
                 elif what == "expire":
-                    connection.execute(sa.text("UPDATE open_nodes SET expires_at = :now WHERE transfer_id = :one"), {"now": clock.now() - timedelta(seconds=1), "one": row.transfer_id})
-                    handlers.on_deadline_expired(connection, [DeadlineExpired(transfer_id=row.transfer_id, node_no=row.node_no, due_at=clock.now())])
+                    connection.execute(
+                        sa.text("UPDATE open_nodes SET expires_at = :now WHERE transfer_id = :one"),
+                        {"now": clock.now() - timedelta(seconds=1), "one": row.transfer_id},
+                    )
+                    handlers.on_deadline_expired(
+                        connection,
+                        [
+                            DeadlineExpired(
+                                transfer_id=row.transfer_id, node_no=row.node_no, due_at=clock.now()
+                            )
+                        ],
+                    )
                 else:
                     below = {TARGET: BRANCH, SCHOOL: CLASS}.get(row.target_org_id)
                     if below:
                         assign(connection, row.transfer_id, below, row.target_org_id)
-                    handlers.on_member_moved(connection, [MemberMoved(transfer_id=row.transfer_id, member_id=member, branch_id=below or OTHER)])
+                    handlers.on_member_moved(
+                        connection,
+                        [
+                            MemberMoved(
+                                transfer_id=row.transfer_id, member_id=member, branch_id=below or OTHER
+                            )
+                        ],
+                    )
         model = expected(connection, known)
         for org in ORGS:
             assert figures(connection, org) == model[org], org
@@ -315,20 +502,42 @@ def expected(tx, known):
     for member, (branch, counts) in known.items():
         if not counts:
             continue
-        latest = next((row for row in store.of_member(tx, member) if row.state not in ("checking", "refused") and row.reason != "ordinary"), None)
+        latest = next(
+            (
+                row
+                for row in store.of_member(tx, member)
+                if row.state not in ("checking", "refused") and row.reason != "ordinary"
+            ),
+            None,
+        )
         if latest is None:
             kind, stage, requested, target = "XS", "idle", False, ""
         else:
             kind = {"further_study": "SX", "abroad_study": ""}.get(latest.reason, "XS")
-            stage = {"completed": "completed", "withdrawn": "ended", "rejected": "ended", "returned": "ended"}.get(latest.state, "open")
+            stage = {
+                "completed": "completed",
+                "withdrawn": "ended",
+                "rejected": "ended",
+                "returned": "ended",
+            }.get(latest.state, "open")
             requested = latest.state not in ("withdrawn", "rejected")
             target = paths.get(latest.target_branch_id or latest.target_org_id, "")
         for org in ORGS:
-            found[org].update(contribution(kind, stage, requested, paths[branch].startswith(paths[org]), target.startswith(paths[org])))
+            found[org].update(
+                contribution(
+                    kind,
+                    stage,
+                    requested,
+                    paths[branch].startswith(paths[org]),
+                    target.startswith(paths[org]),
+                )
+            )
     return {org: {name: n for name, n in counter.items() if n} for org, counter in found.items()}
 
 
 def test_words():
     """The figures of the page, of the contract and of the statements are the same."""
-    assert set(figures_store.WHO) == set(FIGURES) == set(figures_store._SUMS) and set(FIGURES) <= set(contract.Figures.__struct_fields__)
+    assert set(figures_store.WHO) == set(FIGURES) == set(figures_store._SUMS) and set(FIGURES) <= set(
+        contract.Figures.__struct_fields__
+    )
     assert set(figures_rules.STAGES) < set(FIGURES)

@@ -1,4 +1,5 @@
 """Outgoing addresses: what is read in them, where they lead, what is said of it; with real listeners on this machine."""
+
 import datetime
 import socket
 import ssl
@@ -26,32 +27,106 @@ def hosts(monkeypatch):
 def local(monkeypatch):
     """Allow what is on this machine, and say on which ports."""
     monkeypatch.setenv("TUANQIAO_NOTICE_LOOPBACK", "true")
-    return lambda *ports: monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", ",".join(f"{host}:{port}" for port in ports for host in ("localhost", "127.0.0.1")))
+    return lambda *ports: monkeypatch.setenv(
+        "TUANQIAO_NOTICE_HOSTS",
+        ",".join(f"{host}:{port}" for port in ports for host in ("localhost", "127.0.0.1")),
+    )
 
 
 @pytest.mark.rule("BEY-15")
-@pytest.mark.parametrize("address, stored", [
-    ("https://hooks.test/x", "https://hooks.test/x"), ("https://HOOKS.test:443/a/../x?b=1", "https://hooks.test/x?b=1"), ("https://hooks.test", "https://hooks.test/"),
-    ("https://hooks.test?x=1", "https://hooks.test/?x=1"), ("https://other.test:8443/x", "https://other.test:8443/x"),
-    ("mailto:office@hooks.test", "mailto:office@hooks.test"), ("mailto:a.b+c@hooks.test", "mailto:a.b+c@hooks.test"), ("sms:+8612355", "sms:+8612355")])
+@pytest.mark.parametrize(
+    "address, stored",
+    [
+        ("https://hooks.test/x", "https://hooks.test/x"),
+        ("https://HOOKS.test:443/a/../x?b=1", "https://hooks.test/x?b=1"),
+        ("https://hooks.test", "https://hooks.test/"),
+        ("https://hooks.test?x=1", "https://hooks.test/?x=1"),
+        ("https://other.test:8443/x", "https://other.test:8443/x"),
+        ("mailto:office@hooks.test", "mailto:office@hooks.test"),
+        ("mailto:a.b+c@hooks.test", "mailto:a.b+c@hooks.test"),
+        ("sms:+8612355", "sms:+8612355"),
+    ],
+)
 def test_good_addresses(address, stored):
     """BEY-15: an address has one way in which it is written; reading that again changes nothing."""
     assert addresses.normal(address) == stored == addresses.normal(stored)
 
 
 @pytest.mark.rule("BEY-15")
-@pytest.mark.parametrize("address", [
-    "https://127.0.0.1:18999\\@hooks.test/x", "https://hooks.test\\@evil.test/", "https://hooks.test\\.evil.test/", "https://evil.test#@hooks.test/",
-    "https://hooks.test@evil.test/", "https://user:word@hooks.test/", "https://@hooks.test/", "https://hooks.test#x", "https://evil.test/?hooks.test",
-    "https://[bad", "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://hooks.test./", "https://.hooks.test/", "https://hooks..test/", "https://x.hooks.test/",
-    "https://hooks.test:444/", "https://hooks.test:0/", "https://hooks.test:99999/", "https://hooks.test:８４４３/", "https://other.test/", "https://hooks.test:/\t",
-    "http://hooks.test/", "http://localhost/", "https://localhost:1/", "ftp://hooks.test/", "file:///etc/passwd", "gopher://hooks.test/", "javascript:alert(1)", "//hooks.test/",
-    "https:hooks.test", "https:///x", "https://", "hooks.test", "", " https://hooks.test/", "https://hooks.test/ x", "https://hooks.test/\r\nHost: evil.test",
-    "https://2130706433/", "https://0x7f000001/", "https://0177.0.0.1/", "https://127.1/", "https://127.0.0.1/", "https://ｈooks.test/", "https://höoks.test/", "https://hooks。test/",
-    "https://hooks.test%2eevil.test/", "https://hooks.test%00.evil.test/", "https://" + "a" * 70 + "\\@hooks.test/x", "https://" + "a" * 70 + ".test/",
-    "mailto:evil@evil.test, x@hooks.test", "mailto:a\nBcc: x@hooks.test", "mailto:x@hooks.test?cc=evil@evil.test", "mailto:x@hooks.test\r\n", "mailto:<x@hooks.test>",
-    "mailto:\"a b\"@hooks.test", "mailto:x@y@hooks.test", "mailto:@hooks.test", "mailto:x@HOOKS.TEST.", "mailto:x@höoks.test", "mailto:x", "mailto:", "mailto:x..y@hooks.test",
-    "mailto:x@[127.0.0.1]", "mailto:%0aBcc@hooks.test", "sms:", "sms:+86\r\n12355", "sms:call me", "sms:１２３４５"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://127.0.0.1:18999\\@hooks.test/x",
+        "https://hooks.test\\@evil.test/",
+        "https://hooks.test\\.evil.test/",
+        "https://evil.test#@hooks.test/",
+        "https://hooks.test@evil.test/",
+        "https://user:word@hooks.test/",
+        "https://@hooks.test/",
+        "https://hooks.test#x",
+        "https://evil.test/?hooks.test",
+        "https://[bad",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://hooks.test./",
+        "https://.hooks.test/",
+        "https://hooks..test/",
+        "https://x.hooks.test/",
+        "https://hooks.test:444/",
+        "https://hooks.test:0/",
+        "https://hooks.test:99999/",
+        "https://hooks.test:８４４３/",
+        "https://other.test/",
+        "https://hooks.test:/\t",
+        "http://hooks.test/",
+        "http://localhost/",
+        "https://localhost:1/",
+        "ftp://hooks.test/",
+        "file:///etc/passwd",
+        "gopher://hooks.test/",
+        "javascript:alert(1)",
+        "//hooks.test/",
+        "https:hooks.test",
+        "https:///x",
+        "https://",
+        "hooks.test",
+        "",
+        " https://hooks.test/",
+        "https://hooks.test/ x",
+        "https://hooks.test/\r\nHost: evil.test",
+        "https://2130706433/",
+        "https://0x7f000001/",
+        "https://0177.0.0.1/",
+        "https://127.1/",
+        "https://127.0.0.1/",
+        "https://ｈooks.test/",
+        "https://höoks.test/",
+        "https://hooks。test/",
+        "https://hooks.test%2eevil.test/",
+        "https://hooks.test%00.evil.test/",
+        "https://" + "a" * 70 + "\\@hooks.test/x",
+        "https://" + "a" * 70 + ".test/",
+        "mailto:evil@evil.test, x@hooks.test",
+        "mailto:a\nBcc: x@hooks.test",
+        "mailto:x@hooks.test?cc=evil@evil.test",
+        "mailto:x@hooks.test\r\n",
+        "mailto:<x@hooks.test>",
+        'mailto:"a b"@hooks.test',
+        "mailto:x@y@hooks.test",
+        "mailto:@hooks.test",
+        "mailto:x@HOOKS.TEST.",
+        "mailto:x@höoks.test",
+        "mailto:x",
+        "mailto:",
+        "mailto:x..y@hooks.test",
+        "mailto:x@[127.0.0.1]",
+        "mailto:%0aBcc@hooks.test",
+        "sms:",
+        "sms:+86\r\n12355",
+        "sms:call me",
+        "sms:１２３４５",
+    ],
+)
 def test_bad_addresses(address):
     """BEY-15: whatever is more, or reads otherwise to another reader, than one host and port of the list, is refused, and never raises anything else."""
     with pytest.raises(addresses.NotAllowed):
@@ -59,12 +134,42 @@ def test_bad_addresses(address):
     assert channels.send(address, "s", NOTICE) == "not allowed here"
 
 
-@pytest.mark.parametrize("address, public", [
-    ("8.8.8.8", True), ("114.114.114.114", True), ("2400:3200::1", True), ("127.0.0.1", False), ("127.8.8.8", False), ("0.0.0.0", False), ("10.1.2.3", False),
-    ("172.16.0.1", False), ("172.31.255.255", False), ("192.168.1.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("192.0.2.1", False), ("198.18.0.1", False),
-    ("224.0.0.1", False), ("240.0.0.1", False), ("255.255.255.255", False), ("::1", False), ("::", False), ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", False),
-    ("::7f00:1", False), ("fe80::1", False), ("fc00::1", False), ("fd12::1", False), ("ff02::1", False), ("64:ff9b::7f00:1", False), ("64:ff9b::808:808", False),
-    ("2002:7f00:1::", False), ("2001:0:7f00:1::", False), ("2001:db8::1", False)])
+@pytest.mark.parametrize(
+    "address, public",
+    [
+        ("8.8.8.8", True),
+        ("114.114.114.114", True),
+        ("2400:3200::1", True),
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("0.0.0.0", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("172.31.255.255", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("192.0.2.1", False),
+        ("198.18.0.1", False),
+        ("224.0.0.1", False),
+        ("240.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:8.8.8.8", False),
+        ("::7f00:1", False),
+        ("fe80::1", False),
+        ("fc00::1", False),
+        ("fd12::1", False),
+        ("ff02::1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::808:808", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:7f00:1::", False),
+        ("2001:db8::1", False),
+    ],
+)
 def test_networks(address, public):
     """Loopback, private, shared, link-local, reserved and multicast networks of both kinds, and addresses of IPv6 that stand for one of IPv4, are not public."""
     assert addresses.is_public(address) is public
@@ -99,13 +204,25 @@ def certificate(tmp_path_factory):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256()))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
     path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
     return path
 
 
@@ -128,8 +245,14 @@ def test_tls_is_verified_with_the_name(secure, certificate, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert channels.send(address, "s", NOTICE) == ""
     headers, path, _ = secure.got[-1]
-    assert (headers["Host"], path, headers["Tuanqiao-Id"]) == (f"localhost:{secure.server_port}", "/told?x=1", "7:2") and secure.names[-1] == "localhost"
-    assert channels.send(address.replace("localhost", "127.0.0.1"), "s", NOTICE) == "no answer", "a certificate of another name"
+    assert (headers["Host"], path, headers["Tuanqiao-Id"]) == (
+        f"localhost:{secure.server_port}",
+        "/told?x=1",
+        "7:2",
+    ) and secure.names[-1] == "localhost"
+    assert channels.send(address.replace("localhost", "127.0.0.1"), "s", NOTICE) == "no answer", (
+        "a certificate of another name"
+    )
     assert len(secure.got) == 1
 
 
@@ -151,11 +274,21 @@ def test_the_name_is_looked_up_once(secure, certificate, monkeypatch):
     def rebinding(host, *args, **values):
         if host == "localhost":
             asked.append(host)
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1" if len(asked) == 1 else "10.255.255.1", secure.server_port))]
+            return [
+                (
+                    socket.AF_INET,
+                    socket.SOCK_STREAM,
+                    6,
+                    "",
+                    ("127.0.0.1" if len(asked) == 1 else "10.255.255.1", secure.server_port),
+                )
+            ]
         return real(host, *args, **values)
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "" and asked == ["localhost"]
+    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "" and asked == [
+        "localhost"
+    ]
     assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in ("8.8.8.8", "192.168.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **values: both)
@@ -214,7 +347,13 @@ def test_ports_are_not_told_apart(local, monkeypatch):
         listeners.append(listener)
         threading.Thread(target=serve, args=(listener, answer), daemon=True).start()
     closed = socket.create_server(("127.0.0.1", 0))
-    ports = {"closed": closed.getsockname()[1], **{answer.__name__: listener.getsockname()[1] for answer, listener in zip((banner, silence, trickle), listeners, strict=True)}}
+    ports = {
+        "closed": closed.getsockname()[1],
+        **{
+            answer.__name__: listener.getsockname()[1]
+            for answer, listener in zip((banner, silence, trickle), listeners, strict=True)
+        },
+    }
     closed.close()
     local(*ports.values())
     for kind, port in ports.items():

@@ -1,4 +1,5 @@
 """Policy files: what holds, what is said of one that does not, what changes between two, what one would do to the open nodes."""
+
 import uuid
 from datetime import date, datetime, timedelta
 
@@ -16,7 +17,23 @@ from shared.bus.service import Asked
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.transfers import GetPolicy, MoveBatch, RestartTransfer, WithdrawTransfer
-from tests.transfers.factories import BRANCH, CLASS, DEEP, ELSEWHERE, HERE, OTHER, ROOT, SCHOOL, TARGET, THERE, admin, decide, events, request, start
+from tests.transfers.factories import (
+    BRANCH,
+    CLASS,
+    DEEP,
+    ELSEWHERE,
+    HERE,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THERE,
+    admin,
+    decide,
+    events,
+    request,
+    start,
+)
 
 GOOD = (reader.Path(reader.__file__).parent / "national.toml").read_text("utf-8")
 
@@ -33,26 +50,57 @@ def test_presets_hold(name):
 @pytest.mark.rule("DL-01", "DL-05", "DL-09")
 def test_what_the_presets_say():
     """DL-01: fifteen days and approved in 2019 and 2020, ten days and returned since; DL-09: the province times out only in the former."""
-    days = {name: (reader.read(name).nodes[State.IN].expire_after_days, reader.read(name).nodes[State.IN].on_expiry,
-                   reader.read(name).nodes[State.PROVINCE].expire_after_days) for name in reader.known()}
-    assert days == {"national": (10, "return", None), "p000": (15, "approve", 15), "p001": (15, "approve", 15), "p002": (10, "return", None),
-                    "p003": (10, "return", None), "p004": (10, "return", None)}
+    days = {
+        name: (
+            reader.read(name).nodes[State.IN].expire_after_days,
+            reader.read(name).nodes[State.IN].on_expiry,
+            reader.read(name).nodes[State.PROVINCE].expire_after_days,
+        )
+        for name in reader.known()
+    }
+    assert days == {
+        "national": (10, "return", None),
+        "p000": (15, "approve", 15),
+        "p001": (15, "approve", 15),
+        "p002": (10, "return", None),
+        "p003": (10, "return", None),
+        "p004": (10, "return", None),
+    }
 
 
 @pytest.mark.rule("BEY-07", "ASG-04")
-@pytest.mark.parametrize("old, new, problem", [
-    ('version = "2026.1"\n', "", "line 1: version is missing"),
-    ("[node.pending_in]", "[node.pending_inn]", "line 10: [node.pending_inn] is no node"),
-    ("[node.pending_in]", "[node.pending_inn]", "line 1: [node.pending_in] is missing"),
-    ("expire_after_days = 10", "expire_after_days = -10", "line 7: expire_after_days is -10"),
-    ("expire_after_days = 10", 'expire_after_days = "ten"', "line 7: expire_after_days is 'ten'"),
-    ('on_expiry = "return"', 'on_expiry = "forget"', "line 8: on_expiry is 'forget'"),
-    ("expire_after_days = 10\n", "", "line 7: expire_after_days and an on_expiry of return or approve go together"),
-    ("remind_after_days = 7", "remind_after_days = 12", "line 6: the first reminder would come with or after the deadline"),
-    ("remind_after_days = 7", "remind_afterr_days = 7", "line 6: remind_afterr_days is not an entry of a node"),
-    ('[node.pending_assign]\n', '[node.pending_assign]\nexpire_after_days = 10\n', "line 24: expire_after_days and an on_expiry"),
-    ("[node.pending_out]", "[node.pending_out", "at line 5"),
-])
+@pytest.mark.parametrize(
+    "old, new, problem",
+    [
+        ('version = "2026.1"\n', "", "line 1: version is missing"),
+        ("[node.pending_in]", "[node.pending_inn]", "line 10: [node.pending_inn] is no node"),
+        ("[node.pending_in]", "[node.pending_inn]", "line 1: [node.pending_in] is missing"),
+        ("expire_after_days = 10", "expire_after_days = -10", "line 7: expire_after_days is -10"),
+        ("expire_after_days = 10", 'expire_after_days = "ten"', "line 7: expire_after_days is 'ten'"),
+        ('on_expiry = "return"', 'on_expiry = "forget"', "line 8: on_expiry is 'forget'"),
+        (
+            "expire_after_days = 10\n",
+            "",
+            "line 7: expire_after_days and an on_expiry of return or approve go together",
+        ),
+        (
+            "remind_after_days = 7",
+            "remind_after_days = 12",
+            "line 6: the first reminder would come with or after the deadline",
+        ),
+        (
+            "remind_after_days = 7",
+            "remind_afterr_days = 7",
+            "line 6: remind_afterr_days is not an entry of a node",
+        ),
+        (
+            "[node.pending_assign]\n",
+            "[node.pending_assign]\nexpire_after_days = 10\n",
+            "line 24: expire_after_days and an on_expiry",
+        ),
+        ("[node.pending_out]", "[node.pending_out", "at line 5"),
+    ],
+)
 def test_what_does_not_hold(tmp_path, old, new, problem):
     """BEY-07: a file that does not hold is refused with its line and the reason."""
     assert old in GOOD
@@ -60,7 +108,9 @@ def test_what_does_not_hold(tmp_path, old, new, problem):
     file.write_text(GOOD.replace(old, new, 1), "utf-8")
     with pytest.raises(reader.PolicyError) as caught:
         reader.load(file)
-    assert any(problem in line and line.startswith("own.toml") for line in caught.value.problems), caught.value.problems
+    assert any(problem in line and line.startswith("own.toml") for line in caught.value.problems), (
+        caught.value.problems
+    )
 
 
 def test_the_clock_never_assigns(tmp_path):
@@ -77,7 +127,10 @@ def test_differences():
     """BEY-07: two policies are compared entry by entry."""
     assert reader.differences(reader.read("national"), reader.read("national")) == []
     lines = reader.differences(reader.read("national"), reader.read("p000"))
-    assert "node.pending_in.expire_after_days: 10 -> 15" in lines and "node.pending_province.on_expiry: remind -> approve" in lines
+    assert (
+        "node.pending_in.expire_after_days: 10 -> 15" in lines
+        and "node.pending_province.on_expiry: remind -> approve" in lines
+    )
 
 
 @pytest.mark.rule("BEY-07")
@@ -87,8 +140,10 @@ def test_dry_run(tx):
     before = tx.execute(sa.text("SELECT * FROM open_nodes ORDER BY transfer_id")).all()
 
     def run(name, now=None):
-        return {row.state: (row.open, row.moved, row.earlier, row.overdue, row.soon, row.other_action)
-                for row in policies_store.dry_run(tx, reader.read(name), now or clock.now())}
+        return {
+            row.state: (row.open, row.moved, row.earlier, row.overdue, row.soon, row.other_action)
+            for row in policies_store.dry_run(tx, reader.read(name), now or clock.now())
+        }
 
     assert run("national") == {"pending_in": (2, 0, 0, 0, 0, 0), "pending_out": (1, 0, 0, 0, 0, 0)}
     assert run("p000") == {"pending_in": (2, 2, 0, 0, 0, 2), "pending_out": (1, 1, 0, 0, 0, 1)}
@@ -101,8 +156,16 @@ def test_dry_run(tx):
 def test_applying_to_open_nodes(tx):
     """BEY-07: applied to open nodes a policy changes their deadlines and tells the scheduler; none fires within 72 hours, none is put off by that."""
     (one,) = start(tx, request())
-    tx.execute(sa.text("UPDATE open_nodes SET opened_at = :at, expires_at = :at + interval '10 days'"), {"at": clock.now() - timedelta(days=6)})
-    short = reader.parse(GOOD.replace("expire_after_days = 10", "expire_after_days = 5").replace("remind_after_days = 7", "remind_after_days = 3").replace("2026.1", "2026.2"), "short")
+    tx.execute(
+        sa.text("UPDATE open_nodes SET opened_at = :at, expires_at = :at + interval '10 days'"),
+        {"at": clock.now() - timedelta(days=6)},
+    )
+    short = reader.parse(
+        GOOD.replace("expire_after_days = 10", "expire_after_days = 5")
+        .replace("remind_after_days = 7", "remind_after_days = 3")
+        .replace("2026.1", "2026.2"),
+        "short",
+    )
     policies_store.hold(tx, short, clock.now())
     policies_store.save_rules(tx, short)
     now = clock.now()
@@ -117,7 +180,9 @@ def test_applying_to_open_nodes(tx):
     assert told[-1]["revision"] == 1 and told[-1]["expires_at"][:16] == node.expires_at.isoformat()[:16]
     assert policies_store.apply_to_open(tx, short, now, row.last).done == 0
     again = policies_store.apply_to_open(tx, short, now)
-    assert again.done == 1 and tx.scalar(sa.text("SELECT expires_at FROM open_nodes")) == node.expires_at, "the grace is given once, not again and again"
+    assert again.done == 1 and tx.scalar(sa.text("SELECT expires_at FROM open_nodes")) == node.expires_at, (
+        "the grace is given once, not again and again"
+    )
 
 
 @pytest.mark.rule("BEY-07")
@@ -133,27 +198,51 @@ def test_a_version_never_changes(tx):
 
 # ---- phases ------------------------------------------------------------------------------------------------------------------
 
+
 def china(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=clock.CHINA)
 
 
 @pytest.mark.rule("DL-11", "DL-12", "DL-13")
-@pytest.mark.parametrize("name, opened, due", [
-    ("p002", "2027-05-10T08:00", "2027-10-01T00:00"), ("p002", "2027-09-29T12:00", "2027-10-09T12:00"), ("p002", "2027-10-05T08:00", "2027-10-15T08:00"),
-    ("p002", "2028-02-10T08:00", "2028-02-20T08:00"), ("p002", "2028-04-25T08:00", "2028-10-01T00:00"), ("p004", "2027-03-01T08:00", "2027-04-05T00:00"),
-    ("p004", "2027-04-01T08:00", "2027-04-11T08:00"), ("p004", "2027-04-25T08:00", "2028-04-05T00:00"), ("national", "2027-07-01T08:00", "2027-07-11T08:00")])
+@pytest.mark.parametrize(
+    "name, opened, due",
+    [
+        ("p002", "2027-05-10T08:00", "2027-10-01T00:00"),
+        ("p002", "2027-09-29T12:00", "2027-10-09T12:00"),
+        ("p002", "2027-10-05T08:00", "2027-10-15T08:00"),
+        ("p002", "2028-02-10T08:00", "2028-02-20T08:00"),
+        ("p002", "2028-04-25T08:00", "2028-10-01T00:00"),
+        ("p004", "2027-03-01T08:00", "2027-04-05T00:00"),
+        ("p004", "2027-04-01T08:00", "2027-04-11T08:00"),
+        ("p004", "2027-04-25T08:00", "2028-04-05T00:00"),
+        ("national", "2027-07-01T08:00", "2027-07-11T08:00"),
+    ],
+)
 def test_phases(tx, name, opened, due):
     """DL-11..13: in the first phases nobody is forced; what waits when the clock begins to run is returned then, later ten days after its opening."""
     policy = reader.read(name)
     assert calendar.deadline(policy, policy.nodes[State.IN], china(opened)) == china(due)
     policies_store.save_rules(tx, policy)
-    statement = sa.text(f"SELECT {transitions.DEADLINE.format(opened_at='CAST(:at AS timestamptz)')} FROM {transitions.rule_of(chr(39) * 2, ':policy', ':state', ':at')} AS r")
-    assert tx.scalar(statement, {"policy": policy.key, "state": "pending_in", "at": china(opened)}) == china(due)
+    statement = sa.text(
+        f"SELECT {transitions.DEADLINE.format(opened_at='CAST(:at AS timestamptz)')} FROM {transitions.rule_of(chr(39) * 2, ':policy', ':state', ':at')} AS r"
+    )
+    assert tx.scalar(statement, {"policy": policy.key, "state": "pending_in", "at": china(opened)}) == china(
+        due
+    )
 
 
 @pytest.mark.rule("DL-11", "TRF-28")
-@pytest.mark.parametrize("name, state, withdraw", [("p000", "pending_in", "first"), ("p000", "pending_assign", "no"), ("p002", "pending_assign", "yes"),
-                                                   ("p003", "pending_in", "yes"), ("p003", "pending_assign", "no"), ("p004", "pending_in", "yes")])
+@pytest.mark.parametrize(
+    "name, state, withdraw",
+    [
+        ("p000", "pending_in", "first"),
+        ("p000", "pending_assign", "no"),
+        ("p002", "pending_assign", "yes"),
+        ("p003", "pending_in", "yes"),
+        ("p003", "pending_assign", "no"),
+        ("p004", "pending_in", "yes"),
+    ],
+)
 def test_until_when_one_may_withdraw(name, state, withdraw):
     """TRF-28: until the first decision (2019), the last approval (2023), or the end (002); DL-11: at any time in the first phase."""
     (piece, *_) = calendar.pieces(reader.read(name), reader.read(name).nodes[State(state)])
@@ -163,14 +252,24 @@ def test_until_when_one_may_withdraw(name, state, withdraw):
 @pytest.mark.rule("DL-10")
 def test_window():
     """DL-10: the window is information, unless the policy enforces it."""
-    loose, strict = reader.read("national"), reader.parse(GOOD.replace('version = "2026.1"', 'version = "2"\nenforce_window = true'), "own")
+    loose, strict = (
+        reader.read("national"),
+        reader.parse(GOOD.replace('version = "2026.1"', 'version = "2"\nenforce_window = true'), "own"),
+    )
     days = [date(2027, 4, 30), date(2027, 5, 1), date(2027, 12, 31), date(2028, 1, 1)]
     assert [loose.in_window(day) for day in days] == [True] * 4
     assert [strict.in_window(day) for day in days] == [False, True, True, False]
 
 
 @pytest.mark.rule("DL-10")
-@pytest.mark.parametrize("enforced, day, code", [(True, date(2027, 3, 1), "outside_window"), (True, date(2027, 5, 1), None), (False, date(2027, 3, 1), None)])
+@pytest.mark.parametrize(
+    "enforced, day, code",
+    [
+        (True, date(2027, 3, 1), "outside_window"),
+        (True, date(2027, 5, 1), None),
+        (False, date(2027, 3, 1), None),
+    ],
+)
 def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
     """DL-10: outside an enforced window no graduate's transfer starts, singly, as a batch or again, and the days are named; others do, and so do all where it is information."""
     (ended,) = start(tx, request(member=7001))
@@ -180,10 +279,26 @@ def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
     monkeypatch.setattr(clock, "today", lambda: day)
 
     (single,) = handlers.request_transfers(tx, [request()])
-    (again,) = remarks.restart_transfers(tx, [Asked(RestartTransfer(command_id=uuid.uuid4(), transfer_id=ended), admin(SCHOOL))])
-    (moved,) = handlers.move_batches(tx, [Asked(MoveBatch(
-        command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[7002], target_branch_id=DEEP, reason="employed_with_org", place_name="x",
-        place_address="x"), admin(TARGET))])
+    (again,) = remarks.restart_transfers(
+        tx, [Asked(RestartTransfer(command_id=uuid.uuid4(), transfer_id=ended), admin(SCHOOL))]
+    )
+    (moved,) = handlers.move_batches(
+        tx,
+        [
+            Asked(
+                MoveBatch(
+                    command_id=uuid.uuid4(),
+                    source_branch_id=BRANCH,
+                    member_ids=[7002],
+                    target_branch_id=DEEP,
+                    reason="employed_with_org",
+                    place_name="x",
+                    place_address="x",
+                ),
+                admin(TARGET),
+            )
+        ],
+    )
     assert [one.refusal and one.refusal.code for one in (single, again, moved)] == [code] * 3
     assert code is None or ("5-1" in single.refusal.say() and "12-31" in single.refusal.say("en"))
     (other,) = handlers.request_transfers(tx, [request(reason="ordinary")])
@@ -191,20 +306,41 @@ def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
 
 
 @pytest.mark.rule("BEY-07")
-@pytest.mark.parametrize("added, problem", [
-    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n', "line 62: phase 'b' leaves a gap after 'a': it must begin on 09-01"),
-    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "08-15"\nto = "04-30"\n', "line 62: phase 'b' overlaps 'a': it must begin on 09-01"),
-    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "02-30"\n', "to is '02-30'; it must be a day of the year"),
-    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "12-31"\n', "a single phase must cover the whole year"),
-    ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "04-30"\nwithdraw_until = "never"\n', "withdraw_until is 'never'"),
-    ('[province.77.node.pending_in]\nexpire_after_days = 12\n', "77 is no province"),
-    ('[province.65.node.pending_in]\nexpire_after_days = 31\n', "expire_after_days is 31; the national bounds are 7 to 30"),
-    ('[province.65.node.pending_inn]\nexpire_after_days = 12\n', "is no node"),
-    ('[destination.further_study]\nmoon = "allow"\n', "moon is no class of destinations"),
-    ('[destination.further_study]\ntownship = "perhaps"\n', "township is 'perhaps'; it must be one of forbid, warn, allow"),
-    ('[destination.holiday]\ntownship = "allow"\n', "holiday is not a reason"),
-    ('[[target]]\nby = "10-31"\nwhat = "finished"\nreasons = "SX"\n', "what is 'finished'"),
-])
+@pytest.mark.parametrize(
+    "added, problem",
+    [
+        (
+            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n',
+            "line 62: phase 'b' leaves a gap after 'a': it must begin on 09-01",
+        ),
+        (
+            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "08-15"\nto = "04-30"\n',
+            "line 62: phase 'b' overlaps 'a': it must begin on 09-01",
+        ),
+        (
+            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "02-30"\n',
+            "to is '02-30'; it must be a day of the year",
+        ),
+        ('[[phase]]\nname = "a"\nfrom = "05-01"\nto = "12-31"\n', "a single phase must cover the whole year"),
+        (
+            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "04-30"\nwithdraw_until = "never"\n',
+            "withdraw_until is 'never'",
+        ),
+        ("[province.77.node.pending_in]\nexpire_after_days = 12\n", "77 is no province"),
+        (
+            "[province.65.node.pending_in]\nexpire_after_days = 31\n",
+            "expire_after_days is 31; the national bounds are 7 to 30",
+        ),
+        ("[province.65.node.pending_inn]\nexpire_after_days = 12\n", "is no node"),
+        ('[destination.further_study]\nmoon = "allow"\n', "moon is no class of destinations"),
+        (
+            '[destination.further_study]\ntownship = "perhaps"\n',
+            "township is 'perhaps'; it must be one of forbid, warn, allow",
+        ),
+        ('[destination.holiday]\ntownship = "allow"\n', "holiday is not a reason"),
+        ('[[target]]\nby = "10-31"\nwhat = "finished"\nreasons = "SX"\n', "what is 'finished'"),
+    ],
+)
 def test_bad_seasons(added, problem):
     """BEY-07: gaps, overlaps, unknown provinces, days outside the bounds and other mistakes of a season are named by line and reason."""
     with pytest.raises(reader.PolicyError) as caught:
@@ -215,32 +351,58 @@ def test_bad_seasons(added, problem):
 @pytest.mark.rule("BEY-07")
 def test_provinces_of_their_own(tx):
     """BEY-07: a province sets its own days within the national bounds; they hold for nodes whose organisation lies there, whoever started and from where."""
-    own = reader.parse(GOOD.replace("2026.1", "own") + f"\n[province.{THERE}.node.pending_in]\nexpire_after_days = 20\n"
-                         f"\n[province.{HERE}.node.pending_out]\nexpire_after_days = 15\n", "own")
+    own = reader.parse(
+        GOOD.replace("2026.1", "own") + f"\n[province.{THERE}.node.pending_in]\nexpire_after_days = 20\n"
+        f"\n[province.{HERE}.node.pending_out]\nexpire_after_days = 15\n",
+        "own",
+    )
     policies_store.hold(tx, own, clock.now())
     there, here, elsewhere = start(tx, request(), request("member", target=BRANCH), request(target=OTHER))
 
     def days():
-        return {row.transfer_id: (row.province, (row.expires_at - row.opened_at).days) for row in tx.execute(sa.text("SELECT * FROM open_nodes"))}
+        return {
+            row.transfer_id: (row.province, (row.expires_at - row.opened_at).days)
+            for row in tx.execute(sa.text("SELECT * FROM open_nodes"))
+        }
 
     assert days() == {there: (THERE, 20), here: (HERE, 15), elsewhere: (ELSEWHERE, 10)}
     decide(tx, here, CLASS)
     assert days()[here] == (THERE, 20)
-    assert f"province.{THERE}.node.pending_in.expire_after_days: none -> 20" in reader.differences(reader.read("national"), own)
-    assert {(row.province, row.open, row.moved) for row in policies_store.dry_run(tx, reader.read("national"), clock.now())} == {(THERE, 2, 2), (ELSEWHERE, 1, 0)}
+    assert f"province.{THERE}.node.pending_in.expire_after_days: none -> 20" in reader.differences(
+        reader.read("national"), own
+    )
+    assert {
+        (row.province, row.open, row.moved)
+        for row in policies_store.dry_run(tx, reader.read("national"), clock.now())
+    } == {(THERE, 2, 2), (ELSEWHERE, 1, 0)}
 
 
 @pytest.mark.rule("TRF-28", "SPU-06")
 def test_who_withdraws_by_policy(tx):
     """TRF-28: where the policy says so, a member withdraws only what the member has started; SPU-06: the own branch is left out where it says so."""
-    own = reader.parse(GOOD.replace('version = "2026.1"', 'version = "own"\nmember_may_withdraw_any = false\nspu_origin_node = false\nwithdraw_until = "completed"'), "own")
+    own = reader.parse(
+        GOOD.replace(
+            'version = "2026.1"',
+            'version = "own"\nmember_may_withdraw_any = false\nspu_origin_node = false\nwithdraw_until = "completed"',
+        ),
+        "own",
+    )
     policies_store.hold(tx, own, clock.now())
     by_school, by_member = start(tx, request(member=71), request("member", member=72, target=BRANCH))
-    codes = [handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), Actor(person))])[0] for one, person in ((by_school, 71), (by_member, 72))]
+    codes = [
+        handlers.withdraw_transfers(
+            tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=one), Actor(person))]
+        )[0]
+        for one, person in ((by_school, 71), (by_member, 72))
+    ]
     assert [one.refusal and one.refusal.code for one in codes] == ["not_initiator", None]
     decide(tx, by_school, TARGET)
-    (late,) = handlers.withdraw_transfers(tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=by_school), admin(SCHOOL))])
-    assert (late.refusal, late.state) == (None, "withdrawn"), "until completed: also while the assignment waits"
+    (late,) = handlers.withdraw_transfers(
+        tx, [Asked(WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=by_school), admin(SCHOOL))]
+    )
+    assert (late.refusal, late.state) == (None, "withdrawn"), (
+        "until completed: also while the assignment waits"
+    )
     (special,) = start(tx, request("member", target=None, reason="special_unit", remark="参军"))
     assert store.one(tx, special).state == State.PROVINCE
 
@@ -249,7 +411,9 @@ def test_who_withdraws_by_policy(tx):
 def test_withdrawn_before_the_first_decision_only(tx):
     """TRF-28: by the practice of 2019 a transfer is withdrawn while its first node waits, and no more at the second."""
     policies_store.hold(tx, reader.read("p000"), clock.now() - timedelta(seconds=1))
-    early, late = start(tx, request("member", member=73, target=BRANCH), request("member", member=74, target=BRANCH))
+    early, late = start(
+        tx, request("member", member=73, target=BRANCH), request("member", member=74, target=BRANCH)
+    )
     decide(tx, late, CLASS)
 
     def withdraw(one, person):
@@ -266,7 +430,11 @@ def test_the_policy_is_shown_and_compared(tx):
     start(tx, request())
     before = tx.scalar(sa.text("SELECT count(*) FROM node_rules"))
     view = policies.get_policy(tx, GetPolicy(compare="p002"), admin(ROOT))
-    assert view.key == "national@2026.1" and {node.state: node.expire_after for node in view.nodes}["pending_in"] == 10 and len(view.history) == 1
+    assert (
+        view.key == "national@2026.1"
+        and {node.state: node.expire_after for node in view.nodes}["pending_in"] == 10
+        and len(view.history) == 1
+    )
     assert any(line.startswith("phase start: none -> 05-01 to 08-31") for line in view.changes)
     assert [(effect.state, effect.open) for effect in view.effects] == [("pending_in", 1)]
     assert tx.scalar(sa.text("SELECT count(*) FROM node_rules")) == before

@@ -8,7 +8,18 @@ import sqlalchemy as sa
 from services.transfers import handlers, store
 from shared import clock, metrics
 from shared.messages.scheduler import DeadlineExpired
-from tests.transfers.factories import BRANCH, CLASS, ELSEWHERE, HERE, OTHER, TARGET, THERE, decide, request, start
+from tests.transfers.factories import (
+    BRANCH,
+    CLASS,
+    ELSEWHERE,
+    HERE,
+    OTHER,
+    TARGET,
+    THERE,
+    decide,
+    request,
+    start,
+)
 
 
 def latency(province: str, state: str, trigger: str) -> tuple[float, float]:

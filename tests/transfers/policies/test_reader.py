@@ -1,4 +1,5 @@
 """Policies without a database: one file with every entry, every mistake with its whole sentence, the parts of the year as instants."""
+
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -91,7 +92,7 @@ LATE = Phase("late", (10, 1), (4, 30), True, "completed")
 
 def line_of(text, part):
     """Return the number of the line that a part stands in."""
-    return text[:text.index(part)].count("\n") + 1
+    return text[: text.index(part)].count("\n") + 1
 
 
 def problems(text):
@@ -107,68 +108,223 @@ def problems(text):
 def test_every_entry_is_read():
     """BEY-07: what a file says is what the policy is, entry by entry."""
     assert reader.parse(WHOLE, "own") == Policy(
-        name="own", version="9", source="DL-01", nodes=NODES, provinces={"65": {**NODES, State.IN: NodePolicy(1, None, 30, "approve")}},
-        phases=(EARLY, LATE), window=((11, 1), (2, 29)), enforce_window=True,
-        destinations={"unemployed": {"township": "warn", "school": "forbid"}}, youth_centres=True, withdraw_until="first_decision",
-        member_may_withdraw_any=False, spu_origin_node=False, excluded_reasons=("abroad_study", "special_unit"), unknown_counts=False,
-        targets=(Target((8, 31), "started", "XS", 0.25, "DL-15"), Target((12, 31), "completed", "SX", 1.0, "")), body=WHOLE)
+        name="own",
+        version="9",
+        source="DL-01",
+        nodes=NODES,
+        provinces={"65": {**NODES, State.IN: NodePolicy(1, None, 30, "approve")}},
+        phases=(EARLY, LATE),
+        window=((11, 1), (2, 29)),
+        enforce_window=True,
+        destinations={"unemployed": {"township": "warn", "school": "forbid"}},
+        youth_centres=True,
+        withdraw_until="first_decision",
+        member_may_withdraw_any=False,
+        spu_origin_node=False,
+        excluded_reasons=("abroad_study", "special_unit"),
+        unknown_counts=False,
+        targets=(
+            Target((8, 31), "started", "XS", 0.25, "DL-15"),
+            Target((12, 31), "completed", "SX", 1.0, ""),
+        ),
+        body=WHOLE,
+    )
 
 
 @pytest.mark.rule("BEY-07")
 def test_what_is_left_out():
     """BEY-07: a file of nodes alone has these defaults and no parts of the year."""
-    text = WHOLE[:WHOLE.index("[window]")].replace(WHOLE[WHOLE.index("withdraw_until"):WHOLE.index("[node.pending_out]")], "")
+    text = WHOLE[: WHOLE.index("[window]")].replace(
+        WHOLE[WHOLE.index("withdraw_until") : WHOLE.index("[node.pending_out]")], ""
+    )
     assert reader.parse(text, "own") == Policy(
-        name="own", version="9", source="DL-01", nodes=NODES, provinces={}, phases=(), window=None, enforce_window=False, destinations={},
-        youth_centres=False, withdraw_until="last_approval", member_may_withdraw_any=True, spu_origin_node=True,
-        excluded_reasons=("abroad_study",), unknown_counts=True, targets=(), body=text)
+        name="own",
+        version="9",
+        source="DL-01",
+        nodes=NODES,
+        provinces={},
+        phases=(),
+        window=None,
+        enforce_window=False,
+        destinations={},
+        youth_centres=False,
+        withdraw_until="last_approval",
+        member_may_withdraw_any=True,
+        spu_origin_node=True,
+        excluded_reasons=("abroad_study",),
+        unknown_counts=True,
+        targets=(),
+        body=text,
+    )
 
 
 MISTAKES = [
     # what stands in WHOLE, what instead, in which line of the changed file, the whole sentence
     ('version = "9"', 'version = " "', 'version = " "', "version is missing"),
     ('source = "DL-01"\n', "", 'version = "9"', "source is missing"),
-    ("youth_centres = true", "youth_centres = 1", "youth_centres", "youth_centres is 1; it must be true or false"),
+    (
+        "youth_centres = true",
+        "youth_centres = 1",
+        "youth_centres",
+        "youth_centres is 1; it must be true or false",
+    ),
     ('"special_unit"', '"holiday"', "excluded_reasons", "holiday is not a reason of reasons.toml"),
-    ("remind_after_days = 3", "remind_after_days = 0", "remind_after_days = 0",
-     "remind_after_days is 0; it must be a number of days, more than 0 and at most 3650"),
-    ("remind_every_days = 2", "remind_every_days = 3651", "remind_every_days = 3651",
-     "remind_every_days is 3651; it must be a number of days, more than 0 and at most 3650"),
-    ("expire_after_days = 8", "expire_after_days = true", "expire_after_days = true",
-     "expire_after_days is True; it must be a number of days, more than 0 and at most 3650"),
-    ("remind_after_days = 3", "remind_after_days = 8", "remind_after_days = 8", "the first reminder would come with or after the deadline"),
-    ('expire_after_days = 12\non_expiry = "approve"', 'expire_after_days = 12\non_expiry = "return"', 'on_expiry = "return"\n\n[node.pending_assign]',
-     "a provincial node is approved or only reminded by the clock, never returned (DL-09)"),
-    ("remind_every_days = 7", 'remind_every_days = 7\nexpire_after_days = 8\non_expiry = "approve"', 'on_expiry = "approve"\n\n[window]',
-     "the clock never assigns a branch (ASG-04)"),
-    ('from = "11-01"', 'from = "13-01"', 'from = "13-01"', "from is '13-01'; it must be a day of the year such as \"05-01\""),
-    ('to = "02-29"', 'to = "02-30"', 'to = "02-30"', "to is '02-30'; it must be a day of the year such as \"05-01\""),
-    ('to = "02-29"', 'to = "2-29"', 'to = "2-29"', "to is '2-29'; it must be a day of the year such as \"05-01\""),
-    ("[7, 30]", "[7, 30, 31]", "expire_after_days = [7, 30, 31]", "expire_after_days is [7, 30, 31]; it must be the least and the greatest number of days"),
-    ("[7, 30]", "[31, 30]", "expire_after_days = [31, 30]", "expire_after_days is [31, 30]; it must be the least and the greatest number of days"),
-    ("[7, 30]", "[0, 30]", "expire_after_days = [0, 30]", "expire_after_days is [0, 30]; it must be the least and the greatest number of days"),
-    ("[7, 30]", '["a", 30]', "expire_after_days = [\"a\"", "expire_after_days is ['a', 30]; it must be the least and the greatest number of days"),
-    ("[bounds]\n", "[bounds]\non_expiry = [1, 2]\n", "on_expiry = [1, 2]",
-     "on_expiry is not an entry of the bounds; known: remind_after_days, remind_every_days, expire_after_days"),
-    ("expire_after_days = 30", "expire_after_days = 31", "expire_after_days = 31", "expire_after_days is 31; the national bounds are 7 to 30"),
-    ("expire_after_days = 30", "expire_after_days = 6", "expire_after_days = 6\n", "expire_after_days is 6; the national bounds are 7 to 30"),
-    ("expire_after_days = 30\n", "expire_after_days = 30\nremind_every_days = 2\n", "remind_every_days = 2\nremind_after_days = 1",
-     "no bounds are set for remind_every_days, so no province may change it"),
-    ("[province.65.node.pending_in]\nexpire_after_days = 30\nremind_after_days = 1\n", "[province.65]\n", "[province.65]", "[province.65] changes no node"),
-    ("[province.65.node.pending_in]", "[province.65]\nname = 1\n[province.65.node.pending_in]", "name = 1", "name is not an entry of a province; known: node"),
-    ("[province.65.", "[province.60.", "[province.60.", "60 is no province; give the first two digits of its division code"),
-    ('name = "late"', 'name = "late"\nclocks = true', "clocks = true",
-     "clocks is not an entry of a phase; known: name, from, to, clock, withdraw_until"),
+    (
+        "remind_after_days = 3",
+        "remind_after_days = 0",
+        "remind_after_days = 0",
+        "remind_after_days is 0; it must be a number of days, more than 0 and at most 3650",
+    ),
+    (
+        "remind_every_days = 2",
+        "remind_every_days = 3651",
+        "remind_every_days = 3651",
+        "remind_every_days is 3651; it must be a number of days, more than 0 and at most 3650",
+    ),
+    (
+        "expire_after_days = 8",
+        "expire_after_days = true",
+        "expire_after_days = true",
+        "expire_after_days is True; it must be a number of days, more than 0 and at most 3650",
+    ),
+    (
+        "remind_after_days = 3",
+        "remind_after_days = 8",
+        "remind_after_days = 8",
+        "the first reminder would come with or after the deadline",
+    ),
+    (
+        'expire_after_days = 12\non_expiry = "approve"',
+        'expire_after_days = 12\non_expiry = "return"',
+        'on_expiry = "return"\n\n[node.pending_assign]',
+        "a provincial node is approved or only reminded by the clock, never returned (DL-09)",
+    ),
+    (
+        "remind_every_days = 7",
+        'remind_every_days = 7\nexpire_after_days = 8\non_expiry = "approve"',
+        'on_expiry = "approve"\n\n[window]',
+        "the clock never assigns a branch (ASG-04)",
+    ),
+    (
+        'from = "11-01"',
+        'from = "13-01"',
+        'from = "13-01"',
+        "from is '13-01'; it must be a day of the year such as \"05-01\"",
+    ),
+    (
+        'to = "02-29"',
+        'to = "02-30"',
+        'to = "02-30"',
+        "to is '02-30'; it must be a day of the year such as \"05-01\"",
+    ),
+    (
+        'to = "02-29"',
+        'to = "2-29"',
+        'to = "2-29"',
+        "to is '2-29'; it must be a day of the year such as \"05-01\"",
+    ),
+    (
+        "[7, 30]",
+        "[7, 30, 31]",
+        "expire_after_days = [7, 30, 31]",
+        "expire_after_days is [7, 30, 31]; it must be the least and the greatest number of days",
+    ),
+    (
+        "[7, 30]",
+        "[31, 30]",
+        "expire_after_days = [31, 30]",
+        "expire_after_days is [31, 30]; it must be the least and the greatest number of days",
+    ),
+    (
+        "[7, 30]",
+        "[0, 30]",
+        "expire_after_days = [0, 30]",
+        "expire_after_days is [0, 30]; it must be the least and the greatest number of days",
+    ),
+    (
+        "[7, 30]",
+        '["a", 30]',
+        'expire_after_days = ["a"',
+        "expire_after_days is ['a', 30]; it must be the least and the greatest number of days",
+    ),
+    (
+        "[bounds]\n",
+        "[bounds]\non_expiry = [1, 2]\n",
+        "on_expiry = [1, 2]",
+        "on_expiry is not an entry of the bounds; known: remind_after_days, remind_every_days, expire_after_days",
+    ),
+    (
+        "expire_after_days = 30",
+        "expire_after_days = 31",
+        "expire_after_days = 31",
+        "expire_after_days is 31; the national bounds are 7 to 30",
+    ),
+    (
+        "expire_after_days = 30",
+        "expire_after_days = 6",
+        "expire_after_days = 6\n",
+        "expire_after_days is 6; the national bounds are 7 to 30",
+    ),
+    (
+        "expire_after_days = 30\n",
+        "expire_after_days = 30\nremind_every_days = 2\n",
+        "remind_every_days = 2\nremind_after_days = 1",
+        "no bounds are set for remind_every_days, so no province may change it",
+    ),
+    (
+        "[province.65.node.pending_in]\nexpire_after_days = 30\nremind_after_days = 1\n",
+        "[province.65]\n",
+        "[province.65]",
+        "[province.65] changes no node",
+    ),
+    (
+        "[province.65.node.pending_in]",
+        "[province.65]\nname = 1\n[province.65.node.pending_in]",
+        "name = 1",
+        "name is not an entry of a province; known: node",
+    ),
+    (
+        "[province.65.",
+        "[province.60.",
+        "[province.60.",
+        "60 is no province; give the first two digits of its division code",
+    ),
+    (
+        'name = "late"',
+        'name = "late"\nclocks = true',
+        "clocks = true",
+        "clocks is not an entry of a phase; known: name, from, to, clock, withdraw_until",
+    ),
     ("clock = false", "clock = 0", "clock = 0", "clock is 0; it must be true or false"),
     ("share = 0.25", "share = 0", "share = 0", "share is 0; it must be more than 0 and at most 1"),
     ("share = 0.25", "share = 1.01", "share = 1.01", "share is 1.01; it must be more than 0 and at most 1"),
     ("share = 0.25", "share = true", "share = true", "share is True; it must be more than 0 and at most 1"),
-    ("share = 0.25", 'share = "x"', "share = \"x\"", "share is 'x'; it must be more than 0 and at most 1"),
-    ('what = "started"', 'what = "begun"', 'what = "begun"', "what is 'begun'; it must be one of started, completed"),
+    ("share = 0.25", 'share = "x"', 'share = "x"', "share is 'x'; it must be more than 0 and at most 1"),
+    (
+        'what = "started"',
+        'what = "begun"',
+        'what = "begun"',
+        "what is 'begun'; it must be one of started, completed",
+    ),
     ('reasons = "XS"', 'reasons = "YS"', 'reasons = "YS"', "reasons is 'YS'; it must be one of SX, XS"),
-    ('rule = "DL-15"', 'rules = "DL-15"', 'rules = "DL-15"', "rules is not an entry of a target; known: by, what, reasons, share, rule"),
-    ("[destination.unemployed]", "[destination.holiday]", "[destination.holiday]", "holiday is not a reason of reasons.toml"),
-    ('school = "forbid"', 'school = "no"', 'school = "no"', "school is 'no'; it must be one of forbid, warn, allow"),
+    (
+        'rule = "DL-15"',
+        'rules = "DL-15"',
+        'rules = "DL-15"',
+        "rules is not an entry of a target; known: by, what, reasons, share, rule",
+    ),
+    (
+        "[destination.unemployed]",
+        "[destination.holiday]",
+        "[destination.holiday]",
+        "holiday is not a reason of reasons.toml",
+    ),
+    (
+        'school = "forbid"',
+        'school = "no"',
+        'school = "no"',
+        "school is 'no'; it must be one of forbid, warn, allow",
+    ),
 ]
 
 
@@ -187,8 +343,14 @@ def test_each_mistake_is_named(old, new, place, sentence):
 @pytest.mark.rule("BEY-07")
 def test_limits_are_inside():
     """BEY-07: the least and the greatest values that are allowed hold."""
-    for old, new in (("remind_every_days = 2", "remind_every_days = 3650"), ("share = 0.25", "share = 1"), ("[7, 30]", "[30, 30]"),
-                     ("[1, 2]", "[0.5, 2]"), ("expire_after_days = 30", "expire_after_days = 7"), ("remind_after_days = 3", "remind_after_days = 7.9")):
+    for old, new in (
+        ("remind_every_days = 2", "remind_every_days = 3650"),
+        ("share = 0.25", "share = 1"),
+        ("[7, 30]", "[30, 30]"),
+        ("[1, 2]", "[0.5, 2]"),
+        ("expire_after_days = 30", "expire_after_days = 7"),
+        ("remind_after_days = 3", "remind_after_days = 7.9"),
+    ):
         assert old in WHOLE
         assert problems(WHOLE.replace(old, new, 1)) == [], new
 
@@ -207,25 +369,32 @@ def test_syntax_and_names(tmp_path):
 
 
 @pytest.mark.rule("BEY-07", "DL-11")
-@pytest.mark.parametrize(("begins", "ends", "sentence"), [
-    ("10-01", "04-29", "phase 'early' leaves a gap after 'late': it must begin on 04-30"),
-    ("10-01", "05-01", "phase 'early' overlaps 'late': it must begin on 05-02"),
-    ("10-02", "04-30", "phase 'late' leaves a gap after 'early': it must begin on 10-01"),
-    ("09-30", "04-30", "phase 'late' overlaps 'early': it must begin on 10-01"),
-])
+@pytest.mark.parametrize(
+    ("begins", "ends", "sentence"),
+    [
+        ("10-01", "04-29", "phase 'early' leaves a gap after 'late': it must begin on 04-30"),
+        ("10-01", "05-01", "phase 'early' overlaps 'late': it must begin on 05-02"),
+        ("10-02", "04-30", "phase 'late' leaves a gap after 'early': it must begin on 10-01"),
+        ("09-30", "04-30", "phase 'late' overlaps 'early': it must begin on 10-01"),
+    ],
+)
 def test_the_year_is_covered(begins, ends, sentence):
     """BEY-07, DL-11: the parts of the year follow one another, over its turn, too, without a gap and without overlapping."""
     text = WHOLE.replace('from = "10-01"\nto = "04-30"', f'from = "{begins}"\nto = "{ends}"')
     (only,) = problems(text)
     assert only.endswith(sentence)
-    wrong = 'from = "05-01"' if "'early' " in sentence.split("after")[0].split("overlaps")[0] else f'from = "{begins}"'
+    wrong = (
+        'from = "05-01"'
+        if "'early' " in sentence.split("after")[0].split("overlaps")[0]
+        else f'from = "{begins}"'
+    )
     assert f"line {line_of(text, wrong)}:" in only
 
 
 @pytest.mark.rule("DL-11")
 def test_one_part_is_the_whole_year():
     """DL-11: a single part runs from any day to the day before it."""
-    alone = WHOLE[:WHOLE.index("[[phase]]")] + '[[phase]]\nname = "all"\nfrom = "03-01"\nto = "{to}"\n'
+    alone = WHOLE[: WHOLE.index("[[phase]]")] + '[[phase]]\nname = "all"\nfrom = "03-01"\nto = "{to}"\n'
     assert problems(alone.format(to="02-29")) == []
     assert problems(alone.format(to="02-28"))[0].endswith("a single phase must cover the whole year")
 
@@ -233,8 +402,12 @@ def test_one_part_is_the_whole_year():
 @pytest.mark.rule("BEY-07")
 def test_every_difference_is_shown():
     """BEY-07: two policies that differ in everything are compared under the names of the file, old before new, none where one has nothing."""
-    bare = reader.parse(WHOLE[:WHOLE.index("[window]")].replace(
-        WHOLE[WHOLE.index("withdraw_until"):WHOLE.index("[node.pending_out]")], "").replace('version = "9"', 'version = "8"'), "own")
+    bare = reader.parse(
+        WHOLE[: WHOLE.index("[window]")]
+        .replace(WHOLE[WHOLE.index("withdraw_until") : WHOLE.index("[node.pending_out]")], "")
+        .replace('version = "9"', 'version = "8"'),
+        "own",
+    )
     lines = reader.differences(bare, reader.parse(WHOLE, "own"))
     assert lines == [
         "version: 8 -> 9",
@@ -245,12 +418,24 @@ def test_every_difference_is_shown():
         "unknown_counts: True -> False",
         "withdraw_until: last_approval -> first_decision",
         "excluded_reasons: ('abroad_study',) -> ('abroad_study', 'special_unit')",
-        *(f"province.65.node.{state}.{key}: none -> {value}" for state, key, value in (
-            ("pending_out", "remind_after_days", 3), ("pending_out", "remind_every_days", 2), ("pending_out", "expire_after_days", 8),
-            ("pending_out", "on_expiry", "return"), ("pending_in", "remind_after_days", 1), ("pending_in", "expire_after_days", 30),
-            ("pending_in", "on_expiry", "approve"), ("pending_province", "remind_after_days", 5), ("pending_province", "expire_after_days", 12),
-            ("pending_province", "on_expiry", "approve"), ("pending_assign", "remind_after_days", 6), ("pending_assign", "remind_every_days", 7),
-            ("pending_assign", "on_expiry", "remind"))),
+        *(
+            f"province.65.node.{state}.{key}: none -> {value}"
+            for state, key, value in (
+                ("pending_out", "remind_after_days", 3),
+                ("pending_out", "remind_every_days", 2),
+                ("pending_out", "expire_after_days", 8),
+                ("pending_out", "on_expiry", "return"),
+                ("pending_in", "remind_after_days", 1),
+                ("pending_in", "expire_after_days", 30),
+                ("pending_in", "on_expiry", "approve"),
+                ("pending_province", "remind_after_days", 5),
+                ("pending_province", "expire_after_days", 12),
+                ("pending_province", "on_expiry", "approve"),
+                ("pending_assign", "remind_after_days", 6),
+                ("pending_assign", "remind_every_days", 7),
+                ("pending_assign", "on_expiry", "remind"),
+            )
+        ),
         "phase early: none -> 05-01 to 09-30, clock False, withdraw until first_decision",
         "phase late: none -> 10-01 to 04-30, clock True, withdraw until completed",
         "target XS started: none -> 25% by 08-31",
@@ -262,15 +447,25 @@ def test_every_difference_is_shown():
 
 
 @pytest.mark.rule("DL-10")
-@pytest.mark.parametrize(("day", "inside"), [
-    (date(2027, 10, 31), False), (date(2027, 11, 1), True), (date(2027, 12, 31), True), (date(2028, 1, 1), True), (date(2028, 2, 29), True),
-    (date(2028, 3, 1), False), (date(2028, 7, 1), False)])
+@pytest.mark.parametrize(
+    ("day", "inside"),
+    [
+        (date(2027, 10, 31), False),
+        (date(2027, 11, 1), True),
+        (date(2027, 12, 31), True),
+        (date(2028, 1, 1), True),
+        (date(2028, 2, 29), True),
+        (date(2028, 3, 1), False),
+        (date(2028, 7, 1), False),
+    ],
+)
 def test_a_window_over_the_turn_of_the_year(day, inside):
     """DL-10: a window that ends before it begins goes over the turn of the year, both days included."""
     assert reader.parse(WHOLE, "own").in_window(day) is inside
 
 
 # ---- instants ----------------------------------------------------------------------------------------------------------
+
 
 def china(*when):
     return datetime(*when, tzinfo=clock.CHINA)
@@ -291,7 +486,12 @@ def test_parts_of_the_year_are_instants():
 @pytest.mark.rule("DL-11")
 def test_the_29th_of_february():
     """DL-11: a part that ends on the 29th of February ends on the 28th where the year has none."""
-    leap = reader.parse(WHOLE.replace('from = "10-01"\nto = "04-30"', 'from = "10-01"\nto = "02-29"').replace('from = "05-01"', 'from = "03-01"'), "own")
+    leap = reader.parse(
+        WHOLE.replace('from = "10-01"\nto = "04-30"', 'from = "10-01"\nto = "02-29"').replace(
+            'from = "05-01"', 'from = "03-01"'
+        ),
+        "own",
+    )
     ends = {span.ends_at for span in calendar.spans(leap)}
     assert china(2024, 3, 1) in ends and china(2025, 3, 1) in ends
     assert calendar._midnight(2024, (2, 29)) == china(2024, 2, 29)
@@ -303,14 +503,20 @@ def test_the_29th_of_february():
 
 
 @pytest.mark.rule("DL-07", "DL-11", "DL-12", "DL-13")
-@pytest.mark.parametrize(("opened", "due"), [
-    (china(2027, 4, 21, 11, 59, 59), china(2027, 4, 30, 23, 59, 59)),   # within the part in which the clock runs
-    (china(2027, 4, 21, 12), china(2027, 10, 1)),                       # it would fall due when the clock has stopped
-    (china(2027, 5, 1), china(2027, 10, 1)),
-    (china(2027, 9, 21, 11, 59), china(2027, 10, 1)),                   # due before the clock runs again: on its first day
-    (china(2027, 9, 21, 12, 1), china(2027, 10, 1, 0, 1)),              # due afterwards: nine and a half days
-    (china(2027, 12, 31, 23), china(2028, 1, 10, 11)),
-])
+@pytest.mark.parametrize(
+    ("opened", "due"),
+    [
+        (
+            china(2027, 4, 21, 11, 59, 59),
+            china(2027, 4, 30, 23, 59, 59),
+        ),  # within the part in which the clock runs
+        (china(2027, 4, 21, 12), china(2027, 10, 1)),  # it would fall due when the clock has stopped
+        (china(2027, 5, 1), china(2027, 10, 1)),
+        (china(2027, 9, 21, 11, 59), china(2027, 10, 1)),  # due before the clock runs again: on its first day
+        (china(2027, 9, 21, 12, 1), china(2027, 10, 1, 0, 1)),  # due afterwards: nine and a half days
+        (china(2027, 12, 31, 23), china(2028, 1, 10, 11)),
+    ],
+)
 def test_deadlines_by_hand(opened, due):
     """DL-07: days of 24 hours; DL-11..13: nothing falls due while the clock stands, and what waits then is due when it runs again."""
     policy = reader.parse(WHOLE, "own")
@@ -325,7 +531,9 @@ def test_nodes_without_a_deadline_or_a_year():
     assert calendar.deadline(policy, policy.nodes[State.OUT], china(2060, 6, 1)) == china(2060, 6, 9)
     plain = reader.read("national")
     assert calendar.deadline(plain, plain.nodes[State.IN], china(2027, 4, 1, 8)) == china(2027, 4, 11, 8)
-    assert calendar.pieces(plain, plain.nodes[State.IN]) == [calendar.Piece(datetime(9999, 1, 1, tzinfo=UTC), 10, None, "last_approval")]
+    assert calendar.pieces(plain, plain.nodes[State.IN]) == [
+        calendar.Piece(datetime(9999, 1, 1, tzinfo=UTC), 10, None, "last_approval")
+    ]
 
 
 @pytest.mark.rule("DL-13")
@@ -344,27 +552,69 @@ def test_rows_of_rules():
     assert len(set(keys)) == len(keys) and {row["policy"] for row in rows} == {"own@9"}
 
     def row(province, state, opened):
-        ordered = sorted((one for one in rows if (one["province"], one["state"]) == (province, state)), key=lambda one: one["opens_before"])
+        ordered = sorted(
+            (one for one in rows if (one["province"], one["state"]) == (province, state)),
+            key=lambda one: one["opens_before"],
+        )
         found = next(one for one in ordered if opened < one["opens_before"])
-        return {name: found[name] for name in ("remind_after", "remind_every", "expire_after", "not_before", "on_expiry", "withdraw")}
+        return {
+            name: found[name]
+            for name in (
+                "remind_after",
+                "remind_every",
+                "expire_after",
+                "not_before",
+                "on_expiry",
+                "withdraw",
+            )
+        }
 
     assert row("", "pending_in", china(2027, 6, 1)) == {
-        "remind_after": 4, "remind_every": None, "expire_after": 9.5, "not_before": china(2027, 10, 1), "on_expiry": "approve", "withdraw": "first_own"}
+        "remind_after": 4,
+        "remind_every": None,
+        "expire_after": 9.5,
+        "not_before": china(2027, 10, 1),
+        "on_expiry": "approve",
+        "withdraw": "first_own",
+    }
     assert row("65", "pending_in", china(2027, 12, 1)) == {
-        "remind_after": 1, "remind_every": None, "expire_after": 30, "not_before": None, "on_expiry": "approve", "withdraw": "yes_own"}
+        "remind_after": 1,
+        "remind_every": None,
+        "expire_after": 30,
+        "not_before": None,
+        "on_expiry": "approve",
+        "withdraw": "yes_own",
+    }
     assert row("", "pending_assign", china(2027, 6, 1)) == {
-        "remind_after": 6, "remind_every": 7, "expire_after": None, "not_before": None, "on_expiry": "remind", "withdraw": "no"}
+        "remind_after": 6,
+        "remind_every": 7,
+        "expire_after": None,
+        "not_before": None,
+        "on_expiry": "remind",
+        "withdraw": "no",
+    }
     assert row("", "pending_assign", china(2027, 12, 1))["withdraw"] == "yes_own"
 
 
 @pytest.mark.rule("TRF-28")
-@pytest.mark.parametrize(("any_member", "state", "until", "word"), [
-    (True, "pending_in", "first_decision", "first"), (True, "pending_in", "last_approval", "yes"), (True, "pending_in", "completed", "yes"),
-    (False, "pending_in", "last_approval", "yes_own"), (True, "pending_assign", "last_approval", "no"), (False, "pending_assign", "last_approval", "no"),
-    (True, "pending_assign", "completed", "yes"), (False, "pending_out", "first_decision", "first_own")])
+@pytest.mark.parametrize(
+    ("any_member", "state", "until", "word"),
+    [
+        (True, "pending_in", "first_decision", "first"),
+        (True, "pending_in", "last_approval", "yes"),
+        (True, "pending_in", "completed", "yes"),
+        (False, "pending_in", "last_approval", "yes_own"),
+        (True, "pending_assign", "last_approval", "no"),
+        (False, "pending_assign", "last_approval", "no"),
+        (True, "pending_assign", "completed", "yes"),
+        (False, "pending_out", "first_decision", "first_own"),
+    ],
+)
 def test_who_withdraws_at_a_node(any_member, state, until, word):
     """TRF-28: at the assignment only where the policy lets it, before the first decision or at any node, the member's own start or any."""
-    text = WHOLE.replace("member_may_withdraw_any = false", f"member_may_withdraw_any = {str(any_member).lower()}")
+    text = WHOLE.replace(
+        "member_may_withdraw_any = false", f"member_may_withdraw_any = {str(any_member).lower()}"
+    )
     assert calendar.withdrawal(reader.parse(text, "own"), state, until) == word
 
 

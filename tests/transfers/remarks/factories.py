@@ -1,6 +1,5 @@
 """What tests make and ask for."""
 
-
 import uuid
 
 from services.transfers.remarks import handlers as remarks
@@ -13,12 +12,26 @@ def key():
 
 
 def restart(tx, transfer_id, actor):
-    return remarks.restart_transfers(tx, [Asked(contract.RestartTransfer(command_id=key(), transfer_id=transfer_id), actor)])[0]
+    return remarks.restart_transfers(
+        tx, [Asked(contract.RestartTransfer(command_id=key(), transfer_id=transfer_id), actor)]
+    )[0]
 
 
 def escalate(tx, transfer_id, actor, note="单位在本地"):
-    return remarks.escalate_transfers(tx, [Asked(contract.Escalate(decision_id=key(), transfer_id=transfer_id, note=note), actor)])[0]
+    return remarks.escalate_transfers(
+        tx, [Asked(contract.Escalate(decision_id=key(), transfer_id=transfer_id, note=note), actor)]
+    )[0]
 
 
 def advise(tx, transfer_id, actor, answer="receive"):
-    return remarks.answer_escalations(tx, [Asked(contract.AnswerEscalation(decision_id=key(), transfer_id=transfer_id, answer=answer, note="请接收"), actor)])[0]
+    return remarks.answer_escalations(
+        tx,
+        [
+            Asked(
+                contract.AnswerEscalation(
+                    decision_id=key(), transfer_id=transfer_id, answer=answer, note="请接收"
+                ),
+                actor,
+            )
+        ],
+    )[0]

@@ -1,4 +1,5 @@
 """The desk on a real database: batch moves, bulk decisions, reminders, starting again, escalation, messages, addresses that are told."""
+
 import hashlib
 import hmac
 import json
@@ -26,19 +27,49 @@ from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.members import MemberReserved, ReservationRefused
 from shared.messages.scheduler import DeadlineExpired
-from tests.transfers.factories import BRANCH, CLASS, DEEP, OTHER, ROOT, SCHOOL, TARGET, admin, assign, complete, decide, events, request, start, state
+from tests.transfers.factories import (
+    BRANCH,
+    CLASS,
+    DEEP,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    admin,
+    assign,
+    complete,
+    decide,
+    events,
+    request,
+    start,
+    state,
+)
 from tests.transfers.remarks.factories import advise, escalate, key, restart
 
 
 def later(tx, days):
     """Let everything that is open have waited some days longer."""
-    tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - :days * interval '1 day', expires_at = expires_at - :days * interval '1 day'"), {"days": days})
+    tx.execute(
+        sa.text(
+            "UPDATE open_nodes SET opened_at = opened_at - :days * interval '1 day', expires_at = expires_at - :days * interval '1 day'"
+        ),
+        {"days": days},
+    )
 
 
 # ---- batch moves -----------------------------------------------------------------------------------------------------
 
+
 def move(tx, members, actor=None, source=BRANCH, target=DEEP, **values):
-    item = contract.MoveBatch(**{"command_id": key(), "source_branch_id": source, "member_ids": members, "target_branch_id": target, **values})
+    item = contract.MoveBatch(
+        **{
+            "command_id": key(),
+            "source_branch_id": source,
+            "member_ids": members,
+            "target_branch_id": target,
+            **values,
+        }
+    )
     return handlers.move_batches(tx, [Asked(item, actor or admin(TARGET))])[0], item
 
 
@@ -51,9 +82,13 @@ def test_a_batch_needs_no_approval(tx):
     answer, item = move(tx, [701, 702, 703])
     assert answer.refusal is None and len(answer.transfer_ids) == 3
     asked = [event for topic, event in events(tx) if topic == "transfer_requested"]
-    assert {(event["batch_id"], event["batch_size"], event["reason_kind"]) for event in asked} == {(str(item.command_id), 3, "ordinary")}
+    assert {(event["batch_id"], event["batch_size"], event["reason_kind"]) for event in asked} == {
+        (str(item.command_id), 3, "ordinary")
+    }
 
-    handlers.on_member_reserved(tx, [MemberReserved(transfer_id=one, member_id=1) for one in answer.transfer_ids])
+    handlers.on_member_reserved(
+        tx, [MemberReserved(transfer_id=one, member_id=1) for one in answer.transfer_ids]
+    )
 
     assert {state(tx, one) for one in answer.transfer_ids} == {State.MOVING}
     assert [event["branch_id"] for topic, event in events(tx) if topic == "branch_assigned"] == [DEEP] * 3
@@ -62,11 +97,22 @@ def test_a_batch_needs_no_approval(tx):
 
 
 @pytest.mark.rule("BATCH-01", "BATCH-04")
-@pytest.mark.parametrize("members, actor, source, target, code", [
-    (range(31), TARGET, BRANCH, DEEP, "batch_size"), ([], TARGET, BRANCH, DEEP, "batch_size"), ([1, 1], TARGET, BRANCH, DEEP, "batch_size"),
-    ([1], BRANCH, BRANCH, DEEP, "batch_by_committee"), ([1], ROOT, BRANCH, DEEP, "batch_by_committee"), ([1], TARGET, BRANCH, OTHER, "batch_branches"),
-    ([1], TARGET, CLASS, DEEP, "batch_branches"), ([1], TARGET, BRANCH, 8, "not_a_branch"), ([1], TARGET, BRANCH, BRANCH, "same_org"),
-    ([1], TARGET, BRANCH, 41, "target_not_allowed"), ([1], TARGET, 999, DEEP, "unknown_org")])
+@pytest.mark.parametrize(
+    "members, actor, source, target, code",
+    [
+        (range(31), TARGET, BRANCH, DEEP, "batch_size"),
+        ([], TARGET, BRANCH, DEEP, "batch_size"),
+        ([1, 1], TARGET, BRANCH, DEEP, "batch_size"),
+        ([1], BRANCH, BRANCH, DEEP, "batch_by_committee"),
+        ([1], ROOT, BRANCH, DEEP, "batch_by_committee"),
+        ([1], TARGET, BRANCH, OTHER, "batch_branches"),
+        ([1], TARGET, CLASS, DEEP, "batch_branches"),
+        ([1], TARGET, BRANCH, 8, "not_a_branch"),
+        ([1], TARGET, BRANCH, BRANCH, "same_org"),
+        ([1], TARGET, BRANCH, 41, "target_not_allowed"),
+        ([1], TARGET, 999, DEEP, "unknown_org"),
+    ],
+)
 def test_who_may_move_whom(tx, members, actor, source, target, code):
     """BATCH-01, BATCH-04: at most 30, by a committee kind, between branches below it; each mistake has its own words."""
     assert move(tx, list(members), admin(actor), source, target)[0].refusal.code == code
@@ -83,7 +129,9 @@ def test_all_or_none_unless_confirmed(tx):
     """BATCH-05: a member with an open transfer stops the batch and is named; confirmed, the others move. A repeated command does nothing twice."""
     start(tx, request(member=711, actor=admin(TARGET), source_branch_id=BRANCH, target=OTHER))
     stopped, _ = move(tx, [710, 711, 712])
-    assert stopped.refusal.code == "batch_stopped" and {one: refusal.code for one, refusal in stopped.refused.items()} == {711: "transfer_open"}
+    assert stopped.refusal.code == "batch_stopped" and {
+        one: refusal.code for one, refusal in stopped.refused.items()
+    } == {711: "transfer_open"}
     assert stopped.transfer_ids == [] and store.with_open(tx, [710, 712]) == {}
 
     moved, item = move(tx, [710, 711, 712], skip=True)
@@ -96,17 +144,31 @@ def test_all_or_none_unless_confirmed(tx):
 def test_a_refused_batch_ends(tx):
     """BATCH-05: where members refuse the whole batch, every transfer of it ends with its reason and frees its member."""
     answer, item = move(tx, [721, 722])
-    handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=answer.transfer_ids[0], member_id=721, code="member_elsewhere"),
-                                         ReservationRefused(transfer_id=answer.transfer_ids[1], member_id=722, code="batch_stopped")])
+    handlers.on_reservation_refused(
+        tx,
+        [
+            ReservationRefused(transfer_id=answer.transfer_ids[0], member_id=721, code="member_elsewhere"),
+            ReservationRefused(transfer_id=answer.transfer_ids[1], member_id=722, code="batch_stopped"),
+        ],
+    )
     shown = handlers.get_batch(tx, contract.GetBatch(batch_id=item.command_id), admin(TARGET))
-    assert [(one.state, one.end_code) for one in shown] == [("refused", "member_elsewhere"), ("refused", "batch_stopped")]
+    assert [(one.state, one.end_code) for one in shown] == [
+        ("refused", "member_elsewhere"),
+        ("refused", "batch_stopped"),
+    ]
     assert store.with_open(tx, [721, 722]) == {}
 
 
 # ---- bulk decisions --------------------------------------------------------------------------------------------------
 
+
 def bulk(tx, expected, org=TARGET, filter=None, **values):
-    item = contract.StartBulk(bulk_id=key(), filter=contract.Filter(**{"state": "pending_in", **(filter or {})}), expected=expected, **values)
+    item = contract.StartBulk(
+        bulk_id=key(),
+        filter=contract.Filter(**{"state": "pending_in", **(filter or {})}),
+        expected=expected,
+        **values,
+    )
     return bulk_handlers.start_bulks(tx, [Asked(item, admin(org))])[0], item
 
 
@@ -129,9 +191,17 @@ def test_bulk_by_filter(tx):
     work_off(tx)
 
     (job,) = bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
-    assert (job.total, job.done, job.waiting, {one: refusal.code for one, refusal in job.problems.items()}) == (5, 4, 0, {ones[2]: "node_closed"})
+    assert (
+        job.total,
+        job.done,
+        job.waiting,
+        {one: refusal.code for one, refusal in job.problems.items()},
+    ) == (5, 4, 0, {ones[2]: "node_closed"})
     assert {state(tx, one) for one in ones} == {State.ASSIGN}
-    assert bulk_handlers.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated and bulk_handlers.work_off(tx) == 0
+    assert (
+        bulk_handlers.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated
+        and bulk_handlers.work_off(tx) == 0
+    )
     assert bulk_handlers.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
 
 
@@ -141,7 +211,9 @@ def test_bulk_assignment(tx):
     ones = start(tx, *[request() for _ in range(3)])
     for one in ones:
         decide(tx, one, TARGET)
-    assert bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=OTHER)[0].refusal.code == "branch_not_below"
+    assert (
+        bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=OTHER)[0].refusal.code == "branch_not_below"
+    )
     assert bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=BRANCH)[0].refusal is None
     work_off(tx)
     assert {state(tx, one) for one in ones} == {State.MOVING}
@@ -168,11 +240,18 @@ def test_bulk_of_special_units(tx):
     """SPU-09, BEY-05: a bulk approval of special units without the letter is refused at once, with it done; a bulk rejection needs none."""
     some = start(tx, *[request(target=None, reason="special_unit", remark="参军") for _ in range(2)])
     assert bulk(tx, 2, org=ROOT, filter={"state": "pending_province"})[0].refusal.code == "letter_missing"
-    assert bulk(tx, 2, org=ROOT, filter={"state": "pending_province"}, note="介绍信第5至6号")[0].refusal is None
+    assert (
+        bulk(tx, 2, org=ROOT, filter={"state": "pending_province"}, note="介绍信第5至6号")[0].refusal is None
+    )
     work_off(tx)
     assert {state(tx, one) for one in some} == {State.MOVING}
     start(tx, request(target=None, reason="special_unit", remark="参军"))
-    assert bulk(tx, 1, org=ROOT, filter={"state": "pending_province"}, approve=False, reason_code="wrong_data")[0].refusal is None
+    assert (
+        bulk(tx, 1, org=ROOT, filter={"state": "pending_province"}, approve=False, reason_code="wrong_data")[
+            0
+        ].refusal
+        is None
+    )
 
 
 @pytest.mark.rule("BEY-05")
@@ -184,22 +263,32 @@ def test_bulk_stopped_and_rights_lost(tx):
     (stopped,) = bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
     assert (stopped.done, stopped.waiting) == (1, 0) and bulk_handlers.work_off(tx) == 0
     assert sorted(state(tx, one) for one in ones) == ["pending_assign"] + ["pending_in"] * 3
-    assert bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code == "unknown_bulk"
+    assert (
+        bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code
+        == "unknown_bulk"
+    )
     with pytest.raises(Refused, match="unknown_bulk"):
         bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
 
     _, item = bulk(tx, 3)
-    tx.execute(sa.text("UPDATE administrator_directory SET active = false WHERE org_id = :org"), {"org": TARGET})
+    tx.execute(
+        sa.text("UPDATE administrator_directory SET active = false WHERE org_id = :org"), {"org": TARGET}
+    )
     work_off(tx)
-    tx.execute(sa.text("UPDATE administrator_directory SET active = true WHERE org_id = :org"), {"org": TARGET})
+    tx.execute(
+        sa.text("UPDATE administrator_directory SET active = true WHERE org_id = :org"), {"org": TARGET}
+    )
     (job,) = bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
     assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"} and job.done == 0
 
 
 # ---- reminders, looking ----------------------------------------------------------------------------------------------
 
+
 def urge(tx, transfer_id, actor):
-    return remarks.urge_transfers(tx, [Asked(contract.UrgeTransfer(decision_id=key(), transfer_id=transfer_id), actor)])[0]
+    return remarks.urge_transfers(
+        tx, [Asked(contract.UrgeTransfer(decision_id=key(), transfer_id=transfer_id), actor)]
+    )[0]
 
 
 @pytest.mark.rule("BEY-21")
@@ -244,7 +333,10 @@ def test_looking(tx):
     for stranger in (admin(OTHER), admin(CLASS), Actor(999, TARGET)):
         assert look(stranger).refusal is not None and looking() is None, "only who may decide says so"
     assert look(admin(TARGET)).refusal is None
-    assert handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by == admin(TARGET).person_id
+    assert (
+        handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by
+        == admin(TARGET).person_id
+    )
     assert look(admin(BRANCH)).refusal.code == "somebody_looks"
     assert look(admin(OTHER)).refusal.code == "unknown_transfer"
     assert look(admin(TARGET), done=True).refusal is None and look(admin(BRANCH)).refusal is None
@@ -261,7 +353,14 @@ def test_starting_again(tx):
     again = restart(tx, one, admin(SCHOOL))
     assert again.refusal is None and again.transfer_id != one
     row = store.one(tx, again.transfer_id)
-    assert (row.member_id, row.remark, row.contact, row.target_org_id, row.initiator, row.state) == (811, "请尽快", "19900000000", TARGET, "source", "checking")
+    assert (row.member_id, row.remark, row.contact, row.target_org_id, row.initiator, row.state) == (
+        811,
+        "请尽快",
+        "19900000000",
+        TARGET,
+        "source",
+        "checking",
+    )
     assert restart(tx, one, Actor(811)).refusal.code == "transfer_open", "TRF-02: one at a time"
 
 
@@ -273,7 +372,9 @@ def test_starting_again_from_every_side(tx):
         decide(tx, one, TARGET, approve=False, reason_code="short_term")
         again = restart(tx, one, actor)
         assert again.refusal is None and store.one(tx, again.transfer_id).initiator == initiator
-        handlers.on_reservation_refused(tx, [ReservationRefused(transfer_id=again.transfer_id, member_id=821, code="member_elsewhere")])
+        handlers.on_reservation_refused(
+            tx, [ReservationRefused(transfer_id=again.transfer_id, member_id=821, code="member_elsewhere")]
+        )
     (done,) = start(tx, request(member=822))
     decide(tx, done, TARGET)
     assign(tx, done, BRANCH)
@@ -291,7 +392,13 @@ def test_escalation(tx):
     assert escalate(tx, one, Actor(831)).refusal is None
     assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "once"
     (shown,) = remarks.list_escalations(tx, contract.ListEscalations(), admin(ROOT))
-    assert (shown.source_branch_id, shown.target_org_id, shown.end_code, shown.end_note, shown.note) == (CLASS, TARGET, "household_elsewhere", "应转户籍地", "单位在本地")
+    assert (shown.source_branch_id, shown.target_org_id, shown.end_code, shown.end_note, shown.note) == (
+        CLASS,
+        TARGET,
+        "household_elsewhere",
+        "应转户籍地",
+        "单位在本地",
+    )
     assert remarks.list_escalations(tx, contract.ListEscalations(), admin(SCHOOL)) == []
     assert advise(tx, one, admin(SCHOOL)).refusal.code == "unknown_transfer"
     assert advise(tx, one, admin(ROOT), "decide").refusal.code == "answer_unknown"
@@ -299,14 +406,20 @@ def test_escalation(tx):
     assert advise(tx, one, admin(ROOT)).refusal.code == "unknown_transfer"
     assert remarks.list_escalations(tx, contract.ListEscalations(), admin(ROOT)) == []
     inbox = notices.list_messages(tx, contract.ListMessages(), Actor(831))
-    assert [message.kind for message in inbox.items][:3] == ["answered", "escalated", "reject"] and inbox.items[0].note == "请接收"
+    assert [message.kind for message in inbox.items][:3] == [
+        "answered",
+        "escalated",
+        "reject",
+    ] and inbox.items[0].note == "请接收"
     assert trail.verify_audit(tx)[1] == []
 
 
 @pytest.fixture
 def deciding(tx):
     """A policy that lets the common superior decide."""
-    text = reader.read("national").body.replace('version = "2026.1"', 'version = "own"\nsuperior_decides = true')
+    text = reader.read("national").body.replace(
+        'version = "2026.1"', 'version = "own"\nsuperior_decides = true'
+    )
     policies_store.hold(tx, reader.parse(text, "deciding"), clock.now())
 
 
@@ -323,21 +436,39 @@ def test_the_superior_decides_by_setting(tx, deciding):
     to_committee, to_branch = rejected(tx, 881, remark="请尽快"), rejected(tx, 882, target=BRANCH)
     ruled, moved = advise(tx, to_committee, admin(ROOT)), advise(tx, to_branch, admin(ROOT))
     assert ruled.refusal is None and ruled.transfer_id not in (to_committee, None)
-    handlers.on_member_reserved(tx, [MemberReserved(transfer_id=one.transfer_id, member_id=1) for one in (ruled, moved)])
+    handlers.on_member_reserved(
+        tx, [MemberReserved(transfer_id=one.transfer_id, member_id=1) for one in (ruled, moved)]
+    )
 
-    assert (state(tx, to_committee), state(tx, ruled.transfer_id), state(tx, moved.transfer_id)) == ("rejected", State.ASSIGN, State.MOVING)
+    assert (state(tx, to_committee), state(tx, ruled.transfer_id), state(tx, moved.transfer_id)) == (
+        "rejected",
+        State.ASSIGN,
+        State.MOVING,
+    )
     row = store.one(tx, ruled.transfer_id)
     assert (row.member_id, row.remark, row.initiator, row.initiator_org_id) == (881, "请尽快", "ruling", ROOT)
-    assert decide(tx, ruled.transfer_id, TARGET, approve=False, reason_code="not_here").refusal is not None, "nobody rejects it again"
+    assert decide(tx, ruled.transfer_id, TARGET, approve=False, reason_code="not_here").refusal is not None, (
+        "nobody rejects it again"
+    )
     assert assign(tx, ruled.transfer_id, BRANCH).state == State.MOVING
-    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(), Actor(881)).items][:2] == ["assign", "requested"]
-    assert store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id and trail.verify_audit(tx)[1] == []
+    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(), Actor(881)).items][
+        :2
+    ] == ["assign", "requested"]
+    assert (
+        store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id
+        and trail.verify_audit(tx)[1] == []
+    )
 
 
 @pytest.mark.rule("BEY-06")
 def test_what_the_superior_does_not_decide(tx, deciding):
     """BEY-06: upheld, by a stranger, for a member with another open transfer or a target that is gone: nothing starts, the answer is advice."""
-    upheld, busy, gone, asked_before = rejected(tx, 884), rejected(tx, 885), rejected(tx, 886, target=OTHER), rejected(tx, 887)
+    upheld, busy, gone, asked_before = (
+        rejected(tx, 884),
+        rejected(tx, 885),
+        rejected(tx, 886, target=OTHER),
+        rejected(tx, 887),
+    )
     assert advise(tx, upheld, admin(ROOT), "uphold").transfer_id == upheld
     assert advise(tx, asked_before, admin(SCHOOL)).refusal.code == "unknown_transfer"
     assert restart(tx, busy, Actor(885)).refusal is None
@@ -356,6 +487,7 @@ def test_by_default_the_superior_advises(tx):
 
 # ---- messages --------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.rule("MSG-06", "MSG-01", "MSG-09", "BEY-19", "TRF-26")
 def test_messages(tx):
     """MSG-06, BEY-19: member and starter are told of every change with the reason; MSG-01: counted, filtered, marked read; MSG-09: per organisation."""
@@ -364,23 +496,45 @@ def test_messages(tx):
     member, school = Actor(841), admin(SCHOOL)
 
     inbox = notices.list_messages(tx, contract.ListMessages(), member)
-    assert [(message.kind, message.read) for message in inbox.items] == [("reject", False), ("requested", False)] and inbox.unread == 2
+    assert [(message.kind, message.read) for message in inbox.items] == [
+        ("reject", False),
+        ("requested", False),
+    ] and inbox.unread == 2
     assert (inbox.items[0].end_code, inbox.items[0].note) == ("not_here", "查无此人")
     theirs = notices.list_messages(tx, contract.ListMessages(), school)
-    assert [(message.kind, message.read) for message in theirs.items] == [("reject", False), ("requested", True)], "what one did oneself is read"
+    assert [(message.kind, message.read) for message in theirs.items] == [
+        ("reject", False),
+        ("requested", True),
+    ], "what one did oneself is read"
     assert theirs.unread == 1
     assert notices.list_messages(tx, contract.ListMessages(), admin(OTHER)).items == []
 
     notices.mark_messages(tx, [Asked(contract.MarkRead(transfer_id=one, seq=inbox.items[0].seq), member)])
     assert notices.list_messages(tx, contract.ListMessages(), member).unread == 1
-    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(unread_only=True), member).items] == ["requested"]
-    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(kind="reject"), member).items] == ["reject"]
+    assert [
+        message.kind
+        for message in notices.list_messages(tx, contract.ListMessages(unread_only=True), member).items
+    ] == ["requested"]
+    assert [
+        message.kind
+        for message in notices.list_messages(tx, contract.ListMessages(kind="reject"), member).items
+    ] == ["reject"]
     notices.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), member)])
     assert notices.list_messages(tx, contract.ListMessages(), member).unread == 0
-    assert notices.list_messages(tx, contract.ListMessages(), school).unread == 1, "one's reading is one's own"
+    assert notices.list_messages(tx, contract.ListMessages(), school).unread == 1, (
+        "one's reading is one's own"
+    )
     page = notices.list_messages(tx, contract.ListMessages(limit=1), member)
-    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(after=page.items[0].cursor), member).items] == ["requested"]
-    assert notices.list_messages(tx, contract.ListMessages(since=clock.now() + timedelta(hours=1)), member).items == []
+    assert [
+        message.kind
+        for message in notices.list_messages(
+            tx, contract.ListMessages(after=page.items[0].cursor), member
+        ).items
+    ] == ["requested"]
+    assert (
+        notices.list_messages(tx, contract.ListMessages(since=clock.now() + timedelta(hours=1)), member).items
+        == []
+    )
     with pytest.raises(Refused, match="bad_request"):
         notices.list_messages(tx, contract.ListMessages(kind="gossip"), member)
     with pytest.raises(Refused, match="not_administrator"):
@@ -390,11 +544,17 @@ def test_messages(tx):
 @pytest.mark.rule("MSG-06", "BEY-19")
 def test_everybody_is_told_of_everything(tx):
     """MSG-06, BEY-19: starter and member are told of agreement, assignment, completion, withdrawal, return by the clock and rejection alike."""
-    done, withdrawn, returned, rejected = start(tx, *[request("member", member=member) for member in (861, 862, 863, 864)])
+    done, withdrawn, returned, rejected = start(
+        tx, *[request("member", member=member) for member in (861, 862, 863, 864)]
+    )
     from_school = start(tx, request(member=865))[0]
 
     def kinds(actor, one):
-        return [message.kind for message in reversed(notices.list_messages(tx, contract.ListMessages(), actor).items) if message.transfer_id == one]
+        return [
+            message.kind
+            for message in reversed(notices.list_messages(tx, contract.ListMessages(), actor).items)
+            if message.transfer_id == one
+        ]
 
     decide(tx, done, CLASS)
     decide(tx, done, TARGET, node_no=2)
@@ -402,13 +562,20 @@ def test_everybody_is_told_of_everything(tx):
     complete(tx, done)
     assert kinds(Actor(861), done) == ["requested", "approve", "approve", "assign", "moved"]
 
-    handlers.withdraw_transfers(tx, [Asked(contract.WithdrawTransfer(decision_id=key(), transfer_id=withdrawn), Actor(862))])
+    handlers.withdraw_transfers(
+        tx, [Asked(contract.WithdrawTransfer(decision_id=key(), transfer_id=withdrawn), Actor(862))]
+    )
     assert kinds(Actor(862), withdrawn) == ["requested", "withdraw"]
 
     later(tx, 11)
-    handlers.on_deadline_expired(tx, [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now()) for one in (returned, from_school)])
+    handlers.on_deadline_expired(
+        tx,
+        [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now()) for one in (returned, from_school)],
+    )
     assert kinds(Actor(863), returned) == ["requested", "clock_return"]
-    assert kinds(Actor(865), from_school) == kinds(admin(SCHOOL), from_school) == ["requested", "clock_return"], "the starting office, too"
+    assert (
+        kinds(Actor(865), from_school) == kinds(admin(SCHOOL), from_school) == ["requested", "clock_return"]
+    ), "the starting office, too"
 
     decide(tx, rejected, CLASS, approve=False, reason_code="wrong_data", note="号码有误")
     told = notices.list_messages(tx, contract.ListMessages(kind="reject"), Actor(864)).items
@@ -431,17 +598,29 @@ def test_lists_are_filtered_by_time_and_kind(tx):
     """MSG-02: messages and pending items are filtered by kind and time, the end of a span left out; done items stay to be seen."""
     early, late = start(tx, request(member=871), request(member=871 + 1, reason="employed_with_org"))
     decide(tx, early, TARGET, approve=False, reason_code="not_here")
-    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # the trail is append-only; only the clock is meant
+    tx.execute(
+        sa.text("SET LOCAL session_replication_role = replica")
+    )  # the trail is append-only; only the clock is meant
     for table, column in (("audit", "at"), ("open_nodes", "opened_at")):
-        tx.execute(sa.text(f"UPDATE {table} SET {column} = {column} - interval '5 days' WHERE transfer_id = :one"), {"one": early if table == "audit" else late})
+        tx.execute(
+            sa.text(f"UPDATE {table} SET {column} = {column} - interval '5 days' WHERE transfer_id = :one"),
+            {"one": early if table == "audit" else late},
+        )
     noon = clock.now() - timedelta(days=2)
     member = Actor(871)
 
-    assert [one.kind for one in notices.list_messages(tx, contract.ListMessages(until=noon), member).items] == ["reject", "requested"]
+    assert [
+        one.kind for one in notices.list_messages(tx, contract.ListMessages(until=noon), member).items
+    ] == ["reject", "requested"]
     assert notices.list_messages(tx, contract.ListMessages(since=noon), member).items == []
-    assert {one.transfer_id for one in notices.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items} == {late}
+    assert {
+        one.transfer_id
+        for one in notices.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items
+    } == {late}
     assert handlers.list_work(tx, contract.ListWork(since=noon), admin(TARGET)).items == []
-    assert [one.transfer_id for one in handlers.list_work(tx, contract.ListWork(until=noon), admin(TARGET)).items] == [late]
+    assert [
+        one.transfer_id for one in handlers.list_work(tx, contract.ListWork(until=noon), admin(TARGET)).items
+    ] == [late]
     opened_at = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items[0].node_opened_at
     assert handlers.list_work(tx, contract.ListWork(until=opened_at), admin(TARGET)).items == []
     assert len(handlers.list_work(tx, contract.ListWork(since=opened_at), admin(TARGET)).items) == 1
@@ -451,9 +630,11 @@ def test_lists_are_filtered_by_time_and_kind(tx):
 
 # ---- addresses that are told -----------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def receiver(monkeypatch):
     """A web server that keeps what it is sent, and answers with the next of `answers`."""
+
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -467,7 +648,9 @@ def receiver(monkeypatch):
     server = HTTPServer(("127.0.0.1", 0), Receiver)
     server.got, server.answers = [], []
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", f"127.0.0.1:{server.server_port},127.0.0.1:1,sms,tuan.example")
+    monkeypatch.setenv(
+        "TUANQIAO_NOTICE_HOSTS", f"127.0.0.1:{server.server_port},127.0.0.1:1,sms,tuan.example"
+    )
     monkeypatch.setenv("TUANQIAO_NOTICE_LOOPBACK", "true")
     yield server
     server.shutdown()
@@ -480,12 +663,23 @@ def settled(engine):
     yield db.Database(engine)
     with engine.begin() as tx:
         tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # the trail is append-only
-        for table in ("deliveries", "webhooks", "changes", "open_nodes", "open_transfers", "audit", "transfers", "outbox"):
+        for table in (
+            "deliveries",
+            "webhooks",
+            "changes",
+            "open_nodes",
+            "open_transfers",
+            "audit",
+            "transfers",
+            "outbox",
+        ):
             tx.execute(sa.text(f"DELETE FROM {table}"))
 
 
 def hook(tx, url, actor=None, **values):
-    return notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=url, **values), actor or admin(TARGET))])[0]
+    return notices.set_webhooks(
+        tx, [Asked(contract.SetWebhook(command_id=key(), url=url, **values), actor or admin(TARGET))]
+    )[0]
 
 
 @pytest.mark.rule("BEY-15", "BEY-19")
@@ -513,9 +707,15 @@ def test_webhooks(settled, receiver):
     headers, body = receiver.got[-1]
     at = int(headers["Tuanqiao-Signature"].split(",")[0].removeprefix("t="))
     expected = hmac.new(made.secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    assert headers["Tuanqiao-Signature"] == f"t={at},v1={expected}" == channels.signature(made.secret, at, body)
+    assert (
+        headers["Tuanqiao-Signature"] == f"t={at},v1={expected}" == channels.signature(made.secret, at, body)
+    )
     notice = json.loads(body)
-    assert (notice["event"], notice["transfer_id"], headers["Tuanqiao-Id"]) == ("reserved", one, f"{one}:2") and b"19912345678" not in body
+    assert (notice["event"], notice["transfer_id"], headers["Tuanqiao-Id"]) == (
+        "reserved",
+        one,
+        f"{one}:2",
+    ) and b"19912345678" not in body
     assert receiver.got[0][1] == body, "the same id again, so that the receiver knows it"
 
 
@@ -529,10 +729,16 @@ def test_webhooks_are_given_up(settled, receiver):
     receiver.answers = [500] * 10
     for _ in range(len(notices.RETRIES) + 1):
         with settled.transaction() as tx:
-            tx.execute(sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"), {"now": clock.now()})
+            tx.execute(
+                sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"),
+                {"now": clock.now()},
+            )
         assert notices.send_some(settled) == 1
     with settled.transaction() as tx:
-        assert [(shown.waiting, shown.delivered, shown.failed) for shown in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))] == [(0, 0, 1)]
+        assert [
+            (shown.waiting, shown.delivered, shown.failed)
+            for shown in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+        ] == [(0, 0, 1)]
         assert hook(tx, "", webhook_id=made.webhook_id, actor=admin(OTHER)).refusal.code == "unknown_webhook"
         assert hook(tx, "", webhook_id=made.webhook_id).refusal is None
         start(tx, request(member=853))
@@ -541,7 +747,18 @@ def test_webhooks_are_given_up(settled, receiver):
 
 
 @pytest.mark.rule("BEY-15")
-@pytest.mark.parametrize("url", ["https://10.0.0.1/x", "http://tuan.example/x", "ftp://tuan.example/x", "https://evil.example/", "mailto:a@evil.example", "nonsense", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/x",
+        "http://tuan.example/x",
+        "ftp://tuan.example/x",
+        "https://evil.example/",
+        "mailto:a@evil.example",
+        "nonsense",
+        "",
+    ],
+)
 def test_addresses_that_are_refused(tx, receiver, url):
     """BEY-15: only hosts that the installation allows, so that no address leads into the own network."""
     assert hook(tx, url).refusal.code == "address_refused"
@@ -553,18 +770,42 @@ def test_an_address_is_told_once(settled, receiver):
     address = f"http://127.0.0.1:{receiver.server_port}/told"
     command = key()
     with settled.transaction() as tx:
-        def ask(url, actor=None, command_id=None):
-            return notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=command_id or key(), url=url), actor or admin(TARGET))])[0]
 
-        made, again, other = ask(address, command_id=command), ask(address.replace("http", "HTTP").replace("/told", "/x/../told")), ask(address, admin(OTHER))
-        assert made.secret and (again.webhook_id, again.secret, again.refusal) == (made.webhook_id, "", None) and other.webhook_id != made.webhook_id
+        def ask(url, actor=None, command_id=None):
+            return notices.set_webhooks(
+                tx,
+                [Asked(contract.SetWebhook(command_id=command_id or key(), url=url), actor or admin(TARGET))],
+            )[0]
+
+        made, again, other = (
+            ask(address, command_id=command),
+            ask(address.replace("http", "HTTP").replace("/told", "/x/../told")),
+            ask(address, admin(OTHER)),
+        )
+        assert (
+            made.secret
+            and (again.webhook_id, again.secret, again.refusal) == (made.webhook_id, "", None)
+            and other.webhook_id != made.webhook_id
+        )
         assert ask(address, command_id=command) == made
         assert ask(address, admin(OTHER), command).refusal.code == "command_taken"
-        pair = notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=address + "/2"), admin(TARGET)) for _ in range(2)])
+        pair = notices.set_webhooks(
+            tx,
+            [
+                Asked(contract.SetWebhook(command_id=key(), url=address + "/2"), admin(TARGET))
+                for _ in range(2)
+            ],
+        )
         assert len({one.webhook_id for one in pair}) == 1
         hook(tx, "", webhook_id=made.webhook_id)
         assert ask(address).webhook_id != made.webhook_id, "switched off and added anew: another one"
-        rest = notices.set_webhooks(tx, [Asked(contract.SetWebhook(command_id=key(), url=f"{address}/many/{n}"), admin(TARGET)) for n in range(notices.HOOKS_MAX)])
+        rest = notices.set_webhooks(
+            tx,
+            [
+                Asked(contract.SetWebhook(command_id=key(), url=f"{address}/many/{n}"), admin(TARGET))
+                for n in range(notices.HOOKS_MAX)
+            ],
+        )
         assert [one.refusal.code for one in rest if one.refusal] == ["too_many_webhooks"] * 2
 
 
@@ -573,24 +814,47 @@ def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
     """BEY-15: addresses as they were stored before, that make the libraries raise, and deliveries with which a process dies each time, are tried
     a few times and given up; the others are delivered all the while, and what happened is listed."""
     monkeypatch.setenv("TUANQIAO_SMTP", "127.0.0.1:1")
-    hostile = ["https://" + "a" * 70 + "\\@tuan.example/x", "https://[bad", "mailto:a\nBcc: x@tuan.example", "https://127.0.0.1:1\\@tuan.example/", "gopher://x", ""]
+    hostile = [
+        "https://" + "a" * 70 + "\\@tuan.example/x",
+        "https://[bad",
+        "mailto:a\nBcc: x@tuan.example",
+        "https://127.0.0.1:1\\@tuan.example/",
+        "gopher://x",
+        "",
+    ]
     with settled.transaction() as tx:
         made = [hook(tx, f"http://127.0.0.1:{receiver.server_port}/{n}") for n in range(len(hostile) + 2)]
         for one, url in zip(made, hostile, strict=False):
-            tx.execute(sa.text("UPDATE webhooks SET url = :url WHERE webhook_id = :one"), {"url": url, "one": one.webhook_id})
+            tx.execute(
+                sa.text("UPDATE webhooks SET url = :url WHERE webhook_id = :one"),
+                {"url": url, "one": one.webhook_id},
+            )
         start(tx, request(member=854))
         while figures_store.fold(tx, reader.read("national"), clock.now()):
             pass
-        tx.execute(sa.text("UPDATE deliveries SET attempts = :n WHERE webhook_id = :one"), {"n": len(notices.RETRIES) + 1, "one": made[-2].webhook_id})
+        tx.execute(
+            sa.text("UPDATE deliveries SET attempts = :n WHERE webhook_id = :one"),
+            {"n": len(notices.RETRIES) + 1, "one": made[-2].webhook_id},
+        )
     for _ in range(len(notices.RETRIES) + 2):
         notices.send_some(settled)
         with settled.transaction() as tx:
-            tx.execute(sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"), {"now": clock.now()})
+            tx.execute(
+                sa.text("UPDATE deliveries SET next_at = :now WHERE next_at IS NOT NULL"),
+                {"now": clock.now()},
+            )
     assert notices.send_some(settled) == 0, "nothing is tried for ever"
     with settled.reading() as tx:
-        shown = {one.webhook_id: one for one in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))}
-    assert [(shown[one.webhook_id].failed, shown[one.webhook_id].delivered) for one in made] == [(1, 0)] * (len(hostile) + 1) + [(0, 1)]
-    assert {shown[one.webhook_id].problem for one in made[:len(hostile)]} <= {"not allowed here", "cannot be sent"}
+        shown = {
+            one.webhook_id: one for one in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+        }
+    assert [(shown[one.webhook_id].failed, shown[one.webhook_id].delivered) for one in made] == [(1, 0)] * (
+        len(hostile) + 1
+    ) + [(0, 1)]
+    assert {shown[one.webhook_id].problem for one in made[: len(hostile)]} <= {
+        "not allowed here",
+        "cannot be sent",
+    }
     assert shown[made[-2].webhook_id].problem == "given up"
 
 
@@ -598,7 +862,10 @@ def test_channels(receiver, caplog):
     """BEY-19: e-mail without a server and short messages go to the log, which names neither the address nor anybody."""
     caplog.set_level("INFO")
     notice = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
-    assert channels.send("mailto:office@tuan.example", "s", notice) == "" and channels.send("sms:+8612355", "s", notice) == ""
+    assert (
+        channels.send("mailto:office@tuan.example", "s", notice) == ""
+        and channels.send("sms:+8612355", "s", notice) == ""
+    )
     assert "transfer 7" in caplog.text and "office@" not in caplog.text and "12355" not in caplog.text
     assert channels.send("http://127.0.0.1:1/x", "s", notice) == "no answer"
     assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"

@@ -1,8 +1,9 @@
 """Organisations without a division code get that of the nearest one above; the other services are told."""
+
 from alembic import op
 
-revision = '0005_division_codes'
-down_revision = '0004_audit_log'
+revision = "0005_division_codes"
+down_revision = "0004_audit_log"
 branch_labels = None
 depends_on = None
 

@@ -1,9 +1,10 @@
 """Organisations are found by short and former names and by codes; former names are remembered from now on."""
+
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0007_names'
-down_revision = '0006_whose_commands'
+revision = "0007_names"
+down_revision = "0006_whose_commands"
 branch_labels = None
 depends_on = None
 
@@ -15,16 +16,31 @@ SHORT_NAMES = """
 
 
 def upgrade() -> None:
-    op.add_column('orgs', sa.Column('also', sa.Text(collation='C'), server_default='', nullable=False,
-                                    comment='short and former names as they are searched, one a line (BEY-20)'))
-    op.alter_column('orgs', 'bigrams', comment='of the full name and of `also`')
+    op.add_column(
+        "orgs",
+        sa.Column(
+            "also",
+            sa.Text(collation="C"),
+            server_default="",
+            nullable=False,
+            comment="short and former names as they are searched, one a line (BEY-20)",
+        ),
+    )
+    op.alter_column("orgs", "bigrams", comment="of the full name and of `also`")
     op.execute(SHORT_NAMES)
-    op.create_index('ix_orgs_division_code', 'orgs', ['division_code', 'path'], postgresql_where=sa.text('division_code IS NOT NULL'))
-    op.create_index('ix_orgs_school_number', 'orgs', ['school_number'], postgresql_where=sa.text("school_number <> ''"))
+    op.create_index(
+        "ix_orgs_division_code",
+        "orgs",
+        ["division_code", "path"],
+        postgresql_where=sa.text("division_code IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_orgs_school_number", "orgs", ["school_number"], postgresql_where=sa.text("school_number <> ''")
+    )
 
 
 def downgrade() -> None:
-    op.drop_index('ix_orgs_school_number', 'orgs')
-    op.drop_index('ix_orgs_division_code', 'orgs')
-    op.alter_column('orgs', 'bigrams', comment=None)
-    op.drop_column('orgs', 'also')
+    op.drop_index("ix_orgs_school_number", "orgs")
+    op.drop_index("ix_orgs_division_code", "orgs")
+    op.alter_column("orgs", "bigrams", comment=None)
+    op.drop_column("orgs", "also")
