@@ -1,12 +1,16 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo season test attack bench mutants rules saga lint lock
+LOCK := uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
+.PHONY: help setup tools run demo season test attack bench mutants rules saga lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-setup: ## Make .venv with the locked libraries
+setup: ## Make .venv with the locked libraries that run the product
 	@sh deploy/setup.sh
+
+tools: ## Make .venv with those that test, lint and measure it, too
+	@sh deploy/setup.sh tests
 
 run: setup ## Start everything in one process with demo data on http://127.0.0.1:8000
 	@.venv/bin/tuanqiao run
@@ -17,27 +21,28 @@ demo: setup ## Run the main job without a screen and check the invariants
 season: setup ## Simulate a season under two policies; table, charts and page in var/season
 	@.venv/bin/tuanqiao season
 
-test: setup ## Run all tests on real RabbitMQ and PostgreSQL, found or started
+test: tools ## Run all tests on real RabbitMQ and PostgreSQL, found or started
 	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q
 
-attack: setup ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)
+attack: tools ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.attack
 
-bench: setup ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
+bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench
 
-mutants: setup ## Change the rules and the saga's SQL in small ways; count what no test notices (ONLY=part of a path)
+mutants: tools ## Change the rules and the saga's SQL in small ways; count what no test notices (ONLY=part of a path)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.mutants
 
-rules: setup ## Print docs/rules.md: every rule, where it lives, whether a test proves it
+rules: tools ## Print docs/rules.md: every rule, where it lives, whether a test proves it
 	@.venv/bin/python docs/print_rules.py
 
-saga: setup ## Print docs/saga.md and docs/asyncapi.json from the code
+saga: tools ## Print docs/saga.md and docs/asyncapi.json from the code
 	@.venv/bin/python -m services.transfers.saga > docs/saga.md
 	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
-lint: setup ## Format check, walls between services, types, spelling
+lint: tools ## Format check, walls between services, types, spelling
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell --skip '*/vendor/*,*.png' services shared system tests docs README.md
 
-lock: setup ## Lock requirements.in into requirements.lock (needs uv)
-	@uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.lock
+lock: ## Lock what runs and what tests the product, with hashes (needs uv)
+	@$(LOCK) requirements.in -o requirements.lock
+	@$(LOCK) -c requirements.lock requirements-tests.in -o requirements-tests.lock
