@@ -243,7 +243,8 @@ def check_retention(
 def may_delete(org: Any, level: str) -> bool:
     """Return whether a leading body is high enough to delete members (MEM-19); `org` has `org_id`, `parent_id`, `provincial_id`, `division_code`.
 
-    `level` is `county`: any; `city`: no county, which its division code of six digits shows; `province`: the provincial body or the centre.
+    `level` is `county`: any; `city`: no county, which its division code of six digits shows;
+    `province`: the provincial body or the centre.
     """
     if level == "province":
         return org.parent_id is None or org.org_id == org.provincial_id
@@ -264,8 +265,8 @@ def add_months(day: date, months: int) -> date:
 def mask_id(id_number: str) -> str:
     """Return a number of which its first four and its last character are left (MEM-32).
 
-    The date of birth and the sequence stay hidden: with them, or with four characters at the end, a list would give away what the initial
-    password is made of (docs/adr/0009).
+    The date of birth and the sequence stay hidden: with them, or with four characters at the end, a
+    list would give away what the initial password is made of (docs/adr/0009).
     """
     return f"{id_number[:4]}{'*' * (len(id_number) - 5)}{id_number[-1:]}"
 
@@ -289,10 +290,12 @@ def check_new_password(password: str, id_number: str) -> Refusal | None:
 def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:
     """Return the organisations whose administrators reset the password of an account (ACC-07, ADM-07).
 
-    `rights` are the paths of the organisations that the person administers or may look at, `home` is the path of the own branch, empty for
-    who has none. Without rights: that branch, and as many levels above it as a setting says. With rights: the organisation of the highest
-    one and its direct superior, as far as they stand above all of the person's places; where neither does, the lowest organisation
-    that stands above them all. So nobody gains by a reset what lies outside the own reach.
+    `rights` are the paths of the organisations that the person administers or may look at, `home`
+    is the path of the own branch, empty for who has none. Without rights: that branch, and as many
+    levels above it as a setting says. With rights: the organisation of the highest one and its
+    direct superior, as far as they stand above all of the person's places; where neither does, the
+    lowest organisation that stands above them all. So nobody gains by a reset what lies outside the
+    own reach.
     """
     if not rights:
         return frozenset(_line(home)[-1 - levels :])
@@ -312,7 +315,8 @@ def _line(path: str) -> list[int]:
 def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_superior: bool) -> bool:
     """Return whether an organisation marks a branch: a committee kind of the school domain above it (GRAD-04), or its direct superior (GRAD-05).
 
-    The direct superior of a branch inside a school is of the school domain anyway; one outside it has a whole school in one branch below it.
+    The direct superior of a branch inside a school is of the school domain anyway; one outside it
+    has a whole school in one branch below it.
     """
     return is_direct_superior or (is_above and kind in COMMITTEE_KINDS and reference.is_school(industry))
 

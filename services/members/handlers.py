@@ -47,8 +47,8 @@ def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
 def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
     """Return the transfers of batches of which one member cannot be moved, with the reason of each: its own, or that another stands in the way.
 
-    The people of a batch are held in one look, so nothing changes between the look and the reservation. A batch that does not come whole
-    is refused whole.
+    The people of a batch are held in one look, so nothing changes between the look and the
+    reservation. A batch that does not come whole is refused whole.
     """
     batches: dict[Any, list[Any]] = {}
     for item in items:

@@ -18,7 +18,8 @@ from shared.messages.members import MembersLogGrew
 class _Log(Log):
     """Writes lines in the name of an organisation only for who has a right there.
 
-    Much is done by people for themselves, with whatever organisation their call names; the log does not believe it.
+    Much is done by people for themselves, with whatever organisation their call names; the log does
+    not believe it.
     """
 
     def append(self, tx: Connection, entries: Iterable[Entry]) -> None:

@@ -83,9 +83,11 @@ _RELEASE = sa.text("""
 def reserve(tx: Connection, items: Sequence[Any]) -> None:
     """Hold members for transfers, each for one only, and tell which were held and which not and why (TRF-02, MEM-01).
 
-    Graduates leave with one of the eight reasons (GRAD-15); everybody else, delayed graduates and teachers included, with an ordinary one
-    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over. Into the study-abroad branch goes whose
-    request was approved (GRAD-33); a student who leaves the schools for elsewhere has dropped out and says so (TYPE-21).
+    Graduates leave with one of the eight reasons (GRAD-15); everybody else, delayed graduates and
+    teachers included, with an ordinary one (GRAD-17), so that the reason alone says whether a
+    transfer counts as a graduate hand-over. Into the study-abroad branch goes whose request was
+    approved (GRAD-33); a student who leaves the schools for elsewhere has dropped out and says so
+    (TYPE-21).
     """
     db.run(tx, _RESERVE, items)
 
@@ -93,11 +95,13 @@ def reserve(tx: Connection, items: Sequence[Any]) -> None:
 def move(tx: Connection, items: Sequence[Any]) -> None:
     """Move held members once, close the old stay and begin the new (TRF-35, BEY-09); a repeated message is only answered again.
 
-    Graduates who only go into the own school's mobile branch stay graduates, who have yet to leave (TYPE-05).
-    Who held a post in the old branch, or in an organisation above it that is not above the new branch, too, holds it no more, and with
-    it goes the right to administer there (ADM-18). Posts elsewhere are nobody's business here (CADRE-02).
+    Graduates who only go into the own school's mobile branch stay graduates, who have yet to leave
+    (TYPE-05). Who held a post in the old branch, or in an organisation above it that is not above
+    the new branch, too, holds it no more, and with it goes the right to administer there (ADM-18).
+    Posts elsewhere are nobody's business here (CADRE-02).
 
-    Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and break `uq_memberships_one_open`.
+    Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and
+    break `uq_memberships_one_open`.
     """
     log_resigned(tx, db.run(tx, _MOVE, items).all(), "moved")
 
@@ -236,8 +240,8 @@ def add(
 ) -> dict[bytes, int]:
     """Enter people with accounts and first stays; return the new ids by blind index. Who is there already is left out.
 
-    Sealed values come as base64 text. Rows are entered in the order of their indexes, so that two lists with the same people wait
-    for each other instead of dying of a deadlock.
+    Sealed values come as base64 text. Rows are entered in the order of their indexes, so that two
+    lists with the same people wait for each other instead of dying of a deadlock.
     """
     return {
         bytes(row.id_index): row.person_id

@@ -1,6 +1,7 @@
 """Pictures that a program does not read easily, asked for at sign-in, registration and reset (ACC-02, ACC-08).
 
-One small interface: `make` returns what is shown and what is to be typed. Which implementation is used is a setting; `off` asks for none.
+One small interface: `make` returns what is shown and what is to be typed. Which implementation is
+used is a setting; `off` asks for none.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def use(folder: Path) -> None:
 def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     """Open a session for ID number and password (ACC-02, ACC-05, ACC-10).
 
-    A number that nobody has costs the same time, is counted and is locked like any other. The counts outlast the refusal because the
-    transaction of a refused query is committed.
+    A number that nobody has costs the same time, is counted and is locked like any other. The
+    counts outlast the refusal because the transaction of a refused query is committed.
 
     Raises:
         Refused: `captcha_wrong`; `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while the account, or the address for who is not known there, is closed.
@@ -249,8 +249,9 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
 def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> list[ResetCode]:
     """Make codes that reset people's passwords, for administrators to hand over (ACC-06, ACC-07, ACC-09).
 
-    A member's by the branch or what stands above it, as many levels up as a setting says; whoever holds a right by those of
-    `domain.resetters` only. Nobody makes a code for the own account (ADM-07).
+    A member's by the branch or what stands above it, as many levels up as a setting says; whoever
+    holds a right by those of `domain.resetters` only. Nobody makes a code for the own account
+    (ADM-07).
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
@@ -351,8 +352,9 @@ def _code_index(person_id: int, code: str) -> bytes:
 def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) -> bool:
     """Replace a forgotten password (ACC-08): one answer for a wrong number, a wrong code and a spent one; failures count as in `sign_in`.
 
-    A code is good only as long as who made it could make it: not if the person has gained a right since, or the maker has lost one (ACC-07).
-    Success ends all sessions of the person and the lock of the number.
+    A code is good only as long as who made it could make it: not if the person has gained a right
+    since, or the maker has lost one (ACC-07). Success ends all sessions of the person and the lock
+    of the number.
 
     Raises:
         Refused: `captcha_wrong`, `reset_failed`, `password_weak` (the code stays good), `too_many_attempts`.

@@ -1,7 +1,8 @@
 """Who may open an account anew: the organisations that hand out codes for passwords (ACC-06, ACC-07).
 
-Who holds the code holds the account, and with it every right of the person. So the question is not where somebody is a member
-but what the account can do: a right is answered for where it lies, and by nobody whose own reach is smaller.
+Who holds the code holds the account, and with it every right of the person. So the question is not
+where somebody is a member but what the account can do: a right is answered for where it lies, and
+by nobody whose own reach is smaller.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from shared.identity import Actor
 def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, frozenset[int]]:
     """Return, for rows of people, the organisations whose administrators reset their passwords; four look-ups for any number.
 
-    Who is in no branch is looked after by the organisation of the oldest post, whoever has given others since.
+    Who is in no branch is looked after by the organisation of the oldest post, whoever has given
+    others since.
     """
     rights = posts_store.rights_held(tx, people)
     homes = _homes(tx, people)

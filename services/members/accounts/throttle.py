@@ -1,12 +1,14 @@
 """How often something may be tried: with an account, with it from one address, and from an address at all (ACC-10).
 
-A school stands behind one address, so an address is never closed to people who have signed in from it before: from where too much
-fails, others are asked for a captcha first, and only far beyond that are they refused. An account is closed after some wrong
-passwords from one place, or more from everywhere, each time for twice as long; who has signed in from a place before is not kept
-out there by what others try elsewhere. docs/security.md has the reasons and the figures.
+A school stands behind one address, so an address is never closed to people who have signed in from
+it before: from where too much fails, others are asked for a captcha first, and only far beyond that
+are they refused. An account is closed after some wrong passwords from one place, or more from
+everywhere, each time for twice as long; who has signed in from a place before is not kept out there
+by what others try elsewhere. docs/security.md has the reasons and the figures.
 
-A try is counted in the statement that gives its verdict. Of any number of tries at the same moment as many are answered as are
-allowed, no more: whoever comes to the count as one too many hears that, and not whether the password was right.
+A try is counted in the statement that gives its verdict. Of any number of tries at the same moment
+as many are answered as are allowed, no more: whoever comes to the count as one too many hears that,
+and not whether the password was right.
 """
 
 from __future__ import annotations

@@ -63,11 +63,13 @@ def _remember(tx: Connection, asked: Sequence[Asked[Any]], answers: dict[int, An
 def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     """Enter people into branches, row by row: good rows are stored, each bad row says why (IMP-05, IMP-08, IMP-10, IMP-13).
 
-    The acting organisation is the branch or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password.
-    Who enters a class that is a graduates' organisation already is a graduate of it (GRAD-12, GRAD-15).
+    The acting organisation is the branch or its direct superior (MEM-29, IMP-11). Everyone gets an
+    account with the initial password. Who enters a class that is a graduates' organisation already
+    is a graduate of it (GRAD-12, GRAD-15).
 
-    Who has an account and is in no branch is entered, too (REG-05, ORG-17), unless the person holds a post or a right outside the acting
-    organisation and what lies below it: then it is not for this organisation to say where the person belongs (ACC-11).
+    Who has an account and is in no branch is entered, too (REG-05, ORG-17), unless the person holds
+    a post or a right outside the acting organisation and what lies below it: then it is not for
+    this organisation to say where the person belongs (ACC-11).
     """
     answers = _once(tx, asked)
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -156,8 +158,8 @@ def _taken(
 ) -> tuple[dict[int, Admitted], dict[int, int]]:
     """Return the refusals of rows that are taken, and the rows of people who are registered but in no branch, with their ids.
 
-    An ID number may be registered (ACC-11) or under the person's own registration (REG-06, ORG-20), a development number used (MEM-09),
-    by others or by an earlier row.
+    An ID number may be registered (ACC-11) or under the person's own registration (REG-06, ORG-20),
+    a development number used (MEM-09), by others or by an earlier row.
     """
     known, numbers = (
         store.known(tx, [indexes[n] for n in rows]),

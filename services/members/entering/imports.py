@@ -1,7 +1,7 @@
 """Imports of rosters: rows are kept first and entered in the background, piece by piece.
 
-A piece and what became of it are one transaction, and each row's command id is made from its place in the file: an import that was
-stopped anywhere goes on where it was, and nobody is entered twice.
+A piece and what became of it are one transaction, and each row's command id is made from its place
+in the file: an import that was stopped anywhere goes on where it was, and nobody is entered twice.
 """
 
 from __future__ import annotations

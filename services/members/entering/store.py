@@ -55,9 +55,10 @@ def close(tx: Connection, branch_ids: Iterable[int]) -> None:
 def receive(tx: Connection, person_ids: Iterable[int], now: datetime) -> set[int]:
     """Make people who have just entered branches what these branches make them; return who became a graduate.
 
-    Who enters a graduates' organisation is a graduate, as the switch made those who were there, and that is told (GRAD-12, GRAD-15); they
-    count as members of the switched branch, so that one who leaves afterwards is missed (GRAD-14). In Xinjiang development numbers are
-    needed a year earlier (MEM-08, MEM-22).
+    Who enters a graduates' organisation is a graduate, as the switch made those who were there, and
+    that is told (GRAD-12, GRAD-15); they count as members of the switched branch, so that one who
+    leaves afterwards is missed (GRAD-14). In Xinjiang development numbers are needed a year earlier
+    (MEM-08, MEM-22).
     """
     rows = [{"person_id": one} for one in sorted(set(person_ids))]
     if not rows:

@@ -1,8 +1,9 @@
 """The first administrator of an installation: by the command line, or on the page of the first installation with its set-up token (ADM-10).
 
-Who may run commands on the installation, or read its folder of keys, owns it; nobody else is asked to trust them. The page exists only
-while nobody administers anything; the token is made with the keys and is worth nothing afterwards. The right follows as an event,
-as with any registration code, and orgs keeps its limit (ADM-01).
+Who may run commands on the installation, or read its folder of keys, owns it; nobody else is asked
+to trust them. The page exists only while nobody administers anything; the token is made with the
+keys and is worth nothing afterwards. The right follows as an event, as with any registration code,
+and orgs keeps its limit (ADM-01).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Graduation: marks of branches and members, and the yearly switch of branches to graduates' organisations.
 
-What is due is written in the marks themselves, so the switch may be stopped anywhere and goes on where it was.
+What is due is written in the marks themselves, so the switch may be stopped anywhere and goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ def _until() -> date:
 def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:
     """Give branches their time of graduation, or the reason why they have none (GRAD-02..08, GRAD-14).
 
-    A committee kind of the school domain above the branch marks, or its direct superior, never the branch itself (GRAD-04, GRAD-05);
-    branches outside the school domain have none (GRAD-09). A time in the
-    current year takes effect at once when the yearly moment is past. Of several marks for one branch the last holds.
+    A committee kind of the school domain above the branch marks, or its direct superior, never the
+    branch itself (GRAD-04, GRAD-05); branches outside the school domain have none (GRAD-09). A time
+    in the current year takes effect at once when the yearly moment is past. Of several marks for
+    one branch the last holds.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])

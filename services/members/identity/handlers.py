@@ -1,7 +1,8 @@
 """Checks of name and ID number with the citizen-identity service, in batches, again and again until they pass (MEM-15..20).
 
-The service is behind one small interface, `Checker`; the built-in implementation speaks JSON over HTTP to the address of a setting.
-Without one everybody stays unchecked, which limits nothing (MEM-18).
+The service is behind one small interface, `Checker`; the built-in implementation speaks JSON over
+HTTP to the address of a setting. Without one everybody stays unchecked, which limits nothing
+(MEM-18).
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def _opened(row: Any) -> Citizen | None:
 def check_batch(database: db.Database, checker: Checker) -> int:
     """Check the people who wait longest; return how many were asked for.
 
-    They are put back in the line before the service is asked: what kills the process, or is not answered at all, is asked for again
-    after an hour and not at once.
+    They are put back in the line before the service is asked: what kills the process, or is not
+    answered at all, is asked for again after an hour and not at once.
     """
     now = clock.now()
     with database.transaction(tells=False) as tx:

@@ -117,7 +117,8 @@ def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, s
 def register_administrator(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
     """Become an administrator with a code, as a person nobody has entered (ADM-04, ADM-09, ACC-03).
 
-    Account, post and the use of the code are one transaction; orgs gives the right when it hears of it, or hands the code back (ADM-11).
+    Account, post and the use of the code are one transaction; orgs gives the right when it hears of
+    it, or hands the code back (ADM-11).
 
     Raises:
         Refused: `code_invalid`, `sign_in_to_register` for a registered ID number (ADM-15), `too_many_administrators`, and what is wrong with the data.

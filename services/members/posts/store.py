@@ -68,8 +68,9 @@ def posts_held(tx: Connection, person_ids: Iterable[int]) -> Sequence[sa.Row[Any
 def set_posts(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """End the posts that people hold in organisations, begin the given ones, and tell; an empty post only ends (CADRE-04).
 
-    The people are held, so that of a new post and a new telephone number the later one tells of both. A row says who changes it in
-    `changed_by`, and for the audit log in `changed_for`, `request_id` and `ref`.
+    The people are held, so that of a new post and a new telephone number the later one tells of
+    both. A row says who changes it in `changed_by`, and for the audit log in `changed_for`,
+    `request_id` and `ref`.
     """
     if rows:
         tx.execute(_HOLD_PEOPLE, {"ids": sorted({row["person_id"] for row in rows})})

@@ -29,9 +29,12 @@ def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[
 def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberSaved]:
     """Change members' data: by themselves, or by administrators of the branch or its direct superior (MEM-14, MEM-21, MEM-30).
 
-    That work or study was found may be said by the member as well (TYPE-16). Posts change by `set_posts` only; whether somebody is a Party member or was contacted is for the organisation to say.
+    That work or study was found may be said by the member as well (TYPE-16). Posts change by
+    `set_posts` only; whether somebody is a Party member or was contacted is for the organisation to
+    say.
 
-    The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits of one member the last holds.
+    The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits
+    of one member the last holds.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
@@ -177,7 +180,8 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
 def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
     """Delete wrongly entered members: by a leading body above the branch, with a reason (DEL-05, DEL-07, DEL-08, DEL-11, MEM-19).
 
-    Repeated by the same person, the command is answered as before: who is gone by this very command is gone.
+    Repeated by the same person, the command is answered as before: who is gone by this very command
+    is gone.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     known = store.replies(tx, [one.item.command_id for one in asked])

@@ -120,7 +120,8 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
 def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
     """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06).
 
-    Members see those of their own branch: names, posts and identity checks, the numbers masked (UI-16).
+    Members see those of their own branch: names, posts and identity checks, the numbers masked
+    (UI-16).
     """
     assert actor is not None
     own = store.by_ids(tx, [actor.person_id]).get(actor.person_id) if actor.org_id is None else None

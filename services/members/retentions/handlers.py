@@ -29,8 +29,9 @@ from shared.messages.members import (
 def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> list[RetentionSaved]:
     """Ask that members stay: retained without a destination (GRAD-26, GRAD-27), or abroad for studies (GRAD-29).
 
-    By the member, or by the administrators of the branch or its direct superior. The six months count from the time of graduation, or by
-    a setting from the day of the request. How long, from when on and at which schools are settings of the place (`shared/practice.py`).
+    By the member, or by the administrators of the branch or its direct superior. The six months
+    count from the time of graduation, or by a setting from the day of the request. How long, from
+    when on and at which schools are settings of the place (`shared/practice.py`).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     known = retentions_store.by_command(tx, [one.item.command_id for one in asked])

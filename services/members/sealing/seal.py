@@ -1,6 +1,7 @@
 """Identity numbers and phones at rest: sealed with AES-256-GCM, found again through a keyed blind index.
 
-The key's number stands before each sealed value, so that keys can be rotated; the index has a key of its own.
+The key's number stands before each sealed value, so that keys can be rotated; the index has a key
+of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def make_keys(folder: Path) -> None:
 def rotate(folder: Path) -> int:
     """Add a new key to the file and make it the current one; return its number. What other keys have sealed can still be opened.
 
-    Running processes open what the new key has sealed at once, and seal with it after their next start.
+    Running processes open what the new key has sealed at once, and seal with it after their next
+    start.
     """
     data = json.loads((folder / _FILE).read_text())
     number = max(int(one) for one in data["keys"]) + 1

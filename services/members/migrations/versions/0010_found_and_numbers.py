@@ -1,6 +1,7 @@
 """When work or study was found; from which day on a development number is needed.
 
-Making `complete` anew writes every row of people once: some ten minutes for 75 million, in which the table is locked.
+Making `complete` anew writes every row of people once: some ten minutes for 75 million, in which
+the table is locked.
 """
 
 import sqlalchemy as sa
