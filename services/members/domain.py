@@ -1,4 +1,7 @@
-"""The rules of people: identity numbers, ages, passwords, masks. Pure functions; `today` and `now` are arguments."""
+"""The rules of people: identity numbers, ages, passwords, masks.
+
+Pure functions; `today` and `now` are arguments.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +25,46 @@ NUMBER_FROM = date(2017, 1, 1)
 LOCK_AFTER = 5
 """Wrong passwords for one account from one address before the two are closed to each other."""
 LOCK_ACCOUNT_AFTER = 10
-"""Wrong passwords for one account from everywhere before it is closed, but where its person has signed in before."""
+"""Wrong passwords for one account from everywhere before it is closed.
+
+It stays open where its person has signed in before.
+"""
 FAILURES_COUNT_FOR = timedelta(days=1)
 """How long failures with an account count; a success ends that."""
 MISSES_OF_LOOK_UPS = 30
-"""Names and numbers that belong to nobody, or not together, which one person may send within a quarter of an hour (TRF-05)."""
+"""Wrong pairs of name and number that one person may send within a quarter of an hour (TRF-05).
+
+They belong to nobody, or not together.
+"""
 RESET_CODES_OF_ONE = 10
-"""Reset codes made for one account within a quarter of an hour: each takes the place of the one before (ACC-09)."""
+"""Reset codes made for one account within a quarter of an hour (ACC-09).
+
+Each takes the place of the one before.
+"""
 NAMES_THAT_DIFFER = 10
-"""Names under which a registered number is not registered, which one person may send within a quarter of an hour (CADRE-03)."""
+"""Wrong names for registered numbers that one person may send in a quarter of an hour (CADRE-03)."""
 LOCK_FOR = timedelta(minutes=15)
-"""How long the first lock lasts, each later one twice as long; and how long failures from an address count."""
+"""How long the first lock lasts, each later one twice as long.
+
+Also how long failures from an address count.
+"""
 LOCK_LONGEST = timedelta(hours=24)
 LOCK_REMEMBERED = timedelta(days=7)
 """After so long without another the next lock is a first one again."""
 CAPTCHA_AFTER = 50
-"""Failures from an address after which who is not known there reads a captcha, whatever the setting; a school shares one address."""
+"""Failures from an address after which people not known there need a captcha, whatever the setting.
+
+It is high because a whole school shares one address.
+"""
 LOCK_ADDRESS_AFTER = 1000
-"""Failures from an address after which who is not known there is refused."""
+"""Failures from an address after which people not known there are refused."""
 CODES_FROM_ADDRESS = 50
 """Wrong registration codes from an address before more of them are refused; hardly anybody types one."""
 REGISTRATIONS_FROM_ADDRESS = 300
-"""Self-registrations from an address in a quarter of an hour; a school registers its classes in its computer rooms."""
+"""Self-registrations from an address in a quarter of an hour.
+
+A school registers its classes in its computer rooms.
+"""
 CAPTCHAS_FROM_ADDRESS = 3000
 """Captchas drawn for an address in a quarter of an hour."""
 INITIAL_TAIL = 8
@@ -63,18 +84,21 @@ def normalise_id(text: str) -> str:
 
 
 def clean_name(text: str) -> str:
-    """Return a name as it is stored and compared: no control characters or outer blanks, one kind of middle dot (MEM-02).
+    """Return a name as it is stored and compared (MEM-02).
 
-    Characters are not folded otherwise: a rare or old form is part of the name.
+    Control characters and outer blanks go, and middle dots become one kind. Characters are not
+    folded otherwise: a rare or old form is part of the name.
     """
     kept = "".join(one for one in text if unicodedata.category(one) not in ("Cc", "Cf"))
     return " ".join("".join("·" if one in _DOTS else one for one in kept).split())
 
 
 def check_name(name: str) -> Refusal | None:
-    """Return what is wrong with a cleaned name: letters of one script, middle dots, and what Latin names hold beside; 50 characters at most.
+    """Return what is wrong with a cleaned name.
 
-    Of one script only: a Cyrillic letter in a Latin name looks like it and is another name.
+    It consists of letters of one script, middle dots, and the hyphens, apostrophes and blanks of
+    Latin names; it has 50 characters at most. Of one script only: a Cyrillic letter in a Latin name
+    looks like it and is another name.
     """
     if not name:
         return Refusal("name_missing")
@@ -88,7 +112,10 @@ def check_name(name: str) -> Refusal | None:
 
 
 def _script(letter: str) -> str:
-    """Return what the script of a letter is called, by the first word of its name: LATIN, CYRILLIC, CJK; all Han characters are of one."""
+    """Return the script of a letter, from the first word of its Unicode name: LATIN, CYRILLIC, CJK.
+
+    All Han characters are of one script.
+    """
     script = unicodedata.name(letter, "CJK").split()[0]
     return "CJK" if script in ("CJK", "IDEOGRAPHIC") else script
 
@@ -117,11 +144,17 @@ def age_on(born: date, day: date) -> int:
 
 
 AGE_GROUPS = ("14-17", "18-22", "23-27", "28+")
-"""Ages of members as they are counted: at school, students, graduates and workers, over age (STAT-09, MEM-26)."""
+"""Ages of members as they are counted (STAT-09, MEM-26).
+
+They stand for pupils, students, graduates and workers, and members over age.
+"""
 
 
 def age_group(age: int) -> str:
-    """Return the group of an age in full years; who is younger than any member should be counts with the youngest."""
+    """Return the group of an age in full years.
+
+    Those younger than any member should be count with the youngest.
+    """
     return AGE_GROUPS[0 if age < 18 else 1 if age < 23 else 2 if age < MAXIMUM_AGE else 3]
 
 
@@ -160,9 +193,11 @@ def number_from(province: str = "") -> date:
 def check_development_number(
     number: str, joined_on: date | None, province: str = "", issued: Ranges = MappingProxyType({})
 ) -> Refusal | None:
-    """Return what is wrong with a development number: missing (MEM-08), other year (MEM-10), form (MEM-12), not issued (MEM-11).
+    """Return what is wrong with a development number.
 
-    Where no ranges of a province and year are known, every number of the right form is taken.
+    It may be missing (MEM-08), of another year (MEM-10), malformed (MEM-12) or never issued
+    (MEM-11). Where no ranges of a province and year are known, every number of the right form is
+    taken.
     """
     if not number:
         return (
@@ -193,9 +228,10 @@ def missing(
     development_number: str,
     needed_from: date = NUMBER_FROM,
 ) -> list[str]:
-    """Return the required fields that are not filled (MEM-22); the column `complete` of people says the same in SQL.
+    """Return the required fields that are not filled (MEM-22).
 
-    `needed_from`: who joined from then on needs a development number (`number_from`).
+    The column `complete` of people says the same in SQL. `needed_from`: who joined from then on
+    needs a development number (`number_from`).
     """
     return [
         name
@@ -223,7 +259,11 @@ def check_retention(
     mark_from: tuple[int, int] | None,
     today: date,
 ) -> Refusal | None:
-    """Return why a member does not stay at school: retained (GRAD-26, GRAD-27) or abroad for studies, with all four items (GRAD-29)."""
+    """Return why a member may not stay at school.
+
+    A member is retained (GRAD-26, GRAD-27) or goes abroad for studies, which needs all four items
+    (GRAD-29).
+    """
     if kind not in ("retained", "abroad"):
         return Refusal("retention_kind")
     if until <= since:
@@ -241,10 +281,11 @@ def check_retention(
 
 
 def may_delete(org: Any, level: str) -> bool:
-    """Return whether a leading body is high enough to delete members (MEM-19); `org` has `org_id`, `parent_id`, `provincial_id`, `division_code`.
+    """Return whether a leading body is high enough to delete members (MEM-19).
 
-    `level` is `county`: any; `city`: no county, which its division code of six digits shows;
-    `province`: the provincial body or the centre.
+    Of `org`, `org_id`, `parent_id`, `provincial_id` and `division_code` are read. `level` is
+    `county`: any; `city`: no county, which its division code of six digits shows; `province`: the
+    provincial body or the centre.
     """
     if level == "province":
         return org.parent_id is None or org.org_id == org.provincial_id
@@ -252,7 +293,10 @@ def may_delete(org: Any, level: str) -> bool:
 
 
 def check_retention_school(kind: str, industry: str, types: Sequence[str]) -> Refusal | None:
-    """Return why nobody is retained at a school of an industry; without `types` every school retains (GRAD-26)."""
+    """Return why nobody is retained at a school of this industry (GRAD-26).
+
+    Without `types` every school retains.
+    """
     return Refusal("retention_not_here") if kind == "retained" and types and industry not in types else None
 
 
@@ -277,7 +321,10 @@ def mask_name(name: str) -> str:
 
 
 def initial_password(id_number: str, tail: int = INITIAL_TAIL) -> str:
-    """Return the password that an account starts with: the last characters of the number, as many as when the account was made (ACC-04)."""
+    """Return the password that an account starts with: the last characters of the number (ACC-04).
+
+    There are as many of them as the setting said when the account was made.
+    """
     return id_number[-tail:]
 
 
@@ -313,10 +360,11 @@ def _line(path: str) -> list[int]:
 
 
 def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_superior: bool) -> bool:
-    """Return whether an organisation marks a branch: a committee kind of the school domain above it (GRAD-04), or its direct superior (GRAD-05).
+    """Return whether an organisation marks a branch.
 
-    The direct superior of a branch inside a school is of the school domain anyway; one outside it
-    has a whole school in one branch below it.
+    Branches are marked by a committee kind of the school domain above them (GRAD-04) and by their
+    direct superior (GRAD-05). The direct superior of a branch inside a school is of the school
+    domain anyway; one outside it has a whole school in one branch below it.
     """
     return is_direct_superior or (is_above and kind in COMMITTEE_KINDS and reference.is_school(industry))
 
@@ -324,14 +372,20 @@ def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_super
 def may_mark_member(
     kind: str, industry: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool
 ) -> bool:
-    """Return whether an organisation marks members of a branch (GRAD-18): as GRAD-04, and the branch itself where the setting allows."""
+    """Return whether an organisation marks members of a branch (GRAD-18).
+
+    As in GRAD-04, and the branch itself where the setting allows it.
+    """
     return (is_branch and by_branch) or may_mark_graduates(
         kind, industry, is_above and not is_branch, is_direct_superior
     )
 
 
 def check_markable(is_markable: bool, purpose: str) -> Refusal | None:
-    """Return why a branch has no time of graduation: it lies outside the school domain, or is a branch for special purposes (GRAD-09)."""
+    """Return why a branch cannot have a time of graduation (GRAD-09).
+
+    It may lie outside the school domain, or be a branch for special purposes.
+    """
     return (
         None
         if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers")
@@ -345,7 +399,10 @@ def month_end(day: date) -> date:
 
 
 def due_until(today: date, switch: tuple[int, int]) -> date:
-    """Return up to which time of graduation branches are switched: from the yearly moment on all of the year (GRAD-12)."""
+    """Return up to which time of graduation branches are switched (GRAD-12).
+
+    From the yearly moment on that is the whole of the year.
+    """
     return date(today.year if (today.month, today.day) >= switch else today.year - 1, 12, 31)
 
 

@@ -25,7 +25,10 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 
 
 def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
-    """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22); of a batch move all or none (BATCH-05)."""
+    """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22).
+
+    Of a batch move all members are held, or none (BATCH-05).
+    """
     refused = {
         **dict.fromkeys(_astray(tx, items), "delayed_elsewhere"),
         **dict.fromkeys(_leaving_rights(tx, items), "is_administrator"),
@@ -45,10 +48,11 @@ def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
 
 
 def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
-    """Return the transfers of batches of which one member cannot be moved, with the reason of each: its own, or that another stands in the way.
+    """Return the transfers of batches of which one member cannot be moved, with the reason of each.
 
-    The people of a batch are held in one look, so nothing changes between the look and the
-    reservation. A batch that does not come whole is refused whole.
+    The reason is the member's own, or that another member stands in the way. The people of a batch
+    are held in one look, so nothing changes between the look and the reservation. A batch that does
+    not come whole is refused whole.
     """
     batches: dict[Any, list[Any]] = {}
     for item in items:
@@ -72,7 +76,10 @@ def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
 
 
 def _why_not_moved(person: sa.Row[Any] | None, item: Any) -> str:
-    """Return why a member of a batch cannot be held, empty if it can; the same reasons as the statement that holds."""
+    """Return why a member of a batch cannot be held, empty if it can.
+
+    The reasons are those of the statement that holds.
+    """
     if person is None:
         return "unknown_member"
     if person.reserved_by == item.transfer_id:
@@ -91,7 +98,10 @@ def _why_not_moved(person: sa.Row[Any] | None, item: Any) -> str:
 
 
 def _astray(tx: Connection, items: list[Any]) -> set[int]:
-    """Return the transfers that take delayed graduates where a setting does not want them (GRAD-22): it names the purposes of branches they may go to."""
+    """Return the transfers that take delayed graduates where a setting does not want them (GRAD-22).
+
+    The setting names the purposes of the branches that they may go to.
+    """
     if not practice.anywhere("delayed_destination", clock.today()):
         return set()
     people = {
@@ -121,7 +131,10 @@ def _astray(tx: Connection, items: list[Any]) -> set[int]:
 
 
 def _leaving_rights(tx: Connection, items: list[Any]) -> set[int]:
-    """Return the transfers of people who administer what they would leave, where the setting blocks these (ADM-18); by default the right ends on completion."""
+    """Return the transfers of people who administer what they would leave, where a setting blocks these.
+
+    By default nothing is blocked and the right ends on completion (ADM-18).
+    """
     if "block" not in practice.anywhere("admin_on_transfer", clock.today()):
         return set()
     rights = store.administered(tx, [item.member_id for item in items])

@@ -1,4 +1,7 @@
-"""The audit log of members: who entered, changed, decided on, looked up, saw in full and took along whom (BEY-10)."""
+"""The audit log of members (BEY-10).
+
+It says who entered, changed, decided on, looked up, saw in full and took along whom.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ _NO_FIELDS = ("person_id", "found_on")
 
 
 def post_entries(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[int, int], str]) -> list[Entry]:
-    """Return the lines of posts that were given or ended; `before` are the posts until then, by organisation and person."""
+    """Return the lines of posts that were given or ended.
+
+    `before` are the posts until then, by organisation and person.
+    """
     entries = []
     for row in rows:
         was = before.get((row["org_id"], row["person_id"]))
@@ -84,7 +90,10 @@ def changer(asked: Asked[Any]) -> dict[str, Any]:
 
 
 def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) -> list[Entry]:
-    """Return the lines of people who were entered: one for each branch and who did it. `made` has branch and person by item."""
+    """Return the lines of people who were entered: one for each branch and who did it.
+
+    `made` has branch and person by item.
+    """
     groups: dict[tuple[Any, ...], list[int]] = {}
     for n, (branch, person) in made.items():
         one = asked[n]
@@ -103,7 +112,10 @@ def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) ->
 
 
 def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | None:
-    """Return the line of an edit, None if nothing differs: what was and is of the fields in `KEPT`, of others that they were changed."""
+    """Return the line of an edit, None if nothing differs.
+
+    Of the fields in `KEPT` it says what was and is, of others that they were changed.
+    """
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     old = {**person._mapping, "found": person.found_on is not None, "contacted": not person.to_contact}

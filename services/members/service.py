@@ -113,7 +113,10 @@ class Service(BusService):
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
-        """Load the keys, the ranges of development numbers and the practice of this installation, which may be wrong."""
+        """Load the keys, the ranges of development numbers and the practice of this installation.
+
+        Any of them may be wrong, and that shows here.
+        """
         practice.entries()
         accounts.use(machinery.container.config["SETTINGS"].keys)
         numbers = os.environ.get("TUANQIAO_NUMBER_RANGES")

@@ -1,4 +1,7 @@
-"""The only SQL of the members service. The three statements of the saga come first; each is one round trip for any number."""
+"""The only SQL of the members service that several of its folders share.
+
+The three statements of the saga come first; each is one round trip for any number of members.
+"""
 
 from __future__ import annotations
 
@@ -81,24 +84,25 @@ _RELEASE = sa.text("""
 
 
 def reserve(tx: Connection, items: Sequence[Any]) -> None:
-    """Hold members for transfers, each for one only, and tell which were held and which not and why (TRF-02, MEM-01).
+    """Hold members for transfers, each for one only, and tell which were held (TRF-02, MEM-01).
 
-    Graduates leave with one of the eight reasons (GRAD-15); everybody else, delayed graduates and
-    teachers included, with an ordinary one (GRAD-17), so that the reason alone says whether a
-    transfer counts as a graduate hand-over. Into the study-abroad branch goes whose request was
-    approved (GRAD-33); a student who leaves the schools for elsewhere has dropped out and says so
-    (TYPE-21).
+    It is also told which were not, and why. Graduates leave with one of the eight reasons
+    (GRAD-15); everybody else, delayed graduates and teachers included, with an ordinary one
+    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over. Into
+    the study-abroad branch goes whose request was approved (GRAD-33); a student who leaves the
+    schools for elsewhere has dropped out and says so (TYPE-21).
     """
     db.run(tx, _RESERVE, items)
 
 
 def move(tx: Connection, items: Sequence[Any]) -> None:
-    """Move held members once, close the old stay and begin the new (TRF-35, BEY-09); a repeated message is only answered again.
+    """Move held members once: close the old stay and begin the new one (TRF-35, BEY-09).
 
-    Graduates who only go into the own school's mobile branch stay graduates, who have yet to leave
-    (TYPE-05). Who held a post in the old branch, or in an organisation above it that is not above
-    the new branch, too, holds it no more, and with it goes the right to administer there (ADM-18).
-    Posts elsewhere are nobody's business here (CADRE-02).
+    A repeated message is only answered again. Graduates who only go into the own school's mobile
+    branch stay graduates, who have yet to leave (TYPE-05). Who held a post in the old branch, or in
+    an organisation above it that is not above the new branch, too, holds it no more, and with it
+    goes the right to administer there (ADM-18). Posts elsewhere are nobody's business here
+    (CADRE-02).
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and
     break `uq_memberships_one_open`.
@@ -107,7 +111,10 @@ def move(tx: Connection, items: Sequence[Any]) -> None:
 
 
 def log_resigned(tx: Connection, rows: Sequence[Any], why: str) -> None:
-    """Write posts that ended with the membership into the audit log; nobody is behind it but the move or the deletion."""
+    """Write posts that ended with the membership into the audit log.
+
+    Nobody is behind that but the move or the deletion.
+    """
     log.append(
         tx,
         post_entries(
@@ -146,7 +153,10 @@ COHORT = "coalesce(extract(year FROM {on})::int, extract(year FROM CAST(:now AS 
 GRADUATES = tell(
     GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')"
 )
-"""What is told of people whose standing as graduates has changed: the CTE `flagged` with member, cohort, branch and whether they count."""
+"""What is told of people whose standing as graduates has changed.
+
+It reads the CTE `flagged`, which has member, cohort, branch and whether they count.
+"""
 
 
 # ---- people ----------------------------------------------------------------------------------------------------------
@@ -212,7 +222,10 @@ def stays(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
 
 
 def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
-    """Return who is registered under the blind indexes: person, name, branch, and whether the own registration is `pending`."""
+    """Return who is registered under the blind indexes.
+
+    A row has person, name, branch, and whether the person's own registration is `pending`.
+    """
     return {bytes(row.id_index): row for row in tx.execute(_KNOWN, {"indexes": indexes})}
 
 
@@ -222,7 +235,10 @@ _DELETED = sa.text("""
 
 
 def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
-    """Return who of them was deleted last from a branch that still exists, under which name and from which (TRF-36)."""
+    """Return who of them was deleted last from a branch that still exists (TRF-36).
+
+    A row has the name and the branch of then.
+    """
     return {bytes(row.id_index): row for row in tx.execute(_DELETED, {"indexes": indexes})}
 
 
@@ -238,10 +254,11 @@ def add(
     password_hash: str | None = None,
     tail: int = 8,
 ) -> dict[bytes, int]:
-    """Enter people with accounts and first stays; return the new ids by blind index. Who is there already is left out.
+    """Enter people with accounts and first stays; return the new ids by blind index.
 
-    Sealed values come as base64 text. Rows are entered in the order of their indexes, so that two
-    lists with the same people wait for each other instead of dying of a deadlock.
+    Those who are there already are left out. Sealed values come as base64 text. Rows are entered in
+    the order of their indexes, so that two lists with the same people wait for each other instead
+    of dying of a deadlock.
     """
     return {
         bytes(row.id_index): row.person_id
@@ -250,9 +267,10 @@ def add(
 
 
 def attach(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime) -> dict[bytes, int]:
-    """Enter people into branches who have an account and no branch, such as applicants who withdrew and secretaries from outside (REG-05, ORG-17).
+    """Enter people into branches who have an account and no branch (REG-05, ORG-17).
 
-    Return their ids by blind index; whose name differs, or who is in a branch, is left out.
+    Such are applicants who withdrew and secretaries from outside. Return their ids by blind index;
+    whose name differs, or who is in a branch, is left out.
     """
     return {bytes(row.id_index): row.person_id for row in db.run(tx, _ATTACH, rows, now=now)}
 

@@ -1,7 +1,7 @@
-"""Pictures that a program does not read easily, asked for at sign-in, registration and reset (ACC-02, ACC-08).
+"""Pictures that a program does not read easily (ACC-02, ACC-08).
 
-One small interface: `make` returns what is shown and what is to be typed. Which implementation is
-used is a setting; `off` asks for none.
+They are asked for at sign-in, registration and reset. One small interface: `make` returns what is
+shown and what is to be typed. Which implementation is used is a setting; `off` asks for none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def _maker(asked: bool = False) -> Maker | None:
 
 
 def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Captcha:
-    """Return a new captcha, good for five minutes and one try; an empty one where none is asked for. So many are drawn for an address."""
+    """Return a new captcha, good for five minutes and one try; an empty one where none is asked for.
+
+    Only so many are drawn for one address.
+    """
     maker = _maker(throttle.is_busy(tx, request.address))
     if maker is None:
         return Captcha(initial_tail=initial.initial_tail())
@@ -69,7 +72,9 @@ def is_used_up(tx: Connection, address: str) -> bool:
 
 
 def check(tx: Connection, captcha_id: str, answer: str, asked: bool = False) -> None:
-    """Return if no captcha is asked for, by the setting or by `asked`, or the answer is right; it is used up in any case.
+    """Return if the answer is right, or if no captcha is asked for, by the setting or by `asked`.
+
+    The captcha is used up in any case.
 
     Raises:
         Refused: `captcha_wrong`.

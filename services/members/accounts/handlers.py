@@ -65,7 +65,9 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     counts outlast the refusal because the transaction of a refused query is committed.
 
     Raises:
-        Refused: `captcha_wrong`; `sign_in_failed` for a wrong number as for a wrong password; `too_many_attempts` while the account, or the address for who is not known there, is closed.
+        Refused: `captcha_wrong`; `sign_in_failed` for a wrong number as for a wrong password;
+            `too_many_attempts` while the account, or the address for who is not known there, is
+            closed.
 
     """
     id_number = domain.normalise_id(request.id_number)
@@ -100,7 +102,10 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
 
 
 def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
-    """Return whether a person has signed in from an address before; it costs the same for a number that nobody has."""
+    """Return whether a person has signed in from an address before.
+
+    The look-up costs the same time for a number that nobody has.
+    """
     known = {
         throttle.network(one)
         for one in accounts_store.signed_in_from(tx, person.person_id if person is not None else -1)
@@ -111,7 +116,10 @@ def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
 def _try_password(
     tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: list[throttle.Limit]
 ) -> None:
-    """Return if the password is the account's; else count the failure and refuse. One hash is computed in every case."""
+    """Return if the password is the account's; otherwise count the failure and refuse.
+
+    One hash is computed in every case, so that the time taken tells nothing.
+    """
     throttle.refuse_while_closed(tx, limits)
     right = _matches(
         account.password_hash if account is not None and account.password_hash else keys.nobody, password
@@ -157,7 +165,7 @@ def _signed(person: sa.Row[Any], secret: str, session_id: uuid.UUID, restricted:
 def token_of(
     person_id: int, restricted: bool = False, session_id: uuid.UUID | None = None
 ) -> tuple[str, datetime]:
-    """Return a token that proves the person for 15 minutes or until its session is ended, and when it expires."""
+    """Return a token and when it expires; it proves the person for 15 minutes, or until its session ends."""
     claims: dict[str, Any] = ({"restricted": True} if restricted else {}) | (
         {"sid": str(session_id)} if session_id else {}
     )
@@ -224,7 +232,10 @@ def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> b
 
 
 def change_password(tx: Connection, request: ChangePassword, actor: Actor | None) -> bool:
-    """Replace the own password (ACC-05); the other sessions of the person end, the given one is unrestricted from its next renewal on."""
+    """Replace the own password (ACC-05).
+
+    The other sessions of the person end; the given one is unrestricted from its next renewal on.
+    """
     assert actor is not None
     person = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
     account = accounts_store.hold_account(tx, actor.person_id)
@@ -319,7 +330,9 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
 
 
 def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
-    """Make a code that resets anybody's password, for who runs the installation: the last way back into the root's own account.
+    """Make a code that resets anybody's password, at the command of whoever runs the installation.
+
+    It is the last way back into the root's own account.
 
     Raises:
         Refused: `unknown_member`.
@@ -350,14 +363,16 @@ def _code_index(person_id: int, code: str) -> bytes:
 
 
 def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) -> bool:
-    """Replace a forgotten password (ACC-08): one answer for a wrong number, a wrong code and a spent one; failures count as in `sign_in`.
+    """Replace a forgotten password by means of a reset code (ACC-08).
 
-    A code is good only as long as who made it could make it: not if the person has gained a right
-    since, or the maker has lost one (ACC-07). Success ends all sessions of the person and the lock
-    of the number.
+    A wrong number, a wrong code and a spent one get the same answer; failures count as in
+    `sign_in`. A code is good only as long as who made it could make it: not if the person has
+    gained a right since, or the maker has lost one (ACC-07). Success ends all sessions of the
+    person and the lock of the number.
 
     Raises:
-        Refused: `captcha_wrong`, `reset_failed`, `password_weak` (the code stays good), `too_many_attempts`.
+        Refused: `captcha_wrong`, `reset_failed`, `password_weak` (the code stays good),
+            `too_many_attempts`.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)

@@ -20,10 +20,10 @@ from shared.identity import Actor
 
 
 def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, frozenset[int]]:
-    """Return, for rows of people, the organisations whose administrators reset their passwords; four look-ups for any number.
+    """Return, for rows of people, the organisations whose administrators reset their passwords.
 
-    Who is in no branch is looked after by the organisation of the oldest post, whoever has given
-    others since.
+    Four look-ups for any number of people. Who is in no branch is looked after by the organisation
+    of the oldest post, whoever has given others since.
     """
     rights = posts_store.rights_held(tx, people)
     homes = _homes(tx, people)
@@ -38,7 +38,7 @@ def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, fr
 
 
 def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
-    """Return the paths of the branches that people are in, of the others of the organisation of the oldest post."""
+    """Return the path of each person's branch, or else of the organisation of the oldest post."""
     orgs = {person: int(row.branch_id) for person, row in people.items() if row.branch_id is not None}
     loose = [person for person in people if person not in orgs]
     held = (

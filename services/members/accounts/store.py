@@ -37,7 +37,10 @@ def account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
 
 
 def hold_account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
-    """Return the account of a person, held until the end of the transaction: passwords of one account are tried one after the other."""
+    """Return the account of a person, held until the transaction ends.
+
+    So passwords of one account are tried one after the other.
+    """
     return tx.execute(_HOLD_ACCOUNT, {"person": person_id}).one_or_none()
 
 
@@ -117,7 +120,10 @@ _SPEND = sa.text("""
 def end_other_sessions(
     tx: Connection, person_id: int, but: bytes, only: Sequence[uuid.UUID] | None = None
 ) -> Sequence[sa.Row[Any]]:
-    """End every session of a person but one, or `only` some; return the ended by `session_id` and `expires_at`."""
+    """End every session of a person but one, or only those named in `only`.
+
+    Return those that ended, with `session_id` and `expires_at`.
+    """
     ids = None if only is None else [str(one) for one in only]
     return tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but, "only": ids}).all()
 

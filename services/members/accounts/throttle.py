@@ -1,7 +1,8 @@
-"""How often something may be tried: with an account, with it from one address, and from an address at all (ACC-10).
+"""How often something may be tried (ACC-10).
 
-A school stands behind one address, so an address is never closed to people who have signed in from
-it before: from where too much fails, others are asked for a captcha first, and only far beyond that
+Tries are counted with an account, with an account from one address, and from an address at all. A
+school stands behind one address, so an address is never closed to people who have signed in from it
+before: from where too much fails, others are asked for a captcha first, and only far beyond that
 are they refused. An account is closed after some wrong passwords from one place, or more from
 everywhere, each time for twice as long; who has signed in from a place before is not kept out there
 by what others try elsewhere. docs/security.md has the reasons and the figures.
@@ -31,7 +32,10 @@ _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\d{1,5})?")
 
 @dataclass(frozen=True)
 class Limit:
-    """So many may fail with one key within some hours; then it is closed, each time for twice as long if it `grows`."""
+    """At most so many failures with one key within some hours; then the key is closed.
+
+    Each time it is closed for twice as long if it `grows`.
+    """
 
     key: str
     most: int
@@ -40,7 +44,11 @@ class Limit:
 
 
 def network(address: str) -> str:
-    """Return what counts as one address: all of IPv4, the first 64 bits of IPv6, of which everybody has the rest; of what some proxies write, not the port."""
+    """Return what counts as one address.
+
+    All of an IPv4 address counts, and the first 64 bits of an IPv6 one, since everybody has all the
+    addresses below them. The port that some proxies write is left out.
+    """
     with_port = _WITH_PORT.fullmatch(address)
     try:
         found = ipaddress.ip_address(with_port[1] or with_port[2] if with_port else address)
@@ -61,7 +69,10 @@ def of_address(address: str, what: str, most: int) -> list[Limit]:
 
 
 def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:
-    """Return the limits of tries with an account from an address where its person has signed in before, or not."""
+    """Return the limits of tries with an account from an address.
+
+    They are stricter where the person has not signed in from that address before.
+    """
     pair = [Limit(f"{subject} from {network(address)}", domain.LOCK_AFTER)]
     return (
         pair
@@ -87,7 +98,7 @@ def of_person(person_id: int, what: str, most: int, hours: float | None = None) 
 
 
 def is_busy(tx: Connection, address: str) -> bool:
-    """Return whether so much failed from an address lately that who is not known there reads a captcha first."""
+    """Return whether so much failed from an address lately that people not known there need a captcha."""
     return (
         bool(address)
         and int(
@@ -147,7 +158,10 @@ def count(tx: Connection, limits: Sequence[Limit]) -> None:
 
 
 def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
-    """Count one more with each key, for any number at once; return the keys with which there were too many."""
+    """Count one more try with each key; return the keys with which there were too many.
+
+    Any number of keys is one statement.
+    """
     now, wanted = clock.now(), {one.key: one for one in limits}
     if not wanted:
         return set()
@@ -164,9 +178,10 @@ def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
 
 
 def admit(tx: Connection, limits: Sequence[Limit]) -> None:
-    """Let a right try pass, unless wrong ones at the same moment have closed a key first; the count with an account starts afresh.
+    """Let a right try pass, unless wrong ones at the same moment have closed a key first.
 
-    How often a key was closed is not forgotten: who guesses cannot use its owner's success.
+    The count with an account starts afresh. How often a key was closed is not forgotten: who
+    guesses cannot use its owner's success.
 
     Raises:
         Refused: `too_many_attempts`.

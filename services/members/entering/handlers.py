@@ -35,7 +35,10 @@ _NO_COMMAND = uuid.UUID(int=0)
 
 
 def _once(tx: Connection, asked: Sequence[Asked[Admission]]) -> dict[int, Admitted]:
-    """Return the stored answers, by position, of items whose command was handled before; somebody else's command is refused."""
+    """Return the stored answers, by position, of items whose command was handled before.
+
+    Somebody else's command is refused.
+    """
     known = store.replies(tx, [one.item.command_id for one in asked])
     rows = {n: known[one.item.command_id] for n, one in enumerate(asked) if one.item.command_id in known}
     return {
@@ -61,11 +64,11 @@ def _remember(tx: Connection, asked: Sequence[Asked[Any]], answers: dict[int, An
 
 
 def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
-    """Enter people into branches, row by row: good rows are stored, each bad row says why (IMP-05, IMP-08, IMP-10, IMP-13).
+    """Enter people into branches, row by row (IMP-05, IMP-08, IMP-10, IMP-13).
 
-    The acting organisation is the branch or its direct superior (MEM-29, IMP-11). Everyone gets an
-    account with the initial password. Who enters a class that is a graduates' organisation already
-    is a graduate of it (GRAD-12, GRAD-15).
+    Good rows are stored, and each bad row says why it is not. The acting organisation is the branch
+    or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password. Who
+    enters a class that is a graduates' organisation already is a graduate of it (GRAD-12, GRAD-15).
 
     Who has an account and is in no branch is entered, too (REG-05, ORG-17), unless the person holds
     a post or a right outside the acting organisation and what lies below it: then it is not for
@@ -141,7 +144,10 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
 
 
 def _bound_elsewhere(tx: Connection, asked: Sequence[Asked[Admission]], loose: dict[int, int]) -> set[int]:
-    """Return those of the rows, by position, whose person is bound to an organisation outside the acting one's subtree by a post or a right."""
+    """Return those of the rows, by position, whose person is bound to an organisation elsewhere.
+
+    A post or a right outside the subtree of the acting organisation binds a person.
+    """
     found = places.of(tx, loose.values()) if loose else {}
     acting = directory.find(tx, [asked[n].actor.org_id for n in loose]) if found else {}
     return {
@@ -156,10 +162,11 @@ def _bound_elsewhere(tx: Connection, asked: Sequence[Asked[Admission]], loose: d
 def _taken(
     tx: Connection, rows: dict[int, dict[str, Any]], indexes: dict[int, bytes]
 ) -> tuple[dict[int, Admitted], dict[int, int]]:
-    """Return the refusals of rows that are taken, and the rows of people who are registered but in no branch, with their ids.
+    """Return the refusals of rows that are taken, and the rows of people registered without a branch.
 
-    An ID number may be registered (ACC-11) or under the person's own registration (REG-06, ORG-20),
-    a development number used (MEM-09), by others or by an earlier row.
+    The latter come with the ids of the people. An ID number may be registered (ACC-11) or under the
+    person's own registration (REG-06, ORG-20), a development number used (MEM-09), by others or by
+    an earlier row.
     """
     known, numbers = (
         store.known(tx, [indexes[n] for n in rows]),
@@ -202,7 +209,10 @@ def _taken(
 
 
 def was_deleted_elsewhere(deleted: sa.Row[Any] | None, name: str, branch_id: int | None) -> bool:
-    """Return whether the same person, by number and name, was deleted from another branch: there it is entered again, and transferred (TRF-36)."""
+    """Return whether the same person, by number and name, was deleted from another branch (TRF-36).
+
+    Such a person is entered there again, and then transferred.
+    """
     return deleted is not None and deleted.name == name and deleted.branch_id != branch_id
 
 
@@ -226,7 +236,10 @@ def _check_admission(one: Asked[Admission], acting: set[Actor], branch: sa.Row[A
 def check_entry(
     name: str, id_number: str, joined_on: date | None, number: str, post: str, org: sa.Row[Any], today: date
 ) -> Refusal | None:
-    """Return what is wrong with the data of a person who is to belong to an organisation (IMP-08, MEM-04..12, CADRE-05, REG-08)."""
+    """Return what is wrong with the data of a person who is to belong to an organisation.
+
+    Rules IMP-08, MEM-04..12, CADRE-05 and REG-08.
+    """
     refusal = domain.check_name(domain.clean_name(name))
     if refusal is not None:
         return refusal
@@ -277,7 +290,10 @@ def enter_trusted(
     password_hash: str | None = None,
     began_at: datetime | None = None,
 ) -> int:
-    """Enter people without checks and rights, with ids of the caller's choice: for demo worlds and first set-up only; return how many were new."""
+    """Enter people without checks and rights, with ids of the caller's choice; return how many were new.
+
+    For demo worlds and the first set-up only.
+    """
     made = store.add(
         tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash
     )
@@ -291,7 +307,10 @@ def seed_people(
     password_hash: str | None = None,
     began_at: datetime | None = None,
 ) -> int:
-    """Enter any number of people as `enter_trusted` does, `SEED_ROWS` at a time; ids given later by the database are higher."""
+    """Enter any number of people as `enter_trusted` does, `SEED_ROWS` at a time.
+
+    Ids that the database gives later are higher.
+    """
     new = highest = 0
     for some in iter(partial(_take, iter(rows)), []):
         new += enter_trusted(tx, some, password_hash, began_at)

@@ -39,9 +39,10 @@ log = logging.getLogger("tuanqiao.imports")
 
 
 def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTaken]:
-    """Keep rows of rosters (IMP-05); whoever sent the first row of an import sends all, for the same organisation.
+    """Keep rows of rosters (IMP-05).
 
-    Rights over the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
+    Whoever sent the first row of an import sends all of it, for the same organisation. Rights over
+    the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     imports = imports_store.open_imports(
@@ -102,7 +103,10 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
 
 
 def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None) -> ImportProgress:
-    """Return how far an import is, and its failed rows, to who started it, for the same organisation (IMP-06, IMP-07)."""
+    """Return how far an import is, and its failed rows (IMP-06, IMP-07).
+
+    Only the person who started it sees them, acting for the same organisation.
+    """
     org_id = directory.require_administrator(tx, actor)
     found = imports_store.one_import(tx, str(request.import_id))
     if actor is None or found is None or (found.person_id, found.org_id) != (actor.person_id, org_id):
@@ -231,7 +235,10 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
 def _misplaced(
     tx: Connection, org_id: int, rows: list[ImportRow], problems: dict[int, Refusal | None]
 ) -> dict[int, Refusal]:
-    """Return why the branch of each row takes none from this organisation: another imports into it, or there is none of that name (IMP-11)."""
+    """Return why the branch of each row takes none from this organisation (IMP-11).
+
+    Either another organisation imports into it, or there is no branch of that name.
+    """
     superiors = imports_store.branches_elsewhere(tx, org_id, [row.branch_name for row in rows])
     said = {
         row.number: Refusal("branch_not_direct", {"superior": superiors[row.branch_name]})
@@ -252,7 +259,10 @@ def _enter(database: db.Database, size: int) -> int:
 
 
 def give_up(database: db.Database, problem: str) -> None:
-    """Set the next row of the oldest import aside, since entering it fails again and again; it comes back with the failed ones (IMP-07)."""
+    """Set the next row of the oldest import aside, since entering it fails again and again.
+
+    It comes back with the failed ones (IMP-07).
+    """
     with database.transaction() as tx:
         found = imports_store.next_import(tx, clock.now())
         if found is None:

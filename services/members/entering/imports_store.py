@@ -60,7 +60,10 @@ _FORGET_IMPORTS = sa.text(
 
 
 def open_imports(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[str, sa.Row[Any]]:
-    """Remember who imports for which organisation, the first time each import is seen; return the imports by id."""
+    """Remember who imports for which organisation, the first time each import is seen.
+
+    Return the imports by id.
+    """
     db.run(tx, _OPEN_IMPORTS, rows, now=now)
     return {
         str(row.import_id): row for row in tx.execute(_IMPORTS, {"ids": [row["import_id"] for row in rows]})
@@ -111,7 +114,7 @@ def branches_named(tx: Connection, org_id: int, names: Iterable[str]) -> dict[st
 
 
 def branches_elsewhere(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, str]:
-    """Return, by full name, the direct superiors of branches that are not directly below the organisation (IMP-11)."""
+    """Return the direct superiors, by full name, of branches not directly below the organisation (IMP-11)."""
     wanted = sorted(set(names))
     return (
         {row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})}

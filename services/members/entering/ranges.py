@@ -1,4 +1,7 @@
-"""The ranges of development numbers that were issued, per province and year (MEM-11): a CSV file named by a setting."""
+"""The ranges of development numbers that were issued, per province and year (MEM-11).
+
+They are read from a CSV file that a setting names.
+"""
 
 from __future__ import annotations
 

@@ -37,9 +37,10 @@ _NUMBERS = sa.text(f"""
 
 
 def hold(tx: Connection, branch_ids: Iterable[int]) -> None:
-    """Keep branches from being marked or switched until the transaction ends, so that nobody enters behind the back of the switch.
+    """Keep branches from being marked or switched until the transaction ends.
 
-    A branch that was never marked has no mark to hold; there the organisation itself stands for it.
+    So nobody enters behind the back of the switch. A branch that was never marked has no mark to
+    hold; there the organisation itself stands for it.
     """
     ids = sorted(set(branch_ids))
     if ids:
@@ -48,7 +49,10 @@ def hold(tx: Connection, branch_ids: Iterable[int]) -> None:
 
 
 def close(tx: Connection, branch_ids: Iterable[int]) -> None:
-    """Keep people from entering branches until the transaction ends: who marks them waits for those who are just entering."""
+    """Keep people from entering branches until the transaction ends.
+
+    Whoever marks the branches waits for those who are just entering.
+    """
     tx.execute(_CLOSE_BRANCHES, {"ids": sorted(set(branch_ids))})
 
 

@@ -1,9 +1,10 @@
-"""The first administrator of an installation: by the command line, or on the page of the first installation with its set-up token (ADM-10).
+"""The first administrator of an installation (ADM-10).
 
-Who may run commands on the installation, or read its folder of keys, owns it; nobody else is asked
-to trust them. The page exists only while nobody administers anything; the token is made with the
-keys and is worth nothing afterwards. The right follows as an event, as with any registration code,
-and orgs keeps its limit (ADM-01).
+Made by the command line, or on the page of the first installation with its set-up token. Who may
+run commands on the installation, or read its folder of keys, owns it; nobody else is asked to trust
+them. The page exists only while nobody administers anything; the token is made with the keys and is
+worth nothing afterwards. The right follows as an event, as with any registration code, and orgs
+keeps its limit (ADM-01).
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ TOKENS_FROM_ADDRESS = 10
 
 
 def make_token(folder: Path) -> Path:
-    """Write the token of the first installation into the folder of keys unless it is there, whole; return its file."""
+    """Write the token of the first installation into the folder of keys; return its file.
+
+    A token that is there already, and whole, is kept.
+    """
     path = folder / TOKEN_FILE
     if not _kept(path):
         path.unlink(
@@ -50,7 +54,7 @@ def make_token(folder: Path) -> Path:
 
 
 def _kept(path: Path) -> str:
-    """Return the token in a file; empty where there is none, as in a file that was cut off while it was written."""
+    """Return the token in a file; empty where there is none, or where writing it was cut off."""
     kept = path.read_text().strip() if path.exists() else ""
     return kept if len(kept) >= TOKEN_SHORTEST else ""
 
@@ -61,7 +65,7 @@ def _is_token(given: str) -> bool:
 
 
 def get_setup(tx: Connection, request: GetSetup, actor: Actor | None) -> Setup:
-    """Return whether the installation waits for its first administrator, and whether its tree is there (ADM-10)."""
+    """Return whether the first administrator is still awaited, and whether there is a tree (ADM-10)."""
     return Setup(open=_is_open(tx), has_tree=bool(tx.scalar(_HAS_TREE)))
 
 
@@ -69,8 +73,8 @@ def set_up(tx: Connection, request: SetUp, actor: Actor | None) -> Registered:
     """Make the first administrator, for who holds the set-up token (ADM-10); two at the same moment make one.
 
     Raises:
-        Refused: `setup_closed` once anybody holds a post, `setup_token_wrong`, `too_many_attempts`, `unknown_org` where no tree was loaded,
-            and what is wrong with the data.
+        Refused: `setup_closed` once anybody holds a post, `setup_token_wrong`, `too_many_attempts`,
+            `unknown_org` where no tree was loaded, and what is wrong with the data.
 
     """
     limits = throttle.of_address(request.address, "set-up from", TOKENS_FROM_ADDRESS)
@@ -107,13 +111,15 @@ def make(
     force: bool = False,
     ref: str = "command line",
 ) -> Registered:
-    """Make a person an administrator of an organisation, by default of the root, who has none; without a password the person opens the account by a code.
+    """Make a person an administrator of an organisation that has none, by default of the root.
 
-    Repeated for the same person it changes nothing.
+    Without a password the person opens the account by a code. Repeated for the same person it
+    changes nothing.
 
     Raises:
-        Refused: `unknown_org`, `has_administrators` unless `force`, `too_many_administrators`, `name_differs`, `post_unknown`, `secretary_in_post`,
-            and what is wrong with name and number.
+        Refused: `unknown_org`, `has_administrators` unless `force`, `too_many_administrators`,
+            `name_differs`, `post_unknown`, `secretary_in_post`, and what is wrong with name and
+            number.
 
     """
     tx.execute(_ONE_AT_A_TIME)

@@ -140,7 +140,11 @@ def _marked(row: dict[str, Any], old: Any, one: Asked[MarkBranch]) -> audit.Entr
 
 
 def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberMarked]:
-    """Mark members: delayed, teacher, a time of their own in a mixed branch; or take the mark back (GRAD-10, GRAD-11, GRAD-16..24)."""
+    """Mark members, or take the mark back (GRAD-10, GRAD-11, GRAD-16..24).
+
+    A member is marked as delayed, as a teacher, or with a time of the member's own in a mixed
+    branch.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(
@@ -239,7 +243,10 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
 def list_branch_marks(
     tx: Connection, request: contract.ListBranchMarks, actor: Actor | None
 ) -> list[BranchMark]:
-    """Return branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32), and which it marks (GRAD-09)."""
+    """Return branches below the acting organisation with their times of graduation (GRAD-08, GRAD-32).
+
+    Or only those without one; the answer says which of them the organisation marks (GRAD-09).
+    """
     org = directory.require_above(tx, actor, observers=True)
     return [
         BranchMark(

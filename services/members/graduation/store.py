@@ -80,7 +80,10 @@ _BRANCH_MARKS = sa.text("""
 
 
 def hold_marks(tx: Connection, branch_ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
-    """Return the marks of branches, held until the transaction ends; `started`: a member has a transfer, or has left since (GRAD-14)."""
+    """Return the marks of branches, held until the transaction ends.
+
+    `started` says that a member has a transfer, or that one has left since the switch (GRAD-14).
+    """
     return {row.branch_id: row for row in tx.execute(_HOLD_MARKS, {"ids": sorted(set(branch_ids))})}
 
 
@@ -95,14 +98,17 @@ def mark_branches(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime)
 
 
 def reopen(tx: Connection, branch_ids: Iterable[int], now: datetime) -> None:
-    """Make graduates' organisations ordinary branches again, and their members ordinary members, and tell (GRAD-14)."""
+    """Make graduates' organisations and their members ordinary again, and tell (GRAD-14)."""
     db.run(tx, _REOPEN, [{"branch_id": one} for one in branch_ids], now=now)
 
 
 def convert(
     tx: Connection, until: date, now: datetime, limit: int, only: Sequence[int] | None = None
 ) -> dict[int, int]:
-    """Switch up to `limit` branches whose time has come, flag their members, and tell; return members flagged by branch (GRAD-12)."""
+    """Switch up to `limit` branches whose time has come, flag their members, and tell (GRAD-12).
+
+    Return how many members were flagged, by branch.
+    """
     return {
         row.branch_id: row.members
         for row in tx.execute(
@@ -113,12 +119,15 @@ def convert(
 
 
 def convert_members(tx: Connection, until: date, now: datetime, limit: int) -> int:
-    """Flag up to `limit` members with a time of their own that has come; return how many (GRAD-13, GRAD-25)."""
+    """Flag up to `limit` members whose own time has come; return how many (GRAD-13, GRAD-25)."""
     return len(tx.execute(_CONVERT_MEMBERS, {"until": until, "now": now, "limit": limit}).all())
 
 
 def mark_members(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
-    """Store marks of members that are still where they were and, to be marked, not held by a transfer; return whose were stored."""
+    """Store marks of members that are still where they were; return whose were stored.
+
+    A member whom a transfer holds loses a mark but gets none.
+    """
     return set(db.run(tx, _MARK_MEMBERS, rows, now=now).scalars()) if rows else set()
 
 

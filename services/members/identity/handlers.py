@@ -1,8 +1,8 @@
-"""Checks of name and ID number with the citizen-identity service, in batches, again and again until they pass (MEM-15..20).
+"""Checks of name and ID number with the citizen-identity service (MEM-15..20).
 
-The service is behind one small interface, `Checker`; the built-in implementation speaks JSON over
-HTTP to the address of a setting. Without one everybody stays unchecked, which limits nothing
-(MEM-18).
+They are made in batches, again and again until they pass. The service is behind one small
+interface, `Checker`; the built-in implementation speaks JSON over HTTP to the address of a setting.
+Without one everybody stays unchecked, which limits nothing (MEM-18).
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ Raises `OSError` if the service does not answer.
 
 
 def over_http(url: str, token: str = "") -> Checker:
-    """Return a checker that posts `{"people": [{ref, name, id_number}]}` and reads `{"results": [{ref, match}]}`."""
+    """Return a checker that speaks JSON over HTTP.
+
+    It posts `{"people": [{ref, name, id_number}]}` and reads `{"results": [{ref, match}]}`.
+    """
 
     def check(people: Sequence[Citizen]) -> Mapping[str, bool]:
         answer = requests.post(

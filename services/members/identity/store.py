@@ -22,7 +22,10 @@ _SET_CHECKS = sa.text("""
 
 
 def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) -> Sequence[sa.Row[Any]]:
-    """Return people whose identity check has not passed and was not tried since `before`, longest first; it counts as tried at `claimed`."""
+    """Return people whose check has not passed and was not tried since `before`, longest wait first.
+
+    The check counts as tried at `claimed`.
+    """
     return tx.execute(_TO_CHECK, {"claimed": claimed, "before": before, "limit": limit}).all()
 
 

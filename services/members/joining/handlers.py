@@ -1,4 +1,7 @@
-"""Posts, and the ways into an organisation that people take themselves: registration codes and self-registration (CADRE, ADM, REG)."""
+"""Ways into an organisation that people take themselves (CADRE, ADM, REG).
+
+Registration codes, which give a post and its right, and self-registration.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,10 @@ CODE_LENGTH = 12
 def issue_registration_codes(
     tx: Connection, asked: list[Asked[IssueRegistrationCode]]
 ) -> list[RegistrationCode]:
-    """Make codes with which people become administrators of subordinates (ADM-04, ADM-10..13): by the direct superior only, for any number at once.
+    """Make codes with which people become administrators of subordinates (ADM-04, ADM-10..13).
 
-    A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
+    Only the direct superior makes them, for any number at once. A code is in this answer and
+    nowhere else; repeated, the command makes a new one in its place.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     posts_store.lock(tx, [one.item.org_id for one in asked])
@@ -121,7 +125,8 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
     it, or hands the code back (ADM-11).
 
     Raises:
-        Refused: `code_invalid`, `sign_in_to_register` for a registered ID number (ADM-15), `too_many_administrators`, and what is wrong with the data.
+        Refused: `code_invalid`, `sign_in_to_register` for a registered ID number (ADM-15),
+            `too_many_administrators`, and what is wrong with the data.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
@@ -203,12 +208,15 @@ def on_registration_refused(tx: Connection, items: list[Any]) -> None:
 
 
 def register(tx: Connection, request: Register, actor: Actor | None) -> RegistrationInfo:
-    """Register oneself (REG-01..03, REG-08, ACC-03, ACC-14): an account at once, and a place when the organisation accepts.
+    """Register oneself: an account at once, and a place when the organisation accepts.
 
-    Who withdrew or was not accepted registers again with the same name, ID number and password.
+    Rules REG-01..03, REG-08, ACC-03 and ACC-14. Who withdrew or was not accepted registers again
+    with the same name, ID number and password.
 
     Raises:
-        Refused: `too_many_attempts` from one address, `registered_already` for a person whom somebody has entered (REG-02, ACC-11), `registration_pending`, and what is wrong with the data.
+        Refused: `too_many_attempts` from one address, `registered_already` for a person whom
+            somebody has entered (REG-02, ACC-11), `registration_pending`, and what is wrong with
+            the data.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
@@ -290,12 +298,18 @@ def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Reg
 
 
 def _patience(org: sa.Row[Any]) -> timedelta:
-    """Return how long an application to an organisation waits: as long as an approval node of the same practice, by default (REG-04)."""
+    """Return how long an application to an organisation waits (REG-04).
+
+    By default as long as an approval node of the same practice.
+    """
     return timedelta(days=practice.number("registration_days", clock.today(), org.province, org.path))
 
 
 def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]]) -> list[RegistrationDecided]:
-    """Accept or reject applicants, for the organisation that they name (REG-03, REG-07), or withdraw the own application (REG-05)."""
+    """Accept or reject applicants, or withdraw the own application (REG-05).
+
+    Applicants are decided on for the organisation that they name (REG-03, REG-07).
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
     held = joining_store.hold(tx, [one.item.registration_id for one in asked])
     posts_store.lock(tx, {row.org_id for row in held.values()})
@@ -386,7 +400,10 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
 def list_registrations(
     tx: Connection, request: contract.ListRegistrations, actor: Actor | None
 ) -> list[RegistrationInfo]:
-    """Return what waits for the acting organisation, an item of the operation centre (REG-07), or the caller's own registrations."""
+    """Return what waits for the acting organisation (REG-07), or the caller's own registrations.
+
+    What waits is an item of the operation centre.
+    """
     assert actor is not None
     if request.own:
         return [_info(row) for row in joining_store.own(tx, actor.person_id)]

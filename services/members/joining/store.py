@@ -34,7 +34,10 @@ _GIVE_BACK = sa.text("""
 
 
 def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Store registration codes by their keyed hashes, each in place of the organisation's earlier one (ADM-13)."""
+    """Store registration codes by their keyed hashes (ADM-13).
+
+    Each takes the place of the organisation's earlier one.
+    """
     db.run(tx, _ISSUE, rows, now=now)
 
 

@@ -1,4 +1,4 @@
-"""Who stays at school and why, and letters that introduce members (GRAD-26..33, DOC-01..04, DOC-09, BEY-13)."""
+"""Letters that introduce members (DOC-01..04, DOC-09, BEY-13)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ LETTER_CODE_LENGTH = 16
 
 
 def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Letter]:
-    """Issue introduction letters for members of the own organisation and below (DOC-01..04); numbers run per issuer and year without gaps.
+    """Issue introduction letters for members of the own organisation and below (DOC-01..04).
 
-    The code that proves a letter is in this answer and on the paper only. It belongs to the
-    command, so the command repeated by the same person gives the same letter with the same code,
-    and the paper that was printed stays good.
+    Numbers run per issuer and year without gaps. The code that proves a letter is in this answer
+    and on the paper only. It belongs to the command, so the command repeated by the same person
+    gives the same letter with the same code, and the paper that was printed stays good.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     posts_store.lock(tx, [one.actor.org_id for one in asked if one.actor.org_id])

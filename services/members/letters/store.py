@@ -1,4 +1,4 @@
-"""The SQL of the register of who stays, and of letters."""
+"""The SQL of letters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-
-# ---- letters ---------------------------------------------------------------------------------------------------------
 
 _NEXT_NUMBERS = sa.text("""
     SELECT i.org_id, coalesce((SELECT max(l.number) FROM letters l WHERE l.org_id = i.org_id AND l.year = :year), 0) AS last

@@ -22,7 +22,11 @@ PAGE = 500
 
 
 def get_composition(tx: Connection, request: contract.GetComposition, actor: Actor | None) -> Composition:
-    """Return of whom a branch consists, to its members and to who looks after it from itself or above (STAT-09)."""
+    """Return counts of who makes up a branch (STAT-09).
+
+    They are shown to the members of the branch, and to those who look after it from itself or from
+    above.
+    """
     assert actor is not None
     own = store.by_ids(tx, [actor.person_id]).get(actor.person_id) if actor.org_id is None else None
     if own is None or own.branch_id != request.branch_id:

@@ -1,4 +1,7 @@
-"""What administrators look up, export and work off: search, unmasked numbers, exports, work lists, entry progress (SRCH, STAT, MEM-32)."""
+"""What administrators look up, export and work off (SRCH, STAT, MEM-32).
+
+Search, unmasked numbers, exports, work lists, entry progress.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from shared.messages.members import EntryProgress, ExportedMember, FoundMembers,
 
 
 def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor | None) -> FoundMembers:
-    """Find members of the own organisation and below: by ID number, development number or exact name (SRCH-03..06)."""
+    """Find members of the own organisation and below (SRCH-03..06).
+
+    They are found by ID number, development number or exact name.
+    """
     org = directory.require_above(tx, actor, request.below, observers=True)
     path = org.path
     text = domain.normalise_id(request.text)
@@ -61,7 +67,10 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
 
 
 def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
-    """Return ID numbers in full, of members of the own organisation and below, and log the view with its reason (MEM-32, BEY-10)."""
+    """Return ID numbers in full, of members of the own organisation and below (MEM-32, BEY-10).
+
+    The view is logged with its reason.
+    """
     org = directory.require_above(tx, actor)
     assert actor is not None
     if len(request.person_ids) > 50:
@@ -92,7 +101,10 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
 def export_members(
     tx: Connection, request: contract.ExportMembers, actor: Actor | None
 ) -> list[ExportedMember]:
-    """Return a page of the members of the own organisation and below, and log it; numbers in full need a reason."""
+    """Return a page of the members of the own organisation and below, and log it.
+
+    Numbers in full need a reason.
+    """
     org = directory.require_above(tx, actor)
     assert actor is not None
     if request.full and not request.reason.strip():
@@ -124,7 +136,10 @@ def export_members(
 
 
 def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | None) -> bool:
-    """Log that a person takes a list along as a file (BEY-10); what the list shows was decided by the list itself."""
+    """Log that a person takes a list along as a file (BEY-10).
+
+    What the list shows was decided by the list itself.
+    """
     assert actor is not None
     if not directory.administering(tx, [actor], observers=True):
         actor = Actor(
@@ -145,7 +160,10 @@ def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | Non
 
 
 def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None) -> list[ReportLine]:
-    """Return lines of a work list of the own organisation and below (ORG-05, ORG-07, ORG-38, DEL-13, MEM-13, MEM-22, MEM-26, MEM-30, DOC-05)."""
+    """Return lines of a work list of the own organisation and below.
+
+    Rules ORG-05, ORG-07, ORG-38, DEL-13, MEM-13, MEM-22, MEM-26, MEM-30 and DOC-05.
+    """
     org = directory.require_above(tx, actor, observers=True)
     if request.kind not in store.REPORTS:
         raise Refused("unknown_report")
@@ -166,7 +184,10 @@ def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None)
 
 
 KEEP_SECONDS, KEEP_IF_OVER = 60.0, 0.05
-"""Figures that took longer than so many seconds to count are kept for a minute; the rule allows an hour (STAT-01)."""
+"""Figures that took longer than so many seconds to count are kept for a minute.
+
+The rule allows an hour (STAT-01).
+"""
 _kept: dict[tuple[int, str, str], tuple[float, Sequence[sa.Row[Any]]]] = {}
 
 
@@ -186,7 +207,10 @@ def _progress(
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
-    """Count anew who has outstayed the clocks of hand-over branches and of retention (DL-18, BEY-12); the lists name them."""
+    """Count anew who has outstayed the clocks of hand-over branches and of retention (DL-18, BEY-12).
+
+    The lists name them.
+    """
     for name, count in store.overstayed(tx, clock.today()).items():
         metrics.OVERSTAYED.labels(name).set(count)
 
@@ -194,7 +218,10 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
 def get_entry_progress(
     tx: Connection, request: contract.GetEntryProgress, actor: Actor | None
 ) -> list[EntryProgress]:
-    """Return how far data are entered: the organisation with all below it first, then each direct subordinate (STAT-02..09, SCH-08, MEM-18)."""
+    """Return how far data are entered (STAT-02..09, SCH-08, MEM-18).
+
+    The organisation with all below it comes first, then each direct subordinate.
+    """
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     if request.domain and request.domain not in reference.DOMAINS:
         raise Refused("bad_request", detail="domain")

@@ -17,7 +17,10 @@ _COUNT = sa.text("""
 
 
 def count_inside(tx: Connection, request: contract.CountInside, actor: Actor | None) -> list[Inside]:
-    """Return, for organisations of the own subtree, how many members and waiting applications they have; others are left out."""
+    """Return how many members and waiting applications organisations of the own subtree have.
+
+    Others are left out.
+    """
     org = directory.require_above(tx, actor)
     mine = [
         org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)

@@ -39,7 +39,10 @@ def _span(path: str) -> dict[str, str]:
 
 
 def named(tx: Connection, text: str, path: str) -> Sequence[sa.Row[Any]]:
-    """Return members of a subtree with exactly this name, one more than is shown at most (SRCH-03, SRCH-04)."""
+    """Return members of a subtree with exactly this name (SRCH-03, SRCH-04).
+
+    One more than is shown at most, so that the caller sees that there are more.
+    """
     return tx.execute(_NAMED, {"text": text, **_span(path)}).all()
 
 
@@ -164,7 +167,11 @@ _OVERSTAYED = sa.text(f"""
 
 
 def overstayed(tx: Connection, today: date) -> dict[str, int]:
-    """Return how many members have outstayed each clock: a month since work or study was found, the time in a county's branch, the term at school (DL-18)."""
+    """Return how many members have outstayed each clock (DL-18).
+
+    The clocks are a month since work or study was found, the time in a county's branch, and the
+    term at school.
+    """
     return dict(tx.execute(_OVERSTAYED, {"today": today, "stay": _stay_as_json(today)}).one()._mapping)
 
 
@@ -189,7 +196,10 @@ def _stay_as_json(today: date) -> str:
 
 
 def _ranges_as_json() -> str:
-    """Return the issued ranges of development numbers by province and year, as the list of irregular numbers reads them (MEM-11, MEM-13)."""
+    """Return the issued ranges of development numbers by province and year (MEM-11, MEM-13).
+
+    In the form in which the list of irregular numbers reads them.
+    """
     return msgspec.json.encode(
         {
             f"{province}{year}": [{"first": first, "last": last} for first, last in some]
@@ -228,7 +238,11 @@ _SET_FIGURES = sa.text("""
 def progress(
     tx: Connection, org_id: int, path: str, industries: Sequence[str] | None
 ) -> Sequence[sa.Row[Any]]:
-    """Return entry figures: of the organisation alone, where `part` is empty, and of each direct subordinate with all below it (STAT-02, STAT-04)."""
+    """Return entry figures of an organisation and its direct subordinates (STAT-02, STAT-04).
+
+    Of the organisation alone where `part` is empty, and of each direct subordinate with all below
+    it.
+    """
     return tx.execute(
         _PROGRESS,
         {

@@ -91,7 +91,10 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
 
 
 def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[PostSet]) -> list[PostSet]:
-    """Count names that differ from those of registered numbers; who has sent too many is told so instead (ACC-11)."""
+    """Count names that differ from those of registered numbers (ACC-11).
+
+    Whoever has sent too many is told so instead.
+    """
     differ = {
         one.actor.person_id
         for one, answer in zip(asked, answers, strict=True)
@@ -113,7 +116,10 @@ def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[Post
 
 
 class _People:
-    """The people that a list of `set_posts` names; who is not registered has a placeholder until `enter` (ORG-17)."""
+    """The people that a list of `set_posts` names.
+
+    Those who are not registered have a placeholder until `enter` (ORG-17).
+    """
 
     def __init__(
         self, tx: Connection, asked: Sequence[Asked[SetPost]], posts: Iterable[tuple[int, int]]
@@ -175,7 +181,10 @@ class _People:
         return self.new[index][0], None
 
     def enter(self, tx: Connection, wanted: set[int]) -> dict[int, int]:
-        """Enter those of the new people whose post was granted; return their ids by placeholder, also of who was entered elsewhere meanwhile."""
+        """Enter those of the new people whose post was granted.
+
+        Return their ids by placeholder, also of those entered elsewhere meanwhile.
+        """
         rows = {index: row for index, (placeholder, row) in self.new.items() if placeholder in wanted}
         if rows:
             store.add(tx, rows.values(), clock.now(), tail=initial.initial_tail())
@@ -183,7 +192,10 @@ class _People:
 
 
 def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | None) -> list[Post]:
-    """Return the cadres of an organisation with their completeness, to its administrators and those above it (CADRE-07, ROLE-02)."""
+    """Return the cadres of an organisation with their completeness (CADRE-07, ROLE-02).
+
+    Its administrators and those above it see them.
+    """
     directory.require_above(tx, actor, request.org_id, observers=True)
     return [
         Post(

@@ -12,7 +12,10 @@ from shared import directory
 
 
 def of(tx: Connection, person_ids: Iterable[int]) -> dict[int, list[str]]:
-    """Return the paths of the organisations that people belong to, by person; four look-ups for any number."""
+    """Return the paths of the organisations that people belong to, by person.
+
+    Four look-ups for any number of people.
+    """
     rows = store.by_ids(tx, [*person_ids])
     posts = posts_store.posts_held(tx, rows)
     orgs = directory.find(tx, [*[row.branch_id for row in rows.values()], *[row.org_id for row in posts]])

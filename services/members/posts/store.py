@@ -66,11 +66,11 @@ def posts_held(tx: Connection, person_ids: Iterable[int]) -> Sequence[sa.Row[Any
 
 
 def set_posts(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """End the posts that people hold in organisations, begin the given ones, and tell; an empty post only ends (CADRE-04).
+    """End the posts that people hold in organisations, begin the given ones, and tell (CADRE-04).
 
-    The people are held, so that of a new post and a new telephone number the later one tells of
-    both. A row says who changes it in `changed_by`, and for the audit log in `changed_for`,
-    `request_id` and `ref`.
+    An empty post only ends. The people are held, so that of a new post and a new telephone number
+    the later one tells of both. A row says who changes it in `changed_by`, and for the audit log in
+    `changed_for`, `request_id` and `ref`.
     """
     if rows:
         tx.execute(_HOLD_PEOPLE, {"ids": sorted({row["person_id"] for row in rows})})
@@ -80,7 +80,7 @@ def set_posts(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> 
 
 
 def tell_posts(tx: Connection, person_ids: Iterable[int]) -> None:
-    """Tell of the posts of people whose telephone number has just been changed in this transaction (ORG-21)."""
+    """Tell of the posts of people whose telephone number this transaction has just changed (ORG-21)."""
     ids = sorted(set(person_ids))
     if ids:
         tx.execute(_TELL_POSTS, {"ids": ids})

@@ -1,4 +1,7 @@
-"""A member's record after it was entered: edits, deletion of what was entered wrongly, and where somebody was on a day."""
+"""A member's record after it was entered.
+
+Edits, deletion of what was entered wrongly, and where somebody was on a day.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[
 
 
 def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberSaved]:
-    """Change members' data: by themselves, or by administrators of the branch or its direct superior (MEM-14, MEM-21, MEM-30).
+    """Change members' data (MEM-14, MEM-21, MEM-30).
 
-    That work or study was found may be said by the member as well (TYPE-16). Posts change by
-    `set_posts` only; whether somebody is a Party member or was contacted is for the organisation to
-    say.
+    By themselves, or by administrators of the branch or its direct superior. That work or study was
+    found may be said by the member as well (TYPE-16). Posts change by `set_posts` only; whether
+    somebody is a Party member or was contacted is for the organisation to say.
 
     The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits
     of one member the last holds.
@@ -126,7 +129,10 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
 
 
 def _changed(text: str | None) -> str | None:
-    """Return a text sealed for the statement of an edit: None leaves what is there, an empty one clears it."""
+    """Return a text sealed for the statement of an edit.
+
+    None leaves what is there, an empty text clears it.
+    """
     return None if text is None else sealed(text) or ""
 
 
@@ -135,7 +141,10 @@ CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
 
 
 def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> list[MemberSaved]:
-    """Report wrongly entered members, for the leading bodies above to see in their list and decide (DEL-06, DEL-09, DEL-10, DOC-11)."""
+    """Report wrongly entered members to the leading bodies above (DEL-06, DEL-09, DEL-10, DOC-11).
+
+    They see them in their list and decide.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
@@ -178,10 +187,10 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
 
 
 def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
-    """Delete wrongly entered members: by a leading body above the branch, with a reason (DEL-05, DEL-07, DEL-08, DEL-11, MEM-19).
+    """Delete wrongly entered members (DEL-05, DEL-07, DEL-08, DEL-11, MEM-19).
 
-    Repeated by the same person, the command is answered as before: who is gone by this very command
-    is gone.
+    Only a leading body above the branch does so, with a reason. Repeated by the same person, the
+    command is answered as before: who is gone by this very command is gone.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     known = store.replies(tx, [one.item.command_id for one in asked])
@@ -258,7 +267,11 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
 
 
 def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -> list[Whereabouts]:
-    """Return people's branches at the end of a day (BEY-09), to themselves and to who administers their branch of that day or what is above it."""
+    """Return people's branches at the end of a day (BEY-09).
+
+    They are told to the people themselves, and to those who administer their branch of that day or
+    what is above it.
+    """
     assert actor is not None
     if len(request.person_ids) > 500:
         raise Refused("too_many_items", limit=500)

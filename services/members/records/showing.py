@@ -1,4 +1,7 @@
-"""What is shown of a person, and to whom: look-up, members of a branch, the own record (MEM, SRCH-06, TRF-05, TRF-22)."""
+"""What is shown of a person, and to whom (MEM, SRCH-06, TRF-05, TRF-22).
+
+Look-up, members of a branch, the own record.
+"""
 
 from __future__ import annotations
 
@@ -86,9 +89,10 @@ def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, st
 
 
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
-    """Find one member by exact name and ID number, and give the finder a ticket to start a transfer-in (TRF-05, TRF-06).
+    """Find one member by exact name and ID number (TRF-05, TRF-06).
 
-    Who looked is in the audit log, also if nobody was found (BEY-10); a refused query is committed.
+    The finder gets a ticket to start a transfer-in. Who looked is in the audit log, also if nobody
+    was found (BEY-10); a refused query is committed.
     """
     org_id = directory.require_administrator(tx, actor)
     assert actor is not None
@@ -118,7 +122,7 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
 
 
 def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
-    """Return the members of a branch to the administrators of the branch and of what stands above it (MEM-28, SRCH-06).
+    """Return the members of a branch to its administrators and those above it (MEM-28, SRCH-06).
 
     Members see those of their own branch: names, posts and identity checks, the numbers masked
     (UI-16).
@@ -157,9 +161,11 @@ def _fellow(row: sa.Row[Any], post: str) -> Member:
 
 
 def describe_people(tx: Connection, request: contract.DescribePeople, actor: Actor | None) -> list[Member]:
-    """Return people, in full to themselves, to who administers their branch or what is above it, and to the target of their open transfer (TRF-22).
+    """Return people, in full to those who may see all of them (TRF-22).
 
-    Everyone else gets the surname and two stars (MEM-32). Unknown ids are left out.
+    These are the people themselves, those who administer their branch or what is above it, and the
+    target of their open transfer. Everyone else gets the surname and two stars (MEM-32). Unknown
+    ids are left out.
     """
     assert actor is not None
     if len(request.person_ids) > 500:
@@ -189,7 +195,10 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
 
 
 def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> Profile:
-    """Return the own record with its history (ROLE-01, BEY-09), and what the person is asked to put right (MEM-13, MEM-23)."""
+    """Return the own record with its history (ROLE-01, BEY-09).
+
+    It says what the person is asked to put right (MEM-13, MEM-23).
+    """
     assert actor is not None
     row = store.by_ids(tx, [actor.person_id]).get(actor.person_id)
     if row is None:
@@ -198,7 +207,10 @@ def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> P
 
 
 def get_profile(tx: Connection, request: contract.GetProfile, actor: Actor | None) -> Profile:
-    """Return a member's record with its history to whoever administers the branch or what stands above it; to others there is no such member (MEM-28, BEY-09)."""
+    """Return a member's record with its history to whoever looks after the branch (MEM-28, BEY-09).
+
+    That is who administers the branch or what stands above it; to others there is no such member.
+    """
     org = directory.require_above(tx, actor, observers=True)
     row = store.by_ids(tx, [request.member_id]).get(request.member_id)
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id or 0) if row is not None else None

@@ -66,7 +66,10 @@ def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
-    """Take people out of the register and keep what is needed to prove it; return who is gone. Who is held by a transfer stays (DEL-08, DEL-11)."""
+    """Take people out of the register and keep what is needed to prove it; return who is gone.
+
+    Those whom a transfer holds stay (DEL-08, DEL-11).
+    """
     gone = db.run(tx, _DELETE, rows, now=now).all() if rows else []
     store.log_resigned(tx, [row for row in gone if row.org_id is not None], "deleted")
     return {row.person_id for row in gone}

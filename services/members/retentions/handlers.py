@@ -27,8 +27,9 @@ from shared.messages.members import (
 
 
 def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> list[RetentionSaved]:
-    """Ask that members stay: retained without a destination (GRAD-26, GRAD-27), or abroad for studies (GRAD-29).
+    """Ask that members stay.
 
+    They are retained without a destination (GRAD-26, GRAD-27), or go abroad for studies (GRAD-29).
     By the member, or by the administrators of the branch or its direct superior. The six months
     count from the time of graduation, or by a setting from the day of the request. How long, from
     when on and at which schools are settings of the place (`shared/practice.py`).
@@ -126,9 +127,10 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
 
 
 def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> list[RetentionSaved]:
-    """Approve, refuse, end or report: by a committee kind above the branch, for whose register it is (GRAD-29..31, GRAD-33).
+    """Approve, refuse, end or report (GRAD-29..31, GRAD-33).
 
-    A report from abroad may also be added by the member.
+    That is for a committee kind above the branch, whose register it is. A report from abroad may
+    also be added by the member.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     held = retentions_store.hold(tx, [one.item.retention_id for one in asked])

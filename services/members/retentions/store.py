@@ -43,7 +43,10 @@ _OWN = sa.text(
 
 
 def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
-    """Store requests and return the new ones by command; a repeated one, or a second of a member, changes nothing."""
+    """Store requests and return the new ones by command.
+
+    A repeated one, or a second one of a member, changes nothing.
+    """
     return {row.command_id: row.retention_id for row in db.run(tx, _REQUEST, rows, now=now)} if rows else {}
 
 

@@ -12,7 +12,10 @@ _COLUMNS = ("id_sealed", "phone_sealed", "contact_sealed", "emergency_sealed")
 
 
 def some(tx: Connection, seal: Seal, after: int) -> tuple[int, int]:
-    """Seal the values of up to 1,000 people anew; return how many people, and the last of them, to go on after."""
+    """Seal the values of up to 1,000 people anew.
+
+    Return how many people they were, and the last of them, after whom the next call goes on.
+    """
     rows = store.sealed_by_other_keys(tx, seal.current, after)
     store.reseal(
         tx,

@@ -61,5 +61,8 @@ def opened(value: bytes | memoryview | None) -> str:
 
 
 def code_index(kind: str, code: str) -> bytes:
-    """Return the keyed hash under which a code of a kind is stored; blanks, hyphens and case make no difference."""
+    """Return the keyed hash under which a code of a kind is stored.
+
+    Blanks, hyphens and case make no difference.
+    """
     return keys.seal.index(f"{kind} {''.join(code.split()).replace('-', '').upper()}")

@@ -35,10 +35,10 @@ def make_keys(folder: Path) -> None:
 
 
 def rotate(folder: Path) -> int:
-    """Add a new key to the file and make it the current one; return its number. What other keys have sealed can still be opened.
+    """Add a new key to the file and make it the current one; return its number.
 
-    Running processes open what the new key has sealed at once, and seal with it after their next
-    start.
+    What other keys have sealed can still be opened. Running processes open what the new key has
+    sealed at once, and seal with it after their next start.
     """
     data = json.loads((folder / _FILE).read_text())
     number = max(int(one) for one in data["keys"]) + 1
@@ -98,5 +98,8 @@ class Seal:
         return self._ciphers[value[0]].decrypt(value[1:13], value[13:], None).decode()
 
     def index(self, id_number: str) -> bytes:
-        """Return the blind index of a normalised number: equal numbers, equal index, nothing else to be learned."""
+        """Return the blind index of a normalised number.
+
+        Equal numbers have equal indexes, and nothing else can be learned from one.
+        """
         return hmac.new(self._index_key, id_number.encode(), hashlib.sha256).digest()

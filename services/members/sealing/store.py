@@ -39,7 +39,7 @@ def reseal(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def others_sealed(tx: Connection, key: int) -> dict[str, list[tuple[str, bytes]]]:
-    """Return the sealed values of the smaller tables that another key has sealed, by table: place and value."""
+    """Return the values of the smaller tables that another key has sealed: place and value, by table."""
     return {
         table: [
             (str(row[0]), bytes(row[1]))

@@ -1,4 +1,7 @@
-"""A reset code remembers for which organisation it was made; those under way were made by the old rule and are void."""
+"""A reset code remembers for which organisation it was made.
+
+Codes under way were made by the old rule and are void.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""The deleted are known by the blind index of their numbers, so that nobody is deleted here and entered elsewhere."""
+"""The deleted are known by the blind index of their numbers.
+
+So nobody is deleted here and entered elsewhere.
+"""
 
 import sqlalchemy as sa
 from alembic import op
