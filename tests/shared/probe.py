@@ -1,6 +1,7 @@
-"""A small service on the real bus whose handlers misbehave on request; run as a process by the bus tests.
+"""A small service on the real bus whose handlers misbehave on request; a process of the bus tests.
 
-It takes the place of the scheduler: `NodeOpened` items are counted in `effects`; `node_no` says how to misbehave.
+It takes the place of the scheduler: `NodeOpened` items are counted in `effects`;
+`node_no` says how to misbehave.
 """
 
 import warnings
@@ -42,7 +43,8 @@ TOO_LONG_FOR_AN_INDEX = sa.text(
 """PostgreSQL refuses it with 54000, which psycopg2 files under the class of lost connections."""
 TRY_AND_SLEEP = sa.text("SELECT nextval('tries_of_sleep'), pg_sleep(30)")
 COUNT = sa.text(
-    "INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1 ON CONFLICT (id) DO UPDATE SET times = effects.times + 1"
+    "INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1"
+    " ON CONFLICT (id) DO UPDATE SET times = effects.times + 1"
 )
 seen: dict[int, int] = {}
 

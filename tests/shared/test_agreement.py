@@ -1,4 +1,4 @@
-"""What the contracts promise and what the services do are the same: compared at start, and on a real broker."""
+"""What the contracts promise is what the services do: compared at start, and on a real broker."""
 
 import json
 import os
@@ -32,7 +32,10 @@ def services():
 
 
 def test_services_and_contracts_agree():
-    """Every service handles the events, commands and queries that the contracts say it does, and no others; calls are found whole."""
+    """Every service handles exactly the events, commands and queries that the contracts give it.
+
+    The list of calls is complete, too.
+    """
     for service in services().values():
         assert agreement.differences(service) == []
     assert (
@@ -81,7 +84,10 @@ def changed(name: str, **tables):
     ],
 )
 def test_a_difference_is_named(service, words):
-    """A handler that no contract names, and a contract without a handler: both are refused, in a sentence that says what to do."""
+    """A handler that no contract names, and a contract without a handler, are both refused.
+
+    The sentence says what to do about it.
+    """
     with pytest.raises(agreement.Disagreement) as caught:
         agreement.check(service())
     assert all(one in str(caught.value) for one in words), str(caught.value)
@@ -90,8 +96,12 @@ def test_a_difference_is_named(service, words):
 def test_a_service_that_disagrees_does_not_start(keys):
     """The process ends with 1 and a sentence, before it takes a message."""
     code = (
-        "import eventlet; eventlet.monkey_patch()\nfrom services.scheduler.service import Service\nService.events = {}\n"
-        "from shared import runner, settings\nrunner.migrate.pending = lambda *_: False\nrunner.serve('scheduler', settings.from_environment())"
+        "import eventlet; eventlet.monkey_patch()\n"
+        "from services.scheduler.service import Service\n"
+        "Service.events = {}\n"
+        "from shared import runner, settings\n"
+        "runner.migrate.pending = lambda *_: False\n"
+        "runner.serve('scheduler', settings.from_environment())"
     )
     ended = subprocess.run(
         [sys.executable, "-W", "ignore:(?s).*Eventlet is deprecated", "-c", code],
@@ -114,12 +124,15 @@ def test_a_service_that_disagrees_does_not_start(keys):
     assert "Traceback" not in ended.stderr and runner.SERVICES == SERVICES
 
 
-# ---- every declared event reaches the broker -------------------------------------------------------------------------
+# ---- every declared event reaches the broker -----------------------------------------------------
 
 
 @pytest.fixture
 def listener():
-    """A queue of somebody outside, bound to everything that every service publishes, as docs/asyncapi.json invites to."""
+    """A queue of an outsider, bound to everything that every service publishes.
+
+    docs/asyncapi.json invites to that.
+    """
     with kombu.Connection(AMQP_URI) as connection:
         topology.declare(connection)
         channel = connection.default_channel
@@ -148,8 +161,10 @@ def promised() -> dict[str, str]:
 
 @pytest.mark.rule("BEY-15")
 def test_every_declared_event_reaches_the_broker(scratch, listener):
-    """BEY-15: each event of the document, told by SQL as the services tell it and by `emit`, goes through outbox and relay to whoever is bound,
-    whether a service consumes it or not."""
+    """BEY-15: each event of the document reaches whoever is bound, whether a service consumes it or not.
+
+    It is told by SQL, as the services tell it, and goes through outbox and relay.
+    """
     metadata = db.metadata()
     outbox.table(metadata)
     engines = {name: scratch(metadata) for name in SERVICES}
@@ -180,7 +195,10 @@ def test_every_declared_event_reaches_the_broker(scratch, listener):
 
 
 def test_every_declared_event_is_told():
-    """No event is declared that its publisher never tells: its name stands in a `tell` or is made for `emit` in that service."""
+    """No event is declared that its publisher never tells.
+
+    Its name stands in a `tell`, or is made for `emit`, somewhere in that service.
+    """
     for topic in DECLARED:
         event = events()[topic]
         folder = ROOT / "services" / event.publisher

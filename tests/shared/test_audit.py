@@ -1,4 +1,7 @@
-"""The audit log on a real database: chains that stand beside each other, heads, what the database refuses, and what is found (BEY-10)."""
+"""The audit log on a real database (BEY-10).
+
+Chains beside each other, their heads, what the database refuses, and which changes are found.
+"""
 
 import hashlib
 import time
@@ -64,7 +67,7 @@ def engine(database):
 def attack(engine, *statements):
     """Do what somebody can do who owns the tables: nothing that the database refuses stands in the way."""
     with engine.begin() as tx:
-        tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # switches triggers off
         for statement in statements:
             tx.execute(sa.text(statement))
 
@@ -93,7 +96,8 @@ def rewrite(engine, statement):
             previous + msgspec.json.encode([line[name] for name in audit.HASHED])
         ).digest()
         changes.append(
-            f"UPDATE audit_log SET hash = decode('{previous.hex()}', 'hex') WHERE lane = {row.lane} AND seq = {row.seq}"
+            f"UPDATE audit_log SET hash = decode('{previous.hex()}', 'hex')"
+            f" WHERE lane = {row.lane} AND seq = {row.seq}"
         )
     attack(
         engine,
@@ -124,21 +128,28 @@ def test_a_whole_chain(engine):
         ("DELETE FROM audit_heads", [Broken(1, 9, "the head does not fit the last line")]),
         ("UPDATE audit_heads SET rows = 7", [Broken(1, 9, "the head does not fit the last line")]),
         (
-            "INSERT INTO audit_log SELECT lane, 9, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id, provincial_id,"
-            " acting_provincial_id, hash FROM audit_log WHERE seq = 8",
+            "INSERT INTO audit_log SELECT lane, 9, at, kind, person_id, org_id, place_id, persons, ref,"
+            " before, after, note, request_id, provincial_id, acting_provincial_id, hash"
+            " FROM audit_log WHERE seq = 8",
             [Broken(1, 9, "the line was changed"), Broken(1, 10, "the head does not fit the last line")],
         ),
     ],
 )
 def test_what_is_found(engine, statement, found):
-    """BEY-10: a changed line, a line that is missing in the middle, at the beginning or at the end, and a line put in are found."""
+    """BEY-10: a line that was changed, removed or put in is found, wherever in the chain it stands.
+
+    Removed: in the middle, at the beginning or at the end.
+    """
     attack(engine, statement)
     assert verify(engine)[1] == found
 
 
 @pytest.mark.rule("BEY-10")
 def test_who_rewrites_everything_is_found_by_the_heads_that_were_told(engine):
-    """BEY-10: lines that are cut off the end, or changed, with all hashes and the head made to fit, are found by what another keeps."""
+    """BEY-10: a log rewritten so that everything in it fits is found by the heads that another keeps.
+
+    Lines are cut off the end, or changed, and all hashes and the head are made to fit.
+    """
     kept = heads(engine)
     rewrite(engine, "DELETE FROM audit_log WHERE seq > 6")
     assert verify(engine) == (6, [])
@@ -173,7 +184,10 @@ def test_a_lane_that_is_gone(engine):
     ],
 )
 def test_the_database_refuses(engine, statement):
-    """BEY-10: the log is append-only; neither a bug nor a hand at the console changes, deletes or empties it."""
+    """BEY-10: the log is append-only: neither a bug nor a hand at the console changes or deletes a line.
+
+    Nor is it emptied.
+    """
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), engine.begin() as tx:
         tx.execute(sa.text(statement))
     assert verify(engine) == (8, [])
@@ -181,7 +195,10 @@ def test_the_database_refuses(engine, statement):
 
 @pytest.mark.rule("BEY-10")
 def test_nobody_waits(engine):
-    """BEY-10: transactions that write at the same time have chains of their own and do not wait for each other; all of them are proved."""
+    """BEY-10: transactions that write at the same time have chains of their own and do not wait.
+
+    All of the chains are proved.
+    """
     started = time.monotonic()
     with engine.connect() as one, engine.connect() as two, engine.connect() as three:
         for tx in (one, two, three, one):
@@ -234,7 +251,10 @@ def test_heads_are_told_once(engine):
 
 @pytest.mark.rule("BEY-10")
 def test_numbers_of_persons_stay_out(engine):
-    """BEY-10: identity and mobile numbers in what people write do not get into the log; ids of organisations do."""
+    """BEY-10: identity and mobile numbers in what people write do not get into the log.
+
+    Ids of organisations do.
+    """
     with engine.begin() as tx:
         log.append(
             tx,
@@ -262,7 +282,10 @@ def page(engine, province=None, **wanted):
 
 
 def test_reading(engine):
-    """Lines are read newest first, by kind or group of kinds, actor, person, place and span, page by page; a province has its own only."""
+    """Lines are read newest first and page by page; a province sees its own only.
+
+    They are found by kind or group of kinds, actor, person, place and span.
+    """
     with engine.begin() as tx:
         log.append(
             tx,

@@ -63,7 +63,10 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_a_loop_goes_on(error):
-    """Whatever a turn raises, even what is no `Exception`, is counted; the next turn comes after a pause; success clears the gauge."""
+    """Whatever a turn raises is counted, even what is no `Exception`; the next turn comes after a pause.
+
+    Success clears the gauge.
+    """
     turns: list[float] = []
 
     def turn(machinery):
@@ -86,7 +89,7 @@ def loops():
 
 
 class Faulty(db.Database):
-    """A database whose transactions fail by something that is nobody's plan, as long as `fails`."""
+    """A database whose transactions raise an error that nobody expects, as long as `fails`."""
 
     fails = True
     done = 0
@@ -102,7 +105,10 @@ class Faulty(db.Database):
 
 @pytest.mark.parametrize("name, loop", loops(), ids=lambda one: one if isinstance(one, str) else one.name)
 def test_every_loop_of_every_service_goes_on(scratch, monkeypatch, name, loop):
-    """Each real loop of each service, with an exception injected into its turns: counted, paused, and the work goes on afterwards."""
+    """Each real loop of each service survives an exception injected into its turns.
+
+    The failure is counted, the loop pauses, and the work goes on afterwards.
+    """
     monkeypatch.setenv("TUANQIAO_IDENTITY_URL", "http://127.0.0.1:1/check")
     database = Faulty(scratch(import_module(f"services.{name}.models").metadata))
     before = count(name, loop.name)
@@ -115,7 +121,10 @@ def test_every_loop_of_every_service_goes_on(scratch, monkeypatch, name, loop):
 
 
 def test_every_service_has_its_loops():
-    """The table above walks what the services run: nothing of it is empty by accident, and no service makes threads of its own beside it."""
+    """The table above holds what the services run: none of it is empty by accident.
+
+    No service makes threads of its own beside it.
+    """
     found = [loop.name for _, loop in loops()]
     assert {
         "migrations",
@@ -138,11 +147,14 @@ def test_every_service_has_its_loops():
         assert [str(file) for file, text in code.items() if "while not machinery.stopping" in text] == []
 
 
-# ---- the head of a line ----------------------------------------------------------------------------------------------
+# ---- the head of a line --------------------------------------------------------------------------
 
 
 def test_a_hostile_item_is_set_aside():
-    """Of a hundred items one raises each time, one at the very front: both are given up after their tries, all others are done once."""
+    """Two of a hundred items always raise, one at the very front: they are given up after their tries.
+
+    All others are done once.
+    """
     line, done, given_up, raised = list(range(100)), [], [], []
 
     def work(database, size):
@@ -169,7 +181,10 @@ def test_a_hostile_item_is_set_aside():
 
 
 def test_a_row_of_hostile_items_is_short():
-    """Ten thousand bad items in a row get one try each after the first: the good one behind them waits for seconds, not for days."""
+    """Ten thousand bad items in a row get one try each after the first.
+
+    So the good one behind them waits for seconds, not for days.
+    """
     line, done = list(range(10_001)), []
 
     def work(database, size):
@@ -203,7 +218,7 @@ def test_a_database_that_is_away_costs_nobody_a_try():
     assert pieces.size == 8
 
 
-# ---- the relay -------------------------------------------------------------------------------------------------------
+# ---- the relay -----------------------------------------------------------------------------------
 
 
 class Broker:
@@ -232,14 +247,19 @@ def engine(scratch):
     with made.begin() as tx:
         tx.execute(
             sa.text(
-                "INSERT INTO outbox (topic, body) SELECT CASE WHEN n = 7 THEN 'nobody_listens' ELSE 'fine' END, '[]' FROM generate_series(1, 450) AS n"
+                "INSERT INTO outbox (topic, body)"
+                " SELECT CASE WHEN n = 7 THEN 'nobody_listens' ELSE 'fine' END, '[]'"
+                " FROM generate_series(1, 450) AS n"
             )
         )
     return made
 
 
 def test_the_relay_passes_a_message_that_is_refused(engine, monkeypatch):
-    """A message that the broker refuses rests, unpublished and visible, and the 449 others get through; it is tried again later."""
+    """A message that the broker refuses rests, unpublished and visible; the 449 others get through.
+
+    It is tried again later.
+    """
     monkeypatch.setattr(outbox, "REST_SECONDS", 0.5)
     relay = outbox.Relay("probe", engine, Broker("nobody_listens"))
     with running(service(), relay.loop):

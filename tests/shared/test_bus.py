@@ -156,7 +156,9 @@ def test_duplicates(probe, publisher):
     "kind", [2, 3, 4], ids=["exception", "bare eventlet.Timeout", "unimportable exception class"]
 )
 def test_poison_is_isolated(probe, publisher, kind):
-    """One bad item among a hundred messages: its neighbours have their effect, it is set aside, the queue goes on.
+    """One bad item among a hundred messages is set aside; its neighbours have their effect.
+
+    The queue goes on.
 
     On nameko alone the event would be dropped, the prefetch slot would leak, or the container would die.
     """
@@ -197,7 +199,10 @@ def test_poison_is_isolated(probe, publisher, kind):
 
 @pytest.mark.parametrize("kind", [7, 8], ids=["54000, too long for an index", "57014, always times out"])
 def test_poison_of_the_database_is_isolated(probe, publisher, kind):
-    """An item that PostgreSQL refuses or cancels each time, whatever class psycopg2 files that under, holds up nobody and ends as a dead letter."""
+    """An item that PostgreSQL refuses or cancels each time holds up nobody and ends as a dead letter.
+
+    It does not matter which class psycopg2 files the error under.
+    """
     good, bad, later = ids(40), ids(1), ids(3)
     before = probe.rows("SELECT last_value FROM tries_of_sleep")[0][0]
 
@@ -275,7 +280,10 @@ PROPERTIES = [
 
 
 def test_garbage_in_properties_stops_no_queue(probe, publisher, client, token):
-    """Eleven kinds of properties and headers that no sender of ours makes, on each queue of the service: each queue goes on, nothing stays on it."""
+    """Eleven kinds of properties and headers that no sender of ours makes stop no queue of the service.
+
+    Nothing stays on the queues.
+    """
     after, slept = ids(1), ids(1)
     queues = [f"{topology.PREFIX}scheduler.{kind}" for kind in ("events", "commands", "queries")]
     with Connection(AMQP_URI) as connection:
@@ -312,7 +320,10 @@ def test_retries_then_success(probe, publisher):
 
 
 def test_unreadable_message_is_kept(probe, publisher):
-    """A body that is not JSON, a wrong shape and an unknown topic become dead letters; nothing is silently lost."""
+    """A body that is no JSON, a wrong shape and an unknown topic become dead letters.
+
+    Nothing is silently lost.
+    """
     before = len(probe.rows("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL"))
     after = ids(1)
 
@@ -432,7 +443,10 @@ def call_all(client, token, branches: list[int], timeout: float = 10) -> list[tu
 
 
 def test_poison_commands_stall_nobody(probe, client, token):
-    """Calls that PostgreSQL refuses for good come without a pause: each is answered at once, and the calls of others within a second."""
+    """Calls that PostgreSQL refuses for good come without a pause: each is answered at once.
+
+    The calls of others are answered within a second.
+    """
     results = [one for _ in range(15) for one in call_all(client, token, [7] * 3 + [1] * 6)]
 
     assert {outcome for branch, outcome, _ in results if branch == 7} == {"internal"}
@@ -443,7 +457,10 @@ def test_poison_commands_stall_nobody(probe, client, token):
 
 
 def test_a_command_that_always_times_out(probe, client, token):
-    """It is answered within its limit, tried a few times at most and never again; who came with it is answered as soon as the others are parted from it."""
+    """It is answered within its limit, tried a few times at most, and never again.
+
+    Calls that came with it are answered as soon as they are parted from it.
+    """
     before = probe.rows("SELECT last_value FROM tries_of_sleep")[0][0]
 
     results = call_all(client, token, [8] + [1] * 6, timeout=15)
@@ -456,7 +473,10 @@ def test_a_command_that_always_times_out(probe, client, token):
 
 
 def test_calls_end(probe, client, token):
-    """A call that nobody answers in time ends as `unavailable`; a slow one does not hold up the next; no slot leaks."""
+    """A call that nobody answers in time ends as `unavailable`.
+
+    A slow one does not hold up the next; no slot leaks.
+    """
     started = time.monotonic()
     with pytest.raises(Refused) as caught:
         client.call(PROBE_QUERY, GetTransfer(transfer_id=6), token=token, timeout=1)
@@ -520,7 +540,10 @@ def test_message_without_reply_to(probe, client, token):
 
 
 def test_sigterm_finishes_the_batch(probe, publisher):
-    """SIGTERM in the middle of a slow batch: it is finished, committed, acknowledged; the process ends with 0."""
+    """SIGTERM in the middle of a slow batch: it is finished, committed and acknowledged.
+
+    The process ends with 0.
+    """
     slow = ids(1)
     publisher.publish([opened(slow, kind=6)])
     time.sleep(1)
@@ -599,8 +622,11 @@ assert SERVER
 
 
 def test_a_service_refuses_what_is_out_of_limits_itself(probe, client, token):
-    """The service owns its data and its limits: whatever gateway or page sends it, ids beyond a bigint, depth and broken UTF-8 are refused by name at once,
-    and those who called at the same time are answered."""
+    """The service owns its data and its limits, whatever gateway or page sends it.
+
+    Ids beyond a bigint, depth and broken UTF-8 are refused by name at once, and those who called at
+    the same time are answered.
+    """
     from shared.bus.rpc import Waiting, read_reply
 
     def send(call, body, org_id=5):

@@ -46,7 +46,10 @@ def test_references_resolve():
 
 
 def test_every_refusal_has_its_own_words():
-    """Every refusal of the table is used, says something of its own in both languages, and fills its fields."""
+    """Every refusal of the table is used and says something of its own in both languages.
+
+    Both languages fill in the same fields.
+    """
     import re
     from collections import Counter
 
@@ -69,7 +72,10 @@ def test_every_refusal_has_its_own_words():
 
 
 def test_fields_to_fill_in_have_english_names():
-    """What a refusal asks to fill in is named in the reader's language: every label in the code and every field of a reason."""
+    """What a refusal asks to fill in is named in the reader's language.
+
+    That holds for every label in the code and every field of a reason.
+    """
     import re
     import tomllib
 

@@ -21,7 +21,8 @@ def engine(scratch):
     with made.begin() as tx:
         tx.execute(
             sa.text(
-                "CREATE TABLE people (person_id bigint PRIMARY KEY, name text NOT NULL UNIQUE, phone text NOT NULL, born date)"
+                "CREATE TABLE people (person_id bigint PRIMARY KEY, name text NOT NULL UNIQUE,"
+                " phone text NOT NULL, born date)"
             )
         )
     return made
@@ -71,7 +72,10 @@ def test_the_work_collided(engine, state):
     ],
 )
 def test_final(engine, state):
-    """Everything else fails for good, whatever class the driver files it under: `54000` is an OperationalError like a lost connection."""
+    """Everything else fails for good, whatever class the driver files it under.
+
+    `54000` is an OperationalError, like a lost connection.
+    """
     error = raises(engine, state)
     assert not failures.is_transient(error)
 
@@ -96,10 +100,13 @@ def test_real_ones(engine):
         nowhere.connect()
     assert failures.is_away(refused.value)
 
-    too_long = "INSERT INTO people SELECT 1, string_agg(md5(CAST(n AS text)), ''), '1' FROM generate_series(1, 300) AS n"
-    assert isinstance(raised(engine, too_long), sa.exc.OperationalError) and not failures.is_transient(
-        raised(engine, too_long)
+    # More than an entry of an index can hold; random words, since repeated ones would be compressed.
+    too_long = (
+        "INSERT INTO people SELECT 1, string_agg(md5(CAST(n AS text)), ''), '1'"
+        " FROM generate_series(1, 300) AS n"
     )
+    assert isinstance(raised(engine, too_long), sa.exc.OperationalError)
+    assert not failures.is_transient(raised(engine, too_long))
     assert failures.is_contended(raised(engine, "SET LOCAL statement_timeout = 50; SELECT pg_sleep(5)"))
     with engine.begin() as tx:
         tx.execute(sa.text("LOCK people"))
@@ -134,16 +141,23 @@ def test_a_deadlock(engine):
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO people VALUES (7, :name, NULL)",  # DETAIL: Failing row contains (...)
-        "INSERT INTO people VALUES (8, :name, :number), (9, :name, :number)",  # DETAIL: Key (name)=(...) already exists
-        "INSERT INTO people VALUES (7, :name, '1', CAST(:number || :name AS date))",  # invalid input syntax for type date: "..."
+        # DETAIL: Failing row contains (...)
+        "INSERT INTO people VALUES (7, :name, NULL)",
+        # DETAIL: Key (name)=(...) already exists
+        "INSERT INTO people VALUES (8, :name, :number), (9, :name, :number)",
+        # invalid input syntax for type date: "..."
+        "INSERT INTO people VALUES (7, :name, '1', CAST(:number || :name AS date))",
         "SELECT CAST(:name AS json), CAST(:number AS int)",
-        "INSERT INTO people VALUES (7, :name, :number) RETURNING nonsense",  # LINE 1: with the parameters in it
+        # LINE 1: with the parameters in it
+        "INSERT INTO people VALUES (7, :name, :number) RETURNING nonsense",
     ],
     ids=["not null", "unique", "date", "json", "no such column"],
 )
 def test_no_values_in_logs(engine, caplog, statement):
-    """Names and numbers of people reach no log with an error of the database: not by DETAIL, not by the statement, not by the value it cannot read."""
+    """Names and numbers of people reach no log with an error of the database.
+
+    Not by DETAIL, not by the statement, and not by the value that cannot be read.
+    """
     with caplog.at_level("DEBUG"):
         try:
             with engine.begin() as tx:
@@ -158,7 +172,10 @@ def test_no_values_in_logs(engine, caplog, statement):
 
 
 def test_no_values_in_the_log_of_postgresql(engine):
-    """PostgreSQL's own log of a service's database shows neither rows nor keys nor statements; where the log can be read, it is read."""
+    """PostgreSQL's own log of a service's database shows neither rows nor keys nor statements.
+
+    The settings are compared; where the log can be read, it is read.
+    """
     with engine.connect() as tx:
         assert {name: tx.scalar(sa.text(f"SHOW {name}")) for name in db.QUIET} == db.QUIET
     marker = uuid.uuid4().hex

@@ -97,13 +97,16 @@ def without_limit(kind: Any) -> list[str]:
 
 @pytest.mark.parametrize("kind", [*ASKED, *TOLD], ids=lambda kind: kind.__name__)
 def test_every_field_has_a_limit(kind):
-    """What a call asks and what an event tells: ids within a bigint, texts with a length and without control characters, lists with an end,
-    instants with a zone, days in sane years."""
+    """What a call asks and what an event tells has limits everywhere.
+
+    Ids fit a bigint, texts have a length and no control characters, lists have an end, instants
+    have a zone, days lie in sane years.
+    """
     assert without_limit(kind) == []
 
 
 def test_the_walk_finds_what_has_none():
-    """The walk above is no walk past the fields: each kind of field without a limit is found, however deep it stands."""
+    """The walk above does look: each kind of field without a limit is found, however deep it stands."""
     inner = msgspec.defstruct("Inner", [("day", date), ("what", dict[str, str])])
     kind = msgspec.defstruct(
         "Outer",
@@ -202,7 +205,10 @@ def test_a_message_nested_deeply_is_unreadable(body):
 
 @given(st.one_of(st.dates(), st.just(date.max), st.just(date.min)))
 def test_days_lie_in_sane_years(day):
-    """A day beyond what month ends and zones can be reckoned with is refused where the request is made and where it is read."""
+    """A day beyond what month ends and zones can be reckoned with is refused.
+
+    It is refused where the request is made and where it is read.
+    """
     body = json.dumps({"person_ids": [1], "on": day.isoformat()}).encode()
     if limits.FIRST_YEAR <= day.year <= limits.LAST_YEAR:
         assert decoding.decode(msgspec.json.Decoder(members.WhereWas), body).on == day
@@ -244,7 +250,10 @@ def test_days_lie_in_sane_years(day):
     )
 )
 def test_any_text_of_a_form(text):
-    """Whatever stands in a form or an address is a value within its bounds or `bad_request`; nothing else is raised."""
+    """Whatever stands in a form or an address is a value within its bounds or `bad_request`.
+
+    Nothing else is raised.
+    """
     for read in (reading.number, reading.identifier, reading.day, reading.instant, reading.switch):
         try:
             value = read(text, "field")
@@ -260,7 +269,10 @@ def test_any_text_of_a_form(text):
 
 
 def test_documented_choices_are_what_the_services_know():
-    """The lists that documents show are those of the rules: a word more or less would be a promise that a service does not keep."""
+    """The lists that documents show are those of the rules.
+
+    A word more or less would be a promise that a service does not keep.
+    """
     from services.members.records import handlers as records
     from services.orgs import domain
     from services.transfers import saga

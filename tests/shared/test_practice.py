@@ -64,7 +64,11 @@ def installed(tmp_path, monkeypatch):
     ],
 )
 def test_presets(monkeypatch, preset, expected):
-    """ACC-04, REG-04, GRAD-22, GRAD-26, ORG-28, ORG-29, MEM-19, DEL-03: each document's preset says what the catalogue's table says, and inherits the rest."""
+    """ACC-04, REG-04, GRAD-22, GRAD-26, ORG-28, ORG-29, MEM-19, DEL-03: presets say what the catalogue says.
+
+    There is one preset for each document; it says what the catalogue's table says, and inherits the
+    rest.
+    """
     monkeypatch.setenv("TUANQIAO_POLICY", preset)
     assert {name: practice.value(name, DAY) for name in expected} == expected
     assert practice.number("retention_months", DAY) == 6

@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""A database of transfers that knows the tree of `factories.py`; a transaction that is taken back."""
 
 from datetime import timedelta
 

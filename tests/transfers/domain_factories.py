@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""For the rules alone: a request, a class of graduates, and one organisation of each destination."""
 
 import uuid
 

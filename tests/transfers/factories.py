@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Transfers on a database: a small tree with its administrators, requests, decisions, what was told."""
 
 import json
 import uuid
@@ -27,7 +27,10 @@ ORGS = [  # id, parent, path, kind, purpose
 ]
 
 HERE, THERE, ELSEWHERE = "42", "31", "33"
-"""Three provinces: the school's, the target's, and that of a branch beside both, so that no test can mistake one side for the other."""
+"""Three provinces: the school's, the target's, and that of a branch beside both.
+
+So no test can mistake one side for the other.
+"""
 
 PROVINCE_OF = {TARGET: THERE, BRANCH: THERE, 8: THERE, DEEP: THERE, 41: THERE, OTHER: ELSEWHERE}
 

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Annexes B and C of the catalogue, copied by hand: the paths, and every cell of the table of states."""
 
 OUT, IN, PROVINCE, ASSIGN = "pending_out", "pending_in", "pending_province", "pending_assign"
 

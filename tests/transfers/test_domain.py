@@ -151,7 +151,10 @@ def test_who_may_start(initiator, person, acting, allowed):
 @pytest.mark.rule("TRF-01", "BATCH-02")
 @pytest.mark.parametrize("initiator", ["batch", "nobody", "", "SOURCE", "target ", "Member"])
 def test_who_is_no_starter_starts_nothing(initiator):
-    """TRF-01, BATCH-02: source, target and member are all who start by asking; whoever claims to be something else is refused by each check alone."""
+    """TRF-01, BATCH-02: source, target and member are all who start by asking.
+
+    An initiator that claims to be something else is refused by each check alone.
+    """
     for acting in (10, 11, 20, 1, None):
         assert may_request(request(initiator=initiator), 1, acting, SOURCE, COMMITTEE) is not None
     assert check_request(request(initiator=initiator), SOURCE, COMMITTEE).code == "bad_request"
@@ -170,7 +173,9 @@ def test_no_path_no_transfer(starter, destination):
 
 @pytest.mark.rule("TRF-24", "TRF-27", "TYPE-11")
 def test_rejection_needs_a_reason():
-    """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words; an approval needs neither.
+    """TRF-24, TRF-27: a rejection carries a reason of the list, `other` carries words.
+
+    An approval needs neither.
 
     TYPE-11: who works elsewhere is one of them.
     """
@@ -242,7 +247,10 @@ ANNEX_A = {  # written by hand from the catalogue; what is missing is allowed
 @pytest.mark.parametrize("reason", ANNEX_A)
 @pytest.mark.parametrize("place", PLACES)
 def test_destinations(reason, place):
-    """TYPE-04..15, TYPE-25: each reason and class of destination is refused, asked about once more, or allowed."""
+    """TYPE-04..15, TYPE-25: each reason and class of destination is refused, questioned, or allowed.
+
+    Questioned means that the starter has to confirm it.
+    """
     assert domain.class_of(CLASS, PLACES[place]) == place
     given = {
         "reason": reason,
@@ -264,7 +272,9 @@ def test_destinations(reason, place):
 
 @pytest.mark.rule("TYPE-10", "TRF-13")
 def test_employed_is_not_sent_home():
-    """TYPE-10: who works elsewhere is not sent to a township there; by policy 004 after confirmation. The place is known by its division code.
+    """TYPE-10: a member who works elsewhere is not sent to a township there.
+
+    By policy 004 that is possible after confirmation. The place is known by its division code.
 
     TRF-13: the region is a code of 6, 9 or 12 digits.
     """
@@ -294,7 +304,10 @@ def test_employed_is_not_sent_home():
 
 @pytest.mark.rule("TYPE-05")
 def test_where_the_new_student_waits():
-    """TYPE-05: by the policy of 2023 a member in further study may wait in the own school's mobile branch; otherwise stays where it is."""
+    """TYPE-05: by the policy of 2023 a member in further study may wait in the mobile branch.
+
+    That is the own school's; otherwise the member stays where it is.
+    """
     assert check_request(request(), CLASS, PLACES["own_mobile"]).code == "destination_forbidden"
     assert (
         check_request(request(), CLASS, PLACES["own_mobile"], Place(modes=reader.read("p004").destinations))
@@ -319,7 +332,10 @@ def test_approvers_have_no_reason_to_change():
 
 @pytest.mark.rule("ASG-02")
 def test_what_takes_assignments():
-    """ASG-02: an ordinary branch below the target, at any depth; no committee, no graduates', awaiting or library branch, none elsewhere, none that is gone."""
+    """ASG-02: an ordinary branch below the target takes assignments, at any depth.
+
+    No committee, no graduates', awaiting or library branch, none elsewhere, none that is gone.
+    """
 
     def branch(kind="branch", purpose="ordinary", path="1.20.30.40."):
         return OrgFacts(40, 30, path, kind, purpose, "42", "national", 1, 9)
@@ -337,7 +353,10 @@ def test_what_takes_assignments():
 
 @pytest.mark.rule("SPU-09", "DOC-03")
 def test_where_a_letter_is_missing():
-    """SPU-09, DOC-03: an approval at the provincial node names the letter, blanks are no name; other nodes need none."""
+    """SPU-09, DOC-03: an approval at the provincial node names the letter; blanks are no name.
+
+    Other nodes need none.
+    """
     assert domain.lacks_letter("pending_province", "") and domain.lacks_letter("pending_province", " ")
     assert not domain.lacks_letter("pending_province", "介绍信第1号") and not domain.lacks_letter(
         "pending_in", ""

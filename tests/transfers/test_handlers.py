@@ -62,7 +62,10 @@ def test_source_to_committee(tx):
 
 @pytest.mark.rule("TRF-20", "TRF-09")
 def test_member_to_branch(tx):
-    """TRF-20: started by the member to a branch: the source, then the target; either side's direct superior may act."""
+    """TRF-20: started by the member to a branch: the source decides, then the target.
+
+    Either side's direct superior may act.
+    """
     (one,) = start(tx, request("member", target=BRANCH))
 
     assert decide(tx, one, SCHOOL).state == State.IN
@@ -71,7 +74,11 @@ def test_member_to_branch(tx):
 
 @pytest.mark.rule("TRF-42")
 def test_new_students_are_taken_in(tx, keys):
-    """TRF-42: who is on the way is approved and assigned by the college, reminded after seven days at either node; who is not is fetched by the class's secretary, and the old branch asked."""
+    """TRF-42: who is on the way is approved and assigned by the college.
+
+    The college is reminded after seven days at either node. Who is not on the way is fetched by the
+    class's secretary, and the old branch is asked.
+    """
     (coming,) = start(tx, request("source", member=81, remark="2026级1班"))
     assert (_reminded_after(tx, coming), decide(tx, coming, TARGET).state) == (7, State.ASSIGN)
     assert (_reminded_after(tx, coming), assign(tx, coming, BRANCH).state) == (7, State.MOVING)
@@ -116,7 +123,10 @@ def test_target_needs_a_ticket(tx, keys):
 @pytest.mark.parametrize("target", [BRANCH, TARGET])
 @pytest.mark.parametrize("initiator", ["batch", "", "nobody"])
 def test_nobody_takes_members_without_asking(tx, keys, initiator, target):
-    """TRF-01, TRF-16, BATCH-01: a start that is no start of source, target or member is refused, whoever asks; nothing is stored and nobody is held."""
+    """TRF-01, TRF-16, BATCH-01: only source, target and member start a transfer, whoever asks.
+
+    Any other start is refused: nothing is stored and nobody is held.
+    """
     ticket = Signer(keys).sign("member_ticket", timedelta(hours=1), sub="78", org=target, branch=CLASS)[0]
     asked = [
         request(initiator, actor=actor, target=target, member=78, ticket=ticket)
@@ -128,7 +138,11 @@ def test_nobody_takes_members_without_asking(tx, keys, initiator, target):
 
 @pytest.mark.rule("TRF-05")
 def test_a_ticket_is_of_one_member_one_branch_and_one_organisation(tx, keys):
-    """TRF-05: a look-up opens the way to the member found, from the branch found, into the organisation that looked, for an hour; nothing else signed by us does."""
+    """TRF-05: a look-up opens the way for one member, out of one branch, into one organisation.
+
+    The member and the branch are those found, the organisation is the one that looked; it holds for
+    an hour. Nothing else signed by us opens the way.
+    """
     signer = Signer(keys)
 
     def ask(claims, kind="member_ticket", life=timedelta(hours=1), **values):
@@ -152,7 +166,9 @@ def test_a_ticket_is_of_one_member_one_branch_and_one_organisation(tx, keys):
 
 @pytest.mark.rule("SPU-01", "SPU-04", "SPU-05", "SPU-06", "SPU-07", "ROLE-07")
 def test_special_unit(tx):
-    """SPU-05..07: the provincial body decides, after the source where the member started; the member goes to the vault.
+    """SPU-05..07: the provincial body decides, after the source where the member started.
+
+    The member goes to the vault.
 
     ROLE-07: the provincial body and no other.
     """
@@ -171,7 +187,10 @@ def test_special_unit(tx):
 
 @pytest.mark.rule("SPU-09", "DOC-03")
 def test_a_special_unit_needs_a_letter(tx):
-    """SPU-09, DOC-03: the province approves only with the paper letter, which its note names and the trail keeps; it rejects without."""
+    """SPU-09, DOC-03: the province approves only with the paper letter; it rejects without.
+
+    Its note names the letter and the trail keeps it.
+    """
     one, two = start(tx, *[request(target=None, reason="special_unit", remark="参军") for _ in range(2)])
     for note in ("", "  "):
         assert decide(tx, one, ROOT, note=note).refusal.code == "letter_missing"
@@ -183,7 +202,10 @@ def test_a_special_unit_needs_a_letter(tx):
 
 @pytest.mark.rule("TRF-02")
 def test_one_open_transfer(tx):
-    """TRF-02: a second open transfer of a member is refused, in the same list and later; after the end a new one may start."""
+    """TRF-02: a second open transfer of a member is refused, in the same list and later.
+
+    After the end a new one may start.
+    """
     first, second = handlers.request_transfers(tx, [request(member=500), request(member=500)])
     third = handlers.request_transfers(tx, [request(member=500)])[0]
 
@@ -210,7 +232,10 @@ def test_repeated_request(tx):
 
 @pytest.mark.rule("TRF-21")
 def test_first_decision_counts(tx):
-    """TRF-21: of two who may decide the first counts, the other is told; the same decision repeated is answered as before."""
+    """TRF-21: of two who may decide the first counts, the other is told.
+
+    The same decision repeated is answered as before.
+    """
     (one,) = start(tx, request(target=BRANCH))
     mine = uuid.uuid4()
 
@@ -223,7 +248,10 @@ def test_first_decision_counts(tx):
 @pytest.mark.rule("TRF-21", "ROLE-06", "ROLE-16")
 @pytest.mark.parametrize("org", [ROOT, CLASS, OTHER, BRANCH])
 def test_strangers_do_not_decide(tx, org):
-    """ROLE-16, TRF-33: who is neither the organisation of the node nor its direct superior does not decide; who is no party learns nothing."""
+    """ROLE-16, TRF-33: only the organisation of the node and its direct superior decide.
+
+    An organisation that is no party learns nothing.
+    """
     (one,) = start(tx, request())
     answer = decide(tx, one, org)
     assert answer.refusal.code == ("not_your_node" if org in (SCHOOL, CLASS, ROOT) else "unknown_transfer")
@@ -233,7 +261,10 @@ def test_strangers_do_not_decide(tx, org):
 
 @pytest.mark.rule("ROLE-04", "ADM-06")
 def test_a_claimed_organisation_is_checked(tx):
-    """ROLE-04: the acting organisation is only a claim; without the right, or after it was revoked, nothing happens."""
+    """ROLE-04: the acting organisation is only a claim.
+
+    Without the right, or after it was revoked, nothing happens.
+    """
     (one,) = start(tx, request())
     stranger = Asked(
         DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True), Actor(999, TARGET)
@@ -271,7 +302,10 @@ def test_rejection(tx):
 
 @pytest.mark.rule("TRF-28")
 def test_withdrawal(tx):
-    """TRF-28: the starting organisation or the member withdraws, nobody else, and not after the last approval."""
+    """TRF-28: the starting organisation or the member withdraws, and nobody else.
+
+    Not after the last approval.
+    """
     first, second, third = start(tx, request(), request(member=600), request())
 
     def withdraw(one, actor):
@@ -291,7 +325,9 @@ def test_withdrawal(tx):
 
 @pytest.mark.rule("ASG-01", "ASG-02", "ASG-03")
 def test_assignment(tx):
-    """ASG-02: any ordinary branch in the target's subtree, at any depth; none elsewhere, no graduate branch, no committee.
+    """ASG-02: any ordinary branch in the target's subtree takes a member, at any depth.
+
+    None elsewhere, no graduate branch, no committee.
 
     ASG-03: until then nothing is complete.
     """
@@ -322,7 +358,10 @@ def test_stale_node(tx):
 
 @pytest.mark.rule("DL-01", "DL-05", "DL-06", "DL-07", "DL-19")
 def test_clock_returns(tx):
-    """DL-05, DL-07: an undecided node is returned after ten full days and not a moment before; a late message does nothing."""
+    """DL-05, DL-07: an undecided node is returned after ten full days and not a moment before.
+
+    A late message does nothing.
+    """
     one, two = start(tx, request(), request())
     due = [DeadlineExpired(transfer_id=number, node_no=1, due_at=clock.now()) for number in (one, two)]
 
@@ -341,7 +380,10 @@ def test_clock_returns(tx):
 
 @pytest.mark.rule("DL-01", "DL-03", "DL-04", "ASG-04")
 def test_clock_approves_under_p000(tx):
-    """DL-03, DL-04: under the preset of 2019 the clock approves the current node after 15 days, restarts, and never assigns."""
+    """DL-03, DL-04: under the preset of 2019 the clock approves the current node after 15 days.
+
+    It restarts for the next node, and never assigns.
+    """
     policies_store.hold(tx, reader.read("p000"), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request("member"))
     for node in (1, 2, 3):
@@ -362,7 +404,10 @@ def test_clock_approves_under_p000(tx):
     "policy, days, after", [("p000", 15, State.ASSIGN), ("national", 10, State.RETURNED)]
 )
 def test_the_clock_acts_not_a_moment_early(tx, monkeypatch, policy, days, after):
-    """DL-01, DL-03, DL-05, DL-07: until the full days have passed at the node a message of the clock does nothing; at the very instant it acts."""
+    """DL-01, DL-03, DL-05, DL-07: a message of the clock does nothing before the full days have passed.
+
+    The days are counted at the node; at the very instant it acts.
+    """
     policies_store.hold(tx, reader.read(policy), clock.now() - timedelta(seconds=1))
     (one,) = start(tx, request())
     opened_at = store.one(tx, one).node_opened_at
@@ -426,7 +471,9 @@ def test_work_list(tx):
 
 @pytest.mark.rule("TRF-33", "TRF-22", "TRF-34", "BEY-02")
 def test_progress(tx):
-    """TRF-33, TRF-34: the member and the parties see path, trail and deadline; for others the transfer does not exist.
+    """TRF-33, TRF-34: the member and the parties see path, trail and deadline.
+
+    For others the transfer does not exist.
 
     BEY-02: nodes, since when, until when.
     """
@@ -466,7 +513,10 @@ def test_audit_chain(tx):
 
 @pytest.mark.rule("BEY-05")
 def test_a_wrong_item_does_not_block_the_others(tx):
-    """BEY-05: in a list of decisions each item has its own answer, in order; the same transfer twice is decided once."""
+    """BEY-05: in a list of decisions each item has its own answer, in order.
+
+    The same transfer twice is decided once.
+    """
     one, two = start(tx, request(), request())
     items = [
         DecideNode(decision_id=uuid.uuid4(), transfer_id=number, node_no=1, approve=True)
@@ -486,7 +536,7 @@ def test_a_wrong_item_does_not_block_the_others(tx):
 
 
 def test_the_sql_agrees_with_the_page(tx):
-    """Each statement leaves exactly the states and reaches exactly the state that the saga's page says, for every path."""
+    """For every path each statement leaves and reaches exactly the states that the saga's page says."""
     from services.transfers.saga import PATHS, advance
 
     for (initiator, destination), path in PATHS.items():
@@ -498,7 +548,9 @@ def test_the_sql_agrees_with_the_page(tx):
                     tx.execute(sa.text("DELETE FROM open_nodes WHERE transfer_id = :one"), {"one": one})
                     tx.execute(
                         sa.text(
-                            "UPDATE transfers SET path = :path, state = :state, node_no = :no, target_branch_id = 5 WHERE transfer_id = :one"
+                            "UPDATE transfers"
+                            " SET path = :path, state = :state, node_no = :no, target_branch_id = 5"
+                            " WHERE transfer_id = :one"
                         ),
                         {"path": name, "state": here, "no": node_no, "one": one},
                     )
@@ -508,8 +560,10 @@ def test_the_sql_agrees_with_the_page(tx):
                         )
                         tx.execute(
                             sa.text(
-                                "INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw) VALUES"
-                                " (:one, :no, :state, '42', 4, now(), now() - interval '1 day', :on_expiry, 'yes')"
+                                "INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id,"
+                                " opened_at, expires_at, on_expiry, withdraw)"
+                                " VALUES (:one, :no, :state, '42', 4,"
+                                " now(), now() - interval '1 day', :on_expiry, 'yes')"
                             ),
                             {"one": one, "no": node_no, "state": here, "on_expiry": on_expiry},
                         )
@@ -552,7 +606,10 @@ def _compared(plan: dict) -> int:
 @pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize("trigger", list(Trigger))
 def test_each_item_is_looked_up(tx, trigger, analysed):
-    """A transition finds each item by its id: no join compares all items with all rows, whatever the statistics say."""
+    """A transition finds each item by its id, whatever the statistics say.
+
+    No join compares all items with all rows.
+    """
     count = 200
     waiting = start(tx, *[request() for _ in range(2 * count)])
     if analysed:
@@ -580,7 +637,7 @@ def test_each_item_is_looked_up(tx, trigger, analysed):
     assert _compared(plan[0]["Plan"]) < 10 * count
 
 
-# ---- when the tree changes -------------------------------------------------------------------------------------------
+# ---- when the tree changes -----------------------------------------------------------------------
 
 
 def org_changed(org_id, version=2, **values) -> OrgChanged:
@@ -612,7 +669,9 @@ def in_use(tx) -> list[int]:
 @pytest.mark.rule("ORG-42", "DEL-14", "BEY-17", "TRF-37")
 @pytest.mark.parametrize("change", [{"deleted": True}, {"purpose": "awaiting"}, {"kind": "work_committee"}])
 def test_a_party_of_open_transfers_does_not_change(tx, change):
-    """ORG-42, DEL-14: the target of an open transfer that is deleted, set aside or changed in kind is told of, so that it is taken back; later it is left alone.
+    """ORG-42, DEL-14: a change to the target of an open transfer is told, so that it is taken back.
+
+    The change is that it is deleted, set aside or changed in kind; after the end it is left alone.
 
     TRF-37 follows.
     """
@@ -629,7 +688,10 @@ def test_a_party_of_open_transfers_does_not_change(tx, change):
 @pytest.mark.rule("ORG-42")
 @pytest.mark.parametrize("change", [{"deleted": True}, {"kind": "general_branch"}])
 def test_a_source_of_open_transfers_does_not_change(tx, change):
-    """ORG-42: a branch that a member is leaving is not deleted nor turned into another kind, wherever the open node waits; afterwards it may be."""
+    """ORG-42: a branch that a member is leaving is not deleted nor turned into another kind.
+
+    It does not matter where the open node waits; afterwards it may be.
+    """
     (one,) = start(tx, request())
     assert store.one(tx, one).waiting_org_id == TARGET
     handlers.on_org_changed(tx, [org_changed(CLASS, **change)])
@@ -643,7 +705,10 @@ def test_a_source_of_open_transfers_does_not_change(tx, change):
 
 @pytest.mark.rule("ORG-42", "DEL-04")
 def test_a_source_with_an_open_node_is_not_deleted(tx):
-    """ORG-42: the source that has to decide stays; DEL-04: members may go on leaving a branch that is set aside."""
+    """ORG-42: the source that has to decide stays.
+
+    DEL-04: members may go on leaving a branch that is set aside.
+    """
     start(tx, request("member", target=BRANCH))
     handlers.on_org_changed(tx, [org_changed(CLASS, purpose="awaiting")])
     assert in_use(tx) == []
@@ -653,7 +718,10 @@ def test_a_source_with_an_open_node_is_not_deleted(tx):
 
 @pytest.mark.rule("BEY-17", "MIG-09")
 def test_open_nodes_follow_a_move(tx):
-    """BEY-17: when a party moves below another superior its open nodes go to that one at once, and from the old one; the transfer stays attached."""
+    """BEY-17: when a party moves below another superior its open nodes go to that one at once.
+
+    They go from the old one; the transfer stays attached.
+    """
     (one,) = start(tx, request("member", target=BRANCH))
     handlers.on_org_changed(tx, [org_changed(CLASS, parent_id=OTHER, path="1.7.3.")])
     assert decide(tx, one, SCHOOL).refusal.code == "unknown_transfer"
@@ -665,7 +733,10 @@ def test_open_nodes_follow_a_move(tx):
 
 @pytest.mark.rule("BEY-17")
 def test_a_committee_that_moves_decides_alone(tx):
-    """BEY-17: a committee decides its own nodes; moved below another, open node or not yet, it gets no superior who has a say in them."""
+    """BEY-17: a committee decides its own nodes, wherever it is moved.
+
+    Below another superior, with the node open or not yet, it gets none who has a say in them.
+    """
     waiting, ahead = start(tx, request(), request("member"))
     handlers.on_org_changed(tx, [org_changed(TARGET, parent_id=SCHOOL, path="1.2.4.")])
     assert decide(tx, ahead, CLASS).state == State.IN
@@ -676,7 +747,10 @@ def test_a_committee_that_moves_decides_alone(tx):
 
 @pytest.mark.rule("BEY-17")
 def test_a_target_that_moves_before_its_node_opens(tx):
-    """BEY-17: a branch that moves while the source still decides has its new superior beside it when its own node opens, and no more the old one."""
+    """BEY-17: a branch that moves while the source still decides has its new superior beside it.
+
+    That counts from when its own node opens; the old superior has no more say.
+    """
     (one,) = start(tx, request("member", target=BRANCH))
     handlers.on_org_changed(tx, [org_changed(BRANCH, parent_id=SCHOOL, path="1.2.5.")])
     assert decide(tx, one, CLASS).state == State.IN
@@ -699,7 +773,10 @@ def test_inside_a_school(tx):
 
 @pytest.mark.rule("ORG-37", "TRF-14")
 def test_a_class_that_does_not_exist_yet(tx):
-    """ORG-37: the member names the college committee and the class in the remark; the committee reads it and assigns the branch it has made meanwhile."""
+    """ORG-37: the member names the college committee as target, and the class in the remark.
+
+    The committee reads it and assigns the branch that it has made meanwhile.
+    """
     (one,) = start(tx, request("member", remark="2026级软件工程1班"))
     decide(tx, one, SCHOOL)
     (item,) = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items
@@ -709,7 +786,10 @@ def test_a_class_that_does_not_exist_yet(tx):
 
 @pytest.mark.rule("BEY-03", "TRF-02")
 def test_what_stands_in_the_way(tx):
-    """BEY-03: a second start says who started the open one, when, where it stands and who can act, to whoever may start one; others learn nothing."""
+    """BEY-03: a second start says who started the open one, when, where it stands and who can act.
+
+    It says so to whoever may start one; others learn nothing.
+    """
     _, one, _ = start(
         tx, request(member=600, target=OTHER), request(member=601), request(member=602, target=OTHER)
     )
@@ -728,7 +808,11 @@ def test_what_stands_in_the_way(tx):
 
 @pytest.mark.rule("BEY-03", "TRF-02", "TRF-33")
 def test_who_names_another_branch_learns_nothing(tx, keys):
-    """BEY-03, TRF-02, TRF-33: a start from a branch that the member is not leaving is refused without a word of the open transfer; a batch the same, to strangers even without that."""
+    """BEY-03, TRF-02, TRF-33: a start from a branch that the member is not leaving is refused.
+
+    There is no word of the open transfer. A batch is refused the same way, and to strangers even
+    without that much.
+    """
     start(tx, request("member", member=602, target=BRANCH))
     ask = [
         request("source", actor=admin(OTHER), member=602, source_branch_id=OTHER),
@@ -757,7 +841,10 @@ def test_who_names_another_branch_learns_nothing(tx, keys):
 
 @pytest.mark.rule("TRF-33", "BEY-11")
 def test_what_never_held_its_member_is_its_starters_alone(tx):
-    """TRF-33, BEY-11: whoever claims a branch that the member is not in puts nothing into that branch's lists and numbers, nor into the target's."""
+    """TRF-33, BEY-11: a claim to a branch that the member is not in puts nothing into its lists and numbers.
+
+    Nor into the target's.
+    """
     asked = [request("member", member=603, target=TARGET), request("source", member=604, target=TARGET)]
     by_member, by_source = [one.transfer_id for one in handlers.request_transfers(tx, asked)]
 
@@ -824,7 +911,11 @@ def test_what_never_held_its_member_is_its_starters_alone(tx):
 
 @pytest.mark.rule("BEY-05", "TRF-21")
 def test_a_command_is_its_callers(tx):
-    """BEY-05, TRF-21: somebody else who sends the id of a start, a batch, a decision or a bulk is refused and told nothing; the caller is answered as before."""
+    """BEY-05, TRF-21: somebody else who sends the id of a command is refused and told nothing.
+
+    That holds for a start, a batch, a decision and a bulk decision; the caller is answered as
+    before.
+    """
     directory.on_administrator_changed(
         tx,
         [AdministratorChanged(org_id=org, person_id=77, active=True, version=1) for org in (SCHOOL, TARGET)],
@@ -859,7 +950,10 @@ def test_a_command_is_its_callers(tx):
 
 @pytest.mark.rule("MSG-07", "DL-02")
 def test_old_nodes_are_counted(tx):
-    """MSG-07, DL-02: who signs in sees how many nodes were reminded of; lists are filtered by reason and time."""
+    """MSG-07, DL-02: at sign-in one sees for how many nodes a reminder has come.
+
+    Lists are filtered by reason and time.
+    """
     old, _ = start(tx, request(), request(reason="employed_with_org"))
     handlers.on_reminder_due(tx, [ReminderDue(transfer_id=old, node_no=1, due_at=clock.now())])
     page = handlers.list_work(tx, contract.ListWork(), admin(TARGET))
@@ -917,7 +1011,10 @@ def test_no_branch_to_assign_to(tx):
 
 @pytest.mark.rule("TRF-29", "TRF-32")
 def test_lists_of_both_sides(tx):
-    """TRF-29, TRF-32: what a party has started or received is listed, open or all, ended ones included, and withdrawn from there."""
+    """TRF-29, TRF-32: what a party has started or received is listed, ended transfers included.
+
+    It lists open ones or all, and withdraws from there.
+    """
     ended, running = start(tx, request(), request())
     decide(tx, ended, TARGET, approve=False, reason_code="not_here")
     every = handlers.list_started(tx, contract.ListStarted(side="source"), admin(SCHOOL))
@@ -936,7 +1033,10 @@ def test_lists_of_both_sides(tx):
 
 @pytest.mark.rule("SPU-11", "SPU-08")
 def test_back_from_the_library(tx):
-    """SPU-11: the provincial committee, above the library, transfers a member out of it to a branch, which decides as always; the member starts nothing."""
+    """SPU-11: the provincial committee, above the library, transfers a member out of it to a branch.
+
+    The branch decides as always; the member starts nothing.
+    """
     item = {"source_branch_id": VAULT, "reason": "ordinary", "target": BRANCH}
     refused = handlers.request_transfers(tx, [request("member", member=611, **item)])[0]
     assert refused.refusal.code == "in_vault"

@@ -64,23 +64,29 @@ NOT_LOGGED = {
     "advise": "rules and organisations",
     "get_policy": "rules",
 }
+"""Each call that the log does not keep, and why."""
 LOGGED = {"start_bulks", "stop_bulks", "set_webhooks"}
 
 
 @pytest.mark.rule("BEY-10")
 def test_nothing_is_forgotten():
-    """BEY-10: each command and query of transfers is tried in this file, or is left out of the log for a reason that is given."""
-    assert names(Service) == {*LOGGED, *NOT_LOGGED} and not LOGGED & {*NOT_LOGGED}
+    """BEY-10: each command and query of transfers is tried in this file, or left out for a reason given.
+
+    Left out of the log, that is.
+    """
+    assert names(Service) == {*LOGGED, *NOT_LOGGED}
+    assert not LOGGED & {*NOT_LOGGED}
 
 
 def fold(tx):
+    """Follow all changes, a piece at a time; that seals the trails, too."""
     while figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now()):
         pass
 
 
 def attack(tx, *statements):
     """Do what somebody can do who owns the tables."""
-    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # switches triggers off
     for statement in statements:
         tx.execute(sa.text(statement))
     tx.execute(sa.text("SET LOCAL session_replication_role = origin"))
@@ -92,7 +98,10 @@ def proved(tx):
 
 @pytest.mark.rule("BEY-10")
 def test_trails_are_sealed(tx):
-    """BEY-10: every line that was followed is held by a segment, which the log names; trails that ended before they began are, too."""
+    """BEY-10: every line that was followed is held by a segment, which the log names.
+
+    So are trails that ended before they began.
+    """
     some = start(tx, request("member"), request("source"))
     before = prove_seals(tx)
     assert before.waiting == 2
@@ -111,7 +120,10 @@ def test_trails_are_sealed(tx):
 @pytest.mark.rule("BEY-10")
 @pytest.mark.parametrize("what", ["line", "tail", "transfer", "segment", "rewritten segment"])
 def test_what_is_found(tx, what):
-    """BEY-10: a trail that was rewritten, cut at its end or removed with its transfer is found, though all that is left fits; so is a segment."""
+    """BEY-10: a trail that was rewritten, cut at its end or removed with its transfer is found.
+
+    It is found though all that is left fits; so is a segment.
+    """
     one, _ = start(tx, request("member"), request("source"))
     fold(tx)
     assert proved(tx) == []
@@ -124,10 +136,12 @@ def test_what_is_found(tx, what):
         )
         assert any("a sealed line was changed" in str(word) for word in proved(tx))
     elif what == "tail":
+        # The transfer's own head is set back as well, so that the shorter trail fits by itself.
         attack(
             tx,
             f"DELETE FROM audit WHERE transfer_id = {one} AND seq = {last}",
-            f"UPDATE transfers t SET audit_seq = a.seq, audit_head = a.hash FROM audit a WHERE t.transfer_id = {one} AND a.transfer_id = t.transfer_id AND a.seq = {last}",
+            "UPDATE transfers t SET audit_seq = a.seq, audit_head = a.hash FROM audit a"
+            f" WHERE t.transfer_id = {one} AND a.transfer_id = t.transfer_id AND a.seq = {last}",
         )
         assert proved(tx) == [f"transfer {one}: lines that were sealed are missing"]
     elif what == "transfer":
@@ -145,7 +159,8 @@ def test_what_is_found(tx, what):
     else:
         attack(
             tx,
-            "UPDATE audit_segments SET transfer_ids = transfer_ids[2:], seqs = seqs[2:], digest = sha256('x')",
+            "UPDATE audit_segments"
+            " SET transfer_ids = transfer_ids[2:], seqs = seqs[2:], digest = sha256('x')",
         )
         assert "is not the one that the log names" in proved(tx)[0]
 
@@ -153,7 +168,10 @@ def test_what_is_found(tx, what):
 @pytest.mark.rule("BEY-10")
 @pytest.mark.parametrize("what", ["trail", "transfer"])
 def test_half_a_removal(tx, what):
-    """BEY-10: a transfer without its trail, and a trail without its transfer, are named before anything is sealed."""
+    """BEY-10: a transfer without its trail, and a trail without its transfer, are both named.
+
+    They are named before anything is sealed.
+    """
     (one,) = start(tx, request("member"))
     attack(tx, f"DELETE FROM {'audit' if what == 'trail' else 'transfers'} WHERE transfer_id = {one}")
     assert one in trail.verify_audit(tx)[1]
@@ -178,7 +196,10 @@ def test_the_database_refuses(tx, statement):
 
 @pytest.mark.rule("BEY-10")
 def test_policies(tx):
-    """BEY-10: a policy that is applied is in the log, with the one that held before, and so is what it does to open nodes; once."""
+    """BEY-10: a policy that is applied is in the log once, with the one that held before.
+
+    So is what it does to open nodes.
+    """
     start(tx, request("member"))
     held = policies_store.active(tx, clock.now()).key
     (line,) = written(tx, lambda: policies_store.hold(tx, reader.read("p002"), clock.now()))
@@ -194,7 +215,10 @@ def test_policies(tx):
 
 @pytest.mark.rule("BEY-10")
 def test_addresses(tx, monkeypatch):
-    """BEY-10: who adds or ends an address is in the log with the host; what else is in the address, and its secret, is not."""
+    """BEY-10: who adds or ends an address is in the log, with the host.
+
+    What else is in the address, and its secret, is not.
+    """
     monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", "hooks.example")
     actor = _somebody(tx)
     hook = SetWebhook(command_id=uuid4(), url="https://hooks.example/token-1234567")
@@ -219,8 +243,9 @@ def test_addresses(tx, monkeypatch):
 def _somebody(tx) -> Actor:
     row = tx.execute(
         sa.text(
-            "SELECT a.person_id, a.org_id FROM administrator_directory a JOIN org_directory o USING (org_id) WHERE a.active AND o.parent_id IS NOT NULL"
-            " ORDER BY 2 LIMIT 1"
+            "SELECT a.person_id, a.org_id"
+            " FROM administrator_directory a JOIN org_directory o USING (org_id)"
+            " WHERE a.active AND o.parent_id IS NOT NULL ORDER BY 2 LIMIT 1"
         )
     ).one()
     return Actor(row.person_id, row.org_id)
@@ -228,19 +253,21 @@ def _somebody(tx) -> Actor:
 
 @pytest.mark.rule("BEY-10")
 def test_bulk_decisions(tx):
-    """BEY-10: who starts or stops a bulk decision is in the log, with what it decides and for how many rows."""
+    """BEY-10: who starts or stops a bulk decision is in the log.
+
+    The line says what it decides and for how many rows.
+    """
     from shared.messages.transfers import Filter, StartBulk
 
     start(tx, request("member"), request("member"))
     row = tx.execute(
         sa.text(
-            "SELECT o.org_id, o.state, a.person_id, count(*) AS n FROM open_nodes o JOIN administrator_directory a USING (org_id) GROUP BY 1, 2, 3"
+            "SELECT o.org_id, o.state, a.person_id, count(*) AS n"
+            " FROM open_nodes o JOIN administrator_directory a USING (org_id) GROUP BY 1, 2, 3"
         )
     ).first()
-    actor, item = (
-        Actor(row.person_id, row.org_id),
-        StartBulk(bulk_id=uuid4(), filter=Filter(state=row.state), expected=row.n, approve=True),
-    )
+    actor = Actor(row.person_id, row.org_id)
+    item = StartBulk(bulk_id=uuid4(), filter=Filter(state=row.state), expected=row.n, approve=True)
     (line,) = written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)]))
     assert (line.kind, line.person_id, line.ref, json.loads(line.after)["rows"]) == (
         "bulk.started",

@@ -1,4 +1,7 @@
-"""Reasons and destinations: where the employed are sent, who drops out, what others give, what members checks."""
+"""Reasons and destinations: where a member may be sent, and by what reason.
+
+Where the employed go, who drops out, what the others give as their reason, and what members checks.
+"""
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +23,7 @@ EMPLOYED = ("employed_with_org", "employed_without_org", "abroad_on_duty", "job_
 
 @pytest.fixture(scope="module")
 def seeded():
-    """Townships, their hand-over branches and schools as the seed makes them, as the rules see them, by id."""
+    """Townships, their hand-over branches and schools by id: made by the seed, seen as the rules see them."""
     tree = {org.id: org for org in seed.small_tree()}
 
     def facts(org):
@@ -46,7 +49,10 @@ def seeded():
 
 @pytest.mark.rule("TYPE-10")
 def test_every_seeded_organisation_has_a_division(seeded):
-    """TYPE-10: all organisations of the seed but those of the central systems have a code; a hand-over branch has its township's."""
+    """TYPE-10: all organisations of the seed have a code but those of the central systems.
+
+    A hand-over branch has its township's.
+    """
     bare = {
         org.org_id for org in seeded.values() if not org.division_code and not org.province.startswith("9")
     }
@@ -63,7 +69,10 @@ def test_every_seeded_organisation_has_a_division(seeded):
 @pytest.mark.parametrize("purpose", ["township", "handover"])
 @pytest.mark.parametrize("reason", EMPLOYED)
 def test_the_employed_are_not_sent_home(seeded, reason, purpose):
-    """TYPE-10, TYPE-12, TYPE-20: whoever works goes to no township, seeded as it is, but that of the place of work; a place left empty is asked for."""
+    """TYPE-10, TYPE-12, TYPE-20: a member who works goes to no township but that of the place of work.
+
+    The townships are as the seed makes them; a place left empty is asked for.
+    """
     target = next(org for org in seeded.values() if org.purpose == purpose and org.province == "42")
     county = target.division_code[:6]
 
@@ -87,7 +96,10 @@ def test_the_employed_are_not_sent_home(seeded, reason, purpose):
 
 @pytest.mark.rule("TYPE-10")
 def test_villages_and_counties():
-    """TYPE-10: a village's branch is as much at home as the township's; a county's own hand-over branch takes in its whole county."""
+    """TYPE-10: a village's branch is as much at home as the township's.
+
+    A county's own hand-over branch takes in its whole county.
+    """
     village = OrgFacts(
         20,
         3,
@@ -143,7 +155,7 @@ def test_who_names_an_employer_is_employed():
         )
 
 
-# ---- who is no graduate --------------------------------------------------------------------------------------------------------
+# ---- who is no graduate --------------------------------------------------------------------------
 
 ORDINARY = {  # written by hand from TYPE-20, SCH-09, TYPE-26; what is missing is allowed
     "job_change": {"own_mobile": "X", "own_abroad": "X", "own_class": "X"},
@@ -173,7 +185,10 @@ ORDINARY = {  # written by hand from TYPE-20, SCH-09, TYPE-26; what is missing i
 @pytest.mark.parametrize("reason", ORDINARY)
 @pytest.mark.parametrize("place", PLACES)
 def test_ordinary_reasons(reason, place):
-    """TYPE-20, TYPE-26, SCH-09: who leaves a job, studies later, or changes status inside a school goes where that reason leads."""
+    """TYPE-20, TYPE-26, SCH-09: each ordinary reason leads where it says.
+
+    A member leaves a job, studies later, or changes status inside a school.
+    """
     given = {
         "reason": reason,
         "place_name": "" if reason == "job_loss" else "某处",
@@ -191,7 +206,10 @@ def test_ordinary_reasons(reason, place):
 
 @pytest.mark.rule("TYPE-26", "TYPE-20")
 def test_fields_of_ordinary_reasons():
-    """TYPE-26, TYPE-20: none of them is a graduate's or counts in a rate; a change of employer names the employer, a lost job the residence."""
+    """TYPE-26, TYPE-20: no ordinary reason is a graduate's or counts in a rate.
+
+    A change of employer names the employer, a lost job the residence.
+    """
     mine = {code: one for code, one in reasons().items() if one.kind == "ordinary"}
     assert set(mine) == set(ORDINARY) and not any(one.counts_in or one.graduate for one in mine.values())
     assert (
@@ -232,7 +250,10 @@ def test_fields_of_ordinary_reasons():
     ],
 )
 def test_drop_outs_go_where_graduates_go(reason, place, division, code):
-    """TYPE-21, SCH-09: who drops out gives a graduate's reason and goes where it leads, out of the own school; no ordinary reason serves."""
+    """TYPE-21, SCH-09: a member who drops out gives a graduate's reason and goes where it leads.
+
+    That is out of the own school; no ordinary reason serves.
+    """
     given = {
         "reason": reason,
         "place_division": division,
@@ -244,7 +265,7 @@ def test_drop_outs_go_where_graduates_go(reason, place, division, code):
 
 @pytest.mark.rule("TYPE-21")
 def test_only_from_a_school_one_drops_out():
-    """TYPE-21: outside schools nobody drops out."""
+    """TYPE-21: members drop out of schools only."""
     company = OrgFacts(
         10, 11, "1.8.11.10.", "branch", "ordinary", "42", "national", 1, 9, industry="国有企业"
     )
@@ -271,7 +292,10 @@ def test_only_from_a_school_one_drops_out():
     ],
 )
 def test_whom_a_request_may_be_for(reason, source, place, drop_out, kind):
-    """TYPE-21, SCH-09, TYPE-14, GRAD-15, GRAD-17: what members is told to check of the member: graduates, approved requests, students who leave."""
+    """TYPE-21, SCH-09, TYPE-14, GRAD-15, GRAD-17: what members is told to check of the member.
+
+    Graduates, approved requests, students who leave.
+    """
 
     def placed(org):
         school = (
@@ -292,7 +316,10 @@ def test_whom_a_request_may_be_for(reason, source, place, drop_out, kind):
 
 @pytest.mark.rule("TYPE-18")
 def test_dispatch_workers_go_to_either_company(seeded):
-    """TYPE-18: who is sent to work elsewhere goes to the company that sends, to the one that uses, or to the township of the latter, never to the household's."""
+    """TYPE-18: a dispatched worker goes to the sending company, the using one, or the latter's township.
+
+    Never to the township of the household.
+    """
     sending, using = (
         OrgFacts(n, 6, f"1.6.{n}.", "committee", "ordinary", "31", "national", 1, 9, industry=industry)
         for n, industry in ((61, "国有企业"), (62, "非公企业"))
@@ -307,7 +334,10 @@ def test_dispatch_workers_go_to_either_company(seeded):
 
 @pytest.mark.rule("TYPE-21", "TYPE-14")
 def test_members_is_told_and_the_trail_keeps_it(tx):
-    """TYPE-21, TYPE-14: the kind goes to members with the request, is shown to who decides, and is kept when the transfer is started again."""
+    """TYPE-21, TYPE-14: the kind goes to members with the request and is shown to who decides.
+
+    It is kept when the transfer is started again.
+    """
     tx.execute(sa.text("UPDATE org_directory SET industry = '普通高等院校' WHERE org_id IN (2, 3)"))
     tx.execute(sa.text("UPDATE org_directory SET industry = '国有企业' WHERE org_id IN (4, 5)"))
     drop, outward, inside = start(

@@ -1,4 +1,7 @@
-"""The saga's page against the catalogue: the expected tables are written here by hand, not computed from the code."""
+"""The saga's page against the catalogue.
+
+The expected tables are written by hand in `saga_factories.py`, not computed from the code.
+"""
 
 from pathlib import Path
 
@@ -52,7 +55,10 @@ def test_the_clock_never_assigns():
 
 @pytest.mark.rule("TRF-28")
 def test_withdrawal_ends_with_the_last_approval():
-    """TRF-28: after the last approval a withdrawal is too late, before the check it has to wait, after the end there is nothing."""
+    """TRF-28: after the last approval a withdrawal is too late.
+
+    Before the check it has to wait; after the end there is nothing to withdraw.
+    """
     assert refusal_of(State.MOVING, Trigger.WITHDRAW) == "too_late_to_withdraw"
     assert refusal_of(State.CHECKING, Trigger.WITHDRAW) == "still_checking"
     assert {refusal_of(state, Trigger.WITHDRAW) for state in FINAL} == {"transfer_ended"}

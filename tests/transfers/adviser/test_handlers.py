@@ -94,7 +94,9 @@ def ask(tx, plan, **values):
     ],
 )
 def test_advice(town, plan, values, reason, orgs, rule):
-    """BEY-01: each plan leads to its reason, the nearest organisations that fit, the fields to fill, and the rules that say so.
+    """BEY-01: each plan leads to its reason and to the nearest organisations that fit.
+
+    The answer names the fields to fill in and the rules that say so.
 
     SPU-01, TYPE-17: the army leads to a special unit.
     """
@@ -127,7 +129,10 @@ def test_questions_without_answer(town):
 
 @pytest.mark.rule("BEY-01", "TRF-12")
 def test_the_approver_sees_the_same_warning(town):
-    """BEY-01: what the starter was asked to confirm stands with the transfer for those who decide; TRF-12: so does the remark."""
+    """BEY-01: what the starter was asked to confirm stands with the transfer for those who decide.
+
+    TRF-12: so does the remark.
+    """
     from services.transfers import handlers
     from tests.transfers.factories import admin, request, start
 

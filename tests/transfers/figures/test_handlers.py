@@ -1,4 +1,7 @@
-"""SX and XS: figures kept from change to change, against a model in Python and against a recount from the tables."""
+"""SX and XS: figures kept from change to change, against a model in Python and against a recount.
+
+The recount is made from the tables.
+"""
 
 import uuid
 from collections import Counter
@@ -82,7 +85,10 @@ def finish(tx, transfer_id, branch=BRANCH):
 
 @pytest.mark.rule("STAT-10", "STAT-13", "STAT-15", "STAT-11")
 def test_one_of_each(tx):
-    """STAT-10, STAT-15, STAT-11: idle, open, returned and completed graduates count at the branch and everything above; who is retained has completed nothing."""
+    """STAT-10, STAT-15, STAT-11: graduates count at their branch and at everything above it.
+
+    They are idle, open, returned or completed; a member who is retained has completed nothing.
+    """
     graduate(tx, 1, 2, 3, 4, 5)
     assert figures(tx, CLASS) == figures(tx, ROOT) == {"society": 5, "idle": 5}
     one, two, three = start(
@@ -149,7 +155,10 @@ def test_rates(tx):
 
 @pytest.mark.rule("STAT-12")
 def test_excluded_reasons(tx):
-    """STAT-12: study abroad counts in neither rate; another policy may exclude others, and a recount follows it."""
+    """STAT-12: study abroad counts in neither rate; another policy may exclude other reasons.
+
+    A recount follows it.
+    """
     graduate(tx, 21, 22)
     tx.execute(
         sa.text("UPDATE org_directory SET purpose = 'study_abroad' WHERE org_id = :org"), {"org": OTHER}
@@ -168,7 +177,10 @@ def test_excluded_reasons(tx):
 
 @pytest.mark.rule("STAT-10")
 def test_who_does_not_count(tx):
-    """STAT-10: marked as delayed or teacher, or deleted, a member is no graduate of the cohort; a late message does not bring it back."""
+    """STAT-10: marked as delayed or teacher, or deleted, a member is no graduate of the cohort.
+
+    A late message does not bring it back.
+    """
     graduate(tx, 31, 32)
     assert figures(tx, CLASS) == {"society": 2, "idle": 2}
     late = GraduateChanged(
@@ -193,7 +205,10 @@ def test_the_mobile_branch_completes_nothing(tx):
 
 @pytest.mark.rule("STAT-10")
 def test_returned_by_the_clock_counts_where_it_was_asked(tx):
-    """Annex F: a request that idled until the clock returned it counts against the receiver; a withdrawn one does not."""
+    """Annex F: a request that idled until the clock returned it counts against the receiver.
+
+    A withdrawn one does not.
+    """
     graduate(tx, 51, 52)
     idled, withdrawn = start(tx, request(member=51), request(member=52))
     tx.execute(
@@ -210,7 +225,10 @@ def test_returned_by_the_clock_counts_where_it_was_asked(tx):
 
 @pytest.mark.rule("STAT-13")
 def test_cohorts_are_apart(tx):
-    """STAT-13: a member who graduated before, from school, counts in each cohort by the transfers of its own time."""
+    """STAT-13: a member who has graduated twice counts in each cohort by the transfers of its own time.
+
+    The earlier time was from school.
+    """
     graduate(tx, 61, branch=BRANCH, cohort=YEAR - 4, days_ago=1400)
     graduate(tx, 61, branch=CLASS, cohort=YEAR)
     start(tx, request(member=61))
@@ -222,7 +240,10 @@ def test_cohorts_are_apart(tx):
 
 @pytest.mark.rule("BEY-11", "STAT-15")
 def test_people_behind(tx):
-    """BEY-11, STAT-15: every figure opens into exactly the people that it counts, page by page, for those with a right to the subtree."""
+    """BEY-11, STAT-15: every figure opens into exactly the people that it counts, page by page.
+
+    It opens for those with a right to the subtree.
+    """
     graduate(tx, *range(71, 81))
     ones = start(
         tx,
@@ -254,7 +275,10 @@ def test_people_behind(tx):
 
 @pytest.mark.rule("MIG-09", "STAT-13")
 def test_figures_follow_the_tree(tx):
-    """MIG-09: when a school moves below another organisation, its graduates count there from then on, and no more where it was."""
+    """MIG-09: when a school moves below another organisation, its graduates count there from then on.
+
+    They count no more where it was.
+    """
     graduate(tx, 81, 82)
     start(tx, request(member=81))
     assert figures(tx, TARGET) == {"study_in": 1}
@@ -279,7 +303,10 @@ def test_figures_follow_the_tree(tx):
 
 @pytest.mark.rule("BEY-18", "BEY-06", "STAT-16", "ASG-06")
 def test_deadline_board(tx):
-    """BEY-18, STAT-16: per subordinate what waits, falls due within three days, is late, waits for assignment, has not started; BEY-06: and how it rejects.
+    """BEY-18, STAT-16: the board says per subordinate what waits, and how urgently.
+
+    What waits, falls due within three days, is late, waits for assignment, has not started.
+    BEY-06: and how it rejects.
 
     ASG-06: assignments that wait are a column.
     """
@@ -289,7 +316,8 @@ def test_deadline_board(tx):
     decide(tx, ones[1], TARGET)
     tx.execute(
         sa.text(
-            "UPDATE open_nodes SET opened_at = opened_at - interval '11 days', expires_at = expires_at - interval '8 days'"
+            "UPDATE open_nodes SET opened_at = opened_at - interval '11 days',"
+            " expires_at = expires_at - interval '8 days'"
         )
     )
     fold(tx)
@@ -321,7 +349,11 @@ def test_deadline_board(tx):
 
 @pytest.mark.rule("TRF-27", "BEY-06")
 def test_unreasonable_returns_are_counted(tx):
-    """TRF-27, BEY-06: a rejection that the common superior answers with `receive` counts against whoever rejected, and all above it, once; one upheld does not."""
+    """TRF-27, BEY-06: a rejection that the common superior answers with `receive` counts once.
+
+    It counts against the organisation that rejected and all above it; a rejection that was upheld
+    does not.
+    """
     from tests.transfers.remarks.factories import advise, escalate
 
     ones = start(tx, *[request(member=member) for member in (521, 522, 523)])
@@ -352,7 +384,10 @@ def test_a_wrong_figure_is_found(tx):
 
 @pytest.mark.rule("OPS-06", "DL-14", "DL-15")
 def test_who_is_late(tx, monkeypatch):
-    """OPS-06, DL-14, DL-15: until it is started and let go a transfer rests with the school, then with the receiver or the new school; after the stage's day it is late."""
+    """OPS-06, DL-14, DL-15: a transfer rests with one side, and is late after the stage's day.
+
+    Until it is started and let go that side is the school, then the receiver or the new school.
+    """
     graduate(tx, 501, 502, 503, 504)
     start(
         tx,
@@ -388,7 +423,7 @@ def test_who_is_late(tx, monkeypatch):
     )
 
 
-# ---- against the model -----------------------------------------------------------------------------------------------
+# ---- against the model ---------------------------------------------------------------------------
 
 ORGS = (ROOT, SCHOOL, CLASS, TARGET, BRANCH, OTHER)
 STEPS = st.lists(
@@ -407,7 +442,10 @@ STEPS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
 def test_figures_are_what_the_model_says(engine, steps):
-    """STAT-10..13: after any steps the figures of every organisation are the sum of what each graduate contributes, and the recount agrees."""
+    """STAT-10..13: after any steps the figures are the sum of what each graduate contributes.
+
+    That holds for every organisation, and the recount agrees.
+    """
     with engine.connect() as connection:
         outer = connection.begin()
         known: dict[int, tuple[int, bool]] = {}

@@ -1,4 +1,7 @@
-"""Outgoing addresses: what is read in them, where they lead, what is said of it; with real listeners on this machine."""
+"""Outgoing addresses: what is read in them, where they lead, what is said of it.
+
+The listeners are real ones, on this machine.
+"""
 
 import datetime
 import socket
@@ -128,7 +131,10 @@ def test_good_addresses(address, stored):
     ],
 )
 def test_bad_addresses(address):
-    """BEY-15: whatever is more, or reads otherwise to another reader, than one host and port of the list, is refused, and never raises anything else."""
+    """BEY-15: whatever is more than one host and port of the list is refused.
+
+    So is what would read otherwise to another reader; nothing else is ever raised.
+    """
     with pytest.raises(addresses.NotAllowed):
         addresses.normal(address)
     assert channels.send(address, "s", NOTICE) == "not allowed here"
@@ -171,7 +177,11 @@ def test_bad_addresses(address):
     ],
 )
 def test_networks(address, public):
-    """Loopback, private, shared, link-local, reserved and multicast networks of both kinds, and addresses of IPv6 that stand for one of IPv4, are not public."""
+    """Only addresses that anybody can reach are public.
+
+    Loopback, private, shared, link-local, reserved and multicast networks of both kinds are not,
+    nor are addresses of IPv6 that stand for one of IPv4.
+    """
     assert addresses.is_public(address) is public
 
 
@@ -239,7 +249,10 @@ def secure(certificate, local):
 
 @pytest.mark.rule("BEY-15")
 def test_tls_is_verified_with_the_name(secure, certificate, monkeypatch):
-    """BEY-15: the connection goes to the number that was checked; TLS, its verification and `Host` go by the name."""
+    """BEY-15: the connection goes to the number that was checked, TLS and `Host` go by the name.
+
+    The certificate is verified by the name, too.
+    """
     address = f"https://localhost:{secure.server_port}/told?x=1"
     assert channels.send(address, "s", NOTICE) == "no answer", "a certificate that nobody vouches for"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -258,7 +271,10 @@ def test_tls_is_verified_with_the_name(secure, certificate, monkeypatch):
 
 @pytest.mark.rule("BEY-15")
 def test_names_that_lead_inside(secure, certificate, monkeypatch):
-    """BEY-15: without the setting for development a name on the list that resolves to this machine is not connected to at all."""
+    """BEY-15: a name on the list that resolves to this machine is not connected to at all.
+
+    Only the setting for development allows it.
+    """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.delenv("TUANQIAO_NOTICE_LOOPBACK")
     assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
@@ -267,7 +283,10 @@ def test_names_that_lead_inside(secure, certificate, monkeypatch):
 
 @pytest.mark.rule("BEY-15")
 def test_the_name_is_looked_up_once(secure, certificate, monkeypatch):
-    """BEY-15: a name that leads elsewhere at a second look-up (rebinding) changes nothing, since there is none; one that leads inside with any of its addresses is refused."""
+    """BEY-15: a name that leads elsewhere at a second look-up (rebinding) changes nothing.
+
+    There is no second one. A name that leads inside with any of its addresses is refused.
+    """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     real, asked = socket.getaddrinfo, []
 
@@ -311,7 +330,10 @@ def test_redirects_are_not_followed(local):
 
 @pytest.mark.rule("BEY-15")
 def test_ports_are_not_told_apart(local, monkeypatch):
-    """BEY-15: closed, open to something else, open and silent: what is stored says the same of all, in bounded time, however the other side trickles."""
+    """BEY-15: closed, open to something else, open and silent: what is stored says the same of all.
+
+    It is said in bounded time, however slowly the other side trickles.
+    """
     monkeypatch.setattr(addresses, "CONNECT_SECONDS", 0.5)
     monkeypatch.setattr(addresses, "WHOLE_SECONDS", 1.5)
     stop = threading.Event()

@@ -1,4 +1,7 @@
-"""Policy files: what holds, what is said of one that does not, what changes between two, what one would do to the open nodes."""
+"""Policies on a database: what holds, what does not and why, and what a change would do.
+
+What changes between two policies, and what one would do to the open nodes.
+"""
 
 import uuid
 from datetime import date, datetime, timedelta
@@ -49,7 +52,10 @@ def test_presets_hold(name):
 
 @pytest.mark.rule("DL-01", "DL-05", "DL-09")
 def test_what_the_presets_say():
-    """DL-01: fifteen days and approved in 2019 and 2020, ten days and returned since; DL-09: the province times out only in the former."""
+    """DL-01: fifteen days and approved in 2019 and 2020, ten days and returned since.
+
+    DL-09: the province times out only in the former.
+    """
     days = {
         name: (
             reader.read(name).nodes[State.IN].expire_after_days,
@@ -135,7 +141,10 @@ def test_differences():
 
 @pytest.mark.rule("BEY-07")
 def test_dry_run(tx):
-    """BEY-07: how many open nodes would get another deadline, which of them would be past or due within 72 hours; nothing is changed."""
+    """BEY-07: how many open nodes would get another deadline, and which would be past or due within 72 hours.
+
+    Nothing is changed.
+    """
     start(tx, request(), request(), request("member", target=BRANCH))
     before = tx.execute(sa.text("SELECT * FROM open_nodes ORDER BY transfer_id")).all()
 
@@ -154,7 +163,10 @@ def test_dry_run(tx):
 
 @pytest.mark.rule("BEY-07")
 def test_applying_to_open_nodes(tx):
-    """BEY-07: applied to open nodes a policy changes their deadlines and tells the scheduler; none fires within 72 hours, none is put off by that."""
+    """BEY-07: applied to open nodes a policy changes their deadlines and tells the scheduler.
+
+    None fires within 72 hours, and none is put off by that.
+    """
     (one,) = start(tx, request())
     tx.execute(
         sa.text("UPDATE open_nodes SET opened_at = :at, expires_at = :at + interval '10 days'"),
@@ -187,7 +199,10 @@ def test_applying_to_open_nodes(tx):
 
 @pytest.mark.rule("BEY-07")
 def test_a_version_never_changes(tx):
-    """BEY-07: another text under the same name and version is refused; the newest that has begun holds, one of the future not yet."""
+    """BEY-07: another text under the same name and version is refused.
+
+    The newest that has begun holds; one of the future does not yet.
+    """
     changed = reader.parse(GOOD.replace("expire_after_days = 10", "expire_after_days = 9"), "national")
     with pytest.raises(ValueError, match="new version"):
         policies_store.hold(tx, changed, clock.now())
@@ -196,7 +211,7 @@ def test_a_version_never_changes(tx):
     assert policies_store.active(tx, clock.now() + timedelta(days=31)).key == "p002@002"
 
 
-# ---- phases ------------------------------------------------------------------------------------------------------------------
+# ---- phases --------------------------------------------------------------------------------------
 
 
 def china(text: str) -> datetime:
@@ -219,16 +234,22 @@ def china(text: str) -> datetime:
     ],
 )
 def test_phases(tx, name, opened, due):
-    """DL-11..13: in the first phases nobody is forced; what waits when the clock begins to run is returned then, later ten days after its opening."""
+    """DL-11..13: in the first phases nobody is forced.
+
+    What waits when the clock begins to run is returned then; what opens later, ten days after its
+    opening.
+    """
     policy = reader.read(name)
     assert calendar.deadline(policy, policy.nodes[State.IN], china(opened)) == china(due)
     policies_store.save_rules(tx, policy)
+    # The same sum in SQL, as transitions make it: the two must never differ.
+    no_province = "''"
     statement = sa.text(
-        f"SELECT {transitions.DEADLINE.format(opened_at='CAST(:at AS timestamptz)')} FROM {transitions.rule_of(chr(39) * 2, ':policy', ':state', ':at')} AS r"
+        f"SELECT {transitions.DEADLINE.format(opened_at='CAST(:at AS timestamptz)')}"
+        f" FROM {transitions.rule_of(no_province, ':policy', ':state', ':at')} AS r"
     )
-    assert tx.scalar(statement, {"policy": policy.key, "state": "pending_in", "at": china(opened)}) == china(
-        due
-    )
+    found = tx.scalar(statement, {"policy": policy.key, "state": "pending_in", "at": china(opened)})
+    assert found == china(due)
 
 
 @pytest.mark.rule("DL-11", "TRF-28")
@@ -244,7 +265,10 @@ def test_phases(tx, name, opened, due):
     ],
 )
 def test_until_when_one_may_withdraw(name, state, withdraw):
-    """TRF-28: until the first decision (2019), the last approval (2023), or the end (002); DL-11: at any time in the first phase."""
+    """TRF-28: until the first decision (2019), the last approval (2023), or the end (002).
+
+    DL-11: at any time in the first phase.
+    """
     (piece, *_) = calendar.pieces(reader.read(name), reader.read(name).nodes[State(state)])
     assert calendar.withdrawal(reader.read(name), state, piece.withdraw_until) == withdraw
 
@@ -271,7 +295,11 @@ def test_window():
     ],
 )
 def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
-    """DL-10: outside an enforced window no graduate's transfer starts, singly, as a batch or again, and the days are named; others do, and so do all where it is information."""
+    """DL-10: outside an enforced window no graduate's transfer starts, and the days are named.
+
+    Neither singly, nor as a batch, nor again. Other transfers start; where the window is
+    information, all do.
+    """
     (ended,) = start(tx, request(member=7001))
     decide(tx, ended, TARGET, approve=False, reason_code="not_here")
     text = GOOD.replace('version = "2026.1"', f'version = "w"\nenforce_window = {str(enforced).lower()}')
@@ -310,11 +338,13 @@ def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
     "added, problem",
     [
         (
-            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n',
+            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n'
+            '[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n',
             "line 62: phase 'b' leaves a gap after 'a': it must begin on 09-01",
         ),
         (
-            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n[[phase]]\nname = "b"\nfrom = "08-15"\nto = "04-30"\n',
+            '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n'
+            '[[phase]]\nname = "b"\nfrom = "08-15"\nto = "04-30"\n',
             "line 62: phase 'b' overlaps 'a': it must begin on 09-01",
         ),
         (
@@ -342,7 +372,10 @@ def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
     ],
 )
 def test_bad_seasons(added, problem):
-    """BEY-07: gaps, overlaps, unknown provinces, days outside the bounds and other mistakes of a season are named by line and reason."""
+    """BEY-07: each mistake of a season is named by line and reason.
+
+    Gaps, overlaps, unknown provinces, days outside the bounds and others.
+    """
     with pytest.raises(reader.PolicyError) as caught:
         reader.parse(GOOD + "\n" + added, "own")
     assert any(problem in line for line in caught.value.problems), caught.value.problems
@@ -350,7 +383,10 @@ def test_bad_seasons(added, problem):
 
 @pytest.mark.rule("BEY-07")
 def test_provinces_of_their_own(tx):
-    """BEY-07: a province sets its own days within the national bounds; they hold for nodes whose organisation lies there, whoever started and from where."""
+    """BEY-07: a province sets its own days within the national bounds.
+
+    They hold for nodes whose organisation lies there, whoever started and from where.
+    """
     own = reader.parse(
         GOOD.replace("2026.1", "own") + f"\n[province.{THERE}.node.pending_in]\nexpire_after_days = 20\n"
         f"\n[province.{HERE}.node.pending_out]\nexpire_after_days = 15\n",
@@ -379,14 +415,17 @@ def test_provinces_of_their_own(tx):
 
 @pytest.mark.rule("TRF-28", "SPU-06")
 def test_who_withdraws_by_policy(tx):
-    """TRF-28: where the policy says so, a member withdraws only what the member has started; SPU-06: the own branch is left out where it says so."""
-    own = reader.parse(
-        GOOD.replace(
-            'version = "2026.1"',
-            'version = "own"\nmember_may_withdraw_any = false\nspu_origin_node = false\nwithdraw_until = "completed"',
-        ),
-        "own",
+    """TRF-28: where the policy says so, a member withdraws only what the member has started.
+
+    SPU-06: the own branch is left out where it says so.
+    """
+    entries = (
+        'version = "own"',
+        "member_may_withdraw_any = false",
+        "spu_origin_node = false",
+        'withdraw_until = "completed"',
     )
+    own = reader.parse(GOOD.replace('version = "2026.1"', "\n".join(entries)), "own")
     policies_store.hold(tx, own, clock.now())
     by_school, by_member = start(tx, request(member=71), request("member", member=72, target=BRANCH))
     codes = [
@@ -409,7 +448,7 @@ def test_who_withdraws_by_policy(tx):
 
 @pytest.mark.rule("TRF-28")
 def test_withdrawn_before_the_first_decision_only(tx):
-    """TRF-28: by the practice of 2019 a transfer is withdrawn while its first node waits, and no more at the second."""
+    """TRF-28: by the practice of 2019 a transfer is withdrawn only while its first node waits."""
     policies_store.hold(tx, reader.read("p000"), clock.now() - timedelta(seconds=1))
     early, late = start(
         tx, request("member", member=73, target=BRANCH), request("member", member=74, target=BRANCH)
@@ -426,7 +465,10 @@ def test_withdrawn_before_the_first_decision_only(tx):
 
 @pytest.mark.rule("BEY-07")
 def test_the_policy_is_shown_and_compared(tx):
-    """BEY-07: everybody who acts sees the policy that holds, since when, and what another would change; leading bodies see what it would do; nothing is kept of the trial."""
+    """BEY-07: everybody who acts sees the policy, since when it holds, and what another would change.
+
+    Leading bodies see what it would do; nothing is kept of the trial.
+    """
     start(tx, request())
     before = tx.scalar(sa.text("SELECT count(*) FROM node_rules"))
     view = policies.get_policy(tx, GetPolicy(compare="p002"), admin(ROOT))

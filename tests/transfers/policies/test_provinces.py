@@ -1,4 +1,7 @@
-"""Nodes belong to the province of the organisation that decides them: rules, backlog and latency are told apart by it."""
+"""A node belongs to the province of the organisation that decides it.
+
+Rules, backlog and latency are told apart by it.
+"""
 
 from datetime import timedelta
 
@@ -23,7 +26,10 @@ from tests.transfers.factories import (
 
 
 def latency(province: str, state: str, trigger: str) -> tuple[float, float]:
-    """Return how many decisions the metric has counted for a province and kind of node, and the seconds they had waited in all."""
+    """Return how many decisions the metric has counted, and the seconds they had waited in all.
+
+    They are those of one province, kind of node and verdict.
+    """
     labels = {"province": province, "node": state, "verdict": trigger}
     read = metrics.APPROVAL_SECONDS
     found = {
@@ -37,7 +43,10 @@ def latency(province: str, state: str, trigger: str) -> tuple[float, float]:
 
 @pytest.mark.rule("BEY-07")
 def test_the_backlog_is_counted_where_it_waits(tx):
-    """BEY-07: an open node counts in the province of its organisation: the source's, the target's, the provincial committee's of the source."""
+    """BEY-07: an open node counts in the province of its organisation.
+
+    That is the source's, the target's, or the provincial committee's of the source.
+    """
     one, two, three, _ = start(
         tx,
         request(),
@@ -67,7 +76,10 @@ def test_the_backlog_is_counted_where_it_waits(tx):
 
 @pytest.mark.rule("DL-01")
 def test_latency_is_measured_where_the_node_was(tx):
-    """DL-01: how long nodes wait is measured per province of the deciding organisation, kind of node and what ended it, in seconds."""
+    """DL-01: how long nodes wait is measured in seconds, per province, kind of node and what ended it.
+
+    The province is that of the deciding organisation.
+    """
     before = {
         key: latency(*key)
         for key in (

@@ -1,4 +1,7 @@
-"""Policies without a database: one file with every entry, every mistake with its whole sentence, the parts of the year as instants."""
+"""Policies without a database.
+
+One file with every entry, every mistake with its whole sentence, the parts of the year as instants.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -251,7 +254,8 @@ MISTAKES = [
         "[bounds]\n",
         "[bounds]\non_expiry = [1, 2]\n",
         "on_expiry = [1, 2]",
-        "on_expiry is not an entry of the bounds; known: remind_after_days, remind_every_days, expire_after_days",
+        "on_expiry is not an entry of the bounds;"
+        " known: remind_after_days, remind_every_days, expire_after_days",
     ),
     (
         "expire_after_days = 30",
@@ -357,7 +361,10 @@ def test_limits_are_inside():
 
 @pytest.mark.rule("BEY-07")
 def test_syntax_and_names(tmp_path):
-    """BEY-07: what is no TOML is said with the reader's own place; a policy is called like its file, and those of the folder are known."""
+    """BEY-07: what is no TOML is said with the reader's own place.
+
+    A policy is called like its file, and those of the folder are known.
+    """
     (only,) = problems(WHOLE + "[[[")
     assert only.startswith("own.toml: ") and "line" in only
     assert reader.known() == ["national", "p000", "p001", "p002", "p003", "p004"]
@@ -379,7 +386,10 @@ def test_syntax_and_names(tmp_path):
     ],
 )
 def test_the_year_is_covered(begins, ends, sentence):
-    """BEY-07, DL-11: the parts of the year follow one another, over its turn, too, without a gap and without overlapping."""
+    """BEY-07, DL-11: the parts of the year follow one another without a gap and without overlapping.
+
+    That holds over the turn of the year, too.
+    """
     text = WHOLE.replace('from = "10-01"\nto = "04-30"', f'from = "{begins}"\nto = "{ends}"')
     (only,) = problems(text)
     assert only.endswith(sentence)
@@ -401,7 +411,10 @@ def test_one_part_is_the_whole_year():
 
 @pytest.mark.rule("BEY-07")
 def test_every_difference_is_shown():
-    """BEY-07: two policies that differ in everything are compared under the names of the file, old before new, none where one has nothing."""
+    """BEY-07: two policies that differ in everything are compared under the names of the file.
+
+    Old comes before new, and none stands where one has nothing.
+    """
     bare = reader.parse(
         WHOLE[: WHOLE.index("[window]")]
         .replace(WHOLE[WHOLE.index("withdraw_until") : WHOLE.index("[node.pending_out]")], "")
@@ -464,7 +477,7 @@ def test_a_window_over_the_turn_of_the_year(day, inside):
     assert reader.parse(WHOLE, "own").in_window(day) is inside
 
 
-# ---- instants ----------------------------------------------------------------------------------------------------------
+# ---- instants ------------------------------------------------------------------------------------
 
 
 def china(*when):
@@ -473,7 +486,10 @@ def china(*when):
 
 @pytest.mark.rule("DL-11", "DL-13")
 def test_parts_of_the_year_are_instants():
-    """DL-11, DL-13: a part begins at midnight in China and ends with its last day; thirty-one years of them, in order, without a gap."""
+    """DL-11, DL-13: a part begins at midnight in China and ends with its last day.
+
+    There are thirty-one years of them, in order, without a gap.
+    """
     found = calendar.spans(reader.parse(WHOLE, "own"))
     assert len(found) == 62
     assert found[0] == calendar.Span(china(2019, 5, 1), china(2019, 10, 1), EARLY)
@@ -518,14 +534,20 @@ def test_the_29th_of_february():
     ],
 )
 def test_deadlines_by_hand(opened, due):
-    """DL-07: days of 24 hours; DL-11..13: nothing falls due while the clock stands, and what waits then is due when it runs again."""
+    """DL-07: days have 24 hours; DL-11..13: nothing falls due while the clock stands.
+
+    What waits then is due when the clock runs again.
+    """
     policy = reader.parse(WHOLE, "own")
     assert calendar.deadline(policy, policy.nodes[State.IN], opened) == due
 
 
 @pytest.mark.rule("DL-07")
 def test_nodes_without_a_deadline_or_a_year():
-    """DL-07: no days, no deadline; without parts of the year the days alone decide; beyond the last year the days alone, too."""
+    """DL-07: no days, no deadline; without parts of the year the days alone decide.
+
+    Beyond the last year they decide alone, too.
+    """
     policy = reader.parse(WHOLE, "own")
     assert calendar.deadline(policy, policy.nodes[State.ASSIGN], china(2027, 4, 1)) is None
     assert calendar.deadline(policy, policy.nodes[State.OUT], china(2060, 6, 1)) == china(2060, 6, 9)
@@ -545,7 +567,10 @@ def test_where_the_clock_never_runs():
 
 @pytest.mark.rule("DL-11", "TRF-28")
 def test_rows_of_rules():
-    """DL-11, TRF-28: the rows that the database looks up hold what the parts of the year say, the nation's and the province's own."""
+    """DL-11, TRF-28: the rows that the database looks up hold what the parts of the year say.
+
+    There are the nation's own and the province's own.
+    """
     policy = reader.parse(WHOLE, "own")
     rows = list(calendar.rules(policy))
     keys = [(row["province"], row["state"], row["opens_before"]) for row in rows]
@@ -611,7 +636,11 @@ def test_rows_of_rules():
     ],
 )
 def test_who_withdraws_at_a_node(any_member, state, until, word):
-    """TRF-28: at the assignment only where the policy lets it, before the first decision or at any node, the member's own start or any."""
+    """TRF-28: a policy says at which nodes a transfer is withdrawn, and whether by any member.
+
+    At the assignment only where it lets it; before the first decision or at any node; the member's
+    own start or any.
+    """
     text = WHOLE.replace(
         "member_may_withdraw_any = false", f"member_may_withdraw_any = {str(any_member).lower()}"
     )
@@ -620,7 +649,10 @@ def test_who_withdraws_at_a_node(any_member, state, until, word):
 
 @pytest.mark.rule("DL-11")
 def test_the_part_that_holds():
-    """DL-11: the part of an instant, its first moment included and its end not; none before the first year."""
+    """DL-11: the part of an instant includes its first moment and not its end.
+
+    There is none before the first year.
+    """
     policy = reader.parse(WHOLE, "own")
     assert calendar.phase_on(policy, china(2027, 10, 1)).phase is policy.phases[1]
     assert calendar.phase_on(policy, china(2027, 10, 1) - timedelta(seconds=1)).phase is policy.phases[0]

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""What is said beside a transfer: starting again, asking the common superior, and its answer."""
 
 import uuid
 

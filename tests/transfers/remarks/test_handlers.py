@@ -1,4 +1,8 @@
-"""The desk on a real database: batch moves, bulk decisions, reminders, starting again, escalation, messages, addresses that are told."""
+"""The desk on a real database.
+
+Batch moves, bulk decisions, reminders, starting again, escalation, messages, addresses that are
+told.
+"""
 
 import hashlib
 import hmac
@@ -51,13 +55,14 @@ def later(tx, days):
     """Let everything that is open have waited some days longer."""
     tx.execute(
         sa.text(
-            "UPDATE open_nodes SET opened_at = opened_at - :days * interval '1 day', expires_at = expires_at - :days * interval '1 day'"
+            "UPDATE open_nodes SET opened_at = opened_at - :days * interval '1 day',"
+            " expires_at = expires_at - :days * interval '1 day'"
         ),
         {"days": days},
     )
 
 
-# ---- batch moves -----------------------------------------------------------------------------------------------------
+# ---- batch moves ---------------------------------------------------------------------------------
 
 
 def move(tx, members, actor=None, source=BRANCH, target=DEEP, **values):
@@ -75,7 +80,9 @@ def move(tx, members, actor=None, source=BRANCH, target=DEEP, **values):
 
 @pytest.mark.rule("BATCH-02", "BATCH-03", "BATCH-06", "BATCH-07")
 def test_a_batch_needs_no_approval(tx):
-    """BATCH-02, BATCH-06: each member of a batch has a transfer of its own, which is moved as soon as the member is held; nobody decides.
+    """BATCH-02, BATCH-06: nobody decides a batch: each member moves as soon as the member is held.
+
+    Each has a transfer of its own.
 
     BATCH-07: inside one committee.
     """
@@ -114,7 +121,10 @@ def test_a_batch_needs_no_approval(tx):
     ],
 )
 def test_who_may_move_whom(tx, members, actor, source, target, code):
-    """BATCH-01, BATCH-04: at most 30, by a committee kind, between branches below it; each mistake has its own words."""
+    """BATCH-01, BATCH-04: at most 30, by a committee kind, between branches below it.
+
+    Each mistake has its own words.
+    """
     assert move(tx, list(members), admin(actor), source, target)[0].refusal.code == code
 
 
@@ -126,7 +136,10 @@ def test_thirty_are_allowed(tx):
 
 @pytest.mark.rule("BATCH-05", "TRF-02")
 def test_all_or_none_unless_confirmed(tx):
-    """BATCH-05: a member with an open transfer stops the batch and is named; confirmed, the others move. A repeated command does nothing twice."""
+    """BATCH-05: a member with an open transfer stops the batch and is named; confirmed, the others move.
+
+    A repeated command does nothing twice.
+    """
     start(tx, request(member=711, actor=admin(TARGET), source_branch_id=BRANCH, target=OTHER))
     stopped, _ = move(tx, [710, 711, 712])
     assert stopped.refusal.code == "batch_stopped" and {
@@ -142,7 +155,10 @@ def test_all_or_none_unless_confirmed(tx):
 
 @pytest.mark.rule("BATCH-05")
 def test_a_refused_batch_ends(tx):
-    """BATCH-05: where members refuse the whole batch, every transfer of it ends with its reason and frees its member."""
+    """BATCH-05: where members refuse the whole batch, every transfer of it ends with its reason.
+
+    It frees its member.
+    """
     answer, item = move(tx, [721, 722])
     handlers.on_reservation_refused(
         tx,
@@ -159,7 +175,7 @@ def test_a_refused_batch_ends(tx):
     assert store.with_open(tx, [721, 722]) == {}
 
 
-# ---- bulk decisions --------------------------------------------------------------------------------------------------
+# ---- bulk decisions ------------------------------------------------------------------------------
 
 
 def bulk(tx, expected, org=TARGET, filter=None, **values):
@@ -179,7 +195,10 @@ def work_off(tx, limit=2):
 
 @pytest.mark.rule("BEY-05")
 def test_bulk_by_filter(tx):
-    """BEY-05: everything that a filter takes in is decided in pieces; a row that somebody decided meanwhile is told by itself and stops no other."""
+    """BEY-05: everything that a filter takes in is decided in pieces.
+
+    A row that somebody decided meanwhile is told by itself and stops no other.
+    """
     ones = start(tx, *[request() for _ in range(5)])
     start(tx, request(reason="employed_with_org"))
     wanted = contract.Filter(state="pending_in", reason="further_study")
@@ -207,7 +226,10 @@ def test_bulk_by_filter(tx):
 
 @pytest.mark.rule("BEY-05", "ASG-02")
 def test_bulk_assignment(tx):
-    """BEY-05: all that waits for assignment goes to one branch; a branch that is not below is refused at once."""
+    """BEY-05: all that waits for assignment goes to one branch.
+
+    A branch that is not below is refused at once.
+    """
     ones = start(tx, *[request() for _ in range(3)])
     for one in ones:
         decide(tx, one, TARGET)
@@ -221,7 +243,10 @@ def test_bulk_assignment(tx):
 
 @pytest.mark.rule("BEY-05")
 def test_filters_that_do_not_fit(tx, monkeypatch):
-    """BEY-05: a filter that matches nothing, too much, or another number than was confirmed is refused, each with its own words; so is a rejection without a reason."""
+    """BEY-05: a filter that matches nothing, too much, or another number than was confirmed is refused.
+
+    Each has its own words. A rejection without a reason is refused, too.
+    """
     assert bulk(tx, 0)[0].refusal.code == "nothing_matches"
     start(tx, request(), request())
     changed = bulk(tx, 1)[0].refusal
@@ -237,7 +262,10 @@ def test_filters_that_do_not_fit(tx, monkeypatch):
 
 @pytest.mark.rule("BEY-05", "SPU-09")
 def test_bulk_of_special_units(tx):
-    """SPU-09, BEY-05: a bulk approval of special units without the letter is refused at once, with it done; a bulk rejection needs none."""
+    """SPU-09, BEY-05: a bulk approval of special units is refused at once without the letter.
+
+    With it the approval is done; a bulk rejection needs none.
+    """
     some = start(tx, *[request(target=None, reason="special_unit", remark="参军") for _ in range(2)])
     assert bulk(tx, 2, org=ROOT, filter={"state": "pending_province"})[0].refusal.code == "letter_missing"
     assert (
@@ -256,7 +284,10 @@ def test_bulk_of_special_units(tx):
 
 @pytest.mark.rule("BEY-05")
 def test_bulk_stopped_and_rights_lost(tx):
-    """BEY-05: stopped, what waits stays as it is; who is no administrator any more when a row's turn comes decides nothing."""
+    """BEY-05: when a bulk decision is stopped, what waits stays as it is.
+
+    A person who is no administrator any more when a row's turn comes decides nothing.
+    """
     ones = start(tx, *[request() for _ in range(4)])
     _, item = bulk(tx, 4)
     assert bulk_handlers.work_off(tx, 1) == 1
@@ -282,7 +313,7 @@ def test_bulk_stopped_and_rights_lost(tx):
     assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"} and job.done == 0
 
 
-# ---- reminders, looking ----------------------------------------------------------------------------------------------
+# ---- reminders, looking --------------------------------------------------------------------------
 
 
 def urge(tx, transfer_id, actor):
@@ -293,7 +324,10 @@ def urge(tx, transfer_id, actor):
 
 @pytest.mark.rule("BEY-21")
 def test_urging(tx):
-    """BEY-21: the starter's side and the member remind from the third day, once in three days; strangers learn nothing. The trail keeps it."""
+    """BEY-21: the starter's side and the member remind from the third day, once in three days.
+
+    Strangers learn nothing. The trail keeps it.
+    """
     (one,) = start(tx, request(member=801))
     assert urge(tx, one, admin(SCHOOL)).refusal.code == "urge_early"
     later(tx, 3)
@@ -308,7 +342,10 @@ def test_urging(tx):
 
 @pytest.mark.rule("BEY-18", "BEY-21")
 def test_urging_below(tx):
-    """BEY-18: one click reminds all that is late or nearly so below an organisation, once in three days, and nobody elsewhere."""
+    """BEY-18: one click reminds all that is late or nearly so below an organisation.
+
+    Once in three days, and nobody elsewhere.
+    """
     ones = start(tx, *[request() for _ in range(3)])
     start(tx, request(target=OTHER))
     ask = contract.UrgeBelow(decision_id=key(), org_id=TARGET, days=3)
@@ -321,7 +358,10 @@ def test_urging_below(tx):
 
 @pytest.mark.rule("BEY-23", "TRF-21")
 def test_looking(tx):
-    """BEY-23: who looks at a node shows so to others for ten minutes; TRF-21: the first decision counts all the same."""
+    """BEY-23: others see for ten minutes who looks at a node.
+
+    TRF-21: the first decision counts all the same.
+    """
     (one,) = start(tx, request(target=BRANCH))
 
     def look(actor, done=False):
@@ -345,7 +385,10 @@ def test_looking(tx):
 
 @pytest.mark.rule("BEY-04", "DL-06", "TRF-25")
 def test_starting_again(tx):
-    """BEY-04, DL-06: an ended transfer is started again with one action and its values, by the member or a party; an open one is not, strangers see none."""
+    """BEY-04, DL-06: an ended transfer is started again with one action and its values.
+
+    By the member or a party; an open one is not started again, and strangers see none.
+    """
     (one,) = start(tx, request(member=811, remark="请尽快", contact="19900000000"))
     assert restart(tx, one, admin(SCHOOL)).refusal.code == "transfer_open"
     decide(tx, one, TARGET, approve=False, reason_code="wrong_data")
@@ -366,7 +409,10 @@ def test_starting_again(tx):
 
 @pytest.mark.rule("BEY-04")
 def test_starting_again_from_every_side(tx):
-    """BEY-04: the member's start passes the own branch, the target's needs no new look-up; what was completed is not started again."""
+    """BEY-04: the member's start passes the own branch, the target's needs no new look-up.
+
+    What was completed is not started again.
+    """
     for actor, initiator in ((Actor(821), "member"), (admin(TARGET), "target"), (admin(CLASS), "source")):
         (one,) = start(tx, request(member=821))
         decide(tx, one, TARGET, approve=False, reason_code="short_term")
@@ -384,7 +430,10 @@ def test_starting_again_from_every_side(tx):
 
 @pytest.mark.rule("BEY-06", "TRF-26")
 def test_escalation(tx):
-    """BEY-06, TRF-26: the member asks the lowest common superior, which sees both sides and the reason, and advises once; the member reads it."""
+    """BEY-06, TRF-26: the member asks the lowest common superior, which advises once.
+
+    It sees both sides and the reason; the member reads the advice.
+    """
     (one,) = start(tx, request(member=831))
     assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "not rejected"
     decide(tx, one, TARGET, approve=False, reason_code="household_elsewhere", note="应转户籍地")
@@ -432,7 +481,10 @@ def rejected(tx, member, **values):
 
 @pytest.mark.rule("BEY-06", "TRF-25", "TRF-27")
 def test_the_superior_decides_by_setting(tx, deciding):
-    """BEY-06: where the policy says so, what the superior wants received goes through, past both sides' approvals; TRF-25: the rejected transfer stays ended."""
+    """BEY-06: where the policy says so, what the superior wants received goes through.
+
+    It goes past both sides' approvals. TRF-25: the rejected transfer stays ended.
+    """
     to_committee, to_branch = rejected(tx, 881, remark="请尽快"), rejected(tx, 882, target=BRANCH)
     ruled, moved = advise(tx, to_committee, admin(ROOT)), advise(tx, to_branch, admin(ROOT))
     assert ruled.refusal is None and ruled.transfer_id not in (to_committee, None)
@@ -462,7 +514,10 @@ def test_the_superior_decides_by_setting(tx, deciding):
 
 @pytest.mark.rule("BEY-06")
 def test_what_the_superior_does_not_decide(tx, deciding):
-    """BEY-06: upheld, by a stranger, for a member with another open transfer or a target that is gone: nothing starts, the answer is advice."""
+    """BEY-06: where nothing can start, the superior's answer is advice.
+
+    Upheld, by a stranger, for a member with another open transfer, or for a target that is gone.
+    """
     upheld, busy, gone, asked_before = (
         rejected(tx, 884),
         rejected(tx, 885),
@@ -485,12 +540,15 @@ def test_by_default_the_superior_advises(tx):
     assert advise(tx, one, admin(ROOT)).transfer_id == one and not store.with_open(tx, [888])
 
 
-# ---- messages --------------------------------------------------------------------------------------------------------
+# ---- messages ------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("MSG-06", "MSG-01", "MSG-09", "BEY-19", "TRF-26")
 def test_messages(tx):
-    """MSG-06, BEY-19: member and starter are told of every change with the reason; MSG-01: counted, filtered, marked read; MSG-09: per organisation."""
+    """MSG-06, BEY-19: member and starter are told of every change with the reason.
+
+    MSG-01: messages are counted, filtered, marked read; MSG-09: per organisation.
+    """
     (one,) = start(tx, request(member=841))
     decide(tx, one, TARGET, approve=False, reason_code="not_here", note="查无此人")
     member, school = Actor(841), admin(SCHOOL)
@@ -543,7 +601,10 @@ def test_messages(tx):
 
 @pytest.mark.rule("MSG-06", "BEY-19")
 def test_everybody_is_told_of_everything(tx):
-    """MSG-06, BEY-19: starter and member are told of agreement, assignment, completion, withdrawal, return by the clock and rejection alike."""
+    """MSG-06, BEY-19: starter and member are told of every step and every end alike.
+
+    Agreement, assignment, completion, withdrawal, return by the clock and rejection.
+    """
     done, withdrawn, returned, rejected = start(
         tx, *[request("member", member=member) for member in (861, 862, 863, 864)]
     )
@@ -595,7 +656,10 @@ def test_told_that_the_clock_approved(tx):
 
 @pytest.mark.rule("MSG-02")
 def test_lists_are_filtered_by_time_and_kind(tx):
-    """MSG-02: messages and pending items are filtered by kind and time, the end of a span left out; done items stay to be seen."""
+    """MSG-02: messages and pending items are filtered by kind and time; done items stay to be seen.
+
+    The end of a span is left out.
+    """
     early, late = start(tx, request(member=871), request(member=871 + 1, reason="employed_with_org"))
     decide(tx, early, TARGET, approve=False, reason_code="not_here")
     tx.execute(
@@ -628,7 +692,7 @@ def test_lists_are_filtered_by_time_and_kind(tx):
     assert [(one.transfer_id, one.state) for one in done if one.ended_at] == [(early, "rejected")]
 
 
-# ---- addresses that are told -----------------------------------------------------------------------------------------
+# ---- addresses that are told ---------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -684,7 +748,10 @@ def hook(tx, url, actor=None, **values):
 
 @pytest.mark.rule("BEY-15", "BEY-19")
 def test_webhooks(settled, receiver):
-    """BEY-15, BEY-19: an address of a party is told of each change, signed, once; what fails is tried again later and listed; it holds ids, no names."""
+    """BEY-15, BEY-19: an address of a party is told of each change, signed, once.
+
+    What fails is tried again later and listed; the message holds ids, no names.
+    """
     with settled.transaction() as tx:
         made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/tuanqiao")
         hook(tx, "sms:+8612355", admin(OTHER))
@@ -721,7 +788,10 @@ def test_webhooks(settled, receiver):
 
 @pytest.mark.rule("BEY-15")
 def test_webhooks_are_given_up(settled, receiver):
-    """BEY-15: after the last try a delivery is given up and counted as failed; switched off, an address is told no more."""
+    """BEY-15: after the last try a delivery is given up and counted as failed.
+
+    Switched off, an address is told no more.
+    """
     with settled.transaction() as tx:
         made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/x")
         start(tx, request(member=852))
@@ -766,7 +836,10 @@ def test_addresses_that_are_refused(tx, receiver, url):
 
 @pytest.mark.rule("BEY-15")
 def test_an_address_is_told_once(settled, receiver):
-    """BEY-15: the same address again, however it is written, is the same hook without its secret; the same command gives its first answer, secret and all."""
+    """BEY-15: the same address again, however it is written, is the same hook without its secret.
+
+    The same command gives its first answer, secret and all.
+    """
     address = f"http://127.0.0.1:{receiver.server_port}/told"
     command = key()
     with settled.transaction() as tx:
@@ -811,8 +884,11 @@ def test_an_address_is_told_once(settled, receiver):
 
 @pytest.mark.rule("BEY-15")
 def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
-    """BEY-15: addresses as they were stored before, that make the libraries raise, and deliveries with which a process dies each time, are tried
-    a few times and given up; the others are delivered all the while, and what happened is listed."""
+    """BEY-15: hostile deliveries are tried a few times and given up; the others are delivered all the while.
+
+    They go to addresses as they were stored before, that make the libraries raise, or are such that
+    a process dies of them each time. What happened is listed.
+    """
     monkeypatch.setenv("TUANQIAO_SMTP", "127.0.0.1:1")
     hostile = [
         "https://" + "a" * 70 + "\\@tuan.example/x",
@@ -859,7 +935,10 @@ def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
 
 
 def test_channels(receiver, caplog):
-    """BEY-19: e-mail without a server and short messages go to the log, which names neither the address nor anybody."""
+    """BEY-19: e-mail without a server and short messages go to the log.
+
+    The log names neither the address nor anybody.
+    """
     caplog.set_level("INFO")
     notice = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
     assert (
