@@ -1,10 +1,12 @@
 """The audit log of a service: who did what, for which organisation, to whom, and how it was before (BEY-10).
 
-A line is written in the transaction of what it tells of, and the database lets nobody change or delete one. Lines are hash chains:
-each hash covers its line and the hash before. So that transactions do not wait for each other there are several chains, the *lanes*: a
-transaction takes one that nobody holds, or opens another. Each lane has a head, which says how many lines it has and the last hash.
-Heads are told to the scheduler, which keeps every one it hears: who cuts lines off the end, or rewrites a whole chain and its head, would
-have to do the same in another database. `tuanqiao audit verify` reads all of it.
+A line is written in the transaction of what it tells of, and the database lets nobody change or
+delete one. Lines are hash chains: each hash covers its line and the hash before. So that
+transactions do not wait for each other there are several chains, the *lanes*: a transaction takes
+one that nobody holds, or opens another. Each lane has a head, which says how many lines it has and
+the last hash. Heads are told to the scheduler, which keeps every one it hears: who cuts lines off
+the end, or rewrites a whole chain and its head, would have to do the same in another database.
+`tuanqiao audit verify` reads all of it.
 """
 
 from __future__ import annotations
@@ -410,8 +412,9 @@ def told(tx: Connection) -> dict[int, int]:
 def verify(tx: Connection, kept: Iterable[Head]) -> tuple[int, list[Broken]]:
     """Recompute every chain of a service's log; return how many lines were read and what does not fit.
 
-    A changed line, a line missing in the middle, lines missing at the end and a missing lane are found, in this database against its own
-    heads, and against the heads that somebody else has `kept`. Those have to be read before this database is.
+    A changed line, a line missing in the middle, lines missing at the end and a missing lane are
+    found, in this database against its own heads, and against the heads that somebody else has
+    `kept`. Those have to be read before this database is.
     """
     read, broken = 0, []
     own = {row.lane: row for row in tx.execute(_HEADS)}

@@ -1,8 +1,9 @@
 """Loops that run beside the handlers for as long as a service does: the relay, retries, notices, figures, imports, migrations.
 
-Every one of them is a `Loop`, run by `run`: whatever its turn raises is counted, logged and followed by a growing pause, so that no
-error ends the loop, and no loop the service. Work that is taken from the head of a line goes through `Pieces`, which finds the item
-that fails again and again and sets it aside, so that it does not stand before the others for ever.
+Every one of them is a `Loop`, run by `run`: whatever its turn raises is counted, logged and
+followed by a growing pause, so that no error ends the loop, and no loop the service. Work that is
+taken from the head of a line goes through `Pieces`, which finds the item that fails again and again
+and sets it aside, so that it does not stand before the others for ever.
 """
 
 from __future__ import annotations
@@ -119,9 +120,10 @@ def _say(service: str, loop: str, error: Exception, in_a_row: int) -> None:
 class Pieces:
     """Work from the head of a line, in pieces; the item at the head that fails `TRIES` times alone is set aside.
 
-    `work(database, size)` does at most `size` items in one transaction and returns how many; `give_up(database, problem)` sets aside
-    the one that `work(database, 1)` would take. After one that was set aside the next gets a single try until something succeeds, so that a
-    long row of bad items does not hold up for hours what stands behind it.
+    `work(database, size)` does at most `size` items in one transaction and returns how many;
+    `give_up(database, problem)` sets aside the one that `work(database, 1)` would take. After one
+    that was set aside the next gets a single try until something succeeds, so that a long row of
+    bad items does not hold up for hours what stands behind it.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """The one clock of the system (DL-07, DL-19).
 
-Every service takes the time from here and never from the database or the operating system, so that one call moves
-all of them. The simulated clock lives in the process: a demonstration or a season simulation runs all services in one.
+Every service takes the time from here and never from the database or the operating system, so that
+one call moves all of them. The simulated clock lives in the process: a demonstration or a season
+simulation runs all services in one.
 """
 
 from __future__ import annotations

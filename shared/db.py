@@ -1,7 +1,8 @@
 """A service's own database: engine, transactions, and the two ways SQL is run.
 
-Statements are set-based: they take a list of structs as ONE JSON parameter and read it with `json_to_recordset`, so that
-the function for one is the function for many and PostgreSQL, not Python, touches the rows.
+Statements are set-based: they take a list of structs as ONE JSON parameter and read it with
+`json_to_recordset`, so that the function for one is the function for many and PostgreSQL, not
+Python, touches the rows.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ SESSION = (
 )
 """What each connection asks of PostgreSQL: bounded waits, and a planner that is offered loops over an index only.
 
-Every join of ours starts from a short list and ends in an index. On fast-growing tables the statistics are always old, and the
-planner would read a whole table for forty rows, or compare each of five hundred items with each open node.
+Every join of ours starts from a short list and ends in an index. On fast-growing tables the
+statistics are always old, and the planner would read a whole table for forty rows, or compare each
+of five hundred items with each open node.
 """
 
 
@@ -141,8 +143,9 @@ def run(
 ) -> sa.CursorResult[Any]:
     """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`.
 
-    Statements over items with no other parameters than an instant are prepared once per connection: parsing and planning one of
-    our larger transitions costs PostgreSQL more than running it for ten rows.
+    Statements over items with no other parameters than an instant are prepared once per connection:
+    parsing and planning one of our larger transitions costs PostgreSQL more than running it for ten
+    rows.
     """
     if items is not None:
         values["items"] = msgspec.json.encode(list(items)).decode()

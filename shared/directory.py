@@ -1,8 +1,8 @@
 """What every service knows of organisations and administrators: a read model fed by the events of `orgs`.
 
-The highest version holds, so events may come twice or in any order. Rights are decided here, from the service's own copy
-(ROLE-06, ROLE-16): by the acting organisation's administrators, for that organisation and, where the rule says so, for its
-direct subordinates or its subtree.
+The highest version holds, so events may come twice or in any order. Rights are decided here, from
+the service's own copy (ROLE-06, ROLE-16): by the acting organisation's administrators, for that
+organisation and, where the rule says so, for its direct subordinates or its subtree.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from shared.messages.orgs import AdministratorChanged, OrgChanged
 def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Declare the two tables of the read model.
 
-    `path` is made of the ids from the root down, each followed by a dot: `1.42.4201.`; a subtree is a range of it.
+    `path` is made of the ids from the root down, each followed by a dot: `1.42.4201.`; a subtree is
+    a range of it.
     """
     orgs = sa.Table(
         "org_directory",
@@ -93,10 +94,11 @@ _ADMINISTRATOR_CHANGED = sa.text("""
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> Sequence[sa.Row[Any]]:
     """Keep the newest state of each organisation; what lies below one that has moved moves with it, in the same transaction (MIG-09).
 
-    Returns the organisations that move below another superior (`moves`) or turn into another kind (`turns`).
+    Returns the organisations that move below another superior (`moves`) or turn into another kind
+    (`turns`).
 
-    A path is made from the superior's path as it is known here, not taken from the event, so it does not matter whether an organisation
-    was created before or after one above it moved.
+    A path is made from the superior's path as it is known here, not taken from the event, so it
+    does not matter whether an organisation was created before or after one above it moved.
     """
     changing = db.run(tx, _CHANGING, items).all() if any(item.version > 1 for item in items) else []
     db.run(tx, _ORG_CHANGED, items)

@@ -1,7 +1,8 @@
 """What a failure of the database means for the work at hand: try it again, isolate it, or give it up.
 
-A class of exceptions says too little: psycopg2 files an index row that is too long under the same class as a lost connection.
-So the SQLSTATE decides, from two lists. What stands in neither is final: the same work would fail the same way for ever.
+A class of exceptions says too little: psycopg2 files an index row that is too long under the same
+class as a lost connection. So the SQLSTATE decides, from two lists. What stands in neither is
+final: the same work would fail the same way for ever.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def _first_line(error: BaseException) -> str:
 def forget_values(context: Any) -> None:
     """Take the values out of a database error before anybody logs it; a listener of SQLAlchemy's `handle_error`.
 
-    PostgreSQL's DETAIL holds the row or the key, its LINE the statement, into which psycopg2 has already put the parameters.
+    PostgreSQL's DETAIL holds the row or the key, its LINE the statement, into which psycopg2 has
+    already put the parameters.
     """
     error = context.original_exception
     if getattr(error, "pgcode", None) is None:

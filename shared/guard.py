@@ -16,7 +16,8 @@ class HandlerCrashed(Exception):
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn a `BaseException` into an `Exception`, except for what ends a process or a greenlet.
 
-    nameko and everybody else catch only the latter: anything else would end a worker without a result, and with it the queue.
+    nameko and everybody else catch only the latter: anything else would end a worker without a
+    result, and with it the queue.
     """
 
     @wraps(function)

@@ -1,8 +1,9 @@
 """Who calls: short signed tokens that every service checks itself.
 
-`members` signs with its private key at sign-in; the others hold only the public key, so neither the gateway nor any
-other service can invent a person. Which organisation the person acts for is a claim of the request; it counts only where
-the service's own list of administrators confirms it (ROLE-14, ROLE-16).
+`members` signs with its private key at sign-in; the others hold only the public key, so neither the
+gateway nor any other service can invent a person. Which organisation the person acts for is a claim
+of the request; it counts only where the service's own list of administrators confirms it (ROLE-14,
+ROLE-16).
 """
 
 from __future__ import annotations

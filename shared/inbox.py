@@ -1,7 +1,8 @@
 """Idempotent consumers: which messages had their effect, and which items failed.
 
-A message's id is written in the transaction of its effect. What fails for good is set aside item by item, tried again
-with growing pauses kept in PostgreSQL, and becomes a dead letter for a person to look at; it never blocks its neighbours.
+A message's id is written in the transaction of its effect. What fails for good is set aside item by
+item, tried again with growing pauses kept in PostgreSQL, and becomes a dead letter for a person to
+look at; it never blocks its neighbours.
 """
 
 from __future__ import annotations
@@ -105,11 +106,14 @@ class Inbox:
     def apply(self, batch: Sequence[Incoming]) -> None:
         """Give every message of the batch its effect, exactly once, or set its bad items aside.
 
-        Events of one batch are applied in the order in which the service lists them: what opens before what ends.
+        Events of one batch are applied in the order in which the service lists them: what opens
+        before what ends.
 
-        One transaction for the whole batch, or for each piece of it of about `PIECE_BYTES`, so that a flood of long lists keeps no lock and no
-        connection for seconds; if that fails, smaller parts, and at last single items. A part that collides with other work or takes too long
-        is isolated like any other: its items are tried again later, and their neighbours do not wait for them.
+        One transaction for the whole batch, or for each piece of it of about `PIECE_BYTES`, so that
+        a flood of long lists keeps no lock and no connection for seconds; if that fails, smaller
+        parts, and at last single items. A part that collides with other work or takes too long is
+        isolated like any other: its items are tried again later, and their neighbours do not wait
+        for them.
 
         Raises:
             Exception: `failures.is_away`, the database takes no work; nothing of the rest was done, apply the same batch again.
@@ -204,7 +208,8 @@ class Inbox:
     def retry_due(self) -> float | None:
         """Try the failed items that are due; return the seconds until the next one is, None if there is none.
 
-        An item that collides or takes too long counts as failed again, like any other: it must not be tried for ever.
+        An item that collides or takes too long counts as failed again, like any other: it must not
+        be tried for ever.
         """
         with self.database.transaction(limits=LIMITS) as tx:
             now = clock.now()

@@ -1,6 +1,7 @@
 """Every metric of the system, named once; `docs/metrics.md` explains them and a test holds the two together.
 
-Labels are closed sets (services, topics, provinces, node kinds): never a person, an organisation or a transfer.
+Labels are closed sets (services, topics, provinces, node kinds): never a person, an organisation or
+a transfer.
 """
 
 from __future__ import annotations

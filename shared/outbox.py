@@ -1,7 +1,7 @@
 """Transactional outbox: events are rows of the transaction that causes them; a relay publishes them afterwards.
 
-A row is marked only after the broker has confirmed it, so a crash at any line publishes it again and never loses it.
-Published rows stay as the service's event log until they are pruned.
+A row is marked only after the broker has confirmed it, so a crash at any line publishes it again
+and never loses it. Published rows stay as the service's event log until they are pruned.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def table(metadata: sa.MetaData) -> sa.Table:
 def tell(event: type[Event], rows: str, where: str = "", **columns: str) -> str:
     """Return SQL that writes one event per row of the CTE `rows`, packed into messages of at most 500 items.
 
-    Every field of the contract is taken from the column of the same name unless `columns` gives another expression, so a
-    field that no column feeds is an error of PostgreSQL at the first test, not a surprise at the consumer. Events without a consumer
-    among the services are published like all others: whoever is bound to the exchange gets what docs/asyncapi.json promises.
+    Every field of the contract is taken from the column of the same name unless `columns` gives
+    another expression, so a field that no column feeds is an error of PostgreSQL at the first test,
+    not a surprise at the consumer. Events without a consumer among the services are published like
+    all others: whoever is bound to the exchange gets what docs/asyncapi.json promises.
     """
     pairs = ", ".join(f"'{field}', {columns.get(field, field)}" for field in fields_of(event))
     return (

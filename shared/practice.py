@@ -1,7 +1,8 @@
 """Settings on which the documents differ: a preset for each document, and dated entries of an installation with a scope.
 
-What holds is decided by day and place, in this order: the entry of `TUANQIAO_PRACTICE` with the narrowest scope, of these the latest;
-the environment, where a setting has a name there; the preset of the first policy, `TUANQIAO_POLICY`; the national preset.
+What holds is decided by day and place, in this order: the entry of `TUANQIAO_PRACTICE` with the
+narrowest scope, of these the latest; the environment, where a setting has a name there; the preset
+of the first policy, `TUANQIAO_POLICY`; the national preset.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Sessions that were ended before their time: each service refuses their tokens at once.
 
-A token lives for minutes without being looked up anywhere; what is kept here is only the few that must not be believed any more.
+A token lives for minutes without being looked up anywhere; what is kept here is only the few that
+must not be believed any more.
 """
 
 from __future__ import annotations

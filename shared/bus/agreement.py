@@ -1,7 +1,8 @@
 """Whether a service does what the contracts say of it, and no more: compared at its start, in both directions.
 
-A handler without a line in the contract would never be called, since its queue is not bound; a contract without a handler would be
-promised and never done. Both pass every test of the parts, so the service does not start with either.
+A handler without a line in the contract would never be called, since its queue is not bound; a
+contract without a handler would be promised and never done. Both pass every test of the parts, so
+the service does not start with either.
 """
 
 from __future__ import annotations

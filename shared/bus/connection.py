@@ -1,6 +1,7 @@
 """Connections to the broker with bounded waits, and their abrupt end.
 
-A frozen broker answers nothing, not even a close: a connection in doubt is dropped at the socket, never closed politely.
+A frozen broker answers nothing, not even a close: a connection in doubt is dropped at the socket,
+never closed politely.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ TRANSPORT_ALIASES["memory"] = "shared.bus.memory:Transport"
 def _text(raw: bytes | str) -> str:
     """Return a property of a message as text, whatever its bytes are.
 
-    py-amqp raises over bytes that are no UTF-8 while it reads the frame, before anybody could refuse the message: it would come back and
-    stop its queue for ever.
+    py-amqp raises over bytes that are no UTF-8 while it reads the frame, before anybody could
+    refuse the message: it would come back and stop its queue for ever.
     """
     return raw if isinstance(raw, str) else bytes(raw).decode("utf-8", "replace")
 

@@ -1,8 +1,9 @@
 """Entrypoints on nameko's extension API: batches of events, batches of commands, single queries.
 
-Each entrypoint owns one connection and one queue. When it is free it drains what is there (up to `MAX_BATCH`, no waiting for
-more), fires one nameko worker, and acknowledges everything together when the worker is done. What comes meanwhile is the next
-batch: under load batches form by themselves; an idle system pays nothing. Connections are made again for ever; a message is
+Each entrypoint owns one connection and one queue. When it is free it drains what is there (up to
+`MAX_BATCH`, no waiting for more), fires one nameko worker, and acknowledges everything together
+when the worker is done. What comes meanwhile is the next batch: under load batches form by
+themselves; an idle system pays nothing. Connections are made again for ever; a message is
 acknowledged only after its transaction.
 """
 

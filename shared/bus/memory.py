@@ -1,9 +1,10 @@
 """The bus inside one process: kombu's memory transport with the broker semantics that the system relies on.
 
-What differs from kombu's own: every queue gets its own copy of a message; prefetch counts per queue; a message put back
-goes to its one queue; waiting is waiting and not polling; an unroutable `mandatory` message is refused; and a *confirm*
-means that every consumer has acknowledged, since nothing else here is durable. So the outbox row stays unpublished until
-its effects are committed, and kill -9 loses nothing.
+What differs from kombu's own: every queue gets its own copy of a message; prefetch counts per
+queue; a message put back goes to its one queue; waiting is waiting and not polling; an unroutable
+`mandatory` message is refused; and a *confirm* means that every consumer has acknowledged, since
+nothing else here is durable. So the outbox row stays unpublished until its effects are committed,
+and kill -9 loses nothing.
 """
 
 from __future__ import annotations

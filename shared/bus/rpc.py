@@ -45,7 +45,8 @@ class Waiting:
 class RpcClient:
     """Calls services from any number of threads or greenlets over one connection to publish and one to listen.
 
-    Connections are made again after a broker restart; calls under way at that moment end with `unavailable`.
+    Connections are made again after a broker restart; calls under way at that moment end with
+    `unavailable`.
     """
 
     def __init__(self, amqp_uri: str) -> None:
@@ -145,7 +146,8 @@ class RpcClient:
     ) -> None:
         """Send an encoded call; `waiting` is told when the answer is here.
 
-        Calls made at the same time leave together in one message: whoever holds the connection takes what the others have put down.
+        Calls made at the same time leave together in one message: whoever holds the connection
+        takes what the others have put down.
         """
         if org_id is not None and not 0 < org_id <= MAX_ID:  # here, since it would spoil the whole bundle
             raise bad("/org_id", "数字超出范围", "a number out of range")

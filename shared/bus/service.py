@@ -1,6 +1,7 @@
 """The shell of a service: three entrypoints, the database, the relay, retries, health.
 
-A service is this class with literal tables of handlers; nothing in a handler knows nameko, the broker or a token.
+A service is this class with literal tables of handlers; nothing in a handler knows nameko, the
+broker or a token.
 """
 
 from __future__ import annotations
@@ -139,9 +140,11 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
     ) -> list[bytes]:
         """Apply a drained batch of command calls in one transaction; return the encoded answers, in order.
 
-        If the transaction fails, the batch is cut into parts with transactions of their own, again and again, so that a bad call fails
-        alone; `early(first, answers)` is told of each part as soon as it is done, so that nobody waits for what is bad in another part.
-        A single call that collides with others or takes too long is answered `unavailable`: its caller decides whether to ask again.
+        If the transaction fails, the batch is cut into parts with transactions of their own, again
+        and again, so that a bad call fails alone; `early(first, answers)` is told of each part as
+        soon as it is done, so that nobody waits for what is bad in another part. A single call that
+        collides with others or takes too long is answered `unavailable`: its caller decides whether
+        to ask again.
 
         Raises:
             Exception: `failures.is_away`, the database takes no work; nothing of the rest was done, apply the same calls again.

@@ -18,7 +18,8 @@ MAX_ITEMS = 500
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One item of an event: a fact, past tense. A message carries 1..500 items of one event.
 
-    Subclasses name `publisher` and `consumers` (services), and say in the docstring which rule causes them.
+    Subclasses name `publisher` and `consumers` (services), and say in the docstring which rule
+    causes them.
     """
 
     publisher: ClassVar[str]
@@ -40,8 +41,8 @@ def events() -> dict[str, type[Event]]:
 class Command(msgspec.Struct, frozen=True):
     """A call that changes state: a list of 1..500 items in, one reply per item out, in the same order.
 
-    Calls that wait at the same time are handled in one transaction. Every item carries an id chosen by the caller,
-    so that a call may be repeated after a time-out: the first answer is given again.
+    Calls that wait at the same time are handled in one transaction. Every item carries an id chosen
+    by the caller, so that a call may be repeated after a time-out: the first answer is given again.
     """
 
     service: str

@@ -12,8 +12,9 @@ from shared.messages.limits import Cursor, Dated, Instant, LogKind, OrgId, PageS
 class ListAudit(Dated, frozen=True, kw_only=True):
     """Ask for lines of the audit log, newest first.
 
-    `kind` is a kind or what stands before its dot, `person_id` who did it, `about` whom it concerns, `place_id` the organisation that it
-    happened to; `after` is the cursor of the last line of the page before.
+    `kind` is a kind or what stands before its dot, `person_id` who did it, `about` whom it
+    concerns, `place_id` the organisation that it happened to; `after` is the cursor of the last
+    line of the page before.
     """
 
     kind: LogKind = ""

@@ -1,7 +1,8 @@
 """Reading what came from outside, and saying which field is wrong and what is wanted.
 
-Whatever a decoder raises becomes one refusal, `bad_request`, with the place as a JSON pointer (RFC 6901) and words in both languages. The
-decoder's own words are never passed on: some hold the value, which may be personal.
+Whatever a decoder raises becomes one refusal, `bad_request`, with the place as a JSON pointer (RFC
+6901) and words in both languages. The decoder's own words are never passed on: some hold the value,
+which may be personal.
 """
 
 from __future__ import annotations

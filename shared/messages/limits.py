@@ -1,10 +1,11 @@
 """What a field of a contract may hold: the named types that contracts are written with.
 
-A limit here is the outer wall: it is checked where a message is decoded, at the gateway's edge and again in the service that
-owns the data, and keeps out what no rule would ever accept (an id no database holds, a text of a megabyte, NUL). Narrower rules
-with words of their own (TRF-11: a remark of 100 characters) stay in each service's `domain.py`; `shown` tells integrators of
-those. Contracts that only answer carry no limits: they come from services, and what was stored before a limit was drawn has
-to stay readable.
+A limit here is the outer wall: it is checked where a message is decoded, at the gateway's edge and
+again in the service that owns the data, and keeps out what no rule would ever accept (an id no
+database holds, a text of a megabyte, NUL). Narrower rules with words of their own (TRF-11: a remark
+of 100 characters) stay in each service's `domain.py`; `shown` tells integrators of those. Contracts
+that only answer carry no limits: they come from services, and what was stored before a limit was
+drawn has to stay readable.
 """
 
 from __future__ import annotations

@@ -99,7 +99,8 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
 class GraduateChanged(Event, frozen=True, kw_only=True):
     """A member became a graduate of a branch in a year, or does not count as one any more (GRAD-12, GRAD-16); the highest version holds.
 
-    Who leaves as a graduate stays one of the cohort, so a completed transfer tells nothing (STAT-13).
+    Who leaves as a graduate stays one of the cohort, so a completed transfer tells nothing
+    (STAT-13).
     """
 
     publisher: ClassVar[str] = "members"
@@ -201,7 +202,8 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
 class Captcha(msgspec.Struct, frozen=True, kw_only=True):
     """A picture whose characters are to be sent along within five minutes, once; no picture where none is asked for.
 
-    `initial_tail` says what opens a new account: so many last characters of the ID number, or a code where it is 0 (ACC-04, BEY-22).
+    `initial_tail` says what opens a new account: so many last characters of the ID number, or a
+    code where it is 0 (ACC-04, BEY-22).
     """
 
     captcha_id: str = ""
@@ -346,9 +348,11 @@ class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A member as shown to those entitled; the ID number is masked (MEM-02, MEM-28, MEM-31, MEM-32).
 
-    `sex`, `age` and `league_years` are derived (MEM-03); `post` is the post in the own branch; `missing` names the required fields that are
-    not filled, none for a complete record (MEM-22); `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party member
-    who keeps membership (MEM-25); `found_on`: when work or study was found, of who waits for a transfer onward (TYPE-16).
+    `sex`, `age` and `league_years` are derived (MEM-03); `post` is the post in the own branch;
+    `missing` names the required fields that are not filled, none for a complete record (MEM-22);
+    `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party member who
+    keeps membership (MEM-25); `found_on`: when work or study was found, of who waits for a transfer
+    onward (TYPE-16).
     """
 
     member_id: int
@@ -398,7 +402,8 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The own record with the history of branches, newest first, the own posts, and what the person is asked to put right.
 
-    `hints` are refusal codes: an irregular development number (MEM-13), an incomplete profile (MEM-23), a failed identity check (MEM-19).
+    `hints` are refusal codes: an irregular development number (MEM-13), an incomplete profile
+    (MEM-23), a failed identity check (MEM-19).
     """
 
     member: Member
@@ -449,8 +454,8 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 class ImportRow(Dated, frozen=True, kw_only=True):
     """One row of an uploaded roster (IMP-05). All rows of a file share `import_id`; with `number` it is the row's key, so a list may be sent again.
 
-    An empty `branch_name`: a cadre of the importing organisation itself (IMP-11). `problem` is a fault found in reading; such a row fails
-    without being tried.
+    An empty `branch_name`: a cadre of the importing organisation itself (IMP-11). `problem` is a
+    fault found in reading; such a row fails without being tried.
     """
 
     import_id: UUID
@@ -492,7 +497,8 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
 class MarkBranch(Dated, frozen=True, kw_only=True):
     """Say when a branch graduates, or why it has no such time (GRAD-02, GRAD-03, GRAD-07); repeated without harm.
 
-    Exactly one of `graduates_on` (any day of the month) and `reason` (`teachers`, `mixed`) is given.
+    Exactly one of `graduates_on` (any day of the month) and `reason` (`teachers`, `mixed`) is
+    given.
     """
 
     command_id: UUID
@@ -513,8 +519,8 @@ class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
 class MarkMember(Dated, frozen=True, kw_only=True):
     """Mark one member (GRAD-10, GRAD-11, GRAD-16, GRAD-21); repeated without harm.
 
-    `mark`: `own` (a time of graduation of the member's own, in a mixed branch), `delayed` (later than the branch, with a reason),
-    `teacher`, or empty to take the mark back.
+    `mark`: `own` (a time of graduation of the member's own, in a mixed branch), `delayed` (later
+    than the branch, with a reason), `teacher`, or empty to take the mark back.
     """
 
     command_id: UUID
@@ -534,8 +540,8 @@ class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
 class EditMember(Dated, frozen=True, kw_only=True):
     """Change a member's data; what is not given stays. Name and ID number never change (MEM-14, MEM-21).
 
-    `found` says that work or study was found, on `found_on` or today, and the month for the transfer onward runs from then; false takes
-    it back (TYPE-16).
+    `found` says that work or study was found, on `found_on` or today, and the month for the
+    transfer onward runs from then; false takes it back (TYPE-16).
     """
 
     command_id: UUID
@@ -563,8 +569,9 @@ class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
 class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11), by the branch or its direct superior.
 
-    `cause`: `wrong_name`, `wrong_id`, `overwritten` (one person's record over another's) or `other`; who merely belongs elsewhere,
-    `elsewhere`, is transferred instead (DEL-09). A second request replaces the first.
+    `cause`: `wrong_name`, `wrong_id`, `overwritten` (one person's record over another's) or
+    `other`; who merely belongs elsewhere, `elsewhere`, is transferred instead (DEL-09). A second
+    request replaces the first.
     """
 
     command_id: UUID
@@ -617,7 +624,8 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
 class SetPost(msgspec.Struct, frozen=True, kw_only=True):
     """Give a person a post in an organisation, another one, or none (empty) (CADRE-01, CADRE-03, CADRE-04, ADM-02, ADM-03).
 
-    The person is named by `person_id`, or by `name` and `id_number`; who is not registered yet gets an account (ORG-17).
+    The person is named by `person_id`, or by `name` and `id_number`; who is not registered yet gets
+    an account (ORG-17).
     """
 
     command_id: UUID
@@ -803,11 +811,14 @@ class NoteExport(msgspec.Struct, frozen=True, kw_only=True):
 class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a list to work off, for the acting organisation and below.
 
-    `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38, DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22),
-    `to_contact` (MEM-30), `deletion_requests` (DEL-06, DOC-05),
-    `graduates_left` (who has not completed, with `open` transfer, `retained`, `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05), `retained` (GRAD-27), `abroad` (DOC-09),
-    `late_entries` (MEM-24), `onward` (TYPE-16: work or study was found; `note` is the day until which to transfer), `parked` (TYPE-27: over a
-    month in a township's hand-over branch, nothing found yet), `county_stay` (ORG-29), `retained_apart` (GRAD-26: retained, not in the mobile branch).
+    `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38,
+    DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22), `to_contact` (MEM-30), `deletion_requests`
+    (DEL-06, DOC-05), `graduates_left` (who has not completed, with `open` transfer, `retained`,
+    `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05),
+    `retained` (GRAD-27), `abroad` (DOC-09), `late_entries` (MEM-24), `onward` (TYPE-16: work or
+    study was found; `note` is the day until which to transfer), `parked` (TYPE-27: over a month in
+    a township's hand-over branch, nothing found yet), `county_stay` (ORG-29), `retained_apart`
+    (GRAD-26: retained, not in the mobile branch).
     """
 
     kind: Word
@@ -830,7 +841,8 @@ class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
 class GetEntryProgress(msgspec.Struct, frozen=True, kw_only=True):
     """Ask how far data are entered, for an organisation and each of its direct subordinates with all below it (STAT-02..09, SCH-08).
 
-    `domain` limits the count to one domain (ORG-26); `schools_only` to subordinates of the school domain (SCH-08).
+    `domain` limits the count to one domain (ORG-26); `schools_only` to subordinates of the school
+    domain (SCH-08).
     """
 
     org_id: OrgId
@@ -841,9 +853,10 @@ class GetEntryProgress(msgspec.Struct, frozen=True, kw_only=True):
 class EntryProgress(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of an organisation and all below it.
 
-    `finished_branches`: with three complete members or cadres (CADRE-11); `finished_bodies`: leading bodies (CADRE-09) and committee kinds
-    (CADRE-10) that are finished; `members_2017`: the imported constant (STAT-03). Shares are left to the reader; without a denominator
-    there is none (STAT-14).
+    `finished_branches`: with three complete members or cadres (CADRE-11); `finished_bodies`:
+    leading bodies (CADRE-09) and committee kinds (CADRE-10) that are finished; `members_2017`: the
+    imported constant (STAT-03). Shares are left to the reader; without a denominator there is none
+    (STAT-14).
     """
 
     org_id: int

@@ -99,8 +99,9 @@ class OrgsLogGrew(Event, frozen=True, kw_only=True):
 class Org(msgspec.Struct, frozen=True, kw_only=True):
     """An organisation as shown to people (ORG-08, ORG-40).
 
-    `checked`: its own administrator has checked and completed the data (ORG-16); `complete`: all fields are filled and the secretary has
-    an account with a mobile number (ORG-21, ORG-22); `top`: the centre or a provincial body (ORG-13); `members` is told by the members service.
+    `checked`: its own administrator has checked and completed the data (ORG-16); `complete`: all
+    fields are filled and the secretary has an account with a mobile number (ORG-21, ORG-22); `top`:
+    the centre or a provincial body (ORG-13); `members` is told by the members service.
     """
 
     org_id: int
@@ -131,8 +132,9 @@ class Administrator(msgspec.Struct, frozen=True, kw_only=True):
 class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for organisations by any part of the full, short or a former name, or by a code (BEY-20, SRCH-10); `targets_only` leaves out what TRF-15 excludes.
 
-    `below` limits the search to a subtree; what is nearer to `near`, by default the acting organisation, comes first. With `systems`, where
-    the subtree has none, what the vertical systems have is returned, with their provinces 91 to 97 (ORG-15).
+    `below` limits the search to a subtree; what is nearer to `near`, by default the acting
+    organisation, comes first. With `systems`, where the subtree has none, what the vertical systems
+    have is returned, with their provinces 91 to 97 (ORG-15).
     """
 
     text: Line
@@ -170,7 +172,8 @@ class MyOrgs(msgspec.Struct, frozen=True, kw_only=True):
 class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
     """Create (`org_id` None, below `parent_id`) or edit an organisation (ORG-10, ORG-14, ORG-23).
 
-    `division_code`: of its place (GB/T 2260); left empty, a new organisation has its superior's and another keeps its own (TYPE-10).
+    `division_code`: of its place (GB/T 2260); left empty, a new organisation has its superior's and
+    another keeps its own (TYPE-10).
     """
 
     command_id: UUID

@@ -11,8 +11,9 @@ import msgspec
 def of(types: Iterable[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     r"""Return a schema per type, and those they refer to by name.
 
-    Patterns end in `$`, which in a JSON schema means what `\Z` means to Python. Whole numbers are `int64`: ids of ours exceed 32 bits, and generators
-    of clients choose too small a type where they are not told.
+    Patterns end in `$`, which in a JSON schema means what `\Z` means to Python. Whole numbers are
+    `int64`: ids of ours exceed 32 bits, and generators of clients choose too small a type where
+    they are not told.
     """
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     return [_printed(one) for one in schemas], {name: _printed(one) for name, one in components.items()}

@@ -48,9 +48,10 @@ from shared.messages.limits import (
 class TransferRequested(Event, frozen=True, kw_only=True):
     """A transfer is recorded and asks for its member (TRF-01, TRF-02).
 
-    `reason_kind` has to fit the member: `graduate`, `abroad` with an approved request (GRAD-15, TYPE-14), `ordinary`, `outward` for delayed
-    graduates and teachers who leave a school, `drop_out` (GRAD-17, TYPE-21), or `any`. Of a `batch_id` all `batch_size`
-    members are held or none (BATCH-05).
+    `reason_kind` has to fit the member: `graduate`, `abroad` with an approved request (GRAD-15,
+    TYPE-14), `ordinary`, `outward` for delayed graduates and teachers who leave a school,
+    `drop_out` (GRAD-17, TYPE-21), or `any`. Of a `batch_id` all `batch_size` members are held or
+    none (BATCH-05).
     """
 
     publisher: ClassVar[str] = "transfers"
@@ -167,10 +168,12 @@ class TransfersLogGrew(Event, frozen=True, kw_only=True):
 class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """Start one transfer (TRF-01, TRF-10).
 
-    `initiator` is `source`, `target` or `member`. The source branch is what the caller believes; members checks it.
-    A start by the target needs the `ticket` of a look-up (TRF-05). `target_org_id` is None for special units only (SPU-02).
-    `place_division` is the GB/T 2260 code of the place (TRF-13), needed where an employed member goes to a township (TYPE-10); `drop_out`:
-    the member leaves a school without graduating and gives a graduate's reason (TYPE-21); `confirmed` sends what the rules find unusual (BEY-01).
+    `initiator` is `source`, `target` or `member`. The source branch is what the caller believes;
+    members checks it. A start by the target needs the `ticket` of a look-up (TRF-05).
+    `target_org_id` is None for special units only (SPU-02). `place_division` is the GB/T 2260 code
+    of the place (TRF-13), needed where an employed member goes to a township (TYPE-10); `drop_out`:
+    the member leaves a school without graduating and gives a graduate's reason (TYPE-21);
+    `confirmed` sends what the rules find unusual (BEY-01).
     """
 
     command_id: UUID
@@ -266,7 +269,8 @@ class OpenTransfer(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one item: the transfer and its state after the change, or why nothing changed.
 
-    `repeated` says that this id was answered before and nothing was done again. `open`: what stands in the way of a second start (BEY-03).
+    `repeated` says that this id was answered before and nothing was done again. `open`: what stands
+    in the way of a second start (BEY-03).
     """
 
     transfer_id: int | None = None
@@ -280,7 +284,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class ListWork(Dated, frozen=True, kw_only=True):
     """Ask for the open nodes that the acting organisation may decide, oldest first (MSG-01, TRF-31).
 
-    `state`, `reason` and the times of opening filter; `after` is the `cursor` of the last item of the page before.
+    `state`, `reason` and the times of opening filter; `after` is the `cursor` of the last item of
+    the page before.
     """
 
     state: Word = ""
@@ -421,7 +426,8 @@ class Matching(msgspec.Struct, frozen=True, kw_only=True):
 class StartBulk(msgspec.Struct, frozen=True, kw_only=True):
     """Decide every open node that a filter takes in, or assign all to one branch, in the background (BEY-05).
 
-    `expected` is the number that the caller has seen; if another number matches now, nothing is started.
+    `expected` is the number that the caller has seen; if another number matches now, nothing is
+    started.
     """
 
     bulk_id: UUID
@@ -759,8 +765,9 @@ class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
 class Advise(msgspec.Struct, frozen=True, kw_only=True):
     """Ask where a member should go, from plain answers (BEY-01).
 
-    `plan`: study, study_here, work, abroad_study, abroad_duty, abroad_private, none, army, staff. `employer_has_org`: for work and abroad_duty.
-    `division_code`: of the place of work, or of the household or residence.
+    `plan`: study, study_here, work, abroad_study, abroad_duty, abroad_private, none, army, staff.
+    `employer_has_org`: for work and abroad_duty. `division_code`: of the place of work, or of the
+    household or residence.
     """
 
     plan: Plan
