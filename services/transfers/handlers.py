@@ -96,7 +96,7 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
     )
 
 
-# ---- commands --------------------------------------------------------------------------------------------------------
+# ---- commands ------------------------------------------------------------------------------------
 
 
 def request_transfers(
@@ -483,7 +483,7 @@ def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
         metrics.TRANSFERS_ENDED.labels(state).inc(ended[state])
 
 
-# ---- events ----------------------------------------------------------------------------------------------------------
+# ---- events --------------------------------------------------------------------------------------
 
 
 def _move(tx: Connection, trigger: Trigger, rows: list[dict[str, Any]]) -> set[int]:
@@ -530,7 +530,7 @@ def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
     store.remind(tx, [{"transfer_id": item.transfer_id, "node_no": item.node_no} for item in items])
 
 
-# ---- queries ---------------------------------------------------------------------------------------------------------
+# ---- queries -------------------------------------------------------------------------------------
 
 
 def _shown(row: sa.Row[Any]) -> contract.Transfer:

@@ -1,9 +1,10 @@
-"""The audit log of transfers: bulk decisions, addresses, policies; and seals on the trails of transfers (BEY-10).
+"""The audit log of bulk decisions, addresses and policies, and seals on the trails of transfers (BEY-10).
 
-Each transfer has a trail with a chain of its own (`store.py`), so that no transition waits for another. What the follower of the
-statistics takes away (`figure_store.fold`) are the lines that were new; it writes down which they were and a hash over their hashes, a
-*segment*, and a line of the log that names it. So a trail that was shortened, or a whole transfer that was removed, no longer fits its
-segment, and the segment is held by the log, whose head is told.
+Each transfer has a trail with a chain of its own (`trail.py`), so that no transition waits for another.
+What the follower of the statistics takes away (`figures.store.fold`) are the lines that were new; it
+writes down which they were and a hash over their hashes, a *segment*, and a line of the log that names
+it. So a trail that was shortened, or a whole transfer that was removed, no longer fits its segment, and
+the segment is held by the log, whose head is told.
 """
 
 from __future__ import annotations
@@ -22,32 +23,45 @@ log = Log("transfers", "org_directory", TransfersLogGrew)
 PIECE = 200
 """Segments that are proved by one statement."""
 
-SEALED = """sealing AS (SELECT DISTINCT k.transfer_id, k.seq, coalesce(a.hash, ''::bytea) AS hash FROM taken k
-        LEFT JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq WHERE k.transfer_id IS NOT NULL),
-    segment AS (INSERT INTO audit_segments (transfer_ids, seqs, digest)
+SEALED = """-- the lines to seal, each once; a line that is missing already goes in with an empty hash
+    sealing AS (
+        SELECT DISTINCT k.transfer_id, k.seq, coalesce(a.hash, ''::bytea) AS hash
+        FROM taken k LEFT JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq
+        WHERE k.transfer_id IS NOT NULL),
+    -- the seal over them, none where there was no line
+    segment AS (
+        INSERT INTO audit_segments (transfer_ids, seqs, digest)
         SELECT array_agg(transfer_id ORDER BY transfer_id, seq), array_agg(seq ORDER BY transfer_id, seq),
-            sha256(string_agg(hash, ''::bytea ORDER BY transfer_id, seq)) FROM sealing HAVING count(*) > 0
+            sha256(string_agg(hash, ''::bytea ORDER BY transfer_id, seq))
+        FROM sealing HAVING count(*) > 0
         RETURNING segment_no, cardinality(transfer_ids) AS lines, encode(digest, 'hex') AS digest)"""
 """The seal on the lines that the CTE `taken` names; a line covers all earlier lines of its transfer."""
 
 
 def seal(tx: Connection, segment: Any) -> None:
-    """Write the line of the log that holds a segment; `segment` has `segment_no`, `lines` and `digest`, or None where there was nothing to seal."""
-    if segment.segment_no is not None:
-        log.append(
-            tx,
-            [
-                Entry(
-                    kind="trail.sealed",
-                    ref=f"segment {segment.segment_no}",
-                    after={"lines": segment.lines, "digest": segment.digest},
-                )
-            ],
-        )
+    """Write the line of the log that holds a segment.
+
+    `segment` has `segment_no`, `lines` and `digest`, all None where there was nothing to seal.
+    """
+    if segment.segment_no is None:
+        return
+    sealed = Entry(
+        kind="trail.sealed",
+        ref=f"segment {segment.segment_no}",
+        after={"lines": segment.lines, "digest": segment.digest},
+    )
+    log.append(tx, [sealed])
 
 
 class Seals(NamedTuple):
-    """What was found of the seals: how many lines of trails they hold, how many wait for one, and what does not fit."""
+    """What was found of the seals.
+
+    Attributes:
+        lines: How many lines of trails they hold.
+        waiting: How many lines wait for a seal.
+        broken: What does not fit, in words.
+
+    """
 
     lines: int
     waiting: int
@@ -56,19 +70,28 @@ class Seals(NamedTuple):
 
 _SEALS = sa.text("SELECT ref, after FROM audit_log WHERE kind = 'trail.sealed' ORDER BY at, lane, seq")
 _PROVE = sa.text("""
-    SELECT s.segment_no, encode(s.digest, 'hex') AS digest, cardinality(s.transfer_ids) AS lines, encode(now.digest, 'hex') AS now, now.missing
-    FROM audit_segments s CROSS JOIN LATERAL (
-        SELECT sha256(string_agg(coalesce(a.hash, ''::bytea), ''::bytea ORDER BY i.transfer_id, i.seq)) AS digest,
+    SELECT s.segment_no, encode(s.digest, 'hex') AS digest, cardinality(s.transfer_ids) AS lines,
+        encode(now.digest, 'hex') AS now, now.missing
+    FROM audit_segments s
+    -- the same hash over the lines as they stand today
+    CROSS JOIN LATERAL (
+        SELECT sha256(string_agg(coalesce(a.hash, ''::bytea), ''::bytea ORDER BY i.transfer_id, i.seq))
+                AS digest,
             array_agg(DISTINCT i.transfer_id) FILTER (WHERE a.transfer_id IS NULL) AS missing
-        FROM unnest(s.transfer_ids, s.seqs) AS i(transfer_id, seq) LEFT JOIN audit a ON a.transfer_id = i.transfer_id AND a.seq = i.seq) AS now
+        FROM unnest(s.transfer_ids, s.seqs) AS i(transfer_id, seq)
+        LEFT JOIN audit a ON a.transfer_id = i.transfer_id AND a.seq = i.seq) AS now
     WHERE s.segment_no = ANY(CAST(:ids AS bigint[]))""")
 _WAITING = sa.text("SELECT count(*) FROM changes WHERE transfer_id IS NOT NULL")
 
 
 def prove_seals(tx: Connection) -> Seals:
-    """Compare every seal with the lines that it holds; the chain of the log itself is proved by `shared.audit.verify`."""
+    """Compare every seal with the lines that it holds.
+
+    The chain of the log itself is proved by `shared.audit.verify`.
+    """
     named = {int(row.ref.split(" ")[1]): msgspec.json.decode(row.after) for row in tx.execute(_SEALS)}
-    ids, lines = sorted(named), 0
+    ids = sorted(named)
+    lines = 0
     broken: list[str] = []
     for start in range(0, len(ids), PIECE):
         some = ids[start : start + PIECE]
@@ -80,9 +103,8 @@ def prove_seals(tx: Connection) -> Seals:
                 continue
             lines += row.lines
             if row.missing:
-                broken += [
-                    f"transfer {transfer}: lines that were sealed are missing" for transfer in row.missing
-                ]
+                for transfer in row.missing:
+                    broken.append(f"transfer {transfer}: lines that were sealed are missing")
             elif row.now != row.digest:
                 broken.append(f"segment {number}: a sealed line was changed")
     return Seals(lines, int(tx.scalar(_WAITING) or 0), broken)

@@ -1,8 +1,9 @@
-"""The only SQL of the transfers service. One transition is one statement, made from the tables of `saga.py`.
+"""The SQL of transfers: starting and reading them; `transitions.py` moves them by the tables of `saga.py`.
 
-A statement takes a list of items as one JSON parameter and, in one round trip, closes the open nodes it is entitled to,
-moves the transfers, writes the hash-chained audit rows, opens the next nodes and packs the events into the outbox. Rows that
-do not fit (wrong state, not entitled, already done) are simply not moved; `explain` finds out why, for those few only.
+A transition takes a list of items as one JSON parameter and, in one round trip, closes the open nodes
+it is entitled to, moves the transfers, writes the hash-chained audit rows, opens the next nodes and
+packs the events into the outbox. Rows that do not fit (wrong state, not entitled, already done) are
+simply not moved; `explain` finds out why, for those few only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shared import clock, db
 from shared.messages import transfers as messages
 from shared.outbox import insert, tell
 
-# ---- starting --------------------------------------------------------------------------------------------------------
+# ---- starting ------------------------------------------------------------------------------------
 
 _REQUEST_LINK = trail.link_of(
     "''::bytea",
@@ -33,57 +34,81 @@ _REQUEST_LINK = trail.link_of(
     decision="i.command_id",
     note="''",
 )
+_STORED = """transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id,
+            source_branch_id, source_superior_id, source_province, provincial_id,
+            target_org_id, target_superior_id, target_province, target_branch_id,
+            reason, place_name, place_address, contact, remark, place_division, concern,
+            reason_kind, batch_id, policy, path"""
+"""The columns of a transfer that are taken from the request as they are."""
+
+_BATCH_SIZE = """CASE WHEN batch_id IS NULL THEN 0
+        ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END"""
+"""The size of a batch move is told but not stored, so it is looked up among the items."""
+
 # IS TRUE makes PostgreSQL hash the ids of `free`; as a plain condition it would compare each row with each.
 _REQUEST = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        n int, command_id uuid, member_id bigint, initiator text, initiator_org_id bigint, initiator_person_id bigint, source_branch_id bigint,
-        source_superior_id bigint, source_province text, provincial_id bigint, target_org_id bigint, target_superior_id bigint, target_province text,
-        target_branch_id bigint, reason text, place_name text, place_address text, contact text, remark text, place_division text, concern text,
-        reason_kind text, batch_id uuid, batch_size int, policy text, path text)),
-    numbered AS (SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, * FROM given g
+    -- the items of the request
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            n int, command_id uuid, member_id bigint,
+            initiator text, initiator_org_id bigint, initiator_person_id bigint,
+            source_branch_id bigint, source_superior_id bigint, source_province text, provincial_id bigint,
+            target_org_id bigint, target_superior_id bigint, target_province text, target_branch_id bigint,
+            reason text, place_name text, place_address text, contact text, remark text,
+            place_division text, concern text, reason_kind text, batch_id uuid, batch_size int,
+            policy text, path text)),
+    -- those that are no repeat of an earlier command
+    numbered AS (
+        SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, *
+        FROM given g
         WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.command_id = g.command_id)),
-    free AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT member_id, transfer_id FROM numbered ON CONFLICT DO NOTHING RETURNING transfer_id),
-    fitting AS (SELECT * FROM numbered WHERE (transfer_id IN (SELECT transfer_id FROM free)) IS TRUE),
-    moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id,
-        source_superior_id, source_province, provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name,
-        place_address, contact, remark, place_division, concern, reason_kind, batch_id, policy, path, state, node_no, created_at, audit_seq, audit_head)
+    -- a member has one open transfer at most, and the key of this table sees to it
+    free AS (
+        INSERT INTO open_transfers (member_id, transfer_id)
+        SELECT member_id, transfer_id FROM numbered
+        ON CONFLICT DO NOTHING
+        RETURNING transfer_id),
+    fitting AS (
+        SELECT * FROM numbered WHERE (transfer_id IN (SELECT transfer_id FROM free)) IS TRUE),
+    -- the transfers, each with the first link of its trail
+    moved AS (
+        INSERT INTO transfers (
+            {_STORED},
+            state, node_no, created_at, audit_seq, audit_head)
         OVERRIDING SYSTEM VALUE
-        SELECT transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
-            provincial_id, target_org_id, target_superior_id, target_province, target_branch_id, reason, place_name, place_address, contact, remark,
-            place_division, concern, reason_kind, batch_id, policy, path, 'checking', 0, :now, 1, {
-    _REQUEST_LINK
-} FROM fitting i
-        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind, batch_id, state, audit_seq, audit_head,
-            initiator_person_id AS person_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
+        SELECT {_STORED},
+            'checking', 0, :now, 1,
+            {_REQUEST_LINK}
+        FROM fitting i
+        RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind,
+            batch_id, state, audit_seq, audit_head, initiator_person_id AS person_id,
+            initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {trail.audited("requested")},
-    told AS ({
-    insert(
-        tell(
-            messages.TransferRequested,
-            "moved",
-            batch_size="CASE WHEN batch_id IS NULL THEN 0 ELSE (SELECT g.batch_size FROM given g WHERE g.batch_id = packed.batch_id LIMIT 1) END",
-        )
-    )
-})
+    told AS ({insert(tell(messages.TransferRequested, "moved", batch_size=_BATCH_SIZE))})
     SELECT n, transfer_id FROM fitting""")
 
 
 def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
-    """Record transfers in state `checking`; return their ids by item number. Repeats and second open transfers are left out."""
+    """Record transfers in state `checking`; return their ids by item number.
+
+    Repeats and second open transfers are left out.
+    """
     now = clock.now()
-    return {row.n: row.transfer_id for row in db.run(tx, _REQUEST, items, now=now, stamp=trail.stamp_of(now))}
+    rows = db.run(tx, _REQUEST, items, now=now, stamp=trail.stamp_of(now))
+    return {row.n: row.transfer_id for row in rows}
 
 
-_BATCHES = sa.text(
-    "SELECT batch_id, transfer_id, member_id, initiator_person_id FROM transfers WHERE batch_id = ANY(CAST(:ids AS uuid[])) ORDER BY transfer_id"
-)
+_BATCHES = sa.text("""
+    SELECT batch_id, transfer_id, member_id, initiator_person_id FROM transfers
+    WHERE batch_id = ANY(CAST(:ids AS uuid[]))
+    ORDER BY transfer_id""")
 _OPEN_OF = sa.text("""
     SELECT x.member_id, t.source_branch_id FROM open_transfers x JOIN transfers t USING (transfer_id)
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
 
 
 def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, sa.Row[Any]]]:
-    """Return transfers by member of batch moves by their id."""
+    """Return the transfers of batch moves, by the batch's id and then by member."""
     found: dict[Any, dict[int, sa.Row[Any]]] = {}
     for row in tx.execute(_BATCHES, {"ids": [str(one) for one in batch_ids]}):
         found.setdefault(row.batch_id, {})[row.member_id] = row
@@ -91,15 +116,18 @@ def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, sa.
 
 
 def with_open(tx: Connection, member_ids: Iterable[int]) -> dict[int, int]:
-    """Return those of the members who have an open transfer, with the branch that it leads out of (TRF-02)."""
-    return {
-        row.member_id: row.source_branch_id for row in tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))})
-    }
+    """Return those members who have an open transfer, with the branch that it leads out of (TRF-02)."""
+    rows = tx.execute(_OPEN_OF, {"ids": sorted(set(member_ids))})
+    return {row.member_id: row.source_branch_id for row in rows}
 
 
 _IN_THE_WAY = sa.text("""
-    SELECT t.member_id, t.source_branch_id, t.transfer_id, t.initiator, t.initiator_org_id, t.created_at, t.state, o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.expires_at
-    FROM open_transfers x JOIN transfers t ON t.transfer_id = x.transfer_id LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no
+    SELECT t.member_id, t.source_branch_id, t.transfer_id, t.initiator, t.initiator_org_id,
+        t.created_at, t.state,
+        o.org_id AS waiting_org_id, o.superior_id AS waiting_superior_id, o.expires_at
+    FROM open_transfers x
+    JOIN transfers t ON t.transfer_id = x.transfer_id
+    LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
 
 
@@ -108,84 +136,114 @@ def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, sa.Row[An
     return {row.member_id: row for row in tx.execute(_IN_THE_WAY, {"ids": sorted(set(member_ids))})}
 
 
-_BY_COMMAND = sa.text(
-    "SELECT command_id, transfer_id, state, node_no, initiator_person_id FROM transfers WHERE command_id = ANY(CAST(:ids AS uuid[]))"
-)
+_BY_COMMAND = sa.text("""
+    SELECT command_id, transfer_id, state, node_no, initiator_person_id FROM transfers
+    WHERE command_id = ANY(CAST(:ids AS uuid[]))""")
 
 
 def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
     """Return the transfers that these command ids once started."""
-    return (
-        {row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})}
-        if command_ids
-        else {}
-    )
+    if not command_ids:
+        return {}
+    rows = tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+    return {row.command_id: row for row in rows}
 
 
-# ---- when the tree changes -------------------------------------------------------------------------------------------
+# ---- when the tree changes -----------------------------------------------------------------------
 
 _REROUTE_NODES = sa.text("""
-    UPDATE open_nodes o SET superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    UPDATE open_nodes o SET superior_id = i.superior_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
     WHERE o.org_id = i.org_id AND o.superior_id IS NOT NULL""")
 _REROUTE_SOURCES = sa.text("""
-    UPDATE transfers t SET source_superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    UPDATE transfers t SET source_superior_id = i.superior_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
     WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL""")
 _REROUTE_TARGETS = sa.text("""
-    UPDATE transfers t SET target_superior_id = i.superior_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    UPDATE transfers t SET target_superior_id = i.superior_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
     WHERE t.target_org_id = i.org_id AND t.target_superior_id IS NOT NULL AND t.ended_at IS NULL""")
-# Members may go on leaving a branch that is set aside (DEL-04), so its own part as a source does not stand in the way of that.
+# Members may go on leaving a branch that is set aside (DEL-04), so transfers out of it, and nodes that
+# wait for it, do not stand in the way of that.
 _LEAVING = "(d.purpose = 'awaiting' AND NOT d.deleted)"
 _REFUSE_CHANGES = sa.text(f"""
-    WITH parties AS (SELECT d.org_id FROM org_directory d WHERE d.org_id = ANY(CAST(:ids AS bigint[])) AND (
-        EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = d.org_id AND t.ended_at IS NULL)
-        OR (NOT {_LEAVING} AND (
-            EXISTS (SELECT 1 FROM transfers t WHERE t.source_branch_id = d.org_id AND t.ended_at IS NULL)
-            OR EXISTS (SELECT 1 FROM open_nodes o WHERE o.org_id = d.org_id)))))
+    WITH parties AS (
+        SELECT d.org_id FROM org_directory d
+        WHERE d.org_id = ANY(CAST(:ids AS bigint[])) AND (
+            EXISTS (SELECT 1 FROM transfers t WHERE t.target_org_id = d.org_id AND t.ended_at IS NULL)
+            OR (NOT {_LEAVING} AND (
+                EXISTS (SELECT 1 FROM transfers t WHERE t.source_branch_id = d.org_id AND t.ended_at IS NULL)
+                OR EXISTS (SELECT 1 FROM open_nodes o WHERE o.org_id = d.org_id)))))
     {insert(tell(messages.OrgInUse, "parties"))}""")
 
 
 def reroute(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Give open transfers of organisations that have moved their new superiors, who decide from now on (BEY-17)."""
-    for statement in (_REROUTE_NODES, _REROUTE_SOURCES, _REROUTE_TARGETS) if rows else ():
+    """Give open transfers of organisations that have moved their new superiors (BEY-17).
+
+    Those decide from now on.
+    """
+    if not rows:
+        return
+    for statement in (_REROUTE_NODES, _REROUTE_SOURCES, _REROUTE_TARGETS):
         db.run(tx, statement, rows)
 
 
 def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
-    """Tell of those of the changed organisations that are source, target or waited for in open transfers (ORG-42, DEL-14)."""
+    """Tell which of the changed organisations open transfers still need (ORG-42, DEL-14).
+
+    They are source or target of one, or one waits for them.
+    """
     ids = sorted(set(org_ids))
     if ids:
         tx.execute(_REFUSE_CHANGES, {"ids": ids})
 
 
-# ---- why not ---------------------------------------------------------------------------------------------------------
+# ---- why not -------------------------------------------------------------------------------------
 
 _EXPLAIN = sa.text("""
-    SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id, o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw,
-        EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id AND a.person_id = i.person_id) AS repeated,
-        coalesce(t.member_id = i.person_id OR i.org_id = t.initiator_org_id
-            OR (t.state NOT IN ('checking', 'refused') AND i.org_id IN (t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
+    SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id,
+        o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw,
+        -- the same person has made the same decision before, so the command came twice
+        EXISTS (
+            SELECT 1 FROM audit a
+            WHERE a.transfer_id = i.transfer_id AND a.decision_id = i.decision_id
+                AND a.person_id = i.person_id) AS repeated,
+        coalesce(
+            t.member_id = i.person_id
+            OR i.org_id = t.initiator_org_id
+            OR (t.state NOT IN ('checking', 'refused') AND i.org_id IN (
+                t.source_branch_id, t.source_superior_id, t.target_org_id, t.target_superior_id,
                 t.target_branch_id, t.provincial_id))
-            OR (t.initiator = 'source' AND i.org_id IN (t.source_branch_id, t.source_superior_id)), false) AS party
-    FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, decision_id uuid, person_id bigint, org_id bigint)
-    LEFT JOIN transfers t USING (transfer_id) LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
+            OR (t.initiator = 'source' AND i.org_id IN (t.source_branch_id, t.source_superior_id)),
+            false) AS party
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        n int, transfer_id bigint, decision_id uuid, person_id bigint, org_id bigint)
+    LEFT JOIN transfers t USING (transfer_id)
+    LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
 
 
 def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row[Any]]:
     """Return, by item number, what stands in the way of items that a statement did not move.
 
-    A party is who may read the transfer: what never held its member is its starter's side's and the member's alone, as in `get_transfer`.
+    A party is whoever may read the transfer: as in `get_transfer`, one that never held its member is for
+    the side that started it and for the member alone.
     """
-    return {row.n: row for row in db.run(tx, _EXPLAIN, items)} if items else {}
+    if not items:
+        return {}
+    return {row.n: row for row in db.run(tx, _EXPLAIN, items)}
 
 
-# ---- late and repeated messages --------------------------------------------------------------------------------------
+# ---- late and repeated messages ------------------------------------------------------------------
 
 _FINAL_EVENTS = {
     state: event for state, event in saga.ON_ENTER.items() if (state, Trigger.RESERVED) in saga.RELEASE_AGAIN
 }
+_RELEASED = ", ".join(f"'{state}'" for state in ("refused", *_FINAL_EVENTS))
 _RELEASE_AGAIN = sa.text(f"""
-    WITH moved AS (SELECT t.* FROM transfers t JOIN json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint) USING (transfer_id)
-        WHERE t.state IN ('refused', {", ".join(f"'{state}'" for state in _FINAL_EVENTS)}))
+    WITH moved AS (
+        SELECT t.* FROM transfers t
+        JOIN json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint) USING (transfer_id)
+        WHERE t.state IN ({_RELEASED}))
     {insert(tell(messages.TransferWithdrawn, "moved"))}""")
 
 
@@ -195,7 +253,8 @@ def release_again(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
 
 
 _REMIND = sa.text("""
-    UPDATE open_nodes o SET reminders = o.reminders + 1 FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int)
+    UPDATE open_nodes o SET reminders = o.reminders + 1
+    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int)
     WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no""")
 
 
@@ -204,7 +263,7 @@ def remind(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
     db.run(tx, _REMIND, items)
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name != "cursor")
 """The first columns of every row that is read below; more follow that decide who may see it."""
@@ -232,29 +291,49 @@ _COLUMNS = ", ".join(
 )
 _WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
 
-_WANTED = """(:state = '' OR o.state = :state) AND (o.opened_at, o.transfer_id) > (:opened_at, :transfer_id) AND o.opened_at >= :since AND o.opened_at < :until
-            AND (:reason = '' OR (SELECT w.reason FROM transfers w WHERE w.transfer_id = o.transfer_id) = :reason)"""
+_WANTED = """(:state = '' OR o.state = :state)
+                AND (o.opened_at, o.transfer_id) > (:opened_at, :transfer_id)
+                AND o.opened_at >= :since AND o.opened_at < :until
+                AND (:reason = ''
+                    OR (SELECT w.reason FROM transfers w WHERE w.transfer_id = o.transfer_id) = :reason)"""
+
+# The organisation and the superior have an index each; an OR over both would use neither of them in order.
 _WORK = sa.text(f"""
     WITH waiting AS (
-        (SELECT transfer_id, node_no, opened_at FROM open_nodes o WHERE org_id = :org AND {_WANTED} ORDER BY opened_at, transfer_id LIMIT :limit)
+        (SELECT transfer_id, node_no, opened_at FROM open_nodes o
+            WHERE org_id = :org AND {_WANTED}
+            ORDER BY opened_at, transfer_id LIMIT :limit)
         UNION ALL
-        (SELECT transfer_id, node_no, opened_at FROM open_nodes o WHERE superior_id = :org AND {_WANTED} ORDER BY opened_at, transfer_id LIMIT :limit)
+        (SELECT transfer_id, node_no, opened_at FROM open_nodes o
+            WHERE superior_id = :org AND {_WANTED}
+            ORDER BY opened_at, transfer_id LIMIT :limit)
         ORDER BY opened_at, transfer_id LIMIT :limit)
-    SELECT {_COLUMNS} FROM waiting w JOIN transfers t USING (transfer_id) JOIN open_nodes o ON o.transfer_id = w.transfer_id AND o.node_no = w.node_no
+    SELECT {_COLUMNS}
+    FROM waiting w
+    JOIN transfers t USING (transfer_id)
+    JOIN open_nodes o ON o.transfer_id = w.transfer_id AND o.node_no = w.node_no
     ORDER BY o.opened_at, t.transfer_id""")
 _WORK_COUNTS = sa.text("""
-    SELECT state, sum(n)::int AS n, sum(old)::int AS old FROM (
-        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old FROM open_nodes WHERE org_id = :org GROUP BY state UNION ALL
-        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides GROUP BY state""")
+    SELECT state, sum(n)::int AS n, sum(old)::int AS old
+    FROM (
+        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old
+        FROM open_nodes WHERE org_id = :org GROUP BY state
+        UNION ALL
+        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old
+        FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides
+    GROUP BY state""")
 
 
 def work(
     tx: Connection, org_id: int, after: tuple[datetime, int], limit: int, **wanted: Any
 ) -> Sequence[sa.Row[Any]]:
-    """Return the open nodes that `org_id` may decide, oldest first, after the given instant and id, of a state, a reason and a time."""
-    return tx.execute(
-        _WORK, {"org": org_id, "opened_at": after[0], "transfer_id": after[1], "limit": limit, **wanted}
-    ).all()
+    """Return the open nodes that `org_id` may decide, oldest first.
+
+    Only those after the given instant and id, and of the state, the reason and the time in `wanted`.
+    """
+    opened_at, transfer_id = after
+    place = {"org": org_id, "opened_at": opened_at, "transfer_id": transfer_id, "limit": limit}
+    return tx.execute(_WORK, {**place, **wanted}).all()
 
 
 def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
@@ -263,39 +342,49 @@ def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
     return {row.state: row.n for row in rows}, sum(row.old for row in rows)
 
 
-_ONE = sa.text(f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = :transfer_id")
-_MANY = sa.text(
-    f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))"
-)
-_OF_MEMBER = sa.text(
-    f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50"
-)
-_OF_BATCH = sa.text(
-    f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id"
-)
+_READ = f"SELECT {_COLUMNS} FROM transfers t {_WITH_NODE}"
+_ONE = sa.text(f"{_READ} WHERE t.transfer_id = :transfer_id")
+_MANY = sa.text(f"{_READ} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))")
+_OF_MEMBER = sa.text(f"{_READ} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")
+_OF_BATCH = sa.text(f"{_READ} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id")
 _STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
 
 
 def _seen_by(side: str) -> str:
-    """Return the condition that a transfer is a side's to see: one that never held its member is only what its starter has claimed."""
+    """Return the condition that a transfer is a side's to see.
+
+    One that never held its member says only what its starter claimed, so it is not for the other side.
+    """
     return f"(t.state NOT IN ('checking', 'refused') OR t.initiator IN ('{side}', 'batch'))"
 
 
 _STARTED = {
-    side: sa.text(f"""SELECT {_COLUMNS} FROM transfers t {_WITH_NODE}
-        WHERE {column} IN (SELECT org_id FROM org_directory WHERE org_id = :org UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
-        AND {_seen_by(side)} AND (NOT :open_only OR t.ended_at IS NULL) AND (:after = 0 OR t.transfer_id < :after) ORDER BY t.transfer_id DESC LIMIT :limit""")
+    side: sa.text(f"""{_READ}
+        WHERE {column} IN (
+                SELECT org_id FROM org_directory WHERE org_id = :org
+                UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
+            AND {_seen_by(side)}
+            AND (NOT :open_only OR t.ended_at IS NULL)
+            AND (:after = 0 OR t.transfer_id < :after)
+        ORDER BY t.transfer_id DESC LIMIT :limit""")
     for side, column in (("source", "t.source_branch_id"), ("target", "t.target_org_id"))
 }
 _PATH = sa.text(
     "SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no"
 )
-_COUNTS = sa.text(f"""SELECT t.reason, t.state, count(*)::int AS transfers FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
-    WHERE s.path >= :path AND s.path < :path_end AND {_seen_by("source")} GROUP BY 1, 2 ORDER BY 1, 2""")
+# Paths end in a dot, and "/" is the character after it, so a subtree is a range: path to path_end.
+_COUNTS = sa.text(f"""
+    SELECT t.reason, t.state, count(*)::int AS transfers
+    FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
+    WHERE s.path >= :path AND s.path < :path_end AND {_seen_by("source")}
+    GROUP BY 1, 2 ORDER BY 1, 2""")
 
-
-_HAS_BRANCH = sa.text(f"""SELECT EXISTS (SELECT 1 FROM org_directory WHERE path > :path AND path < :path_end AND kind = 'branch' AND NOT deleted
-    AND purpose NOT IN ({", ".join(f"'{one}'" for one in domain.NOT_ASSIGNABLE)}))""")
+_NOT_ASSIGNABLE = ", ".join(f"'{one}'" for one in domain.NOT_ASSIGNABLE)
+_HAS_BRANCH = sa.text(f"""
+    SELECT EXISTS (
+        SELECT 1 FROM org_directory
+        WHERE path > :path AND path < :path_end AND kind = 'branch' AND NOT deleted
+            AND purpose NOT IN ({_NOT_ASSIGNABLE}))""")
 
 
 def has_branch(tx: Connection, path: str) -> bool:
@@ -336,10 +425,12 @@ def of_batch(tx: Connection, batch_id: Any, org_id: int) -> Sequence[sa.Row[Any]
 def started(
     tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int
 ) -> Sequence[sa.Row[Any]]:
-    """Return transfers out of (`source`) or into (`target`) an organisation and its direct branches, newest first."""
-    return tx.execute(
-        _STARTED[side], {"org": org_id, "open_only": open_only, "after": after, "limit": limit}
-    ).all()
+    """Return transfers of an organisation and its direct branches, newest first.
+
+    With side `source` those that lead out of them, with `target` those into them.
+    """
+    wanted = {"org": org_id, "open_only": open_only, "after": after, "limit": limit}
+    return tx.execute(_STARTED[side], wanted).all()
 
 
 def counts(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
@@ -355,21 +446,20 @@ def backlog(tx: Connection) -> Sequence[sa.Row[Any]]:
     return tx.execute(_BACKLOG).all()
 
 
-# ---- paths and audit -------------------------------------------------------------------------------------------------
+# ---- paths and audit -----------------------------------------------------------------------------
 
 _SAVE_STEPS = sa.text("""
-    INSERT INTO path_steps (path, node_no, state) SELECT path, node_no, state
-    FROM json_to_recordset(CAST(:items AS json)) AS i(path text, node_no int, state text) ON CONFLICT DO NOTHING""")
+    INSERT INTO path_steps (path, node_no, state)
+    SELECT path, node_no, state
+    FROM json_to_recordset(CAST(:items AS json)) AS i(path text, node_no int, state text)
+    ON CONFLICT DO NOTHING""")
 
 
 def save_path_steps(tx: Connection) -> None:
     """Make the steps of every path known to the statements."""
-    db.run(
-        tx,
-        _SAVE_STEPS,
-        [
-            {"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
-            for (initiator, destination), path in saga.PATHS.items()
-            for number, state in enumerate((*path, State.MOVING), start=1)
-        ],
-    )
+    steps = [
+        {"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
+        for (initiator, destination), path in saga.PATHS.items()
+        for number, state in enumerate((*path, State.MOVING), start=1)
+    ]
+    db.run(tx, _SAVE_STEPS, steps)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-_LINE = "concat({id}, '|', {seq}, '|', {event}, '|', {state}, '|', :stamp, '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
-"""What a link of the audit chain hashes after the previous hash; `verify_audit` builds the same from the stored row."""
+_LINE = (
+    "concat({id}, '|', {seq}, '|', {event}, '|', {state}, '|', :stamp,"
+    " '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
+)
+"""What a link of the audit chain hashes after the previous hash.
+
+`verify_audit` builds the same from the stored row.
+"""
 
 
 def link_of(previous: str, **columns: str) -> str:
@@ -19,8 +26,13 @@ def link_of(previous: str, **columns: str) -> str:
 
 def audited(event: str) -> str:
     """Return the insert of one line of the trail for each row of the CTE `moved`."""
-    return f"""audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
-        SELECT transfer_id, audit_seq, '{event}', state, :now, person_id, org_id, decision_id, note, audit_head FROM moved)"""
+    return f"""-- one line of the trail for each, with the link that the transfer itself now bears
+    audited AS (
+        INSERT INTO audit (
+            transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
+        SELECT transfer_id, audit_seq, '{event}', state, :now,
+            person_id, org_id, decision_id, note, audit_head
+        FROM moved)"""
 
 
 def stamp_of(now: datetime) -> str:
@@ -28,24 +40,35 @@ def stamp_of(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-_AUDIT = sa.text("""SELECT a.*, t.audit_head AS head, t.audit_seq AS last FROM audit a JOIN transfers t USING (transfer_id)
-    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000 ORDER BY transfer_id, seq""")
+# Both read a range of 2,000 ids, so that the proof holds little in memory however long the table is.
+_AUDIT = sa.text("""
+    SELECT a.*, t.audit_head AS head, t.audit_seq AS last
+    FROM audit a JOIN transfers t USING (transfer_id)
+    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
+    ORDER BY transfer_id, seq""")
 
 _ALONE = sa.text("""
-    SELECT t.transfer_id FROM transfers t WHERE t.transfer_id > :after AND t.transfer_id <= :after + 2000
+    SELECT t.transfer_id FROM transfers t
+    WHERE t.transfer_id > :after AND t.transfer_id <= :after + 2000
         AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = t.transfer_id)
-    UNION SELECT a.transfer_id FROM audit a WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
+    UNION
+    SELECT a.transfer_id FROM audit a
+    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
         AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.transfer_id = a.transfer_id)""")
 """Transfers without a trail, and trails without a transfer."""
 
 
 def verify_audit(tx: Connection) -> tuple[int, list[int]]:
-    """Recompute every audit chain; return how many rows were read and the ids of transfers whose chain is broken (BEY-10)."""
+    """Recompute every audit chain (BEY-10).
+
+    Returns how many rows were read and the ids of transfers whose chain is broken.
+    """
     highest = max(
         tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0
         for table in ("transfers", "audit")
     )
-    read, broken = 0, set()
+    read = 0
+    broken: set[int] = set()
     for after in range(0, highest, 2000):
         broken |= set(tx.execute(_ALONE, {"after": after}).scalars())
         rows = tx.execute(_AUDIT, {"after": after}).all()
@@ -55,26 +78,27 @@ def verify_audit(tx: Connection) -> tuple[int, list[int]]:
             if row.transfer_id != at:
                 previous, at, number = b"", row.transfer_id, 0
             number += 1
-            line = "|".join(
-                str("" if value is None else value)
-                for value in (
-                    row.transfer_id,
-                    row.seq,
-                    row.event,
-                    row.state,
-                    stamp_of(row.at),
-                    row.person_id,
-                    row.org_id,
-                    row.decision_id,
-                    row.note,
-                )
-            )
-            previous = hashlib.sha256(previous + line.encode()).digest()
+            previous = hashlib.sha256(previous + _line(row).encode()).digest()
+            if bytes(row.hash) != previous or row.seq != number:
+                broken.add(row.transfer_id)
+            # The last line must be the one that the transfer bears, else lines were cut off at the end.
             last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
-            if (
-                bytes(row.hash) != previous
-                or row.seq != number
-                or (last and (row.seq != row.last or bytes(row.head) != previous))
-            ):
+            if last and (row.seq != row.last or bytes(row.head) != previous):
                 broken.add(row.transfer_id)
     return read, sorted(broken)
+
+
+def _line(row: sa.Row[Any]) -> str:
+    """Return what `_LINE` makes of a stored row; like SQL's concat it takes NULL for nothing."""
+    values = (
+        row.transfer_id,
+        row.seq,
+        row.event,
+        row.state,
+        stamp_of(row.at),
+        row.person_id,
+        row.org_id,
+        row.decision_id,
+        row.note,
+    )
+    return "|".join("" if value is None else str(value) for value in values)

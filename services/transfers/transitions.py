@@ -1,4 +1,8 @@
-"""One transition is one statement for any number of items, made from the tables of `saga.py`. Only SQL."""
+"""One transition is one statement for any number of items, made from the tables of `saga.py`.
+
+Only SQL. Each CTE feeds the next: what falls out of one (wrong state, not entitled) is simply absent from
+all that follow.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,10 @@ from shared import clock, db
 from shared.messages import transfers as messages
 from shared.outbox import insert, tell
 
-ASKED = """asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint, decision_id uuid, branch_id bigint, code text, note text))"""
+ASKED = """-- the items of the request, numbered so that each can be answered
+    asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint,
+        decision_id uuid, branch_id bigint, code text, note text))"""
 
 _AT = (
     "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
@@ -24,35 +30,69 @@ _AT = (
 
 
 def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
-    """Return the select of the one row of `node_rules` that holds for a node: the province's own, else the nation's."""
-    one = f"""(SELECT r.* FROM node_rules r WHERE r.policy = {policy} AND r.state = {state} AND r.province = {{}} AND r.opens_before > {opened_at}
+    """Return the select of the one row of `node_rules` that holds for a node.
+
+    It is the province's own, or else the nation's.
+    """
+    one = f"""(SELECT r.* FROM node_rules r
+            WHERE r.policy = {policy} AND r.state = {state} AND r.province = {{}}
+                AND r.opens_before > {opened_at}
             ORDER BY r.opens_before LIMIT 1)"""
     nation = "''"
+    # UNION ALL keeps its order here, so the outer LIMIT takes the province's row where there is one.
     return f"(SELECT * FROM ({one.format(province)} UNION ALL {one.format(nation)}) AS found LIMIT 1)"
 
 
 DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
 
-WITHDRAW = "CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no') WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes') ELSE 'no' END"
+WITHDRAW = (
+    "CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no')"
+    " WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes')"
+    " ELSE 'no' END"
+)
 """Who may withdraw at a node: a rule that holds for the first node only says so for no other."""
 
-_OPENED = f"""opened AS (INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, superior_id, opened_at, remind_at, remind_every, expires_at,
-            on_expiry, withdraw)
+_OPENED = f"""-- the next node of each, with the deadlines of the rule that holds where it is decided
+    opened AS (
+        INSERT INTO open_nodes (
+            transfer_id, node_no, state, province, org_id, superior_id,
+            opened_at, remind_at, remind_every, expires_at, on_expiry, withdraw)
         SELECT m.transfer_id, m.node_no, m.state, {_AT},
-            CASE m.state WHEN 'pending_out' THEN m.source_branch_id WHEN 'pending_province' THEN m.provincial_id ELSE m.target_org_id END,
-            CASE m.state WHEN 'pending_out' THEN m.source_superior_id WHEN 'pending_in' THEN m.target_superior_id END,
-            :now, :now + r.remind_after, r.remind_every, {DEADLINE.format(opened_at="CAST(:now AS timestamptz)")}, r.on_expiry,
+            CASE m.state
+                WHEN 'pending_out' THEN m.source_branch_id
+                WHEN 'pending_province' THEN m.provincial_id
+                ELSE m.target_org_id END,
+            CASE m.state
+                WHEN 'pending_out' THEN m.source_superior_id
+                WHEN 'pending_in' THEN m.target_superior_id END,
+            :now, :now + r.remind_after, r.remind_every,
+            {DEADLINE.format(opened_at="CAST(:now AS timestamptz)")}, r.on_expiry,
             {WITHDRAW.format(node_no="m.node_no")}
-        FROM moved m LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
+        FROM moved m
+        LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
         WHERE m.state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign')
         RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
 
-_FOLLOWED = "followed AS (INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM moved)"
+_FOLLOWED = """-- a word to the follower of the statistics, which also seals the line and sends webhooks
+    followed AS (
+        INSERT INTO changes (member_id, transfer_id, seq)
+        SELECT member_id, transfer_id, audit_seq FROM moved)"""
+
+_LET_GO = """-- the members are free for another transfer
+    closed_ones AS (
+        DELETE FROM open_transfers o USING moved m
+        WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)"""
 
 _UNFOLLOWED = (Trigger.ASSIGN,)
-"""The trigger that neither statistics nor channels nor seals care for: the move that follows an assignment is told, and seals it."""
+"""The trigger that neither statistics nor channels nor seals care for.
 
-_PARTIES = """, t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id, t.target_org_id, t.target_superior_id, t.target_province"""
+The move that follows an assignment is told, and seals it.
+"""
+
+_PARTIES = (
+    ", t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id,"
+    " t.target_org_id, t.target_superior_id, t.target_province"
+)
 """What `_OPENED` needs of a transfer to find the organisation of the next node."""
 
 _EVENT_COLUMNS = {
@@ -83,37 +123,45 @@ def _told(states: Iterable[State], also: str = "") -> str:
 def _among(state: str, states: str) -> str:
     """Return the guard of a transition: the state that it leaves.
 
-    COALESCE hides the comparison from the planner, which else takes it for so rare that it reads all rows to find those in that
-    state and compares each with each item, instead of looking up each item by its id.
+    COALESCE hides the comparison from the planner, which would otherwise take it for so rare that it
+    reads all rows in that state and compares each with each item, instead of looking up each item by
+    its id.
     """
     return f"coalesce({state} IN ({states}), false)"
 
 
-def _transition(
-    trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = ""
-) -> sa.TextClause:
-    """Return the statement of `trigger`.
+def _closed(sources: str, entitled: str, from_also: str) -> str:
+    """Return the CTE that closes the open nodes of those items that are `entitled` to it."""
+    return f"""-- the nodes that are decided here; an item that fits no open node ends at this point
+    closed AS (
+        DELETE FROM open_nodes o USING asked i{from_also}
+        WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
+            {"AND " + entitled if entitled else ""}
+        RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)"""
 
-    Args:
-        trigger: Which arrows of the saga.
-        entitled: Condition on `o` (the open node), `i` (the item): who may close the node. Empty for states without a node.
-        set_also: Further assignments of the update.
-        from_also: Further tables of the update, with their join conditions in `entitled`.
 
+_NONE_CLOSED = """-- these states have no node to close; the columns stand in for one
+    closed AS (
+        SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at,
+            NULL::text AS closed_state, NULL::text AS province
+        FROM asked i)"""
+
+_ENDED = ", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')"
+
+
+def _moved(trigger: Trigger, sources: str, set_also: str) -> str:
+    """Return the CTE that moves the transfers themselves and adds a link to the chain of each trail.
+
+    Where the saga says NEXT, state and node come from the transfer's path.
     """
-    sources = ", ".join(f"'{state}'" for state in saga.sources_of(trigger))
     target = saga.target_of(trigger)
-    at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
-    by_next = target is saga.NEXT
-    state = "s.state" if by_next else f"'{target}'"
-    closed = (
-        f"""closed AS (DELETE FROM open_nodes o USING asked i{from_also} WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
-        {"AND " + entitled if entitled else ""} RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)"""
-        if at_node
-        else (
-            "closed AS (SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at, NULL::text AS closed_state, NULL::text AS province FROM asked i)"
-        )
-    )
+    if target is saga.NEXT:
+        state, node_no = "s.state", "s.node_no"
+        steps, on_path = ", path_steps s", "AND s.path = t.path AND s.node_no = t.node_no + 1"
+        parties = _PARTIES
+    else:
+        state, node_no = f"'{target}'", "t.node_no"
+        steps = on_path = parties = ""
     link = trail.link_of(
         "t.audit_head",
         id="t.transfer_id",
@@ -125,54 +173,89 @@ def _transition(
         decision="i.decision_id",
         note="coalesce(i.note, '')",
     )
-    ends = target in saga.FINAL
-    update = f"""moved AS (UPDATE transfers t SET state = {state}, node_no = {"s.node_no" if by_next else "t.node_no"},
-        audit_seq = t.audit_seq + 1, audit_head = {link}
-        {", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')" if ends else ""}{set_also}
-        FROM closed i {", path_steps s" if by_next else ""}
-        WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {"AND s.path = t.path AND s.node_no = t.node_no + 1" if by_next else ""}
-        RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.audit_seq, t.audit_head,
-            i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
-        {_PARTIES if by_next else ""})"""
-    entered = [*saga.NODES, State.MOVING] if by_next else [target] if target else []
-    also = tell(messages.NodeApproved, "moved") if trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE) else ""
-    parts = [ASKED, closed, update, trail.audited(trigger)]
-    if by_next:
+    return f"""-- the transfers, each still in a state that the saga lets this trigger leave
+    moved AS (
+        UPDATE transfers t SET state = {state}, node_no = {node_no}, audit_seq = t.audit_seq + 1,
+            audit_head = {link}
+            {_ENDED if target in saga.FINAL else ""}{set_also}
+        FROM closed i {steps}
+        WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {on_path}
+        RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no,
+            t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id,
+            coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
+            {parties})"""
+
+
+def _transition(
+    trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = ""
+) -> sa.TextClause:
+    """Return the statement of `trigger`.
+
+    Args:
+        trigger: Which arrows of the saga.
+        entitled: Condition on `o` (the open node) and `i` (the item) that says who may close the node;
+            empty for states without a node.
+        set_also: Further assignments of the update.
+        from_also: Further tables of the update, with their join conditions in `entitled`.
+
+    """
+    sources = ", ".join(f"'{state}'" for state in saga.sources_of(trigger))
+    target = saga.target_of(trigger)
+    at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
+    if target is saga.NEXT:
+        entered = [*saga.NODES, State.MOVING]
+    else:
+        entered = [target] if target else []
+    approved = trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE)
+    also = tell(messages.NodeApproved, "moved") if approved else ""
+
+    parts = [
+        ASKED,
+        _closed(sources, entitled, from_also) if at_node else _NONE_CLOSED,
+        _moved(trigger, sources, set_also),
+        trail.audited(trigger),
+    ]
+    if target is saga.NEXT:
         parts.append(_OPENED)
     if trigger not in _UNFOLLOWED:
         parts.append(_FOLLOWED)
-    if ends:
-        parts.append(
-            "closed_ones AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)"
-        )
+    if target in saga.FINAL:
+        parts.append(_LET_GO)
     parts.append(_told(entered, also))
-    return sa.text(
-        "WITH "
-        + ",\n    ".join(parts)
-        + """
-    SELECT n, transfer_id, state, node_no, closed_state, province, extract(epoch FROM :now - opened_at) AS waited FROM moved"""
-    )
+    with_parts = ",\n    ".join(parts)
+    return sa.text(f"""WITH
+    {with_parts}
+    SELECT n, transfer_id, state, node_no, closed_state, province,
+        extract(epoch FROM :now - opened_at) AS waited
+    FROM moved""")
 
 
-# IS NOT DISTINCT FROM keeps the planner from finding each item by its organisation, among all that waits there.
+# IS NOT DISTINCT FROM keeps the planner from finding each item by its organisation, among all that waits
+# there.
 _ACTING = "o.node_no = i.node_no AND (o.org_id IS NOT DISTINCT FROM i.org_id OR o.superior_id = i.org_id)"
 
 # To a special unit nobody goes without a paper letter, so whoever approves there says which (SPU-09, DOC-03).
 _APPROVING = f"{_ACTING} AND (o.state <> 'pending_province' OR btrim(coalesce(i.note, '')) <> '')"
 
-_ASSIGNABLE = "o.org_id IS NOT DISTINCT FROM i.org_id AND i.branch_id <> (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
+# Nobody is assigned to the branch that they have just left.
+_ASSIGNABLE = (
+    "o.org_id IS NOT DISTINCT FROM i.org_id AND i.branch_id <>"
+    " (SELECT t.source_branch_id FROM transfers t WHERE t.transfer_id = o.transfer_id)"
+)
+
+# Whoever has started a transfer may withdraw it, and so may its member; where the node says `yes_own`,
+# members may withdraw only what they have started themselves (TRF-28).
+_WITHDRAWING = (
+    "w.transfer_id = o.transfer_id AND o.withdraw <> 'no' AND (w.initiator_org_id = i.org_id"
+    " OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))"
+)
 
 TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.RESERVED: _transition(Trigger.RESERVED),
     Trigger.UNAVAILABLE: _transition(Trigger.UNAVAILABLE),
     Trigger.APPROVE: _transition(Trigger.APPROVE, entitled=_APPROVING),
     Trigger.REJECT: _transition(Trigger.REJECT, entitled=_ACTING),
-    Trigger.WITHDRAW: _transition(
-        Trigger.WITHDRAW,
-        from_also=", transfers w",
-        entitled="w.transfer_id = o.transfer_id AND o.withdraw <> 'no'"
-        " AND (w.initiator_org_id = i.org_id OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))",
-    ),
+    Trigger.WITHDRAW: _transition(Trigger.WITHDRAW, from_also=", transfers w", entitled=_WITHDRAWING),
     Trigger.ASSIGN: _transition(
         Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"
     ),
@@ -189,6 +272,6 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
 
 
 def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row[Any]]:
-    """Apply `trigger` to the items that fit; return one row per transfer moved, with the item's number `n`."""
+    """Apply `trigger` to the items that fit; return one row per transfer moved, with its item's `n`."""
     now = clock.now()
     return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=trail.stamp_of(now)).all()

@@ -188,7 +188,7 @@ def recount(tx: Connection) -> None:
     tx.execute(_EVERYBODY)
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 _COLUMNS = ", ".join(f"coalesce(f.{name}, 0) AS {name}" for name in FIGURES)
 _OF_ORG = sa.text(f"""
@@ -267,7 +267,7 @@ def people(
     ).all()
 
 
-# ---- the proof -------------------------------------------------------------------------------------------------------
+# ---- the proof -----------------------------------------------------------------------------------
 
 _JOINS = sa.text(
     "SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true), set_config('statement_timeout', '0', true)"

@@ -24,7 +24,7 @@ ENDED = (State.REJECTED, State.RETURNED, State.WITHDRAWN)
 NOBODY = UUID(int=0)
 
 
-# ---- reminders, looking ----------------------------------------------------------------------------------------------
+# ---- reminders, looking --------------------------------------------------------------------------
 
 
 def _rows(
@@ -103,7 +103,7 @@ def look_at_nodes(tx: Connection, asked: list[Asked[contract.LookAt]]) -> list[O
     return _answers(asked, remarks_store.look(tx, rows, clock.now()), _explained(tx, rows, "somebody_looks"))
 
 
-# ---- starting again, escalation --------------------------------------------------------------------------------------
+# ---- starting again, escalation ------------------------------------------------------------------
 
 
 def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer]]) -> list[Outcome]:

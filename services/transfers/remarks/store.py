@@ -13,7 +13,7 @@ from services.transfers.trail import audited, link_of
 from services.transfers.transitions import ASKED
 from shared import db
 
-# ---- lines of the trail that change no state -------------------------------------------------------------------------
+# ---- lines of the trail that change no state -----------------------------------------------------
 
 
 def _noted(event: str, chosen: str) -> sa.TextClause:
