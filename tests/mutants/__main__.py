@@ -38,7 +38,10 @@ TARGETS = (
     Target(
         "services/orgs/domain.py",
         "python",
-        (("tests/orgs/test_domain.py",), ("tests/orgs/test_rule_book.py", "tests/orgs/test_handlers.py")),
+        (
+            ("tests/orgs/test_domain.py",),
+            ("tests/orgs/test_rule_book.py", "tests/orgs/test_names.py", "tests/orgs/test_handlers.py"),
+        ),
     ),
     Target(
         "services/members/domain.py",

@@ -81,7 +81,13 @@ def start(module: str, path: Path, source: str, tests: Sequence[str]) -> int:
 
         # of the plugins only the two that the tests need: finding and loading all takes longer than most tests
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        plugins = ["-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin", "--hypothesis-profile=first-failure"]
+        plugins = [
+            "-p",
+            "pytest_timeout",
+            "-p",
+            "_hypothesis_pytestplugin",
+            "--hypothesis-profile=first-failure",
+        ]
         code = int(pytest.main(["-x", "-q", "--no-header", *plugins, *tests]))
     except BaseException:  # a mutant that cannot even be imported is as dead as one that a test finds
         code = 71

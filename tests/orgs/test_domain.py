@@ -121,3 +121,19 @@ def test_every_name_of_the_national_tree_is_short_enough():
     """The longest full and short names of the divisions, schools and systems stay well below the limit."""
     longest = max(max(len(org.full_name), len(org.short_name)) for org in seed.national_tree())
     assert longest * 2 <= domain.NAME_MAX
+
+
+@pytest.mark.rule("ORG-02")
+@pytest.mark.parametrize("name, code", [("团", "field_missing"), (" 团 ", "field_missing"), ("团委", None)])
+def test_a_name_has_two_characters(name, code):
+    """ORG-02: one character is no name, two are."""
+    refusal = domain.check_org("committee", "ordinary", "committee", name)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("ORG-28", "ORG-33")
+@pytest.mark.parametrize("purpose", [*sorted(domain.SCHOOL_PURPOSES), "handover"])
+def test_purposes_of_branches_are_not_for_committees(purpose):
+    """ORG-28, ORG-33: what is a purpose of branches is refused to everything else, and it is said that it does not belong here."""
+    refusal = domain.check_purpose(purpose, "committee", "committee", "ordinary", "普通高等院校", 9)
+    assert refusal is not None and refusal.code == "purpose_not_here"
