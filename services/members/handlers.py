@@ -21,7 +21,7 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
         store.refuse_deletions(tx, deleted)
 
 
-# ---- the saga --------------------------------------------------------------------------------------------------------
+# ---- the saga ----------------------------------------------------------------------------------------------
 
 
 def on_transfer_requested(tx: Connection, items: list[Any]) -> None:

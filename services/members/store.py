@@ -31,49 +31,117 @@ NUMBER_FROM = (
 )
 """From which day on who joined needs a development number, by the province of the branch (MEM-08)."""
 
-# ---- the saga --------------------------------------------------------------------------------------------------------
+# ---- the saga ----------------------------------------------------------------------------------------------
 
-_MAY_GO_ABROAD = """EXISTS (SELECT 1 FROM retentions r WHERE r.member_id = p.person_id AND r.kind = 'abroad' AND r.state = 'approved')"""
+_MAY_GO_ABROAD = """EXISTS (
+                SELECT 1 FROM retentions r
+                WHERE r.member_id = p.person_id AND r.kind = 'abroad' AND r.state = 'approved')"""
 """The school has approved that the person `p` stays with it while studying abroad (GRAD-29, GRAD-33)."""
 _RESERVE = sa.text(f"""
-    WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        transfer_id bigint, member_id bigint, source_branch_id bigint, target_org_id bigint, reason_kind text)),
-    held AS (UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id FROM asked i
+    WITH asked AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            transfer_id bigint, member_id bigint, source_branch_id bigint, target_org_id bigint,
+            reason_kind text)
+    ),
+    -- who is free, where the request says, and leaves for a reason that fits
+    held AS (
+        UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id
+        FROM asked i
         WHERE p.person_id = i.member_id AND p.branch_id = i.source_branch_id AND p.reserved_by IS NULL
-            AND (coalesce(i.reason_kind, 'any') = 'any' OR (i.reason_kind IN ('graduate', 'abroad')) = p.graduate)
+            AND (coalesce(i.reason_kind, 'any') = 'any'
+                OR (i.reason_kind IN ('graduate', 'abroad')) = p.graduate)
             AND (i.reason_kind IS DISTINCT FROM 'outward' OR p.mark IN ('delayed', 'teacher'))
             AND (i.reason_kind IS DISTINCT FROM 'abroad' OR {_MAY_GO_ABROAD})
-        RETURNING i.transfer_id, i.member_id),
-    others AS (SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate, p.mark FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
-        WHERE i.transfer_id NOT IN (SELECT transfer_id FROM held)),
-    reserved AS (SELECT transfer_id, member_id FROM held UNION ALL SELECT transfer_id, member_id FROM others WHERE reserved_by = transfer_id),
-    refused AS (SELECT transfer_id, member_id, CASE WHEN person_id IS NULL THEN 'unknown_member'
-            WHEN branch_id IS DISTINCT FROM source_branch_id THEN 'member_elsewhere' WHEN reserved_by IS NOT NULL THEN 'transfer_open'
-            WHEN graduate AND reason_kind NOT IN ('graduate', 'abroad', 'any') THEN 'graduate_reason_needed'
-            WHEN NOT graduate AND reason_kind IN ('graduate', 'abroad') THEN 'ordinary_reason_needed'
-            WHEN reason_kind = 'outward' AND mark NOT IN ('delayed', 'teacher') THEN 'drop_out_needed'
-            WHEN reason_kind = 'abroad' THEN 'abroad_request_missing' ELSE 'transfer_open' END AS code
-        FROM others WHERE reserved_by IS DISTINCT FROM transfer_id)
+        RETURNING i.transfer_id, i.member_id
+    ),
+    -- all the rest, as they were before this statement, to say why
+    others AS (
+        SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate, p.mark
+        FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
+        WHERE i.transfer_id NOT IN (SELECT transfer_id FROM held)
+    ),
+    -- held now, or held by an earlier copy of the same message
+    reserved AS (
+        SELECT transfer_id, member_id FROM held
+        UNION ALL
+        SELECT transfer_id, member_id FROM others WHERE reserved_by = transfer_id
+    ),
+    -- the first reason that applies; the last one is for who was taken by somebody else in this very moment
+    refused AS (
+        SELECT transfer_id, member_id,
+            CASE
+                WHEN person_id IS NULL THEN 'unknown_member'
+                WHEN branch_id IS DISTINCT FROM source_branch_id THEN 'member_elsewhere'
+                WHEN reserved_by IS NOT NULL THEN 'transfer_open'
+                WHEN graduate AND reason_kind NOT IN ('graduate', 'abroad', 'any')
+                    THEN 'graduate_reason_needed'
+                WHEN NOT graduate AND reason_kind IN ('graduate', 'abroad')
+                    THEN 'ordinary_reason_needed'
+                WHEN reason_kind = 'outward' AND mark NOT IN ('delayed', 'teacher')
+                    THEN 'drop_out_needed'
+                WHEN reason_kind = 'abroad' THEN 'abroad_request_missing'
+                ELSE 'transfer_open'
+            END AS code
+        FROM others
+        WHERE reserved_by IS DISTINCT FROM transfer_id
+    )
     {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
 _MOVE = sa.text(f"""
-    WITH asked AS (SELECT i.*, coalesce(o.purpose = 'floating', false) AS floats, coalesce(o.path, '') AS path, {NUMBER_FROM.format(province="o.province")} AS number_from
-        FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)
-        LEFT JOIN org_directory o ON o.org_id = i.branch_id),
-    arrived AS (UPDATE people p SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
-            graduate = p.graduate AND i.floats, graduates_on = CASE WHEN i.floats THEN p.graduates_on END,
-            mark = '', mark_reason = '', to_contact = true, found_on = NULL, number_from = i.number_from FROM asked i
-        WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id RETURNING i.*),
-    closed AS (UPDATE memberships m SET ended_at = a.at FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL
-        RETURNING m.person_id, m.branch_id, m.ended_at, a.path),
-    resigned AS (UPDATE posts p SET ended_at = c.ended_at FROM closed c WHERE p.person_id = c.person_id AND p.ended_at IS NULL
-            AND (p.org_id = c.branch_id OR (strpos('.' || c.path, '.' || p.org_id || '.') = 0
-                AND strpos((SELECT '.' || old.path FROM org_directory old WHERE old.org_id = c.branch_id), '.' || p.org_id || '.') > 0))
-        RETURNING p.org_id, p.person_id, p.post AS was, '' AS post, false AS has_phone, nextval('post_version') AS version),
-    begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, at, branch_id, transfer_id FROM arrived
-        WHERE (SELECT count(*) FROM closed) >= 0),
-    moved AS (SELECT transfer_id, member_id, branch_id FROM arrived UNION ALL
-        SELECT i.transfer_id, i.member_id, i.branch_id FROM asked i JOIN memberships m ON m.person_id = i.member_id AND m.transfer_id = i.transfer_id),
+    -- floats says that the target is a mobile branch, where graduates stay graduates
+    WITH asked AS (
+        SELECT i.*, coalesce(o.purpose = 'floating', false) AS floats, coalesce(o.path, '') AS path,
+            {NUMBER_FROM.format(province="o.province")} AS number_from
+        FROM json_to_recordset(CAST(:items AS json)) AS i(
+            transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)
+        LEFT JOIN org_directory o ON o.org_id = i.branch_id
+    ),
+    -- only members whom this transfer holds, so a repeated message moves nobody twice
+    arrived AS (
+        UPDATE people p
+        SET branch_id = i.branch_id, reserved_by = NULL, reserved_target_id = NULL,
+            graduate = p.graduate AND i.floats,
+            graduates_on = CASE WHEN i.floats THEN p.graduates_on END,
+            mark = '', mark_reason = '', to_contact = true, found_on = NULL, number_from = i.number_from
+        FROM asked i
+        WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id
+        RETURNING i.*
+    ),
+    -- the old stay, with the path of the new branch
+    closed AS (
+        UPDATE memberships m SET ended_at = a.at
+        FROM arrived a
+        WHERE m.person_id = a.member_id AND m.ended_at IS NULL
+        RETURNING m.person_id, m.branch_id, m.ended_at, a.path
+    ),
+    -- posts in the old branch, and in what stands above it but not above the new one; the dots around an
+    -- id keep 12 from being found in 312
+    resigned AS (
+        UPDATE posts p SET ended_at = c.ended_at
+        FROM closed c
+        WHERE p.person_id = c.person_id AND p.ended_at IS NULL
+            AND (p.org_id = c.branch_id
+                OR (strpos('.' || c.path, '.' || p.org_id || '.') = 0
+                    AND strpos(
+                        (SELECT '.' || old.path FROM org_directory old WHERE old.org_id = c.branch_id),
+                        '.' || p.org_id || '.') > 0))
+        RETURNING p.org_id, p.person_id, p.post AS was, '' AS post, false AS has_phone,
+            nextval('post_version') AS version
+    ),
+    -- the new stay; the count is always true and only makes PostgreSQL close the old one first
+    begun AS (
+        INSERT INTO memberships (person_id, began_at, branch_id, transfer_id)
+        SELECT member_id, at, branch_id, transfer_id FROM arrived
+        WHERE (SELECT count(*) FROM closed) >= 0
+    ),
+    -- moved now, or by an earlier copy of the same message
+    moved AS (
+        SELECT transfer_id, member_id, branch_id FROM arrived
+        UNION ALL
+        SELECT i.transfer_id, i.member_id, i.branch_id
+        FROM asked i JOIN memberships m ON m.person_id = i.member_id AND m.transfer_id = i.transfer_id
+    ),
+    -- the events, in the same transaction
     told AS ({insert(tell(MemberMoved, "moved"), tell(CadreChanged, "resigned"))})
     SELECT org_id, person_id, was FROM resigned""")
 
@@ -130,13 +198,20 @@ def release(tx: Connection, items: Sequence[Any]) -> None:
 
 
 _REFUSE_DELETIONS = sa.text(f"""
-    WITH kept AS (SELECT o.org_id FROM org_directory o WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND o.deleted
-        AND EXISTS (SELECT 1 FROM people p WHERE p.branch_id = o.org_id))
+    WITH kept AS (
+        SELECT o.org_id FROM org_directory o
+        WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND o.deleted
+            AND EXISTS (SELECT 1 FROM people p WHERE p.branch_id = o.org_id)
+    )
     {insert(tell(DeletionRefused, "kept"))}""")
 
 
 _HOLD_BATCH = sa.text(f"""
-    SELECT person_id, branch_id, reserved_by, graduate, mark, {_MAY_GO_ABROAD} AS may_go_abroad FROM people p WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR UPDATE""")
+    SELECT person_id, branch_id, reserved_by, graduate, mark, {_MAY_GO_ABROAD} AS may_go_abroad
+    FROM people p
+    WHERE person_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY person_id
+    FOR UPDATE""")
 
 
 def hold_people(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
@@ -159,7 +234,7 @@ It reads the CTE `flagged`, which has member, cohort, branch and whether they co
 """
 
 
-# ---- people ----------------------------------------------------------------------------------------------------------
+# ---- people ------------------------------------------------------------------------------------------------
 
 _BY_INDEX = sa.text("SELECT * FROM people WHERE id_index = :index")
 _BY_IDS = sa.text("SELECT * FROM people WHERE person_id = ANY(CAST(:ids AS bigint[]))")
@@ -168,36 +243,70 @@ _OF_BRANCH = sa.text(
 )
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
 _KNOWN = sa.text("""
-    SELECT p.person_id, p.id_index, p.name, p.branch_id, EXISTS (SELECT 1 FROM registrations r WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
-    FROM people p WHERE id_index = ANY(:indexes)""")
-_USED_NUMBERS = sa.text(
-    "SELECT development_number, person_id FROM people WHERE development_number = ANY(:numbers) AND development_number <> ''"
-)
+    SELECT p.person_id, p.id_index, p.name, p.branch_id,
+        EXISTS (
+            SELECT 1 FROM registrations r
+            WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
+    FROM people p
+    WHERE id_index = ANY(:indexes)""")
+_USED_NUMBERS = sa.text("""
+    SELECT development_number, person_id FROM people
+    WHERE development_number = ANY(:numbers) AND development_number <> ''""")
 _ADD = sa.text("""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text, joined_on date,
-        development_number text, branch_id bigint, born_on date)),
-    made AS (INSERT INTO people (person_id, name, id_sealed, id_index, phone_sealed, ethnic_group, joined_on, development_number, branch_id, born_on)
-        SELECT coalesce(person_id, nextval(pg_get_serial_sequence('people', 'person_id'))), name, decode(id_sealed, 'base64'),
-            decode(id_index, 'base64'), decode(phone_sealed, 'base64'), ethnic_group, joined_on, development_number, branch_id, born_on
-        FROM given ORDER BY id_index
-        ON CONFLICT DO NOTHING RETURNING person_id, id_index, branch_id),
-    begun AS (INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, :now, branch_id FROM made WHERE branch_id IS NOT NULL),
-    opened AS (INSERT INTO accounts (person_id, password_hash, initial_tail) SELECT person_id, CAST(:password_hash AS text), :tail FROM made)
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text,
+            joined_on date, development_number text, branch_id bigint, born_on date)
+    ),
+    -- the people; who is there already, by the blind index, is left out
+    made AS (
+        INSERT INTO people (
+            person_id, name, id_sealed, id_index, phone_sealed, ethnic_group,
+            joined_on, development_number, branch_id, born_on)
+        SELECT coalesce(person_id, nextval(pg_get_serial_sequence('people', 'person_id'))), name,
+            decode(id_sealed, 'base64'), decode(id_index, 'base64'), decode(phone_sealed, 'base64'),
+            ethnic_group, joined_on, development_number, branch_id, born_on
+        FROM given
+        ORDER BY id_index
+        ON CONFLICT DO NOTHING
+        RETURNING person_id, id_index, branch_id
+    ),
+    -- their first stays
+    begun AS (
+        INSERT INTO memberships (person_id, began_at, branch_id)
+        SELECT person_id, :now, branch_id FROM made WHERE branch_id IS NOT NULL
+    ),
+    -- their accounts
+    opened AS (
+        INSERT INTO accounts (person_id, password_hash, initial_tail)
+        SELECT person_id, CAST(:password_hash AS text), :tail FROM made
+    )
     SELECT person_id, id_index FROM made""")
 _ATTACH = sa.text("""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        name text, id_index text, phone_sealed text, ethnic_group text, joined_on date, development_number text, branch_id bigint)),
-    attached AS (UPDATE people p SET branch_id = g.branch_id, joined_on = coalesce(g.joined_on, p.joined_on),
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            name text, id_index text, phone_sealed text, ethnic_group text,
+            joined_on date, development_number text, branch_id bigint)
+    ),
+    attached AS (
+        UPDATE people p
+        SET branch_id = g.branch_id, joined_on = coalesce(g.joined_on, p.joined_on),
             phone_sealed = coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed),
             ethnic_group = CASE WHEN g.ethnic_group = '' THEN p.ethnic_group ELSE g.ethnic_group END,
-            development_number = CASE WHEN g.development_number = '' THEN p.development_number ELSE g.development_number END
-        FROM given g WHERE p.id_index = decode(g.id_index, 'base64') AND p.name = g.name AND p.branch_id IS NULL
-        RETURNING p.person_id, p.id_index, p.branch_id),
-    begun AS (INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, :now, branch_id FROM attached)
+            development_number =
+                CASE WHEN g.development_number = '' THEN p.development_number ELSE g.development_number END
+        FROM given g
+        WHERE p.id_index = decode(g.id_index, 'base64') AND p.name = g.name AND p.branch_id IS NULL
+        RETURNING p.person_id, p.id_index, p.branch_id
+    ),
+    begun AS (
+        INSERT INTO memberships (person_id, began_at, branch_id)
+        SELECT person_id, :now, branch_id FROM attached
+    )
     SELECT person_id, id_index FROM attached""")
 _SKIP_IDS = sa.text("""
-    SELECT setval(sequence, CAST(:highest AS bigint)) FROM pg_get_serial_sequence('people', 'person_id') AS sequence
+    SELECT setval(sequence, CAST(:highest AS bigint))
+    FROM pg_get_serial_sequence('people', 'person_id') AS sequence
     WHERE :highest > (SELECT coalesce(pg_sequence_last_value(sequence::regclass), 0))""")
 
 
@@ -230,8 +339,10 @@ def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
 
 
 _DELETED = sa.text("""
-    SELECT DISTINCT ON (d.id_index) d.id_index, d.name, d.branch_id FROM deleted_people d JOIN org_directory o ON o.org_id = d.branch_id
-    WHERE d.id_index = ANY(:indexes) AND NOT o.deleted ORDER BY d.id_index, d.deleted_at DESC""")
+    SELECT DISTINCT ON (d.id_index) d.id_index, d.name, d.branch_id
+    FROM deleted_people d JOIN org_directory o ON o.org_id = d.branch_id
+    WHERE d.id_index = ANY(:indexes) AND NOT o.deleted
+    ORDER BY d.id_index, d.deleted_at DESC""")
 
 
 def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
@@ -280,11 +391,14 @@ def skip_ids(tx: Connection, highest: int) -> None:
     tx.execute(_SKIP_IDS, {"highest": highest})
 
 
-_ADMINISTER = sa.text(
-    "SELECT DISTINCT person_id FROM administrator_directory WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))"
-)
+_ADMINISTER = sa.text("""
+    SELECT DISTINCT person_id FROM administrator_directory
+    WHERE active AND person_id = ANY(CAST(:ids AS bigint[]))""")
 _ADMINISTERED = sa.text("""
-    SELECT person_id, array_agg(org_id) AS org_ids FROM administrator_directory WHERE active AND NOT observer AND person_id = ANY(CAST(:ids AS bigint[])) GROUP BY 1""")
+    SELECT person_id, array_agg(org_id) AS org_ids
+    FROM administrator_directory
+    WHERE active AND NOT observer AND person_id = ANY(CAST(:ids AS bigint[]))
+    GROUP BY 1""")
 
 
 def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:
@@ -300,10 +414,10 @@ def administered(tx: Connection, person_ids: Sequence[int]) -> dict[int, list[in
 _REPLIES = sa.text(
     "SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))"
 )
-_REMEMBER = sa.text(
-    "INSERT INTO handled_commands (command_id, reply, person_id) SELECT command_id, reply, person_id"
-    " FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)"
-)
+_REMEMBER = sa.text("""
+    INSERT INTO handled_commands (command_id, reply, person_id)
+    SELECT command_id, reply, person_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)""")
 
 
 def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:

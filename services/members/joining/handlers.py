@@ -43,7 +43,7 @@ CODE_LENGTH = 12
 """Of a registration code."""
 
 
-# ---- registration codes ----------------------------------------------------------------------------------------------
+# ---- registration codes ------------------------------------------------------------------------------------
 
 
 def issue_registration_codes(
@@ -204,7 +204,7 @@ def on_registration_refused(tx: Connection, items: list[Any]) -> None:
     joining_store.give_back(tx, items)
 
 
-# ---- self-registration -----------------------------------------------------------------------------------------------
+# ---- self-registration -------------------------------------------------------------------------------------
 
 
 def register(tx: Connection, request: Register, actor: Actor | None) -> RegistrationInfo:

@@ -33,7 +33,7 @@ LETTER_CODE_LENGTH = 16
 """Of the code on a letter; about 79 bits, so that nobody finds one by trying."""
 
 
-# ---- letters ---------------------------------------------------------------------------------------------------------
+# ---- letters -----------------------------------------------------------------------------------------------
 
 
 def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Letter]:

@@ -75,7 +75,7 @@ def page(tx: Connection, path: str, after: int, limit: int) -> Sequence[sa.Row[A
     ).all()
 
 
-# ---- work lists ------------------------------------------------------------------------------------------------------
+# ---- work lists --------------------------------------------------------------------------------------------
 
 _SEARCHABLE = (
     "p.person_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed"
@@ -208,7 +208,7 @@ def _ranges_as_json() -> str:
     ).decode()
 
 
-# ---- entry progress --------------------------------------------------------------------------------------------------
+# ---- entry progress ----------------------------------------------------------------------------------------
 
 _PROGRESS = sa.text("""
     WITH below AS (SELECT split_part(substr(d.path, length(:path) + 1), '.', 1) AS part, d.org_id, d.kind,
