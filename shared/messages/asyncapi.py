@@ -1,4 +1,6 @@
-"""The AsyncAPI 3.0 document of all events, made from the contracts (BEY-15); `make saga` writes it to docs/asyncapi.json.
+"""The AsyncAPI 3.0 document of all events, made from the contracts (BEY-15).
+
+`make saga` writes it to docs/asyncapi.json.
 
 A field that is new in the document is an additive change. A field that is gone or has another type
 breaks a consumer: give the event a new name instead.

@@ -28,7 +28,10 @@ class ListAudit(Dated, frozen=True, kw_only=True):
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: who (`person_id`; None: the system), acting for whom, what, to whom and where, as JSON how it was before and is now."""
+    """One line: who, acting for whom, what, to whom and where, and how it was before and is now.
+
+    `person_id` None: the system; `before` and `after` are JSON.
+    """
 
     service: str
     lane: int

@@ -60,10 +60,12 @@ def refused(error: Exception, under: str = "") -> Refused:
                 zh.format(*found.groups()),
                 en.format(*found.groups()),
             )
-    found = re.fullmatch("Expected `str` matching regex (.*)", text)
-    zh, en = PATTERNS.get(literal_eval(found[1]), _OTHER) if found else _OTHER
     if not isinstance(error, msgspec.ValidationError):
         return bad("", "不是完整有效的JSON", "not well-formed JSON")
+    zh, en = _OTHER
+    found = re.fullmatch("Expected `str` matching regex (.*)", text)
+    if found:  # msgspec quotes the pattern as Python would, in whichever quotes it needs
+        zh, en = PATTERNS.get(literal_eval(found[1]), _OTHER)
     return bad(under + _pointer(path), zh, en)
 
 

@@ -26,10 +26,15 @@ MAX_ID = 2**63 - 1
 MAX_COUNT = 2**31 - 1
 """The largest number that an integer column holds."""
 FIRST_YEAR, LAST_YEAR = 1900, 2199
-"""Years in which days and instants of people lie; arithmetic with months and zones stays inside what Python and PostgreSQL know."""
+"""Years in which days and instants of people lie.
 
-# C0, DEL and C1, line and paragraph separators, and what reverses the direction of the text around it.
-# `\Z`, since `$` would let a line break at the end through; documents print it as `$`, which means the same there.
+Arithmetic with months and zones stays inside what Python and PostgreSQL know.
+"""
+
+# DEL and C1, line and paragraph separators, and what reverses the direction of the text around it;
+# of C0 each pattern forbids its own: TYPED lets a tab through, PROSE a tab and line breaks.
+# `\Z`, since `$` would let a line break at the end through; documents print it as `$`, which means
+# the same there.
 _FORBIDDEN = r"\x7f-\x9f\u2028-\u202e\u2066-\u2069"
 LINE = rf"^[^\x00-\x1f{_FORBIDDEN}]*\Z"
 TYPED = rf"^[^\x00-\x08\x0a-\x1f{_FORBIDDEN}]*\Z"
@@ -58,7 +63,10 @@ def _line(most: int, description: str, *, shown: int | None = None, pattern: str
 
 
 def _choice(description: str, *values: str) -> Meta:
-    """Return the limits of a word of a list, which documents show. The service refuses another one, with words of its own rule."""
+    """Return the limits of a word of a list, which documents show.
+
+    The service refuses another one, with words of its own rule.
+    """
     return Meta(
         max_length=60, pattern=LINE, description=description, extra_json_schema={"enum": list(values)}
     )
@@ -68,7 +76,7 @@ def _id(description: str) -> Meta:
     return Meta(ge=1, le=MAX_ID, description=description)
 
 
-# ---- ids and numbers -------------------------------------------------------------------------------------------------
+# ---- ids and numbers -----------------------------------------------------------------------------
 
 OrgId = Annotated[int, _id("an organisation")]
 PersonId = Annotated[int, _id("a person; members and cadres alike")]
@@ -94,14 +102,14 @@ OrgIds = Annotated[list[OrgId], Meta(max_length=500, description="organisations"
 PersonIds = Annotated[list[PersonId], Meta(max_length=500, description="people")]
 Uuids = Annotated[list[UUID], Meta(max_length=500, description="chosen by the system or the caller")]
 
-# ---- days and instants -----------------------------------------------------------------------------------------------
+# ---- days and instants ---------------------------------------------------------------------------
 
 Day = Annotated[dt.date, Meta(description=f"a day in China, from {FIRST_YEAR} to {LAST_YEAR}")]
 Instant = Annotated[
     dt.datetime, Meta(tz=True, description=f"an instant with its zone, from {FIRST_YEAR} to {LAST_YEAR}")
 ]
 
-# ---- texts -----------------------------------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 
 PersonName = Annotated[str, _line(200, "a person's name as on the ID card", shown=50, pattern=TYPED)]
 IdNumber = Annotated[
@@ -201,7 +209,7 @@ Url = Annotated[str, _line(2000, "an address")]
 Address = Annotated[str, _line(64, "the caller's network address; set by the gateway")]
 Device = Annotated[str, _line(200, "the caller's program; set by the gateway")]
 
-# ---- in events: bounds that hold whatever was stored before a limit was drawn ----------------------------------------
+# ---- in events: bounds that hold whatever was stored before a limit was drawn --------------------
 
 ToldText = Annotated[str, Meta(max_length=4000, pattern=STORED, description="text as it is stored")]
 
@@ -223,7 +231,10 @@ class Dated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutOfYears(Refused, ValueError):
-    """A day or an instant outside the years that there are for people; a `ValueError` too, so that decoders add the place."""
+    """A day or an instant outside the years that there are for people.
+
+    It is a `ValueError` too, so that decoders add the place.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(

@@ -86,7 +86,10 @@ class MemberMoved(Event, frozen=True, kw_only=True):
 
 
 class BranchGraduated(Event, frozen=True, kw_only=True):
-    """The branch became a graduates' organisation, or is one no more (GRAD-12, GRAD-14); the highest version holds."""
+    """The branch became a graduates' organisation, or is no longer one (GRAD-12, GRAD-14).
+
+    The highest version holds.
+    """
 
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
@@ -97,10 +100,10 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
 
 
 class GraduateChanged(Event, frozen=True, kw_only=True):
-    """A member became a graduate of a branch in a year, or does not count as one any more (GRAD-12, GRAD-16); the highest version holds.
+    """A member became a graduate of a branch in a year, or no longer counts as one (GRAD-12, GRAD-16).
 
-    Who leaves as a graduate stays one of the cohort, so a completed transfer tells nothing
-    (STAT-13).
+    The highest version holds. Who leaves as a graduate stays one of the cohort, so a completed
+    transfer tells nothing (STAT-13).
     """
 
     publisher: ClassVar[str] = "members"
@@ -115,9 +118,10 @@ class GraduateChanged(Event, frozen=True, kw_only=True):
 
 
 class CadreChanged(Event, frozen=True, kw_only=True):
-    """A person's post in an organisation as it is now, empty for none (CADRE-04, ADM-02); the highest version holds.
+    """A person's post in an organisation as it is now, empty for none (CADRE-04, ADM-02).
 
-    `has_phone`: whether the person's own profile has a mobile number (ORG-21, ORG-22).
+    The highest version holds. `has_phone`: whether the person's own profile has a mobile number
+    (ORG-21, ORG-22).
     """
 
     publisher: ClassVar[str] = "members"
@@ -150,7 +154,10 @@ class DeletionRefused(Event, frozen=True, kw_only=True):
 
 
 class SessionEnded(Event, frozen=True, kw_only=True):
-    """A session was ended: its tokens count no more, anywhere; after `until` they would have lapsed by themselves."""
+    """A session was ended: its tokens no longer count, anywhere.
+
+    After `until` they would have lapsed by themselves.
+    """
 
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs", "transfers")
@@ -160,7 +167,10 @@ class SessionEnded(Event, frozen=True, kw_only=True):
 
 
 class MembersLogGrew(Event, frozen=True, kw_only=True):
-    """A chain of the audit log of members has so many lines now, and this hash (BEY-10); who keeps it notices when lines go."""
+    """A chain of the audit log of members has so many lines now, and this hash (BEY-10).
+
+    Whoever keeps it notices when lines go.
+    """
 
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
@@ -171,7 +181,11 @@ class MembersLogGrew(Event, frozen=True, kw_only=True):
 
 
 class GetCaptcha(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for a picture of characters to read (ACC-02, ACC-08); `address` is the caller's: so many are drawn for one, and more often asked for."""
+    """Ask for a picture of characters to read (ACC-02, ACC-08).
+
+    `address` is the caller's: only so many are drawn for one, and where much has failed from one, a
+    captcha is asked for whatever the setting.
+    """
 
     address: Address = ""
 
@@ -188,7 +202,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Become the first administrator with the token that the installation has made with its keys (ADM-10); `org_id` 0 is the root."""
+    """Become the first administrator with the token that the installation made with its keys (ADM-10).
+
+    `org_id` 0 is the root.
+    """
 
     token: CodeText
     name: PersonName
@@ -200,10 +217,10 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Captcha(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture whose characters are to be sent along within five minutes, once; no picture where none is asked for.
+    """A picture whose characters are to be sent along, once, within five minutes.
 
-    `initial_tail` says what opens a new account: so many last characters of the ID number, or a
-    code where it is 0 (ACC-04, BEY-22).
+    There is no picture where none is asked for. `initial_tail` says what opens a new account: so
+    many last characters of the ID number, or a code where it is 0 (ACC-04, BEY-22).
     """
 
     captcha_id: str = ""
@@ -212,7 +229,10 @@ class Captcha(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
-    """Sign in with ID number, password and captcha (ACC-02); `address` and `device` are the caller's, for lockout and history."""
+    """Sign in with ID number, password and captcha (ACC-02).
+
+    `address` and `device` are the caller's, for the lockout and the history.
+    """
 
     id_number: IdNumber
     password: Password
@@ -235,7 +255,10 @@ class SignOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
-    """Replace the own password (ACC-05); of all sessions of the person only `session` goes on, none if it is not given."""
+    """Replace one's own password (ACC-05).
+
+    Of all sessions of the person only `session` goes on; none does if it is not given.
+    """
 
     old_password: Password
     new_password: Password
@@ -243,7 +266,10 @@ class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
-    """Replace a forgotten password with a code that an administrator has handed out (ACC-08); `address` is the caller's, for the lockout."""
+    """Replace a forgotten password with a code that an administrator has handed out (ACC-08).
+
+    `address` is the caller's, for the lockout.
+    """
 
     id_number: IdNumber
     code: CodeText
@@ -254,7 +280,10 @@ class ResetPassword(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListSessions(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the own living sessions and the sign-ins of the last 180 days, newest first; `session` marks the one that asks."""
+    """Ask for one's own living sessions and the sign-ins of the last 180 days, newest first.
+
+    `session` marks the one that asks.
+    """
 
     session: Opaque = ""
 
@@ -287,7 +316,10 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndSessions(msgspec.Struct, frozen=True, kw_only=True):
-    """End some of the own sessions, or all but `session` if none is named; their tokens count no more at once."""
+    """End some of one's own sessions, or all but `session` if none is named.
+
+    Their tokens stop counting at once.
+    """
 
     session: Opaque = ""
 
@@ -295,7 +327,10 @@ class EndSessions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IssueResetCode(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for a code that resets a member's password (ACC-06, ACC-07); a new code replaces the earlier one."""
+    """Ask for a code that resets a member's password (ACC-06, ACC-07).
+
+    A new code replaces the earlier one.
+    """
 
     command_id: UUID
     member_id: PersonId
@@ -381,7 +416,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DescribePeople(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for people by id, at most 500; who is outside the caller's right comes as a name of surname and stars."""
+    """Ask for people by id, at most 500.
+
+    Anyone outside the caller's rights comes as a name of surname and stars.
+    """
 
     person_ids: PersonIds
 
@@ -400,10 +438,10 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The own record with the history of branches, newest first, the own posts, and what the person is asked to put right.
+    """One's own record with the history of branches, newest first, and one's own posts.
 
-    `hints` are refusal codes: an irregular development number (MEM-13), an incomplete profile
-    (MEM-23), a failed identity check (MEM-19).
+    `hints`: what the person is asked to put right, as refusal codes: an irregular development
+    number (MEM-13), an incomplete profile (MEM-23), a failed identity check (MEM-19).
     """
 
     member: Member
@@ -413,7 +451,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for a member's record with the history of branches and posts, as an administrator of the branch or of what stands above it (MEM-28, BEY-09)."""
+    """Ask for a member's record with the history of branches and posts (MEM-28, BEY-09).
+
+    For administrators of the branch or of what stands above it.
+    """
 
     member_id: PersonId
 
@@ -452,7 +493,10 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportRow(Dated, frozen=True, kw_only=True):
-    """One row of an uploaded roster (IMP-05). All rows of a file share `import_id`; with `number` it is the row's key, so a list may be sent again.
+    """One row of an uploaded roster (IMP-05).
+
+    All rows of a file share `import_id`; with `number` it is the row's key, so a list may be sent
+    again.
 
     An empty `branch_name`: a cadre of the importing organisation itself (IMP-11). `problem` is a
     fault found in reading; such a row fails without being tried.
@@ -479,7 +523,10 @@ class ImportTaken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetImport(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask how far an import is; `failed_after` asks for up to 500 failed rows after that number as well (IMP-06, IMP-07)."""
+    """Ask how far an import is (IMP-06, IMP-07).
+
+    `failed_after` asks for up to 500 failed rows after that number as well.
+    """
 
     import_id: UUID
     failed_after: Number | None = None
@@ -495,10 +542,10 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkBranch(Dated, frozen=True, kw_only=True):
-    """Say when a branch graduates, or why it has no such time (GRAD-02, GRAD-03, GRAD-07); repeated without harm.
+    """Say when a branch graduates, or why it has no such time (GRAD-02, GRAD-03, GRAD-07).
 
-    Exactly one of `graduates_on` (any day of the month) and `reason` (`teachers`, `mixed`) is
-    given.
+    Repeating it does no harm. Exactly one of `graduates_on` (any day of the month) and `reason`
+    (`teachers`, `mixed`) is given.
     """
 
     command_id: UUID
@@ -508,7 +555,10 @@ class MarkBranch(Dated, frozen=True, kw_only=True):
 
 
 class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to one branch: whether it is a graduates' organisation now, and how many members were flagged by this (GRAD-12)."""
+    """Answer to one branch: whether it is a graduates' organisation now (GRAD-12).
+
+    `members`: how many were flagged by this.
+    """
 
     branch_id: int
     graduate: bool = False
@@ -517,10 +567,11 @@ class BranchMarked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkMember(Dated, frozen=True, kw_only=True):
-    """Mark one member (GRAD-10, GRAD-11, GRAD-16, GRAD-21); repeated without harm.
+    """Mark one member (GRAD-10, GRAD-11, GRAD-16, GRAD-21).
 
-    `mark`: `own` (a time of graduation of the member's own, in a mixed branch), `delayed` (later
-    than the branch, with a reason), `teacher`, or empty to take the mark back.
+    Repeating it does no harm. `mark`: `own` (a time of graduation of the member's own, in a mixed
+    branch), `delayed` (later than the branch, with a reason), `teacher`, or empty to take the mark
+    back.
     """
 
     command_id: UUID
@@ -559,7 +610,10 @@ class EditMember(Dated, frozen=True, kw_only=True):
 
 
 class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete a wrongly entered member, with the reason; the person may be entered anew (DEL-05, DEL-07, MEM-19)."""
+    """Delete a wrongly entered member, with the reason (DEL-05, DEL-07, MEM-19).
+
+    The person may be entered anew.
+    """
 
     command_id: UUID
     member_id: PersonId
@@ -567,11 +621,11 @@ class DeleteMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
-    """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11), by the branch or its direct superior.
+    """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11).
 
-    `cause`: `wrong_name`, `wrong_id`, `overwritten` (one person's record over another's) or
-    `other`; who merely belongs elsewhere, `elsewhere`, is transferred instead (DEL-09). A second
-    request replaces the first.
+    By the branch or its direct superior. `cause`: `wrong_name`, `wrong_id`, `overwritten` (one
+    person's record over another's) or `other`; who merely belongs elsewhere, `elsewhere`, is
+    transferred instead (DEL-09). A second request replaces the first.
     """
 
     command_id: UUID
@@ -602,7 +656,10 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the branches below the acting organisation with their times of graduation, or only those without (GRAD-08, GRAD-32)."""
+    """Ask for the branches below the acting organisation with their times of graduation (GRAD-08, GRAD-32).
+
+    `unmarked_only`: only those without one.
+    """
 
     unmarked_only: bool = False
     after: After = 0
@@ -610,7 +667,11 @@ class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
-    """A branch and its mark; neither time nor reason: not marked yet. `graduate`: it is a graduates' organisation; `may_mark`: the acting organisation marks it (GRAD-09)."""
+    """A branch and its mark; neither time nor reason: not marked yet.
+
+    `graduate`: it is a graduates' organisation; `may_mark`: the acting organisation marks it
+    (GRAD-09).
+    """
 
     branch_id: int
     name: str
@@ -622,10 +683,10 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetPost(msgspec.Struct, frozen=True, kw_only=True):
-    """Give a person a post in an organisation, another one, or none (empty) (CADRE-01, CADRE-03, CADRE-04, ADM-02, ADM-03).
+    """Give a person a post in an organisation, change it, or take it away (empty).
 
-    The person is named by `person_id`, or by `name` and `id_number`; who is not registered yet gets
-    an account (ORG-17).
+    CADRE-01, CADRE-03, CADRE-04, ADM-02, ADM-03. The person is named by `person_id`, or by `name`
+    and `id_number`; anyone not registered yet gets an account (ORG-17).
     """
 
     command_id: UUID
@@ -652,14 +713,20 @@ class ListCadres(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IssueRegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for a code with which one person becomes the organisation's administrator (ADM-04, ADM-09..13); an unspent one is replaced."""
+    """Ask for a code with which one person becomes the organisation's administrator (ADM-04, ADM-09..13).
+
+    An unspent code is replaced.
+    """
 
     command_id: UUID
     org_id: OrgId
 
 
 class RegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
-    """A code to hand over: single-use, shown only in this answer; `expires_at` None: without limit (ADM-13)."""
+    """A code to hand over: single-use, shown only in this answer.
+
+    `expires_at` None: without limit (ADM-13).
+    """
 
     org_id: int
     name: str = ""
@@ -669,9 +736,10 @@ class RegistrationCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisterAdministrator(msgspec.Struct, frozen=True, kw_only=True):
-    """Become an organisation's administrator with its code (ADM-04, ADM-15): as a new person, with all fields, or signed in, with the code alone.
+    """Become an organisation's administrator with its code (ADM-04, ADM-15).
 
-    `post` is the post held there; `address` is the caller's, for the lockout.
+    As a new person, with all fields, or signed in, with the code alone. `post` is the post held
+    there; `address` is the caller's, for the lockout.
     """
 
     code: CodeText
@@ -694,7 +762,10 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Register(Dated, frozen=True, kw_only=True):
-    """Register oneself as a member of a branch, or as a cadre of another organisation, for its administrator to accept (REG-01..03, REG-08)."""
+    """Register oneself with an organisation, for its administrator to accept (REG-01..03, REG-08).
+
+    As a member of a branch, or as a cadre of another organisation.
+    """
 
     org_id: OrgId
     name: PersonName
@@ -711,7 +782,10 @@ class Register(Dated, frozen=True, kw_only=True):
 
 
 class DecideRegistration(msgspec.Struct, frozen=True, kw_only=True):
-    """Accept or reject a registration (REG-07); with `withdraw` the applicant takes the own one back (REG-05)."""
+    """Accept or reject a registration (REG-07).
+
+    With `withdraw` the applicants take back their own (REG-05).
+    """
 
     registration_id: Id
     accept: bool = False
@@ -728,7 +802,10 @@ class RegistrationDecided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRegistrations(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the pending registrations of the acting organisation, or with `own` for the caller's own, whatever their state (REG-07)."""
+    """Ask for the pending registrations of the acting organisation (REG-07).
+
+    With `own`: for the caller's own, whatever their state.
+    """
 
     own: bool = False
 
@@ -751,9 +828,10 @@ class RegistrationInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchMembers(msgspec.Struct, frozen=True, kw_only=True):
-    """Find members of the own organisation and below by name, ID number or development number (SRCH-03, SRCH-05, SRCH-06).
+    """Find members of one's own organisation and below (SRCH-03, SRCH-05, SRCH-06).
 
-    `below` names an organisation in the own subtree, to narrow a name that many have (SRCH-04).
+    By name, ID number or development number. `below` names an organisation in the own subtree, to
+    narrow a name that many have (SRCH-04).
     """
 
     text: Line
@@ -768,7 +846,10 @@ class FoundMembers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RevealIds(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for unmasked ID numbers of members, at most 50, with the reason; the view is put into the access log (MEM-32, BEY-10)."""
+    """Ask for unmasked ID numbers of members, at most 50, with the reason (MEM-32, BEY-10).
+
+    The view is put into the access log.
+    """
 
     person_ids: PersonIds
     reason: Prose
@@ -783,9 +864,9 @@ class Revealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportMembers(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the members of the acting organisation and below, in order of their ids, for an export; each page is put into the access log.
+    """Ask for the members of the acting organisation and below, in order of their ids, for an export.
 
-    `full` asks for unmasked ID numbers and needs a `reason`.
+    Each page is put into the access log. `full` asks for unmasked ID numbers and needs a `reason`.
     """
 
     full: bool = False
@@ -803,7 +884,10 @@ class ExportedMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoteExport(msgspec.Struct, frozen=True, kw_only=True):
-    """Put into the access log that a list of people is taken along as a file (BEY-10); the gateway says so before it writes one."""
+    """Put into the access log that a list of people is taken along as a file (BEY-10).
+
+    The gateway says so before it writes one.
+    """
 
     what: Line
 
@@ -811,14 +895,19 @@ class NoteExport(msgspec.Struct, frozen=True, kw_only=True):
 class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a list to work off, for the acting organisation and below.
 
-    `kind`: `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38,
-    DEL-13), `over_age` (MEM-26), `incomplete` (MEM-22), `to_contact` (MEM-30), `deletion_requests`
-    (DEL-06, DOC-05), `graduates_left` (who has not completed, with `open` transfer, `retained`,
-    `abroad` or `none`; GRAD-28), `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05),
-    `retained` (GRAD-27), `abroad` (DOC-09), `late_entries` (MEM-24), `onward` (TYPE-16: work or
-    study was found; `note` is the day until which to transfer), `parked` (TYPE-27: over a month in
-    a township's hand-over branch, nothing found yet), `county_stay` (ORG-29), `retained_apart`
-    (GRAD-26: retained, not in the mobile branch).
+    `kind` is one of:
+
+    - `small_branches` (ORG-07), `holding_members` (ORG-05), `empty_graduate` (ORG-38, DEL-13)
+    - `over_age` (MEM-26), `incomplete` (MEM-22), `to_contact` (MEM-30), `late_entries` (MEM-24)
+    - `irregular_numbers` (MEM-13), `identity_failed` (MEM-19, DOC-05)
+    - `deletion_requests` (DEL-06, DOC-05)
+    - `graduates_left`: those who have not completed, with an `open` transfer, `retained`, `abroad`
+      or `none` (GRAD-28)
+    - `retained` (GRAD-27), `retained_apart`: retained, but not in the mobile branch (GRAD-26)
+    - `abroad` (DOC-09)
+    - `onward`: work or study was found; `note` is the day until which to transfer (TYPE-16)
+    - `parked`: over a month in a township's hand-over branch, nothing found yet (TYPE-27)
+    - `county_stay` (ORG-29)
     """
 
     kind: Word
@@ -827,7 +916,10 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: an organisation, a member of it where the list is one of members, and what is to be known; `key` continues the list."""
+    """One line: an organisation, a member of it where members are listed, and what is to be known.
+
+    `key` continues the list.
+    """
 
     key: int
     org_id: int
@@ -839,10 +931,10 @@ class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetEntryProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask how far data are entered, for an organisation and each of its direct subordinates with all below it (STAT-02..09, SCH-08).
+    """Ask how far data are entered (STAT-02..09, SCH-08).
 
-    `domain` limits the count to one domain (ORG-26); `schools_only` to subordinates of the school
-    domain (SCH-08).
+    For an organisation and each of its direct subordinates, with all below it. `domain` limits the
+    count to one domain (ORG-26); `schools_only` to subordinates of the school domain (SCH-08).
     """
 
     org_id: OrgId
@@ -873,9 +965,10 @@ class EntryProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestRetention(Dated, frozen=True, kw_only=True):
-    """Ask to stay at school: `abroad` during studies abroad, with place, time and a contact at home (GRAD-29), or `retained` for up to six months (GRAD-26).
+    """Ask to stay at school: `abroad` (GRAD-29) or `retained` (GRAD-26).
 
-    By the member, or by the administrators of the branch or its direct superior.
+    `abroad`: during studies abroad, with place, time and a contact at home; `retained`: for up to
+    six months. By the member, or by the administrators of the branch or its direct superior.
     """
 
     command_id: UUID
@@ -890,7 +983,10 @@ class RequestRetention(Dated, frozen=True, kw_only=True):
 
 
 class DecideRetention(msgspec.Struct, frozen=True, kw_only=True):
-    """Approve or refuse, for a school's committee above the branch (GRAD-29, GRAD-33); `end` closes an approved one; `report` adds a report from abroad (GRAD-30)."""
+    """Approve or refuse, for a school's committee above the branch (GRAD-29, GRAD-33).
+
+    `end` closes an approved one; `report` adds a report from abroad (GRAD-30).
+    """
 
     retention_id: Id
     approve: bool = False
@@ -908,7 +1004,10 @@ class RetentionSaved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRetentions(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the register of who stays, of the acting organisation and below, or with `own` for the caller's own (DOC-09)."""
+    """Ask for the register of those who stay, of the acting organisation and below (DOC-09).
+
+    With `own`: for the caller's own.
+    """
 
     kind: Word = ""
     own: bool = False
@@ -947,7 +1046,10 @@ class IssueLetter(Dated, frozen=True, kw_only=True):
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """A letter: `number` is unique per issuer and year; `code` proves it to anyone, and stands in this answer and on the paper only (BEY-13)."""
+    """A letter; `number` is unique per issuer and year.
+
+    `code` proves it to anyone, and stands only in this answer and on the paper (BEY-13).
+    """
 
     letter_id: int | None = None
     number: str = ""
@@ -982,7 +1084,10 @@ class CheckLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
-    """What everybody may know: `in_force`, `lapsed` or `void`, who issued it, its number and date; nothing about persons."""
+    """What everybody may know: `in_force`, `lapsed` or `void`, the issuer, the number and the date.
+
+    Nothing about persons.
+    """
 
     state: str
     issuer: str
@@ -997,7 +1102,11 @@ class GetComposition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Composition(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers of a branch: all members, and of these by sex, age group, ethnic group, Party membership, standing as a graduate, complete record; `cadres` hold posts in it."""
+    """Numbers of a branch: its members, those of each kind among them, and its cadres.
+
+    The kinds: sex, age group, ethnic group, Party membership, standing as a graduate, complete
+    record. `cadres` hold posts in the branch.
+    """
 
     branch_id: int
     members: int
@@ -1014,7 +1123,10 @@ class Composition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CountInside(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask what stands in the way of deleting organisations of the own subtree, at most 500: who is in them and who has applied (DEL-03)."""
+    """Ask what stands in the way of deleting organisations of one's own subtree, at most 500 (DEL-03).
+
+    Who is in them, and who has applied.
+    """
 
     org_ids: OrgIds
 

@@ -38,7 +38,10 @@ from shared.messages.limits import (
 
 
 class OrgChanged(Event, frozen=True, kw_only=True):
-    """An organisation as it is now, created, edited or moved (ORG-10, ORG-23, MIG-09); the highest version holds."""
+    """An organisation as it is now, created, edited or moved (ORG-10, ORG-23, MIG-09).
+
+    The highest version holds.
+    """
 
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("members", "transfers")
@@ -60,9 +63,9 @@ class OrgChanged(Event, frozen=True, kw_only=True):
 
 
 class AdministratorChanged(Event, frozen=True, kw_only=True):
-    """A person received or lost the right over an organisation (ADM-05, ADM-06); the highest version holds.
+    """A person received or lost the right over an organisation (ADM-05, ADM-06).
 
-    `observer`: the right is to look only (ROLE-10).
+    The highest version holds. `observer`: the right is to look only (ROLE-10).
     """
 
     publisher: ClassVar[str] = "orgs"
@@ -76,7 +79,10 @@ class AdministratorChanged(Event, frozen=True, kw_only=True):
 
 
 class RegistrationRefused(Event, frozen=True, kw_only=True):
-    """The right that a registration code promised is not given, because the organisation has its administrators; the code is good again (ADM-11)."""
+    """The right that a registration code promised is not given (ADM-11).
+
+    The organisation has its administrators already; the code is good again.
+    """
 
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("members",)
@@ -86,7 +92,10 @@ class RegistrationRefused(Event, frozen=True, kw_only=True):
 
 
 class OrgsLogGrew(Event, frozen=True, kw_only=True):
-    """A chain of the audit log of orgs has so many lines now, and this hash (BEY-10); who keeps it notices when lines go."""
+    """A chain of the audit log of orgs has so many lines now, and this hash (BEY-10).
+
+    Whoever keeps it notices when lines go.
+    """
 
     publisher: ClassVar[str] = "orgs"
     consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
@@ -130,11 +139,12 @@ class Administrator(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for organisations by any part of the full, short or a former name, or by a code (BEY-20, SRCH-10); `targets_only` leaves out what TRF-15 excludes.
+    """Ask for organisations by name or by code (BEY-20, SRCH-10).
 
-    `below` limits the search to a subtree; what is nearer to `near`, by default the acting
-    organisation, comes first. With `systems`, where the subtree has none, what the vertical systems
-    have is returned, with their provinces 91 to 97 (ORG-15).
+    Any part of the full, the short or a former name will do; `targets_only` leaves out what TRF-15
+    excludes. `below` limits the search to a subtree; what is nearer to `near`, by default the
+    acting organisation, comes first. With `systems`, where the subtree has none, what the vertical
+    systems have is returned, with their provinces 91 to 97 (ORG-15).
     """
 
     text: Line
@@ -190,14 +200,20 @@ class SaveOrg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderOrg(msgspec.Struct, frozen=True, kw_only=True):
-    """Put an organisation right after another of the same superior, or first without one (ORG-24, ORG-43); repeated without harm."""
+    """Put an organisation right after another of the same superior, or first without one (ORG-24, ORG-43).
+
+    Repeating it does no harm.
+    """
 
     org_id: OrgId
     after: OrgId | None = None
 
 
 class RebuildNames(msgspec.Struct, frozen=True, kw_only=True):
-    """Have the full names of all below an organisation built anew from the path, in the background (ORG-09)."""
+    """Have the full names of all below an organisation built anew from the path (ORG-09).
+
+    It is done in the background.
+    """
 
     command_id: UUID
     org_id: OrgId
@@ -234,7 +250,11 @@ class NameChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamesPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rebuild would change: the first changes, and full names below that several organisations have. `more`: the subtree goes on beyond what was looked at."""
+    """What a rebuild would change: the first changes, and names that would be shared.
+
+    `shared`: full names below that several organisations have. `more`: the subtree goes on beyond
+    what was looked at.
+    """
 
     looked_at: int
     changed: int
@@ -244,9 +264,10 @@ class NamesPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
-    """Check and complete the own organisation's data, once, as its administrator (ORG-16, ORG-19); the kind may change here and never again (ORG-11).
+    """Check and complete one's own organisation's data, once, as its administrator (ORG-16, ORG-19).
 
-    The secretary, or who presides, is recorded before by `set_posts`.
+    The kind may change here and never again (ORG-11). The secretary, or who presides, is recorded
+    before by `set_posts`.
     """
 
     command_id: UUID
@@ -267,7 +288,10 @@ class SetSchoolNumber(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeleteOrg(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete an empty direct subordinate (DEL-01, DEL-02); with `to_awaiting` a branch with members becomes an awaiting branch instead (DEL-03)."""
+    """Delete an empty direct subordinate (DEL-01, DEL-02).
+
+    With `to_awaiting` a branch with members becomes an awaiting branch instead (DEL-03).
+    """
 
     command_id: UUID
     org_id: OrgId
@@ -275,7 +299,10 @@ class DeleteOrg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetAdministrator(msgspec.Struct, frozen=True, kw_only=True):
-    """Give (`active`) or revoke the right over an organisation (ADM-05..07); with `observer` the right to look only (ROLE-10)."""
+    """Give (`active`) or revoke the right over an organisation (ADM-05..07).
+
+    With `observer`: the right to look only (ROLE-10).
+    """
 
     command_id: UUID
     org_id: OrgId
@@ -292,7 +319,10 @@ class OrgSaved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListContacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask, as anyone, for the telephone numbers of leading bodies of counties, cities and provinces, by part of the name (SRCH-09)."""
+    """Ask, as anyone, for the telephone numbers of leading bodies, by part of the name (SRCH-09).
+
+    Those of counties, cities and provinces.
+    """
 
     text: Line = ""
 
@@ -315,7 +345,10 @@ class RequestMigration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecideMigration(msgspec.Struct, frozen=True, kw_only=True):
-    """Decide for the old superior, then for the new one (MIG-04); with `withdraw`, for the organisation itself, take the request back (MIG-10)."""
+    """Decide for the old superior, then for the new one (MIG-04).
+
+    With `withdraw`: take the request back, for the organisation itself (MIG-10).
+    """
 
     migration_id: Id
     approve: bool = False
@@ -332,13 +365,20 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListMigrations(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for migrations of the acting organisation, from or to it; `waiting` for those that wait for its decision only (MIG-08)."""
+    """Ask for migrations of the acting organisation, from it or to it (MIG-08).
+
+    `waiting`: only those that wait for its decision.
+    """
 
     waiting: bool = False
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """One migration: `pending_old`, `pending_new`, `moving` (`moved` of `total` organisations done), `completed`, `rejected`, `withdrawn`, `returned`."""
+    """One migration and how far it is.
+
+    `state`: `pending_old`, `pending_new`, `moving` (`moved` of `total` organisations done),
+    `completed`, `rejected`, `withdrawn` or `returned`.
+    """
 
     migration_id: int
     org_id: int
@@ -369,7 +409,10 @@ class Superior(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrgAt(msgspec.Struct, frozen=True, kw_only=True):
-    """An organisation as it was: names, kind, all above it, the direct superior first, and who had the right over it (BEY-09)."""
+    """An organisation as it was: names, kind, superiors, and who had the right over it (BEY-09).
+
+    `superiors`: all above it, the direct one first.
+    """
 
     org_id: int
     kind: str

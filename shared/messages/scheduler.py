@@ -31,7 +31,10 @@ class DeadlineExpired(Event, frozen=True, kw_only=True):
 
 
 class DayBegan(Event, frozen=True, kw_only=True):
-    """A new day began in China; each day is told once. What happens yearly or daily hangs on it (GRAD-12, GRAD-25)."""
+    """A new day began in China; each day is told once.
+
+    What happens yearly or daily hangs on it (GRAD-12, GRAD-25).
+    """
 
     publisher: ClassVar[str] = "scheduler"
     consumers: ClassVar[tuple[str, ...]] = ("members", "orgs")

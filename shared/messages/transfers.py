@@ -106,7 +106,10 @@ class BranchAssigned(Event, frozen=True, kw_only=True):
 
 
 class OrgInUse(Event, frozen=True, kw_only=True):
-    """An organisation was deleted, set aside or changed in kind while it is a party of open transfers; the change is taken back (ORG-42, DEL-14)."""
+    """An organisation was deleted, set aside or changed in kind while it is a party of open transfers.
+
+    The change is taken back (ORG-42, DEL-14).
+    """
 
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
@@ -155,7 +158,10 @@ class TransferWithdrawn(Event, frozen=True, kw_only=True):
 
 
 class TransfersLogGrew(Event, frozen=True, kw_only=True):
-    """A chain of the audit log of transfers has so many lines now, and this hash (BEY-10); who keeps it notices when lines go."""
+    """A chain of the audit log of transfers has so many lines now, and this hash (BEY-10).
+
+    Whoever keeps it notices when lines go.
+    """
 
     publisher: ClassVar[str] = "transfers"
     consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
@@ -193,9 +199,10 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Move up to 30 members from one branch to another below the acting committee, without approval (BATCH-01..07).
+    """Move up to 30 members from one branch to another, without approval (BATCH-01..07).
 
-    All or none; with `skip` those who cannot be moved are left out and the others move (BATCH-05).
+    Both lie below the acting committee. All or none; with `skip` those who cannot be moved are left
+    out and the others move (BATCH-05).
     """
 
     command_id: UUID
@@ -211,7 +218,10 @@ class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to a batch move: its transfers in the order of the members; how each ends is asked with `get_batch`."""
+    """Answer to a batch move: its transfers in the order of the members.
+
+    How each ends is asked with `get_batch`.
+    """
 
     batch_id: UUID
     transfer_ids: list[int] = []
@@ -254,7 +264,10 @@ class AssignBranch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenTransfer(msgspec.Struct, frozen=True, kw_only=True):
-    """The open transfer of a member, as told to whoever may start one: who started it, when, where it stands, who can act, until when (BEY-03)."""
+    """The open transfer of a member, as told to whoever may start one (BEY-03).
+
+    Who started it, when, where it stands, who can act, until when.
+    """
 
     transfer_id: int
     initiator: str
@@ -333,7 +346,10 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of work with the counts by state of everything that waits for the acting organisation; `old`: of them were reminded of (DL-02, MSG-07)."""
+    """One page of work with the counts by state of everything that waits for the acting organisation.
+
+    `old`: how many of these were reminded of (DL-02, MSG-07).
+    """
 
     items: list[Transfer]
     counts: dict[str, int]
@@ -380,7 +396,10 @@ class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for transfers out of or into the acting organisation and its branches, newest first (TRF-29, TRF-32)."""
+    """Ask for transfers out of or into the acting organisation and its branches (TRF-29, TRF-32).
+
+    Newest first.
+    """
 
     side: Side = "source"
     open_only: bool = False
@@ -401,7 +420,10 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(Dated, frozen=True, kw_only=True):
-    """Open nodes that the acting organisation may decide: of one kind, and optionally of one reason, source, age, or without warnings (BEY-05)."""
+    """Open nodes of one kind that the acting organisation may decide (BEY-05).
+
+    Optionally of one reason, source or age, or without warnings.
+    """
 
     state: Word
     reason: Word = ""
@@ -440,7 +462,10 @@ class StartBulk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True):
-    """A bulk decision: how many rows it has, how many are done, refused, or wait; refused ones by transfer."""
+    """A bulk decision: how many rows it has, and how many are done or wait.
+
+    `problems`: the refused ones by transfer.
+    """
 
     bulk_id: UUID
     total: int = 0
@@ -472,7 +497,10 @@ class UrgeTransfer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UrgeBelow(msgspec.Struct, frozen=True, kw_only=True):
-    """Remind all organisations below the acting one, or below one of its subordinates, whose nodes are overdue or fall due within `days` (BEY-18)."""
+    """Remind all organisations whose nodes are overdue or fall due within `days` (BEY-18).
+
+    Those below the acting organisation, or below one of its subordinates.
+    """
 
     decision_id: UUID
     org_id: OrgId
@@ -487,7 +515,10 @@ class Urged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookAt(msgspec.Struct, frozen=True, kw_only=True):
-    """Say that one is looking at an open node, for ten minutes, or no more (BEY-23); the first decision still counts."""
+    """Say that one is looking at an open node, for ten minutes, or that one has stopped (BEY-23).
+
+    The first decision still counts.
+    """
 
     transfer_id: TransferId
     done: bool = False
@@ -542,9 +573,10 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListMessages(Dated, frozen=True, kw_only=True):
-    """Ask for messages about transfers: of the acting organisation's own starts, or without one of the caller's own (MSG-02, MSG-06).
+    """Ask for messages about transfers (MSG-02, MSG-06).
 
-    `kind` filters by event; `after` is the `cursor` of the last one of the page before.
+    With an acting organisation: about its own starts; without one: about the caller's own. `kind`
+    filters by event; `after` is the `cursor` of the last one of the page before.
     """
 
     kind: Word = ""
@@ -556,7 +588,10 @@ class ListMessages(Dated, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened to a transfer, as told to whom it concerns; a line of the transfer's own trail."""
+    """One thing that happened to a transfer, as told to those whom it concerns.
+
+    It is a line of the transfer's own trail.
+    """
 
     transfer_id: int
     seq: int
@@ -587,9 +622,10 @@ class MarkRead(Dated, frozen=True, kw_only=True):
 
 
 class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for SX, XS and stages of an organisation at or below the acting one, and of its direct subordinates (STAT-10..15).
+    """Ask for SX, XS and stages of an organisation and its direct subordinates (STAT-10..15).
 
-    `cohort` is the year of graduation; 0: the newest that there is.
+    The organisation is the acting one or lies below it. `cohort` is the year of graduation; 0: the
+    newest that there is.
     """
 
     org_id: OrgId | None = None
@@ -597,7 +633,10 @@ class GetFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one organisation's subtree; `services/transfers/figures/rules.py` says what each counts. No rate without a denominator (STAT-14)."""
+    """The figures of one organisation's subtree; no rate without a denominator (STAT-14).
+
+    `services/transfers/figures/rules.py` says what each counts.
+    """
 
     org_id: int
     name: str
@@ -618,7 +657,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage of the season: what share shall have started or completed by when, and what share has (DL-14, DL-15)."""
+    """A stage of the season (DL-14, DL-15).
+
+    What share shall have been started or completed by a day, and what share was (`reached`).
+    """
 
     by: dt.date
     what: str
@@ -663,7 +705,10 @@ class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Behind(msgspec.Struct, frozen=True, kw_only=True):
-    """A graduate behind a figure; names are joined by the gateway. `responsible`: school, receiver or new_school; `late`: past the stage of the season (OPS-06)."""
+    """A graduate behind a figure; names are joined by the gateway.
+
+    `responsible`: school, receiver or new_school; `late`: past the stage of the season (OPS-06).
+    """
 
     member_id: int
     branch_id: int
@@ -678,15 +723,20 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetBoard(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the deadline board: per direct subordinate what waits in its subtree, what falls due within three days, what is overdue (BEY-18)."""
+    """Ask for the deadline board, with a row per direct subordinate (BEY-18).
+
+    What waits in its subtree, what falls due within three days, what is overdue.
+    """
 
     org_id: OrgId | None = None
 
 
 class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One subordinate of the board; `oldest`: when its oldest node was opened; of this year's decisions `rejected` by reason, `days` they took on average.
+    """One subordinate of the board.
 
-    `overturned`: of the rejections, those that the common superior has found unreasonable (TRF-27).
+    `oldest`: when its oldest node was opened; of this year's decisions `rejected` by reason, and
+    the `days` they took on average. `overturned`: of the rejections, those that the common superior
+    has found unreasonable (TRF-27).
     """
 
     org_id: int
@@ -704,7 +754,11 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask which season policy holds; with `compare`, the name of another, also what it would change, and for leading bodies what it would do to the open nodes (BEY-07)."""
+    """Ask which season policy holds (BEY-07).
+
+    With `compare`, the name of another: also what that would change, and for leading bodies what it
+    would do to the open nodes.
+    """
 
     compare: ShortLine = ""
 
@@ -787,7 +841,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """The adviser's answer: reason, fields to fill, organisations, what to search for where none is known, the rules that say so, a hint in both languages."""
+    """The adviser's answer: a reason, the fields to fill, organisations, and the rules that say so.
+
+    `search`: whether the organisation may have to be searched for; `zh`, `en`: a hint in both
+    languages.
+    """
 
     reason: str
     fields: list[str]
@@ -799,7 +857,10 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetWebhook(msgspec.Struct, frozen=True, kw_only=True):
-    """Register an address that is told of every change of the acting organisation's transfers, or with `webhook_id` switch one off (BEY-15, BEY-19)."""
+    """Register an address that is told of every change of the acting organisation's transfers (BEY-15).
+
+    With `webhook_id`: switch one off (BEY-19).
+    """
 
     command_id: UUID
     url: Url = ""
@@ -853,13 +914,19 @@ list_webhooks = Query("transfers", "list_webhooks", ListWebhooks, list[Webhook])
 
 
 class CountInTheWay(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask which open transfers stand in the way of deleting organisations of the own subtree, at most 500 (ORG-42, DEL-14)."""
+    """Ask which open transfers stand in the way of deleting organisations (ORG-42, DEL-14).
+
+    At most 500, all of one's own subtree.
+    """
 
     org_ids: OrgIds
 
 
 class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
-    """How many open transfers an organisation is a party of; `leaving` of them lead out of it only, which a branch that is set aside may have (DEL-04)."""
+    """How many open transfers an organisation is a party of.
+
+    `leaving` of them only lead out of it, which a branch that is set aside may have (DEL-04).
+    """
 
     org_id: int
     transfers: int
