@@ -171,7 +171,10 @@ def without_numbers(text: str) -> str:
 
 
 def _json(values: Mapping[str, Any] | None) -> str | None:
-    """Return values as they are kept; texts in them lose numbers of identity and telephone, ids of organisations stay."""
+    """Return values as they are kept.
+
+    Texts in them lose ID and telephone numbers; ids of organisations stay.
+    """
     if values is None:
         return None
     clean = {name: without_numbers(one) if isinstance(one, str) else one for name, one in values.items()}
@@ -251,7 +254,10 @@ class Log:
             {insert(tell(grew, "grown"))} RETURNING id""")
 
     def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
-        """Write lines in the transaction of what they tell of, all by one statement; they are seen when it commits."""
+        """Write lines in the transaction of what they tell of, all by one statement.
+
+        They are seen when it commits.
+        """
         wanted = list(entries)
         if not wanted:
             return
@@ -286,7 +292,9 @@ class Log:
         self._wake.set()
 
     def answer(self, tx: Connection, request: ListAudit, actor: Actor | None) -> list[AuditLine]:
-        """Return lines to the centre, and to a provincial body those that concern its province; for services with a directory.
+        """Return lines to the centre, and to a provincial body those that concern its province.
+
+        For services with a directory.
 
         Raises:
             Refused: `not_administrator`, `audit_by_province`, `bad_request` for a cursor that is none.
@@ -295,7 +303,10 @@ class Log:
         return page(tx, self.service, province_of(directory.require_above(tx, actor)), request)
 
     def _lane(self, tx: Connection, orgs: Sequence[int]) -> tuple[int, int, bytes, dict[str, int | None]]:
-        """Return a lane that nobody else holds, held until the transaction ends, with its head, and the provinces of organisations."""
+        """Return a lane that nobody else holds, with its head, and the provinces of organisations.
+
+        The lane is held until the transaction ends.
+        """
         while True:
             row: Any = db.run(tx, self._take, [{"org_id": one} for one in orgs]).one_or_none()
             if row is not None:
@@ -340,7 +351,9 @@ _LAST = (datetime(9999, 1, 1, tzinfo=UTC), 0, 0)
 
 
 def province_of(org: Any) -> int | None:
-    """Return the province whose lines an organisation may read: its own if it is a provincial body, None for the centre, who reads all.
+    """Return the province whose lines an organisation may read, or None for all.
+
+    A provincial body reads those of its own province; the centre reads all.
 
     Raises:
         Refused: `audit_by_province` for every other.
@@ -354,7 +367,9 @@ def province_of(org: Any) -> int | None:
 
 
 def page(tx: Connection, service: str, province: int | None, request: ListAudit) -> list[AuditLine]:
-    """Return lines, newest first, after the one that `request.after` names; with `province` only those that concern it.
+    """Return lines, newest first, after the one that `request.after` names.
+
+    With `province`: only those that concern it.
 
     Raises:
         Refused: `bad_request`: `after` is none of the cursors that were given out.

@@ -1,4 +1,7 @@
-"""What the audit log knows to have happened: each kind with its words in Chinese and English; what stands before the dot groups them."""
+"""What the audit log knows to have happened: each kind with its words in Chinese and English.
+
+What stands before the dot groups the kinds.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Loops that run beside the handlers for as long as a service does: the relay, retries, notices, figures, imports, migrations.
+"""Loops that run beside the handlers for as long as a service does.
 
-Every one of them is a `Loop`, run by `run`: whatever its turn raises is counted, logged and
-followed by a growing pause, so that no error ends the loop, and no loop the service. Work that is
-taken from the head of a line goes through `Pieces`, which finds the item that fails again and again
-and sets it aside, so that it does not stand before the others for ever.
+They are the relay, retries, notices, figures, imports and migrations. Every one of them is a
+`Loop`, run by `run`: whatever its turn raises is counted, logged and followed by a growing pause,
+so that no error ends the loop, and no loop the service. Work that is taken from the head of a line
+goes through `Pieces`, which finds the item that fails again and again and sets it aside, so that it
+does not stand before the others for ever.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ PARTS = 8
 
 
 class Away(Exception):
-    """What a turn raises when something that it needs does not answer; the loop says so in one line and tries again soon."""
+    """What a turn raises when something that it needs does not answer.
+
+    The loop says so in one line and tries again soon.
+    """
 
 
 class Service(Protocol):
@@ -64,7 +68,10 @@ class Loop:
 
 
 def run(service: Service, loop: Loop) -> bool:
-    """Turn until the service stops; an error costs a pause, never the loop. Return whether the last turn did well."""
+    """Turn until the service stops; return whether the last turn did well.
+
+    An error costs a pause, never the loop.
+    """
     stopped = threading.Event()
     service.on_stop += [loop.wake.set, stopped.set]
     clock.on_advance(loop.wake.set)
@@ -106,7 +113,10 @@ def _pause(error: Exception, in_a_row: int) -> float:
 
 
 def _say(service: str, loop: str, error: Exception, in_a_row: int) -> None:
-    """Log a failure: in one line what heals by itself, with its trace what does not; of many in a row ever fewer."""
+    """Log a failure: in one line what heals by itself, with its trace what does not.
+
+    Of many in a row ever fewer are logged.
+    """
     if in_a_row & (in_a_row - 1):
         return
     if isinstance(error, Away) or failures.is_transient(error):
@@ -118,7 +128,9 @@ def _say(service: str, loop: str, error: Exception, in_a_row: int) -> None:
 
 
 class Pieces:
-    """Work from the head of a line, in pieces; the item at the head that fails `TRIES` times alone is set aside.
+    """Work from the head of a line, in pieces.
+
+    The item at the head that fails `TRIES` times alone is set aside.
 
     `work(database, size)` does at most `size` items in one transaction and returns how many;
     `give_up(database, problem)` sets aside the one that `work(database, 1)` would take. After one

@@ -34,7 +34,7 @@ SESSION = (
     "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off"
     " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 )
-"""What each connection asks of PostgreSQL: bounded waits, and a planner that is offered loops over an index only.
+"""What each connection asks of PostgreSQL: bounded waits, and a planner kept to loops over an index.
 
 Every join of ours starts from a short list and ends in an index. On fast-growing tables the
 statistics are always old, and the planner would read a whole table for forty rows, or compare each
@@ -48,7 +48,10 @@ def metadata() -> sa.MetaData:
 
 
 def address(url: str) -> sa.URL:
-    """Return a database address that names the driver we use; SQLAlchemy 2.1 would pick another by default."""
+    """Return a database address that names the driver we use.
+
+    SQLAlchemy 2.1 would pick another by default.
+    """
     made = sa.make_url(url)
     return (
         made.set(drivername="postgresql+psycopg2") if made.drivername in ("postgresql", "postgres") else made
@@ -56,7 +59,10 @@ def address(url: str) -> sa.URL:
 
 
 def connect(url: str, pool_size: int = 12) -> Engine:
-    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit. Values never stand in its errors."""
+    """Return an engine with bounded waits: nothing in the system waits for PostgreSQL without limit.
+
+    Values never stand in its errors.
+    """
     engine = sa.create_engine(
         address(url),
         hide_parameters=True,
@@ -98,9 +104,10 @@ class Database:
 
     @contextmanager
     def transaction(self, tells: bool = True, limits: Limits | None = None) -> Iterator[Connection]:
-        """Yield a connection in a transaction; commit and, if it `tells`, wake the relay; or roll back and raise.
+        """Yield a connection in a transaction; commit, or roll back and raise.
 
-        With `limits`, no statement of it takes longer than they say.
+        If it `tells`, the relay is woken after the commit. With `limits`, no statement of it takes
+        longer than they say.
         """
         with self.engine.begin() as tx:
             tx.info.pop("request_id", None)  # of the query that had the connection before
@@ -168,12 +175,18 @@ QUIET = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-"""Settings with which PostgreSQL's own log holds no values: no errors of statements (some quote the value; the services log them without), no
-DETAIL, which shows rows and keys, and no statements, which show everything."""
+"""Settings with which PostgreSQL's own log holds no values.
+
+No errors of statements: some quote the value, and the services log them without it. No DETAIL,
+which shows rows and keys, and no statements, which show everything.
+"""
 
 
 def create_database(url: str) -> None:
-    """Create the database named by `url` if the server does not have it; keep personal data out of the server's log of it."""
+    """Create the database named by `url` if the server does not have it.
+
+    Personal data is kept out of the server's log of it.
+    """
     wanted = address(url)
     engine = sa.create_engine(wanted.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as server:

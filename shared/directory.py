@@ -92,7 +92,9 @@ _ADMINISTRATOR_CHANGED = sa.text("""
 
 
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> Sequence[sa.Row[Any]]:
-    """Keep the newest state of each organisation; what lies below one that has moved moves with it, in the same transaction (MIG-09).
+    """Keep the newest state of each organisation.
+
+    What lies below one that has moved moves with it, in the same transaction (MIG-09).
 
     Returns the organisations that move below another superior (`moves`) or turn into another kind
     (`turns`).
@@ -121,7 +123,10 @@ _ADMINISTERED = sa.text("""
 
 
 def administering(tx: Connection, actors: Iterable[Actor], observers: bool = False) -> set[Actor]:
-    """Return those of the actors who do administer the organisation they claim to act for (ROLE-04), or with `observers` may look at it (ROLE-10)."""
+    """Return those of the actors who administer the organisation they claim to act for (ROLE-04).
+
+    With `observers`: also those who may only look at it (ROLE-10).
+    """
     claimed = {actor for actor in actors if actor.org_id is not None}
     if not claimed:
         return set()
@@ -133,7 +138,9 @@ def administering(tx: Connection, actors: Iterable[Actor], observers: bool = Fal
 
 
 def require_administrator(tx: Connection, actor: Actor | None, observers: bool = False) -> int:
-    """Return the acting organisation of someone who administers it, or with `observers` of someone who may look at it (ROLE-10).
+    """Return the acting organisation of someone who administers it.
+
+    With `observers`: also of someone who may only look at it (ROLE-10).
 
     Raises:
         Refused: `not_administrator`.
@@ -156,7 +163,9 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]
 def require_above(
     tx: Connection, actor: Actor | None, org_id: int | None = None, observers: bool = False
 ) -> sa.Row[Any]:
-    """Return an organisation that someone administers from itself or from above, or with `observers` may look at; by default the acting one itself.
+    """Return an organisation that someone administers from itself or from above; by default the acting one.
+
+    With `observers`: also one that they may only look at.
 
     Raises:
         Refused: `not_administrator`, `unknown_org`, `not_your_org`.
@@ -178,5 +187,8 @@ def is_below(org: sa.Row[Any], ancestor: sa.Row[Any]) -> bool:
 
 
 def is_own_or_superior(org_id: int | None, branch: sa.Row[Any]) -> bool:
-    """Return whether an organisation is the branch itself or its direct superior: those who look after its members (MEM-14, MEM-29, ACC-07)."""
+    """Return whether an organisation is the branch itself or its direct superior.
+
+    Those are the two that look after its members (MEM-14, MEM-29, ACC-07).
+    """
     return org_id in (branch.org_id, branch.parent_id)

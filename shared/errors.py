@@ -1,7 +1,7 @@
-"""Every refusal the system knows: a stable code, an HTTP status, the words for people, and the rule behind it.
+"""Every refusal the system knows: a code, an HTTP status, the words for people, and the rule behind it.
 
-A refusal is something the caller can put right or must know; anything else is a bug and is logged
-with its request id.
+Codes are stable. A refusal is something the caller can put right or must know; anything else is a
+bug and is logged with its request id.
 """
 
 from __future__ import annotations

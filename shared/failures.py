@@ -29,7 +29,10 @@ AWAY = frozenset(
         "58030",  # the operating system, the disk
     }
 )
-"""The database takes no work, whosever it is; the work itself is innocent. Class 08, connections, belongs here, too."""
+"""The database takes no work, whosever it is; the work itself is innocent.
+
+Class 08, connections, belongs here, too.
+"""
 
 CONTENDED = frozenset(
     {
@@ -43,7 +46,10 @@ CONTENDED = frozenset(
         "53400",  # out of memory, a configured limit: of this statement, mostly
     }
 )
-"""The work collided with other work, or took too long. It may pass when tried again, or never: its neighbours must not wait for it."""
+"""The work collided with other work, or took too long.
+
+It may pass when tried again, or never: its neighbours must not wait for it.
+"""
 
 AT_ONCE = frozenset({"40001", "40P01"})
 """Of these one side of two was chosen to give way: trying again at once is what PostgreSQL asks for."""
@@ -53,12 +59,18 @@ _ROLLED_BACK_WITH_THE_CONNECTION = "8s2b"
 
 
 def sqlstate(error: BaseException) -> str:
-    """Return PostgreSQL's code of an error, empty if it has none, as when the connection was lost or never made."""
+    """Return PostgreSQL's code of an error; empty if it has none.
+
+    It has none when the connection was lost or never made.
+    """
     return str(getattr(getattr(error, "orig", error), "pgcode", None) or "")
 
 
 def is_away(error: BaseException) -> bool:
-    """Return whether the database is the trouble and not the work: no connection, none free, no room, read-only."""
+    """Return whether the database is the trouble and not the work.
+
+    No connection, none free, no room, or read-only.
+    """
     if isinstance(error, exc.TimeoutError):  # of the pool: all connections are in use
         return True
     if isinstance(error, exc.PendingRollbackError):
@@ -82,7 +94,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def words(error: BaseException) -> str:
-    """Return the kind of an error and its first line, shortened; of data that PostgreSQL could not read, not the data."""
+    """Return the kind of an error and its first line, shortened.
+
+    Where PostgreSQL could not read some data, the data is left out.
+    """
     return f"{type(error).__name__}: {_first_line(getattr(error, 'orig', None) or error)}"[:300]
 
 
@@ -96,10 +111,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def forget_values(context: Any) -> None:
-    """Take the values out of a database error before anybody logs it; a listener of SQLAlchemy's `handle_error`.
+    """Take the values out of a database error before anybody logs it.
 
-    PostgreSQL's DETAIL holds the row or the key, its LINE the statement, into which psycopg2 has
-    already put the parameters.
+    A listener of SQLAlchemy's `handle_error`. PostgreSQL's DETAIL holds the row or the key, its
+    LINE the statement, into which psycopg2 has already put the parameters.
     """
     error = context.original_exception
     if getattr(error, "pgcode", None) is None:

@@ -41,7 +41,10 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 def make_keys(folder: Path) -> None:
-    """Write a new signing key pair into `folder` unless one is there; the private file is readable by its owner only."""
+    """Write a new signing key pair into `folder` unless one is there.
+
+    The private file is readable by its owner only.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     private = folder / "token_private.pem"
     if private.exists():

@@ -149,7 +149,10 @@ class Inbox:
         return list(decoder.decode(message.body))
 
     def _isolate(self, message: Incoming, error: Exception) -> None:
-        """Apply the items of one bad message one by one; set aside what fails, the message itself if it cannot be read."""
+        """Apply the items of one bad message one by one, and set aside what fails.
+
+        A message that cannot be read is set aside whole.
+        """
         items: list[msgspec.Raw] = []
         if message.topic in self.handlers:
             with contextlib.suppress(
@@ -171,7 +174,10 @@ class Inbox:
         self.on_set_aside()  # after the commit: who is woken by it finds the item
 
     def _try_one(self, tx: Connection, topic: str, raw: bytes) -> Exception | None:
-        """Handle one item in a savepoint; return what went wrong with it, and raise only when the database is away."""
+        """Handle one item in a savepoint; return what went wrong with it.
+
+        It raises only when the database is away.
+        """
         try:
             with tx.begin_nested():
                 self._handle_one(tx, topic, raw)
@@ -247,7 +253,10 @@ def _pieces(batch: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
 
 
 def parts(some: Sequence[Part]) -> Iterator[Sequence[Part]]:
-    """Cut what failed together into a few parts; done again and again, one bad member is found in a few steps."""
+    """Cut what failed together into a few parts.
+
+    Done again and again, this finds one bad member in a few steps.
+    """
     size = -(-len(some) // PARTS)
     return (some[at : at + size] for at in range(0, len(some), size))
 

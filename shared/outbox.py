@@ -1,7 +1,8 @@
-"""Transactional outbox: events are rows of the transaction that causes them; a relay publishes them afterwards.
+"""Transactional outbox: events are rows of the transaction that causes them.
 
-A row is marked only after the broker has confirmed it, so a crash at any line publishes it again
-and never loses it. Published rows stay as the service's event log until they are pruned.
+A relay publishes them afterwards. A row is marked only after the broker has confirmed it, so a
+crash at any line publishes it again and never loses it. Published rows stay as the service's event
+log until they are pruned.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ RELAY_BATCH = 200
 SAFETY_NET_SECONDS = 5.0
 """How long the relay sleeps when nobody wakes it; only rows written by another process wait for this."""
 REST_SECONDS = 60.0
-"""How long a row rests that the broker has refused, for want of a queue or for its size; it stays unpublished, hence visible."""
+"""How long a row rests that the broker has refused, for want of a queue or for its size.
+
+It stays unpublished, hence visible.
+"""
 
 
 def table(metadata: sa.MetaData) -> sa.Table:
@@ -73,7 +77,10 @@ _EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")
 
 
 def emit(tx: Connection, items: Iterable[Event]) -> None:
-    """Write events that Python already holds; same packing, same transaction as the change. A query that does so wakes the relay, too."""
+    """Write events that Python already holds; same packing, same transaction as the change.
+
+    A query that does so wakes the relay, too.
+    """
     by_topic: dict[str, list[Event]] = {}
     for item in items:
         by_topic.setdefault(item.topic(), []).append(item)
@@ -147,7 +154,10 @@ class Relay:
         )
 
     def publish_each(self) -> int:
-        """Publish a batch row by row; those that the broker refuses rest for a while, so that the others get through; return how many did."""
+        """Publish a batch row by row; return how many got through.
+
+        Those that the broker refuses rest for a while, so that they do not hold up the others.
+        """
         done = []
         with self.engine.begin() as tx:
             for row in tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all():
@@ -192,7 +202,10 @@ class Relay:
             raise
 
     def run(self, service: background.Service) -> None:
-        """Publish until the service stops, and what is left then in a last round; not to a bus that has just not answered."""
+        """Publish until the service stops, and what is left then in a last round.
+
+        There is no last round to a bus that has just not answered.
+        """
         try:
             if background.run(service, self.loop):
                 with contextlib.suppress(Exception):

@@ -1,4 +1,6 @@
-"""Settings on which the documents differ: a preset for each document, and dated entries of an installation with a scope.
+"""Settings on which the documents differ.
+
+There is a preset for each document, and an installation may have dated entries with a scope.
 
 What holds is decided by day and place, in this order: the entry of `TUANQIAO_PRACTICE` with the
 narrowest scope, of these the latest; the environment, where a setting has a name there; the preset
@@ -77,7 +79,9 @@ def _problem(name: str, value: Any) -> str:
 
 
 def read(path: Path) -> tuple[Entry, ...]:
-    """Return the entries of a file of tables `[[from]]`: `day`, perhaps `province` or `org`, perhaps `preset`, and settings by name.
+    """Return the entries of a file of tables `[[from]]`.
+
+    Each has a `day`, perhaps a `province` or an `org`, perhaps a `preset`, and settings by name.
 
     Raises:
         ValueError: Names the entry and what is wrong with it.
@@ -165,7 +169,10 @@ def text(name: str, day: date, province: str = "", path: str = "") -> str:
 
 
 def anywhere(name: str, day: date) -> set[Any]:
-    """Return every value that a setting may have somewhere on a day, left out what is empty: to see at a glance that nothing needs to be looked at."""
+    """Return every value that a setting may have somewhere on a day; empty ones are left out.
+
+    It shows at a glance when nothing needs to be looked at.
+    """
     said = [
         _base(name),
         *[entry.values[name] for entry in entries() if name in entry.values and entry.day <= day],
@@ -174,7 +181,10 @@ def anywhere(name: str, day: date) -> set[Any]:
 
 
 def by_province(name: str, day: date) -> dict[str, Any]:
-    """Return what a setting says by province, under the empty name for all that are not named; for statements over many provinces."""
+    """Return what a setting says by province, under the empty name for all that are not named.
+
+    For statements over many provinces.
+    """
     named: Iterable[str] = {entry.province for entry in entries()}
     return {province: value(name, day, province) for province in sorted({"", *named})}
 

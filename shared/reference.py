@@ -1,4 +1,7 @@
-"""Reference lists: what may be chosen, with its words. Data, no rules of its own; a new entry is a new line here."""
+"""Reference lists: what may be chosen, with its words.
+
+Data, with no rules of its own; a new entry is a new line here.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ DOMAINS: dict[str, tuple[str, str]] = {
 
 
 class Industry(NamedTuple):
-    """One industry: its English name, its domain, whether branches in it may be marked with a time of graduation (ORG-25, GRAD-09)."""
+    """One industry: its English name and its domain (ORG-25).
+
+    `markable`: whether branches in it may be marked with a time of graduation (GRAD-09).
+    """
 
     en: str
     domain: str
@@ -107,5 +113,8 @@ def is_markable(industry: str) -> bool:
 
 
 def post_code(name: str) -> str | None:
-    """Return the code of a post by its Chinese name; the empty name is the empty code, no post; None for a name that is not in the list."""
+    """Return the code of a post by its Chinese name, or None for a name that is not in the list.
+
+    The empty name is the empty code, no post.
+    """
     return {zh: code for code, (zh, _) in POST_NAMES.items()}.get(name) if name else ""

@@ -1,8 +1,8 @@
-"""Whether a service does what the contracts say of it, and no more: compared at its start, in both directions.
+"""Whether a service does what the contracts say of it, and no more.
 
-A handler without a line in the contract would never be called, since its queue is not bound; a
-contract without a handler would be promised and never done. Both pass every test of the parts, so
-the service does not start with either.
+The two are compared at its start, in both directions. A handler without a line in the contract
+would never be called, since its queue is not bound; a contract without a handler would be promised
+and never done. Both pass every test of the parts, so the service does not start with either.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def calls() -> list[Command | Query]:
 
 
 def differences(service: Any) -> list[str]:
-    """Return what the tables of a service class and the contracts disagree on, each with what to do about it."""
+    """Return what the tables of a service class and the contracts disagree on.
+
+    Each disagreement says what to do about it.
+    """
     name, found = service.name, []
     for event in service.events:
         if name not in event.consumers:

@@ -13,7 +13,10 @@ Read = TypeVar("Read")
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """One call: what is asked, by whom, until when the caller waits. A message bundles the calls that left together."""
+    """One call: what is asked, by whom, and until when the caller waits.
+
+    A message bundles the calls that left together.
+    """
 
     correlation_id: str
     name: str
@@ -32,16 +35,25 @@ class Answer(msgspec.Struct, array_like=True):
 
 
 class Unreadable(ValueError):
-    """A message that is no bundle of calls or answers: other types, no UTF-8, nested deeper than anything we send."""
+    """A message that is no bundle of calls or answers.
+
+    It has other types, is no UTF-8, or is nested deeper than anything we send.
+    """
 
 
 def read_calls(body: bytes) -> list[Call]:
-    """Return the calls of a message; raise `Unreadable`, and nothing else, for a message of any other form."""
+    """Return the calls of a message.
+
+    For a message of any other form it raises `Unreadable`, and nothing else.
+    """
     return _read(_CALLS, body)
 
 
 def read_answers(body: bytes) -> list[Answer]:
-    """Return the answers of a message; raise `Unreadable`, and nothing else, for a message of any other form."""
+    """Return the answers of a message.
+
+    For a message of any other form it raises `Unreadable`, and nothing else.
+    """
     return _read(_ANSWERS, body)
 
 

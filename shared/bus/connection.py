@@ -26,7 +26,10 @@ def _text(raw: bytes | str) -> str:
 
 
 def _as_it_came(body: bytes, compression: str) -> bytes:
-    """Return a body as it came: nobody of ours compresses, and what claims to be compressed may be no such thing, or a bomb."""
+    """Return a body as it came.
+
+    None of our services compresses; what claims to be compressed may be no such thing, or a bomb.
+    """
     return body
 
 

@@ -54,7 +54,10 @@ class Drain(Entrypoint):  # type: ignore[misc]
 
     prefetch = 2 * MAX_BATCH
     beside = False
-    """Whether a batch of lists may be handled beside another; small messages always wait and grow into a batch."""
+    """Whether a batch of lists may be handled beside another.
+
+    Small messages always wait and grow into a batch.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -121,7 +124,10 @@ class Drain(Entrypoint):  # type: ignore[misc]
             self._stopped.send()
 
     def _connect_and_drain(self) -> None:
-        """Drain on a connection of its own, which is dropped if anything goes wrong, so that the broker delivers again."""
+        """Drain on a connection of its own.
+
+        It is dropped if anything goes wrong, so that the broker delivers again.
+        """
         connection = None
         try:
             connection = broker.connect(self.container.config["AMQP_URI"])
@@ -176,7 +182,10 @@ class Drain(Entrypoint):  # type: ignore[misc]
         self._under_way.waitall()
 
     def _wait_for_turn(self, connection: kombu.Connection) -> None:
-        """Return when the batch under way is done; of lists, of which a few are a batch of their own, two may be under way."""
+        """Return when the batch under way is done.
+
+        Of lists, of which a few are a batch of their own, two may be under way.
+        """
         lists = self.beside and sum(len(message.body) for message in self._buffer) > LISTS_BYTES
         while self._running > int(lists):
             self._turn.clear()
@@ -207,7 +216,9 @@ class Drain(Entrypoint):  # type: ignore[misc]
         channel: Any = None,
         whole: bool = False,
     ) -> None:
-        """Send answers, without confirm since a caller that misses one asks again, and acknowledge; one writer at a time.
+        """Send answers and acknowledge; one writer at a time.
+
+        There is no confirm for an answer, since a caller that misses one asks again.
 
         `whole` says that the messages are a batch as it was drained, with nothing between them.
         """
@@ -246,7 +257,10 @@ class Drain(Entrypoint):  # type: ignore[misc]
 
 
 class EventBatches(Drain):
-    """Fires the method with a list of `Incoming`; a message that cannot even be framed goes to the dead queue."""
+    """Fires the method with a list of `Incoming`.
+
+    A message that cannot even be framed goes to the dead queue.
+    """
 
     @property
     def linger(self) -> float:
@@ -282,7 +296,10 @@ class _Calls(Drain):
         return topology.call_queue(self.service, self.kind)
 
     def _living(self, message: Any) -> list[Call]:
-        """Return the calls of a message whose callers still wait; a message of any other form is dropped with a word in the log."""
+        """Return the calls of a message whose callers still wait.
+
+        A message of any other form is dropped with a word in the log.
+        """
         now = time.time()
         try:
             return [call for call in read_calls(_bytes(message.body)) if call.expires_at > now]
@@ -308,7 +325,10 @@ class CommandBatches(_Calls):
         said: set[int] = set()
 
         def answers(first: int, bodies: list[bytes]) -> dict[str | None, list[Answer]]:
-            """Return the answers from the call at place `first` on that were not given before, by who waits for them."""
+            """Return the answers from the call at place `first` on, by who waits for them.
+
+            Those that were given before are left out.
+            """
             found: dict[str | None, list[Answer]] = {}
             for at, body in enumerate(bodies, start=first):
                 if at not in said:

@@ -17,7 +17,10 @@ from shared.bus import connection as broker
 from shared.bus import topology
 
 CONFIRM_SECONDS = 10.0
-"""The longest a batch waits for its confirms; then the connection is dropped and the batch is published again."""
+"""The longest a batch waits for its confirms.
+
+Then the connection is dropped and the batch is published again.
+"""
 
 
 class PublishFailed(Exception):
@@ -50,7 +53,10 @@ def cloud_event(message: Message) -> dict[str, str]:
 
 
 class Publisher:
-    """One connection that publishes with confirms; made again whenever it is in doubt. Not for two threads at once."""
+    """One connection that publishes with confirms; made again whenever it is in doubt.
+
+    Not for two threads at once.
+    """
 
     def __init__(self, amqp_uri: str) -> None:
         self._amqp_uri = amqp_uri

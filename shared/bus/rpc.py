@@ -43,10 +43,10 @@ class Waiting:
 
 
 class RpcClient:
-    """Calls services from any number of threads or greenlets over one connection to publish and one to listen.
+    """Calls services from any number of threads or greenlets.
 
-    Connections are made again after a broker restart; calls under way at that moment end with
-    `unavailable`.
+    It has one connection to publish and one to listen. Connections are made again after a broker
+    restart; calls under way at that moment end with `unavailable`.
     """
 
     def __init__(self, amqp_uri: str) -> None:
@@ -99,7 +99,10 @@ class RpcClient:
         request_id: str = "",
         timeout: float = CALL_SECONDS,
     ) -> list[Any]:
-        """Make several calls at once, in the time of the slowest; return each one's reply, or the `Refused` that would have been raised."""
+        """Make several calls at once, in the time of the slowest; return each one's reply.
+
+        For a call that was refused it is the `Refused` that would have been raised.
+        """
         started = time.perf_counter()
         under_way: list[tuple[str, Waiting | Refused]] = []
         for call, request in calls:
