@@ -1,4 +1,4 @@
-"""Use cases that look at everything below an organisation: figures and who is behind them, the deadline board, the adviser."""
+"""Use cases that look at all below an organisation: figures, who is behind them, the deadline board."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ FOLD_SECONDS = 1.0
 def fold_turn(machinery: Machinery) -> float | None:
     """Bring the figures up to date with the next changes; of several services one works at a time."""
     with machinery.database.transaction(tells=False) as tx:
-        return (
-            0
-            if store.waits(tx) and store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
-            else None
-        )
+        if not store.waits(tx):
+            return None
+        taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
+        return 0 if taken else None  # at once again while there is something to take
 
 
 FOLD = background.Loop("figures", fold_turn, _fold_wake, FOLD_SECONDS)
@@ -59,7 +58,10 @@ def _figures(row: sa.Row[Any]) -> Figures:
 
 
 def get_figures(tx: Connection, request: contract.GetFigures, actor: Actor | None) -> FigureSheet:
-    """Return SX, XS and stages of a subtree, and of the direct subordinates, at most a second old (STAT-10..15)."""
+    """Return SX, XS and stages of a subtree and of the direct subordinates (STAT-10..15).
+
+    They are at most a second old.
+    """
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     cohorts = store.cohorts(tx, org.org_id)
     cohort = request.cohort or (cohorts[0] if cohorts else clock.today().year)
@@ -117,50 +119,60 @@ def list_behind(tx: Connection, request: contract.ListBehind, actor: Actor | Non
         for target in policies_store.active(tx, clock.now()).targets
         if date(cohort, *target.by) < clock.today()
     }
-    return [
-        contract.Behind(
-            member_id=row.member_id,
-            branch_id=row.branch_id,
-            stage=row.stage,
-            rate=row.rate,
-            transfer_id=row.transfer_id,
-            state=row.state,
-            reason=row.reason,
-            target_org_id=row.target_org_id,
-            responsible=(who := responsible(row.stage, row.rate, row.state)),
-            late=(("started", "XS") if who == "school" and row.stage == "idle" else ("completed", row.rate))
-            in passed
-            and who != "",
-        )
-        for row in store.people(
-            tx, org.path, cohort, request.figure, request.after, max(1, min(request.limit, 500))
-        )
-    ]
+    limit = max(1, min(request.limit, 500))
+    rows = store.people(tx, org.path, cohort, request.figure, request.after, limit)
+    return [_behind(row, passed) for row in rows]
+
+
+def _behind(row: sa.Row[Any], passed: set[tuple[str, str]]) -> contract.Behind:
+    """Return one graduate behind a figure; late are those whose target's day has passed."""
+    who = responsible(row.stage, row.rate, row.state)
+    if who == "school" and row.stage == "idle":
+        target = ("started", "XS")  # nothing is started, and whoever has started nothing counts in XS
+    else:
+        target = ("completed", row.rate)
+    return contract.Behind(
+        member_id=row.member_id,
+        branch_id=row.branch_id,
+        stage=row.stage,
+        rate=row.rate,
+        transfer_id=row.transfer_id,
+        state=row.state,
+        reason=row.reason,
+        target_org_id=row.target_org_id,
+        responsible=who,
+        late=who != "" and target in passed,
+    )
 
 
 def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -> list[BoardRow]:
-    """Return the deadline board: the direct subordinates with what waits below each, worst first (BEY-18, STAT-16, BEY-06)."""
+    """Return the deadline board (BEY-18, STAT-16, BEY-06).
+
+    It shows the direct subordinates with what waits below each, worst first.
+    """
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     cohort = next(iter(store.cohorts(tx, org.org_id)), 0)
     rows = board.board(tx, org.org_id, cohort, clock.now())
     decided, seconds = board.decisions(tx, [row.org_id for row in rows], clock.today().year)
-    overturned = {org_id: codes.pop(store.OVERTURNED, 0) for org_id, codes in decided.items()}
-    return [
-        BoardRow(
-            org_id=row.org_id,
-            name=row.name,
-            waiting=row.waiting,
-            due_soon=row.due_soon,
-            overdue=row.overdue,
-            assigning=row.assigning,
-            oldest=row.oldest,
-            idle=row.idle,
-            decided=sum(decided.get(row.org_id, {}).values()),
-            rejected={code: n for code, n in decided.get(row.org_id, {}).items() if code != "approve"},
-            overturned=overturned.get(row.org_id, 0),
-            days=round(seconds[row.org_id] / sum(decided[row.org_id].values()) / 86_400, 1)
-            if decided.get(row.org_id)
-            else None,
-        )
-        for row in rows
-    ]
+    return [_board_row(row, decided.get(row.org_id, {}), seconds.get(row.org_id, 0.0)) for row in rows]
+
+
+def _board_row(row: sa.Row[Any], by_code: dict[str, int], seconds: float) -> BoardRow:
+    """Return a row of the board; the decisions of its subtree are `by_code` and had waited `seconds` in all."""
+    # What the common superior has overturned was counted as a rejection already: it is no further decision.
+    counted = {code: n for code, n in by_code.items() if code != store.OVERTURNED}
+    decided = sum(counted.values())
+    return BoardRow(
+        org_id=row.org_id,
+        name=row.name,
+        waiting=row.waiting,
+        due_soon=row.due_soon,
+        overdue=row.overdue,
+        assigning=row.assigning,
+        oldest=row.oldest,
+        idle=row.idle,
+        decided=decided,
+        rejected={code: n for code, n in counted.items() if code != "approve"},
+        overturned=by_code.get(store.OVERTURNED, 0),
+        days=round(seconds / decided / 86_400, 1) if counted else None,
+    )

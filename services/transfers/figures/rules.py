@@ -1,4 +1,6 @@
-"""SX and XS: what each graduate counts as, and what the figures mean (STAT-10..15, Annex F). Pure; the SQL is in `figure_store`.
+"""SX and XS: what each graduate counts as, and what the figures mean (STAT-10..15, Annex F).
+
+Pure; the SQL is in `figures.store`.
 
 Per organisation and cohort, over its subtree R; G(R) are the graduates whose branch lies in R:
 
@@ -9,10 +11,13 @@ Per organisation and cohort, over its subtree R; G(R) are the graduates whose br
     society_in  F: graduates from outside R who asked to come into R otherwise
     settled     D: of both, whose transfer is completed
     excluded    of G(R), with an excluded reason
-    idle, open, ended, completed   of G(R): nothing started; under way; withdrawn, rejected or returned; completed (STAT-15)
+    idle        of G(R): nothing started
+    open        of G(R): under way
+    ended       of G(R): withdrawn, rejected or returned
+    completed   of G(R): completed; these four are the stages (STAT-15)
 
-SX = A / (B + C), XS = D / (E + F); without a denominator there is no rate (STAT-14). A move into the own school's mobile branch completes
-nothing (TYPE-05), nor does being retained (STAT-11).
+SX = A / (B + C), XS = D / (E + F); without a denominator there is no rate (STAT-14). A move into the own
+school's mobile branch completes nothing (TYPE-05), nor does being retained (STAT-11).
 """
 
 from __future__ import annotations
@@ -39,7 +44,11 @@ def rate(done: int, *of: int) -> float | None:
 
 
 def responsible(stage: str, rate_of: str, state: str | None) -> str:
-    """Return with whom a graduate's transfer rests: `school` until it is started and let go, then `new_school` or `receiver`; empty when completed (OPS-06)."""
+    """Return with whom a graduate's transfer rests (OPS-06).
+
+    With the `school` until it is started and let go, then with the `new_school` or the `receiver`; empty
+    when it is completed.
+    """
     if stage == "completed":
         return ""
     if stage in ("idle", "ended") or state == "pending_out":

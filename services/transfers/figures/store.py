@@ -1,8 +1,9 @@
-"""The SQL of the statistics: from changes to figures, what they say, and whether they are right (STAT-10..15, Annex F).
+"""The SQL of the statistics: from changes to figures, what they say, and the proof (STAT-10..15, Annex F).
 
-Every transition leaves a line in `changes`, in its own transaction. One follower at a time takes lines away, finds out how the members
-they speak of stand now, and adds the difference from how they stood before (`standings`) to the figures of every organisation above.
-So nothing is lost and nothing is counted twice, whatever is told twice or late, and no transfer waits for a counter.
+Every transition leaves a line in `changes`, in its own transaction. One follower at a time takes lines
+away, finds out how the members they speak of stand now, and adds the difference from how they stood
+before (`standings`) to the figures of every organisation above. So nothing is lost and nothing is counted
+twice, whatever is told twice or late, and no transfer waits for a counter.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from shared import db
 FLOW_EVENTS = ("reserved", "moved", "reject", "clock_return", "withdraw")
 """What the weekly flow counts: started, completed, rejected, returned by the clock, withdrawn."""
 OVERTURNED = "overturned"
-"""Among the decisions of a subtree: its rejections that the common superior has answered with `receive` (TRF-27, BEY-06)."""
+"""The code under which `decisions` counts overturned rejections (TRF-27, BEY-06).
+
+These are a subtree's rejections that the common superior has answered with `receive`.
+"""
 FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
@@ -33,29 +37,53 @@ _RATE = (
     + " ELSE '' END"
 )
 _OPEN_STATES = "('pending_out', 'pending_in', 'pending_province', 'pending_assign', 'moving')"
+_STAGE = f"""CASE
+            WHEN t.transfer_id IS NULL THEN 'idle'
+            WHEN t.state IN {_OPEN_STATES} OR (t.state = 'completed' AND d.purpose = 'floating') THEN 'open'
+            WHEN t.state = 'completed' THEN 'completed'
+            ELSE 'ended' END"""
+"""The stage of a graduate; a move into the own mobile branch is still under way (TYPE-05)."""
+# `graduates` is filled in by those who use it: the members of a round, or everybody.
 _STANDS = f"""
-    SELECT g.member_id, g.cohort, g.counts, o.path AS origin_path, coalesce(d.path, '') AS target_path, t.transfer_id,
-        CASE WHEN t.transfer_id IS NULL THEN CASE WHEN :unknown THEN 'XS' ELSE '' END
-            WHEN t.reason = ANY(CAST(:excluded AS text[])) THEN '' ELSE {_RATE} END AS rate,
-        CASE WHEN t.transfer_id IS NULL THEN 'idle' WHEN t.state IN {_OPEN_STATES} OR (t.state = 'completed' AND d.purpose = 'floating') THEN 'open'
-            WHEN t.state = 'completed' THEN 'completed' ELSE 'ended' END AS stage,
-        coalesce(t.state NOT IN ('withdrawn', 'rejected'), false) AS requested
-    FROM {{graduates}}
-    JOIN org_directory o ON o.org_id = g.branch_id
-    LEFT JOIN LATERAL (SELECT x.transfer_id, x.reason, x.state, coalesce(x.target_branch_id, x.target_org_id) AS target_id FROM transfers x
-        WHERE x.member_id = g.member_id AND x.state NOT IN ('checking', 'refused') AND x.reason_kind IN ('graduate', 'abroad', 'any') AND x.created_at >= g.flagged_at
-            AND x.created_at < coalesce((SELECT min(n.flagged_at) FROM graduates n WHERE n.member_id = g.member_id AND n.flagged_at > g.flagged_at), 'infinity')
-        ORDER BY x.created_at DESC, x.transfer_id DESC LIMIT 1) AS t ON true
-    LEFT JOIN org_directory d ON d.org_id = t.target_id"""
-"""How graduates stand, each by the latest graduate's transfer of the cohort. A move into the own mobile branch is still under way (TYPE-05)."""
+        SELECT g.member_id, g.cohort, g.counts, o.path AS origin_path,
+            coalesce(d.path, '') AS target_path, t.transfer_id,
+            CASE
+                WHEN t.transfer_id IS NULL THEN CASE WHEN :unknown THEN 'XS' ELSE '' END
+                WHEN t.reason = ANY(CAST(:excluded AS text[])) THEN ''
+                ELSE {_RATE} END AS rate,
+            {_STAGE} AS stage,
+            coalesce(t.state NOT IN ('withdrawn', 'rejected'), false) AS requested
+        FROM {{graduates}}
+        JOIN org_directory o ON o.org_id = g.branch_id
+        -- the latest transfer since the member became a graduate of this cohort, and before the next
+        LEFT JOIN LATERAL (
+            SELECT x.transfer_id, x.reason, x.state,
+                coalesce(x.target_branch_id, x.target_org_id) AS target_id
+            FROM transfers x
+            WHERE x.member_id = g.member_id AND x.state NOT IN ('checking', 'refused')
+                AND x.reason_kind IN ('graduate', 'abroad', 'any')
+                AND x.created_at >= g.flagged_at
+                AND x.created_at < coalesce((
+                    SELECT min(n.flagged_at) FROM graduates n
+                    WHERE n.member_id = g.member_id AND n.flagged_at > g.flagged_at), 'infinity')
+            ORDER BY x.created_at DESC, x.transfer_id DESC LIMIT 1) AS t ON true
+        LEFT JOIN org_directory d ON d.org_id = t.target_id"""
+"""How graduates stand, each by the latest graduate's transfer of the cohort."""
 
+# A path is the ids of an organisation and of all above it, so it says by itself to whom something counts.
 _IDS = "unnest(string_to_array(rtrim(s.{}, '.'), '.')) AS part(org_id)"
 _CONTRIBUTIONS = f"""
-    SELECT part.org_id::bigint AS org_id, s.cohort, s.sign, true AS inside, s.rate, s.stage FROM {{signed}} s, {_IDS.format("origin_path")}
-    UNION ALL
-    SELECT part.org_id::bigint, s.cohort, s.sign, false, s.rate, s.stage FROM {{signed}} s, {_IDS.format("target_path")}
-        WHERE s.requested AND s.rate <> '' AND position('.' || part.org_id || '.' IN '.' || s.origin_path) = 0"""
-"""What each adds to whom: all organisations above the branch of graduation, and those above the target that are not (STAT-13)."""
+        SELECT part.org_id::bigint AS org_id, s.cohort, s.sign, true AS inside, s.rate, s.stage
+        FROM {{signed}} s, {_IDS.format("origin_path")}
+        UNION ALL
+        SELECT part.org_id::bigint, s.cohort, s.sign, false, s.rate, s.stage
+        FROM {{signed}} s, {_IDS.format("target_path")}
+        WHERE s.requested AND s.rate <> ''
+            AND position('.' || part.org_id || '.' IN '.' || s.origin_path) = 0"""
+"""What each graduate adds to whom (STAT-13).
+
+To all organisations above the branch of graduation, and to those above the target that are not.
+"""
 
 _SUMS = {
     "study": "inside AND rate = 'SX'",
@@ -69,51 +97,117 @@ _SUMS = {
 }
 _SUMMED = ", ".join(f"coalesce(sum(sign) FILTER (WHERE {_SUMS[name]}), 0)::int AS {name}" for name in FIGURES)
 
+_NAMES = ", ".join(FIGURES)
+_ZEROS = ", ".join("0" for _ in FIGURES)
+_INCREASED = ", ".join(f"f.{name} + excluded.{name}" for name in FIGURES)
+_FLOW_EVENTS = ", ".join(f"'{event}'" for event in FLOW_EVENTS)
+
+_STANDS_OF_WHO = _STANDS.format(graduates="who w JOIN graduates g ON g.member_id = w.member_id")
 _SHOULD_FOLLOW = "EXISTS (SELECT 1 FROM webhooks WHERE active)"
 _FOLD = sa.text(f"""
-    WITH taken AS (DELETE FROM changes WHERE ctid = ANY(ARRAY(SELECT ctid FROM changes LIMIT :limit)) RETURNING member_id, transfer_id, seq),
-    hooked AS (INSERT INTO deliveries (webhook_id, transfer_id, seq, next_at)
-        SELECT DISTINCT w.webhook_id, k.transfer_id, k.seq, CAST(:now AS timestamptz) FROM taken k JOIN transfers t ON t.transfer_id = k.transfer_id
-        JOIN webhooks w ON w.active AND w.created_at <= :now AND w.org_id IN (t.initiator_org_id, t.source_branch_id, t.source_superior_id, t.target_org_id,
-            t.target_superior_id, t.target_branch_id) WHERE {_SHOULD_FOLLOW} AND t.state <> 'refused' ON CONFLICT DO NOTHING),
+    -- the changes of this round; by ctid, since there is no order that they would have to be taken in
+    WITH taken AS (
+        DELETE FROM changes WHERE ctid = ANY(ARRAY(SELECT ctid FROM changes LIMIT :limit))
+        RETURNING member_id, transfer_id, seq),
+    -- what is to be sent to the webhooks of every organisation that the transfer concerns
+    hooked AS (
+        INSERT INTO deliveries (webhook_id, transfer_id, seq, next_at)
+        SELECT DISTINCT w.webhook_id, k.transfer_id, k.seq, CAST(:now AS timestamptz)
+        FROM taken k
+        JOIN transfers t ON t.transfer_id = k.transfer_id
+        JOIN webhooks w ON w.active AND w.created_at <= :now AND w.org_id IN (
+            t.initiator_org_id, t.source_branch_id, t.source_superior_id,
+            t.target_org_id, t.target_superior_id, t.target_branch_id)
+        WHERE {_SHOULD_FOLLOW} AND t.state <> 'refused'
+        ON CONFLICT DO NOTHING),
     {SEALED},
-    lines AS MATERIALIZED (SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq),
-    decided AS (INSERT INTO decisions AS f (org_id, year, code, n, seconds)
-        SELECT part.org_id::bigint, extract(year FROM a.at)::int, CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int,
+    -- the lines of the trails that the changes speak of
+    lines AS MATERIALIZED (
+        SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id
+        FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq),
+    -- decisions of each subtree, by code, and how long they had waited since the line before
+    decided AS (
+        INSERT INTO decisions AS f (org_id, year, code, n, seconds)
+        SELECT part.org_id::bigint, extract(year FROM a.at)::int,
+            CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int,
             coalesce(sum(extract(epoch FROM a.at - b.at)), 0)::float
-        FROM lines a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1 JOIN transfers t ON t.transfer_id = a.transfer_id
-            JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
-        WHERE a.event IN ('approve', 'reject') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-        ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n, seconds = f.seconds + excluded.seconds),
-    overturned AS (INSERT INTO decisions AS f (org_id, year, code, n, seconds)
+        FROM lines a
+        JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
+        JOIN transfers t ON t.transfer_id = a.transfer_id
+        JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
+        WHERE a.event IN ('approve', 'reject')
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (org_id, year, code) DO UPDATE
+            SET n = f.n + excluded.n, seconds = f.seconds + excluded.seconds),
+    -- rejections that the common superior did not uphold, counted where they were made
+    overturned AS (
+        INSERT INTO decisions AS f (org_id, year, code, n, seconds)
         SELECT part.org_id::bigint, extract(year FROM a.at)::int, '{OVERTURNED}', count(*)::int, 0
-        FROM lines a JOIN escalations e ON e.transfer_id = a.transfer_id AND e.answer = 'receive'
-            JOIN audit r ON r.transfer_id = a.transfer_id AND r.event = 'reject' JOIN org_directory s ON s.org_id = r.org_id, {_IDS.format("path")}
-        WHERE a.event = 'answered' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        FROM lines a
+        JOIN escalations e ON e.transfer_id = a.transfer_id AND e.answer = 'receive'
+        JOIN audit r ON r.transfer_id = a.transfer_id AND r.event = 'reject'
+        JOIN org_directory s ON s.org_id = r.org_id, {_IDS.format("path")}
+        WHERE a.event = 'answered'
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n),
-    flowed AS (INSERT INTO flows AS f (org_id, week, event, n)
-        SELECT part.org_id::bigint, date_trunc('week', a.at AT TIME ZONE 'Asia/Shanghai')::date, a.event, count(*)::int
-        FROM lines a JOIN transfers t ON t.transfer_id = a.transfer_id JOIN org_directory s ON s.org_id = t.source_branch_id, {_IDS.format("path")}
-        WHERE a.event IN ({", ".join(f"'{event}'" for event in FLOW_EVENTS)}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    -- the weekly flow out of each subtree; weeks begin on Monday in China
+    flowed AS (
+        INSERT INTO flows AS f (org_id, week, event, n)
+        SELECT part.org_id::bigint, date_trunc('week', a.at AT TIME ZONE 'Asia/Shanghai')::date,
+            a.event, count(*)::int
+        FROM lines a
+        JOIN transfers t ON t.transfer_id = a.transfer_id
+        JOIN org_directory s ON s.org_id = t.source_branch_id, {_IDS.format("path")}
+        WHERE a.event IN ({_FLOW_EVENTS})
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, week, event) DO UPDATE SET n = f.n + excluded.n),
+    -- the members of the changes, and how those who are graduates stand now
     who AS MATERIALIZED (SELECT DISTINCT member_id FROM taken),
-    stands AS MATERIALIZED ({_STANDS.format(graduates="who w JOIN graduates g ON g.member_id = w.member_id")}),
-    differs AS MATERIALIZED (SELECT n.*, s.member_id IS NOT NULL AS stood, s.origin_path AS was_origin, s.target_path AS was_target, s.rate AS was_rate,
-            s.stage AS was_stage, s.requested AS was_requested
-        FROM stands n LEFT JOIN standings s ON s.member_id = n.member_id AND s.cohort = n.cohort
-        WHERE n.counts <> (s.member_id IS NOT NULL) OR (n.counts AND (n.origin_path, n.target_path, n.rate, n.stage, n.requested, n.transfer_id)
-            IS DISTINCT FROM (s.origin_path, s.target_path, s.rate, s.stage, s.requested, s.transfer_id))),
-    stored AS (INSERT INTO standings (member_id, cohort, origin_path, target_path, rate, stage, requested, transfer_id)
-        SELECT member_id, cohort, origin_path, target_path, rate, stage, requested, transfer_id FROM differs WHERE counts
-        ON CONFLICT (member_id, cohort) DO UPDATE SET (origin_path, target_path, rate, stage, requested, transfer_id) =
-            (excluded.origin_path, excluded.target_path, excluded.rate, excluded.stage, excluded.requested, excluded.transfer_id)),
-    gone AS (DELETE FROM standings s USING differs d WHERE NOT d.counts AND s.member_id = d.member_id AND s.cohort = d.cohort),
-    signed AS (SELECT cohort, 1 AS sign, origin_path, target_path, rate, stage, requested FROM differs WHERE counts
-        UNION ALL SELECT cohort, -1, was_origin, was_target, was_rate, was_stage, was_requested FROM differs WHERE stood),
-    summed AS (SELECT org_id, cohort, {_SUMMED} FROM ({_CONTRIBUTIONS.format(signed="signed")}) AS added GROUP BY org_id, cohort ORDER BY org_id, cohort),
-    added AS (INSERT INTO figures AS f (org_id, cohort, {", ".join(FIGURES)}) SELECT org_id, cohort, {", ".join(FIGURES)} FROM summed
-        WHERE ({", ".join(FIGURES)}) IS DISTINCT FROM ({", ".join("0" for _ in FIGURES)})
-        ON CONFLICT (org_id, cohort) DO UPDATE SET ({", ".join(FIGURES)}) = ({", ".join(f"f.{name} + excluded.{name}" for name in FIGURES)}))
+    stands AS MATERIALIZED ({_STANDS_OF_WHO}),
+    -- those who stand differently from how they were counted, with both
+    differs AS MATERIALIZED (
+        SELECT n.*, s.member_id IS NOT NULL AS stood, s.origin_path AS was_origin,
+            s.target_path AS was_target, s.rate AS was_rate, s.stage AS was_stage,
+            s.requested AS was_requested
+        FROM stands n
+        LEFT JOIN standings s ON s.member_id = n.member_id AND s.cohort = n.cohort
+        WHERE n.counts <> (s.member_id IS NOT NULL)
+            OR (n.counts AND (n.origin_path, n.target_path, n.rate, n.stage, n.requested, n.transfer_id)
+                IS DISTINCT FROM
+                (s.origin_path, s.target_path, s.rate, s.stage, s.requested, s.transfer_id))),
+    -- how they stand is what the next round compares with
+    stored AS (
+        INSERT INTO standings (
+            member_id, cohort, origin_path, target_path, rate, stage, requested, transfer_id)
+        SELECT member_id, cohort, origin_path, target_path, rate, stage, requested, transfer_id
+        FROM differs WHERE counts
+        ON CONFLICT (member_id, cohort) DO UPDATE
+            SET (origin_path, target_path, rate, stage, requested, transfer_id) = (
+                excluded.origin_path, excluded.target_path, excluded.rate,
+                excluded.stage, excluded.requested, excluded.transfer_id)),
+    -- those who count no more
+    gone AS (
+        DELETE FROM standings s USING differs d
+        WHERE NOT d.counts AND s.member_id = d.member_id AND s.cohort = d.cohort),
+    -- the difference: what is now, less what was
+    signed AS (
+        SELECT cohort, 1 AS sign, origin_path, target_path, rate, stage, requested
+        FROM differs WHERE counts
+        UNION ALL
+        SELECT cohort, -1, was_origin, was_target, was_rate, was_stage, was_requested
+        FROM differs WHERE stood),
+    -- its sum for each organisation above
+    summed AS (
+        SELECT org_id, cohort,
+            {_SUMMED}
+        FROM ({_CONTRIBUTIONS.format(signed="signed")}) AS added
+        GROUP BY org_id, cohort ORDER BY org_id, cohort),
+    -- the figures; where everything cancels out, no row is touched
+    added AS (
+        INSERT INTO figures AS f (org_id, cohort, {_NAMES})
+        SELECT org_id, cohort, {_NAMES} FROM summed
+        WHERE ({_NAMES}) IS DISTINCT FROM ({_ZEROS})
+        ON CONFLICT (org_id, cohort) DO UPDATE SET ({_NAMES}) = ({_INCREASED}))
     SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM differs) AS changed, segment.*
     FROM (SELECT 1) AS one LEFT JOIN segment ON true""")
 _LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
@@ -131,11 +225,10 @@ def waits(tx: Connection) -> bool:
 
 
 def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT, wait: bool = False) -> int:
-    """Follow up to `limit` changes: bring standings and figures up to date, queue what webhooks are to be sent, seal the lines of the trails.
+    """Follow up to `limit` changes; return how many were taken.
 
-    Returns how many were taken.
-
-    One follower at a time: where another is at work this returns 0, or waits for it.
+    Standings and figures are brought up to date, what webhooks are to be sent is queued, and the lines of
+    the trails are sealed. One follower at a time: where another is at work this returns 0, or waits for it.
     """
     if wait:
         tx.execute(_WAIT)
@@ -147,38 +240,53 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
 
 
 _GRADUATES = sa.text("""
-    WITH given AS (SELECT DISTINCT ON (member_id, cohort) * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            member_id bigint, cohort int, branch_id bigint, counts boolean, at timestamptz, version bigint) ORDER BY member_id, cohort, version DESC),
-    saved AS (INSERT INTO graduates AS g (member_id, cohort, branch_id, flagged_at, counts, version)
-        SELECT member_id, cohort, branch_id, at, counts, version FROM given ORDER BY member_id, cohort
-        ON CONFLICT (member_id, cohort) DO UPDATE SET (branch_id, counts, version) = (excluded.branch_id, excluded.counts, excluded.version)
-        WHERE excluded.version > g.version RETURNING member_id)
+    WITH given AS (
+        SELECT DISTINCT ON (member_id, cohort) *
+        FROM json_to_recordset(CAST(:items AS json)) AS i(
+            member_id bigint, cohort int, branch_id bigint, counts boolean, at timestamptz, version bigint)
+        ORDER BY member_id, cohort, version DESC),
+    saved AS (
+        INSERT INTO graduates AS g (member_id, cohort, branch_id, flagged_at, counts, version)
+        SELECT member_id, cohort, branch_id, at, counts, version FROM given
+        ORDER BY member_id, cohort
+        ON CONFLICT (member_id, cohort) DO UPDATE
+            SET (branch_id, counts, version) = (excluded.branch_id, excluded.counts, excluded.version)
+            WHERE excluded.version > g.version
+        RETURNING member_id)
     INSERT INTO changes (member_id) SELECT member_id FROM saved""")
 _ORIGINS_MOVED = sa.text("""
-    INSERT INTO changes (member_id) SELECT g.member_id FROM org_directory top JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
-        JOIN graduates g ON g.branch_id = d.org_id WHERE top.org_id = :org""")
-_ORIGINS_NEW = sa.text(
-    "INSERT INTO changes (member_id) SELECT member_id FROM graduates WHERE branch_id = ANY(CAST(:ids AS bigint[]))"
-)
+    INSERT INTO changes (member_id)
+    SELECT g.member_id
+    FROM org_directory top
+    JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
+    JOIN graduates g ON g.branch_id = d.org_id
+    WHERE top.org_id = :org""")
+_ORIGINS_NEW = sa.text("""
+    INSERT INTO changes (member_id)
+    SELECT member_id FROM graduates WHERE branch_id = ANY(CAST(:ids AS bigint[]))""")
+# The root has figures of every cohort; with a cohort in the condition the index on target paths serves.
 _TARGETS_MOVED = sa.text("""
-    INSERT INTO changes (member_id) SELECT s.member_id FROM standings s WHERE s.cohort = ANY(SELECT DISTINCT cohort FROM figures WHERE org_id = :root)
+    INSERT INTO changes (member_id)
+    SELECT s.member_id FROM standings s
+    WHERE s.cohort = ANY(SELECT DISTINCT cohort FROM figures WHERE org_id = :root)
         AND s.requested AND s.target_path >= :path AND s.target_path < :path_end""")
 _EVERYBODY = sa.text("INSERT INTO changes (member_id) SELECT DISTINCT member_id FROM graduates")
 
 
 def set_graduates(tx: Connection, items: Sequence[Any]) -> None:
-    """Keep who counts as graduate of which branch in which cohort; the highest version holds."""
+    """Keep who counts as a graduate of which branch in which cohort; the highest version holds."""
     db.run(tx, _GRADUATES, items)
 
 
 def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]], new: Sequence[int]) -> None:
-    """Have those counted again whose branch or destination has moved, from its old path (MIG-09), or was not known before."""
+    """Have those counted again whose branch or destination has moved, or was not known before (MIG-09).
+
+    Each of `moved` comes with its old path, by which the destinations below it are found.
+    """
     for org_id, old_path in moved:
         tx.execute(_ORIGINS_MOVED, {"org": org_id})
-        tx.execute(
-            _TARGETS_MOVED,
-            {"path": old_path, "path_end": old_path[:-1] + "/", "root": int(old_path.split(".")[0])},
-        )
+        root = int(old_path.split(".")[0])
+        tx.execute(_TARGETS_MOVED, {"path": old_path, "path_end": old_path[:-1] + "/", "root": root})
     if new:
         tx.execute(_ORIGINS_NEW, {"ids": list(new)})
 
@@ -192,19 +300,32 @@ def recount(tx: Connection) -> None:
 
 _COLUMNS = ", ".join(f"coalesce(f.{name}, 0) AS {name}" for name in FIGURES)
 _OF_ORG = sa.text(f"""
-    SELECT o.org_id, o.name, o.kind, {_COLUMNS} FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort WHERE o.org_id = :org""")
+    SELECT o.org_id, o.name, o.kind, {_COLUMNS}
+    FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort
+    WHERE o.org_id = :org""")
 _OF_CHILDREN = sa.text(f"""
-    SELECT o.org_id, o.name, o.kind, {_COLUMNS} FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort
-    WHERE o.parent_id = :org AND NOT o.deleted AND (f.org_id IS NOT NULL OR o.kind <> 'branch') ORDER BY f.org_id IS NULL, o.org_id LIMIT 500""")
+    SELECT o.org_id, o.name, o.kind, {_COLUMNS}
+    FROM org_directory o LEFT JOIN figures f ON f.org_id = o.org_id AND f.cohort = :cohort
+    WHERE o.parent_id = :org AND NOT o.deleted AND (f.org_id IS NOT NULL OR o.kind <> 'branch')
+    ORDER BY f.org_id IS NULL, o.org_id LIMIT 500""")
+# One half for each index of `standings`, on origin and on target; a half that is not asked for reads nothing.
 _PEOPLE = sa.text("""
-    SELECT s.*, t.state, t.reason, t.source_branch_id, t.target_org_id, g.branch_id FROM (
-        (SELECT * FROM standings WHERE :inside AND cohort = :cohort AND origin_path >= :path AND origin_path < :path_end AND member_id > :after
-            AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate) ORDER BY member_id LIMIT :limit)
+    SELECT s.*, t.state, t.reason, t.source_branch_id, t.target_org_id, g.branch_id
+    FROM (
+        (SELECT * FROM standings
+            WHERE :inside AND cohort = :cohort
+                AND origin_path >= :path AND origin_path < :path_end AND member_id > :after
+                AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate)
+            ORDER BY member_id LIMIT :limit)
         UNION ALL
-        (SELECT * FROM standings WHERE :outside AND cohort = :cohort AND requested AND target_path >= :path AND target_path < :path_end AND member_id > :after
-            AND NOT (origin_path >= :path AND origin_path < :path_end) AND rate <> ''
-            AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate) ORDER BY member_id LIMIT :limit)) AS s
-    JOIN graduates g ON g.member_id = s.member_id AND g.cohort = s.cohort LEFT JOIN transfers t ON t.transfer_id = s.transfer_id
+        (SELECT * FROM standings
+            WHERE :outside AND cohort = :cohort AND requested
+                AND target_path >= :path AND target_path < :path_end AND member_id > :after
+                AND NOT (origin_path >= :path AND origin_path < :path_end) AND rate <> ''
+                AND (:stage = '' OR stage = :stage) AND (:rate = '*' OR rate = :rate)
+            ORDER BY member_id LIMIT :limit)) AS s
+    JOIN graduates g ON g.member_id = s.member_id AND g.cohort = s.cohort
+    LEFT JOIN transfers t ON t.transfer_id = s.transfer_id
     ORDER BY s.member_id LIMIT :limit""")
 _FLOW = sa.text("SELECT week, event, n FROM flows WHERE org_id = :org AND week >= :since ORDER BY week")
 _COHORTS = sa.text("SELECT cohort FROM figures WHERE org_id = :org ORDER BY cohort DESC")
@@ -216,7 +337,10 @@ def of_org(tx: Connection, org_id: int, cohort: int) -> sa.Row[Any]:
 
 
 def of_children(tx: Connection, org_id: int, cohort: int) -> Sequence[sa.Row[Any]]:
-    """Return the figures of the direct subordinates, those with any first; branches only where there are any."""
+    """Return the figures of the direct subordinates, those that have any first.
+
+    Branches without figures are left out.
+    """
     return tx.execute(_OF_CHILDREN, {"org": org_id, "cohort": cohort}).all()
 
 
@@ -251,34 +375,34 @@ def people(
 ) -> Sequence[sa.Row[Any]]:
     """Return the graduates behind one figure of a subtree, in order of their ids (BEY-11)."""
     inside, outside, rate, stage = WHO[figure]
-    return tx.execute(
-        _PEOPLE,
-        {
-            "inside": inside,
-            "outside": outside,
-            "rate": rate,
-            "stage": stage,
-            "path": path,
-            "path_end": path[:-1] + "/",
-            "cohort": cohort,
-            "after": after,
-            "limit": limit,
-        },
-    ).all()
+    who = {"inside": inside, "outside": outside, "rate": rate, "stage": stage, "cohort": cohort}
+    where = {"path": path, "path_end": path[:-1] + "/", "after": after, "limit": limit}
+    return tx.execute(_PEOPLE, {**who, **where}).all()
 
 
 # ---- the proof -----------------------------------------------------------------------------------
 
-_JOINS = sa.text(
-    "SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true), set_config('statement_timeout', '0', true)"
+# Sessions are kept from joins over whole tables (`shared.db.SESSION`); here they are just what is wanted.
+_JOINS = sa.text("""
+    SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true),
+        set_config('statement_timeout', '0', true)""")
+_COUNTED = ", ".join(f"coalesce(c.{name}, 0)" for name in FIGURES)
+_KEPT = ", ".join(f"coalesce(f.{name}, 0)" for name in FIGURES)
+_BOTH = ", ".join(
+    f"coalesce(c.{name}, 0) AS {name}, coalesce(f.{name}, 0) AS kept_{name}" for name in FIGURES
 )
 _VERIFY = sa.text(f"""
-    WITH stands AS MATERIALIZED (SELECT 1 AS sign, n.* FROM ({_STANDS.format(graduates="graduates g")}) AS n WHERE n.counts),
-    counted AS (SELECT org_id, cohort, {_SUMMED} FROM ({_CONTRIBUTIONS.format(signed="stands")}) AS added GROUP BY org_id, cohort)
+    WITH stands AS MATERIALIZED (
+        SELECT 1 AS sign, n.* FROM ({_STANDS.format(graduates="graduates g")}) AS n
+        WHERE n.counts),
+    counted AS (
+        SELECT org_id, cohort, {_SUMMED}
+        FROM ({_CONTRIBUTIONS.format(signed="stands")}) AS added
+        GROUP BY org_id, cohort)
     SELECT coalesce(c.org_id, f.org_id) AS org_id, coalesce(c.cohort, f.cohort) AS cohort,
-        {", ".join(f"coalesce(c.{name}, 0) AS {name}, coalesce(f.{name}, 0) AS kept_{name}" for name in FIGURES)}
+        {_BOTH}
     FROM counted c FULL JOIN figures f ON f.org_id = c.org_id AND f.cohort = c.cohort
-    WHERE ({", ".join(f"coalesce(c.{name}, 0)" for name in FIGURES)}) IS DISTINCT FROM ({", ".join(f"coalesce(f.{name}, 0)" for name in FIGURES)})
+    WHERE ({_COUNTED}) IS DISTINCT FROM ({_KEPT})
     ORDER BY 1, 2 LIMIT 100""")
 _SIZE = sa.text(
     "SELECT (SELECT count(*) FROM graduates) AS graduates, (SELECT count(*) FROM figures) AS figures"
@@ -286,19 +410,20 @@ _SIZE = sa.text(
 
 
 def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, list[str]]:
-    """Count everything again from graduates and transfers; return how many graduates and rows of figures there are, and what differs.
+    """Count everything again from graduates and transfers.
 
-    What waits in `changes` is followed first, in the caller's transaction, so nothing can come between.
+    Returns how many graduates and rows of figures there are, and what differs. What waits in `changes` is
+    followed first, in the caller's transaction, so nothing can come between.
     """
     while fold(tx, policy, now, wait=True):
         pass
     tx.execute(_JOINS)
     differ = []
     for row in tx.execute(_VERIFY, _settings(policy)).mappings():
-        differ += [
-            f"organisation {row['org_id']}, cohort {row['cohort']}: {name} is {row[f'kept_{name}']}, counted {row[name]}"
-            for name in FIGURES
-            if row[name] != row[f"kept_{name}"]
-        ]
+        for name in FIGURES:
+            kept, counted = row[f"kept_{name}"], row[name]
+            if counted != kept:
+                where = f"organisation {row['org_id']}, cohort {row['cohort']}"
+                differ.append(f"{where}: {name} is {kept}, counted {counted}")
     size = tx.execute(_SIZE).one()
     return size.graduates, size.figures, differ

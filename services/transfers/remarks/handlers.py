@@ -1,4 +1,4 @@
-"""Use cases beside the saga: bulk decisions, reminders, looking, starting again, escalation, messages, addresses to be told."""
+"""Use cases beside the saga: reminders, looking, starting again, escalation."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from shared.messages.transfers import Outcome, Urged
 
 ENDED = (State.REJECTED, State.RETURNED, State.WITHDRAWN)
 NOBODY = UUID(int=0)
+ANSWERS = ("receive", "uphold")
+"""What the common superior may answer to an escalation."""
 
 
 # ---- reminders, looking --------------------------------------------------------------------------
@@ -45,37 +47,48 @@ def _answers(
     asked: Sequence[Asked[Any]], rows: Sequence[Any], otherwise: Callable[[int], Refusal]
 ) -> list[Outcome]:
     done = {row.n: row for row in rows}
-    return [
-        Outcome(transfer_id=done[n].transfer_id, state=done[n].state, node_no=done[n].node_no)
-        if n in done
-        else Outcome(transfer_id=one.item.transfer_id, refusal=otherwise(n))
-        for n, one in enumerate(asked)
-    ]
+    answers = []
+    for n, one in enumerate(asked):
+        if n in done:
+            row = done[n]
+            answers.append(Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no))
+        else:
+            answers.append(Outcome(transfer_id=one.item.transfer_id, refusal=otherwise(n)))
+    return answers
 
 
 def _explained(tx: Connection, rows: Sequence[dict[str, Any]], code: str) -> Callable[[int], Refusal]:
     """Return the refusal of an item that did not fit: to strangers the transfer does not exist (TRF-33)."""
     found = store.explain(tx, rows)
-    return lambda n: Refusal(
-        code if n in found and found[n].transfer_id is not None and found[n].party else "unknown_transfer"
-    )
+
+    def refusal(n: int) -> Refusal:
+        known = n in found and found[n].transfer_id is not None and found[n].party
+        return Refusal(code if known else "unknown_transfer")
+
+    return refusal
 
 
 def urge_transfers(tx: Connection, asked: list[Asked[contract.UrgeTransfer]]) -> list[Outcome]:
-    """Remind whoever has to decide, as the starter's side or the member (BEY-21); the office is named, not the person."""
+    """Remind whoever has to decide, as the starter's side or the member (BEY-21).
+
+    The office is named, not the person.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
-    rows = _rows(
-        asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id}, acting
-    )
+    rows = _rows(asked, _named, acting)
     now = clock.now()
-    return _answers(
-        asked, remarks_store.urge(tx, rows, now, trail.stamp_of(now)), _explained(tx, rows, "urge_early")
-    )
+    done = remarks_store.urge(tx, rows, now, trail.stamp_of(now))
+    return _answers(asked, done, _explained(tx, rows, "urge_early"))
+
+
+def _named(item: Any) -> dict[str, Any]:
+    """Return the transfer and the decision that an item names."""
+    return {"transfer_id": item.transfer_id, "decision_id": item.decision_id}
 
 
 def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[Urged]:
     """Remind all that is late or nearly so below the acting organisation (BEY-18)."""
-    now, answers = clock.now(), []
+    now = clock.now()
+    answers = []
     for one in asked:
         try:
             top = directory.require_above(tx, one.actor, one.item.org_id)
@@ -90,7 +103,8 @@ def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[U
             "branch_id": top.org_id,
             "node_no": max(0, min(one.item.days, 30)),
         }
-        answers.append(Urged(nodes=len(remarks_store.urge_below(tx, [row], now, trail.stamp_of(now)))))
+        urged = remarks_store.urge_below(tx, [row], now, trail.stamp_of(now))
+        answers.append(Urged(nodes=len(urged)))
     return answers
 
 
@@ -107,9 +121,10 @@ def look_at_nodes(tx: Connection, asked: list[Asked[contract.LookAt]]) -> list[O
 
 
 def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer]]) -> list[Outcome]:
-    """Start ended transfers again with their values, as the member, the source's side or the target (BEY-04, DL-06).
+    """Start ended transfers again with their values, as the member or either side (BEY-04, DL-06).
 
-    Everything is checked anew, but for the look-up by the target, whose earlier transfer shows that it knows the member.
+    Everything is checked anew, but for the look-up by the target, whose earlier transfer shows that it
+    knows the member.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     found = store.many(tx, [one.item.transfer_id for one in asked])
@@ -117,36 +132,10 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
     fresh: dict[int, Asked[contract.RequestTransfer]] = {}
     for n, one in enumerate(asked):
         row = found.get(one.item.transfer_id)
-        org = one.actor.org_id if one.actor in acting else None
-        sides = (
-            {}
-            if row is None
-            else {
-                "source": org in (row.source_branch_id, row.source_superior_id),
-                "target": org == row.target_org_id,
-                "member": one.actor.person_id == row.member_id,
-            }
-        )
-        initiator = (
-            None
-            if row is None
-            else next(
-                (
-                    side
-                    for side in ("member", "source", "target")
-                    if sides[side] and (org is not None or side == "member")
-                ),
-                None,
-            )
-        )
-        claimed = (
-            row is not None
-            and row.state in (State.CHECKING, State.REFUSED)
-            and initiator not in ("member", row.initiator)
-        )
-        if (
-            row is None or initiator is None or claimed
-        ):  # what never held its member is its starter's alone (TRF-33)
+        initiator = None
+        if row is not None:
+            initiator = _starts_as(row, one.actor, one.actor.org_id if one.actor in acting else None)
+        if row is None or initiator is None:
             refusals[n] = Refusal("unknown_transfer")
         elif row.state not in ENDED:
             refusals[n] = Refusal("transfer_open" if row.ended_at is None else "not_restartable")
@@ -169,33 +158,53 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
                 ),
                 one.actor,
             )
-    started = (
-        dict(zip(fresh, handlers.request_transfers(tx, list(fresh.values()), known=True), strict=True))
-        if fresh
-        else {}
-    )
+    started: dict[int, Outcome] = {}
+    if fresh:
+        outcomes = handlers.request_transfers(tx, list(fresh.values()), known=True)
+        started = dict(zip(fresh, outcomes, strict=True))
     return [
         started.get(n) or Outcome(transfer_id=one.item.transfer_id, refusal=refusals[n])
         for n, one in enumerate(asked)
     ]
 
 
+def _starts_as(row: Any, actor: Actor, org_id: int | None) -> str | None:
+    """Return as which side somebody may start a transfer again, None as none.
+
+    `org_id` is the organisation that they administer. A transfer that never held its member is for the
+    side that started it and for the member alone (TRF-33).
+    """
+    side = None
+    if actor.person_id == row.member_id:
+        side = "member"
+    elif org_id is None:
+        return None
+    elif org_id in (row.source_branch_id, row.source_superior_id):
+        side = "source"
+    elif org_id == row.target_org_id:
+        side = "target"
+    if row.state in (State.CHECKING, State.REFUSED) and side not in ("member", row.initiator):
+        return None
+    return side
+
+
 def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) -> list[Outcome]:
-    """Hand rejections to the lowest common superior of both sides, as the member, once (BEY-06, TRF-26, TRF-43)."""
+    """Hand rejections to the lowest common superior of both sides, once (BEY-06, TRF-26, TRF-43).
+
+    Only the member may.
+    """
     found = store.many(tx, [one.item.transfer_id for one in asked])
-    orgs = handlers.facts_of(
-        tx, (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
-    )
+    sides = (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
+    orgs = handlers.facts_of(tx, sides)
     rows: list[dict[str, Any]] = []
+    taken: set[int] = set()
     for n, one in enumerate(asked):
         row = found.get(one.item.transfer_id)
-        if (
-            row is None
-            or one.item.transfer_id in {other["transfer_id"] for other in rows}
-            or row.source_branch_id not in orgs
-            or row.target_org_id not in orgs
-        ):
+        if row is None or one.item.transfer_id in taken:
             continue
+        if row.source_branch_id not in orgs or row.target_org_id not in orgs:
+            continue
+        taken.add(one.item.transfer_id)
         rows.append(
             {
                 "n": n,
@@ -207,53 +216,37 @@ def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) ->
             }
         )
     now = clock.now()
-    every = _rows(
-        asked, lambda item: {"transfer_id": item.transfer_id, "decision_id": item.decision_id}, set()
-    )
-    return _answers(
-        asked,
-        remarks_store.escalate(tx, rows, now, trail.stamp_of(now)),
-        _explained(tx, every, "not_escalatable"),
-    )
+    every = _rows(asked, _named, set())
+    done = remarks_store.escalate(tx, rows, now, trail.stamp_of(now))
+    return _answers(asked, done, _explained(tx, every, "not_escalatable"))
 
 
 def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalation]]) -> list[Outcome]:
-    """Advise on escalated rejections, as the common superior, once (BEY-06): the member reads it and may start again.
+    """Advise on escalated rejections, as the common superior, once (BEY-06).
 
-    Where the policy lets the superior decide, `receive` starts the transfer again at once, past the approvals; the outcome is the new one.
+    The member reads it and may start again. Where the policy lets the superior decide, `receive` starts the
+    transfer again at once, past the approvals; the outcome is the new one.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
+
+    def answered(item: contract.AnswerEscalation) -> dict[str, Any]:
+        return {**_named(item), "code": item.answer, "note": item.note[: domain.NOTE_MAX]}
+
+    def refusal(n: int) -> Refusal:
+        if asked[n].actor not in acting:
+            return Refusal("not_administrator")
+        if asked[n].item.answer not in ANSWERS:
+            return Refusal("answer_unknown")
+        return Refusal("unknown_transfer")
+
     rows = [
         row
-        for row, one in zip(
-            _rows(
-                asked,
-                lambda item: {
-                    "transfer_id": item.transfer_id,
-                    "decision_id": item.decision_id,
-                    "code": item.answer,
-                    "note": item.note[: domain.NOTE_MAX],
-                },
-                acting,
-            ),
-            asked,
-            strict=True,
-        )
-        if one.actor in acting and one.item.answer in ("receive", "uphold")
+        for row, one in zip(_rows(asked, answered, acting), asked, strict=True)
+        if one.actor in acting and one.item.answer in ANSWERS
     ]
     now = clock.now()
     done = remarks_store.answer(tx, rows, now, trail.stamp_of(now))
-    answers = _answers(
-        asked,
-        done,
-        lambda n: Refusal(
-            "not_administrator"
-            if asked[n].actor not in acting
-            else "answer_unknown"
-            if asked[n].item.answer not in ("receive", "uphold")
-            else "unknown_transfer"
-        ),
-    )
+    answers = _answers(asked, done, refusal)
     ruled = rulings.start(tx, [asked[row.n] for row in done if asked[row.n].item.answer == "receive"])
     return [ruled.get(one.item.decision_id, answer) for one, answer in zip(asked, answers, strict=True)]
 
@@ -262,12 +255,9 @@ def list_escalations(
     tx: Connection, request: contract.ListEscalations, actor: Actor | None
 ) -> list[contract.Escalation]:
     """Return what members have escalated to the acting organisation (BEY-06)."""
-    rows = remarks_store.escalations(
-        tx, directory.require_administrator(tx, actor, observers=True), request.open_only
-    )
+    org_id = directory.require_administrator(tx, actor, observers=True)
+    fields = contract.Escalation.__struct_fields__
     return [
-        msgspec.convert(
-            {name: row._mapping[name] for name in contract.Escalation.__struct_fields__}, contract.Escalation
-        )
-        for row in rows
+        msgspec.convert({name: row._mapping[name] for name in fields}, contract.Escalation)
+        for row in remarks_store.escalations(tx, org_id, request.open_only)
     ]

@@ -1,7 +1,7 @@
 """Where the policy lets the common superior decide over a rejection, and not only advise (BEY-06).
 
-The rejected transfer stays as it ended. A new one with its values takes its place, started by the superior's decision, which stands
-for the approvals of both sides; a committee still chooses the branch.
+The rejected transfer stays as it ended. A new one with its values takes its place, started by the
+superior's decision, which stands for the approvals of both sides; a committee still chooses the branch.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from shared.messages.transfers import Outcome
 
 
 def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> dict[Any, Outcome]:
-    """Start again what superiors have found to be received; return the new transfers by the id of the answer.
+    """Start again what superiors have decided to receive; return the new transfers by the id of the answer.
 
-    Left out, so that the answer stays advice, is what the policy does not let them decide and what cannot be started any more: the
-    member has another open transfer, the target is gone or no destination any more, or it is a special unit, where the province decides.
+    Some answers stay advice: where the policy does not let the superior decide, and where the transfer
+    cannot be started any more, because the member has another open transfer, the target is gone or no
+    longer a destination, or it is a special unit, where the province decides.
     """
     if not answered:
         return {}
@@ -36,11 +37,11 @@ def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> d
     orgs = handlers.facts_of(
         tx, (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
     )
-    rows = [
-        row
-        for n, one in enumerate(answered)
-        if (row := _row(n, one, found[one.item.transfer_id], orgs, policy)) is not None
-    ]
+    rows = []
+    for n, one in enumerate(answered):
+        row = _row(n, one, found[one.item.transfer_id], orgs, policy)
+        if row is not None:
+            rows.append(row)
     made = store.request(tx, rows) if rows else {}
     return {
         answered[n].item.decision_id: Outcome(transfer_id=transfer, state=State.CHECKING)
@@ -74,10 +75,8 @@ def _row(
         confirmed=True,
         drop_out=ended.reason_kind == "drop_out",
     )
-    if (
-        domain.check_request(item, source, target, domain.Place(policy.youth_centres, policy.destinations))
-        is not None
-    ):
+    place = domain.Place(policy.youth_centres, policy.destinations)
+    if domain.check_request(item, source, target, place) is not None:
         return None
     destination = Destination.BRANCH if target.kind == "branch" else Destination.COMMITTEE
     row = handlers.request_row(n, item, one.actor.person_id, None, source, target, policy)

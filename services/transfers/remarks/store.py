@@ -1,4 +1,4 @@
-"""The SQL of the desk: bulk decisions, reminders, who is looking, escalations, messages, the deadline board, addresses to be told."""
+"""The SQL of remarks on transfers: reminders, who is looking, escalations and their answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from shared import db
 
 
 def _noted(event: str, chosen: str) -> sa.TextClause:
-    """Return the statement that lengthens the trails of the transfers in the CTE `chosen` (with the columns of the items) by one line each."""
+    """Return the statement that lengthens the trails of some transfers by one line each.
+
+    `chosen` selects them and does the rest of the work; it returns the columns of the items.
+    """
     link = link_of(
         "t.audit_head",
         id="t.transfer_id",
@@ -29,49 +32,88 @@ def _noted(event: str, chosen: str) -> sa.TextClause:
         decision="i.decision_id",
         note="coalesce(i.note, '')",
     )
-    return sa.text(f"""WITH {ASKED},
+    return sa.text(f"""WITH
+    {ASKED},
+    -- those that fit, marked in a table of their own
     chosen AS ({chosen}),
-    moved AS (UPDATE transfers t SET audit_seq = t.audit_seq + 1, audit_head = {link} FROM chosen i WHERE t.transfer_id = i.transfer_id
-        RETURNING t.transfer_id, t.member_id, t.state, t.node_no, t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note),
+    -- the transfers stay in their state; only the chain of the trail grows
+    moved AS (
+        UPDATE transfers t SET audit_seq = t.audit_seq + 1,
+            audit_head = {link}
+        FROM chosen i
+        WHERE t.transfer_id = i.transfer_id
+        RETURNING t.transfer_id, t.member_id, t.state, t.node_no, t.audit_seq, t.audit_head,
+            i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note),
     {audited(event)},
-    followed AS (INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM moved)
+    -- a word to the follower of the statistics, which seals the line and sends webhooks
+    followed AS (
+        INSERT INTO changes (member_id, transfer_id, seq)
+        SELECT member_id, transfer_id, audit_seq FROM moved)
     SELECT n, transfer_id, state, node_no FROM moved""")
 
 
 _URGE = _noted(
     "urged",
-    """UPDATE open_nodes o SET urged_at = :now FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
-        WHERE o.transfer_id = i.transfer_id AND (w.member_id = i.person_id OR w.initiator_org_id = i.org_id)
+    """
+        UPDATE open_nodes o SET urged_at = :now
+        FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
+        WHERE o.transfer_id = i.transfer_id
+            AND (w.member_id = i.person_id OR w.initiator_org_id = i.org_id)
             AND o.opened_at <= CAST(:now AS timestamptz) - interval '3 days'
-            AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days' RETURNING i.*""",
+            AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
+        RETURNING i.*""",
 )
+# One item takes in many nodes here: its `branch_id` is the top of a subtree, its `node_no` a number of days.
 _URGE_BELOW = _noted(
     "urged",
-    """UPDATE open_nodes o SET urged_at = :now FROM asked i
-        JOIN org_directory top ON top.org_id = i.branch_id JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
-        WHERE o.org_id = d.org_id AND coalesce(o.expires_at, o.opened_at + interval '10 days') <= CAST(:now AS timestamptz) + i.node_no * interval '1 day'
+    """
+        UPDATE open_nodes o SET urged_at = :now
+        FROM asked i
+        JOIN org_directory top ON top.org_id = i.branch_id
+        JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
+        WHERE o.org_id = d.org_id
+            AND coalesce(o.expires_at, o.opened_at + interval '10 days')
+                <= CAST(:now AS timestamptz) + i.node_no * interval '1 day'
             AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
-        RETURNING i.n, o.transfer_id, i.node_no, i.person_id, i.org_id, i.decision_id, i.branch_id, i.code, i.note""",
+        RETURNING i.n, o.transfer_id, i.node_no, i.person_id, i.org_id,
+            i.decision_id, i.branch_id, i.code, i.note""",
 )
+# An INSERT returns only what it has inserted, so the number of the item is looked up and the rest is empty.
 _ESCALATE = _noted(
     "escalated",
-    """INSERT INTO escalations AS e (transfer_id, org_id, person_id, note, asked_at)
-        SELECT i.transfer_id, i.branch_id, i.person_id, coalesce(i.note, ''), :now FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
-        WHERE w.state = 'rejected' AND w.member_id = i.person_id ON CONFLICT DO NOTHING
-        RETURNING (SELECT a.n FROM asked a WHERE a.transfer_id = e.transfer_id LIMIT 1) AS n, e.transfer_id, NULL::int AS node_no, e.person_id,
-            NULL::bigint AS org_id, NULL::uuid AS decision_id, NULL::bigint AS branch_id, NULL::text AS code, e.note""",
+    """
+        INSERT INTO escalations AS e (transfer_id, org_id, person_id, note, asked_at)
+        SELECT i.transfer_id, i.branch_id, i.person_id, coalesce(i.note, ''), :now
+        FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
+        WHERE w.state = 'rejected' AND w.member_id = i.person_id
+        ON CONFLICT DO NOTHING
+        RETURNING (SELECT a.n FROM asked a WHERE a.transfer_id = e.transfer_id LIMIT 1) AS n,
+            e.transfer_id, NULL::int AS node_no, e.person_id, NULL::bigint AS org_id,
+            NULL::uuid AS decision_id, NULL::bigint AS branch_id, NULL::text AS code, e.note""",
 )
 _ANSWER = _noted(
     "answered",
-    """UPDATE escalations e SET answer = i.code, answer_note = coalesce(i.note, ''), answered_by = i.person_id, answered_at = :now FROM asked i
-        WHERE e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = '' RETURNING i.*""",
+    """
+        UPDATE escalations e SET answer = i.code, answer_note = coalesce(i.note, ''),
+            answered_by = i.person_id, answered_at = :now
+        FROM asked i
+        WHERE e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = ''
+        RETURNING i.*""",
 )
+# Looking is no line of the trail: it binds nobody and is forgotten after ten minutes (BEY-23).
 _LOOK = sa.text("""
-    WITH asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(n int, transfer_id bigint, person_id bigint, org_id bigint, done boolean))
-    UPDATE open_nodes o SET looked_by = CASE WHEN i.done THEN NULL ELSE i.person_id END,
-        looked_until = CASE WHEN i.done THEN NULL ELSE CAST(:now AS timestamptz) + interval '10 minutes' END
-    FROM asked i WHERE o.transfer_id = i.transfer_id AND i.org_id IN (o.org_id, o.superior_id)
-        AND (coalesce(o.looked_until, '-infinity') < :now OR o.looked_by = i.person_id) RETURNING i.n, o.transfer_id, o.state, o.node_no""")
+    WITH asked AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            n int, transfer_id bigint, person_id bigint, org_id bigint, done boolean))
+    UPDATE open_nodes o SET
+        looked_by = CASE WHEN i.done THEN NULL ELSE i.person_id END,
+        looked_until = CASE
+            WHEN i.done THEN NULL
+            ELSE CAST(:now AS timestamptz) + interval '10 minutes' END
+    FROM asked i
+    WHERE o.transfer_id = i.transfer_id AND i.org_id IN (o.org_id, o.superior_id)
+        AND (coalesce(o.looked_until, '-infinity') < :now OR o.looked_by = i.person_id)
+    RETURNING i.n, o.transfer_id, o.state, o.node_no""")
 
 
 def urge(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str) -> Sequence[sa.Row[Any]]:
@@ -106,8 +148,10 @@ def look(tx: Connection, items: Sequence[dict[str, Any]], now: datetime) -> Sequ
 
 
 _ESCALATIONS = sa.text("""
-    SELECT e.*, t.member_id, t.source_branch_id, t.target_org_id, t.reason, t.end_code, t.end_note FROM escalations e JOIN transfers t USING (transfer_id)
-    WHERE e.org_id = :org AND (NOT :open_only OR e.answer = '') ORDER BY e.asked_at DESC LIMIT 200""")
+    SELECT e.*, t.member_id, t.source_branch_id, t.target_org_id, t.reason, t.end_code, t.end_note
+    FROM escalations e JOIN transfers t USING (transfer_id)
+    WHERE e.org_id = :org AND (NOT :open_only OR e.answer = '')
+    ORDER BY e.asked_at DESC LIMIT 200""")
 
 
 def escalations(tx: Connection, org_id: int, open_only: bool) -> Sequence[sa.Row[Any]]:
