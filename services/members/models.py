@@ -68,7 +68,8 @@ people = sa.Table(
         "complete",
         sa.Boolean,
         sa.Computed(
-            "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL"
+            "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL"
+            " AND (branch_id IS NULL OR (joined_on IS NOT NULL"
             " AND (joined_on < number_from OR development_number <> '')))",
             persisted=True,
         ),

@@ -17,7 +17,8 @@ _ACCOUNT = sa.text("SELECT * FROM accounts WHERE person_id = :person")
 _HOLD_ACCOUNT = sa.text("SELECT * FROM accounts WHERE person_id = :person FOR UPDATE")
 
 _OPEN_SESSION = sa.text("""
-    INSERT INTO sessions (session_index, person_id, expires_at, created_at, address, device) VALUES (:index, :person, :expires, :now, :address, :device)
+    INSERT INTO sessions (session_index, person_id, expires_at, created_at, address, device)
+    VALUES (:index, :person, :expires, :now, :address, :device)
     RETURNING session_id""")
 
 _SESSION = sa.text("SELECT * FROM sessions WHERE session_index = :index AND expires_at > :now")
@@ -79,22 +80,30 @@ def set_password(tx: Connection, person_id: int, password_hash: str, now: dateti
 
 
 _END_OTHER_SESSIONS = sa.text("""
-    DELETE FROM sessions WHERE person_id = :person AND session_index <> :but AND (CAST(:only AS uuid[]) IS NULL OR session_id = ANY(CAST(:only AS uuid[])))
+    DELETE FROM sessions
+    WHERE person_id = :person AND session_index <> :but
+        AND (CAST(:only AS uuid[]) IS NULL OR session_id = ANY(CAST(:only AS uuid[])))
     RETURNING session_id, expires_at""")
 
 _SESSIONS = sa.text(
     "SELECT * FROM sessions WHERE person_id = :person AND expires_at > :now ORDER BY created_at DESC"
 )
 
-_NOTE_SIGN_IN = sa.text(
-    "INSERT INTO sign_ins (person_id, at, address, device, succeeded) VALUES (:person, :at, :address, :device, :succeeded) ON CONFLICT DO NOTHING"
-)
+_NOTE_SIGN_IN = sa.text("""
+    INSERT INTO sign_ins (person_id, at, address, device, succeeded)
+    VALUES (:person, :at, :address, :device, :succeeded)
+    ON CONFLICT DO NOTHING""")
 
 _SIGN_INS = sa.text("SELECT * FROM sign_ins WHERE person_id = :person ORDER BY at DESC LIMIT 100")
 
-_SIGNED_IN_FROM = sa.text(
-    "SELECT DISTINCT address FROM (SELECT address FROM sign_ins WHERE person_id = :person AND succeeded ORDER BY at DESC LIMIT 100) AS s"
-)
+_SIGNED_IN_FROM = sa.text("""
+    SELECT DISTINCT address
+    FROM (
+        SELECT address FROM sign_ins
+        WHERE person_id = :person AND succeeded
+        ORDER BY at DESC
+        LIMIT 100
+    ) AS s""")
 
 _FORGET_SIGN_INS = sa.text("DELETE FROM sign_ins WHERE at < CAST(:now AS timestamptz) - interval '180 days'")
 
@@ -108,13 +117,17 @@ _SPEND_CAPTCHA = sa.text(
 
 _ISSUE = sa.text("""
     INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by, issued_for)
-    SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by, issued_for FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, code_index text, expires_at timestamptz, issued_by bigint, issued_for bigint) ORDER BY person_id
+    SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by, issued_for
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        person_id bigint, code_index text, expires_at timestamptz, issued_by bigint, issued_for bigint)
+    ORDER BY person_id
     ON CONFLICT (person_id) DO UPDATE SET (code_index, expires_at, issued_by, issued_for) =
         (excluded.code_index, excluded.expires_at, excluded.issued_by, excluded.issued_for)""")
 
 _SPEND = sa.text("""
-    DELETE FROM reset_codes WHERE person_id = :person AND code_index = :code AND expires_at > :now RETURNING issued_by, issued_for""")
+    DELETE FROM reset_codes
+    WHERE person_id = :person AND code_index = :code AND expires_at > :now
+    RETURNING issued_by, issued_for""")
 
 
 def end_other_sessions(

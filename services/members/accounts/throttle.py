@@ -213,24 +213,58 @@ def _refuse(until: datetime | None) -> None:
 _CLOSED = sa.text("SELECT max(locked_until) FROM attempts WHERE tried = ANY(:keys) AND locked_until > :now")
 _FAILED_LATELY = sa.text("SELECT failed FROM attempts WHERE tried = :key AND began_at > :since")
 _COUNT = sa.text("""
-    WITH i AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(key text, most int, hours float, grows boolean))
+    WITH i AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            key text, most int, hours float, grows boolean)
+    )
+    -- a key that is tried for the first time, closed at once where one failure is enough
     INSERT INTO attempts AS a (tried, failed, began_at, locked_until, level)
-        SELECT key, 1, CAST(:now AS timestamptz), CASE WHEN most <= 1 THEN CAST(:now AS timestamptz) + CAST(:lock AS interval) END, CASE WHEN most <= 1 THEN 1 ELSE 0 END
-        FROM i ORDER BY key
+    SELECT key, 1, CAST(:now AS timestamptz),
+        CASE WHEN most <= 1 THEN CAST(:now AS timestamptz) + CAST(:lock AS interval) END,
+        CASE WHEN most <= 1 THEN 1 ELSE 0 END
+    FROM i
+    ORDER BY key
+    -- a key that was tried before; a is the row as it stands, i the limit, n the new figures
     ON CONFLICT (tried) DO UPDATE SET (failed, began_at, locked_until, level) = (
-        SELECT n.failed, CASE WHEN n.goes_on THEN a.began_at ELSE CAST(:now AS timestamptz) END,
-               CASE WHEN a.locked_until > :now THEN a.locked_until
-                    WHEN n.failed >= i.most THEN CAST(:now AS timestamptz) + least(CAST(:longest AS interval),
-                        CAST(:lock AS interval) * CASE WHEN i.grows THEN 2 ^ least(n.level, 20) ELSE 1 END) END,
-               n.level + CASE WHEN n.failed >= i.most AND (a.locked_until IS NULL OR a.locked_until <= :now) THEN 1 ELSE 0 END
-        FROM i, LATERAL (SELECT a.locked_until > :now OR (a.locked_until IS NULL AND a.began_at > CAST(:now AS timestamptz) - i.hours * interval '1 hour')) AS g(on_),
-             LATERAL (SELECT coalesce(g.on_, false) AS goes_on, CASE WHEN coalesce(g.on_, false) THEN a.failed + 1 ELSE 1 END AS failed,
-                             CASE WHEN greatest(a.began_at, a.locked_until) > :remember THEN a.level ELSE 0 END AS level) AS n
+        SELECT n.failed,
+            CASE WHEN n.goes_on THEN a.began_at ELSE CAST(:now AS timestamptz) END,
+            -- a lock that is on stays as it is; a new one doubles with each level where the limit grows
+            CASE
+                WHEN a.locked_until > :now THEN a.locked_until
+                WHEN n.failed >= i.most THEN CAST(:now AS timestamptz) + least(
+                    CAST(:longest AS interval),
+                    CAST(:lock AS interval) * CASE WHEN i.grows THEN 2 ^ least(n.level, 20) ELSE 1 END)
+            END,
+            -- trying on during a lock does not count as another one
+            n.level + CASE
+                WHEN n.failed >= i.most AND (a.locked_until IS NULL OR a.locked_until <= :now) THEN 1
+                ELSE 0
+            END
+        FROM i,
+            -- whether the old count goes on, since the key is closed or its hours are not over
+            LATERAL (
+                SELECT a.locked_until > :now
+                    OR (a.locked_until IS NULL
+                        AND a.began_at > CAST(:now AS timestamptz) - i.hours * interval '1 hour')
+            ) AS g(on_),
+            LATERAL (
+                SELECT coalesce(g.on_, false) AS goes_on,
+                    CASE WHEN coalesce(g.on_, false) THEN a.failed + 1 ELSE 1 END AS failed,
+                    CASE
+                        WHEN greatest(a.began_at, a.locked_until) > :remember THEN a.level
+                        ELSE 0
+                    END AS level
+            ) AS n
         WHERE i.key = a.tried)
     RETURNING tried, failed, locked_until""")
 _HOLD = sa.text("SELECT tried, locked_until FROM attempts WHERE tried = ANY(:keys) ORDER BY tried FOR UPDATE")
 _RESET = sa.text("UPDATE attempts SET failed = 0, locked_until = NULL WHERE tried = ANY(:keys)")
 _FORGET = sa.text("DELETE FROM attempts WHERE tried = :subject OR starts_with(tried, :subject || ' from ')")
 _FORGET_OLD = sa.text("""
-    DELETE FROM attempts WHERE tried IN (SELECT tried FROM attempts WHERE began_at < :day AND (locked_until IS NULL OR locked_until < :now)
-        AND (level = 0 OR greatest(began_at, locked_until) < :remember) LIMIT 100 FOR UPDATE SKIP LOCKED)""")
+    DELETE FROM attempts
+    WHERE tried IN (
+        SELECT tried FROM attempts
+        WHERE began_at < :day AND (locked_until IS NULL OR locked_until < :now)
+            AND (level = 0 OR greatest(began_at, locked_until) < :remember)
+        LIMIT 100
+        FOR UPDATE SKIP LOCKED)""")

@@ -134,7 +134,9 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     )
     _remember(tx, asked, answers, {n for n in fresh if n in answers})
     late = [n for n in fresh if n not in answers]
-    if late:  # somebody else entered the same people in this very moment; now committed, it says whether it was the same call
+    # somebody else entered the same people in this very moment; now committed, it says whether it was
+    # the same call
+    if late:
         repeated = _once(tx, [asked[n] for n in late])
         answers |= {n: repeated[at] for at, n in enumerate(late) if at in repeated}
         answers |= {n: _refused(Refusal("id_registered")) for n in late if n not in answers} | _taken(

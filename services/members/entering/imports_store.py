@@ -13,50 +13,69 @@ from shared import db
 
 _OPEN_IMPORTS = sa.text("""
     INSERT INTO imports (import_id, org_id, person_id, started_at)
-    SELECT import_id, org_id, person_id, :now FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, org_id bigint, person_id bigint)
+    SELECT import_id, org_id, person_id, :now
+    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, org_id bigint, person_id bigint)
     ON CONFLICT DO NOTHING""")
 
 _IMPORTS = sa.text("SELECT * FROM imports WHERE import_id = ANY(CAST(:ids AS uuid[]))")
 
 _TAKE_ROWS = sa.text("""
     INSERT INTO import_rows (import_id, number, state, row_sealed, problem)
-    SELECT import_id, number, CASE WHEN problem = '' THEN 'waiting' ELSE 'failed' END, decode(row_sealed, 'base64'), problem
-    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, row_sealed text, problem text)
+    SELECT import_id, number, CASE WHEN problem = '' THEN 'waiting' ELSE 'failed' END,
+        decode(row_sealed, 'base64'), problem
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        import_id uuid, number int, row_sealed text, problem text)
     ON CONFLICT DO NOTHING""")
 
 _NEXT_IMPORT = sa.text("""
-    SELECT i.* FROM imports i WHERE EXISTS (SELECT 1 FROM import_rows r WHERE r.import_id = i.import_id AND r.state = 'waiting')
+    SELECT i.* FROM imports i
+    WHERE EXISTS (SELECT 1 FROM import_rows r WHERE r.import_id = i.import_id AND r.state = 'waiting')
         AND i.started_at > CAST(:now AS timestamptz) - interval '30 days'
-    ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED""")
+    ORDER BY started_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED""")
 
-_WAITING_ROWS = sa.text(
-    """SELECT number, row_sealed FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'waiting' ORDER BY number LIMIT :limit"""
-)
+_WAITING_ROWS = sa.text("""
+    SELECT number, row_sealed FROM import_rows
+    WHERE import_id = CAST(:id AS uuid) AND state = 'waiting'
+    ORDER BY number
+    LIMIT :limit""")
 
 _SETTLE_ROWS = sa.text("""
-    UPDATE import_rows r SET state = CASE WHEN i.problem = '' THEN 'entered' ELSE 'failed' END, problem = i.problem,
+    -- the row itself is forgotten once it is entered
+    UPDATE import_rows r
+    SET state = CASE WHEN i.problem = '' THEN 'entered' ELSE 'failed' END, problem = i.problem,
         row_sealed = CASE WHEN i.problem = '' THEN NULL ELSE r.row_sealed END
-    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, problem text) WHERE r.import_id = i.import_id AND r.number = i.number""")
+    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, problem text)
+    WHERE r.import_id = i.import_id AND r.number = i.number""")
 
 _IMPORT_COUNTS = sa.text(
     "SELECT state, count(*)::int AS n FROM import_rows WHERE import_id = CAST(:id AS uuid) GROUP BY state"
 )
 
 _FAILED_ROWS = sa.text("""
-    SELECT number, row_sealed, problem FROM import_rows WHERE import_id = CAST(:id AS uuid) AND state = 'failed' AND number > :after
-    ORDER BY number LIMIT 500""")
+    SELECT number, row_sealed, problem FROM import_rows
+    WHERE import_id = CAST(:id AS uuid) AND state = 'failed' AND number > :after
+    ORDER BY number
+    LIMIT 500""")
 
 _BRANCHES_NAMED = sa.text("""
-    SELECT name, min(org_id) AS org_id FROM org_directory WHERE (org_id = :org OR parent_id = :org) AND kind = 'branch' AND NOT deleted
-        AND name = ANY(CAST(:names AS text[])) GROUP BY name""")
+    SELECT name, min(org_id) AS org_id FROM org_directory
+    WHERE (org_id = :org OR parent_id = :org) AND kind = 'branch' AND NOT deleted
+        AND name = ANY(CAST(:names AS text[]))
+    GROUP BY name""")
 
 _BRANCHES_ELSEWHERE = sa.text("""
-    SELECT b.name, min(s.name) AS superior FROM org_directory b JOIN org_directory s ON s.org_id = b.parent_id
-    WHERE b.kind = 'branch' AND NOT b.deleted AND b.name = ANY(CAST(:names AS text[])) AND b.parent_id <> :org AND b.org_id <> :org GROUP BY b.name""")
+    SELECT b.name, min(s.name) AS superior
+    FROM org_directory b JOIN org_directory s ON s.org_id = b.parent_id
+    WHERE b.kind = 'branch' AND NOT b.deleted AND b.name = ANY(CAST(:names AS text[]))
+        AND b.parent_id <> :org AND b.org_id <> :org
+    GROUP BY b.name""")
 
-_FORGET_IMPORTS = sa.text(
-    "DELETE FROM import_rows WHERE import_id IN (SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')"
-)
+_FORGET_IMPORTS = sa.text("""
+    DELETE FROM import_rows
+    WHERE import_id IN (
+        SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')""")
 
 
 def open_imports(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[str, sa.Row[Any]]:

@@ -14,26 +14,51 @@ from shared import db
 from shared.outbox import insert
 
 _HOLD_BRANCHES = sa.text("""
-    SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR KEY SHARE""")
+    SELECT org_id FROM org_directory
+    WHERE org_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY org_id
+    FOR KEY SHARE""")
 _CLOSE_BRANCHES = sa.text("""
-    SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR UPDATE""")
+    SELECT org_id FROM org_directory
+    WHERE org_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY org_id
+    FOR UPDATE""")
 _HOLD_MARKS = sa.text("""
-    SELECT branch_id FROM branch_marks WHERE branch_id = ANY(CAST(:ids AS bigint[])) ORDER BY branch_id FOR UPDATE""")
+    SELECT branch_id FROM branch_marks
+    WHERE branch_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY branch_id
+    FOR UPDATE""")
 _FLAG = sa.text(f"""
-    WITH given AS (SELECT person_id FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint)),
-    flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on
-        FROM given g JOIN people q USING (person_id) JOIN branch_marks b ON b.branch_id = q.branch_id AND b.converted_at IS NOT NULL
+    WITH given AS (
+        SELECT person_id FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint)
+    ),
+    -- those who entered a branch that the switch has already reached
+    flagged AS (
+        UPDATE people p SET graduate = true, graduates_on = b.graduates_on
+        FROM given g
+        JOIN people q USING (person_id)
+        JOIN branch_marks b ON b.branch_id = q.branch_id AND b.converted_at IS NOT NULL
         WHERE p.person_id = q.person_id AND p.mark = '' AND NOT p.graduate
-        RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
-    counted AS (UPDATE branch_marks b SET members = b.members + f.n
-        FROM (SELECT branch_id, count(*)::int AS n FROM flagged GROUP BY branch_id) f WHERE b.branch_id = f.branch_id),
+        RETURNING p.person_id AS member_id, p.branch_id,
+            {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts
+    ),
+    -- they count with those whom the switch found there, so that one who leaves is missed
+    counted AS (
+        UPDATE branch_marks b SET members = b.members + f.n
+        FROM (SELECT branch_id, count(*)::int AS n FROM flagged GROUP BY branch_id) f
+        WHERE b.branch_id = f.branch_id
+    ),
+    -- the events, in the same transaction
     told AS ({insert(GRADUATES)})
     SELECT member_id FROM flagged""")
 
 _NUMBERS = sa.text(f"""
     UPDATE people p SET number_from = date '{domain.number_from(domain.XINJIANG)}'
-    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint) JOIN people q USING (person_id) JOIN org_directory o ON o.org_id = q.branch_id
-    WHERE p.person_id = q.person_id AND o.province = '{domain.XINJIANG}' AND p.number_from > date '{domain.number_from(domain.XINJIANG)}'""")
+    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint)
+    JOIN people q USING (person_id)
+    JOIN org_directory o ON o.org_id = q.branch_id
+    WHERE p.person_id = q.person_id AND o.province = '{domain.XINJIANG}'
+        AND p.number_from > date '{domain.number_from(domain.XINJIANG)}'""")
 
 
 def hold(tx: Connection, branch_ids: Iterable[int]) -> None:

@@ -213,7 +213,14 @@ _ROOT = sa.text(
 )
 _HOLDERS = sa.text("""
     SELECT person_id FROM administrator_directory WHERE org_id = :org AND active
-    UNION SELECT persons[1] FROM audit_log WHERE place_id = :org AND kind = 'administrator.first'
-        AND EXISTS (SELECT 1 FROM posts p WHERE p.org_id = :org AND p.person_id = persons[1] AND p.ended_at IS NULL)
-        AND NOT EXISTS (SELECT 1 FROM administrator_directory a WHERE a.org_id = :org AND a.person_id = persons[1])""")
+    UNION
+    -- a first administrator whose right is still on its way, and who holds the post that gives it
+    SELECT persons[1] FROM audit_log
+    WHERE place_id = :org AND kind = 'administrator.first'
+        AND EXISTS (
+            SELECT 1 FROM posts p
+            WHERE p.org_id = :org AND p.person_id = persons[1] AND p.ended_at IS NULL)
+        AND NOT EXISTS (
+            SELECT 1 FROM administrator_directory a
+            WHERE a.org_id = :org AND a.person_id = persons[1])""")
 """Who administers an organisation, and who will in a moment: the right comes back as an event."""

@@ -17,66 +17,133 @@ from shared.messages.members import (
 from shared.outbox import insert, tell
 
 _HOLD_MARKS = sa.text("""
-    SELECT b.*, EXISTS (SELECT 1 FROM people p WHERE p.branch_id = b.branch_id AND p.reserved_by IS NOT NULL)
+    SELECT b.*,
+        EXISTS (SELECT 1 FROM people p WHERE p.branch_id = b.branch_id AND p.reserved_by IS NOT NULL)
             OR (SELECT count(*) FROM people p WHERE p.branch_id = b.branch_id) < b.members AS started
-    FROM branch_marks b WHERE branch_id = ANY(CAST(:ids AS bigint[])) ORDER BY branch_id FOR UPDATE""")
+    FROM branch_marks b
+    WHERE branch_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY branch_id
+    FOR UPDATE""")
 
 _MARKS = sa.text("SELECT * FROM branch_marks WHERE branch_id = ANY(CAST(:ids AS bigint[]))")
 
 _MARK_BRANCHES = sa.text("""
     INSERT INTO branch_marks AS b (branch_id, graduates_on, reason, version, marked_at, marked_by)
     SELECT branch_id, graduates_on, reason, 1, :now, marked_by
-        FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduates_on date, reason text, marked_by bigint) ORDER BY branch_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        branch_id bigint, graduates_on date, reason text, marked_by bigint)
+    ORDER BY branch_id
     ON CONFLICT (branch_id) DO UPDATE SET (graduates_on, reason, marked_at, marked_by) =
         (excluded.graduates_on, excluded.reason, excluded.marked_at, excluded.marked_by)""")
 
 _REOPEN = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)),
-    reopened AS (UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1 FROM given g
-        WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL RETURNING b.branch_id, b.version, false AS graduate),
-    flagged AS (UPDATE people p SET graduate = false, graduates_on = NULL FROM reopened r JOIN people q ON q.branch_id = r.branch_id
-        WHERE p.person_id = q.person_id AND p.mark = '' RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="q.graduates_on")} AS cohort, false AS counts)
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)
+    ),
+    reopened AS (
+        UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1
+        FROM given g
+        WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL
+        RETURNING b.branch_id, b.version, false AS graduate
+    ),
+    -- joined with itself because q still has the time of graduation that the update takes away
+    flagged AS (
+        UPDATE people p SET graduate = false, graduates_on = NULL
+        FROM reopened r JOIN people q ON q.branch_id = r.branch_id
+        WHERE p.person_id = q.person_id AND p.mark = ''
+        RETURNING p.person_id AS member_id, p.branch_id,
+            {COHORT.format(on="q.graduates_on")} AS cohort, false AS counts
+    )
     {insert(tell(BranchGraduated, "reopened"), GRADUATES)}""")
 
 _CONVERT = sa.text(f"""
-    WITH due AS (SELECT branch_id FROM branch_marks WHERE converted_at IS NULL AND graduates_on <= CAST(:until AS date)
+    -- the oldest branches that no other process is switching
+    WITH due AS (
+        SELECT branch_id FROM branch_marks
+        WHERE converted_at IS NULL AND graduates_on <= CAST(:until AS date)
             AND (CAST(:only AS bigint[]) IS NULL OR branch_id = ANY(CAST(:only AS bigint[])))
-        ORDER BY graduates_on, branch_id LIMIT :limit FOR UPDATE SKIP LOCKED),
-    flagged AS (UPDATE people p SET graduate = true, graduates_on = b.graduates_on FROM due d JOIN branch_marks b USING (branch_id)
+        ORDER BY graduates_on, branch_id
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ),
+    -- their members, but for those with a mark of their own
+    flagged AS (
+        UPDATE people p SET graduate = true, graduates_on = b.graduates_on
+        FROM due d JOIN branch_marks b USING (branch_id)
         WHERE p.branch_id = d.branch_id AND p.mark = ''
-        RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts),
-    converted AS (UPDATE branch_marks b SET converted_at = :now, version = b.version + 1,
-            members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '') FROM due d
-        WHERE b.branch_id = d.branch_id RETURNING b.branch_id, b.version, b.members, true AS graduate),
+        RETURNING p.person_id AS member_id, p.branch_id,
+            {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts
+    ),
+    -- the number of members shows later whether one has left, which closes the way back
+    converted AS (
+        UPDATE branch_marks b
+        SET converted_at = :now, version = b.version + 1,
+            members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '')
+        FROM due d
+        WHERE b.branch_id = d.branch_id
+        RETURNING b.branch_id, b.version, b.members, true AS graduate
+    ),
+    -- the events, in the same transaction
     told AS ({insert(tell(BranchGraduated, "converted"), GRADUATES)})
     SELECT branch_id, members FROM converted""")
 
 _CONVERT_MEMBERS = sa.text(f"""
-    WITH changed AS (UPDATE people p SET graduate = true FROM (SELECT person_id FROM people WHERE mark IN ('own', 'delayed') AND NOT graduate
-        AND graduates_on <= CAST(:until AS date) ORDER BY graduates_on, person_id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
-    WHERE p.person_id = due.person_id RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort),
-    flagged AS (SELECT member_id, branch_id, cohort, true AS counts FROM changed WHERE branch_id IS NOT NULL),
+    WITH changed AS (
+        UPDATE people p SET graduate = true
+        FROM (
+            SELECT person_id FROM people
+            WHERE mark IN ('own', 'delayed') AND NOT graduate AND graduates_on <= CAST(:until AS date)
+            ORDER BY graduates_on, person_id
+            LIMIT :limit
+            FOR UPDATE SKIP LOCKED
+        ) AS due
+        WHERE p.person_id = due.person_id
+        RETURNING p.person_id AS member_id, p.branch_id, {COHORT.format(on="p.graduates_on")} AS cohort
+    ),
+    flagged AS (
+        SELECT member_id, branch_id, cohort, true AS counts FROM changed WHERE branch_id IS NOT NULL
+    ),
     told AS ({insert(GRADUATES)})
     SELECT member_id FROM changed""")
 
 _MARK_MEMBERS = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        member_id bigint, branch_id bigint, mark text, graduates_on date, reason text, graduate boolean))
-    , stored AS (UPDATE people p SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            member_id bigint, branch_id bigint, mark text, graduates_on date, reason text, graduate boolean)
+    ),
+    -- q has the values from before the update, to tell what changed
+    stored AS (
+        UPDATE people p
+        SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate
         FROM given g JOIN people q ON q.person_id = g.member_id
-        WHERE p.person_id = q.person_id AND p.branch_id = g.branch_id AND (g.mark = '' OR p.reserved_by IS NULL)
-        RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on, q.graduate AS was, q.graduates_on AS was_on),
-    flagged AS (SELECT person_id AS member_id, branch_id, {COHORT.format(on="was_on")} AS cohort, false AS counts FROM stored
-            WHERE was AND (NOT graduate OR graduates_on IS DISTINCT FROM was_on)
-        UNION ALL SELECT person_id, branch_id, {COHORT.format(on="graduates_on")}, true FROM stored WHERE graduate),
+        WHERE p.person_id = q.person_id AND p.branch_id = g.branch_id
+            AND (g.mark = '' OR p.reserved_by IS NULL)
+        RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on,
+            q.graduate AS was, q.graduates_on AS was_on
+    ),
+    -- who changes cohort is taken out of the old one and counted in the new one
+    flagged AS (
+        SELECT person_id AS member_id, branch_id, {COHORT.format(on="was_on")} AS cohort, false AS counts
+        FROM stored
+        WHERE was AND (NOT graduate OR graduates_on IS DISTINCT FROM was_on)
+        UNION ALL
+        SELECT person_id, branch_id, {COHORT.format(on="graduates_on")}, true
+        FROM stored
+        WHERE graduate
+    ),
+    -- the events, in the same transaction
     told AS ({insert(GRADUATES)})
     SELECT person_id FROM stored""")
 
 _BRANCH_MARKS = sa.text("""
-    SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
-    WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
-        AND o.industry = ANY(CAST(:industries AS text[])) AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
-    ORDER BY o.org_id LIMIT :limit""")
+    SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at
+    FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
+    WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted
+        AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
+        AND o.industry = ANY(CAST(:industries AS text[]))
+        AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
+    ORDER BY o.org_id
+    LIMIT :limit""")
 
 
 def hold_marks(tx: Connection, branch_ids: Sequence[int]) -> dict[int, sa.Row[Any]]:

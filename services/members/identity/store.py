@@ -12,12 +12,21 @@ from sqlalchemy.engine import Connection
 from shared import db
 
 _TO_CHECK = sa.text("""
-    UPDATE people p SET identity_checked_at = :claimed FROM (SELECT person_id FROM people WHERE identity_check <> 'passed' AND identity_checked_at < :before
-        ORDER BY identity_checked_at LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
-    WHERE p.person_id = due.person_id RETURNING p.person_id, p.name, p.id_sealed""")
+    UPDATE people p SET identity_checked_at = :claimed
+    FROM (
+        SELECT person_id FROM people
+        WHERE identity_check <> 'passed' AND identity_checked_at < :before
+        ORDER BY identity_checked_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ) AS due
+    WHERE p.person_id = due.person_id
+    RETURNING p.person_id, p.name, p.id_sealed""")
 
 _SET_CHECKS = sa.text("""
-    UPDATE people p SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
+    UPDATE people p
+    SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now
+    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
     WHERE p.person_id = i.person_id""")
 
 

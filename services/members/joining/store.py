@@ -16,20 +16,26 @@ from shared.audit import Entry
 _ISSUE = sa.text("""
     INSERT INTO registration_codes (org_id, code_index, expires_at, issued_by, issued_at)
     SELECT org_id, decode(code_index, 'base64'), expires_at, issued_by, :now
-        FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, code_index text, expires_at timestamptz, issued_by bigint) ORDER BY org_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        org_id bigint, code_index text, expires_at timestamptz, issued_by bigint)
+    ORDER BY org_id
     ON CONFLICT (org_id) DO UPDATE SET (code_index, expires_at, issued_by, issued_at, spent_by, spent_at) =
         (excluded.code_index, excluded.expires_at, excluded.issued_by, excluded.issued_at, NULL, NULL)""")
 
 _HOLD_CODE = sa.text("""
-    SELECT c.*, o.name, o.kind FROM registration_codes c JOIN org_directory o USING (org_id)
-    WHERE code_index = :code AND spent_by IS NULL AND (expires_at IS NULL OR expires_at > :now) AND NOT o.deleted FOR UPDATE OF c""")
+    SELECT c.*, o.name, o.kind
+    FROM registration_codes c JOIN org_directory o USING (org_id)
+    WHERE code_index = :code AND spent_by IS NULL AND (expires_at IS NULL OR expires_at > :now)
+        AND NOT o.deleted
+    FOR UPDATE OF c""")
 
-_SPEND = sa.text(
-    "UPDATE registration_codes SET spent_by = :person, spent_at = :now WHERE code_index = :code AND spent_by IS NULL"
-)
+_SPEND = sa.text("""
+    UPDATE registration_codes SET spent_by = :person, spent_at = :now
+    WHERE code_index = :code AND spent_by IS NULL""")
 
 _GIVE_BACK = sa.text("""
-    UPDATE registration_codes c SET spent_by = NULL, spent_at = NULL FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
+    UPDATE registration_codes c SET spent_by = NULL, spent_at = NULL
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
     WHERE c.org_id = i.org_id AND c.spent_by = i.person_id""")
 
 
@@ -57,24 +63,33 @@ def give_back(tx: Connection, items: Sequence[Any]) -> None:
 
 
 _ASK = sa.text("""
-    INSERT INTO registrations (person_id, org_id, post, state, asked_at, expires_at) VALUES (:person, :org, :post, 'pending', :now, :expires)
-    ON CONFLICT DO NOTHING RETURNING registration_id""")
+    INSERT INTO registrations (person_id, org_id, post, state, asked_at, expires_at)
+    VALUES (:person, :org, :post, 'pending', :now, :expires)
+    ON CONFLICT DO NOTHING
+    RETURNING registration_id""")
 
 _HOLD = sa.text("""
-    SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on, p.branch_id FROM registrations r JOIN people p USING (person_id)
-    WHERE registration_id = ANY(CAST(:ids AS bigint[])) ORDER BY registration_id FOR UPDATE OF r""")
+    SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on, p.branch_id
+    FROM registrations r JOIN people p USING (person_id)
+    WHERE registration_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY registration_id
+    FOR UPDATE OF r""")
 
 _SETTLE = sa.text("""
-    UPDATE registrations r SET state = i.state, note = i.note, decided_at = :now, decided_by = i.decided_by
-    FROM json_to_recordset(CAST(:items AS json)) AS i(registration_id bigint, state text, note text, decided_by bigint)
+    UPDATE registrations r
+    SET state = i.state, note = i.note, decided_at = :now, decided_by = i.decided_by
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        registration_id bigint, state text, note text, decided_by bigint)
     WHERE r.registration_id = i.registration_id AND r.state = 'pending'""")
 
-_EXPIRE = sa.text(
-    "UPDATE registrations SET state = 'expired', decided_at = :now WHERE state = 'pending' AND expires_at <= :now"
-    " RETURNING registration_id, org_id, person_id"
-)
+_EXPIRE = sa.text("""
+    UPDATE registrations SET state = 'expired', decided_at = :now
+    WHERE state = 'pending' AND expires_at <= :now
+    RETURNING registration_id, org_id, person_id""")
 
-_LISTED = "SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on FROM registrations r JOIN people p USING (person_id)"
+_LISTED = """
+    SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on
+    FROM registrations r JOIN people p USING (person_id)"""
 
 _WAITING = sa.text(
     f"{_LISTED} WHERE r.org_id = :org AND r.state = 'pending' ORDER BY registration_id LIMIT 500"
@@ -83,9 +98,17 @@ _WAITING = sa.text(
 _OWN = sa.text(f"{_LISTED} WHERE r.person_id = :person ORDER BY registration_id DESC LIMIT 50")
 
 _JOIN = sa.text("""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, branch_id bigint)),
-    joined AS (UPDATE people p SET branch_id = g.branch_id FROM given g WHERE p.person_id = g.person_id AND p.branch_id IS NULL RETURNING p.person_id, p.branch_id)
-    INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, :now, branch_id FROM joined""")
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, branch_id bigint)
+    ),
+    joined AS (
+        UPDATE people p SET branch_id = g.branch_id
+        FROM given g
+        WHERE p.person_id = g.person_id AND p.branch_id IS NULL
+        RETURNING p.person_id, p.branch_id
+    )
+    INSERT INTO memberships (person_id, began_at, branch_id)
+    SELECT person_id, :now, branch_id FROM joined""")
 
 
 def ask(

@@ -110,7 +110,8 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
                 "valid_until": today + timedelta(days=days) if days is not None else None,
             }
             if old is not None:
-                # a letter of before codes belonged to commands keeps the code on its paper, which nobody knows here
+                # a letter from before codes belonged to commands keeps the code on its paper, which nobody
+                # knows here
                 row |= {
                     "letter_id": old.letter_id,
                     "year": old.year,

@@ -12,19 +12,26 @@ from sqlalchemy.engine import Connection
 from shared import db
 
 _NEXT_NUMBERS = sa.text("""
-    SELECT i.org_id, coalesce((SELECT max(l.number) FROM letters l WHERE l.org_id = i.org_id AND l.year = :year), 0) AS last
+    SELECT i.org_id,
+        coalesce(
+            (SELECT max(l.number) FROM letters l WHERE l.org_id = i.org_id AND l.year = :year), 0) AS last
     FROM unnest(CAST(:ids AS bigint[])) AS i(org_id)""")
 _ISSUE = sa.text("""
-    INSERT INTO letters (command_id, org_id, year, number, code_index, member_ids, addressee, issued_at, issued_by, valid_until)
-    SELECT command_id, org_id, year, number, decode(code_index, 'base64'), member_ids, addressee, :now, issued_by, valid_until
-        FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, org_id bigint, year int, number int, code_index text, member_ids bigint[],
-            addressee text, issued_by bigint, valid_until date)
+    INSERT INTO letters (
+        command_id, org_id, year, number, code_index, member_ids,
+        addressee, issued_at, issued_by, valid_until)
+    SELECT command_id, org_id, year, number, decode(code_index, 'base64'), member_ids,
+        addressee, :now, issued_by, valid_until
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        command_id uuid, org_id bigint, year int, number int, code_index text, member_ids bigint[],
+        addressee text, issued_by bigint, valid_until date)
     RETURNING letter_id, command_id""")
 _LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
-_VOID = sa.text(
-    "UPDATE letters SET voided_at = :now WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL RETURNING letter_id"
-)
+_VOID = sa.text("""
+    UPDATE letters SET voided_at = :now
+    WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL
+    RETURNING letter_id""")
 _CHECK = sa.text(
     "SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code"
 )

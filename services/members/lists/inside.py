@@ -11,9 +11,14 @@ from shared.messages import members as contract
 from shared.messages.members import Inside
 
 _COUNT = sa.text("""
-    SELECT i.org_id, (SELECT count(*)::int FROM people p WHERE p.branch_id = i.org_id) AS members,
-        (SELECT count(*)::int FROM registrations r WHERE r.org_id = i.org_id AND r.state = 'pending') AS registrations
-    FROM unnest(CAST(:ids AS bigint[])) AS i(org_id) ORDER BY i.org_id""")
+    SELECT i.org_id,
+        (SELECT count(*)::int FROM people p WHERE p.branch_id = i.org_id) AS members,
+        (
+            SELECT count(*)::int FROM registrations r
+            WHERE r.org_id = i.org_id AND r.state = 'pending'
+        ) AS registrations
+    FROM unnest(CAST(:ids AS bigint[])) AS i(org_id)
+    ORDER BY i.org_id""")
 
 
 def count_inside(tx: Connection, request: contract.CountInside, actor: Actor | None) -> list[Inside]:

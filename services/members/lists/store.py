@@ -18,17 +18,28 @@ MOST = 50
 """Members that a search returns."""
 
 _NAMED = sa.text(f"""
-    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.name = :text AND {SUBTREE} ORDER BY p.person_id LIMIT {MOST + 1}""")
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+    WHERE p.name = :text AND {SUBTREE}
+    ORDER BY p.person_id
+    LIMIT {MOST + 1}""")
 _NUMBERED = sa.text(f"""
-    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.development_number = :text AND p.development_number <> '' AND {SUBTREE}""")
-_WITH_ID = sa.text(
-    f"SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.id_index = :index AND {SUBTREE}"
-)
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+    WHERE p.development_number = :text AND p.development_number <> '' AND {SUBTREE}""")
+_WITH_ID = sa.text(f"""
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+    WHERE p.id_index = :index AND {SUBTREE}""")
 _IDS_IN = sa.text(f"""
-    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND {SUBTREE} ORDER BY p.person_id""")
+    SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+    WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND {SUBTREE}
+    ORDER BY p.person_id""")
 _PAGE = sa.text(f"""
-    SELECT p.*, d.name AS branch FROM org_directory d JOIN LATERAL (SELECT * FROM people q WHERE q.branch_id = d.org_id) p ON true
-    WHERE {SUBTREE} AND d.kind = 'branch' AND (d.path > :after_path OR (d.path = :after_path AND p.person_id > :after)) ORDER BY d.path, p.person_id LIMIT :limit""")
+    SELECT p.*, d.name AS branch
+    FROM org_directory d
+    JOIN LATERAL (SELECT * FROM people q WHERE q.branch_id = d.org_id) p ON true
+    WHERE {SUBTREE} AND d.kind = 'branch'
+        AND (d.path > :after_path OR (d.path = :after_path AND p.person_id > :after))
+    ORDER BY d.path, p.person_id
+    LIMIT :limit""")
 _PLACE = sa.text(
     "SELECT d.path FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = :person"
 )
@@ -81,21 +92,34 @@ _SEARCHABLE = (
     "p.person_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed"
 )
 _MEMBERS_WHERE = f"""
-    SELECT {_SEARCHABLE}, {{note}} AS note FROM org_directory d JOIN people p ON p.branch_id = d.org_id
-    WHERE {SUBTREE} AND p.person_id > :after AND {{where}} ORDER BY p.person_id LIMIT :limit"""
+    SELECT {_SEARCHABLE}, {{note}} AS note
+    FROM org_directory d JOIN people p ON p.branch_id = d.org_id
+    WHERE {SUBTREE} AND p.person_id > :after AND {{where}}
+    ORDER BY p.person_id
+    LIMIT :limit"""
 _ORGS_WHERE = f"""
-    SELECT d.org_id AS key, d.org_id, d.name AS org, NULL::bigint AS member_id, '' AS member, NULL::bytea AS id_sealed, {{note}} AS note
-    FROM org_directory d LEFT JOIN LATERAL (SELECT count(*)::int AS n FROM people p WHERE p.branch_id = d.org_id) have ON true
-    WHERE {SUBTREE} AND d.org_id > :after AND {{where}} ORDER BY d.org_id LIMIT :limit"""
+    SELECT d.org_id AS key, d.org_id, d.name AS org, NULL::bigint AS member_id, '' AS member,
+        NULL::bytea AS id_sealed, {{note}} AS note
+    FROM org_directory d
+    LEFT JOIN LATERAL (SELECT count(*)::int AS n FROM people p WHERE p.branch_id = d.org_id) have ON true
+    WHERE {SUBTREE} AND d.org_id > :after AND {{where}}
+    ORDER BY d.org_id
+    LIMIT :limit"""
 _RETAINED = f"""
-    SELECT r.retention_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed, CAST(r.until AS text) AS note
-    FROM org_directory d JOIN people p ON p.branch_id = d.org_id JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
-    WHERE {SUBTREE} AND r.retention_id > :after AND {{where}} ORDER BY r.retention_id LIMIT :limit"""
+    SELECT r.retention_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member,
+        p.id_sealed, CAST(r.until AS text) AS note
+    FROM org_directory d
+    JOIN people p ON p.branch_id = d.org_id
+    JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
+    WHERE {SUBTREE} AND r.retention_id > :after AND {{where}}
+    ORDER BY r.retention_id
+    LIMIT :limit"""
 _SINCE_DATE = (
     "(SELECT m.began_at::date FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"
 )
 _SINCE = f"CAST({_SINCE_DATE} AS text)"
-_IN_COUNTY = "d.purpose = 'handover' AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"
+_IN_COUNTY = """d.purpose = 'handover'
+        AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"""
 _MOST = "CAST(coalesce(CAST(:stay AS json) ->> d.province, CAST(:stay AS json) ->> '') AS int)"
 """Months that a member may stay in a county's branch, by province; 0: no limit (ORG-29)."""
 _IN_TOWNSHIP = _IN_COUNTY.replace("= 'leading_body'", "<> 'leading_body'")
@@ -119,18 +143,29 @@ REPORTS = {
         "to_contact": _MEMBERS_WHERE.format(note="''", where="p.to_contact"),
         "irregular_numbers": _MEMBERS_WHERE.format(
             note="p.development_number",
+            # bool_or over no range at all is NULL, so every number passes where no ranges are known
             where=r"""((p.joined_on >= p.number_from AND p.development_number = '')
-        OR (p.development_number <> '' AND (p.development_number !~ '^[0-9]{12}$' OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text)
-            OR EXISTS (SELECT 1 FROM json_to_recordset(CAST(CAST(:ranges AS json) -> (d.province || left(p.development_number, 4)) AS json)) AS r(first text, last text)
-                HAVING NOT bool_or(p.development_number BETWEEN r.first AND r.last)))))""",
+        OR (p.development_number <> ''
+            AND (p.development_number !~ '^[0-9]{12}$'
+                OR left(p.development_number, 4) <> CAST(extract(year FROM p.joined_on) AS text)
+                OR EXISTS (
+                    SELECT 1
+                    FROM json_to_recordset(CAST(
+                        CAST(:ranges AS json) -> (d.province || left(p.development_number, 4)) AS json
+                    )) AS r(first text, last text)
+                    HAVING NOT bool_or(p.development_number BETWEEN r.first AND r.last)))))""",
         ),
         "graduates_left": _MEMBERS_WHERE.format(
             note="""CASE WHEN p.reserved_by IS NOT NULL THEN 'open'
-            ELSE coalesce((SELECT r.kind FROM retentions r WHERE r.member_id = p.person_id AND r.state = 'approved'), 'none') END""",
+            ELSE coalesce((
+                SELECT r.kind FROM retentions r
+                WHERE r.member_id = p.person_id AND r.state = 'approved'), 'none') END""",
             where="p.graduate",
         ),
         "deletion_requests": _MEMBERS_WHERE.format(
-            note="(SELECT r.cause || ' ' || r.explanation FROM deletion_requests r WHERE r.person_id = p.person_id)",
+            note="""(
+            SELECT r.cause || ' ' || r.explanation FROM deletion_requests r
+            WHERE r.person_id = p.person_id)""",
             where="p.person_id IN (SELECT r.person_id FROM deletion_requests r)",
         ),
         "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
@@ -145,11 +180,13 @@ REPORTS = {
         ),
         "parked": _MEMBERS_WHERE.format(
             note=_SINCE,
-            where=f"{_IN_TOWNSHIP} AND p.found_on IS NULL AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'",
+            where=f"""{_IN_TOWNSHIP} AND p.found_on IS NULL
+        AND {_SINCE_DATE} <= CAST(:today AS date) - interval '1 month'""",
         ),
         "county_stay": _MEMBERS_WHERE.format(
             note=_SINCE,
-            where=f"{_IN_COUNTY} AND {_MOST} > 0 AND {_SINCE_DATE} <= CAST(:today AS date) - make_interval(months => {_MOST} - 1)",
+            where=f"""{_IN_COUNTY} AND {_MOST} > 0
+        AND {_SINCE_DATE} <= CAST(:today AS date) - make_interval(months => {_MOST} - 1)""",
         ),
         "retained_apart": _RETAINED.format(where="r.kind = 'retained' AND d.purpose <> 'floating'"),
         "retained": _RETAINED.format(where="r.kind = 'retained' AND r.until - 31 <= CAST(:today AS date)"),
@@ -159,11 +196,22 @@ REPORTS = {
 
 
 _OVERSTAYED = sa.text(f"""
-    SELECT (count(*) FILTER (WHERE found_on + interval '1 month' < CAST(:today AS date)))::int AS onward,
-        (count(*) FILTER (WHERE NOT township AND most > 0 AND since <= CAST(:today AS date) - make_interval(months => most)))::int AS county,
-        (SELECT count(*)::int FROM retentions r WHERE r.kind = 'retained' AND r.state = 'approved' AND r.until < CAST(:today AS date)) AS retained
-    FROM (SELECT (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) <> 'leading_body' AS township, {_SINCE_DATE} AS since, p.found_on, {_MOST} AS most
-        FROM org_directory d JOIN people p ON p.branch_id = d.org_id WHERE d.purpose = 'handover') AS stays""")
+    SELECT
+        (count(*) FILTER (WHERE found_on + interval '1 month' < CAST(:today AS date)))::int AS onward,
+        (count(*) FILTER (
+            WHERE NOT township AND most > 0
+                AND since <= CAST(:today AS date) - make_interval(months => most)))::int AS county,
+        (
+            SELECT count(*)::int FROM retentions r
+            WHERE r.kind = 'retained' AND r.state = 'approved' AND r.until < CAST(:today AS date)
+        ) AS retained
+    FROM (
+        SELECT
+            (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) <> 'leading_body' AS township,
+            {_SINCE_DATE} AS since, p.found_on, {_MOST} AS most
+        FROM org_directory d JOIN people p ON p.branch_id = d.org_id
+        WHERE d.purpose = 'handover'
+    ) AS stays""")
 
 
 def overstayed(tx: Connection, today: date) -> dict[str, int]:
@@ -211,27 +259,53 @@ def _ranges_as_json() -> str:
 # ---- entry progress ----------------------------------------------------------------------------------------
 
 _PROGRESS = sa.text("""
-    WITH below AS (SELECT split_part(substr(d.path, length(:path) + 1), '.', 1) AS part, d.org_id, d.kind,
-            coalesce(have.members, 0) AS members, coalesce(have.complete, 0) AS complete, holding.cadres, holding.complete_cadres, holding.complete_others
+    -- one row per organisation; part is the direct subordinate that it belongs to, empty for the top itself
+    WITH below AS (
+        SELECT split_part(substr(d.path, length(:path) + 1), '.', 1) AS part, d.org_id, d.kind,
+            coalesce(have.members, 0) AS members, coalesce(have.complete, 0) AS complete,
+            holding.cadres, holding.complete_cadres, holding.complete_others
         FROM org_directory d
-        LEFT JOIN LATERAL (SELECT count(*)::int AS members, (count(*) FILTER (WHERE complete))::int AS complete FROM people p WHERE p.branch_id = d.org_id) have
-            ON d.kind = 'branch'
-        LEFT JOIN LATERAL (SELECT count(*)::int AS cadres, (count(*) FILTER (WHERE q.complete))::int AS complete_cadres,
-                (count(*) FILTER (WHERE q.complete AND q.branch_id IS DISTINCT FROM d.org_id))::int AS complete_others
-            FROM posts o JOIN people q USING (person_id) WHERE o.org_id = d.org_id AND o.ended_at IS NULL) holding ON true
-        WHERE d.path >= :path AND d.path < :path_end AND NOT d.deleted AND (NOT :limited OR d.industry = ANY(CAST(:industries AS text[])))),
-    summed AS (SELECT part, (count(*) FILTER (WHERE kind = 'branch'))::int AS branches,
-            (count(*) FILTER (WHERE kind = 'branch' AND complete + complete_others >= 3))::int AS finished_branches,
+        LEFT JOIN LATERAL (
+            SELECT count(*)::int AS members, (count(*) FILTER (WHERE complete))::int AS complete
+            FROM people p
+            WHERE p.branch_id = d.org_id
+        ) have ON d.kind = 'branch'
+        LEFT JOIN LATERAL (
+            SELECT count(*)::int AS cadres, (count(*) FILTER (WHERE q.complete))::int AS complete_cadres,
+                (count(*) FILTER (
+                    WHERE q.complete AND q.branch_id IS DISTINCT FROM d.org_id))::int AS complete_others
+            FROM posts o JOIN people q USING (person_id)
+            WHERE o.org_id = d.org_id AND o.ended_at IS NULL
+        ) holding ON true
+        WHERE d.path >= :path AND d.path < :path_end AND NOT d.deleted
+            AND (NOT :limited OR d.industry = ANY(CAST(:industries AS text[])))
+    ),
+    -- a branch is finished with three complete people, members or cadres from elsewhere; a leading body
+    -- with all its cadres complete, any other body with two
+    summed AS (
+        SELECT part,
+            (count(*) FILTER (WHERE kind = 'branch'))::int AS branches,
+            (count(*) FILTER (
+                WHERE kind = 'branch' AND complete + complete_others >= 3))::int AS finished_branches,
             (count(*) FILTER (WHERE kind <> 'branch'))::int AS bodies,
-            (count(*) FILTER (WHERE (kind = 'leading_body' AND cadres > 0 AND cadres = complete_cadres)
-                OR (kind NOT IN ('leading_body', 'branch') AND complete_cadres >= 2)))::int AS finished_bodies,
-            sum(members)::int AS members, sum(complete)::int AS complete_members, sum(cadres)::int AS cadres, sum(complete_cadres)::int AS complete_cadres
-        FROM below GROUP BY part)
-    SELECT d.org_id, d.name, d.industry, s.*, f.members AS members_2017 FROM summed s
-    JOIN org_directory d ON d.org_id = CASE WHEN s.part = '' THEN :org ELSE CAST(s.part AS bigint) END LEFT JOIN figures_2017 f ON f.org_id = d.org_id
+            (count(*) FILTER (
+                WHERE (kind = 'leading_body' AND cadres > 0 AND cadres = complete_cadres)
+                    OR (kind NOT IN ('leading_body', 'branch') AND complete_cadres >= 2)
+            ))::int AS finished_bodies,
+            sum(members)::int AS members, sum(complete)::int AS complete_members,
+            sum(cadres)::int AS cadres, sum(complete_cadres)::int AS complete_cadres
+        FROM below
+        GROUP BY part
+    )
+    SELECT d.org_id, d.name, d.industry, s.*, f.members AS members_2017
+    FROM summed s
+    JOIN org_directory d ON d.org_id = CASE WHEN s.part = '' THEN :org ELSE CAST(s.part AS bigint) END
+    LEFT JOIN figures_2017 f ON f.org_id = d.org_id
     ORDER BY s.part <> '', d.name""")
 _SET_FIGURES = sa.text("""
-    INSERT INTO figures_2017 (org_id, members) SELECT org_id, members FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, members int)
+    INSERT INTO figures_2017 (org_id, members)
+    SELECT org_id, members
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, members int)
     ON CONFLICT (org_id) DO UPDATE SET members = excluded.members""")
 
 

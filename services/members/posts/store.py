@@ -14,40 +14,66 @@ from shared import db
 from shared.messages.members import CadreChanged
 from shared.outbox import insert, tell
 
-_LOCK_ORGS = sa.text(
-    "SELECT org_id FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE"
-)
+_LOCK_ORGS = sa.text("""
+    SELECT org_id FROM org_directory
+    WHERE org_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY org_id
+    FOR NO KEY UPDATE""")
 _POSTS_OF = sa.text("""
-    SELECT p.org_id, p.person_id, p.post, p.began_at, q.name, q.complete FROM posts p JOIN people q USING (person_id)
-    WHERE p.org_id = ANY(CAST(:ids AS bigint[])) AND p.ended_at IS NULL ORDER BY p.org_id, p.post <> 'secretary', p.began_at, p.person_id""")
+    SELECT p.org_id, p.person_id, p.post, p.began_at, q.name, q.complete
+    FROM posts p JOIN people q USING (person_id)
+    WHERE p.org_id = ANY(CAST(:ids AS bigint[])) AND p.ended_at IS NULL
+    ORDER BY p.org_id, p.post <> 'secretary', p.began_at, p.person_id""")
 _POSTS_HELD = sa.text("""
-    SELECT p.org_id, p.person_id, p.post, p.began_at, q.name, q.complete FROM posts p JOIN people q USING (person_id)
-    WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND p.ended_at IS NULL ORDER BY p.person_id, p.org_id""")
+    SELECT p.org_id, p.person_id, p.post, p.began_at, q.name, q.complete
+    FROM posts p JOIN people q USING (person_id)
+    WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND p.ended_at IS NULL
+    ORDER BY p.person_id, p.org_id""")
 _END_POSTS = sa.text("""
-    UPDATE posts p SET ended_at = greatest(:now, p.began_at) FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
-    WHERE p.org_id = i.org_id AND p.person_id = i.person_id AND p.ended_at IS NULL RETURNING p.org_id, p.person_id, p.post""")
+    -- never before its beginning, which is the time of the statement and may lie after that of the call
+    UPDATE posts p SET ended_at = greatest(:now, p.began_at)
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
+    WHERE p.org_id = i.org_id AND p.person_id = i.person_id AND p.ended_at IS NULL
+    RETURNING p.org_id, p.person_id, p.post""")
 _BEGIN_POSTS = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, post text, changed_by bigint)),
-    begun AS (INSERT INTO posts (org_id, person_id, began_at, post, changed_by)
-        SELECT org_id, person_id, clock_timestamp(), post, changed_by FROM given WHERE post <> ''),
-    appointed AS (SELECT g.org_id, g.person_id, g.post, coalesce(p.phone_sealed IS NOT NULL, false) AS has_phone, nextval('post_version') AS version
-        FROM given g LEFT JOIN people p USING (person_id))
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            org_id bigint, person_id bigint, post text, changed_by bigint)
+    ),
+    begun AS (
+        INSERT INTO posts (org_id, person_id, began_at, post, changed_by)
+        SELECT org_id, person_id, clock_timestamp(), post, changed_by FROM given WHERE post <> ''
+    ),
+    -- of an ended post, too, it is told, with an empty name
+    appointed AS (
+        SELECT g.org_id, g.person_id, g.post, coalesce(p.phone_sealed IS NOT NULL, false) AS has_phone,
+            nextval('post_version') AS version
+        FROM given g LEFT JOIN people p USING (person_id)
+    )
     {insert(tell(CadreChanged, "appointed"))}""")
 _HOLD_PEOPLE = sa.text(
     "SELECT person_id FROM people WHERE person_id = ANY(CAST(:ids AS bigint[])) ORDER BY person_id FOR SHARE"
 )
 _TELL_POSTS = sa.text(f"""
-    WITH appointed AS (SELECT o.org_id, o.person_id, o.post, p.phone_sealed IS NOT NULL AS has_phone, nextval('post_version') AS version
-        FROM posts o JOIN people p USING (person_id) WHERE o.person_id = ANY(CAST(:ids AS bigint[])) AND o.ended_at IS NULL)
+    WITH appointed AS (
+        SELECT o.org_id, o.person_id, o.post, p.phone_sealed IS NOT NULL AS has_phone,
+            nextval('post_version') AS version
+        FROM posts o JOIN people p USING (person_id)
+        WHERE o.person_id = ANY(CAST(:ids AS bigint[])) AND o.ended_at IS NULL
+    )
     {insert(tell(CadreChanged, "appointed"))}""")
 _ADMINISTER_AT = sa.text("""
-    SELECT a.org_id, a.person_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
-    JOIN administrator_directory a USING (org_id, person_id) WHERE a.active""")
+    SELECT a.org_id, a.person_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
+    JOIN administrator_directory a USING (org_id, person_id)
+    WHERE a.active""")
 _RIGHTS_HELD = sa.text("""
     SELECT a.person_id, o.path FROM administrator_directory a JOIN org_directory o USING (org_id)
     WHERE a.person_id = ANY(CAST(:ids AS bigint[])) AND a.active AND NOT o.deleted""")
 _ADMINISTRATORS = sa.text("""
-    SELECT org_id, count(*)::int AS n FROM administrator_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active GROUP BY org_id""")
+    SELECT org_id, count(*)::int AS n FROM administrator_directory
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active
+    GROUP BY org_id""")
 
 
 def lock(tx: Connection, org_ids: Iterable[int]) -> None:

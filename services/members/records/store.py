@@ -19,45 +19,114 @@ from shared.messages.members import (
 from shared.outbox import insert, tell
 
 _EDIT = sa.text("""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text, contact_sealed text, emergency_sealed text,
-        party boolean, contacted boolean, found boolean, found_on date))
-    UPDATE people p SET phone_sealed = CASE WHEN g.phone_sealed = '' THEN NULL ELSE coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed) END,
-            ethnic_group = coalesce(g.ethnic_group, p.ethnic_group), joined_on = coalesce(g.joined_on, p.joined_on),
-            development_number = coalesce(g.development_number, p.development_number),
-            contact_sealed = CASE WHEN g.contact_sealed = '' THEN NULL ELSE coalesce(decode(g.contact_sealed, 'base64'), p.contact_sealed) END,
-            emergency_sealed = CASE WHEN g.emergency_sealed = '' THEN NULL ELSE coalesce(decode(g.emergency_sealed, 'base64'), p.emergency_sealed) END, party = coalesce(g.party, p.party),
-            to_contact = p.to_contact AND NOT coalesce(g.contacted, false),
-            found_on = CASE g.found WHEN true THEN g.found_on WHEN false THEN NULL ELSE p.found_on END
-    FROM given g WHERE p.person_id = g.person_id""")
+    -- of sealed values NULL leaves what is there, an empty text clears it
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text,
+            contact_sealed text, emergency_sealed text, party boolean, contacted boolean,
+            found boolean, found_on date)
+    )
+    UPDATE people p
+    SET phone_sealed = CASE
+            WHEN g.phone_sealed = '' THEN NULL
+            ELSE coalesce(decode(g.phone_sealed, 'base64'), p.phone_sealed)
+        END,
+        ethnic_group = coalesce(g.ethnic_group, p.ethnic_group),
+        joined_on = coalesce(g.joined_on, p.joined_on),
+        development_number = coalesce(g.development_number, p.development_number),
+        contact_sealed = CASE
+            WHEN g.contact_sealed = '' THEN NULL
+            ELSE coalesce(decode(g.contact_sealed, 'base64'), p.contact_sealed)
+        END,
+        emergency_sealed = CASE
+            WHEN g.emergency_sealed = '' THEN NULL
+            ELSE coalesce(decode(g.emergency_sealed, 'base64'), p.emergency_sealed)
+        END,
+        party = coalesce(g.party, p.party),
+        to_contact = p.to_contact AND NOT coalesce(g.contacted, false),
+        found_on = CASE g.found WHEN true THEN g.found_on WHEN false THEN NULL ELSE p.found_on END
+    FROM given g
+    WHERE p.person_id = g.person_id""")
 
 _DELETE = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, reason text, deleted_by bigint, deleted_for bigint)),
-    gone AS (DELETE FROM people p USING given g WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
-        RETURNING p.person_id, p.name, p.id_sealed, p.id_index, p.branch_id, p.joined_on, p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by,
-            g.deleted_for),
-    flagged AS (SELECT person_id AS member_id, branch_id, {COHORT.format(on="graduates_on")} AS cohort, false AS counts FROM gone WHERE graduate AND branch_id IS NOT NULL),
-    kept AS (INSERT INTO deleted_people (person_id, name, id_sealed, id_index, branch_id, joined_on, development_number, reason, deleted_at, deleted_by, deleted_for)
-        SELECT person_id, name, id_sealed, id_index, branch_id, joined_on, development_number, reason, :now, deleted_by, deleted_for FROM gone),
-    closed AS (UPDATE memberships m SET ended_at = :now FROM gone g WHERE m.person_id = g.person_id AND m.ended_at IS NULL),
-    accounts_gone AS (DELETE FROM accounts a USING gone g WHERE a.person_id = g.person_id),
-    sessions_gone AS (DELETE FROM sessions s USING gone g WHERE s.person_id = g.person_id RETURNING s.session_id, s.expires_at AS until),
-    requests_gone AS (DELETE FROM deletion_requests r USING gone g WHERE r.person_id = g.person_id),
-    resigned AS (UPDATE posts p SET ended_at = :now FROM gone g WHERE p.person_id = g.person_id AND p.ended_at IS NULL
-        RETURNING p.org_id, p.person_id, p.post AS was, '' AS post, false AS has_phone, nextval('post_version') AS version),
-    refused_here AS (INSERT INTO ended_sessions (session_id, until) SELECT session_id, until FROM sessions_gone ON CONFLICT DO NOTHING),
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            person_id bigint, reason text, deleted_by bigint, deleted_for bigint)
+    ),
+    -- the people, but for those whom a transfer holds
+    gone AS (
+        DELETE FROM people p USING given g
+        WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
+        RETURNING p.person_id, p.name, p.id_sealed, p.id_index, p.branch_id, p.joined_on,
+            p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by, g.deleted_for
+    ),
+    -- graduates among them count no more
+    flagged AS (
+        SELECT person_id AS member_id, branch_id, {COHORT.format(on="graduates_on")} AS cohort,
+            false AS counts
+        FROM gone
+        WHERE graduate AND branch_id IS NOT NULL
+    ),
+    -- what proves later who was deleted, by whom and why
+    kept AS (
+        INSERT INTO deleted_people (
+            person_id, name, id_sealed, id_index, branch_id, joined_on,
+            development_number, reason, deleted_at, deleted_by, deleted_for)
+        SELECT person_id, name, id_sealed, id_index, branch_id, joined_on,
+            development_number, reason, :now, deleted_by, deleted_for
+        FROM gone
+    ),
+    -- the open stay ends; the history stays
+    closed AS (
+        UPDATE memberships m SET ended_at = :now
+        FROM gone g
+        WHERE m.person_id = g.person_id AND m.ended_at IS NULL
+    ),
+    -- nobody signs in with the account again
+    accounts_gone AS (
+        DELETE FROM accounts a USING gone g WHERE a.person_id = g.person_id
+    ),
+    -- nor goes on in a session
+    sessions_gone AS (
+        DELETE FROM sessions s USING gone g
+        WHERE s.person_id = g.person_id
+        RETURNING s.session_id, s.expires_at AS until
+    ),
+    -- the requests to delete them are done
+    requests_gone AS (
+        DELETE FROM deletion_requests r USING gone g WHERE r.person_id = g.person_id
+    ),
+    -- the posts end, and with them the rights
+    resigned AS (
+        UPDATE posts p SET ended_at = :now
+        FROM gone g
+        WHERE p.person_id = g.person_id AND p.ended_at IS NULL
+        RETURNING p.org_id, p.person_id, p.post AS was, '' AS post, false AS has_phone,
+            nextval('post_version') AS version
+    ),
+    -- tokens of the ended sessions are refused here at once; the other services hear it by the event
+    refused_here AS (
+        INSERT INTO ended_sessions (session_id, until)
+        SELECT session_id, until FROM sessions_gone
+        ON CONFLICT DO NOTHING
+    ),
+    -- the events, in the same transaction
     told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"), GRADUATES)})
     SELECT g.person_id, r.org_id, r.was FROM gone g LEFT JOIN resigned r USING (person_id)""")
 
 _REQUEST_DELETIONS = sa.text("""
     INSERT INTO deletion_requests (person_id, cause, explanation, requested_by, requested_at)
     SELECT person_id, cause, explanation, requested_by, :now
-        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, cause text, explanation text, requested_by bigint) ORDER BY person_id
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        person_id bigint, cause text, explanation text, requested_by bigint)
+    ORDER BY person_id
     ON CONFLICT (person_id) DO UPDATE SET (cause, explanation, requested_by, requested_at) =
         (excluded.cause, excluded.explanation, excluded.requested_by, excluded.requested_at)""")
 
 _WERE = sa.text("""
-    SELECT person_id, branch_id FROM memberships WHERE person_id = ANY(CAST(:ids AS bigint[])) AND began_at < :at AND (ended_at IS NULL OR ended_at >= :at)""")
+    SELECT person_id, branch_id FROM memberships
+    WHERE person_id = ANY(CAST(:ids AS bigint[]))
+        AND began_at < :at AND (ended_at IS NULL OR ended_at >= :at)""")
 
 
 def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -11,14 +11,22 @@ from sqlalchemy.engine import Connection
 from shared import db
 
 _RESEAL = sa.text("""
-    SELECT person_id, id_sealed, phone_sealed, contact_sealed, emergency_sealed FROM people WHERE person_id > :after
-        AND (get_byte(id_sealed, 0) <> :key OR get_byte(phone_sealed, 0) <> :key OR get_byte(contact_sealed, 0) <> :key OR get_byte(emergency_sealed, 0) <> :key)
-    ORDER BY person_id LIMIT 1000 FOR UPDATE""")
+    -- the first byte of a sealed value is the number of its key
+    SELECT person_id, id_sealed, phone_sealed, contact_sealed, emergency_sealed FROM people
+    WHERE person_id > :after
+        AND (get_byte(id_sealed, 0) <> :key OR get_byte(phone_sealed, 0) <> :key
+            OR get_byte(contact_sealed, 0) <> :key OR get_byte(emergency_sealed, 0) <> :key)
+    ORDER BY person_id
+    LIMIT 1000
+    FOR UPDATE""")
 
 _RESEALED = sa.text("""
-    UPDATE people p SET id_sealed = decode(i.id_sealed, 'base64'), phone_sealed = decode(i.phone_sealed, 'base64'),
-        contact_sealed = decode(i.contact_sealed, 'base64'), emergency_sealed = decode(i.emergency_sealed, 'base64')
-    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, id_sealed text, phone_sealed text, contact_sealed text, emergency_sealed text)
+    UPDATE people p
+    SET id_sealed = decode(i.id_sealed, 'base64'), phone_sealed = decode(i.phone_sealed, 'base64'),
+        contact_sealed = decode(i.contact_sealed, 'base64'),
+        emergency_sealed = decode(i.emergency_sealed, 'base64')
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        person_id bigint, id_sealed text, phone_sealed text, contact_sealed text, emergency_sealed text)
     WHERE p.person_id = i.person_id""")
 
 _OTHER_SEALED = {
@@ -45,7 +53,8 @@ def others_sealed(tx: Connection, key: int) -> dict[str, list[tuple[str, bytes]]
             (str(row[0]), bytes(row[1]))
             for row in tx.execute(
                 sa.text(
-                    f"SELECT CAST({place} AS text), {column} FROM {table} WHERE {column} IS NOT NULL AND get_byte({column}, 0) <> :key FOR UPDATE"
+                    f"SELECT CAST({place} AS text), {column} FROM {table}"
+                    f" WHERE {column} IS NOT NULL AND get_byte({column}, 0) <> :key FOR UPDATE"
                 ),
                 {"key": key},
             )

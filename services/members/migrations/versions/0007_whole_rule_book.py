@@ -258,7 +258,9 @@ def upgrade() -> None:
             "complete",
             sa.Boolean(),
             sa.Computed(
-                "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL AND (joined_on < '2017-01-01'::date OR development_number <> '')))",
+                "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL"
+                " AND (branch_id IS NULL OR (joined_on IS NOT NULL"
+                " AND (joined_on < '2017-01-01'::date OR development_number <> '')))",
                 persisted=True,
             ),
             nullable=True,
@@ -273,12 +275,23 @@ def upgrade() -> None:
         postgresql_where=sa.text("identity_check <> 'passed'"),
     )
     op.create_index("ix_people_name", "people", ["name"], unique=False)
-    op.execute(
-        "INSERT INTO posts (org_id, person_id, began_at, post) SELECT branch_id, person_id, now(), post FROM (SELECT branch_id, person_id,"
-        " CASE post WHEN '书记' THEN 'secretary' WHEN '副书记' THEN 'deputy_secretary' WHEN '组织委员' THEN 'organiser' WHEN '宣传委员' THEN 'publicist' END AS post,"
-        " row_number() OVER (PARTITION BY branch_id, post ORDER BY person_id) AS n FROM people WHERE branch_id IS NOT NULL AND post <> '') AS held"
-        " WHERE held.post IS NOT NULL AND (held.post <> 'secretary' OR n = 1)"
-    )
+    # of several secretaries of a branch only one stays
+    op.execute("""
+        INSERT INTO posts (org_id, person_id, began_at, post)
+        SELECT branch_id, person_id, now(), post
+        FROM (
+            SELECT branch_id, person_id,
+                CASE post
+                    WHEN '书记' THEN 'secretary'
+                    WHEN '副书记' THEN 'deputy_secretary'
+                    WHEN '组织委员' THEN 'organiser'
+                    WHEN '宣传委员' THEN 'publicist'
+                END AS post,
+                row_number() OVER (PARTITION BY branch_id, post ORDER BY person_id) AS n
+            FROM people
+            WHERE branch_id IS NOT NULL AND post <> ''
+        ) AS held
+        WHERE held.post IS NOT NULL AND (held.post <> 'secretary' OR n = 1)""")
     op.drop_column("people", "post")
     op.add_column(
         "sessions",

@@ -11,10 +11,19 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("graduate_version")))
-    op.execute("""INSERT INTO outbox (topic, body) SELECT 'graduate_changed', json_agg(json_build_object('member_id', person_id, 'cohort', cohort,
-        'branch_id', branch_id, 'counts', true, 'at', now(), 'version', nextval('graduate_version')))::text
-        FROM (SELECT person_id, branch_id, extract(year FROM graduates_on)::int AS cohort, (row_number() OVER () - 1) / 500 AS chunk FROM people
-            WHERE graduate AND branch_id IS NOT NULL AND graduates_on IS NOT NULL) AS flagged GROUP BY chunk""")
+    # the graduates of today are told once, in messages of at most 500 items like those of `shared.outbox`
+    op.execute("""
+        INSERT INTO outbox (topic, body)
+        SELECT 'graduate_changed',
+            json_agg(json_build_object('member_id', person_id, 'cohort', cohort, 'branch_id', branch_id,
+                'counts', true, 'at', now(), 'version', nextval('graduate_version')))::text
+        FROM (
+            SELECT person_id, branch_id, extract(year FROM graduates_on)::int AS cohort,
+                (row_number() OVER () - 1) / 500 AS chunk
+            FROM people
+            WHERE graduate AND branch_id IS NOT NULL AND graduates_on IS NOT NULL
+        ) AS flagged
+        GROUP BY chunk""")
     op.create_index(
         "ix_people_graduates",
         "people",

@@ -13,7 +13,8 @@ branch_labels = None
 depends_on = None
 
 COMPLETE = (
-    "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL AND (branch_id IS NULL OR (joined_on IS NOT NULL"
+    "name <> '' AND ethnic_group <> '' AND phone_sealed IS NOT NULL"
+    " AND (branch_id IS NULL OR (joined_on IS NOT NULL"
     " AND (joined_on < {since} OR development_number <> '')))"
 )
 
@@ -53,7 +54,8 @@ def upgrade() -> None:
         ),
     )
     op.execute(
-        "UPDATE people p SET number_from = '2016-01-01' FROM org_directory o WHERE o.org_id = p.branch_id AND o.province = '65'"
+        "UPDATE people p SET number_from = '2016-01-01' FROM org_directory o"
+        " WHERE o.org_id = p.branch_id AND o.province = '65'"
     )
     _complete("number_from")
 

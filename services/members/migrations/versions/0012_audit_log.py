@@ -68,7 +68,8 @@ def _take_over() -> None:
     }
     rows = tx.execute(
         sa.text(
-            "SELECT l.*, o.provincial_id FROM access_log l LEFT JOIN org_directory o USING (org_id) ORDER BY seq"
+            "SELECT l.*, o.provincial_id FROM access_log l LEFT JOIN org_directory o USING (org_id)"
+            " ORDER BY seq"
         )
     ).all()
     previous, lines = b"", []
