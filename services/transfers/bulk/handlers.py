@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -15,7 +15,7 @@ from services.transfers.bulk import store
 from services.transfers.log import log
 from services.transfers.saga import NODES, State
 from shared import audit, background, clock, db, directory
-from shared.bus.service import Asked
+from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
@@ -45,65 +45,36 @@ def _wanted(filter: contract.Filter) -> dict[str, Any]:
 
 def count_matching(tx: Connection, request: contract.CountMatching, actor: Actor | None) -> contract.Matching:
     """Return how many open nodes a filter takes in (BEY-05)."""
-    return contract.Matching(
-        count=store.count_matching(tx, directory.require_administrator(tx, actor), _wanted(request.filter))
-    )
+    org_id = directory.require_administrator(tx, actor)
+    return contract.Matching(count=store.count_matching(tx, org_id, _wanted(request.filter)))
 
 
 def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
-    """Write bulk decisions down for the worker, with the rows that match now (BEY-05); each is checked once more when its turn comes."""
+    """Write bulk decisions down for the worker, with the rows that match now (BEY-05).
+
+    Each row is checked once more when its turn comes.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
     answers = []
     for one in asked:
-        item = one.item
-        earlier, _ = store.bulks(tx, one.actor.org_id or 0, item.bulk_id)
-        refusal = (
-            Refusal("not_administrator")
-            if one.actor not in acting
-            else None
-            if earlier
-            else _check_bulk(tx, item, one.actor.acting_org)
-        )
-        if refusal is None and store.bulk_of_another(
-            tx, item.bulk_id, one.actor.acting_org, one.actor.person_id
-        ):
+        bulk_id = one.item.bulk_id
+        if one.actor not in acting:
+            answers.append(Bulk(bulk_id=bulk_id, refusal=Refusal("not_administrator")))
+            continue
+        earlier, _ = store.bulks(tx, one.actor.acting_org, bulk_id)
+        refusal = None if earlier else _check_bulk(tx, one.item, one.actor.acting_org)
+        if refusal is None and store.bulk_of_another(tx, bulk_id, one.actor.acting_org, one.actor.person_id):
             refusal = Refusal("command_taken")
-        if refusal is None and not earlier:
-            store.start_bulk(
-                tx,
-                item.bulk_id,
-                one.actor.acting_org,
-                one.actor.person_id,
-                msgspec.json.encode(item).decode(),
-                _wanted(item.filter),
-                clock.now(),
-            )
-            log.append(
-                tx,
-                [
-                    audit.Entry(
-                        kind="bulk.started",
-                        place_id=one.actor.org_id,
-                        ref=f"bulk {item.bulk_id}",
-                        note=item.note,
-                        after={
-                            "state": item.filter.state,
-                            "approve": item.approve,
-                            "reason": item.reason_code,
-                            "branch": item.branch_id,
-                            "rows": item.expected,
-                        },
-                        **audit.by(one),
-                    )
-                ],
-            )
+        if refusal is not None:
+            answers.append(Bulk(bulk_id=bulk_id, refusal=refusal))
+            continue
+        if not earlier:
+            _start(tx, one)
         answers.append(
-            Bulk(bulk_id=item.bulk_id, refusal=refusal)
-            if refusal
-            else Bulk(
-                bulk_id=item.bulk_id,
-                total=item.expected,
-                waiting=item.expected,
+            Bulk(
+                bulk_id=bulk_id,
+                total=one.item.expected,
+                waiting=one.item.expected,
                 started_at=clock.now(),
                 repeated=bool(earlier),
             )
@@ -112,19 +83,46 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
     return answers
 
 
+def _start(tx: Connection, one: Asked[StartBulk]) -> None:
+    """Write down a bulk decision that nothing speaks against, and its line of the log."""
+    item = one.item
+    store.start_bulk(
+        tx,
+        item.bulk_id,
+        one.actor.acting_org,
+        one.actor.person_id,
+        msgspec.json.encode(item).decode(),
+        _wanted(item.filter),
+        clock.now(),
+    )
+    started = audit.Entry(
+        kind="bulk.started",
+        place_id=one.actor.org_id,
+        ref=f"bulk {item.bulk_id}",
+        note=item.note,
+        after={
+            "state": item.filter.state,
+            "approve": item.approve,
+            "reason": item.reason_code,
+            "branch": item.branch_id,
+            "rows": item.expected,
+        },
+        **audit.by(one),
+    )
+    log.append(tx, [started])
+
+
 def _check_bulk(tx: Connection, item: StartBulk, org_id: int) -> Refusal | None:
+    wrong: Refusal | None = None
     if item.filter.state == State.ASSIGN:
         orgs = handlers.facts_of(tx, [item.branch_id, org_id])
-        wrong = (
-            None
-            if domain.is_assignable(orgs.get(item.branch_id or 0), orgs.get(org_id))
-            else Refusal("branch_not_below")
-        )
+        if not domain.is_assignable(orgs.get(item.branch_id or 0), orgs.get(org_id)):
+            wrong = Refusal("branch_not_below")
     else:
         wrong = domain.check_decision(item.approve, item.reason_code, item.note)
         if wrong is None and item.approve and domain.lacks_letter(item.filter.state, item.note):
             wrong = Refusal("letter_missing")
-    wanted = _wanted(item.filter)
+    wanted = _wanted(item.filter)  # refuses a filter that is none, whatever else is wrong
     if wrong is not None:
         return wrong
     count = store.count_matching(tx, org_id, wanted)
@@ -132,14 +130,15 @@ def _check_bulk(tx: Connection, item: StartBulk, org_id: int) -> Refusal | None:
         return Refusal("nothing_matches")
     if count > BULK_MAX:
         return Refusal("too_many_match", {"count": str(count), "limit": str(BULK_MAX)})
-    return Refusal("count_changed", {"count": str(count)}) if count != item.expected else None
+    if count != item.expected:
+        return Refusal("count_changed", {"count": str(count)})
+    return None
 
 
 def get_bulk(tx: Connection, request: contract.GetBulk, actor: Actor | None) -> list[Bulk]:
     """Return how far the newest bulk decisions of the acting organisation are, or one of them (BEY-05)."""
-    jobs, problems = store.bulks(
-        tx, directory.require_administrator(tx, actor, observers=True), request.bulk_id
-    )
+    org_id = directory.require_administrator(tx, actor, observers=True)
+    jobs, problems = store.bulks(tx, org_id, request.bulk_id)
     if request.bulk_id is not None and not jobs:
         raise Refused("unknown_bulk")
     return [_bulk(job, problems.get(job.bulk_id, {})) for job in jobs]
@@ -166,29 +165,27 @@ def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bu
             continue
         stopped = store.stop_bulk(tx, one.item.bulk_id, one.actor.acting_org)
         if stopped:
-            log.append(
-                tx,
-                [
-                    audit.Entry(
-                        kind="bulk.stopped",
-                        place_id=one.actor.org_id,
-                        ref=f"bulk {one.item.bulk_id}",
-                        after={"rows": stopped},
-                        **audit.by(one),
-                    )
-                ],
+            entry = audit.Entry(
+                kind="bulk.stopped",
+                place_id=one.actor.org_id,
+                ref=f"bulk {one.item.bulk_id}",
+                after={"rows": stopped},
+                **audit.by(one),
             )
+            log.append(tx, [entry])
         jobs, _ = store.bulks(tx, one.actor.acting_org, one.item.bulk_id)
-        answers.append(
-            _bulk(jobs[0], {}) if jobs else Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("unknown_bulk"))
-        )
+        if jobs:
+            answers.append(_bulk(jobs[0], {}))
+        else:
+            answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("unknown_bulk")))
     return answers
 
 
 def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
-    """Decide the next rows of bulk decisions as their starters, by the same use cases as single ones; return how many.
+    """Decide the next rows of bulk decisions as their starters; return how many.
 
-    The id of each decision comes from the bulk's and the transfer's, so a row that was decided before a crash is only answered again.
+    This goes by the same use cases as single decisions. The id of each decision comes from the bulk's and
+    the transfer's, so a row that was decided before a crash is only answered again.
     """
     rows = store.next_rows(tx, limit)
     by_job: dict[Any, list[Any]] = {}
@@ -197,52 +194,41 @@ def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
     for some in by_job.values():
         given = msgspec.json.decode(some[0].decision, type=StartBulk)
         actor = Actor(some[0].person_id, some[0].org_id)
-        ids = {row.transfer_id: uuid5(row.bulk_id, str(row.transfer_id)) for row in some}
         if given.branch_id is not None:
-            outcomes = handlers.assign_branches(
-                tx,
-                [
-                    Asked(
-                        contract.AssignBranch(
-                            decision_id=ids[row.transfer_id],
-                            transfer_id=row.transfer_id,
-                            branch_id=given.branch_id,
-                        ),
-                        actor,
-                    )
-                    for row in some
-                ],
-            )
+            assignments = [Asked(_assignment(row, given.branch_id), actor) for row in some]
+            outcomes = handlers.assign_branches(tx, assignments)
         else:
-            outcomes = handlers.decide_nodes(
-                tx,
-                [
-                    Asked(
-                        contract.DecideNode(
-                            decision_id=ids[row.transfer_id],
-                            transfer_id=row.transfer_id,
-                            node_no=row.node_no,
-                            approve=given.approve,
-                            reason_code=given.reason_code,
-                            note=given.note,
-                        ),
-                        actor,
-                    )
-                    for row in some
-                ],
-            )
-        store.settle_rows(
-            tx,
-            [
-                {
-                    "bulk_id": str(row.bulk_id),
-                    "transfer_id": row.transfer_id,
-                    "result": outcome.refusal.code if outcome.refusal else "",
-                }
-                for row, outcome in zip(some, outcomes, strict=True)
-            ],
-        )
+            decisions = [Asked(_decision(row, given), actor) for row in some]
+            outcomes = handlers.decide_nodes(tx, decisions)
+        results = [outcome.refusal.code if outcome.refusal else "" for outcome in outcomes]
+        settled = [_settled(row, result) for row, result in zip(some, results, strict=True)]
+        store.settle_rows(tx, settled)
     return len(rows)
+
+
+def _decision_id(row: Any) -> UUID:
+    return uuid5(row.bulk_id, str(row.transfer_id))
+
+
+def _assignment(row: Any, branch_id: int) -> contract.AssignBranch:
+    return contract.AssignBranch(
+        decision_id=_decision_id(row), transfer_id=row.transfer_id, branch_id=branch_id
+    )
+
+
+def _decision(row: Any, given: StartBulk) -> contract.DecideNode:
+    return contract.DecideNode(
+        decision_id=_decision_id(row),
+        transfer_id=row.transfer_id,
+        node_no=row.node_no,
+        approve=given.approve,
+        reason_code=given.reason_code,
+        note=given.note,
+    )
+
+
+def _settled(row: Any, result: str) -> dict[str, Any]:
+    return {"bulk_id": str(row.bulk_id), "transfer_id": row.transfer_id, "result": result}
 
 
 def _work_off(database: db.Database, size: int) -> int:
@@ -251,20 +237,20 @@ def _work_off(database: db.Database, size: int) -> int:
 
 
 def give_up_row(database: db.Database, problem: str) -> None:
-    """Set the next row of the bulk decisions aside, since deciding it fails again and again; it is listed with the refused ones (BEY-05)."""
+    """Set the next row of the bulk decisions aside, since deciding it fails again and again (BEY-05).
+
+    It is listed with the refused ones.
+    """
     with database.transaction() as tx:
-        store.settle_rows(
-            tx,
-            [
-                {"bulk_id": str(row.bulk_id), "transfer_id": row.transfer_id, "result": "internal"}
-                for row in store.next_rows(tx, 1)
-            ],
-        )
+        store.settle_rows(tx, [_settled(row, "internal") for row in store.next_rows(tx, 1)])
 
 
 _bulk_pieces = background.Pieces("transfers", "bulks", BULK_ROWS, _work_off, give_up_row)
 
-WORK_OFF = background.Loop(
-    "bulks", lambda machinery: 0 if _bulk_pieces.turn(machinery.database) else None, _bulk_wake, 5.0
-)
+
+def _turn(machinery: Machinery) -> float | None:
+    return 0 if _bulk_pieces.turn(machinery.database) else None
+
+
+WORK_OFF = background.Loop("bulks", _turn, _bulk_wake, 5.0)
 """Works off bulk decisions in pieces; several services share the rows."""

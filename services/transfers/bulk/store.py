@@ -13,39 +13,61 @@ from shared import db
 
 _MATCHING = """
     FROM open_nodes o JOIN transfers t ON t.transfer_id = o.transfer_id
-    WHERE (o.org_id = :org OR o.superior_id = :org) AND o.state = :state AND (:state <> 'pending_assign' OR o.org_id = :org)
-        AND (:reason = '' OR t.reason = :reason) AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
-        AND o.opened_at < coalesce(CAST(:opened_before AS timestamptz), 'infinity') AND coalesce(o.expires_at, 'infinity') <= coalesce(CAST(:due_before AS timestamptz), 'infinity')
+    WHERE (o.org_id = :org OR o.superior_id = :org) AND o.state = :state
+        AND (:state <> 'pending_assign' OR o.org_id = :org)
+        AND (:reason = '' OR t.reason = :reason)
+        AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
+        AND o.opened_at < coalesce(CAST(:opened_before AS timestamptz), 'infinity')
+        AND coalesce(o.expires_at, 'infinity') <= coalesce(CAST(:due_before AS timestamptz), 'infinity')
         AND (NOT :unquestioned OR t.concern = '')"""
+"""The open nodes that an organisation may decide and that a filter takes in.
+
+Superiors decide in the place of their branches, but do not choose branches for another committee.
+"""
 
 _COUNT = sa.text(f"SELECT count(*)::int {_MATCHING}")
 
+# A bulk decision that was written down before yields no row of `job`, hence none of its rows again.
 _START = sa.text(f"""
-    WITH job AS (INSERT INTO bulk_jobs (bulk_id, org_id, person_id, decision, started_at) VALUES (:bulk, :org, :person, :decision, :now)
-        ON CONFLICT DO NOTHING RETURNING bulk_id)
-    INSERT INTO bulk_rows (bulk_id, transfer_id, node_no) SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {_MATCHING} AND EXISTS (SELECT 1 FROM job)""")
+    WITH job AS (
+        INSERT INTO bulk_jobs (bulk_id, org_id, person_id, decision, started_at)
+        VALUES (:bulk, :org, :person, :decision, :now)
+        ON CONFLICT DO NOTHING
+        RETURNING bulk_id)
+    INSERT INTO bulk_rows (bulk_id, transfer_id, node_no)
+    SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {_MATCHING}
+        AND EXISTS (SELECT 1 FROM job)""")
 
 _WHOSE = sa.text("SELECT org_id, person_id FROM bulk_jobs WHERE bulk_id = :bulk")
 
 _JOBS = sa.text("""
-    SELECT j.*, count(*)::int AS total, (count(*) FILTER (WHERE r.result = ''))::int AS done, (count(*) FILTER (WHERE r.result IS NULL))::int AS waiting
-    FROM bulk_jobs j JOIN bulk_rows r USING (bulk_id) WHERE j.org_id = :org AND (CAST(:bulk AS uuid) IS NULL OR j.bulk_id = :bulk)
+    SELECT j.*, count(*)::int AS total,
+        (count(*) FILTER (WHERE r.result = ''))::int AS done,
+        (count(*) FILTER (WHERE r.result IS NULL))::int AS waiting
+    FROM bulk_jobs j JOIN bulk_rows r USING (bulk_id)
+    WHERE j.org_id = :org AND (CAST(:bulk AS uuid) IS NULL OR j.bulk_id = :bulk)
     GROUP BY j.bulk_id ORDER BY j.started_at DESC LIMIT 20""")
 
-_PROBLEMS = sa.text("""SELECT bulk_id, transfer_id, result FROM bulk_rows WHERE bulk_id = ANY(CAST(:ids AS uuid[])) AND result <> ''
+_PROBLEMS = sa.text("""
+    SELECT bulk_id, transfer_id, result FROM bulk_rows
+    WHERE bulk_id = ANY(CAST(:ids AS uuid[])) AND result <> ''
     ORDER BY bulk_id, transfer_id LIMIT 1000""")
 
 _NEXT = sa.text("""
     SELECT r.*, j.org_id, j.person_id, j.decision FROM bulk_rows r JOIN bulk_jobs j USING (bulk_id)
-    WHERE r.result IS NULL ORDER BY r.bulk_id, r.transfer_id LIMIT :limit FOR UPDATE OF r SKIP LOCKED""")
+    WHERE r.result IS NULL
+    ORDER BY r.bulk_id, r.transfer_id LIMIT :limit
+    FOR UPDATE OF r SKIP LOCKED""")
 
 _SETTLE = sa.text("""
-    UPDATE bulk_rows r SET result = i.result FROM json_to_recordset(CAST(:items AS json)) AS i(bulk_id uuid, transfer_id bigint, result text)
+    UPDATE bulk_rows r SET result = i.result
+    FROM json_to_recordset(CAST(:items AS json)) AS i(bulk_id uuid, transfer_id bigint, result text)
     WHERE r.bulk_id = i.bulk_id AND r.transfer_id = i.transfer_id""")
 
-_STOP = sa.text(
-    """UPDATE bulk_rows r SET result = 'bulk_stopped' FROM bulk_jobs j WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL"""
-)
+_STOP = sa.text("""
+    UPDATE bulk_rows r SET result = 'bulk_stopped'
+    FROM bulk_jobs j
+    WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL""")
 
 
 def count_matching(tx: Connection, org_id: int, wanted: dict[str, Any]) -> int:
@@ -69,17 +91,8 @@ def start_bulk(
     now: datetime,
 ) -> None:
     """Write down a bulk decision with the rows that it takes in now; repeated without effect."""
-    tx.execute(
-        _START,
-        {
-            "bulk": str(bulk_id),
-            "org": org_id,
-            "person": person_id,
-            "decision": decision,
-            "now": now,
-            **wanted,
-        },
-    )
+    job = {"bulk": str(bulk_id), "org": org_id, "person": person_id, "decision": decision, "now": now}
+    tx.execute(_START, {**job, **wanted})
 
 
 def bulks(

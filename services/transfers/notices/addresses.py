@@ -1,8 +1,10 @@
-"""Addresses outside that may be told: parsed once, by the library that connects, and connected to where was looked (BEY-15).
+"""Addresses outside that may be told: what is checked is what is connected to (BEY-15).
 
-Whoever registers an address is an administrator of some branch, so it is taken for hostile: only what stands on the installation's list,
-only HTTPS, only the port that the list names, only addresses of the public internet. The name is resolved once, the result is checked,
-and the connection goes to that result with the name kept for TLS and `Host`, so that a second look-up cannot lead elsewhere.
+Whoever registers an address is an administrator of some branch, so it is taken for hostile: only what
+stands on the installation's list, only HTTPS, only the port that the list names, only addresses of the
+public internet. It is parsed once, by the library that connects. The name is resolved once, the result is
+checked, and the connection goes to that result with the name kept for TLS and `Host`, so that a second
+look-up cannot lead elsewhere.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ WHOLE_SECONDS = 10.0
 _PRINTABLE = re.compile(r"[!-~]+")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
-"""A name in lower-case ASCII whose last label begins with a letter: no number in any base is one, and no dot trails."""
+"""A name in lower-case ASCII whose last label begins with a letter.
+
+So no number in any base is a name, and no dot trails.
+"""
 _MAIL = re.compile(r"([A-Za-z0-9.!#$&'*+/=^_`{|}~-]{1,64})@(" + _HOST.pattern + ")")
 _PHONE = re.compile(r"\+?[0-9]{3,20}")
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -41,7 +46,10 @@ class NotAllowed(ValueError):
 
 
 class NoAnswer(Exception):
-    """Nobody answered as HTTP over verified TLS; why is not said, since that would tell open ports from closed ones."""
+    """Nobody answered as HTTP over verified TLS.
+
+    Why is not said, since that would tell open ports from closed ones.
+    """
 
 
 class Target(NamedTuple):
@@ -56,7 +64,8 @@ class Target(NamedTuple):
     def url(self) -> str:
         """Return the one way in which this address is written."""
         usual = (self.scheme, self.port) in (("https", 443), ("http", 80))
-        return f"{self.scheme}://{self.host}{'' if usual else f':{self.port}'}{self.path}"
+        port = "" if usual else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{self.path}"
 
 
 def allowed() -> list[str]:
@@ -91,7 +100,8 @@ def target(address: str) -> Target:
     """Return what urllib3 reads in an address of a web server.
 
     Raises:
-        NotAllowed: It is no `https:` address of a host and port on the list, or holds more than host, port, path and query.
+        NotAllowed: It is no `https:` address of a host and port on the list, or holds more than host,
+            port, path and query.
 
     """
     if not _PRINTABLE.fullmatch(address) or "\\" in address:
@@ -104,11 +114,9 @@ def target(address: str) -> Target:
     local = _loopback() and host in ("127.0.0.1", "localhost")
     if scheme != "https" and not (local and scheme == "http"):
         raise NotAllowed("scheme")
-    if (
-        "@" in re.split("[/?#]", address.partition("://")[2])[0]
-        or parsed.auth is not None
-        or parsed.fragment is not None
-    ):
+    # Looked for in the text as well: an empty user before the @ is parsed to none.
+    before_path = re.split("[/?#]", address.partition("://")[2])[0]
+    if "@" in before_path or parsed.auth is not None or parsed.fragment is not None:
         raise NotAllowed("user or fragment")
     if not local and not _HOST.fullmatch(host):
         raise NotAllowed("host")
@@ -116,9 +124,8 @@ def target(address: str) -> Target:
     port = usual if parsed.port is None else parsed.port
     if f"{host}:{port}" not in allowed() and not (port == usual and host in allowed()):
         raise NotAllowed("not on the list")
-    return Target(
-        scheme, host, port, parsed.request_uri if parsed.path else f"/{parsed.request_uri.lstrip('/')}"
-    )
+    path = parsed.request_uri if parsed.path else f"/{parsed.request_uri.lstrip('/')}"
+    return Target(scheme, host, port, path)
 
 
 def mailbox(address: str) -> str:
@@ -193,7 +200,9 @@ class _Secure(HTTPSConnection):
 
 
 def post(to: Target, body: bytes, headers: dict[str, str]) -> int:
-    """Post to a target; return the status of the answer, whose body is not read. Redirects are not followed.
+    """Post to a target; return the status of the answer, whose body is not read.
+
+    Redirects are not followed.
 
     Raises:
         NotAllowed: Its name leads into a network of our own.

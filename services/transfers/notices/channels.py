@@ -1,7 +1,9 @@
-"""How offices are told: one small interface, by the kind of address: `https:` signed webhook, `mailto:` e-mail, `sms:` short message (BEY-19).
+"""How offices are told, by one small interface for every kind of address (BEY-19).
 
-A channel is a function from address, secret and notice to a problem, empty for none. A notice holds ids and states, never names or numbers
-of people. Where no server for e-mail is set, and for short messages, the channel is the log, which names the kind of address only.
+An `https:` address gets a signed webhook, `mailto:` an e-mail, `sms:` a short message. A channel is a
+function from address, secret and notice to a problem, empty for none. A notice holds ids and states, never
+names or numbers of people. Where no server for e-mail is set, and for short messages, the channel is the
+log, which names the kind of address only.
 """
 
 from __future__ import annotations
@@ -23,27 +25,32 @@ from services.transfers.notices import addresses
 log = logging.getLogger("tuanqiao.notices")
 TIMEOUT_SECONDS = 5.0
 NO_ANSWER, NOT_ALLOWED, NOT_SENT = "no answer", "not allowed here", "cannot be sent"
-"""What is said of a delivery that failed. One word for every port that is closed, filtered, or open to something else."""
+"""What is said of a delivery that failed.
+
+There is one word for every port that is closed, filtered, or open to something else, so that nobody can
+search a network by what they are told.
+"""
 Channel = Callable[[str, str, dict[str, Any]], str]
 
 
 def signature(secret: str, at: int, body: bytes) -> str:
-    """Return what stands in `Tuanqiao-Signature`: the time and the HMAC-SHA256 of time and body under the address's secret."""
-    return f"t={at},v1={hmac.new(secret.encode(), f'{at}.'.encode() + body, hashlib.sha256).hexdigest()}"
+    """Return what stands in `Tuanqiao-Signature`.
+
+    The time, and the HMAC-SHA256 of time and body under the address's secret.
+    """
+    code = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={code}"
 
 
 def _webhook(address: str, secret: str, notice: dict[str, Any]) -> str:
     body = msgspec.json.encode(notice)
+    headers = {
+        "Content-Type": "application/json",
+        "Tuanqiao-Id": str(notice["id"]),
+        "Tuanqiao-Signature": signature(secret, int(time.time()), body),
+    }
     try:
-        status = addresses.post(
-            addresses.target(address),
-            body,
-            {
-                "Content-Type": "application/json",
-                "Tuanqiao-Id": str(notice["id"]),
-                "Tuanqiao-Signature": signature(secret, int(time.time()), body),
-            },
-        )
+        status = addresses.post(addresses.target(address), body, headers)
     except addresses.NoAnswer:
         return NO_ANSWER
     return "" if 200 <= status < 300 else f"HTTP {status}"
@@ -55,10 +62,12 @@ def _mail(address: str, secret: str, notice: dict[str, Any]) -> str:
     if not server:
         return _log(address, secret, notice)
     message = EmailMessage()
-    message["From"], message["To"] = os.environ.get("TUANQIAO_MAIL_FROM") or "tuanqiao@localhost", to
+    message["From"] = os.environ.get("TUANQIAO_MAIL_FROM") or "tuanqiao@localhost"
+    message["To"] = to
     message["Subject"] = f"组织关系转接 {notice['transfer_id']}: {notice['event']}"
     message.set_content(
-        f"组织关系转接 {notice['transfer_id']} 有新进展({notice['state']}),请登录查看。\nTransfer {notice['transfer_id']}: {notice['event']}, now {notice['state']}.\n"
+        f"组织关系转接 {notice['transfer_id']} 有新进展({notice['state']}),请登录查看。\n"
+        f"Transfer {notice['transfer_id']}: {notice['event']}, now {notice['state']}.\n"
     )
     try:
         with smtplib.SMTP(server, int(port or 25), timeout=TIMEOUT_SECONDS) as connection:
@@ -79,9 +88,13 @@ CHANNELS: dict[str, Channel] = {"https": _webhook, "http": _webhook, "mailto": _
 
 
 def send(address: str, secret: str, notice: dict[str, Any]) -> str:
-    """Send a notice to an address; return what went wrong, empty for nothing. Whatever an address makes a library raise ends here."""
+    """Send a notice to an address; return what went wrong, empty for nothing.
+
+    Whatever an address makes a library raise ends here.
+    """
     try:
-        return CHANNELS[addresses.normal(address).partition(":")[0]](address, secret, notice)
+        kind = addresses.normal(address).partition(":")[0]
+        return CHANNELS[kind](address, secret, notice)
     except addresses.NotAllowed as refused:
         log.warning("an address is not told: %s", refused)
         return NOT_ALLOWED

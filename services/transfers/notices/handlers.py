@@ -1,4 +1,4 @@
-"""What people and offices are told: messages to read, addresses outside that are told (MSG, BEY-15, BEY-19)."""
+"""What people and offices are told: messages to read, and addresses outside (MSG, BEY-15, BEY-19)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from services.transfers.log import log
 from services.transfers.notices import addresses, channels, store
 from shared import audit, background, clock, db, directory, metrics
-from shared.bus.service import Asked
+from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
@@ -28,15 +28,21 @@ KEPT = timedelta(days=400)
 
 
 def _context(tx: Connection, actor: Actor | None) -> tuple[int, int]:
-    """Return person and organisation whose messages are meant: the acting one's, or without one the person's own (0) (MSG-09)."""
+    """Return the person and the organisation whose messages are meant (MSG-09).
+
+    The organisation is the acting one; it is 0 for the person's own messages.
+    """
     assert actor is not None
-    return actor.person_id, 0 if actor.org_id is None else directory.require_administrator(
-        tx, actor, observers=True
-    )
+    if actor.org_id is None:
+        return actor.person_id, 0
+    return actor.person_id, directory.require_administrator(tx, actor, observers=True)
 
 
 def list_messages(tx: Connection, request: contract.ListMessages, actor: Actor | None) -> contract.Inbox:
-    """Return what happened to the own transfers, or to those the organisation has started, newest first (MSG-01, MSG-02, MSG-06, BEY-19)."""
+    """Return what happened to the own transfers, or to those that the organisation has started.
+
+    Newest first (MSG-01, MSG-02, MSG-06, BEY-19).
+    """
     person, org = _context(tx, actor)
     if request.kind and request.kind not in store.KINDS:
         raise Refused("bad_request", detail=f"kind: {', '.join(store.KINDS)}")
@@ -91,9 +97,8 @@ def mark_messages(tx: Connection, asked: list[Asked[contract.MarkRead]]) -> list
         if one.item.until is not None:
             until.append({"person_id": person, "org_id": org, "until": one.item.until})
         if one.item.transfer_id is not None:
-            single.append(
-                {"person_id": person, "org_id": org, "transfer_id": one.item.transfer_id, "seq": one.item.seq}
-            )
+            line = {"transfer_id": one.item.transfer_id, "seq": one.item.seq}
+            single.append({"person_id": person, "org_id": org, **line})
     store.mark_read(tx, until, single)
     return [Outcome() for _ in asked]
 
@@ -111,9 +116,10 @@ HOOKS_MAX = 20
 
 
 def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> list[Webhook]:
-    """Add addresses that are told of the acting organisation's transfers, or switch some off (BEY-15, BEY-19).
+    """Add addresses that are told of the acting organisation's transfers, or switch some off.
 
-    An address that is told already stays the one it is: the same id comes back, and its secret is not shown again.
+    An address that is told already stays the one it is: the same id comes back, and its secret is not shown
+    again (BEY-15, BEY-19).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     refusals = {
@@ -140,14 +146,16 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
     ]
     hooks = store.add_hooks(tx, new, HOOKS_MAX, clock.now()) if new else {}
     log.append(tx, _hooks_changed(asked, hooks, ended, refusals))
-    return [
-        Webhook(refusal=refusals[n])
-        if refusals[n]
-        else _ended(one.item.webhook_id, (one.item.webhook_id, one.actor.org_id) in ended)
-        if one.item.webhook_id is not None
-        else _hook(hooks.get(n))
-        for n, one in enumerate(asked)
-    ]
+    answers = []
+    for n, one in enumerate(asked):
+        if refusals[n]:
+            answers.append(Webhook(refusal=refusals[n]))
+        elif one.item.webhook_id is not None:
+            found = (one.item.webhook_id, one.actor.org_id) in ended
+            answers.append(_ended(one.item.webhook_id, found))
+        else:
+            answers.append(_hook(hooks.get(n)))
+    return answers
 
 
 def _hooks_changed(
@@ -156,7 +164,10 @@ def _hooks_changed(
     ended: set[tuple[int, int]],
     refusals: Mapping[int, Refusal | None],
 ) -> list[audit.Entry]:
-    """Return the lines of addresses that were added or switched off: the host is kept, what else is in the address may be a secret."""
+    """Return the lines of addresses that were added or switched off.
+
+    Only the host is kept: what else is in an address may be a secret.
+    """
     entries = []
     for n, one in enumerate(asked):
         hook = hooks.get(n)
@@ -191,9 +202,8 @@ def _check_hook(one: Asked[contract.SetWebhook]) -> Refusal | None:
         if one.item.webhook_id is None:
             addresses.normal(one.item.url)
     except addresses.NotAllowed:
-        return Refusal(
-            "address_refused", {"allowed": ", ".join(addresses.allowed()) or "TUANQIAO_NOTICE_HOSTS"}
-        )
+        allowed = ", ".join(addresses.allowed()) or "TUANQIAO_NOTICE_HOSTS"
+        return Refusal("address_refused", {"allowed": allowed})
     return None
 
 
@@ -202,7 +212,7 @@ def _ended(webhook_id: int, found: bool) -> Webhook:
 
 
 def _hook(row: Any) -> Webhook:
-    """Return a hook as the answer to who wanted it; the secret only to the command that made it."""
+    """Return a hook as the answer to whoever wanted it; the secret only to the command that made it."""
     if row is None:
         return Webhook(refusal=Refusal("too_many_webhooks", {"limit": str(HOOKS_MAX)}))
     if row.own and not row.same:
@@ -231,8 +241,9 @@ def list_webhooks(tx: Connection, request: contract.ListWebhooks, actor: Actor |
 def send_some(database: db.Database, limit: int = 50) -> int:
     """Send what is due, some at a time; return how many were tried.
 
-    Taken in one transaction, sent outside of any, settled in a second: killed in between, they are sent again, and receivers know them
-    by their id. What was taken too often, whoever died with it, is given up.
+    Notices are taken in one transaction, sent outside of any, and settled in a second: after a crash in
+    between they are sent again, and receivers know them by their id. What was taken too often is given up,
+    even if no attempt came to an end.
     """
     now = clock.now()
     with database.transaction(tells=False) as tx:
@@ -242,11 +253,9 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     settled = []
     with ThreadPoolExecutor(SENDERS) as pool:
         for row, problem in zip(rows, pool.map(_send, rows), strict=True):
-            again = (
-                None
-                if not problem or row.attempts > len(RETRIES)
-                else now + timedelta(seconds=RETRIES[row.attempts - 1])
-            )
+            again = None
+            if problem and row.attempts <= len(RETRIES):
+                again = now + timedelta(seconds=RETRIES[row.attempts - 1])
             settled.append(
                 {
                     "webhook_id": row.webhook_id,
@@ -284,7 +293,9 @@ def _send(row: Any) -> str:
     )
 
 
-SEND = background.Loop(
-    "notices", lambda machinery: 0 if send_some(machinery.database) else None, _send_wake, 10.0
-)
+def _send_turn(machinery: Machinery) -> float | None:
+    return 0 if send_some(machinery.database) else None
+
+
+SEND = background.Loop("notices", _send_turn, _send_wake, 10.0)
 """Tells offices of what happened."""

@@ -30,11 +30,16 @@ KINDS = (
 _TOLD = ", ".join(f"'{kind}'" for kind in KINDS)
 
 _MESSAGES = {
-    who: f"""SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id, a.note, a.state, t.member_id, t.end_code,
-            coalesce(a.at <= m.read_until, false) OR r.transfer_id IS NOT NULL OR a.person_id IS NOT DISTINCT FROM :person AS read
-        FROM transfers t JOIN audit a ON a.transfer_id = t.transfer_id
+    who: f"""
+        SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id, a.note, a.state, t.member_id, t.end_code,
+            coalesce(a.at <= m.read_until, false)
+                OR r.transfer_id IS NOT NULL
+                OR a.person_id IS NOT DISTINCT FROM :person AS read
+        FROM transfers t
+        JOIN audit a ON a.transfer_id = t.transfer_id
         LEFT JOIN reading_marks m ON m.person_id = :person AND m.org_id = :context
-        LEFT JOIN messages_read r ON r.person_id = :person AND r.org_id = :context AND r.transfer_id = a.transfer_id AND r.seq = a.seq
+        LEFT JOIN messages_read r ON r.person_id = :person AND r.org_id = :context
+            AND r.transfer_id = a.transfer_id AND r.seq = a.seq
         WHERE {concerned} AND a.event IN ({_TOLD})"""
     for who, concerned in (
         ("person", "t.member_id = :person"),
@@ -42,50 +47,56 @@ _MESSAGES = {
     )
 }
 
+# Messages are no table: they are lines of the trail, read up to a mark, one by one, or since they are
+# what the reader has done.
 _LIST = {
     who: sa.text(f"""
     SELECT * FROM ({select}) AS messages
-    WHERE (:kind = '' OR event = :kind) AND (NOT :unread_only OR NOT read) AND at >= coalesce(CAST(:since AS timestamptz), '-infinity') AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
+    WHERE (:kind = '' OR event = :kind) AND (NOT :unread_only OR NOT read)
+        AND at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+        AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
         AND (at, transfer_id, seq) < (:at, :transfer_id, :seq)
     ORDER BY at DESC, transfer_id DESC, seq DESC LIMIT :limit""")
     for who, select in _MESSAGES.items()
 }
 
 _UNREAD = {
-    who: sa.text(
-        f"SELECT count(*)::int FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS counted"
-    )
+    who: sa.text(f"""
+    SELECT count(*)::int
+    FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS counted""")
     for who, select in _MESSAGES.items()
 }
 
 _READ_UNTIL = sa.text("""
-    INSERT INTO reading_marks AS m (person_id, org_id, read_until) SELECT person_id, org_id, max(until)
-        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint, until timestamptz) GROUP BY person_id, org_id ORDER BY person_id, org_id
+    INSERT INTO reading_marks AS m (person_id, org_id, read_until)
+    SELECT person_id, org_id, max(until)
+    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint, until timestamptz)
+    GROUP BY person_id, org_id ORDER BY person_id, org_id
     ON CONFLICT (person_id, org_id) DO UPDATE SET read_until = GREATEST(m.read_until, excluded.read_until)""")
 
 _READ_ONE = sa.text("""
-    INSERT INTO messages_read (person_id, org_id, transfer_id, seq) SELECT person_id, org_id, transfer_id, seq
-        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint, transfer_id bigint, seq int) ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING""")
+    INSERT INTO messages_read (person_id, org_id, transfer_id, seq)
+    SELECT person_id, org_id, transfer_id, seq
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        person_id bigint, org_id bigint, transfer_id bigint, seq int)
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT DO NOTHING""")
 
 
 def messages(
     tx: Connection, person_id: int, org_id: int, oldest: datetime, **wanted: Any
 ) -> Sequence[sa.Row[Any]]:
     """Return messages of a person (org 0) or of an organisation to that person, newest first."""
-    return tx.execute(
-        _LIST["org" if org_id else "person"],
-        {"person": person_id, "context": org_id, "oldest": oldest, **wanted},
-    ).all()
+    statement = _LIST["org" if org_id else "person"]
+    whose = {"person": person_id, "context": org_id, "oldest": oldest}
+    return tx.execute(statement, {**whose, **wanted}).all()
 
 
 def unread(tx: Connection, person_id: int, org_id: int, oldest: datetime) -> int:
     """Return how many messages are unread, at most 1,000."""
-    return int(
-        tx.scalar(
-            _UNREAD["org" if org_id else "person"], {"person": person_id, "context": org_id, "oldest": oldest}
-        )
-        or 0
-    )
+    statement = _UNREAD["org" if org_id else "person"]
+    whose = {"person": person_id, "context": org_id, "oldest": oldest}
+    return int(tx.scalar(statement, whose) or 0)
 
 
 def mark_read(tx: Connection, until: Sequence[dict[str, Any]], single: Sequence[dict[str, Any]]) -> None:
@@ -96,60 +107,92 @@ def mark_read(tx: Connection, until: Sequence[dict[str, Any]], single: Sequence[
         db.run(tx, _READ_ONE, single)
 
 
+# `place` numbers the new addresses of an organisation on from those that it has, so that the limit holds for
+# several in one request, too.
 _ADD_HOOKS = sa.text("""
     INSERT INTO webhooks (command_id, org_id, url, secret, created_by, created_at)
     SELECT DISTINCT ON (org_id, url) command_id, org_id, url, secret, person_id, :now
-    FROM (SELECT g.*, row_number() OVER (PARTITION BY org_id ORDER BY n) + (SELECT count(*) FROM webhooks w WHERE w.org_id = g.org_id AND w.active) AS place
-        FROM json_to_recordset(CAST(:items AS json)) AS g(n int, command_id uuid, org_id bigint, url text, secret text, person_id bigint)) AS g
-    WHERE place <= :most ORDER BY org_id, url, n ON CONFLICT DO NOTHING""")
+    FROM (
+        SELECT g.*, row_number() OVER (PARTITION BY org_id ORDER BY n)
+            + (SELECT count(*) FROM webhooks w WHERE w.org_id = g.org_id AND w.active) AS place
+        FROM json_to_recordset(CAST(:items AS json)) AS g(
+            n int, command_id uuid, org_id bigint, url text, secret text, person_id bigint)) AS g
+    WHERE place <= :most
+    ORDER BY org_id, url, n
+    ON CONFLICT DO NOTHING""")
 
 _HOOKS_OF = sa.text("""
-    SELECT DISTINCT ON (g.n) g.n, w.webhook_id, w.url, w.active, w.secret, w.command_id = g.command_id AS own,
+    SELECT DISTINCT ON (g.n) g.n, w.webhook_id, w.url, w.active, w.secret,
+        w.command_id = g.command_id AS own,
         w.org_id = g.org_id AND w.created_by = g.person_id AS same
-    FROM json_to_recordset(CAST(:items AS json)) AS g(n int, command_id uuid, org_id bigint, url text, person_id bigint)
+    FROM json_to_recordset(CAST(:items AS json)) AS g(
+        n int, command_id uuid, org_id bigint, url text, person_id bigint)
     JOIN webhooks w ON w.command_id = g.command_id OR (w.org_id = g.org_id AND w.url = g.url AND w.active)
     ORDER BY g.n, w.command_id = g.command_id DESC""")
 
 _END_HOOKS = sa.text("""
-    WITH ended AS (UPDATE webhooks w SET active = false FROM json_to_recordset(CAST(:items AS json)) AS g(webhook_id bigint, org_id bigint)
-        WHERE w.webhook_id = g.webhook_id AND w.org_id = g.org_id RETURNING w.webhook_id, w.org_id),
-    dropped AS (UPDATE deliveries d SET next_at = NULL, problem = 'switched off' FROM ended e WHERE d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL)
+    WITH ended AS (
+        UPDATE webhooks w SET active = false
+        FROM json_to_recordset(CAST(:items AS json)) AS g(webhook_id bigint, org_id bigint)
+        WHERE w.webhook_id = g.webhook_id AND w.org_id = g.org_id
+        RETURNING w.webhook_id, w.org_id),
+    dropped AS (
+        UPDATE deliveries d SET next_at = NULL, problem = 'switched off'
+        FROM ended e
+        WHERE d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL)
     SELECT webhook_id, org_id FROM ended""")
 
 _HOOKS = sa.text("""
-    SELECT w.*, count(*) FILTER (WHERE d.next_at IS NOT NULL)::int AS waiting, count(d.delivered_at)::int AS delivered,
-        count(*) FILTER (WHERE d.webhook_id IS NOT NULL AND d.next_at IS NULL AND d.delivered_at IS NULL)::int AS failed, coalesce(max(d.problem), '') AS last_problem
-    FROM webhooks w LEFT JOIN deliveries d USING (webhook_id) WHERE w.org_id = :org GROUP BY w.webhook_id ORDER BY w.webhook_id DESC""")
+    SELECT w.*,
+        count(*) FILTER (WHERE d.next_at IS NOT NULL)::int AS waiting,
+        count(d.delivered_at)::int AS delivered,
+        count(*) FILTER (
+            WHERE d.webhook_id IS NOT NULL AND d.next_at IS NULL AND d.delivered_at IS NULL)::int AS failed,
+        coalesce(max(d.problem), '') AS last_problem
+    FROM webhooks w LEFT JOIN deliveries d USING (webhook_id)
+    WHERE w.org_id = :org
+    GROUP BY w.webhook_id ORDER BY w.webhook_id DESC""")
 
+# The attempt is counted when it begins, not when it ends: whatever kills its sender is counted, too.
 _CLAIM = sa.text("""
-    WITH due AS (SELECT webhook_id, transfer_id, seq FROM deliveries WHERE next_at <= :now ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    UPDATE deliveries d SET attempts = d.attempts + 1, problem = CASE WHEN d.attempts < :most THEN d.problem ELSE 'given up' END,
+    WITH due AS (
+        SELECT webhook_id, transfer_id, seq FROM deliveries
+        WHERE next_at <= :now
+        ORDER BY next_at LIMIT :limit
+        FOR UPDATE SKIP LOCKED)
+    UPDATE deliveries d SET attempts = d.attempts + 1,
+        problem = CASE WHEN d.attempts < :most THEN d.problem ELSE 'given up' END,
         next_at = CASE WHEN d.attempts < :most THEN CAST(:now AS timestamptz) + interval '2 minutes' END
-    FROM due JOIN webhooks w ON w.webhook_id = due.webhook_id JOIN audit a ON a.transfer_id = due.transfer_id AND a.seq = due.seq
-        JOIN transfers t ON t.transfer_id = due.transfer_id
+    FROM due
+    JOIN webhooks w ON w.webhook_id = due.webhook_id
+    JOIN audit a ON a.transfer_id = due.transfer_id AND a.seq = due.seq
+    JOIN transfers t ON t.transfer_id = due.transfer_id
     WHERE d.webhook_id = due.webhook_id AND d.transfer_id = due.transfer_id AND d.seq = due.seq
-    RETURNING d.webhook_id, d.transfer_id, d.seq, d.attempts, d.next_at, w.url, w.secret, a.event, a.state, a.at, t.member_id, t.reason, t.source_branch_id, t.target_org_id""")
+    RETURNING d.webhook_id, d.transfer_id, d.seq, d.attempts, d.next_at, w.url, w.secret,
+        a.event, a.state, a.at, t.member_id, t.reason, t.source_branch_id, t.target_org_id""")
 
 _DELIVERED = sa.text("""
     UPDATE deliveries d SET delivered_at = i.delivered_at, next_at = i.next_at, problem = i.problem
-    FROM json_to_recordset(CAST(:items AS json)) AS i(webhook_id bigint, transfer_id bigint, seq int, delivered_at timestamptz, next_at timestamptz, problem text)
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        webhook_id bigint, transfer_id bigint, seq int,
+        delivered_at timestamptz, next_at timestamptz, problem text)
     WHERE d.webhook_id = i.webhook_id AND d.transfer_id = i.transfer_id AND d.seq = i.seq""")
 
 
 def add_hooks(
     tx: Connection, rows: Sequence[dict[str, Any]], most: int, now: datetime
 ) -> dict[int, sa.Row[Any]]:
-    """Store addresses, up to `most` that are told at a time for each organisation; return by `n` the hook of each row, old or new.
+    """Store addresses, up to `most` that are told at a time for each organisation.
 
-    The hook of a row is that of its command (`own`; `same` says whether the same person sent it for the same organisation), or else
-    the one that tells the same address already.
+    Returns by `n` the hook of each row, old or new: that of its command (`own`; `same` says whether the
+    same person sent it for the same organisation), or else the one that tells the same address already.
     """
     db.run(tx, _ADD_HOOKS, rows, now=now, most=most)
     return {row.n: row for row in db.run(tx, _HOOKS_OF, rows)}
 
 
 def end_hooks(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[int, int]]:
-    """Switch addresses off and forget what waits for them; return which there were, with their organisations."""
+    """Switch addresses off and drop what waits for them; return which there were, and of whom."""
     return {(row.webhook_id, row.org_id) for row in db.run(tx, _END_HOOKS, rows)}
 
 
