@@ -39,12 +39,13 @@ LOOK_AGAIN_SECONDS = 30.0
 PIECE = 5_000
 """Lines that are read at a time when a chain is proved."""
 MASK = "•"
+# 18 or 15 digits are an ID number, 11 digits from 13 on a mobile number; a longer row of digits is neither
 _NUMBERS = re.compile(r"(?<!\d)(?:\d{17}[\dXx]|\d{15}|1[3-9]\d{9})(?!\d)")
 
 log = logging.getLogger("tuanqiao.audit")
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
 
 _REFUSE = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -52,7 +53,8 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END $$"""
 _KEEP = """
-CREATE TRIGGER {table}_append_only BEFORE {what} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"""
+CREATE TRIGGER {table}_append_only BEFORE {what} ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"""
 
 
 def append_only(table: str, what: str = "UPDATE OR DELETE OR TRUNCATE") -> tuple[str, ...]:
@@ -63,6 +65,7 @@ def append_only(table: str, what: str = "UPDATE OR DELETE OR TRUNCATE") -> tuple
 def keep(table: sa.Table, what: str = "UPDATE OR DELETE OR TRUNCATE") -> sa.Table:
     """Have the database refuse changes of a table's rows wherever the table is created."""
     for statement in append_only(table.name, what):
+        # sa.DDL formats its text, so a % of PL/pgSQL has to be doubled
         sa.event.listen(table, "after_create", sa.DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]
     return table
 
@@ -121,7 +124,7 @@ def tables(metadata: sa.MetaData) -> None:
     )
 
 
-# ---- writing ---------------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,13 +247,26 @@ class Log:
         self.loop = background.Loop("audit", self._turn, self._wake, LOOK_AGAIN_SECONDS, TELL_AFTER_SECONDS)
         """Tells the heads that have grown."""
         self._take = sa.text(f"""
-            SELECT h.lane, h.rows, h.hash, (SELECT json_object_agg(o.org_id, o.provincial_id) FROM {orgs} o WHERE o.org_id = ANY(
-                ARRAY(SELECT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)))) AS provinces
-            FROM audit_heads h ORDER BY h.lane LIMIT 1 FOR UPDATE OF h SKIP LOCKED""")
+            SELECT h.lane, h.rows, h.hash, (
+                SELECT json_object_agg(o.org_id, o.provincial_id)
+                FROM {orgs} o
+                WHERE o.org_id = ANY(ARRAY(
+                    SELECT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)))
+            ) AS provinces
+            FROM audit_heads h
+            ORDER BY h.lane
+            LIMIT 1
+            FOR UPDATE OF h SKIP LOCKED  -- who finds every lane held opens another""")
         self._told = sa.text(f"""
-            WITH free AS (SELECT lane FROM audit_heads WHERE rows > told ORDER BY lane FOR UPDATE SKIP LOCKED),
-            grown AS (UPDATE audit_heads h SET told = h.rows FROM free f WHERE h.lane = f.lane
-                RETURNING h.lane, h.rows, encode(h.hash, 'hex') AS hash)
+            WITH free AS (
+                SELECT lane FROM audit_heads WHERE rows > told ORDER BY lane FOR UPDATE SKIP LOCKED
+            ),
+            grown AS (
+                UPDATE audit_heads h SET told = h.rows
+                FROM free f
+                WHERE h.lane = f.lane
+                RETURNING h.lane, h.rows, encode(h.hash, 'hex') AS hash
+            )
             {insert(tell(grew, "grown"))} RETURNING id""")
 
     def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
@@ -324,29 +340,49 @@ class Log:
 
 
 _APPEND = sa.text("""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        lane int, seq bigint, at timestamptz, kind text, person_id bigint, org_id bigint, place_id bigint, persons bigint[], ref text,
-        before text, after text, note text, request_id text, provincial_id bigint, acting_provincial_id bigint, hash text)),
-    written AS (INSERT INTO audit_log (lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id,
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            lane int, seq bigint, at timestamptz, kind text,
+            person_id bigint, org_id bigint, place_id bigint, persons bigint[], ref text,
+            before text, after text, note text, request_id text,
+            provincial_id bigint, acting_provincial_id bigint, hash text)
+    ),
+    written AS (
+        INSERT INTO audit_log (
+            lane, seq, at, kind,
+            person_id, org_id, place_id, persons, ref,
+            before, after, note, request_id,
             provincial_id, acting_provincial_id, hash)
-        SELECT lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id, provincial_id,
-            acting_provincial_id, decode(hash, 'hex') FROM given)
+        SELECT
+            lane, seq, at, kind,
+            person_id, org_id, place_id, persons, ref,
+            before, after, note, request_id,
+            provincial_id, acting_provincial_id, decode(hash, 'hex')
+        FROM given
+    )
+    -- all lines of one call are in one lane, so there is one head to move
     UPDATE audit_heads h SET rows = newest.seq, hash = decode(newest.hash, 'hex')
-    FROM (SELECT lane, seq, hash FROM given ORDER BY seq DESC LIMIT 1) AS newest WHERE h.lane = newest.lane""")
+    FROM (SELECT lane, seq, hash FROM given ORDER BY seq DESC LIMIT 1) AS newest
+    WHERE h.lane = newest.lane""")
 _OPEN_LANE = sa.text("INSERT INTO audit_heads (lane, rows, hash) VALUES (nextval('audit_lane'), 0, '')")
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 _PAGE = sa.text("""
-    SELECT lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id FROM audit_log
+    SELECT lane, seq, at, kind, person_id, org_id, place_id, persons, ref, before, after, note, request_id
+    FROM audit_log
     WHERE (CAST(:province AS bigint) IS NULL OR provincial_id = :province OR acting_provincial_id = :province)
-        AND (:kind = '' OR kind = :kind OR starts_with(kind, :kind || '.')) AND (CAST(:actor AS bigint) IS NULL OR person_id = :actor)
+        AND (:kind = '' OR kind = :kind OR starts_with(kind, :kind || '.'))
+        AND (CAST(:actor AS bigint) IS NULL OR person_id = :actor)
         AND (CAST(:about AS bigint) IS NULL OR persons @> ARRAY[CAST(:about AS bigint)])
         AND (CAST(:place AS bigint) IS NULL OR place_id = :place)
-        AND at >= coalesce(CAST(:since AS timestamptz), '-infinity') AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
-        AND (at, lane, seq) < (CAST(:at AS timestamptz), :lane, :seq)
-    ORDER BY at DESC, lane DESC, seq DESC LIMIT :limit""")
+        AND at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+        AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
+        AND (at, lane, seq) < (CAST(:at AS timestamptz), :lane, :seq)  -- older than the cursor
+    ORDER BY at DESC, lane DESC, seq DESC
+    LIMIT :limit""")
+# later than any line: a page without a cursor begins here
 _LAST = (datetime(9999, 1, 1, tzinfo=UTC), 0, 0)
 
 
@@ -378,10 +414,11 @@ def page(tx: Connection, service: str, province: int | None, request: ListAudit)
     after = _LAST
     if request.after:
         try:
-            at, lane, seq = request.after.split("~")
+            at, lane, seq = request.after.split("~")  # as `cursor` is made below
             after = (datetime.fromisoformat(at).astimezone(UTC), int(lane), int(seq))
         except (ValueError, OverflowError) as error:
             raise Refused("bad_request", detail="after") from error
+        # a forged cursor must not become an error of PostgreSQL
         if not (0 <= after[1] < 2**31 and 0 <= after[2] < 2**63):
             raise Refused("bad_request", detail="after")
     rows = tx.execute(
@@ -406,12 +443,16 @@ def page(tx: Connection, service: str, province: int | None, request: ListAudit)
     ]
 
 
-# ---- proving ---------------------------------------------------------------------------------------------------------
+# ---- proving -------------------------------------------------------------------------------------
 
 _HEADS = sa.text("SELECT lane, rows, hash, told FROM audit_heads ORDER BY lane")
 _LANES = sa.text("SELECT DISTINCT lane FROM audit_log ORDER BY lane")
 _LINES = sa.text(f"""
-    SELECT {", ".join(HASHED)}, hash FROM audit_log WHERE lane = :lane AND seq > :after ORDER BY seq LIMIT {PIECE}""")
+    SELECT {", ".join(HASHED)}, hash
+    FROM audit_log
+    WHERE lane = :lane AND seq > :after
+    ORDER BY seq
+    LIMIT {PIECE}""")
 
 
 def heads(tx: Connection) -> list[Head]:
@@ -446,13 +487,14 @@ def verify(tx: Connection, kept: Iterable[Head]) -> tuple[int, list[Broken]]:
 def _verify_lane(
     tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes]]
 ) -> tuple[int, list[Broken]]:
+    """Return how many lines of one lane were read, and what does not fit."""
     read, last, previous = 0, 0, b""
     broken: list[Broken] = []
     while rows := tx.execute(_LINES, {"lane": lane, "after": last}).all():
         for row in rows:
             if row.seq != last + 1:
                 broken.append(Broken(lane, last + 1, f"lines {last + 1} to {row.seq - 1} are missing"))
-                previous = b""
+                previous = b""  # the hash before is gone, so this line cannot be proved
             line = {**row._mapping, "at": instant(row.at), "persons": list(row.persons)}
             fits = link(previous, line) == bytes(row.hash)
             if not fits and row.seq == last + 1:
@@ -463,21 +505,12 @@ def _verify_lane(
         read += len(rows)
     if head is None or head.rows != last or bytes(head.hash) != previous:
         longest = head.rows if head is not None else 0
-        broken.append(
-            Broken(
-                lane,
-                last + 1,
-                f"lines {last + 1} to {longest} are missing at the end"
-                if longest > last
-                else "the head does not fit the last line",
-            )
-        )
-    if max(kept, default=0) > last:
-        broken.append(
-            Broken(
-                lane,
-                last + 1,
-                f"lines {last + 1} to {max(kept)}, whose head was told, are missing at the end",
-            )
-        )
+        what = "the head does not fit the last line"
+        if longest > last:
+            what = f"lines {last + 1} to {longest} are missing at the end"
+        broken.append(Broken(lane, last + 1, what))
+    told_of = max(kept, default=0)
+    if told_of > last:
+        what = f"lines {last + 1} to {told_of}, whose head was told, are missing at the end"
+        broken.append(Broken(lane, last + 1, what))
     return read, broken

@@ -53,7 +53,8 @@ class Loop:
 
     Attributes:
         name: Of the metric and the log.
-        turn: One turn; gets the machinery of the service; returns the seconds until the next, 0 for at once, None for `seconds`.
+        turn: One turn; gets the machinery of the service; returns the seconds until the next, 0 for
+            at once, None for `seconds`.
         wake: Set by whoever has made work for it.
         seconds: How long it sleeps if nobody wakes it.
         settle: How long it waits when woken: who wakes it inside a transaction has not committed yet.
@@ -117,7 +118,7 @@ def _say(service: str, loop: str, error: Exception, in_a_row: int) -> None:
 
     Of many in a row ever fewer are logged.
     """
-    if in_a_row & (in_a_row - 1):
+    if in_a_row & (in_a_row - 1):  # only the first, second, fourth, eighth and so on
         return
     if isinstance(error, Away) or failures.is_transient(error):
         log.warning(
@@ -159,7 +160,8 @@ class Pieces:
         """Do the next piece; return how many items were done or set aside.
 
         Raises:
-            Exception: What the one item at the head raised, for the loop to count and to pause, until it is set aside.
+            Exception: What the one item at the head raised, for the loop to count and to pause,
+                until it is set aside.
 
         """
         try:
@@ -169,7 +171,7 @@ class Pieces:
                 raise
             if self.size > 1:
                 self.size = max(1, self.size // PARTS)
-                return 1
+                return 1  # not 0, which would say that the line is empty
             self.failed += 1
             if self.failed < self.tries:
                 raise

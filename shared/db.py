@@ -31,8 +31,10 @@ NAMING = {
 
 
 SESSION = (
-    "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off"
-    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+    "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
+    " -c timezone=UTC -c jit=off"
+    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+    " -c plan_cache_mode=force_generic_plan"
 )
 """What each connection asks of PostgreSQL: bounded waits, and a planner kept to loops over an index.
 
@@ -53,9 +55,9 @@ def address(url: str) -> sa.URL:
     SQLAlchemy 2.1 would pick another by default.
     """
     made = sa.make_url(url)
-    return (
-        made.set(drivername="postgresql+psycopg2") if made.drivername in ("postgresql", "postgres") else made
-    )
+    if made.drivername in ("postgresql", "postgres"):
+        return made.set(drivername="postgresql+psycopg2")
+    return made
 
 
 def connect(url: str, pool_size: int = 12) -> Engine:
@@ -133,6 +135,7 @@ def _prepare(statement: sa.TextClause) -> tuple[str, str, str, list[str]]:
     """Return name, PREPARE and EXECUTE of a statement, and its parameters in order."""
     text = statement.text
     if text not in _prepared:
+        # `:name` is a parameter, `::name` a cast
         names = list(dict.fromkeys(re.findall(r"(?<!:):(\w+)", text)))
         body = re.sub(r"(?<!:):(\w+)", lambda match: f"${names.index(match[1]) + 1}", text)
         name = f"s{len(_prepared)}"
@@ -159,9 +162,9 @@ def run(
     if items is None or not values.keys() <= _TYPES.keys():
         return tx.execute(statement, values)
     name, prepare, execute, names = _prepare(statement)
-    known = tx.info.setdefault("prepared", set())
+    known = tx.info.setdefault("prepared", set())  # `info` lives as long as the connection itself
     if name not in known:
-        tx.exec_driver_sql(prepare.replace("%", "%%"))
+        tx.exec_driver_sql(prepare.replace("%", "%%"))  # psycopg2 reads a single one as a placeholder
         known.add(name)
     return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
 
@@ -190,16 +193,14 @@ def create_database(url: str) -> None:
     wanted = address(url)
     engine = sa.create_engine(wanted.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as server:
-        if not server.scalar(
-            sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": wanted.database}
-        ):
+        exists = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if not server.scalar(exists, {"name": wanted.database}):
             server.execute(sa.text(f'CREATE DATABASE "{wanted.database}" ENCODING UTF8 TEMPLATE template0'))
         for name, value in QUIET.items():
             try:
                 server.execute(sa.text(f'ALTER DATABASE "{wanted.database}" SET {name} = {value}'))
-            except (
-                sa.exc.DBAPIError
-            ):  # not for a login without that right: deploy/postgres/init.sh has done it there
+            except sa.exc.DBAPIError:
+                # not for a login without that right: deploy/postgres/init.sh has done it there
                 log.info("%s of %s is left to its administrator", name, wanted.database)
     engine.dispose()
 

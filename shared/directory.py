@@ -62,32 +62,58 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
 
 
 _CHANGING = sa.text("""
-    SELECT d.org_id, d.path, i.parent_id, i.parent_id IS DISTINCT FROM d.parent_id AS moves, i.kind <> d.kind AS turns
-    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, parent_id bigint, kind text, version bigint)
-    JOIN org_directory d USING (org_id) WHERE i.version > d.version AND (i.parent_id IS DISTINCT FROM d.parent_id OR i.kind <> d.kind)""")
+    SELECT d.org_id, d.path, i.parent_id,
+        i.parent_id IS DISTINCT FROM d.parent_id AS moves,
+        i.kind <> d.kind AS turns
+    FROM json_to_recordset(CAST(:items AS json))
+        AS i(org_id bigint, parent_id bigint, kind text, version bigint)
+    JOIN org_directory d USING (org_id)
+    WHERE i.version > d.version
+        AND (i.parent_id IS DISTINCT FROM d.parent_id OR i.kind <> d.kind)""")
 _ORG_CHANGED = sa.text("""
-    WITH given AS (SELECT DISTINCT ON (org_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text,
-            provincial_id bigint, vault_id bigint, name text, version bigint, deleted boolean, industry text, division_code text)
-        ORDER BY org_id, version DESC)
-    INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry, division_code)
-    SELECT g.org_id, g.parent_id, coalesce(p.path || g.org_id || '.', g.path), g.kind, g.purpose, g.province, g.system, g.provincial_id, g.vault_id,
+    -- a list may hold an organisation twice, and an upsert takes each row once
+    WITH given AS (
+        SELECT DISTINCT ON (org_id) *
+        FROM json_to_recordset(CAST(:items AS json)) AS i(
+            org_id bigint, parent_id bigint, path text, kind text, purpose text,
+            province text, system text, provincial_id bigint, vault_id bigint,
+            name text, version bigint, deleted boolean, industry text, division_code text)
+        ORDER BY org_id, version DESC
+    )
+    INSERT INTO org_directory (
+        org_id, parent_id, path, kind, purpose,
+        province, system, provincial_id, vault_id,
+        name, version, deleted, industry, division_code)
+    SELECT
+        g.org_id, g.parent_id, coalesce(p.path || g.org_id || '.', g.path), g.kind, g.purpose,
+        g.province, g.system, g.provincial_id, g.vault_id,
         g.name, g.version, g.deleted, g.industry, g.division_code
-    FROM given g LEFT JOIN org_directory p ON p.org_id = g.parent_id ORDER BY g.org_id
-    ON CONFLICT (org_id) DO UPDATE SET (parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted, industry, division_code) =
-        (excluded.parent_id, excluded.path, excluded.kind, excluded.purpose, excluded.province, excluded.system,
-         excluded.provincial_id, excluded.vault_id, excluded.name, excluded.version, excluded.deleted, excluded.industry, excluded.division_code)
+    FROM given g
+    LEFT JOIN org_directory p ON p.org_id = g.parent_id
+    ORDER BY g.org_id  -- in one order everywhere, so that two batches do not deadlock
+    ON CONFLICT (org_id) DO UPDATE SET (
+        parent_id, path, kind, purpose,
+        province, system, provincial_id, vault_id,
+        name, version, deleted, industry, division_code
+    ) = (
+        excluded.parent_id, excluded.path, excluded.kind, excluded.purpose,
+        excluded.province, excluded.system, excluded.provincial_id, excluded.vault_id,
+        excluded.name, excluded.version, excluded.deleted, excluded.industry, excluded.division_code
+    )
     WHERE excluded.version > org_directory.version""")
 _FOLLOW = sa.text("""
-    UPDATE org_directory d SET path = top.path || substr(d.path, :skip) FROM org_directory top
+    UPDATE org_directory d SET path = top.path || substr(d.path, :skip)
+    FROM org_directory top
     WHERE top.org_id = :org AND d.path >= :path AND d.path < :path_end""")
 
 _ADMINISTRATOR_CHANGED = sa.text("""
     INSERT INTO administrator_directory (org_id, person_id, active, version, observer)
-    SELECT DISTINCT ON (org_id, person_id) org_id, person_id, active, version, observer FROM json_to_recordset(CAST(:items AS json))
+    SELECT DISTINCT ON (org_id, person_id) org_id, person_id, active, version, observer
+    FROM json_to_recordset(CAST(:items AS json))
         AS i(org_id bigint, person_id bigint, active boolean, version bigint, observer boolean)
     ORDER BY org_id, person_id, version DESC
-    ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, observer) = (excluded.active, excluded.version, excluded.observer)
+    ON CONFLICT (org_id, person_id) DO UPDATE
+        SET (active, version, observer) = (excluded.active, excluded.version, excluded.observer)
     WHERE excluded.version > administrator_directory.version""")
 
 
@@ -102,12 +128,18 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> Sequence[sa.Row[A
     A path is made from the superior's path as it is known here, not taken from the event, so it
     does not matter whether an organisation was created before or after one above it moved.
     """
-    changing = db.run(tx, _CHANGING, items).all() if any(item.version > 1 for item in items) else []
+    changing: Sequence[sa.Row[Any]] = []
+    if any(item.version > 1 for item in items):  # a first version moves nothing: a loaded tree skips this
+        changing = db.run(tx, _CHANGING, items).all()
     db.run(tx, _ORG_CHANGED, items)
-    for top in (one for one in changing if one.moves):
+    for top in changing:
+        if not top.moves:
+            continue
+        # "/" is the character after ".", so the range holds every path that begins with this one
+        path_end = top.path[:-1] + "/"
         tx.execute(
             _FOLLOW,
-            {"org": top.org_id, "path": top.path, "path_end": top.path[:-1] + "/", "skip": len(top.path) + 1},
+            {"org": top.org_id, "path": top.path, "path_end": path_end, "skip": len(top.path) + 1},
         )
     return changing
 
@@ -118,8 +150,11 @@ def on_administrator_changed(tx: Connection, items: list[AdministratorChanged]) 
 
 
 _ADMINISTERED = sa.text("""
-    SELECT i.person_id, i.org_id, a.observer FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
-    JOIN administrator_directory a USING (person_id, org_id) JOIN org_directory o USING (org_id) WHERE a.active AND NOT o.deleted""")
+    SELECT i.person_id, i.org_id, a.observer
+    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
+    JOIN administrator_directory a USING (person_id, org_id)
+    JOIN org_directory o USING (org_id)
+    WHERE a.active AND NOT o.deleted""")
 
 
 def administering(tx: Connection, actors: Iterable[Actor], observers: bool = False) -> set[Actor]:
@@ -157,7 +192,9 @@ _BY_ID = sa.text("SELECT * FROM org_directory WHERE org_id = ANY(CAST(:ids AS bi
 def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
     """Return the rows of the given organisations by id, deleted ones left out."""
     ids = sorted({org_id for org_id in org_ids if org_id is not None})
-    return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted} if ids else {}
+    if not ids:
+        return {}
+    return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted}
 
 
 def require_above(

@@ -22,8 +22,8 @@ class Kind(NamedTuple):
     rule: str = ""
 
 
+# A table is read by its columns, so a code stays one line.
 # fmt: off
-# fmt: off  (a table is read by its columns)
 KINDS: dict[str, Kind] = {
     # who is asking
     "sign_in_failed":        Kind(401, "身份证或密码错误", "Wrong ID number or password", "ACC-10"),
@@ -210,9 +210,8 @@ KINDS: dict[str, Kind] = {
     "branch_not_mixed":      Kind(409, "只有混合支部的团员可以单独标记毕业时间", "Only members of a mixed branch have a time of graduation of their own", "GRAD-11"),
     "delay_too_short":       Kind(422, "延迟毕业时间必须晚于团支部毕业时间({date})", "The new time has to be later than the branch's ({date})", "GRAD-20"),
     "mark_unknown":          Kind(422, "标记类别不正确", "No such mark", "GRAD-16"),
-    "branch_not_direct":    Kind(422, "该团支部存在,但不是您的直属下级,请由其直属上级“{superior}”导入",
-                                 "The branch exists, but not directly below you; its superior {superior} imports", "IMP-11"),
-    "branch_misnamed":      Kind(422, "没有名为“{name}”的团支部,请按组织全称填写", "No branch is called {name}; write its full name", "IMP-11"),
+    "branch_not_direct":     Kind(422, "该团支部存在,但不是您的直属下级,请由其直属上级“{superior}”导入", "The branch exists, but not directly below you; its superior {superior} imports", "IMP-11"),
+    "branch_misnamed":       Kind(422, "没有名为“{name}”的团支部,请按组织全称填写", "No branch is called {name}; write its full name", "IMP-11"),
     "branch_unknown":        Kind(422, "未找到该团支部", "No such branch", "ORG-04"),
     # the machinery
     "command_taken":         Kind(409, "该请求编号已被他人使用,请刷新页面后重新提交", "Somebody else's call has this number; load the page anew and send it again"),
@@ -220,8 +219,6 @@ KINDS: dict[str, Kind] = {
     "internal":              Kind(500, "系统内部错误,请把请求编号告知管理员", "Internal error; tell an administrator the request id"),
 }
 # fmt: on
-# fmt: on
-
 
 _BOTH = "¦"
 

@@ -14,38 +14,26 @@ from sqlalchemy import exc
 
 Result = TypeVar("Result")
 
-AWAY = frozenset(
-    {
-        "57P01",
-        "57P02",
-        "57P03",
-        "57P05",  # shut down by an operator, crashed, starting up, idle session ended
-        "53000",
-        "53100",
-        "53300",  # no resources, disk full, too many connections
-        "25006",  # read-only: a standby, or a primary on its way to become one
-        "25P03",  # idle in a transaction for too long: the connection is gone
-        "58000",
-        "58030",  # the operating system, the disk
-    }
-)
+# In both sets a line is a cause.
+# fmt: off
+AWAY = frozenset({
+    "57P01", "57P02", "57P03", "57P05",  # shut down by an operator, crashed, starting up, idle session ended
+    "53000", "53100", "53300",  # no resources, disk full, too many connections
+    "25006",  # read-only: a standby, or a primary on its way to become one
+    "25P03",  # idle in a transaction for too long: the connection is gone
+    "58000", "58030",  # the operating system, the disk
+})
 """The database takes no work, whosever it is; the work itself is innocent.
 
 Class 08, connections, belongs here, too.
 """
 
-CONTENDED = frozenset(
-    {
-        "40001",
-        "40003",
-        "40P01",  # serialization, unknown completion, deadlock
-        "55P03",
-        "57014",
-        "25P04",  # lock not granted in time, statement cancelled in time, transaction too long
-        "53200",
-        "53400",  # out of memory, a configured limit: of this statement, mostly
-    }
-)
+CONTENDED = frozenset({
+    "40001", "40003", "40P01",  # serialization, unknown completion, deadlock
+    "55P03", "57014", "25P04",  # lock not granted in time, statement cancelled in time, transaction too long
+    "53200", "53400",  # out of memory, a configured limit: of this statement, mostly
+})
+# fmt: on
 """The work collided with other work, or took too long.
 
 It may pass when tried again, or never: its neighbours must not wait for it.
@@ -103,9 +91,8 @@ def words(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     first = str(error).strip().split("\n", 1)[0]
-    if sqlstate(error).startswith(
-        "22"
-    ):  # data exceptions quote the value: invalid input syntax for type date: "..."
+    if sqlstate(error).startswith("22"):
+        # data exceptions quote the value: invalid input syntax for type date: "..."
         return first.split('"', 1)[0].rstrip(": ")
     return first
 

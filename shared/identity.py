@@ -78,6 +78,7 @@ class Verifier:
 
     def __init__(self, folder: Path) -> None:
         self._key = (folder / "token_public.pem").read_bytes()
+        # a signature is proved once per token; whether it has expired is looked at each time
         self._claims = lru_cache(maxsize=20_000)(self._decode)
 
     def _decode(self, token: str) -> dict[str, Any]:

@@ -73,18 +73,22 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
 
 
 _TAKE = sa.text(
-    "INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS text[])) ON CONFLICT DO NOTHING RETURNING message_id"
+    "INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS text[]))"
+    " ON CONFLICT DO NOTHING RETURNING message_id"
 )
 _SET_ASIDE = sa.text(
     "INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at, next_attempt_at)"
     " VALUES (:message_id, :topic, :body, :error, :attempts, :now, :next)"
 )
 _DUE = sa.text(
-    "SELECT * FROM failed_messages WHERE next_attempt_at <= :now ORDER BY next_attempt_at LIMIT 100 FOR UPDATE SKIP LOCKED"
+    "SELECT * FROM failed_messages WHERE next_attempt_at <= :now"
+    " ORDER BY next_attempt_at LIMIT 100 FOR UPDATE SKIP LOCKED"
 )
 _NEXT_DUE = sa.text("SELECT min(next_attempt_at) FROM failed_messages")
 _FAILED_AGAIN = sa.text(
-    "UPDATE failed_messages SET attempts = attempts + 1, error = :error, failed_at = :now, next_attempt_at = :next WHERE id = :id"
+    "UPDATE failed_messages"
+    " SET attempts = attempts + 1, error = :error, failed_at = :now, next_attempt_at = :next"
+    " WHERE id = :id"
 )
 _GONE = sa.text("DELETE FROM failed_messages WHERE id = :id")
 _DEAD = sa.text("SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NULL")
@@ -116,7 +120,8 @@ class Inbox:
         for them.
 
         Raises:
-            Exception: `failures.is_away`, the database takes no work; nothing of the rest was done, apply the same batch again.
+            Exception: `failures.is_away`, the database takes no work; nothing of the rest was done,
+                apply the same batch again.
 
         """
         for piece in _pieces(batch):
@@ -133,6 +138,7 @@ class Inbox:
 
     def _apply(self, batch: Sequence[Incoming]) -> None:
         with self.database.transaction(limits=LIMITS) as tx:
+            # what is not fresh had its effect before; what is twice in this batch counts once
             fresh = set(tx.scalars(_TAKE, {"ids": [message.message_id for message in batch]}))
             by_topic: dict[str, list[Any]] = {}
             for message in batch:
@@ -155,9 +161,8 @@ class Inbox:
         """
         items: list[msgspec.Raw] = []
         if message.topic in self.handlers:
-            with contextlib.suppress(
-                Exception
-            ):  # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
+            # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
+            with contextlib.suppress(Exception):
                 items = msgspec.json.decode(message.body, type=list[msgspec.Raw])
         with self.database.transaction(limits=LIMITS) as tx:
             if not list(tx.scalars(_TAKE, {"ids": [message.message_id]})):
@@ -166,7 +171,8 @@ class Inbox:
                 self._set_aside(tx, message, message.body, error, retry=failures.is_contended(error))
             collided: Exception | None = error if failures.is_contended(error) else None
             for raw in items:
-                # after one collision the rest is set aside untried, since each try may wait for a lock as long again
+                # after one collision the rest is set aside untried,
+                # since each try may wait for a lock as long again
                 problem = collided or self._try_one(tx, message.topic, bytes(raw))
                 if problem is not None:
                     self._set_aside(tx, message, bytes(raw), problem, retry=True)
@@ -257,7 +263,7 @@ def parts(some: Sequence[Part]) -> Iterator[Sequence[Part]]:
 
     Done again and again, this finds one bad member in a few steps.
     """
-    size = -(-len(some) // PARTS)
+    size = -(-len(some) // PARTS)  # rounded up, so that it is never 0
     return (some[at : at + size] for at in range(0, len(some), size))
 
 

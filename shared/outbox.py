@@ -64,7 +64,8 @@ def tell(event: type[Event], rows: str, where: str = "", **columns: str) -> str:
     pairs = ", ".join(f"'{field}', {columns.get(field, field)}" for field in fields_of(event))
     return (
         f"SELECT '{event.topic()}' AS topic, json_agg(json_build_object({pairs}))::text AS body"
-        f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed GROUP BY chunk"
+        f" FROM (SELECT *, (row_number() OVER () - 1) / {MAX_ITEMS} AS chunk FROM {rows} {where}) AS packed"
+        " GROUP BY chunk"
     )
 
 
@@ -96,7 +97,8 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
 
 _CLAIM = sa.text(
     "SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
-    " WHERE published_at IS NULL AND id <> ALL(CAST(:resting AS bigint[])) ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED"
+    " WHERE published_at IS NULL AND id <> ALL(CAST(:resting AS bigint[]))"
+    " ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED"  # SKIP LOCKED: another relay has them
 )
 _MARK = sa.text("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(:ids)")
 _BACKLOG = sa.text(
@@ -187,9 +189,10 @@ class Relay:
         """Publish what there is; one turn of the background loop."""
         try:
             while self.publish_some() == RELAY_BATCH:
-                pass
+                pass  # a full batch says that there may be more
             return None
         except PublishRefused:
+            # one bad row fails its whole batch, so find it
             metrics.RELAY_FAILURES.labels(self.service).inc()
             self.publish_each()
             return 0

@@ -39,6 +39,8 @@ _NAMES = {
     "graduation_switch_date": "TUANQIAO_GRADUATION_SWITCH",
 }
 """Settings that had a name in the environment before there were presets."""
+_OF_AN_ENTRY = ("day", "province", "org", "preset")
+"""What an entry says of itself; all else in it are settings."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Entry:
     @property
     def weight(self) -> tuple[int, date]:
         """Return what is compared with other entries: the narrower scope first, then the later day."""
-        return (2 if self.org is not None else 1 if self.province else 0), self.day
+        if self.org is not None:
+            return 2, self.day
+        return (1 if self.province else 0), self.day
 
 
 def _problem(name: str, value: Any) -> str:
@@ -89,9 +93,7 @@ def read(path: Path) -> tuple[Entry, ...]:
     """
     made = []
     for number, table in enumerate(tomllib.loads(path.read_text("utf-8")).get("from", []), start=1):
-        values = {
-            name: value for name, value in table.items() if name not in ("day", "province", "org", "preset")
-        }
+        values = {name: value for name, value in table.items() if name not in _OF_AN_ENTRY}
         preset = table.get("preset", "")
         problems = [one for one in (_problem(name, value) for name, value in values.items()) if one]
         if not isinstance(table.get("day"), date):
@@ -101,12 +103,14 @@ def read(path: Path) -> tuple[Entry, ...]:
         if problems:
             raise ValueError(f"{path}, entry {number}: {'; '.join(problems)}")
         org = table.get("org")
+        # an entry with a preset answers for every setting, one without only for those that it names
+        of_preset = {**NATIONAL, **PRESETS[preset]} if preset else {}
         made.append(
             Entry(
                 table["day"],
                 str(table.get("province", "")),
                 None if org is None else int(org),
-                {**({**NATIONAL, **PRESETS[preset]} if preset else {}), **values},
+                {**of_preset, **values},
             )
         )
     return tuple(sorted(made, key=lambda one: one.weight, reverse=True))
@@ -141,11 +145,20 @@ def entries() -> tuple[Entry, ...]:
     return _good[path]
 
 
+def _read_as(kind: type, text: str) -> Any:
+    """Return a text of the environment as a value of the kind that its setting has."""
+    if kind is bool:
+        return text != "false"
+    if kind is int:
+        return int(float(text))  # so that `6.0` counts as 6
+    return text
+
+
 def _base(name: str) -> Any:
+    """Return what a setting says where no entry does: in the environment, or in a preset."""
     text = os.environ.get(_NAMES[name]) if name in _NAMES else None
     if text:
-        kind = type(NATIONAL[name])
-        return text != "false" if kind is bool else kind(float(text)) if kind is int else text
+        return _read_as(type(NATIONAL[name]), text)
     preset = PRESETS.get((os.environ.get("TUANQIAO_POLICY") or "national").removesuffix(".toml"), NATIONAL)
     return preset.get(name, NATIONAL[name])
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# fmt: off  (a table is read by its columns)
 FIELDS: dict[str, str] = {
     "学校名称": "the name of the school",
     "学校所在地详细地址": "the address of the school",
@@ -27,7 +26,6 @@ FIELDS: dict[str, str] = {
     "国内联系人": "a contact at home",
     "联系方式": "how the contact is reached",
 }
-# fmt: on
 """What a refusal calls the fields that somebody has to fill in (`field_missing`), in English."""
 DOMAINS: dict[str, tuple[str, str]] = {
     "school": ("学校", "Schools"),
@@ -57,7 +55,6 @@ class Industry(NamedTuple):
         return self.domain == "school"
 
 
-# fmt: off  (a table is read by its columns)
 INDUSTRIES: dict[str, Industry] = {
     "普通高等院校": Industry("Higher education", "school", True),
     "高等职业院校": Industry("Higher vocational education", "school", True),
@@ -74,7 +71,6 @@ INDUSTRIES: dict[str, Industry] = {
     "城市社区": Industry("Urban community", "urban"),
     "农村": Industry("Rural", "rural"),
 }
-# fmt: on
 """By the Chinese name that is stored; an empty name is allowed and belongs to no domain (ORG-25)."""
 
 POST_NAMES: dict[str, tuple[str, str]] = {
@@ -85,7 +81,6 @@ POST_NAMES: dict[str, tuple[str, str]] = {
     "organiser": ("组织委员", "Organisation officer"),
     "publicist": ("宣传委员", "Publicity officer"),
 }
-# fmt: off  (a table is read by its columns)
 POSTS: dict[str, tuple[str, ...]] = {
     "leading_body": ("secretary", "deputy_secretary", "standing_member", "committee_member"),
     "committee": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
@@ -93,7 +88,6 @@ POSTS: dict[str, tuple[str, ...]] = {
     "general_branch": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
     "branch": ("secretary", "deputy_secretary", "organiser", "publicist"),
 }
-# fmt: on
 """Posts by kind of organisation (CADRE-05)."""
 
 

@@ -34,7 +34,8 @@ def start(names: list[str], settings: Settings) -> ServiceRunner:
     """Start the named services in this process and return their runner.
 
     Raises:
-        RuntimeError: The process is not monkey-patched, a database is behind its migrations, or a service and the contracts disagree.
+        RuntimeError: The process is not monkey-patched, or a database is behind its migrations.
+        agreement.Disagreement: A service and the contracts disagree.
 
     """
     if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
@@ -112,9 +113,8 @@ def serve(name: str, settings: Settings) -> None:
     print(f"{name} is up (pid {os.getpid()})", flush=True)
     eventlet.spawn(watch)
     if stopping.wait():
-        os._exit(
-            1
-        )  # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
+        # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
+        os._exit(1)
     runner.stop()
 
 

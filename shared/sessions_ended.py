@@ -33,8 +33,11 @@ def tables(metadata: sa.MetaData) -> sa.Table:
 
 _END = sa.text("""
     WITH forgotten AS (DELETE FROM ended_sessions WHERE until < :now)
-    INSERT INTO ended_sessions (session_id, until) SELECT session_id, until
-        FROM json_to_recordset(CAST(:items AS json)) AS i(session_id uuid, until timestamptz) ORDER BY session_id ON CONFLICT DO NOTHING""")
+    INSERT INTO ended_sessions (session_id, until)
+    SELECT session_id, until
+    FROM json_to_recordset(CAST(:items AS json)) AS i(session_id uuid, until timestamptz)
+    ORDER BY session_id
+    ON CONFLICT DO NOTHING""")
 _ENDED = sa.text(
     "SELECT CAST(session_id AS text) FROM ended_sessions WHERE session_id = ANY(CAST(:ids AS uuid[]))"
 )

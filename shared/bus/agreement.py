@@ -48,24 +48,30 @@ def differences(service: Any) -> list[str]:
     for event in service.events:
         if name not in event.consumers:
             found.append(
-                f"{name} handles {event.__name__}, but its contract does not name it, so its queue is never bound:"
-                f' add "{name}" to the consumers of {event.__name__} in {event.__module__}, or take the handler out of services/{name}/service.py'
+                f"{name} handles {event.__name__}, but its contract does not name it,"
+                " so its queue is never bound:"
+                f' add "{name}" to the consumers of {event.__name__} in {event.__module__},'
+                f" or take the handler out of services/{name}/service.py"
             )
     for event in events().values():
+        # only contracts: whoever imports this may have declared events of their own
         if (
             event.__module__.startswith(shared.messages.__name__)
             and name in event.consumers
             and event not in service.events
         ):
             found.append(
-                f"{event.__name__} names {name} as a consumer, but nothing there handles it, so each would become a dead letter:"
-                f' add a handler to `events` in services/{name}/service.py, or take "{name}" out of the consumers in {event.__module__}'
+                f"{event.__name__} names {name} as a consumer, but nothing there handles it,"
+                " so each would become a dead letter:"
+                f" add a handler to `events` in services/{name}/service.py,"
+                f' or take "{name}" out of the consumers in {event.__module__}'
             )
     for kind, table in (("commands", service.commands), ("queries", service.queries)):
         for call in table:
             if call.service != name:
                 found.append(
-                    f"{name} handles {call.name}, but the contract sends it to {call.service}: move the handler to services/{call.service}/service.py,"
+                    f"{name} handles {call.name}, but the contract sends it to {call.service}:"
+                    f" move the handler to services/{call.service}/service.py,"
                     f' or let the contract name "{name}"'
                 )
         declared = Command if kind == "commands" else Query
@@ -73,7 +79,8 @@ def differences(service: Any) -> list[str]:
             if call.service == name and isinstance(call, declared) and call not in table:
                 found.append(
                     f"{call.name} is declared as one of the {kind} of {name}, but nothing there answers it:"
-                    f" add a handler to `{kind}` in services/{name}/service.py, or take the declaration out of shared/messages"
+                    f" add a handler to `{kind}` in services/{name}/service.py,"
+                    " or take the declaration out of shared/messages"
                 )
     return found
 

@@ -173,7 +173,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
                 while len(self._buffer) < MAX_BATCH:
                     connection.drain_events(timeout=0.0005)
             if self._buffer:
-                batch, self._buffer[:] = self._buffer[:], []
+                batch, self._buffer[:] = self._buffer[:], []  # in place: the consumer appends to this list
                 self._running += 1
                 self._under_way.spawn(self._handle, batch)
             if self._failure is not None:
@@ -202,9 +202,8 @@ class Drain(Entrypoint):  # type: ignore[misc]
             guarded(self.handle)(batch)
             self._pause = SHORTEST_PAUSE
         except Exception as error:
-            self._failure = (
-                error  # the loop drops the connection, so that the broker delivers the batch again
-            )
+            # the loop drops the connection, so that the broker delivers the batch again
+            self._failure = error
         finally:
             self._running -= 1
             self._turn.set()
@@ -233,9 +232,8 @@ class Drain(Entrypoint):  # type: ignore[misc]
                         properties={"delivery_mode": 1},
                     )
                     channel.basic_publish(prepared, exchange="", routing_key=reply_to)
-            if (
-                whole and self._running == 1 and self._failure is None
-            ):  # nothing older waits: one frame acknowledges all
+            if whole and self._running == 1 and self._failure is None:
+                # nothing older waits: one frame acknowledges all
                 messages[-1].ack(multiple=True)
             else:
                 for message in messages:
@@ -273,20 +271,15 @@ class EventBatches(Drain):
 
     def handle(self, messages: list[Any]) -> None:
         """Apply the messages in one worker."""
-        self.fire(
-            [
-                Incoming(
-                    storable(
-                        message.properties.get("message_id")
-                        or f"unnamed:{message.delivery_tag}:{time.time_ns()}"
-                    ),
-                    storable(message.delivery_info.get("routing_key") or ""),
-                    _bytes(message.body),
-                )
-                for message in messages
-            ]
-        )
+        self.fire([_incoming(message) for message in messages])
         self.settle(messages, whole=True)
+
+
+def _incoming(message: Any) -> Incoming:
+    """Return a message as the inbox takes it; one without an id gets one of its own, and so its effect."""
+    message_id = message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}"
+    topic = message.delivery_info.get("routing_key") or ""
+    return Incoming(storable(message_id), storable(topic), _bytes(message.body))
 
 
 class _Calls(Drain):
@@ -355,7 +348,7 @@ class Queries(_Calls):
         """Give each call a worker of its own."""
         for message in messages:
             calls = self._living(message)
-            left = [len(calls)]
+            left = [len(calls)]  # a list, so that the workers of one message count it down together
             if not calls:
                 self.settle([message])
             for call in calls:

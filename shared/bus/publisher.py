@@ -75,15 +75,15 @@ class Publisher:
 
         """
         failure = PublishFailed("no confirm in time")
+        # a write to a frozen broker may block for ever; where eventlet runs, it ends that wait
         limit = eventlet.Timeout(CONFIRM_SECONDS, failure) if patcher.is_monkey_patched("socket") else None
         try:
             self._publish(messages)
         except PublishFailed:
             self.close()
             raise
-        except (
-            ChannelClosed
-        ) as error:  # no such exchange, no right to it, too large: the same message would be refused again
+        except ChannelClosed as error:
+            # no such exchange, no right to it, too large: the same message would be refused again
             self.close()
             raise PublishRefused(str(error) or type(error).__name__) from error
         except Exception as error:

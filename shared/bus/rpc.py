@@ -119,10 +119,8 @@ class RpcClient:
                 if isinstance(sent, Refused):
                     raise sent
                 assert sent.done is not None
-                if (
-                    not sent.done.wait(max(0.001, timeout - (time.perf_counter() - started)))
-                    or sent.answer is None
-                ):
+                left = max(0.001, timeout - (time.perf_counter() - started))
+                if not sent.done.wait(left) or sent.answer is None:
                     raise Refused("unavailable")
                 replies.append(read_reply(call, sent.answer))
                 outcome = "ok"
@@ -178,7 +176,7 @@ class RpcClient:
         while outgoing:
             bundle = [outgoing.popleft() for _ in range(min(len(outgoing), MAX_BUNDLE))]
             body = msgspec.json.encode(bundle)
-            for attempt in (1, 2):
+            for attempt in (1, 2):  # the connection may have died unnoticed since the last call
                 try:
                     if self._channel is None:
                         self._connection = broker.connect(self._amqp_uri, heartbeat=0)
@@ -263,7 +261,8 @@ def encoded(request: Any) -> bytes:
     """Return a request as it is sent.
 
     Raises:
-        Refused: `bad_request` for what JSON does not hold: a number of thousands of digits, half of a character.
+        Refused: `bad_request` for what JSON does not hold: a number of thousands of digits, half of a
+            character.
 
     """
     try:

@@ -147,7 +147,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         to ask again.
 
         Raises:
-            Exception: `failures.is_away`, the database takes no work; nothing of the rest was done, apply the same calls again.
+            Exception: `failures.is_away`, the database takes no work; nothing of the rest was done,
+                apply the same calls again.
 
         """
         started = time.perf_counter()
@@ -157,14 +158,21 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         except Exception as error:
             if failures.is_away(error):
                 raise
-            answers = [self._said(calls[0], error)] if len(calls) == 1 else []
-            at = first
-            for part in parts(calls) if not answers else ():
-                done = self.apply_commands(part, early, at)
-                early(at, done)
-                answers += done
-                at += len(part)
+            if len(calls) == 1:
+                answers = [self._said(calls[0], error)]
+            else:
+                answers = self._apply_parts(calls, early, first)
         self._measure("commands", len(calls), started)
+        return answers
+
+    def _apply_parts(self, calls: Sequence[Call], early: EarlyAnswers, first: int) -> list[bytes]:
+        """Apply the parts of a batch that failed as a whole; tell of each as soon as it is done."""
+        answers: list[bytes] = []
+        for part in parts(calls):
+            at = first + len(answers)
+            done = self.apply_commands(part, early, at)
+            early(at, done)
+            answers += done
         return answers
 
     def _said(self, call: Call, error: Exception) -> bytes:
@@ -196,10 +204,12 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         if asked:
             with self.database.transaction(limits=limits) as tx:
                 ended = sessions_ended.ended(tx, sessions.values())
-                for at in (at for at, session in sessions.items() if session in ended):
-                    answers[at] = _problem(Refusal("token_expired"))
+                for at, session in sessions.items():
+                    if session in ended:
+                        answers[at] = _problem(Refusal("token_expired"))
                 for name, given in asked.items():
                     some = [(at, items) for at, items in given if sessions[at] not in ended]
+                    # one call of the handler for the items of all callers; its replies are shared out again
                     every = [one for _, items in some for one in items]
                     replies = self.commands[name](tx, every) if every else []
                     if len(replies) != len(every):
@@ -234,9 +244,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                     if sessions_ended.ended(tx, [session]):
                         raise Refused("token_expired")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
-                except (
-                    Refused
-                ) as refused:  # inside: what a refusal has counted, such as a failed sign-in, is committed
+                except Refused as refused:
+                    # inside: what a refusal has counted, such as a failed sign-in, is committed
                     answer = _problem(refused.refusal)
         except Refused as refused:
             answer = _problem(refused.refusal)
@@ -271,7 +280,7 @@ class BusService:
         events: Event class to handler of its items.
         commands: Command to handler of its items; one reply per item.
         queries: Query to handler.
-        loops: Background work that run as long as the service does.
+        loops: Background work that runs as long as the service does.
         linger: Seconds that events may wait to become a larger batch.
 
     """
