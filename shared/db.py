@@ -116,8 +116,7 @@ class Database:
             if limits is not None:
                 tx.execute(_LIMIT, {"statement": f"{limits.statement}s", "lock": f"{limits.lock}s"})
             yield tx
-            told = tx.info.pop("told", False)
-        if tells or told:
+        if tells:
             self.after_commit()
 
     @contextmanager

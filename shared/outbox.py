@@ -78,10 +78,7 @@ _EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")
 
 
 def emit(tx: Connection, items: Iterable[Event]) -> None:
-    """Write events that Python already holds; same packing, same transaction as the change.
-
-    A query that does so wakes the relay, too.
-    """
+    """Write events that Python already holds; same packing, same transaction as the change."""
     by_topic: dict[str, list[Event]] = {}
     for item in items:
         by_topic.setdefault(item.topic(), []).append(item)
@@ -92,7 +89,6 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
     ]
     if rows:
         tx.execute(_EMIT, rows)
-        tx.info["told"] = True
 
 
 _CLAIM = sa.text(

@@ -26,7 +26,7 @@ from shared.errors import Refusal, Refused
 from shared.guard import guarded
 from shared.identity import Actor, Verifier
 from shared.inbox import Handler, Inbox, Incoming, parts
-from shared.messages import MAX_ITEMS, Command, Event, Query, decoding
+from shared.messages import MAX_ITEMS, Act, Command, Event, Query, decoding
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
 
@@ -47,26 +47,6 @@ CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
 
 _encode = msgspec.json.encode
-PUBLIC = frozenset(
-    {
-        "sign_in",
-        "renew",
-        "sign_out",
-        "reset_password",
-        "get_captcha",
-        "get_setup",
-        "set_up",
-        "register_administrator",
-        "register",
-        "check_letter",
-        "list_contacts",
-    }
-)
-"""Calls that need no token."""
-RESTRICTED = frozenset({"change_password", "who_am_i"})
-"""Calls that a person may make before the initial password is changed (ACC-05)."""
-
-
 EarlyAnswers = Callable[[int, list[bytes]], None]
 """Told the place of the first call of a part and the answers of the part."""
 LONGEST_RETRY_PAUSE = 30.0
@@ -90,18 +70,25 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.database = db.Database(self.engine, self.relay.wake)
         self.inbox = Inbox(self.name, self.database, service.events)
         self.verifier = Verifier(settings.keys)
-        self.commands = {command.name: guarded(handler) for command, handler in service.commands.items()}
-        self.queries = {query.name: guarded(handler) for query, handler in service.queries.items()}
-        self.decoders = {
-            command.name: msgspec.json.Decoder(list[command.item])  # type: ignore[name-defined]
-            for command in service.commands
-        }
-        self.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in service.queries}
+        self.serve(service.commands, service.queries)
         self.stopping = False
         self.on_stop: list[Callable[[], None]] = []
         self.retry_wake = threading.Event()
         self.inbox.on_set_aside = self.retry_wake.set
         service.prepare(self)
+
+    def serve(
+        self, commands: Mapping[Command, CommandHandler], queries: Mapping[Query, QueryHandler]
+    ) -> None:
+        """Take the calls of these tables; each is read by its contract."""
+        self.commands = {command.name: guarded(handler) for command, handler in commands.items()}
+        self.decoders = {
+            command.name: msgspec.json.Decoder(list[command.item])  # type: ignore[name-defined]
+            for command in commands
+        }
+        self.queries = {query.name: guarded(handler) for query, handler in queries.items()}
+        self.asked = {query.name: query for query in queries}
+        self.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in queries}
 
     def start(self) -> None:
         """Start the relay, the retries and what else the service runs in the background."""
@@ -233,12 +220,13 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         """Answer one query."""
         started = time.perf_counter()
         try:
-            actor, session = (None, "") if call.name in PUBLIC else self._actor(call)
-            decoder = self.query_decoders.get(call.name)
-            if decoder is None:
+            asked = self.asked.get(call.name)
+            if asked is None:
+                self._actor(call)  # who may not ask at all is not told what there is to ask
                 raise Refused("not_found")
-            request = decoding.decode(decoder, call.body)
-            with self.database.transaction(tells=False) as tx:
+            actor, session = (None, "") if asked.public else self._actor(call, asked.restricted)
+            request = decoding.decode(self.query_decoders[call.name], call.body)
+            with self.database.transaction(tells=isinstance(asked, Act)) as tx:
                 tx.info["request_id"] = call.request_id
                 try:
                     if sessions_ended.ended(tx, [session]):
@@ -254,12 +242,15 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self._measure("queries", 1, started)
         return answer
 
-    def _actor(self, call: Call) -> tuple[Actor, str]:
-        """Return who calls and the session that the token is of, empty if of none."""
+    def _actor(self, call: Call, restricted: bool = False) -> tuple[Actor, str]:
+        """Return who calls and the session that the token is of, empty if of none.
+
+        With `restricted`, people come in whose initial password is not changed yet (ACC-05).
+        """
         if call.org_id is not None and not 0 < call.org_id <= MAX_ID:
             raise decoding.bad("/org_id", f"须为1至{MAX_ID}的整数", f"a whole number from 1 to {MAX_ID}")
         actor = self.verifier.actor(call.token, call.org_id)
-        if actor.restricted and call.name not in RESTRICTED:
+        if actor.restricted and not restricted:
             raise Refused("password_change_needed")
         return actor, self.verifier.session(call.token)
 
@@ -279,7 +270,7 @@ class BusService:
         name: Of service, exchange and database.
         events: Event class to handler of its items.
         commands: Command to handler of its items; one reply per item.
-        queries: Query to handler.
+        queries: Query or act to handler.
         loops: Background work that runs as long as the service does.
         linger: Seconds that events may wait to become a larger batch.
 

@@ -50,16 +50,36 @@ class Command(msgspec.Struct, frozen=True):
     item: Any
     reply: Any
     many: ClassVar[bool] = True
+    public: ClassVar[bool] = False
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A call that changes nothing, or only what the caller alone owns (a session): one request, one reply."""
+    """A call that changes nothing but lines that say it was asked: one request, one reply.
+
+    Attributes:
+        service: Who answers it.
+        name: Its name on the bus.
+        item: The request's struct.
+        reply: What is answered.
+        public: Needs no token.
+        restricted: May be asked before the initial password is changed (ACC-05).
+
+    """
 
     service: str
     name: str
     item: Any
     reply: Any
+    public: bool = False
+    restricted: bool = False
     many: ClassVar[bool] = False
+
+
+class Act(Query, frozen=True):
+    """One request that changes something: one person registers, redeems a code, opens or ends a session.
+
+    It has no id of its own, so it is not sent again by itself; what it tells is published at once.
+    """
 
 
 def fields_of(cls: type[msgspec.Struct]) -> Iterable[str]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Event, Query
+from shared.messages import Act, Command, Event, Query
 from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     Address,
@@ -1141,15 +1141,15 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
 
 get_composition = Query("members", "get_composition", GetComposition, Composition)
 count_inside = Query("members", "count_inside", CountInside, list[Inside])
-sign_in = Query("members", "sign_in", SignIn, Signed)
-renew = Query("members", "renew", Renew, Signed)
-sign_out = Query("members", "sign_out", SignOut, bool)
-change_password = Query("members", "change_password", ChangePassword, bool)
+sign_in = Act("members", "sign_in", SignIn, Signed, public=True)
+renew = Act("members", "renew", Renew, Signed, public=True)
+sign_out = Act("members", "sign_out", SignOut, bool, public=True)
+change_password = Act("members", "change_password", ChangePassword, bool, restricted=True)
 look_up = Query("members", "look_up", LookUp, Found)
 list_members = Query("members", "list_members", ListMembers, list[Member])
 describe_people = Query("members", "describe_people", DescribePeople, list[Member])
 get_profile = Query("members", "get_profile", GetProfile, Profile)
-who_am_i = Query("members", "who_am_i", WhoAmI, Profile)
+who_am_i = Query("members", "who_am_i", WhoAmI, Profile, restricted=True)
 admit = Command("members", "admit", Admission, Admitted)
 mark_branches = Command("members", "mark_branches", MarkBranch, BranchMarked)
 mark_members = Command("members", "mark_members", MarkMember, MemberMarked)
@@ -1160,26 +1160,28 @@ delete_members = Command("members", "delete_members", DeleteMember, MemberSaved)
 where_was = Query("members", "where_was", WhereWas, list[Whereabouts])
 import_rows = Command("members", "import_rows", ImportRow, ImportTaken)
 get_import = Query("members", "get_import", GetImport, ImportProgress)
-reset_password = Query("members", "reset_password", ResetPassword, bool)
+reset_password = Act("members", "reset_password", ResetPassword, bool, public=True)
 issue_reset_codes = Command("members", "issue_reset_codes", IssueResetCode, ResetCode)
-get_setup = Query("members", "get_setup", GetSetup, Setup)
-set_up = Query("members", "set_up", SetUp, Registered)
-get_captcha = Query("members", "get_captcha", GetCaptcha, Captcha)
+get_setup = Query("members", "get_setup", GetSetup, Setup, public=True)
+set_up = Act("members", "set_up", SetUp, Registered, public=True)
+get_captcha = Query("members", "get_captcha", GetCaptcha, Captcha, public=True)
 list_sessions = Query("members", "list_sessions", ListSessions, Sessions)
-end_sessions = Query("members", "end_sessions", EndSessions, bool)
+end_sessions = Act("members", "end_sessions", EndSessions, bool)
 set_posts = Command("members", "set_posts", SetPost, PostSet)
 list_cadres = Query("members", "list_cadres", ListCadres, list[Post])
 issue_registration_codes = Command(
     "members", "issue_registration_codes", IssueRegistrationCode, RegistrationCode
 )
-register_administrator = Query("members", "register_administrator", RegisterAdministrator, Registered)
-redeem_code = Query("members", "redeem_code", RegisterAdministrator, Registered)
-register = Query("members", "register", Register, RegistrationInfo)
+register_administrator = Act(
+    "members", "register_administrator", RegisterAdministrator, Registered, public=True
+)
+redeem_code = Act("members", "redeem_code", RegisterAdministrator, Registered)
+register = Act("members", "register", Register, RegistrationInfo, public=True)
 decide_registrations = Command("members", "decide_registrations", DecideRegistration, RegistrationDecided)
 list_registrations = Query("members", "list_registrations", ListRegistrations, list[RegistrationInfo])
 search_members = Query("members", "search_members", SearchMembers, FoundMembers)
 reveal_ids = Query("members", "reveal_ids", RevealIds, list[Revealed])
-note_export = Query("members", "note_export", NoteExport, bool)
+note_export = Act("members", "note_export", NoteExport, bool)
 export_members = Query("members", "export_members", ExportMembers, list[ExportedMember])
 get_report = Query("members", "get_report", GetReport, list[ReportLine])
 get_entry_progress = Query("members", "get_entry_progress", GetEntryProgress, list[EntryProgress])
@@ -1188,5 +1190,5 @@ decide_retentions = Command("members", "decide_retentions", DecideRetention, Ret
 list_retentions = Query("members", "list_retentions", ListRetentions, list[Retention])
 issue_letters = Command("members", "issue_letters", IssueLetter, Letter)
 void_letters = Command("members", "void_letters", VoidLetter, LetterVoided)
-check_letter = Query("members", "check_letter", CheckLetter, LetterChecked)
+check_letter = Query("members", "check_letter", CheckLetter, LetterChecked, public=True)
 list_audit = Query("members", "list_audit", ListAudit, list[AuditLine])

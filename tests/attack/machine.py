@@ -27,7 +27,6 @@ from services.transfers.adviser import handlers as adviser
 from services.transfers.figures import store as figures_store
 from services.transfers.notices import store as notices_store
 from shared import clock, reference
-from shared.bus.service import PUBLIC
 from shared.messages import Command, Query
 from tests.attack import world as nation
 from tests.attack.world import ADMINISTRATORS, PEOPLE, SERVICES, TREE, Person, Touched, World
@@ -672,7 +671,7 @@ class Attacker(RuleBasedStateMachine):
         (operation,) = rng.choices(operations, weights)
         sender = Sender(self, rng)
         some = [sender.item(operation.item) for _ in range(ITEMS)]
-        person = None if operation.name in PUBLIC else sender.person
+        person = None if operation.public else sender.person
         bodies = some if isinstance(operation, Query) else [b"[" + one + b"]" for one in some]
         self.sent += "".join(one.decode() for one in some)
         self.ids += [

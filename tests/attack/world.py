@@ -34,7 +34,6 @@ from services.transfers.policies import store as policies_store
 from shared import clock
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
-from shared.guard import guarded
 from shared.identity import Verifier
 from shared.messages import Query, events, members, transfers
 from tests.members.factories import number
@@ -211,10 +210,7 @@ class World:
         for name, service in SERVICES.items():
             made = self.machinery[name] = Machinery()
             made.name, made.verifier = name, Verifier(keys)
-            made.commands = {one.name: guarded(handler) for one, handler in service.commands.items()}
-            made.queries = {one.name: guarded(handler) for one, handler in service.queries.items()}
-            made.decoders = {one.name: msgspec.json.Decoder(list[one.item]) for one in service.commands}
-            made.query_decoders = {one.name: msgspec.json.Decoder(one.item) for one in service.queries}
+            made.serve(service.commands, service.queries)
 
     def begin(self) -> None:
         """Open the transactions."""

@@ -135,7 +135,11 @@ def _operation(
             if is_list(route)
             else []
         )
-        + ([] if route.public else [{"name": "X-Acting-Org", "in": "header", "schema": _PARAMETERS["int"]}]),
+        + (
+            []
+            if route.contract.public
+            else [{"name": "X-Acting-Org", "in": "header", "schema": _PARAMETERS["int"]}]
+        ),
         "responses": {
             "200": {"description": "OK", "content": _content(route, reply)},
             "default": {
@@ -151,7 +155,7 @@ def _operation(
             else request
         )
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    if route.public:
+    if route.contract.public:
         operation["security"] = []
     return operation
 

@@ -32,7 +32,6 @@ class Route(NamedTuple):
         summary: One sentence each in Chinese and English.
         query: Names of query parameters with their types (or what reads them), for GET.
         make: Builds the contract's request from path and query values; None: the body is the request, or `{"items": [...]}` of a command.
-        public: Needs no token.
         key: Of lists in pages, the field of a row that the next page comes after; a spreadsheet of the list has all pages.
         pdf: The reply is one letter, returned as PDF.
 
@@ -44,7 +43,6 @@ class Route(NamedTuple):
     summary: tuple[str, str]
     query: dict[str, Callable[[str], Any]] = {}
     make: Callable[[Values], Any] | None = None
-    public: bool = False
     key: str = ""
     pdf: bool = False
 
@@ -52,28 +50,28 @@ class Route(NamedTuple):
 # fmt: off
 # fmt: off  (a table is read by its columns)
 ROUTES = (
-    Route("POST", "/sessions", members.sign_in, ("登录", "Sign in"), public=True),
-    Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session"), public=True),
-    Route("POST", "/sessions/end", members.sign_out, ("退出", "Sign out"), public=True),
-    Route("GET", "/captcha", members.get_captcha, ("验证码图片", "A captcha to read"), make=lambda v: members.GetCaptcha(), public=True),
+    Route("POST", "/sessions", members.sign_in, ("登录", "Sign in")),
+    Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session")),
+    Route("POST", "/sessions/end", members.sign_out, ("退出", "Sign out")),
+    Route("GET", "/captcha", members.get_captcha, ("验证码图片", "A captcha to read"), make=lambda v: members.GetCaptcha()),
     Route("POST", "/sessions/list", members.list_sessions, ("我的登录与历史", "The own sessions and sign-ins")),
     Route("POST", "/sessions/end-others", members.end_sessions, ("下线其他登录", "End own sessions at once")),
-    Route("POST", "/registrations/administrator", members.register_administrator, ("管理员注册", "Become an administrator with a code, as a new person"), public=True),
+    Route("POST", "/registrations/administrator", members.register_administrator, ("管理员注册", "Become an administrator with a code, as a new person")),
     Route("POST", "/registrations/redeem", members.redeem_code, ("已有账号使用管理员注册码", "Become an administrator with a code, signed in")),
-    Route("POST", "/registrations", members.register, ("团员团干部注册", "Register oneself"), public=True),
+    Route("POST", "/registrations", members.register, ("团员团干部注册", "Register oneself")),
     Route("GET", "/registrations", members.list_registrations, ("待接收的注册申请", "Registrations that wait for the acting organisation"), {"own": bool},
           lambda v: members.ListRegistrations(**v)),
     Route("POST", "/registrations/decisions", members.decide_registrations, ("接收或驳回注册申请", "Accept, reject or withdraw registrations")),
     Route("POST", "/registration-codes", members.issue_registration_codes, ("生成管理员注册码", "Make registration codes for subordinates")),
     Route("POST", "/password", members.change_password, ("修改密码", "Change the own password")),
-    Route("POST", "/password/reset", members.reset_password, ("凭密码重置验证码设置新密码", "Set a new password with a reset code"), public=True),
+    Route("POST", "/password/reset", members.reset_password, ("凭密码重置验证码设置新密码", "Set a new password with a reset code")),
     Route("POST", "/members/reset-codes", members.issue_reset_codes, ("生成密码重置验证码", "Make codes that reset passwords")),
     Route("GET", "/me", members.who_am_i, ("我的资料与历史", "The own record and history"), make=lambda v: members.WhoAmI()),
     Route("GET", "/me/transfers", transfers.my_transfers, ("我的转接", "The own transfers"), make=lambda v: transfers.MyTransfers()),
     Route("GET", "/my-orgs", orgs.my_orgs, ("我管理的组织", "Organisations that I administer"), make=lambda v: orgs.MyOrgs()),
     Route("GET", "/orgs", orgs.search_orgs, ("按名称查找组织", "Find organisations by any part of the name"), {"text": str, "below": int, "targets_only": bool, "systems": bool, "limit": int},
           lambda v: orgs.SearchOrgs(**v)),
-    Route("GET", "/contacts", orgs.list_contacts, ("县、市团委联系电话", "Telephone numbers of leading bodies"), {"text": str}, lambda v: orgs.ListContacts(**v), public=True),
+    Route("GET", "/contacts", orgs.list_contacts, ("县、市团委联系电话", "Telephone numbers of leading bodies"), {"text": str}, lambda v: orgs.ListContacts(**v)),
     Route("GET", "/orgs/<int:org_id>", orgs.get_orgs, ("组织信息", "One organisation"), make=lambda v: orgs.GetOrgs(org_ids=[v["org_id"]])),
     Route("GET", "/orgs/<int:org_id>/at", orgs.get_orgs_at, ("某日的组织名称、上级和管理员", "Names, superiors and administrators of an organisation on a day"),
           {"on": date.fromisoformat}, lambda v: orgs.GetOrgsAt(org_ids=[v.pop("org_id")], **v)),
@@ -123,7 +121,7 @@ ROUTES = (
     Route("POST", "/letters", members.issue_letters, ("开具组织关系介绍信", "Issue introduction letters")),
     Route("POST", "/letters.pdf", members.issue_letters, ("开具介绍信(PDF)", "Issue one introduction letter as PDF"), pdf=True),
     Route("POST", "/letters/void", members.void_letters, ("作废介绍信", "Declare letters void")),
-    Route("GET", "/letters/check", members.check_letter, ("核验介绍信", "Check a letter"), {"code": str}, lambda v: members.CheckLetter(**v), public=True),
+    Route("GET", "/letters/check", members.check_letter, ("核验介绍信", "Check a letter"), {"code": str}, lambda v: members.CheckLetter(**v)),
     Route("POST", "/members/look-up", members.look_up, ("按姓名和身份证号查询", "Look a member up by name and ID number")),
     Route("POST", "/members/describe", members.describe_people, ("人员信息", "Describe people by id")),
     Route("POST", "/branch-marks", members.mark_branches, ("标记团支部毕业时间", "Mark when branches graduate")),

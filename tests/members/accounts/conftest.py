@@ -1,6 +1,5 @@
 """What the tests of this folder share."""
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -36,8 +35,7 @@ def service(engine, keys):
     """The machinery of the service without its bus."""
     made = Machinery()
     made.name, made.database, made.verifier = "members", db.Database(engine), Verifier(keys)
-    made.queries = {query.name: handler for query, handler in Service.queries.items()}
-    made.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in Service.queries}
+    made.serve({}, Service.queries)
     with engine.begin() as tx:
         enter(tx)
     yield made

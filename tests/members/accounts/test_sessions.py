@@ -148,12 +148,7 @@ def test_others_do_not_end_my_sessions(tx):
 def machinery(engine, keys) -> Machinery:
     made = Machinery()
     made.name, made.database, made.verifier = "members", db.Database(engine), Verifier(keys)
-    made.commands = {command.name: handler for command, handler in Service.commands.items()}
-    made.queries = {query.name: handler for query, handler in Service.queries.items()}
-    import msgspec
-
-    made.decoders = {command.name: msgspec.json.Decoder(list[command.item]) for command in Service.commands}
-    made.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in Service.queries}
+    made.serve(Service.commands, Service.queries)
     return made
 
 

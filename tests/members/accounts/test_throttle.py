@@ -238,8 +238,7 @@ def test_64_tries_at_one_moment(engine, keys, number, same_address, most):
     patient = sa.create_engine(engine.url, pool_size=20, max_overflow=0, pool_timeout=120)
     service = Machinery()
     service.name, service.database, service.verifier = "members", db.Database(patient), Verifier(keys)
-    service.queries = {query.name: handler for query, handler in Service.queries.items()}
-    service.query_decoders = {query.name: msgspec.json.Decoder(query.item) for query in Service.queries}
+    service.serve({}, Service.queries)
     with engine.begin() as tx:
         enter(tx)
     answers: list[str] = []
