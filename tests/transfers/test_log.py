@@ -114,7 +114,8 @@ def test_trails_are_sealed(tx):
     assert [(one.kind, json.loads(one.after)["lines"]) for one in lines] == [("trail.sealed", 1)]
     seals = prove_seals(tx)
     assert (seals.lines - before.lines, seals.waiting, seals.broken) == (3, 0, [])
-    assert proved(tx) == [] and len(some) == 2
+    assert proved(tx) == []
+    assert len(some) == 2
 
 
 @pytest.mark.rule("BEY-10")
@@ -203,14 +204,12 @@ def test_policies(tx):
     start(tx, request("member"))
     held = policies_store.active(tx, clock.now()).key
     (line,) = written(tx, lambda: policies_store.hold(tx, reader.read("p002"), clock.now()))
-    assert (
-        line.kind,
-        line.person_id,
-        json.loads(line.before)["policy"],
-        json.loads(line.after)["policy"],
-    ) == ("policy.applied", None, held, reader.read("p002").key)
+    assert (line.kind, line.person_id) == ("policy.applied", None)
+    assert json.loads(line.before)["policy"] == held
+    assert json.loads(line.after)["policy"] == reader.read("p002").key
     lines = written(tx, lambda: policies_store.apply_to_open(tx, reader.read("p002"), clock.now()))
-    assert [one.kind for one in lines] == ["policy.opened"] and json.loads(lines[0].after)["nodes"] == 1
+    assert [one.kind for one in lines] == ["policy.opened"]
+    assert json.loads(lines[0].after)["nodes"] == 1
 
 
 @pytest.mark.rule("BEY-10")
@@ -221,23 +220,17 @@ def test_addresses(tx, monkeypatch):
     """
     monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", "hooks.example")
     actor = _somebody(tx)
+    # The path of an address is often its only secret.
     hook = SetWebhook(command_id=uuid4(), url="https://hooks.example/token-1234567")
     added = []
     (line,) = written(tx, lambda: added.extend(notices.set_webhooks(tx, [Asked(hook, actor, "r-1")])))
-    assert (line.kind, line.person_id, line.org_id, json.loads(line.after), line.request_id) == (
-        "address.added",
-        actor.person_id,
-        actor.org_id,
-        {"host": "hooks.example"},
-        "r-1",
-    )
-    (line,) = written(
-        tx,
-        lambda: notices.set_webhooks(
-            tx, [Asked(SetWebhook(command_id=uuid4(), webhook_id=added[0].webhook_id), actor)]
-        ),
-    )
-    assert line.kind == "address.ended" and "1234567" not in str(line)
+    assert (line.kind, line.request_id) == ("address.added", "r-1")
+    assert (line.person_id, line.org_id) == (actor.person_id, actor.org_id)
+    assert json.loads(line.after) == {"host": "hooks.example"}
+    end = SetWebhook(command_id=uuid4(), webhook_id=added[0].webhook_id)
+    (line,) = written(tx, lambda: notices.set_webhooks(tx, [Asked(end, actor)]))
+    assert line.kind == "address.ended"
+    assert "1234567" not in str(line)
 
 
 def _somebody(tx) -> Actor:
@@ -269,12 +262,9 @@ def test_bulk_decisions(tx):
     actor = Actor(row.person_id, row.org_id)
     item = StartBulk(bulk_id=uuid4(), filter=Filter(state=row.state), expected=row.n, approve=True)
     (line,) = written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)]))
-    assert (line.kind, line.person_id, line.ref, json.loads(line.after)["rows"]) == (
-        "bulk.started",
-        actor.person_id,
-        f"bulk {item.bulk_id}",
-        row.n,
-    )
+    assert (line.kind, line.person_id) == ("bulk.started", actor.person_id)
+    assert line.ref == f"bulk {item.bulk_id}"
+    assert json.loads(line.after)["rows"] == row.n
     assert written(tx, lambda: bulk.start_bulks(tx, [Asked(item, actor)])) == []
     (line,) = written(tx, lambda: bulk.stop_bulks(tx, [Asked(StopBulk(bulk_id=item.bulk_id), actor)]))
     assert (line.kind, json.loads(line.after)) == ("bulk.stopped", {"rows": row.n})

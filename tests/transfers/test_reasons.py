@@ -85,7 +85,8 @@ def test_the_employed_are_not_sent_home(seeded, reason, purpose):
         )
         return refusal and refusal.code
 
-    assert code(county) is None and code(target.division_code) is None
+    assert code(county) is None
+    assert code(target.division_code) is None
     assert code("330102") == code("420199") == "destination_forbidden"
     assert code("") == "division_missing"
     later = Place(modes=reader.read("p004").destinations)
@@ -130,10 +131,8 @@ def test_villages_and_counties():
     assert check_request(asked(reason="employed_without_org", place_name="某公司"), SOURCE, own) is None, (
         "an employer's own, on no division"
     )
-    assert (
-        check_request(asked(reason="unemployed", place_division=""), SOURCE, county).code
-        == "unemployed_with_employer"
-    )
+    with_employer = asked(reason="unemployed", place_division="")
+    assert check_request(with_employer, SOURCE, county).code == "unemployed_with_employer"
     assert check_request(asked(reason="unemployed", place_name=""), SOURCE, county) is None, (
         "who has no work is asked for no place of work"
     )
@@ -143,16 +142,10 @@ def test_villages_and_counties():
 def test_who_names_an_employer_is_employed():
     """TYPE-03: 'not yet employed' beside the name of an employer is refused, wherever the member goes."""
     for place in ("township", "handover", "community", "employer"):
-        assert (
-            check_request(
-                asked(reason="unemployed", place_name="某公司", confirmed=True), SOURCE, PLACES[place]
-            ).code
-            == "unemployed_with_employer"
-        )
-        assert (
-            check_request(asked(reason="unemployed", place_name=" ", confirmed=True), SOURCE, PLACES[place])
-            is None
-        )
+        employed = asked(reason="unemployed", place_name="某公司", confirmed=True)
+        assert check_request(employed, SOURCE, PLACES[place]).code == "unemployed_with_employer"
+        idle = asked(reason="unemployed", place_name=" ", confirmed=True)
+        assert check_request(idle, SOURCE, PLACES[place]) is None
 
 
 # ---- who is no graduate --------------------------------------------------------------------------
@@ -197,11 +190,9 @@ def test_ordinary_reasons(reason, place):
     expected = ORDINARY[reason].get(place, "")
     refusal = check_request(asked(**given), SOURCE, PLACES[place])
     confirmed = check_request(asked(**given, confirmed=True), SOURCE, PLACES[place])
-    assert (refusal is None, confirmed is None) == {
-        "X": (False, False),
-        "?": (False, True),
-        "": (True, True),
-    }[expected]
+    # X: refused in any case; ?: refused until it is confirmed; nothing: allowed.
+    outcomes = {"X": (False, False), "?": (False, True), "": (True, True)}
+    assert (refusal is None, confirmed is None) == outcomes[expected]
 
 
 @pytest.mark.rule("TYPE-26", "TYPE-20")
@@ -212,22 +203,13 @@ def test_fields_of_ordinary_reasons():
     """
     mine = {code: one for code, one in reasons().items() if one.kind == "ordinary"}
     assert set(mine) == set(ORDINARY) and not any(one.counts_in or one.graduate for one in mine.values())
+    nameless = asked(reason="job_change", place_name="")
+    assert check_request(nameless, SOURCE, PLACES["employer"]).code == "field_missing"
+    nowhere = {"place_name": "", "place_address": ""}
     assert (
-        check_request(asked(reason="job_change", place_name=""), SOURCE, PLACES["employer"]).code
-        == "field_missing"
+        check_request(asked(reason="job_loss", **nowhere), SOURCE, PLACES["township"]).code == "field_missing"
     )
-    assert (
-        check_request(
-            asked(reason="job_loss", place_name="", place_address=""), SOURCE, PLACES["township"]
-        ).code
-        == "field_missing"
-    )
-    assert (
-        check_request(
-            asked(reason="status_change", place_name="", place_address=""), SOURCE, PLACES["own_class"]
-        )
-        is None
-    )
+    assert check_request(asked(reason="status_change", **nowhere), SOURCE, PLACES["own_class"]) is None
 
 
 @pytest.mark.rule("TYPE-21", "SCH-09")
@@ -269,10 +251,8 @@ def test_only_from_a_school_one_drops_out():
     company = OrgFacts(
         10, 11, "1.8.11.10.", "branch", "ordinary", "42", "national", 1, 9, industry="国有企业"
     )
-    assert (
-        check_request(asked(reason="employed_with_org", drop_out=True), company, PLACES["employer"]).code
-        == "drop_out_reason"
-    )
+    leaving = asked(reason="employed_with_org", drop_out=True)
+    assert check_request(leaving, company, PLACES["employer"]).code == "drop_out_reason"
 
 
 @pytest.mark.rule("TYPE-21", "SCH-09", "GRAD-17", "TYPE-14", "GRAD-15")
@@ -298,13 +278,13 @@ def test_whom_a_request_may_be_for(reason, source, place, drop_out, kind):
     """
 
     def placed(org):
-        school = (
-            org.path
-            if org.industry == "普通高等院校" and org.path.startswith("1.6.")
-            else "1.5."
-            if org.path.startswith("1.5.")
-            else ""
-        )
+        """Return the organisation as part of its school, if it is in one: 1.5 is the own, 1.6.20 another."""
+        if org.path.startswith("1.5."):
+            school = "1.5."
+        elif org.industry == "普通高等院校" and org.path.startswith("1.6."):
+            school = org.path
+        else:
+            school = ""
         return OrgFacts(
             **{name: getattr(org, name) for name in org.__dataclass_fields__ if name != "school_path"},
             school_path=school,

@@ -102,11 +102,12 @@ def test_advice(town, plan, values, reason, orgs, rule):
     """
     advice = ask(town, plan, **values)
     assert (advice.reason, [one.org_id for one in advice.proposals]) == (reason, orgs)
-    assert rule in advice.rules and advice.zh and advice.en
-    assert advice.search == (
-        plan in ("study", "study_here")
-        or (plan in ("work", "abroad_duty") and bool(values.get("employer_has_org")))
-    )
+    assert rule in advice.rules
+    assert advice.zh and advice.en
+    # Where nothing can be proposed from here the page offers the search: schools and employers.
+    studies = plan in ("study", "study_here")
+    has_employer = plan in ("work", "abroad_duty") and bool(values.get("employer_has_org"))
+    assert advice.search == (studies or has_employer)
     assert {one.mode for one in advice.proposals} <= {"allow", "warn"}
 
 
@@ -140,11 +141,9 @@ def test_the_approver_sees_the_same_warning(town):
         sa.text("UPDATE org_directory SET industry = '国有企业' WHERE org_id = :org"), {"org": TARGET}
     )
     refused = handlers.request_transfers(town, [request()])[0].refusal
-    assert (
-        refused.code == "destination_unusual"
-        and reasons.CLASSES["employer"][0] in refused.say()
-        and "employer" in refused.say("en")
-    )
+    assert refused.code == "destination_unusual"
+    assert reasons.CLASSES["employer"][0] in refused.say()
+    assert "employer" in refused.say("en")
     (one,) = start(town, request(confirmed=True, remark="已与接收方联系"))
     (item,) = handlers.list_work(town, contract.ListWork(), admin(TARGET)).items
     assert (item.transfer_id, item.concern, item.remark) == (one, "employer", "已与接收方联系")
@@ -157,11 +156,8 @@ def test_common_superior():
     def at(path):
         return OrgFacts(1, None, path, "branch", "ordinary", "42", "national", 1, 9)
 
-    assert (
-        domain.common_superior(at("1.2.3."), at("1.4.5.")) == 1
-        and domain.common_superior(at("1.2.3."), at("1.2.5.")) == 2
-    )
-    assert (
-        domain.common_superior(at("1.2."), at("1.2.5.")) == 2
-        and domain.common_superior(at("1.2.3."), at("1.23.5.")) == 1
-    )
+    assert domain.common_superior(at("1.2.3."), at("1.4.5.")) == 1
+    assert domain.common_superior(at("1.2.3."), at("1.2.5.")) == 2
+    assert domain.common_superior(at("1.2."), at("1.2.5.")) == 2
+    # 2 and 23 begin alike: the path is compared id by id, not letter by letter.
+    assert domain.common_superior(at("1.2.3."), at("1.23.5.")) == 1

@@ -47,6 +47,7 @@ _versions = iter(range(1, 10**6))
 
 
 def graduate(tx, *members, branch=CLASS, cohort=YEAR, counts=True, days_ago=30):
+    """Let members tell of graduates; each message has a higher version than the one before."""
     handlers.on_graduate_changed(
         tx,
         [
@@ -64,17 +65,20 @@ def graduate(tx, *members, branch=CLASS, cohort=YEAR, counts=True, days_ago=30):
 
 
 def fold(tx, limit=7):
+    """Follow all changes, in pieces so small that several are needed."""
     while figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now(), limit):
         pass
 
 
 def figures(tx, org, cohort=YEAR):
+    """Return what is not zero of an organisation's figures, after all changes."""
     fold(tx)
     row = figures_store.of_org(tx, org, cohort)
     return {name: getattr(row, name) for name in FIGURES if getattr(row, name)}
 
 
 def differences(tx):
+    """Return what a recount from the tables finds wrong."""
     return figures_store.verify(tx, policies_store.active(tx, clock.now()), clock.now())[2]
 
 
@@ -138,13 +142,10 @@ def test_rates(tx):
     finish(tx, one)
     fold(tx)
     sheet = figures_handlers.get_figures(tx, contract.GetFigures(), admin(SCHOOL))
-    assert (sheet.cohort, sheet.org.sx, sheet.org.xs, [child.org_id for child in sheet.children]) == (
-        YEAR,
-        1.0,
-        0.0,
-        [CLASS],
-    )
-    assert sheet.policy == "national@2026.1" and {(stage.what, stage.reached) for stage in sheet.stages} == {
+    assert (sheet.cohort, sheet.org.sx, sheet.org.xs) == (YEAR, 1.0, 0.0)
+    assert [child.org_id for child in sheet.children] == [CLASS]
+    assert sheet.policy == "national@2026.1"
+    assert {(stage.what, stage.reached) for stage in sheet.stages} == {
         ("started", 0.5),
         ("completed", 0.0),
         ("completed", 1.0),
@@ -188,7 +189,8 @@ def test_who_does_not_count(tx):
     )
     graduate(tx, 31, counts=False)
     handlers.on_graduate_changed(tx, [late])
-    assert figures(tx, CLASS) == {"society": 1, "idle": 1} and differences(tx) == []
+    assert figures(tx, CLASS) == {"society": 1, "idle": 1}
+    assert differences(tx) == []
 
 
 @pytest.mark.rule("TYPE-05", "STAT-10")
@@ -260,7 +262,7 @@ def test_people_behind(tx):
         row = figures_store.of_org(tx, org, YEAR)
         for name in FIGURES:
             found, after = [], 0
-            while True:
+            while True:  # two at a time, so that each figure of more than one has several pages
                 page = figures_handlers.list_behind(
                     tx, contract.ListBehind(figure=name, org_id=org, after=after, limit=2), admin(ROOT)
                 )
@@ -323,28 +325,20 @@ def test_deadline_board(tx):
     fold(tx)
     rows = {row.org_id: row for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))}
     target, school = rows[TARGET], rows[SCHOOL]
-    assert (
-        target.waiting,
-        target.due_soon,
-        target.overdue,
-        target.assigning,
-        target.decided,
-        target.rejected,
-    ) == (2, 1, 0, 1, 2, {"not_here": 1})
-    assert (school.waiting, school.idle) == (0, 1) and target.days == 0.0
+    assert (target.waiting, target.due_soon, target.overdue, target.assigning) == (2, 1, 0, 1)
+    assert (target.decided, target.rejected) == (2, {"not_here": 1})
+    assert (school.waiting, school.idle) == (0, 1)
+    assert target.days == 0.0
     weeks = figures_handlers.get_figures(tx, contract.GetFigures(), admin(SCHOOL)).weeks
-    assert (
-        sum(week.started for week in weeks) == 3
-        and sum(week.rejected for week in weeks) == 1
-        and sum(week.completed for week in weeks) == 0
-    )
+    assert sum(week.started for week in weeks) == 3
+    assert sum(week.rejected for week in weeks) == 1
+    assert sum(week.completed for week in weeks) == 0
     assert figures_handlers.get_figures(tx, contract.GetFigures(), admin(TARGET)).weeks == [], (
         "transfers count where they come from"
     )
     tx.execute(sa.text("UPDATE open_nodes SET expires_at = expires_at - interval '3 days'"))
-    assert {
-        row.org_id: row.overdue for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))
-    }[TARGET] == 1
+    rows = {row.org_id: row for row in figures_handlers.get_board(tx, contract.GetBoard(), admin(ROOT))}
+    assert rows[TARGET].overdue == 1
 
 
 @pytest.mark.rule("TRF-27", "BEY-06")
@@ -399,10 +393,11 @@ def test_who_is_late(tx, monkeypatch):
 
     def seen(day):
         monkeypatch.setattr(clock, "today", lambda: date(YEAR, *day))
-        rows = figures_handlers.list_behind(
-            tx, contract.ListBehind(figure="idle"), admin(SCHOOL)
-        ) + figures_handlers.list_behind(tx, contract.ListBehind(figure="open"), admin(SCHOOL))
-        return {row.member_id: (row.responsible, row.late) for row in rows}
+        found = {}
+        for figure in ("idle", "open"):
+            for row in figures_handlers.list_behind(tx, contract.ListBehind(figure=figure), admin(SCHOOL)):
+                found[row.member_id] = (row.responsible, row.late)
+        return found
 
     assert seen((8, 31)) == {
         501: ("new_school", False),
@@ -417,10 +412,8 @@ def test_who_is_late(tx, monkeypatch):
         503: ("school", False),
         504: ("school", True),
     }
-    assert (
-        seen((11, 1))[501] == ("new_school", True)
-        and figures_rules.responsible("completed", "SX", "completed") == ""
-    )
+    assert seen((11, 1))[501] == ("new_school", True)
+    assert figures_rules.responsible("completed", "SX", "completed") == ""
 
 
 # ---- against the model ---------------------------------------------------------------------------
@@ -446,10 +439,11 @@ def test_figures_are_what_the_model_says(engine, steps):
 
     That holds for every organisation, and the recount agrees.
     """
+    # The engine, not `tx`: hypothesis runs many examples in one call, and each takes its own changes back.
     with engine.connect() as connection:
         outer = connection.begin()
-        known: dict[int, tuple[int, bool]] = {}
-        current: dict[int, int] = {}
+        known: dict[int, tuple[int, bool]] = {}  # member: branch, and whether it counts
+        current: dict[int, int] = {}  # member: its latest transfer
         for who, what, choice in steps:
             member = 5000 + who
             branch = (CLASS, BRANCH)[who % 2]
@@ -458,8 +452,11 @@ def test_figures_are_what_the_model_says(engine, steps):
                 known[member] = (branch, what == "flag")
             elif what == "start":
                 reason = ("further_study", "employed_with_org", "unemployed", "ordinary")[choice % 4]
-                target = (TARGET, OTHER)[choice % 2] if branch == CLASS else (OTHER, SCHOOL)[choice % 2]
-                source = admin(SCHOOL if branch == CLASS else TARGET)
+                if branch == CLASS:
+                    targets, source = (TARGET, OTHER), admin(SCHOOL)
+                else:
+                    targets, source = (OTHER, SCHOOL), admin(TARGET)
+                target = targets[choice % 2]
                 (outcome,) = handlers.request_transfers(
                     connection,
                     [
@@ -575,7 +572,6 @@ def expected(tx, known):
 
 def test_words():
     """The figures of the page, of the contract and of the statements are the same."""
-    assert set(figures_store.WHO) == set(FIGURES) == set(figures_store._SUMS) and set(FIGURES) <= set(
-        contract.Figures.__struct_fields__
-    )
+    assert set(figures_store.WHO) == set(FIGURES) == set(figures_store._SUMS)
+    assert set(FIGURES) <= set(contract.Figures.__struct_fields__)
     assert set(figures_rules.STAGES) < set(FIGURES)

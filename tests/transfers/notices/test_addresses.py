@@ -199,10 +199,16 @@ class Silent(BaseHTTPRequestHandler):
 
 
 def listen(tls: ssl.SSLContext | None = None) -> HTTPServer:
+    """Start a web server on this machine; `got` are its requests, `names` the names asked for by TLS."""
     server = HTTPServer(("127.0.0.1", 0), Silent)
     server.got, server.status, server.headers, server.names = [], 204, {}, []
     if tls is not None:
-        tls.sni_callback = lambda sock, name, context: server.names.append(name)
+
+        def note_name(sock, name, context):
+            """Keep the name that the client asks for; to return nothing means to go on."""
+            server.names.append(name)
+
+        tls.sni_callback = note_name
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server
@@ -258,11 +264,9 @@ def test_tls_is_verified_with_the_name(secure, certificate, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert channels.send(address, "s", NOTICE) == ""
     headers, path, _ = secure.got[-1]
-    assert (headers["Host"], path, headers["Tuanqiao-Id"]) == (
-        f"localhost:{secure.server_port}",
-        "/told?x=1",
-        "7:2",
-    ) and secure.names[-1] == "localhost"
+    assert headers["Host"] == f"localhost:{secure.server_port}"
+    assert (path, headers["Tuanqiao-Id"]) == ("/told?x=1", "7:2")
+    assert secure.names[-1] == "localhost"
     assert channels.send(address.replace("localhost", "127.0.0.1"), "s", NOTICE) == "no answer", (
         "a certificate of another name"
     )
@@ -293,21 +297,13 @@ def test_the_name_is_looked_up_once(secure, certificate, monkeypatch):
     def rebinding(host, *args, **values):
         if host == "localhost":
             asked.append(host)
-            return [
-                (
-                    socket.AF_INET,
-                    socket.SOCK_STREAM,
-                    6,
-                    "",
-                    ("127.0.0.1" if len(asked) == 1 else "10.255.255.1", secure.server_port),
-                )
-            ]
+            where = "127.0.0.1" if len(asked) == 1 else "10.255.255.1"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, secure.server_port))]
         return real(host, *args, **values)
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "" and asked == [
-        "localhost"
-    ]
+    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == ""
+    assert asked == ["localhost"]
     assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in ("8.8.8.8", "192.168.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **values: both)
@@ -363,6 +359,7 @@ def test_ports_are_not_told_apart(local, monkeypatch):
             except OSError:
                 return
 
+    # Three strangers that are not what the address says, and a port on which nobody listens.
     listeners, said, seconds = [], {}, {}
     for answer in (banner, silence, trickle):
         listener = socket.create_server(("127.0.0.1", 0))
@@ -376,7 +373,7 @@ def test_ports_are_not_told_apart(local, monkeypatch):
             for answer, listener in zip((banner, silence, trickle), listeners, strict=True)
         },
     }
-    closed.close()
+    closed.close()  # a port of which we know that it was free a moment ago
     local(*ports.values())
     for kind, port in ports.items():
         for scheme in ("http", "https"):

@@ -133,10 +133,8 @@ def test_differences():
     """BEY-07: two policies are compared entry by entry."""
     assert reader.differences(reader.read("national"), reader.read("national")) == []
     lines = reader.differences(reader.read("national"), reader.read("p000"))
-    assert (
-        "node.pending_in.expire_after_days: 10 -> 15" in lines
-        and "node.pending_province.on_expiry: remind -> approve" in lines
-    )
+    assert "node.pending_in.expire_after_days: 10 -> 15" in lines
+    assert "node.pending_province.on_expiry: remind -> approve" in lines
 
 
 @pytest.mark.rule("BEY-07")
@@ -168,6 +166,7 @@ def test_applying_to_open_nodes(tx):
     None fires within 72 hours, and none is put off by that.
     """
     (one,) = start(tx, request())
+    # Six days old: with five days the deadline has passed already, so the node gets the least, 72 hours.
     tx.execute(
         sa.text("UPDATE open_nodes SET opened_at = :at, expires_at = :at + interval '10 days'"),
         {"at": clock.now() - timedelta(days=6)},
@@ -192,9 +191,9 @@ def test_applying_to_open_nodes(tx):
     assert told[-1]["revision"] == 1 and told[-1]["expires_at"][:16] == node.expires_at.isoformat()[:16]
     assert policies_store.apply_to_open(tx, short, now, row.last).done == 0
     again = policies_store.apply_to_open(tx, short, now)
-    assert again.done == 1 and tx.scalar(sa.text("SELECT expires_at FROM open_nodes")) == node.expires_at, (
-        "the grace is given once, not again and again"
-    )
+    assert again.done == 1
+    deadline = tx.scalar(sa.text("SELECT expires_at FROM open_nodes"))
+    assert deadline == node.expires_at, "the grace is given once, not again and again"
 
 
 @pytest.mark.rule("BEY-07")
@@ -276,10 +275,8 @@ def test_until_when_one_may_withdraw(name, state, withdraw):
 @pytest.mark.rule("DL-10")
 def test_window():
     """DL-10: the window is information, unless the policy enforces it."""
-    loose, strict = (
-        reader.read("national"),
-        reader.parse(GOOD.replace('version = "2026.1"', 'version = "2"\nenforce_window = true'), "own"),
-    )
+    loose = reader.read("national")
+    strict = reader.parse(GOOD.replace('version = "2026.1"', 'version = "2"\nenforce_window = true'), "own")
     days = [date(2027, 4, 30), date(2027, 5, 1), date(2027, 12, 31), date(2028, 1, 1)]
     assert [loose.in_window(day) for day in days] == [True] * 4
     assert [strict.in_window(day) for day in days] == [False, True, True, False]
@@ -310,23 +307,16 @@ def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
     (again,) = remarks.restart_transfers(
         tx, [Asked(RestartTransfer(command_id=uuid.uuid4(), transfer_id=ended), admin(SCHOOL))]
     )
-    (moved,) = handlers.move_batches(
-        tx,
-        [
-            Asked(
-                MoveBatch(
-                    command_id=uuid.uuid4(),
-                    source_branch_id=BRANCH,
-                    member_ids=[7002],
-                    target_branch_id=DEEP,
-                    reason="employed_with_org",
-                    place_name="x",
-                    place_address="x",
-                ),
-                admin(TARGET),
-            )
-        ],
+    batch = MoveBatch(
+        command_id=uuid.uuid4(),
+        source_branch_id=BRANCH,
+        member_ids=[7002],
+        target_branch_id=DEEP,
+        reason="employed_with_org",
+        place_name="x",
+        place_address="x",
     )
+    (moved,) = handlers.move_batches(tx, [Asked(batch, admin(TARGET))])
     assert [one.refusal and one.refusal.code for one in (single, again, moved)] == [code] * 3
     assert code is None or ("5-1" in single.refusal.say() and "12-31" in single.refusal.say("en"))
     (other,) = handlers.request_transfers(tx, [request(reason="ordinary")])
@@ -472,11 +462,9 @@ def test_the_policy_is_shown_and_compared(tx):
     start(tx, request())
     before = tx.scalar(sa.text("SELECT count(*) FROM node_rules"))
     view = policies.get_policy(tx, GetPolicy(compare="p002"), admin(ROOT))
-    assert (
-        view.key == "national@2026.1"
-        and {node.state: node.expire_after for node in view.nodes}["pending_in"] == 10
-        and len(view.history) == 1
-    )
+    assert view.key == "national@2026.1"
+    assert {node.state: node.expire_after for node in view.nodes}["pending_in"] == 10
+    assert len(view.history) == 1
     assert any(line.startswith("phase start: none -> 05-01 to 08-31") for line in view.changes)
     assert [(effect.state, effect.open) for effect in view.effects] == [("pending_in", 1)]
     assert tx.scalar(sa.text("SELECT count(*) FROM node_rules")) == before

@@ -393,11 +393,11 @@ def test_the_year_is_covered(begins, ends, sentence):
     text = WHOLE.replace('from = "10-01"\nto = "04-30"', f'from = "{begins}"\nto = "{ends}"')
     (only,) = problems(text)
     assert only.endswith(sentence)
-    wrong = (
-        'from = "05-01"'
-        if "'early' " in sentence.split("after")[0].split("overlaps")[0]
-        else f'from = "{begins}"'
-    )
+    # The line is that of the phase that is wrong, which the sentence names first.
+    if sentence.startswith("phase 'early' "):
+        wrong = 'from = "05-01"'
+    else:
+        wrong = f'from = "{begins}"'
     assert f"line {line_of(text, wrong)}:" in only
 
 
@@ -522,14 +522,16 @@ def test_the_29th_of_february():
 @pytest.mark.parametrize(
     ("opened", "due"),
     [
-        (
-            china(2027, 4, 21, 11, 59, 59),
-            china(2027, 4, 30, 23, 59, 59),
-        ),  # within the part in which the clock runs
-        (china(2027, 4, 21, 12), china(2027, 10, 1)),  # it would fall due when the clock has stopped
+        # within the part in which the clock runs
+        (china(2027, 4, 21, 11, 59, 59), china(2027, 4, 30, 23, 59, 59)),
+        # it would fall due when the clock has stopped
+        (china(2027, 4, 21, 12), china(2027, 10, 1)),
         (china(2027, 5, 1), china(2027, 10, 1)),
-        (china(2027, 9, 21, 11, 59), china(2027, 10, 1)),  # due before the clock runs again: on its first day
-        (china(2027, 9, 21, 12, 1), china(2027, 10, 1, 0, 1)),  # due afterwards: nine and a half days
+        # due before the clock runs again: on its first day
+        (china(2027, 9, 21, 11, 59), china(2027, 10, 1)),
+        # due afterwards: nine and a half days
+        (china(2027, 9, 21, 12, 1), china(2027, 10, 1, 0, 1)),
+        # over the turn of the year
         (china(2027, 12, 31, 23), china(2028, 1, 10, 11)),
     ],
 )
@@ -577,6 +579,7 @@ def test_rows_of_rules():
     assert len(set(keys)) == len(keys) and {row["policy"] for row in rows} == {"own@9"}
 
     def row(province, state, opened):
+        """Return the row that holds for a node opened then, as the database picks it."""
         ordered = sorted(
             (one for one in rows if (one["province"], one["state"]) == (province, state)),
             key=lambda one: one["opens_before"],

@@ -51,6 +51,12 @@ from tests.transfers.factories import (
 from tests.transfers.remarks.factories import advise, escalate, key, restart
 
 
+def kinds(tx, actor, **wanted) -> list[str]:
+    """Return the kinds of an actor's messages, newest first."""
+    page = notices.list_messages(tx, contract.ListMessages(**wanted), actor)
+    return [message.kind for message in page.items]
+
+
 def later(tx, days):
     """Let everything that is open have waited some days longer."""
     tx.execute(
@@ -87,7 +93,8 @@ def test_a_batch_needs_no_approval(tx):
     BATCH-07: inside one committee.
     """
     answer, item = move(tx, [701, 702, 703])
-    assert answer.refusal is None and len(answer.transfer_ids) == 3
+    assert answer.refusal is None
+    assert len(answer.transfer_ids) == 3
     asked = [event for topic, event in events(tx) if topic == "transfer_requested"]
     assert {(event["batch_id"], event["batch_size"], event["reason_kind"]) for event in asked} == {
         (str(item.command_id), 3, "ordinary")
@@ -142,15 +149,16 @@ def test_all_or_none_unless_confirmed(tx):
     """
     start(tx, request(member=711, actor=admin(TARGET), source_branch_id=BRANCH, target=OTHER))
     stopped, _ = move(tx, [710, 711, 712])
-    assert stopped.refusal.code == "batch_stopped" and {
-        one: refusal.code for one, refusal in stopped.refused.items()
-    } == {711: "transfer_open"}
-    assert stopped.transfer_ids == [] and store.with_open(tx, [710, 712]) == {}
+    assert stopped.refusal.code == "batch_stopped"
+    assert {one: refusal.code for one, refusal in stopped.refused.items()} == {711: "transfer_open"}
+    assert stopped.transfer_ids == []
+    assert store.with_open(tx, [710, 712]) == {}
 
     moved, item = move(tx, [710, 711, 712], skip=True)
     assert (moved.refusal, len(moved.transfer_ids), list(moved.refused)) == (None, 2, [711])
     again = handlers.move_batches(tx, [Asked(item, admin(TARGET))])[0]
-    assert again.repeated and again.transfer_ids == moved.transfer_ids
+    assert again.repeated
+    assert again.transfer_ids == moved.transfer_ids
 
 
 @pytest.mark.rule("BATCH-05")
@@ -210,17 +218,11 @@ def test_bulk_by_filter(tx):
     work_off(tx)
 
     (job,) = bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
-    assert (
-        job.total,
-        job.done,
-        job.waiting,
-        {one: refusal.code for one, refusal in job.problems.items()},
-    ) == (5, 4, 0, {ones[2]: "node_closed"})
+    assert (job.total, job.done, job.waiting) == (5, 4, 0)
+    assert {one: refusal.code for one, refusal in job.problems.items()} == {ones[2]: "node_closed"}
     assert {state(tx, one) for one in ones} == {State.ASSIGN}
-    assert (
-        bulk_handlers.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated
-        and bulk_handlers.work_off(tx) == 0
-    )
+    assert bulk_handlers.start_bulks(tx, [Asked(item, admin(TARGET))])[0].repeated
+    assert bulk_handlers.work_off(tx) == 0
     assert bulk_handlers.get_bulk(tx, contract.GetBulk(), admin(SCHOOL)) == []
 
 
@@ -233,10 +235,9 @@ def test_bulk_assignment(tx):
     ones = start(tx, *[request() for _ in range(3)])
     for one in ones:
         decide(tx, one, TARGET)
-    assert (
-        bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=OTHER)[0].refusal.code == "branch_not_below"
-    )
-    assert bulk(tx, 3, filter={"state": "pending_assign"}, branch_id=BRANCH)[0].refusal is None
+    waiting = {"state": "pending_assign"}
+    assert bulk(tx, 3, filter=waiting, branch_id=OTHER)[0].refusal.code == "branch_not_below"
+    assert bulk(tx, 3, filter=waiting, branch_id=BRANCH)[0].refusal is None
     work_off(tx)
     assert {state(tx, one) for one in ones} == {State.MOVING}
 
@@ -250,12 +251,15 @@ def test_filters_that_do_not_fit(tx, monkeypatch):
     assert bulk(tx, 0)[0].refusal.code == "nothing_matches"
     start(tx, request(), request())
     changed = bulk(tx, 1)[0].refusal
-    assert changed.code == "count_changed" and "2" in changed.say()
+    assert changed.code == "count_changed"
+    assert "2" in changed.say(), "it says how many there are now"
     assert bulk(tx, 2, approve=False)[0].refusal.code == "reason_missing"
     assert bulk(tx, 2, org=SCHOOL)[0].refusal.code == "nothing_matches"
     monkeypatch.setattr(bulk_handlers, "BULK_MAX", 1)
     many = bulk(tx, 2)[0].refusal
-    assert many.code == "too_many_match" and "2" in many.say() and "1" in many.say("en")
+    assert many.code == "too_many_match"
+    assert "2" in many.say()
+    assert "1" in many.say("en")
     with pytest.raises(Refused, match="bad_request"):
         bulk(tx, 1, filter={"state": "nowhere"})
 
@@ -267,19 +271,13 @@ def test_bulk_of_special_units(tx):
     With it the approval is done; a bulk rejection needs none.
     """
     some = start(tx, *[request(target=None, reason="special_unit", remark="参军") for _ in range(2)])
-    assert bulk(tx, 2, org=ROOT, filter={"state": "pending_province"})[0].refusal.code == "letter_missing"
-    assert (
-        bulk(tx, 2, org=ROOT, filter={"state": "pending_province"}, note="介绍信第5至6号")[0].refusal is None
-    )
+    waiting = {"org": ROOT, "filter": {"state": "pending_province"}}
+    assert bulk(tx, 2, **waiting)[0].refusal.code == "letter_missing"
+    assert bulk(tx, 2, **waiting, note="介绍信第5至6号")[0].refusal is None
     work_off(tx)
     assert {state(tx, one) for one in some} == {State.MOVING}
     start(tx, request(target=None, reason="special_unit", remark="参军"))
-    assert (
-        bulk(tx, 1, org=ROOT, filter={"state": "pending_province"}, approve=False, reason_code="wrong_data")[
-            0
-        ].refusal
-        is None
-    )
+    assert bulk(tx, 1, **waiting, approve=False, reason_code="wrong_data")[0].refusal is None
 
 
 @pytest.mark.rule("BEY-05")
@@ -292,25 +290,22 @@ def test_bulk_stopped_and_rights_lost(tx):
     _, item = bulk(tx, 4)
     assert bulk_handlers.work_off(tx, 1) == 1
     (stopped,) = bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=item.bulk_id), admin(TARGET))])
-    assert (stopped.done, stopped.waiting) == (1, 0) and bulk_handlers.work_off(tx) == 0
+    assert (stopped.done, stopped.waiting) == (1, 0)
+    assert bulk_handlers.work_off(tx) == 0
     assert sorted(state(tx, one) for one in ones) == ["pending_assign"] + ["pending_in"] * 3
-    assert (
-        bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])[0].refusal.code
-        == "unknown_bulk"
-    )
+    (unknown,) = bulk_handlers.stop_bulks(tx, [Asked(contract.StopBulk(bulk_id=key()), admin(TARGET))])
+    assert unknown.refusal.code == "unknown_bulk"
     with pytest.raises(Refused, match="unknown_bulk"):
         bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=key()), admin(TARGET))
 
     _, item = bulk(tx, 3)
-    tx.execute(
-        sa.text("UPDATE administrator_directory SET active = false WHERE org_id = :org"), {"org": TARGET}
-    )
+    active = sa.text("UPDATE administrator_directory SET active = :active WHERE org_id = :org")
+    tx.execute(active, {"active": False, "org": TARGET})
     work_off(tx)
-    tx.execute(
-        sa.text("UPDATE administrator_directory SET active = true WHERE org_id = :org"), {"org": TARGET}
-    )
+    tx.execute(active, {"active": True, "org": TARGET})  # or nobody could read the answer
     (job,) = bulk_handlers.get_bulk(tx, contract.GetBulk(bulk_id=item.bulk_id), admin(TARGET))
-    assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"} and job.done == 0
+    assert {refusal.code for refusal in job.problems.values()} == {"not_administrator"}
+    assert job.done == 0
 
 
 # ---- reminders, looking --------------------------------------------------------------------------
@@ -371,15 +366,14 @@ def test_looking(tx):
         return handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by
 
     for stranger in (admin(OTHER), admin(CLASS), Actor(999, TARGET)):
-        assert look(stranger).refusal is not None and looking() is None, "only who may decide says so"
+        assert look(stranger).refusal is not None
+        assert looking() is None, "only an actor who may decide says so"
     assert look(admin(TARGET)).refusal is None
-    assert (
-        handlers.list_work(tx, contract.ListWork(), admin(BRANCH)).items[0].looked_by
-        == admin(TARGET).person_id
-    )
+    assert looking() == admin(TARGET).person_id
     assert look(admin(BRANCH)).refusal.code == "somebody_looks"
     assert look(admin(OTHER)).refusal.code == "unknown_transfer"
-    assert look(admin(TARGET), done=True).refusal is None and look(admin(BRANCH)).refusal is None
+    assert look(admin(TARGET), done=True).refusal is None
+    assert look(admin(BRANCH)).refusal is None
     assert decide(tx, one, TARGET).refusal is None
 
 
@@ -394,16 +388,11 @@ def test_starting_again(tx):
     decide(tx, one, TARGET, approve=False, reason_code="wrong_data")
     assert restart(tx, one, admin(OTHER)).refusal.code == "unknown_transfer"
     again = restart(tx, one, admin(SCHOOL))
-    assert again.refusal is None and again.transfer_id != one
+    assert again.refusal is None
+    assert again.transfer_id != one
     row = store.one(tx, again.transfer_id)
-    assert (row.member_id, row.remark, row.contact, row.target_org_id, row.initiator, row.state) == (
-        811,
-        "请尽快",
-        "19900000000",
-        TARGET,
-        "source",
-        "checking",
-    )
+    assert (row.member_id, row.remark, row.contact) == (811, "请尽快", "19900000000")
+    assert (row.target_org_id, row.initiator, row.state) == (TARGET, "source", "checking")
     assert restart(tx, one, Actor(811)).refusal.code == "transfer_open", "TRF-02: one at a time"
 
 
@@ -417,7 +406,8 @@ def test_starting_again_from_every_side(tx):
         (one,) = start(tx, request(member=821))
         decide(tx, one, TARGET, approve=False, reason_code="short_term")
         again = restart(tx, one, actor)
-        assert again.refusal is None and store.one(tx, again.transfer_id).initiator == initiator
+        assert again.refusal is None
+        assert store.one(tx, again.transfer_id).initiator == initiator
         handlers.on_reservation_refused(
             tx, [ReservationRefused(transfer_id=again.transfer_id, member_id=821, code="member_elsewhere")]
         )
@@ -441,13 +431,9 @@ def test_escalation(tx):
     assert escalate(tx, one, Actor(831)).refusal is None
     assert escalate(tx, one, Actor(831)).refusal.code == "not_escalatable", "once"
     (shown,) = remarks.list_escalations(tx, contract.ListEscalations(), admin(ROOT))
-    assert (shown.source_branch_id, shown.target_org_id, shown.end_code, shown.end_note, shown.note) == (
-        CLASS,
-        TARGET,
-        "household_elsewhere",
-        "应转户籍地",
-        "单位在本地",
-    )
+    assert (shown.source_branch_id, shown.target_org_id) == (CLASS, TARGET)
+    assert (shown.end_code, shown.end_note) == ("household_elsewhere", "应转户籍地")
+    assert shown.note == "单位在本地"
     assert remarks.list_escalations(tx, contract.ListEscalations(), admin(SCHOOL)) == []
     assert advise(tx, one, admin(SCHOOL)).refusal.code == "unknown_transfer"
     assert advise(tx, one, admin(ROOT), "decide").refusal.code == "answer_unknown"
@@ -455,11 +441,8 @@ def test_escalation(tx):
     assert advise(tx, one, admin(ROOT)).refusal.code == "unknown_transfer"
     assert remarks.list_escalations(tx, contract.ListEscalations(), admin(ROOT)) == []
     inbox = notices.list_messages(tx, contract.ListMessages(), Actor(831))
-    assert [message.kind for message in inbox.items][:3] == [
-        "answered",
-        "escalated",
-        "reject",
-    ] and inbox.items[0].note == "请接收"
+    assert [message.kind for message in inbox.items][:3] == ["answered", "escalated", "reject"]
+    assert inbox.items[0].note == "请接收"
     assert trail.verify_audit(tx)[1] == []
 
 
@@ -485,31 +468,27 @@ def test_the_superior_decides_by_setting(tx, deciding):
 
     It goes past both sides' approvals. TRF-25: the rejected transfer stays ended.
     """
-    to_committee, to_branch = rejected(tx, 881, remark="请尽快"), rejected(tx, 882, target=BRANCH)
-    ruled, moved = advise(tx, to_committee, admin(ROOT)), advise(tx, to_branch, admin(ROOT))
-    assert ruled.refusal is None and ruled.transfer_id not in (to_committee, None)
+    to_committee = rejected(tx, 881, remark="请尽快")
+    to_branch = rejected(tx, 882, target=BRANCH)
+    ruled = advise(tx, to_committee, admin(ROOT))
+    moved = advise(tx, to_branch, admin(ROOT))
+    assert ruled.refusal is None
+    assert ruled.transfer_id not in (to_committee, None)
     handlers.on_member_reserved(
         tx, [MemberReserved(transfer_id=one.transfer_id, member_id=1) for one in (ruled, moved)]
     )
 
-    assert (state(tx, to_committee), state(tx, ruled.transfer_id), state(tx, moved.transfer_id)) == (
-        "rejected",
-        State.ASSIGN,
-        State.MOVING,
-    )
+    assert state(tx, to_committee) == "rejected"
+    assert state(tx, ruled.transfer_id) == State.ASSIGN
+    assert state(tx, moved.transfer_id) == State.MOVING
     row = store.one(tx, ruled.transfer_id)
     assert (row.member_id, row.remark, row.initiator, row.initiator_org_id) == (881, "请尽快", "ruling", ROOT)
-    assert decide(tx, ruled.transfer_id, TARGET, approve=False, reason_code="not_here").refusal is not None, (
-        "nobody rejects it again"
-    )
+    again = decide(tx, ruled.transfer_id, TARGET, approve=False, reason_code="not_here")
+    assert again.refusal is not None, "nobody rejects it again"
     assert assign(tx, ruled.transfer_id, BRANCH).state == State.MOVING
-    assert [message.kind for message in notices.list_messages(tx, contract.ListMessages(), Actor(881)).items][
-        :2
-    ] == ["assign", "requested"]
-    assert (
-        store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id
-        and trail.verify_audit(tx)[1] == []
-    )
+    assert kinds(tx, Actor(881))[:2] == ["assign", "requested"]
+    assert store.steps(tx, ruled.transfer_id)[0].person_id == admin(ROOT).person_id
+    assert trail.verify_audit(tx)[1] == []
 
 
 @pytest.mark.rule("BEY-06")
@@ -518,12 +497,10 @@ def test_what_the_superior_does_not_decide(tx, deciding):
 
     Upheld, by a stranger, for a member with another open transfer, or for a target that is gone.
     """
-    upheld, busy, gone, asked_before = (
-        rejected(tx, 884),
-        rejected(tx, 885),
-        rejected(tx, 886, target=OTHER),
-        rejected(tx, 887),
-    )
+    upheld = rejected(tx, 884)
+    busy = rejected(tx, 885)
+    gone = rejected(tx, 886, target=OTHER)
+    asked_before = rejected(tx, 887)
     assert advise(tx, upheld, admin(ROOT), "uphold").transfer_id == upheld
     assert advise(tx, asked_before, admin(SCHOOL)).refusal.code == "unknown_transfer"
     assert restart(tx, busy, Actor(885)).refusal is None
@@ -537,7 +514,8 @@ def test_what_the_superior_does_not_decide(tx, deciding):
 def test_by_default_the_superior_advises(tx):
     """BEY-06: without the setting the answer is advice and starts nothing."""
     one = rejected(tx, 888)
-    assert advise(tx, one, admin(ROOT)).transfer_id == one and not store.with_open(tx, [888])
+    assert advise(tx, one, admin(ROOT)).transfer_id == one
+    assert not store.with_open(tx, [888])
 
 
 # ---- messages ------------------------------------------------------------------------------------
@@ -557,7 +535,8 @@ def test_messages(tx):
     assert [(message.kind, message.read) for message in inbox.items] == [
         ("reject", False),
         ("requested", False),
-    ] and inbox.unread == 2
+    ]
+    assert inbox.unread == 2
     assert (inbox.items[0].end_code, inbox.items[0].note) == ("not_here", "查无此人")
     theirs = notices.list_messages(tx, contract.ListMessages(), school)
     assert [(message.kind, message.read) for message in theirs.items] == [
@@ -569,30 +548,15 @@ def test_messages(tx):
 
     notices.mark_messages(tx, [Asked(contract.MarkRead(transfer_id=one, seq=inbox.items[0].seq), member)])
     assert notices.list_messages(tx, contract.ListMessages(), member).unread == 1
-    assert [
-        message.kind
-        for message in notices.list_messages(tx, contract.ListMessages(unread_only=True), member).items
-    ] == ["requested"]
-    assert [
-        message.kind
-        for message in notices.list_messages(tx, contract.ListMessages(kind="reject"), member).items
-    ] == ["reject"]
+    assert kinds(tx, member, unread_only=True) == ["requested"]
+    assert kinds(tx, member, kind="reject") == ["reject"]
     notices.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), member)])
     assert notices.list_messages(tx, contract.ListMessages(), member).unread == 0
-    assert notices.list_messages(tx, contract.ListMessages(), school).unread == 1, (
-        "one's reading is one's own"
-    )
+    theirs = notices.list_messages(tx, contract.ListMessages(), school)
+    assert theirs.unread == 1, "one's reading is one's own"
     page = notices.list_messages(tx, contract.ListMessages(limit=1), member)
-    assert [
-        message.kind
-        for message in notices.list_messages(
-            tx, contract.ListMessages(after=page.items[0].cursor), member
-        ).items
-    ] == ["requested"]
-    assert (
-        notices.list_messages(tx, contract.ListMessages(since=clock.now() + timedelta(hours=1)), member).items
-        == []
-    )
+    assert kinds(tx, member, after=page.items[0].cursor) == ["requested"]
+    assert kinds(tx, member, since=clock.now() + timedelta(hours=1)) == []
     with pytest.raises(Refused, match="bad_request"):
         notices.list_messages(tx, contract.ListMessages(kind="gossip"), member)
     with pytest.raises(Refused, match="not_administrator"):
@@ -610,37 +574,34 @@ def test_everybody_is_told_of_everything(tx):
     )
     from_school = start(tx, request(member=865))[0]
 
-    def kinds(actor, one):
-        return [
-            message.kind
-            for message in reversed(notices.list_messages(tx, contract.ListMessages(), actor).items)
-            if message.transfer_id == one
-        ]
+    def told(actor, one):
+        """Return the kinds of an actor's messages about a transfer, oldest first."""
+        page = notices.list_messages(tx, contract.ListMessages(), actor)
+        return [message.kind for message in reversed(page.items) if message.transfer_id == one]
 
     decide(tx, done, CLASS)
     decide(tx, done, TARGET, node_no=2)
     assign(tx, done, BRANCH)
     complete(tx, done)
-    assert kinds(Actor(861), done) == ["requested", "approve", "approve", "assign", "moved"]
+    assert told(Actor(861), done) == ["requested", "approve", "approve", "assign", "moved"]
 
     handlers.withdraw_transfers(
         tx, [Asked(contract.WithdrawTransfer(decision_id=key(), transfer_id=withdrawn), Actor(862))]
     )
-    assert kinds(Actor(862), withdrawn) == ["requested", "withdraw"]
+    assert told(Actor(862), withdrawn) == ["requested", "withdraw"]
 
     later(tx, 11)
     handlers.on_deadline_expired(
         tx,
         [DeadlineExpired(transfer_id=one, node_no=1, due_at=clock.now()) for one in (returned, from_school)],
     )
-    assert kinds(Actor(863), returned) == ["requested", "clock_return"]
-    assert (
-        kinds(Actor(865), from_school) == kinds(admin(SCHOOL), from_school) == ["requested", "clock_return"]
-    ), "the starting office, too"
+    assert told(Actor(863), returned) == ["requested", "clock_return"]
+    assert told(Actor(865), from_school) == ["requested", "clock_return"]
+    assert told(admin(SCHOOL), from_school) == ["requested", "clock_return"], "the starting office, too"
 
     decide(tx, rejected, CLASS, approve=False, reason_code="wrong_data", note="号码有误")
-    told = notices.list_messages(tx, contract.ListMessages(kind="reject"), Actor(864)).items
-    assert [(one.end_code, one.note) for one in told] == [("wrong_data", "号码有误")]
+    rejections = notices.list_messages(tx, contract.ListMessages(kind="reject"), Actor(864)).items
+    assert [(one.end_code, one.note) for one in rejections] == [("wrong_data", "号码有误")]
 
 
 @pytest.mark.rule("MSG-06", "DL-03")
@@ -662,9 +623,8 @@ def test_lists_are_filtered_by_time_and_kind(tx):
     """
     early, late = start(tx, request(member=871), request(member=871 + 1, reason="employed_with_org"))
     decide(tx, early, TARGET, approve=False, reason_code="not_here")
-    tx.execute(
-        sa.text("SET LOCAL session_replication_role = replica")
-    )  # the trail is append-only; only the clock is meant
+    # The trail is append-only; only its clock is meant here, so the triggers are switched off.
+    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
     for table, column in (("audit", "at"), ("open_nodes", "opened_at")):
         tx.execute(
             sa.text(f"UPDATE {table} SET {column} = {column} - interval '5 days' WHERE transfer_id = :one"),
@@ -673,21 +633,18 @@ def test_lists_are_filtered_by_time_and_kind(tx):
     noon = clock.now() - timedelta(days=2)
     member = Actor(871)
 
-    assert [
-        one.kind for one in notices.list_messages(tx, contract.ListMessages(until=noon), member).items
-    ] == ["reject", "requested"]
-    assert notices.list_messages(tx, contract.ListMessages(since=noon), member).items == []
-    assert {
-        one.transfer_id
-        for one in notices.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items
-    } == {late}
-    assert handlers.list_work(tx, contract.ListWork(since=noon), admin(TARGET)).items == []
-    assert [
-        one.transfer_id for one in handlers.list_work(tx, contract.ListWork(until=noon), admin(TARGET)).items
-    ] == [late]
-    opened_at = handlers.list_work(tx, contract.ListWork(), admin(TARGET)).items[0].node_opened_at
-    assert handlers.list_work(tx, contract.ListWork(until=opened_at), admin(TARGET)).items == []
-    assert len(handlers.list_work(tx, contract.ListWork(since=opened_at), admin(TARGET)).items) == 1
+    def work(**wanted):
+        return handlers.list_work(tx, contract.ListWork(**wanted), admin(TARGET)).items
+
+    assert kinds(tx, member, until=noon) == ["reject", "requested"]
+    assert kinds(tx, member, since=noon) == []
+    theirs = notices.list_messages(tx, contract.ListMessages(since=noon), admin(SCHOOL)).items
+    assert {one.transfer_id for one in theirs} == {late}
+    assert work(since=noon) == []
+    assert [one.transfer_id for one in work(until=noon)] == [late]
+    opened_at = work()[0].node_opened_at
+    assert work(until=opened_at) == []
+    assert len(work(since=opened_at)) == 1
     done = handlers.list_started(tx, contract.ListStarted(side="target"), admin(TARGET))
     assert [(one.transfer_id, one.state) for one in done if one.ended_at] == [(early, "rejected")]
 
@@ -754,13 +711,14 @@ def test_webhooks(settled, receiver):
     """
     with settled.transaction() as tx:
         made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/tuanqiao")
-        hook(tx, "sms:+8612355", admin(OTHER))
+        hook(tx, "sms:+8612355", admin(OTHER))  # no party, so it is told nothing
         (one,) = start(tx, request(member=851, contact="19912345678"))
         while figures_store.fold(tx, reader.read("national"), clock.now()):
             pass
     receiver.answers = [503]
 
-    assert notices.send_some(settled) == 1 and notices.send_some(settled) == 0
+    assert notices.send_some(settled) == 1
+    assert notices.send_some(settled) == 0, "the one that failed rests"
     with settled.reading() as tx:
         (shown,) = notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
     assert (shown.waiting, shown.delivered, shown.problem, shown.secret) == (1, 0, "HTTP 503", "")
@@ -774,15 +732,12 @@ def test_webhooks(settled, receiver):
     headers, body = receiver.got[-1]
     at = int(headers["Tuanqiao-Signature"].split(",")[0].removeprefix("t="))
     expected = hmac.new(made.secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    assert (
-        headers["Tuanqiao-Signature"] == f"t={at},v1={expected}" == channels.signature(made.secret, at, body)
-    )
+    signature = channels.signature(made.secret, at, body)
+    assert headers["Tuanqiao-Signature"] == f"t={at},v1={expected}" == signature
     notice = json.loads(body)
-    assert (notice["event"], notice["transfer_id"], headers["Tuanqiao-Id"]) == (
-        "reserved",
-        one,
-        f"{one}:2",
-    ) and b"19912345678" not in body
+    assert (notice["event"], notice["transfer_id"]) == ("reserved", one)
+    assert headers["Tuanqiao-Id"] == f"{one}:2"
+    assert b"19912345678" not in body
     assert receiver.got[0][1] == body, "the same id again, so that the receiver knows it"
 
 
@@ -805,10 +760,8 @@ def test_webhooks_are_given_up(settled, receiver):
             )
         assert notices.send_some(settled) == 1
     with settled.transaction() as tx:
-        assert [
-            (shown.waiting, shown.delivered, shown.failed)
-            for shown in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
-        ] == [(0, 0, 1)]
+        (shown,) = notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
+        assert (shown.waiting, shown.delivered, shown.failed) == (0, 0, 1)
         assert hook(tx, "", webhook_id=made.webhook_id, actor=admin(OTHER)).refusal.code == "unknown_webhook"
         assert hook(tx, "", webhook_id=made.webhook_id).refusal is None
         start(tx, request(member=853))
@@ -845,21 +798,15 @@ def test_an_address_is_told_once(settled, receiver):
     with settled.transaction() as tx:
 
         def ask(url, actor=None, command_id=None):
-            return notices.set_webhooks(
-                tx,
-                [Asked(contract.SetWebhook(command_id=command_id or key(), url=url), actor or admin(TARGET))],
-            )[0]
+            item = contract.SetWebhook(command_id=command_id or key(), url=url)
+            return notices.set_webhooks(tx, [Asked(item, actor or admin(TARGET))])[0]
 
-        made, again, other = (
-            ask(address, command_id=command),
-            ask(address.replace("http", "HTTP").replace("/told", "/x/../told")),
-            ask(address, admin(OTHER)),
-        )
-        assert (
-            made.secret
-            and (again.webhook_id, again.secret, again.refusal) == (made.webhook_id, "", None)
-            and other.webhook_id != made.webhook_id
-        )
+        made = ask(address, command_id=command)
+        again = ask(address.replace("http", "HTTP").replace("/told", "/x/../told"))
+        other = ask(address, admin(OTHER))
+        assert made.secret
+        assert (again.webhook_id, again.secret, again.refusal) == (made.webhook_id, "", None)
+        assert other.webhook_id != made.webhook_id
         assert ask(address, command_id=command) == made
         assert ask(address, admin(OTHER), command).refusal.code == "command_taken"
         pair = notices.set_webhooks(
@@ -872,6 +819,7 @@ def test_an_address_is_told_once(settled, receiver):
         assert len({one.webhook_id for one in pair}) == 1
         hook(tx, "", webhook_id=made.webhook_id)
         assert ask(address).webhook_id != made.webhook_id, "switched off and added anew: another one"
+        # The one just made and the pair count already, so two of as many as are allowed are too many.
         rest = notices.set_webhooks(
             tx,
             [
@@ -908,6 +856,7 @@ def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
         start(tx, request(member=854))
         while figures_store.fold(tx, reader.read("national"), clock.now()):
             pass
+        # As if the process had died of it each time: tried as often as may be, and no answer kept.
         tx.execute(
             sa.text("UPDATE deliveries SET attempts = :n WHERE webhook_id = :one"),
             {"n": len(notices.RETRIES) + 1, "one": made[-2].webhook_id},
@@ -924,9 +873,8 @@ def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
         shown = {
             one.webhook_id: one for one in notices.list_webhooks(tx, contract.ListWebhooks(), admin(TARGET))
         }
-    assert [(shown[one.webhook_id].failed, shown[one.webhook_id].delivered) for one in made] == [(1, 0)] * (
-        len(hostile) + 1
-    ) + [(0, 1)]
+    counts = [(shown[one.webhook_id].failed, shown[one.webhook_id].delivered) for one in made]
+    assert counts == [(1, 0)] * (len(hostile) + 1) + [(0, 1)], "all but the last, which is a good one"
     assert {shown[one.webhook_id].problem for one in made[: len(hostile)]} <= {
         "not allowed here",
         "cannot be sent",
@@ -941,11 +889,11 @@ def test_channels(receiver, caplog):
     """
     caplog.set_level("INFO")
     notice = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
-    assert (
-        channels.send("mailto:office@tuan.example", "s", notice) == ""
-        and channels.send("sms:+8612355", "s", notice) == ""
-    )
-    assert "transfer 7" in caplog.text and "office@" not in caplog.text and "12355" not in caplog.text
+    assert channels.send("mailto:office@tuan.example", "s", notice) == ""
+    assert channels.send("sms:+8612355", "s", notice) == ""
+    assert "transfer 7" in caplog.text
+    assert "office@" not in caplog.text
+    assert "12355" not in caplog.text
     assert channels.send("http://127.0.0.1:1/x", "s", notice) == "no answer"
     assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"
     assert notices_store.KINDS
