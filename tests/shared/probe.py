@@ -41,12 +41,13 @@ TOO_LONG_FOR_AN_INDEX = sa.text(
     "INSERT INTO names SELECT string_agg(md5(CAST(n AS text)), '') FROM generate_series(1, 300) AS n"
 )
 """PostgreSQL refuses it with 54000, which psycopg2 files under the class of lost connections."""
+# The sequence counts the tries: it is not taken back with the transaction.
 TRY_AND_SLEEP = sa.text("SELECT nextval('tries_of_sleep'), pg_sleep(30)")
 COUNT = sa.text(
     "INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1"
     " ON CONFLICT (id) DO UPDATE SET times = effects.times + 1"
 )
-seen: dict[int, int] = {}
+seen: dict[int, int] = {}  # how often an item that fails twice has been tried
 
 probe_command = Command("scheduler", "probe_command", AssignBranch, Outcome)
 probe_query = Query("scheduler", "probe_query", GetTransfer, int)
@@ -58,7 +59,7 @@ def on_node_opened(tx, items):
             raise ValueError("as asked")
         if item.node_no == TIMES_OUT:
             raise eventlet.Timeout(1)
-        if item.node_no == UNIMPORTABLE:
+        if item.node_no == UNIMPORTABLE:  # nameko's own answer to it would end the container
             raise type("Local", (Exception,), {"__module__": "no.such.module"})("cannot be imported")
         if item.node_no == FAILS_TWICE:
             seen[item.transfer_id] = seen.get(item.transfer_id, 0) + 1
@@ -110,9 +111,11 @@ def main() -> None:
     import services.scheduler.service
 
     services.scheduler.service.Service = Service
+    # Shorter limits and fewer tries than the real ones, or the tests of time-outs would take minutes.
     inbox.LIMITS = bus.LIMITS_ALONE = db.Limits(statement=2.0, lock=1.0)
     bus.LIMITS_TOGETHER = db.Limits(statement=1.0, lock=0.5)
     inbox.RETRY_AFTER = inbox.RETRY_AFTER[:2]
+    # The probe's tables are made by the tests, not by migrations.
     runner.migrate.pending = lambda name, url: False
     settings = from_environment()
     assert health

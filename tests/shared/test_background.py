@@ -78,8 +78,10 @@ def test_a_loop_goes_on(error):
     name = f"goes_on_{type(error).__name__}"
     with running(service(), background.Loop(name, turn, threading.Event(), 0.05)):
         wait(lambda: len(turns) > 3)
-    assert count("probe", name) == 2 and metrics.BACKGROUND_FAILING.labels("probe", name)._value.get() == 0
-    assert turns[1] - turns[0] > 0.15 and turns[2] - turns[1] > 0.35, "each pause is longer"
+    assert count("probe", name) == 2
+    assert metrics.BACKGROUND_FAILING.labels("probe", name)._value.get() == 0
+    assert turns[1] - turns[0] > 0.15
+    assert turns[2] - turns[1] > 0.35, "each pause is longer"
 
 
 def loops():
@@ -125,23 +127,12 @@ def test_every_service_has_its_loops():
 
     No service makes threads of its own beside it.
     """
-    found = [loop.name for _, loop in loops()]
-    assert {
-        "migrations",
-        "audit",
-        "graduation",
-        "imports",
-        "identity",
-        "figures",
-        "bulks",
-        "notices",
-        "timers",
-    } <= set(found)
-    assert all(
-        len({one.name for one in import_module(f"services.{name}.service").Service.loops})
-        == len(import_module(f"services.{name}.service").Service.loops)
-        for name in SERVICES
-    )
+    found = {loop.name for _, loop in loops()}
+    assert {"migrations", "audit", "graduation", "imports", "identity"} <= found
+    assert {"figures", "bulks", "notices", "timers"} <= found
+    for name in SERVICES:  # the metrics go by the name, so no service has two loops of one name
+        names = [one.name for one in import_module(f"services.{name}.service").Service.loops]
+        assert len(set(names)) == len(names), name
     for folder in ("services", "shared"):
         code = {file: file.read_text("utf-8") for file in (ROOT / folder).rglob("*.py")}
         assert [str(file) for file, text in code.items() if "while not machinery.stopping" in text] == []
@@ -170,13 +161,15 @@ def test_a_hostile_item_is_set_aside():
         given_up.append((line.pop(0), problem))
 
     pieces = background.Pieces("probe", "line", 64, work, give_up)
-    with running(
-        service(),
-        background.Loop("line", lambda machinery: 0 if pieces.turn(None) else None, threading.Event(), 0.05),
-    ):
+
+    def turn(machinery):
+        return 0 if pieces.turn(None) else None  # at once while there is work, else after the pause
+
+    with running(service(), background.Loop("line", turn, threading.Event(), 0.05)):
         wait(lambda: not line, 20)
     assert given_up == [(0, "ValueError: hostile"), (41, "ValueError: hostile")]
     assert sorted(done) == [one for one in range(100) if one not in (0, 41)]
+    # A piece that fails is made smaller until the item is alone; only then its tries are counted.
     assert raised.count(1) == 2 * background.TRIES
 
 
@@ -195,12 +188,11 @@ def test_a_row_of_hostile_items_is_short():
         return len(done)
 
     pieces = background.Pieces("probe", "row", 200, work, lambda database, problem: line.pop(0))
-    with running(
-        service(),
-        background.Loop(
-            "row", lambda machinery: 0 if line and pieces.turn(None) else None, threading.Event(), 0.05
-        ),
-    ):
+
+    def turn(machinery):
+        return 0 if line and pieces.turn(None) else None
+
+    with running(service(), background.Loop("row", turn, threading.Event(), 0.05)):
         wait(lambda: not line, 30)
     assert done == [10_000]
 
