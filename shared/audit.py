@@ -1,11 +1,11 @@
 """The audit log of a service: who did what, for which organisation, to whom, and how it was before (BEY-10).
 
-A line is written in the transaction of what it tells of, and the database lets nobody change or
-delete one. Lines are hash chains: each hash covers its line and the hash before. So that
+A line is written in the transaction of the change that it records, and the database lets nobody
+change or delete one. Lines are hash chains: each hash covers its line and the hash before. So that
 transactions do not wait for each other there are several chains, the *lanes*: a transaction takes
 one that nobody holds, or opens another. Each lane has a head, which says how many lines it has and
-the last hash. Heads are told to the scheduler, which keeps every one it hears: who cuts lines off
-the end, or rewrites a whole chain and its head, would have to do the same in another database.
+the last hash. Heads are told to the scheduler, which keeps every one it hears: whoever cuts lines
+off the end, or rewrites a whole chain and its head, would have to do the same in another database.
 `tuanqiao audit verify` reads all of it.
 """
 
@@ -139,7 +139,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         ref: What else it concerns, in words and numbers.
         before: What was, where something was changed.
         after: What is now.
-        note: The reason that was given; numbers of identity and telephone are taken out.
+        note: The reason that was given; ID and telephone numbers are taken out.
         request_id: Of the request that caused it.
 
     """
@@ -270,7 +270,7 @@ class Log:
             {insert(tell(grew, "grown"))} RETURNING id""")
 
     def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
-        """Write lines in the transaction of what they tell of, all by one statement.
+        """Write lines with one statement, in the transaction of the changes that they record.
 
         They are seen when it commits.
         """
@@ -313,7 +313,8 @@ class Log:
         For services with a directory.
 
         Raises:
-            Refused: `not_administrator`, `audit_by_province`, `bad_request` for a cursor that is none.
+            Refused: `not_administrator`, `audit_by_province`; `bad_request` for a cursor that was
+                never given out.
 
         """
         return page(tx, self.service, province_of(directory.require_above(tx, actor)), request)

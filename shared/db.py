@@ -38,7 +38,7 @@ SESSION = (
 )
 """What each connection asks of PostgreSQL: bounded waits, and a planner kept to loops over an index.
 
-Every join of ours starts from a short list and ends in an index. On fast-growing tables the
+Every join here starts from a short list and ends in an index. On fast-growing tables the
 statistics are always old, and the planner would read a whole table for forty rows, or compare each
 of five hundred items with each open node.
 """

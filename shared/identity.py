@@ -110,5 +110,5 @@ class Verifier:
         return Actor(int(claims["sub"]), org_id, bool(claims.get("restricted")))
 
     def session(self, token: str) -> str:
-        """Return the session that a token of a person is of; empty if it names none."""
+        """Return the session that a person's token belongs to; empty if it names none."""
         return str(self.claims("person", token).get("sid", ""))

@@ -26,7 +26,7 @@ Handler = Callable[[Connection, list[Any]], object]
 """Handles all items of one event in the given transaction; order within a batch means nothing."""
 
 LIMITS = db.Limits(statement=20.0, lock=3.0)
-"""Of a transaction over events: nobody waits for its answer, but other messages wait for its end."""
+"""For a transaction over events: nobody waits for its answer, but other messages wait for its end."""
 PARTS = 8
 """Into how many parts a batch is cut that failed as a whole."""
 PIECE_BYTES = 400_000

@@ -127,7 +127,8 @@ _good: dict[str, tuple[Entry, ...]] = {}
 def entries() -> tuple[Entry, ...]:
     """Return the entries of this installation, the weightiest first.
 
-    The file is read again when it has changed; while what it says is wrong, what it said before holds.
+    The file is read again when it has changed; while what it says is wrong, what it said before
+    holds.
 
     Raises:
         ValueError, OSError: The file cannot be read and never could.

@@ -127,7 +127,7 @@ class Channel(memory.Channel):  # type: ignore[misc]
     def basic_publish(
         self, message: Any, exchange: str = "", routing_key: str = "", mandatory: bool = False, **kwargs: Any
     ) -> None:
-        """Publish; refuse what `mandatory` cannot be routed."""
+        """Publish; refuse a `mandatory` message that cannot be routed."""
         queues = self._lookup(exchange, routing_key) if exchange else [routing_key]
         if mandatory and not any(queue in self.queues for queue in queues):
             raise ChannelError("NO_ROUTE", (60, 40), "Basic.publish", "312")
@@ -189,7 +189,7 @@ class Channel(memory.Channel):  # type: ignore[misc]
         queue = message.delivery_info["queue"]
         self._put(queue, dict(message.serializable(), redelivered=True), origin=origin)
         if self.queues.get(queue):
-            self.queues[queue].rotate(1)
+            self.queues[queue].rotate(1)  # from the end to the front, where it was
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Settle one delivery, or all of this channel up to it."""
@@ -211,6 +211,7 @@ class Channel(memory.Channel):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close and put back what is not settled; the queues are everybody's and stay."""
+        # past kombu's own `close`, which drops the queues
         super(memory.Channel, self).close()
 
 

@@ -52,9 +52,9 @@ EarlyAnswers = Callable[[int, list[bytes]], None]
 LONGEST_RETRY_PAUSE = 30.0
 """Between two looks for failed items that are due."""
 LIMITS_TOGETHER = db.Limits(statement=3.0, lock=1.0)
-"""Of several calls in one transaction: who takes longer is tried alone."""
+"""For several calls in one transaction; if they take longer, they are tried in smaller parts."""
 LIMITS_ALONE = db.Limits(statement=8.0, lock=5.0)
-"""Of one call: less than its caller waits."""
+"""For one call: less than its caller waits."""
 
 
 class Machinery(DependencyProvider):  # type: ignore[misc]
@@ -243,9 +243,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         return answer
 
     def _actor(self, call: Call, restricted: bool = False) -> tuple[Actor, str]:
-        """Return who calls and the session that the token is of, empty if of none.
+        """Return who calls and the session that the token belongs to, empty if to none.
 
-        With `restricted`, people come in whose initial password is not changed yet (ACC-05).
+        With `restricted`, people whose initial password is not changed yet come in, too (ACC-05).
         """
         if call.org_id is not None and not 0 < call.org_id <= MAX_ID:
             raise decoding.bad("/org_id", f"须为1至{MAX_ID}的整数", f"a whole number from 1 to {MAX_ID}")

@@ -1,6 +1,6 @@
 """Names on the broker, and their declaration.
 
-One topic exchange per publishing service, called like the service. One quorum queue
+One topic exchange per publishing service, named after the service. One quorum queue
 `<service>.events` per consuming service, bound to the topics its contracts name. One classic queue
 each for a service's commands and queries: calls are repeated by their callers, so they need no
 replicated log. Everything is declared by whoever starts first, hence no event is ever published

@@ -75,7 +75,7 @@ class ReservationRefused(Event, frozen=True, kw_only=True):
 
 
 class MemberMoved(Event, frozen=True, kw_only=True):
-    """The member is now in the branch, once and for all of this transfer (TRF-35)."""
+    """The member is now in the branch; for one transfer this happens once (TRF-35)."""
 
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
@@ -102,8 +102,8 @@ class BranchGraduated(Event, frozen=True, kw_only=True):
 class GraduateChanged(Event, frozen=True, kw_only=True):
     """A member became a graduate of a branch in a year, or no longer counts as one (GRAD-12, GRAD-16).
 
-    The highest version holds. Who leaves as a graduate stays one of the cohort, so a completed
-    transfer tells nothing (STAT-13).
+    The highest version holds. A member who leaves as a graduate stays in the cohort, so nothing is
+    told when a transfer completes (STAT-13).
     """
 
     publisher: ClassVar[str] = "members"
@@ -135,7 +135,7 @@ class CadreChanged(Event, frozen=True, kw_only=True):
 
 
 class AdministratorRegistered(Event, frozen=True, kw_only=True):
-    """A person has used an organisation's registration code and shall administer it (ADM-04, ADM-09)."""
+    """A person has used an organisation's registration code and is to administer it (ADM-04, ADM-09)."""
 
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("orgs",)
@@ -167,7 +167,7 @@ class SessionEnded(Event, frozen=True, kw_only=True):
 
 
 class MembersLogGrew(Event, frozen=True, kw_only=True):
-    """A chain of the audit log of members has so many lines now, and this hash (BEY-10).
+    """A chain of the audit log of members has grown to `rows` lines, with this hash (BEY-10).
 
     Whoever keeps it notices when lines go.
     """
@@ -219,7 +219,7 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
 class Captcha(msgspec.Struct, frozen=True, kw_only=True):
     """A picture whose characters are to be sent along, once, within five minutes.
 
-    There is no picture where none is asked for. `initial_tail` says what opens a new account: so
+    There is no picture where none is asked for. `initial_tail` says what opens a new account: that
     many last characters of the ID number, or a code where it is 0 (ACC-04, BEY-22).
     """
 
@@ -383,11 +383,11 @@ class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A member as shown to those entitled; the ID number is masked (MEM-02, MEM-28, MEM-31, MEM-32).
 
-    `sex`, `age` and `league_years` are derived (MEM-03); `post` is the post in the own branch;
-    `missing` names the required fields that are not filled, none for a complete record (MEM-22);
-    `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party member who
-    keeps membership (MEM-25); `found_on`: when work or study was found, of who waits for a transfer
-    onward (TYPE-16).
+    `sex`, `age` and `league_years` are derived (MEM-03); `post` is the post in the member's own
+    branch; `missing` names the required fields that are not filled, none for a complete record
+    (MEM-22); `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party
+    member who keeps membership (MEM-25); `found_on`: when work or study was found, of those who
+    wait for a transfer onward (TYPE-16).
     """
 
     member_id: int
@@ -425,7 +425,7 @@ class DescribePeople(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the own record (ROLE-01)."""
+    """Ask for one's own record (ROLE-01)."""
 
 
 class Stay(msgspec.Struct, frozen=True, kw_only=True):
@@ -624,8 +624,8 @@ class RequestDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11).
 
     By the branch or its direct superior. `cause`: `wrong_name`, `wrong_id`, `overwritten` (one
-    person's record over another's) or `other`; who merely belongs elsewhere, `elsewhere`, is
-    transferred instead (DEL-09). A second request replaces the first.
+    person's record over another's) or `other`; a member who merely belongs elsewhere (`elsewhere`)
+    is transferred instead (DEL-09). A second request replaces the first.
     """
 
     command_id: UUID
@@ -830,7 +830,7 @@ class RegistrationInfo(msgspec.Struct, frozen=True, kw_only=True):
 class SearchMembers(msgspec.Struct, frozen=True, kw_only=True):
     """Find members of one's own organisation and below (SRCH-03, SRCH-05, SRCH-06).
 
-    By name, ID number or development number. `below` names an organisation in the own subtree, to
+    By name, ID number or development number. `below` names an organisation in one's own subtree, to
     narrow a name that many have (SRCH-04).
     """
 
@@ -1065,7 +1065,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VoidLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """Declare an own letter void."""
+    """Declare one of one's own letters void."""
 
     letter_id: Id
 
@@ -1096,7 +1096,7 @@ class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GetComposition(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask of whom a branch consists (STAT-09)."""
+    """Ask how a branch is made up (STAT-09)."""
 
     branch_id: OrgId
 
@@ -1132,7 +1132,7 @@ class CountInside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in an organisation that members knows of: members, and applications that wait for it."""
+    """What the members service knows to be in an organisation: members, and applications to it."""
 
     org_id: int
     members: int

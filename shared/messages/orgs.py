@@ -92,7 +92,7 @@ class RegistrationRefused(Event, frozen=True, kw_only=True):
 
 
 class OrgsLogGrew(Event, frozen=True, kw_only=True):
-    """A chain of the audit log of orgs has so many lines now, and this hash (BEY-10).
+    """A chain of the audit log of orgs has grown to `rows` lines, with this hash (BEY-10).
 
     Whoever keeps it notices when lines go.
     """
@@ -266,8 +266,8 @@ class NamesPreview(msgspec.Struct, frozen=True, kw_only=True):
 class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):
     """Check and complete one's own organisation's data, once, as its administrator (ORG-16, ORG-19).
 
-    The kind may change here and never again (ORG-11). The secretary, or who presides, is recorded
-    before by `set_posts`.
+    The kind may change here and never again (ORG-11). The secretary, or whoever presides, is
+    recorded first with `set_posts`.
     """
 
     command_id: UUID

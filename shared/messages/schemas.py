@@ -12,7 +12,7 @@ def of(types: Iterable[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     r"""Return a schema per type, and those they refer to by name.
 
     Patterns end in `$`, which in a JSON schema means what `\Z` means to Python. Whole numbers are
-    `int64`: ids of ours exceed 32 bits, and generators of clients choose too small a type where
+    `int64`: our ids exceed 32 bits, and generators of clients choose too small a type where
     they are not told.
     """
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")

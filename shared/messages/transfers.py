@@ -67,7 +67,7 @@ class TransferRequested(Event, frozen=True, kw_only=True):
 
 
 class NodeOpened(Event, frozen=True, kw_only=True):
-    """A node waits for its organisation; the instants are what the scheduler shall watch (DL-01, DL-02).
+    """A node waits for its organisation; the scheduler is to watch the instants (DL-01, DL-02).
 
     Told again with a higher `revision` where another policy was applied to open nodes (BEY-07).
     """
@@ -158,7 +158,7 @@ class TransferWithdrawn(Event, frozen=True, kw_only=True):
 
 
 class TransfersLogGrew(Event, frozen=True, kw_only=True):
-    """A chain of the audit log of transfers has so many lines now, and this hash (BEY-10).
+    """A chain of the audit log of transfers has grown to `rows` lines, with this hash (BEY-10).
 
     Whoever keeps it notices when lines go.
     """
@@ -659,7 +659,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage of the season (DL-14, DL-15).
 
-    What share shall have been started or completed by a day, and what share was (`reached`).
+    What share is to have started or completed by a day, and what share has (`reached`).
     """
 
     by: dt.date
