@@ -74,10 +74,10 @@ def test_member_to_branch(tx):
 
 @pytest.mark.rule("TRF-42")
 def test_new_students_are_taken_in(tx, keys):
-    """TRF-42: who is on the way is approved and assigned by the college.
+    """TRF-42: a member on the way is approved and assigned by the college.
 
-    The college is reminded after seven days at either node. Who is not on the way is fetched by the
-    class's secretary, and the old branch is asked.
+    The college is reminded after seven days at either node. A member who is not on the way is
+    fetched by the class's secretary, and the old branch is asked.
     """
     (coming,) = start(tx, request("source", member=81, remark="2026级1班"))
     assert (_reminded_after(tx, coming), decide(tx, coming, TARGET).state) == (7, State.ASSIGN)
@@ -731,7 +731,7 @@ def test_a_committee_that_moves_decides_alone(tx):
 def test_a_target_that_moves_before_its_node_opens(tx):
     """BEY-17: a branch that moves while the source still decides has its new superior beside it.
 
-    That counts from when its own node opens; the old superior has no more say.
+    That counts from when its own node opens; the old superior has no say any longer.
     """
     (one,) = start(tx, request("member", target=BRANCH))
     handlers.on_org_changed(tx, [org_changed(BRANCH, parent_id=SCHOOL, path="1.2.5.")])

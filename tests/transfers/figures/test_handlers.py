@@ -279,7 +279,7 @@ def test_people_behind(tx):
 def test_figures_follow_the_tree(tx):
     """MIG-09: when a school moves below another organisation, its graduates count there from then on.
 
-    They count no more where it was.
+    They no longer count where it was.
     """
     graduate(tx, 81, 82)
     start(tx, request(member=81))

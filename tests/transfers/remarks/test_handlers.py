@@ -284,7 +284,7 @@ def test_bulk_of_special_units(tx):
 def test_bulk_stopped_and_rights_lost(tx):
     """BEY-05: when a bulk decision is stopped, what waits stays as it is.
 
-    A person who is no administrator any more when a row's turn comes decides nothing.
+    A person who has lost the right by the time of a row's turn decides nothing.
     """
     ones = start(tx, *[request() for _ in range(4)])
     _, item = bulk(tx, 4)
@@ -745,7 +745,7 @@ def test_webhooks(settled, receiver):
 def test_webhooks_are_given_up(settled, receiver):
     """BEY-15: after the last try a delivery is given up and counted as failed.
 
-    Switched off, an address is told no more.
+    An address that is switched off is told nothing more.
     """
     with settled.transaction() as tx:
         made = hook(tx, f"http://127.0.0.1:{receiver.server_port}/x")
