@@ -2,7 +2,8 @@
 
 `python docs/print_rules.py` writes the page; `--check` only says whether it is up to date.
 
-docs/rules.tsv has three columns: the rule, its state where a person has to say it, the catalogue's words. States:
+docs/rules.tsv has three columns: the rule, its state where a person has to say it, the catalogue's
+words. States:
 
     (empty)       tested, if a test carries the rule's marker and names it in its docstring or table; else open
     partly: ...   a test proves some of it; what is missing
@@ -128,8 +129,9 @@ def _always_skipped(test: ast.FunctionDef | ast.ClassDef) -> bool:
 def _claims_of(path: Path) -> Iterator[tuple[str, Claim]]:
     """Yield the claims of a file: of a test's decorators, of rows of a table it is run over, of its class.
 
-    A claim is named where the docstring of the test (of the class, for a marker on a class) or its table names the rule. In a
-    table (`pytest.param(..., marks=...rule("ID"))`) the row itself is the name. A marker for the whole file names nothing.
+    A claim is named where the docstring of the test (of the class, for a marker on a class) or its
+    table names the rule. In a table (`pytest.param(..., marks=...rule("ID"))`) the row itself is
+    the name. A marker for the whole file names nothing.
     """
     tree = ast.parse(path.read_text("utf-8"))
     place = str(path.relative_to(ROOT))

@@ -1,4 +1,8 @@
-"""The proof of all audit logs at once, against the heads that the scheduler keeps and, if given, a file of heads (BEY-10)."""
+"""The proof of all audit logs at once (BEY-10).
+
+The logs are checked against the heads that the scheduler keeps and, if given, against a file of
+heads.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,11 @@ LOGS = ("orgs", "members", "transfers")
 
 
 class Proof(NamedTuple):
-    """What was found of one log: lines read, a hash of all its heads, how many heads the scheduler keeps (of trails: how many lines are sealed), what does not fit."""
+    """What was found of one log.
+
+    That is: the lines read, a hash of all its heads, how many heads the scheduler keeps (of trails:
+    how many lines are sealed), and what does not fit.
+    """
 
     what: str
     lines: int
@@ -44,7 +52,10 @@ def _reading(settings: Settings, service: str) -> tuple[sa.Engine, sa.Connection
 
 
 def heads(settings: Settings) -> list[str]:
-    """Return the heads of all logs as lines of JSON, to be kept where nobody reaches them who reaches the databases."""
+    """Return the heads of all logs as lines of JSON.
+
+    They are to be kept where nobody can reach them who can reach the databases.
+    """
     lines = []
     for service in LOGS:
         engine, tx = _reading(settings, service)
@@ -75,7 +86,10 @@ def read_heads(file: Path) -> dict[str, list[Head]]:
 
 
 def prove(settings: Settings, outside: dict[str, list[Head]] | None = None) -> Iterable[Proof]:
-    """Yield the proof of each log; the heads are read before the logs, so that a log that grows meanwhile fits."""
+    """Yield the proof of each log.
+
+    The heads are read before the logs, so that a log that grows meanwhile still fits.
+    """
     engine, tx = _reading(settings, "scheduler")
     with tx:
         kept = {service: scheduler_heads.kept(tx, service) for service in LOGS}

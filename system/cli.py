@@ -148,7 +148,9 @@ def make_keys(context: typer.Context) -> None:
 
 @keys.command("rotate")
 def rotate_keys() -> None:
-    """Add a new key of ID numbers and phones and seal everything with it anew, while the services run; stopped, it is started again.
+    """Add a new key of ID numbers and phones and seal everything with it anew.
+
+    The services run meanwhile. If the command is stopped, start it again.
 
     Afterwards restart the members service and forget the old keys with `keys forget`.
     """
@@ -178,7 +180,10 @@ def _seal_anew(engine: sa.Engine, seal: Any, anew: Any) -> int:
 
 @keys.command("forget")
 def forget_keys() -> None:
-    """Seal what is left anew, then take every key but the current one out of the file; backups sealed with them cannot be read any more."""
+    """Seal what is left anew, then take every key but the current one out of the file.
+
+    Backups sealed with the old keys cannot be read any more.
+    """
     from services.members.sealing import handlers as sealing
     from services.members.sealing import seal as sealing_seal
 
@@ -215,7 +220,10 @@ def figures(
 def reset_code(
     person: Annotated[int, typer.Argument(help="Number of the person, as lists of administrators show it.")],
 ) -> None:
-    """Make a code that resets a person's password, where no administrator can: the last way back into the root's own account (ACC-06)."""
+    """Make a code that resets a person's password, where no administrator can (ACC-06).
+
+    It is the last way back into the root's own account.
+    """
     from services.members.accounts import handlers as accounts
     from shared.errors import Refused
 
@@ -238,10 +246,12 @@ def create_administrator(
     post: Annotated[str, typer.Option(help="Post held there; the first that is free if not given.")] = "",
     force: Annotated[bool, typer.Option(help="Also where the organisation has administrators.")] = False,
 ) -> None:
-    """Make a person the administrator of an organisation that has none, by default of the root; print a code that opens the account, once.
+    """Make a person the administrator of an organisation that has none, by default of the root.
 
-    Ask without options, so that the number stays out of the shell's history. Repeated for the same person it changes nothing. The services have to run, or
-    to be started, for the right to arrive.
+    The command prints, once, a code that opens the account.
+
+    Ask without options, so that the number stays out of the shell's history. Repeated for the same
+    person it changes nothing. The services have to run, or to be started, for the right to arrive.
     """
     from services.members.accounts import handlers as accounts
     from services.members.founding import handlers as founding
@@ -311,7 +321,10 @@ def season(
     one: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path, typer.Option(hidden=True)] = Path("var/season-db"),
 ) -> None:
-    """Simulate a season, 1 May to 31 December, under one policy or several: what a policy would do; exits with 1 if an invariant breaks."""
+    """Simulate a season, 1 May to 31 December, under one policy or several: what a policy would do.
+
+    Exits with 1 if an invariant breaks.
+    """
     import datetime as dt
     import json
 
@@ -396,7 +409,10 @@ def verify_audit(
         Path | None, typer.Option(help="Prove the logs against a file of `audit heads`, too.")
     ] = None,
 ) -> None:
-    """Recompute the hash chains of all services and compare them with the heads that are kept; exits with 1 and lists what is broken."""
+    """Recompute the hash chains of all services and compare them with the heads that are kept.
+
+    Exits with 1 and lists what is broken.
+    """
     from system import audit_proof
 
     made = settings.from_environment()
@@ -412,7 +428,10 @@ def verify_audit(
 
 @audit.command("heads")
 def audit_heads() -> None:
-    """Print how long each log is and its last hash, as lines of JSON; kept elsewhere they prove the logs even against who has every database."""
+    """Print how long each log is and its last hash, as lines of JSON.
+
+    Kept elsewhere they prove the logs even against somebody who has every database.
+    """
     from system import audit_proof
 
     for line in audit_proof.heads(settings.from_environment()):
@@ -420,7 +439,10 @@ def audit_heads() -> None:
 
 
 def _policy(name: str) -> Any:
-    """Return a policy by its name or the path of its file; what is wrong with it ends the command, one line each."""
+    """Return a policy by its name or the path of its file.
+
+    What is wrong with it ends the command, one line each.
+    """
     from services.transfers.policies import reader
 
     try:
@@ -471,7 +493,10 @@ def diff_policies(
 
 @policy.command("dry-run")
 def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
-    """Show by province what a policy would do to the nodes that are open now, if it held for them; nothing is changed."""
+    """Show by province what a policy would do to the nodes that are open now, if it held for them.
+
+    Nothing is changed.
+    """
     from services.transfers.policies import store as policies_store
     from shared import clock
 
@@ -507,7 +532,10 @@ def apply_policy(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Let a policy hold for new transfers from now or a day on, and with --open for the open nodes at once."""
+    """Let a policy hold for new transfers from now or a day on.
+
+    With --open it holds for the open nodes at once, too.
+    """
     import datetime as dt
 
     from services.transfers.policies import store as policies_store
@@ -553,7 +581,10 @@ def rebuild_names(
         bool, typer.Option("--dry-run", help="Only show what would change, and names that are not unique.")
     ] = False,
 ) -> None:
-    """Build the full names of everything below an organisation anew, from the superior's name and the own short name (ORG-09)."""
+    """Build the full names of everything below an organisation anew (ORG-09).
+
+    Each is made of the superior's full name and the organisation's own short name.
+    """
     from services.orgs import store
     from services.orgs.naming import handlers as naming
     from services.orgs.naming import store as naming_store
@@ -585,7 +616,10 @@ def rebuild_names(
 
 @stats.command("verify")
 def verify_stats() -> None:
-    """Count SX, XS and stages again from graduates and transfers and compare; exits with 1 and names what differs."""
+    """Count SX, XS and stages again from graduates and transfers, and compare.
+
+    Exits with 1 and names what differs.
+    """
     from services.transfers.figures import store as figures_store
     from services.transfers.policies import store as policies_store
     from shared import clock
@@ -605,7 +639,10 @@ def verify_stats() -> None:
 
 @stats.command("recount")
 def recount_stats() -> None:
-    """Have every graduate looked at again, as after a change of the excluded reasons; the service follows in the background."""
+    """Have every graduate looked at again, as after a change of the excluded reasons.
+
+    The service follows in the background.
+    """
     from services.transfers.figures import store as figures_store
 
     with db.connect(settings.from_environment().database("transfers")).begin() as tx:

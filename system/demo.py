@@ -1,8 +1,9 @@
 """`make demo`: the main job without a screen, and an independent check of the invariants at the end.
 
-A roster of graduates is imported from real spreadsheets, their branches are marked, transfers of every graduate reason start from
-all three initiators, the administrators decide (some reject, some members withdraw, some nodes are left to the simulated clock),
-branches are assigned. Then everything is counted, and every event is replayed to show that nothing changes.
+A roster of graduates is imported from real spreadsheets, their branches are marked, transfers of
+every graduate reason start from all three initiators, the administrators decide (some reject, some
+members withdraw, some nodes are left to the simulated clock), branches are assigned. Then
+everything is counted, and every event is replayed to show that nothing changes.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class Demo:
         return (some + more)[:CLASSES] if len(some) < CLASSES else some[:CLASSES]
 
     def token(self, person_id: int) -> str:
-        """Return a token of a person, made by members' own key; a sample signs in for real (see `sign_in_sample`)."""
+        """Return a token of a person, made by members' own key.
+
+        A sample signs in for real (see `sign_in_sample`).
+        """
         if person_id not in self.tokens:
             self.tokens[person_id] = accounts.keys.signer.sign(
                 "person", timedelta(days=400), sub=str(person_id)
@@ -82,10 +86,13 @@ class Demo:
             answers += self.call(contract, items[at : at + 500], world.administrator_of(org_id), org_id)
         return answers
 
-    # ---- steps ---------------------------------------------------------------------------------------------------------
+    # ---- steps -----------------------------------------------------------------------------------
 
     def import_rosters(self) -> None:
-        """Write one spreadsheet per college, read it back, enter its rows (IMP); a few rows are broken on purpose."""
+        """Write one spreadsheet per college, read it back, enter its rows (IMP).
+
+        A few rows are broken on purpose.
+        """
         counties = [
             org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6
         ]
@@ -183,7 +190,10 @@ class Demo:
         self.notes.append(f"{marked} members of {len(self.classes)} class branches marked as graduates")
 
     def sign_in_sample(self) -> None:
-        """Let thirty graduates sign in as people do: initial password, forced change, then their own record (ACC-02, ACC-04, ACC-05)."""
+        """Let thirty graduates sign in as people do (ACC-02, ACC-04, ACC-05).
+
+        That is: the initial password, the forced change, then their own record.
+        """
         client = self.system.client
         with self.system.engine("members").connect() as tx:
             some = list(
@@ -278,7 +288,10 @@ class Demo:
         return some
 
     def start(self) -> None:
-        """Start transfers: half by the colleges, a third by the members, the rest by the targets; four in a hundred do nothing yet."""
+        """Start transfers: half by the colleges, a third by the members, the rest by the targets.
+
+        Four in a hundred graduates do nothing yet.
+        """
         with self.system.engine("members").connect() as tx:
             graduates = list(
                 tx.execute(
@@ -345,7 +358,10 @@ class Demo:
         self.system.settle()
 
     def _ask_to_go_abroad(self, some: list[Any]) -> None:
-        """Have those who study abroad ask in writing, by their colleges, and the schools approve it (GRAD-29, GRAD-33)."""
+        """Have those who study abroad ask in writing, and the schools approve it (GRAD-29, GRAD-33).
+
+        Their colleges ask for them.
+        """
         by_college: dict[int, list[Any]] = {}
         for member in some:
             by_college.setdefault(self.orgs[member.branch_id].parent_id, []).append(
@@ -387,7 +403,10 @@ class Demo:
         )
 
     def decide(self, everything: bool = False) -> None:
-        """Let every administrator work off the own list: most approve, some reject, some leave the node to the clock; then assign."""
+        """Let every administrator work off their own list, then assign.
+
+        Most approve, some reject, some leave the node to the clock.
+        """
         while True:
             with self.system.engine("transfers").connect() as tx:
                 waiting = [
@@ -487,7 +506,10 @@ class Demo:
         self.system.settle()
 
     def let_time_pass(self) -> None:
-        """Move the simulated clock past the deadline; what nobody decided is returned, assignments only reminded (DL-05, ASG-04)."""
+        """Move the simulated clock past the deadline (DL-05, ASG-04).
+
+        What nobody decided is returned; assignments are only reminded of.
+        """
         clock.advance(timedelta(days=8))
         self.system.settle()
         clock.advance(timedelta(days=DAYS_UNTIL_RETURN - 8))
@@ -525,7 +547,7 @@ class Demo:
         self.system.settle()
         self.decide(everything=True)
 
-    # ---- what came out -------------------------------------------------------------------------------------------------
+    # ---- what came out ---------------------------------------------------------------------------
 
     def report(self) -> None:
         """Print counts by end state and reason, hand-over rates and times."""
@@ -589,7 +611,10 @@ class Demo:
         return total.hexdigest()
 
     def replay(self, forget: bool) -> str:
-        """Publish every event of every service once more; with `forget` the consumers have forgotten that they know them."""
+        """Publish every event of every service once more.
+
+        With `forget` the consumers have forgotten that they know them.
+        """
         for service in SERVICES:
             with self.system.machinery(service).database.transaction() as tx:
                 tx.execute(sa.text("UPDATE outbox SET published_at = NULL"))
@@ -616,7 +641,10 @@ class Demo:
         ]
 
     def replay_forgotten(self) -> bool:
-        """Replay with empty inboxes; reminders may be counted again, members and transfers must not change."""
+        """Replay with empty inboxes; members and transfers must not change.
+
+        Reminders may be counted again.
+        """
 
         def core() -> list[Any]:
             with (
@@ -643,7 +671,10 @@ class Demo:
 
 
 def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
-    """Check the invariants that hold whenever nothing is under way; used by the demonstration and by the fault tests."""
+    """Check the invariants that hold whenever nothing is under way.
+
+    The demonstration and the fault tests use them.
+    """
     from services.transfers.figures import store as figures_store
     from services.transfers.policies import store as policies_store
 

@@ -1,7 +1,10 @@
-"""Everything in one process: embedded PostgreSQL, the bus in memory, all services, the gateway (`make run`, `make demo`).
+"""Everything in one process (`make run`, `make demo`).
 
-Same code, same tables, same entrypoints as one process per service; only the settings differ. The bus here keeps nothing, but
-an outbox row counts as published only when its consumers have committed, so kill -9 and a restart lose nothing.
+Embedded PostgreSQL, the bus in memory, all services and the gateway.
+
+Same code, same tables, same entrypoints as one process per service; only the settings differ. The
+bus here keeps nothing, but an outbox row counts as published only when its consumers have
+committed, so kill -9 and a restart lose nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +55,10 @@ def embedded_settings(folder: Path) -> Settings:
 
 
 def stop_postgres(folder: Path) -> None:
-    """Stop the embedded PostgreSQL of `folder` and wait for its end, also if an earlier process, since killed, had started it."""
+    """Stop the embedded PostgreSQL of `folder` and wait for its end.
+
+    It may have been started by an earlier process that was killed since.
+    """
     pid_file = folder.resolve() / "postgres" / "postmaster.pid"
     try:
         os.kill(int(pid_file.read_text().split("\n", 1)[0]), signal.SIGINT)  # PostgreSQL's fast shutdown
@@ -64,7 +70,10 @@ def stop_postgres(folder: Path) -> None:
 
 
 def seed_orgs(settings: Settings, size: str) -> int:
-    """Load the organisation tree of `size` (small, national, or a villages file) into orgs; return how many organisations it has."""
+    """Load the organisation tree of `size` into orgs; return how many organisations it has.
+
+    The size is small, national, or a villages file.
+    """
     from services.orgs import seed, store
 
     tree = (
@@ -113,7 +122,9 @@ class System:
         return engine
 
     def settle(self, seconds: float = 120, pause: float = 0.05) -> None:
-        """Wait until every outbox is empty and every failed item had its tries, in three looks with a pause between.
+        """Wait until every outbox is empty and every failed item has had its tries.
+
+        There are three looks, with a pause between.
 
         Raises:
             TimeoutError: Something still moves, or waits, after `seconds`.

@@ -1,9 +1,13 @@
-"""`make season`: a whole season, 1 May to 31 December, on the simulated clock and the real services: what a policy would do (BEY-07).
+"""`make season`: a whole season under a policy, on the real services: what it would do (BEY-07).
 
-Graduates of the demo tree's schools leave with lifelike reasons; colleges, members and targets start transfers over the summer; every
-administrator looks at the own list at its own pace, some never; the clock decides the rest. Nothing is modelled but people: requests,
-decisions, deadlines and statistics are the services' own. The same seed gives the same season: chance hangs on names of things, not on the
-order in which they happen, and people act in the morning on what they saw there, the clock in the night.
+It lasts from 1 May to 31 December of the simulated clock.
+
+Graduates of the demo tree's schools leave with lifelike reasons; colleges, members and targets
+start transfers over the summer; every administrator looks at the own list at its own pace, some
+never; the clock decides the rest. Nothing is modelled but people: requests, decisions, deadlines
+and statistics are the services' own. The same seed gives the same season: chance hangs on names of
+things, not on the order in which they happen, and people act in the morning on what they saw there,
+the clock in the night.
 """
 
 from __future__ import annotations
@@ -57,7 +61,11 @@ NEVER_STARTED, REJECTED, AGAIN = 0.03, 0.05, 0.85
 SENT_HOME = 0.12
 """Share of those employed elsewhere who are first sent to another township than that of the place of work."""
 INSISTS, CORRECTED_AFTER = 0.5, 3
-"""Share of those who send what the system calls unusual all the same; days after which the others come back with the right target."""
+"""Who insists, and when the others correct themselves.
+
+The first is the share of those who send what the system calls unusual all the same; the second is
+the days after which the others come back with the right target.
+"""
 _SPACE = UUID("5f0c1a52-6a0d-4d0e-9f4e-0f6a6f1d2b11")
 
 
@@ -94,7 +102,7 @@ class Season:
         self.weeks: list[dict[str, Any]] = []
         self.pool = eventlet.GreenPool(32)
 
-    # ---- the world -----------------------------------------------------------------------------------------------------
+    # ---- the world -------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """Load tree, administrators and graduates; let the policy hold; go to the first day."""
@@ -138,7 +146,10 @@ class Season:
         self._plan_starts()
 
     def _classes(self) -> list[Any]:
-        """Return class branches of all provinces in turn; the three that run systems of their own are left out (FED-01)."""
+        """Return class branches of all provinces in turn.
+
+        The three provinces that run systems of their own are left out (FED-01).
+        """
         by_province: dict[str, list[Any]] = defaultdict(list)
         leaving = min(org.grad_year for org in self.tree if org.grad_year)
         for org in self.tree:
@@ -158,7 +169,10 @@ class Season:
         return in_turn[: max(28, self.graduates // 15)]
 
     def _mark(self, classes: list[Any]) -> None:
-        """Have each college say when its classes leave; what is due by then becomes a graduates' organisation at once (GRAD-12)."""
+        """Have each college say when its classes leave (GRAD-12).
+
+        What is due by then becomes a graduates' organisation at once.
+        """
         by_college: dict[int, list[Any]] = defaultdict(list)
         for one in classes:
             by_college[one.parent_id].append(
@@ -176,7 +190,10 @@ class Season:
         self.system.settle()
 
     def _plan_starts(self) -> None:
-        """Draw for every graduate the reason, the target, who starts and on which day; colleges work in rounds."""
+        """Draw for every graduate the reason, the target, who starts and on which day.
+
+        Colleges work in rounds.
+        """
         some = {
             "colleges": [
                 org
@@ -254,7 +271,10 @@ class Season:
         self._approve_abroad(abroad)
 
     def _approve_abroad(self, some: list[tuple[int, int]]) -> None:
-        """Let the schools have approved the written requests of those who will study abroad (GRAD-29, GRAD-33)."""
+        """Enter the approved requests of those who will study abroad (GRAD-29, GRAD-33).
+
+        They asked in writing, and their schools have approved it.
+        """
         rows = [
             {
                 "command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")),
@@ -289,7 +309,7 @@ class Season:
                 clock.now(),
             )
 
-    # ---- the days ------------------------------------------------------------------------------------------------------
+    # ---- the days --------------------------------------------------------------------------------
 
     def run(self) -> dict[str, Any]:
         """Live through the season; return what came out of it."""
@@ -348,7 +368,9 @@ class Season:
         return False
 
     def _waiting_for(self, day: date) -> dict[int, tuple[list[Any], list[Any]]]:
-        """Return by organisation what its administrators will decide and assign today: what their own list shows, but for what lapses this very day.
+        """Return by organisation what its administrators will decide and assign today.
+
+        That is what their own list shows, except what lapses this very day.
 
         Offices with nothing open are not asked for their list, since they would find it empty.
         """
@@ -416,7 +438,10 @@ class Season:
         )
 
     def _ended_before(self, day: date) -> dict[int, list[Any]]:
-        """Return by college the rejected and returned transfers that it starts again today, a week or two after their end."""
+        """Return by college the rejected and returned transfers that it starts again today.
+
+        That is a week or two after their end.
+        """
         with self.system.engine("transfers").connect() as tx:
             rows = tx.execute(
                 sa.text("""SELECT transfer_id, command_id, source_superior_id, ended_at FROM transfers
@@ -461,7 +486,10 @@ class Season:
         return self.system.client.call(contract, item, token=self._token(person), org_id=org, timeout=120)
 
     def _command(self, contract: Any, items: list[Any], person: int, org: int | None) -> list[Any]:
-        """Send a list of commands; return the items that were refused with their refusals, counted as problems."""
+        """Send a list of commands; return the items that were refused, with their refusals.
+
+        The refusals are counted as problems.
+        """
         refused = [
             (item, outcome.refusal)
             for at in range(0, len(items), 500)
@@ -475,7 +503,10 @@ class Season:
         return refused
 
     def _start(self, items: list[transfers.RequestTransfer], person: int, acting: int, day: date) -> None:
-        """Start transfers and answer what the system says: some insist on what is unusual, the others correct it some days later."""
+        """Start transfers and answer what the system says.
+
+        Some insist on what is unusual, the others correct it some days later.
+        """
         org = None if items[0].initiator == "member" else acting
         insist = []
         for at in range(0, len(items), 500):
@@ -507,7 +538,7 @@ class Season:
         if insist:
             self._command(transfers.request_transfers, insist, person, org)
 
-    # ---- what came out -------------------------------------------------------------------------------------------------
+    # ---- what came out ---------------------------------------------------------------------------
 
     def _end_of_week(self, day: date) -> None:
         with self.system.engine("transfers").connect() as tx:
@@ -642,7 +673,10 @@ def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: P
 
 
 def main(names: list[str], graduates: int, seed: int, last: str, out: Path) -> int:
-    """Run a season per policy, side by side in processes of their own; print, plot, and return 0 if all invariants held."""
+    """Run a season per policy, side by side in processes of their own; print and plot.
+
+    Return 0 if all invariants held.
+    """
     from system import season_report
 
     out.mkdir(parents=True, exist_ok=True)

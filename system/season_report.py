@@ -121,7 +121,10 @@ def _latency(result: dict[str, Any], state: str) -> str:
 
 
 def draw(results: list[dict[str, Any]], out: Path) -> list[Path]:
-    """Draw the charts as PNG, one file each with the policies side by side, and a page that holds them; return the files."""
+    """Draw the charts as PNG and a page that holds them; return the files.
+
+    Each chart is one file with the policies side by side.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,4 +1,7 @@
-"""Synthetic people for demonstrations and tests: numbers with valid checksums and real divisions, never a real person."""
+"""Synthetic people for demonstrations and tests, never a real person.
+
+Their numbers have valid checksums and real divisions.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demo world: an organisation tree with people who administer it, for `make run` and `make demo`. No real persons."""
+"""The demo world, for `make run` and `make demo`: an organisation tree with people who run it.
+
+None of them is a real person.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,12 @@ def is_empty(system: Any) -> bool:
 
 
 def load(system: Any, everyone: bool = False) -> list[Any]:
-    """Load the small tree, an administrator for each organisation that people will act for, and a first class; return the tree.
+    """Load the small tree, its administrators and a first class; return the tree.
 
-    `everyone` gives every organisation its administrator instead of only committees, leading bodies and the demo schools' branches.
+    Each organisation that people will act for gets an administrator.
+
+    `everyone` gives every organisation its administrator instead of only committees, leading bodies
+    and the demo schools' branches.
     """
     from services.members.accounts import handlers as accounts
     from services.members.posts import store as posts_store

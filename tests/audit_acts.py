@@ -1,4 +1,7 @@
-"""What the walks over all commands and queries of a service share: who does nothing that the log has to know is named with a reason."""
+"""What the walks over all commands and queries of a service share.
+
+Who does nothing that the log has to know is named with a reason.
+"""
 
 import sqlalchemy as sa
 

@@ -68,7 +68,7 @@ def present():
     clock._ahead = clock._ahead * 0
 
 
-# ---- rules whose only tests were skipped are said aloud: a skipped test proves nothing ------------------------------
+# ---- rules whose only tests were skipped are said aloud: a skipped test proves nothing -----------
 
 
 def pytest_runtest_makereport(item, call):

@@ -1,4 +1,7 @@
-"""A whole installation for tests and benchmarks: databases, queues and one process per service, on real servers."""
+"""A whole installation for tests and benchmarks, on real servers.
+
+It has databases, queues and one process per service.
+"""
 
 import os
 import signal

@@ -38,7 +38,10 @@ def spelt(draw: st.DrawFn, number: str) -> str:
 
 @st.composite
 def damaged(draw: st.DrawFn, number: str) -> str:
-    """A number with one character changed, lost, doubled or swapped; sometimes another number's birth date."""
+    """A number with one character changed, lost, doubled or swapped.
+
+    Sometimes it has another number's birth date.
+    """
     at = draw(st.integers(0, 16))
     other = draw(st.sampled_from("0123456789X"))
     return draw(

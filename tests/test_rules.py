@@ -53,7 +53,10 @@ def test_every_rule_is_there(section, count):
 
 
 def test_nothing_is_cited_wrongly():
-    """No code or test cites a rule that does not exist, no test claims one that does not apply; a state other than tested says why."""
+    """No code or test cites a rule that does not exist, no test claims one that does not apply.
+
+    A state other than tested says why.
+    """
     _, wrong = print_rules.page()
     assert wrong == []
     wanted = re.compile(r"((n/a|partly|open): .{3,100})?")
@@ -85,7 +88,10 @@ def test_states(status, named, state):
 
 
 def test_what_counts_as_naming(tmp_path, monkeypatch):
-    """A docstring or a table names a rule; a marker alone, a marker of the whole file and a test that is skipped do not."""
+    """A docstring or a table names a rule.
+
+    A marker alone, a marker of the whole file and a test that is skipped do not.
+    """
     file = tmp_path / "tests" / "test_x.py"
     file.parent.mkdir()
     file.write_text(SAMPLE)

@@ -1,4 +1,7 @@
-"""The migrations of each service lead exactly to the tables of its models; settings and metrics are documented."""
+"""The migrations of each service lead exactly to the tables of its models.
+
+Settings and metrics are documented.
+"""
 
 import re
 import uuid
@@ -42,7 +45,10 @@ def test_migrations_match_models(service):
 
 @pytest.mark.rule("TYPE-10")
 def test_old_organisations_get_a_division():
-    """TYPE-10: what has no division code gets that of the nearest organisation above, and the other services are told with a higher version."""
+    """TYPE-10: what has no division code gets that of the nearest organisation above.
+
+    The other services are told with a higher version.
+    """
     url = server_url(f"tq_schema_{uuid.uuid4().hex[:8]}")
     db.create_database(url)
     try:

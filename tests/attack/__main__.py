@@ -1,4 +1,6 @@
-"""`make attack`: every part on a system of its own making, a look at what is stored afterwards, a table; ends with 1 if anything was found.
+"""`make attack`: every part on a system of its own making, and a look at what is stored afterwards.
+
+It prints a table and ends with 1 if anything was found.
 
 MINUTES and CASES say how much each part may do (10 and 10,000), PARTS names the parts, all by default.
 """

@@ -1,4 +1,7 @@
-"""What is stored after an attack: no text beyond its limit, no control characters, nothing set aside, chains that verify."""
+"""What is stored after an attack.
+
+No text beyond its limit, no control characters, nothing set aside, chains that verify.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Everything that the OpenAPI document allows, and what it does not, sent as each of four roles: no answer of 5xx, each answer of the form that is documented."""
+"""Everything that the OpenAPI document allows, and what it does not, sent as each of four roles.
+
+There is no answer of 5xx, and each answer has the form that is documented.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ ROLES: dict[str, list[str]] = {
         f"X-Acting-Org: {COLLEGE}",
     ],
 }
-"""The headers of each role; a person in braces stands for a token. Who names no organisation has the header invented."""
+"""The headers of each role; a person in braces stands for a token.
+
+Where a role names no organisation the header is invented.
+"""
 ORGS = [CLASS, CLASS + 1, COLLEGE, UNIVERSITY, OTHER_COLLEGE, TOWNSHIP, PROVINCE, 1]
 PEOPLE = [*range(FIRST, FIRST + 20), 1001, world.administrator_of(CLASS), world.administrator_of(COLLEGE)]
 ENTRIES = [*range(1, 31)]
@@ -72,7 +78,10 @@ def attack(target: Target, budget: Budget) -> Outcome:
 
 
 def run(target: Target, budget: Budget, phases: Sequence[str], seed: int | None = None) -> Outcome:
-    """Send the cases, the roles at the same time; the coverage phase has a number of its own, the others share what the budget leaves."""
+    """Send the cases, the roles at the same time.
+
+    The coverage phase has a number of its own, the others share what the budget leaves.
+    """
     document = _document()
     operations = sum(len(methods) for methods in document["paths"].values())
     arguments = [
@@ -112,7 +121,10 @@ def run(target: Target, budget: Budget, phases: Sequence[str], seed: int | None 
 
 
 def _send(folder: Path, role: str, arguments: Sequence[str], seconds: float) -> tuple[int, list[str]]:
-    """Send the cases of one role; return their number and what was found. It ends by itself, and at the latest after so many seconds."""
+    """Send the cases of one role; return their number and what was found.
+
+    It ends by itself, and at the latest after so many seconds.
+    """
     report = folder / f"{role.replace(' ', '_')}.ndjson"
     headers = [part for header in ROLES[role] for part in ("--header", _signed(header))]
     try:
@@ -147,7 +159,10 @@ def _signed(header: str) -> str:
 
 
 def _document() -> dict[str, Any]:
-    """Return the API's document with the ids of the demo world among those to choose from: of invented ids alone nothing would be found."""
+    """Return the API's document with the ids of the demo world among those to choose from.
+
+    With invented ids alone nothing would be found.
+    """
     document = json.loads(json.dumps(openapi.document()))
     for schema in document["components"]["schemas"].values():
         for name, field in schema.get("properties", {}).items():
@@ -168,7 +183,10 @@ def _with(schema: dict[str, Any], ids: list[int]) -> dict[str, Any]:
 
 
 def _read(report: Path) -> tuple[int, list[str]]:
-    """Return how many requests a report tells of, and each failed check once per operation, with the request that shows it."""
+    """Return how many requests a report tells of, and each failed check once per operation.
+
+    Each check comes with the request that shows it.
+    """
     sent, faults = 0, {}
     for line in report.read_text("utf-8").splitlines() if report.exists() else ():
         event = json.loads(line)

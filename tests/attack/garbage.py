@@ -1,4 +1,7 @@
-"""Rubbish on every queue, as from somebody with an account at the broker: nothing of it stays on a queue, nobody is ended, and people go on working."""
+"""Rubbish on every queue, as from somebody with an account at the broker.
+
+Nothing of it stays on a queue, no process is ended by it, and people go on working.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,11 @@ _CALL = {"correlation_id": "x", "name": "sign_in", "body": {"id_number": "1", "p
 
 
 def bodies(rng: random.Random) -> Iterator[bytes]:
-    """Yield what no sender of ours would send: not JSON, not a list, too deep, half of a letter, numbers and texts out of bounds, calls without an end."""
+    """Yield what no sender of ours would send.
+
+    Not JSON, not a list, too deep, half of a letter, numbers and texts out of bounds, calls without
+    an end.
+    """
     yield from (
         b"",
         b"\0",
@@ -73,7 +80,10 @@ def bodies(rng: random.Random) -> Iterator[bytes]:
 
 
 def attack(target: Target, budget: Budget) -> Outcome:
-    """Send each body to each queue and under some topics; wait until all of it was taken note of, and take what was set aside away again."""
+    """Send each body to each queue and under some topics; wait until all of it was taken note of.
+
+    What was set aside is taken away again.
+    """
     rng, outcome = random.Random(1), Outcome("")
     mark = f"garbage-{uuid.uuid4().hex}"
     expected = dict.fromkeys(SERVICES, 0)

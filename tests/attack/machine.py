@@ -1,8 +1,12 @@
-"""The attacker: somebody with rights over one branch, a college, a county or nothing, who issues every operation there is.
+"""The attacker: somebody with rights over one part of the tree who issues every operation there is.
 
-Operations are read from the tables of the services and filled by the types and names of their contracts, so a new one is attacked without
-being listed. After each call the machine looks at every row that was touched and at every answer: nothing about persons or organisations
-outside the own subtree has changed, been held or been told, but by the ways that the catalogue names; they stand in `WAYS` and `TELLS`.
+That part is one branch, a college, a county or nothing.
+
+Operations are read from the tables of the services and filled by the types and names of their
+contracts, so a new one is attacked without being listed. After each call the machine looks at every
+row that was touched and at every answer: nothing about persons or organisations outside the own
+subtree has changed, been held or been told, but by the ways that the catalogue names; they stand in
+`WAYS` and `TELLS`.
 """
 
 import random
@@ -49,7 +53,7 @@ def _path(org: int | None) -> str:
 
 PATH = {row[0]: _path(row[0]) for row in TREE}
 
-# ---- what columns mean -----------------------------------------------------------------------------------------------
+# ---- what columns mean ---------------------------------------------------------------------------
 
 PERSONS = {"person_id", "member_id", "member_ids", "persons", "secretary_id"}
 """Columns that name the person whom a row is about."""
@@ -127,7 +131,7 @@ COUNTS = {"figures", "flows", "decisions"}
 """Sums of a subtree; they tell how many, not who (STAT-01)."""
 
 
-# ---- who is attacked and who attacks ---------------------------------------------------------------------------------
+# ---- who is attacked and who attacks -------------------------------------------------------------
 
 
 @dataclass
@@ -155,7 +159,10 @@ class Case:
 
 
 def _own_transfer(case: Case) -> bool:
-    """A member of one's own, or oneself, is sent to anywhere: nobody outside is moved, and who receives decides."""
+    """A member of one's own, or oneself, is sent to anywhere.
+
+    Nobody outside is moved, and whoever receives decides.
+    """
     if case.touched.table not in SAGA or case.persons:
         return False
     return not (
@@ -166,7 +173,10 @@ def _own_transfer(case: Case) -> bool:
 
 
 def _asked_for(case: Case) -> bool:
-    """A start by the target of somebody known by name and number, or sent here before: held, and waiting for the source, which nobody answers here."""
+    """A start by the target, of somebody known by name and number or sent here before.
+
+    The person is held, and the transfer waits for the source, which nobody answers for here.
+    """
     if case.touched.table not in SAGA or not case.persons <= case.machine.known | case.machine.visitors:
         return False
     if case.touched.table in ("people", "memberships") and not case.touched.changed() <= {
@@ -183,7 +193,10 @@ def _asked_for(case: Case) -> bool:
 
 
 def _claimed(case: Case) -> bool:
-    """A start from the own branch of somebody who is not in it: written down until members has looked, which refuses it; nobody is held."""
+    """A start from the own branch of somebody who is not in it.
+
+    It is written down until members has looked, which refuses it; nobody is held.
+    """
     transfer = case.transfer()
     return (
         case.touched.table in SAGA - {"people", "memberships"}
@@ -194,7 +207,10 @@ def _claimed(case: Case) -> bool:
 
 
 def _sent_to_us(case: Case) -> bool:
-    """What others have sent here is decided here: the transfers whose node was the attacker's to decide before the call."""
+    """What others have sent here is decided here.
+
+    Those are the transfers whose node was the attacker's to decide before the call.
+    """
     if case.touched.table in ("posts", "cadres", "administrators", "administrator_directory"):
         return case.persons <= set(case.machine.arriving.values()) and not (case.touched.became or {}).get(
             "active"
@@ -207,7 +223,10 @@ def _sent_to_us(case: Case) -> bool:
 
 
 def _named_by_card(case: Case) -> bool:
-    """Whoever is known by name and number is made a cadre of the own organisation, and then its administrator; nothing else of the person changes."""
+    """Whoever is known by name and number is made a cadre here, and then its administrator.
+
+    Nothing else of the person changes.
+    """
     return (
         case.touched.table in ("posts", "cadres", "administrators", "administrator_directory")
         and not case.orgs
@@ -244,7 +263,10 @@ def _asked_to_migrate(case: Case) -> bool:
 
 
 def _entered_by_card(case: Case) -> bool:
-    """Somebody known by name and number who belongs nowhere, holds no post and no right, is entered into the own branch."""
+    """Somebody known by name and number is entered into the own branch.
+
+    The person belongs nowhere and holds no post and no right.
+    """
     was = case.touched.was or {}
     return (
         case.touched.table in ("people", "memberships")
@@ -269,7 +291,10 @@ def _stays(case: Case) -> bool:
 
 
 def _logged(case: Case) -> bool:
-    """What somebody does is written down as done for the own organisation or for none, whomever it was about; never in another's name."""
+    """What somebody does is written down as done for the own organisation or for none.
+
+    That is so whomever it was about, and never in another's name.
+    """
     return case.touched.table == "audit_log" and case.row()["org_id"] in {None, *case.machine.inside}
 
 
@@ -279,7 +304,10 @@ def _counted(case: Case) -> bool:
 
 
 class Way(NamedTuple):
-    """A way by which something outside the own subtree may change: the rules that name it, and what it covers."""
+    """A way by which something outside the own subtree may change.
+
+    It has the rules that name it, and what it covers.
+    """
 
     rules: tuple[str, ...]
     covers: Callable[[Case], bool]
@@ -316,7 +344,7 @@ class Fault(AssertionError):
     """Something outside the own subtree has changed, been held or been told."""
 
 
-# ---- what is sent ----------------------------------------------------------------------------------------------------
+# ---- what is sent --------------------------------------------------------------------------------
 
 _WORDS: dict[str, Iterable[str]] = {
     "initiator": [*saga.Initiator, "source", "nobody"],
@@ -360,7 +388,10 @@ _PERSON, _ORG = (
 
 
 class Sender:
-    """Fills contracts: mostly sensibly, around one victim and one place of one's own, and sometimes with anything."""
+    """Fills contracts: mostly sensibly, and sometimes with anything.
+
+    Sensibly is around one victim and one place of one's own.
+    """
 
     def __init__(self, machine: "Attacker", rng: random.Random) -> None:
         self.machine, self.rng = machine, rng
@@ -382,7 +413,10 @@ class Sender:
         self.card = self._card()
 
     def _card(self) -> tuple[str, str]:
-        """Return a name and a number that the attacker may know: the victim's, of one's own people, of nobody yet."""
+        """Return a name and a number that the attacker may know.
+
+        They are the victim's, those of one's own people, or those of nobody yet.
+        """
         roll = self.rng.random()
         if (self.mode == "aimed" or roll < 0.2) and self.victim.person_id in self.machine.known:
             return self.victim.name, self.victim.id_number
@@ -516,7 +550,7 @@ class Sender:
         return rng.choice(["某处", "某某", "x"])
 
 
-# ---- the machine -----------------------------------------------------------------------------------------------------
+# ---- the machine ---------------------------------------------------------------------------------
 
 
 class Attacker(RuleBasedStateMachine):
@@ -583,7 +617,7 @@ class Attacker(RuleBasedStateMachine):
         if hasattr(self, "org"):
             self.world.end()
 
-    # ---- what is one's own --------------------------------------------------------------------------------------------
+    # ---- what is one's own -----------------------------------------------------------------------
 
     def look_around(self) -> None:
         """See which organisations and people are one's own now, and which transfers wait here."""
@@ -652,7 +686,7 @@ class Attacker(RuleBasedStateMachine):
         )
         return dict(found._mapping) if found is not None else {}
 
-    # ---- attacking ----------------------------------------------------------------------------------------------------
+    # ---- attacking -------------------------------------------------------------------------------
 
     @rule(seed=st.integers(0, 2**40))
     def attack(self, seed: int) -> None:
@@ -711,7 +745,10 @@ class Attacker(RuleBasedStateMachine):
     def check_rows(
         self, operation: str, touched: list[Touched], ours: set[int], inside: set[int], said: list
     ) -> None:
-        """Raise if a touched row is about somebody or something outside and no way of the catalogue covers it."""
+        """Raise if a touched row is about somebody or something outside that no way covers.
+
+        The ways are those of the catalogue.
+        """
         ours, inside = ours | self.ours, inside | self.inside
         for one in touched:
             persons: set[int] = set()
@@ -740,7 +777,10 @@ class Attacker(RuleBasedStateMachine):
                 self.ways[way.covers.__name__] += 1
 
     def check_words(self, operation: str, said: list, ours: set[int]) -> None:
-        """Raise if an answer holds what is between an outsider and those entitled, and the attacker has not said it first."""
+        """Raise if an answer holds what only an outsider and those entitled may know.
+
+        What the attacker has said first may come back.
+        """
         asked = "".join(body.decode() for body, _ in said)
         text = "".join(msgspec.json.encode(answer).decode() for _, answer in said)
         self.tokens += re.findall(r'"(?:ticket|code|session|secret)":"([^"]{6,})"', text)[-4:]

@@ -1,4 +1,7 @@
-"""Somebody with rights over one branch, a college, a county or nothing, on the real handlers of three services (`machine.py`)."""
+"""Somebody with rights over a branch, a college, a county or nothing, on the real handlers (`machine.py`).
+
+The handlers are those of three services.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two hundred connections at a time that send half a request, or nothing, or read nothing: everybody else is answered as if they were not there."""
+"""Two hundred connections at a time that send half a request, or nothing, or read nothing.
+
+Everybody else is answered as if they were not there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The system under attack: a whole installation with the demo world, something on every page, and the gateway under gunicorn in front of it."""
+"""The system under attack: a whole installation with the demo world, something on every page.
+
+The gateway stands in front of it, under gunicorn.
+"""
 
 from __future__ import annotations
 

@@ -48,7 +48,11 @@ def quiet(monkeypatch):
 @pytest.mark.rule("ROLE-06", "ROLE-16", "TRF-33", "MEM-32")
 @pytest.mark.parametrize("role", machine.ROLES)
 def test_nothing_outside_changes_is_held_or_told(nation, capsys, role):
-    """ROLE-06, ROLE-16, TRF-33, MEM-32: whatever somebody sends, of persons and organisations outside the own subtree nothing changes, is held or is told."""
+    """ROLE-06, ROLE-16, TRF-33, MEM-32: nobody changes, holds or learns anything outside the own subtree.
+
+    Whatever somebody sends, of persons and organisations outside nothing changes, is held or is
+    told.
+    """
     began = time.monotonic()
     run(role, 6, 20)
     with capsys.disabled():
@@ -60,7 +64,10 @@ def test_nothing_outside_changes_is_held_or_told(nation, capsys, role):
 
 
 def test_every_operation_is_attacked():
-    """What a service answers, the machine attacks; what it does not know how to fill is an error there, not a gap."""
+    """What a service answers, the machine attacks.
+
+    What it does not know how to fill is an error there, not a gap.
+    """
     declared = {
         one
         for module in (members, orgs, transfers)
@@ -71,7 +78,10 @@ def test_every_operation_is_attacked():
 
 
 def test_every_column_is_looked_at():
-    """Each number and list of numbers in the databases is known as a person, an organisation, or neither; a new one has to be told apart."""
+    """Each number and list of numbers in the databases is known as a person, an organisation, or neither.
+
+    A new one has to be told apart.
+    """
     wide = {
         column.name
         for models in world.MODELS.values()
@@ -96,7 +106,7 @@ def test_every_way_has_its_rule():
     assert {rule for way in machine.WAYS for rule in way.rules} | set(machine.TELLS) <= rules
 
 
-# ---- faults that were there, put back ----------------------------------------------------------------------------------
+# ---- faults that were there, put back ------------------------------------------------------------
 
 
 def old_start(patch):
@@ -135,7 +145,10 @@ def old_names(patch):
 
 
 def old_resets(patch):
-    """Put the second half of S2 back: the branch or, of who has none, the organisation of any post opens an account."""
+    """Put the second half of S2 back: the branch opens an account.
+
+    For somebody who has none, the organisation of any post does.
+    """
 
     def resetters(tx, people):
         posts = {row.person_id: row.org_id for row in posts_store.posts_held(tx, people)}
@@ -185,13 +198,19 @@ FAULTS = {
     "second start": (old_second_start, "branch", {"request_transfers", "restart_transfers"}),
     "subtree": (no_subtree, "branch", {"search_members", "export_members", "reveal_ids", "get_report"}),
 }
-"""What is put back, by whom it is found, and among which operations it is looked for here, so that it takes seconds; the long form takes all."""
+"""What is put back, by whom it is found, and among which operations it is looked for here.
+
+The operations are few so that it takes seconds; the long form takes all.
+"""
 
 
 @pytest.mark.rule("TRF-01", "ACC-07", "CADRE-03", "ACC-11", "BEY-03", "ROLE-06")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_machine_finds_what_was_there(nation, monkeypatch, fault):
-    """TRF-01, ACC-07, CADRE-03, ACC-11, BEY-03, ROLE-06: each fault that was mended is found by the machine when it is put back."""
+    """TRF-01, ACC-07, CADRE-03, ACC-11, BEY-03, ROLE-06: each fault put back is found.
+
+    Each was mended once; the machine finds it again.
+    """
     put_back, role, among = FAULTS[fault]
     monkeypatch.setattr(Attacker, "only", frozenset(among))
     put_back(monkeypatch)

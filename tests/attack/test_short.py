@@ -25,7 +25,10 @@ def system(tmp_path_factory):
 
 @pytest.mark.timeout(200)
 def test_nothing_that_is_sent_is_an_error(system):
-    """Whatever stands in a request, in any role, is answered, and never with 5xx; nothing that a contract keeps out is stored, and every process lives on."""
+    """Whatever stands in a request, in any role, is answered, and never with 5xx.
+
+    Nothing that a contract keeps out is stored, and every process lives on.
+    """
     outcome = contract.run(system, Budget(minutes=1, cases=1), ["fuzzing"])
     assert outcome.faults == [], outcome.faults[:5]
     assert system.dead() == [] and system.answers()
@@ -34,14 +37,20 @@ def test_nothing_that_is_sent_is_an_error(system):
 
 @pytest.mark.timeout(250)
 def test_garbage_on_every_queue(system):
-    """Rubbish of many kinds on every queue of every service: each is taken note of, set aside or dropped; every process lives and answers."""
+    """Rubbish of many kinds on every queue of every service.
+
+    Each is taken note of, set aside or dropped; every process lives and answers.
+    """
     outcome = garbage.attack(system, Budget(minutes=1, cases=1))
     assert outcome.faults == [], outcome.faults[:5]
     assert system.dead() == [] and system.answers()
 
 
 def test_the_audit_sees(system):
-    """The look at what is stored is no look past it: a control character, a long text and a message set aside are found."""
+    """The look at what is stored does not look past anything.
+
+    A control character, a long text and a message set aside are found.
+    """
     with system.engine("orgs").begin() as tx:
         tx.exec_driver_sql("UPDATE orgs SET phone = chr(7), short_name = repeat('长', 101) WHERE org_id = 1")
         tx.exec_driver_sql(
@@ -179,7 +188,10 @@ ODD = [
     ids=[f"{one[0]} {one[1][:40]} {one[4]} {n}" for n, one in enumerate(ODD)],
 )
 def test_what_is_out_of_limits_is_named(system, method, path, headers, body, pointer):
-    """Over HTTP: 400 as a problem document that says which field is meant and, in both languages, what is wanted; never 500."""
+    """Over HTTP: 400 as a problem document, never 500.
+
+    It says which field is meant and, in both languages, what is wanted.
+    """
     given = {
         "Authorization": f"Bearer {token(world.administrator_of(fullhouse.COLLEGE))}",
         **{name: value.encode() for name, value in headers.items()},
@@ -225,7 +237,10 @@ def test_what_is_out_of_limits_is_named(system, method, path, headers, body, poi
     ids=["address", "header", "coding", "chunk", "negative", "length", "no_header"],
 )
 def test_what_is_no_request_is_a_problem_too(system, request_bytes, status, code):
-    """Too long, wrongly framed, of an unknown encoding: the server's own refusals are problem documents of 4xx as well, and tell nothing of what was sent."""
+    """Too long, wrongly framed, of an unknown encoding: the server's own refusals are problem documents.
+
+    They are of 4xx as well, and tell nothing of what was sent.
+    """
     host, port = system.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(request_bytes)

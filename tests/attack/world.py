@@ -1,8 +1,11 @@
-"""A small nation on real databases: two provinces with schools, colleges, classes and people, and with everything under way that can be.
+"""A small nation on real databases, with everything under way that can be.
 
-Three services run here without their bus: calls go through the real shell (tokens, contracts, rights, one transaction a batch), events are
-taken from the outboxes and given to the real handlers until nothing moves, and so is the work of the background. Triggers write down every
-row that is touched, so that after each call it is known what changed, also in tables that nobody thought of.
+It has two provinces with schools, colleges, classes and people.
+
+Three services run here without their bus: calls go through the real shell (tokens, contracts,
+rights, one transaction a batch), events are taken from the outboxes and given to the real handlers
+until nothing moves, and so is the work of the background. Triggers write down every row that is
+touched, so that after each call it is known what changed, also in tables that nobody thought of.
 """
 
 import uuid
@@ -121,7 +124,10 @@ class Person:
 
 
 def _population() -> list[Person]:
-    """Return members of every branch, an administrator of every organisation who is a member nowhere, and some who belong nowhere."""
+    """Return members of every branch and administrators of every organisation.
+
+    The administrators are members nowhere; there are also some people who belong nowhere.
+    """
     made: list[Person] = []
 
     def add(branch: int | None, administers: int | None = None) -> None:
@@ -171,7 +177,10 @@ END $$;"""
 
 @dataclass(frozen=True)
 class Touched:
-    """One row that a call changed: where, what it was and what it became; None for a row that was not, or is not, there."""
+    """One row that a call changed: where, what it was and what it became.
+
+    It is None for a row that was not, or is not, there.
+    """
 
     service: str
     table: str
@@ -234,10 +243,13 @@ class World:
             self.tx[name].close()
         clock._ahead = timedelta(0)
 
-    # ---- calls -----------------------------------------------------------------------------------------------------------
+    # ---- calls -----------------------------------------------------------------------------------
 
     def call(self, service: str, name: str, items: list, person: int | None, org: int | None) -> list[dict]:
-        """Make one call per item, as the bus would bring them together; return the answers as they would go out."""
+        """Make one call per item, as the bus would bring them together.
+
+        Return the answers as they would go out.
+        """
         token = accounts.token_of(person)[0] if person is not None else ""
         calls = [
             Call(correlation_id=str(n), name=name, body=msgspec.Raw(body), token=token, org_id=org)
@@ -250,7 +262,10 @@ class World:
         return [msgspec.json.decode(answer) for answer in answers]
 
     def ask(self, call, item, person: int | None, org: int | None):
-        """Make one call with a contract that is expected to succeed; return its answer, of a command that of its one item."""
+        """Make one call with a contract that is expected to succeed; return its answer.
+
+        The answer to a command is that to its one item.
+        """
         body = msgspec.json.encode(item if isinstance(call, Query) else [item])
         (answer,) = self.call(call.service, call.name, [body], person, org)
         assert "ok" in answer, (call.name, answer)
@@ -297,7 +312,10 @@ class World:
 
 
 def build(engines: dict[str, sa.Engine], keys) -> World:
-    """Fill the databases with the nation and what is under way in it, and begin to write down what is touched."""
+    """Fill the databases with the nation and what is under way in it.
+
+    From then on it is written down what is touched.
+    """
     seal.make_keys(keys)
     accounts.use(keys)
     handlers.context.verifier = Verifier(keys)

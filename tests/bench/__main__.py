@@ -1,4 +1,7 @@
-"""`make bench`: the whole system beside its own bare SQL, in one run, on real RabbitMQ and PostgreSQL with default durability."""
+"""`make bench`: the whole system beside its own bare SQL, in one run.
+
+It runs on real RabbitMQ and PostgreSQL with default durability.
+"""
 
 from __future__ import annotations
 
@@ -169,7 +172,10 @@ def main() -> None:
 
 
 def deadlines(keys: Path, url: str) -> dict[str, Any]:
-    """Measure deadlines that fall due at one instant beside the bare SQL, an idle scheduler with many timers, and the statistics."""
+    """Measure deadlines that fall due at one instant beside the bare SQL.
+
+    Also an idle scheduler with many timers, and the statistics.
+    """
     count = 200_000 if QUICK else 500_000  # for less, too few requests come meanwhile for a p99
     people = count + 40_000
     note(f"{count:,} deadlines at one instant, first in bare SQL")

@@ -1,8 +1,11 @@
-"""What the audit log costs: commands of orgs and members with it and without it, in turns, in one process on one database each.
+"""What the audit log costs: commands of orgs and members with it and without it, in turns.
+
+All in one process, on one database each.
 
     python -W ignore -m tests.bench.audit
 
-Only the ratio counts: with and without alternate every half second, so that whatever else the machine does meets both.
+Only the ratio counts: with and without alternate every half second, so that whatever else the
+machine does meets both.
 """
 
 from __future__ import annotations

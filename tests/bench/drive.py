@@ -1,4 +1,7 @@
-"""Driving whole transfers through the system as its callers would: in lists, one by one, and at a steady rate."""
+"""Driving whole transfers through the system as its callers would.
+
+In lists, one by one, and at a steady rate.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,10 @@ def wait_completed(installation: Installation, wanted: int, seconds: float = 120
 
 
 def approve_listed(client: RpcClient, org: int, token: str, ids: set[int], state: str) -> None:
-    """Approve, as the organisation's administrator, what its work list shows of `ids`, until all are approved."""
+    """Approve, as the organisation's administrator, what its work list shows of `ids`.
+
+    It ends when all are approved.
+    """
     left = set(ids)
     while left:
         page = client.call(
@@ -147,9 +153,12 @@ def bulk(
     seconds: float,
     threads: int = 12,
 ) -> tuple[float, int]:
-    """Run lists of 500 through request, approval, assignment; return transfers per second, request to completed, and how many.
+    """Run lists of 500 through request, approval, assignment.
 
-    Each thread plays both offices of one school after the other: hands a list over, and does what its work list shows.
+    Return transfers per second, request to completed, and how many.
+
+    Each thread plays both offices of one school after the other: hands a list over, and does what
+    its work list shows.
     """
     client = RpcClient(installation.settings.amqp_uri)
     window = Window(installation, seconds)
@@ -237,7 +246,9 @@ class Flight:
 def singles(
     installation: Installation, members: Members, schools: list[load.School], seconds: float, limit: int = 64
 ) -> tuple[float, int]:
-    """Run transfers one by one, every request, decision and assignment a call of its own, `limit` calls in flight.
+    """Run transfers one by one, `limit` calls in flight.
+
+    Every request, decision and assignment is a call of its own.
 
     An office decides what its work list shows; the lists are looked at in turn.
     """
@@ -351,7 +362,10 @@ def latency(
     per_second: float,
     seconds: float,
 ) -> dict[str, float]:
-    """Request transfers at a steady rate; return p50 and p99 in ms from the call until the approver's list shows the transfer."""
+    """Request transfers at a steady rate; return p50 and p99 in ms until the approver sees each.
+
+    The time runs from the call until the approver's list shows the transfer.
+    """
     client, viewer = RpcClient(installation.settings.amqp_uri), RpcClient(installation.settings.amqp_uri)
     school = schools[-1]
     seen: dict[int, float] = {}

@@ -23,7 +23,11 @@ SUPERIOR = 10_000
 
 @dataclass(frozen=True)
 class School:
-    """A source: a committee with class branches, and the committee its graduates go to with the branch they end in."""
+    """A source and where its graduates go.
+
+    The source is a committee with class branches; the graduates go to a committee, with the branch
+    they end in.
+    """
 
     committee: int
     branches: list[int]
@@ -57,7 +61,10 @@ def schools(keys: Any) -> list[School]:
 
 
 def organisations(installation: Installation) -> None:
-    """Write the tree and its administrators into the read models of members and transfers, as the events of orgs would."""
+    """Write the tree and its administrators into the read models of members and transfers.
+
+    The events of orgs would write the same.
+    """
     rows = [(1, None, "1.", "leading_body", "ordinary"), (9, 1, "1.9.", "branch", "vault")]
     administrators = []
     for n in range(SCHOOLS):
@@ -105,7 +112,8 @@ _STAYS = sa.text("""INSERT INTO memberships (person_id, branch_id, began_at) SEL
 def fill(engine: sa.Engine, count: int) -> None:
     """Fill `people` and `memberships`.
 
-    Filled by PostgreSQL itself: the sealed numbers are as long as real ones but hold nothing, since no step of a transfer opens them.
+    Filled by PostgreSQL itself: the sealed numbers are as long as real ones but hold nothing, since
+    no step of a transfer opens them.
     """
     for start in range(0, count, 200_000):
         with engine.begin() as tx:

@@ -1,10 +1,12 @@
 """The reference programs: the saga's bare SQL, without services, bus or rights.
 
-Same tables, same indexes, same members, same server, one database. Each step is ONE statement (guarded update, audit row, outbox
-row): request, lock the member, three guarded updates, move with the member's history. The statements are prepared once per
-connection and planned under the settings that the services' own connections have; without either, single transfers are a third
-slower, and the system would look better than it is. *Single* commits after every step of one transfer; *batch* handles 100 per
-step and transaction, *lists* 500, as the system's own lists do. Every transfer must have been completed, or the run is void.
+Same tables, same indexes, same members, same server, one database. Each step is ONE statement
+(guarded update, audit row, outbox row): request, lock the member, three guarded updates, move with
+the member's history. The statements are prepared once per connection and planned under the settings
+that the services' own connections have; without either, single transfers are a third slower, and
+the system would look better than it is. *Single* commits after every step of one transfer; *batch*
+handles 100 per step and transaction, *lists* 500, as the system's own lists do. Every transfer must
+have been completed, or the run is void.
 """
 
 from __future__ import annotations
@@ -97,7 +99,9 @@ def _array(values: list[Any]) -> str:
 
 
 def run(url: str, connections: int, per_transaction: int, seconds: float, first: int) -> tuple[float, int]:
-    """Run whole transfers on `connections` connections for about `seconds`; return transfers per second and how many.
+    """Run whole transfers on `connections` connections for about `seconds`.
+
+    Return transfers per second and how many.
 
     Raises:
         RuntimeError: Not every transfer was completed.

@@ -1,4 +1,8 @@
-"""Organisations and members at national size: search, subtrees, a province's lists, imports, sign-in, a page of 300, moving a subtree, the yearly switch."""
+"""Organisations and members at national size.
+
+Search, subtrees, a province's lists, imports, sign-in, a page of 300, moving a subtree, the yearly
+switch.
+"""
 
 from __future__ import annotations
 
@@ -252,7 +256,10 @@ class Country:
                 )
 
     def fill(self) -> None:
-        """Enter members; a sealed value is made once per thousand, since sealing is not what is measured here."""
+        """Enter members; a sealed value is made once per thousand.
+
+        Sealing is not what is measured here.
+        """
         seal = accounts.keys.seal
         sealed = "\\\\x" + seal.seal("42010620050105001X").hex()
         phone = "\\\\x" + seal.seal("19900000000").hex()
@@ -299,7 +306,7 @@ class Country:
                 {"now": now},
             )
 
-    # ---- what is measured ------------------------------------------------------------------------------------------------
+    # ---- what is measured ------------------------------------------------------------------------
 
     def run(self, quick: bool) -> dict[str, Any]:
         """Measure everything; return numbers by name."""
@@ -340,7 +347,10 @@ class Country:
         return {f"{name}_p50_ms": statistics.median(taken), f"{name}_p95_ms": percentile(taken, 95)}
 
     def search(self, quick: bool) -> dict[str, float]:
-        """Parts of real names, from two characters to whole names, rare and common, as administrators all over the country type them."""
+        """Parts of real names, as administrators all over the country type them.
+
+        From two characters to whole names, rare and common.
+        """
         needles = []
         for name in self.rng.sample(self.names, 200 if quick else 600):
             length = self.rng.choice((2, 3, 4, 6, 9, len(name)))
@@ -372,7 +382,10 @@ class Country:
         return direct | called
 
     def subtree(self, quick: bool) -> dict[str, float]:
-        """Whether an organisation lies in the acting organisation's subtree, with the right itself, as every call checks it."""
+        """Whether an organisation lies in the acting organisation's subtree.
+
+        The right itself is read, too, as every call checks it.
+        """
         actor = Actor(world.administrator_of(PROVINCE), PROVINCE)
         with self.installation.engine("members").connect() as tx:
 
@@ -411,7 +424,10 @@ class Country:
         return self._times("page_of_300", [ask] * (40 if quick else 100))
 
     def pages(self, quick: bool) -> dict[str, float]:
-        """Every page of the menu, for a township with 300 pending transfers and for a province: server time, bytes with style and script, trips to services."""
+        """Every page of the menu, for a township with 300 pending transfers and for a province.
+
+        Server time, bytes with style and script, trips to services.
+        """
         from services.gateway.app import create_app
         from services.gateway.pages.menu import MENU
 
@@ -586,10 +602,14 @@ class Country:
         return {"import_rows_per_s": count / (time.monotonic() - started)}
 
     def switch(self, quick: bool) -> dict[str, float]:
-        """The yearly switch as it happens: the service finds full branches due, flags their members, and the others take the events over.
+        """The yearly switch as it happens.
 
-        The service is started on a morning when the branches are due. Its own speed is from its first to its last
-        transaction; *everywhere* is when orgs has the new purposes and transfers has counted every graduate.
+        The service finds full branches due, flags their members, and the others take the events
+        over.
+
+        The service is started on a morning when the branches are due. Its own speed is from its
+        first to its last transaction; *everywhere* is when orgs has the new purposes and transfers
+        has counted every graduate.
         """
         branches = self.full[: 4_000 if quick else 20_000]
         until = domain.due_until(clock.today(), (1, 1))
@@ -633,7 +653,10 @@ class Country:
                 time.sleep(0.05)
 
     def migrate(self, quick: bool) -> dict[str, float]:
-        """A subtree of 50,000 organisations below another superior: in orgs, and in the directory of another service."""
+        """A subtree of 50,000 organisations moves below another superior.
+
+        It is measured in orgs, and in the directory of another service.
+        """
         engine = self.installation.engine("orgs")
         with engine.connect() as tx:
             provinces = {

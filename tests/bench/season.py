@@ -1,4 +1,7 @@
-"""Half a million deadlines at one instant, an idle scheduler with millions of timers, and reading statistics while there is ever more to count."""
+"""Half a million deadlines at one instant, an idle scheduler, and reading statistics.
+
+The scheduler has millions of timers; the statistics are read while there is ever more to count.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,10 @@ def _pending(url_of: Callable[[str], str], count: int) -> None:
 
 
 def bare(url: str, count: int, connections: int = 4, size: int = 2_000) -> float:
-    """Return how many deadlines per second the bare SQL works off: close, return, audit, free the member, write the outbox; nothing else."""
+    """Return how many deadlines per second the bare SQL works off.
+
+    It closes, returns, audits, frees the member, writes the outbox; nothing else.
+    """
     _pending(lambda _: url, count)
     link = "sha256(t.audit_head || convert_to(concat(t.transfer_id, '|', t.audit_seq + 1, '|returned|', now()), 'UTF8'))"
     statement = f"""WITH closed AS (DELETE FROM open_nodes WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = 'pending_in' AND expires_at <= now() RETURNING transfer_id),
@@ -105,7 +111,11 @@ def bare(url: str, count: int, connections: int = 4, size: int = 2_000) -> float
 def deadlines(
     installation: Installation, schools: list[load.School], count: int, people: int
 ) -> dict[str, float]:
-    """Let `count` timers fall due at one instant; return deadlines per second until the last transfer is returned and its member free, and p99 of requests meanwhile."""
+    """Let `count` timers fall due at one instant.
+
+    Return deadlines per second until the last transfer is returned and its member free, and p99 of
+    requests meanwhile.
+    """
     _pending(installation.settings.database, count)
     installation.kill(
         "scheduler", signal.SIGTERM
@@ -163,7 +173,10 @@ def _interact(
     waits: list[float],
     stop: threading.Event,
 ) -> None:
-    """Look at lists and start transfers, twenty times a second from the instant on, each on its own, until told to stop; keep how long each took."""
+    """Look at lists and start transfers, twenty times a second, until told to stop.
+
+    It begins at the instant, each request is on its own, and it keeps how long each took.
+    """
     client = RpcClient(installation.settings.amqp_uri)
     number = count
     time.sleep(max(0.0, due - time.monotonic()))
@@ -215,7 +228,10 @@ def _interact(
 
 
 def idle_timers(installation: Installation, count: int, seconds: float) -> dict[str, float]:
-    """Return the scheduler's use of a core in percent with no timers and with `count` pending ones, none of them due."""
+    """Return the scheduler's use of a core in percent, without timers and with `count` of them.
+
+    The timers are pending, none of them due.
+    """
     process = psutil.Process(installation.processes["scheduler"].pid)
 
     def use() -> float:
@@ -238,7 +254,10 @@ def idle_timers(installation: Installation, count: int, seconds: float) -> dict[
 
 
 def figures(installation: Installation, schools: list[load.School], people: int) -> dict[str, float]:
-    """Return p50 and p95 of reading the figures of everything with a twentieth of the graduates and with all, and how fast they are followed."""
+    """Return p50 and p95 of reading the figures of everything, and how fast they are followed.
+
+    They are read with a twentieth of the graduates and with all.
+    """
     client = RpcClient(installation.settings.amqp_uri)
     found: dict[str, float] = {}
     school = schools[0]

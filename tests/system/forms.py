@@ -33,7 +33,10 @@ class Form:
         return None if first is None or "disabled" in first else first
 
     def filled(self) -> dict[str, object]:
-        """What a browser would send of it without a button: hidden and preset values, the first radio button of each name, all boxes."""
+        """What a browser would send of it without a button.
+
+        Hidden and preset values, the first radio button of each name, all boxes.
+        """
         sent: dict[str, object] = {}
         for name, value, kind, _ in self.fields:
             if kind == "checkbox" or kind == "radio":

@@ -1,5 +1,8 @@
-"""The demo world with something on every page, under the longest names that its seed has: a class of graduates with transfers in every state,
-registrations, a migration, a register, an import that fails."""
+"""The demo world with something on every page, under the longest names that its seed has.
+
+A class of graduates with transfers in every state, registrations, a migration, a register, an
+import that fails.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,10 @@ def test_only_the_top_has_the_entry():
 
 @pytest.mark.rule("BEY-10")
 def test_the_log_on_a_page(browser, town):
-    """BEY-10: a province sees what was done in it, filtered by kind, actor and place, and takes it along, which is a line of the log; a college is refused."""
+    """BEY-10: a province sees what was done in it, and takes it along; a college is refused.
+
+    It is filtered by kind, actor and place; taking it along is a line of the log.
+    """
     answer = browser.post(
         "/api/v1/orgs",
         headers=sign_in(browser, town, COLLEGE),

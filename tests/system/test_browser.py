@@ -1,4 +1,6 @@
-"""Four journeys in a real browser, each page of them checked by axe (WCAG 2.2 AA): a graduate on a phone, a class secretary, a college, a province.
+"""Four journeys in a real browser, each page of them checked by axe (WCAG 2.2 AA).
+
+A graduate on a phone, a class secretary, a college, a province.
 
 Needs a Chromium (`deploy/browser.sh`, called by `make test`, installs Debian's); without one the journeys are skipped and say why.
 """
@@ -45,9 +47,12 @@ pytestmark = pytest.mark.skipif(
     "UI-16",
 )
 def test_a_graduate_on_a_phone(visit, town):
-    """A graduate with a phone (360 px), from the first sign-in to "completed": the adviser, the summary, the timeline that names who has to act, the messages.
+    """A graduate with a phone (360 px), from the first sign-in to "completed".
 
-    UI-03, UI-07, UI-16: /zhtj and the own branch with masked numbers; MSG-03: an item opens its approval; MSG-10, MSG-11: messages and the friendly hint.
+    The adviser, the summary, the timeline that names who has to act, the messages.
+
+    UI-03, UI-07, UI-16: /zhtj and the own branch with masked numbers; MSG-03: an item opens its
+    approval; MSG-10, MSG-11: messages and the friendly hint.
     """
     graduate = visit(1001, 360, None)
     page = graduate.page
@@ -125,7 +130,9 @@ def test_a_graduate_on_a_phone(visit, town):
 
 @pytest.mark.rule("TRF-07", "TRF-29", "BEY-05", "UI-10", "UI-12")
 def test_a_class_secretary_hands_over(visit, town):
-    """A class secretary hands the whole class over to one college in one go, sees what became of each, and withdraws one from the list.
+    """A class secretary hands the whole class over to one college in one go.
+
+    The secretary sees what became of each, and withdraws one from the list.
 
     TRF-07: members, destination, reason, sent.
     """
@@ -165,7 +172,10 @@ def test_a_class_secretary_hands_over(visit, town):
 
 
 def three_hundred(town, browser):
-    """Enter 300 graduates in a class of their own and start their transfers to TARGET, as their college does in one list."""
+    """Enter 300 graduates in a class of their own and start their transfers to TARGET.
+
+    Their college does it in one list.
+    """
     source = COLLEGE * 100 + 3
     people = synthetic.people(300, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
     with town.machinery("members").database.transaction() as tx:
@@ -225,7 +235,10 @@ def handlers_token(org):
 
 @pytest.mark.rule("BEY-05", "TRF-31")
 def test_a_college_with_300_pending(visit, town, browser):
-    """A college administrator with 300 pending items approves all and assigns all, each with one confirmation, and watches the progress."""
+    """A college administrator with 300 pending items approves all and assigns all.
+
+    Each takes one confirmation, and the progress is watched.
+    """
     three_hundred(town, browser)
     college = visit(world.administrator_of(TARGET))
     page = college.page
@@ -264,7 +277,10 @@ def test_a_college_with_300_pending(visit, town, browser):
 @pytest.mark.rule("BEY-18", "BEY-11", "STAT-16")
 @pytest.mark.parametrize("width", [360, 1440])
 def test_a_province_finds_the_slowest(visit, town, width):
-    """A provincial operator sees which subordinate is slowest, goes down to it, reminds it, and opens a figure into its people."""
+    """A provincial operator sees which subordinate is slowest, goes down to it, and reminds it.
+
+    A figure opens into its people.
+    """
     with town.engine("transfers").begin() as tx:
         tx.execute(
             sa.text(
@@ -287,7 +303,10 @@ def test_a_province_finds_the_slowest(visit, town, width):
 
 @pytest.mark.rule("ORG-23", "ORG-10", "DEL-01", "UI-11")
 def test_a_school_keeps_its_organisations(visit):
-    """A university goes down its tree, makes a branch below a college as that college, edits and deletes it; a wrong name is kept in the form."""
+    """A university goes down its tree, makes a branch below a college, edits and deletes it.
+
+    It makes the branch as that college. A wrong name is kept in the form.
+    """
     college = visit(world.administrator_of(COLLEGE))
     page = college.page
     college.go("/orgs")
@@ -315,7 +334,9 @@ def test_a_school_keeps_its_organisations(visit):
 @pytest.mark.rule("BEY-14", "UI-09", "UI-11", "UI-13", "UI-15", "ROLE-14")
 @pytest.mark.parametrize("width, dark", [(360, True), (1440, False)])
 def test_every_page(chromium, site, town, width, dark):
-    """Every page of the menu, on a phone in the dark and on a desk in the light, in both languages: nothing sticks out, nothing breaks, axe finds nothing.
+    """Every page of the menu, on a phone in the dark and on a desk in the light, in both languages.
+
+    Nothing sticks out, nothing breaks, axe finds nothing.
 
     BEY-14.
     """
@@ -352,7 +373,10 @@ def test_every_page(chromium, site, town, width, dark):
 
 @pytest.mark.rule("UI-05")
 def test_an_expired_session_comes_back(visit):
-    """Whose session has ended is led to sign in and comes back to the same place; a form of before is refused with a word."""
+    """Somebody whose session has ended is led to sign in and comes back to the same place.
+
+    A form of before is refused with a word.
+    """
     college = visit(world.administrator_of(COLLEGE))
     page = college.page
     college.go("/figures?cohort=2025")
@@ -367,7 +391,10 @@ def test_an_expired_session_comes_back(visit):
 
 
 def test_what_still_works(visit, town):
-    """Without the transfers service the operation centre says so and shows the rest; a page that needs it says what still works; afterwards all is well."""
+    """Without the transfers service the operation centre says so and shows the rest.
+
+    A page that needs it says what still works; afterwards all is well.
+    """
     college = visit(world.administrator_of(COLLEGE))
     page = college.page
     town.kill("transfers")

@@ -132,7 +132,11 @@ def test_audit_verify_finds_what_was_changed(installation):
 
 @pytest.mark.rule("BEY-10")
 def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
-    """BEY-10: one command proves all logs: a tail that was cut off with its head is found by the heads that the scheduler keeps, and by a file of heads."""
+    """BEY-10: one command proves all logs.
+
+    A tail that was cut off with its head is found by the heads that the scheduler keeps, and by a
+    file of heads.
+    """
     from services.orgs.log import log
     from services.scheduler import heads as scheduler_heads
     from shared.audit import Entry, heads
@@ -205,7 +209,10 @@ def test_migrate_may_be_repeated(installation):
 
 
 def test_keys_and_figures(installation):
-    """Keys rotate on the command line and old ones are forgotten, with everything readable afterwards; figures of 2017 are loaded from a file."""
+    """Keys rotate on the command line and old ones are forgotten; all stays readable.
+
+    Figures of 2017 are loaded from a file.
+    """
     from services.members import store as members_store
     from services.members.accounts import handlers as accounts
     from services.members.sealing.seal import Seal, make_keys
@@ -254,7 +261,10 @@ def db_now():
 
 @pytest.mark.rule("BEY-07")
 def test_policies_on_the_command_line(installation, tmp_path):
-    """BEY-07: policies are listed, checked, compared and tried on the command line; a wrong file is named by line and reason."""
+    """BEY-07: policies are listed, checked, compared and tried on the command line.
+
+    A wrong file is named by line and reason.
+    """
     bad = tmp_path / "bad.toml"
     bad.write_text(
         'version = "1"\nsource = "x"\n[node.pending_out]\nexpire_after_days = -1\non_expiry = "return"\n'
@@ -317,10 +327,13 @@ def test_stats_on_the_command_line(installation):
 
 @pytest.mark.rule("BEY-07", "DL-19", "STAT-10", "TYPE-10")
 def test_a_season_is_the_same_again(tmp_path):
-    """BEY-07: a season on the simulated clock, on the real services; the same seed gives the same season, another policy another one.
+    """BEY-07: a season on the simulated clock, on the real services.
 
-    DL-19, STAT-10: all invariants hold, and the recount agrees. TYPE-10: who works elsewhere and is sent home is refused
-    under the national policy, and only warned of under p004, where some insist.
+    The same seed gives the same season, another policy another one.
+
+    DL-19, STAT-10: all invariants hold, and the recount agrees. TYPE-10: who works elsewhere and is
+    sent home is refused under the national policy, and only warned of under p004, where some
+    insist.
     """
     answer = subprocess.run(
         [

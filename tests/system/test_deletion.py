@@ -1,4 +1,7 @@
-"""Deleting an organisation on the whole system: what stands in the way is said at once, with kinds and numbers."""
+"""Deleting an organisation on the whole system.
+
+What stands in the way is said at once, with kinds and numbers.
+"""
 
 import re
 import time
@@ -13,9 +16,12 @@ from tests.system.journey_factories import CLASS, COLLEGE, TARGET, request_of, s
 
 @pytest.mark.rule("DEL-01", "DEL-02", "DEL-03", "DEL-04", "DEL-14", "ORG-42")
 def test_what_stands_in_the_way_is_named(browser, town):
-    """DEL-02, DEL-03, DEL-14, ORG-42: members, applications, open transfers and subordinates are named with their numbers, by the API and on the page.
+    """DEL-02, DEL-03, DEL-14, ORG-42: what stands in the way is named with its numbers.
 
-    DEL-01: who has no right hears that and learns no number. DEL-04: set aside, a branch keeps its members; as a target of an open transfer it is not.
+    The API and the page name members, applications, open transfers and subordinates.
+
+    DEL-01: who has no right hears that and learns no number. DEL-04: set aside, a branch keeps its
+    members; as a target of an open transfer it is not.
     """
     headers = sign_in(browser, town, org=COLLEGE, person=world.administrator_of(COLLEGE))
 
@@ -105,7 +111,10 @@ def test_what_stands_in_the_way_is_named(browser, town):
     ],
 )
 def test_what_is_named(found, to_awaiting, said):
-    """Each kind that is there is named; a branch that is set aside may keep members and transfers that lead out of it."""
+    """Each kind that is there is named.
+
+    A branch that is set aside may keep members and transfers that lead out of it.
+    """
     from services.gateway.api import deletion
 
     refusal = deletion.obstacles(found, to_awaiting)

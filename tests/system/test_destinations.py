@@ -1,4 +1,7 @@
-"""Where people may go, over HTTP on the seeded tree: the place of work, the approved request, the paper letter."""
+"""Where people may go, over HTTP on the seeded tree.
+
+The place of work, the approved request, the paper letter.
+"""
 
 import random
 import re
@@ -32,7 +35,10 @@ def code_of(result):
 
 @pytest.mark.rule("TYPE-10", "TYPE-03")
 def test_the_employed_go_where_they_work(browser, town, handover):
-    """TYPE-10, TYPE-03: to a seeded hand-over branch the place of work is asked for, compared, and then enough; an employer is no unemployment."""
+    """TYPE-10, TYPE-03: to a seeded hand-over branch the place of work is asked for and compared.
+
+    Then it is enough; somebody with an employer is not unemployed.
+    """
     source = sign_in(browser, town, COLLEGE)
     item = {
         "target_org_id": handover,
@@ -62,7 +68,10 @@ def test_the_employed_go_where_they_work(browser, town, handover):
 
 @pytest.mark.rule("GRAD-33", "TYPE-14", "GRAD-29")
 def test_abroad_after_the_request(browser, town):
-    """GRAD-33, TYPE-14: without the approved request nobody comes into the study-abroad branch; with it the transfer begins."""
+    """GRAD-33, TYPE-14: without the approved request nobody comes into the study-abroad branch.
+
+    With it the transfer begins.
+    """
     school = COLLEGE // 100
     college, committee = sign_in(browser, town, COLLEGE), sign_in(browser, town, school)
     item = {
@@ -99,7 +108,10 @@ def test_abroad_after_the_request(browser, town):
 
 @pytest.mark.rule("SPU-09", "DOC-03", "SPU-05")
 def test_a_special_unit_on_the_page(browser, town):
-    """SPU-09, DOC-03: the province's page asks for the letter's number, refuses without, and approves with it."""
+    """SPU-09, DOC-03: the province's page asks for the letter's number.
+
+    It refuses without, and approves with it.
+    """
     college = sign_in(browser, town, COLLEGE)
     (one,) = started(
         browser, college, request_of(1008, target_org_id=None, reason="special_unit", remark="参军入伍")
@@ -120,7 +132,10 @@ def test_a_special_unit_on_the_page(browser, town):
 
 @pytest.mark.rule("TYPE-10")
 def test_the_wizard_asks_for_the_place_of_work(browser, town, handover):
-    """TYPE-10: a graduate who leaves the place empty is told which field is missing, keeps what was filled in, and goes on with it."""
+    """TYPE-10: a graduate who leaves the place empty is told which field is missing.
+
+    The graduate keeps what was filled in, and goes on with it.
+    """
     number = world.id_number_of(town, 1028)
 
     def csrf(page):
@@ -158,7 +173,10 @@ def test_the_wizard_asks_for_the_place_of_work(browser, town, handover):
 
 @pytest.mark.rule("TYPE-21")
 def test_a_student_drops_out(browser, town):
-    """TYPE-21: a student who leaves for an employer with an ordinary reason is not let go; as a drop-out, with a graduate's reason, the transfer begins."""
+    """TYPE-21: a student who leaves for an employer with an ordinary reason is not let go.
+
+    As a drop-out, with a graduate's reason, the transfer begins.
+    """
     employer = next(org.id for org in town.tree if org.industry == "国有企业" and org.kind == "committee")
     other_class = CLASS + 1
     source = sign_in(browser, town, COLLEGE)

@@ -51,7 +51,10 @@ def credentials(town) -> dict[str, str]:
 @pytest.mark.parametrize("csrf", ["-", "", None, "表单", "x" * 32])
 @pytest.mark.parametrize("path", ["/sign-in", "/members", "/forgot", "/sign-out", "/orgs"])
 def test_a_form_without_a_cookie_is_refused(browser, town, path, csrf):
-    """Nobody signs somebody else in, or does anything, by a form of which this browser was shown none; any token is a 400, not a fault."""
+    """Nobody signs somebody else in, or does anything, by a form that this browser was not shown.
+
+    Any other token is a 400, not a fault.
+    """
     answer = browser.post(path, data={**credentials(town), **({} if csrf is None else {"csrf": csrf})})
     assert answer.status_code == 400
     browser.get("/sign-in")
@@ -78,7 +81,10 @@ def test_a_form_without_a_cookie_is_refused(browser, town, path, csrf):
     ],
 )
 def test_a_form_of_another_site_is_refused(browser, town, headers, status):
-    """Even with the right token: what the browser says about the page that sent the form is the second line."""
+    """Even with the right token, what the browser says about the sending page counts.
+
+    It is the second line of defence.
+    """
     data = {**credentials(town), "csrf": csrf_of(browser.get("/sign-in"))}
     assert browser.post("/sign-in", data=data, headers=headers).status_code == status
 
@@ -128,7 +134,10 @@ def test_a_multipart_form_of_many_parts_is_refused(browser, town):
 @pytest.mark.rule("IMP-01")
 @pytest.mark.parametrize(("size", "cookie"), [(70_000, True), (300_000, False), (300_000, True)])
 def test_a_form_too_large_to_be_kept_leads_to_signing_in(browser, town, size, cookie):
-    """A long form or a file of somebody whose session is gone, as of a stranger, is not kept: the page of signing in says so, and nothing fails."""
+    """A long form or a file from somebody whose session is gone, as from a stranger, is not kept.
+
+    The page of signing in says so, and nothing fails.
+    """
     if cookie:
         browser.get("/sign-in")
     answer = browser.post("/members", data={"note": "x" * size}, headers={"Origin": SITE})
@@ -139,7 +148,10 @@ def test_a_form_too_large_to_be_kept_leads_to_signing_in(browser, town, size, co
 
 @pytest.mark.rule("ACC-10")
 def test_the_form_of_signing_in_outlasts_the_captchas(browser, town):
-    """ACC-10: where others have used the captchas of an address up, the form stands without one, and who belongs there signs in."""
+    """ACC-10: where others have used the captchas of an address up, the form stands without one.
+
+    Whoever belongs there signs in.
+    """
     here = {"REMOTE_ADDR": "203.0.113.77"}
     page = browser.get("/sign-in", environ_overrides=here)
     assert (
@@ -165,7 +177,10 @@ def test_the_form_of_signing_in_outlasts_the_captchas(browser, town):
 
 
 def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
-    """IMP-01: who has not signed in, or may not import, has no file opened: the reader is not even started."""
+    """IMP-01: for somebody who has not signed in, or may not import, no file is opened.
+
+    The reader is not even started.
+    """
     opened = []
     monkeypatch.setattr(workbooks, "_ask", lambda content, own: opened.append(content))
     file = HOSTILE["the farthest two cells"]()
@@ -204,7 +219,10 @@ def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
 
 @pytest.mark.rule("IMP-03", "IMP-04")
 def test_hostile_uploads_hurt_nobody(client, town):
-    """IMP-04: several administrators send the worst files at once; each is told that the file is broken, and pages of others come in under a second."""
+    """IMP-04: several administrators send the worst files at once; each is told that it is broken.
+
+    Pages of others come in under a second.
+    """
     app = create_app(client, town.settings)
     administrators = [
         world.administrator_of(org)
@@ -265,7 +283,10 @@ def test_hostile_uploads_hurt_nobody(client, town):
 
 @pytest.mark.rule("IMP-06", "IMP-07")
 def test_rows_that_no_field_takes_fail_alone(browser, town):
-    """IMP-06, IMP-07: a text without end or with control signs is the problem of its row, named in the list of failures; the other rows go on."""
+    """IMP-06, IMP-07: a text without end or with control signs is the problem of its row.
+
+    It is named in the list of failures; the other rows go on.
+    """
     csrf = sign_in(browser, town, world.administrator_of(world.COLLEGE))
     rows = (
         GOOD,
@@ -294,7 +315,10 @@ def test_rows_that_no_field_takes_fail_alone(browser, town):
 
 @pytest.mark.rule("BEY-13")
 def test_a_letter_leads_to_the_setting_not_to_a_header(browser, town, monkeypatch):
-    """BEY-13: the QR code of a letter leads to the address of the setting, whatever Host the caller writes."""
+    """BEY-13: the QR code of a letter leads to the address of the setting.
+
+    That is so whatever Host the caller writes.
+    """
     from services.gateway.files import letter
 
     told = []

@@ -1,4 +1,7 @@
-"""`tuanqiao run`: everything in one process on the embedded database and the bus in memory; kill -9 loses nothing there either."""
+"""`tuanqiao run`: everything in one process on the embedded database and the bus in memory.
+
+kill -9 loses nothing there either.
+"""
 
 import json
 import re
@@ -59,7 +62,10 @@ class Running:
 
 @pytest.mark.timeout(120)
 def test_kill_and_restart(tmp_path):
-    """Thirty transfers are requested, the process is killed at once, and after a restart all of them have gone on; Ctrl-C stops clean."""
+    """Thirty transfers are requested, the process is killed at once, and all of them go on.
+
+    They do after a restart; Ctrl-C stops clean.
+    """
     first = Running(tmp_path)
     token = first.call(
         "POST",

@@ -1,4 +1,7 @@
-"""Transfers while every service process is killed, and while RabbitMQ is restarted and frozen for 30 s: all are finished, once each."""
+"""Transfers while processes are killed and RabbitMQ is restarted and frozen: all are finished, once each.
+
+Every service process is killed; the broker is frozen for 30 s.
+"""
 
 import os
 import random
@@ -55,7 +58,10 @@ def installation(tmp_path):
 
 
 def _tell_of_graduates(made):
-    """Have members tell of its loaded graduates, as the switch does, so that the statistics must come to know each of them through kills and all."""
+    """Have members tell of its loaded graduates, as the switch does.
+
+    The statistics must then come to know each of them through kills and all.
+    """
     flagged = "SELECT person_id AS member_id, 2026 AS cohort, branch_id, true AS counts, now() AS at, person_id AS version FROM people WHERE graduate"
     with made.engine("members").begin() as tx:
         tx.execute(sa.text(f"WITH flagged AS ({flagged}) {insert(tell(GraduateChanged, 'flagged'))}"))
@@ -82,7 +88,10 @@ class Caller:
 @pytest.mark.rule("TRF-02", "TRF-35", "BEY-05")
 @pytest.mark.timeout(240)
 def test_kill_everything(installation):
-    """BEY-05, TRF-02, TRF-35: SIGKILL of each service in the middle of 1,000 transfers: nothing lost, nothing doubled."""
+    """BEY-05, TRF-02, TRF-35: SIGKILL of each service in the middle of 1,000 transfers.
+
+    Nothing is lost, nothing is doubled.
+    """
 
     def kill(done: Callable[[], int]) -> Iterator[str]:
         for name in (*SERVICES, "transfers", "members"):
@@ -97,7 +106,10 @@ def test_kill_everything(installation):
 @pytest.mark.rule("BEY-05")
 @pytest.mark.timeout(240)
 def test_the_broker_goes_away(installation):
-    """BEY-05: RabbitMQ restarted and frozen in the middle of 1,000 transfers: nothing lost, nothing doubled."""
+    """BEY-05: RabbitMQ restarted and frozen in the middle of 1,000 transfers.
+
+    Nothing is lost, nothing is doubled.
+    """
     broker = broker_process()
     if broker is None:
         pytest.skip(
@@ -121,7 +133,10 @@ def test_the_broker_goes_away(installation):
 
 
 def transfers_under(installation: Installation, faults: Callable[[Callable[[], int]], Iterator[str]]) -> None:
-    """Run `TOTAL` transfers by four offices while `faults` does its harm; assert that each is completed, once, and that all invariants hold."""
+    """Run `TOTAL` transfers by four offices while `faults` does its harm.
+
+    Assert that each is completed, once, and that all invariants hold.
+    """
     schools = load.schools(installation.settings.keys)[:4]
     some_members = drive.Members(20_000)
     finished = threading.Event()
@@ -207,7 +222,10 @@ def transfers_under(installation: Installation, faults: Callable[[Callable[[], i
 @pytest.mark.rule("DL-19", "DL-05", "BEY-08")
 @pytest.mark.timeout(120)
 def test_three_schedulers_fire_once(installation):
-    """DL-19: with three schedulers, one of them killed, each deadline fires once; a decision committed earlier wins."""
+    """DL-19: with three schedulers, one of them killed, each deadline fires once.
+
+    A decision committed earlier wins.
+    """
     schools = load.schools(installation.settings.keys)[:1]
     caller = Caller(installation)
     school = schools[0]
@@ -267,7 +285,10 @@ def test_three_schedulers_fire_once(installation):
 @pytest.mark.rule("IMP-05", "IMP-06")
 @pytest.mark.timeout(180)
 def test_import_of_10000_rows_survives_kills(installation):
-    """IMP-05: 10,000 rows, members killed twice in the middle: every good row is entered once, every bad row comes back with its reason."""
+    """IMP-05: 10,000 rows, members killed twice in the middle.
+
+    Every good row is entered once, every bad row comes back with its reason.
+    """
     school, caller, import_id, count = (
         load.schools(installation.settings.keys)[0],
         Caller(installation),

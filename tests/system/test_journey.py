@@ -1,4 +1,7 @@
-"""Whole journeys through HTTP on real services: a graduate, a class secretary, the administrators; and every kind of bad input."""
+"""Whole journeys through HTTP on real services, and every kind of bad input.
+
+A graduate, a class secretary, the administrators.
+"""
 
 import io
 import random
@@ -16,7 +19,10 @@ from tests.system.journey_factories import CLASS, COLLEGE, NEW_CLASS, TARGET, re
 
 @pytest.mark.rule("TRF-17", "TRF-33", "ROLE-14", "MSG-01", "BEY-05")
 def test_a_class_is_handed_over(browser, town):
-    """TRF-17: a college hands over members in one list; the target approves and assigns in one list each; everyone has arrived."""
+    """TRF-17: a college hands over members in one list; everyone arrives.
+
+    The target approves and assigns in one list each.
+    """
     source, target = sign_in(browser, town, COLLEGE), sign_in(browser, town, TARGET)
     listed = browser.get(f"/api/v1/branches/{CLASS}/members?limit=500", headers=source).json["items"]
     members = [one["member_id"] for one in listed[:20]]
@@ -79,7 +85,10 @@ def test_a_class_is_handed_over(browser, town):
 
 @pytest.mark.rule("ACC-04", "ACC-05", "ACC-10", "TRF-09", "TRF-20", "TRF-28", "ROLE-01", "BEY-02", "TRF-02")
 def test_a_graduate_on_the_pages(browser, town):
-    """TRF-09, ACC-05: a graduate signs in with the initial password, changes it, starts a transfer, sees its timeline, withdraws it."""
+    """TRF-09, ACC-05: a graduate signs in, starts a transfer, sees its timeline, withdraws it.
+
+    The first sign-in is with the initial password, which is then changed.
+    """
     number = world.id_number_of(town, 1030)
 
     def token_of(page):
@@ -145,7 +154,10 @@ def test_a_graduate_on_the_pages(browser, town):
 
 @pytest.mark.rule("IMP-02", "IMP-05", "IMP-06", "IMP-07", "IMP-13", "ACC-11", "MEM-04", "MEM-08", "MEM-10")
 def test_import_on_the_pages(browser, town):
-    """IMP-05..07: good rows are entered, bad rows come back as a spreadsheet with reasons that can be read again."""
+    """IMP-05..07: good rows are entered, bad rows come back with reasons.
+
+    They come as a spreadsheet that can be read again.
+    """
     counties = [org.division_code for org in town.tree if org.division_code and len(org.division_code) == 6]
     people = list(synthetic.people(6, rng=random.Random(3), division_codes=counties, start=30_000_000))
     name = next(org.full_name for org in town.tree if org.id == CLASS + 1)
@@ -217,7 +229,10 @@ def test_import_on_the_pages(browser, town):
 
 @pytest.mark.rule("TRF-02")
 def test_two_sides_at_once(browser, town):
-    """TRF-02: started from both sides at the same moment, exactly one transfer wins; the other side is told so."""
+    """TRF-02: started from both sides at the same moment, exactly one transfer wins.
+
+    The other side is told so.
+    """
     import threading
 
     source, target = sign_in(browser, town, COLLEGE), sign_in(browser, town, TARGET)
@@ -293,7 +308,10 @@ BAD = [
 
 @pytest.mark.parametrize("method, path, body, status, code", BAD)
 def test_bad_input(browser, town, method, path, body, status, code):
-    """Every bad request has a clear problem document with a stable code, both languages and the request id."""
+    """Every bad request has a clear problem document.
+
+    It has a stable code, both languages and the request id.
+    """
     answer = browser.open(
         path,
         method=method,
@@ -401,7 +419,10 @@ def test_where_sign_in_leads(browser, town, asked, led):
     ("proxies", "seen"), [("0", "127.0.0.1"), ("1", "203.0.113.9"), ("2", "198.51.100.7")]
 )
 def test_address_behind_proxies(client, town, monkeypatch, proxies, seen):
-    """The address that lockouts count comes from as many proxies as are ours; what a caller writes itself is not believed."""
+    """The address that lockouts count comes from as many proxies as are ours.
+
+    What a caller writes itself is not believed.
+    """
     from flask import request as current
 
     from services.gateway.app import create_app

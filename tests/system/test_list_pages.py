@@ -66,7 +66,10 @@ def test_up_and_down(browser, town):
 
 @pytest.mark.rule("MEM-30")
 def test_arrivals_are_contacted_on_the_list(browser, town):
-    """MEM-30: who has arrived is ticked on the list and said to be contacted by the branch's superior; from higher up that is refused, with a word."""
+    """MEM-30: somebody who has arrived is ticked on the list and said to be contacted.
+
+    The branch's superior may say so; from higher up that is refused, with a word.
+    """
     headers = sign_in(browser, town, org=COLLEGE, person=world.administrator_of(COLLEGE))
     one, other = [
         row["member_id"]

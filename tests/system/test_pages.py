@@ -1,4 +1,7 @@
-"""What a page must not do to people, whichever page it is: all forms of all pages, with rubbish, with Enter, with the longest names of the seed."""
+"""What a page must not do to people, whichever page it is.
+
+All forms of all pages: with rubbish, with Enter, with the longest names of the seed.
+"""
 
 import io
 import re
@@ -90,7 +93,10 @@ HARMLESS = {"search", "step=fields", "step=check", "do=search"}
 
 @pytest.mark.parametrize("org", [None, TOWNSHIP, COLLEGE, CLASS, CLASS + 1, COUNTY])
 def test_enter_decides_nothing(browser, town, house, org):
-    """Of every form with several submit buttons, the one that Enter presses is disabled or harmless; whoever types a note never decides by it."""
+    """Of every form with several submit buttons, the one that Enter presses is disabled or harmless.
+
+    Somebody who types a note never decides by it.
+    """
     enter(browser, town, org, FIRST + 1 if org is None else None)
     several = 0
     for path, page in pages_of(browser, house):
@@ -124,7 +130,10 @@ def visit(chromium, site, town):
 
 @needs_chromium
 def test_enter_in_a_note_sends_nothing(visit, house, browser):
-    """Whoever types the reason of a rejection and presses Enter has approved nothing, in a real browser (TRF-25): list, transfer, registrations."""
+    """Somebody who types the reason of a rejection and presses Enter has approved nothing (TRF-25).
+
+    In a real browser: list, transfer, registrations.
+    """
     township, transfer = visit(TOWNSHIP), house.pending_in[0]
     page = township.page
     for path, note in (("/work?state=pending_in", "#note"), (f"/transfers/{transfer}", "#note")):
@@ -150,7 +159,10 @@ def test_enter_in_a_note_sends_nothing(visit, house, browser):
 
 @pytest.mark.rule("TRF-26", "TRF-33", "BEY-02")
 def test_a_rejected_graduate_is_told(browser, town, house):
-    """TRF-26, TRF-33, BEY-02: home says why, by whom, when, whom to call and what to do next, in red; the timeline marks the node; history says who started."""
+    """TRF-26, TRF-33, BEY-02: home says why, by whom, when, whom to call and what to do next, in red.
+
+    The timeline marks the node; the history says who started.
+    """
     enter(browser, town, person=FIRST + 1)
     page = browser.get("/").text
     (box,) = re.findall(r'<div class="error ended".*?</div>', page, re.S)
@@ -179,7 +191,10 @@ def test_a_rejected_graduate_is_told(browser, town, house):
 
 @pytest.mark.rule("TRF-22", "TRF-10", "MEM-31")
 def test_the_approval_page_names_whom_to_call(browser, town, house):
-    """TRF-22, TRF-10, MEM-31: the decider sees origin administrator and contact, the member's common and emergency contact; the reasons offered fit the transfer's."""
+    """TRF-22, TRF-10, MEM-31: the decider sees whom to ask, and reasons that fit the transfer's.
+
+    Shown are the origin's administrator and contact, the member's common and emergency contact.
+    """
     with town.engine("members").begin() as tx:
         sealed = accounts.keys.seal.seal
         tx.execute(
@@ -207,7 +222,10 @@ def test_the_approval_page_names_whom_to_call(browser, town, house):
 
 @pytest.mark.rule("TRF-05", "TRF-06")
 def test_a_refused_transfer_in_keeps_what_was_typed(browser, town, house):
-    """TRF-05, TRF-06: the present branch with its administrator and contact; a refusal keeps the person found and every field, and can be sent again."""
+    """TRF-05, TRF-06: the present branch with its administrator and contact.
+
+    A refusal keeps the person found and every field, and can be sent again.
+    """
     csrf = enter(browser, town, TOWNSHIP)
     member = FIRST + 36
     number = world.id_number_of(town, member)
@@ -263,7 +281,11 @@ def sign_in_again(browser, town, org, page, **more):
 
 
 def test_a_form_outlasts_its_session(browser, town, house):
-    """A form sent after the session has ended comes back after signing in, unsent, without passwords, in no address and in no readable cookie; only to the same person."""
+    """A form sent after the session has ended comes back after signing in, unsent.
+
+    It has no passwords, and is in no address and in no readable cookie; it comes only to the same
+    person.
+    """
     csrf = enter(browser, town, TOWNSHIP)
     body = {
         "csrf": csrf,
@@ -311,7 +333,10 @@ def test_a_form_outlasts_its_session(browser, town, house):
 
 
 def test_an_address_outlasts_its_session(browser, town, house):
-    """Whoever was led to sign in comes back to the address with all of its own query, and acts for the same organisation."""
+    """Whoever was led to sign in comes back to the address with all of its own query.
+
+    They act for the same organisation, too.
+    """
     from urllib.parse import parse_qs, urlsplit
 
     enter(browser, town, TOWNSHIP)
@@ -335,7 +360,10 @@ def test_an_address_outlasts_its_session(browser, town, house):
 
 @pytest.mark.rule("TRF-31", "MSG-01")
 def test_the_list_keeps_its_ticks(browser, town, house):
-    """TRF-31, MSG-01: a click with none ticked says so above the list; ticking all keeps what was typed; tasks and messages are two numbers."""
+    """TRF-31, MSG-01: a click with none ticked says so above the list.
+
+    Ticking all keeps what was typed; tasks and messages are two numbers.
+    """
     csrf = enter(browser, town, TOWNSHIP)
     none = browser.post(
         "/work",
@@ -383,7 +411,11 @@ def test_the_list_keeps_its_ticks(browser, town, house):
 
 
 def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
-    """The wizard's last step is not reached with blanks: all are named at once, marked, each a link to its field; what is needed is what the service asks for."""
+    """The wizard's last step is not reached with blanks.
+
+    All are named at once, marked, each a link to its field; what is needed is what the service asks
+    for.
+    """
     enter(browser, town, person=FIRST + 37)
     page = browser.get("/start?plan=work&step=check&reason=employed_with_org")
     assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
@@ -400,7 +432,10 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
 
 
 RUBBISH = ["²", "9" * 30, "", "a\x00b", "字" * 10_000, "0001-01-01", "1-²"]
-"""What people, programs and attackers type where something else is asked for; the first two in each field alone, too."""
+"""What people, programs and attackers type where something else is asked for.
+
+The first two are typed in each field alone, too.
+"""
 ADDRESSES = [
     f"{path}={{}}"
     for path in (
@@ -454,7 +489,10 @@ PLACES = [
 
 @pytest.mark.parametrize("org", [None, COLLEGE])
 def test_rubbish_is_refused(browser, town, house, org):
-    """Rubbish, emptiness and 10,000 characters in every field of every form, and in every address: a word of refusal, never an error of ours."""
+    """Rubbish, emptiness and 10,000 characters in every field of every form, and in every address.
+
+    The answer is a word of refusal, never an error of ours.
+    """
     csrf = enter(browser, town, org, FIRST + 3 if org is None else None)
     tried, broken = set(), []
 
@@ -496,7 +534,10 @@ def test_rubbish_is_refused(browser, town, house, org):
 
 @pytest.mark.rule("BEY-22")
 def test_the_sign_in_page_says_what_is_asked(browser, town):
-    """BEY-22, ACC-04: the page of signing in names the characters of the ID number that the installation takes; where codes open accounts it says so."""
+    """BEY-22, ACC-04: the page of signing in names the characters of the ID number that are taken.
+
+    They are those that the installation takes; where codes open accounts the page says so.
+    """
     assert "初始密码为身份证号码后8位" in browser.get("/sign-in").text
     try:
         for name, value, told in (
@@ -517,7 +558,10 @@ def test_the_sign_in_page_says_what_is_asked(browser, town):
 @pytest.mark.rule("STAT-05", "DOC-05")
 @pytest.mark.parametrize("org", [COLLEGE, TOWNSHIP, PROVINCE])
 def test_every_list_has_a_file(browser, town, house, org):
-    """STAT-05, DOC-05: the export link of every list page gives a spreadsheet to the browser's own session; without one it leads to sign in."""
+    """STAT-05, DOC-05: the export link of every list page gives a spreadsheet to the own session.
+
+    That is the browser's; without one it leads to sign in.
+    """
     enter(browser, town, org)
     links = {
         link
@@ -550,7 +594,11 @@ KNOWN = {"API", "PDF", "xlsx", "English", "Edge", "Chrome", "Firefox", "Safari",
 
 @pytest.mark.parametrize("org", [None, CLASS, COLLEGE, TOWNSHIP, PROVINCE, 1])
 def test_no_machine_words_in_chinese(browser, town, house, org):
-    """A Chinese page speaks Chinese: no codes, no `open` or `none`, no `clock False`, no parser's complaint, no request id outside of errors, no seconds but where the rules ask."""
+    """A Chinese page speaks Chinese.
+
+    No codes, no `open` or `none`, no `clock False`, no parser's complaint, no request id outside of
+    errors, no seconds but where the rules ask.
+    """
     enter(browser, town, org, FIRST + 1 if org is None else None)
     for path, page in [
         *pages_of(browser, house),
@@ -584,7 +632,10 @@ def test_no_machine_words_in_chinese(browser, town, house, org):
 
 @pytest.mark.rule("IMP-11", "IMP-07")
 def test_a_roster_says_who_may_import_it(browser, town, house):
-    """IMP-11, IMP-07: the page says before the upload which branches take rows; rows of a branch further down name who imports there; nothing entered is no success."""
+    """IMP-11, IMP-07: the page says before the upload which branches take rows.
+
+    Rows of a branch further down name who imports there; nothing entered is no success.
+    """
     csrf = enter(browser, town, UNIVERSITY)
     page = browser.get("/members").text
     assert "只能导入到直属团支部" in page and "请由其直属上级导入" in page
@@ -615,7 +666,10 @@ def test_a_roster_says_who_may_import_it(browser, town, house):
 
 
 def test_the_desk_leads_to_what_waits_below(browser, town, house):
-    """Who has nothing to decide, but townships that have, is led from the operation centre to the deadline board; a branch has nothing below (BEY-18)."""
+    """Somebody with nothing to decide, whose townships have, is led to the deadline board (BEY-18).
+
+    The operation centre leads there; a branch has nothing below.
+    """
     enter(browser, town, COUNTY)
     page = browser.get("/desk").text
     assert '<a href="/board">时限看板</a></p>' in page
@@ -626,7 +680,10 @@ def test_the_desk_leads_to_what_waits_below(browser, town, house):
 
 
 def test_pages_say_what_they_did(browser, town, house):
-    """After posts, registers, migrations, registrations and organisations the next page says what was done, once."""
+    """After posts, registers, migrations, registrations and organisations the next page says so.
+
+    It says what was done, once.
+    """
 
     def done(path, **form):
         answer = browser.post(path, data={"csrf": csrf, **form})
@@ -684,7 +741,10 @@ def test_pages_say_what_they_did(browser, town, house):
 
 @needs_chromium
 def test_shares_stand_in_their_line(visit, house):
-    """On the page of figures each share stands in the text that it belongs to: the bar of buttons of the approvals has a name of its own."""
+    """On the page of figures each share stands in the text that it belongs to.
+
+    The bar of buttons of the approvals has a name of its own.
+    """
     province = visit(PROVINCE, width=360)
     province.page.goto(f"{province.site}/figures")
     styles = province.page.evaluate(
@@ -697,7 +757,10 @@ def test_shares_stand_in_their_line(visit, house):
 
 
 def test_what_is_wrong_with_many_is_said_once(browser, town, house):
-    """Who transfers several members out and leaves a field blank reads it once, in red, with their names; ticks and fields stay (TRF-07, TRF-08)."""
+    """Somebody who transfers several members out and leaves a field blank reads it once (TRF-07, TRF-08).
+
+    It stands in red, with their names; ticks and fields stay.
+    """
     csrf = enter(browser, town, CLASS)
     some = [FIRST + 30, FIRST + 31, FIRST + 32]
     called = {
@@ -781,7 +844,10 @@ def test_nothing_sticks_out_on_a_small_phone(visit, house, org):
 @pytest.mark.rule("BEY-18")
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_tiles_hold_their_names(visit, house, town, language):
-    """BEY-18: on the national map each province has its name, no code, and neither name nor a five-digit number leaves its tile."""
+    """BEY-18: on the national map each province has its name, and no code.
+
+    Neither the name nor a five-digit number leaves its tile.
+    """
     nation = visit(1)
     with town.engine("transfers").begin() as tx:
         tx.execute(
@@ -811,7 +877,10 @@ def test_tiles_hold_their_names(visit, house, town, language):
 @pytest.mark.rule("UI-09")
 @pytest.mark.parametrize("org", [1, PROVINCE, COUNTY, TOWNSHIP, UNIVERSITY, COLLEGE, CLASS])
 def test_every_entry_of_the_menu_is_of_use(browser, town, house, org):
-    """UI-09: whoever opens a page of the own menu finds something to do or to read there: no empty choice, no form about nobody; a page without people says where they are."""
+    """UI-09: on every page of one's own menu there is something to do or to read.
+
+    There is no empty choice, no form about nobody; a page without people says where they are.
+    """
     enter(browser, town, org)
     home = browser.get("/").text
     sections = [
@@ -839,7 +908,10 @@ def test_every_entry_of_the_menu_is_of_use(browser, town, house, org):
 
 @pytest.mark.rule("UI-02", "UI-05")
 def test_where_one_is_and_which_browsers(browser, town, house):
-    """UI-02, UI-05: each page says where it stands and leads back to where one came from; the foot names the browsers, old ones are told."""
+    """UI-02, UI-05: each page says where it stands and leads back to where one came from.
+
+    The foot names the browsers; people with old ones are told.
+    """
     assert (
         "360、QQ 浏览器的极速模式" in browser.get("/sign-in").text
         and "浏览器版本过旧" in browser.get("/sign-in").text
@@ -860,7 +932,10 @@ def test_where_one_is_and_which_browsers(browser, town, house):
 
 @pytest.mark.rule("BEY-03", "TRF-02")
 def test_already_under_way_says_with_whom(browser, town, house):
-    """BEY-03: who starts once more is told who started, when, where it stands, who can act with the telephone, and what to do next."""
+    """BEY-03: somebody who starts once more is told who started, when, and where it stands.
+
+    Also who can act, with the telephone, and what to do next.
+    """
     csrf = enter(browser, town, person=FIRST)
     page = browser.post(
         "/start",
@@ -894,7 +969,10 @@ def test_already_under_way_says_with_whom(browser, town, house):
 
 
 def test_who_is_in_no_branch_starts_nothing(browser, town, house):
-    """An administrator who is no member meets a sentence at the second step of the own start, not the words of a contract."""
+    """An administrator who is no member meets a sentence at the second step of the own start.
+
+    It is not the words of a contract.
+    """
     enter(browser, town, COLLEGE)
     answer = browser.get("/start?plan=study&step=fields")
     assert answer.status_code == 422 and "未找到该团支部" in answer.text and "branch_id" not in answer.text

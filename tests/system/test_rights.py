@@ -1,4 +1,6 @@
-"""Who may do what: every API operation for every relation between the one who acts and the branch in question, through HTTP.
+"""Who may do what, through HTTP: every API operation for every relation.
+
+The relation is that between the one who acts and the branch in question.
 
 An operation without a row fails the test, so that nobody adds one without saying who may use it.
 """
@@ -293,7 +295,11 @@ PUBLIC = {  # operations for everybody: what they may answer to nonsense
 
 
 class Tried:
-    """What the operations are tried on: a member of the branch with an open transfer, waiting at the source's node; an empty branch beside it."""
+    """What the operations are tried on.
+
+    A member of the branch with an open transfer, waiting at the source's node; an empty branch
+    beside it.
+    """
 
     def __init__(self, town, browser):
         self.town, self.browser = town, browser
@@ -417,7 +423,10 @@ def test_every_operation_has_a_row():
 @pytest.mark.rule("ROLE-04", "ROLE-06", "ROLE-10", "ROLE-16")
 @pytest.mark.parametrize("operation", list(TABLE))
 def test_who_may(browser, tried, operation):
-    """ROLE-06, ROLE-16: rights come from the relation between the acting organisation and the branch, never from a claim."""
+    """ROLE-06, ROLE-16: rights come from the relation between acting organisation and branch.
+
+    They never come from a claim.
+    """
     allowed, body = TABLE[operation]
     method, path = operation.split()
     number = tried.own() if "transfer_id" in path else CLASS
@@ -449,7 +458,10 @@ def test_who_may(browser, tried, operation):
 @pytest.mark.rule("TRF-22", "MEM-32")
 @pytest.mark.parametrize("relation", sorted(SIGNED_IN))
 def test_who_sees_a_person_in_full(browser, relation):
-    """MEM-32: the branch, what is above it and the person see the record, the number masked; everyone else surname and stars."""
+    """MEM-32: the branch, what is above it and the person see the record, the number masked.
+
+    Everyone else sees surname and stars.
+    """
     (person,) = browser.post(
         "/api/v1/members/describe", json={"person_ids": [MEMBER]}, headers=headers(relation)
     ).json["items"]

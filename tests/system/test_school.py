@@ -1,4 +1,7 @@
-"""A school from its registration code to a marked graduating class, through the API alone; spreadsheets, letters and pages beside it."""
+"""A school from its registration code to a marked graduating class, through the API alone.
+
+Spreadsheets, letters and pages stand beside it.
+"""
 
 import io
 import re
@@ -61,9 +64,13 @@ class Api:
     "ORG-36", "SCH-02", "ADM-04", "ADM-10", "ORG-16", "ORG-17", "GRAD-01", "GRAD-02", "ROLE-13", "DOC-12"
 )
 def test_a_school_is_built(browser, town):
-    """SCH-02, ADM-04, ORG-16, ORG-36, GRAD-02: created and given a code, registered, checked, built down to a class, filled, marked, graduated.
+    """SCH-02, ADM-04, ORG-16, ORG-36, GRAD-02: a school from its code to its marked graduates.
 
-    GRAD-01, DOC-12: the branch stands on the list until it is marked; ROLE-13: marked as delayed, a member is no graduate.
+    It is created and given a code, registered, checked, built down to a class, filled, marked,
+    graduated.
+
+    GRAD-01, DOC-12: the branch stands on the list until it is marked; ROLE-13: marked as delayed, a
+    member is no graduate.
     """
     province = Api(browser, sign_in(browser, town, PROVINCE))
     school = province.one(
@@ -198,7 +205,10 @@ def test_only_school_branches_are_marked(browser, town):
 
 @pytest.mark.rule("DOC-05", "DOC-06", "DOC-07", "DOC-08", "STAT-05", "BEY-10")
 def test_every_list_is_a_spreadsheet(browser, town):
-    """DOC-05..08, STAT-05: lists come as .xlsx with Chinese titles and words, all pages, and nothing typed becomes a formula."""
+    """DOC-05..08, STAT-05: lists come as .xlsx with Chinese titles and words, all pages.
+
+    Nothing typed becomes a formula.
+    """
     college = sign_in(browser, town, COLLEGE)
     members = rows_of(browser.get(f"/api/v1/branches/{CLASS}/members?format=xlsx&limit=5", headers=college))
     assert members[0][:3] == ["团员编号", "名称", "身份证号码"] and len(members) == 35
@@ -260,7 +270,10 @@ def test_every_list_is_a_spreadsheet(browser, town):
 
 @pytest.mark.rule("DOC-01", "BEY-13", "DOC-03")
 def test_a_letter_and_its_check(browser, town):
-    """DOC-01, BEY-13: a PDF with the Chinese font inside; its code is checked on a public page that names nobody."""
+    """DOC-01, BEY-13: a PDF with the Chinese font inside.
+
+    Its code is checked on a public page that names nobody.
+    """
     college = sign_in(browser, town, COLLEGE)
     body = {
         "items": [
@@ -350,7 +363,9 @@ def enter(browser, town, org) -> str:
 
 @pytest.mark.rule("SRCH-01", "SRCH-03", "SRCH-07", "IMP-01")
 def test_search_page(browser, town):
-    """SRCH-01, SRCH-07: the home page leads to the search and to adding members; numbers travel in the body; cut-off names show in full on hover.
+    """SRCH-01, SRCH-07: the home page leads to the search and to adding members.
+
+    Numbers travel in the body; cut-off names show in full on hover.
 
     IMP-01: the home page leads to entering.
     """
@@ -372,7 +387,10 @@ def test_search_page(browser, town):
 
 @pytest.mark.rule("SCH-01", "SCH-02", "SCH-08", "ADM-12")
 def test_school_area(browser, town):
-    """SCH-01, SCH-02, SCH-08: from the home page to the schools; one is created, gets a code, and its progress is listed."""
+    """SCH-01, SCH-02, SCH-08: from the home page to the schools.
+
+    One is created, gets a code, and its progress is listed.
+    """
     csrf = enter(browser, town, 33)
     assert "/schools" in browser.get("/").text
     assert (

@@ -1,4 +1,7 @@
-"""The gateway under people who take their time: half requests, silence, answers that nobody takes. The real command, on sockets."""
+"""The gateway under people who take their time: the real command, on sockets.
+
+Half requests, silence, answers that nobody takes.
+"""
 
 import re
 import signal
@@ -63,7 +66,10 @@ def all_in_one(tmp_path_factory):
 
 
 def hold(made, kind):
-    """Hold 200 connections of a kind while others ask; return how long they waited, at the median of five: the machine has other things to do."""
+    """Hold 200 connections of a kind while others ask; return how long they waited.
+
+    It is the median of five, since the machine has other things to do.
+    """
     held = [made.connect(KINDS[kind], 4096 if kind == "never reading" else None) for _ in range(HELD)]
     try:
         time.sleep(
@@ -120,7 +126,10 @@ def test_a_header_has_its_size(one):
 
 
 def test_where_all_places_are_taken_the_longest_waiting_goes(monkeypatch):
-    """Connections that only wait cannot fill the house: a new one takes the place of the one that has waited longest."""
+    """Connections that only wait cannot fill the house.
+
+    A new one takes the place of the one that has waited longest.
+    """
     import threading
 
     def app(environ, start_response):
@@ -153,7 +162,10 @@ def test_where_all_places_are_taken_the_longest_waiting_goes(monkeypatch):
     ],
 )
 def test_each_time_ends_a_connection(monkeypatch, name, kind):
-    """Body, silence between requests, answers not taken: each has an end of its own, seen here with one second in place of many."""
+    """Body, silence between requests, answers not taken: each has an end of its own.
+
+    It is seen here with one second in place of many.
+    """
     import threading
 
     def app(environ, start_response):
@@ -184,7 +196,10 @@ def test_each_time_ends_a_connection(monkeypatch, name, kind):
 
 
 def test_stopping_finishes_what_is_under_way(tmp_path):
-    """At SIGTERM requests that are here are answered, half ones are dropped, and the process leaves with 0."""
+    """At SIGTERM requests that are here are answered, and half ones are dropped.
+
+    The process leaves with 0.
+    """
     import threading
 
     with ended(gateway(tmp_path)) as made:
@@ -203,7 +218,10 @@ def test_stopping_finishes_what_is_under_way(tmp_path):
 
 
 def test_nothing_is_told_to_strangers(one):
-    """No name of a server, no metrics and no health on the public port; both on the other, which listens on this machine only."""
+    """No name of a server, no metrics and no health on the public port.
+
+    Both are on the other, which listens on this machine only.
+    """
     status, headers, _, _ = one.get()
     assert (
         status == 200

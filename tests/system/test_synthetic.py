@@ -1,4 +1,7 @@
-"""Synthetic people: valid by the same checks as real ones, different from each other, the same for the same seed."""
+"""Synthetic people: valid by the same checks as real ones.
+
+They are different from each other, and the same for the same seed.
+"""
 
 import random
 from collections import Counter
@@ -16,7 +19,10 @@ def make(count, start=0):
 
 
 def test_numbers_are_valid_and_different():
-    """Every number passes the library's check of date, division and checksum; none comes twice, nor in another range."""
+    """Every number passes the library's check of date, division and checksum.
+
+    None comes twice, nor in another range.
+    """
     people = make(5000) + make(500, start=5000)
 
     assert all(ric.is_valid(one.id_number) for one in people)

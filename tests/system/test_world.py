@@ -1,7 +1,10 @@
-"""A state machine: members, administrators, the clock and changes of the tree drive the real handlers of three services on three databases.
+"""A state machine on the real handlers of three services and on three databases.
 
-Messages are taken from the outboxes and delivered in any order, some twice. A model of a few lines, with the tables of the catalogue written
-by hand, says after each step where every transfer stands; the invariants are checked on the databases alone.
+Members, administrators, the clock and changes of the tree drive it.
+
+Messages are taken from the outboxes and delivered in any order, some twice. A model of a few lines,
+with the tables of the catalogue written by hand, says after each step where every transfer stands;
+the invariants are checked on the databases alone.
 """
 
 import json
@@ -189,7 +192,7 @@ class World(RuleBasedStateMachine):
             self.tx[name].close()
         clock._ahead = timedelta(0)
 
-    # ---- messages ------------------------------------------------------------------------------------------------------
+    # ---- messages --------------------------------------------------------------------------------
 
     def collect(self):
         """Take what was told since the last look from the outboxes, one message per item and consumer."""
@@ -280,7 +283,7 @@ class World(RuleBasedStateMachine):
             )
         )
 
-    # ---- people --------------------------------------------------------------------------------------------------------
+    # ---- people ----------------------------------------------------------------------------------
 
     @rule(
         member=st.sampled_from(MEMBERS),
@@ -339,7 +342,10 @@ class World(RuleBasedStateMachine):
         stale=st.sampled_from((False, False, False, True)),
     )
     def decide(self, data, approve, acting, stale):
-        """Somebody decides: whoever is entitled moves it (TRF-21), nobody else does, and no closed node is decided."""
+        """Somebody decides: whoever is entitled moves it (TRF-21).
+
+        Nobody else does, and no closed node is decided.
+        """
         STEPS["decide"] += 1
         model = self.some(
             data, *data.draw(st.sampled_from((NODES, NODES, NODES, ("checking", "moving", *FINAL))))
@@ -375,7 +381,10 @@ class World(RuleBasedStateMachine):
         acting=st.sampled_from((TARGET, OTHER, SCHOOL)),
     )
     def assign(self, data, fits, branch, acting):
-        """The target assigns a branch below it, not the graduates' own, and nobody else does (ASG-01, ASG-02)."""
+        """The target assigns a branch below it, not the graduates' own (ASG-01, ASG-02).
+
+        Nobody else does.
+        """
         STEPS["assign"] += 1
         model = self.some(
             data, *(("pending_assign",) if fits else ("pending_assign", "pending_in", "completed"))
@@ -436,7 +445,10 @@ class World(RuleBasedStateMachine):
     )
     @rule(data=st.data())
     def start_again(self, data):
-        """What was rejected, returned or withdrawn is started again by the member, unless something is open (BEY-04)."""
+        """What was rejected, returned or withdrawn is started again by the member (BEY-04).
+
+        That is so unless something is open.
+        """
         STEPS["restart"] += 1
         model = self.some(data, "rejected", "returned", "withdrawn")
         if model is None:
@@ -467,7 +479,7 @@ class World(RuleBasedStateMachine):
             )
         self.collect()
 
-    # ---- the clock and the tree ----------------------------------------------------------------------------------------
+    # ---- the clock and the tree ------------------------------------------------------------------
 
     @precondition(lambda self: any(model.state.startswith("pending") for model in self.models.values()))
     @rule(days=st.sampled_from((1, 4, 10)))
@@ -482,7 +494,10 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: any(model.state not in FINAL for model in self.models.values()))
     @rule(superior=st.sampled_from((SCHOOL, TARGET, OTHER)), org=st.sampled_from((CLASS, BRANCH)))
     def migrate(self, superior, org):
-        """A branch moves below another organisation: its open nodes go to the new superior at once (BEY-17)."""
+        """A branch moves below another organisation (BEY-17).
+
+        Its open nodes go to the new superior at once.
+        """
         STEPS["migrate"] += 1
         self.parent[org] = superior
         self.version[org] += 1
@@ -497,7 +512,7 @@ class World(RuleBasedStateMachine):
                 model.target_superior = superior
         self.collect()
 
-    # ---- what always holds ---------------------------------------------------------------------------------------------
+    # ---- what always holds -----------------------------------------------------------------------
 
     @invariant()
     def transfers_stand_where_the_rules_say(self):
@@ -664,7 +679,10 @@ def engines(scratch, keys):
     "STAT-13",
 )
 def test_the_world_keeps_the_rules(engines, capsys):
-    """TRF-02, TRF-21, TRF-35, DL-19, BEY-17, STAT-13: whatever people, the clock and the bus do, in any order and twice, the rules hold after every step."""
+    """TRF-02, TRF-21, TRF-35, DL-19, BEY-17, STAT-13: the rules hold after every step.
+
+    That is so whatever people, the clock and the bus do, in any order and twice.
+    """
     World.engines = engines
     STEPS.clear()
     ENDS.clear()
