@@ -22,7 +22,10 @@ NOT_ASSIGNABLE = ("graduate", "awaiting", "vault")
 """Purposes of a branch that takes no assignment (ASG-02)."""
 TOWNSHIP_PURPOSES = ("township", "handover")
 NEAR_HOME = (*TOWNSHIP_PURPOSES, "community")
-"""Classes of destinations that are the household's as easily as the workplace's, so that the place is compared (TYPE-10)."""
+"""Classes of destinations that may lie at the household as well as at the workplace (TYPE-10).
+
+Only for these the place is compared.
+"""
 STAFF_PURPOSES = ("teachers", "staff")
 """Branches of a school that no students are in."""
 BATCH_MAX = 30
@@ -33,7 +36,10 @@ BATCH_MAX = 30
 class OrgFacts:
     """What the rules need to know of an organisation.
 
-    `school_path`: the path of the school that it belongs to, empty outside schools; `in_township`: it stands directly below a township.
+    Attributes:
+        school_path: The path of the school that it belongs to, empty outside schools.
+        in_township: It stands directly below a township.
+
     """
 
     org_id: int
@@ -53,18 +59,25 @@ class OrgFacts:
 
 
 def _is_elsewhere(place_division: str, target: OrgFacts) -> bool:
-    """Return whether a township's organisation is not known to lie where the work is (TYPE-10); a place left empty is not known.
+    """Return whether a township's organisation is not known to lie where the work is (TYPE-10).
 
-    Compared as far as the county, or as the target's own division goes. Only what hangs on no division, such as the hand-over branch of
-    an employer in a central system, has no code; it is nobody's household.
+    A place left empty is not known. The codes are compared as far as the county, or as far as the target's
+    own division goes. Only an organisation that hangs on no division, such as the hand-over branch of an
+    employer in a central system, has no code; it is nobody's household.
     """
-    return bool(target.division_code) and not (
-        place_division and place_division.startswith(target.division_code[:6])
-    )
+    if not target.division_code:
+        return False
+    return not (place_division and place_division.startswith(target.division_code[:6]))
 
 
 class Place(NamedTuple):
-    """What the policy in force says of destinations: whether youth centres are, and the modes over those of `reasons.toml`."""
+    """What the policy in force says of destinations.
+
+    Attributes:
+        youth_centres: Whether youth centres may be destinations.
+        modes: By reason and class, over what `reasons.toml` says.
+
+    """
 
     youth_centres: bool = False
     modes: Mapping[str, Mapping[str, str]] = {}
@@ -77,13 +90,13 @@ def class_of(source: OrgFacts, target: OrgFacts) -> str:
     if target.kind == "branch" and target.in_township:
         return "community"
     if source.school_path and target.path.startswith(source.school_path):
-        if target.purpose in ("floating", "study_abroad"):
-            return "own_mobile" if target.purpose == "floating" else "own_abroad"
-        return (
-            "own_class"
-            if target.kind == "branch" and target.purpose in ("ordinary", "mixed", "delayed")
-            else "own_school"
-        )
+        if target.purpose == "floating":
+            return "own_mobile"
+        if target.purpose == "study_abroad":
+            return "own_abroad"
+        if target.kind == "branch" and target.purpose in ("ordinary", "mixed", "delayed"):
+            return "own_class"
+        return "own_school"
     if reference.is_school(target.industry):
         return "school"
     return "employer" if target.industry else "other"
@@ -92,10 +105,11 @@ def class_of(source: OrgFacts, target: OrgFacts) -> str:
 def concern(
     request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place
 ) -> tuple[str, str] | None:
-    """Return the mode, forbid or warn, and the class that it holds for; None where nothing is to be said (TYPE-04..15).
+    """Return the mode, forbid or warn, and the class that it holds for (TYPE-04..15).
 
-    Who is employed is not sent to a township elsewhere (TYPE-10): the place of work is known by its division code. Who has dropped out
-    leaves the own school (TYPE-21).
+    None where nothing is to be said. Those who are employed are not sent to a township elsewhere (TYPE-10):
+    the place of work is known by its division code. Those who have dropped out leave their school
+    (TYPE-21).
     """
     reason = reasons.reasons()[request.reason]
     modes = {**reason.to, **place.modes.get(request.reason, {})}
@@ -106,6 +120,7 @@ def concern(
     if request.drop_out and found.startswith("own_"):
         return "forbid", found
     said = [(modes[one], one) for one in classes if modes.get(one, "allow") != "allow"]
+    # MODES begins with the strictest.
     return min(said, key=lambda pair: MODES.index(pair[0]), default=None)
 
 
@@ -119,9 +134,13 @@ def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destina
 def kind_of(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None) -> str:
     """Return whom the request may be for; members checks it when it holds the member.
 
-    `graduate`: graduates only (GRAD-15); `abroad`: of these, whose request to stay was approved (TYPE-14, GRAD-33); `any`: everybody;
-    `drop_out`: no graduate, by the graduates' rules (TYPE-21); `outward`: out of a school's student branch to no school, which is for
-    delayed graduates and teachers, since a student who leaves so drops out (TYPE-21, SCH-09); `ordinary`: all who are no graduates.
+    - `graduate`: graduates only (GRAD-15);
+    - `abroad`: graduates whose request to stay was approved (TYPE-14, GRAD-33);
+    - `any`: everybody;
+    - `drop_out`: all but graduates, by the graduates' rules (TYPE-21);
+    - `outward`: out of a school's student branch to no school. That is for delayed graduates and teachers,
+      since a student who leaves like this drops out (TYPE-21, SCH-09);
+    - `ordinary`: all but graduates.
     """
     reason = reasons.reasons()[request.reason]
     if request.drop_out:
@@ -140,7 +159,10 @@ _ANYWHERE = Place()
 def check_request(
     request: RequestTransfer, source: OrgFacts | None, target: OrgFacts | None, place: Place = _ANYWHERE
 ) -> Refusal | None:
-    """Return why a request is refused before anybody is asked, or None (TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, ORG-31)."""
+    """Return why a request is refused before anybody is asked, or None.
+
+    The rules are TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04 and ORG-31.
+    """
     reason = reasons.reasons().get(request.reason)
     if request.initiator not in FROM_OUTSIDE:
         return Refusal("bad_request", {"detail": f"initiator: {', '.join(FROM_OUTSIDE)}"})
@@ -172,9 +194,10 @@ def check_request(
         return _check_special(request)
     if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
         return Refusal("target_not_allowed")
-    return _check_target(request, source, target) or (
-        _check_class(request, source, target, place) if target is not None else None
-    )
+    refusal = _check_target(request, source, target)
+    if refusal is None and target is not None:
+        refusal = _check_class(request, source, target, place)
+    return refusal
 
 
 def _check_class(
@@ -183,13 +206,16 @@ def _check_class(
     said = concern(request, source, target, place)
     if said is None:
         return None
-    if said[0] == "forbid" and said[1] == "household" and not request.place_division:
+    mode, found = said
+    if mode == "forbid" and found == "household" and not request.place_division:
         return Refusal("division_missing")
-    if said[0] == "warn" and request.confirmed:
-        return Refusal("household_remark") if said[1] == "household" and not request.remark.strip() else None
-    code = "destination_forbidden" if said[0] == "forbid" else "destination_unusual"
+    if mode == "warn" and request.confirmed:
+        if found == "household" and not request.remark.strip():
+            return Refusal("household_remark")
+        return None
+    code = "destination_forbidden" if mode == "forbid" else "destination_unusual"
     reason = reasons.reasons()[request.reason]
-    return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(*CLASSES[said[1]])})
+    return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(*CLASSES[found])})
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:
@@ -231,7 +257,8 @@ def may_request(
 ) -> Refusal | None:
     """Return why this person may not start this transfer, or None (TRF-01, TRF-03, TRF-04).
 
-    `acting_org` is an organisation that the person is known to administer, or None. Who is none of the three starters may nothing.
+    `acting_org` is an organisation that the person is known to administer, or None. Whoever is none of the
+    three starters may start nothing.
     """
     if request.initiator == Initiator.MEMBER:
         return None if person_id == request.member_id else Refusal("not_your_member")
@@ -259,9 +286,11 @@ def path_of(starter: str, destination: Destination) -> str:
 def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> Refusal | None:
     """Return why a batch move is refused, or None (BATCH-01, BATCH-03, BATCH-04, BATCH-07).
 
-    What holds for the reason and the destination of a single transfer holds here, too, but that a committee may fill the school's mobile branch.
+    What holds for the reason and the destination of a single transfer holds here, too, except that a
+    committee may fill the school's mobile branch.
     """
-    org, source, target = orgs.get(acting), orgs.get(item.source_branch_id), orgs.get(item.target_branch_id)
+    org = orgs.get(acting)
+    source, target = orgs.get(item.source_branch_id), orgs.get(item.target_branch_id)
     if org is None or org.kind not in COMMITTEE_KINDS:
         return Refusal("batch_by_committee")
     if source is None or target is None:
@@ -311,7 +340,10 @@ def is_assignable(branch: OrgFacts | None, org: OrgFacts | None) -> bool:
 
 
 def lacks_letter(state: str, note: str) -> bool:
-    """Return whether an approval at a node misses the letter: a special unit gets it on paper, too, and the note names it (SPU-09, DOC-03)."""
+    """Return whether an approval at a node lacks the letter (SPU-09, DOC-03).
+
+    A special unit gets it on paper, too, and the note names it.
+    """
     return state == State.PROVINCE and not note.strip()
 
 

@@ -42,9 +42,8 @@ _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=
 def _facts(row: sa.Row[Any], above: dict[int, sa.Row[Any]]) -> OrgFacts:
     """Return what the rules need of an organisation, given the rows of those above it."""
     parent = above.get(row.parent_id)
-    school = next(
-        (one for one in _ancestors(row) if one in above and reference.is_school(above[one].industry)), None
-    )
+    schools = (one for one in _ancestors(row) if one in above and reference.is_school(above[one].industry))
+    school = next(schools, None)  # the highest
     return OrgFacts(
         row.org_id,
         row.parent_id,
@@ -78,22 +77,17 @@ def facts_of(tx: Connection, org_ids: Iterable[int | None]) -> dict[int, OrgFact
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
     """Keep the directory; a moved organisation's open nodes go to its new superior at once (BEY-17, MIG-09).
 
-    A party of open transfers is neither deleted, set aside nor changed in kind: that is taken back (ORG-42, DEL-14).
+    A party of open transfers is neither deleted, set aside nor changed in kind: that is taken back
+    (ORG-42, DEL-14).
     """
     changing = directory.on_org_changed(tx, items)
-    store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in changing if row.moves])
-    figures_store.follow_orgs(
-        tx,
-        [(row.org_id, row.path) for row in changing if row.moves],
-        [item.org_id for item in items if item.version == 1],
-    )
-    store.refuse_changes(
-        tx,
-        [
-            *[item.org_id for item in items if item.deleted or item.purpose == "awaiting"],
-            *[row.org_id for row in changing if row.turns],
-        ],
-    )
+    moving = [row for row in changing if row.moves]
+    store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in moving])
+    new = [item.org_id for item in items if item.version == 1]
+    figures_store.follow_orgs(tx, [(row.org_id, row.path) for row in moving], new)
+    leaving = [item.org_id for item in items if item.deleted or item.purpose == "awaiting"]
+    turning = [row.org_id for row in changing if row.turns]
+    store.refuse_changes(tx, [*leaving, *turning])
 
 
 # ---- commands ------------------------------------------------------------------------------------
@@ -102,10 +96,11 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 def request_transfers(
     tx: Connection, asked: list[Asked[contract.RequestTransfer]], known: bool = False
 ) -> list[Outcome]:
-    """Start transfers (TRF-01..15): check what can be checked here, record, and ask members to hold each member.
+    """Start transfers (TRF-01..15).
 
-    A command id that was answered before gets its transfer again. Of two starts for one member exactly one wins (TRF-02).
-    With `known` the target has shown before that it knows the member (BEY-04).
+    What can be checked here is checked, the rest is recorded, and the members service is asked to hold each
+    member. A command id that was answered before gets its transfer again. Of two starts for one member
+    exactly one wins (TRF-02). With `known` the target has shown before that it knows the member (BEY-04).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     items = [one.item for one in asked]
@@ -123,18 +118,16 @@ def request_transfers(
             refusal = window
         if refusal is None:
             assert source is not None
-            refusal = domain.may_request(item, actor.person_id, acting_org, source, target) or (
-                None if known else _check_ticket(item, actor)
-            )
-        if refusal is None:
-            assert source is not None
-            said = domain.concern(item, source, target, place) if target is not None else None
-            rows.append(
-                request_row(n, item, actor.person_id, acting_org, source, target, policy)
-                | {"concern": said[1] if said else ""}
-            )
-        else:
+            refusal = domain.may_request(item, actor.person_id, acting_org, source, target)
+        if refusal is None and not known:
+            refusal = _check_ticket(item, actor)
+        if refusal is not None:
             refusals[n] = refusal
+            continue
+        assert source is not None
+        said = domain.concern(item, source, target, place) if target is not None else None
+        row = request_row(n, item, actor.person_id, acting_org, source, target, policy)
+        rows.append(row | {"concern": said[1] if said else ""})
     made = store.request(tx, rows) if rows else {}
     earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in made])
     second = [
@@ -148,13 +141,7 @@ def request_transfers(
         if n in made:
             outcomes.append(Outcome(transfer_id=made[n], state=State.CHECKING))
         elif item.command_id in earlier:
-            row = earlier[item.command_id]
-            own = row.initiator_person_id == asked[n].actor.person_id
-            outcomes.append(
-                Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True)
-                if own
-                else Outcome(refusal=Refusal("command_taken"))
-            )
+            outcomes.append(_repeated(earlier[item.command_id], asked[n].actor))
         elif n in refusals:
             outcomes.append(Outcome(refusal=refusals[n]))
         else:
@@ -162,10 +149,18 @@ def request_transfers(
     return outcomes
 
 
-def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> Outcome:
-    """Refuse a start beside an open one; what stands in the way is told to the member and to who starts from the member's own branch (BEY-03).
+def _repeated(row: sa.Row[Any], actor: Actor) -> Outcome:
+    """Return what an earlier command of the same id started, to its own sender only."""
+    if row.initiator_person_id != actor.person_id:
+        return Outcome(refusal=Refusal("command_taken"))
+    return Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True)
 
-    Who names a branch that the member is not leaving learns no more than that the member is elsewhere.
+
+def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> Outcome:
+    """Refuse a start beside an open one (BEY-03).
+
+    What stands in the way is told to the member and to whoever starts from the member's own branch. Those
+    who name a branch that the member is not leaving learn no more than that the member is elsewhere.
     """
     if held is None:
         return Outcome(refusal=Refusal("transfer_open"))
@@ -175,115 +170,113 @@ def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> O
 
 
 def _in_the_way(row: sa.Row[Any]) -> contract.OpenTransfer:
-    return contract.OpenTransfer(
-        **{name: row._mapping[name] for name in contract.OpenTransfer.__struct_fields__}
-    )
+    fields = contract.OpenTransfer.__struct_fields__
+    return contract.OpenTransfer(**{name: row._mapping[name] for name in fields})
 
 
 def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list[BatchAsked]:
-    """Move members between branches below a committee, at once and without approval (BATCH-01..07); every member has a transfer of its own (BATCH-06).
+    """Move members between branches below a committee, at once and without approval (BATCH-01..07).
 
-    Members with an open transfer are found here; where members have gone meanwhile is found by the members service, which holds all of a
-    batch or none.
+    Every member has a transfer of their own (BATCH-06). Members with an open transfer are found here; where
+    members have gone meanwhile is found by the members service, which holds all of a batch or none.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    orgs = facts_of(
-        tx,
-        (
-            org_id
-            for one in asked
-            for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)
-        ),
+    parties = (
+        org_id
+        for one in asked
+        for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)
     )
+    orgs = facts_of(tx, parties)
     earlier = store.batches(tx, [one.item.command_id for one in asked])
     policy = policies_store.active(tx, clock.now())
-    held = store.with_open(
-        tx, (member for one in asked for member in one.item.member_ids if one.item.command_id not in earlier)
-    )
+    fresh = [one.item for one in asked if one.item.command_id not in earlier]
+    held = store.with_open(tx, (member for item in fresh for member in item.member_ids))
     outcomes = []
     for one in asked:
         item, made = one.item, earlier.get(one.item.command_id)
         if made is not None:
-            own = {row.initiator_person_id for row in made.values()} == {one.actor.person_id}
-            outcomes.append(
-                BatchAsked(
-                    batch_id=item.command_id,
-                    transfer_ids=[made[member].transfer_id for member in item.member_ids if member in made],
-                    repeated=True,
-                )
-                if own
-                else BatchAsked(batch_id=item.command_id, refusal=Refusal("command_taken"))
-            )
+            outcomes.append(_batch_again(item, made, one.actor))
             continue
-        busy = {
-            member: Refusal("transfer_open" if held[member] == item.source_branch_id else "member_elsewhere")
-            for member in item.member_ids
-            if member in held
-        }
-        refusal = (
-            Refusal("not_administrator")
-            if one.actor not in acting
-            else domain.check_batch(item, orgs, one.actor.acting_org)
-        )
+        busy = {}
+        for member in item.member_ids:
+            if member in held:
+                here = held[member] == item.source_branch_id
+                busy[member] = Refusal("transfer_open" if here else "member_elsewhere")
+        if one.actor in acting:
+            refusal = domain.check_batch(item, orgs, one.actor.acting_org)
+        else:
+            refusal = Refusal("not_administrator")
         if refusal is None and reasons.reasons()[item.reason].graduate:
             refusal = _outside(policy)
         if refusal is not None:
-            busy = {}  # who may not move anybody is told of nobody
+            busy = {}  # whoever may not move anybody is told of nobody
         members = [member for member in item.member_ids if member not in busy]
         if refusal is None and busy and not (item.skip and members):
             refusal = Refusal("batch_stopped")
         if refusal is not None:
             outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
             continue
-        held |= dict.fromkeys(members, item.source_branch_id)
-        rows = [
-            request_row(
+        held |= dict.fromkeys(members, item.source_branch_id)  # a later batch of this call finds them so
+        # A size of 0 lets members hold some of a batch without the others.
+        batch = {
+            "concern": "",
+            "batch_id": item.command_id,
+            "batch_size": 0 if item.skip else len(members),
+        }
+        rows = []
+        for n, member in enumerate(members):
+            row = request_row(
                 n,
-                contract.RequestTransfer(
-                    command_id=uuid5(item.command_id, str(member)),
-                    initiator="batch",
-                    member_id=member,
-                    source_branch_id=item.source_branch_id,
-                    target_org_id=item.target_branch_id,
-                    reason=item.reason,
-                    place_name=item.place_name,
-                    place_address=item.place_address,
-                    remark=item.remark,
-                    place_division=item.place_division,
-                ),
+                _request_of(item, member),
                 one.actor.person_id,
                 one.actor.acting_org,
                 orgs[item.source_branch_id],
                 orgs[item.target_branch_id],
                 policy,
             )
-            | {"concern": "", "batch_id": item.command_id, "batch_size": 0 if item.skip else len(members)}
-            for n, member in enumerate(members)
-        ]
+            rows.append(row | batch)
         ids = store.request(tx, rows)
-        outcomes.append(
-            BatchAsked(batch_id=item.command_id, transfer_ids=[ids[n] for n in sorted(ids)], refused=busy)
-        )
+        made_ids = [ids[n] for n in sorted(ids)]
+        outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=made_ids, refused=busy))
     return outcomes
+
+
+def _batch_again(item: contract.MoveBatch, made: dict[int, sa.Row[Any]], actor: Actor) -> BatchAsked:
+    """Return the transfers of a batch move that was asked for before, to its own sender only."""
+    if {row.initiator_person_id for row in made.values()} != {actor.person_id}:
+        return BatchAsked(batch_id=item.command_id, refusal=Refusal("command_taken"))
+    ids = [made[member].transfer_id for member in item.member_ids if member in made]
+    return BatchAsked(batch_id=item.command_id, transfer_ids=ids, repeated=True)
+
+
+def _request_of(item: contract.MoveBatch, member_id: int) -> contract.RequestTransfer:
+    """Return the request for one member of a batch move; its command id follows from the batch's."""
+    return contract.RequestTransfer(
+        command_id=uuid5(item.command_id, str(member_id)),
+        initiator="batch",
+        member_id=member_id,
+        source_branch_id=item.source_branch_id,
+        target_org_id=item.target_branch_id,
+        reason=item.reason,
+        place_name=item.place_name,
+        place_address=item.place_address,
+        remark=item.remark,
+        place_division=item.place_division,
+    )
 
 
 def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -> list[contract.Transfer]:
     """Return the transfers of a batch move to the committee that asked for it."""
-    return [
-        _shown(row)
-        for row in store.of_batch(
-            tx, request.batch_id, directory.require_administrator(tx, actor, observers=True)
-        )
-    ]
+    org_id = directory.require_administrator(tx, actor, observers=True)
+    return [_shown(row) for row in store.of_batch(tx, request.batch_id, org_id)]
 
 
 def _outside(policy: Policy) -> Refusal | None:
     """Return the refusal of graduates' transfers today, where the policy enforces its window (DL-10)."""
     if policy.in_window(clock.today()):
         return None
-    return Refusal(
-        "outside_window", dict(zip(("begins", "ends"), map(_day, policy.window or ()), strict=False))
-    )
+    days = map(_day, policy.window or ())
+    return Refusal("outside_window", dict(zip(("begins", "ends"), days, strict=False)))
 
 
 def _day(day: tuple[int, int]) -> str:
@@ -291,7 +284,7 @@ def _day(day: tuple[int, int]) -> str:
 
 
 def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
-    """Check that a start by the target follows a look-up of this very member by this very organisation (TRF-05).
+    """Check that a start by the target follows a look-up of the member by the same organisation (TRF-05).
 
     The others need none: `may_request` has seen that they are the member or the source's side.
     """
@@ -320,9 +313,8 @@ def request_row(
 ) -> dict[str, Any]:
     """Return what to record of a request that was found right, for `store.request`."""
     destination = domain.destination_of(item, target)
-    starter = (
-        "source" if destination == "special" and not policy.spu_origin_node else item.initiator
-    )  # SPU-06
+    # Without the node of the own branch the path begins as if that branch had started it (SPU-06).
+    starter = "source" if destination == "special" and not policy.spu_origin_node else item.initiator
     target_id = source.vault_id if target is None else target.org_id
     return {
         "n": n,
@@ -362,7 +354,10 @@ def _decide(
     needs_org: bool = True,
     fits: Callable[[Asked[Any]], bool] = lambda one: True,
 ) -> list[Outcome]:
-    """Apply people's triggers: check, move what fits, explain the rest. The one way in for decide, withdraw and assign."""
+    """Apply people's triggers: check, move what fits, explain the rest.
+
+    The one way in for decide, withdraw and assign.
+    """
     acting = directory.administering(tx, (one.actor for one in asked))
     outcomes: dict[int, Outcome] = {}
     by_trigger: dict[Trigger, list[dict[str, Any]]] = {}
@@ -383,23 +378,23 @@ def _decide(
         }
         by_trigger.setdefault(trigger_of(one.item), []).append(row)
     for trigger, rows in by_trigger.items():
-        moved = {
-            row.n: row
-            for row in transitions.move(tx, trigger, [row for row in rows if fits(asked[row["n"]])])
-        }
+        fitting = [row for row in rows if fits(asked[row["n"]])]
+        moved = {row.n: row for row in transitions.move(tx, trigger, fitting)}
         _measure(moved.values(), trigger)
-        outcomes |= {
-            n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no)
-            for n, row in moved.items()
-        }
+        for n, found in moved.items():
+            outcomes[n] = Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no)
         left = [row for row in rows if row["n"] not in moved]
         reasons = store.explain(tx, left)
-        outcomes |= {row["n"]: _why_not(trigger, row, reasons[row["n"]]) for row in left}
+        for row in left:
+            outcomes[row["n"]] = _why_not(trigger, row, reasons[row["n"]])
     return [outcomes[n] for n in range(len(asked))]
 
 
 def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outcome:
-    """Say why an item did not move, from what `store.explain` found; who is no party does not learn that the transfer exists (TRF-33)."""
+    """Say why an item did not move, from what `store.explain` found.
+
+    Whoever is no party does not learn that the transfer exists (TRF-33).
+    """
     if found.transfer_id is None or not found.party:
         return Outcome(refusal=Refusal("unknown_transfer"))
     if found.repeated:
@@ -422,7 +417,10 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outc
 
 
 def decide_nodes(tx: Connection, asked: list[Asked[contract.DecideNode]]) -> list[Outcome]:
-    """Approve or reject open nodes (TRF-16..25): the first decision counts, a repeated one is answered as before."""
+    """Approve or reject open nodes (TRF-16..25).
+
+    The first decision counts; a repeated one is answered as before.
+    """
     return _decide(
         tx,
         asked,
@@ -458,14 +456,15 @@ def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -
         if outcome.refusal is not None and outcome.refusal.code == "branch_not_below"
     }
     bare = {org for org in astray if org in orgs and not store.has_branch(tx, orgs[org].path)}
-    return [
-        msgspec.structs.replace(outcome, refusal=Refusal("no_branch_yet"))
-        if outcome.refusal is not None
-        and outcome.refusal.code == "branch_not_below"
-        and one.actor.org_id in bare
-        else outcome
-        for one, outcome in zip(asked, outcomes, strict=True)
-    ]
+    answers = []
+    for one, outcome in zip(asked, outcomes, strict=True):
+        if outcome.refusal is None or outcome.refusal.code != "branch_not_below":
+            answers.append(outcome)
+        elif one.actor.org_id in bare:  # no other branch would do, either
+            answers.append(msgspec.structs.replace(outcome, refusal=Refusal("no_branch_yet")))
+        else:
+            answers.append(outcome)
+    return answers
 
 
 def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
@@ -517,7 +516,10 @@ def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
 
 
 def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
-    """Do what the transfer's own policy says when nobody has decided (DL-01..05); a decision committed earlier wins (DL-19)."""
+    """Do what the transfer's own policy says when nobody has decided (DL-01..05).
+
+    A decision that was committed earlier wins (DL-19).
+    """
     rows = [{"transfer_id": item.transfer_id, "node_no": item.node_no, "code": "deadline"} for item in items]
     returned = _move(tx, Trigger.CLOCK_RETURN, rows)
     rest = [row for row in rows if row["transfer_id"] not in returned]
@@ -563,7 +565,10 @@ def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -
 
 
 def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | None) -> contract.Progress:
-    """Return a transfer with path and trail to its member and to the administrators of its parties (TRF-22, TRF-33)."""
+    """Return a transfer with path and trail (TRF-22, TRF-33).
+
+    Its member may read it, and the administrators of its parties.
+    """
     assert actor is not None
     row = store.one(tx, request.transfer_id)
     if row is None:
@@ -577,14 +582,11 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
         row.initiator_org_id,
         row.provincial_id,
     }
-    if row.state in (
-        State.CHECKING,
-        State.REFUSED,
-    ):  # it never held its member: what it says of others is only what its starter has claimed
-        parties = {
-            row.initiator_org_id,
-            *([row.source_branch_id, row.source_superior_id] if row.initiator == "source" else []),
-        }
+    if row.state in (State.CHECKING, State.REFUSED):
+        # It never held its member: what it says of others is only what its starter has claimed.
+        parties = {row.initiator_org_id}
+        if row.initiator == "source":
+            parties |= {row.source_branch_id, row.source_superior_id}
     is_party = bool(directory.administering(tx, [actor])) and actor.org_id in parties
     if actor.person_id != row.member_id and not is_party:
         raise Refused("unknown_transfer")
@@ -608,11 +610,11 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
 
 def _node_org(row: sa.Row[Any], state: str) -> int:
     """Return the organisation that decides a node; the same choice as the statement that opens it."""
-    return int(
-        {State.OUT: row.source_branch_id, State.PROVINCE: row.provincial_id}.get(
-            State(state), row.target_org_id
-        )
-    )
+    if state == State.OUT:
+        return int(row.source_branch_id)
+    if state == State.PROVINCE:
+        return int(row.provincial_id)
+    return int(row.target_org_id)
 
 
 def my_transfers(
@@ -630,12 +632,9 @@ def list_started(
     org_id = directory.require_administrator(tx, actor, observers=True)
     if request.side not in ("source", "target"):
         raise Refused("bad_request", detail="side: source, target")
-    return [
-        _shown(row)
-        for row in store.started(
-            tx, request.side, org_id, request.open_only, request.after, max(1, min(request.limit, 500))
-        )
-    ]
+    limit = max(1, min(request.limit, 500))
+    rows = store.started(tx, request.side, org_id, request.open_only, request.after, limit)
+    return [_shown(row) for row in rows]
 
 
 def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | None) -> list[contract.Count]:

@@ -1,4 +1,4 @@
-"""Which open transfers organisations are parties of: what stands in the way of their deletion (ORG-42, DEL-14)."""
+"""Which open transfers stand in the way of the deletion of organisations (ORG-42, DEL-14)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,32 @@ from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import InTheWay
 
-# The same parties as `store.refuse_changes` takes back for: source, target, and who is waited for.
+# The same parties as in `store.refuse_changes`: source, target, and whoever is waited for. A transfer is
+# `leaving` unless the organisation is its target: these do not keep a branch from being set aside.
 _COUNT = sa.text("""
     SELECT i.org_id, count(*)::int AS transfers, (count(*) FILTER (WHERE party.leaving))::int AS leaving
     FROM unnest(CAST(:ids AS bigint[])) AS i(org_id)
     CROSS JOIN LATERAL (
-        SELECT transfer_id, bool_and(leaving) AS leaving FROM (
-            SELECT t.transfer_id, false AS leaving FROM transfers t WHERE t.target_org_id = i.org_id AND t.ended_at IS NULL
-            UNION ALL SELECT t.transfer_id, true FROM transfers t WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL
-            UNION ALL SELECT o.transfer_id, true FROM open_nodes o WHERE o.org_id = i.org_id) AS every GROUP BY transfer_id) AS party
+        SELECT transfer_id, bool_and(leaving) AS leaving
+        FROM (
+            SELECT t.transfer_id, false AS leaving FROM transfers t
+            WHERE t.target_org_id = i.org_id AND t.ended_at IS NULL
+            UNION ALL
+            SELECT t.transfer_id, true FROM transfers t
+            WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL
+            UNION ALL
+            SELECT o.transfer_id, true FROM open_nodes o
+            WHERE o.org_id = i.org_id) AS every
+        GROUP BY transfer_id) AS party
     GROUP BY i.org_id ORDER BY i.org_id""")
 
 
 def count_in_the_way(tx: Connection, request: contract.CountInTheWay, actor: Actor | None) -> list[InTheWay]:
-    """Return, for organisations of the own subtree that are parties of open transfers, of how many; others are left out."""
+    """Return of how many open transfers organisations of the own subtree are parties.
+
+    Organisations that are parties of none are left out, and so are those of others.
+    """
     org = directory.require_above(tx, actor)
-    mine = [
-        org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)
-    ]
+    found = directory.find(tx, request.org_ids)
+    mine = [org_id for org_id, row in found.items() if directory.is_below(row, org)]
     return [InTheWay(**row._mapping) for row in tx.execute(_COUNT, {"ids": sorted(mine)})]

@@ -8,7 +8,10 @@ from functools import cache
 from pathlib import Path
 
 MODES = ("forbid", "warn", "allow")
-"""What holds for a reason and a class of destinations: refused; asked once more and shown to the approver; nothing."""
+"""What holds for a reason and a class of destinations, the strictest first.
+
+Refused; asked once more and shown to the approver; nothing.
+"""
 
 CLASSES: dict[str, tuple[str, str]] = {
     "township": ("乡镇街道团组织", "a township's organisation"),
@@ -39,9 +42,18 @@ REJECTION_REASONS = {
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason of a transfer: words, labels of the fields it needs, metric it counts in, where it may lead (TYPE-01).
+    """A reason of a transfer (TYPE-01).
 
-    `graduate`: one of the eight reasons of graduates (GRAD-15); `everyone`: others may have it, too.
+    Attributes:
+        code: Its name in data and messages.
+        zh, en: Its words.
+        place_name, place_address: Labels of the fields that it needs, empty for none.
+        counts_in: The rate it counts in.
+        graduate: One of the eight reasons of graduates (GRAD-15).
+        everyone: Others may have it, too.
+        rule: Where it comes from.
+        to: The mode for each class of destinations.
+
     """
 
     code: str
@@ -58,7 +70,9 @@ class Reason:
     @property
     def kind(self) -> str:
         """Return whose reason it is: `graduate`, `ordinary` or `any`."""
-        return "any" if self.everyone else "graduate" if self.graduate else "ordinary"
+        if self.everyone:
+            return "any"
+        return "graduate" if self.graduate else "ordinary"
 
 
 @cache

@@ -84,9 +84,8 @@ class Service(BusService):
         with machinery.database.transaction() as tx:
             store.save_path_steps(tx)
             if not policies_store.history(tx):
-                policies_store.hold(
-                    tx, reader.read(os.environ.get("TUANQIAO_POLICY") or "national"), clock.now()
-                )
+                first = reader.read(os.environ.get("TUANQIAO_POLICY") or "national")
+                policies_store.hold(tx, first, clock.now())
 
     @staticmethod
     def gauges(tx: Connection) -> None:

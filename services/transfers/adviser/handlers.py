@@ -16,7 +16,6 @@ from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Advice, Proposal
 
-# fmt: off  (a table is read by its columns)
 PLANS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     # plan: reason, rules, what to do in both languages
     "study": (
@@ -35,7 +34,8 @@ PLANS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "employed_with_org",
         ("TYPE-08", "TYPE-18", "TYPE-19"),
         "转往用人单位团组织;自主创业视同就业,劳务派遣可转往派遣单位或用工单位。",
-        "To the employer's organisation; the self-employed count as employed, dispatch workers go to either company.",
+        "To the employer's organisation; the self-employed count as employed,"
+        " dispatch workers go to either company.",
     ),
     "work_without": (
         "employed_without_org",
@@ -70,8 +70,10 @@ PLANS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "none": (
         "unemployed",
         ("TYPE-15", "TYPE-03", "GRAD-26"),
-        "转往户籍地、生源地或居住地的乡镇街道团组织;确有困难的可申请暂留学校,最长6个月。已落实工作的不能选此项。",
-        "To the township of household, origin or residence, or stay at school for at most six months; not for who has work.",
+        "转往户籍地、生源地或居住地的乡镇街道团组织;确有困难的可申请暂留学校,最长6个月。"
+        "已落实工作的不能选此项。",
+        "To the township of household, origin or residence, or stay at school for at most six months;"
+        " not for who has work.",
     ),
     "army": (
         "special_unit",
@@ -86,11 +88,12 @@ PLANS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "Staff of the own school go to its staff branch.",
     ),
 }
-# fmt: on
 
 
 def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Advice:
-    """Propose reason and organisations for a member who leaves, and cite the rules (BEY-01); the form and the approver warn by the same table.
+    """Propose reason and organisations for a member who leaves, and cite the rules (BEY-01).
+
+    The form and the approver's page warn by the same table.
 
     Raises:
         Refused: `unknown_plan`, `unknown_org`.
@@ -99,11 +102,9 @@ def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Adv
     source = handlers.facts_of(tx, [request.source_branch_id]).get(request.source_branch_id)
     if source is None:
         raise Refused("unknown_org")
-    plan = (
-        f"{request.plan}_without"
-        if request.plan in ("work", "abroad_duty") and not request.employer_has_org
-        else request.plan
-    )
+    plan = request.plan
+    if plan in ("work", "abroad_duty") and not request.employer_has_org:
+        plan = f"{plan}_without"
     if plan not in PLANS:
         raise Refused("unknown_plan")
     code, rules, zh, en = PLANS[plan]
@@ -111,10 +112,12 @@ def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Adv
     policy = policies_store.active(tx, clock.now())
     rows = _candidates(tx, plan, source, request.division_code)
     proposals = _proposals(tx, code, source, rows, request.division_code if "without" in plan else "", policy)
+    fields = [one for one in (reason.place_name, reason.place_address) if one]
+    if code == "special_unit":
+        fields.append("备注")
     return Advice(
         reason=code,
-        fields=[one for one in (reason.place_name, reason.place_address) if one]
-        + (["备注"] if code == "special_unit" else []),
+        fields=fields,
         proposals=proposals,
         search=plan in ("study", "study_here", "work", "abroad_duty"),
         rules=list(rules),
@@ -124,15 +127,16 @@ def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Adv
 
 
 def _candidates(tx: Connection, plan: str, source: OrgFacts, division_code: str) -> list[int]:
-    """Return organisations that fit a plan, nearest first: townships by division code, or the school's own special branches."""
+    """Return organisations that fit a plan, nearest first.
+
+    Townships by division code, or the school's own special branches.
+    """
     if plan in ("work_without", "abroad_duty_without", "abroad_private", "none"):
         return [row.org_id for row in store.townships(tx, division_code)]
     purposes = {"abroad_study": ["study_abroad"], "staff": ["staff"], "study": ["floating"]}.get(plan)
-    return (
-        [row.org_id for row in store.below(tx, source.school_path, purposes)]
-        if purposes and source.school_path
-        else []
-    )
+    if not purposes or not source.school_path:
+        return []
+    return [row.org_id for row in store.below(tx, source.school_path, purposes)]
 
 
 def _proposals(

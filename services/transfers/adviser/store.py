@@ -9,22 +9,26 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 _TOWNSHIPS = sa.text("""
-    SELECT t.* FROM org_directory t WHERE t.purpose = 'township' AND t.division_code >= :code AND t.division_code < :code_end AND NOT t.deleted
+    SELECT t.* FROM org_directory t
+    WHERE t.purpose = 'township' AND t.division_code >= :code AND t.division_code < :code_end
+        AND NOT t.deleted
     ORDER BY t.division_code LIMIT 10""")
 
-_BELOW = sa.text("""SELECT * FROM org_directory WHERE path >= :path AND path < :path_end AND purpose = ANY(CAST(:purposes AS text[])) AND NOT deleted
+_BELOW = sa.text("""
+    SELECT * FROM org_directory
+    WHERE path >= :path AND path < :path_end AND purpose = ANY(CAST(:purposes AS text[]))
+        AND NOT deleted
     ORDER BY path LIMIT 20""")
 
 
 def townships(tx: Connection, division_code: str) -> Sequence[sa.Row[Any]]:
     """Return the township of a division code, or else those of its county, in order of their codes."""
     for length in (9, 6):
+        if len(division_code) < length:
+            continue
         prefix = division_code[:length]
-        rows = (
-            tx.execute(_TOWNSHIPS, {"code": prefix, "code_end": f"{prefix}:"}).all()
-            if len(division_code) >= length
-            else []
-        )
+        # ":" is the character after "9", so this is the range of all codes with the prefix.
+        rows = tx.execute(_TOWNSHIPS, {"code": prefix, "code_end": f"{prefix}:"}).all()
         if rows:
             return rows
     return []

@@ -1,7 +1,7 @@
-"""From a policy's days and phases to instants: what holds for a node depends on the instant at which it is opened.
+"""From a policy's days and phases to instants: what holds for a node depends on when it is opened.
 
-Between two breakpoints the answer is the same but for the instant itself, so a policy becomes a handful of rows (`node_rules`), and
-the statement that opens nodes finds the row of each by one look at an index.
+Between two breakpoints the answer is the same but for the instant itself, so a policy becomes a handful of
+rows (`node_rules`), and the statement that opens nodes finds the row of each by one look at an index.
 """
 
 from __future__ import annotations
@@ -67,11 +67,16 @@ def _midnight(year: int, day: tuple[int, int]) -> dt.datetime:
 
 
 def pieces(policy: Policy, node: NodePolicy) -> list[Piece]:
-    """Return what holds for a node by the instant of its opening, the last piece for ever (DL-07, DL-11..13)."""
+    """Return what holds for a node by the instant at which it is opened (DL-07, DL-11..13).
+
+    The last piece holds for ever.
+    """
     every = spans(policy)
     if not every:
         return [Piece(FOREVER, node.expire_after_days, None, policy.withdraw_until)]
     wait = dt.timedelta(days=node.expire_after_days or 0)
+    # The answer changes where a phase ends, and where a node that is opened falls due at the end of a phase
+    # with a clock.
     breaks = {span.ends_at for span in every} | {span.ends_at - wait for span in every if span.phase.clock}
     found: list[Piece] = []
     begins = every[0].begins_at
@@ -80,6 +85,8 @@ def pieces(policy: Policy, node: NodePolicy) -> list[Piece]:
         fires = next((span for span in every if span.phase.clock and begins < span.ends_at - wait), None)
         piece = Piece(ends, None, None, phase.phase.withdraw_until if phase else policy.withdraw_until)
         if node.expire_after_days is not None and fires is not None:
+            # What falls due while the clock stands still fires on the first day of the next phase
+            # with one.
             late = fires.begins_at if fires.begins_at > begins + wait else None
             piece = piece._replace(expire_after=node.expire_after_days, not_before=late)
         found.append(piece)
@@ -88,7 +95,10 @@ def pieces(policy: Policy, node: NodePolicy) -> list[Piece]:
 
 
 def deadline(policy: Policy, node: NodePolicy, opened_at: dt.datetime) -> dt.datetime | None:
-    """Return when the clock decides a node that was opened at an instant, None for never; the model that tests hold the SQL to."""
+    """Return when the clock decides a node that was opened at an instant, None for never.
+
+    This is the model that tests hold the SQL to.
+    """
     piece = next(one for one in pieces(policy, node) if opened_at < one.opens_before)
     if piece.expire_after is None:
         return None
@@ -97,7 +107,11 @@ def deadline(policy: Policy, node: NodePolicy, opened_at: dt.datetime) -> dt.dat
 
 
 def rules(policy: Policy) -> Iterator[dict[str, Any]]:
-    """Return a policy as rows of `node_rules`: of the nation under the empty code, of provinces with entries of their own under theirs."""
+    """Return a policy as rows of `node_rules`.
+
+    Those of the nation stand under the empty code, those of provinces with entries of their own under
+    theirs.
+    """
     for province, nodes in (("", policy.nodes), *policy.provinces.items()):
         for state, node in nodes.items():
             for piece in pieces(policy, node):
@@ -116,7 +130,11 @@ def rules(policy: Policy) -> Iterator[dict[str, Any]]:
 
 
 def withdrawal(policy: Policy, state: str, until: str) -> str:
-    """Return who may withdraw at a node: `no`, `first` (its starter's side or the member at the first node only), `yes`; with `own`, only the own start of a member."""
+    """Return who may withdraw at a node.
+
+    `no`; `yes`: the starter's side and the member; `first`: these, at the first node only. With `_own`, a
+    member may withdraw only what they have started themselves.
+    """
     if state == "pending_assign" and until != "completed":
         return "no"
     word = "first" if until == "first_decision" else "yes"

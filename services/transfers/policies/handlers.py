@@ -12,7 +12,10 @@ from shared.messages import transfers as contract
 
 
 def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None) -> contract.PolicyView:
-    """Return the policy that holds and its history; compared with another, what changes, and to leading bodies what it would do to the open nodes (BEY-07).
+    """Return the policy that holds and its history (BEY-07).
+
+    Compared with another one it says what changes, and to leading bodies what that would do to the open
+    nodes.
 
     Raises:
         Refused: `unknown_policy`.

@@ -1,7 +1,8 @@
-"""Season policies: dated data, one TOML file each (BEY-07, DL-01..17, Annexes A and F, section 27 of the catalogue).
+"""Season policies: dated data, one TOML file each (BEY-07, DL-01..17).
 
-A transfer keeps the policy it started with, and each open node the deadline that held when it was opened, unless somebody
-applies a policy to the open nodes, too (`tuanqiao policy apply --open`). `README.md` of the service lists the entries.
+The rules are in Annexes A and F and in section 27 of the catalogue. A transfer keeps the policy it started
+with, and each open node the deadline that held when it was opened, unless somebody applies a policy to the
+open nodes, too (`tuanqiao policy apply --open`). `README.md` of the service lists the entries.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from services.transfers.saga import NODES, State
 
 ACTIONS = ("return", "approve", "remind")
 WITHDRAWALS = ("first_decision", "last_approval", "completed")
-"""Until when a transfer may be withdrawn (TRF-28): nobody has decided yet; the last approval is not given; also while the assignment waits."""
+"""Until when a transfer may be withdrawn (TRF-28).
+
+While nobody has decided; while the last approval is not given; also while the assignment waits.
+"""
 TARGETS = ("started", "completed")
 
 
@@ -80,13 +84,15 @@ class Policy:
         provinces: The same for single provinces; they hold for nodes whose organisation lies there.
         phases: The parts of the year, without gaps; empty: one rule all year (DL-11..13).
         window: First and last day of graduates' transfers, information unless `enforce_window` (DL-10).
-        destinations: By reason and class of destination: forbid, warn or allow, over what `reasons.toml` says.
+        destinations: By reason and class of destination: forbid, warn or allow, over what `reasons.toml`
+            says.
         youth_centres: Whether a youth centre with an organisation may be a destination (ORG-31).
         member_may_withdraw_any: The member may withdraw what others have started (TRF-28).
         spu_origin_node: A member's transfer to a special unit passes the own branch first (SPU-06).
         excluded_reasons: Reasons that count in neither rate (STAT-12).
-        unknown_counts: Who has started nothing counts as one who goes to society (Annex F).
-        superior_decides: Where the common superior finds a rejection unreasonable, the transfer goes through; otherwise that is advice (BEY-06).
+        unknown_counts: Whoever has started nothing counts as going to society (Annex F).
+        superior_decides: Where the common superior finds a rejection unreasonable, the transfer goes
+            through; otherwise that is advice (BEY-06).
         targets: Stages that the statistics measure against (DL-14, DL-15).
 
     """
@@ -145,55 +151,24 @@ _KEYS = (
 )
 _PHASE_KEYS = ("name", "from", "to", "clock", "withdraw_until")
 _TARGET_KEYS = ("by", "what", "reasons", "share", "rule")
-PROVINCES = frozenset(
-    [
-        "11",
-        "12",
-        "13",
-        "14",
-        "15",
-        "21",
-        "22",
-        "23",
-        "31",
-        "32",
-        "33",
-        "34",
-        "35",
-        "36",
-        "37",
-        "41",
-        "42",
-        "43",
-        "44",
-        "45",
-        "46",
-        "50",
-        "51",
-        "52",
-        "53",
-        "54",
-        "61",
-        "62",
-        "63",
-        "64",
-        "65",
-        "66",
-        "71",
-        "81",
-        "82",
-        "91",
-        "92",
-        "93",
-        "94",
-        "95",
-        "96",
-        "97",
-        "98",
-        "99",
-    ]
-)
-"""The first two digits of a division code (GB/T 2260), 66 for the corps in Xinjiang, and 91 to 99 for the central systems of the tree."""
+# A line for each region of the country reads better than one for each code.
+# fmt: off
+PROVINCES = frozenset([
+    "11", "12", "13", "14", "15",
+    "21", "22", "23",
+    "31", "32", "33", "34", "35", "36", "37",
+    "41", "42", "43", "44", "45", "46",
+    "50", "51", "52", "53", "54",
+    "61", "62", "63", "64", "65", "66",
+    "71",
+    "81", "82",
+    "91", "92", "93", "94", "95", "96", "97", "98", "99",
+])
+# fmt: on
+"""The first two digits of a division code (GB/T 2260).
+
+Also 66 for the corps in Xinjiang, and 91 to 99 for the central systems of the tree.
+"""
 
 
 class PolicyError(ValueError):
@@ -231,9 +206,10 @@ def parse(text: str, name: str) -> Policy:
     """Return the policy that a TOML text describes.
 
     Raises:
-        PolicyError: Names line and reason of everything that is wrong: syntax, unknown or missing entries, numbers that are none or not
-            positive or outside the national bounds, a reminder after the deadline, an action without a deadline, a clock that would assign
-            (ASG-04), phases with gaps or overlaps, unknown provinces, reasons or classes of destinations.
+        PolicyError: Names line and reason of everything that is wrong: syntax, unknown or missing entries,
+            numbers that are none or not positive or outside the national bounds, a reminder after the
+            deadline, an action without a deadline, a clock that would assign (ASG-04), phases with gaps or
+            overlaps, unknown provinces, reasons or classes of destinations.
 
     """
     try:
@@ -253,13 +229,12 @@ class _Reader:
 
     def say(self, section: str, key: str, reason: str) -> None:
         line = self.places.get((section, key)) or self.places.get((section, ""))
-        if (
-            line is None
-        ):  # the section stands in the file only by those below it, as `province.65` does in [province.65.node.pending_in]
-            line = min(
-                (at for (one, _), at in self.places.items() if section and one.startswith(f"{section}.")),
-                default=1,
-            )
+        if line is None:
+            # The section stands in the file only by those below it, as `province.65` does in
+            # [province.65.node.pending_in].
+            prefix = f"{section}."
+            below = [at for (one, _), at in self.places.items() if section and one.startswith(prefix)]
+            line = min(below, default=1)
         self.problems.append(f"{self.name}.toml line {line}: {reason}")
 
     def policy(self) -> Policy:
@@ -273,7 +248,6 @@ class _Reader:
         given = self._nodes_given("node", data.get("node", {}))
         nodes = {state: self._node(f"node.{state}", given.get(str(state)), state) for state in NODES}
         provinces = self._provinces(given, nodes)
-        window = data.get("window")
         excluded = tuple(data.get("excluded_reasons", ("abroad_study",)))
         for reason in set(excluded) - set(reasons.reasons()):
             self.say("", "excluded_reasons", f"{reason} is not a reason of reasons.toml")
@@ -284,12 +258,7 @@ class _Reader:
             nodes,
             provinces,
             self._phases(until),
-            None
-            if window is None
-            else (
-                self._day("window", "from", window.get("from")),
-                self._day("window", "to", window.get("to")),
-            ),
+            self._window(),
             destinations=self._destinations(),
             withdraw_until=until,
             excluded_reasons=excluded,
@@ -301,12 +270,19 @@ class _Reader:
             raise PolicyError(self.problems)
         return made
 
-    # ---- entries -------------------------------------------------------------------------------------------------------
+    # ---- entries ---------------------------------------------------------------------------------
 
     def _keys(self, section: str, entry: Mapping[str, Any], known_keys: tuple[str, ...], of: str) -> None:
         for key in entry:
             if key not in known_keys:
                 self.say(section, key, f"{key} is not an entry of {of}; known: {', '.join(known_keys)}")
+
+    def _window(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        given = self.data.get("window")
+        if given is None:
+            return None
+        first = self._day("window", "from", given.get("from"))
+        return first, self._day("window", "to", given.get("to"))
 
     def _flag(self, section: str, key: str, value: Any) -> bool:
         if not isinstance(value, bool):
@@ -330,23 +306,21 @@ class _Reader:
         return day.month, day.day
 
     def _days(self, section: str, key: str, value: Any) -> float | None:
-        good = value is None or (
-            isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 3650
-        )
-        if not good:
-            self.say(
-                section, key, f"{key} is {value!r}; it must be a number of days, more than 0 and at most 3650"
-            )
-        return value if good else None
+        if value is None:
+            return None
+        # True and False are numbers to Python, but no days.
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 3650:
+            return value
+        wanted = "it must be a number of days, more than 0 and at most 3650"
+        self.say(section, key, f"{key} is {value!r}; {wanted}")
+        return None
 
     def _nodes_given(self, section: str, given: dict[str, Any]) -> dict[str, Any]:
+        nodes = [str(state) for state in NODES]
         for name in given:
-            if name not in {str(state) for state in NODES}:
-                self.say(
-                    f"{section}.{name}",
-                    "",
-                    f"[{section}.{name}] is no node; nodes: {', '.join(str(state) for state in NODES)}",
-                )
+            if name not in nodes:
+                place = f"{section}.{name}"
+                self.say(place, "", f"[{place}] is no node; nodes: {', '.join(nodes)}")
         return given
 
     def _node(self, section: str, entry: dict[str, Any] | None, state: State) -> NodePolicy:
@@ -376,59 +350,46 @@ class _Reader:
     def _provinces(
         self, national: dict[str, Any], nodes: Mapping[State, NodePolicy]
     ) -> dict[str, dict[State, NodePolicy]]:
-        """Return the nodes of provinces with entries of their own: the national entry, changed within the national bounds."""
+        """Return the nodes of provinces with entries of their own.
+
+        Each is the national entry, changed within the national bounds.
+        """
         bounds = self.data.get("bounds", {})
         self._keys("bounds", bounds, _NODE_KEYS[:3], "the bounds")
         for key, pair in bounds.items():
-            if not (
-                isinstance(pair, list)
-                and len(pair) == 2
-                and all(isinstance(one, int | float) for one in pair)
-                and 0 < pair[0] <= pair[1]
-            ):
-                self.say(
-                    "bounds", key, f"{key} is {pair!r}; it must be the least and the greatest number of days"
-                )
+            if not _is_span(pair):
+                wanted = "it must be the least and the greatest number of days"
+                self.say("bounds", key, f"{key} is {pair!r}; {wanted}")
                 return {}
         found = {}
         for code, entry in self.data.get("province", {}).items():
             section = f"province.{code}"
             if code not in PROVINCES:
-                self.say(
-                    section, "", f"{code} is no province; give the first two digits of its division code"
-                )
+                wanted = "give the first two digits of its division code"
+                self.say(section, "", f"{code} is no province; {wanted}")
             self._keys(section, entry, ("node",), "a province")
             given = self._nodes_given(f"{section}.node", entry.get("node", {}))
             if not given:
                 self.say(section, "", f"[{section}] changes no node")
             for name, changed in given.items():
-                for key in changed.keys() & set(_NODE_KEYS[:3]):
-                    if key not in bounds:
-                        self.say(
-                            f"{section}.node.{name}",
-                            key,
-                            f"no bounds are set for {key}, so no province may change it",
-                        )
-                    elif (
-                        isinstance(changed[key], int | float)
-                        and not bounds[key][0] <= changed[key] <= bounds[key][1]
-                    ):
-                        self.say(
-                            f"{section}.node.{name}",
-                            key,
-                            f"{key} is {changed[key]}; the national bounds are {bounds[key][0]} to {bounds[key][1]}",
-                        )
-            found[code] = {
-                state: self._node(
-                    f"{section}.node.{state}",
-                    {**(national.get(str(state)) or {}), **given[str(state)]},
-                    state,
-                )
-                if str(state) in given
-                else nodes[state]
-                for state in NODES
-            }
+                self._within_bounds(f"{section}.node.{name}", changed, bounds)
+            found[code] = dict(nodes)
+            for state in NODES:
+                if str(state) in given:
+                    merged = {**(national.get(str(state)) or {}), **given[str(state)]}
+                    found[code][state] = self._node(f"{section}.node.{state}", merged, state)
         return found
+
+    def _within_bounds(self, place: str, changed: dict[str, Any], bounds: dict[str, Any]) -> None:
+        """Say what a province changes though it may not, or too far."""
+        for key in changed.keys() & set(_NODE_KEYS[:3]):
+            if key not in bounds:
+                self.say(place, key, f"no bounds are set for {key}, so no province may change it")
+                continue
+            least, greatest = bounds[key]
+            if isinstance(changed[key], int | float) and not least <= changed[key] <= greatest:
+                reason = f"{key} is {changed[key]}; the national bounds are {least} to {greatest}"
+                self.say(place, key, reason)
 
     def _phases(self, until: str) -> tuple[Phase, ...]:
         """Return the phases; the year has to be covered, without gaps and without overlaps."""
@@ -447,19 +408,15 @@ class _Reader:
             )
         order = sorted(range(len(phases)), key=lambda one: phases[one].begins)
         for at, number in enumerate(order if len(phases) > 1 else []):
-            here, following = phases[number], phases[order[(at + 1) % len(order)]]
+            next_number = order[(at + 1) % len(order)]  # after the last phase of a year comes its first again
+            here, following = phases[number], phases[next_number]
             expected = _day_after(here.ends)
             if following.begins == expected:
                 continue
-            section = f"phase.{order[(at + 1) % len(order)]}"
-            wrong = (
-                "overlaps" if _within((here.begins, here.ends), following.begins) else "leaves a gap after"
-            )
-            self.say(
-                section,
-                "from",
-                f"phase {following.name!r} {wrong} {here.name!r}: it must begin on {expected[0]:02}-{expected[1]:02}",
-            )
+            overlaps = _within((here.begins, here.ends), following.begins)
+            wrong = "overlaps" if overlaps else "leaves a gap after"
+            reason = f"phase {following.name!r} {wrong} {here.name!r}: it must begin on {_dash(expected)}"
+            self.say(f"phase.{next_number}", "from", reason)
         if len(phases) == 1 and _day_after(phases[0].ends) != phases[0].begins:
             self.say("phase.0", "to", "a single phase must cover the whole year")
         return tuple(phases[one] for one in order)
@@ -492,11 +449,8 @@ class _Reader:
                 self.say(section, "", f"{reason} is not a reason of reasons.toml")
             for place, mode in modes.items():
                 if place not in reasons.CLASSES:
-                    self.say(
-                        section,
-                        place,
-                        f"{place} is no class of destinations; classes: {', '.join(reasons.CLASSES)}",
-                    )
+                    classes = ", ".join(reasons.CLASSES)
+                    self.say(section, place, f"{place} is no class of destinations; classes: {classes}")
                 self._one_of(section, place, mode, reasons.MODES)
         return dict(found)
 
@@ -506,13 +460,25 @@ def _day_after(day: tuple[int, int]) -> tuple[int, int]:
     return following.month, following.day
 
 
+def _is_span(pair: Any) -> bool:
+    """Return whether an entry is a pair of positive numbers, the lesser first."""
+    if not isinstance(pair, list) or len(pair) != 2:
+        return False
+    return all(isinstance(one, int | float) for one in pair) and 0 < pair[0] <= pair[1]
+
+
 def _within(span: tuple[tuple[int, int], tuple[int, int]], day: tuple[int, int]) -> bool:
     first, last = span
-    return first <= day <= last if first <= last else day >= first or day <= last
+    if first <= last:
+        return first <= day <= last
+    return day >= first or day <= last  # over the turn of the year
 
 
 def _places(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each section, and of each key in its section; the sections of an array are numbered from 0."""
+    """Return the line of each section, and of each key in its section.
+
+    The sections of an array are numbered from 0.
+    """
     section = ""
     found: dict[tuple[str, str], int] = {}
     arrays: dict[str, int] = {}
@@ -541,32 +507,24 @@ def differences(old: Policy, new: Policy) -> list[str]:
 
 def _flat(policy: Policy) -> dict[str, str]:
     """Return every entry of a policy under its name in the file."""
-    found = {
-        name: str(getattr(policy, name))
-        for name in ("version", "source", *_FLAGS, "withdraw_until", "excluded_reasons")
-    }
-    for section, nodes in (
-        ("node", policy.nodes),
-        *((f"province.{code}.node", nodes) for code, nodes in policy.provinces.items()),
-    ):
-        found |= {
-            f"{section}.{state}.{key}": str(getattr(node, key))
-            for state, node in nodes.items()
-            for key in _NODE_KEYS
-            if getattr(node, key) is not None
-        }
-    found |= {
-        f"phase {one.name}": f"{_dash(one.begins)} to {_dash(one.ends)}, clock {one.clock}, withdraw until {one.withdraw_until}"
-        for one in policy.phases
-    }
-    found |= {
-        f"target {one.reasons} {one.what}": f"{one.share:.0%} by {_dash(one.by)}" for one in policy.targets
-    }
-    found |= {
-        f"destination.{reason}.{place}": mode
-        for reason, modes in policy.destinations.items()
-        for place, mode in modes.items()
-    }
+    plain = ("version", "source", *_FLAGS, "withdraw_until", "excluded_reasons")
+    found = {name: str(getattr(policy, name)) for name in plain}
+    sections = {"node": policy.nodes}
+    for code, nodes in policy.provinces.items():
+        sections[f"province.{code}.node"] = nodes
+    for section, nodes in sections.items():
+        for state, node in nodes.items():
+            for key in _NODE_KEYS:
+                if getattr(node, key) is not None:
+                    found[f"{section}.{state}.{key}"] = str(getattr(node, key))
+    for phase in policy.phases:
+        days = f"{_dash(phase.begins)} to {_dash(phase.ends)}"
+        found[f"phase {phase.name}"] = f"{days}, clock {phase.clock}, withdraw until {phase.withdraw_until}"
+    for target in policy.targets:
+        found[f"target {target.reasons} {target.what}"] = f"{target.share:.0%} by {_dash(target.by)}"
+    for reason, modes in policy.destinations.items():
+        for place, mode in modes.items():
+            found[f"destination.{reason}.{place}"] = mode
     if policy.window:
         found["window"] = f"{_dash(policy.window[0])} to {_dash(policy.window[1])}"
     return found

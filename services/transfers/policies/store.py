@@ -1,4 +1,7 @@
-"""The SQL of season policies: which one holds, what it says of nodes, what happens to open nodes when another is applied (BEY-07)."""
+"""The SQL of season policies (BEY-07).
+
+Which policy holds, what it says of nodes, and what happens to open nodes when another is applied to them.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,24 @@ _ACTIVE = sa.text("SELECT key, body FROM policies WHERE holds_from <= :now ORDER
 _HISTORY = sa.text("SELECT holds_from, key FROM policies ORDER BY holds_from DESC")
 _SAME_KEY = sa.text("SELECT body FROM policies WHERE key = :key LIMIT 1")
 _RULES = sa.text("""
-    INSERT INTO node_rules (policy, state, province, opens_before, remind_after, remind_every, expire_after, not_before, on_expiry, withdraw)
-    SELECT policy, state, province, opens_before, remind_after * interval '24 hours', remind_every * interval '24 hours', expire_after * interval '24 hours',
-        not_before, on_expiry, withdraw
-    FROM json_to_recordset(CAST(:items AS json)) AS i(policy text, state text, province text, opens_before timestamptz, remind_after float, remind_every float,
-        expire_after float, not_before timestamptz, on_expiry text, withdraw text)
+    INSERT INTO node_rules (
+        policy, state, province, opens_before, remind_after, remind_every,
+        expire_after, not_before, on_expiry, withdraw)
+    -- in hours, since a day of an interval is not always one of 24 hours (DL-07)
+    SELECT policy, state, province, opens_before,
+        remind_after * interval '24 hours', remind_every * interval '24 hours',
+        expire_after * interval '24 hours', not_before, on_expiry, withdraw
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        policy text, state text, province text, opens_before timestamptz,
+        remind_after float, remind_every float, expire_after float,
+        not_before timestamptz, on_expiry text, withdraw text)
     ON CONFLICT DO NOTHING""")
 
 
 def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
-    """Let a policy hold for transfers started from an instant on; what was stored under its key once never changes.
+    """Let a policy hold for transfers started from an instant on.
+
+    What was once stored under its key never changes.
 
     Raises:
         ValueError: Another text was applied under the same name and version.
@@ -51,17 +62,13 @@ def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
     before = next((row.key for row in history(tx)), None)
     done = tx.execute(_HOLD, {"holds_from": holds_from, "key": policy.key, "body": policy.body}).rowcount
     if done:
-        log.append(
-            tx,
-            [
-                Entry(
-                    kind="policy.applied",
-                    ref=f"policy {policy.key}",
-                    before={"policy": before},
-                    after={"policy": policy.key, "from": holds_from.isoformat()},
-                )
-            ],
+        applied = Entry(
+            kind="policy.applied",
+            ref=f"policy {policy.key}",
+            before={"policy": before},
+            after={"policy": policy.key, "from": holds_from.isoformat()},
         )
+        log.append(tx, [applied])
 
 
 def save_rules(tx: Connection, policy: Policy) -> None:
@@ -92,34 +99,62 @@ def history(tx: Connection) -> Sequence[sa.Row[Any]]:
     return tx.execute(_HISTORY).all()
 
 
-_OTHER = f"""SELECT o.transfer_id, o.node_no, o.state, o.province, o.opened_at, o.expires_at AS was, o.on_expiry AS did, r.on_expiry, r.remind_every,
-        o.opened_at + r.remind_after AS remind_at, {DEADLINE.format(opened_at="o.opened_at")} AS due,
-        {WITHDRAW.format(node_no="o.node_no")} AS withdraw
-    FROM open_nodes o LEFT JOIN LATERAL {rule_of("o.province", ":policy", "o.state", "o.opened_at")} AS r ON true"""
-_SOONEST = f"CASE WHEN due < coalesce(was, 'infinity') THEN GREATEST(due, LEAST(was, CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours')) ELSE due END"
+_OTHER = f"""
+        SELECT o.transfer_id, o.node_no, o.state, o.province, o.opened_at,
+            o.expires_at AS was, o.on_expiry AS did, r.on_expiry, r.remind_every,
+            o.opened_at + r.remind_after AS remind_at,
+            {DEADLINE.format(opened_at="o.opened_at")} AS due,
+            {WITHDRAW.format(node_no="o.node_no")} AS withdraw
+        FROM open_nodes o
+        LEFT JOIN LATERAL {rule_of("o.province", ":policy", "o.state", "o.opened_at")} AS r ON true"""
+"""The open nodes, with what another policy says of each."""
+_GRACE_ENDS = f"CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours'"
+_SOONEST = f"""CASE
+            WHEN due < coalesce(was, 'infinity') THEN GREATEST(due, LEAST(was, {_GRACE_ENDS}))
+            ELSE due END"""
 """A deadline that is brought forward leaves people the grace, but never more than they had."""
 _DRY_RUN = sa.text(f"""
-    SELECT province, state, count(*)::int AS open, (count(*) FILTER (WHERE due IS DISTINCT FROM was))::int AS moved,
-        (count(*) FILTER (WHERE due < coalesce(was, 'infinity')))::int AS earlier, (count(*) FILTER (WHERE due <= :now))::int AS overdue,
-        (count(*) FILTER (WHERE {_SOONEST} <= CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours'))::int AS soon,
+    SELECT province, state, count(*)::int AS open,
+        (count(*) FILTER (WHERE due IS DISTINCT FROM was))::int AS moved,
+        (count(*) FILTER (WHERE due < coalesce(was, 'infinity')))::int AS earlier,
+        (count(*) FILTER (WHERE due <= :now))::int AS overdue,
+        (count(*) FILTER (WHERE {_SOONEST} <= {_GRACE_ENDS}))::int AS soon,
         (count(*) FILTER (WHERE did IS DISTINCT FROM on_expiry))::int AS other_action
-    FROM ({_OTHER}) AS nodes GROUP BY province, state ORDER BY province, state""")
+    FROM ({_OTHER}) AS nodes
+    GROUP BY province, state ORDER BY province, state""")
 _APPLY = sa.text(f"""
-    WITH nodes AS MATERIALIZED ({_OTHER} WHERE o.transfer_id > :after ORDER BY o.transfer_id LIMIT :limit),
-    changed AS (UPDATE open_nodes o SET expires_at = {_SOONEST}, on_expiry = n.on_expiry, withdraw = n.withdraw, revision = o.revision + 1,
-            remind_every = n.remind_every, remind_at = CASE WHEN n.remind_at > :now OR n.remind_every IS NOT NULL THEN GREATEST(n.remind_at, :now) END
-        FROM nodes n WHERE o.transfer_id = n.transfer_id AND o.node_no = n.node_no
+    -- a piece of the open nodes, in order of their transfers
+    WITH nodes AS MATERIALIZED ({_OTHER}
+        WHERE o.transfer_id > :after
+        ORDER BY o.transfer_id LIMIT :limit),
+    -- their deadlines; by the revision the scheduler forgets what it had been told before
+    changed AS (
+        UPDATE open_nodes o SET expires_at = {_SOONEST},
+            on_expiry = n.on_expiry, withdraw = n.withdraw, revision = o.revision + 1,
+            remind_every = n.remind_every,
+            remind_at = CASE
+                WHEN n.remind_at > :now OR n.remind_every IS NOT NULL THEN GREATEST(n.remind_at, :now) END
+        FROM nodes n
+        WHERE o.transfer_id = n.transfer_id AND o.node_no = n.node_no
         RETURNING o.transfer_id, o.node_no, o.revision, o.remind_at, o.remind_every, o.expires_at),
-    renamed AS (UPDATE transfers t SET policy = :policy FROM changed c WHERE t.transfer_id = c.transfer_id RETURNING t.transfer_id),
+    -- their later nodes go by this policy, too
+    renamed AS (
+        UPDATE transfers t SET policy = :policy
+        FROM changed c
+        WHERE t.transfer_id = c.transfer_id
+        RETURNING t.transfer_id),
     told AS ({insert(tell(NodeOpened, "changed", remind_every="extract(epoch FROM remind_every)"))})
-    SELECT count(*) AS done, max(transfer_id) AS last, count(*) FILTER (WHERE due IS DISTINCT FROM was) AS moved FROM nodes""")
+    SELECT count(*) AS done, max(transfer_id) AS last,
+        count(*) FILTER (WHERE due IS DISTINCT FROM was) AS moved
+    FROM nodes""")
 
 
 def dry_run(tx: Connection, policy: Policy, now: datetime) -> Sequence[sa.Row[Any]]:
-    """Return by province and state what another policy would do to the open nodes, if it were applied to them.
+    """Return by province and state what another policy would do to the open nodes if applied to them.
 
-    `moved` have another deadline or none, `earlier` an earlier one, `overdue` one that is past, `soon` one that fires within the grace,
-    `other_action` another end. The rules are written for it: the caller rolls back.
+    `moved` have another deadline or none, `earlier` an earlier one, `overdue` one that is past, `soon` one
+    that fires within the grace, `other_action` another end. The rules are written for it: the caller rolls
+    back.
     """
     save_rules(tx, policy)
     return tx.execute(_DRY_RUN, {"policy": policy.key, "now": now}).all()
@@ -128,20 +163,17 @@ def dry_run(tx: Connection, policy: Policy, now: datetime) -> Sequence[sa.Row[An
 def apply_to_open(
     tx: Connection, policy: Policy, now: datetime, after: int = 0, limit: int = 5000
 ) -> sa.Row[Any]:
-    """Give the next open nodes, in order of their transfers, the deadlines of another policy; return how many, the last one, how many have moved.
+    """Give the next open nodes, in order of their transfers, the deadlines of another policy.
 
-    The scheduler is told; a deadline that comes forward never fires within the grace of 72 hours.
+    Returns how many, the last one, and how many have moved. The scheduler is told; a deadline that comes
+    forward never fires within the grace of 72 hours.
     """
     row = tx.execute(_APPLY, {"policy": policy.key, "now": now, "after": after, "limit": limit}).one()
     if row.done:
-        log.append(
-            tx,
-            [
-                Entry(
-                    kind="policy.opened",
-                    ref=f"policy {policy.key}",
-                    after={"nodes": row.done, "moved": row.moved, "last": row.last},
-                )
-            ],
+        opened = Entry(
+            kind="policy.opened",
+            ref=f"policy {policy.key}",
+            after={"nodes": row.done, "moved": row.moved, "last": row.last},
         )
+        log.append(tx, [opened])
     return row
