@@ -104,11 +104,9 @@ def check_name(name: str) -> Refusal | None:
         return Refusal("name_missing")
     good = all(unicodedata.category(one)[0] in "LM" or one in "·-' " for one in name)
     good = good and len({_script(one) for one in name if unicodedata.category(one)[0] == "L"}) <= 1
-    return (
-        None
-        if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L"
-        else Refusal("name_invalid")
-    )
+    if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L":
+        return None
+    return Refusal("name_invalid")
 
 
 def _script(letter: str) -> str:
@@ -155,7 +153,13 @@ def age_group(age: int) -> str:
 
     Those younger than any member should be count with the youngest.
     """
-    return AGE_GROUPS[0 if age < 18 else 1 if age < 23 else 2 if age < MAXIMUM_AGE else 3]
+    if age < 18:
+        return AGE_GROUPS[0]
+    if age < 23:
+        return AGE_GROUPS[1]
+    if age < MAXIMUM_AGE:
+        return AGE_GROUPS[2]
+    return AGE_GROUPS[3]
 
 
 def check_ages(
@@ -172,13 +176,21 @@ def check_ages(
         return None if post else Refusal("joined_on_missing")
     if joined_on > today:
         return Refusal("joined_in_future")
-    least = (
-        13 if province == XINJIANG else 14 if joined_on.year >= 2019 else 13 if joined_on.year >= 2017 else 12
-    )
-    months = (
-        (joined_on.year - born.year) * 12 + joined_on.month - born.month
-    )  # rosters give the month of joining only
+    least = _least_age(joined_on, province)
+    # rosters give the month of joining only
+    months = (joined_on.year - born.year) * 12 + joined_on.month - born.month
     return Refusal("joined_too_young", {"age": str(least)}) if months < least * 12 else None
+
+
+def _least_age(joined_on: date, province: str) -> int:
+    """Return at what age one could join then (MEM-05, MEM-06); the national limit rose twice."""
+    if province == XINJIANG:
+        return 13
+    if joined_on.year >= 2019:
+        return 14
+    if joined_on.year >= 2017:
+        return 13
+    return 12
 
 
 Ranges = Mapping[tuple[str, int], Sequence[tuple[str, str]]]
@@ -200,11 +212,9 @@ def check_development_number(
     taken.
     """
     if not number:
-        return (
-            Refusal("development_number_missing")
-            if joined_on is not None and joined_on >= number_from(province)
-            else None
-        )
+        if joined_on is not None and joined_on >= number_from(province):
+            return Refusal("development_number_missing")
+        return None
     if not (number.isascii() and number.isdigit() and len(number) == 12):
         return Refusal("development_number_form")
     if joined_on is not None and number[:4] != str(joined_on.year):
@@ -275,9 +285,9 @@ def check_retention(
         return Refusal("not_a_graduate")
     if mark_from is not None and (today.month, today.day) <= mark_from and today.year == begins.year:
         return Refusal("retention_too_early", {"date": f"{mark_from[0]:02d}-{mark_from[1]:02d}"})
-    return (
-        Refusal("retention_too_long", {"months": str(months)}) if until > add_months(begins, months) else None
-    )
+    if until > add_months(begins, months):
+        return Refusal("retention_too_long", {"months": str(months)})
+    return None
 
 
 def may_delete(org: Any, level: str) -> bool:
@@ -297,7 +307,9 @@ def check_retention_school(kind: str, industry: str, types: Sequence[str]) -> Re
 
     Without `types` every school retains.
     """
-    return Refusal("retention_not_here") if kind == "retained" and types and industry not in types else None
+    if kind == "retained" and types and industry not in types:
+        return Refusal("retention_not_here")
+    return None
 
 
 def add_months(day: date, months: int) -> date:
@@ -338,11 +350,11 @@ def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:
     """Return the organisations whose administrators reset the password of an account (ACC-07, ADM-07).
 
     `rights` are the paths of the organisations that the person administers or may look at, `home`
-    is the path of the own branch, empty for who has none. Without rights: that branch, and as many
-    levels above it as a setting says. With rights: the organisation of the highest one and its
-    direct superior, as far as they stand above all of the person's places; where neither does, the
-    lowest organisation that stands above them all. So nobody gains by a reset what lies outside the
-    own reach.
+    is the path of the own branch, empty for somebody without one. Without rights: that branch, and
+    as many levels above it as a setting says. With rights: the organisation of the highest one and
+    its direct superior, as far as they stand above all of the person's places; where neither does,
+    the lowest organisation that stands above them all. So nobody gains by a reset what lies outside
+    the own reach.
     """
     if not rights:
         return frozenset(_line(home)[-1 - levels :])
@@ -386,15 +398,14 @@ def check_markable(is_markable: bool, purpose: str) -> Refusal | None:
 
     It may lie outside the school domain, or be a branch for special purposes.
     """
-    return (
-        None
-        if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers")
-        else Refusal("not_markable")
-    )
+    if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers"):
+        return None
+    return Refusal("not_markable")
 
 
 def month_end(day: date) -> date:
     """Return the last day of the month: a time of graduation is a month (GRAD-03)."""
+    # four days after the 28th every month is over
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
 
 
@@ -429,13 +440,9 @@ def check_member_mark(
     if mark != "" and reserved:
         return Refusal("transfer_open")
     if mark == "own":
-        return (
-            Refusal("branch_not_mixed")
-            if branch_reason != "mixed"
-            else None
-            if graduates_on
-            else Refusal("field_missing", {"field": "预计毕业时间"})
-        )
+        if branch_reason != "mixed":
+            return Refusal("branch_not_mixed")
+        return None if graduates_on else Refusal("field_missing", {"field": "预计毕业时间"})
     if mark in ("delayed", "teacher") and not converted:
         return Refusal("branch_not_graduate")
     if mark == "delayed":

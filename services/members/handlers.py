@@ -58,18 +58,16 @@ def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
     for item in items:
         if item.batch_id is not None and item.batch_size:
             batches.setdefault(item.batch_id, []).append(item)
-    people = (
-        store.hold_people(tx, [item.member_id for some in batches.values() for item in some])
-        if batches
-        else {}
-    )
+    if not batches:
+        return {}
+    people = store.hold_people(tx, [item.member_id for some in batches.values() for item in some])
     refused: dict[int, str] = {}
     for some in batches.values():
-        wrong = {
-            item.transfer_id: code
-            for item in some
-            if (code := _why_not_moved(people.get(item.member_id), item))
-        }
+        wrong: dict[int, str] = {}
+        for item in some:
+            code = _why_not_moved(people.get(item.member_id), item)
+            if code:
+                wrong[item.transfer_id] = code
         if wrong or len(some) < some[0].batch_size:
             refused |= {item.transfer_id: wrong.get(item.transfer_id, "batch_stopped") for item in some}
     return refused
@@ -120,7 +118,8 @@ def _astray(tx: Connection, items: list[Any]) -> set[int]:
     )
 
     def strays(item: Any) -> bool:
-        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
+        source = orgs.get(item.source_branch_id)
+        target = orgs.get(item.target_org_id)
         place = (source.province, source.path) if source is not None else ("", "")
         allowed = {
             one for one in practice.text("delayed_destination", clock.today(), *place).split(",") if one
@@ -149,12 +148,13 @@ def _leaving_rights(tx: Connection, items: list[Any]) -> set[int]:
     )
 
     def leaves(item: Any) -> bool:
-        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
-        if (
-            source is None
-            or practice.text("admin_on_transfer", clock.today(), source.province, source.path) != "block"
-        ):
+        source = orgs.get(item.source_branch_id)
+        target = orgs.get(item.target_org_id)
+        if source is None:
             return False
+        if practice.text("admin_on_transfer", clock.today(), source.province, source.path) != "block":
+            return False
+        # what stands above the source and not above the target
         left = set(source.path.split(".")) - set(target.path.split(".") if target is not None else ())
         return any(str(org_id) in left for org_id in rights[item.member_id])
 

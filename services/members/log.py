@@ -19,7 +19,7 @@ from shared.messages.members import MembersLogGrew
 
 
 class _Log(Log):
-    """Writes lines in the name of an organisation only for who has a right there.
+    """Writes lines in the name of an organisation only for people who have a right there.
 
     Much is done by people for themselves, with whatever organisation their call names; the log does
     not believe it.
@@ -34,17 +34,13 @@ class _Log(Log):
             if one.person_id is not None and one.org_id is not None
         }
         right = directory.administering(tx, claims, observers=True)
-        super().append(
-            tx,
-            [
-                msgspec.structs.replace(one, org_id=None)
-                if one.person_id is not None
-                and one.org_id is not None
-                and Actor(one.person_id, one.org_id) not in right
-                else one
-                for one in wanted
-            ],
-        )
+        lines: list[Entry] = []
+        for one in wanted:
+            if one.person_id is None or one.org_id is None or Actor(one.person_id, one.org_id) in right:
+                lines.append(one)
+            else:
+                lines.append(msgspec.structs.replace(one, org_id=None))
+        super().append(tx, lines)
 
 
 log = _Log("members", "org_directory", MembersLogGrew)

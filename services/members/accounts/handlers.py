@@ -55,7 +55,10 @@ HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 def use(folder: Path) -> None:
     """Load the keys in `folder`."""
     keys.folder = folder
-    keys.seal, keys.signer, keys.nobody = Seal(folder), Signer(folder), HASHER.hash(secrets.token_hex(16))
+    keys.seal = Seal(folder)
+    keys.signer = Signer(folder)
+    # compared with where there is no password, so that the answer takes as long
+    keys.nobody = HASHER.hash(secrets.token_hex(16))
 
 
 def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
@@ -74,9 +77,8 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     index = keys.seal.index(id_number)
     person = store.by_index(tx, index)
     known_here = _known_at(tx, person, request.address)
-    if not (
-        known_here and captcha.is_used_up(tx, request.address)
-    ):  # somebody else's pictures keep nobody out who belongs there
+    # pictures that somebody else used up keep nobody out who belongs there
+    if not (known_here and captcha.is_used_up(tx, request.address)):
         captcha.check(
             tx,
             request.captcha_id,
@@ -85,7 +87,8 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
         )
     account = accounts_store.hold_account(tx, person.person_id) if person is not None else None
     limits = throttle.of_account(index.hex(), request.address, known_here)
-    now, device = clock.now(), request.device[:120]
+    now = clock.now()
+    device = request.device[:120]
     try:
         _try_password(tx, account, id_number, request.password, limits)
     except Refused:
@@ -106,10 +109,8 @@ def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
 
     The look-up costs the same time for a number that nobody has.
     """
-    known = {
-        throttle.network(one)
-        for one in accounts_store.signed_in_from(tx, person.person_id if person is not None else -1)
-    }
+    person_id = person.person_id if person is not None else -1
+    known = {throttle.network(one) for one in accounts_store.signed_in_from(tx, person_id)}
     return bool(address) and throttle.network(address) in known
 
 
@@ -121,9 +122,11 @@ def _try_password(
     One hash is computed in every case, so that the time taken tells nothing.
     """
     throttle.refuse_while_closed(tx, limits)
-    right = _matches(
-        account.password_hash if account is not None and account.password_hash else keys.nobody, password
-    )
+    password_hash = keys.nobody
+    if account is not None and account.password_hash:
+        password_hash = account.password_hash
+    right = _matches(password_hash, password)
+    # until the person chooses a password, the end of the ID number is compared
     if account is not None and account.password_hash is None:
         right = account.initial_tail > 0 and hmac.compare_digest(
             password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode()
@@ -166,9 +169,11 @@ def token_of(
     person_id: int, restricted: bool = False, session_id: uuid.UUID | None = None
 ) -> tuple[str, datetime]:
     """Return a token and when it expires; it proves the person for 15 minutes, or until its session ends."""
-    claims: dict[str, Any] = ({"restricted": True} if restricted else {}) | (
-        {"sid": str(session_id)} if session_id else {}
-    )
+    claims: dict[str, Any] = {}
+    if restricted:
+        claims["restricted"] = True
+    if session_id:
+        claims["sid"] = str(session_id)
     return keys.signer.sign("person", TOKEN_LIFE, sub=str(person_id), **claims)
 
 
@@ -260,9 +265,9 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
 def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> list[ResetCode]:
     """Make codes that reset people's passwords, for administrators to hand over (ACC-06, ACC-07, ACC-09).
 
-    A member's by the branch or what stands above it, as many levels up as a setting says; whoever
-    holds a right by those of `domain.resetters` only. Nobody makes a code for the own account
-    (ADM-07).
+    Codes for members are made by the branch or what stands above it, as many levels up as a setting
+    says; codes for people with a right only by those of `domain.resetters`. Nobody makes a code for
+    the own account (ADM-07).
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
@@ -300,17 +305,10 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
     many = throttle.used_up(tx, list(limits.values()))
     closed = {member for member in rows if limits[member].key in many}
     rows = {member: row for member, row in rows.items() if member not in closed}
-    answers = [
-        ResetCode(
-            member_id=answer.member_id,
-            refusal=Refusal(
-                "too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))}
-            ),
-        )
-        if answer.refusal is None and answer.member_id in closed
-        else answer
-        for answer in answers
-    ]
+    wait = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
+    for n, answer in enumerate(answers):
+        if answer.refusal is None and answer.member_id in closed:
+            answers[n] = ResetCode(member_id=answer.member_id, refusal=wait)
     if rows:
         accounts_store.issue_codes(tx, list(rows.values()))
         log.append(
@@ -377,7 +375,8 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
     id_number = domain.normalise_id(request.id_number)
-    index, now = keys.seal.index(id_number), clock.now()
+    index = keys.seal.index(id_number)
+    now = clock.now()
     person = store.by_index(tx, index)
     limits = throttle.of_account(
         f"reset {index.hex()}", request.address, _known_at(tx, person, request.address)
@@ -386,12 +385,12 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
         raise Refused(refusal.code)
+    # computed before anything is known about the code, so that the time taken tells nothing
     password_hash = HASHER.hash(request.new_password)
-    spent = (
-        accounts_store.spend_code(tx, person.person_id, _code_index(person.person_id, request.code), now)
-        if person is not None
-        else None
-    )
+    spent = None
+    if person is not None:
+        code = _code_index(person.person_id, request.code)
+        spent = accounts_store.spend_code(tx, person.person_id, code, now)
     if (
         person is None
         or spent is None

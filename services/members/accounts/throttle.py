@@ -61,11 +61,9 @@ def network(address: str) -> str:
 
 def of_address(address: str, what: str, most: int) -> list[Limit]:
     """Return the limit of one kind of try from an address; none if the address is not known."""
-    return (
-        [Limit(f"{what} {network(address)}", most, domain.LOCK_FOR / timedelta(hours=1), grows=False)]
-        if address
-        else []
-    )
+    if not address:
+        return []
+    return [Limit(f"{what} {network(address)}", most, domain.LOCK_FOR / timedelta(hours=1), grows=False)]
 
 
 def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:
@@ -73,42 +71,29 @@ def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:
 
     They are stricter where the person has not signed in from that address before.
     """
-    pair = [Limit(f"{subject} from {network(address)}", domain.LOCK_AFTER)]
-    return (
-        pair
-        if known_here
-        else [
-            *pair,
-            Limit(subject, domain.LOCK_ACCOUNT_AFTER),
-            *of_address(address, "from", domain.LOCK_ADDRESS_AFTER),
-        ]
-    )
+    pair = Limit(f"{subject} from {network(address)}", domain.LOCK_AFTER)
+    if known_here:
+        return [pair]
+    return [
+        pair,
+        Limit(subject, domain.LOCK_ACCOUNT_AFTER),
+        *of_address(address, "from", domain.LOCK_ADDRESS_AFTER),
+    ]
 
 
 def of_person(person_id: int, what: str, most: int, hours: float | None = None) -> list[Limit]:
     """Return the limit of one kind of thing that somebody signed in does, or that is done to an account."""
-    return [
-        Limit(
-            f"{what} {person_id}",
-            most,
-            domain.LOCK_FOR / timedelta(hours=1) if hours is None else hours,
-            grows=False,
-        )
-    ]
+    if hours is None:
+        hours = domain.LOCK_FOR / timedelta(hours=1)
+    return [Limit(f"{what} {person_id}", most, hours, grows=False)]
 
 
 def is_busy(tx: Connection, address: str) -> bool:
     """Return whether so much failed from an address lately that people not known there need a captcha."""
-    return (
-        bool(address)
-        and int(
-            tx.scalar(
-                _FAILED_LATELY, {"key": f"from {network(address)}", "since": clock.now() - domain.LOCK_FOR}
-            )
-            or 0
-        )
-        >= domain.CAPTCHA_AFTER
-    )
+    if not address:
+        return False
+    lately = {"key": f"from {network(address)}", "since": clock.now() - domain.LOCK_FOR}
+    return int(tx.scalar(_FAILED_LATELY, lately) or 0) >= domain.CAPTCHA_AFTER
 
 
 def refuse_while_closed(tx: Connection, limits: Sequence[Limit]) -> None:
@@ -162,7 +147,8 @@ def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
 
     Any number of keys is one statement.
     """
-    now, wanted = clock.now(), {one.key: one for one in limits}
+    now = clock.now()
+    wanted = {one.key: one for one in limits}
     if not wanted:
         return set()
     rows = db.run(

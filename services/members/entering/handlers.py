@@ -40,13 +40,16 @@ def _once(tx: Connection, asked: Sequence[Asked[Admission]]) -> dict[int, Admitt
     Somebody else's command is refused.
     """
     known = store.replies(tx, [one.item.command_id for one in asked])
-    rows = {n: known[one.item.command_id] for n, one in enumerate(asked) if one.item.command_id in known}
-    return {
-        n: msgspec.json.decode(row.reply, type=Admitted)
-        if row.person_id in (None, asked[n].actor.person_id)
-        else _refused(Refusal("command_taken"))
-        for n, row in rows.items()
-    }
+    answers: dict[int, Admitted] = {}
+    for n, one in enumerate(asked):
+        row = known.get(one.item.command_id)
+        if row is None:
+            continue
+        if row.person_id in (None, one.actor.person_id):
+            answers[n] = msgspec.json.decode(row.reply, type=Admitted)
+        else:
+            answers[n] = _refused(Refusal("command_taken"))
+    return answers
 
 
 def _remember(tx: Connection, asked: Sequence[Asked[Any]], answers: dict[int, Any], fresh: set[int]) -> None:
@@ -78,6 +81,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [one.item.branch_id for one in asked])
     rows: dict[int, dict[str, Any]] = {}
+    # of a command that stands in the list twice the first item is handled, and its answer given to both
     first: dict[Any, int] = {}
     for n, one in enumerate(asked):
         if n in answers or first.setdefault(one.item.command_id, n) != n:
@@ -96,13 +100,10 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     answers |= {n: _refused(Refusal("id_registered")) for n in bound}
     loose = {n: person_id for n, person_id in loose.items() if n not in bound}
     fresh = {n: row for n, row in rows.items() if n not in answers}
-    made = (
-        store.add(
-            tx, [row for n, row in fresh.items() if n not in loose], clock.now(), tail=initial.initial_tail()
-        )
-        if fresh
-        else {}
-    )
+    made: dict[bytes, int] = {}
+    if fresh:
+        unknown = [row for n, row in fresh.items() if n not in loose]
+        made = store.add(tx, unknown, clock.now(), tail=initial.initial_tail())
     if loose:
         made |= store.attach(tx, [rows[n] for n in loose], clock.now())
     entering_store.receive(tx, made.values(), clock.now())
@@ -121,17 +122,12 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         ],
         clock.now(),
     )
-    log.append(
-        tx,
-        entered(
-            asked,
-            {
-                n: (row["branch_id"], member)
-                for n, row in fresh.items()
-                if n in answers and (member := answers[n].member_id) is not None
-            },
-        ),
-    )
+    new: dict[int, tuple[int, int]] = {}
+    for n, row in fresh.items():
+        member = answers[n].member_id if n in answers else None
+        if member is not None:
+            new[n] = (row["branch_id"], member)
+    log.append(tx, entered(asked, new))
     _remember(tx, asked, answers, {n for n in fresh if n in answers})
     late = [n for n in fresh if n not in answers]
     # somebody else entered the same people in this very moment; now committed, it says whether it was
@@ -139,9 +135,9 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     if late:
         repeated = _once(tx, [asked[n] for n in late])
         answers |= {n: repeated[at] for at, n in enumerate(late) if at in repeated}
-        answers |= {n: _refused(Refusal("id_registered")) for n in late if n not in answers} | _taken(
-            tx, {n: rows[n] for n in late if n not in answers}, indexes
-        )[0]
+        left = {n: rows[n] for n in late if n not in answers}
+        answers |= {n: _refused(Refusal("id_registered")) for n in left}
+        answers |= _taken(tx, left, indexes)[0]
     return [answers[first.get(one.item.command_id, n)] for n, one in enumerate(asked)]
 
 
@@ -152,13 +148,12 @@ def _bound_elsewhere(tx: Connection, asked: Sequence[Asked[Admission]], loose: d
     """
     found = places.of(tx, loose.values()) if loose else {}
     acting = directory.find(tx, [asked[n].actor.org_id for n in loose]) if found else {}
-    return {
-        n
-        for n, person in loose.items()
-        if any(
-            not path.startswith(str(acting[asked[n].actor.acting_org].path)) for path in found.get(person, ())
-        )
-    }
+    bound: set[int] = set()
+    for n, person in loose.items():
+        for path in found.get(person, ()):
+            if not path.startswith(str(acting[asked[n].actor.acting_org].path)):
+                bound.add(n)
+    return bound
 
 
 def _taken(
@@ -170,17 +165,10 @@ def _taken(
     person's own registration (REG-06, ORG-20), a development number used (MEM-09), by others or by
     an earlier row.
     """
-    known, numbers = (
-        store.known(tx, [indexes[n] for n in rows]),
-        store.used_numbers(tx, [row["development_number"] for row in rows.values()]),
-    )
-    posts = {
-        row.org_id
-        for row in posts_store.posts_of(
-            tx, {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}
-        )
-        if row.post == "secretary"
-    }
+    known = store.known(tx, [indexes[n] for n in rows])
+    numbers = store.used_numbers(tx, [row["development_number"] for row in rows.values()])
+    wanted = {row["branch_id"] for row in rows.values() if row["post"] == "secretary"}
+    led = {row.org_id for row in posts_store.posts_of(tx, wanted) if row.post == "secretary"}
     deleted = store.deleted_from(tx, [indexes[n] for n in rows])
     refused: dict[int, Admitted] = {}
     loose: dict[int, int] = {}
@@ -188,11 +176,12 @@ def _taken(
     for n, row in rows.items():
         found = known.get(indexes[n])
         owner = found.person_id if found is not None else None
-        if indexes[n] in seen or (
+        registered = (
             found is not None
             and not found.pending
             and (found.branch_id is not None or found.name != row["name"])
-        ):
+        )
+        if indexes[n] in seen or registered:
             refused[n] = _refused(Refusal("id_registered"))
         elif found is not None and found.pending:
             refused[n] = _refused(Refusal("registration_pending"))
@@ -200,13 +189,17 @@ def _taken(
             refused[n] = _refused(Refusal("deleted_elsewhere"))
         elif numbers.get(row["development_number"], owner) != owner:
             refused[n] = _refused(Refusal("development_number_used"))
-        elif row["post"] == "secretary" and row["branch_id"] in posts:
+        elif row["post"] == "secretary" and row["branch_id"] in led:
             refused[n] = _refused(Refusal("secretary_in_post"))
         else:
             seen.add(indexes[n])
-            numbers |= {row["development_number"]: 0} if row["development_number"] else {}
-            posts |= {row["branch_id"]} if row["post"] == "secretary" else set()
-            loose |= {n: owner} if owner is not None else {}
+            # 0 is nobody's id, so a later row with the same number or the same post is refused
+            if row["development_number"]:
+                numbers[row["development_number"]] = 0
+            if row["post"] == "secretary":
+                led.add(row["branch_id"])
+            if owner is not None:
+                loose[n] = owner
     return refused, loose
 
 

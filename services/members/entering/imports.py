@@ -162,7 +162,8 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     ]
     branches = imports_store.branches_named(tx, found.org_id, [row.branch_name for row in rows])
     actor = Actor(found.person_id, found.org_id)
-    below, own = [row for row in rows if row.branch_name], [row for row in rows if not row.branch_name]
+    below = [row for row in rows if row.branch_name]
+    own = [row for row in rows if not row.branch_name]
     problems = {
         row.number: answer.refusal
         for row, answer in zip(
@@ -218,17 +219,17 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     problems |= _misplaced(
         tx, found.org_id, [row for row in below if row.branch_name not in branches], problems
     )
-    imports_store.settle_rows(
-        tx,
-        [
+    settled: list[dict[str, Any]] = []
+    for row in rows:
+        said = problems[row.number]
+        settled.append(
             {
                 "import_id": str(row.import_id),
                 "number": row.number,
-                "problem": said.say() if (said := problems[row.number]) else "",
+                "problem": said.say() if said else "",
             }
-            for row in rows
-        ],
-    )
+        )
+    imports_store.settle_rows(tx, settled)
     return len(rows)
 
 
@@ -240,17 +241,16 @@ def _misplaced(
     Either another organisation imports into it, or there is no branch of that name.
     """
     superiors = imports_store.branches_elsewhere(tx, org_id, [row.branch_name for row in rows])
-    said = {
-        row.number: Refusal("branch_not_direct", {"superior": superiors[row.branch_name]})
-        if row.branch_name in superiors
-        else Refusal("branch_misnamed", {"name": row.branch_name[:100]})
-        for row in rows
-    }
-    return {
-        number: refusal
-        for number, refusal in said.items()
-        if (before := problems[number]) is not None and before.code == "branch_unknown"
-    }
+    said: dict[int, Refusal] = {}
+    for row in rows:
+        before = problems[row.number]
+        if before is None or before.code != "branch_unknown":
+            continue
+        if row.branch_name in superiors:
+            said[row.number] = Refusal("branch_not_direct", {"superior": superiors[row.branch_name]})
+        else:
+            said[row.number] = Refusal("branch_misnamed", {"name": row.branch_name[:100]})
+    return said
 
 
 def _enter(database: db.Database, size: int) -> int:

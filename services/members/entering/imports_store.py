@@ -135,11 +135,11 @@ def branches_named(tx: Connection, org_id: int, names: Iterable[str]) -> dict[st
 def branches_elsewhere(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, str]:
     """Return the direct superiors, by full name, of branches not directly below the organisation (IMP-11)."""
     wanted = sorted(set(names))
-    return (
-        {row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})}
-        if wanted
-        else {}
-    )
+    if not wanted:
+        return {}
+    return {
+        row.name: row.superior for row in tx.execute(_BRANCHES_ELSEWHERE, {"org": org_id, "names": wanted})
+    }
 
 
 def forget_imports(tx: Connection, now: datetime) -> None:

@@ -45,9 +45,8 @@ def make_token(folder: Path) -> Path:
     """
     path = folder / TOKEN_FILE
     if not _kept(path):
-        path.unlink(
-            missing_ok=True
-        )  # nobody but the owner may read the new one, not even while it is being written
+        path.unlink(missing_ok=True)
+        # nobody but the owner may read the new one, not even while it is being written
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     return path
@@ -70,7 +69,9 @@ def get_setup(tx: Connection, request: GetSetup, actor: Actor | None) -> Setup:
 
 
 def set_up(tx: Connection, request: SetUp, actor: Actor | None) -> Registered:
-    """Make the first administrator, for who holds the set-up token (ADM-10); two at the same moment make one.
+    """Make the first administrator, for whoever holds the set-up token (ADM-10).
+
+    Of two calls at the same moment one makes it.
 
     Raises:
         Refused: `setup_closed` once anybody holds a post, `setup_token_wrong`, `too_many_attempts`,
@@ -168,15 +169,17 @@ def make(
 
 
 def code_for(tx: Connection, person_id: int) -> tuple[str, datetime] | None:
-    """Return a code with which the person chooses a password, and until when; None who has chosen one."""
+    """Return a code with which the person chooses a password, and until when; None if there is one."""
     account = accounts_store.account(tx, person_id)
-    return (
-        None if account is not None and account.password_hash else accounts.issue_code_by_hand(tx, person_id)
-    )
+    if account is not None and account.password_hash:
+        return None
+    return accounts.issue_code_by_hand(tx, person_id)
 
 
 def _person(tx: Connection, name: str, id_number: str, phone: str, password: str) -> int:
-    number, cleaned, today = domain.normalise_id(id_number), domain.clean_name(name), clock.today()
+    number = domain.normalise_id(id_number)
+    cleaned = domain.clean_name(name)
+    today = clock.today()
     refusal = domain.check_name(cleaned) or domain.check_id(number, today)
     if refusal is None and domain.age_on(domain.born_on(number), today) < domain.MINIMUM_AGE:
         refusal = Refusal("cadre_too_young")

@@ -61,7 +61,8 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     wanted: dict[int, dict[str, Any]] = {}
     who: dict[int, Asked[MarkBranch]] = {}
     for n, one in enumerate(asked):
-        branch, org = orgs.get(one.item.branch_id), orgs.get(one.actor.org_id or 0)
+        branch = orgs.get(one.item.branch_id)
+        org = orgs.get(one.actor.org_id or 0)
         on = domain.month_end(one.item.graduates_on) if one.item.graduates_on else None
         refusal = domain.check_branch_mark(on, one.item.reason)
         mark = earlier.get(one.item.branch_id)
@@ -76,20 +77,12 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
             branch.parent_id == org.org_id,
         ):
             refusal = Refusal("not_your_org")
-        elif (
-            refusal is None
-            and (problem := domain.check_markable(reference.is_markable(branch.industry), branch.purpose))
-            is not None
-        ):
-            refusal = problem
-        elif (
-            refusal is None
-            and mark is not None
-            and mark.converted_at is not None
-            and mark.started
-            and (on is None or on > until)
-        ):
-            refusal = Refusal("graduation_started")
+        elif refusal is None:
+            refusal = domain.check_markable(reference.is_markable(branch.industry), branch.purpose)
+            started = mark is not None and mark.converted_at is not None and mark.started
+            # once a member has begun to leave, the switch is not taken back (GRAD-14)
+            if refusal is None and started and (on is None or on > until):
+                refusal = Refusal("graduation_started")
         if refusal is not None:
             refusals[n] = refusal
         else:
@@ -100,12 +93,11 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
                 "reason": one.item.reason,
                 "marked_by": one.actor.person_id,
             }
-    changed = [
-        row
-        for row in wanted.values()
-        if (old := earlier.get(row["branch_id"])) is None
-        or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])
-    ]
+    changed: list[dict[str, Any]] = []
+    for row in wanted.values():
+        old = earlier.get(row["branch_id"])
+        if old is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"]):
+            changed.append(row)
     flagged: dict[int, int] = {}
     if changed:
         graduation_store.mark_branches(tx, changed, clock.now())
@@ -116,16 +108,21 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         flagged = graduation_store.convert(
             tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed]
         )
-    return [
-        BranchMarked(branch_id=one.item.branch_id, refusal=refusals[n])
-        if n in refusals
-        else BranchMarked(
-            branch_id=one.item.branch_id,
-            members=flagged.get(one.item.branch_id, 0),
-            graduate=(on := wanted[one.item.branch_id]["graduates_on"]) is not None and on <= until,
+    answers: list[BranchMarked] = []
+    for n, one in enumerate(asked):
+        branch_id = one.item.branch_id
+        if n in refusals:
+            answers.append(BranchMarked(branch_id=branch_id, refusal=refusals[n]))
+            continue
+        on = wanted[branch_id]["graduates_on"]
+        answers.append(
+            BranchMarked(
+                branch_id=branch_id,
+                members=flagged.get(branch_id, 0),
+                graduate=on is not None and on <= until,
+            )
         )
-        for n, one in enumerate(asked)
-    ]
+    return answers
 
 
 def _marked(row: dict[str, Any], old: Any, one: Asked[MarkBranch]) -> audit.Entry:
@@ -161,7 +158,9 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
     rows: dict[int, dict[str, Any]] = {}
     who: dict[int, Asked[MarkMember]] = {}
     for n, one in enumerate(asked):
-        item, person, org = one.item, people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
+        item = one.item
+        person = people.get(item.member_id)
+        org = orgs.get(one.actor.org_id or 0)
         branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
         if (
             person is None
@@ -193,12 +192,15 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
         if refusal is not None:
             refusals[n] = refusal
             continue
-        own = (
-            domain.month_end(item.graduates_on)
-            if item.graduates_on and item.mark in ("own", "delayed")
-            else None
-        )
-        on = own if item.mark else mark.graduates_on if mark is not None and converted else None
+        on = None
+        if item.mark in ("own", "delayed") and item.graduates_on:
+            on = domain.month_end(item.graduates_on)
+        elif item.mark == "" and mark is not None and converted:
+            on = mark.graduates_on  # without a mark of the own, the time of the branch is the member's
+        if item.mark == "":
+            graduate = converted
+        else:
+            graduate = item.mark == "own" and on is not None and on <= until
         who[item.member_id] = one
         rows[item.member_id] = {
             "member_id": item.member_id,
@@ -206,9 +208,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
             "mark": item.mark,
             "graduates_on": on,
             "reason": item.reason if item.mark == "delayed" else "",
-            "graduate": converted
-            if item.mark == ""
-            else item.mark == "own" and on is not None and on <= until,
+            "graduate": graduate,
         }
     stored = graduation_store.mark_members(tx, list(rows.values()), clock.now())
     log.append(

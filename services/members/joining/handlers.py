@@ -66,15 +66,13 @@ def issue_registration_codes(
     for one in asked:
         org = orgs.get(one.item.org_id)
         limit = reference.administrator_limit(org.kind) if org is not None else 0
-        refusal = (
-            Refusal("unknown_org")
-            if org is None
-            else Refusal("not_your_org")
-            if one.actor not in acting or one.actor.org_id != org.parent_id
-            else Refusal("administrators_full", {"limit": str(limit)})
-            if having.get(org.org_id, 0) >= limit
-            else None
-        )
+        refusal = None
+        if org is None:
+            refusal = Refusal("unknown_org")
+        elif one.actor not in acting or one.actor.org_id != org.parent_id:
+            refusal = Refusal("not_your_org")
+        elif having.get(org.org_id, 0) >= limit:
+            refusal = Refusal("administrators_full", {"limit": str(limit)})
         if refusal is not None or org is None:
             answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
             continue
@@ -131,11 +129,9 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
     """
     captcha.check(tx, request.captcha_id, request.captcha)
     index, org = _held_code(tx, request)
-    id_number, name, today = (
-        domain.normalise_id(request.id_number),
-        domain.clean_name(request.name),
-        clock.today(),
-    )
+    id_number = domain.normalise_id(request.id_number)
+    name = domain.clean_name(request.name)
+    today = clock.today()
     refusal = (
         domain.check_name(name)
         or domain.check_id(id_number, today)
@@ -241,9 +237,11 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     refusal = refusal or domain.check_new_password(request.password, id_number)
     if refusal is not None:
         raise Refused(refusal.code, **refusal.values)
-    index, number = keys.seal.index(id_number), request.development_number.strip()
+    index = keys.seal.index(id_number)
+    number = request.development_number.strip()
     known = store.known(tx, [index]).get(index)
-    if store.used_numbers(tx, [number]).get(number, known and known.person_id) != (known and known.person_id):
+    own_id = known.person_id if known is not None else None
+    if store.used_numbers(tx, [number]).get(number, own_id) != own_id:
         raise Refused("development_number_used")
     throttle.refuse_while_closed(
         tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False)
@@ -335,8 +333,13 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
         elif item.accept and not own and row.post == "secretary" and row.org_id in secretaries:
             refusal = Refusal("secretary_in_post")
         if refusal is None and row is not None:
-            state = "withdrawn" if own else "accepted" if item.accept else "rejected"
-            secretaries |= {row.org_id} if state == "accepted" and row.post == "secretary" else set()
+            if own:
+                state = "withdrawn"
+            else:
+                state = "accepted" if item.accept else "rejected"
+            # the next applicant of the list finds the post taken
+            if state == "accepted" and row.post == "secretary":
+                secretaries.add(row.org_id)
             settled[row.registration_id] = {
                 "registration_id": row.registration_id,
                 "state": state,
@@ -355,16 +358,12 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
                     **audit.by(one),
                 )
             )
+        if item.registration_id in settled:
+            state = settled[item.registration_id]["state"]
+        else:
+            state = row.state if row is not None else ""
         answers.append(
-            RegistrationDecided(
-                registration_id=item.registration_id,
-                refusal=refusal,
-                state=settled[item.registration_id]["state"]
-                if item.registration_id in settled
-                else row.state
-                if row is not None
-                else "",
-            )
+            RegistrationDecided(registration_id=item.registration_id, refusal=refusal, state=state)
         )
     joining_store.settle(tx, list(settled.values()), now)
     log.append(tx, entries)

@@ -33,9 +33,6 @@ LETTER_CODE_LENGTH = 16
 """Of the code on a letter; about 79 bits, so that nobody finds one by trying."""
 
 
-# ---- letters -----------------------------------------------------------------------------------------------
-
-
 def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Letter]:
     """Issue introduction letters for members of the own organisation and below (DOC-01..04).
 
@@ -70,24 +67,25 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     answers: list[Letter] = []
     for one in asked:
         item, org = one.item, orgs.get(one.actor.org_id or 0)
-        refusal = (
-            Refusal("not_administrator")
-            if one.actor not in acting or org is None
-            else Refusal("letter_by_committee")
-            if org.kind == "branch"
-            else Refusal("field_missing", {"field": "团员、抬头"})
-            if not item.member_ids or not item.addressee.strip()
-            else Refusal("too_many_items", {"limit": str(MOST_ON_A_LETTER)})
-            if len(item.member_ids) > MOST_ON_A_LETTER
-            else Refusal("unknown_member")
-            if not set(item.member_ids) <= people[org.org_id].keys()
-            else None
-        )
+        refusal = None
+        if one.actor not in acting or org is None:
+            refusal = Refusal("not_administrator")
+        elif org.kind == "branch":
+            refusal = Refusal("letter_by_committee")
+        elif not item.member_ids or not item.addressee.strip():
+            refusal = Refusal("field_missing", {"field": "团员、抬头"})
+        elif len(item.member_ids) > MOST_ON_A_LETTER:
+            refusal = Refusal("too_many_items", {"limit": str(MOST_ON_A_LETTER)})
+        elif not set(item.member_ids) <= people[org.org_id].keys():
+            refusal = Refusal("unknown_member")
         if refusal is not None or org is None:
             answers.append(Letter(refusal=refusal))
             continue
-        days = item.valid_days if item.valid_days is not None else int(valid_days) if valid_days else None
-        old, row = known.get(item.command_id), issued.get(item.command_id)
+        days = item.valid_days
+        if days is None and valid_days:
+            days = int(valid_days)
+        old = known.get(item.command_id)
+        row = issued.get(item.command_id)
         said = {
             "org_id": org.org_id,
             "issued_by": one.actor.person_id,
@@ -213,10 +211,8 @@ def check_letter(tx: Connection, request: contract.CheckLetter, actor: Actor | N
 
 
 def _state(letter: sa.Row[Any], today: date) -> str:
-    return (
-        "void"
-        if letter.voided_at is not None
-        else "lapsed"
-        if letter.valid_until is not None and letter.valid_until < today
-        else "in_force"
-    )
+    if letter.voided_at is not None:
+        return "void"
+    if letter.valid_until is not None and letter.valid_until < today:
+        return "lapsed"
+    return "in_force"

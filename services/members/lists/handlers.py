@@ -35,18 +35,14 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
     if not text:
         raise Refused("field_missing", field="姓名、身份证号码或发展团员编号")
     if domain.check_id(text, clock.today()) is None:
+        by = "id_number"
         rows = store.with_id(tx, keys.seal.index(text), path)
     elif text.isascii() and text.isdigit():
+        by = "number"
         rows = store.numbered(tx, text, path)
     else:
+        by = "name"
         rows = store.named(tx, domain.clean_name(request.text), path)
-    by = (
-        "id_number"
-        if domain.check_id(text, clock.today()) is None
-        else "number"
-        if text.isascii() and text.isdigit()
-        else "name"
-    )
     log.append(
         tx,
         [
@@ -111,14 +107,11 @@ def export_members(
         raise Refused("access_reason_missing")
     rows = store.page(tx, org.path, request.after, max(1, min(request.limit, 500)))
     posts = showing.posts_in_branch(tx, rows)
-    exported = [
-        ExportedMember(
-            member=(member := showing.shown(row, True, posts.get(row.person_id, ""))),
-            branch=row.branch,
-            id_number=keys.seal.open(row.id_sealed) if request.full else member.id_masked,
-        )
-        for row in rows
-    ]
+    exported = []
+    for row in rows:
+        member = showing.shown(row, True, posts.get(row.person_id, ""))
+        id_number = keys.seal.open(row.id_sealed) if request.full else member.id_masked
+        exported.append(ExportedMember(member=member, branch=row.branch, id_number=id_number))
     if rows:
         log.append(
             tx,
@@ -141,10 +134,9 @@ def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | Non
     What the list shows was decided by the list itself.
     """
     assert actor is not None
+    # nobody writes a line in the name of an organisation that is not the own one
     if not directory.administering(tx, [actor], observers=True):
-        actor = Actor(
-            actor.person_id
-        )  # nobody writes a line in the name of an organisation that is not the own one
+        actor = Actor(actor.person_id)
     log.append(
         tx,
         [
@@ -225,11 +217,9 @@ def get_entry_progress(
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     if request.domain and request.domain not in reference.DOMAINS:
         raise Refused("bad_request", detail="domain")
-    industries = (
-        [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain]
-        if request.domain
-        else None
-    )
+    industries = None
+    if request.domain:
+        industries = [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain]
     rows = _progress(tx, org, request.domain, industries)
     if request.schools_only:
         rows = [row for row in rows if row.part != "" and reference.is_school(row.industry)]

@@ -47,16 +47,16 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     changed: dict[tuple[int, int], dict[str, Any]] = {}
     for one in asked:
         item, org = one.item, orgs.get(one.item.org_id)
-        refusal = (
-            Refusal("unknown_org")
-            if org is None
-            else Refusal("not_your_org")
-            if one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org)
-            else Refusal("post_unknown")
-            if item.post and item.post not in reference.POSTS[org.kind]
-            else None
-        )
-        person_id, problem = people.find(item, one.actor.acting_org) if refusal is None else (None, refusal)
+        person_id: int | None = None
+        problem: Refusal | None = None
+        if org is None:
+            problem = Refusal("unknown_org")
+        elif one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org):
+            problem = Refusal("not_your_org")
+        elif item.post and item.post not in reference.POSTS[org.kind]:
+            problem = Refusal("post_unknown")
+        else:
+            person_id, problem = people.find(item, one.actor.acting_org)
         if problem is None and person_id is not None:
             pair = (item.org_id, person_id)
             held = posts.get(pair, "")
@@ -147,24 +147,19 @@ class _People:
                 path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, ())
             )
             return (item.person_id, None) if ours else (None, Refusal("unknown_member"))
-        id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
+        id_number = domain.normalise_id(item.id_number)
+        name = domain.clean_name(item.name)
         index = keys.seal.index(id_number)
         known = self.by_index.get(index)
         if known is not None and not item.post:
-            # of whom nothing is to be ended, it is not told that there is such a number
-            return (
-                (known.person_id, None)
-                if known.name == name and known.person_id in self.holders.get(item.org_id, ())
-                else (None, Refusal("unknown_member"))
-            )
+            # where nothing is to be ended, it is not told that there is such a number
+            if known.name == name and known.person_id in self.holders.get(item.org_id, ()):
+                return known.person_id, None
+            return None, Refusal("unknown_member")
         if known is not None:
-            return (
-                (None, Refusal("registration_pending"))
-                if known.pending
-                else (known.person_id, None)
-                if known.name == name
-                else (None, Refusal("name_differs"))
-            )
+            if known.pending:
+                return None, Refusal("registration_pending")
+            return (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
         if index in self.new:
             placeholder, row = self.new[index]
             return (placeholder, None) if row["name"] == name else (None, Refusal("name_differs"))

@@ -67,18 +67,15 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
         number = (
             person.development_number if item.development_number is None else item.development_number.strip()
         )
-        joined, post = item.joined_on or person.joined_on, "cadre" if person.person_id in cadres else ""
-        province = branch.province if branch is not None else ""
-        refusal = (
-            (
-                domain.check_ages(
-                    domain.born_on(keys.seal.open(person.id_sealed)), joined, post, today, province
-                )
-                or domain.check_development_number(number, joined, province, ranges.issued)
-            )
-            if branch is not None
-            else None
-        )
+        joined = item.joined_on or person.joined_on
+        post = "cadre" if person.person_id in cadres else ""
+        refusal = None
+        # people in no branch are no members, for whom alone there are limits
+        if branch is not None:
+            born = domain.born_on(keys.seal.open(person.id_sealed))
+            refusal = domain.check_ages(
+                born, joined, post, today, branch.province
+            ) or domain.check_development_number(number, joined, branch.province, ranges.issued)
         if (
             refusal is None
             and number != person.development_number
@@ -109,14 +106,8 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
         }
     if rows:
         records_store.edit(tx, list(rows.values()))
-        log.append(
-            tx,
-            [
-                entry
-                for member, row in rows.items()
-                if (entry := edited(who[member], people[member], row)) is not None
-            ],
-        )
+        entries = [edited(who[member], people[member], row) for member, row in rows.items()]
+        log.append(tx, [entry for entry in entries if entry is not None])
         posts_store.tell_posts(
             tx,
             [
@@ -137,7 +128,7 @@ def _changed(text: str | None) -> str | None:
 
 
 CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
-"""Why somebody is to be deleted (DEL-10); who belongs elsewhere is transferred (DEL-09)."""
+"""Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09)."""
 
 
 def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> list[MemberSaved]:
@@ -152,19 +143,16 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     entries: dict[int, audit.Entry] = {}
     for one in asked:
         branch = _branch(orgs, people.get(one.item.member_id))
-        refusal = (
-            Refusal("unknown_member")
-            if branch is None
-            or one.actor not in acting
-            or not directory.is_own_or_superior(one.actor.org_id, branch)
-            else Refusal("transfer_instead")
-            if one.item.cause == "elsewhere"
-            else Refusal("bad_request", {"detail": "cause"})
-            if one.item.cause not in CAUSES
-            else Refusal("reason_needed")
-            if not one.item.explanation.strip()
-            else None
-        )
+        near = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
+        refusal = None
+        if one.actor not in acting or not near:
+            refusal = Refusal("unknown_member")
+        elif one.item.cause == "elsewhere":
+            refusal = Refusal("transfer_instead")
+        elif one.item.cause not in CAUSES:
+            refusal = Refusal("bad_request", {"detail": "cause"})
+        elif not one.item.explanation.strip():
+            refusal = Refusal("reason_needed")
         answers.append(MemberSaved(member_id=one.item.member_id, refusal=refusal))
         if refusal is None:
             rows[one.item.member_id] = {
@@ -253,14 +241,12 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
     store.remember(
         tx,
         [
-            *{
-                one.item.command_id: {
-                    "command_id": one.item.command_id,
-                    "reply": "{}",
-                    "person_id": one.actor.person_id,
-                }
-                for one in (asked[n] for n, row in rows.items() if row["person_id"] in gone)
-            }.values()
+            {"command_id": command_id, "reply": "{}", "person_id": person_id}
+            for command_id, person_id in {
+                asked[n].item.command_id: asked[n].actor.person_id
+                for n, row in rows.items()
+                if row["person_id"] in gone
+            }.items()
         ],
     )
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]

@@ -134,12 +134,9 @@ def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | N
         own = None
     rows = store.of_branch(tx, request.branch_id, request.after, max(1, min(request.limit, 500)))
     posts = posts_in_branch(tx, rows)
-    return [
-        shown(row, True, posts.get(row.person_id, ""))
-        if own is None
-        else _fellow(row, posts.get(row.person_id, ""))
-        for row in rows
-    ]
+    if own is not None:
+        return [_fellow(row, posts.get(row.person_id, "")) for row in rows]
+    return [shown(row, True, posts.get(row.person_id, "")) for row in rows]
 
 
 def _fellow(row: sa.Row[Any], post: str) -> Member:
@@ -172,13 +169,10 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
         raise Refused("too_many_items", limit=500)
     people = store.by_ids(tx, request.person_ids)
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
-    orgs = (
-        directory.find(
-            tx, [org_id, *[one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]]
-        )
-        if org_id
-        else {}
-    )
+    orgs: dict[int, sa.Row[Any]] = {}
+    if org_id:
+        places = [one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]
+        orgs = directory.find(tx, [org_id, *places])
 
     def sees(row: sa.Row[Any]) -> bool:
         return row.person_id == actor.person_id or any(
@@ -231,16 +225,17 @@ def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
     ]
     posts = posts_store.posts_held(tx, [row.person_id])
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id) if row.branch_id else None
-    number = (
-        domain.check_development_number(row.development_number, row.joined_on, branch.province, ranges.issued)
-        if branch is not None
-        else None
-    )
-    hints = [
-        *([number.code] if number else []),
-        *([] if row.complete else ["profile_incomplete"]),
-        *(["identity_failed"] if row.identity_check == "failed" else []),
-    ]
+    hints: list[str] = []
+    if branch is not None:
+        wrong = domain.check_development_number(
+            row.development_number, row.joined_on, branch.province, ranges.issued
+        )
+        if wrong is not None:
+            hints.append(wrong.code)
+    if not row.complete:
+        hints.append("profile_incomplete")
+    if row.identity_check == "failed":
+        hints.append("identity_failed")
     return Profile(
         member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
         stays=stays,

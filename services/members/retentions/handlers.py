@@ -56,11 +56,9 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
         ):
             refusals[n] = Refusal("unknown_member")
             continue
-        begins = (
-            person.graduates_on
-            if person.graduates_on and os.environ.get("TUANQIAO_RETENTION_START") != "marked"
-            else today
-        )
+        begins = today
+        if person.graduates_on and os.environ.get("TUANQIAO_RETENTION_START") != "marked":
+            begins = person.graduates_on
         fields = {
             "国(境)外所在地": item.place,
             "国内联系人": item.contact_name,
@@ -114,16 +112,17 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
         ],
     )
     known |= retentions_store.by_command(tx, list(rows))
-    return [
-        RetentionSaved(refusal=refusals[n])
-        if n in refusals
-        else RetentionSaved(
-            retention_id=known[one.item.command_id].retention_id, state=known[one.item.command_id].state
-        )
-        if one.item.command_id in known
-        else RetentionSaved(refusal=Refusal("retention_open"))
-        for n, one in enumerate(asked)
-    ]
+    answers: list[RetentionSaved] = []
+    for n, one in enumerate(asked):
+        if n in refusals:
+            answers.append(RetentionSaved(refusal=refusals[n]))
+        elif one.item.command_id in known:
+            kept = known[one.item.command_id]
+            answers.append(RetentionSaved(retention_id=kept.retention_id, state=kept.state))
+        else:
+            # not stored, since the member has one that is still open
+            answers.append(RetentionSaved(refusal=Refusal("retention_open")))
+    return answers
 
 
 def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> list[RetentionSaved]:
@@ -149,7 +148,8 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     rounds: dict[int, list[dict[str, Any]]] = {}
     for one in asked:
         item, row = one.item, held.get(one.item.retention_id)
-        branch, org = orgs.get(row.branch_id) if row is not None else None, orgs.get(one.actor.org_id or 0)
+        branch = orgs.get(row.branch_id) if row is not None else None
+        org = orgs.get(one.actor.org_id or 0)
         own = (
             row is not None
             and row.member_id == one.actor.person_id
@@ -170,7 +170,7 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
             )
             continue
         state = states[item.retention_id]
-        wanted = state if item.report else "ended" if item.end else "approved" if item.approve else "refused"
+        wanted = _wanted(item, state)
         if state != ("approved" if item.report or item.end else "requested"):
             answers.append(
                 RetentionSaved(
@@ -208,6 +208,15 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
         retentions_store.decide(tx, rows, clock.now())
     log.append(tx, entries)
     return answers
+
+
+def _wanted(item: DecideRetention, state: str) -> str:
+    """Return the state after a decision; a report leaves it as it is."""
+    if item.report:
+        return state
+    if item.end:
+        return "ended"
+    return "approved" if item.approve else "refused"
 
 
 def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Actor | None) -> list[Retention]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.engine import Connection
 
 from services.members.sealing import store
@@ -17,21 +19,14 @@ def some(tx: Connection, seal: Seal, after: int) -> tuple[int, int]:
     Return how many people they were, and the last of them, after whom the next call goes on.
     """
     rows = store.sealed_by_other_keys(tx, seal.current, after)
-    store.reseal(
-        tx,
-        [
-            {
-                "person_id": row.person_id,
-                **{
-                    name: b64(seal.seal(seal.open(value)))
-                    if (value := row._mapping[name]) is not None
-                    else None
-                    for name in _COLUMNS
-                },
-            }
-            for row in rows
-        ],
-    )
+    anew: list[dict[str, Any]] = []
+    for row in rows:
+        values: dict[str, Any] = {"person_id": row.person_id}
+        for name in _COLUMNS:
+            value = row._mapping[name]
+            values[name] = None if value is None else b64(seal.seal(seal.open(value)))
+        anew.append(values)
+    store.reseal(tx, anew)
     return len(rows), rows[-1].person_id if rows else after
 
 

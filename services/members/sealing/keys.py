@@ -33,7 +33,8 @@ def new_code(length: int) -> str:
 
 def code_of(kind: str, what: str, length: int) -> str:
     """Return the code that belongs to something, always the same, which only a holder of the key can make."""
-    number, made = int.from_bytes(keys.seal.index(f"code of {kind} {what}"), "big"), ""
+    number = int.from_bytes(keys.seal.index(f"code of {kind} {what}"), "big")
+    made = ""
     for _ in range(length):
         number, at = divmod(number, len(CODE_LETTERS))
         made += CODE_LETTERS[at]
