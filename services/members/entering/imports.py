@@ -45,22 +45,18 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
     the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    imports = imports_store.open_imports(
-        tx,
-        [
-            *{
-                one.item.import_id: {
-                    "import_id": str(one.item.import_id),
-                    "org_id": one.actor.org_id,
-                    "person_id": one.actor.person_id,
-                }
-                for one in asked
-                if one.actor in acting
-            }.values()
-        ],
-        clock.now(),
-    )
-    answers, rows = [], []
+    new = {
+        one.item.import_id: {
+            "import_id": str(one.item.import_id),
+            "org_id": one.actor.org_id,
+            "person_id": one.actor.person_id,
+        }
+        for one in asked
+        if one.actor in acting
+    }
+    imports = imports_store.open_imports(tx, list(new.values()), clock.now())
+    answers: list[ImportTaken] = []
+    rows: list[dict[str, Any]] = []
     for one in asked:
         found = imports.get(str(one.item.import_id))
         if one.actor not in acting:
@@ -118,7 +114,8 @@ def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None)
             msgspec.structs.replace(_shown(request.import_id, row), problem=row.problem)
             for row in imports_store.failed_rows(tx, str(request.import_id), request.failed_after)
         ]
-        if failures:  # rows as they were read, with numbers in full
+        # these are rows as they were read, with numbers in full, so that the look is logged
+        if failures:
             audit_log.append(
                 tx,
                 [
@@ -164,58 +161,50 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     actor = Actor(found.person_id, found.org_id)
     below = [row for row in rows if row.branch_name]
     own = [row for row in rows if not row.branch_name]
-    problems = {
-        row.number: answer.refusal
-        for row, answer in zip(
-            below,
-            handlers.admit(
-                tx,
-                [
-                    Asked(
-                        Admission(
-                            command_id=uuid.uuid5(row.import_id, str(row.number)),
-                            branch_id=branches.get(row.branch_name, 0),
-                            name=row.name,
-                            id_number=row.id_number,
-                            ethnic_group=row.ethnic_group,
-                            phone=row.phone,
-                            joined_on=row.joined_on,
-                            development_number=row.development_number,
-                            post=row.post,
-                        ),
-                        actor,
-                    )
-                    for row in below
-                ],
-            ),
-            strict=True,
-        )
-    }
-    problems |= {
-        row.number: answer.refusal or (None if row.post else Refusal("post_unknown"))
-        for row, answer in zip(
-            own,
-            posts.set_posts(
-                tx,
-                [
-                    Asked(
-                        SetPost(
-                            command_id=uuid.uuid5(row.import_id, str(row.number)),
-                            org_id=found.org_id,
-                            post=row.post,
-                            name=row.name,
-                            id_number=row.id_number,
-                            phone=row.phone,
-                            ethnic_group=row.ethnic_group,
-                        ),
-                        actor,
-                    )
-                    for row in own
-                ],
-            ),
-            strict=True,
-        )
-    }
+    # the same row always makes the same command, so a piece that is repeated enters nobody twice
+    commands = {row.number: uuid.uuid5(row.import_id, str(row.number)) for row in rows}
+    admitted = handlers.admit(
+        tx,
+        [
+            Asked(
+                Admission(
+                    command_id=commands[row.number],
+                    branch_id=branches.get(row.branch_name, 0),
+                    name=row.name,
+                    id_number=row.id_number,
+                    ethnic_group=row.ethnic_group,
+                    phone=row.phone,
+                    joined_on=row.joined_on,
+                    development_number=row.development_number,
+                    post=row.post,
+                ),
+                actor,
+            )
+            for row in below
+        ],
+    )
+    problems = {row.number: answer.refusal for row, answer in zip(below, admitted, strict=True)}
+    appointed = posts.set_posts(
+        tx,
+        [
+            Asked(
+                SetPost(
+                    command_id=commands[row.number],
+                    org_id=found.org_id,
+                    post=row.post,
+                    name=row.name,
+                    id_number=row.id_number,
+                    phone=row.phone,
+                    ethnic_group=row.ethnic_group,
+                ),
+                actor,
+            )
+            for row in own
+        ],
+    )
+    for row, posted in zip(own, appointed, strict=True):
+        # without a branch a row is of a cadre, and has failed where it names no post
+        problems[row.number] = posted.refusal or (None if row.post else Refusal("post_unknown"))
     problems |= _misplaced(
         tx, found.org_id, [row for row in below if row.branch_name not in branches], problems
     )

@@ -44,22 +44,16 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     posts_store.lock(tx, [one.actor.org_id for one in asked if one.actor.org_id])
     known = store.letters_by_command(tx, [one.item.command_id for one in asked])
     orgs = directory.find(tx, [one.actor.org_id for one in asked])
-    people = {
-        org_id: {
-            row.person_id: row.name
-            for row in lists_store.within(
-                tx,
-                [
-                    member
-                    for one in asked
-                    if one.actor.org_id == org_id
-                    for member in one.item.member_ids[:MOST_ON_A_LETTER]
-                ],
-                org.path,
-            )
-        }
-        for org_id, org in orgs.items()
-    }
+    people: dict[int, dict[int, str]] = {}
+    for org_id, issuer in orgs.items():
+        named = [
+            member
+            for one in asked
+            if one.actor.org_id == org_id
+            for member in one.item.member_ids[:MOST_ON_A_LETTER]
+        ]
+        found = lists_store.within(tx, named, issuer.path)
+        people[org_id] = {row.person_id: row.name for row in found}
     today = clock.today()
     numbers = store.last_numbers(tx, orgs, today.year)
     valid_days = os.environ.get("TUANQIAO_LETTER_VALID_DAYS")
@@ -92,6 +86,7 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
             "member_ids": sorted(set(item.member_ids)),
             "addressee": item.addressee.strip(),
         }
+        # what the command said the first time, in this list or long ago
         first = row or (old._mapping if old is not None else None)
         if first is not None and {name: first[name] for name in said} != said:
             answers.append(Letter(refusal=Refusal("command_taken")))
@@ -152,14 +147,12 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
             if answer.refusal is None and one.item.command_id in made
         ],
     )
-    return [
-        answer
-        if answer.refusal
-        else msgspec.structs.replace(
-            answer, letter_id=made.get(one.item.command_id) or issued[one.item.command_id]["letter_id"]
-        )
-        for one, answer in zip(asked, answers, strict=True)
-    ]
+    for n, one in enumerate(asked):
+        if not answers[n].refusal:
+            command = one.item.command_id
+            letter_id = made.get(command) or issued[command]["letter_id"]
+            answers[n] = msgspec.structs.replace(answers[n], letter_id=letter_id)
+    return answers
 
 
 def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterVoided]:

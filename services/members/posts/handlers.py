@@ -60,11 +60,12 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
         if problem is None and person_id is not None:
             pair = (item.org_id, person_id)
             held = posts.get(pair, "")
-            if item.post == "secretary" and any(
-                post == "secretary"
+            led_by = {
+                other
                 for (org_id, other), post in posts.items()
-                if org_id == item.org_id and other != person_id
-            ):
+                if org_id == item.org_id and post == "secretary"
+            }
+            if item.post == "secretary" and led_by - {person_id}:
                 problem = Refusal("secretary_in_post")
             elif held and held != item.post and pair in rights and (item.post == "" or held == "secretary"):
                 problem = Refusal("revoke_right_first")
@@ -105,14 +106,14 @@ def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[Post
     }
     many = throttle.used_up(tx, list(limits.values()))
     said = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
-    return [
-        PostSet(refusal=said)
-        if answer.refusal is not None
-        and answer.refusal.code == "name_differs"
-        and limits[one.actor.person_id].key in many
-        else answer
-        for one, answer in zip(asked, answers, strict=True)
-    ]
+    told: list[PostSet] = []
+    for one, answer in zip(asked, answers, strict=True):
+        guessed = answer.refusal is not None and answer.refusal.code == "name_differs"
+        if guessed and limits[one.actor.person_id].key in many:
+            told.append(PostSet(refusal=said))
+        else:
+            told.append(answer)
+    return told
 
 
 class _People:

@@ -54,14 +54,12 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
         item, person = one.item, people.get(one.item.member_id)
         branch = _branch(orgs, person)
         own = person is not None and one.actor.person_id == person.person_id
-        if person is None or not (
-            own
-            or (
-                branch is not None
-                and one.actor in acting
-                and directory.is_own_or_superior(one.actor.org_id, branch)
-            )
-        ):
+        administers = (
+            branch is not None
+            and one.actor in acting
+            and directory.is_own_or_superior(one.actor.org_id, branch)
+        )
+        if person is None or not (own or administers):
             refusals[n] = Refusal("unknown_member")
             continue
         number = (
@@ -195,7 +193,8 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
     refusals: dict[int, Refusal] = {}
     rows: dict[int, dict[str, Any]] = {}
     for n, one in enumerate(asked):
-        person, org = people.get(one.item.member_id), orgs.get(one.actor.org_id or 0)
+        person = people.get(one.item.member_id)
+        org = orgs.get(one.actor.org_id or 0)
         branch = _branch(orgs, person)
         if one.item.command_id in known:
             if known[one.item.command_id].person_id not in (None, one.actor.person_id):
