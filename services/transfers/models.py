@@ -1,8 +1,8 @@
 """The tables of the transfers service.
 
-`transfers` is updated in place without touching an index (fillfactor leaves room), because what is indexed and changes lives in two
-small tables: `open_nodes`, one row per open node, deleted by the decision (whoever deletes it has decided), and `open_transfers`,
-one row per member with an open transfer, deleted at the end.
+`transfers` is updated in place without touching an index (fillfactor leaves room), because what is indexed
+and changes lives in two small tables: `open_nodes`, one row per open node, deleted by the decision (whoever
+deletes it has decided), and `open_transfers`, one row per member with an open transfer, deleted at the end.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ transfers = sa.Table(
         sa.Text,
         nullable=False,
         server_default="any",
-        comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out (GRAD-15, TYPE-14, TYPE-21)",
+        comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out"
+        " (GRAD-15, TYPE-14, TYPE-21)",
     ),
     sa.Column("batch_id", sa.Uuid, comment="the batch move that it belongs to (BATCH-05)"),
     sa.Column("policy", sa.Text, nullable=False, comment="name@version (BEY-07)"),
@@ -158,7 +159,8 @@ audit_segments = audit_log.keep(
             nullable=False,
             comment="hash over the hashes of these lines of the trails, in order",
         ),
-        comment="which lines of the trails were sealed together; each is named by a line of the log; append-only",
+        comment="which lines of the trails were sealed together; each is named by a line of the log;"
+        " append-only",
     )
 )
 
@@ -206,7 +208,8 @@ changes = sa.Table(
     sa.Column("member_id", sa.BigInteger, nullable=False),
     sa.Column("transfer_id", sa.BigInteger),
     sa.Column("seq", sa.SmallInteger),
-    comment="what the statistics and the channels have not followed yet; no index, read from the front and emptied",
+    comment="what the statistics and the channels have not followed yet; no index,"
+    " read from the front and emptied",
 )
 
 graduates = sa.Table(

@@ -1,8 +1,9 @@
-"""The transfer saga on one page: states, paths, transitions, what happens on entering a state (catalogue Annexes B, C).
+"""The transfer saga on one page: states, paths, transitions, what happens on entering a state.
 
-Pure data and one pure function. `store.py` makes its SQL from these tables, `docs/saga.md` is printed from them
-(`make saga`), and tests state the expected table by hand. Which nodes a transfer has depends on who starts it and where
-it goes; what a trigger does depends on the state alone.
+The catalogue has them in Annexes B and C. Pure data and one pure function. `transitions.py` makes its SQL
+from these tables, `docs/saga.md` is printed from them (`make saga`), and tests state the expected table by
+hand. Which nodes a transfer has depends on who starts it and where it goes; what a trigger does depends on
+the state alone.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ class State(StrEnum):
 
 
 class Initiator(StrEnum):
-    """Who starts (TRF-01); `batch`: a committee kind moves members between branches below it, without approval (BATCH-02).
+    """Who starts (TRF-01).
 
-    `ruling`: the common superior has decided over a rejection, so no approval is left (BEY-06, by the policy's `superior_decides`).
+    `batch`: a committee kind moves members between branches below it, without approval (BATCH-02).
+    `ruling`: the common superior has decided over a rejection, so no approval is left (BEY-06, by the
+    policy's `superior_decides`).
     """
 
     SOURCE = "source"
@@ -70,7 +73,10 @@ class Step(NamedTuple):
 
 
 FROM_OUTSIDE = (Initiator.SOURCE, Initiator.TARGET, Initiator.MEMBER)
-"""Who may start a transfer by asking for one (TRF-01); a batch is asked for by a command of its own, with checks of its own."""
+"""Who may start a transfer by asking for one (TRF-01).
+
+A batch is asked for by a command of its own, with checks of its own.
+"""
 
 S, T, I, D = State, Trigger, Initiator, Destination
 NEXT = None
@@ -86,7 +92,7 @@ PATHS: dict[tuple[Initiator, Destination], tuple[State, ...]] = {
     (I.TARGET, D.COMMITTEE): (S.OUT, S.ASSIGN),              # TRF-19
     (I.MEMBER, D.BRANCH):    (S.OUT, S.IN),                  # TRF-20
     (I.MEMBER, D.COMMITTEE): (S.OUT, S.IN, S.ASSIGN),        # TRF-20
-    (I.MEMBER, D.SPECIAL):   (S.OUT, S.PROVINCE),            # SPU-06; without the first where the policy says so
+    (I.MEMBER, D.SPECIAL):   (S.OUT, S.PROVINCE),            # SPU-06; a policy may leave out the first
     (I.BATCH,  D.BRANCH):    (),                             # BATCH-02
     (I.RULING, D.BRANCH):    (),                             # BEY-06
     (I.RULING, D.COMMITTEE): (S.ASSIGN,),                    # BEY-06
@@ -114,7 +120,7 @@ TRANSITIONS: dict[tuple[State, Trigger], Step] = {
     (S.PROVINCE, T.CLOCK_APPROVE): Step(NEXT,        "DL-09"),
 
     (S.ASSIGN,   T.ASSIGN):        Step(NEXT,        "ASG-01"),
-    (S.ASSIGN,   T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),  # where the policy's withdraw_until is `completed`
+    (S.ASSIGN,   T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),  # where withdraw_until is `completed`
 
     (S.MOVING,   T.MOVED):         Step(S.COMPLETED, "TRF-35"),
 }
@@ -133,7 +139,10 @@ ON_ENTER: dict[State, str] = {
 NODES = (S.OUT, S.IN, S.PROVINCE, S.ASSIGN)
 FINAL = (S.COMPLETED, S.REFUSED, S.REJECTED, S.RETURNED, S.WITHDRAWN)
 FROM_BUS = (T.RESERVED, T.UNAVAILABLE, T.CLOCK_RETURN, T.CLOCK_APPROVE, T.MOVED)
-"""Messages may come late or twice: in any state without an arrow they are ignored. A person's trigger is refused."""
+"""Messages may come late or twice: in any state without an arrow they are ignored.
+
+A person's trigger is refused.
+"""
 RELEASE_AGAIN = (
     (S.REJECTED, T.RESERVED),
     (S.RETURNED, T.RESERVED),
@@ -145,7 +154,7 @@ RELEASE_AGAIN = (
 
 
 def refusal_of(state: State, trigger: Trigger) -> str | None:
-    """Return why a person's trigger is refused in this state; None if it is allowed (TRF-21, TRF-25, TRF-28)."""
+    """Return why a person's trigger is refused in this state, or None (TRF-21, TRF-25, TRF-28)."""
     if (state, trigger) in TRANSITIONS:
         return None
     if state in FINAL:
@@ -160,9 +169,10 @@ def refusal_of(state: State, trigger: Trigger) -> str | None:
 def advance(
     path: tuple[State, ...], state: State, node_no: int, trigger: Trigger
 ) -> tuple[State, int] | None:
-    """Return the state and node number after `trigger`, or None where nothing changes; the model that tests hold the SQL to.
+    """Return the state and node number after `trigger`, or None where nothing changes.
 
-    `node_no` counts from 1 along the path; 0 is before the first node, len(path) + 1 is moving.
+    This is the model that tests hold the SQL to. `node_no` counts from 1 along the path; 0 is before the
+    first node, len(path) + 1 is moving.
     """
     step = TRANSITIONS.get((state, trigger))
     if step is None:
@@ -210,10 +220,9 @@ def page() -> str:
         "| state | trigger | leads to | tells | rule |",
         "|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {state} | {trigger} | {step.to or 'next node'} | {ON_ENTER.get(step.to, '') if step.to else 'as the next state tells'} | {step.rule} |"
-        for (state, trigger), step in TRANSITIONS.items()
-    ]
+    for (state, trigger), step in TRANSITIONS.items():
+        tells = ON_ENTER.get(step.to, "") if step.to else "as the next state tells"
+        lines.append(f"| {state} | {trigger} | {step.to or 'next node'} | {tells} | {step.rule} |")
     lines += ["", "## Diagram", "", "```mermaid", "stateDiagram-v2", "    [*] --> checking"]
     arrows: set[tuple[str, str, str]] = set()
     for path in PATHS.values():

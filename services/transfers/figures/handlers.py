@@ -158,7 +158,7 @@ def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -
 
 
 def _board_row(row: sa.Row[Any], by_code: dict[str, int], seconds: float) -> BoardRow:
-    """Return a row of the board; the decisions of its subtree are `by_code` and had waited `seconds` in all."""
+    """Return a row of the board; its subtree's decisions are `by_code`, and waited `seconds` in all."""
     # What the common superior has overturned was counted as a rejection already: it is no further decision.
     counted = {code: n for code, n in by_code.items() if code != store.OVERTURNED}
     decided = sum(counted.values())

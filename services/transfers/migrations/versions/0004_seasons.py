@@ -40,7 +40,8 @@ def upgrade() -> None:
         sa.Column("member_id", sa.BigInteger(), nullable=False),
         sa.Column("transfer_id", sa.BigInteger(), nullable=True),
         sa.Column("seq", sa.SmallInteger(), nullable=True),
-        comment="what the statistics and the channels have not followed yet; no index, read from the front and emptied",
+        comment="what the statistics and the channels have not followed yet; no index,"
+        " read from the front and emptied",
     )
     op.create_table(
         "decisions",
@@ -297,7 +298,8 @@ def upgrade() -> None:
         sa.Column("policy", sa.Text(), nullable=False, server_default="", comment="name@version (BEY-07)"),
     )
     op.execute(
-        "UPDATE transfers SET policy = split_part(path, ':', 1), path = substr(path, position(':' IN path) + 1)"
+        "UPDATE transfers SET policy = split_part(path, ':', 1),"
+        " path = substr(path, position(':' IN path) + 1)"
     )
     op.alter_column("transfers", "policy", server_default=None)
     op.execute("UPDATE open_nodes SET withdraw = 'yes' WHERE state <> 'pending_assign'")

@@ -17,12 +17,14 @@ def upgrade() -> None:
             sa.Text(),
             server_default="any",
             nullable=False,
-            comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out (GRAD-15, TYPE-14, TYPE-21)",
+            comment="whom the reason is for: graduate, abroad, any, ordinary, outward, drop_out"
+            " (GRAD-15, TYPE-14, TYPE-21)",
         ),
     )
     op.execute(
-        "UPDATE transfers SET reason_kind = CASE reason WHEN 'ordinary' THEN 'ordinary' WHEN 'abroad_study' THEN 'abroad'"
-        " ELSE 'graduate' END WHERE reason <> 'special_unit'"
+        "UPDATE transfers SET reason_kind = CASE reason"
+        " WHEN 'ordinary' THEN 'ordinary' WHEN 'abroad_study' THEN 'abroad' ELSE 'graduate' END"
+        " WHERE reason <> 'special_unit'"
     )
 
 

@@ -1,4 +1,7 @@
-"""An address is told once by an organisation; of several the newest stays, since its secret was shown last."""
+"""An address is told once by an organisation.
+
+Of several the newest stays, since its secret was shown last.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,9 +14,12 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute(
-        "WITH ended AS (UPDATE webhooks w SET active = false WHERE active AND EXISTS (SELECT 1 FROM webhooks n"
-        " WHERE n.org_id = w.org_id AND n.url = w.url AND n.active AND n.webhook_id > w.webhook_id) RETURNING webhook_id)"
-        " UPDATE deliveries d SET next_at = NULL, problem = 'switched off' FROM ended e WHERE d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL"
+        "WITH ended AS ("
+        "UPDATE webhooks w SET active = false WHERE active AND EXISTS (SELECT 1 FROM webhooks n"
+        " WHERE n.org_id = w.org_id AND n.url = w.url AND n.active AND n.webhook_id > w.webhook_id)"
+        " RETURNING webhook_id)"
+        " UPDATE deliveries d SET next_at = NULL, problem = 'switched off' FROM ended e"
+        " WHERE d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL"
     )
     op.create_index(
         "uq_webhooks_told", "webhooks", ["org_id", "url"], unique=True, postgresql_where=sa.text("active")

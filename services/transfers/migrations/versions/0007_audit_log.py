@@ -65,14 +65,17 @@ def upgrade() -> None:
             comment="hash over the hashes of these lines of the trails, in order",
         ),
         sa.PrimaryKeyConstraint("segment_no", name=op.f("pk_audit_segments")),
-        comment="which lines of the trails were sealed together; each is named by a line of the log; append-only",
+        comment="which lines of the trails were sealed together; each is named by a line of the log;"
+        " append-only",
     )
     for table in ("audit_segments", "audit"):
         for statement in append_only(table):
             op.execute(statement)
-    # what was there before is sealed by the next rounds of the follower: the last line of each trail covers the others
+    # What was there before is sealed by the next rounds of the follower: the last line of each trail covers
+    # the others.
     op.execute(
-        "INSERT INTO changes (member_id, transfer_id, seq) SELECT member_id, transfer_id, audit_seq FROM transfers"
+        "INSERT INTO changes (member_id, transfer_id, seq)"
+        " SELECT member_id, transfer_id, audit_seq FROM transfers"
     )
 
 
