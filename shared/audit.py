@@ -489,7 +489,8 @@ def _verify_lane(
     tx: Connection, lane: int, head: Any, kept: dict[int, set[bytes]]
 ) -> tuple[int, list[Broken]]:
     """Return how many lines of one lane were read, and what does not fit."""
-    read, last, previous = 0, 0, b""
+    read = last = 0
+    previous = b""
     broken: list[Broken] = []
     while rows := tx.execute(_LINES, {"lane": lane, "after": last}).all():
         for row in rows:

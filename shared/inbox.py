@@ -94,6 +94,10 @@ _GONE = sa.text("DELETE FROM failed_messages WHERE id = :id")
 _DEAD = sa.text("SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NULL")
 
 
+def _tell_nobody() -> None:
+    """Stand in for whoever wants to know that an item was set aside."""
+
+
 class Inbox:
     """Applies batches of messages to one service's database, each message once."""
 
@@ -101,7 +105,7 @@ class Inbox:
         self.service = service
         self.database = database
         self.handlers = {event.topic(): (event, guarded(handler)) for event, handler in handlers.items()}
-        self.on_set_aside: Callable[[], None] = lambda: None
+        self.on_set_aside: Callable[[], None] = _tell_nobody
         self.decoders = {
             topic: msgspec.json.Decoder(list[event])  # type: ignore[valid-type]
             for topic, (event, _) in self.handlers.items()
@@ -145,8 +149,10 @@ class Inbox:
                 if message.message_id in fresh:
                     fresh.discard(message.message_id)
                     by_topic.setdefault(message.topic, []).extend(self._decode(message))
-            for topic in (one for one in self.handlers if one in by_topic):
-                self.handlers[topic][1](tx, by_topic[topic])
+            # in the order of the service's table, not in that of arrival
+            for topic, (_, handler) in self.handlers.items():
+                if topic in by_topic:
+                    handler(tx, by_topic[topic])
 
     def _decode(self, message: Incoming) -> list[Any]:
         decoder = self.decoders.get(message.topic)

@@ -113,6 +113,7 @@ class Relay:
         self.service = service
         self.engine = engine
         self.publisher = publisher
+        # only these are published as `mandatory`: an event that no contract consumes may have no queue
         self._routed = {topic for topic, event in events().items() if event.consumers}
         self._resting: dict[int, float] = {}
         self.loop = background.Loop("relay", self.turn, threading.Event(), SAFETY_NET_SECONDS)

@@ -95,7 +95,11 @@ def read(path: Path) -> tuple[Entry, ...]:
     for number, table in enumerate(tomllib.loads(path.read_text("utf-8")).get("from", []), start=1):
         values = {name: value for name, value in table.items() if name not in _OF_AN_ENTRY}
         preset = table.get("preset", "")
-        problems = [one for one in (_problem(name, value) for name, value in values.items()) if one]
+        problems = []
+        for name, value in values.items():
+            problem = _problem(name, value)
+            if problem:
+                problems.append(problem)
         if not isinstance(table.get("day"), date):
             problems.append("day is missing")
         if preset and preset not in PRESETS:

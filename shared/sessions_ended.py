@@ -32,6 +32,7 @@ def tables(metadata: sa.MetaData) -> sa.Table:
 
 
 _END = sa.text("""
+    -- those whose last token has lapsed need no remembering
     WITH forgotten AS (DELETE FROM ended_sessions WHERE until < :now)
     INSERT INTO ended_sessions (session_id, until)
     SELECT session_id, until

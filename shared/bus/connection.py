@@ -33,6 +33,7 @@ def _as_it_came(body: bytes, compression: str) -> bytes:
     return body
 
 
+# neither library has a setting for it
 serialization.pstr_t = _text
 kombu.message.decompress = _as_it_came
 

@@ -53,6 +53,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
     """One queue, drained; subclasses say which queue and what to do with the messages."""
 
     prefetch = 2 * MAX_BATCH
+    """One batch under way and the next one that gathers."""
     beside = False
     """Whether a batch of lists may be handled beside another.
 
@@ -170,6 +171,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
                 connection.drain_events(timeout=IDLE_SECONDS)
                 self._wait_for_turn(connection)
                 time.sleep(self.linger)
+                # what has come meanwhile; the first empty look ends it with a TimeoutError
                 while len(self._buffer) < MAX_BATCH:
                     connection.drain_events(timeout=0.0005)
             if self._buffer:

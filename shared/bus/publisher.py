@@ -130,6 +130,7 @@ class Publisher:
             raise PublishRefused("; ".join(self._refused))
 
     def _open(self) -> None:
+        # no heartbeat: while nothing is published nobody reads the connection, so nobody would answer one
         connection = broker.connect(self._amqp_uri, heartbeat=0)
         try:
             topology.declare(connection)
@@ -142,8 +143,12 @@ class Publisher:
         except BaseException:
             broker.drop(connection)
             raise
-        self._connection, self._channel, self._sent = connection, channel, 0
-        self._waiting, self._refused, self._denials = set(), [], 0
+        self._connection = connection
+        self._channel = channel
+        self._sent = 0  # the broker counts the messages of a channel from 1 and confirms by number
+        self._waiting = set()
+        self._refused = []
+        self._denials = 0
 
     def _confirmed(self, tag: int, multiple: bool) -> None:
         if multiple:

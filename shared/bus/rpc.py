@@ -174,7 +174,9 @@ class RpcClient:
         """Publish what was put down for a queue, unless somebody else has done so already."""
         outgoing = self._outgoing[queue_name]
         while outgoing:
-            bundle = [outgoing.popleft() for _ in range(min(len(outgoing), MAX_BUNDLE))]
+            bundle: list[Call] = []
+            while outgoing and len(bundle) < MAX_BUNDLE:
+                bundle.append(outgoing.popleft())
             body = msgspec.json.encode(bundle)
             for attempt in (1, 2):  # the connection may have died unnoticed since the last call
                 try:
@@ -226,6 +228,7 @@ class RpcClient:
                 if not self._stopping:
                     log.warning("replies: %s; connecting again", type(error).__name__)
                 broker.drop(connection)
+                # the queue of replies went with the connection: nobody need wait for its time-out
                 for correlation_id in list(self._waiting):
                     self._finish(correlation_id, None)
                 time.sleep(pause)

@@ -95,6 +95,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self._relay = self.container.spawn_managed_thread(lambda: self.relay.run(self), identifier="relay")
         retries = background.Loop("retries", self._retry, self.retry_wake, LONGEST_RETRY_PAUSE)
         for loop in (retries, *self.container.service_cls.loops):
+            # `loop=loop`: the thread begins later, when the name means another loop
             self.container.spawn_managed_thread(
                 lambda loop=loop: background.run(self, loop), identifier=loop.name
             )
@@ -104,7 +105,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.stopping = True
         for wake in self.on_stop:
             wake()
-        with eventlet.Timeout(15, False):
+        with eventlet.Timeout(15, False):  # False: the wait ends without an error
             self._relay.wait()
 
     def _retry(self, machinery: Any = None) -> float:

@@ -67,7 +67,7 @@ def delete(connection: Connection) -> None:
 def declare(connection: Connection) -> None:
     """Declare every exchange, queue and binding of the system; repeated without harm."""
     channel = connection.channel()
-    for service in SERVICES:
+    for service in SERVICES:  # all exchanges before the first queue, whose bindings name them
         exchange(service)(channel).declare()
     Queue(DEAD_QUEUE, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
     for service in SERVICES:

@@ -28,7 +28,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def topic(cls) -> str:
         """Return the wire name, `transfer_requested` for `TransferRequested`."""
-        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()  # before each capital but the first
 
 
 def events() -> dict[str, type[Event]]:

@@ -81,6 +81,7 @@ def _pointer(path: str) -> str:
 
 
 _OTHER = ("格式不正确", "not of the form that is wanted")
+# What msgspec says, each a pattern of its whole sentence, and the words for it in both languages.
 _FORMS = tuple(
     (re.compile(form), zh, en)
     for form, zh, en in (
