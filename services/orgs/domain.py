@@ -16,7 +16,10 @@ SCHOOL_PURPOSES = ("floating", "study_abroad", "delayed", "mixed", "teachers", "
 PURPOSES = ("ordinary", "township", "handover", "transit", "youth_centre", *SCHOOL_PURPOSES)
 """Purposes that people give; `graduate`, `awaiting` and `vault` are made by the system alone (ORG-03)."""
 NAME_MAX = 100
-"""Characters of a name, as written and as searched. The longest of the national tree has 47; a row of an index holds 2,700 bytes."""
+"""Characters of a name, as written and as searched.
+
+The longest of the national tree has 47; a row of an index holds 2,700 bytes.
+"""
 HANDOVER_MONTH = 9
 """From this month of the year on a county receives in a hand-over branch of its own (ORG-29)."""
 HANDOVER_NAMES = ("学社衔接临时团支部", "流动团员团支部", "流动团员支部", "流动团支部")
@@ -43,12 +46,15 @@ def bigrams(name: str) -> list[str]:
 
 
 def is_division_code(code: str) -> bool:
-    """Return whether a text may be a division code of GB/T 2260: province, city, county, township or village, or empty for none."""
+    """Return whether a text may be a division code of GB/T 2260, or is empty for none.
+
+    The lengths are those of a province, city, county, township and village.
+    """
     return not code or (code.isascii() and code.isdigit() and len(code) in (2, 4, 6, 9, 12))
 
 
 def may_hold_children(kind: str) -> bool:
-    """Return whether organisations may stand below one of this kind: a branch is the lowest level (ORG-23)."""
+    """Return whether organisations may stand below one of this kind; branches are the lowest (ORG-23)."""
     return kind != "branch"
 
 
@@ -57,7 +63,8 @@ def may_manage(acting: int | None, own: int | None, superior: int | None) -> boo
 
     Args:
         acting: The organisation that they act for.
-        own: The organisation itself; None where it has no say, as in its own creation or deletion (ORG-23, DEL-01).
+        own: The organisation itself; None where it has no say, as in its own creation or deletion
+            (ORG-23, DEL-01).
         superior: Its direct superior; None for the root.
 
     """
@@ -65,12 +72,15 @@ def may_manage(acting: int | None, own: int | None, superior: int | None) -> boo
 
 
 def is_provincial(parent_id: int | None, org_id: int, provincial_id: int | None) -> bool:
-    """Return whether an organisation is the centre or a provincial body, whose names stay as they are (ORG-13)."""
+    """Return whether an organisation is the centre or a provincial body; their names are fixed (ORG-13)."""
     return parent_id is None or org_id == provincial_id
 
 
 def other_names(text: str) -> list[str]:
-    """Return a search text and, where it has one name of hand-over branches in it, the same with each of the other names (ORG-28)."""
+    """Return a search text, and the same with each of the other names of hand-over branches (ORG-28).
+
+    It is returned alone where it has no such name in it.
+    """
     for name in HANDOVER_NAMES:
         if name in text:
             return list(dict.fromkeys([text, *[text.replace(name, other) for other in HANDOVER_NAMES]]))
@@ -82,8 +92,9 @@ def check_purpose(
 ) -> Refusal | None:
     """Return why an organisation does not have such a branch below it.
 
-    Schools have the branches of ORG-33..35 and ORG-39. A hand-over branch belongs to a township (ORG-28), to a work committee such as
-    a park's (ORG-30), to an employer's committee for members on probation (ORG-32), and from September on to a county (ORG-29).
+    Schools have the branches of ORG-33..35 and ORG-39. A hand-over branch belongs to a township
+    (ORG-28), to a work committee such as a park's (ORG-30), to an employer's committee for members
+    on probation (ORG-32), and from September on to a county (ORG-29).
     """
     if purpose in ("ordinary", "township", "transit", "youth_centre"):
         return None
@@ -93,18 +104,18 @@ def check_purpose(
         return None if reference.is_school(industry) else Refusal("purpose_not_here")
     if parent_kind == "leading_body":
         return None if month >= HANDOVER_MONTH else Refusal("handover_from_september")
-    return (
-        None
-        if parent_purpose == "township"
-        or (parent_kind in ("committee", "work_committee") and not reference.is_school(industry))
-        else Refusal("purpose_not_here")
-    )
+    if parent_purpose == "township":
+        return None
+    if parent_kind in ("committee", "work_committee") and not reference.is_school(industry):
+        return None
+    return Refusal("purpose_not_here")
 
 
 def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, Any]) -> Refusal | None:
-    """Return why an organisation is no township's or sub-district's (ORG-28); `parent` has the columns of `orgs`.
+    """Return why an organisation is no township's or sub-district's (ORG-28).
 
-    One is a committee or work committee, not of the school domain, directly below the leading body of a county or city of a territory.
+    One is a committee or work committee, not of the school domain, directly below the leading body
+    of a county or city of a territory. `parent` has the columns of `orgs`.
     """
     if purpose != "township":
         return None
@@ -123,7 +134,10 @@ def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, 
 
 
 def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:
-    """Return why an organisation's first check is refused (ORG-11, ORG-16, ORG-19); `org` has `kind`, `checked_at`, `was_kind`, `children`, `parent_id`."""
+    """Return why an organisation's first check is refused (ORG-11, ORG-16, ORG-19).
+
+    `org` has `kind`, `checked_at`, `was_kind`, `children` and `parent_id`.
+    """
     if secretary is None:
         return Refusal("secretary_missing")
     if kind == org["kind"]:
@@ -132,15 +146,16 @@ def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:
         return Refusal("kind_fixed")
     if kind not in KINDS or kind == "leading_body" or org["kind"] == "leading_body":
         return Refusal("kind_fixed")
-    return (
-        Refusal("org_has_children", {"count": str(org["children"])})
-        if kind == "branch" and org["children"]
-        else None
-    )
+    if kind == "branch" and org["children"]:
+        return Refusal("org_has_children", {"count": str(org["children"])})
+    return None
 
 
 def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bool:
-    """Return whether an organisation is an independent school: no leading body (SCH-07), no college or class inside a school (SCH-04)."""
+    """Return whether an organisation is an independent school.
+
+    A leading body is none (SCH-07), nor is a college or class inside a school (SCH-04).
+    """
     return (
         kind != "leading_body" and reference.is_school(industry) and not reference.is_school(parent_industry)
     )
@@ -149,18 +164,20 @@ def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bo
 def put_after(ids: list[int], org_id: int, after: int | None) -> list[int]:
     """Return a list of organisations with one of them put right after another, or first (ORG-24)."""
     rest = [one for one in ids if one != org_id]
-    at = (
-        rest.index(after) + 1
-        if after is not None and after != org_id
-        else 0
-        if after is None
-        else ids.index(org_id)
-    )
+    if after is None:
+        at = 0
+    elif after == org_id:  # after itself: it stays where it is
+        at = ids.index(org_id)
+    else:
+        at = rest.index(after) + 1
     return [*rest[:at], org_id, *rest[at:]]
 
 
 def places(orders: list[int]) -> list[int]:
-    """Return places that rise from one to the next, as few as possible of them others than before; the old ones come in their order (ORG-24)."""
+    """Return places that rise from one to the next, as few of them as possible other than before (ORG-24).
+
+    `orders` has the old places in their order.
+    """
     made: list[int] = []
     for order in orders:
         made.append(order if not made or order > made[-1] else made[-1] + 1)
@@ -168,7 +185,10 @@ def places(orders: list[int]) -> list[int]:
 
 
 def check_migration(org: Any, to: Any) -> Refusal | None:
-    """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07); both have the columns of `orgs`."""
+    """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07).
+
+    Both have the columns of `orgs`.
+    """
     if org["parent_id"] is None or org["org_id"] == org["provincial_id"]:
         return Refusal("migration_provincial")
     if org["provincial_id"] != to["provincial_id"]:
@@ -190,9 +210,8 @@ def check_org(
         return Refusal("bad_request", {"detail": "a branch has no subordinates"})
     if len(normalise(full_name)) < 2:
         return Refusal("field_missing", {"field": "组织全称"})
-    if any(
-        max(len(name), len(normalise(name))) > NAME_MAX for name in (full_name, short_name)
-    ):  # folding may make a name longer
+    # Folding may make a name longer, so it is measured as written and as searched.
+    if any(max(len(name), len(normalise(name))) > NAME_MAX for name in (full_name, short_name)):
         return Refusal("name_too_long", {"limit": str(NAME_MAX)})
     if industry and industry not in reference.INDUSTRIES:
         return Refusal("industry_unknown")

@@ -31,7 +31,10 @@ from shared.messages.orgs import (
 
 
 class _Tree:
-    """The organisations and rights that a list of commands touches: loaded at once, kept up to date along the list, written at the end."""
+    """The organisations and rights that a list of commands touches.
+
+    They are loaded at once, kept up to date along the list, and written at the end.
+    """
 
     def __init__(self, tx: Connection, asked: list[Asked[Any]], ids: list[int | None]) -> None:
         loaded = store.by_ids(tx, [*ids, *[one.actor.org_id for one in asked]])
@@ -62,7 +65,7 @@ class _Tree:
         """The item that is decided now; what it changes is written into the audit log as its doing."""
 
     def acts(self, actor: Actor, own: int | None, superior: int | None) -> bool:
-        """Return whether the actor administers the acting organisation, and that one may manage what is asked for."""
+        """Return whether the actor administers an acting organisation that may manage what is asked for."""
         acting = actor.org_id
         return (
             acting in self.orgs
@@ -111,10 +114,13 @@ class _Tree:
 def _command(
     decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any], list[int | None]]
 ) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
-    """Make a command handler from the decision on one item: lock, earlier answers, one load, item by item, one write.
+    """Make a command handler from the decision on one item.
 
-    The lock comes first, so that of two replicas with the same organisation the second sees what the first did: limits, versions
-    and repeated commands hold; a command repeated by somebody else is refused. A refusal changes nothing and is not stored: the same command may be tried again later.
+    The handler locks, looks for earlier answers, loads once, decides item by item and writes once.
+    The lock comes first, so that of two replicas with the same organisation the second sees what
+    the first did: limits, versions and repeated commands hold; a command repeated by somebody else
+    is refused. A refusal changes nothing and is not stored: the same command may be tried again
+    later.
     """
 
     def handler(tx: Connection, asked: list[Asked[Any]]) -> list[OrgSaved]:
@@ -230,7 +236,10 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
 
 
 def _label(parent: dict[str, Any]) -> dict[str, str]:
-    """Return the names of a hand-over branch that is given none: what such branches are called here and now, after its superior (ORG-28)."""
+    """Return the names of a hand-over branch that is given none (ORG-28).
+
+    They are what such branches are called here and now, after its superior.
+    """
     label = practice.text("township_branch_label", clock.today(), parent["province"], parent["path"])
     return {"short_name": label, "full_name": f"{names.LEAGUE}{names.stem(parent['full_name'])}{label}"}
 
@@ -243,6 +252,14 @@ def _given(item: SaveOrg | CheckOrg) -> dict[str, Any]:
     }
 
 
+def _missing(*fields: tuple[str, Any]) -> Refusal | None:
+    """Return the refusal of the first field without a value; each is given with its label."""
+    for label, value in fields:
+        if not value:
+            return Refusal("field_missing", {"field": label})
+    return None
+
+
 def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
     org = tree.orgs.get(item.org_id)
     if org is None:
@@ -253,17 +270,10 @@ def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
     fixed = domain.is_provincial(org["parent_id"], org["org_id"], org["provincial_id"])
     refusal = (
         domain.check_first(org, item.kind, org["secretary_id"])
-        or next(
-            (
-                Refusal("field_missing", {"field": label})
-                for label, value in (
-                    ("组织全称", given["full_name"]),
-                    ("所属行业", given["industry"] or fixed),
-                    ("联系电话", item.phone.strip()),
-                )
-                if not value
-            ),
-            None,
+        or _missing(
+            ("组织全称", given["full_name"]),
+            ("所属行业", given["industry"] or fixed),
+            ("联系电话", item.phone.strip()),
         )
         or domain.check_org(
             item.kind, "ordinary", "committee", given["full_name"], given["industry"], given["short_name"]
@@ -368,36 +378,47 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
     if item.active and item.person_id not in holders and len(holders) >= limit:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
     if item.active != (item.person_id in holders) or item.observer:
-        (holders.add if item.active else holders.discard)(item.person_id)
+        if item.active:
+            holders.add(item.person_id)
+        else:
+            holders.discard(item.person_id)
         tree.observers.discard(pair)
         tree.set_right(item.org_id, item.person_id, item.active, item.observer)
     return OrgSaved(org_id=item.org_id)
 
 
 save_orgs = _command(_save_org, lambda item: [item.parent_id, item.org_id])
-"""Create or edit organisations (ORG-10, ORG-14, ORG-23): by their own administrator or the direct superior's; at once, no approval.
+"""Create or edit organisations (ORG-10, ORG-14, ORG-23).
 
-The names of subordinates stay as they are (ORG-09), and so do kind and purpose; the centre and the provincial bodies keep their names (ORG-13).
+Their own administrator does, or the direct superior's; at once, without approval. The names of
+subordinates stay as they are (ORG-09), and so do kind and purpose; the centre and the provincial
+bodies keep their names (ORG-13).
 """
 delete_orgs = _command(_delete_org, lambda item: [item.org_id])
-"""Delete direct subordinates that have none of their own (DEL-01, DEL-02), or set a branch aside with its members as an awaiting one (DEL-03).
+"""Delete direct subordinates that have none of their own (DEL-01, DEL-02).
 
-This service knows subordinates only. Members knows who is in a branch, transfers what is under way: the gateway asks both before and says
-what stands in the way. Should something come in between, they refuse afterwards, and the organisation comes back (DEL-03, ORG-42, DEL-14, `on_taken_back`).
+A branch may be set aside with its members instead, as an awaiting one (DEL-03). This service knows
+subordinates only. Members knows who is in a branch, transfers what is under way: the gateway asks
+both before and says what stands in the way. Should something come in between, they refuse
+afterwards, and the organisation comes back (DEL-03, ORG-42, DEL-14, `on_taken_back`).
 """
 set_administrators = _command(_set_administrator, lambda item: [item.org_id])
-"""Give or revoke rights (ADM-01, ADM-05..08): by another administrator of the organisation or the direct superior's, never the own.
+"""Give or revoke rights (ADM-01, ADM-05..08).
 
-Only a cadre of the organisation becomes its administrator (ADM-02, ADM-03) or its observer, so that nobody is bound to an organisation by
-an id alone; losing the right leaves the post (ROLE-04).
+Another administrator of the organisation does, or the direct superior's; nobody revokes their own.
+Only a cadre of the organisation becomes its administrator (ADM-02, ADM-03) or its observer, so that
+nobody is bound to an organisation by an id alone; losing the right leaves the post (ROLE-04).
 """
 check_orgs = _command(_check_org, lambda item: [item.org_id])
-"""Check and complete the own organisation's data (ORG-16, ORG-19, ORG-21); the kind may change the first time (ORG-11)."""
+"""Check and complete the own organisation's data (ORG-16, ORG-19, ORG-21).
+
+The kind may change the first time (ORG-11).
+"""
 set_school_numbers = _command(_set_school_number, lambda item: [item.org_id])
 """Record or clear the number of an independent school, as its own administrator (SCH-03..07)."""
 
 
-# ---- events ----------------------------------------------------------------------------------------------------------
+# ---- events ----------------------------------------------------------------------------------------
 
 
 def on_branch_graduated(tx: Connection, items: list[BranchGraduated]) -> None:
@@ -406,17 +427,24 @@ def on_branch_graduated(tx: Connection, items: list[BranchGraduated]) -> None:
 
 
 def on_taken_back(tx: Connection, items: list[Any]) -> None:
-    """Take back what others refuse: deletions with members inside (DEL-03), changes of a party of open transfers (ORG-42, DEL-14)."""
+    """Take back what others refuse.
+
+    That is deletions with members inside (DEL-03) and changes of a party of open transfers (ORG-42,
+    DEL-14).
+    """
     store.restore(tx, items)
 
 
 def on_cadre_changed(tx: Connection, items: list[CadreChanged]) -> None:
-    """Keep who holds a post; who lost the last one in an organisation administers it no more (ADM-02, ADM-18)."""
+    """Keep who holds a post; with the last one in an organisation the right over it ends (ADM-02, ADM-18)."""
     store.change_cadres(tx, items)
 
 
 def on_administrator_registered(tx: Connection, items: list[AdministratorRegistered]) -> None:
-    """Give the rights that registration codes promised, while there is room (ADM-09, ADM-11); who gets none is told of."""
+    """Give the rights that registration codes promised, while there is room (ADM-09, ADM-11).
+
+    Where there is none, that is told.
+    """
     store.lock(tx, [item.org_id for item in items])
     orgs = store.by_ids(tx, [item.org_id for item in items])
     holders: dict[int, set[int]] = {}
@@ -445,7 +473,7 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
         store.refuse_registrations(tx, refused)
 
 
-# ---- queries ---------------------------------------------------------------------------------------------------------
+# ---- queries ---------------------------------------------------------------------------------------
 
 
 def shown(row: sa.Row[Any]) -> Org:
@@ -474,7 +502,10 @@ def shown(row: sa.Row[Any]) -> Org:
 def list_contacts(
     tx: Connection, request: contract.ListContacts, actor: Actor | None
 ) -> list[contract.Contact]:
-    """Return the public telephone numbers of leading bodies by part of the name, two characters at least (SRCH-09)."""
+    """Return the public telephone numbers of leading bodies by part of the name (SRCH-09).
+
+    The part has two characters at least.
+    """
     text = domain.normalise(request.text)
     if len(text) < 2:
         raise Refused("field_missing", field="地名(至少两个字)")

@@ -1,7 +1,8 @@
-"""What orgs writes into its audit log, and reads out of it: organisations and rights as they were at any instant (BEY-09, BEY-10).
+"""What orgs writes into its audit log, and how the tree and its rights once were (BEY-09, BEY-10).
 
-A line about an organisation says how the organisation was before, so the log is its history: how it was at an instant stands in the first
-line after that instant, and where there is none it still is so. What was loaded with the tree has been there from the beginning.
+A line about an organisation says how the organisation was before, so the log is its history: how it
+was at an instant stands in the first line after that instant, and where there is none it still is
+so. What was loaded with the tree has been there from the beginning.
 """
 
 from __future__ import annotations
@@ -36,28 +37,32 @@ STATE = (
 
 
 def state(org: State) -> dict[str, Any]:
-    """Return what is kept of an organisation; whether its data were checked is kept, its telephone number is not."""
+    """Return what is kept of an organisation: whether its data were checked, but not its telephone number."""
     return {name: org[name] for name in STATE} | {"checked": org["checked_at"] is not None}
 
 
 def org_entry(before: State | None, after: State, kind: str = "", **who: Any) -> Entry:
-    """Return the line of a change of an organisation; the kind follows from what differs unless it is given."""
-    was, now = None if before is None else state(before), state(after)
+    """Return the line of a change of an organisation; a kind that is not given follows from the change."""
+    was = None if before is None else state(before)
+    now = state(after)
     if not kind:
-        kind = (
-            "org.created"
-            if was is None
-            else "org.deleted"
-            if now["deleted"] and not was["deleted"]
-            else "org.edited"
-        )
+        if was is None:
+            kind = "org.created"
+        elif now["deleted"] and not was["deleted"]:
+            kind = "org.deleted"
+        else:
+            kind = "org.edited"
+    # That the telephone number changed is kept, the number itself is not.
     if before is not None and before["phone"] != after["phone"]:
         now["phone"] = "changed"
     return Entry(kind=kind, place_id=after["org_id"], before=was, after=now, **who)
 
 
 def right_entry(row: Any, **more: Any) -> Entry:
-    """Return the line of a right that was given or revoked; `row` has it as it is, and as it was in `was_active` and `was_observer`."""
+    """Return the line of a right that was given or revoked.
+
+    `row` has the right as it is, and as it was in `was_active` and `was_observer`.
+    """
     before = None if row.was_active is None else {"active": row.was_active, "observer": row.was_observer}
     return Entry(
         kind="right.given" if row.active else "right.revoked",
@@ -69,32 +74,36 @@ def right_entry(row: Any, **more: Any) -> Entry:
     )
 
 
-# ---- history ---------------------------------------------------------------------------------------------------------
+# ---- history ---------------------------------------------------------------------------------------
 
 _ORGS_AT = sa.text(f"""
-    SELECT o.org_id, l.lane IS NOT NULL AS changed, l.before, {", ".join(f"o.{name}" for name in STATE)} FROM orgs o
-    LEFT JOIN LATERAL (SELECT lane, before FROM audit_log WHERE place_id = o.org_id AND at > :at AND starts_with(kind, 'org.')
+    SELECT o.org_id, l.lane IS NOT NULL AS changed, l.before, {", ".join(f"o.{name}" for name in STATE)}
+    FROM orgs o
+    -- the first line after the instant says how the organisation was before it
+    LEFT JOIN LATERAL (SELECT lane, before FROM audit_log
+        WHERE place_id = o.org_id AND at > :at AND starts_with(kind, 'org.')
         ORDER BY at, lane, seq LIMIT 1) l ON true
     WHERE o.org_id = ANY(CAST(:ids AS bigint[]))""")
 _RIGHTS_AFTER = sa.text("""
-    SELECT DISTINCT ON (place_id, persons[1]) place_id AS org_id, persons[1] AS person_id, before FROM audit_log
-    WHERE place_id = ANY(CAST(:ids AS bigint[])) AND at > :at AND starts_with(kind, 'right.') ORDER BY place_id, persons[1], at, lane, seq""")
-_RIGHTS_NOW = sa.text(
-    "SELECT org_id, person_id, active, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[]))"
-)
+    SELECT DISTINCT ON (place_id, persons[1]) place_id AS org_id, persons[1] AS person_id, before
+    FROM audit_log
+    WHERE place_id = ANY(CAST(:ids AS bigint[])) AND at > :at AND starts_with(kind, 'right.')
+    ORDER BY place_id, persons[1], at, lane, seq""")
+_RIGHTS_NOW = sa.text("""
+    SELECT org_id, person_id, active, observer FROM administrators
+    WHERE org_id = ANY(CAST(:ids AS bigint[]))""")
 
 
 def orgs_at(tx: Connection, org_ids: Iterable[int], at: datetime) -> dict[int, dict[str, Any]]:
-    """Return organisations as they were at an instant, by id; those that were not there then are left out (BEY-09)."""
+    """Return organisations as they were at an instant, by id; those not there then are left out (BEY-09)."""
     found: dict[int, dict[str, Any]] = {}
     for row in tx.execute(_ORGS_AT, {"ids": sorted(set(org_ids)), "at": at}):
-        was = (
-            {name: row._mapping[name] for name in STATE}
-            if not row.changed
-            else msgspec.json.decode(row.before)
-            if row.before
-            else None
-        )
+        if not row.changed:
+            was = {name: row._mapping[name] for name in STATE}
+        elif row.before:
+            was = msgspec.json.decode(row.before)
+        else:  # the next line is that of its creation
+            was = None
         if was is not None and not was["deleted"]:
             found[row.org_id] = was
     return found
@@ -103,7 +112,7 @@ def orgs_at(tx: Connection, org_ids: Iterable[int], at: datetime) -> dict[int, d
 def superiors_at(
     tx: Connection, found: Mapping[int, Mapping[str, Any]], at: datetime
 ) -> dict[int, list[tuple[int, str]]]:
-    """Return id and full name of all that stood above organisations at an instant, the direct superior first."""
+    """Return id and full name of all that stood above organisations at an instant, direct superiors first."""
     known = {org_id: dict(org) for org_id, org in found.items()}
     wanted = {org["parent_id"] for org in known.values()} - {None, *known}
     while wanted:  # one look for each level of the tree
@@ -122,7 +131,10 @@ def superiors_at(
 
 
 def administrators_at(tx: Connection, org_ids: Sequence[int], at: datetime) -> dict[int, dict[int, bool]]:
-    """Return who had the right over organisations at an instant, by organisation, and whether it was the right to look only (BEY-09)."""
+    """Return who had the right over organisations at an instant, by organisation (BEY-09).
+
+    The value of each person says whether it was the right to look only.
+    """
     rights = {
         (row.org_id, row.person_id): (row.active, row.observer)
         for row in tx.execute(_RIGHTS_NOW, {"ids": list(org_ids)})

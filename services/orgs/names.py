@@ -1,4 +1,7 @@
-"""Names of organisations: how people write them, what is remembered of old ones, how a full name is built from the path. Pure rules."""
+"""Names of organisations, as pure rules.
+
+How people write them, what is remembered of old ones, how a full name is built from the path.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,10 @@ _CODE = re.compile("[0-9A-Za-z]{4,20}")
 def ways(text: str) -> list[str]:
     """Return the ways in which stored names say what people write (SRCH-10, ORG-28), the text as it is first.
 
-    武汉大学团委 is stored as 共青团武汉大学委员会, 1班团支部 as …1班支部委员会, 湖北团省委 and 团湖北省委 as 共青团湖北省委员会; each with or without 共青团
-    before it, and hand-over branches under each name they have had. The text is normalised.
+    武汉大学团委 is stored as 共青团武汉大学委员会, 1班团支部 as …1班支部委员会,
+    湖北团省委 and 团湖北省委 as 共青团湖北省委员会; each with or
+    without 共青团 before it, and hand-over branches under each name they have had. The text is
+    normalised.
     """
     bare = text.removeprefix(LEAGUE)
     said = [text, bare]
@@ -37,12 +42,15 @@ def ways(text: str) -> list[str]:
 
 
 def is_code(text: str) -> bool:
-    """Return whether a text may be a division code, a school number or the number of an organisation (BEY-20)."""
+    """Return whether a text may be a division code, a school number or an organisation's number (BEY-20)."""
     return _CODE.fullmatch(text) is not None
 
 
 def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the columns by which an organisation is found: `also`, its short name and its former names, one a line, and `bigrams` of all (BEY-20).
+    """Return the columns by which an organisation is found (BEY-20).
+
+    They are `also`, its short name and its former names, one a line, and `bigrams` of all its
+    names.
 
     Args:
         full_name: As it is from now on; so is the short name.
@@ -51,18 +59,15 @@ def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None
 
     """
     plain = normalise(full_name)
-    known = (
-        [
-            *reversed(before["also"].split("\n")),
-            normalise(before["short_name"]),
+    candidates = [normalise(short_name)]
+    if before is not None:
+        candidates += [
             normalise(before["full_name"]),
+            normalise(before["short_name"]),
+            *before["also"].split("\n"),
         ]
-        if before is not None
-        else []
-    )
-    newest = list(
-        dict.fromkeys(one for one in [normalise(short_name), *reversed(known)] if one and one not in plain)
-    )
+    # The newest come first; what the full name contains is found by it anyway.
+    newest = list(dict.fromkeys(one for one in candidates if one and one not in plain))
     also = newest[:MOST_REMEMBERED]
     return {
         "also": "\n".join(also),
@@ -70,12 +75,13 @@ def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None
     }
 
 
-# ---- building a full name from the path ------------------------------------------------------------------------------
+# ---- building a full name from the path ------------------------------------------------------------
 
 
 def stem(full_name: str) -> str:
-    """Return a full name without 共青团 and without the ending of its kind: what the names below it begin with."""
+    """Return what the names below begin with: a full name without 共青团 and the ending of its kind."""
     name = normalise(full_name).removeprefix(LEAGUE)
+    # The longest ending first: 委员会 is the end of the others.
     for _, full in sorted(_ENDS, key=lambda pair: -len(pair[1])):
         if name.endswith(full):
             return name.removesuffix(full)
@@ -83,10 +89,10 @@ def stem(full_name: str) -> str:
 
 
 def built(above: str, short_name: str, purpose: str) -> str | None:
-    """Return the full name of an organisation from the stem of its superior's and its own short name (ORG-09).
+    """Return an organisation's full name from the stem of its superior's and its own short name (ORG-09).
 
-    None where the short name is a full one, or has no ending that belongs to a kind: then nothing can be built. Branches for a purpose are
-    called by their label as it is, such as 流动团员团支部.
+    None where the short name is a full one, or has no ending that belongs to a kind: then nothing
+    can be built. Branches for a purpose are called by their label as it is, such as 流动团员团支部.
     """
     own = normalise(short_name)
     if not own or own.startswith(LEAGUE):

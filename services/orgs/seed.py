@@ -1,7 +1,8 @@
-"""The organisation tree of a new installation: divisions, universities and non-geographic systems, as pure data.
+"""The organisation tree of a new installation, as pure data.
 
-Ids are stable: a division's code is its id (2, 4, 6, 9 or 12 digits), the root is 1, and what hangs on a division or a school
-has a number made from its id with a length that no division code has.
+It has divisions, universities and non-geographic systems. Ids are stable: a division's code is its
+id (2, 4, 6, 9 or 12 digits), the root is 1, and what hangs on a division or a school has a number
+made from its id with a length that no division code has.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ class SeedOrg:
 
     Attributes:
         id: Stable number below 2**50.
-        province: Two digits of the territorial province, `91`..`97` for the non-geographic systems, `00` for the root.
-        division_code: Of its place, as near as is known (GB/T 2260); none for the root and the non-geographic systems.
+        province: Two digits of the territorial province, `91`..`97` for the non-geographic systems,
+            `00` for the root.
+        division_code: Of its place, as near as is known (GB/T 2260); none for the root and the
+            non-geographic systems.
         grad_year: Of class branches, the year in which the class graduates.
 
     """
@@ -44,7 +47,7 @@ class SeedOrg:
 
 @cache
 def divisions() -> tuple[tuple[str, str], ...]:
-    """Return (code, name) of all divisions down to townships; provinces first, then cities, counties, townships."""
+    """Return (code, name) of all divisions: provinces first, then cities, counties, townships."""
     with lzma.open(DATA / "divisions.tsv.xz", "rt", encoding="utf-8") as file:
         return tuple(tuple(line.rstrip("\n").split("\t")) for line in file)  # type: ignore[misc]
 
@@ -62,7 +65,11 @@ def national_tree(*, villages: str | None = None, class_year: int = 2026) -> Ite
 
 
 def small_tree(*, class_year: int = 2026) -> Iterator[SeedOrg]:
-    """Yield a tree for demonstrations: all provinces and cities, the counties of four provinces, townships of their first cities; all schools."""
+    """Yield a tree for demonstrations.
+
+    It has all provinces and cities, the counties of four provinces, the townships of their first
+    cities, and all schools.
+    """
     return _tree(
         lambda code: (
             len(code) <= 4 or (code[:2] in ("42", "33", "61", "32") and (len(code) == 6 or code[2:4] == "01"))
@@ -87,13 +94,12 @@ def _tree(
 
 def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
     province = code[:2]
-    above = (
-        names.get(code[:6], "")
-        if len(code) == 9
-        else names.get(code[:4], names.get(province, ""))
-        if len(code) == 6
-        else names.get(province, "")
-    )
+    if len(code) == 9:
+        above = names.get(code[:6], "")
+    elif len(code) == 6:
+        above = names.get(code[:4], names.get(province, ""))
+    else:
+        above = names.get(province, "")
     if len(code) == 4 and name in _COLLAPSED:
         return
     place = above + name

@@ -20,17 +20,32 @@ from shared.outbox import insert, tell
 
 _SAVE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        org_id bigint, parent_id bigint, path text, kind text, purpose text, province text, system text, provincial_id bigint, vault_id bigint,
-        short_name text, full_name text, bigrams text[], industry text, phone text, division_code text, grad_year int, display_order bigint, version bigint,
-        deleted boolean, school_number text, checked_at timestamptz, was_kind text, also text)),
-    saved AS (INSERT INTO orgs AS o (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams,
-            industry, phone, division_code, grad_year, display_order, version, deleted, school_number, checked_at, was_kind, also)
-        SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, short_name, full_name, bigrams, industry, phone,
-            division_code, grad_year, display_order, version, deleted, coalesce(school_number, ''), checked_at, was_kind, also FROM given
-        ON CONFLICT (org_id) DO UPDATE SET (kind, purpose, short_name, full_name, bigrams, industry, phone, division_code, version, deleted, school_number, checked_at,
-                was_kind, also) =
-            (excluded.kind, excluded.purpose, excluded.short_name, excluded.full_name, excluded.bigrams, excluded.industry, excluded.phone,
-             excluded.division_code, excluded.version, excluded.deleted, excluded.school_number, excluded.checked_at, excluded.was_kind, excluded.also)
+        org_id bigint, parent_id bigint, path text,
+        kind text, purpose text, province text, system text, provincial_id bigint, vault_id bigint,
+        short_name text, full_name text, bigrams text[], industry text, phone text, division_code text,
+        grad_year int, display_order bigint, version bigint, deleted boolean,
+        school_number text, checked_at timestamptz, was_kind text, also text)),
+    saved AS (INSERT INTO orgs AS o (
+            org_id, parent_id, path,
+            kind, purpose, province, system, provincial_id, vault_id,
+            short_name, full_name, bigrams, industry, phone, division_code,
+            grad_year, display_order, version, deleted,
+            school_number, checked_at, was_kind, also)
+        SELECT
+            org_id, parent_id, path,
+            kind, purpose, province, system, provincial_id, vault_id,
+            short_name, full_name, bigrams, industry, phone, division_code,
+            grad_year, display_order, version, deleted,
+            coalesce(school_number, ''), checked_at, was_kind, also
+        FROM given
+        -- the place in the tree and in the order stays, other statements change it
+        ON CONFLICT (org_id) DO UPDATE SET (
+                kind, purpose, short_name, full_name, bigrams,
+                industry, phone, division_code, version, deleted,
+                school_number, checked_at, was_kind, also) = (
+                excluded.kind, excluded.purpose, excluded.short_name, excluded.full_name, excluded.bigrams,
+                excluded.industry, excluded.phone, excluded.division_code, excluded.version, excluded.deleted,
+                excluded.school_number, excluded.checked_at, excluded.was_kind, excluded.also)
         WHERE excluded.version > o.version
         RETURNING *),
     told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})
@@ -38,25 +53,43 @@ _SAVE = sa.text(f"""
 
 
 def save(tx: Connection, rows: Sequence[dict[str, Any]]) -> int:
-    """Insert or replace organisations by version and tell of each; return how many changed. The caller writes the audit log."""
+    """Insert or replace organisations by version and tell of each; return how many changed.
+
+    The caller writes the audit log.
+    """
     return len(db.run(tx, _SAVE, rows).all())
 
 
 _GRADUATE = sa.text(f"""
-    WITH given AS (SELECT DISTINCT ON (branch_id) * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduate boolean, version bigint)
+    WITH given AS (SELECT DISTINCT ON (branch_id) *
+        FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint, graduate boolean, version bigint)
         ORDER BY branch_id, version DESC),
-    changed AS (UPDATE orgs o SET purpose = CASE WHEN g.graduate THEN 'graduate' ELSE 'ordinary' END, graduation_version = g.version, version = o.version + 1
-        FROM given g WHERE o.org_id = g.branch_id AND o.graduation_version < g.version AND o.purpose IN ('ordinary', 'graduate') RETURNING o.*),
+    -- a branch that has become something else meanwhile, such as an awaiting one, stays that
+    changed AS (UPDATE orgs o SET
+            purpose = CASE WHEN g.graduate THEN 'graduate' ELSE 'ordinary' END,
+            graduation_version = g.version,
+            version = o.version + 1
+        FROM given g
+        WHERE o.org_id = g.branch_id
+            AND o.graduation_version < g.version
+            AND o.purpose IN ('ordinary', 'graduate')
+        RETURNING o.*),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT org_id FROM changed""")
 
 
 _RESTORE = sa.text(f"""
     WITH given AS (SELECT DISTINCT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)),
-    changed AS (UPDATE orgs o SET deleted = false, version = o.version + 1, was_kind = CASE WHEN o.deleted THEN o.was_kind END,
+    -- of a deleted organisation only the deletion is taken back, its purpose and kind stay
+    changed AS (UPDATE orgs o SET
+            deleted = false,
+            version = o.version + 1,
+            was_kind = CASE WHEN o.deleted THEN o.was_kind END,
             purpose = CASE WHEN o.purpose = 'awaiting' AND NOT o.deleted THEN 'ordinary' ELSE o.purpose END,
             kind = CASE WHEN o.deleted THEN o.kind ELSE coalesce(o.was_kind, o.kind) END
-        FROM given g WHERE o.org_id = g.org_id AND (o.deleted OR o.purpose = 'awaiting' OR o.was_kind IS NOT NULL) RETURNING o.*),
+        FROM given g
+        WHERE o.org_id = g.org_id AND (o.deleted OR o.purpose = 'awaiting' OR o.was_kind IS NOT NULL)
+        RETURNING o.*),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT org_id FROM changed""")
 
@@ -67,7 +100,10 @@ def restore(tx: Connection, items: Sequence[Any]) -> None:
 
 
 def graduate(tx: Connection, items: Sequence[Any]) -> None:
-    """Make branches graduates' organisations or ordinary ones again, and tell; the highest version holds (GRAD-12)."""
+    """Make branches graduates' organisations or ordinary ones again, and tell (GRAD-12).
+
+    Of several decisions on one branch the highest version holds.
+    """
     _change(
         tx,
         _GRADUATE,
@@ -89,18 +125,23 @@ def _change(
     org_ids: Iterable[int],
     kind: Callable[[sa.RowMapping], str],
 ) -> None:
-    """Run a statement that changes organisations and returns their ids; write how they were and are into the audit log (BEY-09)."""
-    ids = sorted(set(org_ids))
-    before = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": ids})}
-    changed = set(db.run(tx, statement, items).scalars())
-    after = (
-        {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": sorted(changed)})} if changed else {}
-    )
-    log.append(tx, [org_entry(before[one], after[one], kind(after[one])) for one in sorted(changed)])
+    """Run a statement that changes organisations and returns their ids.
+
+    How they were and how they are is written into the audit log (BEY-09).
+    """
+    before = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": sorted(set(org_ids))})}
+    changed = sorted(set(db.run(tx, statement, items).scalars()))
+    if not changed:
+        return
+    after = {row.org_id: row._mapping for row in tx.execute(_STATES, {"ids": changed})}
+    log.append(tx, [org_entry(before[one], after[one], kind(after[one])) for one in changed])
 
 
 def load(tx: Connection, tree: Iterable[Any]) -> int:
-    """Load a whole tree of seeds, parents before children; return how many organisations were new. Repeated without harm."""
+    """Load a whole tree of seeds, parents before children; return how many organisations were new.
+
+    It may be repeated without harm.
+    """
     paths: dict[int, tuple[str, int | None]] = {}
     vaults: dict[int, int] = {}
     rows = []
@@ -147,22 +188,31 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
 
 
 _GRANT = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint, active boolean, changed_by bigint, observer boolean)),
+    -- the rights as they shall be
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json))
+        AS i(org_id bigint, person_id bigint, active boolean, changed_by bigint, observer boolean)),
+    -- as they were, for the audit log
     old AS (SELECT a.* FROM administrators a JOIN given g USING (org_id, person_id)),
-    saved AS (INSERT INTO administrators AS a (org_id, person_id, active, version, changed_at, changed_by, observer)
+    -- a right that is already as it shall be is not written, so nobody is told of it
+    saved AS (INSERT INTO administrators AS a
+            (org_id, person_id, active, version, changed_at, changed_by, observer)
         SELECT org_id, person_id, active, 1, :now, changed_by, coalesce(observer, false) FROM given
         ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by, observer) =
             (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by, excluded.observer)
-        WHERE a.active <> excluded.active OR (a.active AND a.observer <> excluded.observer) RETURNING *),
+        WHERE a.active <> excluded.active OR (a.active AND a.observer <> excluded.observer)
+        RETURNING *),
+    -- what the other services hear
     told AS ({insert(tell(AdministratorChanged, "saved"))})
-    SELECT s.org_id, s.person_id, s.active, s.observer, s.changed_by, o.active AS was_active, o.observer AS was_observer
+    SELECT s.org_id, s.person_id, s.active, s.observer, s.changed_by,
+        o.active AS was_active, o.observer AS was_observer
     FROM saved s LEFT JOIN old o USING (org_id, person_id)""")
 
 
 def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime, by: int | None) -> int:
     """Give or revoke rights, tell of each change and write it into the audit log; return how many changed.
 
-    `by` is who does it where a row names nobody in `changed_by`; `changed_for`, `request_id` and `ref` of a row go into the log.
+    `by` is who does it where a row names nobody in `changed_by`. `changed_for`, `request_id` and
+    `ref` of a row go into the log.
     """
     changed = db.run(tx, _GRANT, [{"changed_by": by, **row} for row in rows], now=now).all()
     given = {(row["org_id"], row["person_id"]): row for row in rows}
@@ -184,24 +234,32 @@ def set_administrators(tx: Connection, rows: Sequence[dict[str, Any]], now: date
 
 _FACTS = """(SELECT count(*)::int FROM orgs c WHERE c.parent_id = o.org_id AND NOT c.deleted) AS children,
     secretary.person_id AS secretary_id, coalesce(secretary.has_phone, false) AS secretary_has_phone"""
-_SECRETARY = "LEFT JOIN LATERAL (SELECT person_id, has_phone FROM cadres c WHERE c.org_id = o.org_id AND c.post = 'secretary' LIMIT 1) secretary ON true"
-_BY_IDS = sa.text(
-    f"SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY} WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted"
-)
+_SECRETARY = """LEFT JOIN LATERAL (SELECT person_id, has_phone FROM cadres c
+    WHERE c.org_id = o.org_id AND c.post = 'secretary' LIMIT 1) secretary ON true"""
+_BY_IDS = sa.text(f"""
+    SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY}
+    WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted""")
 _CHILDREN = sa.text(f"""
     SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY}
     WHERE o.parent_id = :org AND NOT o.deleted
-        AND (:after = 0 OR (o.display_order, o.org_id) > (SELECT display_order, org_id FROM orgs WHERE org_id = :after))
+        AND (:after = 0 OR (o.display_order, o.org_id) >
+            (SELECT display_order, org_id FROM orgs WHERE org_id = :after))
     ORDER BY o.display_order, o.org_id LIMIT :limit""")
+# The index of bigrams finds candidates, `strpos` keeps those that have them side by side.
 _CONTACTS = sa.text("""
-    SELECT org_id, full_name, phone FROM orgs WHERE NOT deleted AND kind = 'leading_body' AND bigrams @> CAST(:pieces AS text[]) AND strpos(plain, :text) > 0
+    SELECT org_id, full_name, phone FROM orgs
+    WHERE NOT deleted
+        AND kind = 'leading_body'
+        AND bigrams @> CAST(:pieces AS text[])
+        AND strpos(plain, :text) > 0
     ORDER BY length(path), path LIMIT 100""")
-_ADMINISTRATORS = sa.text(
-    "SELECT * FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND NOT observer ORDER BY org_id, person_id"
-)
-_RIGHTS = sa.text(
-    "SELECT org_id, person_id, observer FROM administrators WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active"
-)
+_ADMINISTRATORS = sa.text("""
+    SELECT * FROM administrators
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active AND NOT observer
+    ORDER BY org_id, person_id""")
+_RIGHTS = sa.text("""
+    SELECT org_id, person_id, observer FROM administrators
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active""")
 _MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
 _LOCK = sa.text(
     "SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE"
@@ -209,7 +267,10 @@ _LOCK = sa.text(
 
 
 def lock(tx: Connection, ids: Sequence[int | None]) -> None:
-    """Hold organisations until the transaction ends, always in the same order, so that what is read of them next stays true."""
+    """Hold organisations until the transaction ends, so that what is read of them next stays true.
+
+    They are held in the same order always, so no two transactions wait for each other.
+    """
     tx.execute(_LOCK, {"ids": sorted({one for one in ids if one is not None})})
 
 
@@ -251,28 +312,39 @@ def end_of(path: str) -> str:
     return path[:-1] + "/" if path else ":"
 
 
-# ---- cadres and migrations ---------------------------------------------------------------------------------------------
+# ---- cadres ----------------------------------------------------------------------------------------
 
 _CADRES_CHANGED = sa.text(f"""
+    -- of several changes of a post the last
     WITH given AS (SELECT DISTINCT ON (org_id, person_id) * FROM json_to_recordset(CAST(:items AS json))
-            AS i(org_id bigint, person_id bigint, post text, has_phone boolean, version bigint) ORDER BY org_id, person_id, version DESC),
+            AS i(org_id bigint, person_id bigint, post text, has_phone boolean, version bigint)
+        ORDER BY org_id, person_id, version DESC),
+    -- those that this service has not heard yet
     newer AS (INSERT INTO cadres AS c (org_id, person_id, post, has_phone, version) SELECT * FROM given
-        ON CONFLICT (org_id, person_id) DO UPDATE SET (post, has_phone, version) = (excluded.post, excluded.has_phone, excluded.version)
-        WHERE excluded.version > c.version RETURNING *),
-    ended AS (UPDATE administrators a SET active = false, version = a.version + 1, changed_at = :now, changed_by = NULL FROM newer n
-        WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active RETURNING a.*),
+        ON CONFLICT (org_id, person_id) DO UPDATE SET
+            (post, has_phone, version) = (excluded.post, excluded.has_phone, excluded.version)
+        WHERE excluded.version > c.version
+        RETURNING *),
+    -- rights that end because the post, which is empty then, has ended
+    ended AS (UPDATE administrators a SET
+            active = false, version = a.version + 1, changed_at = :now, changed_by = NULL
+        FROM newer n
+        WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active
+        RETURNING a.*),
+    -- what the other services hear
     told AS ({insert(tell(AdministratorChanged, "ended"))})
     SELECT org_id, person_id, active, observer, true AS was_active, observer AS was_observer FROM ended""")
 _CADRES = sa.text(
     "SELECT org_id, person_id FROM cadres WHERE org_id = ANY(CAST(:ids AS bigint[])) AND post <> ''"
 )
 _REGISTERED = sa.text(f"""
-    WITH refused AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint))
+    WITH refused AS (SELECT * FROM json_to_recordset(CAST(:items AS json))
+        AS i(org_id bigint, person_id bigint))
     {insert(tell(RegistrationRefused, "refused"))}""")
 
 
 def change_cadres(tx: Connection, items: Sequence[Any]) -> None:
-    """Keep who holds a post where; who holds none any more administers there no more, and that is told (ADM-18)."""
+    """Keep who holds a post where, and tell of the rights that end with a post (ADM-18)."""
     ended = db.run(tx, _CADRES_CHANGED, items, now=clock.now()).all()
     log.append(tx, [right_entry(row, ref="post ended") for row in ended])
 

@@ -14,7 +14,10 @@ from shared.bus.service import Machinery
 from shared.messages.transfers import NodeOpened
 
 FIRE_LIMIT = 2_000
-"""Timers of one transaction; a backlog falling due at one instant is worked off in such pieces, oldest first (BEY-08)."""
+"""Timers of one transaction (BEY-08).
+
+A backlog falling due at one instant is worked off in such pieces, oldest first.
+"""
 LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
 
@@ -40,8 +43,9 @@ def on_ended(tx: Connection, items: list[Any]) -> None:
 def fire_turn(machinery: Machinery) -> float:
     """Fire what is due, tell a new day; return the seconds until the next instant.
 
-    Any number of schedulers may run: each timer is locked by one of them, and fires in the transaction that removes it
-    (DL-19). An idle scheduler looks once in 30 seconds, however many timers are pending.
+    Any number of schedulers may run: each timer is locked by one of them, and fires in the
+    transaction that removes it (DL-19). An idle scheduler looks once in 30 seconds, however many
+    timers are pending.
     """
     global _asleep_until, _told
     today = clock.today()
@@ -49,17 +53,16 @@ def fire_turn(machinery: Machinery) -> float:
         if _told != (machinery, today):
             store.begin_day(tx, today)
         expired, reminded = store.fire(tx, clock.now(), FIRE_LIMIT)
+        # A full piece says that more is due, so nothing needs to be looked up.
         due = None if expired + reminded == FIRE_LIMIT else store.next_due(tx)
     _told = machinery, today
     metrics.TIMERS_FIRED.labels("deadline").inc(expired)
     metrics.TIMERS_FIRED.labels("reminder").inc(reminded)
     if expired + reminded == FIRE_LIMIT:
         return 0.0
-    wait = (
-        LOOK_AGAIN_SECONDS
-        if due is None
-        else min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
-    )
+    wait = LOOK_AGAIN_SECONDS
+    if due is not None:
+        wait = min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
     _asleep_until = clock.now() + timedelta(seconds=wait)
     return wait
 

@@ -1,7 +1,8 @@
 """The heads of the other services' audit logs, kept where those services cannot reach (BEY-10).
 
-The scheduler has no people and no log of its own. It owns time, and so it says how long each log was at an instant: every head that it
-is told is kept, so a log that was shortened or written anew no longer fits what stands here.
+The scheduler has no people and no log of its own. It owns time, and so it says how long each log
+was at an instant: every head that it is told is kept, so a log that was shortened or written anew
+no longer fits what stands here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from shared import clock, db
 from shared.audit import Head
 
 _KEEP = sa.text("""
-    INSERT INTO kept_heads (service, lane, rows, hash, kept_at) SELECT DISTINCT service, lane, rows, decode(hash, 'hex'), :now
-        FROM json_to_recordset(CAST(:items AS json)) AS i(service text, lane int, rows bigint, hash text) ORDER BY 1, 2, 3, 4
+    INSERT INTO kept_heads (service, lane, rows, hash, kept_at)
+    SELECT DISTINCT service, lane, rows, decode(hash, 'hex'), :now
+    FROM json_to_recordset(CAST(:items AS json)) AS i(service text, lane int, rows bigint, hash text)
+    -- all write in one order, so no two of them wait for each other
+    ORDER BY 1, 2, 3, 4
     ON CONFLICT DO NOTHING""")
 _KEPT = sa.text("SELECT lane, rows, hash FROM kept_heads WHERE service = :service ORDER BY lane, rows")
 

@@ -1,4 +1,8 @@
-"""The tables of the scheduler: one row per open node, with the instants that somebody waits for; days; heads that it keeps for others."""
+"""The tables of the scheduler.
+
+One row per open node, with the instants that somebody waits for; days; heads that it keeps for
+others.
+"""
 
 from __future__ import annotations
 

@@ -15,9 +15,11 @@ from shared.outbox import insert, tell
 
 _SET = sa.text("""
     INSERT INTO timers (transfer_id, node_no, revision, remind_at, remind_every, expires_at)
-    SELECT DISTINCT ON (transfer_id) transfer_id, node_no, coalesce(revision, 0), remind_at, remind_every * interval '1 second', expires_at
-    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int, revision int, remind_at timestamptz, remind_every float,
-        expires_at timestamptz)
+    SELECT DISTINCT ON (transfer_id)
+        transfer_id, node_no, coalesce(revision, 0), remind_at, remind_every * interval '1 second', expires_at
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        transfer_id bigint, node_no int, revision int,
+        remind_at timestamptz, remind_every float, expires_at timestamptz)
     ORDER BY transfer_id, node_no DESC, revision DESC
     ON CONFLICT (transfer_id) DO UPDATE SET (node_no, revision, remind_at, remind_every, expires_at) =
         (excluded.node_no, excluded.revision, excluded.remind_at, excluded.remind_every, excluded.expires_at)
@@ -25,13 +27,22 @@ _SET = sa.text("""
 _CANCEL = sa.text("DELETE FROM timers WHERE transfer_id = ANY(CAST(:ids AS bigint[]))")
 
 _FIRE = sa.text(f"""
-    WITH due AS (SELECT transfer_id FROM timers WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
-    expired AS (DELETE FROM timers t USING due d WHERE t.transfer_id = d.transfer_id AND t.expires_at <= :now
+    -- skipping what another scheduler has locked, so any number of them may run
+    WITH due AS (SELECT transfer_id FROM timers
+        WHERE due_at <= :now
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
+    -- a deadline passes once
+    expired AS (DELETE FROM timers t USING due d
+        WHERE t.transfer_id = d.transfer_id AND t.expires_at <= :now
         RETURNING t.transfer_id, t.node_no, t.due_at),
+    -- the next reminder is the first instant of the rhythm after now, however many were missed
     reminded AS (UPDATE timers t SET remind_at = t.remind_at + t.remind_every *
-            (1 + floor(extract(epoch FROM CAST(:now AS timestamptz) - t.remind_at) / extract(epoch FROM t.remind_every)))
-        FROM due d WHERE t.transfer_id = d.transfer_id AND coalesce(t.expires_at > :now, true)
+            (1 + floor(extract(epoch FROM CAST(:now AS timestamptz) - t.remind_at)
+                / extract(epoch FROM t.remind_every)))
+        FROM due d
+        WHERE t.transfer_id = d.transfer_id AND coalesce(t.expires_at > :now, true)
         RETURNING t.transfer_id, t.node_no, CAST(:now AS timestamptz) AS due_at),
+    -- what transfers hears
     told AS ({insert(tell(DeadlineExpired, "expired"), tell(ReminderDue, "reminded"))})
     SELECT (SELECT count(*) FROM expired) AS expired, (SELECT count(*) FROM reminded) AS reminded""")
 _BEGIN_DAY = sa.text(f"""
@@ -41,7 +52,10 @@ _NEXT = sa.text("SELECT min(due_at) FROM timers WHERE due_at IS NOT NULL")
 
 
 def set_timers(tx: Connection, items: Sequence[Any]) -> None:
-    """Watch the instants of newly opened nodes; the latest node of a transfer, and its latest deadline, replaces the earlier one."""
+    """Watch the instants of newly opened nodes.
+
+    The latest node of a transfer, and its latest deadline, replaces the earlier one.
+    """
     db.run(tx, _SET, items)
 
 

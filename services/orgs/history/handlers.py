@@ -17,9 +17,10 @@ from shared.messages.orgs import OrgAt, Superior
 
 
 def get_orgs_at(tx: Connection, request: contract.GetOrgsAt, actor: Actor | None) -> list[OrgAt]:
-    """Return organisations as they were at the end of a day, with all above them and who administered them (BEY-09).
+    """Return organisations as they were at the end of a day (BEY-09).
 
-    Names of organisations are no personal data, and who administers one may be read by whoever is signed in, so this may, too.
+    All above them and who administered them stand with them. Names of organisations are no personal
+    data, and who administers one may be read by whoever is signed in, so this may, too.
     Organisations that were not there on that day are left out.
 
     Raises:
@@ -53,21 +54,19 @@ def get_orgs_at(tx: Connection, request: contract.GetOrgsAt, actor: Actor | None
 
 
 def list_audit(tx: Connection, request: ListAudit, actor: Actor | None) -> list[AuditLine]:
-    """Return lines of the audit log of orgs to the centre, and to a provincial body those that concern its province (BEY-10).
+    """Return lines of the audit log of orgs (BEY-10).
+
+    The centre reads all of them, a provincial body those that concern its province.
 
     Raises:
-        Refused: `not_administrator`, `audit_by_province`, `bad_request` for a cursor that is none.
+        Refused: `not_administrator`, `audit_by_province`, `bad_request` for an invalid cursor.
 
     """
-    org = (
-        store.by_ids(tx, [actor.org_id]).get(actor.org_id)
-        if actor is not None and actor.org_id is not None
-        else None
-    )
-    if (
-        actor is None
-        or org is None
-        or actor.person_id not in {row.person_id for row in store.administrators(tx, [org.org_id])}
-    ):
+    if actor is None or actor.org_id is None:
+        raise Refused("not_administrator")
+    org = store.by_ids(tx, [actor.org_id]).get(actor.org_id)
+    if org is None:
+        raise Refused("not_administrator")
+    if actor.person_id not in {row.person_id for row in store.administrators(tx, [org.org_id])}:
         raise Refused("not_administrator")
     return audit.page(tx, log.service, audit.province_of(org), request)

@@ -1,6 +1,7 @@
-"""Migration of organisations: a whole subtree gets another superior, after the old one and the new one agreed (MIG).
+"""Migration of organisations: a whole subtree gets another superior (MIG).
 
-The subtree moves in one transaction of the background, in pieces that can be watched, so that no reader ever sees half of it.
+The old superior and the new one agree to it first. The subtree moves in one transaction of the
+background, in pieces that can be watched, so that no reader ever sees half of it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def _patience() -> timedelta:
 
 
 def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> list[Migrated]:
-    """Ask to move organisations, as their own administrators (MIG-01..03, MIG-05..07); repeated, the command gives the first answer."""
+    """Ask to move organisations, as their own administrators (MIG-01..03, MIG-05..07).
+
+    A repeated command gets the first answer.
+    """
     known = migration_store.migrations_by_command(tx, [one.item.command_id for one in asked])
     orgs = store.by_ids(tx, [org_id for one in asked for org_id in (one.item.org_id, one.item.to_org_id)])
     migration_store.lock_provinces(
@@ -89,7 +93,7 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
 
 
 def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> list[Migrated]:
-    """Decide for the old superior, then for the new (MIG-04), or withdraw before the last approval (MIG-10)."""
+    """Decide for the old superior, then the new (MIG-04), or withdraw before the last approval (MIG-10)."""
     held = {
         key: dict(row._mapping)
         for key, row in migration_store.hold_migrations(tx, [one.item.migration_id for one in asked]).items()
@@ -174,8 +178,9 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
 def move_one(database: db.Database) -> bool:
     """Carry out one decided migration; return whether there was one.
 
-    What lies below is read again after each piece until nothing is left, so that an organisation that was being created meanwhile comes
-    along: by then its superior is held, and no other can be created with the old path.
+    What lies below is read again after each piece until nothing is left, so that an organisation
+    that was being created meanwhile comes along: by then its superior is held, and no other can be
+    created with the old path.
     """
     with database.transaction() as tx:
         row = migration_store.next_migration(tx)
@@ -198,7 +203,10 @@ def move_one(database: db.Database) -> bool:
 
 
 def give_up(database: db.Database, problem: str) -> None:
-    """Return the migration that is next to be carried out and fails again and again, with a word of why; the tree stays as it is (MIG-04)."""
+    """Return the migration that is next and fails again and again, with a word of why (MIG-04).
+
+    The tree stays as it is.
+    """
     with database.transaction() as tx:
         row = migration_store.next_migration(tx)
         if row is not None:

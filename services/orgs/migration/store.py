@@ -16,49 +16,73 @@ from shared.audit import Entry
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
 
-_LOCK_PROVINCES = sa.text(
-    "SELECT pg_advisory_xact_lock(CAST(one AS bigint)) FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one"
-)
+_LOCK_PROVINCES = sa.text("""
+    SELECT pg_advisory_xact_lock(CAST(one AS bigint))
+    FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one""")
 
 _OPEN_MIGRATIONS = sa.text("""
-    SELECT m.migration_id, m.org_id, m.state, o.path FROM migrations m JOIN orgs o USING (org_id) WHERE m.ended_at IS NULL
-        AND (o.org_id = ANY(CAST(string_to_array(trim(TRAILING '.' FROM :path), '.') AS bigint[])) OR (o.path >= :path AND o.path < :path_end))""")
+    SELECT m.migration_id, m.org_id, m.state, o.path FROM migrations m JOIN orgs o USING (org_id)
+    WHERE m.ended_at IS NULL
+        AND (
+            -- it or one above it
+            o.org_id = ANY(CAST(string_to_array(trim(TRAILING '.' FROM :path), '.') AS bigint[]))
+            -- one below it
+            OR (o.path >= :path AND o.path < :path_end))""")
 
 _REQUEST_MIGRATION = sa.text("""
-    INSERT INTO migrations (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
+    INSERT INTO migrations
+        (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
     SELECT command_id, org_id, from_org_id, to_org_id, 'pending_old', reason, requested_by, :now, expires_at
-        FROM json_to_recordset(CAST(:items AS json))
-            AS i(command_id uuid, org_id bigint, from_org_id bigint, to_org_id bigint, reason text, requested_by bigint, expires_at timestamptz)
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        command_id uuid, org_id bigint, from_org_id bigint, to_org_id bigint,
+        reason text, requested_by bigint, expires_at timestamptz)
     ON CONFLICT DO NOTHING RETURNING command_id, migration_id""")
 
 _MIGRATIONS_BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 
-_HOLD_MIGRATIONS = sa.text(
-    "SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[])) ORDER BY migration_id FOR UPDATE"
-)
+_HOLD_MIGRATIONS = sa.text("""
+    SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY migration_id FOR UPDATE""")
 
 _SET_MIGRATIONS = sa.text("""
-    UPDATE migrations m SET state = i.state, note = i.note, old_decided_by = coalesce(m.old_decided_by, i.old_decided_by),
-        new_decided_by = coalesce(m.new_decided_by, i.new_decided_by), expires_at = i.expires_at, ended_at = i.ended_at
-    FROM json_to_recordset(CAST(:items AS json)) AS i(migration_id bigint, state text, note text, old_decided_by bigint, new_decided_by bigint,
-        expires_at timestamptz, ended_at timestamptz) WHERE m.migration_id = i.migration_id""")
+    UPDATE migrations m SET
+        state = i.state,
+        note = i.note,
+        old_decided_by = coalesce(m.old_decided_by, i.old_decided_by),
+        new_decided_by = coalesce(m.new_decided_by, i.new_decided_by),
+        expires_at = i.expires_at,
+        ended_at = i.ended_at
+    FROM json_to_recordset(CAST(:items AS json)) AS i(
+        migration_id bigint, state text, note text, old_decided_by bigint, new_decided_by bigint,
+        expires_at timestamptz, ended_at timestamptz)
+    WHERE m.migration_id = i.migration_id""")
 
 _EXPIRE_MIGRATIONS = sa.text("""
-    UPDATE migrations SET state = 'returned', ended_at = :now WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now
+    UPDATE migrations SET state = 'returned', ended_at = :now
+    WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now
     RETURNING migration_id, org_id""")
 
 _MIGRATIONS = sa.text("""
-    SELECT * FROM migrations WHERE (from_org_id = :org AND (NOT :waiting OR state = 'pending_old')) OR (to_org_id = :org AND (NOT :waiting OR state = 'pending_new'))
-        OR (org_id = :org AND NOT :waiting) ORDER BY migration_id DESC LIMIT 200""")
+    SELECT * FROM migrations
+    WHERE (from_org_id = :org AND (NOT :waiting OR state = 'pending_old'))
+        OR (to_org_id = :org AND (NOT :waiting OR state = 'pending_new'))
+        OR (org_id = :org AND NOT :waiting)
+    ORDER BY migration_id DESC LIMIT 200""")
 
 _NEXT_MIGRATION = sa.text("""
-    SELECT * FROM migrations WHERE ended_at IS NULL AND state = 'moving' AND pg_try_advisory_xact_lock(hashtext('migration'), CAST(migration_id AS int))
+    SELECT * FROM migrations
+    WHERE ended_at IS NULL
+        AND state = 'moving'
+        AND pg_try_advisory_xact_lock(hashtext('migration'), CAST(migration_id AS int))
     ORDER BY migration_id LIMIT 1""")
 
 _BELOW = sa.text("SELECT count(*)::int FROM orgs WHERE path >= :path AND path < :path_end")
 
 _MOVE_SOME = sa.text("""
-    UPDATE orgs SET path = :new || substr(path, :skip) WHERE org_id IN (SELECT org_id FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :limit)""")
+    UPDATE orgs SET path = :new || substr(path, :skip)
+    WHERE org_id IN (SELECT org_id FROM orgs
+        WHERE path >= :path AND path < :path_end
+        ORDER BY path LIMIT :limit)""")
 
 _PROGRESS = sa.text("UPDATE migrations SET moved = :moved, total = :total WHERE migration_id = :id")
 
@@ -67,13 +91,16 @@ _MOVE_TOP = sa.text(f"""
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT * FROM changed""")
 
-_END_MIGRATION = sa.text(
-    "UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now WHERE migration_id = :id"
-)
+_END_MIGRATION = sa.text("""
+    UPDATE migrations SET state = :state, note = :note, total = :total, moved = :total, ended_at = :now
+    WHERE migration_id = :id""")
 
 
 def lock_provinces(tx: Connection, provincial_ids: Iterable[int]) -> None:
-    """Hold the migrations of provinces until the transaction ends: of two requests for one subtree the second sees the first (MIG-06)."""
+    """Hold the migrations of provinces until the transaction ends (MIG-06).
+
+    So of two requests for one subtree the second sees the first.
+    """
     tx.execute(_LOCK_PROVINCES, {"ids": sorted(set(provincial_ids))})
 
 
@@ -139,7 +166,10 @@ def expire_migrations(tx: Connection, now: datetime) -> int:
 
 
 def migrations(tx: Connection, org_id: int, waiting: bool) -> Sequence[sa.Row[Any]]:
-    """Return the migrations of an organisation, from it or to it, newest first; or those that wait for its decision."""
+    """Return the migrations of an organisation, from it or to it, newest first.
+
+    With `waiting` it is those alone that wait for its decision.
+    """
     return tx.execute(_MIGRATIONS, {"org": org_id, "waiting": waiting}).all()
 
 
@@ -157,7 +187,10 @@ def count_below(tx: Connection, path: str) -> int:
 
 
 def move_some(tx: Connection, old: str, new: str, limit: int) -> int:
-    """Give up to `limit` organisations of the subtree `old` their new paths; return how many. Nobody sees it before the transaction ends."""
+    """Give up to `limit` organisations of the subtree `old` their new paths; return how many.
+
+    Nobody sees it before the transaction ends.
+    """
     return int(
         tx.execute(
             _MOVE_SOME,
@@ -172,7 +205,10 @@ def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> 
 
 
 def move_top(tx: Connection, org: sa.Row[Any], to_org_id: int, migration_id: int) -> None:
-    """Put the top of a moved subtree below its new superior, and tell; who hears it moves what lies below (MIG-09)."""
+    """Put the top of a moved subtree below its new superior, and tell (MIG-09).
+
+    Whoever hears it moves what lies below.
+    """
     moved = tx.execute(_MOVE_TOP, {"org": org.org_id, "to": to_org_id}).one()
     log.append(tx, [org_entry(org._mapping, moved._mapping, "org.moved", ref=f"migration {migration_id}")])
 

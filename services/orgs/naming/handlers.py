@@ -1,7 +1,9 @@
-"""Full names are stored text; here they are built anew from the path, for a whole subtree, when somebody asks (ORG-09).
+"""Full names are stored text; here they are built anew from the path (ORG-09).
 
-The organisation at the top keeps its name. Below it each name is the superior's stem, the own short name and the ending of the kind; where
-a short name does not tell that, the name stays. A piece of the background is one transaction, so a rebuild goes on where it was stopped.
+That is done for a whole subtree, when somebody asks. The organisation at the top keeps its name.
+Below it each name is the superior's stem, the own short name and the ending of the kind; where a
+short name does not tell that, the name stays. A piece of the background is one transaction, so a
+rebuild goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -38,21 +40,23 @@ _wake = threading.Event()
 def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa.Row[Any], str]]:
     """Return whose full name is another when it is built from the path, in the order given, superiors first.
 
-    `built` keeps the names along the way, by organisation, so that what is below begins with what its superior will be called. The centre,
-    the provincial bodies and the special-unit libraries keep their names (ORG-13).
+    `built` keeps the names along the way, by organisation, so that what is below begins with what
+    its superior will be called. The centre, the provincial bodies and the special-unit libraries
+    keep their names (ORG-13).
     """
     found = []
     for row in rows:
         name = None
         if row.purpose != "vault" and not domain.is_provincial(row.parent_id, row.org_id, row.provincial_id):
             name = names.built(names.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
+        built[row.org_id] = row.full_name
         if (
             name is not None
             and name != row.full_name
             and domain.check_org(row.kind, "ordinary", "committee", name) is None
         ):
             found.append((row, name))
-        built[row.org_id] = name if name is not None and found and found[-1][0] is row else row.full_name
+            built[row.org_id] = name
     return found
 
 
@@ -61,19 +65,18 @@ def _may(tx: Connection, actor: Actor | None, org_id: int) -> sa.Row[Any]:
     org = store.by_ids(tx, [org_id]).get(org_id)
     if org is None:
         raise Refused("unknown_org")
-    acting = actor.org_id if actor is not None else None
-    if (
-        actor is None
-        or not domain.may_manage(acting, org_id, org.parent_id)
-        or actor.person_id
-        not in {row.person_id for row in store.administrators(tx, [acting] if acting is not None else [])}
-    ):
+    if actor is None or actor.org_id is None or not domain.may_manage(actor.org_id, org_id, org.parent_id):
+        raise Refused("not_your_org")
+    if actor.person_id not in {row.person_id for row in store.administrators(tx, [actor.org_id])}:
         raise Refused("not_your_org")
     return org
 
 
 def preview_names(tx: Connection, request: contract.PreviewNames, actor: Actor | None) -> NamesPreview:
-    """Return what a rebuild would change below an organisation, and which full names are not unique; nothing is changed (ORG-09)."""
+    """Return what a rebuild would change below an organisation, and which full names are not unique (ORG-09).
+
+    Nothing is changed.
+    """
     org = _may(tx, actor, request.org_id)
     rows = naming_store.below(tx, org.path, org.path, MOST_LOOKED_AT + 1)
     found = changes(rows[:MOST_LOOKED_AT], {})
@@ -89,7 +92,10 @@ def preview_names(tx: Connection, request: contract.PreviewNames, actor: Actor |
 
 
 def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[NamesRebuild]:
-    """Have the full names below organisations built anew, in the background (ORG-09); repeated, the command says how far it is."""
+    """Have the full names below organisations built anew, in the background (ORG-09).
+
+    A repeated command says how far it is.
+    """
     known = naming_store.by_command(tx, [one.item.command_id for one in asked])
     refusals: dict[int, Refusal] = {}
     rows: dict[Any, dict[str, Any]] = {}
@@ -138,7 +144,10 @@ def get_rebuild(tx: Connection, request: contract.GetRebuild, actor: Actor | Non
 def rebuild_piece(
     tx: Connection, path: str, after: str, limit: int, **who: Any
 ) -> tuple[str | None, int, int]:
-    """Build the names of the next organisations below `path` anew; return the path of the last one, None at the end, and how many were looked at and changed."""
+    """Build the names of the next organisations below `path` anew.
+
+    Return the path of the last one, None at the end, and how many were looked at and changed.
+    """
     rows = naming_store.below(tx, path, after, limit)
     wanted = changes(rows, {})
     renamed = naming_store.rename(
@@ -186,7 +195,10 @@ def rebuild_one(database: db.Database, limit: int = PIECE) -> bool:
 
 
 def rebuild_all(database: db.Database, path: str, limit: int = PIECE) -> tuple[int, int]:
-    """Build the names below a path anew, piece by piece, for the command line; return how many were looked at and changed."""
+    """Build the names below a path anew, piece by piece, for the command line.
+
+    Return how many were looked at and changed.
+    """
     after: str | None = path
     looked_at = changed = 0
     while after is not None:

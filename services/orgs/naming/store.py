@@ -17,19 +17,25 @@ _BELOW = sa.text("""
     SELECT o.*, p.full_name AS above FROM orgs o JOIN orgs p ON p.org_id = o.parent_id
     WHERE o.path > :after AND o.path < :path_end AND NOT o.deleted ORDER BY o.path LIMIT :limit""")
 _RENAME = sa.text(f"""
-    WITH changed AS (UPDATE orgs o SET full_name = i.full_name, also = i.also, bigrams = i.bigrams, version = o.version + 1
-        FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, full_name text, also text, bigrams text[], version bigint)
-        WHERE o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted RETURNING o.*),
+    WITH changed AS (UPDATE orgs o SET
+            full_name = i.full_name, also = i.also, bigrams = i.bigrams, version = o.version + 1
+        FROM json_to_recordset(CAST(:items AS json))
+            AS i(org_id bigint, full_name text, also text, bigrams text[], version bigint)
+        WHERE o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted
+        RETURNING o.*),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT org_id FROM changed""")
 _SHARED = sa.text("""
-    SELECT full_name FROM orgs o WHERE o.path >= :path AND o.path < :path_end AND NOT o.deleted
-        AND EXISTS (SELECT 1 FROM orgs other WHERE other.plain = o.plain AND other.org_id <> o.org_id AND NOT other.deleted)
+    SELECT full_name FROM orgs o
+    WHERE o.path >= :path AND o.path < :path_end AND NOT o.deleted
+        AND EXISTS (SELECT 1 FROM orgs other
+            WHERE other.plain = o.plain AND other.org_id <> o.org_id AND NOT other.deleted)
     GROUP BY full_name ORDER BY full_name LIMIT :limit""")
 _TAKEN = sa.text("SELECT org_id, plain FROM orgs WHERE plain = ANY(CAST(:names AS text[])) AND NOT deleted")
 _ASK = sa.text("""
     INSERT INTO name_rebuilds (command_id, org_id, path, after, asked_by, asked_for, request_id, asked_at)
-    SELECT command_id, org_id, path, path, asked_by, asked_for, request_id, :now FROM json_to_recordset(CAST(:items AS json))
+    SELECT command_id, org_id, path, path, asked_by, asked_for, request_id, :now
+    FROM json_to_recordset(CAST(:items AS json))
         AS i(command_id uuid, org_id bigint, path text, asked_by bigint, asked_for bigint, request_id text)
     ON CONFLICT DO NOTHING""")
 _BY_COMMAND = sa.text("SELECT * FROM name_rebuilds WHERE command_id = ANY(CAST(:ids AS uuid[]))")
@@ -37,7 +43,11 @@ _NEXT = sa.text(
     "SELECT * FROM name_rebuilds WHERE ended_at IS NULL ORDER BY asked_at LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
 _PROGRESS = sa.text("""
-    UPDATE name_rebuilds SET after = :after, looked_at = looked_at + :looked_at, changed = changed + :changed, ended_at = CAST(:ended AS timestamptz)
+    UPDATE name_rebuilds SET
+        after = :after,
+        looked_at = looked_at + :looked_at,
+        changed = changed + :changed,
+        ended_at = CAST(:ended AS timestamptz)
     WHERE command_id = CAST(:id AS uuid)""")
 
 
@@ -47,12 +57,18 @@ def end_of(path: str) -> str:
 
 
 def below(tx: Connection, path: str, after: str, limit: int) -> Sequence[sa.Row[Any]]:
-    """Return organisations of a subtree after a path, superiors before what is below them, each with its superior's full name as `above`."""
+    """Return organisations of a subtree after a path, superiors before what is below them.
+
+    Each has its superior's full name as `above`.
+    """
     return tx.execute(_BELOW, {"after": after, "path_end": end_of(path), "limit": limit}).all()
 
 
 def rename(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[int]:
-    """Give organisations new full names and tell; who has changed since it was read stays as it is. Return whose were changed."""
+    """Give organisations new full names and tell; return whose were changed.
+
+    An organisation that has changed since it was read stays as it is.
+    """
     return set(db.run(tx, _RENAME, rows).scalars()) if rows else set()
 
 

@@ -12,9 +12,10 @@ from shared.messages.orgs import OrderOrg, OrgSaved
 
 
 def order_orgs(tx: Connection, asked: list[Asked[OrderOrg]]) -> list[OrgSaved]:
-    """Put organisations after others of the same superior, or first, as the superior's administrators (ORG-24); repeated without harm.
+    """Put organisations after others of the same superior, or first, as its administrators (ORG-24).
 
-    The superior is held, so of two that order at the same time the second sees what the first did.
+    It may be repeated without harm. The superior is held, so of two that order at the same time the
+    second sees what the first did.
     """
     orgs = store.by_ids(tx, [one.item.org_id for one in asked])
     parents = {row.parent_id for row in orgs.values() if row.parent_id is not None}
@@ -51,6 +52,6 @@ def _refusal(
         return Refusal("unknown_org")
     if not domain.may_manage(one.actor.org_id, None, parent) or (parent, one.actor.person_id) not in holders:
         return Refusal("not_your_org")
-    return (
-        Refusal("unknown_org") if one.item.after is not None and one.item.after not in lists[parent] else None
-    )
+    if one.item.after is not None and one.item.after not in lists[parent]:
+        return Refusal("unknown_org")
+    return None

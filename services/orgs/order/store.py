@@ -11,9 +11,13 @@ from sqlalchemy.engine import Connection
 from shared import db
 
 _SIBLINGS = sa.text("""
-    SELECT parent_id, org_id, display_order FROM orgs WHERE parent_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted ORDER BY parent_id, display_order, org_id""")
+    SELECT parent_id, org_id, display_order FROM orgs
+    WHERE parent_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted
+    ORDER BY parent_id, display_order, org_id""")
 _SET = sa.text("""
-    UPDATE orgs o SET display_order = i.display_order FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, display_order bigint) WHERE o.org_id = i.org_id""")
+    UPDATE orgs o SET display_order = i.display_order
+    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, display_order bigint)
+    WHERE o.org_id = i.org_id""")
 
 
 def siblings(tx: Connection, parent_ids: Iterable[int]) -> dict[int, list[sa.Row[Any]]]:

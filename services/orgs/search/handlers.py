@@ -15,14 +15,19 @@ from shared.messages.orgs import Org
 
 
 def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:
-    """Find organisations by any part of the full, short or a former name, or by a code (BEY-20, SRCH-08, SRCH-10); by a single character those that begin with it.
+    """Find organisations by any part of a name, or by a code (BEY-20, SRCH-08, SRCH-10).
 
-    Where the subtree has none, with `systems` what the vertical systems have: the employer may belong to one (ORG-15). What is nearer to the acting organisation, or to `near`, comes first; hand-over branches are found by each of their names (ORG-28).
+    Full, short and former names count. A single character finds those that begin with it. Where the
+    subtree has none and `systems` is asked for, those of the vertical systems are returned: the
+    employer may belong to one (ORG-15). What is nearer to the acting organisation, or to `near`,
+    comes first. Hand-over branches are found by each of their names (ORG-28).
     """
     text = domain.normalise(request.text)
     if not text:
         raise Refused("bad_request", detail="text is empty")
-    near = request.near if request.near is not None else actor.org_id if actor is not None else None
+    near = request.near
+    if near is None and actor is not None:
+        near = actor.org_id
     known = store.by_ids(tx, [request.below, near])
     if request.below is not None and request.below not in known:
         raise Refused("unknown_org")
@@ -44,13 +49,10 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
 def _search(
     tx: Connection, request: contract.SearchOrgs, text: str, limit: int, below: str, above: Sequence[str]
 ) -> list[int]:
-    """Return ids by code and by each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
+    """Return ids by code and each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
     ids = search_store.coded(tx, text, request.targets_only, limit, below) if names.is_code(text) else []
     for name in names.ways(text):
         if len(ids) < limit:
-            ids = list(
-                dict.fromkeys(
-                    [*ids, *search_store.search(tx, name, request.targets_only, limit, below, above)]
-                )
-            )
+            more = search_store.search(tx, name, request.targets_only, limit, below, above)
+            ids = list(dict.fromkeys([*ids, *more]))
     return ids[:limit]

@@ -26,43 +26,76 @@ _TARGETS = (
     "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
 )
 
+# `|| ''` keeps the planner from the index of paths: the index of the text is the narrower one.
+_SUBTREE = "path || '' >= :path AND path || '' < :path_end"
+
 _SEARCH = sa.text(f"""
-    WITH hits AS MATERIALIZED (SELECT org_id, path, plain, also FROM orgs WHERE NOT deleted AND bigrams @> CAST(:pieces AS text[])
-            AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0) AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS} LIMIT :most)
-    SELECT org_id FROM hits ORDER BY plain <> :text AND :text <> ALL(string_to_array(also, chr(10))), NOT starts_with(plain, :text),
-        (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above WHERE starts_with(hits.path, above)) DESC, length(plain), plain, org_id LIMIT :limit""")
+    WITH hits AS MATERIALIZED (SELECT org_id, path, plain, also FROM orgs
+        WHERE NOT deleted
+            AND bigrams @> CAST(:pieces AS text[])
+            AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0)
+            AND {_SUBTREE}
+            AND {_TARGETS}
+        LIMIT :most)
+    SELECT org_id FROM hits ORDER BY
+        -- an exact name, then a beginning
+        plain <> :text AND :text <> ALL(string_to_array(also, chr(10))),
+        NOT starts_with(plain, :text),
+        -- the more superiors shared with the searcher, the nearer
+        (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above
+            WHERE starts_with(hits.path, above)) DESC,
+        length(plain), plain, org_id
+    LIMIT :limit""")
 
 _BEGINNING = sa.text(f"""
-    SELECT org_id FROM orgs WHERE NOT deleted AND plain >= :text AND plain < :text_end AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
+    SELECT org_id FROM orgs
+    WHERE NOT deleted AND plain >= :text AND plain < :text_end AND {_SUBTREE} AND {_TARGETS}
     ORDER BY plain, org_id LIMIT :limit""")
 
 _WITHIN = sa.text(f"""
-    SELECT org_id FROM (SELECT org_id, path, plain, also, kind, purpose, deleted FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :budget) AS near_by
-    WHERE NOT deleted AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0) AND {_TARGETS} ORDER BY length(plain), plain LIMIT :limit""")
+    SELECT org_id
+    -- here the index of paths is meant, the inner limit bounds the walk along it
+    FROM (SELECT org_id, path, plain, also, kind, purpose, deleted FROM orgs
+        WHERE path >= :path AND path < :path_end
+        ORDER BY path LIMIT :budget) AS near_by
+    WHERE NOT deleted AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0) AND {_TARGETS}
+    ORDER BY length(plain), plain LIMIT :limit""")
 
 _CODED = sa.text(f"""
-    SELECT org_id FROM ((SELECT org_id, path FROM orgs WHERE division_code = :text AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
+    SELECT org_id FROM (
+        (SELECT org_id, path FROM orgs
+            WHERE division_code = :text AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
             ORDER BY path LIMIT :limit)
-        UNION ALL SELECT org_id, path FROM orgs WHERE school_number = :text AND school_number <> '' AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS}
-        UNION ALL SELECT org_id, path FROM orgs WHERE org_id = CAST(:number AS bigint) AND NOT deleted AND path || '' >= :path AND path || '' < :path_end AND {_TARGETS})
-        AS coded ORDER BY org_id IS DISTINCT FROM CAST(:number AS bigint), length(path), path LIMIT :limit""")
+        UNION ALL SELECT org_id, path FROM orgs
+            WHERE school_number = :text AND school_number <> ''
+                AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+        UNION ALL SELECT org_id, path FROM orgs
+            WHERE org_id = CAST(:number AS bigint) AND NOT deleted AND {_SUBTREE} AND {_TARGETS})
+        AS coded
+    ORDER BY org_id IS DISTINCT FROM CAST(:number AS bigint), length(path), path LIMIT :limit""")
 
-_SYSTEMS = sa.text(
-    "SELECT path FROM orgs WHERE org_id = provincial_id AND province >= :first AND NOT deleted ORDER BY org_id"
-)
+_SYSTEMS = sa.text("""
+    SELECT path FROM orgs
+    WHERE org_id = provincial_id AND province >= :first AND NOT deleted
+    ORDER BY org_id""")
 
+# The planner's statistics say how common each bigram is, so nothing is counted here.
 _COMMON = sa.text("""
-    SELECT piece, CAST(share * reltuples AS int) AS n, reltuples AS total FROM pg_stats, pg_class,
-        unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs) AS elements (piece, share)
-    WHERE tablename = 'orgs' AND attname = 'bigrams' AND schemaname = current_schema() AND pg_class.oid = 'orgs'::regclass AND piece IS NOT NULL""")
+    SELECT piece, CAST(share * reltuples AS int) AS n, reltuples AS total
+    FROM pg_stats, pg_class,
+        unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs)
+            AS elements (piece, share)
+    WHERE tablename = 'orgs' AND attname = 'bigrams' AND schemaname = current_schema()
+        AND pg_class.oid = 'orgs'::regclass
+        AND piece IS NOT NULL""")
 
 _common: dict[str, tuple[float, dict[str, int], float]] = {}
 
 
 def _frequent(tx: Connection) -> tuple[dict[str, int], float]:
-    """Return how many names have each of the common bigrams, and how many names there are, as PostgreSQL last counted.
+    """Return how many names have each of the common bigrams, and how many names there are.
 
-    It is looked up once in `COUNT_AGAIN_SECONDS`.
+    That is as PostgreSQL last counted; it is looked up once in `COUNT_AGAIN_SECONDS`.
     """
     database = str(tx.engine.url)
     if database not in _common or time.monotonic() - _common[database][0] > COUNT_AGAIN_SECONDS:
@@ -78,12 +111,16 @@ def _frequent(tx: Connection) -> tuple[dict[str, int], float]:
 def search(
     tx: Connection, text: str, targets_only: bool, limit: int, below: str, near: Sequence[str]
 ) -> list[int]:
-    """Return ids of organisations in the subtree `below` (a path) whose full, short or a former name contains `text`, which is normalised (BEY-20).
+    """Return ids of organisations whose full, short or a former name contains `text` (BEY-20).
 
-    The exact name comes first, then names that begin so, then what is nearest to the searcher, whose ancestors' paths `near` gives from
-    the root down, then shorter names. A text with a rare bigram is found by the index of bigrams and ordered as a whole. Of others there
-    are more than are looked at: what stands near is walked, then some of the rest are taken from the index, in the order in which they
-    were loaded, higher ones first; what every fifth name has is met by walking anywhere.
+    `text` is normalised; `below` is the path of the subtree that is searched. The exact name comes
+    first, then names that begin so, then what is nearest to the searcher, whose ancestors' paths
+    `near` gives from the root down, then shorter names.
+
+    A text with a rare bigram is found by the index of bigrams and ordered as a whole. Of others
+    there are more than are looked at: what stands near is walked, then some of the rest are taken
+    from the index, in the order in which they were loaded, higher ones first. What every fifth name
+    has is met by walking anywhere.
     """
     values = {"text": text, "targets_only": targets_only, "limit": limit}
     span = {"path": below, "path_end": store.end_of(below)}
@@ -97,29 +134,24 @@ def search(
     if hits < RARE:
         return list(tx.scalars(_SEARCH, {**indexed, "most": RARE}))
     found = list(tx.scalars(_BEGINNING, beginning))
-    for path in [
-        *[one for one in reversed(near[-3:]) if one.startswith(below)],
-        *([below] if hits > total / 5 else []),
-    ]:
+    walks = [path for path in reversed(near[-3:]) if path.startswith(below)]
+    if hits > total / 5:
+        walks.append(below)
+    for path in walks:
         if len(found) < limit:
-            found = list(
-                dict.fromkeys(
-                    [
-                        *found,
-                        *tx.scalars(
-                            _WITHIN,
-                            {**values, "path": path, "path_end": store.end_of(path), "budget": BUDGET},
-                        ),
-                    ]
-                )
-            )
+            walk = {**values, "path": path, "path_end": store.end_of(path), "budget": BUDGET}
+            # A dictionary takes what was found before only once, and keeps the order.
+            found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, walk)]))
     if len(found) < limit:
         found = list(dict.fromkeys([*found, *tx.scalars(_SEARCH, {**indexed, "most": BUDGET})]))
     return found[:limit]
 
 
 def coded(tx: Connection, text: str, targets_only: bool, limit: int, below: str) -> list[int]:
-    """Return ids of organisations in the subtree `below` by their number, division code or school number, higher ones first (BEY-20)."""
+    """Return ids of organisations by their number, division code or school number (BEY-20).
+
+    They are in the subtree `below`; higher ones come first.
+    """
     number = int(text) if text.isdigit() and len(text) < 19 else None
     return list(
         tx.scalars(

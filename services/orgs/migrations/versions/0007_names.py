@@ -10,7 +10,8 @@ depends_on = None
 
 SHORT_NAMES = """
     UPDATE orgs o SET also = s.name, bigrams = o.bigrams || ARRAY(
-        SELECT DISTINCT substr(s.name, at, 2) FROM generate_series(1, length(s.name) - 1) AS at WHERE substr(s.name, at, 2) <> ALL(o.bigrams))
+        SELECT DISTINCT substr(s.name, at, 2) FROM generate_series(1, length(s.name) - 1) AS at
+        WHERE substr(s.name, at, 2) <> ALL(o.bigrams))
     FROM (SELECT org_id, replace(normalize(short_name, NFKC), ' ', '') AS name FROM orgs) AS s
     WHERE s.org_id = o.org_id AND s.name <> '' AND strpos(o.plain, s.name) = 0"""
 
