@@ -21,7 +21,7 @@ MINIMUM_AGE = 14
 MAXIMUM_AGE = 28
 """A plain member is 14 or older and younger than 28 (MEM-04)."""
 NUMBER_FROM = date(2017, 1, 1)
-"""Who joined from this day on needs a development number, in Xinjiang a year earlier (MEM-08)."""
+"""Members who joined from this day on need a development number, in Xinjiang a year earlier (MEM-08)."""
 LOCK_AFTER = 5
 """Wrong passwords for one account from one address before the two are closed to each other."""
 LOCK_ACCOUNT_AFTER = 10
@@ -198,7 +198,7 @@ Ranges = Mapping[tuple[str, int], Sequence[tuple[str, str]]]
 
 
 def number_from(province: str = "") -> date:
-    """Return from which day on who joined needs a development number: 2017, in Xinjiang 2016 (MEM-08)."""
+    """Return from which joining date a development number is needed: 2017, in Xinjiang 2016 (MEM-08)."""
     return NUMBER_FROM.replace(year=2016) if province == XINJIANG else NUMBER_FROM
 
 
@@ -240,8 +240,8 @@ def missing(
 ) -> list[str]:
     """Return the required fields that are not filled (MEM-22).
 
-    The column `complete` of people says the same in SQL. `needed_from`: who joined from then on
-    needs a development number (`number_from`).
+    The column `complete` of people says the same in SQL. From the joining date `needed_from` on a
+    development number is needed (`number_from`).
     """
     return [
         name
@@ -350,11 +350,11 @@ def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:
     """Return the organisations whose administrators reset the password of an account (ACC-07, ADM-07).
 
     `rights` are the paths of the organisations that the person administers or may look at, `home`
-    is the path of the own branch, empty for somebody without one. Without rights: that branch, and
-    as many levels above it as a setting says. With rights: the organisation of the highest one and
-    its direct superior, as far as they stand above all of the person's places; where neither does,
-    the lowest organisation that stands above them all. So nobody gains by a reset what lies outside
-    the own reach.
+    is the path of the person's branch, empty if there is none. Without rights: that branch, and as
+    many levels above it as a setting says. With rights: the organisation of the highest one and its
+    direct superior, as far as they stand above all of the person's places; where neither does, the
+    lowest organisation that stands above them all. So by a reset nobody gains what lies outside
+    their own reach.
     """
     if not rights:
         return frozenset(_line(home)[-1 - levels :])

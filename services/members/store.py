@@ -29,7 +29,7 @@ NUMBER_FROM = (
     f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain.number_from(domain.XINJIANG)}'"
     f" ELSE date '{domain.number_from()}' END"
 )
-"""From which day on who joined needs a development number, by the province of the branch (MEM-08)."""
+"""From which joining date a development number is needed, by the province of the branch (MEM-08)."""
 
 # ---- the saga ----------------------------------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ _RESERVE = sa.text(f"""
             transfer_id bigint, member_id bigint, source_branch_id bigint, target_org_id bigint,
             reason_kind text)
     ),
-    -- who is free, where the request says, and leaves for a reason that fits
+    -- members who are free and where the request says, and whose reason fits
     held AS (
         UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id
         FROM asked i
@@ -66,7 +66,8 @@ _RESERVE = sa.text(f"""
         UNION ALL
         SELECT transfer_id, member_id FROM others WHERE reserved_by = transfer_id
     ),
-    -- the first reason that applies; the last one is for who was taken by somebody else in this very moment
+    -- the first reason that applies; the last one is for members taken by another transfer in this very
+    -- moment, so that they are not held and yet look free
     refused AS (
         SELECT transfer_id, member_id,
             CASE
@@ -156,9 +157,9 @@ def reserve(tx: Connection, items: Sequence[Any]) -> None:
 
     It is also told which were not, and why. Graduates leave with one of the eight reasons
     (GRAD-15); everybody else, delayed graduates and teachers included, with an ordinary one
-    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over. Into
-    the study-abroad branch goes whose request was approved (GRAD-33); a student who leaves the
-    schools for elsewhere has dropped out and says so (TYPE-21).
+    (GRAD-17), so that the reason alone says whether a transfer counts as a graduate hand-over. Only
+    members whose request was approved go into the study-abroad branch (GRAD-33); a student who
+    leaves the schools for elsewhere has dropped out and says so (TYPE-21).
     """
     db.run(tx, _RESERVE, items)
 
@@ -166,11 +167,10 @@ def reserve(tx: Connection, items: Sequence[Any]) -> None:
 def move(tx: Connection, items: Sequence[Any]) -> None:
     """Move held members once: close the old stay and begin the new one (TRF-35, BEY-09).
 
-    A repeated message is only answered again. Graduates who only go into the own school's mobile
-    branch stay graduates, who have yet to leave (TYPE-05). Who held a post in the old branch, or in
-    an organisation above it that is not above the new branch, too, holds it no more, and with it
-    goes the right to administer there (ADM-18). Posts elsewhere are nobody's business here
-    (CADRE-02).
+    A repeated message is only answered again. Graduates who only go into the mobile branch of their
+    own school stay graduates, who have yet to leave (TYPE-05). A post in the old branch, or in an
+    organisation above it that is not above the new branch as well, ends, and with it the right to
+    administer there (ADM-18). Posts elsewhere stay as they are (CADRE-02).
 
     Counting `closed` makes PostgreSQL close before it begins; left alone it may begin first and
     break `uq_memberships_one_open`.
@@ -258,7 +258,7 @@ _ADD = sa.text("""
             person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text,
             joined_on date, development_number text, branch_id bigint, born_on date)
     ),
-    -- the people; who is there already, by the blind index, is left out
+    -- the people, but for those who are there already, as the blind index shows
     made AS (
         INSERT INTO people (
             person_id, name, id_sealed, id_index, phone_sealed, ethnic_group,
@@ -346,7 +346,7 @@ _DELETED = sa.text("""
 
 
 def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
-    """Return who of them was deleted last from a branch that still exists (TRF-36).
+    """Return those of them last deleted from a branch that still exists (TRF-36).
 
     A row has the name and the branch of then.
     """
@@ -381,7 +381,7 @@ def attach(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime) -> dic
     """Enter people into branches who have an account and no branch (REG-05, ORG-17).
 
     Such are applicants who withdrew and secretaries from outside. Return their ids by blind index;
-    whose name differs, or who is in a branch, is left out.
+    people whose name differs, or who are in a branch, are left out.
     """
     return {bytes(row.id_index): row.person_id for row in db.run(tx, _ATTACH, rows, now=now)}
 
@@ -407,7 +407,7 @@ def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:
 
 
 def administered(tx: Connection, person_ids: Sequence[int]) -> dict[int, list[int]]:
-    """Return, of the people who administer anything, what."""
+    """Return the organisations that people administer; people who administer none are left out."""
     return {row.person_id: row.org_ids for row in tx.execute(_ADMINISTERED, {"ids": sorted(set(person_ids))})}
 
 

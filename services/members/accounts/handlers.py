@@ -205,7 +205,7 @@ def _tell_ended(tx: Connection, ended: Sequence[sa.Row[Any]]) -> None:
 
 
 def list_sessions(tx: Connection, request: ListSessions, actor: Actor | None) -> Sessions:
-    """Return the own living sessions and the sign-ins of the last 180 days."""
+    """Return the caller's living sessions and sign-ins of the last 180 days."""
     assert actor is not None
     return Sessions(
         sessions=[
@@ -227,7 +227,7 @@ def list_sessions(tx: Connection, request: ListSessions, actor: Actor | None) ->
 
 
 def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> bool:
-    """End own sessions, at once and everywhere; return whether any was ended."""
+    """End sessions of the caller, at once and everywhere; return whether any was ended."""
     assert actor is not None
     ended = accounts_store.end_other_sessions(
         tx, actor.person_id, _index(request.session), request.session_ids or None
@@ -237,7 +237,7 @@ def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> b
 
 
 def change_password(tx: Connection, request: ChangePassword, actor: Actor | None) -> bool:
-    """Replace the own password (ACC-05).
+    """Replace the caller's password (ACC-05).
 
     The other sessions of the person end; the given one is unrestricted from its next renewal on.
     """
@@ -267,7 +267,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
 
     Codes for members are made by the branch or what stands above it, as many levels up as a setting
     says; codes for people with a right only by those of `domain.resetters`. Nobody makes a code for
-    the own account (ADM-07).
+    their own account (ADM-07).
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
@@ -364,7 +364,7 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     """Replace a forgotten password by means of a reset code (ACC-08).
 
     A wrong number, a wrong code and a spent one get the same answer; failures count as in
-    `sign_in`. A code is good only as long as who made it could make it: not if the person has
+    `sign_in`. A code is good only as long as its maker could still make it: not if the person has
     gained a right since, or the maker has lost one (ACC-07). Success ends all sessions of the
     person and the lock of the number.
 

@@ -22,8 +22,8 @@ from shared.identity import Actor
 def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, frozenset[int]]:
     """Return, for rows of people, the organisations whose administrators reset their passwords.
 
-    Four look-ups for any number of people. Who is in no branch is looked after by the organisation
-    of the oldest post, whoever has given others since.
+    Four look-ups for any number of people. People in no branch are looked after by the organisation
+    of their oldest post, whoever has given others since.
     """
     rights = posts_store.rights_held(tx, people)
     homes = _homes(tx, people)
@@ -51,9 +51,10 @@ def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
 
 
 def still_good(tx: Connection, person: sa.Row[Any], issued_by: int | None, issued_for: int | None) -> bool:
-    """Return whether who handed out a code could do so today: rights come and go while a code is on its way.
+    """Return whether the person who handed out a code could still do so today.
 
-    Codes of the command line come from nobody and are good as they are.
+    Rights come and go while a code is on its way. Codes of the command line come from nobody and
+    are good as they are.
     """
     if issued_by is None or issued_for is None:
         return issued_by is None and issued_for is None

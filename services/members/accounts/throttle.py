@@ -145,7 +145,7 @@ def count(tx: Connection, limits: Sequence[Limit]) -> None:
 def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
     """Count one more try with each key; return the keys with which there were too many.
 
-    Any number of keys is one statement.
+    It takes one statement for any number of keys.
     """
     now = clock.now()
     wanted = {one.key: one for one in limits}
@@ -166,8 +166,8 @@ def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
 def admit(tx: Connection, limits: Sequence[Limit]) -> None:
     """Let a right try pass, unless wrong ones at the same moment have closed a key first.
 
-    The count with an account starts afresh. How often a key was closed is not forgotten: who
-    guesses cannot use its owner's success.
+    The count with an account starts afresh. How often a key was closed is not forgotten: somebody
+    who guesses cannot use the owner's success.
 
     Raises:
         Refused: `too_many_attempts`.

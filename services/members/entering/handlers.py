@@ -70,12 +70,13 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     """Enter people into branches, row by row (IMP-05, IMP-08, IMP-10, IMP-13).
 
     Good rows are stored, and each bad row says why it is not. The acting organisation is the branch
-    or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password. Who
-    enters a class that is a graduates' organisation already is a graduate of it (GRAD-12, GRAD-15).
+    or its direct superior (MEM-29, IMP-11). Everyone gets an account with the initial password.
+    Somebody who enters a class that is a graduates' organisation already is a graduate of it
+    (GRAD-12, GRAD-15).
 
-    Who has an account and is in no branch is entered, too (REG-05, ORG-17), unless the person holds
-    a post or a right outside the acting organisation and what lies below it: then it is not for
-    this organisation to say where the person belongs (ACC-11).
+    Somebody with an account and without a branch is entered, too (REG-05, ORG-17), unless the
+    person holds a post or a right outside the acting organisation and what lies below it: then it
+    is not for this organisation to say where the person belongs (ACC-11).
     """
     answers = _once(tx, asked)
     acting = directory.administering(tx, (one.actor for one in asked))

@@ -42,7 +42,7 @@ _FLAG = sa.text(f"""
         RETURNING p.person_id AS member_id, p.branch_id,
             {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts
     ),
-    -- they count with those whom the switch found there, so that one who leaves is missed
+    -- they count with those whom the switch found there, so that it shows when one leaves
     counted AS (
         UPDATE branch_marks b SET members = b.members + f.n
         FROM (SELECT branch_id, count(*)::int AS n FROM flagged GROUP BY branch_id) f
@@ -82,12 +82,12 @@ def close(tx: Connection, branch_ids: Iterable[int]) -> None:
 
 
 def receive(tx: Connection, person_ids: Iterable[int], now: datetime) -> set[int]:
-    """Make people who have just entered branches what these branches make them; return who became a graduate.
+    """Make people who have just entered branches what these make them; return who became a graduate.
 
-    Who enters a graduates' organisation is a graduate, as the switch made those who were there, and
-    that is told (GRAD-12, GRAD-15); they count as members of the switched branch, so that one who
-    leaves afterwards is missed (GRAD-14). In Xinjiang development numbers are needed a year earlier
-    (MEM-08, MEM-22).
+    People who enter a graduates' organisation are graduates, as the switch made those who were
+    there, and that is told (GRAD-12, GRAD-15); they count as members of the switched branch, so
+    that one who leaves afterwards is missed (GRAD-14). In Xinjiang development numbers are needed a
+    year earlier (MEM-08, MEM-22).
     """
     rows = [{"person_id": one} for one in sorted(set(person_ids))]
     if not rows:

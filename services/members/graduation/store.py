@@ -121,7 +121,7 @@ _MARK_MEMBERS = sa.text(f"""
         RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on,
             q.graduate AS was, q.graduates_on AS was_on
     ),
-    -- who changes cohort is taken out of the old one and counted in the new one
+    -- a graduate who changes cohort is taken out of the old one and counted in the new one
     flagged AS (
         SELECT person_id AS member_id, branch_id, {COHORT.format(on="was_on")} AS cohort, false AS counts
         FROM stored

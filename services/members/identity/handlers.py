@@ -44,7 +44,7 @@ class Citizen(NamedTuple):
 
 
 Checker = Callable[[Sequence[Citizen]], Mapping[str, bool]]
-"""Says by `ref` whether name and number belong together; who is left out could not be checked.
+"""Says by `ref` whether name and number belong together; a person left out could not be checked.
 
 Raises `OSError` if the service does not answer.
 """
@@ -75,7 +75,7 @@ def over_http(url: str, token: str = "") -> Checker:
 
 
 def _opened(row: Any) -> Citizen | None:
-    """Return who is to be checked; None for a number that cannot be opened, which holds up nobody else."""
+    """Return the person to check; None if the number cannot be opened, which holds up nobody else."""
     try:
         return Citizen(str(row.person_id), row.name, keys.seal.open(row.id_sealed))
     except Exception as error:
@@ -111,7 +111,7 @@ def check_batch(database: db.Database, checker: Checker) -> int:
 
 
 def check_turn(machinery: Machinery) -> float | None:
-    """Check the next who were not checked yet; between batches it sleeps, since nobody waits for this."""
+    """Check the next people not checked yet; between batches it sleeps, since nobody waits for this."""
     url = os.environ.get("TUANQIAO_IDENTITY_URL") or ""
     if not url:
         return None
@@ -128,5 +128,5 @@ CHECK = background.Loop("identity", check_turn, _wake, LOOK_AGAIN_SECONDS)
 
 
 def on_day_began(tx: Any, items: list[Any]) -> None:
-    """Look who is due again."""
+    """Look for people who are due again."""
     _wake.set()

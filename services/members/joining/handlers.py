@@ -153,7 +153,7 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
 
 
 def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
-    """Become an administrator with a code, signed in (ADM-14, ADM-15): who held a post there keeps it."""
+    """Become an administrator with a code, signed in (ADM-14, ADM-15); a post held there is kept."""
     assert actor is not None
     index, org = _held_code(tx, request)
     return _appoint(tx, index, org, actor.person_id, request.post)
@@ -206,8 +206,8 @@ def on_registration_refused(tx: Connection, items: list[Any]) -> None:
 def register(tx: Connection, request: Register, actor: Actor | None) -> RegistrationInfo:
     """Register oneself: an account at once, and a place when the organisation accepts.
 
-    Rules REG-01..03, REG-08, ACC-03 and ACC-14. Who withdrew or was not accepted registers again
-    with the same name, ID number and password.
+    Rules REG-01..03, REG-08, ACC-03 and ACC-14. Somebody who withdrew or was not accepted registers
+    again with the same name, ID number and password.
 
     Raises:
         Refused: `too_many_attempts` from one address, `registered_already` for a person whom
@@ -304,7 +304,7 @@ def _patience(org: sa.Row[Any]) -> timedelta:
 
 
 def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]]) -> list[RegistrationDecided]:
-    """Accept or reject applicants, or withdraw the own application (REG-05).
+    """Accept or reject applicants, or withdraw one's own application (REG-05).
 
     Applicants are decided on for the organisation that they name (REG-03, REG-07).
     """

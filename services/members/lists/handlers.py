@@ -199,9 +199,9 @@ def _progress(
 
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
-    """Count anew who has outstayed the clocks of hand-over branches and of retention (DL-18, BEY-12).
+    """Count anew the members who have outstayed the clocks of hand-over branches and retention (DL-18).
 
-    The lists name them.
+    The lists name them (BEY-12).
     """
     for name, count in store.overstayed(tx, clock.today()).items():
         metrics.OVERSTAYED.labels(name).set(count)

@@ -29,9 +29,9 @@ from shared.messages.members import (
 def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     """Give people posts, other posts or none (CADRE-01..06, ADM-03, ADM-16, ORG-17..20).
 
-    By the organisation's own administrators or the direct superior's. Posts in other organisations
-    and the membership stay as they are (CADRE-02, CADRE-03, ORG-18). Repeated, the command finds
-    what it has done and answers the same.
+    The organisation's own administrators do so, or those of its direct superior. Posts in other
+    organisations and the membership stay as they are (CADRE-02, CADRE-03, ORG-18). Repeated, the
+    command finds what it has done and answers the same.
 
     By id alone only people are named whom the acting organisation or what lies below it already
     has: its members, cadres and administrators. Somebody from elsewhere is named as on the ID card,

@@ -176,7 +176,7 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
     """Delete wrongly entered members (DEL-05, DEL-07, DEL-08, DEL-11, MEM-19).
 
     Only a leading body above the branch does so, with a reason. Repeated by the same person, the
-    command is answered as before: who is gone by this very command is gone.
+    command is answered as before: a member whom this very command deleted is gone.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     known = store.replies(tx, [one.item.command_id for one in asked])

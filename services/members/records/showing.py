@@ -91,7 +91,7 @@ def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, st
 def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> contract.Found:
     """Find one member by exact name and ID number (TRF-05, TRF-06).
 
-    The finder gets a ticket to start a transfer-in. Who looked is in the audit log, also if nobody
+    The finder gets a ticket to start a transfer-in. The audit log says who looked, even if nobody
     was found (BEY-10); a refused query is committed.
     """
     org_id = directory.require_administrator(tx, actor)
@@ -189,7 +189,7 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
 
 
 def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> Profile:
-    """Return the own record with its history (ROLE-01, BEY-09).
+    """Return the caller's own record with its history (ROLE-01, BEY-09).
 
     It says what the person is asked to put right (MEM-13, MEM-23).
     """
