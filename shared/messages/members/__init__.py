@@ -1,0 +1,13 @@
+"""Contracts of the members service: people, accounts, posts, membership; each noun a file, all of them here."""
+
+from shared.messages.members.accounts import *
+from shared.messages.members.entering import *
+from shared.messages.members.events import *
+from shared.messages.members.founding import *
+from shared.messages.members.graduation import *
+from shared.messages.members.joining import *
+from shared.messages.members.letters import *
+from shared.messages.members.lists import *
+from shared.messages.members.posts import *
+from shared.messages.members.records import *
+from shared.messages.members.retentions import *

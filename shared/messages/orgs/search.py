@@ -1,0 +1,33 @@
+"""Finding organisations (SRCH)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.messages import Query
+from shared.messages.limits import (
+    Line,
+    OrgId,
+    PageSize,
+)
+from shared.messages.orgs.tree import Org
+
+
+class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for organisations by name or by code (BEY-20, SRCH-10).
+
+    Any part of the full, the short or a former name will do; `targets_only` leaves out what TRF-15
+    excludes. `below` limits the search to a subtree; what is nearer to `near`, by default the
+    acting organisation, comes first. With `systems`, where the subtree has none, what the vertical
+    systems have is returned, with their provinces 91 to 97 (ORG-15).
+    """
+
+    text: Line
+    near: OrgId | None = None
+    targets_only: bool = False
+    below: OrgId | None = None
+    systems: bool = False
+    limit: PageSize = 20
+
+
+search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org])

@@ -1,0 +1,179 @@
+"""What waits, one transfer with its trail, what was started (MSG, TRF-33)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.messages import Query
+from shared.messages.audit import AuditLine, ListAudit
+from shared.messages.limits import (
+    After,
+    Cursor,
+    Dated,
+    Instant,
+    OrgIds,
+    PageSize,
+    Side,
+    TransferId,
+    Word,
+)
+
+
+class ListWork(Dated, frozen=True, kw_only=True):
+    """Ask for the open nodes that the acting organisation may decide, oldest first (MSG-01, TRF-31).
+
+    `state`, `reason` and the times of opening filter; `after` is the `cursor` of the last item of
+    the page before.
+    """
+
+    state: Word = ""
+    reason: Word = ""
+    since: Instant | None = None
+    until: Instant | None = None
+    after: Cursor = ""
+    limit: PageSize = 50
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer as shown to its parties (TRF-22); people and names are joined by the gateway."""
+
+    transfer_id: int
+    member_id: int
+    initiator: str
+    source_branch_id: int
+    target_org_id: int
+    target_branch_id: int | None
+    reason: str
+    place_name: str
+    place_address: str
+    contact: str
+    remark: str
+    state: str
+    node_no: int
+    waiting_org_id: int | None
+    waiting_superior_id: int | None
+    node_opened_at: Instant | None
+    remind_at: Instant | None
+    expires_at: Instant | None
+    on_expiry: str | None
+    created_at: Instant
+    ended_at: Instant | None
+    end_code: str
+    end_note: str
+    policy: str
+    place_division: str = ""
+    concern: str = ""
+    reason_kind: str = "any"
+    urged_at: Instant | None = None
+    looked_by: int | None = None
+    looked_until: Instant | None = None
+    cursor: str = ""
+
+
+class WorkPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of work with the counts by state of everything that waits for the acting organisation.
+
+    `old`: how many of these were reminded of (DL-02, MSG-07).
+    """
+
+    items: list[Transfer]
+    counts: dict[str, int]
+    old: int = 0
+
+
+class GetTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for one transfer, as the member or as a party's administrator (TRF-33)."""
+
+    transfer_id: TransferId
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit trail (TRF-34, BEY-02)."""
+
+    seq: int
+    event: str
+    state: str
+    at: Instant
+    person_id: int | None
+    org_id: int | None
+    note: str
+
+
+class NodeAhead(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the transfer's own path, past, open or to come (TRF-34)."""
+
+    node_no: int
+    state: str
+    org_id: int
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer with its path and its trail."""
+
+    transfer: Transfer
+    path: list[NodeAhead]
+    steps: list[Step]
+    may_withdraw: bool
+
+
+class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the caller's own transfers, newest first (TRF-33)."""
+
+
+class ListStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for transfers out of or into the acting organisation and its branches (TRF-29, TRF-32).
+
+    Newest first.
+    """
+
+    side: Side = "source"
+    open_only: bool = False
+    after: After = 0
+    limit: PageSize = 50
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for numbers of transfers by state and reason in the subtree of the acting organisation."""
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """How many transfers of one reason are in one state."""
+
+    reason: str
+    state: str
+    transfers: int
+
+
+class CountInTheWay(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask which open transfers stand in the way of deleting organisations (ORG-42, DEL-14).
+
+    At most 500, all of one's own subtree.
+    """
+
+    org_ids: OrgIds
+
+
+class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
+    """How many open transfers an organisation is a party of.
+
+    `leaving` of them only lead out of it, which a branch that is set aside may have (DEL-04).
+    """
+
+    org_id: int
+    transfers: int
+    leaving: int
+
+
+count_in_the_way = Query("transfers", "count_in_the_way", CountInTheWay, list[InTheWay])
+
+list_work = Query("transfers", "list_work", ListWork, WorkPage)
+
+get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
+
+my_transfers = Query("transfers", "my_transfers", MyTransfers, list[Transfer])
+
+list_started = Query("transfers", "list_started", ListStarted, list[Transfer])
+
+count_transfers = Query("transfers", "count_transfers", Counts, list[Count])
+
+list_audit = Query("transfers", "list_audit", ListAudit, list[AuditLine])
