@@ -116,11 +116,11 @@ def concern(
     found = class_of(source, target)
     classes = [found]
     if found in NEAR_HOME and _is_elsewhere(request.place_division, target):
+        # The class of its own holds as well; put first, this one is named where both are as strict.
         classes.insert(0, "household")
     if request.drop_out and found.startswith("own_"):
         return "forbid", found
     said = [(modes[one], one) for one in classes if modes.get(one, "allow") != "allow"]
-    # MODES begins with the strictest.
     return min(said, key=lambda pair: MODES.index(pair[0]), default=None)
 
 
@@ -143,6 +143,7 @@ def kind_of(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None)
     - `ordinary`: all but graduates.
     """
     reason = reasons.reasons()[request.reason]
+    # These two go before the reason's own kind, since their reasons are those of graduates.
     if request.drop_out:
         return "drop_out"
     if request.reason == "abroad_study":
@@ -180,12 +181,13 @@ def check_request(
     ):
         if label and not value.strip():
             return Refusal("field_missing", {"field": label})
-    if request.place_division and not (
-        request.place_division.isdigit() and len(request.place_division) in (6, 9, 12)
-    ):
+    # As far as the county, the township, or the village (GB/T 2260).
+    division = request.place_division
+    if division and not (division.isdigit() and len(division) in (6, 9, 12)):
         return Refusal("division_invalid")
     if request.reason == "unemployed" and request.place_name.strip():
         return Refusal("unemployed_with_employer")
+    # Those who drop out give one of the graduates' reasons (TYPE-21), except study abroad.
     if request.drop_out and not (reason.graduate and request.reason != "abroad_study" and source.school_path):
         return Refusal("drop_out_reason")
     if source.purpose == "vault" and request.initiator == Initiator.MEMBER:
@@ -207,8 +209,10 @@ def _check_class(
     if said is None:
         return None
     mode, found = said
+    # Without the place of work nobody can tell the household from it, so it is asked for (TYPE-10).
     if mode == "forbid" and found == "household" and not request.place_division:
         return Refusal("division_missing")
+    # A warning is passed by confirming it; for the household the remark has to say why, too.
     if mode == "warn" and request.confirmed:
         if found == "household" and not request.remark.strip():
             return Refusal("household_remark")
@@ -219,6 +223,7 @@ def _check_class(
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:
+    # No destination is chosen, so only the remark says what kind it is (SPU-02..04).
     if request.target_org_id is not None:
         return Refusal("target_forbidden")
     if request.initiator == Initiator.TARGET:
@@ -237,6 +242,7 @@ def _check_target(request: RequestTransfer, source: OrgFacts, target: OrgFacts |
         return Refusal("same_org")
     if target.system != "national" or source.system != "national":
         return Refusal("target_peer")
+    # Leading organs from the county up are no destinations (TRF-15), nor are branches that only hold members.
     if target.kind not in (*COMMITTEE_KINDS, "branch") or target.purpose in ("vault", "awaiting", "graduate"):
         return Refusal("target_not_allowed")
     if request.reason == "further_study" and target.purpose in TOWNSHIP_PURPOSES:
@@ -264,6 +270,7 @@ def may_request(
         return None if person_id == request.member_id else Refusal("not_your_member")
     if acting_org is None:
         return Refusal("not_administrator")
+    # A branch's superior may act in its place on the way out; the way in is for the target alone.
     if request.initiator == Initiator.SOURCE and acting_org in (source.org_id, source.parent_id):
         return None
     if request.initiator == Initiator.TARGET and target is not None and acting_org == target.org_id:
@@ -301,6 +308,7 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> R
         return Refusal("batch_branches")
     if not 0 < len(item.member_ids) <= BATCH_MAX or len(set(item.member_ids)) < len(item.member_ids):
         return Refusal("batch_size", {"limit": str(BATCH_MAX)})
+    # One member stands for all: what is checked below does not depend on who it is.
     given = RequestTransfer(
         command_id=item.command_id,
         initiator="source",
@@ -322,7 +330,7 @@ def common_superior(one: OrgFacts, other: OrgFacts) -> int:
     pairs = zip(one.path.split("."), other.path.split("."), strict=False)
     common = 0
     for here, there in pairs:
-        if here != there or not here:
+        if here != there or not here:  # a path ends in a dot, so its last part is empty
             break
         common = int(here)
     return common

@@ -129,6 +129,7 @@ def request_transfers(
         row = request_row(n, item, actor.person_id, acting_org, source, target, policy)
         rows.append(row | {"concern": said[1] if said else ""})
     made = store.request(tx, rows) if rows else {}
+    # Also for those refused above: a repeated command is answered as before, though it would fail by now.
     earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in made])
     second = [
         item.member_id
@@ -217,7 +218,7 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
             outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
             continue
         held |= dict.fromkeys(members, item.source_branch_id)  # a later batch of this call finds them so
-        # A size of 0 lets members hold some of a batch without the others.
+        # With a size of 0 some of the members may be held without the others (BATCH-05).
         batch = {
             "concern": "",
             "batch_id": item.command_id,
@@ -378,6 +379,7 @@ def _decide(
         }
         by_trigger.setdefault(trigger_of(one.item), []).append(row)
     for trigger, rows in by_trigger.items():
+        # What does not fit is not tried, and explained like what has not moved.
         fitting = [row for row in rows if fits(asked[row["n"]])]
         moved = {row.n: row for row in transitions.move(tx, trigger, fitting)}
         _measure(moved.values(), trigger)
@@ -399,6 +401,7 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outc
         return Outcome(refusal=Refusal("unknown_transfer"))
     if found.repeated:
         return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, repeated=True)
+    # By the state first; where that allows the trigger, by what the statement asks of the node.
     code = refusal_of(State(found.state), trigger)
     if code is None and trigger is Trigger.WITHDRAW:
         code = "too_late_to_withdraw" if found.withdraw == "no" else "not_initiator"
@@ -431,7 +434,7 @@ def decide_nodes(tx: Connection, asked: list[Asked[contract.DecideNode]]) -> lis
 
 
 def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransfer]]) -> list[Outcome]:
-    """End transfers from the initiator's side or by the member, until the last approval is given (TRF-28)."""
+    """End transfers, as the initiator's side or the member, for as long as the policy allows (TRF-28)."""
     return _decide(tx, asked, lambda item: Trigger.WITHDRAW, lambda item: {}, needs_org=False)
 
 
@@ -450,6 +453,7 @@ def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -
         lambda item: {"branch_id": item.branch_id},
         fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside,
     )
+    # Those who have no branch at all are told so: the one that they named is not what is wrong (ASG-07).
     astray = {
         one.actor.org_id
         for one, outcome in zip(asked, outcomes, strict=True)
@@ -521,6 +525,7 @@ def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
     A decision that was committed earlier wins (DL-19).
     """
     rows = [{"transfer_id": item.transfer_id, "node_no": item.node_no, "code": "deadline"} for item in items]
+    # The nodes know what the clock does to them, so the one statement takes its own and leaves the others.
     returned = _move(tx, Trigger.CLOCK_RETURN, rows)
     rest = [row for row in rows if row["transfer_id"] not in returned]
     if rest:

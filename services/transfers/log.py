@@ -98,6 +98,7 @@ def prove_seals(tx: Connection) -> Seals:
         found = {row.segment_no: row for row in tx.execute(_PROVE, {"ids": some})}
         for number in some:
             row = found.get(number)
+            # The log is the witness: a segment that was rewritten to fit its lines does not fit the log.
             if row is None or (row.digest, row.lines) != (named[number]["digest"], named[number]["lines"]):
                 broken.append(f"segment {number} is not the one that the log names")
                 continue

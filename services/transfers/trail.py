@@ -63,6 +63,7 @@ def verify_audit(tx: Connection) -> tuple[int, list[int]]:
 
     Returns how many rows were read and the ids of transfers whose chain is broken.
     """
+    # Of both, since either may have rows that the other lost.
     highest = max(
         tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0
         for table in ("transfers", "audit")

@@ -61,6 +61,7 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
         if one.actor not in acting:
             answers.append(Bulk(bulk_id=bulk_id, refusal=Refusal("not_administrator")))
             continue
+        # A repeated command is answered as before: by now its filter matches fewer nodes, or none.
         earlier, _ = store.bulks(tx, one.actor.acting_org, bulk_id)
         refusal = None if earlier else _check_bulk(tx, one.item, one.actor.acting_org)
         if refusal is None and store.bulk_of_another(tx, bulk_id, one.actor.acting_org, one.actor.person_id):
@@ -79,6 +80,7 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
                 repeated=bool(earlier),
             )
         )
+    # The worker may look before this commits, and then finds nothing; it looks again after its usual rest.
     _bulk_wake.set()
     return answers
 
@@ -130,7 +132,7 @@ def _check_bulk(tx: Connection, item: StartBulk, org_id: int) -> Refusal | None:
         return Refusal("nothing_matches")
     if count > BULK_MAX:
         return Refusal("too_many_match", {"count": str(count), "limit": str(BULK_MAX)})
-    if count != item.expected:
+    if count != item.expected:  # the sender has seen another number, so others have decided meanwhile
         return Refusal("count_changed", {"count": str(count)})
     return None
 

@@ -53,6 +53,7 @@ _PROBLEMS = sa.text("""
     WHERE bulk_id = ANY(CAST(:ids AS uuid[])) AND result <> ''
     ORDER BY bulk_id, transfer_id LIMIT 1000""")
 
+# Rows that another worker holds are passed over, so several services share a bulk decision.
 _NEXT = sa.text("""
     SELECT r.*, j.org_id, j.person_id, j.decision FROM bulk_rows r JOIN bulk_jobs j USING (bulk_id)
     WHERE r.result IS NULL

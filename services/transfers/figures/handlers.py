@@ -95,7 +95,7 @@ def _stage(target: Target, own: Figures, cohort: int) -> Stage:
     month, day = target.by
     if target.what == "completed":
         reached = own.sx if target.reasons == "SX" else own.xs
-    else:  # started: of all graduates, since who has started nothing has no reason yet
+    else:  # started: of all graduates, since those who have started nothing have no reason yet
         total = own.idle + own.open + own.ended + own.completed
         reached = rate(total - own.idle, total)
     return Stage(

@@ -7,7 +7,8 @@ Per organisation and cohort, over its subtree R; G(R) are the graduates whose br
     study       B: of G(R), who goes on to further study
     study_in    C: graduates from outside R who asked to come into R for further study
     studied     A: of both, whose transfer is completed
-    society     E: of G(R), all others but those with an excluded reason; who has started nothing counts here
+    society     E: of G(R), all others except those with an excluded reason; whoever has started nothing
+                counts here
     society_in  F: graduates from outside R who asked to come into R otherwise
     settled     D: of both, whose transfer is completed
     excluded    of G(R), with an excluded reason
@@ -70,6 +71,7 @@ def contribution(
 
     """
     found: dict[str, int] = {}
+    # Whoever graduated in the region counts there once, wherever they go: inside comes before target.
     if inside_origin:
         found[stage] = 1
         found[{"SX": "study", "XS": "society"}.get(rate_of, "excluded")] = 1

@@ -177,6 +177,7 @@ def resolve(to: Target) -> str:
         found = [str(one[4][0]) for one in socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
         raise NoAnswer from error
+    # All of them, not only the one that is used: a name with one address inside is not trusted at all.
     for address in found:
         if not (is_public(address) or (_loopback() and ipaddress.ip_address(address).is_loopback)):
             raise NotAllowed("leads inside")
@@ -221,6 +222,7 @@ def post(to: Target, body: bytes, headers: dict[str, str]) -> int:
         )
     else:
         connection = _Plain(to.host, to.port, timeout=CONNECT_SECONDS)
+    # The timeout of a socket is one of each wait, so a timer ends what trickles.
     line = end = None
     late = threading.Event()
     try:

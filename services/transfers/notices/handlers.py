@@ -171,6 +171,7 @@ def _hooks_changed(
     entries = []
     for n, one in enumerate(asked):
         hook = hooks.get(n)
+        # Not where the address was told already: nothing has changed then.
         if hook is not None and hook.own and hook.same:
             entries.append(
                 audit.Entry(
@@ -251,6 +252,7 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     rows = [row for row in taken if row.next_at is not None]
     metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc(len(taken) - len(rows))
     settled = []
+    # In threads, since most of the time is spent waiting; `map` keeps the order of the rows.
     with ThreadPoolExecutor(SENDERS) as pool:
         for row, problem in zip(rows, pool.map(_send, rows), strict=True):
             again = None

@@ -130,6 +130,7 @@ _HOOKS_OF = sa.text("""
     JOIN webhooks w ON w.command_id = g.command_id OR (w.org_id = g.org_id AND w.url = g.url AND w.active)
     ORDER BY g.n, w.command_id = g.command_id DESC""")
 
+# The organisation stands in the condition, so nobody switches off the addresses of another.
 _END_HOOKS = sa.text("""
     WITH ended AS (
         UPDATE webhooks w SET active = false

@@ -1,6 +1,6 @@
 """From a policy's days and phases to instants: what holds for a node depends on when it is opened.
 
-Between two breakpoints the answer is the same but for the instant itself, so a policy becomes a handful of
+Between two breakpoints the answer is the same except for the instant itself, so a policy becomes a handful of
 rows (`node_rules`), and the statement that opens nodes finds the row of each by one look at an index.
 """
 

@@ -123,7 +123,7 @@ def look_at_nodes(tx: Connection, asked: list[Asked[contract.LookAt]]) -> list[O
 def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer]]) -> list[Outcome]:
     """Start ended transfers again with their values, as the member or either side (BEY-04, DL-06).
 
-    Everything is checked anew, but for the look-up by the target, whose earlier transfer shows that it
+    Everything is checked anew, except the look-up by the target, whose earlier transfer shows that it
     knows the member.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -146,6 +146,7 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
                     initiator=initiator,
                     member_id=row.member_id,
                     source_branch_id=row.source_branch_id,
+                    # the vault stands there for a special unit, which nobody chooses
                     target_org_id=None if row.reason == "special_unit" else row.target_org_id,
                     reason=row.reason,
                     place_name=row.place_name,
