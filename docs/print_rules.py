@@ -5,7 +5,8 @@
 docs/rules.tsv has three columns: the rule, its state where a person has to say it, the catalogue's
 words. States:
 
-    (empty)       tested, if a test carries the rule's marker and names it in its docstring or table; else open
+    (empty)       tested, if a test carries the rule's marker and names it in its docstring or table;
+                  else open
     partly: ...   a test proves some of it; what is missing
     open: ...     nothing proves it; what is missing
     n/a: ...      it asks nothing of software; why
@@ -58,7 +59,8 @@ HEAD = """# The rules
 
 Made by `make rules` from docs/rules.tsv and the tests; do not edit.
 
-- *tested*: a test carries the rule's marker and names the rule in its docstring or table; tests that are always skipped do not count.
+- *tested*: a test carries the rule's marker and names the rule in its docstring or table; \
+tests that are always skipped do not count.
 - *partly*: a test proves some of it; what is missing stands there.
 - *open*: no test proves it, even where code cites it.
 - *n/a*: it asks nothing of software; why stands there.

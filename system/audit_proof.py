@@ -104,7 +104,11 @@ def prove(settings: Settings, outside: dict[str, list[Head]] | None = None) -> I
 
 
 _ON_THE_WAY = sa.text("""
-    SELECT EXISTS (SELECT 1 FROM outbox WHERE topic = :topic AND (published_at IS NULL OR published_at > clock_timestamp() - interval '1 minute'))""")
+    SELECT EXISTS (
+        SELECT 1 FROM outbox
+        WHERE topic = :topic
+          AND (published_at IS NULL OR published_at > clock_timestamp() - interval '1 minute')
+    )""")
 
 
 def _prove(tx: sa.Connection, service: str, kept: list[Head], outside: list[Head]) -> Proof:
@@ -142,8 +146,7 @@ def table(proofs: Iterable[Proof]) -> tuple[list[str], bool]:
     rows = list(proofs)
     lines = [f"{'log':<20}{'lines':>12}  {'head':<18}{'kept':>10}  result"]
     for one in rows:
-        lines.append(
-            f"{one.what:<20}{one.lines:>12}  {one.head:<18}{one.kept:>10}  {'ok' if not one.broken else f'{len(one.broken)} broken'}"
-        )
+        result = f"{len(one.broken)} broken" if one.broken else "ok"
+        lines.append(f"{one.what:<20}{one.lines:>12}  {one.head:<18}{one.kept:>10}  {result}")
     lines += [f"broken: {one.what}: {word}" for one in rows for word in one.broken]
     return lines, not any(one.broken for one in rows)

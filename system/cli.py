@@ -118,9 +118,9 @@ def certificate(
     """Make a certificate signed by itself unless one is there, so that the front can start."""
     from services.gateway.serving import certificate as serving_certificate
 
-    typer.echo(
-        f"{folder}: {'a certificate was made; browsers warn of it' if serving_certificate.make(folder, host) else 'there is a certificate'}"
-    )
+    made = serving_certificate.make(folder, host)
+    done = "a certificate was made; browsers warn of it" if made else "there is a certificate"
+    typer.echo(f"{folder}: {done}")
 
 
 @app.command()
@@ -358,7 +358,8 @@ def list_dead() -> None:
                 sa.text("SELECT * FROM failed_messages WHERE next_attempt_at IS NULL ORDER BY id")
             ):
                 typer.echo(
-                    f"{service}:{row.id}  {row.topic}  attempts {row.attempts}  {row.failed_at:%Y-%m-%d %H:%M:%S}  {row.error}"
+                    f"{service}:{row.id}  {row.topic}  attempts {row.attempts}"
+                    f"  {row.failed_at:%Y-%m-%d %H:%M:%S}  {row.error}"
                 )
                 total += 1
     typer.echo(f"{total} dead letters")
@@ -503,14 +504,17 @@ def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml f
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
         rows: Any = policies_store.dry_run(tx, _policy(file), clock.now())
     typer.echo(
-        f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}"
+        f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}"
+        f"{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}"
     )
     for row in rows:
         typer.echo(
-            f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}"
+            f"{row.province:<10}{row.state:<18}{row.open:>8}{row.moved:>16}"
+            f"{row.earlier:>9}{row.overdue:>7}{row.soon:>9}{row.other_action:>11}"
         )
     typer.echo(
-        f"{sum(row.open for row in rows)} open nodes, {sum(row.moved for row in rows)} with another deadline, {sum(row.overdue for row in rows)} of them past;"
+        f"{sum(row.open for row in rows)} open nodes, {sum(row.moved for row in rows)} with another deadline,"
+        f" {sum(row.overdue for row in rows)} of them past;"
         " running transfers keep their policy unless it is applied with --open"
     )
 
@@ -550,7 +554,8 @@ def apply_policy(
         raise typer.BadParameter("--from lies in the past, or goes together with --open, which acts at once")
     if not yes:
         typer.confirm(
-            f"{made.key} from {begins:%Y-%m-%d %H:%M}{', open nodes included' if open_nodes else ''}; see `policy dry-run` first. Go on?",
+            f"{made.key} from {begins:%Y-%m-%d %H:%M}{', open nodes included' if open_nodes else ''};"
+            " see `policy dry-run` first. Go on?",
             abort=True,
         )
     engine = db.connect(settings.from_environment().database("transfers"))
@@ -568,7 +573,8 @@ def apply_policy(
         done, moved, last = done + row.done, moved + row.moved, row.last
         typer.echo(f"  {done} open nodes")
     typer.echo(
-        f"{made.key} holds from {begins:%Y-%m-%d %H:%M}; {done} open nodes seen, {moved} of them with another deadline"
+        f"{made.key} holds from {begins:%Y-%m-%d %H:%M};"
+        f" {done} open nodes seen, {moved} of them with another deadline"
     )
 
 
@@ -597,7 +603,8 @@ def rebuild_names(
     if not dry_run:
         looked_at, changed = naming.rebuild_all(database, top.path)
         typer.echo(
-            f"{looked_at} organisations looked at, {changed} full names changed; the services hear of it within seconds"
+            f"{looked_at} organisations looked at, {changed} full names changed;"
+            " the services hear of it within seconds"
         )
         return
     looked_at = changed = 0

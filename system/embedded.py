@@ -178,7 +178,8 @@ def run(folder: Path, port: int) -> None:
             raise SystemExit(1) from error
         print(world.welcome(system, port), flush=True)
         print(
-            f"Ready after {time.monotonic() - started:.1f} s. The bus lives in memory, the outbox in {folder}/postgres. Ctrl-C stops.",
+            f"Ready after {time.monotonic() - started:.1f} s. The bus lives in memory,"
+            f" the outbox in {folder}/postgres. Ctrl-C stops.",
             flush=True,
         )
         stopping = eventlet.event.Event()

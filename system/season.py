@@ -69,6 +69,27 @@ the days after which the others come back with the right target.
 _SPACE = UUID("5f0c1a52-6a0d-4d0e-9f4e-0f6a6f1d2b11")
 
 
+_WEEKLY = sa.text("""
+    SELECT date_trunc('week', at AT TIME ZONE 'Asia/Shanghai')::date AS week, event, count(*) AS n
+    FROM audit
+    WHERE event IN ('requested', 'moved', 'reject', 'clock_return', 'clock_approve', 'withdraw')
+    GROUP BY 1, 2 ORDER BY 1""")
+"""What happened in each week."""
+# a decision's audit row follows that of the opening of its node, so the two differ by the time it took
+_LATENCY = sa.text("""
+    SELECT
+        decided.state, count(*)::int AS n,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY days) AS p50,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY days) AS p90
+    FROM (
+        SELECT b.state, extract(epoch FROM a.at - b.at)::float / 86400 AS days
+        FROM audit a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
+        WHERE a.event IN ('approve', 'reject', 'assign', 'clock_approve', 'clock_return')
+    ) AS decided
+    GROUP BY 1 ORDER BY 1""")
+"""How long the decisions took, by the state that they ended."""
+
+
 def chance(seed: int, *what: object) -> float:
     """Return a number of [0, 1) that hangs on the seed and the name of a thing alone."""
     return int.from_bytes(hashlib.sha256(repr((seed, *what)).encode()).digest()[:6], "big") / 2**48
@@ -86,14 +107,12 @@ class Season:
         last: tuple[int, int],
         say: Callable[[str], None],
     ) -> None:
-        self.system, self.graduates, self.policy, self.seed, self.last, self.say = (
-            system,
-            graduates,
-            policy,
-            seed,
-            last,
-            say,
-        )
+        self.system = system
+        self.graduates = graduates
+        self.policy = policy
+        self.seed = seed
+        self.last = last
+        self.say = say
         today = clock.today()
         self.year = today.year + (0 if (today.month, today.day) <= BEGINS else 1)
         self.tokens: dict[int, str] = {}
@@ -113,6 +132,12 @@ class Season:
         with self.system.machinery("transfers").database.transaction() as tx:
             policies_store.hold(tx, _policy(self.policy), clock.now())
         classes = self._classes()
+        self.branch_of = self._enter_graduates(classes)
+        self._mark(classes)
+        self._plan_starts()
+
+    def _enter_graduates(self, classes: list[Any]) -> dict[int, int]:
+        """Enter the graduates, class by class in turn; return the branch of each person."""
         counties = [
             org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6
         ]
@@ -139,11 +164,9 @@ class Season:
         for at in range(0, len(rows), 2000):
             with database.transaction() as tx:
                 entering.enter_trusted(tx, rows[at : at + 2000])
-        with database.transaction() as tx:
+        with database.transaction() as tx:  # whoever is entered later gets a number beyond these
             tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000000)"))
-        self._mark(classes)
-        self.branch_of = {person: row.branch_id for person, row in rows}
-        self._plan_starts()
+        return {person: row.branch_id for person, row in rows}
 
     def _classes(self) -> list[Any]:
         """Return class branches of all provinces in turn.
@@ -194,71 +217,48 @@ class Season:
 
         Colleges work in rounds.
         """
-        some = {
-            "colleges": [
-                org
-                for org in self.tree
-                if org.kind == "committee"
-                and 100_000_000 < org.id < 110_000_000
-                and org.province not in ("11", "44", "35")
-            ],
-            "employers": [
-                org
-                for org in self.tree
-                if org.province.startswith("9")
-                and org.kind in ("committee", "branch")
-                and org.purpose == "ordinary"
-            ],
-        }
+        self._colleges = [
+            org
+            for org in self.tree
+            if org.kind == "committee"
+            and 100_000_000 < org.id < 110_000_000
+            and org.province not in ("11", "44", "35")
+        ]
+        self._employers = [
+            org
+            for org in self.tree
+            if org.province.startswith("9")
+            and org.kind in ("committee", "branch")
+            and org.purpose == "ordinary"
+        ]
         self.townships = [
             org for org in self.tree if org.purpose == "township" and org.province not in ("11", "44", "35")
         ]
         self.township_of = {org.division_code: org.id for org in self.townships}
-        reasons, weights = list(REASONS), list(REASONS.values())
         self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(
             lambda: defaultdict(list)
         )
         abroad: list[tuple[int, int]] = []
         for member, branch in self.branch_of.items():
+            # one source of chance per member, so that no draw hangs on what others have drawn
             rng = random.Random(f"{self.seed} {member}")
             if rng.random() < NEVER_STARTED:
                 continue
-            reason = rng.choices(reasons, weights)[0]
-            school = branch // 10_000
-            fields: dict[str, Any] = {"place_name": "某单位", "place_address": "某街道"}
-            if reason == "further_study":
-                target: int | None = rng.choice(some["colleges"]).id
-                target = target if target is not None and target // 100 != school else some["colleges"][0].id
-            elif reason in ("employed_with_org", "abroad_on_duty"):
-                target = rng.choice(some["employers"]).id
-            elif reason == "abroad_study":
-                target = school * 100 + 90
-            elif reason == "special_unit":
-                target, fields = None, {"remark": "参军入伍"}
-            else:
-                place = rng.choice(self.townships)
-                # some who work elsewhere send themselves home, which is what TYPE-10 is about
-                home = reason == "employed_without_org" and rng.random() < SENT_HOME
-                target = (rng.choice(self.townships) if home else place).id
-                fields["place_division"] = place.division_code
-                if reason == "unemployed":  # who has no work names no employer (TYPE-03)
-                    del fields["place_name"]
+            reason = rng.choices(list(REASONS), list(REASONS.values()))[0]
+            target, fields = self._destination(rng, reason, branch // 10_000)
             if reason == "abroad_study":
                 abroad.append((member, branch))
-            by_member = rng.random() < 0.4
-            acting = member if by_member else self.orgs[branch].parent_id
-            begins = date(self.year, 6, 1) + timedelta(
-                days=min(
-                    150,
-                    int(rng.expovariate(1 / 28))
-                    if by_member
-                    else 7 * int(rng.expovariate(1 / 4)) + acting % 5,
-                )
-            )
-            self.starts[begins]["member" if by_member else "source", acting].append(
+            if rng.random() < 0.4:
+                initiator, acting = "member", member
+                days = int(rng.expovariate(1 / 28))
+            else:
+                initiator, acting = "source", self.orgs[branch].parent_id
+                days = 7 * int(rng.expovariate(1 / 4)) + acting % 5
+            begins = date(self.year, 6, 1) + timedelta(days=min(150, days))
+            self.starts[begins][initiator, acting].append(
                 transfers.RequestTransfer(
                     command_id=uuid5(_SPACE, f"{self.seed} {member} 1"),
-                    initiator="member" if by_member else "source",
+                    initiator=initiator,
                     member_id=member,
                     source_branch_id=branch,
                     target_org_id=target,
@@ -269,6 +269,27 @@ class Season:
             )
 
         self._approve_abroad(abroad)
+
+    def _destination(self, rng: random.Random, reason: str, school: int) -> tuple[int | None, dict[str, Any]]:
+        """Draw a target that fits the reason (Annex A); return it with what is said of the place."""
+        fields: dict[str, Any] = {"place_name": "某单位", "place_address": "某街道"}
+        if reason == "further_study":
+            target: int = rng.choice(self._colleges).id
+            return (target if target // 100 != school else self._colleges[0].id), fields
+        if reason in ("employed_with_org", "abroad_on_duty"):
+            return rng.choice(self._employers).id, fields
+        if reason == "abroad_study":
+            return school * 100 + 90, fields
+        if reason == "special_unit":
+            return None, {"remark": "参军入伍"}
+        place = rng.choice(self.townships)
+        # some who work elsewhere send themselves home, which is what TYPE-10 is about
+        home = reason == "employed_without_org" and rng.random() < SENT_HOME
+        target = (rng.choice(self.townships) if home else place).id
+        fields["place_division"] = place.division_code
+        if reason == "unemployed":  # somebody without work names no employer (TYPE-03)
+            del fields["place_name"]
+        return target, fields
 
     def _approve_abroad(self, some: list[tuple[int, int]]) -> None:
         """Enter the approved requests of those who will study abroad (GRAD-29, GRAD-33).
@@ -325,7 +346,8 @@ class Season:
                 self._end_of_week(day)
                 if day.day <= 7:
                     self.say(
-                        f"  {self.policy}: {day}, {self.weeks[-1]['open']} open nodes, {time.monotonic() - began:.0f} s"
+                        f"  {self.policy}: {day}, {self.weeks[-1]['open']} open nodes,"
+                        f" {time.monotonic() - began:.0f} s"
                     )
             day += timedelta(days=1)
         return self._result(time.monotonic() - began)
@@ -406,7 +428,9 @@ class Season:
                 acts = item.waiting_superior_id if by_superior else item.waiting_org_id
                 if acts != org or (item.expires_at is not None and item.expires_at <= soon):
                     continue
-                name = f"{self.seed} {item.member_id} {item.created_at.astimezone(clock.CHINA).date()} {item.node_no}"
+                # no ids of transfers in it, which differ from run to run: the same seed gives the same fate
+                started = item.created_at.astimezone(clock.CHINA).date()
+                name = f"{self.seed} {item.member_id} {started} {item.node_no}"
                 if item.state == "pending_assign":
                     branch = self._branch_below(org, item.member_id)
                     if branch is not None:
@@ -517,26 +541,31 @@ class Season:
                 code = outcome.refusal.code if outcome.refusal is not None else ""
                 if code in ("destination_unusual", "destination_forbidden"):
                     self.warnings[code] += 1
-                    again = msgspec.structs.replace(item, command_id=uuid5(item.command_id, "again"))
-                    if (
-                        code == "destination_unusual"
-                        and chance(self.seed, "insists", item.member_id) < INSISTS
-                    ):
-                        insist.append(
-                            msgspec.structs.replace(
-                                again, confirmed=True, remark=item.remark or "单位所在地暂不接收"
-                            )
-                        )
+                    if self._insists(code, item):
+                        insist.append(self._confirmed(item))
                     else:
-                        right = self.township_of.get(item.place_division, item.target_org_id)
-                        later = day + timedelta(days=CORRECTED_AFTER)
-                        self.starts[later][item.initiator, acting].append(
-                            msgspec.structs.replace(again, target_org_id=right)
-                        )
+                        self._correct_later(item, acting, day)
                 elif code:
                     self.problems[f"{transfers.request_transfers.name}: {code}"] += 1
         if insist:
             self._command(transfers.request_transfers, insist, person, org)
+
+    def _insists(self, code: str, item: transfers.RequestTransfer) -> bool:
+        return code == "destination_unusual" and chance(self.seed, "insists", item.member_id) < INSISTS
+
+    def _confirmed(self, item: transfers.RequestTransfer) -> transfers.RequestTransfer:
+        """Return the same request once more, with a reason for the unusual target."""
+        return msgspec.structs.replace(
+            _again(item), confirmed=True, remark=item.remark or "单位所在地暂不接收"
+        )
+
+    def _correct_later(self, item: transfers.RequestTransfer, acting: int, day: date) -> None:
+        """Plan the request for some days later, to the township of the place of work."""
+        right = self.township_of.get(item.place_division, item.target_org_id)
+        later = day + timedelta(days=CORRECTED_AFTER)
+        self.starts[later][item.initiator, acting].append(
+            msgspec.structs.replace(_again(item), target_org_id=right)
+        )
 
     # ---- what came out ---------------------------------------------------------------------------
 
@@ -544,17 +573,19 @@ class Season:
         with self.system.engine("transfers").connect() as tx:
             ages: Counter[str] = Counter()
             for row in tx.execute(
-                sa.text(
-                    "SELECT CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days, state = 'pending_assign' AS assigning, count(*) AS n"
-                    " FROM open_nodes GROUP BY 1, 2"
-                ),
+                sa.text("""
+                    SELECT
+                        CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days,
+                        state = 'pending_assign' AS assigning,
+                        count(*) AS n
+                    FROM open_nodes GROUP BY 1, 2"""),
                 {"now": clock.now()},
             ):
-                ages[
-                    "assign"
-                    if row.assigning
-                    else next((f"<{edge}" for edge in AGES if row.days < edge), f">={AGES[-1]}")
-                ] += row.n
+                if row.assigning:  # an assignment has no deadline, so its age is no matter
+                    age = "assign"
+                else:
+                    age = next((f"<{edge}" for edge in AGES if row.days < edge), f">={AGES[-1]}")
+                ages[age] += row.n
         root = self._figures(1)
         self.weeks.append(
             {
@@ -594,20 +625,9 @@ class Season:
         ]
         with self.system.engine("transfers").connect() as tx:
             weekly: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-            for row in tx.execute(
-                sa.text("""SELECT date_trunc('week', at AT TIME ZONE 'Asia/Shanghai')::date AS week, event, count(*) AS n FROM audit
-                    WHERE event IN ('requested', 'moved', 'reject', 'clock_return', 'clock_approve', 'withdraw') GROUP BY 1, 2 ORDER BY 1""")
-            ):
+            for row in tx.execute(_WEEKLY):
                 weekly[row.week.isoformat()][row.event] += row.n
-            latency = [
-                dict(row._mapping)
-                for row in tx.execute(
-                    sa.text("""
-                SELECT decided.state, count(*)::int AS n, percentile_cont(0.5) WITHIN GROUP (ORDER BY days) AS p50, percentile_cont(0.9) WITHIN GROUP (ORDER BY days) AS p90
-                FROM (SELECT b.state, extract(epoch FROM a.at - b.at)::float / 86400 AS days FROM audit a JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
-                    WHERE a.event IN ('approve', 'reject', 'assign', 'clock_approve', 'clock_return')) AS decided GROUP BY 1 ORDER BY 1""")
-                )
-            ]
+            latency = [dict(row._mapping) for row in tx.execute(_LATENCY)]
             ends = {
                 row.state: row.n
                 for row in tx.execute(
@@ -649,6 +669,11 @@ class Season:
             ).encode()
         ).hexdigest()[:16]
         return {**result, "seconds": round(seconds, 1)}
+
+
+def _again(item: transfers.RequestTransfer) -> transfers.RequestTransfer:
+    # the id hangs on the first one's, as everything here does on the seed
+    return msgspec.structs.replace(item, command_id=uuid5(item.command_id, "again"))
 
 
 def _share(done: int, of: int) -> float | None:

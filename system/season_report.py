@@ -236,19 +236,26 @@ def draw(results: list[dict[str, Any]], out: Path) -> list[Path]:
     return [page, *(path for path, _, _ in files)]
 
 
+def _picture(path: Path, zh: str, en: str) -> str:
+    # in the page itself, so that one file can be sent on
+    png = base64.b64encode(path.read_bytes()).decode()
+    return f'<h2>{zh} <small>{en}</small></h2><img alt="{en}" src="data:image/png;base64,{png}">'
+
+
 def _page(results: list[dict[str, Any]], files: list[tuple[Path, str, str]]) -> str:
-    pictures = "".join(
-        f'<h2>{zh} <small>{en}</small></h2><img alt="{en}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
-        for path, zh, en in files
-    )
+    pictures = "".join(_picture(*file) for file in files)
+    policies = " / ".join(html.escape(result["policy"]) for result in results)
+    first = results[0]
     names = "".join(
-        f"<li>{number}: {html.escape(name)}</li>"
-        for number, name in enumerate(results[0]["provinces"], start=1)
+        f"<li>{number}: {html.escape(name)}</li>" for number, name in enumerate(first["provinces"], start=1)
     )
     return (
-        f'<!doctype html><html lang="zh"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Season</title>'
-        f"<style>body{{font:15px/1.5 sans-serif;max-width:1500px;margin:1rem auto;padding:0 1rem}}img{{max-width:100%}}pre{{overflow:auto;background:#f4f4f4;padding:1rem}}"
-        f"ul{{columns:6 9rem;padding-left:1.2rem}}small{{font-weight:normal;color:#666}}</style>"
-        f"<h1>{' / '.join(html.escape(result['policy']) for result in results)} <small>{results[0]['year']}, {results[0]['graduates']} graduates, seed {results[0]['seed']}</small></h1>"
+        '<!doctype html><html lang="zh"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>Season</title>'
+        "<style>body{font:15px/1.5 sans-serif;max-width:1500px;margin:1rem auto;padding:0 1rem}"
+        "img{max-width:100%}pre{overflow:auto;background:#f4f4f4;padding:1rem}"
+        "ul{columns:6 9rem;padding-left:1.2rem}small{font-weight:normal;color:#666}</style>"
+        f"<h1>{policies} <small>{first['year']}, {first['graduates']} graduates,"
+        f" seed {first['seed']}</small></h1>"
         f"<pre>{html.escape(text(results))}</pre>{pictures}<ul>{names}</ul></html>"
     )

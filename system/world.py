@@ -167,7 +167,9 @@ def wait_for_directory(system: Any, orgs: int, administrators: int, seconds: flo
                 known = tuple(
                     tx.execute(
                         sa.text(
-                            "SELECT (SELECT count(*) FROM org_directory), (SELECT count(*) FROM administrator_directory)"
+                            """
+                            SELECT (SELECT count(*) FROM org_directory),
+                                   (SELECT count(*) FROM administrator_directory)"""
                         )
                     ).one()
                 )

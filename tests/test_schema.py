@@ -65,8 +65,10 @@ def test_old_organisations_get_a_division():
             ):
                 tx.execute(
                     sa.text(
-                        "INSERT INTO orgs (org_id, path, kind, purpose, province, system, short_name, full_name, bigrams, display_order, version, division_code)"
-                        " VALUES (:org, :path, 'branch', 'handover', '42', 'national', '', CAST(:org AS text), '{}', 0, 3, :code)"
+                        "INSERT INTO orgs (org_id, path, kind, purpose, province, system,"
+                        " short_name, full_name, bigrams, display_order, version, division_code)"
+                        " VALUES (:org, :path, 'branch', 'handover', '42', 'national',"
+                        " '', CAST(:org AS text), '{}', 0, 3, :code)"
                     ),
                     {"org": org, "path": path, "code": code},
                 )

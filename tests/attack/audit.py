@@ -37,8 +37,12 @@ OTHERS = 4000
 MACHINERY = {"outbox", "inbox", "failed_messages", "handled_commands", "alembic_version"}
 """Tables of messages and answers, which hold lists of what stands elsewhere."""
 _COLUMNS = sa.text(
-    "SELECT table_name, column_name, data_type FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)"
-    " WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND data_type IN ('text', 'character varying', 'json', 'jsonb', 'bytea') ORDER BY 1, 2"
+    """
+    SELECT table_name, column_name, data_type
+    FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+    WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+      AND data_type IN ('text', 'character varying', 'json', 'jsonb', 'bytea')
+    ORDER BY 1, 2"""
 )
 
 
@@ -67,7 +71,8 @@ def _column(tx: sa.Connection, service: str, table: str, column: str, kind: str)
     else:
         longest, control = tx.execute(
             sa.text(
-                f'SELECT max(length("{column}"::text)), count(*) FILTER (WHERE "{column}"::text ~ :control) FROM "{table}"'
+                f'SELECT max(length("{column}"::text)),'
+                f' count(*) FILTER (WHERE "{column}"::text ~ :control) FROM "{table}"'
             ),
             {"control": "[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"},
         ).one()

@@ -115,7 +115,8 @@ def run(target: Target, budget: Budget, phases: Sequence[str], seed: int | None 
         )
     sent = {role: number for role, (number, _) in zip(ROLES, done, strict=True)}
     return Outcome(
-        f"{sum(sent.values()):,} requests to {operations} operations ({', '.join(f'{role} {number:,}' for role, number in sent.items())})",
+        f"{sum(sent.values()):,} requests to {operations} operations"
+        f" ({', '.join(f'{role} {number:,}' for role, number in sent.items())})",
         [f"{role}: {fault}" for role, (_, faults) in zip(ROLES, done, strict=True) for fault in faults],
     )
 

@@ -629,7 +629,8 @@ class Attacker(RuleBasedStateMachine):
         places: dict[int, set[int]] = {}
         for person, org in people.execute(
             sa.text("""
-                SELECT person_id, branch_id FROM people UNION SELECT person_id, org_id FROM posts WHERE ended_at IS NULL
+                SELECT person_id, branch_id FROM people
+                UNION SELECT person_id, org_id FROM posts WHERE ended_at IS NULL
                 UNION SELECT person_id, org_id FROM administrator_directory WHERE active""")
         ):
             places.setdefault(person, set())
@@ -647,7 +648,8 @@ class Attacker(RuleBasedStateMachine):
         self.cadres = sorted({person for person, some in places.items() if some & self.inside})
         rows = transfers.execute(
             sa.text(
-                "SELECT transfer_id, member_id, org_id, superior_id FROM open_nodes JOIN transfers USING (transfer_id)"
+                "SELECT transfer_id, member_id, org_id, superior_id"
+                " FROM open_nodes JOIN transfers USING (transfer_id)"
             )
         ).all()
         self.arriving = {
@@ -770,7 +772,9 @@ class Attacker(RuleBasedStateMachine):
             if way is None:
                 self.fault(
                     operation,
-                    f"{one.service}.{one.table} of persons {sorted(persons)} and organisations {sorted(orgs)}: {one.was} became {one.became}",
+                    f"{one.service}.{one.table} of persons {sorted(persons)}"
+                    f" and organisations {sorted(orgs)}:"
+                    f" {one.was} became {one.became}",
                     said,
                 )
             else:

@@ -53,6 +53,7 @@ def attack(target: object, budget: Budget) -> Outcome:
             db.drop_database(url)
     seen = machine.Attacker
     return Outcome(
-        f"{sum(seen.done.values())} calls of {len(seen.done)} operations, {sum(seen.granted.values())} granted",
+        f"{sum(seen.done.values())} calls of {len(seen.done)} operations,"
+        f" {sum(seen.granted.values())} granted",
         faults,
     )

@@ -33,7 +33,8 @@ def attack(target: Target, budget: Budget) -> Outcome:
             slowest = max(slowest, seconds[5])
             if seconds[5] > LONGEST:
                 outcome.faults.append(
-                    f"{HELD} x {kind}: others wait {seconds[5]:.1f} s (median of ten; the longest {seconds[-1]:.1f} s)"
+                    f"{HELD} x {kind}: others wait {seconds[5]:.1f} s"
+                    f" (median of ten; the longest {seconds[-1]:.1f} s)"
                 )
     outcome.did = (
         f"{HELD} connections of {len(KINDS)} kinds; others waited {slowest:.2f} s at most (median of ten)"

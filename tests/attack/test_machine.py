@@ -57,7 +57,8 @@ def test_nothing_outside_changes_is_held_or_told(nation, capsys, role):
     run(role, 6, 20)
     with capsys.disabled():
         print(
-            f"\n  {role}: {sum(Attacker.done.values())} calls of {len(Attacker.done)} operations in {time.monotonic() - began:.0f} s, {sum(Attacker.granted.values())} granted;"
+            f"\n  {role}: {sum(Attacker.done.values())} calls of {len(Attacker.done)} operations"
+            f" in {time.monotonic() - began:.0f} s, {sum(Attacker.granted.values())} granted;"
             f" ways {json.dumps(dict(Attacker.ways))}"
         )
     assert sum(Attacker.done.values()) > 400 and sum(Attacker.granted.values()) > 30

@@ -54,7 +54,8 @@ def test_the_audit_sees(system):
     with system.engine("orgs").begin() as tx:
         tx.exec_driver_sql("UPDATE orgs SET phone = chr(7), short_name = repeat('长', 101) WHERE org_id = 1")
         tx.exec_driver_sql(
-            "INSERT INTO failed_messages (message_id, topic, body, error, failed_at) VALUES ('1', 'org_changed', '[]', 'x', now())"
+            "INSERT INTO failed_messages (message_id, topic, body, error, failed_at)"
+            " VALUES ('1', 'org_changed', '[]', 'x', now())"
         )
     assert audit(system) == [
         "orgs.orgs.phone: control characters in 1 rows",

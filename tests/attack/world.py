@@ -169,7 +169,11 @@ _TOUCH = """
 CREATE TABLE touched (id bigserial PRIMARY KEY, place text, was jsonb, became jsonb);
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF TG_OP <> 'UPDATE' OR OLD IS DISTINCT FROM NEW THEN
-        INSERT INTO touched (place, was, became) VALUES (TG_TABLE_NAME, CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END, CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END);
+        INSERT INTO touched (place, was, became) VALUES (
+            TG_TABLE_NAME,
+            CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END,
+            CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END
+        );
     END IF;
     RETURN NULL;
 END $$;"""
@@ -383,7 +387,8 @@ def build(engines: dict[str, sa.Engine], keys) -> World:
             for table in MODELS[name].metadata.sorted_tables:
                 tx.execute(
                     sa.text(
-                        f"CREATE TRIGGER touched AFTER INSERT OR UPDATE OR DELETE ON {table.name} FOR EACH ROW EXECUTE FUNCTION touch()"
+                        f"CREATE TRIGGER touched AFTER INSERT OR UPDATE OR DELETE ON {table.name}"
+                        " FOR EACH ROW EXECUTE FUNCTION touch()"
                     )
                 )
     return world

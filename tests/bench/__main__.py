@@ -186,7 +186,8 @@ def deadlines(keys: Path, url: str) -> dict[str, Any]:
         made: dict[str, Any] = season.deadlines(bench.installation, bench.schools, count, people)
         made["bare_per_s"], made["count"] = bare, count
         note(
-            f"  bare {bare:,.0f}/s, system {made['per_s']:,.0f}/s, requests meanwhile p99 {made['p99_ms']:.0f} ms"
+            f"  bare {bare:,.0f}/s, system {made['per_s']:,.0f}/s,"
+            f" requests meanwhile p99 {made['p99_ms']:.0f} ms"
         )
         made["figures"] = season.figures(bench.installation, bench.schools, people)
         made["timers"] = 2_000_000 if QUICK else 20_000_000
@@ -227,7 +228,8 @@ def show(result: dict[str, Any]) -> None:
         (
             "system, lists of 500",
             f"{raw['bulk']:,.0f} transfers/s",
-            f"{result['bulk_vs_sql_batch']:.2f} x SQL-batch (needed 0.4, aim 0.8), {result['bulk_vs_sql_lists']:.2f} x SQL-lists",
+            f"{result['bulk_vs_sql_batch']:.2f} x SQL-batch (needed 0.4, aim 0.8),"
+            f" {result['bulk_vs_sql_lists']:.2f} x SQL-lists",
         ),
         (
             "system, singles, 64 in flight",
@@ -314,14 +316,16 @@ def show(result: dict[str, Any]) -> None:
             ),
             (
                 "entry figures of a province, counted each time",
-                f"p50 {found['province_figures_p50_ms']:.0f} ms, p95 {found['province_figures_p95_ms']:.0f} ms",
+                f"p50 {found['province_figures_p50_ms']:.0f} ms,"
+                f" p95 {found['province_figures_p95_ms']:.0f} ms",
                 "",
             ),
             ("import of a roster", f"{found['import_rows_per_s']:,.0f} rows/s", ""),
             ("sign-in (argon2id t=2, 19 MiB, 1 lane)", f"{found['sign_ins_per_s']:,.0f} /s", ""),
             (
                 "yearly switch by the service, branches of 25",
-                f"{found['branches_switched_per_s']:,.0f} branches/s, {found['members_flagged_per_s']:,.0f} members/s",
+                f"{found['branches_switched_per_s']:,.0f} branches/s,"
+                f" {found['members_flagged_per_s']:,.0f} members/s",
                 f"in all services after {found['switch_everywhere_s']:.1f} s",
             ),
             (

@@ -49,7 +49,8 @@ def measure(name: str, engine, act) -> None:
     audit.Log.append = append
     rates = {logs: done[logs] / seconds[logs] for logs in done}
     print(
-        f"{name}: {rates[False]:.0f}/s without, {rates[True]:.0f}/s with the log, ratio {rates[True] / rates[False]:.2f}"
+        f"{name}: {rates[False]:.0f}/s without, {rates[True]:.0f}/s with the log,"
+        f" ratio {rates[True] / rates[False]:.2f}"
     )
 
 

@@ -83,13 +83,20 @@ def organisations(installation: Installation) -> None:
     for service in ("members", "transfers"):
         with installation.engine(service).begin() as tx:
             tx.execute(
-                sa.text("""INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, vault_id, name, version, deleted)
-                VALUES (:id, :parent, :path, :kind, :purpose, '42', 'national', 1, 9, :path, 1, false)"""),
+                sa.text("""
+                    INSERT INTO org_directory (
+                        org_id, parent_id, path, kind, purpose,
+                        province, system, provincial_id, vault_id, name, version, deleted
+                    ) VALUES (
+                        :id, :parent, :path, :kind, :purpose,
+                        '42', 'national', 1, 9, :path, 1, false
+                    )"""),
                 [dict(zip(("id", "parent", "path", "kind", "purpose"), row, strict=True)) for row in rows],
             )
             tx.execute(
                 sa.text(
-                    "INSERT INTO administrator_directory (org_id, person_id, active, version) VALUES (:org, :person, true, 1)"
+                    "INSERT INTO administrator_directory (org_id, person_id, active, version)"
+                    " VALUES (:org, :person, true, 1)"
                 ),
                 [{"org": org, "person": SUPERIOR + org} for org in administrators],
             )
@@ -102,10 +109,20 @@ def people(installation: Installation, count: int) -> float:
     return time.monotonic() - started
 
 
-_PEOPLE = sa.text(f"""INSERT INTO people (person_id, name, id_sealed, id_index, ethnic_group, joined_on, development_number, branch_id, graduate)
-    SELECT {FIRST_MEMBER} + n, '张' || n, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)), '汉族', DATE '2019-05-04', '2019' || n,
-        1000 + n % {SCHOOLS * BRANCHES_PER_SCHOOL}, true FROM generate_series(:start, :end) AS n""")
-_STAYS = sa.text("""INSERT INTO memberships (person_id, branch_id, began_at) SELECT person_id, branch_id, now() - interval '4 years' FROM people
+_PEOPLE = sa.text(f"""
+    INSERT INTO people (
+        person_id, name,
+        id_sealed, id_index,
+        ethnic_group, joined_on, development_number, branch_id, graduate
+    )
+    SELECT
+        {FIRST_MEMBER} + n, '张' || n,
+        sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)),
+        '汉族', DATE '2019-05-04', '2019' || n, 1000 + n % {SCHOOLS * BRANCHES_PER_SCHOOL}, true
+    FROM generate_series(:start, :end) AS n""")
+_STAYS = sa.text("""
+    INSERT INTO memberships (person_id, branch_id, began_at)
+    SELECT person_id, branch_id, now() - interval '4 years' FROM people
     WHERE person_id >= :start""")
 
 

@@ -10,7 +10,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """Return the smallest value that at least `percent` of the values do not exceed.
 
     Raises:
-        ValueError: There are so few values that this would only be the largest of them: 20 are needed for a p95, 100 for a p99.
+        ValueError: There are so few values that this would only be the largest of them:
+            20 are needed for a p95, 100 for a p99.
 
     """
     needed = round(100 / (100 - percent))

@@ -24,42 +24,100 @@ from services.transfers import models as transfers_models
 from shared import db
 from tests.bench import load
 
-_AUDIT = (
-    "audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT transfer_id, audit_seq, '{event}', '{event}', now(), '',"
-    " audit_head FROM moved)"
-)
-_TOLD = "INSERT INTO outbox (topic, body) SELECT '{event}', json_agg(transfer_id)::text FROM moved"
+_AUDIT = """
+audited AS (
+    INSERT INTO audit (transfer_id, seq, event, state, at, note, hash)
+    SELECT transfer_id, audit_seq, '{event}', '{event}', now(), '', audit_head FROM moved
+)"""
+_TOLD = """
+INSERT INTO outbox (topic, body) SELECT '{event}', json_agg(transfer_id)::text FROM moved"""
 _LINK = "sha256({head} || convert_to(concat({id}, '|', {seq}, '|{event}|', now()), 'UTF8'))"
 
-REQUEST = f"""WITH asked AS (SELECT * FROM unnest(%(members)s::bigint[], %(ids)s::bigint[], %(commands)s::uuid[]) AS i(member_id, transfer_id, command_id)),
-    checked AS (SELECT a.*, m.branch_id FROM asked a JOIN people m ON m.person_id = a.member_id WHERE m.reserved_by IS NULL),
-    moved AS (INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_person_id, source_branch_id, source_province, target_org_id,
-        target_province, reason, place_name, place_address, contact, remark, policy, path, state, node_no, created_at, audit_seq, audit_head) OVERRIDING SYSTEM VALUE
-        SELECT transfer_id, command_id, member_id, 'source', 1, branch_id, '42', 2, '42', 'further_study', 'x', 'y', '', '', 'p', 'p', 'checking', 0, now(), 1,
-            {_LINK.format(head="''::bytea", id="transfer_id", seq="1", event="requested")} FROM checked ON CONFLICT DO NOTHING
-        RETURNING transfer_id, audit_seq, audit_head), {_AUDIT.format(event="requested")} {_TOLD.format(event="requested")}"""
-LOCK = """WITH moved AS (UPDATE people m SET reserved_by = a.transfer_id FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
-    WHERE m.person_id = a.member_id AND m.reserved_by IS NULL RETURNING a.transfer_id) """ + _TOLD.format(
-    event="reserved"
-)
+REQUEST = f"""
+WITH
+-- what is asked for
+asked AS (
+    SELECT * FROM unnest(%(members)s::bigint[], %(ids)s::bigint[], %(commands)s::uuid[])
+        AS i(member_id, transfer_id, command_id)
+),
+-- only of members who are free
+checked AS (
+    SELECT a.*, m.branch_id FROM asked a JOIN people m ON m.person_id = a.member_id
+    WHERE m.reserved_by IS NULL
+),
+-- the transfers, with the first link of each chain
+moved AS (
+    INSERT INTO transfers (
+        transfer_id, command_id, member_id, initiator, initiator_person_id,
+        source_branch_id, source_province, target_org_id, target_province,
+        reason, place_name, place_address, contact, remark,
+        policy, path, state, node_no, created_at, audit_seq,
+        audit_head
+    ) OVERRIDING SYSTEM VALUE
+    SELECT
+        transfer_id, command_id, member_id, 'source', 1,
+        branch_id, '42', 2, '42',
+        'further_study', 'x', 'y', '', '',
+        'p', 'p', 'checking', 0, now(), 1,
+        {_LINK.format(head="''::bytea", id="transfer_id", seq="1", event="requested")}
+    FROM checked ON CONFLICT DO NOTHING
+    RETURNING transfer_id, audit_seq, audit_head
+),
+-- the audit row
+{_AUDIT.format(event="requested")} {_TOLD.format(event="requested")}"""
+LOCK = """
+WITH moved AS (
+    UPDATE people m SET reserved_by = a.transfer_id
+    FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
+    WHERE m.person_id = a.member_id AND m.reserved_by IS NULL
+    RETURNING a.transfer_id
+) """ + _TOLD.format(event="reserved")
 
 
 def _update(of: str, to: str) -> str:
     link = _LINK.format(head="t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event=to)
-    return f"""WITH moved AS (UPDATE transfers t SET state = '{to}', node_no = node_no + 1, audit_seq = audit_seq + 1, audit_head = {link}
-        WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = '{of}' RETURNING *), {_AUDIT.format(event=to)} {_TOLD.format(event=to)}"""
+    return f"""
+WITH moved AS (
+    UPDATE transfers t
+    SET state = '{to}', node_no = node_no + 1, audit_seq = audit_seq + 1, audit_head = {link}
+    WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = '{of}'
+    RETURNING *
+), {_AUDIT.format(event=to)} {_TOLD.format(event=to)}"""
 
 
-MOVE = f"""WITH arrived AS (UPDATE people m SET branch_id = %(branch)s, reserved_by = NULL
-        FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
-        WHERE m.person_id = a.member_id AND m.reserved_by = a.transfer_id RETURNING a.*),
-    closed AS (UPDATE memberships m SET ended_at = now() FROM arrived a WHERE m.person_id = a.member_id AND m.ended_at IS NULL RETURNING 1),
-    begun AS (INSERT INTO memberships (person_id, began_at, branch_id, transfer_id) SELECT member_id, now(), %(branch)s, transfer_id FROM arrived
-        WHERE (SELECT count(*) FROM closed) >= 0),
-    moved AS (UPDATE transfers t SET state = 'completed', ended_at = now(), audit_seq = audit_seq + 1, audit_head =
+MOVE = f"""
+WITH
+-- the members go to their new branch and are free
+arrived AS (
+    UPDATE people m SET branch_id = %(branch)s, reserved_by = NULL
+    FROM unnest(%(members)s::bigint[], %(ids)s::bigint[]) AS a(member_id, transfer_id)
+    WHERE m.person_id = a.member_id AND m.reserved_by = a.transfer_id
+    RETURNING a.*
+),
+-- the old stays end
+closed AS (
+    UPDATE memberships m SET ended_at = now() FROM arrived a
+    WHERE m.person_id = a.member_id AND m.ended_at IS NULL
+    RETURNING 1
+),
+-- the new ones begin; counting the closed ones puts this after them
+begun AS (
+    INSERT INTO memberships (person_id, began_at, branch_id, transfer_id)
+    SELECT member_id, now(), %(branch)s, transfer_id FROM arrived
+    WHERE (SELECT count(*) FROM closed) >= 0
+),
+-- the transfers are completed
+moved AS (
+    UPDATE transfers t
+    SET state = 'completed', ended_at = now(), audit_seq = audit_seq + 1, audit_head =
         {_LINK.format(head="t.audit_head", id="t.transfer_id", seq="t.audit_seq + 1", event="completed")}
-        FROM arrived WHERE t.transfer_id = arrived.transfer_id AND state = 'moving' RETURNING t.*), {_AUDIT.format(event="completed")}
-    {_TOLD.format(event="completed")}"""
+    FROM arrived
+    WHERE t.transfer_id = arrived.transfer_id AND state = 'moving'
+    RETURNING t.*
+),
+-- the audit row
+{_AUDIT.format(event="completed")}
+{_TOLD.format(event="completed")}"""
 STEPS = (
     REQUEST,
     LOCK,

@@ -183,13 +183,15 @@ class Country:
             pipe = io.BytesIO()
             with source.cursor() as cursor:
                 cursor.copy_expert(
-                    "COPY (SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id, full_name, version, deleted, industry FROM orgs) TO STDOUT",
+                    "COPY (SELECT org_id, parent_id, path, kind, purpose, province, system, provincial_id,"
+                    " full_name, version, deleted, industry FROM orgs) TO STDOUT",
                     pipe,
                 )
             pipe.seek(0)
             with target.cursor() as cursor:
                 cursor.copy_expert(
-                    "COPY org_directory (org_id, parent_id, path, kind, purpose, province, system, provincial_id, name, version, deleted, industry) FROM STDIN",
+                    "COPY org_directory (org_id, parent_id, path, kind, purpose, province, system,"
+                    " provincial_id, name, version, deleted, industry) FROM STDIN",
                     pipe,
                 )
             target.commit()
@@ -205,7 +207,8 @@ class Country:
             ):
                 tx.execute(sa.text("VACUUM ANALYZE"))
         self.note(
-            f"{self.organisations:,} organisations and {self.people:,} members loaded: {time.monotonic() - started:.0f} s"
+            f"{self.organisations:,} organisations and {self.people:,} members loaded:"
+            f" {time.monotonic() - started:.0f} s"
         )
 
     def administer(self, *org_ids: int) -> None:
@@ -250,7 +253,8 @@ class Country:
                 columns, values = ("changed_at, ", "now(), ") if table == "administrators" else ("", "")
                 tx.execute(
                     sa.text(
-                        f"INSERT INTO {table} (org_id, person_id, active, {columns}version) VALUES (:org, :person, true, {values}1) ON CONFLICT DO NOTHING"
+                        f"INSERT INTO {table} (org_id, person_id, active, {columns}version)"
+                        f" VALUES (:org, :person, true, {values}1) ON CONFLICT DO NOTHING"
                     ),
                     [{"org": org, "person": world.administrator_of(org)} for org in org_ids],
                 )
@@ -301,7 +305,9 @@ class Country:
         with self.installation.engine("members").begin() as tx:
             tx.execute(
                 sa.text(
-                    "INSERT INTO memberships (person_id, began_at, branch_id) SELECT person_id, CAST(:now AS timestamptz), branch_id FROM people WHERE branch_id IS NOT NULL"
+                    "INSERT INTO memberships (person_id, began_at, branch_id)"
+                    " SELECT person_id, CAST(:now AS timestamptz), branch_id FROM people"
+                    " WHERE branch_id IS NOT NULL"
                 ),
                 {"now": now},
             )
@@ -406,7 +412,8 @@ class Country:
         with self.installation.engine("members").begin() as tx:
             tx.execute(
                 sa.text(
-                    "UPDATE people SET branch_id = :branch WHERE person_id >= 10000000 AND person_id < 10000300"
+                    "UPDATE people SET branch_id = :branch"
+                    " WHERE person_id >= 10000000 AND person_id < 10000300"
                 ),
                 {"branch": branch},
             )
@@ -436,18 +443,40 @@ class Country:
         self.administer(town)
         with self.installation.engine("transfers").begin() as tx:
             tx.execute(
-                sa.text(f"""INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id, source_province,
-                    provincial_id, target_org_id, target_province, reason, place_name, place_address, contact, remark, policy, path, state, node_no, created_at, audit_seq, audit_head)
-                OVERRIDING SYSTEM VALUE SELECT 9000000 + n, gen_random_uuid(), 10000000 + n, 'source', {town}, 1, {self.branches[-1]}, 1, '42', 1, {town}, '42', 'unemployed', '', '某街道',
-                    '19900000000', '已联系', 'national@2026.1', 'source:committee', 'pending_in', 1, now(), 1, '' FROM generate_series(1, 300) AS n""")
+                sa.text(f"""
+                    INSERT INTO transfers (
+                        transfer_id, command_id, member_id,
+                        initiator, initiator_org_id, initiator_person_id,
+                        source_branch_id, source_superior_id, source_province, provincial_id,
+                        target_org_id, target_province,
+                        reason, place_name, place_address, contact, remark,
+                        policy, path, state, node_no, created_at, audit_seq, audit_head
+                    ) OVERRIDING SYSTEM VALUE
+                    SELECT
+                        9000000 + n, gen_random_uuid(), 10000000 + n,
+                        'source', {town}, 1,
+                        {self.branches[-1]}, 1, '42', 1,
+                        {town}, '42',
+                        'unemployed', '', '某街道', '19900000000', '已联系',
+                        'national@2026.1', 'source:committee', 'pending_in', 1, now(), 1, ''
+                    FROM generate_series(1, 300) AS n""")
             )
             tx.execute(
-                sa.text(f"""INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw)
-                SELECT 9000000 + n, 1, 'pending_in', '42', {town}, now() - interval '1 day', now() + interval '9 days', 'return', 'yes' FROM generate_series(1, 300) AS n""")
+                sa.text(f"""
+                    INSERT INTO open_nodes (
+                        transfer_id, node_no, state, province, org_id,
+                        opened_at, expires_at, on_expiry, withdraw
+                    )
+                    SELECT
+                        9000000 + n, 1, 'pending_in', '42', {town},
+                        now() - interval '1 day', now() + interval '9 days', 'return', 'yes'
+                    FROM generate_series(1, 300) AS n""")
             )
             tx.execute(
                 sa.text(
-                    "INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT 9000000 + n, 1, 'requested', 'checking', now(), '', '' FROM generate_series(1, 300) AS n"
+                    "INSERT INTO audit (transfer_id, seq, event, state, at, note, hash)"
+                    " SELECT 9000000 + n, 1, 'requested', 'checking', now(), '', ''"
+                    " FROM generate_series(1, 300) AS n"
                 )
             )
         app = create_app(self.client, self.installation.settings)
@@ -618,7 +647,8 @@ class Country:
         with engine.begin() as tx:
             tx.execute(
                 sa.text(
-                    "INSERT INTO branch_marks (branch_id, graduates_on, reason, version, marked_at, marked_by)"
+                    "INSERT INTO branch_marks"
+                    " (branch_id, graduates_on, reason, version, marked_at, marked_by)"
                     " SELECT unnest(CAST(:ids AS bigint[])), :on, '', 1, now(), 1"
                 ),
                 {"ids": branches, "on": date(until.year, 6, 30)},
@@ -663,7 +693,12 @@ class Country:
                 row.org_id: row.n
                 for row in tx.execute(
                     sa.text(
-                        "SELECT p.org_id, (SELECT count(*) FROM orgs o WHERE o.path >= p.path AND o.path < left(p.path, -1) || '/') AS n FROM orgs p WHERE p.parent_id = 1"
+                        """
+                        SELECT p.org_id, (
+                            SELECT count(*) FROM orgs o
+                            WHERE o.path >= p.path AND o.path < left(p.path, -1) || '/'
+                        ) AS n
+                        FROM orgs p WHERE p.parent_id = 1"""
                     )
                 )
             }
@@ -673,7 +708,8 @@ class Country:
                 row.org_id
                 for row in tx.execute(
                     sa.text(
-                        "SELECT org_id FROM orgs WHERE parent_id = :p AND kind = 'leading_body' ORDER BY org_id"
+                        "SELECT org_id FROM orgs"
+                        " WHERE parent_id = :p AND kind = 'leading_body' ORDER BY org_id"
                     ),
                     {"p": province},
                 )

@@ -31,16 +31,41 @@ FIRST = 10_000_000_000
 _WIDTH = load.SCHOOLS * load.BRANCHES_PER_SCHOOL
 _BRANCH = f"1000 + mod(n, {_WIDTH})"
 _SCHOOL = f"mod(n, {_WIDTH}) / {load.BRANCHES_PER_SCHOOL}"
-_TRANSFERS = f"""INSERT INTO transfers (transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id, source_branch_id, source_superior_id,
-        source_province, provincial_id, target_org_id, target_province, reason, place_name, place_address, contact, remark, policy, path, state, node_no, created_at,
-        ended_at, audit_seq, audit_head) OVERRIDING SYSTEM VALUE
-    SELECT {FIRST} + n, gen_random_uuid(), {load.FIRST_MEMBER} + n, 'source', 100 + {_SCHOOL}, 1, {_BRANCH}, 100 + {_SCHOOL}, '42', 1, 200 + {_SCHOOL}, '42',
-        'further_study', '大学', '地址', '', '', 'national@2026.1', 'source:committee', %(state)s, 1, now() - interval '10 days', %(ended)s, 2, sha256(int8send(n))
+_TRANSFERS = f"""
+    INSERT INTO transfers (
+        transfer_id, command_id, member_id,
+        initiator, initiator_org_id, initiator_person_id,
+        source_branch_id, source_superior_id, source_province, provincial_id,
+        target_org_id, target_province,
+        reason, place_name, place_address, contact, remark,
+        policy, path, state, node_no,
+        created_at, ended_at, audit_seq, audit_head
+    ) OVERRIDING SYSTEM VALUE
+    SELECT
+        {FIRST} + n, gen_random_uuid(), {load.FIRST_MEMBER} + n,
+        'source', 100 + {_SCHOOL}, 1,
+        {_BRANCH}, 100 + {_SCHOOL}, '42', 1,
+        200 + {_SCHOOL}, '42',
+        'further_study', '大学', '地址', '', '',
+        'national@2026.1', 'source:committee', %(state)s, 1,
+        now() - interval '10 days', %(ended)s, 2, sha256(int8send(n))
     FROM generate_series(%(start)s, %(end)s) AS n"""
-_NODES = f"""INSERT INTO open_nodes (transfer_id, node_no, state, province, org_id, opened_at, expires_at, on_expiry, withdraw)
-    SELECT {FIRST} + n, 1, 'pending_in', '42', 200 + {_SCHOOL}, now() - interval '10 days', now(), 'return', 'yes' FROM generate_series(%(start)s, %(end)s) AS n"""
-_HELD = f"INSERT INTO open_transfers (member_id, transfer_id) SELECT {load.FIRST_MEMBER} + n, {FIRST} + n FROM generate_series(%(start)s, %(end)s) AS n"
-_RESERVED = f"""UPDATE people SET reserved_by = {FIRST} + person_id - {load.FIRST_MEMBER}, reserved_target_id = 200
+_NODES = f"""
+    INSERT INTO open_nodes (
+        transfer_id, node_no, state, province, org_id,
+        opened_at, expires_at, on_expiry, withdraw
+    )
+    SELECT
+        {FIRST} + n, 1, 'pending_in', '42', 200 + {_SCHOOL},
+        now() - interval '10 days', now(), 'return', 'yes'
+    FROM generate_series(%(start)s, %(end)s) AS n"""
+_HELD = f"""
+    INSERT INTO open_transfers (member_id, transfer_id)
+    SELECT {load.FIRST_MEMBER} + n, {FIRST} + n
+    FROM generate_series(%(start)s, %(end)s) AS n"""
+_RESERVED = f"""
+    UPDATE people
+    SET reserved_by = {FIRST} + person_id - {load.FIRST_MEMBER}, reserved_target_id = 200
     WHERE person_id BETWEEN {load.FIRST_MEMBER} + %(start)s AND {load.FIRST_MEMBER} + %(end)s"""
 _TIMERS = f"""INSERT INTO timers (transfer_id, node_no, expires_at)
     SELECT {FIRST} + n, 1, %(due)s FROM generate_series(0, %(last)s) AS n"""
@@ -79,13 +104,38 @@ def bare(url: str, count: int, connections: int = 4, size: int = 2_000) -> float
     It closes, returns, audits, frees the member, writes the outbox; nothing else.
     """
     _pending(lambda _: url, count)
-    link = "sha256(t.audit_head || convert_to(concat(t.transfer_id, '|', t.audit_seq + 1, '|returned|', now()), 'UTF8'))"
-    statement = f"""WITH closed AS (DELETE FROM open_nodes WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = 'pending_in' AND expires_at <= now() RETURNING transfer_id),
-        moved AS (UPDATE transfers t SET state = 'returned', ended_at = now(), end_code = 'deadline', audit_seq = audit_seq + 1, audit_head = {link} FROM closed c
-            WHERE t.transfer_id = c.transfer_id RETURNING t.*),
-        audited AS (INSERT INTO audit (transfer_id, seq, event, state, at, note, hash) SELECT transfer_id, audit_seq, 'clock_return', 'returned', now(), '', audit_head FROM moved),
+    link = (
+        "sha256(t.audit_head || convert_to("
+        "concat(t.transfer_id, '|', t.audit_seq + 1, '|returned|', now()), 'UTF8'))"
+    )
+    statement = f"""
+        WITH
+        -- the nodes that are due
+        closed AS (
+            DELETE FROM open_nodes
+            WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = 'pending_in' AND expires_at <= now()
+            RETURNING transfer_id
+        ),
+        -- their transfers are returned
+        moved AS (
+            UPDATE transfers t
+            SET state = 'returned', ended_at = now(), end_code = 'deadline',
+                audit_seq = audit_seq + 1, audit_head = {link}
+            FROM closed c WHERE t.transfer_id = c.transfer_id
+            RETURNING t.*
+        ),
+        -- the audit row
+        audited AS (
+            INSERT INTO audit (transfer_id, seq, event, state, at, note, hash)
+            SELECT transfer_id, audit_seq, 'clock_return', 'returned', now(), '', audit_head FROM moved
+        ),
+        -- no transfer is open any more for the member
         freed AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id),
-        released AS (UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL FROM moved m WHERE p.person_id = m.member_id AND p.reserved_by = m.transfer_id)
+        -- and the member is not held
+        released AS (
+            UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL
+            FROM moved m WHERE p.person_id = m.member_id AND p.reserved_by = m.transfer_id
+        )
         INSERT INTO outbox (topic, body) SELECT 'returned', json_agg(transfer_id)::text FROM moved"""
     address = db.address(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
@@ -141,7 +191,12 @@ def deadlines(
             )
             if not left and not those.scalar(
                 sa.text(
-                    "SELECT EXISTS (SELECT 1 FROM people WHERE reserved_by >= :first AND person_id >= :low ORDER BY person_id DESC LIMIT 1)"
+                    """
+                    SELECT EXISTS (
+                        SELECT 1 FROM people
+                        WHERE reserved_by >= :first AND person_id >= :low
+                        ORDER BY person_id DESC LIMIT 1
+                    )"""
                 ),
                 {"first": FIRST, "low": 0},
             ):
@@ -244,7 +299,8 @@ def idle_timers(installation: Installation, count: int, seconds: float) -> dict[
     _in_steps(
         url,
         count,
-        "INSERT INTO timers (transfer_id, node_no, expires_at) SELECT n + 50000000000, 1, now() + interval '300 days' + n * interval '1 second'"
+        "INSERT INTO timers (transfer_id, node_no, expires_at)"
+        " SELECT n + 50000000000, 1, now() + interval '300 days' + n * interval '1 second'"
         " FROM generate_series(%(start)s, %(end)s) AS n",
     )
     with installation.engine("scheduler").connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
@@ -265,9 +321,16 @@ def figures(installation: Installation, schools: list[load.School], people: int)
         began = time.monotonic()
         with installation.engine("transfers").begin() as tx:
             tx.execute(
-                sa.text(f"""WITH made AS (INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)
-                SELECT {load.FIRST_MEMBER} + n, {clock.today().year}, {_BRANCH}, now() - interval '200 days', true, 1 FROM generate_series(:start, :end) AS n RETURNING member_id)
-                INSERT INTO changes (member_id) SELECT member_id FROM made"""),
+                sa.text(f"""
+                    WITH made AS (
+                        INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)
+                        SELECT
+                            {load.FIRST_MEMBER} + n, {clock.today().year}, {_BRANCH},
+                            now() - interval '200 days', true, 1
+                        FROM generate_series(:start, :end) AS n
+                        RETURNING member_id
+                    )
+                    INSERT INTO changes (member_id) SELECT member_id FROM made"""),
                 {"start": start, "end": end - 1},
             )
         while True:

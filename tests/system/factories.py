@@ -53,7 +53,8 @@ class Visitor:
             [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found],
         )
         weight = page.evaluate(
-            "performance.getEntriesByType('navigation')[0].transferSize + performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)"
+            "performance.getEntriesByType('navigation')[0].transferSize"
+            " + performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)"
         )
         assert weight <= PAGE_BYTES, (page.url, weight)
         assert not self.complaints, (page.url, self.complaints)

@@ -96,7 +96,8 @@ def request_of(member: int, **values: Any) -> dict[str, Any]:
         "source_branch_id": CLASS,
         "target_org_id": TOWNSHIP,
         "reason": "unemployed",
-        "place_address": "湖北省武汉市江夏区藏龙岛高新技术产业园阳光大道与栗庙路交汇处青年公寓三期18栋2单元1904室",
+        "place_address": "湖北省武汉市江夏区藏龙岛高新技术产业园"
+        "阳光大道与栗庙路交汇处青年公寓三期18栋2单元1904室",
         "confirmed": True,
         "contact": "199 0000 0001(晚七点后)",
         "remark": "毕业后暂住亲属家中,本人电话常年保持畅通,请于工作日下午联系,团员证随身携带",
@@ -135,14 +136,18 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
         graduation_store.convert(tx, clock.today(), clock.now(), 1, [CLASS])
         tx.execute(
             sa.text(
-                "UPDATE accounts SET password_hash = (SELECT password_hash FROM accounts WHERE person_id = :admin) WHERE person_id BETWEEN :first AND :last"
+                """
+                UPDATE accounts
+                SET password_hash = (SELECT password_hash FROM accounts WHERE person_id = :admin)
+                WHERE person_id BETWEEN :first AND :last"""
             ),
             {"admin": world.administrator_of(CLASS), "first": FIRST, "last": FIRST + PEOPLE},
         )
     with town.engine("orgs").begin() as tx:
         tx.execute(
             sa.text(
-                "UPDATE orgs SET phone = '027-8755' || lpad((org_id % 10000)::text, 4, '0') WHERE org_id = ANY(:ids)"
+                "UPDATE orgs SET phone = '027-8755' || lpad((org_id % 10000)::text, 4, '0')"
+                " WHERE org_id = ANY(:ids)"
             ),
             {"ids": [*ROLES.values()]},
         )

@@ -12,14 +12,20 @@ from shared.bus import topology
 from system import embedded
 from tests.installation import AMQP_URI, ROOT, free_port
 
-FORM = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\ncsrf="
+FORM = (
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 1000\r\n\r\ncsrf="
+)
 
 KINDS = {
     "silent": b"",
     "half a request line": b"GET /con",
     "half a header": b"GET /contacts HTTP/1.1\r\nHost: x\r\nX-Long: ",
     "half a body": FORM,
-    "half an upload": b"POST /members HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 5000000\r\n\r\n--b\r\n",
+    "half an upload": (
+        b"POST /members HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"Content-Length: 5000000\r\n\r\n--b\r\n"
+    ),
     "half a chunk": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nabc",
     "never reading": b"GET /static/vendor/htmx-2.0.11.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 6,
 }

@@ -98,11 +98,24 @@ def test_the_log_on_a_page(browser, town):
     assert 'href="/audit"' not in browser.get("/figures").text
 
 
-OVERLAPS = """() => { const boxes = [...document.querySelectorAll('main form label, main form select, main form input, main form button')]
-    .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()]).filter(([_, box]) => box.width);
-    return boxes.flatMap(([one, a], n) => boxes.slice(n + 1).filter(([_, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
-        .map(([other]) => [one, other])).concat([...document.querySelectorAll('main form .pair')].filter(one => { const [a, b] = [...one.children]
-        .map(part => part.getBoundingClientRect()); return a.bottom <= b.top || b.bottom <= a.top }).map(one => one.outerHTML)) }"""
+OVERLAPS = """() => {
+    const boxes = [
+        ...document.querySelectorAll('main form label, main form select, main form input, main form button')
+    ]
+        .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
+        .filter(([_, box]) => box.width);
+    return boxes
+        .flatMap(([one, a], n) => boxes.slice(n + 1)
+            .filter(([_, b]) => a.left < b.right - 1 && b.left < a.right - 1
+                && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+            .map(([other]) => [one, other]))
+        .concat([...document.querySelectorAll('main form .pair')]
+            .filter(one => {
+                const [a, b] = [...one.children].map(part => part.getBoundingClientRect());
+                return a.bottom <= b.top || b.bottom <= a.top
+            })
+            .map(one => one.outerHTML))
+}"""
 """Parts of a form that lie on each other, and labels that stand in another line than their field."""
 
 

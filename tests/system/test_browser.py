@@ -2,7 +2,8 @@
 
 A graduate on a phone, a class secretary, a college, a province.
 
-Needs a Chromium (`deploy/browser.sh`, called by `make test`, installs Debian's); without one the journeys are skipped and say why.
+Needs a Chromium (`deploy/browser.sh`, called by `make test`, installs Debian's); without one the
+journeys are skipped and say why.
 """
 
 import random
@@ -284,7 +285,8 @@ def test_a_province_finds_the_slowest(visit, town, width):
     with town.engine("transfers").begin() as tx:
         tx.execute(
             sa.text(
-                "UPDATE open_nodes SET opened_at = opened_at - interval '12 days', expires_at = expires_at - interval '12 days', urged_at = NULL"
+                "UPDATE open_nodes SET opened_at = opened_at - interval '12 days',"
+                " expires_at = expires_at - interval '12 days', urged_at = NULL"
             )
         )
     province = visit(world.administrator_of(42), width)

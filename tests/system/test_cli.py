@@ -38,8 +38,8 @@ def fail(installation, topic: str) -> int:
     with installation.engine("members").begin() as tx:
         return tx.scalar(
             sa.text(
-                "INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at) VALUES (:id, :topic, '{\"transfer_id\": 7}',"
-                " 'ValueError: no', 5, now()) RETURNING id"
+                "INSERT INTO failed_messages (message_id, topic, body, error, attempts, failed_at)"
+                " VALUES (:id, :topic, '{\"transfer_id\": 7}', 'ValueError: no', 5, now()) RETURNING id"
             ),
             {"id": uuid.uuid4().hex, "topic": topic},
         )
@@ -158,7 +158,8 @@ def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
             )
             tx.execute(
                 sa.text(
-                    "UPDATE audit_heads h SET rows = l.seq, hash = l.hash FROM audit_log l WHERE l.lane = h.lane AND l.seq = :last"
+                    "UPDATE audit_heads h SET rows = l.seq, hash = l.hash"
+                    " FROM audit_log l WHERE l.lane = h.lane AND l.seq = :last"
                 ),
                 {"last": head.rows - 1},
             )
@@ -174,8 +175,8 @@ def test_audit_verify_finds_what_was_cut_off(installation, tmp_path):
     for answer in (by_file, by_keeper):
         assert answer.returncode == 1
         assert (
-            f"broken: orgs: lane {head.lane} line {head.rows}: lines {head.rows} to {head.rows}, whose head was told, are missing at the end"
-            in answer.stdout
+            f"broken: orgs: lane {head.lane} line {head.rows}: lines {head.rows} to {head.rows},"
+            " whose head was told, are missing at the end" in answer.stdout
         )
     wrong = tmp_path / "wrong"
     wrong.write_text("x\n")
@@ -305,12 +306,16 @@ def test_stats_on_the_command_line(installation):
     with installation.engine("transfers").begin() as tx:
         tx.execute(
             sa.text(
-                "INSERT INTO org_directory (org_id, path, kind, purpose, province, system, name, version, deleted) VALUES (77, '77.', 'branch', 'graduate', '42', 'national', 'x', 1, false)"
+                """
+                INSERT INTO org_directory (
+                    org_id, path, kind, purpose, province, system, name, version, deleted
+                ) VALUES (77, '77.', 'branch', 'graduate', '42', 'national', 'x', 1, false)"""
             )
         )
         tx.execute(
             sa.text(
-                "INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 77, now(), true, 1 FROM generate_series(1, 50) AS n"
+                "INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)"
+                " SELECT n, 2026, 77, now(), true, 1 FROM generate_series(1, 50) AS n"
             )
         )
     counted = tuanqiao(installation, "stats", "recount")

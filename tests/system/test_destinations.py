@@ -148,7 +148,10 @@ def test_the_wizard_asks_for_the_place_of_work(browser, town, handover):
         "/password",
         data={"csrf": csrf(browser.get("/password")), "old": number[-8:], "new": "a new password"},
     )
-    asked = f"/start?plan=work&reason=employed_without_org&target={handover}&place_name=某公司&place_address=某街道"
+    asked = (
+        f"/start?plan=work&reason=employed_without_org&target={handover}"
+        "&place_name=某公司&place_address=某街道"
+    )
     summary = browser.get(f"{asked}&step=check")
     command = re.search(r'name="command_id" value="([^"]+)"', summary.text)[1]
     form = {

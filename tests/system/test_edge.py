@@ -163,8 +163,10 @@ def test_the_form_of_signing_in_outlasts_the_captchas(browser, town):
     browser.delete_cookie("session")
     with town.engine("members").begin() as tx:  # what 60 strangers and 4,000 pictures leave behind
         tx.execute(
-            sa.text("""INSERT INTO attempts (tried, failed, began_at, locked_until, level) VALUES
-            ('from 203.0.113.77', 60, now(), NULL, 0), ('captchas for 203.0.113.77', 4000, now(), now() + interval '15 minutes', 1)""")
+            sa.text("""
+                INSERT INTO attempts (tried, failed, began_at, locked_until, level) VALUES
+                    ('from 203.0.113.77', 60, now(), NULL, 0),
+                    ('captchas for 203.0.113.77', 4000, now(), now() + interval '15 minutes', 1)""")
         )
     page = browser.get("/sign-in", environ_overrides=here)
     assert page.status_code == 429 and 'name="password"' in page.text

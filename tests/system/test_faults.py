@@ -62,7 +62,10 @@ def _tell_of_graduates(made):
 
     The statistics must then come to know each of them through kills and all.
     """
-    flagged = "SELECT person_id AS member_id, 2026 AS cohort, branch_id, true AS counts, now() AS at, person_id AS version FROM people WHERE graduate"
+    flagged = """
+        SELECT person_id AS member_id, 2026 AS cohort, branch_id,
+               true AS counts, now() AS at, person_id AS version
+        FROM people WHERE graduate"""
     with made.engine("members").begin() as tx:
         tx.execute(sa.text(f"WITH flagged AS ({flagged}) {insert(tell(GraduateChanged, 'flagged'))}"))
 
@@ -274,7 +277,10 @@ def test_three_schedulers_fire_once(installation):
         assert (
             tx.scalar(
                 sa.text(
-                    "SELECT max(n) FROM (SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id) AS t"
+                    """
+                    SELECT max(n) FROM (
+                        SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id
+                    ) AS t"""
                 )
             )
             == 1

@@ -199,7 +199,9 @@ def test_the_approval_page_names_whom_to_call(browser, town, house):
         sealed = accounts.keys.seal.seal
         tx.execute(
             sa.text(
-                "UPDATE people SET contact_sealed = :one, emergency_sealed = :two WHERE person_id = (SELECT min(person_id) FROM people WHERE reserved_by = :transfer)"
+                """
+                UPDATE people SET contact_sealed = :one, emergency_sealed = :two
+                WHERE person_id = (SELECT min(person_id) FROM people WHERE reserved_by = :transfer)"""
             ),
             {
                 "one": sealed("微信 7720260077"),
@@ -748,7 +750,8 @@ def test_shares_stand_in_their_line(visit, house):
     province = visit(PROVINCE, width=360)
     province.page.goto(f"{province.site}/figures")
     styles = province.page.evaluate(
-        "[...document.querySelectorAll('.bar')].map(one => [getComputedStyle(one).position, getComputedStyle(one).display])"
+        "[...document.querySelectorAll('.bar')]"
+        ".map(one => [getComputedStyle(one).position, getComputedStyle(one).display])"
     )
     assert styles and {tuple(one) for one in styles} == {("static", "inline")}
     township = visit(TOWNSHIP)
@@ -795,8 +798,11 @@ def test_what_is_wrong_with_many_is_said_once(browser, town, house):
     assert kept.filled()["contact"] == "19900000066" and 'class="ok"' not in page
 
 
-STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth + 0.5 && one.getClientRects().length
-    && !one.closest('.scroll, pre, header nav, nav.sub, .skip')).slice(0, 3).map(one => one.outerHTML.slice(0, 160))"""
+STICKS_OUT = """() => [...document.querySelectorAll('body *')]
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5 && one.getClientRects().length
+        && !one.closest('.scroll, pre, header nav, nav.sub, .skip'))
+    .slice(0, 3)
+    .map(one => one.outerHTML.slice(0, 160))"""
 
 
 @needs_chromium
@@ -861,8 +867,15 @@ def test_tiles_hold_their_names(visit, house, town, language):
     )
     tiles = nation.page.evaluate("""() => [...document.querySelectorAll('.tiles .tile')].map(tile => {
         const box = tile.querySelector('rect').getBoundingClientRect();
-        return [tile.querySelector('text').textContent, [...tile.querySelectorAll('text')].every(text => { const at = text.getBoundingClientRect();
-            return at.left >= box.left && at.right <= box.right && at.top >= box.top - 1 && at.bottom <= box.bottom + 1 })] })""")
+            return [
+                tile.querySelector('text').textContent,
+                [...tile.querySelectorAll('text')].every(text => {
+                    const at = text.getBoundingClientRect();
+                    return at.left >= box.left && at.right <= box.right
+                        && at.top >= box.top - 1 && at.bottom <= box.bottom + 1
+                })
+            ]
+        })""")
     assert len(tiles) == 31 and [name for name, inside in tiles if not inside] == []
     names = {name for name, _ in tiles}
     assert (

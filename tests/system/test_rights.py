@@ -71,7 +71,8 @@ def key() -> str:
     return str(uuid.uuid4())
 
 
-TABLE = {  # operation: who may, and how it is tried; the path's number is the branch or the transfer in question
+# operation: who may, and how it is tried; the path's number is the branch or the transfer in question
+TABLE = {
     "POST /sessions": ({*RELATIONS}, lambda t: {"id_number": "11010120050101001X", "password": "x"}),
     "POST /sessions/renew": ({*RELATIONS}, lambda t: {"session": "x"}),
     "POST /sessions/end": ({*RELATIONS}, lambda t: {"session": "x"}),

@@ -655,7 +655,8 @@ def engines(scratch, keys):
         )
         tx.execute(
             sa.text(
-                "INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version) SELECT n, 2026, 3, now() - interval '300 days', true, 1"
+                "INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)"
+                " SELECT n, 2026, 3, now() - interval '300 days', true, 1"
                 " FROM generate_series(101, 105) AS n"
             )
         )
@@ -693,7 +694,8 @@ def test_the_world_keeps_the_rules(engines, capsys):
     World.TestCase("runTest").runTest()
     with capsys.disabled():
         print(
-            f"\n  {sum(STEPS.values())} steps of the state machine: {json.dumps(dict(STEPS.most_common()))}; transfers ended in {json.dumps(dict(ENDS.most_common()))}"
+            f"\n  {sum(STEPS.values())} steps of the state machine: {json.dumps(dict(STEPS.most_common()))};"
+            f" transfers ended in {json.dumps(dict(ENDS.most_common()))}"
         )
     assert (
         sum(STEPS.values()) > 500
