@@ -89,6 +89,7 @@ def clean_name(text: str) -> str:
     Control characters and outer blanks go, and middle dots become one kind. Characters are not
     folded otherwise: a rare or old form is part of the name.
     """
+    # Cc and Cf are control and invisible characters, such as blanks without width
     kept = "".join(one for one in text if unicodedata.category(one) not in ("Cc", "Cf"))
     return " ".join("".join("·" if one in _DOTS else one for one in kept).split())
 
@@ -102,6 +103,7 @@ def check_name(name: str) -> Refusal | None:
     """
     if not name:
         return Refusal("name_missing")
+    # L and M are letters and the marks that combine with them
     good = all(unicodedata.category(one)[0] in "LM" or one in "·-' " for one in name)
     good = good and len({_script(one) for one in name if unicodedata.category(one)[0] == "L"}) <= 1
     if good and len(name) <= 50 and unicodedata.category(name[0])[0] == "L":
@@ -132,12 +134,13 @@ def check_id(id_number: str, today: date) -> Refusal | None:
         return Refusal("id_invalid")
     try:
         return None if date(1900, 1, 1) <= born_on(id_number) <= today else Refusal("id_invalid")
-    except ValueError:
+    except ValueError:  # such as the 30th of February
         return Refusal("id_invalid")
 
 
 def age_on(born: date, day: date) -> int:
     """Return the age in full years on `day`."""
+    # a year less before the birthday: the comparison counts as one
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
@@ -283,6 +286,7 @@ def check_retention(
         return Refusal("field_missing", {"field": empty}) if empty else None
     if not graduate:
         return Refusal("not_a_graduate")
+    # in the year in which the term begins, only after the day of the setting
     if mark_from is not None and (today.month, today.day) <= mark_from and today.year == begins.year:
         return Refusal("retention_too_early", {"date": f"{mark_from[0]:02d}-{mark_from[1]:02d}"})
     if until > add_months(begins, months):
@@ -342,6 +346,7 @@ def initial_password(id_number: str, tail: int = INITIAL_TAIL) -> str:
 
 def check_new_password(password: str, id_number: str) -> Refusal | None:
     """Return what is wrong with a new password (ACC-05)."""
+    # a piece of the ID number is no secret
     weak = len(password) < PASSWORD_MIN or password.upper() in id_number
     return Refusal("password_weak") if weak else None
 
@@ -357,9 +362,10 @@ def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:
     their own reach.
     """
     if not rights:
-        return frozenset(_line(home)[-1 - levels :])
+        return frozenset(_line(home)[-1 - levels :])  # the branch and `levels` superiors
     places = [*rights, *([home] if home else [])]
     common = set.intersection(*(set(_line(place)) for place in places))
+    # the shortest path is the highest; of equal ones always the same is taken
     highest = _line(min(rights, key=lambda path: (len(_line(path)), path)))
     return frozenset(common.intersection(highest[-2:])) or frozenset(
         [one for one in highest if one in common][-1:]
@@ -419,6 +425,7 @@ def due_until(today: date, switch: tuple[int, int]) -> date:
 
 def check_branch_mark(graduates_on: date | None, reason: str) -> Refusal | None:
     """Return what is wrong with a mark: a time or a reason, not both, not neither (GRAD-07)."""
+    # equal means both or neither
     if (graduates_on is None) == (reason == "") or reason not in ("", "teachers", "mixed"):
         return Refusal("mark_incomplete")
     return None

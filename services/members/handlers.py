@@ -29,6 +29,7 @@ def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
 
     Of a batch move all members are held, or none (BATCH-05).
     """
+    # where several reasons apply, that of the batch is told
     refused = {
         **dict.fromkeys(_astray(tx, items), "delayed_elsewhere"),
         **dict.fromkeys(_leaving_rights(tx, items), "is_administrator"),

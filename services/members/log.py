@@ -116,6 +116,7 @@ def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | No
     after: dict[str, Any] = {}
     old = {**person._mapping, "found": person.found_on is not None, "contacted": not person.to_contact}
     for name, value in row.items():
+        # None leaves a field as it is, and an empty one was empty before whether it is None or ""
         if name in _NO_FIELDS or value is None or value == old[name] or (not value and not old[name]):
             continue
         label = name.removesuffix("_sealed")

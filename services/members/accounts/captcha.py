@@ -33,6 +33,7 @@ Maker = Callable[[], tuple[str, bytes]]
 
 def picture() -> tuple[str, bytes]:
     """Return four characters and a picture of them, drawn by the captcha library."""
+    # imported only when a picture is drawn, since it loads a whole picture library
     from captcha.image import ImageCaptcha
 
     text = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
@@ -86,6 +87,7 @@ def check(tx: Connection, captcha_id: str, answer: str, asked: bool = False) -> 
         given = uuid.UUID(captcha_id)
     except ValueError:
         raise Refused("captcha_wrong") from None
+    # spent before it is compared, so that nobody tries one picture twice
     kept = store.spend_captcha(tx, str(given))
     if kept is None or kept.expires_at <= clock.now() or bytes(kept.answer_index) != _index(given, answer):
         raise Refused("captcha_wrong")

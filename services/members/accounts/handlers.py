@@ -198,6 +198,7 @@ def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
 
 def _tell_ended(tx: Connection, ended: Sequence[sa.Row[Any]]) -> None:
     """Refuse the tokens of ended sessions here from now on, and everywhere as soon as it is told."""
+    # after `until` there is no token of the session left to refuse
     told = [SessionEnded(session_id=row.session_id, until=clock.now() + TOKEN_LIFE) for row in ended]
     if told:
         sessions_ended.on_session_ended(tx, told)
@@ -287,11 +288,13 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
             answers.append(ResetCode(member_id=member, refusal=Refusal("reset_own")))
         elif one.actor.org_id not in may[member]:
             branch = branches.get(person.branch_id or 0)
+            # whoever stands above the branch knows the member anyway and may hear the reason
             known = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
             answers.append(
                 ResetCode(member_id=member, refusal=Refusal("reset_elsewhere" if known else "unknown_member"))
             )
         else:
+            # one code for an account that stands in the list twice
             code = codes.setdefault(member, new_code(CODE_LENGTH))
             answers.append(ResetCode(member_id=member, code=code, expires_at=expires_at))
             rows[member] = {
@@ -410,6 +413,7 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
             )
         ],
     )
+    # no session has an empty index, so all of them end
     _tell_ended(tx, accounts_store.end_other_sessions(tx, person.person_id, b""))
     throttle.forget(tx, index.hex())
     return True

@@ -44,6 +44,7 @@ def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
     held = (
         sorted(posts_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
     )
+    # the oldest post comes first, and later ones change nothing
     for row in held:
         orgs.setdefault(row.person_id, row.org_id)
     found = directory.find(tx, [*orgs.values()])

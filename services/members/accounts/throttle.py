@@ -54,6 +54,7 @@ def network(address: str) -> str:
         found = ipaddress.ip_address(with_port[1] or with_port[2] if with_port else address)
     except ValueError:
         return address
+    # an IPv4 address may be written as an IPv6 one and is the same address
     if isinstance(found, ipaddress.IPv6Address):
         return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False).network_address)
     return str(found)
@@ -138,6 +139,7 @@ def count(tx: Connection, limits: Sequence[Limit]) -> None:
             _FORGET_OLD,
             {"now": now, "day": now - domain.FAILURES_COUNT_FOR, "remember": now - domain.LOCK_REMEMBERED},
         )
+        # as many verdicts are told as failures are allowed; only what goes beyond hears of the lock
         most = {one.key: one.most for one in limits}
         _refuse(max((row.locked_until for row in rows if row.failed > most[row.tried]), default=None))
 

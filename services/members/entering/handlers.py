@@ -93,6 +93,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         else:
             rows[n] = _row(one.item)
     indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
+    # held before anything is looked up: from here on nobody marks these branches or gives posts in them
     entering_store.hold(tx, {row["branch_id"] for row in rows.values()})
     posts_store.lock(tx, {row["branch_id"] for row in rows.values() if row["post"]})
     refused, loose = _taken(tx, rows, indexes)
@@ -129,6 +130,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         if member is not None:
             new[n] = (row["branch_id"], member)
     log.append(tx, entered(asked, new))
+    # refused rows are not remembered, so that they may be sent again once they are put right
     _remember(tx, asked, answers, {n for n in fresh if n in answers})
     late = [n for n in fresh if n not in answers]
     # somebody else entered the same people in this very moment; now committed, it says whether it was

@@ -28,6 +28,7 @@ _TAKE_ROWS = sa.text("""
     ON CONFLICT DO NOTHING""")
 
 _NEXT_IMPORT = sa.text("""
+    -- another process may hold an older one; rows are forgotten after 30 days, so imports end then, too
     SELECT i.* FROM imports i
     WHERE EXISTS (SELECT 1 FROM import_rows r WHERE r.import_id = i.import_id AND r.state = 'waiting')
         AND i.started_at > CAST(:now AS timestamptz) - interval '30 days'

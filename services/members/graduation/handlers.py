@@ -54,6 +54,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
+    # nobody enters between the look at the marks and their change
     entering_store.close(tx, [one.item.branch_id for one in asked])
     earlier = graduation_store.hold_marks(tx, [one.item.branch_id for one in asked])
     until = _until()
@@ -104,6 +105,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         log.append(
             tx, [_marked(row, earlier.get(row["branch_id"]), who[row["branch_id"]]) for row in changed]
         )
+        # a changed mark first undoes the switch, then takes effect if its time has come
         graduation_store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
         flagged = graduation_store.convert(
             tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed]
@@ -210,6 +212,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
             "reason": item.reason if item.mark == "delayed" else "",
             "graduate": graduate,
         }
+    # a member who has moved or is held by now is not stored, and answered `transfer_open` below
     stored = graduation_store.mark_members(tx, list(rows.values()), clock.now())
     log.append(
         tx,

@@ -121,6 +121,7 @@ def check_turn(machinery: Machinery) -> float | None:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise background.Away(f"the identity service: {type(error).__name__}") from error
+    # a full batch means that there are more
     return 1.0 if asked == BATCH else None
 
 

@@ -76,6 +76,7 @@ def issue_registration_codes(
         if refusal is not None or org is None:
             answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
             continue
+        # one code for an organisation that stands in the list twice
         code = codes.setdefault(org.org_id, new_code(CODE_LENGTH))
         rows[org.org_id] = {
             "org_id": org.org_id,
@@ -216,6 +217,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
+    # every try counts, since even an accepted one makes an account
     throttle.count(
         tx, throttle.of_address(request.address, "registrations from", domain.REGISTRATIONS_FROM_ADDRESS)
     )
@@ -254,6 +256,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
         "development_number": number,
     }
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
+    # nobody is made where the number is registered; a former applicant may be back
     person_id = made.get(index) or _again(tx, known, index, request)
     now = clock.now()
     registration_id = joining_store.ask(

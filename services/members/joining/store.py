@@ -63,6 +63,7 @@ def give_back(tx: Connection, items: Sequence[Any]) -> None:
 
 
 _ASK = sa.text("""
+    -- an index lets a person have one pending registration only
     INSERT INTO registrations (person_id, org_id, post, state, asked_at, expires_at)
     VALUES (:person, :org, :post, 'pending', :now, :expires)
     ON CONFLICT DO NOTHING

@@ -186,12 +186,14 @@ _kept: dict[tuple[int, str, str], tuple[float, Sequence[sa.Row[Any]]]] = {}
 def _progress(
     tx: Connection, org: sa.Row[Any], domain_: str, industries: list[str] | None
 ) -> Sequence[sa.Row[Any]]:
-    now, key = time.monotonic(), (org.org_id, org.path, domain_)
+    now = time.monotonic()
+    key = (org.org_id, org.path, domain_)  # with the path, because an organisation may move
     at, rows = _kept.get(key, (0.0, ()))
     if rows and now - at < KEEP_SECONDS:
         return rows
     rows = store.progress(tx, org.org_id, org.path, industries)
     if time.monotonic() - now > KEEP_IF_OVER:
+        # the simplest bound: what is dropped is counted again
         if len(_kept) > 500:
             _kept.clear()
         _kept[key] = (now, rows)

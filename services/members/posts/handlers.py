@@ -170,6 +170,7 @@ class _People:
             refusal = Refusal("cadre_too_young")
         if refusal is not None or not item.post:
             return None, refusal or Refusal("unknown_member")
+        # negative, so that the placeholder is nobody's id
         self.new[index] = (
             -len(self.new) - 1,
             entering.new_person(name, id_number, item.phone, item.ethnic_group),
@@ -181,6 +182,7 @@ class _People:
 
         Return their ids by placeholder, also of those entered elsewhere meanwhile.
         """
+        # whoever was entered elsewhere meanwhile is left out by `add` and found by the index below
         rows = {index: row for index, (placeholder, row) in self.new.items() if placeholder in wanted}
         if rows:
             store.add(tx, rows.values(), clock.now(), tail=initial.initial_tail())

@@ -260,6 +260,7 @@ def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -
     assert actor is not None
     if len(request.person_ids) > 500:
         raise Refused("too_many_items", limit=500)
+    # midnight in China, when the day is over
     at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA)
     found = records_store.were(tx, request.person_ids, at)
     org_id = actor.org_id if directory.administering(tx, [actor]) else None

@@ -144,6 +144,7 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     states = {key: row.state for key, row in held.items()}
     answers: list[RetentionSaved] = []
     entries: list[audit.Entry] = []
+    # a statement changes a row once, so what a list says of one entry is stored in rounds
     turns: Counter[int] = Counter()
     rounds: dict[int, list[dict[str, Any]]] = {}
     for one in asked:

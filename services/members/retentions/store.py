@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from shared import db
 
 _REQUEST = sa.text("""
+    -- conflicts are a repeated command, or a member with another one requested or approved
     INSERT INTO retentions (
         command_id, member_id, branch_id, kind, since, until, place, contact_name,
         contact_phone_sealed, reason, state, requested_by, requested_at)
