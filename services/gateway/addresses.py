@@ -1,4 +1,7 @@
-"""Under which address people reach this installation: a setting says it, never a header that anybody can write."""
+"""Under which address people reach this installation.
+
+A setting says it, never a header that anybody can write.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from flask import request
 
 
 def public_root() -> str:
-    """Return the address of the start page, with a slash at its end; without the setting, as in development, what the request says."""
+    """Return the address of the start page, with a slash at its end.
+
+    Without the setting, as in development, it is what the request says.
+    """
     given = os.environ.get("TUANQIAO_PUBLIC_URL", "").rstrip("/")
     return f"{given}/" if given else request.url_root

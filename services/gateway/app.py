@@ -1,4 +1,7 @@
-"""The Flask application: JSON API and pages. It parses, calls and renders; the services hold the rules and check the rights."""
+"""The Flask application: JSON API and pages.
+
+It parses, calls and renders; the services hold the rules and check the rights.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ HTTP_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 10),
 )
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+        " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -125,7 +131,11 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
 
 
 class Digits(IntegerConverter):
-    """A whole number in an address. One too long to be an id is the first that is none, so that the contract refuses it by name."""
+    """A whole number in an address.
+
+    One too long to be an id is read as the number after the last id, so that the contract refuses
+    it by name.
+    """
 
     regex = "[0-9]+"
 
@@ -143,7 +153,7 @@ def _cookie_key(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-# ---- errors ----------------------------------------------------------------------------------------------------------
+# ---- errors ----------------------------------------------------------------------------------------
 
 
 def said(refusal: Refusal) -> Response:

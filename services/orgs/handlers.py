@@ -83,7 +83,7 @@ class _Tree:
             self.orgs[org["org_id"]] = org
 
     def set_right(self, org_id: int, person_id: int, active: bool, observer: bool) -> None:
-        """Take a right as it is from now on, given or revoked by who asks for the present item."""
+        """Take a right as it is from now on, given or revoked by whoever asks for the present item."""
         assert self.asked is not None
         actor = self.asked.actor
         self.rights[org_id, person_id] = {

@@ -1,7 +1,8 @@
-"""Deleting organisations: what stands in the way is said at once, with its kinds and numbers (DEL-02, DEL-03, DEL-14, ORG-42).
+"""Deleting organisations, and saying at once what stands in the way (DEL-02, DEL-03, DEL-14, ORG-42).
 
-Three services know a part of it. They are asked before the deletion; should somebody enter or start in the same moment, the deletion is
-taken back by events as before, so the answer here is a courtesy and the rule stays where the data are.
+It is said with its kinds and numbers. Three services know a part of it. They are asked before the
+deletion; should somebody enter or start in the same moment, the deletion is taken back by events as
+before, so the answer here is a courtesy and the rule stays where the data are.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ _KINDS = {
 
 
 def delete(ask_all: AskAll, items: Sequence[orgs.DeleteOrg]) -> list[orgs.OrgSaved]:
-    """Delete organisations, or set branches aside, and say of each that cannot be what stands in the way; one answer per item, in order."""
+    """Delete organisations, or set branches aside, and say of those that cannot be what stands in the way.
+
+    There is one answer per item, in order.
+    """
     ids = list(dict.fromkeys(item.org_id for item in items))
     inside, in_the_way = ask_all(
         [
@@ -35,11 +39,11 @@ def delete(ask_all: AskAll, items: Sequence[orgs.DeleteOrg]) -> list[orgs.OrgSav
         found.setdefault(one.org_id, {}).update(members=one.members, registrations=one.registrations)
     for one in in_the_way if not isinstance(in_the_way, Refused) else []:
         found.setdefault(one.org_id, {}).update(transfers=one.transfers, leaving=one.leaving)
-    refusals = {
-        n: refusal
-        for n, item in enumerate(items)
-        if (refusal := obstacles(found.get(item.org_id, {}), item.to_awaiting)) is not None
-    }
+    refusals: dict[int, Refusal] = {}
+    for n, item in enumerate(items):
+        refusal = obstacles(found.get(item.org_id, {}), item.to_awaiting)
+        if refusal is not None:
+            refusals[n] = refusal
     rest = [item for n, item in enumerate(items) if n not in refusals]
     answers: Any = ask_all([(orgs.delete_orgs, rest)])[0] if rest else []
     if isinstance(answers, Refused):
@@ -52,7 +56,10 @@ def delete(ask_all: AskAll, items: Sequence[orgs.DeleteOrg]) -> list[orgs.OrgSav
 
 
 def obstacles(found: dict[str, int], to_awaiting: bool) -> Refusal | None:
-    """Return the refusal that names what stands in the way, or None. A branch that is set aside keeps its members, who may go on leaving (DEL-04)."""
+    """Return the refusal that names what stands in the way, or None.
+
+    A branch that is set aside keeps its members, who may go on leaving (DEL-04).
+    """
     counts = (
         {"transfers": found.get("transfers", 0) - found.get("leaving", 0)}
         if to_awaiting

@@ -35,7 +35,10 @@ PROBLEM = {
 
 REFUSAL = {
     "type": "object",
-    "description": "Why one item was refused. Of the items of a command with rule and words; inside lists of an answer the code with its values.",
+    "description": (
+        "Why one item was refused. Of the items of a command with rule and words;"
+        " inside lists of an answer the code with its values."
+    ),
     "required": ["code"],
     "properties": {
         "code": {"type": "string"},
@@ -82,10 +85,13 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tuanqiao",
             "version": "1",
-            "description": "组织树、团员名册与组织关系转接。Organisation tree, member registry and transfers.\n\n"
-            f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each. Every item carries an id of the caller's choice"
-            " (`command_id`, `decision_id`): repeating a call with the same ids does nothing twice. `X-Acting-Org` names the organisation for which an"
-            " administrator acts. Errors are problem documents (RFC 9457).",
+            "description": "组织树、团员名册与组织关系转接。"
+            "Organisation tree, member registry and transfers.\n\n"
+            f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each."
+            " Every item carries an id of the caller's choice (`command_id`, `decision_id`):"
+            " repeating a call with the same ids does nothing twice."
+            " `X-Acting-Org` names the organisation for which an administrator acts."
+            " Errors are problem documents (RFC 9457).",
         },
         "servers": [{"url": "/"}],
         "paths": paths,
@@ -161,13 +167,19 @@ def _operation(
 
 
 def _given(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a contract's field as it is given in an address, where leaving it out says what null says elsewhere."""
+    """Return the schema of a contract's field as it is given in an address.
+
+    There leaving it out says what null says elsewhere.
+    """
     some = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     return dict(some[0]) if len(some) == 1 else schema
 
 
 def _name(route: Route) -> str:
-    """Return the name of an operation in a generated client: the call's, with the end of the address where several operations make the same call."""
+    """Return the name of an operation in a generated client.
+
+    It is the call's, with the end of the address where several operations make the same call.
+    """
     same = [other for other in ROUTES if other.contract.name == route.contract.name]
     last = re.sub(
         r"\W+", "_", re.sub(r"<(?:\w+:)?(\w+)>", r"by_\1", route.path.strip("/").split("/")[-1])
@@ -193,7 +205,10 @@ def _content(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of what `app` makes of a reply: lists are wrapped, so that fields may be added beside them."""
+    """Return the schema of what `app` makes of a reply.
+
+    Lists are wrapped, so that fields may be added beside them.
+    """
     if route.contract.many:
         return _wrap("results", reply)
     if reply.get("type") != "array":

@@ -1,7 +1,8 @@
 """Reading what the API is sent as text, in a query or a header: numbers, ids, instants, lines.
 
-Each returns the value or refuses `bad_request` with the field's name; nothing here raises anything else, whatever is sent. What
-is out of a contract's limits is left to the contract. `fields.py` reads the forms of pages, which mend more and refuse less.
+Each returns the value or refuses `bad_request` with the field's name; nothing here raises anything
+else, whatever is sent. What is out of a contract's limits is left to the contract. `fields.py`
+reads the forms of pages, which mend more and refuse less.
 """
 
 from __future__ import annotations

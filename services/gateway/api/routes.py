@@ -1,4 +1,7 @@
-"""The API as one table: method, path, contract, how the request is made from the HTTP request. Flask rules and OpenAPI come from it."""
+"""The API as one table; Flask's rules and OpenAPI come from it.
+
+A line says method, path, contract, and how the request is made from the HTTP request.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,10 @@ class Route(NamedTuple):
         contract: The call that answers it.
         summary: One sentence each in Chinese and English.
         query: Names of query parameters with their types (or what reads them), for GET.
-        make: Builds the contract's request from path and query values; None: the body is the request, or `{"items": [...]}` of a command.
-        key: Of lists in pages, the field of a row that the next page comes after; a spreadsheet of the list has all pages.
+        make: Builds the contract's request from path and query values; None: the body is the request, or
+            `{"items": [...]}` of a command.
+        key: Of lists in pages, the field of a row that the next page comes after; a spreadsheet of the
+            list has all pages.
         pdf: The reply is one letter, returned as PDF.
 
     """
@@ -47,8 +52,8 @@ class Route(NamedTuple):
     pdf: bool = False
 
 
+# One operation a line, however long: the table is read and searched by its lines.
 # fmt: off
-# fmt: off  (a table is read by its columns)
 ROUTES = (
     Route("POST", "/sessions", members.sign_in, ("登录", "Sign in")),
     Route("POST", "/sessions/renew", members.renew, ("续期令牌", "Renew the token of a session")),
@@ -166,5 +171,4 @@ ROUTES = (
           {"state": str, "reason": str, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
     Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
 )
-# fmt: on
 # fmt: on

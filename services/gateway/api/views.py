@@ -74,7 +74,10 @@ def view_of(client: RpcClient, route: Route) -> Any:
 
 
 def download_of(client: RpcClient, route: Route) -> Any:
-    """Return the view that gives a list of the API as a file to whoever is signed in to the pages, for the organisation they act for (STAT-05, DOC-05)."""
+    """Return the view that gives a list of the API as a file (STAT-05, DOC-05).
+
+    It is given to whoever is signed in to the pages, for the organisation they act for.
+    """
     decoder = _decoder(route.contract)
 
     def view(**path_values: Any) -> Response:
@@ -96,9 +99,10 @@ def download_of(client: RpcClient, route: Route) -> Any:
 
 
 def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Callable[[], Any]) -> Response:
-    """Return all pages of a list as a spreadsheet; the first page is asked for before the answer begins, so that a refusal is one.
+    """Return all pages of a list as a spreadsheet.
 
-    A file with people in it is noted in the access log (BEY-10).
+    The first page is asked for before the answer begins, so that a refusal is answered as one. A
+    file with people in it is noted in the access log (BEY-10).
     """
     if not openapi.is_list(route):
         raise Refused("bad_request", detail="format=xlsx needs a list")
@@ -172,7 +176,10 @@ def _from_body(contract: Any, decoder: Any) -> Any:
 
 
 def _seen_here(wanted: Any) -> Any:
-    """Return a request with what only the gateway knows of its caller, in place of what the caller may have written there."""
+    """Return a request with what only the gateway knows of its caller.
+
+    It takes the place of what the caller may have written there.
+    """
     seen = {
         "address": request.remote_addr or "",
         "device": reading.line(request.headers.get("User-Agent", ""))[:120],
@@ -206,7 +213,10 @@ _READ: dict[Any, Callable[[str, str], Any]] = {
     date.fromisoformat: reading.day,
     datetime.fromisoformat: reading.instant,
 }
-"""How the text of a parameter is read, by its kind in the table of routes; the contract says which numbers and texts are wanted."""
+"""How the text of a parameter is read, by its kind in the table of routes.
+
+The contract says which numbers and texts are wanted.
+"""
 
 
 def _with_words(reply: Any) -> dict[str, Any]:

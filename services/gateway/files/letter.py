@@ -25,7 +25,7 @@ def _known() -> frozenset[int]:
 
 
 def printable(text: str) -> str:
-    """Return a text with each character that the font lacks as its code point, so that nothing is dropped unseen."""
+    """Return a text with each character that the font lacks as its code point; nothing is dropped unseen."""
     return "".join(one if ord(one) in _known() or one in "\n " else f"[U+{ord(one):X}]" for one in text)
 
 

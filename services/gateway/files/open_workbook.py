@@ -1,7 +1,8 @@
 """A process that reads one spreadsheet of a stranger and ends; `workbooks.py` starts it.
 
-The file comes in on standard input, the rows or the refusal go out as JSON. Nothing here trusts the file: limits are set first,
-the sizes that a packed file promises are looked at before it is unpacked, and cells are taken only from a table of bounded size.
+The file comes in on standard input, the rows or the refusal go out as JSON. Nothing here trusts the
+file: limits are set first, the sizes that a packed file promises are looked at before it is
+unpacked, and cells are taken only from a table of bounded size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rosters as spreadsheets: reading what people upload, writing templates and the rows that failed (IMP-02..09, DOC-06).
+"""Rosters as spreadsheets: uploads are read, templates and failed rows written (IMP-02..09, DOC-06).
 
 Only reading and writing happen here; whether a row may be entered is decided by members.
 """
@@ -70,7 +70,10 @@ POSTS = tuple(zh for zh, _ in POST_NAMES.values())
 MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
 """The most rows of one file (IMP-14)."""
 MAX_LINES, MAX_COLUMNS, MAX_CELLS = 20_000, 200, 1_000_000
-"""Where the last cell of a file may stand, and how large the table before it may be: lines may be empty, but not without end."""
+"""Where the last cell of a file may stand, and how large the table before it may be.
+
+Lines may be empty, but not without end.
+"""
 MAX_TEXT = 200
 """The longest text of a cell that a row takes; no field of a member is longer."""
 
@@ -134,12 +137,16 @@ def _month(cell: Any) -> date | None:
 def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
     """Return the rows of an .xlsx or .xls roster.
 
-    `own` asks for the template of own-level cadres instead of the one of subordinate branches (IMP-04, IMP-11). Blank lines and the example are skipped; the header is found wherever it stands; full-width digits are folded.
+    `own` asks for the template of own-level cadres instead of the one of subordinate branches
+    (IMP-04, IMP-11). Blank lines and the example are skipped; the header is found wherever it
+    stands; full-width digits are folded.
 
-    The file is trusted here: what strangers send is read through `workbooks.py`, in a process with limits.
+    The file is trusted here: what strangers send is read through `workbooks.py`, in a process with
+    limits.
 
     Raises:
-        Refused: `roster_broken` (no spreadsheet, other template, no header, cells far away) or `roster_too_long`.
+        Refused: `roster_broken` (no spreadsheet, other template, no header, cells far away) or
+            `roster_too_long`.
 
     """
     try:
@@ -177,7 +184,7 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
     if missing:
         raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
     if own:
-        columns.pop(HEADER[1], None)  # who has no branch is a cadre of the importing organisation
+        columns.pop(HEADER[1], None)  # without a branch it is a cadre of the importing organisation
     rows = [
         row
         for row in (_row(number, table[number], columns) for number in range(at + 1, len(table)))
@@ -228,9 +235,10 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
 def write_roster(
     target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False, own: bool = False
 ) -> None:
-    """Write rows in the template's form, in constant memory; with `reasons` the column of failures is added (IMP-07).
+    """Write rows in the template's form, in constant memory.
 
-    `own` is the template of own-level cadres (IMP-04): the column of branches stays empty.
+    With `reasons` the column of failures is added (IMP-07). `own` is the template of own-level
+    cadres (IMP-04): the column of branches stays empty.
 
     Numbers and phones are text cells, and nothing that a user typed is ever a formula.
     """

@@ -1,4 +1,7 @@
-"""Any list of the API as a spreadsheet: one row per item, all pages, written in constant memory (DOC-05..08, STAT-05)."""
+"""Any list of the API as a spreadsheet (DOC-05..08, STAT-05).
+
+It has one row per item and all pages, and is written in constant memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from shared import clock
 from shared.reference import POST_NAMES
 
 MIME = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# fmt: off  (a table is read by its columns)
 LABELS = {
     "org_id": "组织编号",
     "parent_id": "上级组织编号",
@@ -108,9 +110,7 @@ LABELS = {
     "at": "时间",
     "read": "已读",
 }
-# fmt: on
 """Column titles by field; a field without one keeps its own name."""
-# fmt: off  (a table is read by its columns)
 WORDS = {
     "post": {code: zh for code, (zh, _) in POST_NAMES.items()},
     "sex": {"male": "男", "female": "女"},
@@ -133,13 +133,15 @@ WORDS = {
         "pending": "待接收",
     },
 }
-# fmt: on
 """What codes are called in cells."""
 _HIDDEN = {"key", "display_order"}
 
 
 def flat(row: Any) -> dict[str, Any]:
-    """Return the fields of a row; a struct inside gives its fields beside, where the row itself has none of the name."""
+    """Return the fields of a row.
+
+    A struct inside gives its fields beside, where the row itself has none of the name.
+    """
     values: dict[str, Any] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
@@ -168,7 +170,10 @@ def _cell(name: str, value: Any) -> str | float:
 
 
 def write(rows: Iterable[Any]) -> SpooledTemporaryFile[bytes]:
-    """Return a spreadsheet of structs of one kind, as a file that moves to disk when it grows; nothing typed by people is ever a formula."""
+    """Return a spreadsheet of structs of one kind, as a file that moves to disk when it grows.
+
+    Nothing that people typed is ever a formula.
+    """
     file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=4 * 2**20)  # noqa: SIM115  (the response closes it)
     book = xlsxwriter.Workbook(
         file,

@@ -1,8 +1,9 @@
 """Opening spreadsheets that somebody sent: never in this process (IMP-03).
 
-A workbook is a program for its reader: two cells far apart ask for 500 GiB, 200 KB unpack to 200 MB. So each one is read by a
-process of its own (`open_workbook.py`) that limits its memory and processor time before it looks at the first byte, is watched by
-the clock here, and is always reaped. Whatever happens to it, the answer is a refusal, and nobody else notices.
+A workbook is a program for its reader: two cells far apart ask for 500 GiB, 200 KB unpack to 200
+MB. So each one is read by a process of its own (`open_workbook.py`) that limits its memory and
+processor time before it looks at the first byte, is watched by the clock here, and is always
+reaped. Whatever happens to it, the answer is a refusal, and nobody else notices.
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ _people: set[int] = set()
 
 
 def read_roster(content: bytes, person_id: int, own: bool = False) -> list[RosterRow]:
-    """Return the rows of a roster that a person has sent, as `roster.read_roster` does, read by a process with limits.
+    """Return the rows of a roster that a person has sent.
+
+    They are read as by `roster.read_roster`, but in a process with limits.
 
     Raises:
-        Refused: What `roster.read_roster` refuses; `roster_broken` where the reader was killed or gave no answer;
-            `sheets_busy` while the same person's file is being read, or too many wait.
+        Refused: What `roster.read_roster` refuses; `roster_broken` where the reader was killed or gave no
+            answer; `sheets_busy` while the same person's file is being read, or too many wait.
 
     """
     with _turn(person_id):
@@ -65,7 +68,11 @@ def read_roster(content: bytes, person_id: int, own: bool = False) -> list[Roste
 
 
 def to_send(import_id: uuid.UUID, row: RosterRow) -> ImportRow:
-    """Return a row as the contract takes it. What no field takes, a text too long or with signs that nobody types, is the row's problem, not the file's."""
+    """Return a row as the contract takes it.
+
+    What no field takes, a text too long or with signs that nobody types, is the row's problem, not
+    the file's.
+    """
     values, problem = asdict(row), row.problem
     for name, kind in _FIELDS.items():
         try:

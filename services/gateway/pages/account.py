@@ -14,7 +14,10 @@ from shared.messages import members, orgs
 
 @kit.blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Sign in (ACC-02); an initial password leads to the change (ACC-05). Whoever had to sign in again comes back to the same place, or to the form that was not taken."""
+    """Sign in (ACC-02); an initial password leads to the change (ACC-05).
+
+    Whoever had to sign in again comes back to the same place, or to the form that was not taken.
+    """
     refusal, sealed = None, request.form.get("draft", "")
     if request.method == "POST":
         try:
@@ -36,9 +39,14 @@ def sign_in() -> Any:
             if signed.must_change_password:
                 return redirect("/password")
             mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
+            # Neither a draft nor the acting organisation passes from one person to another.
             kept = draft.opened(sealed)
-            kept = kept if kept is not None and kept.person in (0, signed.person_id) else None
-            acted = kept.org if kept is not None else acted if before == signed.person_id else None
+            if kept is not None and kept.person not in (0, signed.person_id):
+                kept = None
+            if kept is not None:
+                acted = kept.org
+            elif before != signed.person_id:
+                acted = None
             if mine:
                 organisations.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
             if kept is not None:
@@ -56,7 +64,8 @@ def sign_in() -> Any:
 def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
     """Return the page of signing in; with a draft it stands in place of the page that was asked for.
 
-    Where no more captchas are drawn for this address the form stands there without one: who belongs here needs none then (ACC-10).
+    Where no more captchas are drawn for this address the form stands there without one: those who
+    belong here need none then (ACC-10).
     """
     lost = request.endpoint != "pages.sign_in"
     picture, g.initial_tail = "", None
@@ -66,9 +75,13 @@ def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
         if error.code != "too_many_attempts":
             raise
         refusal = refusal or error.refusal
+    if refusal:
+        status = refusal.kind.status
+    else:
+        status = 401 if lost else 200
     return kit.render(
         "account/sign_in.html",
-        refusal.kind.status if refusal else 401 if lost else 200,
+        status,
         refusal=refusal,
         id_number="" if lost else request.form.get("id_number", ""),
         captcha=picture,
@@ -79,9 +92,10 @@ def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
 
 
 def _new_captcha() -> str:
-    """Ask for a captcha for the form that is shown next; return its picture as a data address, empty where none is asked for (ACC-02).
+    """Ask for a captcha for the form that is shown next; return its picture (ACC-02).
 
-    What opens a new account (BEY-22) comes with it and is kept for the page.
+    The picture is a data address, empty where none is asked for. What opens a new account (BEY-22)
+    comes with it and is kept for the page.
     """
     made = current_app.config["CLIENT"].call(
         members.get_captcha, members.GetCaptcha(address=request.remote_addr or ""), request_id=g.request_id

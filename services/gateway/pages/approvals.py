@@ -1,4 +1,4 @@
-"""Pages of those who start and decide: operation centre, approvals, bulk decisions, batch moves, the wizard with the adviser, what members do with a transfer."""
+"""Pages of those who decide: approvals and decisions on many transfers at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from services.gateway.pages.words import CONCERNS, rejections_for
 from shared.errors import Refused
 from shared.messages import orgs, transfers
 
-# ---- approvals -------------------------------------------------------------------------------------------------------
+# ---- approvals -------------------------------------------------------------------------------------
 
 
 @blueprint.route("/work", methods=["GET", "POST"])
 def work() -> Any:
-    """Approvals (组织关系转接审批): filter, approve, reject or assign the ticked, or everything that matches (TRF-31, BEY-05)."""
+    """Approvals (组织关系转接审批): filter, approve, reject or assign (TRF-31, BEY-05).
+
+    That is done to the ticked ones, or to everything that matches.
+    """
     state, reason = request.values.get("state", ""), request.values.get("reason", "")
     form, refusal, done = request.form, None, []
     try:
@@ -123,7 +126,7 @@ def chosen_branch(form: Any) -> int:
 
 
 def _bulk_confirm(state: str, reason: str) -> Any:
-    """Show what a bulk decision would do, with its number, to be confirmed once; or, confirmed, start it (BEY-05)."""
+    """Show what a bulk decision would do, with its number; confirmed once, start it (BEY-05)."""
     form = request.form
     state = form.get("state", state)
     if not state:

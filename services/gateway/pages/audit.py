@@ -44,7 +44,10 @@ GROUPS = {
 
 
 class Sorted(NamedTuple):
-    """A page of all logs together, newest first, and by service the cursor from which the next goes on; none: it is the last."""
+    """A page of all logs together, newest first.
+
+    By service it has the cursor from which the next page goes on; the last page has none.
+    """
 
     lines: list[AuditLine]
     cursors: dict[str, str]
@@ -83,7 +86,10 @@ def _page(wanted: dict[str, Any], cursors: dict[str, str], limit: int) -> Sorted
 
 @blueprint.get("/audit")
 def audit() -> Any:
-    """Who did what to whom: all logs as one, by kind, person, organisation and span, a page at a time (BEY-10)."""
+    """Who did what to whom: all logs as one, a page at a time (BEY-10).
+
+    They are chosen by kind, person, organisation and span.
+    """
     wanted = _wanted()
     shown = _page(wanted, {name: request.args.get(name, "")[:100] for name in CONTRACTS}, PAGE)
     found, people, _ = names(

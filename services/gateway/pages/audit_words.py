@@ -1,7 +1,8 @@
-"""What a line of the audit log says, in words: the fields that changed, their values, and what the line refers to (BEY-10).
+"""What a line of the audit log says, in words (BEY-10).
 
-The log keeps machine words, since it is chained; the page says them in the language of the reader. A test reads the source of the services
-and holds that each field and each reference that they write is named here.
+That is the fields that changed, their values, and what the line refers to. The log keeps machine
+words, since it is chained; the page says them in the language of the reader. A test reads the
+source of the services and holds that each field and each reference that they write is named here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from services.gateway.pages.words import KINDS, MARKS, NO_TIME, PURPOSES, REASON
 from shared.messages.audit import AuditLine
 from shared.reference import POST_NAMES
 
+# A field a line, in columns: the tables are read as a glossary.
 # fmt: off
 FIELDS: dict[str, Pair] = {
     # organisations
@@ -76,16 +78,30 @@ FIELDS: dict[str, Pair] = {
 }
 """The fields of `before` and `after`; see also `_SAID`."""
 _SAID: dict[tuple[str, str], Pair] = {
-    ("policy.applied", "from"): ("生效时间", "in force from"), ("view.searched", "found"): ("找到人数", "people found"),
-    ("view.looked_up", "found"): ("找到", "found"), ("retention", "kind"): ("登记类别", "register"), ("bulk.started", "reason"): ("驳回原因", "reason for rejecting")}
+    ("policy.applied", "from"): ("生效时间", "in force from"),
+    ("view.searched", "found"): ("找到人数", "people found"),
+    ("view.looked_up", "found"): ("找到", "found"),
+    ("retention", "kind"): ("登记类别", "register"),
+    ("bulk.started", "reason"): ("驳回原因", "reason for rejecting"),
+}
 """Fields that mean something else in lines of a kind, or of a group of kinds."""
-# fmt: off  (a table is read by its columns)
 REFERENCES: dict[str, Pair] = {
-    "migration": ("组织迁移", "migration"), "retention": ("登记", "entry of the register"), "letter": ("介绍信", "letter"), "registration": ("注册申请", "registration"),
-    "import": ("名单", "roster"), "policy": ("政策", "policy"), "segment": ("轨迹分段", "segment of trails"), "bulk": ("批量办理", "bulk decision"),
-    "address": ("通知地址", "address"), "registration code": ("凭注册码", "with a registration code"), "post ended": ("因免职", "because the post ended"),
-    "command line": ("在安装主机上执行", "on the host, by command line"), "first installation": ("首次安装", "first installation"),
-    "moved": ("因组织关系转出", "because the membership moved"), "deleted": ("因删除团员", "because the member was deleted")}
+    "migration":          ("组织迁移", "migration"),
+    "retention":          ("登记", "entry of the register"),
+    "letter":             ("介绍信", "letter"),
+    "registration":       ("注册申请", "registration"),
+    "import":             ("名单", "roster"),
+    "policy":             ("政策", "policy"),
+    "segment":            ("轨迹分段", "segment of trails"),
+    "bulk":               ("批量办理", "bulk decision"),
+    "address":            ("通知地址", "address"),
+    "registration code":  ("凭注册码", "with a registration code"),
+    "post ended":         ("因免职", "because the post ended"),
+    "command line":       ("在安装主机上执行", "on the host, by command line"),
+    "first installation": ("首次安装", "first installation"),
+    "moved":              ("因组织关系转出", "because the membership moved"),
+    "deleted":            ("因删除团员", "because the member was deleted"),
+}
 # fmt: on
 """What a line refers to: the words before the number."""
 _VALUES: dict[str, Pair] = {
@@ -107,7 +123,6 @@ _CODES: dict[str, Mapping[str, Pair]] = {
     "state": {**STATES, **RETENTION_STATES},
     "by": _BY,
 }
-# fmt: on
 ORG_FIELDS = ("parent_id", "from", "to", "branch")
 """Fields that hold the number of an organisation (`from` of a policy is an instant)."""
 
@@ -128,7 +143,10 @@ def organisations(line: AuditLine) -> list[int]:
 
 
 def changes(line: AuditLine, orgs: Mapping[int, Any]) -> list[tuple[str, str | None, str]]:
-    """Return what a line says of fields: the name, what it was (None: not said), what it is; what stayed is left out."""
+    """Return what a line says of fields: the name, what it was (None: not said), what it is.
+
+    What stayed is left out.
+    """
     before, after = values(line.before), values(line.after)
     return [
         (

@@ -97,7 +97,11 @@ def migrations() -> Any:
 
 @blueprint.get("/desk")
 def desk() -> Any:
-    """Operation centre (操作中心): everything that waits for the acting organisation, and messages (MSG-01, MSG-02, MSG-03); without one the own messages."""
+    """Operation centre (操作中心): what waits, and messages (MSG-01, MSG-02, MSG-03).
+
+    It is everything that waits for the acting organisation. Whoever acts for no organisation sees
+    their own messages.
+    """
     acting, kind = session.get("org"), request.args.get("kind", "")
     asked = transfers.ListMessages(
         kind=kind,
@@ -159,7 +163,10 @@ def _day(text: str | None) -> datetime | None:
 
 @blueprint.get("/desk/count")
 def desk_count() -> Any:
-    """How much waits, for the bar, and beside it how much is unread: tasks and messages are never one number (MSG-01, MSG-09, MSG-10)."""
+    """How much waits, for the bar, and beside it how much is unread (MSG-01, MSG-09, MSG-10).
+
+    Tasks and messages are never one number.
+    """
     acting = session.get("org")
     try:
         inbox, work = calls(

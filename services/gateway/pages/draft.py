@@ -1,8 +1,9 @@
-"""What stood in a form when the session ended: sealed, taken along through signing in, offered again afterwards.
+"""What stood in a form when the session ended: it is offered again after signing in.
 
-The draft travels as one hidden field of the page of signing in. It is encrypted with a key made from that of the cookies, so it is neither
-in an address nor readable in the page or the browser's history; it is good for an hour, for one person and of a bounded size. Passwords and
-files are never in it. Nothing is sent by itself: the person sees that something was kept and decides.
+The draft is sealed and travels as one hidden field of the page of signing in. It is encrypted with
+a key made from that of the cookies, so it is neither in an address nor readable in the page or the
+browser's history; it is good for an hour, for one person and of a bounded size. Passwords and files
+are never in it. Nothing is sent by itself: the person sees that something was kept and decides.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _SECRET = ("password", "old", "new", "captcha", "captcha_id", "csrf", "draft", "
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A form that was not taken: where it went, what stood in it, who had been signed in (0: unknown) and for which organisation."""
+    """A form that was not taken: where it went and what stood in it.
+
+    Beside it, who had been signed in (0: unknown) and for which organisation.
+    """
 
     path: str
     fields: list[tuple[str, str]]
@@ -39,7 +43,10 @@ def _box() -> Fernet:
 
 
 def keep() -> str:
-    """Return the form of this request sealed; empty where there is none or too much of it, also of what is too much to be read."""
+    """Return the form of this request sealed; empty where there is none or too much of it.
+
+    A form that is too large to be read at all counts as too much.
+    """
     try:
         fields = [(name, value) for name, value in request.form.items(multi=True) if name not in _SECRET]
         files = bool(request.files)

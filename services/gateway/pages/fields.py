@@ -1,4 +1,7 @@
-"""What people type into forms and addresses, read without trust: whatever stands there, the answer is a value or a refusal, never an error."""
+"""What people type into forms and addresses, read without trust.
+
+Whatever stands there, the answer is a value or a refusal, never an error.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
 
 
 def number(text: str | None, default: int = 0) -> int:
-    """Return a whole number that is typed or stands in an address; `default` where it is none (a superscript is none, nor are 30 digits)."""
+    """Return a whole number that is typed or stands in an address, or `default` where it is not one.
+
+    A superscript is not one, nor are 30 digits.
+    """
     return int(text) if text is not None and _NUMBER.fullmatch(text.strip()) else default
 
 
 def number_or_none(text: str | None) -> int | None:
-    """Return a whole number, None where it is none."""
+    """Return a whole number, None where the text is not one."""
     return number(text, -1) if number(text, -1) >= 0 else None
 
 
@@ -70,7 +76,7 @@ def key(form: Any, name: str = "command_id") -> uuid.UUID:
 
 
 def day(text: str | None) -> date | None:
-    """Return a day typed as 2027-06-01, None where it is none."""
+    """Return a day typed as 2027-06-01, None where the text is not one."""
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:

@@ -1,8 +1,10 @@
-"""What a form has to prove before it is read: that it was sent by a page of ours, shown in this browser, and that it is of a bounded size.
+"""What a form has to prove before it is read.
 
-Three lines, each of its own: what the browser says about where the form stood (`Sec-Fetch-Site`, `Origin`), a token that is in the
-form and in the signed cookie, and `SameSite` on that cookie. There is no token that a request without a cookie could know, so
-signing somebody in by a foreign page is refused like everything else.
+It was sent by a page of ours, shown in this browser, and is of a bounded size. Three lines, each of
+its own: what the browser says about where the form stood (`Sec-Fetch-Site`, `Origin`), a token that
+is in the form and in the signed cookie, and `SameSite` on that cookie. There is no token that a
+request without a cookie could know, so signing somebody in by a foreign page is refused like
+everything else.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ class BoundedRequest(Request):
 
 
 def from_our_page() -> bool:
-    """Return whether the browser says that the form stood on this site; browsers that say nothing are believed, the token is still asked for."""
+    """Return whether the browser says that the form stood on this site.
+
+    Browsers that say nothing are believed; the token is still asked for.
+    """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in ("same-origin", "none"):
         return False
@@ -79,7 +84,9 @@ def token() -> str:
 
 
 def is_genuine() -> bool:
-    """Return whether the form was sent by a page of ours in this browser; what is too large is not read at all.
+    """Return whether the form was sent by a page of ours in this browser.
+
+    What is too large is not read at all.
 
     Raises:
         Refused: `token_expired` for a large form of somebody who is not signed in.

@@ -1,4 +1,7 @@
-"""The plain pages: sign in, start, see progress, approve, assign, import. They work without JavaScript and call what the API calls."""
+"""What all pages are made with: calls, names, words, forms and rendering.
+
+Pages work without JavaScript and call what the API calls.
+"""
 
 from __future__ import annotations
 
@@ -145,12 +148,13 @@ def say(text: str, kind: str = "ok") -> None:
 
 
 def people_see(detail: str) -> str:
-    """Return the detail of a malformed request as people are told it: what is not in their language is left out."""
-    return (
-        detail
-        if session.get("language") == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail)
-        else "填写的内容不正确,请返回检查"
-    )
+    """Return the detail of a malformed request as people are told it.
+
+    What is not in their language is left out.
+    """
+    if session.get("language") == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail):
+        return detail
+    return "填写的内容不正确,请返回检查"
 
 
 def call(contract: Any, wanted: Any) -> Any:
@@ -162,7 +166,8 @@ def call(contract: Any, wanted: Any) -> Any:
 def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
     """Make several calls at once as the person of the session; None in place of a call gives None.
 
-    With `partial` a call that was refused gives its `Refused`, so that a page can show the rest; who has to sign in is sent there all the same.
+    With `partial` a call that was refused gives its `Refused`, so that a page can show the rest;
+    whoever has to sign in is sent there all the same.
     """
     client = current_app.config["CLIENT"]
     session_token()
@@ -224,21 +229,15 @@ def names(
     org_ids: Iterable[int | None], person_ids: Iterable[int | None] = (), *more: tuple[Any, Any] | None
 ) -> tuple[dict[int, Any], dict[int, Any], list[Any]]:
     """Return organisations and people by id, and the answers to `more`, in one trip."""
-    wanted_orgs, wanted_people = (
-        sorted({one for one in org_ids if one})[:500],
-        sorted({one for one in person_ids if one})[:500],
-    )
-    found, people, *rest = (
-        calls(
-            (orgs.get_orgs, orgs.GetOrgs(org_ids=wanted_orgs)) if wanted_orgs else None,
-            (members.describe_people, members.DescribePeople(person_ids=wanted_people))
-            if wanted_people
-            else None,
-            *more,
-        )
-        if wanted_orgs or wanted_people or any(more)
-        else (None, None, *more)
-    )
+    wanted_orgs = sorted({one for one in org_ids if one})[:500]
+    wanted_people = sorted({one for one in person_ids if one})[:500]
+    of_orgs = (orgs.get_orgs, orgs.GetOrgs(org_ids=wanted_orgs)) if wanted_orgs else None
+    of_people = None
+    if wanted_people:
+        of_people = (members.describe_people, members.DescribePeople(person_ids=wanted_people))
+    asked: tuple[Any, ...] = (of_orgs, of_people, *more)
+    # With nothing to ask there is no trip: each answer is the None that stands for its call.
+    found, people, *rest = calls(*asked) if any(asked) else asked
     return {org.org_id: org for org in found or ()}, {one.member_id: one for one in people or ()}, rest
 
 
@@ -286,7 +285,11 @@ def first(outcomes: list[Any]) -> Any:
 
 
 def office(org_id: int, in_the_way: Any = None) -> tuple[dict[int, Any], dict[int, list[Any]]]:
-    """Return an organisation with who is in the way of a transfer, and by organisation its administrators as far as the caller may see them (TRF-05, TRF-10, BEY-03)."""
+    """Return an organisation with who is in the way of a transfer, and its administrators.
+
+    The administrators come by organisation, as far as the caller may see them (TRF-05, TRF-10,
+    BEY-03).
+    """
     if not org_id:
         return {}, {}
     waiting = [in_the_way.waiting_org_id, in_the_way.initiator_org_id] if in_the_way is not None else []
@@ -297,7 +300,10 @@ def office(org_id: int, in_the_way: Any = None) -> tuple[dict[int, Any], dict[in
 
 
 def staff(administrators: Iterable[Any], people: dict[int, Any] | None = None) -> dict[int, list[Any]]:
-    """Return administrators by organisation, described by right: surname and two stars to strangers (MEM-32)."""
+    """Return administrators by organisation, described by right (MEM-32).
+
+    Strangers see the surname and two stars.
+    """
     listed = list(administrators)[:50]
     if people is None:
         _, people, _ = names((), [one.person_id for one in listed])

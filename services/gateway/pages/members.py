@@ -45,7 +45,10 @@ def member(member_id: int) -> Any:
 
 @kit.blueprint.post("/members/export")
 def export() -> Any:
-    """Take the members of the own organisation and below along as a spreadsheet; the log keeps who did, unmasked numbers need a reason (MEM-32, BEY-10)."""
+    """Take the members of the own organisation and below along as a spreadsheet (MEM-32, BEY-10).
+
+    The log keeps who did; unmasked numbers need a reason.
+    """
     wanted = members.ExportMembers(
         full=request.form.get("full") == "1", reason=request.form.get("reason", ""), limit=500
     )
@@ -65,7 +68,10 @@ def export() -> Any:
 
 @kit.blueprint.route("/search", methods=["GET", "POST"])
 def search() -> Any:
-    """Global search: organisations by any part of the name, members by name or number; a number never stands in an address (SRCH-01..05)."""
+    """Global search: organisations by any part of the name, members by name or number (SRCH-01..05).
+
+    A number never stands in an address.
+    """
     text, people, refusal = request.form.get("text", "").strip(), None, None
     found: list[Any] = []
     if request.method == "POST" and text:
@@ -104,7 +110,10 @@ def search() -> Any:
 
 
 def _is_number(text: str) -> bool:
-    """Return whether a search is for a person by ID or development number: such a text is never looked for among organisations (MEM-32)."""
+    """Return whether a search is for a person by ID or development number (MEM-32).
+
+    Such a text is never looked for among organisations.
+    """
     return bool(re.fullmatch(r"[0-9]{11,}[Xx]?", text))
 
 
@@ -139,7 +148,7 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
 
 
 def _import() -> Any:
-    """Hand the rows of a roster over under one id and lead to the page that shows how far they are (IMP-02)."""
+    """Hand the rows of a roster over under one id; lead to the page that shows how far they are (IMP-02)."""
     upload = request.files.get("file")
     if upload is None:
         raise Refused("roster_broken", detail=kit.t("请选择文件", "choose a file"))
@@ -158,7 +167,9 @@ def _import() -> Any:
 
 
 def _may_import(import_id: uuid.UUID) -> None:
-    """Return if members lets the person of the session import for the acting organisation; nobody else's file is opened.
+    """Return if members lets the person of the session import for the acting organisation.
+
+    Nobody else's file is opened.
 
     Raises:
         Refused: `token_expired`, `not_administrator`.
@@ -188,13 +199,18 @@ def import_progress(import_id: uuid.UUID) -> Any:
 
 @kit.blueprint.get("/imports/<uuid:import_id>/failed.xlsx")
 def import_failures(import_id: uuid.UUID) -> Any:
-    """Return the failed rows in the template's form with their reasons, to correct and upload again (IMP-07)."""
+    """Return the failed rows with their reasons in the template's form (IMP-07).
+
+    They are to be corrected and uploaded again.
+    """
 
     def rows() -> Iterator[roster.RosterRow]:
         after = 0
-        while some := kit.call(
-            members.get_import, members.GetImport(import_id=import_id, failed_after=after)
-        ).failures:
+        while True:
+            wanted = members.GetImport(import_id=import_id, failed_after=after)
+            some = kit.call(members.get_import, wanted).failures
+            if not some:
+                return
             after = some[-1].number
             for one in some:
                 yield roster.RosterRow(
@@ -225,7 +241,10 @@ def _xlsx(file: io.BytesIO, name: str) -> Response:
 
 @kit.blueprint.post("/members/marks")
 def member_marks() -> Any:
-    """Mark the chosen members, or take marks back (GRAD-10, GRAD-16, GRAD-21); or make codes for forgotten passwords (ACC-07)."""
+    """Mark the chosen members, or take marks back (GRAD-10, GRAD-16, GRAD-21).
+
+    Or make codes for forgotten passwords (ACC-07).
+    """
     form = request.form
     chosen = fields.numbers(form.getlist("member"))
     if not chosen:
@@ -261,7 +280,6 @@ def template() -> Any:
     return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")
 
 
-# fmt: off  (a table is read by its columns)
 REPORTS = {
     "graduates_left": ("尚未转出的毕业生", "Graduates who have not left"),
     "onward": (
@@ -287,7 +305,6 @@ REPORTS = {
     "holding_members": ("直接挂有团员的组织", "Organisations holding members"),
     "deletion_requests": ("申请删除的团员", "Reported for deletion"),
 }
-# fmt: on
 
 DEEDS = {"to_contact": ("已联系", "Contacted"), "parked": ("已落实去向", "Work or study found")}
 """What is said of members of a list by its branch or direct superior, by a button on the list."""
@@ -323,7 +340,10 @@ def _date(text: str | None, field: tuple[str, str]) -> date:
 
 @blueprint.route("/registers", methods=["GET", "POST"])
 def registers() -> Any:
-    """Keep the registers of who stays: retained at school, abroad for studies; request, decide, end (GRAD-26..31, DOC-09)."""
+    """Keep the registers of those who stay: request, decide, end (GRAD-26..31, DOC-09).
+
+    They are retained at school, or abroad for studies.
+    """
     form, refusal, kind = request.form, None, request.args.get("kind", "")
     if request.method == "POST" and form.get("do") == "request":
         refusal = call(
@@ -356,17 +376,13 @@ def registers() -> Any:
             ],
         )[0].refusal
     if request.method == "POST" and refusal is None:
-        say(
-            word(
-                REGISTER_SAID[
-                    "report"
-                    if form.get("report")
-                    else form.get("do", "")
-                    if form.get("do") in REGISTER_SAID
-                    else "refuse"
-                ]
-            )
-        )
+        if form.get("report"):
+            done = "report"
+        elif form.get("do") in REGISTER_SAID:
+            done = form.get("do", "")
+        else:
+            done = "refuse"
+        say(word(REGISTER_SAID[done]))
         return redirect("/registers")
     items = call(
         members.list_retentions,
@@ -390,7 +406,10 @@ def registers() -> Any:
 
 @blueprint.route("/letters", methods=["GET", "POST"])
 def letters() -> Any:
-    """Issue introduction letters as PDF for members of a branch below (DOC-01..04); a letter is declared void by its number in the list of the API."""
+    """Issue introduction letters as PDF for members of a branch below (DOC-01..04).
+
+    A letter is declared void by its number in the list of the API.
+    """
     form, refusal = request.values, None
     branch = fields.number(form.get("branch"))
     if request.method == "POST":
@@ -459,7 +478,10 @@ def reports(kind: str = "graduates_left") -> Any:
 
 @blueprint.post("/reports/<kind>")
 def settle(kind: str) -> Any:
-    """Say of members of a list that they were contacted (MEM-30), or that work or study was found (TYPE-16); who is refused is named on the list."""
+    """Say of members of a list that they were contacted (MEM-30), or that work or study was found (TYPE-16).
+
+    Whoever is refused is named on the list.
+    """
     wanted = fields.numbers(request.form.getlist("member"))
     if kind not in DEEDS or not wanted:
         raise Refused("field_missing", field=t("团员", "members"))

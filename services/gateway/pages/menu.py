@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A page of the menu: its path, its name in both languages, for which kinds of acting organisation it is of use (empty: all), whether for schools only, whether for the centre and the provincial bodies only."""
+    """A page of the menu: its path, and its name in both languages.
+
+    `kinds` are those of the acting organisations for which it is of use (empty: all); `schools`
+    says whether it is for schools only, `top` whether for the centre and the provincial bodies
+    only.
+    """
 
     path: str
     zh: str
@@ -28,7 +33,6 @@ _COMMITTEES = frozenset({"committee", "work_committee", "general_branch"})
 _LEADING = frozenset({"leading_body"})
 _BRANCH = frozenset({"branch"})
 
-# fmt: off  (a table is read by its columns)
 MENU = (
     Section(
         "操作中心",
@@ -86,7 +90,6 @@ MENU = (
         ),
     ),
 )
-# fmt: on
 
 
 def of(kind: str, school: bool, top: bool = False) -> tuple[Section, ...]:

@@ -1,4 +1,7 @@
-"""Machine words of services as people read them: lines of a policy's comparison, notes of work lists, malformed requests."""
+"""Machine words of services as people read them.
+
+They are lines of a policy's comparison, notes of work lists, malformed requests.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,8 @@ def change(
     before, _, after = values.partition(" -> ")
     if name == "source":
         before, after = source(before, t), source(after, t)
-    return f"{_name(name, t, states, reasons, places, provinces)}: {_value(before, t, reasons)} → {_value(after, t, reasons)}"
+    what = _name(name, t, states, reasons, places, provinces)
+    return f"{what}: {_value(before, t, reasons)} → {_value(after, t, reasons)}"
 
 
 def _name(
@@ -113,18 +117,24 @@ def _name(
     provinces: Mapping[str, Pair],
 ) -> str:
     parts = name.split(".")
+
+    def said(words: Mapping[str, Pair], code: str) -> str:
+        return t(*words.get(code, (code, code)))
+
     if parts[0] == "province" and len(parts) == 5:
-        return f"{t(*provinces.get(parts[1], (parts[1], parts[1])))} {_name('.'.join(parts[2:]), t, states, reasons, places, provinces)}"
+        rest = _name(".".join(parts[2:]), t, states, reasons, places, provinces)
+        return f"{said(provinces, parts[1])} {rest}"
     if parts[0] == "node" and len(parts) == 3:
-        return f"{t(*states.get(parts[1], (parts[1], parts[1])))} {t(*_FIELDS.get(parts[2], (parts[2], parts[2])))}"
+        return f"{said(states, parts[1])} {said(_FIELDS, parts[2])}"
     if parts[0] == "destination" and len(parts) == 3:
-        return f"{t(*reasons.get(parts[1], (parts[1], parts[1])))} → {t(*places.get(parts[2], (parts[2], parts[2])))}"
+        return f"{said(reasons, parts[1])} → {said(places, parts[2])}"
     if name.startswith("phase "):
         return phase(name[6:], t)
     if name.startswith("target "):
         _, which, what = name.split(" ", 2)
-        return f"{t('目标', 'target')} {t('升学衔接', 'further study') if which == 'SX' else t('学社衔接', 'to society')} {_value(what, t, reasons)}"
-    return t(*_FIELDS.get(name, (name, name)))
+        way = t("升学衔接", "further study") if which == "SX" else t("学社衔接", "to society")
+        return f"{t('目标', 'target')} {way} {_value(what, t, reasons)}"
+    return said(_FIELDS, name)
 
 
 def _value(value: str, t: Say, reasons: Mapping[str, Pair]) -> str:
@@ -133,7 +143,8 @@ def _value(value: str, t: Say, reasons: Mapping[str, Pair]) -> str:
         clock = (
             t("期限生效", "deadlines fire") if phase[3] == "True" else t("期限暂不生效", "no deadline fires")
         )
-        return f"{phase[1]} {t('至', 'to')} {phase[2]}, {clock}, {t('可以撤销', 'may be withdrawn')}: {_value(phase[4], t, reasons)}"
+        withdrawn = f"{t('可以撤销', 'may be withdrawn')}: {_value(phase[4], t, reasons)}"
+        return f"{phase[1]} {t('至', 'to')} {phase[2]}, {clock}, {withdrawn}"
     share = re.fullmatch(r"(\d+%) by (\S+)", value)
     if share:
         return f"{share[2]} {t('前达到', 'at least')} {share[1]}"

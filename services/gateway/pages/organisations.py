@@ -1,4 +1,4 @@
-"""Pages of those who keep an organisation and its members: the first check, cadres and administrators, registrations, migrations, registers, letters, work lists."""
+"""Pages of those who keep an organisation: first check, posts, subordinates, schools, graduation."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def acting_committee() -> int:
 
 @blueprint.route("/check", methods=["GET", "POST"])
 def check() -> Any:
-    """Check and complete the own organisation; a new administrator is led here first (ORG-11, ORG-16, ORG-19)."""
+    """Check and complete the own organisation (ORG-11, ORG-16, ORG-19).
+
+    A new administrator is led here first.
+    """
     org, refusal, form = acting_committee(), None, request.form
     if request.method == "POST":
         refusal = call(
@@ -93,7 +96,10 @@ def check() -> Any:
 
 @blueprint.route("/posts", methods=["GET", "POST"])
 def posts() -> Any:
-    """Cadres and administrators of the acting organisation or a direct subordinate: posts, rights, registration codes (CADRE, ADM)."""
+    """Cadres and administrators of the acting organisation or a direct subordinate (CADRE, ADM).
+
+    Here are posts, rights and registration codes.
+    """
     org = fields.number(request.values.get("org")) or acting_committee()
     form, refusal, code = request.form, None, None
     if request.method == "POST":
@@ -133,7 +139,11 @@ def posts() -> Any:
                 ],
             )[0].refusal
         if refusal is None and code is None:
-            say(word(POST_SAID[do if do in POST_SAID else "given" if form.get("post") else "ended"]))
+            if do in POST_SAID:
+                done = do
+            else:
+                done = "given" if form.get("post") else "ended"
+            say(word(POST_SAID[done]))
             return redirect(f"/posts?org={org}")
     own, cadres, administrators = calls(
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])),
@@ -224,9 +234,15 @@ def _order_org(here: int, org: int, up: bool) -> Refusal | None:
     at = ids.index(org) if org in ids else -1
     if at < 0:
         return Refusal("unknown_org")
-    if (at == 0) if up else (at == len(ids) - 1):
+    if at == (0 if up else len(ids) - 1):
         return None
-    after = ids[at + 1] if not up else ids[at - 2] if at >= 2 else None
+    after: int | None
+    if not up:
+        after = ids[at + 1]
+    elif at >= 2:
+        after = ids[at - 2]
+    else:  # it becomes the first
+        after = None
     answer: Refusal | None = kit.call(orgs.order_orgs, [orgs.OrderOrg(org_id=org, after=after)])[0].refusal
     return answer
 
@@ -272,7 +288,10 @@ def _keep_org(form: Any, here: int) -> Refusal | None:
 
 @kit.blueprint.route("/schools", methods=["GET", "POST"])
 def schools() -> Any:
-    """Area of schools: create missing ones, make registration codes, see how far each is (SCH-01, SCH-02, SCH-08, ADM-12)."""
+    """Area of schools: make them and their codes, see how far each is (SCH-01, SCH-02, SCH-08, ADM-12).
+
+    Missing schools are created here; the codes are those to register with.
+    """
     codes, refusal, acting = [], None, session.get("org") or 0
     form = request.form
     if request.method == "POST" and form.get("do") == "create":

@@ -16,7 +16,10 @@ from shared.reference import POST_NAMES
 
 @kit.blueprint.get("/my-branch")
 def my_branch() -> Any:
-    """My organisation (我的组织): the own branch, how many it has, who they are; other members' numbers masked (UI-07, UI-16, STAT-09)."""
+    """My organisation (我的组织): the own branch, how many it has, who they are (UI-07, UI-16, STAT-09).
+
+    Other members' numbers are masked.
+    """
     profile = kit.call(members.who_am_i, members.WhoAmI())
     branch = profile.member.branch_id
     if branch is None:

@@ -1,4 +1,4 @@
-"""The page of the first installation: what the first visitor sees while nobody administers anything (ADM-10)."""
+"""The page of the first installation, which is shown while nobody administers anything (ADM-10)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from shared.messages import members
 
 
 def waits() -> bool:
-    """Return whether the installation waits for its first administrator; once it does not, nobody is asked again."""
+    """Return whether the installation waits for its first administrator.
+
+    Once it does not, nobody is asked again.
+    """
     if current_app.config.get("FOUNDED") or "token" in session:
         return False
     try:

@@ -1,4 +1,8 @@
-"""Pages that show everything below an organisation: hand-over rates with the people behind them, the deadline board, entry progress, the operator's view."""
+"""Pages that show everything below an organisation.
+
+They are hand-over rates with the people behind them, the deadline board, entry progress and the
+operator's view.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from services.gateway.pages.kit import blueprint, call, calls, first, names, ren
 from services.gateway.pages.words import CONCERNS, REASONS, STATES
 from shared.messages import members, transfers
 
-# fmt: off  (a table is read by its columns)
 FIGURES = {
     "study": ("升学(本地区)", "Further study (own)", "B"),
     "study_in": ("升学(申请转入)", "Further study (into here)", "C"),
@@ -26,7 +29,6 @@ FIGURES = {
     "ended": ("退回或撤销", "Returned or withdrawn", ""),
     "completed": ("已完成", "Completed", ""),
 }
-# fmt: on
 RESPONSIBLE = {
     "school": ("毕业学校", "the school"),
     "receiver": ("接收组织", "the receiver"),
@@ -72,7 +74,6 @@ TILES = {  # provinces as a grid that reads like the map: column, row
     "23": (9, 1),
 }
 
-# fmt: off  (a table is read by its columns)
 TILE_NAMES = {
     "11": ("北京", "BJ"),
     "12": ("天津", "TJ"),
@@ -106,8 +107,10 @@ TILE_NAMES = {
     "64": ("宁夏", "NX"),
     "65": ("新疆", "XJ"),
 }
-# fmt: on
-"""What a tile has room for: the name without what all have in common; in English the letters of GB/T 2260. The whole name is its title."""
+"""What a tile has room for: the name without what all have in common; in English the letters of GB/T 2260.
+
+The whole name is its title.
+"""
 
 
 def _chosen(name: str) -> int | None:
@@ -116,7 +119,10 @@ def _chosen(name: str) -> int | None:
 
 @blueprint.get("/figures")
 def figures() -> Any:
-    """SX and XS of a subtree with its direct subordinates; every number opens into its people (STAT-10..15, BEY-11)."""
+    """SX and XS of a subtree with its direct subordinates (STAT-10..15, BEY-11).
+
+    Every number opens into its people.
+    """
     org = _chosen("org")
     sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
     return render("statistics/figures.html", sheet=sheet, org=org, figures=FIGURES, top=session.get("org"))
@@ -151,7 +157,10 @@ def behind(figure: str) -> Any:
 
 @blueprint.route("/board", methods=["GET", "POST"])
 def board() -> Any:
-    """Deadline board: what waits below each subordinate, worst first, with one-click reminders (BEY-18); provinces as tiles where they are the subordinates."""
+    """Deadline board: what waits below each subordinate, worst first, with one-click reminders (BEY-18).
+
+    Provinces are tiles where they are the subordinates.
+    """
     if request.method == "POST":
         urged = first(
             call(
@@ -163,10 +172,8 @@ def board() -> Any:
                 ],
             )
         )
-        return redirect(
-            f"/board?urged={urged.nodes}"
-            + (f"&org={back}" if (back := fields.number(request.form.get("back"))) else "")
-        )
+        back = fields.number(request.form.get("back"))
+        return redirect(f"/board?urged={urged.nodes}" + (f"&org={back}" if back else ""))
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
@@ -185,7 +192,10 @@ def board() -> Any:
 
 @blueprint.get("/policy")
 def policy() -> Any:
-    """Show the season policy that holds, its history, and what another would change and do to the open nodes (BEY-07)."""
+    """Show the season policy that holds, its history, and what another would change (BEY-07).
+
+    That includes what it would do to the open nodes.
+    """
     view = call(transfers.get_policy, transfers.GetPolicy(compare=request.args.get("compare", "")))
     return render(
         "statistics/policy.html",

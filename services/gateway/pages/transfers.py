@@ -60,7 +60,7 @@ def transfer(transfer_id: int) -> Any:
 
 
 def decided(progress: Any) -> dict[int, Any]:
-    """Return, by number of the node, the step of the trail that closed it: who decided what and when (BEY-02)."""
+    """Return by node number the step of the trail that closed it: who decided what and when (BEY-02)."""
     found: dict[int, Any] = {}
     ahead = iter(progress.path)
     begun = False
@@ -96,7 +96,10 @@ def withdraw(transfer_id: int) -> Any:
 
 
 def fits(reason: str, graduate: bool) -> bool:
-    """Return whether a reason is offered to a graduate, or to who is none (GRAD-15, GRAD-17); members decides."""
+    """Return whether a reason is offered to a graduate, or to somebody who is not (GRAD-15, GRAD-17).
+
+    Who is a graduate is decided by members.
+    """
     return reason == "special_unit" or (reason not in ORDINARY) == graduate
 
 
@@ -240,7 +243,6 @@ def transfer_in() -> Any:
     )
 
 
-# fmt: off  (a table is read by its columns)
 PLANS = {
     "study": ("升学到其他学校", "Further study at another school"),
     "study_here": ("在本校继续升学", "Further study at the same school"),
@@ -252,7 +254,6 @@ PLANS = {
     "abroad_private": ("因私出国(境)", "Abroad privately"),
     "army": ("参军或到涉密单位", "Army or a classified unit"),
 }
-# fmt: on
 
 _EMPLOYER = {
     "place_name": ("工作单位名称", "the employer"),
@@ -296,7 +297,6 @@ def listed() -> Any:
     )
 
 
-# fmt: off  (a table is read by its columns)
 _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
     "urge": (
         transfers.urge_transfers,
@@ -333,12 +333,14 @@ _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
         ),
     ),
 }
-# fmt: on
 
 
 @blueprint.post("/transfers/<int:transfer_id>/<any(urge, restart, escalate, look, decide, assign):act>")
 def act_on(transfer_id: int, act: str) -> Any:
-    """Decide, assign, remind, look at, start again or escalate one transfer, and come back to it (BEY-04, BEY-06, BEY-21, BEY-23)."""
+    """Do something about one transfer, and come back to it (BEY-04, BEY-06, BEY-21, BEY-23).
+
+    Decide, assign, remind, look at, start again or escalate.
+    """
     contract, make = _ACTS[act]
     try:
         outcome = first(call(contract, [make(transfer_id, request.form)]))
@@ -373,12 +375,15 @@ def act_on(transfer_id: int, act: str) -> Any:
 
 @blueprint.route("/start", methods=["GET", "POST"])
 def start() -> Any:
-    """Start the own transfer (TRF-09) in three steps: what comes next, where to, check and send; the adviser proposes and cites the rule (BEY-01)."""
+    """Start the own transfer (TRF-09) in three steps: what comes next, where to, check and send.
+
+    The adviser proposes and cites the rule (BEY-01).
+    """
     form: Any = request.values
     step = {"plan": 1, "fields": 2, "check": 3}.get((form.getlist("step") or [""])[-1], 1)
     profile = call(members.who_am_i, members.WhoAmI())
     if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
-        raise Refused("branch_unknown")  # who is in no branch leaves none
+        raise Refused("branch_unknown")  # without a branch there is nothing to leave
     if request.method == "POST" and form.get("confirm"):
         outcome = call(
             transfers.request_transfers,
@@ -411,33 +416,27 @@ def start() -> Any:
 
 def _as_it_was(transfer_id: int) -> dict[str, str]:
     """Return what stood in an own transfer, to be corrected and sent again (TRF-25)."""
-    item = next(
-        (
-            one
-            for one in call(transfers.my_transfers, transfers.MyTransfers())
-            if one.transfer_id == transfer_id
-        ),
-        None,
-    )
-    return (
-        {}
-        if item is None
-        else {
-            "reason": item.reason,
-            "target": f"{item.target_org_id}",
-            "place_name": item.place_name,
-            "place_address": item.place_address,
-            "place_division": item.place_division,
-            "contact": item.contact,
-            "remark": item.remark,
-            "plan": "",
-            "drop_out": "1" if item.reason_kind == "drop_out" else "",
-        }
-    )
+    for item in call(transfers.my_transfers, transfers.MyTransfers()):
+        if item.transfer_id == transfer_id:
+            return {
+                "reason": item.reason,
+                "target": f"{item.target_org_id}",
+                "place_name": item.place_name,
+                "place_address": item.place_address,
+                "place_division": item.place_division,
+                "contact": item.contact,
+                "remark": item.remark,
+                "plan": "",
+                "drop_out": "1" if item.reason_kind == "drop_out" else "",
+            }
+    return {}
 
 
 def missing(form: Any) -> dict[str, tuple[str, str]]:
-    """Return all fields that are blank and needed for the reason, by name with what they are called; the service checks everything once more (TYPE-04..16)."""
+    """Return all fields that are blank and needed for the reason (TYPE-04..16).
+
+    They come by name with what they are called. The service checks everything once more.
+    """
     reason = form.get("reason", "")
     blank = {name: words for name, words in NEEDED.get(reason, {}).items() if not form.get(name, "").strip()}
     if reason != "special_unit" and not fields.number(form.get("target")):
@@ -471,14 +470,16 @@ def _start_page(
             else None,
         )
         target = chosen[0] if chosen else None
-    waits, _, _ = (
-        names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
-        if in_the_way is not None
-        else ({}, {}, [])
-    )
+    waits: dict[int, Any] = {}
+    if in_the_way is not None:
+        waits, _, _ = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
+    if refusal:
+        status = refusal.kind.status
+    else:
+        status = 422 if blank else 200
     return render(
         "transfers/start.html",
-        refusal.kind.status if refusal else 422 if blank else 200,
+        status,
         blank=blank or {},
         orgs=waits,
         needed=NEEDED,
@@ -514,7 +515,10 @@ def targets() -> Any:
 
 @blueprint.route("/batch", methods=["GET", "POST"])
 def batch() -> Any:
-    """Batch move (组织关系批量转接): branch, members, branch, reason (BATCH-03); at once and without approval (BATCH-02)."""
+    """Batch move (组织关系批量转接): branch, members, branch, reason (BATCH-03).
+
+    It is done at once and without approval (BATCH-02).
+    """
     form, acting = request.values, session.get("org") or 0
     source = fields.number(form.get("source"))
     chosen = fields.numbers(form.getlist("member"))

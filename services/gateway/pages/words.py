@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# fmt: off  (a table is read by its columns)
 STATES = {
     "checking": ("校验中", "Checking"),
     "pending_out": ("转出组织审批", "Source approval"),
@@ -35,7 +34,6 @@ REASONS = {
     "internal_move": ("单位内部调整", "Move inside the organisation"),
     "ordinary": ("其他组织关系转接", "Ordinary transfer"),
 }
-# fmt: on
 
 ORDINARY = ("job_change", "job_loss", "later_study", "status_change", "internal_move", "ordinary")
 """Reasons of those who are no graduates (TYPE-26)."""
@@ -49,11 +47,11 @@ REJECTIONS = {
     "other": ("其他(请填写意见)", "Other (say why in the note)"),
 }
 
-# fmt: off  (a table is read by its columns)
 NEXT = {
     "not_here": (
         "请核对现居住地和工作单位地址;如确在当地,请先电话联系对方说明,再重新发起。",
-        "Check the addresses of residence and work; if you are there, call the office first, then start again.",
+        "Check the addresses of residence and work;"
+        " if you are there, call the office first, then start again.",
     ),
     "household_elsewhere": (
         "请重新发起,转入户籍所在地乡镇街道团组织。",
@@ -73,7 +71,6 @@ NEXT = {
         "Do what the note says, or call the office, then start again.",
     ),
 }
-# fmt: on
 
 MARKS = {
     "own": ("单独标记毕业时间", "Own time"),
@@ -92,7 +89,6 @@ KINDS = {
     "branch": ("团支部", "Branch"),
 }
 
-# fmt: off  (a table is read by its columns)
 STEPS = {
     "requested": ("提交申请", "Requested"),
     "reserved": ("校验通过", "Member checked"),
@@ -140,7 +136,6 @@ PURPOSES = {
     "awaiting": ("待接转团支部", "Awaiting branch"),
     "vault": ("特殊单位专属库", "Special-unit library"),
 }
-# fmt: on
 
 EXPIRY = {
     "return": ("届时系统退回", "then returned by the system"),
@@ -160,6 +155,9 @@ _REJECTED_FOR = {
 
 
 def rejections_for(reasons: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return the reasons of a rejection that fit the reasons of transfers: nobody who goes on to study has "only a short-term post" (TRF-27)."""
+    """Return the reasons of a rejection that fit the reasons of transfers (TRF-27).
+
+    Nobody who goes on to study has "only a short-term post".
+    """
     fit = {code for reason in reasons for code in _REJECTED_FOR.get(reason, REJECTIONS)}
     return {code: words for code, words in REJECTIONS.items() if code in fit or not fit}

@@ -1,4 +1,7 @@
-"""A certificate for the first hours of an installation: signed by itself, so browsers warn until a real one takes its place."""
+"""A certificate for the first hours of an installation.
+
+It is signed by itself, so browsers warn until a real one takes its place.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from shared import clock
 
 
 def make(folder: Path, host: str) -> bool:
-    """Write `fullchain.pem` and `private.pem` for a host unless a certificate is there; return whether one was made."""
+    """Write `fullchain.pem` and `private.pem` for a host unless a certificate is there.
+
+    Return whether one was made.
+    """
     chain, private = folder / "fullchain.pem", folder / "private.pem"
     if chain.exists():
         return False

@@ -1,6 +1,7 @@
-"""The HTTP server of `tuanqiao run`: everything in one process on green threads, for one machine and its own people.
+"""The HTTP server of `tuanqiao run`: everything in one process on green threads.
 
-A connection costs a green thread, not one of a few; a request's header has its time, and so has each wait for more of anything.
+It is meant for one machine and its own people. A connection costs a green thread, not one of a few;
+a request's header has its time, and so has each wait for more of anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Running the gateway: pages and API on one port for everybody, health and metrics on another for those who watch it."""
+"""Running the gateway.
+
+Pages and API are on one port for everybody, health and metrics on another for those who watch it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def watched(server: Server, client: RpcClient) -> Application:
-    """Return the application of `/healthz`, `/readyz` and `/metrics` of a gateway; it is not reachable from outside."""
+    """Return the application of `/healthz`, `/readyz` and `/metrics`, which is not reachable from outside."""
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

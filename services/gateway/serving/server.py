@@ -1,9 +1,11 @@
 """The HTTP server of the gateway: waitress with an end for everything that a connection can draw out.
 
-One loop receives requests and sends answers for all connections; a thread is taken only for a request that is here in full, and is
-free again when its answer is made. So whoever sends half a request, reads slowly or keeps silent costs a socket, and that not for long:
-the header, the body, the wait for a next request and the taking of an answer each have their time, and where all places are
-taken, the connection that has kept us waiting longest goes first. docs/adr/0011 says what was measured.
+One loop receives requests and sends answers for all connections; a thread is taken only for a
+request that is here in full, and is free again when its answer is made. So whoever sends half a
+request, reads slowly or keeps silent costs a socket, and that not for long: the header, the body,
+the wait for a next request and the taking of an answer each have their time, and where all places
+are taken, the connection that has kept us waiting longest goes first. docs/adr/0011 says what was
+measured.
 """
 
 from __future__ import annotations
@@ -137,7 +139,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
-        """Do nothing here: waitress asks in the middle of a turn, and a connection that takes no answer would not be closed by its way."""
+        """Do nothing here.
+
+        Waitress asks in the middle of a turn, and a connection that takes no answer would not be
+        closed by its way.
+        """
 
     def sweep(self) -> None:
         """Close connections whose time is up."""
@@ -146,7 +152,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             channel.handle_close()
 
     def run(self) -> None:
-        """Serve until `stop`; then take no connection any more, finish the requests that are here, send their answers, and end."""
+        """Serve until `stop`.
+
+        Then take no connection any more, finish the requests that are here, send their answers, and
+        end.
+        """
         while not self._stopping:
             self._turn(1.0)
         self.accepting = False
@@ -174,7 +184,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.pull_trigger()
 
     def works(self, seconds: float = 2.0) -> bool:
-        """Return whether a thread takes up a task within this time, and the loop turns: proof that a request would be answered."""
+        """Return whether a thread takes up a task within this time, and the loop turns.
+
+        That is proof that a request would be answered.
+        """
         probe = _Probe()
         self.task_dispatcher.add_task(probe)
         return probe.done.wait(seconds) and bool(time.monotonic() - self.turned < STALE_SECONDS)
@@ -194,7 +207,10 @@ class _Probe:
 
 
 def _places() -> int:
-    """Return how many connections this process may hold; the soft limit of open files is raised to what is allowed."""
+    """Return how many connections this process may hold.
+
+    The soft limit of open files is raised to what is allowed.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS + 500
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

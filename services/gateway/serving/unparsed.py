@@ -1,4 +1,7 @@
-"""What is answered to a request that is none, before the application has seen it: a problem document like any other refusal."""
+"""What is answered to a request that cannot be parsed, before the application has seen it.
+
+It is a problem document like any other refusal.
+"""
 
 from __future__ import annotations
 
