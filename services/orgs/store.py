@@ -12,11 +12,13 @@ from sqlalchemy.engine import Connection
 
 from services.orgs import domain, names
 from services.orgs.log import log, org_entry, right_entry
-from services.orgs.search.store import CHUNK
 from shared import clock, db
 from shared.audit import Entry
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
+
+CHUNK = 5_000
+"""Organisations of one statement while loading."""
 
 _SAVE = sa.text(f"""
     WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(

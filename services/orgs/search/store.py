@@ -10,9 +10,6 @@ from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
 
-CHUNK = 5_000
-"""Organisations of one statement while loading."""
-
 RARE = 3_000
 """A bigram in fewer names than this is rare, so that all its hits can be ordered."""
 
