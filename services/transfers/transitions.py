@@ -45,11 +45,10 @@ def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
 
 DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
 
-WITHDRAW = (
-    "CASE WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no')"
-    " WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes')"
-    " ELSE 'no' END"
-)
+WITHDRAW = """CASE
+            WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no')
+            WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes')
+            ELSE 'no' END"""
 """Who may withdraw at a node: a rule that holds for the first node only says so for no other."""
 
 _OPENED = f"""-- the next node of each, with the deadlines of the rule that holds where it is decided
