@@ -38,6 +38,7 @@ class _Tree:
 
     def __init__(self, tx: Connection, asked: list[Asked[Any]], ids: list[int | None]) -> None:
         loaded = store.by_ids(tx, [*ids, *[one.actor.org_id for one in asked]])
+        # The superiors, too: rules ask for their industry and kind, and their count of children changes.
         loaded |= store.by_ids(tx, [row.parent_id for row in loaded.values() if row.parent_id not in loaded])
         self.orgs: dict[int, dict[str, Any]] = {org_id: dict(row._mapping) for org_id, row in loaded.items()}
         self.administrators: dict[int, set[int]] = {}
@@ -133,6 +134,7 @@ def _command(
         answers, fresh = [], []
         for one in asked:
             tree.asked = one
+            # Answers that were stored before commands had an owner (migration 0006) have nobody.
             if whose.get(one.item.command_id, one.actor.person_id) not in (None, one.actor.person_id):
                 answers.append(OrgSaved(refusal=Refusal("command_taken")))
                 continue
@@ -165,6 +167,7 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     given = _given(item)
     if old is None and item.purpose == "handover" and not given["full_name"]:
         given |= _label(parent)
+    # Of several rules that are broken the first answers.
     refusal = domain.check_org(
         old["kind"] if old else item.kind,
         item.purpose,
@@ -203,6 +206,7 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
     given |= {**names.searchable(given["full_name"], given["short_name"], old), "phone": item.phone}
     known = old["division_code"] if old is not None else None
+    # Nobody has to type a code: an organisation is where its superior is until it says otherwise.
     given |= {"division_code": item.division_code.strip() or known or parent["division_code"]}
     if old is not None:
         tree.save({**old, **given, "version": old["version"] + 1})
@@ -371,12 +375,14 @@ def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> Org
         tree.observers.add(pair)
         tree.set_right(item.org_id, item.person_id, True, True)
         return OrgSaved(org_id=item.org_id)
+    # Taking back a right to look that is not there is no error, and leaves a full right alone.
     if item.observer and not item.active and pair not in tree.observers:
         return OrgSaved(org_id=item.org_id)
     holders = tree.administrators.setdefault(item.org_id, set())
     limit = reference.administrator_limit(org["kind"])
     if item.active and item.person_id not in holders and len(holders) >= limit:
         return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
+    # What is already as asked for is not written, so the log has no line of it.
     if item.active != (item.person_id in holders) or item.observer:
         if item.active:
             holders.add(item.person_id)

@@ -112,40 +112,7 @@ def _operation(
         "operationId": _name(route),
         "summary": f"{zh} · {en}",
         "tags": [route.contract.service],
-        "parameters": [
-            {
-                "name": name,
-                "in": "path",
-                "required": True,
-                "schema": _PARAMETERS.get(kind.rstrip(":"), {"type": "string"}),
-            }
-            for kind, name in re.findall(r"<(\w+:)?(\w+)>", route.path)
-        ]
-        + [
-            {
-                "name": name,
-                "in": "query",
-                "schema": _given(fields[name]) if name in fields else _PARAMETERS[kind],
-            }
-            for name, kind in route.query.items()
-        ]
-        + (
-            [
-                {
-                    "name": "format",
-                    "in": "query",
-                    "description": "xlsx: the whole list as a spreadsheet",
-                    "schema": {"type": "string", "enum": ["xlsx"]},
-                }
-            ]
-            if is_list(route)
-            else []
-        )
-        + (
-            []
-            if route.contract.public
-            else [{"name": "X-Acting-Org", "in": "header", "schema": _PARAMETERS["int"]}]
-        ),
+        "parameters": _parameters(route, fields),
         "responses": {
             "200": {"description": "OK", "content": _content(route, reply)},
             "default": {
@@ -164,6 +131,30 @@ def _operation(
     if route.contract.public:
         operation["security"] = []
     return operation
+
+
+def _parameters(route: Route, fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters of an operation; `fields` are those of its contract, by name."""
+    found: list[dict[str, Any]] = []
+    for kind, name in re.findall(r"<(\w+:)?(\w+)>", route.path):
+        schema = _PARAMETERS.get(kind.rstrip(":"), {"type": "string"})
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    for name, read in route.query.items():
+        # The contract knows more than the kind does, such as limits.
+        schema = _given(fields[name]) if name in fields else _PARAMETERS[read]
+        found.append({"name": name, "in": "query", "schema": schema})
+    if is_list(route):
+        found.append(
+            {
+                "name": "format",
+                "in": "query",
+                "description": "xlsx: the whole list as a spreadsheet",
+                "schema": {"type": "string", "enum": ["xlsx"]},
+            }
+        )
+    if not route.contract.public:
+        found.append({"name": "X-Acting-Org", "in": "header", "schema": _PARAMETERS["int"]})
+    return found
 
 
 def _given(schema: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def view_of(client: RpcClient, route: Route) -> Any:
         acting = None if given is None else reading.identifier(given, "X-Acting-Org")
 
         def ask(one: Any) -> Any:
+            # Three services know what stands in the way of a deletion; only the gateway may ask them all.
             if contract is orgs.delete_orgs:
                 return deletion.delete(
                     lambda calls: client.call_all(calls, token=token, org_id=acting, request_id=g.request_id),
@@ -44,19 +45,14 @@ def view_of(client: RpcClient, route: Route) -> Any:
                 )
             return client.call(contract, one, token=token, org_id=acting, request_id=g.request_id)
 
-        if request.args.get("format") == "xlsx":
-            return _spreadsheet(
-                route,
-                wanted,
-                ask,
-                lambda: client.call(
-                    members.note_export,
-                    members.NoteExport(what=request.path),
-                    token=token,
-                    org_id=acting,
-                    request_id=g.request_id,
-                ),
+        def note() -> Any:
+            export = members.NoteExport(what=request.path)
+            return client.call(
+                members.note_export, export, token=token, org_id=acting, request_id=g.request_id
             )
+
+        if request.args.get("format") == "xlsx":
+            return _spreadsheet(route, wanted, ask, note)
         reply = ask(wanted)
         if route.pdf:
             return _letter(reply)
@@ -116,9 +112,9 @@ def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Cal
         page = first
         while page:
             yield from page
-            page = (
-                _items(ask(msgspec.structs.replace(wanted, after=_key(page[-1], route.key)))) if paged else []
-            )
+            if not paged:
+                return
+            page = _items(ask(msgspec.structs.replace(wanted, after=_key(page[-1], route.key))))
 
     name = route.path.strip("/").split("/")[-1].replace("<", "").replace(">", "")
     return Response(

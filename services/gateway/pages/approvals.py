@@ -88,33 +88,25 @@ def _decide(form: Any) -> list[Any]:
         raise Refused("field_missing", field=t("要办理的事项(先勾选)", "the items: tick them first"))
     if form.get("do") == "assign":
         branch = chosen_branch(form)
-        return list(
-            call(
-                transfers.assign_branches,
-                [
-                    transfers.AssignBranch(
-                        decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch
-                    )
-                    for transfer_id, _ in chosen
-                ],
-            )
+        assigned = [
+            transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch)
+            for transfer_id, _ in chosen
+        ]
+        return list(call(transfers.assign_branches, assigned))
+    approve = form.get("do") == "approve"
+    decisions = [
+        transfers.DecideNode(
+            decision_id=uuid.uuid4(),
+            transfer_id=transfer_id,
+            node_no=node_no,
+            approve=approve,
+            # The field of reasons is on the page for both buttons; an approval has none.
+            reason_code="" if approve else form.get("reason_code", ""),
+            note=form.get("note", ""),
         )
-    return list(
-        call(
-            transfers.decide_nodes,
-            [
-                transfers.DecideNode(
-                    decision_id=uuid.uuid4(),
-                    transfer_id=transfer_id,
-                    node_no=node_no,
-                    approve=form.get("do") == "approve",
-                    reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""),
-                    note=form.get("note", ""),
-                )
-                for transfer_id, node_no in chosen
-            ],
-        )
-    )
+        for transfer_id, node_no in chosen
+    ]
+    return list(call(transfers.decide_nodes, decisions))
 
 
 def chosen_branch(form: Any) -> int:

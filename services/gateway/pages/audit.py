@@ -56,8 +56,9 @@ class Sorted(NamedTuple):
 def _wanted() -> dict[str, Any]:
     """Return what the form asks for; days are days in China."""
     since, until = (fields.day(request.args.get(name)) for name in ("since", "until"))
+    kind = request.args.get("kind", "")
     return {
-        "kind": request.args.get("kind", "") if request.args.get("kind", "") in {*GROUPS, *KINDS} else "",
+        "kind": kind if kind in {*GROUPS, *KINDS} else "",
         "person_id": fields.number_or_none(request.args.get("person")),
         "about": fields.number_or_none(request.args.get("about")),
         "place_id": fields.number_or_none(request.args.get("place")),
@@ -80,8 +81,10 @@ def _page(wanted: dict[str, Any], cursors: dict[str, str], limit: int) -> Sorted
         reverse=True,
     )
     lines = every[:limit]
+    # Each service goes on after its last line that is shown; one of which none is shown stays where it was.
     after = {**cursors, **{one.service: one.cursor for one in lines}}
-    return Sorted(lines, after if len(every) > limit or any(len(some) == limit for some in found) else {})
+    more = len(every) > limit or any(len(some) == limit for some in found)
+    return Sorted(lines, after if more else {})
 
 
 @blueprint.get("/audit")

@@ -73,12 +73,11 @@ def due(value: datetime | None) -> tuple[str, str]:
         return t("不限时", "no deadline"), ""
     days = (value - clock.now()) / timedelta(days=1)
     if days < 0:
+        # The day that has begun counts: nobody is "0 days late".
         return t(f"已超期{int(-days) + 1}天", f"{int(-days) + 1} days late"), "late"
-    return (
-        t(f"剩{int(days)}天", f"{int(days)} days left")
-        if days >= 1
-        else t(f"剩{int(days * 24)}小时", f"{int(days * 24)} hours left")
-    ), "soon" if days < 3 else ""
+    if days < 1:
+        return t(f"剩{int(days * 24)}小时", f"{int(days * 24)} hours left"), "soon"
+    return t(f"剩{int(days)}天", f"{int(days)} days left"), "soon" if days < 3 else ""
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
@@ -91,9 +90,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
             when=when,
             due=due,
             now=clock.now(),
-            menu=menu.of(
-                session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
-            ),
+            menu=_menu(),
             section=_section(),
             entry=menu.entry(request.path),
             moment=uuid.uuid4,
@@ -118,15 +115,16 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
 def _section() -> menu.Section | None:
     """Return the section of this page, with the entries that the acting organisation has."""
     here = menu.section(request.path)
-    return next(
-        (
-            one
-            for one in menu.of(
-                session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
-            )
-            if here is not None and one.en == here.en
-        ),
-        None,
+    for one in _menu():
+        if here is not None and one.en == here.en:
+            return one
+    return None
+
+
+def _menu() -> tuple[menu.Section, ...]:
+    """Return the menu of the acting organisation."""
+    return menu.of(
+        session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
     )
 
 
@@ -135,11 +133,10 @@ def came_from() -> str:
     """Return the page of this site that the person comes from, else the start (UI-05)."""
     came = urlsplit(request.headers.get("Referer", ""))
     path = came.path + (f"?{came.query}" if came.query else "")
-    return (
-        path
-        if came.netloc == request.host and came.path not in (request.path, "/sign-in") and own_path(path)
-        else "/"
-    )
+    # Back to this page itself, or to signing in, would be a circle.
+    if came.netloc == request.host and came.path not in (request.path, "/sign-in") and own_path(path):
+        return path
+    return "/"
 
 
 def say(text: str, kind: str = "ok") -> None:

@@ -94,21 +94,18 @@ MENU = (
 
 def of(kind: str, school: bool, top: bool = False) -> tuple[Section, ...]:
     """Return the menu of an organisation of a kind: no page that it could not use (UI-09)."""
-    shown = tuple(
-        Section(
-            one.zh,
-            one.en,
-            tuple(
-                entry
-                for entry in one.entries
-                if (not kind or not entry.kinds or kind in entry.kinds)
-                and (not kind or school or not entry.schools)
-                and (top or not entry.top)
-            ),
+    shown = []
+    for one in MENU:
+        entries = tuple(
+            entry
+            for entry in one.entries
+            if (not kind or not entry.kinds or kind in entry.kinds)
+            and (not kind or school or not entry.schools)
+            and (top or not entry.top)
         )
-        for one in MENU
-    )
-    return tuple(one for one in shown if one.entries)
+        if entries:
+            shown.append(Section(one.zh, one.en, entries))
+    return tuple(shown)
 
 
 def _is_at(entry: Entry, path: str) -> bool:

@@ -24,6 +24,7 @@ def my_branch() -> Any:
     branch = profile.member.branch_id
     if branch is None:
         return kit.render("own/my_branch.html", org=None, superior=None, items=[])
+    # Asked as the person alone: whoever acts for an organisation may see more of the others.
     session_org, session["org"] = session.get("org"), None
     try:
         found, items = kit.calls(
@@ -43,21 +44,20 @@ def home() -> Any:
     profile, mine = kit.calls(
         (members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers())
     )
-    progress = (
-        kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id))
-        if mine
-        else None
-    )
+    progress, path, steps = None, [], []
+    if mine:
+        progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id))
+        path, steps = progress.path, progress.steps
     acting = session.get("org")
     found, people, (inbox, waiting) = kit.names(
         [
             *(stay.branch_id for stay in profile.stays),
             *kit.parties(mine),
-            *(one.org_id for one in ([*progress.path, *progress.steps] if progress else [])),
+            *(one.org_id for one in [*path, *steps]),
             profile.member.branch_id,
             acting,
         ],
-        [step.person_id for step in progress.steps] if progress else [],
+        [step.person_id for step in steps],
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None,
         (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,
     )

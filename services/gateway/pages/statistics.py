@@ -177,14 +177,16 @@ def board() -> Any:
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
+    tiles = []
+    if by_province:
+        # All tiles, those without a row, too: they make one map.
+        tiles = [(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()]
     return render(
         "statistics/board.html",
         rows=rows,
         org=org,
         urged=_chosen("urged"),
-        tiles=[(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()]
-        if by_province
-        else [],
+        tiles=tiles,
         most=max((row.overdue for row in rows), default=0),
         slowest=min((row.oldest for row in rows if row.oldest), default=None),
     )

@@ -27,20 +27,13 @@ def transfer(transfer_id: int) -> Any:
         *(node.org_id for node in progress.path),
         *(step.org_id for step in progress.steps),
     ]
+    # Whose administrators are named, each organisation once.
+    offices = dict.fromkeys((item.source_branch_id, item.waiting_org_id, item.target_org_id))
     found, people, (children, administrators) = kit.names(
         parties_,
         [item.member_id, *(step.person_id for step in progress.steps)],
         (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None,
-        (
-            orgs.list_administrators,
-            orgs.ListAdministrators(
-                org_ids=list(
-                    dict.fromkeys(
-                        one for one in (item.source_branch_id, item.waiting_org_id, item.target_org_id) if one
-                    )
-                )
-            ),
-        ),
+        (orgs.list_administrators, orgs.ListAdministrators(org_ids=[one for one in offices if one])),
     )
     return kit.render(
         "transfers/transfer.html",
@@ -143,9 +136,9 @@ def out() -> Any:
             if org.kind == "branch"
         ]
         return kit.render("transfers/out_choose.html", org=here[0], below=below)
-    chosen = fields.numbers(form.getlist("member")) or (
-        [one.member_id for one in listed if not one.transfer_id] if form.get("all") else []
-    )
+    chosen = fields.numbers(form.getlist("member"))
+    if not chosen and form.get("all"):
+        chosen = [one.member_id for one in listed if not one.transfer_id]
     outcomes, refusal = [], None
     if request.method == "POST" and form.get("confirm"):
         if not chosen:
@@ -156,6 +149,7 @@ def out() -> Any:
                 transfers.request_transfers,
                 [
                     transfers.RequestTransfer(
+                        # One id of the form makes the same ids of its items when it is sent again.
                         command_id=uuid.uuid5(fields.key(form), str(one)),
                         initiator="source",
                         member_id=one,
@@ -450,25 +444,21 @@ def _start_page(
     advice, found, target = None, [], None
     plan = form.get("plan", "")
     if step > 1:
-        advice, found, chosen = calls(
-            (
-                transfers.advise,
-                transfers.Advise(
-                    plan=plan,
-                    source_branch_id=profile.member.branch_id,
-                    employer_has_org=form.get("employer_has_org") == "1",
-                    division_code=form.get("division_code", "").strip(),
-                ),
+        to_advise = to_search = to_name = None
+        if plan in PLANS:
+            asked = transfers.Advise(
+                plan=plan,
+                source_branch_id=profile.member.branch_id,
+                employer_has_org=form.get("employer_has_org") == "1",
+                division_code=form.get("division_code", "").strip(),
             )
-            if plan in PLANS
-            else None,
-            (orgs.search_orgs, orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10))
-            if step == 2 and len(form.get("text", "").strip()) >= 2
-            else None,
-            (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))]))
-            if fields.number(form.get("target"))
-            else None,
-        )
+            to_advise = (transfers.advise, asked)
+        if step == 2 and len(form.get("text", "").strip()) >= 2:
+            search = orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)
+            to_search = (orgs.search_orgs, search)
+        if fields.number(form.get("target")):
+            to_name = (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))]))
+        advice, found, chosen = calls(to_advise, to_search, to_name)
         target = chosen[0] if chosen else None
     waits: dict[int, Any] = {}
     if in_the_way is not None:

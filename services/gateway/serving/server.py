@@ -73,13 +73,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.requests:
             return False
         if self.request is not None:
-            return bool(
-                now - self.began > (BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS)
-            )
-        return bool(
-            now - self.last_activity
-            > (IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS)
-        )
+            limit = BODY_SECONDS if self.request.headers_finished else HEADER_SECONDS
+            return bool(now - self.began > limit)
+        # Nothing has come yet on a new connection, or nothing more after an answer.
+        limit = IDLE_SECONDS if self.last_activity > self.creation_time else HEADER_SECONDS
+        return bool(now - self.last_activity > limit)
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -95,9 +93,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         """
         self.places = _places()
-        logging.getLogger("waitress.queue").setLevel(
-            logging.ERROR
-        )  # a queue is nothing to be warned of: it is a gauge
+        # A queue is nothing to be warned of: it is a gauge.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(threads)
         map_: dict[int, Any] = {}
@@ -107,7 +104,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             threads=threads,
             ident="",
             backlog=1024,
-            connection_limit=self.places + 50,
+            connection_limit=self.places + 50,  # above ours, which decides who goes
             cleanup_interval=1,
             channel_timeout=int(IDLE_SECONDS),
             max_request_header_size=MAX_HEADER,

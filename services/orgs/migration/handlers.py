@@ -85,6 +85,7 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
                 clock.now(),
                 **audit.by(one),
             )
+            # Read back, so that a repetition further down the same list gets this answer.
             known |= migration_store.migrations_by_command(tx, [item.command_id])
             answers.append(Migrated(migration_id=known[item.command_id].migration_id, state="pending_old"))
         else:
@@ -189,12 +190,14 @@ def move_one(database: db.Database) -> bool:
         store.lock(tx, [row.org_id, row.to_org_id])
         orgs = store.by_ids(tx, [row.org_id, row.to_org_id])
         org, to = orgs.get(row.org_id), orgs.get(row.to_org_id)
+        # The tree may have changed since the last approval, so it is asked once more whether this may be.
         if org is None or to is None or domain.check_migration(org._mapping, to._mapping) is not None:
             migration_store.end_migration(tx, row, "returned", "组织已变动", 0, clock.now())
             return True
         total, moved = migration_store.count_below(tx, org.path), 0
         while some := migration_store.move_some(tx, org.path, f"{to.path}{org.org_id}.", PIECE):
             moved += some
+            # In a transaction of its own: what moves is not seen before the end, its progress is.
             with database.transaction(tells=False) as aside:
                 migration_store.tell_progress(aside, row.migration_id, moved, max(total, moved))
         migration_store.move_top(tx, org, to.org_id, row.migration_id)

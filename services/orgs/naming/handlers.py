@@ -49,6 +49,7 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
         name = None
         if row.purpose != "vault" and not domain.is_provincial(row.parent_id, row.org_id, row.provincial_id):
             name = names.built(names.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
+        # A name that would be refused if somebody typed it is not built either.
         built[row.org_id] = row.full_name
         if (
             name is not None
@@ -118,6 +119,7 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
             "request_id": one.request_id,
         }
     naming_store.ask(tx, list(rows.values()), clock.now())
+    # Read again: a command that was repeated meanwhile has the row of its first time.
     known = naming_store.by_command(tx, [one.item.command_id for one in asked])
     _wake.set()
     return [
@@ -150,26 +152,23 @@ def rebuild_piece(
     """
     rows = naming_store.below(tx, path, after, limit)
     wanted = changes(rows, {})
-    renamed = naming_store.rename(
-        tx,
-        [
-            {
-                "org_id": row.org_id,
-                "full_name": name,
-                "version": row.version,
-                **names.searchable(name, row.short_name, dict(row._mapping)),
-            }
-            for row, name in wanted
-        ],
-    )
-    log.append(
-        tx,
-        [
-            org_entry(row._mapping, {**row._mapping, "full_name": name}, **who)
-            for row, name in wanted
-            if row.org_id in renamed
-        ],
-    )
+    rewritten = [
+        {
+            "org_id": row.org_id,
+            "full_name": name,
+            "version": row.version,
+            **names.searchable(name, row.short_name, dict(row._mapping)),
+        }
+        for row, name in wanted
+    ]
+    renamed = naming_store.rename(tx, rewritten)
+    # Whose version had moved on was not renamed, and gets no line.
+    entries = [
+        org_entry(row._mapping, {**row._mapping, "full_name": name}, **who)
+        for row, name in wanted
+        if row.org_id in renamed
+    ]
+    log.append(tx, entries)
     return (rows[-1].path if len(rows) == limit else None), len(rows), len(renamed)
 
 

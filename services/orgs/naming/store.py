@@ -16,6 +16,7 @@ from shared.outbox import insert, tell
 _BELOW = sa.text("""
     SELECT o.*, p.full_name AS above FROM orgs o JOIN orgs p ON p.org_id = o.parent_id
     WHERE o.path > :after AND o.path < :path_end AND NOT o.deleted ORDER BY o.path LIMIT :limit""")
+# By version, since the rows were read without a lock: whoever edits at the same time wins.
 _RENAME = sa.text(f"""
     WITH changed AS (UPDATE orgs o SET
             full_name = i.full_name, also = i.also, bigrams = i.bigrams, version = o.version + 1

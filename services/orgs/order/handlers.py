@@ -30,18 +30,14 @@ def order_orgs(tx: Connection, asked: list[Asked[OrderOrg]]) -> list[OrgSaved]:
         if refusal is None and org is not None:
             lists[org.parent_id] = domain.put_after(lists[org.parent_id], one.item.org_id, one.item.after)
         answers.append(OrgSaved(org_id=one.item.org_id, refusal=refusal))
-    places = [
-        (org_id, place)
-        for parent, ids in lists.items()
-        for org_id, place in zip(
-            ids, domain.places([row.display_order for row in siblings[parent]]), strict=True
-        )
-    ]
-    before = {row.org_id: row.display_order for rows in siblings.values() for row in rows}
-    order_store.set_order(
-        tx,
-        [{"org_id": org_id, "display_order": place} for org_id, place in places if before[org_id] != place],
-    )
+    moved = []
+    for parent, ids in lists.items():
+        before = {row.org_id: row.display_order for row in siblings[parent]}
+        # The places stay where they were, other organisations take them: so only those between move.
+        for org_id, place in zip(ids, domain.places(list(before.values())), strict=True):
+            if before[org_id] != place:
+                moved.append({"org_id": org_id, "display_order": place})
+    order_store.set_order(tx, moved)
     return answers
 
 
