@@ -28,6 +28,11 @@ def today() -> date:
     return now().astimezone(CHINA).date()
 
 
+def day_sql(instant: str) -> str:
+    """Return the SQL of the day in China of an instant; the sessions of our connections are in UTC."""
+    return f"({instant} AT TIME ZONE 'Asia/Shanghai')::date"
+
+
 def advance(by: timedelta) -> None:
     """Move the simulated clock of this process forward and wake everyone who waits for an instant."""
     global _ahead

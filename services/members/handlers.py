@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,12 +30,12 @@ def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
 
     Of a batch move all members are held, or none (BATCH-05).
     """
-    # where several reasons apply, that of the batch is told
     refused = {
         **dict.fromkeys(_astray(tx, items), "delayed_elsewhere"),
         **dict.fromkeys(_leaving_rights(tx, items), "is_administrator"),
-        **_broken(tx, items),
     }
+    # where several reasons apply, that of the batch is told
+    refused |= _broken(tx, items, refused)
     store.reserve(tx, [item for item in items if item.transfer_id not in refused])
     outbox.emit(
         tx,
@@ -48,9 +49,10 @@ def on_transfer_requested(tx: Connection, items: list[Any]) -> None:
     )
 
 
-def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
+def _broken(tx: Connection, items: list[Any], refused_before: Mapping[int, str]) -> dict[int, str]:
     """Return the transfers of batches of which one member cannot be moved, with the reason of each.
 
+    `refused_before` are transfers that a setting of the place does not want, with their reasons.
     The reason is the member's own, or that another member stands in the way. The people of a batch
     are held in one look, so nothing changes between the look and the reservation. A batch that does
     not come whole is refused whole.
@@ -66,7 +68,7 @@ def _broken(tx: Connection, items: list[Any]) -> dict[int, str]:
     for some in batches.values():
         wrong: dict[int, str] = {}
         for item in some:
-            code = _why_not_moved(people.get(item.member_id), item)
+            code = _why_not_moved(people.get(item.member_id), item) or refused_before.get(item.transfer_id)
             if code:
                 wrong[item.transfer_id] = code
         if wrong or len(some) < some[0].batch_size:

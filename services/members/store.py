@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import domain
 from services.members.log import log, post_entries
-from shared import db
+from shared import clock, db
 from shared.messages.members import (
     CadreChanged,
     DeletionRefused,
@@ -224,7 +224,7 @@ def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
     tx.execute(_REFUSE_DELETIONS, {"ids": sorted(set(org_ids))})
 
 
-COHORT = "coalesce(extract(year FROM {on})::int, extract(year FROM CAST(:now AS timestamptz))::int)"
+COHORT = f"coalesce(extract(year FROM {{on}})::int, extract(year FROM {clock.day_sql('CAST(:now AS timestamptz)')})::int)"
 GRADUATES = tell(
     GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')"
 )

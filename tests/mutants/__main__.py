@@ -34,6 +34,16 @@ class Target(NamedTuple):
     stages: tuple[tuple[str, ...], ...]
 
 
+_SAGA_TESTS = (
+    ("tests/transfers/test_handlers.py",),
+    (
+        "tests/transfers/policies/test_provinces.py",
+        "tests/transfers/policies/test_handlers.py",
+        "tests/transfers/remarks/test_handlers.py",
+        "tests/transfers/test_reasons.py",
+        "tests/transfers/figures/test_handlers.py",
+    ),
+)
 TARGETS = (
     Target(
         "services/orgs/domain.py",
@@ -91,20 +101,9 @@ TARGETS = (
         "python",
         (("tests/transfers/policies/test_reader.py",), ("tests/transfers/policies/test_handlers.py",)),
     ),
-    Target(
-        "services/transfers/transitions.py",
-        "sql",
-        (
-            ("tests/transfers/test_handlers.py",),
-            (
-                "tests/transfers/policies/test_provinces.py",
-                "tests/transfers/policies/test_handlers.py",
-                "tests/transfers/remarks/test_handlers.py",
-                "tests/transfers/test_reasons.py",
-                "tests/transfers/figures/test_handlers.py",
-            ),
-        ),
-    ),
+    Target("services/transfers/transitions.py", "sql", _SAGA_TESTS),
+    Target("services/transfers/trail.py", "sql", _SAGA_TESTS),
+    Target("services/transfers/store.py", "sql", _SAGA_TESTS),
 )
 FURTHER = (
     Target(

@@ -160,7 +160,7 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     branches = imports_store.branches_named(tx, found.org_id, [row.branch_name for row in rows])
     actor = Actor(found.person_id, found.org_id)
     below = [row for row in rows if row.branch_name]
-    own = [row for row in rows if not row.branch_name]
+    own = [row for row in rows if not row.branch_name and row.post]
     # the same row always makes the same command, so a piece that is repeated enters nobody twice
     commands = {row.number: uuid.uuid5(row.import_id, str(row.number)) for row in rows}
     admitted = handlers.admit(
@@ -202,9 +202,9 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
             for row in own
         ],
     )
-    for row, posted in zip(own, appointed, strict=True):
-        # without a branch a row is of a cadre, and has failed where it names no post
-        problems[row.number] = posted.refusal or (None if row.post else Refusal("post_unknown"))
+    problems |= {row.number: answer.refusal for row, answer in zip(own, appointed, strict=True)}
+    # a row of a cadre that names no post has failed; to the posts it would say that the one held ends
+    problems |= {row.number: Refusal("post_unknown") for row in rows if row.number not in problems}
     problems |= _misplaced(
         tx, found.org_id, [row for row in below if row.branch_name not in branches], problems
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members.entering import ranges
-from shared import db, practice
+from shared import clock, db, practice
 
 SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
 MOST = 50
@@ -114,9 +114,8 @@ _RETAINED = f"""
     WHERE {SUBTREE} AND r.retention_id > :after AND {{where}}
     ORDER BY r.retention_id
     LIMIT :limit"""
-_SINCE_DATE = (
-    "(SELECT m.began_at::date FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"
-)
+_SINCE_DATE = f"""(
+    SELECT {clock.day_sql("m.began_at")} FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"""
 _SINCE = f"CAST({_SINCE_DATE} AS text)"
 _IN_COUNTY = """d.purpose = 'handover'
         AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"""
@@ -171,8 +170,8 @@ REPORTS = {
         "identity_failed": _MEMBERS_WHERE.format(note="''", where="p.identity_check = 'failed'"),
         "late_entries": _MEMBERS_WHERE.format(
             note="CAST(p.joined_on AS text)",
-            where="""p.joined_on >= CAST(:today AS date) - interval '1 year'
-        AND p.created_at::date > p.joined_on + interval '1 month'""",
+            where=f"""p.joined_on >= CAST(:today AS date) - interval '1 year'
+        AND {clock.day_sql("p.created_at")} > p.joined_on + interval '1 month'""",
         ),
         "onward": _MEMBERS_WHERE.format(
             note="CAST((p.found_on + interval '1 month')::date AS text)",

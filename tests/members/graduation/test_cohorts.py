@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from services.members import handlers, store
 from services.members.graduation import store as graduation_store
 from services.members.records import handlers as records
+from services.members.records import store as records_store
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.messages.members import DeleteMember
@@ -96,6 +97,17 @@ def test_a_batch_is_refused_whole(tx, members, size, kind, codes):
     assert said(tx, "member_reserved") == [] and all(
         row.reserved_by is None for row in store.by_ids(tx, members).values()
     )
+
+
+@pytest.mark.rule("GRAD-22", "BATCH-05")
+def test_a_setting_that_refuses_one_stops_the_batch(tx, monkeypatch):
+    """GRAD-22, BATCH-05: a delayed graduate whom a setting keeps stops the whole batch, as any other does who cannot be moved."""
+    monkeypatch.setenv("TUANQIAO_DELAYED_DESTINATION", "none")
+    tx.execute(sa.text("UPDATE people SET mark = 'delayed' WHERE person_id = :one"), {"one": ONE})
+    handlers.on_transfer_requested(tx, batch([ONE, TWO], kind="ordinary"))
+    refused = {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")}
+    assert refused == {ONE: "delayed_elsewhere", TWO: "batch_stopped"}
+    assert said(tx, "member_reserved") == []
 
 
 @pytest.mark.rule("GRAD-33", "TYPE-21", "BATCH-05")
@@ -212,3 +224,18 @@ def test_the_mobile_branch_keeps_graduates(tx):
         tx, [msgspec.structs.replace(assigned(11), at=assigned(11).at + timedelta(days=60))]
     )
     assert not store.by_ids(tx, [ONE])[ONE].graduate
+
+
+@pytest.mark.rule("STAT-10")
+@pytest.mark.parametrize(
+    "at, year",
+    [(datetime(2026, 12, 31, 15, 59, tzinfo=UTC), 2026), (datetime(2026, 12, 31, 16, 1, tzinfo=UTC), 2027)],
+)
+def test_the_year_of_a_cohort_begins_in_china(tx, at, year):
+    """STAT-10: who graduates at no known time counts for the year that it is in China."""
+    tx.execute(
+        sa.text("UPDATE people SET graduate = true, graduates_on = NULL WHERE person_id = :one"), {"one": ONE}
+    )
+    rows = [{"person_id": ONE, "reason": "", "deleted_by": 1, "deleted_for": ROOT}]
+    assert records_store.delete(tx, rows, at) == {ONE}
+    assert [item["cohort"] for item in said(tx, "graduate_changed")] == [year]

@@ -366,6 +366,14 @@ def test_own_level_import(tx):
     assert [post for _, post in posts(tx, SCHOOL)] == ["secretary", "publicist"]
     assert all(store.by_ids(tx, [person])[person].branch_id is None for person, _ in posts(tx, SCHOOL))
 
+    # a row of one who holds a post, without a post: it fails, and the post stays
+    again = uuid.uuid4()
+    imports.import_rows(tx, [Asked(row(2, import_id=again, post=""), admin(SCHOOL))])
+    assert imports.enter_piece(tx) == 1
+    failed = imports.get_import(tx, GetImport(import_id=again, failed_after=0), admin(SCHOOL)).failures
+    assert [one.number for one in failed] == [2]
+    assert [post for _, post in posts(tx, SCHOOL)] == ["secretary", "publicist"]
+
 
 @pytest.mark.rule("IMP-12")
 def test_new_students_are_imported_by_the_class(tx):

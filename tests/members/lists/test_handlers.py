@@ -672,8 +672,12 @@ def test_stay_clocks(tx, monkeypatch):
 
 
 @pytest.mark.rule("ORG-29", "BEY-12")
-def test_eleven_months_in_a_county_s_branch(tx, monkeypatch):
-    """ORG-29, BEY-12: with a year as the longest stay the list begins on the day on which eleven months are over, not before."""
+@pytest.mark.parametrize("began_at", ["2025-10-15T04:00:00Z", "2025-10-14T16:30:00Z", "2025-10-15T15:30:00Z"])
+def test_eleven_months_in_a_county_s_branch(tx, monkeypatch, began_at):
+    """ORG-29, BEY-12: with a year as the longest stay the list begins on the day on which eleven months are over, not before.
+
+    The day of arrival is the day in China, at whatever hour.
+    """
     monkeypatch.setenv("TUANQIAO_POLICY", "p002")
     directory.on_org_changed(
         tx,
@@ -696,10 +700,8 @@ def test_eleven_months_in_a_county_s_branch(tx, monkeypatch):
     )
     tx.execute(sa.text("UPDATE people SET branch_id = 88 WHERE person_id = :one"), {"one": ONE})
     tx.execute(
-        sa.text(
-            "UPDATE memberships SET branch_id = 88, began_at = '2025-10-15T04:00:00Z' WHERE person_id = :one"
-        ),
-        {"one": ONE},
+        sa.text("UPDATE memberships SET branch_id = 88, began_at = :began_at WHERE person_id = :one"),
+        {"one": ONE, "began_at": began_at},
     )
     on = lambda day: [row.member_id for row in lists_store.report(tx, "county_stay", "1.", 0, 10, day)]  # noqa: E731
     assert (on(date(2026, 9, 14)), on(date(2026, 9, 15))) == ([], [ONE])
