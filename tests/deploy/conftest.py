@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""The environment of a service in the compose file, translated to the test servers."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""The compose file, and the command that it runs for a service."""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""The compose file: whole, and each service's command starts with its environment on real servers (no container engine needed)."""
+"""The compose file is whole, and each service's command starts with its environment.
+
+On real servers; no container engine is needed.
+"""
 
 import json
 import re
@@ -19,7 +22,10 @@ OWN = [name for name, service in COMPOSE["services"].items() if service.get("ima
 
 
 def test_the_file_is_whole():
-    """Everything a service depends on, mounts or stores in is there; every own service restarts, is checked and may be scaled."""
+    """Everything a service depends on, mounts or stores in is there.
+
+    Every own service restarts, is checked and may be scaled.
+    """
     services = COMPOSE["services"]
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= set(services), name
@@ -46,7 +52,10 @@ def test_the_file_is_whole():
 
 
 def test_only_the_front_is_reachable():
-    """Nobody but the front publishes a port; the gateway knows that one proxy stands before it, and that people come by HTTPS."""
+    """Nobody but the front publishes a port.
+
+    The gateway knows that one proxy stands before it, and that people come by HTTPS.
+    """
     services = COMPOSE["services"]
     assert [name for name, service in services.items() if service.get("ports")] == ["front"]
     environment = services["gateway"]["environment"]
@@ -65,7 +74,10 @@ def test_every_setting_is_known():
 
 
 def test_each_command_starts(translate):
-    """Keys, migrations, then every service and the gateway: each becomes ready, serves its metrics and leaves with 0 at SIGTERM."""
+    """Keys, migrations, then every service and the gateway come up.
+
+    Each becomes ready, serves its metrics and leaves with 0 at SIGTERM.
+    """
     for name in ("keys", "migrate"):
         subprocess.run(
             command(name), env=translate(name), cwd=ROOT, check=True, capture_output=True, timeout=60
@@ -104,7 +116,10 @@ def test_each_command_starts(translate):
 
 
 def test_dashboard_and_alerts_use_known_metrics():
-    """Every metric of the dashboard and the alerts exists in the code; panels have titles and units; the file is the one that is made."""
+    """Every metric of the dashboard and the alerts exists in the code.
+
+    Panels have titles and units; the file is the one that is made.
+    """
     known = set(
         re.findall(
             r'"(tuanqiao_\w+?)(?:_total)?"',
@@ -130,7 +145,10 @@ def test_shell_scripts_parse():
 
 
 def test_the_package_has_every_file(tmp_path):
-    """The image installs the package: templates, styles, fonts, policies and data are in it, not only the modules."""
+    """The image installs the package.
+
+    Templates, styles, fonts, policies and data are in it, not only the modules.
+    """
     import shutil
     import zipfile
 

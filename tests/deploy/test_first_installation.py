@@ -1,4 +1,7 @@
-"""The first hour of an installation: what compose starts, what the first visitor sees, and that somebody can sign in at the end of it."""
+"""The first hour of an installation.
+
+What compose starts, what the first visitor sees, and that somebody can sign in at the end of it.
+"""
 
 import http.client
 import os
@@ -53,7 +56,10 @@ class Visitor:
 
 
 def compose_run(environment, service: str, *words: str, **keywords) -> subprocess.CompletedProcess:
-    """`docker compose run --rm <service> <words>`: the image's entry point with the environment of the service."""
+    """Run `docker compose run --rm <service> <words>` without a container.
+
+    The image's entry point with the environment of the service.
+    """
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "system.cli", *words],
         env=environment(service),
@@ -68,7 +74,10 @@ def compose_run(environment, service: str, *words: str, **keywords) -> subproces
 
 @pytest.fixture(scope="module")
 def new(translate):
-    """What `docker compose up` starts of it: keys, migrations, orgs, members, the gateway; no organisation, nobody."""
+    """What `docker compose up` starts of it: keys, migrations, orgs, members, the gateway.
+
+    There is no organisation and nobody yet.
+    """
     environments = {}
 
     def environment(name: str) -> dict[str, str]:
@@ -133,7 +142,10 @@ def until(check, seconds: float = 30):
 @pytest.mark.timeout(300)
 @pytest.mark.rule("ADM-10")
 def test_from_nothing_to_the_first_sign_in(new):
-    """ADM-10: the first visitor is led to the page of the first installation, loads the tree, becomes the administrator with the token, signs in; then the page is gone."""
+    """ADM-10: the first visitor is led to the page of the first installation and becomes administrator.
+
+    The visitor loads the tree, gives the token, signs in; then the page is gone.
+    """
     environment, port, printed = new
     token = re.search(r"its token is (\S+)", printed)[1]
     visitor = Visitor(port)
@@ -169,7 +181,10 @@ def test_from_nothing_to_the_first_sign_in(new):
 @pytest.mark.timeout(300)
 @pytest.mark.rule("ADM-10", "ADM-01")
 def test_the_command_line(new):
-    """ADM-10, ADM-01: the command makes an administrator where there is none, asks for what is not given, says no where there are some, and may be repeated."""
+    """ADM-10, ADM-01: the command makes an administrator where there is none.
+
+    It asks for what is not given, says no where there are some, and may be repeated.
+    """
     environment, port, _ = new
     compose_run(environment, "orgs", "seed", "--size", "small")
 

@@ -129,7 +129,10 @@ def test_what_is_too_large_ends_here(front):
 
 
 def test_slow_connections_end_here(front):
-    """Half a header is cut off after ten seconds, 200 of them hold nobody up, and half a body is never seen by the gateway."""
+    """Half a header is cut off after ten seconds, and 200 of them hold nobody up.
+
+    Half a body is never seen by the gateway.
+    """
     held = [front.connect(b"GET /contacts HTTP/1.1\r\nHost: x\r\nX-A: ") for _ in range(100)]
     held += [
         front.connect(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\ncsrf=")
@@ -143,7 +146,10 @@ def test_slow_connections_end_here(front):
 
 
 def test_an_address_has_its_limits(front):
-    """Passwords may be tried a hundred at once and five a second from an address, no faster; other pages go on."""
+    """Passwords may be tried a hundred at once and five a second from an address, no faster.
+
+    Other pages go on.
+    """
     connection, said = front.open(), []
     for _ in range(250):
         connection.request(

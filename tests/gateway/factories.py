@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Spreadsheets made to hurt, written part by part."""
 
 import io
 import zipfile
@@ -8,14 +8,23 @@ def package(sheet_xml: str = "", strings: bytes = b"", workbook: str = "xl/workb
     """Return an .xlsx of the fewest parts with the sheet and the shared strings given."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    packages = "http://schemas.openxmlformats.org/package/2006"
     parts = {
-        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+        "[Content_Types].xml": f'<Types xmlns="{packages}/content-types"/>',
         "_rels/.rels": "",
-        workbook: f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="s" sheetId="1" r:id="rId1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
-        f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{sheet_xml}</sheetData></worksheet>',
+        workbook: (
+            f'<workbook xmlns="{main}" xmlns:r="{office}">'
+            '<sheets><sheet name="s" sheetId="1" r:id="rId1"/></sheets></workbook>'
+        ),
+        "xl/_rels/workbook.xml.rels": (
+            f'<Relationships xmlns="{packages}/relationships">'
+            f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+            f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/>'
+            "</Relationships>"
+        ),
+        "xl/worksheets/sheet1.xml": (
+            f'<worksheet xmlns="{main}"><sheetData>{sheet_xml}</sheetData></worksheet>'
+        ),
     }
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
@@ -43,8 +52,10 @@ def ods_of_a_billion_rows() -> bytes:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         file.writestr(
             "content.xml",
-            '<office:document-content xmlns:office="o" xmlns:table="t"><office:body><office:spreadsheet><table:table table:name="s">'
-            '<table:table-row table:number-rows-repeated="1000000000"><table:table-cell office:value-type="float" office:value="1"/></table:table-row>'
+            '<office:document-content xmlns:office="o" xmlns:table="t">'
+            '<office:body><office:spreadsheet><table:table table:name="s">'
+            '<table:table-row table:number-rows-repeated="1000000000">'
+            '<table:table-cell office:value-type="float" office:value="1"/></table:table-row>'
             "</table:table></office:spreadsheet></office:body></office:document-content>",
         )
     return target.getvalue()

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""A roster as people fill it in: a good row, and a sheet of rows."""
 
 import io
 from datetime import date

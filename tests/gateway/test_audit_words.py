@@ -39,7 +39,10 @@ def entries():
 
 
 def test_every_field_has_words():
-    """Whatever a service keeps before and after a change, and whatever a line refers to, has words in both languages."""
+    """Whatever a service keeps before and after a change has words in both languages.
+
+    So has whatever a line refers to.
+    """
     written = list(entries())
     assert len(written) > 30
     names = {
@@ -118,7 +121,10 @@ def test_changes_are_said(speak, language, name, was, now):
 
 
 def test_values_are_said(speak):
-    """Values are words, too: rights, organisations by name, instants of a policy, what the log does not keep."""
+    """Values are words, too.
+
+    Rights, organisations by name, instants of a policy, what the log does not keep.
+    """
 
     def said(*of, orgs=None):
         return speak("zh", lambda: audit_words.changes(line(*of), orgs or {}))
@@ -152,7 +158,10 @@ def test_values_are_said(speak):
 
 
 def test_references_are_said(speak):
-    """A reference is words and its number; a file is named as its list is; what nobody knows stands as it is."""
+    """A reference is words and its number.
+
+    A file is named as its list is; what nobody knows stands as it is.
+    """
     said = {
         ref: speak("zh", lambda ref=ref: audit_words.reference(ref))
         for ref in (

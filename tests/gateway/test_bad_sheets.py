@@ -1,4 +1,7 @@
-"""Spreadsheets with all the damage that spreadsheets do: rows are read, or the file is refused with a word on why; nothing crashes, nothing is lost."""
+"""Spreadsheets with all the damage that spreadsheets do.
+
+Rows are read, or the file is refused with a word on why; nothing crashes, nothing is lost.
+"""
 
 import io
 from datetime import date
@@ -38,7 +41,10 @@ def book_of(rows) -> bytes:
     st.booleans(),
 )
 def test_any_cells(rows, before, shift, own):
-    """IMP-09: shifted columns, lines above the header, numbers, dates and broken cells: a list of rows or a refusal of the file."""
+    """IMP-09: a damaged file is a list of rows or a refusal of the file.
+
+    Damage: shifted columns, lines above the header, numbers, dates and broken cells.
+    """
     assume(not any(isinstance(cell, str) and "模板" in cell for row in rows for cell in row))
     marker = roster.OTHER_MARKER if own else roster.MARKER
     table = [

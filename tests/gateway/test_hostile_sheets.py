@@ -1,4 +1,6 @@
-"""Spreadsheets made to hurt: each is refused in bounded time and memory, and the process that serves people goes on as if nothing were.
+"""Spreadsheets made to hurt: each is refused in bounded time and memory.
+
+The process that serves people goes on as if nothing were.
 
 The reader is a process of its own; here the real one is started for each file.
 """
@@ -63,7 +65,10 @@ def test_a_text_without_end_is_cut_and_named():
 
 
 def test_the_reader_has_no_secrets(monkeypatch):
-    """The process that opens files is given neither addresses nor keys: its environment is made, not inherited."""
+    """The process that opens files is given neither addresses nor keys.
+
+    Its environment is made, not inherited.
+    """
     seen = {}
 
     class Fake(workbooks.subprocess.Popen):  # the real process, looked at while it is started
@@ -95,7 +100,10 @@ def test_a_reader_that_does_not_end_is_killed_and_reaped(monkeypatch):
 
 
 def test_one_person_holds_one_place():
-    """A second file of the same person is refused at once while the first is read; another person's is read."""
+    """A second file of the same person is refused at once while the first is read.
+
+    Another person's is read.
+    """
     content, answers = HOSTILE["a sheet of tags"](), []
 
     def send(person_id: int, what: bytes) -> None:
@@ -118,7 +126,10 @@ def test_one_person_holds_one_place():
 
 
 def test_too_many_at_once_are_told_so():
-    """Beyond those that are read and those that may wait, an upload is refused at once; the rest are all answered."""
+    """Beyond those that are read and those that may wait, an upload is refused at once.
+
+    The rest are all answered.
+    """
     content, answers = sheet(GOOD), []
 
     def send(person_id: int) -> None:
@@ -167,7 +178,7 @@ def test_a_book_of_many_empty_lines_is_read():
     "place", [(roster.MAX_LINES, 0), (3, roster.MAX_COLUMNS), (roster.MAX_LINES - 1, roster.MAX_COLUMNS - 1)]
 )
 def test_a_cell_far_away_is_named(place):
-    """A roster with a stray cell outside of the bounds is refused with a word on what to do, before its table is made."""
+    """A roster with a stray cell out of bounds is refused, with advice, before its table is made."""
     target = io.BytesIO()
     book = xlsxwriter.Workbook(target)
     page = book.add_worksheet()
@@ -207,7 +218,10 @@ def test_the_reader_limits_itself_first():
 
 @given(st.text(max_size=300), st.one_of(st.none(), st.dates(), st.just(date.max), st.just(date.min)))
 def test_one_row_is_never_the_file(text, joined_on):
-    """Whatever stands in a row, the row can be sent: what the contract does not take is the row's own problem, and a service reads the list."""
+    """Whatever stands in a row, the row can be sent, and a service reads the list.
+
+    What the contract does not take is the row's own problem.
+    """
     row = roster.RosterRow(3, text, text, text, text, text, joined_on, text, text)
     sent = workbooks.to_send(uuid.uuid4(), row)
     assert decoding.decode(msgspec.json.Decoder(list[members.ImportRow]), msgspec.json.encode([sent])) == [

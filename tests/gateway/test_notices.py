@@ -20,7 +20,10 @@ SHOWN = {
 
 
 def test_what_was_done_is_said():
-    """Each function of a page that answers a form with a redirect leaves a notice, unless the page that it leads to shows the outcome."""
+    """Each function that answers a form with a redirect leaves a notice.
+
+    Unless the page that it leads to shows the outcome.
+    """
     found, silent = set(), []
     for path in sorted((ROOT / "services" / "gateway" / "pages").glob("*.py")):
         for function in [

@@ -36,7 +36,10 @@ def test_numbers_and_patterns_are_of_the_documents_dialect():
 
 
 def test_parameters_show_limits_and_are_read():
-    """Each text and number in an address has its limits in the document, and every kind in the table of routes has a reader."""
+    """Each text and number in an address has its limits in the document.
+
+    Every kind in the table of routes has a reader.
+    """
     assert {kind for route in ROUTES for kind in route.query.values()} <= set(views._READ)
     for path, methods in openapi.document()["paths"].items():
         for operation in methods.values():

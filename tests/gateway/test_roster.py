@@ -1,4 +1,7 @@
-"""Spreadsheets as people send them: what is read, what is refused, and that what we write can be read again."""
+"""Spreadsheets as people send them.
+
+What is read, what is refused, and that what we write can be read again.
+"""
 
 import io
 from datetime import date
@@ -80,14 +83,20 @@ def test_unreadable_month_is_named():
 
 @pytest.mark.rule("IMP-09")
 def test_numbers_spoilt_by_the_spreadsheet_are_named():
-    """IMP-09: a number that the spreadsheet made a floating one has lost digits and is refused with the way out, not guessed."""
+    """IMP-09: a number that the spreadsheet made a floating one has lost digits and is refused.
+
+    The way out is said, nothing is guessed.
+    """
     (row,) = roster.read_roster(sheet((*GOOD[:3], 110101200501010010, *GOOD[4:])))
 
     assert "文本" in row.problem
 
 
 def test_blanks_full_width_and_empty_lines():
-    """Full-width digits, stray blanks and a small x are folded; empty lines and a header further down do no harm."""
+    """Full-width digits, stray blanks and a small x are folded.
+
+    Empty lines and a header further down do no harm.
+    """
     content = sheet(
         (),
         ("", "", "", "", "", "", "", "", ""),
@@ -137,7 +146,10 @@ def test_nothing_typed_becomes_a_formula():
 
 @pytest.mark.rule("IMP-04", "IMP-11")
 def test_a_row_without_a_branch():
-    """IMP-04: in the template of branches a row without one fails; in the template of own-level cadres there is none to name."""
+    """IMP-04: in the template of branches a row without one fails.
+
+    In the template of own-level cadres there is none to name.
+    """
     row = (GOOD[0], "", *GOOD[2:])
     assert roster.read_roster(sheet(row))[0].problem == "所在团支部全称不能为空"
     (own,) = roster.read_roster(sheet(row, marker=roster.OTHER_MARKER), own=True)
@@ -147,7 +159,10 @@ def test_a_row_without_a_branch():
 
 @pytest.mark.rule("IMP-03", "IMP-09")
 def test_a_real_xls():
-    """IMP-03: an .xls (BIFF8, written by another program) with a remark above the header, shifted columns, numbers and dates as cells."""
+    """IMP-03: an .xls (BIFF8, written by another program) is read.
+
+    With a remark above the header, shifted columns, numbers and dates as cells.
+    """
     rows = roster.read_roster((Path(__file__).parent / "data" / "roster.xls").read_bytes())
 
     assert [(one.name, one.joined_on, one.phone, one.post) for one in rows] == [

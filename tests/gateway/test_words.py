@@ -12,7 +12,10 @@ from services.transfers.notices import store as notices_store
 
 
 def test_reasons_and_classes():
-    """Reasons, rejections, states, steps and classes of destinations on pages are exactly those of the transfers service, in the same Chinese words."""
+    """Reasons, rejections, states, steps and classes of destinations are those of the transfers service.
+
+    On pages they stand in exactly the same Chinese words.
+    """
     assert {code: zh for code, (zh, _) in words.REASONS.items()} == {
         code: reason.zh for code, reason in reasons.reasons().items()
     }
@@ -30,7 +33,10 @@ def test_reasons_and_classes():
 
 @pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")
 def test_the_menu_leads_somewhere():
-    """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages; those that the rules name are there, as far as there are pages."""
+    """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages.
+
+    Those that the rules name are there, as far as there are pages.
+    """
     from flask import Flask
 
     assert gateway_app.kit is kit  # every module with pages is loaded

@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""A database with the tree of organisations and three members, and a transaction on it."""
 
 from datetime import timedelta
 

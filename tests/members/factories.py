@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""The small tree of organisations that the tests of members stand in, its people, and what transfers ask."""
 
 import uuid
 from datetime import UTC, date, datetime

@@ -1,4 +1,7 @@
-"""ID numbers, names and dates as people send them: good ones pass however they are spelt, damaged ones are refused by their own code, nothing crashes."""
+"""ID numbers, names and dates as people send them.
+
+Good ones pass however they are spelt, damaged ones are refused by their own code, nothing crashes.
+"""
 
 from datetime import date
 
@@ -26,7 +29,10 @@ def test_good_numbers_however_spelt(data):
 @pytest.mark.rule("IMP-08")
 @given(st.data())
 def test_damaged_numbers(data):
-    """IMP-08: one wrong, lost, doubled or swapped character is noticed, as is a number that a spreadsheet has rounded."""
+    """IMP-08: one wrong, lost, doubled or swapped character is noticed.
+
+    So is a number that a spreadsheet has rounded.
+    """
     number = data.draw(strategies.id_numbers())
     broken = data.draw(strategies.damaged(number))
     assume(domain.normalise_id(broken) != number)
@@ -46,7 +52,10 @@ def test_any_text_is_no_accident(text):
 @pytest.mark.rule("MEM-02")
 @given(strategies.names, strategies.dotted)
 def test_names(name, dot):
-    """MEM-02: rare characters beyond the basic plane and minority names are names; any middle dot is the same dot, nothing else is changed."""
+    """MEM-02: rare characters beyond the basic plane and minority names are names.
+
+    Any middle dot is the same dot, nothing else is changed.
+    """
     assert domain.check_name(name) is None
     assert domain.clean_name(f" {name.replace('·', dot)}\u200b ") == name
 
@@ -68,7 +77,10 @@ def test_what_is_no_name(text):
 )
 @settings(max_examples=300)
 def test_ages(born, joined_on, post, province):
-    """MEM-04..06: of any two dates exactly one thing is said, and a member who passes is between 14 and 28 and was old enough when joining."""
+    """MEM-04..06: of any two dates exactly one thing is said.
+
+    A member who passes is between 14 and 28 and was old enough when joining.
+    """
     refusal = domain.check_ages(born, joined_on, post, TODAY, province)
     if refusal is not None:
         assert (

@@ -1,4 +1,8 @@
-"""The edges of rules: the first day and the last, who is marked when a branch is switched again, what ends with a person or an organisation."""
+"""The edges of rules.
+
+The first day and the last, who is marked when a branch is switched again, what ends with a person
+or an organisation.
+"""
 
 import json
 from datetime import date, datetime, time, timedelta
@@ -61,7 +65,7 @@ def deleted(org_id, parent, path, kind="branch") -> OrgChanged:
     )
 
 
-# ---- days ------------------------------------------------------------------------------------------------------------
+# ---- days ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("MEM-26", "MEM-25")
@@ -80,7 +84,10 @@ def test_the_28th_birthday(tx, days, listed):
 @pytest.mark.rule("GRAD-27", "BEY-12", "DL-18")
 @pytest.mark.parametrize(("days", "overstayed"), [(0, 0), (1, 1)])
 def test_a_retention_that_is_outstayed(tx, days, overstayed):
-    """GRAD-27, BEY-12: on the last day a retained member still stays; from the next day on the metric counts, until the entry is ended."""
+    """GRAD-27, BEY-12: on the last day a retained member still stays.
+
+    From the next day on the metric counts, until the entry is ended.
+    """
     tx.execute(
         sa.text("UPDATE people SET graduate = true, graduates_on = :on WHERE person_id = :one"),
         {"on": clock.today(), "one": ONE},
@@ -108,12 +115,15 @@ def test_the_last_day_of_a_letter(tx):
     assert check(tx, letter.code).state == "lapsed"
 
 
-# ---- marks and the switch --------------------------------------------------------------------------------------------
+# ---- marks and the switch ------------------------------------------------------------------------
 
 
 @pytest.mark.rule("GRAD-14", "GRAD-16", "GRAD-17", "GRAD-25")
 def test_marked_members_when_a_branch_is_taken_back_and_switched_again(tx):
-    """GRAD-14, GRAD-16, GRAD-17: a teacher and a delayed graduate keep mark and time when the branch is taken back and when it is switched again; neither counts."""
+    """GRAD-14, GRAD-16, GRAD-17: a teacher and a delayed graduate keep mark and time.
+
+    When the branch is taken back and when it is switched again; neither counts.
+    """
     entering.seed_people(tx, [(1004, person(4))])
     mark(tx, CLASS, THIS)
     later = date(YEAR + 2, 6, 1)
@@ -137,12 +147,15 @@ def test_marked_members_when_a_branch_is_taken_back_and_switched_again(tx):
     assert set(told) == {1004}
 
 
-# ---- what ends with a person or an organisation ----------------------------------------------------------------------
+# ---- what ends with a person or an organisation --------------------------------------------------
 
 
 @pytest.mark.rule("DEL-11", "ACC-16")
 def test_a_deleted_person_s_sessions_end_everywhere(tx):
-    """DEL-11, ACC-16: with the record end the person's sessions: here at once, and in the other services by what is told, until the tokens lapse."""
+    """DEL-11, ACC-16: with the record end the person's sessions.
+
+    Here at once, and in the other services by what is told, until the tokens lapse.
+    """
     signed = accounts.sign_in(tx, SignIn(id_number=number(1), password=number(1)[-8:]), None)
     session = tx.execute(sa.text("SELECT * FROM sessions WHERE person_id = :one"), {"one": ONE}).one()
     tx.execute(sa.text("DELETE FROM outbox"))
@@ -164,7 +177,7 @@ def test_a_deleted_person_s_sessions_end_everywhere(tx):
 
 @pytest.mark.rule("ADM-14", "DEL-12")
 def test_a_code_of_a_deleted_organisation(tx):
-    """ADM-14, DEL-12: the code of an organisation that was deleted serves nobody, whether new or signed in."""
+    """ADM-14, DEL-12: the code of a deleted organisation serves nobody, whether new or signed in."""
     (made,) = issue(tx, COLLEGE)
     directory.on_org_changed(tx, [deleted(COLLEGE, SCHOOL, "1.2.6.", "general_branch")])
 
@@ -182,7 +195,10 @@ def test_a_code_of_a_deleted_organisation(tx):
 
 @pytest.mark.rule("ROLE-04", "DEL-12")
 def test_rights_over_a_deleted_organisation(tx):
-    """ROLE-04, DEL-12: who administered an organisation that was deleted acts for it no more, neither in it nor below where it stood."""
+    """ROLE-04, DEL-12: an administrator of a deleted organisation acts for it no more.
+
+    Neither in it nor below where it stood.
+    """
     assert directory.administering(tx, [admin(COLLEGE)]) == {admin(COLLEGE)}
     directory.on_org_changed(tx, [deleted(COLLEGE, SCHOOL, "1.2.6.", "general_branch")])
 
@@ -190,12 +206,15 @@ def test_rights_over_a_deleted_organisation(tx):
     assert admit(tx, person(60, DEEP), org=COLLEGE)[0].refusal.code == "not_administrator"
 
 
-# ---- Party members ---------------------------------------------------------------------------------------------------
+# ---- Party members -------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ROLE-12", "ORG-07", "MEM-25")
 def test_a_party_member_who_keeps_membership_counts_and_transfers(tx):
-    """ROLE-12, ORG-07: a Party member below 28 counts for the size of the branch like any other, is held for a transfer and moves."""
+    """ROLE-12, ORG-07: a Party member below 28 counts for the size of the branch like any other.
+
+    Such a member is held for a transfer and moves.
+    """
     entering.seed_people(tx, [(1004, person(4))])
     assert edit(tx, ONE, party=True) is None
     small = {line.org_id: line.note for line in report(tx, "small_branches")}

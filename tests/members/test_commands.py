@@ -17,7 +17,10 @@ from tests.members.factories import CLASS, ONE, ROOT, SCHOOL, admin, person
 
 @pytest.mark.rule("IMP-13")
 def test_an_entry_is_its_senders(tx):
-    """IMP-13: an entry sent again by the same person is answered again, by anybody else it is refused without the member's id, in one list or later."""
+    """IMP-13: an entry sent again by the same person is answered again.
+
+    Sent by anybody else it is refused without the member's id, in one list or later.
+    """
     row = person(80)
     directory.on_administrator_changed(
         tx, [AdministratorChanged(org_id=CLASS, person_id=77, active=True, version=1)]

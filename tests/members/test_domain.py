@@ -40,7 +40,10 @@ def test_normalise_full_width():
     ],
 )
 def test_check_id(number, good):
-    """IMP-08: 18 characters, right check digit, a real birth date that is past; an unknown division is no error."""
+    """IMP-08: 18 characters, the right check digit, a real birth date that is past.
+
+    An unknown division is no error.
+    """
     assert (domain.check_id(number, TODAY) is None) == good
 
 
@@ -95,7 +98,10 @@ def test_age_at_entry(born, post, code):
     ],
 )
 def test_age_at_joining(joined, age, province, good):
-    """MEM-05, MEM-06: at joining 14, 13 or 12 by the joining year, in Xinjiang always 13; the month decides."""
+    """MEM-05, MEM-06: at joining 14, 13 or 12 by the joining year, in Xinjiang always 13.
+
+    The month decides.
+    """
     assert (
         domain.check_ages(joined.replace(year=joined.year - age), joined, "", TODAY, province) is None
     ) == good
@@ -127,7 +133,10 @@ def test_joining_date():
     ],
 )
 def test_development_number(number, joined, province, code):
-    """MEM-08, MEM-10, MEM-12: needed from 2017 (Xinjiang 2016), twelve digits, begins with the joining year."""
+    """MEM-08, MEM-10, MEM-12: the number is needed from 2017 on (Xinjiang 2016).
+
+    It has twelve digits and begins with the joining year.
+    """
     refusal = domain.check_development_number(number, joined, province)
     assert (refusal and refusal.code) == code
 
@@ -143,7 +152,10 @@ def test_masks():
 @pytest.mark.parametrize("tail", [6, 8])
 @pytest.mark.parametrize("number", [GOOD, "420106200203071234"[:17] + check_digit("42010620020307123")])
 def test_a_mask_does_not_give_the_password_away(number, tail):
-    """MEM-32, ACC-04: who sees a masked number and even knows county, year of birth and sex still has 10,000 initial passwords to try: counted, with the check digit."""
+    """MEM-32, ACC-04: a masked number leaves 10,000 initial passwords to try.
+
+    Even for somebody who knows county, year of birth and sex: counted, with the check digit.
+    """
     mask, county, year, sex = domain.mask_id(number), number[:6], number[6:10], int(number[16]) % 2
     shown = {at: character for at, character in enumerate(mask) if character != "*"}
     days = [date(int(year), 1, 1) + timedelta(days=one) for one in range(365)]
@@ -190,7 +202,10 @@ def test_new_password(password, good):
     ],
 )
 def test_may_mark_graduates(kind, above, direct, may):
-    """GRAD-04, GRAD-05: committee kinds above a branch mark it, its direct superior whatever it is, the branch never."""
+    """GRAD-04, GRAD-05: committee kinds above a branch mark it, and its direct superior of any kind.
+
+    Never the branch itself.
+    """
     assert domain.may_mark_graduates(kind, "普通高等院校", above, direct) == may
 
 
@@ -213,5 +228,8 @@ def test_may_mark_graduates(kind, above, direct, may):
     ],
 )
 def test_a_name_is_of_one_script(name, good):
-    """IMP-08: a name is written in one script; a letter of another that looks alike makes it another name, and is refused."""
+    """IMP-08: a name is written in one script.
+
+    A letter of another that looks alike makes it another name, and is refused.
+    """
     assert (domain.check_name(domain.clean_name(name)) is None) == good

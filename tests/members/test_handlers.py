@@ -70,7 +70,7 @@ def stays(tx, member=ONE) -> list[tuple]:
     ]
 
 
-# ---- the saga --------------------------------------------------------------------------------------------------------
+# ---- the saga ------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("TRF-02")
@@ -112,7 +112,10 @@ def test_reserve_once_in_a_batch(tx):
     ],
 )
 def test_the_reason_fits_the_member(tx, graduate, kind, code):
-    """GRAD-15, GRAD-17: graduates leave with a graduate's reason, everybody else, marked members included, with an ordinary one; a repeated request is answered alike."""
+    """GRAD-15, GRAD-17: graduates leave with a graduate's reason, everybody else with an ordinary one.
+
+    Marked members are among the others; a repeated request is answered alike.
+    """
     tx.execute(
         sa.text("UPDATE people SET graduate = :graduate, mark = :mark WHERE person_id = :one"),
         {"graduate": graduate, "mark": "" if graduate else "delayed", "one": ONE},
@@ -137,7 +140,10 @@ def test_the_reason_fits_the_member(tx, graduate, kind, code):
     ],
 )
 def test_students_who_leave_drop_out(tx, mark, graduate, kind, code):
-    """TYPE-21, GRAD-17: with an ordinary reason only delayed graduates and teachers leave the schools; a student drops out, a graduate does neither."""
+    """TYPE-21, GRAD-17: only delayed graduates and teachers leave the schools with an ordinary reason.
+
+    A student drops out, a graduate does neither.
+    """
     tx.execute(
         sa.text("UPDATE people SET graduate = :graduate, mark = :mark WHERE person_id = :one"),
         {"graduate": graduate, "mark": mark, "one": ONE},
@@ -161,15 +167,21 @@ def test_students_who_leave_drop_out(tx, mark, graduate, kind, code):
     ],
 )
 def test_abroad_only_with_an_approved_request(tx, kind, state, code):
-    """GRAD-33, TYPE-14: into the study-abroad branch goes the graduate whose own request the school has approved, neither asked, ended nor of another kind."""
+    """GRAD-33, TYPE-14: the study-abroad branch takes the graduate whose own request the school approved.
+
+    Not one whose request is only asked, ended or of another kind.
+    """
     tx.execute(
         sa.text("UPDATE people SET graduate = true WHERE person_id IN (:one, :two)"), {"one": ONE, "two": TWO}
     )
     if kind:
         tx.execute(
             sa.text(
-                "INSERT INTO retentions (command_id, member_id, branch_id, kind, since, until, place, contact_name, reason, state, requested_by, requested_at)"
-                " VALUES (gen_random_uuid(), :one, :branch, :kind, '2026-09-01', '2027-09-01', '', '', '', :state, 1, now())"
+                "INSERT INTO retentions"
+                " (command_id, member_id, branch_id, kind, since, until,"
+                " place, contact_name, reason, state, requested_by, requested_at)"
+                " VALUES (gen_random_uuid(), :one, :branch, :kind, '2026-09-01', '2027-09-01',"
+                " '', '', '', :state, 1, now())"
             ),
             {"one": ONE, "branch": CLASS, "kind": kind, "state": state},
         )
@@ -188,7 +200,10 @@ def test_abroad_only_with_an_approved_request(tx, kind, state, code):
     [("", None), ("none", "delayed_elsewhere"), ("delayed,ordinary", None), ("delayed", "delayed_elsewhere")],
 )
 def test_where_delayed_graduates_stay(tx, monkeypatch, setting, code):
-    """GRAD-22: a setting says to which branches a delayed graduate may go; who is not delayed goes anywhere."""
+    """GRAD-22: a setting says to which branches a delayed graduate may go.
+
+    Everybody else goes anywhere.
+    """
     monkeypatch.setenv("TUANQIAO_DELAYED_DESTINATION", setting)
     tx.execute(sa.text("UPDATE people SET mark = 'delayed' WHERE person_id = :one"), {"one": ONE})
     handlers.on_transfer_requested(tx, [request(10, kind="ordinary"), request(11, TWO, kind="ordinary")])
@@ -221,7 +236,10 @@ def test_reserve_again(tx):
     ],
 )
 def test_reserve_refused(tx, asked, code):
-    """TRF-02, MEM-01: who is held, elsewhere, without a branch or unknown is not held, and the transfer hears why."""
+    """TRF-02, MEM-01: a member who is held, elsewhere, without a branch or unknown is not held again.
+
+    The transfer hears why.
+    """
     entering.enter_trusted(tx, [(50, person(50, 0))])
     handlers.on_transfer_requested(tx, [request(10)])
     told(tx)
@@ -253,7 +271,10 @@ def test_reserve_at_the_same_moment(engine):
 
 @pytest.mark.rule("TRF-35", "MEM-01", "BEY-09")
 def test_move(tx):
-    """TRF-35: completion changes the branch, ends the old stay on the instant the new one begins, and ends the graduate mark."""
+    """TRF-35: completion changes the branch and ends the graduate mark.
+
+    It ends the old stay on the instant the new one begins.
+    """
     tx.execute(sa.text("UPDATE people SET graduate = true"))
     handlers.on_transfer_requested(tx, [request(10)])
     told(tx)
@@ -338,7 +359,10 @@ def test_many_at_once(tx):
 @pytest.mark.rule("TRF-25", "TRF-28", "DL-05")
 @pytest.mark.parametrize("event", [TransferRejected, TransferReturned, TransferWithdrawn])
 def test_release(tx, event):
-    """TRF-25: a transfer that ends without a move lets its member go, and only its own member; repeated without harm."""
+    """TRF-25: a transfer that ends without a move lets its own member go, and nobody else.
+
+    Repeated it does no harm.
+    """
     handlers.on_transfer_requested(tx, [request(10), request(11, TWO)])
     told(tx)
     ended = [event(transfer_id=10, member_id=ONE), event(transfer_id=99, member_id=TWO)]
@@ -369,7 +393,10 @@ def codes(answers) -> list[str | None]:
 
 @pytest.mark.rule("IMP-10", "IMP-08", "MEM-17", "ACC-04", "ACC-01")
 def test_admit(tx):
-    """IMP-10: who is entered has an account with the initial password, an open stay, and an identity not yet checked."""
+    """IMP-10: a person who is entered has an account with the initial password and an open stay.
+
+    The identity is not yet checked.
+    """
     (answer,) = admit(tx, person(20, name=" 李四 ", id_number=" " + number(20).lower()))
 
     row = store.by_ids(tx, [answer.member_id])[answer.member_id]
@@ -470,7 +497,10 @@ def test_admit_needs_a_right(tx):
 
 @pytest.mark.rule("IMP-05", "BEY-05")
 def test_admit_again(tx):
-    """IMP-05: the same command again, in the same list or later, gets the same answer and enters nobody twice."""
+    """IMP-05: the same command again gets the same answer and enters nobody twice.
+
+    In the same list or later.
+    """
     item = person(27)
 
     first = admit(tx, item, item, person(28))
@@ -497,7 +527,10 @@ def test_admit_twins_in_one_list(tx):
 @pytest.mark.rule("ACC-11", "IMP-05")
 @pytest.mark.parametrize("same_command", [True, False])
 def test_admit_at_the_same_moment(engine, same_command):
-    """ACC-11: of two calls that enter one person at the same moment one does; the repeat of a call gets its answer."""
+    """ACC-11: of two calls that enter one person at the same moment one does.
+
+    The repeat of a call gets its answer.
+    """
     item = person(40 + same_command)
     other_item = item if same_command else person(40)
     answers = []
@@ -531,12 +564,15 @@ def test_admit_in_xinjiang(tx):
     ]
 
 
-# ---- seeing ----------------------------------------------------------------------------------------------------------
+# ---- seeing --------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("TRF-05")
 def test_look_up(tx, keys):
-    """TRF-05: an exact match shows the branch and gives a ticket for this member, this branch and this finder, for an hour."""
+    """TRF-05: an exact match shows the branch and gives a ticket, good for an hour.
+
+    For this member, this branch and this finder.
+    """
     found = showing.look_up(tx, LookUp(name=" 王二 ", id_number=number(1).lower()), admin(TARGET))
 
     assert (found.member_id, found.branch_id, found.name) == (ONE, CLASS, "王二")
@@ -569,7 +605,7 @@ def test_look_up_refused(tx, name, id_number, actor, code):
 @pytest.mark.rule("MEM-28", "MEM-32", "SRCH-03")
 @pytest.mark.parametrize("org", [CLASS, SCHOOL, ROOT])
 def test_list_members(tx, org):
-    """MEM-28, SRCH-03: administrators of the branch and of what stands above it see its members, numbers masked."""
+    """MEM-28, SRCH-03: administrators of the branch and of those above see its members, numbers masked."""
     members = showing.list_members(tx, ListMembers(branch_id=CLASS), admin(org))
 
     assert [one.member_id for one in members][:2] == [ONE, TWO]
@@ -642,7 +678,9 @@ def test_describe(tx, actor, full):
 
 @pytest.mark.rule("TRF-22", "TRF-23")
 def test_describe_to_a_party(tx):
-    """TRF-22: while a transfer is open its target and what stands above it see the member; before and after they do not.
+    """TRF-22: while a transfer is open its target and those above it see the member.
+
+    Before and after they do not.
 
     TRF-23: the emergency contact is among what they see.
     """
@@ -703,12 +741,15 @@ def test_no_number_leaves(tx):
         assert secret not in said
 
 
-# ---- bulk loading ----------------------------------------------------------------------------------------------------
+# ---- bulk loading --------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ACC-01", "IMP-10")
 def test_seed_people(tx):
-    """IMP-10: bulk loading gives ids, accounts and stays, is repeated without harm, and later ids do not collide."""
+    """IMP-10: bulk loading gives ids, accounts and stays.
+
+    It is repeated without harm, and later ids do not collide.
+    """
     made = list(people(4500, rng=random.Random(1), division_codes=["420106"], start=900_000))
     rows = [
         (
@@ -743,7 +784,10 @@ def test_seed_nobody(tx):
 
 
 def test_errors_hold_no_values(tx):
-    """What PostgreSQL refuses is logged without the values of the statement: names and numbers never reach a log."""
+    """What PostgreSQL refuses is logged without the values of the statement.
+
+    Names and numbers never reach a log.
+    """
     with pytest.raises(sa.exc.DBAPIError) as caught:
         tx.execute(sa.text("SELECT CAST(:text AS json)"), {"text": "420106200501050013 王一"})
     assert "王一" not in str(caught.value).split("[SQL")[1] and "hidden" in str(caught.value)

@@ -1,4 +1,7 @@
-"""The audit log of members: every command and query is in it, or is named here with the reason why not (BEY-10)."""
+"""The audit log of members (BEY-10).
+
+Every command and query is in it, or is named here with the reason why not.
+"""
 
 import json
 import os
@@ -122,7 +125,9 @@ def look_up_nobody(tx):
         showing.look_up(tx, LookUp(name="王五", id_number=number(1)), admin(TARGET))
 
 
-ACTS = {  # command or query: what is done, and the kind, the place and the persons of the last line that it writes
+# Command or query: what is done, and of the last line that it writes the kind, the place and the persons.
+# A number instead of persons: so many, whose ids are not known beforehand.
+ACTS = {
     "admit": (
         lambda tx: entering.admit(tx, [Asked(person(n), admin(SCHOOL)) for n in (50, 51)]),
         "member.entered",
@@ -259,7 +264,7 @@ ACTS = {  # command or query: what is done, and the kind, the place and the pers
 
 @pytest.mark.rule("BEY-10")
 def test_nothing_is_forgotten():
-    """BEY-10: each command and each query of members is tried below, or is left out of the log for a reason that is given."""
+    """BEY-10: each command and query of members is tried below, or is left out for a reason given."""
     assert names(Service) == {*ACTS, *NOT_LOGGED}
     assert not {*ACTS} & {*NOT_LOGGED} and all(NOT_LOGGED.values())
     assert {one.name for one in Service.commands} <= {*ACTS}
@@ -268,7 +273,10 @@ def test_nothing_is_forgotten():
 @pytest.mark.rule("BEY-10")
 @pytest.mark.parametrize("name", ACTS)
 def test_each_is_in_the_log(tx, name):
-    """BEY-10: what is done is a line of the log, with who, where and whom, in the same transaction; no ID number and no telephone number is in it."""
+    """BEY-10: what is done is a line of the log, in the same transaction.
+
+    It says who, where and whom; no ID number and no telephone number is in it.
+    """
     act, kind, place, persons = ACTS[name]
     lines = written(tx, lambda: act(tx))
     line = next(one for one in reversed(lines) if one.kind == kind)
@@ -285,7 +293,10 @@ def test_each_is_in_the_log(tx, name):
 
 @pytest.mark.rule("BEY-10")
 def test_before_and_after(tx):
-    """BEY-10: lines say how it was: posts, marks and what was edited; of telephone numbers only that they were changed."""
+    """BEY-10: lines say how it was: posts, marks and what was edited.
+
+    Of telephone numbers only that they were changed.
+    """
     post(tx, CLASS, "publicist", person_id=ONE)
     (changed,) = written(tx, lambda: post(tx, CLASS, "secretary", person_id=ONE))
     assert (json.loads(changed.before), json.loads(changed.after)) == (
@@ -313,7 +324,10 @@ def test_before_and_after(tx):
 
 @pytest.mark.rule("BEY-10", "ADM-18")
 def test_posts_that_end_by_themselves(tx):
-    """BEY-10, ADM-18: a post that ends with a move or a deletion is in the log, too; nobody is named, but why is."""
+    """BEY-10, ADM-18: a post that ends with a move or a deletion is in the log, too.
+
+    Nobody is named, but the cause is.
+    """
     post(tx, CLASS, "publicist", person_id=ONE)
     handlers.on_transfer_requested(tx, [request(10)])
     (line,) = written(tx, lambda: handlers.on_branch_assigned(tx, [assigned(10)]))
@@ -386,7 +400,10 @@ def test_who_reads_it(tx):
 
 @pytest.mark.rule("BEY-10")
 def test_the_access_log_is_taken_over():
-    """BEY-10: an installation that has an access log keeps its lines: they are a chain of the log that is proved."""
+    """BEY-10: an installation that has an access log keeps its lines.
+
+    They are a chain of the log that is proved.
+    """
     url = server_url(f"tq_takeover_{os.getpid()}")
     db.drop_database(url)
     db.create_database(url)
@@ -397,7 +414,8 @@ def test_the_access_log_is_taken_over():
             for seq, action in enumerate(("reveal", "export", "export of full numbers", "file"), start=1):
                 tx.execute(
                     sa.text(
-                        "INSERT INTO access_log VALUES (:seq, :at, 7, NULL, :action, ARRAY[1, 2]::bigint[], 'r', '')"
+                        "INSERT INTO access_log"
+                        " VALUES (:seq, :at, 7, NULL, :action, ARRAY[1, 2]::bigint[], 'r', '')"
                     ),
                     {"seq": seq, "at": datetime(2026, 1, seq, 1, 2, 3, 4, tzinfo=UTC), "action": action},
                 )

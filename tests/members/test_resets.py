@@ -1,4 +1,7 @@
-"""Who opens an account anew, and who is named a cadre by an id: the two ways by which accounts and names were taken."""
+"""Who opens an account anew, and who is named a cadre by an id.
+
+These were the two ways by which accounts and names were taken.
+"""
 
 import uuid
 from datetime import timedelta
@@ -74,7 +77,11 @@ EVERYWHERE = (ROOT, SCHOOL, CLASS, TARGET, BRANCH, COLLEGE, DEEP)
     ],
 )
 def test_who_resets(rights, home, levels, may):
-    """ACC-07, ADM-07: without rights the branch and so many levels above; with rights where the highest lies and its direct superior, and nobody who stands beside a place."""
+    """ACC-07, ADM-07: without rights, the branch and so many levels above it make the code.
+
+    With rights, the place of the highest right and its direct superior do, and nobody who stands
+    beside it.
+    """
     assert domain.resetters(rights, home, levels) == may
 
 
@@ -134,7 +141,10 @@ def centre(tx):
 @pytest.mark.rule("ACC-07", "CADRE-03", "ADM-07")
 @pytest.mark.parametrize("org", [SCHOOL, COLLEGE, CLASS, TARGET, BRANCH])
 def test_a_post_gives_no_hold_on_an_account(tx, centre, org):
-    """ACC-07, CADRE-03, ADM-07: whoever names the root's administrator a cadre, and even an administrator, gets no code for the account; another administrator of the root does."""
+    """ACC-07, CADRE-03, ADM-07: naming the root's administrator a cadre gives no code for the account.
+
+    Not even naming them an administrator does; another administrator of the root gets one.
+    """
     assert appoint(tx, org, **card(60)) == centre
     right(tx, org, centre)
     assert resets(tx, centre) == {ROOT}
@@ -144,7 +154,10 @@ def test_a_post_gives_no_hold_on_an_account(tx, centre, org):
 
 @pytest.mark.rule("CADRE-03", "MEM-32")
 def test_an_id_names_nobody_from_elsewhere(tx, centre):
-    """CADRE-03, MEM-32: by id an organisation names its own people; of anybody else it learns neither that there is one nor the name."""
+    """CADRE-03, MEM-32: by id an organisation names its own people.
+
+    Of anybody else it learns neither that there is one nor the name.
+    """
     assert [appoint(tx, BRANCH, person_id=one) for one in (centre, ONE, THREE, 10**9)] == [
         "unknown_member"
     ] * 4
@@ -163,7 +176,10 @@ def test_an_id_names_nobody_from_elsewhere(tx, centre):
 
 @pytest.mark.rule("CADRE-02", "CADRE-03")
 def test_an_id_names_who_is_a_cadre_below(tx):
-    """CADRE-02, CADRE-03: who has a post or a right below the acting organisation is its own, wherever the membership lies."""
+    """CADRE-02, CADRE-03: people with a post or a right below the acting organisation are its own.
+
+    Wherever the membership lies.
+    """
     name = store.by_ids(tx, [ONE])[ONE].name
     assert appoint(tx, BRANCH, name=name, id_number=number(1)) == ONE
     assert [
@@ -178,7 +194,10 @@ def test_an_id_names_who_is_a_cadre_below(tx):
 
 @pytest.mark.rule("ACC-07")
 def test_a_member_with_a_right_above(tx):
-    """ACC-07: the branch and its superior do not open the account of a member whose right lies above or beside them; who may is named to those who know the member."""
+    """ACC-07: branch and superior do not open the account of a member with a right above or beside them.
+
+    Those who know the member are told who may.
+    """
     assert resets(tx, ONE) == {CLASS, SCHOOL}
     right(tx, ROOT, ONE)
     assert resets(tx, ONE) == {ROOT}
@@ -193,7 +212,10 @@ def test_a_member_with_a_right_above(tx):
 
 @pytest.mark.rule("ACC-07")
 def test_a_right_given_from_elsewhere_takes_no_account(tx):
-    """ACC-07: who makes a stranger's member an administrator of its own gets no hold on the member's account; the lowest organisation above both does."""
+    """ACC-07: making another's member an administrator gives no hold on that member's account.
+
+    The lowest organisation above both has it.
+    """
     name = store.by_ids(tx, [ONE])[ONE].name
     assert appoint(tx, BRANCH, name=name, id_number=number(1)) == ONE
     right(tx, BRANCH, ONE)
@@ -202,7 +224,10 @@ def test_a_right_given_from_elsewhere_takes_no_account(tx):
 
 @pytest.mark.rule("ACC-07", "ACC-09")
 def test_a_code_is_as_good_as_the_right_behind_it(tx):
-    """ACC-07, ACC-09: a code dies when the person gains a right above who made it, and when its maker loses the right."""
+    """ACC-07, ACC-09: a code dies when the person gains a right above its maker.
+
+    Also when its maker loses the right.
+    """
     first = ask(tx, ONE, CLASS).code
     right(tx, ROOT, ONE)
     assert reset(tx, number(1), first) == "reset_failed"
@@ -215,7 +240,10 @@ def test_a_code_is_as_good_as_the_right_behind_it(tx):
 
 @pytest.mark.rule("ACC-07", "ORG-17")
 def test_who_is_in_no_branch_belongs_to_the_oldest_post(tx):
-    """ACC-07, ORG-17: of several posts the oldest one says who looks after the account, not the one given last or highest."""
+    """ACC-07, ORG-17: of several posts the oldest one says who looks after the account.
+
+    Not the one given last or highest.
+    """
     made = appoint(tx, COLLEGE, **card(61))
     assert resets(tx, made) == {COLLEGE, SCHOOL}
     tx.execute(sa.text("UPDATE posts SET began_at = began_at - interval '1 day'"))
@@ -225,7 +253,10 @@ def test_who_is_in_no_branch_belongs_to_the_oldest_post(tx):
 
 @pytest.mark.rule("ACC-06", "ACC-09")
 def test_the_last_way_back(tx, centre):
-    """ACC-06, ACC-09: whoever runs the installation makes a code by hand, also for the root's only administrator; it lapses like any other."""
+    """ACC-06, ACC-09: whoever runs the installation makes a code by hand.
+
+    Also for the root's only administrator; it lapses like any other.
+    """
     code, expires_at = accounts.issue_code_by_hand(tx, centre)
     assert expires_at == pytest.approx(clock.now() + timedelta(hours=24), abs=timedelta(minutes=1))
     assert reset(tx, number(60, 1990), code) is True
@@ -246,7 +277,10 @@ def enter(tx, branch, **values):
 
 @pytest.mark.rule("ACC-11", "ORG-17", "REG-05")
 def test_who_is_bound_elsewhere_is_not_entered(tx, centre):
-    """ACC-11, ORG-17, REG-05: a cadre or administrator of elsewhere, member of no branch, is not drawn into a branch by name and number; who is bound to nothing is."""
+    """ACC-11, ORG-17, REG-05: name and number do not draw a cadre of elsewhere into a branch.
+
+    Nor an administrator who is a member of no branch; a person bound to nothing is drawn in.
+    """
     known = {
         "name": "李书记",
         "id_number": number(60, 1990),
@@ -267,7 +301,10 @@ def test_who_is_bound_elsewhere_is_not_entered(tx, centre):
 
 @pytest.mark.rule("ACC-09")
 def test_codes_are_not_made_without_end(tx):
-    """ACC-09: so many codes are made for one account within a quarter of an hour and no more, whoever asks; others go on."""
+    """ACC-09: so many codes are made for one account within a quarter of an hour and no more.
+
+    Whoever asks; other accounts go on.
+    """
     codes = [ask(tx, ONE, org) for org in (CLASS, SCHOOL) * 5]
     assert all(one.code for one in codes)
     late, other = ask(tx, ONE, CLASS), ask(tx, TWO, CLASS)
@@ -277,7 +314,10 @@ def test_codes_are_not_made_without_end(tx):
 
 @pytest.mark.rule("TRF-05", "ACC-11")
 def test_numbers_are_not_tried_out(tx):
-    """TRF-05, ACC-11: who looks up numbers by the dozen is stopped, found ones not counted; a name that differs is told a few times only."""
+    """TRF-05, ACC-11: anyone who looks up numbers by the dozen is stopped, found ones not counted.
+
+    A name that differs is told a few times only.
+    """
     name = store.by_ids(tx, [ONE])[ONE].name
 
     def look(actor, **values):
@@ -301,7 +341,10 @@ def test_numbers_are_not_tried_out(tx):
 
 @pytest.mark.rule("ACC-11", "CADRE-04")
 def test_an_end_tells_of_no_number(tx):
-    """ACC-11, CADRE-04: to end the post of somebody who holds none says the same of a registered number, under any name, and of one that nobody has."""
+    """ACC-11, CADRE-04: ending the post of somebody who holds none tells nothing of the number.
+
+    The answer is the same for a registered number, under any name, and for one that nobody has.
+    """
     name = store.by_ids(tx, [ONE])[ONE].name
     assert {
         appoint(tx, BRANCH, post="", **one)
@@ -313,7 +356,10 @@ def test_an_end_tells_of_no_number(tx):
 
 @pytest.mark.rule("BEY-10")
 def test_the_log_believes_no_organisation_that_is_claimed(tx):
-    """BEY-10: what people do for themselves, with whatever organisation their call names, is not written down as done for that organisation."""
+    """BEY-10: what people do for themselves is not logged as done for an organisation.
+
+    Whatever organisation their call names.
+    """
     records.edit_members(
         tx,
         [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, contact="13900000000"), Actor(ONE, ROOT))],

@@ -1,8 +1,10 @@
-"""`make mutants`: changes the pure rules and the saga's SQL in small ways and counts how many changes some test notices.
+"""`make mutants`: changes the pure rules and the saga's SQL in small ways.
 
-ONLY=path limits the run to files whose name contains it, LIMIT=n to every n-th part, so that the rest is a fair sample.
-Survivors that are known stand in survivors.toml, each with its reason; any other survivor fails the run, as does a share of
-killed mutants below 90 %.
+Counts how many changes some test notices.
+
+ONLY=path limits the run to files whose name contains it, LIMIT=n to every n-th part, so that the
+rest is a fair sample. Survivors that are known stand in survivors.toml, each with its reason; any
+other survivor fails the run, as does a share of killed mutants below 90 %.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ NEEDED = 0.9
 
 
 class Target(NamedTuple):
-    """A file, what is changed in it, and its tests: the nearest first, those of a later stage only for what survived."""
+    """A file, what is changed in it, and its tests in stages.
+
+    The nearest tests come first, those of a later stage run only for what survived.
+    """
 
     path: str
     kind: str

@@ -1,7 +1,8 @@
 """Runs tests against changed source in a fork of a warm interpreter.
 
-A mutant costs a fork and the tests, not the second and a half of imports. The child sees the changed text by an import hook;
-nothing on disk is touched, so any number of them run beside each other in one working tree.
+A mutant costs a fork and the tests, not the second and a half of imports. The child sees the
+changed text by an import hook; nothing on disk is touched, so any number of them run beside each
+other in one working tree.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def start(module: str, path: Path, source: str, tests: Sequence[str]) -> int:
             sys.meta_path.insert(0, _Changed(module, path, source))
         import pytest
 
-        # of the plugins only the two that the tests need: finding and loading all takes longer than most tests
+        # of the plugins only the two that the tests need:
+        # finding and loading all takes longer than most tests
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         plugins = [
             "-p",

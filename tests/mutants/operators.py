@@ -1,4 +1,7 @@
-"""Which small changes are made: a choice of cosmic-ray's operators, and three of our own: SQL, membership, codes of refusals."""
+"""Which small changes are made: a choice of cosmic-ray's operators and three of our own.
+
+Ours: SQL, membership, codes of refusals.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ CORE = (
     "NumberReplacer",
     "ZeroIterationForLoop",
 )
-"""One change a place where more would say nothing new: `<` becomes `<=`, not each of the seven other comparisons."""
+"""One change a place where more would say nothing new.
+
+`<` becomes `<=`, not each of the seven other comparisons.
+"""
 
 SQL = re.compile(r"\b(?:SELECT|UPDATE|DELETE|INSERT|SET|WHERE|CASE|AND|OR|EXISTS|LIMIT)\b")
 CHANGES = (
@@ -52,8 +58,11 @@ CHANGES = (
     (re.compile(r"\bUNION ALL\b"), "UNION"),
     (re.compile(r"\bGREATEST\b"), "LEAST"),
 )
-"""What is looked for in a piece of SQL, and what it becomes. An `=` in a SET becomes `<>`, which PostgreSQL refuses at once:
-such a mutant is killed by any test that runs the statement, so it counts whether the statement is run at all."""
+"""What is looked for in a piece of SQL, and what it becomes.
+
+An `=` in a SET becomes `<>`, which PostgreSQL refuses at once: such a mutant is killed by any test
+that runs the statement, so it counts whether the statement is run at all.
+"""
 
 
 class ChangeSql(Operator):

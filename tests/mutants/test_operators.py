@@ -34,7 +34,10 @@ def test_sql(code, made):
 
 
 def test_membership_and_codes():
-    """Membership is turned round, but not the `in` of a loop; the code of a refusal becomes another that exists."""
+    """Membership is turned round, but not the `in` of a loop.
+
+    The code of a refusal becomes another that exists.
+    """
     assert changes(operators.ChangeIn(), "for a in b:\n    c in d\n    c not in d\n") == [
         "for a in b:\n    c not in d\n    c not in d\n",
         "for a in b:\n    c in d\n    c in d\n",

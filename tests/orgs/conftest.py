@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""A database with the tree of organisations, a transaction on it, and two settings of that tree."""
 
 import os
 

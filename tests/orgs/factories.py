@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""A tree of two provinces with its administrators, and calls of the commands on it."""
 
 import json
 import os

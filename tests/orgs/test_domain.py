@@ -113,7 +113,10 @@ def test_system_purposes_are_not_given(purpose):
     ],
 )
 def test_check_new_name(full, short, refused):
-    """ORG-06: youth-work bodies and departments are no organisations; a branch of people who work there is one."""
+    """ORG-06: youth-work bodies and departments are no organisations.
+
+    A branch of people who work there is one.
+    """
     assert (domain.check_new_name(full, short) is not None) is refused
 
 
@@ -134,6 +137,9 @@ def test_a_name_has_two_characters(name, code):
 @pytest.mark.rule("ORG-28", "ORG-33")
 @pytest.mark.parametrize("purpose", [*sorted(domain.SCHOOL_PURPOSES), "handover"])
 def test_purposes_of_branches_are_not_for_committees(purpose):
-    """ORG-28, ORG-33: what is a purpose of branches is refused to everything else, and it is said that it does not belong here."""
+    """ORG-28, ORG-33: a purpose of branches is refused to everything else.
+
+    The refusal says that it does not belong here.
+    """
     refusal = domain.check_purpose(purpose, "committee", "committee", "ordinary", "普通高等院校", 9)
     assert refusal is not None and refusal.code == "purpose_not_here"

@@ -1,4 +1,7 @@
-"""The use cases of orgs on a real PostgreSQL: loading, search, rights, limits, repetition, two replicas at once."""
+"""The use cases of orgs on a real PostgreSQL.
+
+Loading, search, rights, limits, repetition, two replicas at once.
+"""
 
 import contextlib
 import threading
@@ -49,12 +52,15 @@ def shown(tx, org_id):
     return next(iter(handlers.get_orgs(tx, GetOrgs(org_ids=[org_id]), None)), None)
 
 
-# ---- loading ---------------------------------------------------------------------------------------------------------
+# ---- loading -------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ORG-01", "FED-01")
 def test_paths_and_provincial_bodies(tx):
-    """ORG-01: a path holds all superiors from the root down; each organisation knows its provincial body, vault and system."""
+    """ORG-01: a path holds all superiors from the root down.
+
+    Each organisation knows its provincial body, vault and system.
+    """
     rows = {row.org_id: row for row in tx.execute(sa.text("SELECT * FROM orgs"))}
 
     assert len(rows) == len(TREE)
@@ -122,7 +128,7 @@ def test_load_needs_the_superior_first(tx):
         store.load(tx, [TREE[0], TREE[3]])
 
 
-# ---- search and lists ------------------------------------------------------------------------------------------------
+# ---- search and lists ----------------------------------------------------------------------------
 
 
 @pytest.mark.rule("BEY-20", "SRCH-08")
@@ -190,7 +196,10 @@ def test_search_below(tx):
 
 @pytest.mark.rule("TRF-15")
 def test_search_of_targets(tx):
-    """TRF-15: targets are committees and branches; leading bodies, graduate branches and vaults are left out."""
+    """TRF-15: targets are committees and branches.
+
+    Leading bodies, graduate branches and vaults are left out.
+    """
     assert {42, 4201, 42999} <= set(found(tx, "湖北省"))
     assert found(tx, "湖北省", targets_only=True) == []
     assert set(found(tx, "机械学院", targets_only=True)) == {COLLEGE, CLASS}
@@ -233,7 +242,10 @@ def test_get_orgs_in_order(tx):
 
 @pytest.mark.rule("ROLE-14")
 def test_my_orgs(tx):
-    """ROLE-14: a person with several organisations is shown all of them, deleted ones and lost rights left out."""
+    """ROLE-14: a person with several organisations is shown all of them.
+
+    Deleted ones and lost rights are left out.
+    """
     grant(tx, of_school, COLLEGE, PRESIDENT)
     grant(tx, of_college, CLASS, PRESIDENT)
     delete(tx, of_college, CLASS)
@@ -241,7 +253,7 @@ def test_my_orgs(tx):
     assert {org.org_id for org in handlers.my_orgs(tx, MyOrgs(), of_school)} == {SCHOOL, COLLEGE}
 
 
-# ---- saving ----------------------------------------------------------------------------------------------------------
+# ---- saving --------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ORG-23", "ORG-01")
@@ -426,7 +438,7 @@ def test_repeat_of_delete_and_grant(tx):
     assert len(events(tx, "org_changed")) == 1 and len(events(tx, "administrator_changed")) == 1
 
 
-# ---- deleting --------------------------------------------------------------------------------------------------------
+# ---- deleting ------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("DEL-01")
@@ -459,7 +471,10 @@ def test_the_root_is_not_deleted(tx):
 
 @pytest.mark.rule("DEL-02")
 def test_children_go_first(tx):
-    """DEL-02: an organisation with subordinates is not deleted; in one list its subordinates may go before it."""
+    """DEL-02: an organisation with subordinates is not deleted.
+
+    In one list its subordinates may go before it.
+    """
     assert code(delete(tx, of_school, COLLEGE)) == "org_has_children"
 
     order = [(COLLEGE, of_school), (CLASS, of_college), (42013, of_college), (COLLEGE, of_school)]
@@ -471,13 +486,16 @@ def test_children_go_first(tx):
     assert shown(tx, COLLEGE) is None
 
 
-# ---- administrators --------------------------------------------------------------------------------------------------
+# ---- administrators ------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ADM-05", "ROLE-06")
 @pytest.mark.parametrize("actor", [of_college, of_school])
 def test_grant(tx, actor):
-    """ADM-05: an administrator of the organisation or the direct superior's adds another, and it is told once."""
+    """ADM-05: an administrator of the organisation or of its direct superior adds another.
+
+    It is told once.
+    """
     assert grant(tx, actor, COLLEGE, 9).refusal is None
     assert grant(tx, actor, COLLEGE, 9).refusal is None
 
@@ -498,7 +516,10 @@ def test_others_do_not_grant(tx, actor):
 
 @pytest.mark.rule("ADM-01")
 def test_limit(tx):
-    """ADM-01: the fourth administrator is refused, of a leading body the third, also within one list; who leaves makes room."""
+    """ADM-01: the fourth administrator is refused, of a leading body the third, also within one list.
+
+    One who leaves makes room.
+    """
     asked = [Asked(setting(COLLEGE, person), of_college) for person in (9, 10, 11)]
     assert [code(answer) for answer in handlers.set_administrators(tx, asked)] == [
         None,
@@ -515,7 +536,10 @@ def test_limit(tx):
 
 @pytest.mark.rule("ADM-06")
 def test_revoke(tx):
-    """ADM-06: revoking takes the right from then on; it can be given again, each change with a higher version."""
+    """ADM-06: revoking takes the right from then on.
+
+    It can be given again, each change with a higher version.
+    """
     grant(tx, of_college, COLLEGE, 9)
     grant(tx, Actor(9, COLLEGE), COLLEGE, DEAN, active=False)
 
@@ -537,7 +561,10 @@ def test_revoking_nothing_is_not_told(tx):
 
 @pytest.mark.rule("ADM-07", "ADM-08")
 def test_own_right(tx):
-    """ADM-07, ADM-08: nobody revokes the own right, whatever organisation they act for; the last one falls by the direct superior."""
+    """ADM-07, ADM-08: nobody revokes their own right, whatever organisation they act for.
+
+    The last one falls by the direct superior.
+    """
     grant(tx, of_school, COLLEGE, PRESIDENT)
 
     assert code(grant(tx, of_college, COLLEGE, DEAN, active=False)) == "own_right"
@@ -547,11 +574,14 @@ def test_own_right(tx):
     assert holders(tx, COLLEGE) == []
 
 
-# ---- two replicas at once --------------------------------------------------------------------------------------------
+# ---- two replicas at once ------------------------------------------------------------------------
 
 
 def at_once(engine, *works):
-    """Run each function in a transaction of its own that stays open until all have answered or half a second passed; return the answers."""
+    """Run the functions at once, each in a transaction of its own, and return the answers.
+
+    The transactions stay open until all have answered or half a second passed.
+    """
     answers, together = [None] * len(works), threading.Barrier(len(works))
 
     def run(n, work):
@@ -585,7 +615,10 @@ def test_limit_holds_at_once(loaded):
 
 @pytest.mark.rule("ORG-14")
 def test_no_edit_is_lost_at_once(loaded):
-    """ORG-14: of two edits at the same moment neither is dropped in silence: both are told, with versions of their own."""
+    """ORG-14: of two edits at the same moment neither is dropped in silence.
+
+    Both are told, with versions of their own.
+    """
     at_once(
         loaded,
         *(
@@ -630,7 +663,10 @@ def test_repeat_at_once(loaded):
 
 @pytest.mark.rule("GRAD-12", "GRAD-14")
 def test_graduates_organisations(tx):
-    """GRAD-12, GRAD-14: a branch becomes a graduates' organisation and back; late and repeated messages change nothing."""
+    """GRAD-12, GRAD-14: a branch becomes a graduates' organisation and back.
+
+    Late and repeated messages change nothing.
+    """
 
     def say(graduate, version):
         handlers.on_branch_graduated(
@@ -664,7 +700,10 @@ def test_two_decisions_in_one_batch(tx):
 
 @pytest.mark.rule("DEL-03")
 def test_a_refused_deletion_is_taken_back(tx):
-    """DEL-03: an organisation that members finds not empty comes back as it was, once; one that is not deleted stays as it is."""
+    """DEL-03: an organisation that members finds not empty comes back as it was, once.
+
+    One that is not deleted stays as it is.
+    """
     delete(tx, of_college, CLASS)
     assert CLASS not in store.by_ids(tx, [CLASS])
 
@@ -690,7 +729,9 @@ def test_a_refused_deletion_is_taken_back(tx):
 )
 @pytest.mark.parametrize("field", ["full_name", "short_name"])
 def test_no_name_outgrows_an_index(tx, field, name, code):
-    """A name of any length is stored or refused; the longest that is stored, of four bytes a character, fits each index on names.
+    """A name of any length is stored or refused.
+
+    The longest that is stored, of four bytes a character, fits each index on names.
 
     A longer one was an error of the index, and with it of every command that waited beside it.
     """
@@ -705,7 +746,10 @@ def test_no_name_outgrows_an_index(tx, field, name, code):
 
 @pytest.mark.rule("TYPE-10")
 def test_organisations_made_by_hand_have_a_division(tx):
-    """TYPE-10: a new organisation has its superior's division code or the one that is given; edited it keeps it; the directories are told; letters are none."""
+    """TYPE-10: a new organisation has its superior's division code or the one that is given.
+
+    Edited it keeps it; the directories are told; letters are no code.
+    """
     tx.execute(sa.text("UPDATE orgs SET division_code = '420106' WHERE org_id = :org"), {"org": SCHOOL})
     inherited = save(
         tx, of_school, parent_id=SCHOOL, full_name="共青团江汉理工大学电气学院委员会", kind="committee"

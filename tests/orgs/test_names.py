@@ -47,7 +47,7 @@ def rename(tx, full_name, short_name="", org=COLLEGE, parent=SCHOOL, actor=of_co
     return save(tx, actor, org_id=org, parent_id=parent, full_name=full_name, short_name=short_name, **values)
 
 
-# ---- finding ---------------------------------------------------------------------------------------------------------
+# ---- finding -------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("SRCH-10", "BEY-20", "SRCH-08")
@@ -69,13 +69,20 @@ def rename(tx, full_name, short_name="", org=COLLEGE, parent=SCHOOL, actor=of_co
     ],
 )
 def test_short_forms(tx, text, best):
-    """SRCH-10, BEY-20, SRCH-08: 武汉大学团委, 1班团支部, 湖北团省委, 团东城区委 and the like find what is stored as …委员会 or …支部委员会, with or without 共青团."""
+    """SRCH-10, BEY-20, SRCH-08: the short ways in which people write a name find the stored one.
+
+    武汉大学团委, 1班团支部, 湖北团省委, 团东城区委 and the like find what is stored
+    as …委员会 or …支部委员会, with or without 共青团.
+    """
     assert found(tx, text)[0] == best
 
 
 @pytest.mark.rule("BEY-20", "ORG-10")
 def test_former_and_short_names(tx):
-    """BEY-20, ORG-10: after a new name the old ones find the organisation, too; so does its short name; an exact old name goes before a part of another's."""
+    """BEY-20, ORG-10: after a new name the old ones find the organisation, too, and so does its short name.
+
+    An exact old name goes before a part of another's.
+    """
     assert rename(tx, "共青团江汉理工大学智能制造学院委员会", "智造团委").refusal is None
     assert (
         found(tx, FULL) == [COLLEGE]
@@ -92,7 +99,7 @@ def test_former_and_short_names(tx):
 
 @pytest.mark.rule("BEY-20", "ORG-10")
 def test_former_names_where_a_text_is_common(tx, monkeypatch):
-    """BEY-20: a former name is found in the neighbourhood of the searcher also where every piece of it is common."""
+    """BEY-20: a former name is found in the searcher's neighbourhood also where every piece is common."""
     rename(tx, "共青团江汉理工大学智能制造学院委员会")
     monkeypatch.setattr(
         search_store, "_frequent", lambda tx: (dict.fromkeys(names.bigrams(FULL), 10**6), 10**7)
@@ -103,7 +110,10 @@ def test_former_names_where_a_text_is_common(tx, monkeypatch):
 
 @pytest.mark.rule("BEY-20", "SCH-03")
 def test_codes(tx):
-    """BEY-20: a division code, a school number and the number of an organisation find it, the highest first; in a subtree only what lies there."""
+    """BEY-20: a division code, a school number and the number of an organisation find it.
+
+    The highest comes first; in a subtree only what lies there is found.
+    """
     tx.execute(
         sa.text("UPDATE orgs SET division_code = '420100' WHERE org_id IN (4201, :school, :class)"),
         {"school": SCHOOL, "class": CLASS},
@@ -139,7 +149,10 @@ def test_codes(tx):
     ],
 )
 def test_what_is_remembered(before, full, short, also):
-    """BEY-20: short and former names that the full name does not contain, the newest first, and the pieces of each for the index."""
+    """BEY-20: short and former names that the full name does not contain, the newest first.
+
+    With the pieces of each for the index.
+    """
     made = names.searchable(full, short, before)
     assert made["also"] == also
     assert set(made["bigrams"]) == {
@@ -175,7 +188,9 @@ def test_the_migration_finds_short_names_as_the_code_does(tx):
 
 @pytest.mark.rule("ORG-15")
 def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
-    """ORG-15: an employer of a vertical system is not found in the province where it lies; asked so, the search goes on in the systems and says which.
+    """ORG-15: an employer of a vertical system is not found in the province where it lies.
+
+    Asked so, the search goes on in the systems and says which.
 
     What the province has stays the answer.
     """
@@ -204,7 +219,7 @@ def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
     assert ask("没有这个单位", 42, systems=True) == []
 
 
-# ---- building names anew ---------------------------------------------------------------------------------------------
+# ---- building names anew -------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ORG-09")
@@ -228,7 +243,10 @@ def test_a_search_that_finds_none_looks_into_the_vertical_systems(tx):
     ],
 )
 def test_a_name_from_the_path(above, short, purpose, full):
-    """ORG-09: the superior's stem, the own short name, the ending of the kind; what cannot be built stays. From a full name the stem comes back."""
+    """ORG-09: a name is the superior's stem, the own short name and the ending of the kind.
+
+    What cannot be built stays. From a full name the stem comes back.
+    """
     assert names.built(above, short, purpose) == full
     if full and purpose != "floating":
         assert names.stem(full).startswith(above) and names.stem(full) in full
@@ -268,7 +286,10 @@ def full_names(tx):
 @pytest.mark.rule("ORG-09", "ORG-10")
 @pytest.mark.parametrize("piece", [1, 2, 1000])
 def test_a_subtree_is_named_anew(short, piece):
-    """ORG-09, ORG-10: after a new name of the school everything below is named anew, in pieces that know the pieces before; each is told once, and found by the old name."""
+    """ORG-09, ORG-10: after a new name of the school everything below is named anew.
+
+    In pieces that know the pieces before; each is told once, and found by the old name.
+    """
     with short.begin() as tx:
         asked = naming.rebuild_names(
             tx, [Asked(RebuildNames(command_id=(command := uuid4()), org_id=SCHOOL), of_school)]
@@ -286,7 +307,9 @@ def test_a_subtree_is_named_anew(short, piece):
         assert (
             tx.scalar(
                 sa.text(
-                    "SELECT count(*) FROM audit_log WHERE kind = 'org.edited' AND place_id = ANY(:ids) AND person_id = :by AND at > now() - interval '1 minute'"
+                    "SELECT count(*) FROM audit_log"
+                    " WHERE kind = 'org.edited' AND place_id = ANY(:ids) AND person_id = :by"
+                    " AND at > now() - interval '1 minute'"
                 ),
                 {"ids": [COLLEGE, CLASS, 42010, 42013], "by": PRESIDENT},
             )
@@ -307,7 +330,11 @@ def test_a_subtree_is_named_anew(short, piece):
 
 @pytest.mark.rule("ORG-09", "ORG-13", "ORG-14")
 def test_a_preview_changes_nothing(short):
-    """ORG-09: what would change is shown first, with names that are not unique; ORG-13: vaults and provincial bodies stay; ORG-14: only the own or the superior's administrators ask."""
+    """ORG-09: what would change is shown first, with names that are not unique.
+
+    ORG-13: vaults and provincial bodies stay. ORG-14: only the organisation's or the superior's
+    administrators ask.
+    """
     with short.connect() as tx:
         before = full_names(tx)
         shown = naming.preview_names(tx, PreviewNames(org_id=SCHOOL), of_school)
@@ -319,7 +346,8 @@ def test_a_preview_changes_nothing(short):
         ) == before
         tx.execute(
             sa.text(
-                "UPDATE orgs SET full_name = (SELECT full_name FROM orgs WHERE org_id = :class) WHERE org_id = 42013"
+                "UPDATE orgs SET full_name = (SELECT full_name FROM orgs WHERE org_id = :class)"
+                " WHERE org_id = 42013"
             ),
             {"class": CLASS},
         )
@@ -385,15 +413,20 @@ def test_a_unique_full_name_is_offered(tx):
     "preset, label", [("national", "流动团员团支部"), ("p000", "学社衔接临时团支部"), ("p003", "流动团支部")]
 )
 def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label):
-    """ORG-28: a hand-over branch that is given no name is called what such branches are called here on the day; it is found under every name they have had."""
+    """ORG-28: a hand-over branch without a name is called what such branches are called on the day.
+
+    It is found under every name they have had.
+    """
     file = tmp_path / "practice.toml"
     file.write_text(
-        f'[[from]]\nday = 2020-01-01\nprovince = "42"\npreset = "{preset}"\n[[from]]\nday = 2999-01-01\npreset = "national"'
+        f'[[from]]\nday = 2020-01-01\nprovince = "42"\npreset = "{preset}"\n'
+        '[[from]]\nday = 2999-01-01\npreset = "national"'
     )
     monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
     tx.execute(
         sa.text(
-            "UPDATE orgs SET kind = 'committee', purpose = 'township', full_name = '共青团某镇委员会' WHERE org_id = 4201"
+            "UPDATE orgs SET kind = 'committee', purpose = 'township', full_name = '共青团某镇委员会'"
+            " WHERE org_id = 4201"
         )
     )
     store.set_administrators(tx, [{"org_id": 4201, "person_id": 3001, "active": True}], clock.now(), None)
@@ -403,7 +436,7 @@ def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label
         assert made in found(tx, f"某镇{name}")
 
 
-# ---- order -----------------------------------------------------------------------------------------------------------
+# ---- order ---------------------------------------------------------------------------------------
 
 
 def put(tx, *moves, actor=of_school):
@@ -421,7 +454,10 @@ def order_of(tx, parent=SCHOOL):
 
 @pytest.mark.rule("ORG-24", "ORG-43")
 def test_subordinates_in_another_order(tx):
-    """ORG-24, ORG-43: up and down among the subordinates of one superior, kept for everybody; as often as said, several in one list, nobody is told."""
+    """ORG-24, ORG-43: up and down among the subordinates of one superior, kept for everybody.
+
+    As often as said, several in one list; nobody is told.
+    """
     new = [save(tx, of_school, parent_id=SCHOOL, full_name=f"共青团某{n}支部委员会").org_id for n in range(2)]
     tx.execute(
         sa.text("UPDATE orgs SET display_order = 7 WHERE parent_id = :school"), {"school": SCHOOL}

@@ -1,4 +1,4 @@
-"""First checks, school numbers, special branches, cadres, deletions that others refuse, migrations: on a real PostgreSQL."""
+"""First checks, school numbers, special branches, cadres, deletions and migrations."""
 
 import threading
 import time
@@ -71,14 +71,17 @@ def make(tx, actor=of_school, **values):
     return handlers.save_orgs(tx, [Asked(SaveOrg(**item), actor)])[0]
 
 
-# ---- the first check -------------------------------------------------------------------------------------------------
+# ---- the first check -----------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ORG-16", "ORG-19", "ORG-08", "ROLE-03")
 def test_first_check(tx):
-    """ORG-16, ORG-19: the organisation is checked by its own administrator once a secretary, or who presides, is recorded.
+    """ORG-16, ORG-19: its own administrator checks the organisation once a secretary is recorded.
 
-    ORG-08, ROLE-03: names, industry, telephone and secretary are kept; the secretary is no administrator.
+    Or whoever presides.
+
+    ORG-08, ROLE-03: names, industry, telephone and secretary are kept; the secretary is no
+    administrator.
     """
     assert not org_of(tx).checked
     assert code(check(tx)) == "secretary_missing"
@@ -124,7 +127,10 @@ def test_check_needs_all_fields(tx, values, refusal):
 
 @pytest.mark.rule("ORG-21", "ORG-22")
 def test_complete_needs_the_secretary_s_own_number(tx):
-    """ORG-21, ORG-22: without the secretary's mobile number the data are not complete, whatever telephone the organisation has."""
+    """ORG-21, ORG-22: without the secretary's mobile number the data are not complete.
+
+    Whatever telephone the organisation has.
+    """
     cadre(tx, phone=False)
     check(tx)
     assert not org_of(tx).complete
@@ -163,7 +169,7 @@ def test_kinds_that_do_not_fit(tx, kind, refusal):
 
 @pytest.mark.rule("ORG-12")
 def test_graduation_does_not_use_the_change_up(tx):
-    """ORG-12: the system's change of a branch into a graduates' organisation leaves the one change of kind."""
+    """ORG-12: the system's change of a branch to a graduates' organisation leaves the one change of kind."""
     from shared.messages.members import BranchGraduated
 
     handlers.on_branch_graduated(tx, [BranchGraduated(branch_id=CLASS, graduate=True, version=1)])
@@ -178,7 +184,10 @@ def test_graduation_does_not_use_the_change_up(tx):
 
 @pytest.mark.rule("ORG-42")
 def test_a_change_of_kind_is_taken_back(tx):
-    """ORG-42: what transfers finds to be a party of open transfers gets its old kind again, and may change it later."""
+    """ORG-42: a party of open transfers, as transfers finds, gets its old kind again.
+
+    It may change it later.
+    """
     cadre(tx)
     check(tx, kind="work_committee")
     handlers.on_taken_back(tx, [OrgInUse(org_id=COLLEGE)])
@@ -186,7 +195,7 @@ def test_a_change_of_kind_is_taken_back(tx):
     assert store.by_ids(tx, [COLLEGE])[COLLEGE].was_kind is None
 
 
-# ---- school numbers --------------------------------------------------------------------------------------------------
+# ---- school numbers ------------------------------------------------------------------------------
 
 
 def set_number(tx, number, actor=of_school, org=SCHOOL):
@@ -210,7 +219,10 @@ def test_school_number(tx, schools):
 
 @pytest.mark.rule("SCH-07")
 def test_a_leading_body_has_no_school_number(tx):
-    """SCH-07: a leading body gets no school number, not even one whose industry is a school's; the same body as a committee does."""
+    """SCH-07: a leading body gets no school number, not even one whose industry is a school's.
+
+    The same body as a committee does.
+    """
     tx.execute(sa.text("UPDATE orgs SET industry = :industry WHERE org_id = 42"), {"industry": INDUSTRY})
     assert code(set_number(tx, "4142010486", Actor(2001, 42), 42)) == "not_a_school"
     tx.execute(sa.text("UPDATE orgs SET kind = 'committee' WHERE org_id = 42"))
@@ -241,7 +253,7 @@ def test_a_missing_school_is_created(tx):
     assert org_of(tx, answer.org_id).industry == "高等职业院校"
 
 
-# ---- special branches ------------------------------------------------------------------------------------------------
+# ---- special branches ----------------------------------------------------------------------------
 
 
 @pytest.mark.rule("ORG-28", "ORG-29", "ORG-30", "ORG-32", "ORG-33", "ORG-34", "ORG-35", "ORG-39", "DL-17")
@@ -290,7 +302,10 @@ def test_special_branches(purpose, parent, parent_purpose, industry, month, refu
     ],
 )
 def test_where_a_township_can_be(tx, parent, actor, kind, industry, said):
-    """ORG-28: only a committee or work committee directly below a county or city is a township's, no school, nothing inside a vertical system."""
+    """ORG-28: only a committee or work committee directly below a county or city is a township's.
+
+    No school is, and nothing inside a vertical system.
+    """
     store.load(
         tx,
         [
@@ -316,7 +331,10 @@ def test_where_a_township_can_be(tx, parent, actor, kind, industry, said):
 
 @pytest.mark.rule("ORG-28")
 def test_a_township_stays_one(tx):
-    """ORG-28: a township's organisation does not become a school by an edit, nor a general branch by its first check."""
+    """ORG-28: a township's organisation stays one.
+
+    It does not become a school by an edit, nor a general branch by its first check.
+    """
     store.set_administrators(tx, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None)
     made = make(
         tx, of_city, parent_id=TOWN, kind="committee", purpose="township", full_name="共青团某镇委员会"
@@ -365,7 +383,10 @@ def test_what_is_nearer_comes_first(tx):
 
 @pytest.mark.rule("BEY-20")
 def test_a_text_of_common_pieces_is_found_outward(tx, monkeypatch):
-    """BEY-20: where every piece is common the subtrees are walked outward; the exact name is first all the same."""
+    """BEY-20: where every piece is common the subtrees are walked outward.
+
+    The exact name is first all the same.
+    """
     monkeypatch.setattr(
         search_store,
         "_frequent",
@@ -378,7 +399,7 @@ def test_a_text_of_common_pieces_is_found_outward(tx, monkeypatch):
     assert found(tx, "理工大学委员会", near=CLASS, below=44) == [OTHER_SCHOOL]
 
 
-# ---- cadres and administrators ---------------------------------------------------------------------------------------
+# ---- cadres and administrators -------------------------------------------------------------------
 
 
 @pytest.mark.rule("ADM-02", "ADM-03")
@@ -391,7 +412,10 @@ def test_only_cadres_administer(tx):
 
 @pytest.mark.rule("ADM-18")
 def test_who_loses_the_last_post_loses_the_right(tx):
-    """ADM-18: a post that ends, as it does when somebody is transferred away, ends the right over that organisation and no other."""
+    """ADM-18: a post that ends ends the right over that organisation and no other.
+
+    As it does when somebody is transferred away.
+    """
     cadre(tx, person=DEAN, post="", version=5)
     assert holders(tx, COLLEGE) == []
     assert PRESIDENT in holders(tx, SCHOOL)
@@ -401,7 +425,10 @@ def test_who_loses_the_last_post_loses_the_right(tx):
 
 @pytest.mark.rule("ADM-09", "ADM-10", "ADM-11")
 def test_registered_administrators(tx):
-    """ADM-10, ADM-11: who comes by code gets the right while there is room; the limit is checked again here, the others are told of."""
+    """ADM-10, ADM-11: a person who comes by code gets the right while there is room.
+
+    The limit is checked again here; the members service is told of the others.
+    """
     handlers.on_administrator_registered(
         tx, [AdministratorRegistered(org_id=COLLEGE, person_id=person) for person in (600, 601, 602, 600)]
     )
@@ -409,7 +436,7 @@ def test_registered_administrators(tx):
     assert events(tx, "registration_refused") == [{"org_id": COLLEGE, "person_id": 602}]
 
 
-# ---- deletion --------------------------------------------------------------------------------------------------------
+# ---- deletion ------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("DEL-03", "DEL-04", "ORG-03")
@@ -438,7 +465,10 @@ def test_set_aside(tx):
 
 @pytest.mark.rule("DEL-03")
 def test_setting_aside_is_a_setting(tx, monkeypatch):
-    """DEL-03: by default a branch with members may be set aside; where the practice forbids it, it may not."""
+    """DEL-03: by default a branch with members may be set aside.
+
+    Where the practice forbids it, it may not.
+    """
     monkeypatch.setenv("TUANQIAO_POLICY", "p001")
 
     def aside():
@@ -467,7 +497,10 @@ def test_a_party_of_transfers_comes_back(tx):
 
 @pytest.mark.rule("DEL-04", "TRF-15", "ASG-02")
 def test_awaiting_branches_are_no_destinations(tx, monkeypatch):
-    """DEL-04, TRF-15: a branch that was set aside is found, but never offered as a destination; nor is a graduates' branch or a leading body."""
+    """DEL-04, TRF-15: a branch that was set aside is found, but never offered as a destination.
+
+    Nor is a graduates' branch or a leading body.
+    """
     name = org_of(tx, CLASS).full_name
     assert found(tx, name, targets_only=True) == [CLASS]
     handlers.delete_orgs(
@@ -494,7 +527,9 @@ def decide(tx, migration_id, actor, approve=True, **values):
 
 @pytest.mark.rule("MIG-01", "MIG-03", "MIG-04", "MIG-08", "MIG-09")
 def test_migration(loaded, mayor):
-    """MIG-01..04, MIG-09: the old superior agrees, then the new one; then the whole subtree stands below it, and that is told once.
+    """MIG-01..04, MIG-09: the old superior agrees, then the new one.
+
+    Then the whole subtree stands below it, and that is told once.
 
     MIG-08: it waits in the list of the one who decides.
     """
@@ -549,13 +584,19 @@ def test_migration(loaded, mayor):
     ],
 )
 def test_migrations_that_are_refused(tx, org, to, actor, refusal):
-    """MIG-02, MIG-05..07, ROLE-09: below the provincial level, inside the province, not into itself, not below a branch."""
+    """MIG-02, MIG-05..07, ROLE-09: below the provincial level and inside the province.
+
+    Not into itself, not below a branch.
+    """
     assert code(ask(tx, org, to, actor)) == refusal
 
 
 @pytest.mark.rule("MIG-06")
 def test_one_migration_per_subtree(tx):
-    """MIG-06: while one above or below migrates nothing else of the subtree does; repeated, the command gives its first answer."""
+    """MIG-06: while one above or below migrates nothing else of the subtree does.
+
+    Repeated, the command gives its first answer.
+    """
     command = uuid4()
     first = ask(tx, command_id=command)
     assert code(ask(tx)) == "migration_open"
@@ -566,7 +607,11 @@ def test_one_migration_per_subtree(tx):
 
 @pytest.mark.rule("MIG-10")
 def test_migration_ends_otherwise(tx):
-    """MIG-10: it is withdrawn by the organisation before the last approval, rejected by a superior, or returned by the clock."""
+    """MIG-10: a migration is withdrawn, rejected or returned.
+
+    Withdrawn by the organisation before the last approval, rejected by a superior, returned by the
+    clock.
+    """
     first = ask(tx).migration_id
     assert code(decide(tx, first, of_school, approve=False, withdraw=True)) == "not_your_node"
     assert decide(tx, first, of_college, withdraw=True).state == "withdrawn"
@@ -584,13 +629,19 @@ def test_migration_ends_otherwise(tx):
 
 @pytest.mark.rule("MIG-01", "MIG-09")
 def test_readers_never_see_half(loaded, mayor, monkeypatch):
-    """MIG-01: while 3,000 organisations move in many pieces every look at the tree shows all at the old place or all at the new; progress is seen."""
+    """MIG-01: readers see the whole tree at the old place or the whole tree at the new.
+
+    While 3,000 organisations move in many pieces; the progress is seen.
+    """
     with loaded.begin() as tx:
         for n in range(3000):
             tx.execute(
                 sa.text(
-                    "INSERT INTO orgs (org_id, parent_id, path, kind, purpose, province, system, provincial_id, short_name, full_name, bigrams, display_order, version)"
-                    " VALUES (:id, :parent, :path, 'branch', 'ordinary', '42', 'national', 42, 'x', 'x', '{}', 1, 1)"
+                    "INSERT INTO orgs"
+                    " (org_id, parent_id, path, kind, purpose, province, system, provincial_id,"
+                    " short_name, full_name, bigrams, display_order, version)"
+                    " VALUES (:id, :parent, :path, 'branch', 'ordinary', '42', 'national', 42,"
+                    " 'x', 'x', '{}', 1, 1)"
                 ),
                 {"id": 10**7 + n, "parent": COLLEGE, "path": f"1.42.420.{COLLEGE}.{10**7 + n}."},
             )
@@ -608,7 +659,8 @@ def test_readers_never_see_half(loaded, mayor, monkeypatch):
                     tuple(
                         reader.execute(
                             sa.text(
-                                "SELECT count(*) FILTER (WHERE path >= :old AND path < :old_end), count(*) FILTER (WHERE path >= :new AND path < :new_end) FROM orgs"
+                                "SELECT count(*) FILTER (WHERE path >= :old AND path < :old_end),"
+                                " count(*) FILTER (WHERE path >= :new AND path < :new_end) FROM orgs"
                             ),
                             {"old": old, "old_end": old[:-1] + "/", "new": new, "new_end": new[:-1] + "/"},
                         ).one()
@@ -636,7 +688,7 @@ def test_readers_never_see_half(loaded, mayor, monkeypatch):
 
 @pytest.mark.rule("MIG-09", "ORG-23")
 def test_a_branch_made_meanwhile_comes_along(loaded, mayor):
-    """MIG-09: an organisation that is being created below while the subtree moves ends up at the new place."""
+    """MIG-09: an organisation created below while the subtree moves ends up at the new place."""
     with loaded.begin() as tx:
         migration_id = ask(tx).migration_id
         decide(tx, migration_id, of_school)
@@ -676,7 +728,10 @@ def test_renaming_touches_one_row(tx):
 
 @pytest.mark.rule("ORG-15", "SRCH-08")
 def test_employers_are_found_in_their_system(tx):
-    """ORG-15: bodies of a vertical system stand beside the provinces, and an employer's organisation is found below its system, not below the place where it lies."""
+    """ORG-15: bodies of a vertical system stand beside the provinces.
+
+    An employer's organisation is found below its system, not below the place where it lies.
+    """
     store.load(
         tx,
         [
@@ -693,7 +748,10 @@ def test_employers_are_found_in_their_system(tx):
 
 @pytest.mark.rule("SRCH-09")
 def test_contacts(tx):
-    """SRCH-09: anyone finds the telephone numbers of leading bodies by place; other organisations are not listed."""
+    """SRCH-09: anyone finds the telephone numbers of leading bodies by place.
+
+    Other organisations are not listed.
+    """
     from shared.messages.orgs import ListContacts
 
     tx.execute(sa.text("UPDATE orgs SET phone = '02780000000' WHERE org_id = 4201"))
@@ -707,7 +765,10 @@ def test_contacts(tx):
 
 @pytest.mark.rule("ROLE-10")
 def test_observers(tx, monkeypatch):
-    """ROLE-10: behind a setting, an organisation names who looks on; they are no administrators, count for no limit, and are told of as what they are."""
+    """ROLE-10: behind a setting, an organisation names observers.
+
+    They are no administrators, count for no limit, and are told of as what they are.
+    """
     from shared.messages.orgs import SetAdministrator
 
     def observe(person, active=True):
@@ -750,7 +811,10 @@ def test_observers(tx, monkeypatch):
 
 @pytest.mark.rule("ORG-10", "MIG-03")
 def test_a_command_is_its_senders(tx):
-    """ORG-10, MIG-03: the id of a command sent by somebody else is refused and tells nothing of what it made; the sender is answered as before, in one list, too."""
+    """ORG-10, MIG-03: the id of somebody else's command is refused and tells nothing of what it made.
+
+    The sender is answered as before, in one list, too.
+    """
     key = uuid4()
     made = make(tx, command_id=key)
     assert made.org_id is not None and make(tx, command_id=key) == made

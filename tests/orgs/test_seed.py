@@ -24,7 +24,10 @@ def test_tree_is_one_tree(tree):
 
 @pytest.mark.rule("ORG-02", "ORG-03")
 def test_kinds_and_purposes(tree):
-    """ORG-02, ORG-03: only known kinds and purposes (nobody creates a vault by hand); special purposes are branches."""
+    """ORG-02, ORG-03: only known kinds and purposes; special purposes are branches.
+
+    Nobody creates a vault by hand.
+    """
     assert {org.kind for org in tree} <= set(domain.KINDS) and {org.purpose for org in tree} <= {
         *domain.PURPOSES,
         "vault",
@@ -43,7 +46,7 @@ def test_one_vault_per_provincial_body(tree):
 
 
 def test_size(tree):
-    """All provinces, cities, counties and townships of the public divisions, and more than 60 universities."""
+    """All provinces, cities, counties and townships of the public divisions, and over 60 universities."""
     codes = Counter(
         len(org.division_code) for org in tree if org.division_code and org.id == int(org.division_code)
     )

@@ -82,7 +82,10 @@ def test_latest_node_counts(tx):
 
 @pytest.mark.rule("BEY-07")
 def test_a_changed_deadline_is_taken_over(tx):
-    """BEY-07: another deadline of the same node, told with a higher revision, replaces the earlier one, later or sooner; a late older one does not."""
+    """BEY-07: another deadline of the same node, told with a higher revision, replaces the earlier one.
+
+    Be it later or sooner; a late message with a lower revision does not.
+    """
     handlers.on_node_opened(tx, [opened(1, expires=5 * DAY), opened(2, expires=5 * DAY)])
     handlers.on_node_opened(
         tx, [opened(1, expires=8 * DAY, revision=1), opened(2, expires=3 * DAY, revision=1)]
@@ -104,7 +107,10 @@ def test_ended_transfers_are_forgotten(tx):
 
 @pytest.mark.rule("BEY-08", "DL-19")
 def test_many_schedulers_share_a_backlog(engine):
-    """BEY-08: 3,000 timers due at one instant, four schedulers at once: each timer fires once, oldest first within a piece."""
+    """BEY-08: 3,000 timers due at one instant, four schedulers at once: each timer fires once.
+
+    Oldest first within a piece.
+    """
     count = 3000
     with engine.begin() as tx:
         handlers.on_node_opened(tx, [opened(n, expires=timedelta(seconds=n + 1)) for n in range(count)])

@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""A database with one person who has an account, the service without its bus, and who may make codes."""
 
 import pytest
 import sqlalchemy as sa

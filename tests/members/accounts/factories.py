@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""The person who signs in, and what that person does: signing in, a new password, a reset code."""
 
 import uuid
 

@@ -55,7 +55,7 @@ from tests.members.accounts.factories import (
 @pytest.mark.rule("ACC-04", "ACC-05")
 @pytest.mark.parametrize("number", [NUMBER, f" {NUMBER.lower()} "])
 def test_initial_password(tx, keys, number):
-    """ACC-04, ACC-05: the last eight characters of the number open a session that can only change the password."""
+    """ACC-04, ACC-05: the number's last eight characters open a session that only changes the password."""
     signed = sign_in(tx, number=number)
 
     assert signed.must_change_password
@@ -65,7 +65,10 @@ def test_initial_password(tx, keys, number):
 
 @pytest.mark.rule("ACC-05")
 def test_change_password(tx, keys):
-    """ACC-05: the own password replaces the initial one, lifts the restriction of the running session and ends the others."""
+    """ACC-05: the person's own password replaces the initial one and ends the other sessions.
+
+    The running session is no longer restricted.
+    """
     signed = sign_in(tx)
 
     elsewhere = sign_in(tx)
@@ -101,7 +104,10 @@ def test_change_refused(tx, old, new, code):
 
 @pytest.mark.rule("ACC-05")
 def test_change_is_locked_too(tx):
-    """ACC-05: a stolen token does not help to guess the password; who guesses elsewhere does not keep its owner from changing it."""
+    """ACC-05: a stolen token does not help to guess the password.
+
+    Guesses made elsewhere do not keep the owner from changing it.
+    """
     for _ in range(5):
         with pytest.raises(Refused):
             change(tx, "wrong", OWN)
@@ -138,7 +144,10 @@ def test_lock_ends(tx):
 
 @pytest.mark.rule("ACC-10")
 def test_failures_are_forgotten(tx):
-    """ACC-10: a success starts the count afresh, and so does a quiet day; 15 minutes between the guesses do not."""
+    """ACC-10: a success starts the count afresh, and so does a quiet day.
+
+    Fifteen minutes between the guesses do not.
+    """
     for _ in range(4):
         refused(tx, "wrong")
     sign_in(tx)
@@ -217,7 +226,7 @@ def test_failures_outlast_the_refusal(service):
 
 @pytest.mark.rule("ACC-10")
 def test_one_password_at_a_time(service, engine):
-    """ACC-10: passwords of one account tried at the same moment wait for each other, so that all of them are counted."""
+    """ACC-10: passwords of one account tried at the same moment wait for each other, so all are counted."""
     with engine.connect() as one:
         transaction = one.begin()
         refused(one, "wrong")
@@ -292,7 +301,7 @@ def reset(tx, code, new=OWN, number=NUMBER, address=""):
 
 @pytest.mark.rule("ACC-06")
 def test_forgotten_password(coded):
-    """ACC-06: a code from the branch sets a new password, lifts the lock of the number, and ends every session."""
+    """ACC-06: a code from the branch sets a new password, unlocks the number and ends every session."""
     session = sign_in(coded).session
     for _ in range(5):
         refused(coded, "wrong")
@@ -323,7 +332,10 @@ def test_who_issues_codes(coded, org, may):
 
 @pytest.mark.rule("ACC-09")
 def test_codes_are_single_use_bound_and_expire(coded):
-    """ACC-09: a code works once, for one number, until it expires or is replaced; it is stored as a keyed hash only."""
+    """ACC-09: a code works once, for one number, until it expires or is replaced.
+
+    Only a keyed hash of it is stored.
+    """
     other = FIRST[:-1] + "9"
     other += check_digit(other)
     enter(coded, other, PERSON + 1)
@@ -345,7 +357,10 @@ def test_codes_are_single_use_bound_and_expire(coded):
 
 @pytest.mark.rule("ACC-10")
 def test_guessing_codes_is_locked(coded):
-    """ACC-10: wrong number and wrong code give the same answer and the same lock; a weak password does not use the code up."""
+    """ACC-10: a wrong number and a wrong code give the same answer and the same lock.
+
+    A weak password does not use the code up.
+    """
     code = issue(coded).code
     assert reset(coded, code, "short") == "password_weak"
     assert (
@@ -361,7 +376,10 @@ def test_guessing_codes_is_locked(coded):
 
 @pytest.mark.rule("BEY-22")
 def test_activation_codes(tx, monkeypatch):
-    """BEY-22: where accounts are opened by a code, nothing can be derived from the ID number; a single-use code of the branch sets the first password."""
+    """BEY-22: where accounts are opened by a code, nothing can be derived from the ID number.
+
+    A single-use code of the branch sets the first password.
+    """
     assert captcha.get_captcha(tx, GetCaptcha(), None).initial_tail == 8
     monkeypatch.setenv("TUANQIAO_FIRST_CREDENTIAL", "activation_code")
     assert captcha.get_captcha(tx, GetCaptcha(), None).initial_tail == 0

@@ -53,7 +53,10 @@ def test_captcha(tx, pictures):
 
 @pytest.mark.rule("ACC-02", "ACC-08")
 def test_wrong_captchas(tx, pictures):
-    """ACC-02, ACC-08: a wrong answer uses the picture up and says nothing about the password; the reset page asks as well."""
+    """ACC-02, ACC-08: a wrong answer uses the picture up and says nothing about the password.
+
+    The reset page asks as well.
+    """
     made = [captcha.get_captcha(tx, GetCaptcha(), None) for _ in range(2)]
     for captcha_id, answer in (
         (made[0].captcha_id, "????"),
@@ -111,7 +114,10 @@ def ended(tx) -> list[str]:
 
 @pytest.mark.parametrize("end", ["sign out", "one", "others", "password"])
 def test_sessions_end_at_once(tx, keys, end):
-    """Ended by the person, by signing out or by a new password: what is told names the session, and its tokens are refused from then on."""
+    """A session ends by the person, by signing out or by a new password, and that is told.
+
+    What is told names the session; its tokens are refused from then on.
+    """
     lost, kept = sign_in(tx), sign_in(tx)
     verifier = Verifier(keys)
     if end == "sign out":
@@ -153,7 +159,10 @@ def machinery(engine, keys) -> Machinery:
 
 
 def test_every_call_of_an_ended_session_is_refused(engine, keys):
-    """A query and a command with the token of an ended session are refused; of two calls in one batch only that one."""
+    """A query and a command with the token of an ended session are refused.
+
+    Of two calls in one batch only that one is.
+    """
     import time
 
     import msgspec
@@ -197,14 +206,18 @@ def test_every_call_of_an_ended_session_is_refused(engine, keys):
         with engine.begin() as tx:
             tx.execute(
                 sa.text(
-                    "TRUNCATE people, accounts, sessions, sign_ins, ended_sessions, memberships, attempts, outbox"
+                    "TRUNCATE people, accounts, sessions, sign_ins, ended_sessions,"
+                    " memberships, attempts, outbox"
                 )
             )
 
 
 @pytest.mark.rule("ACC-04")
 def test_the_initial_password_keeps_its_length(tx, monkeypatch):
-    """ACC-04: of how many characters it is made is the setting's value when the account was made, whatever it says later."""
+    """ACC-04: the length of the initial password is the setting's value when the account was made.
+
+    What the setting says later changes nothing.
+    """
     from tests.members.factories import number
 
     monkeypatch.setenv("TUANQIAO_INITIAL_PASSWORD_TAIL", "6")

@@ -1,4 +1,7 @@
-"""How often passwords and codes may be tried: schools behind one address, guessers behind many, and tries at the same moment."""
+"""How often passwords and codes may be tried.
+
+Schools behind one address, guessers behind many addresses, and tries at the same moment.
+"""
 
 import contextlib
 import json
@@ -74,7 +77,10 @@ def picture(monkeypatch):
 
 @pytest.mark.rule("ACC-10")
 def test_a_school_behind_one_address_goes_on(tx, picture):
-    """ACC-10: whatever fails at an address, who has signed in there before signs in; others read a captcha first, and nobody elsewhere notices."""
+    """ACC-10: whatever fails at an address, anyone who has signed in there before still signs in.
+
+    Others read a captcha first, and nobody elsewhere notices.
+    """
     sign_in(tx, address=SCHOOL)
     fail(tx, 2000)
     assert sign_in(tx, address=SCHOOL).person_id == PERSON
@@ -83,7 +89,10 @@ def test_a_school_behind_one_address_goes_on(tx, picture):
 
 @pytest.mark.rule("ACC-10", "ACC-02")
 def test_a_busy_address_asks_for_a_captcha(tx, picture):
-    """ACC-02, ACC-10: after fifty failures an address shows pictures although the setting asks for none; who reads them signs in."""
+    """ACC-02, ACC-10: after fifty failures an address shows pictures although the setting asks for none.
+
+    Anyone who reads them signs in.
+    """
     fail(tx, domain.CAPTCHA_AFTER - 1)
     assert captcha.get_captcha(tx, GetCaptcha(address=SCHOOL), None).png == b""
     fail(tx, 1)
@@ -96,7 +105,10 @@ def test_a_busy_address_asks_for_a_captcha(tx, picture):
 
 @pytest.mark.rule("ACC-10")
 def test_far_too_much_from_an_address(tx, picture):
-    """ACC-10: after a thousand failures who is not known there is refused, captcha or not, for a quarter of an hour that does not grow."""
+    """ACC-10: after a thousand failures anyone not known at the address is refused, captcha or not.
+
+    That lasts a quarter of an hour and does not grow.
+    """
     for _ in range(2):
         fail(tx, domain.LOCK_ADDRESS_AFTER)
         assert with_captcha(tx, SCHOOL) == "too_many_attempts"
@@ -107,7 +119,10 @@ def test_far_too_much_from_an_address(tx, picture):
 
 @pytest.mark.rule("ACC-10")
 def test_a_lock_grows(tx):
-    """ACC-10: each lock of an account from an address lasts twice as long as the one before, up to a day; after a quiet week it begins anew."""
+    """ACC-10: each lock of an account from an address lasts twice as long as the last, up to a day.
+
+    After a quiet week it begins anew.
+    """
     waits = []
     for _ in range(9):
         assert {refused(tx, "wrong", address=HOME) for _ in range(domain.LOCK_AFTER)} == {"sign_in_failed"}
@@ -131,14 +146,20 @@ def test_a_lock_grows(tx):
 @pytest.mark.rule("ACC-10")
 @pytest.mark.parametrize("number", [NUMBER, NOBODY])
 def test_guessing_from_many_addresses(tx, number):
-    """ACC-10: an account closes after ten wrong passwords however many addresses they come from, and so does a number that nobody has."""
+    """ACC-10: an account closes after ten wrong passwords, from however many addresses.
+
+    So does a number that nobody has.
+    """
     said = [refused(tx, "wrong", number, address=f"198.18.0.{one}") for one in range(12)]
     assert said == ["sign_in_failed"] * domain.LOCK_ACCOUNT_AFTER + ["too_many_attempts"] * 2
 
 
 @pytest.mark.rule("ACC-10")
 def test_an_owner_is_not_kept_out_of_home(tx):
-    """ACC-10: who has signed in from home does so again while others try elsewhere; the others do not profit from it."""
+    """ACC-10: anyone who has signed in from home does so again while others try elsewhere.
+
+    The others do not profit from it.
+    """
     sign_in(tx, address=HOME)
     for one in range(12):
         refused(tx, "wrong", address=f"198.18.0.{one}")
@@ -176,7 +197,10 @@ def test_a_net_of_ipv6_is_one_address(tx):
 
 
 def test_the_port_is_no_part_of_an_address():
-    """Some proxies write the caller's port behind the address: each connection would be an address of its own, and no limit would hold."""
+    """The port that some proxies write behind the caller's address is not part of the address.
+
+    With it each connection would be an address of its own, and no limit would hold.
+    """
     assert {
         throttle.network(one) for one in (SCHOOL, f"{SCHOOL}:1", f"{SCHOOL}:65535", f"[::ffff:{SCHOOL}]:80")
     } == {SCHOOL}
@@ -209,7 +233,10 @@ def test_captchas_are_drawn_in_bounds(tx, picture, monkeypatch):
 @pytest.mark.rule("ACC-10", "ACC-02")
 @pytest.mark.parametrize("setting", ["off", "picture"])
 def test_captchas_that_others_used_up_keep_nobody_out(tx, picture, monkeypatch, setting):
-    """ACC-10, ACC-02: where no more pictures are drawn, who has signed in there before signs in without one; others wait."""
+    """ACC-10, ACC-02: where no more pictures are drawn, people known at the address need none.
+
+    Others wait.
+    """
     sign_in(tx, address=SCHOOL)
     monkeypatch.setenv("TUANQIAO_CAPTCHA", setting)
     monkeypatch.setattr(domain, "CAPTCHAS_FROM_ADDRESS", 2)
@@ -234,7 +261,10 @@ def test_captchas_that_others_used_up_keep_nobody_out(tx, picture, monkeypatch, 
     ],
 )
 def test_64_tries_at_one_moment(engine, keys, number, same_address, most):
-    """ACC-10: of 64 wrong passwords sent at the same moment exactly as many are answered as the lock allows, and the right one among them does not pass it afterwards."""
+    """ACC-10: of 64 wrong passwords sent at one moment as many are answered as the lock allows.
+
+    The right one among them does not pass the lock afterwards.
+    """
     patient = sa.create_engine(engine.url, pool_size=20, max_overflow=0, pool_timeout=120)
     service = Machinery()
     service.name, service.database, service.verifier = "members", db.Database(patient), Verifier(keys)

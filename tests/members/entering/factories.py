@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Rows of an import, and sending them."""
 
 import random
 

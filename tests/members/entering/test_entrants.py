@@ -1,4 +1,7 @@
-"""Who enters a class: what the class is decides what they are; and no field of an entry or an edit is lost on the way."""
+"""Entering a class: the class decides what its new members are, and no field is lost on the way.
+
+The fields are those of an entry and of an edit.
+"""
 
 import json
 import threading
@@ -64,12 +67,15 @@ def accept(tx, made):
     )[0]
 
 
-# ---- entering a graduates' organisation ------------------------------------------------------------------------------
+# ---- entering a graduates' organisation ----------------------------------------------------------
 
 
 @pytest.mark.rule("GRAD-12", "GRAD-15")
 def test_entered_after_the_switch(tx):
-    """GRAD-12, GRAD-15: who is entered into a class that is a graduates' organisation already is a graduate of it and leaves with a graduate's reason."""
+    """GRAD-12, GRAD-15: anyone entered into a class that has graduated is a graduate of it.
+
+    They leave with a graduate's reason.
+    """
     mark(tx, CLASS, THIS)
     tx.execute(sa.text("DELETE FROM outbox"))
 
@@ -85,7 +91,7 @@ def test_entered_after_the_switch(tx):
 @pytest.mark.rule("GRAD-12")
 @pytest.mark.parametrize("way", ["import", "registration", "attached", "trusted"])
 def test_every_way_in(tx, way):
-    """GRAD-12: an import, an accepted registration, a person known before and a first set-up lead to the same."""
+    """GRAD-12: an import, an accepted registration, a known person and a first set-up lead to the same."""
     mark(tx, CLASS, THIS)
     if way == "import":
         rows = [
@@ -117,7 +123,10 @@ def test_every_way_in(tx, way):
 
 @pytest.mark.rule("GRAD-14")
 def test_who_entered_later_counts_as_one_who_may_leave(tx):
-    """GRAD-14: who entered after the switch counts; one in and one out is noticed, and the time cannot be put off any more."""
+    """GRAD-14: anyone who entered after the switch counts.
+
+    One in and one out is noticed, and the time cannot be put off any more.
+    """
     mark(tx, CLASS, THIS)
     (new,) = admit(tx, person(50))
     handlers.on_transfer_requested(tx, [request(10, new.member_id)])
@@ -129,7 +138,10 @@ def test_who_entered_later_counts_as_one_who_may_leave(tx):
 @pytest.mark.rule("GRAD-12")
 @pytest.mark.parametrize("marked_before", [False, True])
 def test_entering_and_marking_at_once(engine, marked_before):
-    """GRAD-12: who is being entered while the class is marked, for the first time or again, is a graduate once both are done."""
+    """GRAD-12: anyone entered while the class is being marked is a graduate once both are done.
+
+    Whether it is marked for the first time or again.
+    """
 
     def fresh(connection):
         return connection.execute(
@@ -166,7 +178,7 @@ def test_entering_and_marking_at_once(engine, marked_before):
             after.execute(sa.text("TRUNCATE branch_marks, outbox"))
 
 
-# ---- no field is lost ------------------------------------------------------------------------------------------------
+# ---- no field is lost ----------------------------------------------------------------------------
 
 ENTERED = {
     "branch_id": CLASS,
@@ -215,7 +227,10 @@ def by_id(tx, id_number=ENTERED["id_number"]):
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("field", sorted(ENTERED))
 def test_every_field_of_an_entry_arrives(tx, known, field):
-    """IMP-05, MEM-02, MEM-29: each field of the contract is stored and shown, for a new person and for one who is known and in no branch."""
+    """IMP-05, MEM-02, MEM-29: each field of the contract is stored and shown.
+
+    For a new person and for a known one who is in no branch.
+    """
     assert {*ENTERED, "command_id"} == set(fields_of(Admission))
     if known:
         store.add(tx, [entering.new_person(ENTERED["name"], ENTERED["id_number"], "", "")], clock.now())

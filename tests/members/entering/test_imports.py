@@ -62,7 +62,10 @@ def test_rows_are_entered_in_pieces(tx):
 
 @pytest.mark.rule("IMP-13")
 def test_sent_again_and_tried_again(tx):
-    """A list that is sent again, before and after it was entered, and a piece that is tried again, enter nobody twice."""
+    """A list that is sent again, before or after it was entered, enters nobody twice.
+
+    Neither does a piece that is tried again.
+    """
     one = uuid.uuid4()
     some = rows(10, one)
     before = len(store.of_branch(tx, CLASS, 0, 500))
@@ -94,7 +97,9 @@ def test_a_piece_that_dies_is_done_again(engine):
         tx.execute(sa.text("DELETE FROM import_rows"))
         tx.execute(
             sa.text(
-                "DELETE FROM memberships WHERE person_id IN (SELECT person_id FROM people WHERE created_at > now() - interval '1 minute' AND person_id > 1003)"
+                "DELETE FROM memberships WHERE person_id IN"
+                " (SELECT person_id FROM people"
+                " WHERE created_at > now() - interval '1 minute' AND person_id > 1003)"
             )
         )
         tx.execute(
@@ -104,7 +109,10 @@ def test_a_piece_that_dies_is_done_again(engine):
 
 @pytest.mark.rule("IMP-11", "MEM-29")
 def test_only_into_direct_branches(tx):
-    """IMP-11, MEM-29: rows for branches further down, or of others, fail; the acting organisation is that of the upload."""
+    """IMP-11, MEM-29: rows for branches further down, or of others, fail.
+
+    The acting organisation is that of the upload.
+    """
     one = uuid.uuid4()
     send(tx, rows(1, one, "7"))
     assert imports.enter_piece(tx) == 1
@@ -161,7 +169,10 @@ def test_entered_rows_are_not_kept(tx):
 
 @pytest.mark.rule("IMP-05", "IMP-07")
 def test_a_hostile_row_is_set_aside(tx):
-    """IMP-05, IMP-07: a row that raises whenever it is touched is set aside after its tries and listed; the others of this import and of the next are entered."""
+    """IMP-05, IMP-07: a row that raises whenever it is touched is set aside after its tries and listed.
+
+    The other rows of this import and of the next are entered.
+    """
     one, two = uuid.uuid4(), uuid.uuid4()
     send(tx, rows(20, one))
     send(tx, rows(5, two, start=72_000_000))

@@ -46,7 +46,7 @@ def refused(tx, token: str) -> str:
 
 @pytest.mark.parametrize("kept", [None, "", "\n", "abc\n"])
 def test_a_token_that_was_cut_off_opens_nothing(tx, tmp_path, kept):
-    """A file of the token that is missing, empty or too short to be one lets nobody in, with an empty token neither."""
+    """A token file that is missing, empty or too short lets nobody in, not even with an empty token."""
     if kept is not None:
         (tmp_path / founding.TOKEN_FILE).write_text(kept)
     assert refused(tx, (kept or "").strip()) == "setup_token_wrong"
@@ -66,7 +66,10 @@ def test_only_the_token_opens(tx, tmp_path):
 
 
 def test_nobody_else_reads_the_token_while_it_is_written(tmp_path, monkeypatch):
-    """The file is its owner's from its first moment on, whatever the mask of the process; it is not made a second time."""
+    """The file is its owner's from its first moment on, whatever the mask of the process.
+
+    It is not made a second time.
+    """
     seen = []
     monkeypatch.setattr(
         founding.secrets,
@@ -87,7 +90,10 @@ def test_nobody_else_reads_the_token_while_it_is_written(tmp_path, monkeypatch):
 
 
 def test_two_at_the_same_moment_make_one(engine, tmp_path, monkeypatch):
-    """ADM-10: of two who hold the token and send it at the same moment one becomes the administrator; the other finds the page closed."""
+    """ADM-10: of two who send the token at the same moment one becomes the administrator.
+
+    The other finds the page closed.
+    """
     monkeypatch.setattr(loaded, "folder", tmp_path)
     token = founding.make_token(tmp_path).read_text()
     with engine.begin() as tx:

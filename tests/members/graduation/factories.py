@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Marking branches and members as graduating, and what a member's mark is seen to be."""
 
 import uuid
 from datetime import date

@@ -1,4 +1,7 @@
-"""What the members service does for batches and statistics: all or none are held; who becomes a graduate, or is one no more, is told."""
+"""What the members service does for batches and statistics.
+
+All of a batch are held or none; who becomes a graduate, or ceases to be one, is told.
+"""
 
 import json
 import uuid
@@ -91,7 +94,11 @@ def test_a_batch_is_held_whole(tx):
     ],
 )
 def test_a_batch_is_refused_whole(tx, members, size, kind, codes):
-    """BATCH-05: one member elsewhere, unknown or with the wrong kind of reason, or a batch that does not come whole: nobody is held."""
+    """BATCH-05: one unfit member stops the whole batch: nobody is held.
+
+    Unfit is a member elsewhere, unknown or with the wrong kind of reason; the same holds when the
+    batch does not come whole.
+    """
     handlers.on_transfer_requested(tx, batch(members, size, kind=kind))
     assert {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")} == codes
     assert said(tx, "member_reserved") == [] and all(
@@ -116,18 +123,25 @@ def test_a_setting_that_refuses_one_stops_the_batch(tx, monkeypatch):
     [(True, "abroad", "abroad_request_missing"), (False, "outward", "drop_out_needed")],
 )
 def test_a_batch_asks_the_same(tx, graduate, kind, code):
-    """GRAD-33, TYPE-21, BATCH-05: a batch is asked for approved requests and for students who leave, as single transfers are; one stops all."""
+    """GRAD-33, TYPE-21, BATCH-05: a batch passes the same checks as single transfers do.
+
+    It is asked for approved requests and for students who leave; one member stops all.
+    """
     tx.execute(
         sa.text(
-            "UPDATE people SET graduate = :graduate, mark = CASE WHEN person_id = :one AND NOT :graduate THEN 'delayed' ELSE '' END"
+            "UPDATE people SET graduate = :graduate,"
+            " mark = CASE WHEN person_id = :one AND NOT :graduate THEN 'delayed' ELSE '' END"
         ),
         {"one": ONE, "graduate": graduate},
     )
     if graduate:
         tx.execute(
             sa.text(
-                "INSERT INTO retentions (command_id, member_id, branch_id, kind, since, until, place, contact_name, reason, state, requested_by, requested_at)"
-                " VALUES (gen_random_uuid(), :one, :branch, 'abroad', '2026-09-01', '2027-09-01', '', '', '', 'approved', 1, now())"
+                "INSERT INTO retentions"
+                " (command_id, member_id, branch_id, kind, since, until,"
+                " place, contact_name, reason, state, requested_by, requested_at)"
+                " VALUES (gen_random_uuid(), :one, :branch, 'abroad', '2026-09-01', '2027-09-01',"
+                " '', '', '', 'approved', 1, now())"
             ),
             {"one": ONE, "branch": CLASS},
         )
@@ -142,7 +156,10 @@ def test_a_batch_asks_the_same(tx, graduate, kind, code):
 
 @pytest.mark.rule("BATCH-05", "TRF-02")
 def test_a_held_member_stops_the_batch(tx):
-    """BATCH-05: a member held by another transfer stops the batch; without all-or-none the others are held."""
+    """BATCH-05: a member held by another transfer stops the batch.
+
+    Without all-or-none the others are held.
+    """
     handlers.on_transfer_requested(tx, [request(7, TWO)])
     handlers.on_transfer_requested(tx, batch([ONE, TWO]))
     assert {item["code"] for item in said(tx, "reservation_refused")} == {"batch_stopped", "transfer_open"}
@@ -155,7 +172,10 @@ def test_a_held_member_stops_the_batch(tx):
 
 @pytest.mark.rule("STAT-10", "GRAD-12", "GRAD-14")
 def test_graduates_are_told(tx):
-    """STAT-10, GRAD-14: members become graduates of their branch and year; when the branch is given another year or none, they are taken back."""
+    """STAT-10, GRAD-14: members become graduates of their branch and year.
+
+    When the branch is given another year or none, they are taken back.
+    """
     mark(tx, CLASS, THIS)
     assert cohort(tx) == {(ONE, YEAR): CLASS, (TWO, YEAR): CLASS}
     mark(tx, CLASS, NEXT)
@@ -166,7 +186,11 @@ def test_graduates_are_told(tx):
 
 @pytest.mark.rule("STAT-10", "GRAD-16", "GRAD-25")
 def test_delayed_graduates_are_told(tx):
-    """GRAD-16, GRAD-25: a delayed graduate or teacher leaves the cohort; when the later time has come, the member belongs to that cohort; a mark taken back restores."""
+    """GRAD-16, GRAD-25: a delayed graduate or teacher leaves the cohort.
+
+    When the later time has come, the member belongs to that cohort; a mark taken back restores the
+    first one.
+    """
     mark(tx, CLASS, THIS)
     assert (
         mark_member(tx, ONE, "delayed", date(YEAR + 1, 6, 30), "学分未满") is None
@@ -181,7 +205,10 @@ def test_delayed_graduates_are_told(tx):
 
 @pytest.mark.rule("STAT-10", "DEL-05")
 def test_deleted_graduates_are_told(tx):
-    """STAT-10: a record entered wrongly and deleted counts no more; who leaves by a transfer stays one of the cohort."""
+    """STAT-10: a record entered wrongly and deleted counts no more.
+
+    A member who leaves by a transfer stays in the cohort.
+    """
     mark(tx, CLASS, THIS)
     (answer,) = records.delete_members(
         tx, [Asked(DeleteMember(command_id=uuid.uuid4(), member_id=TWO, reason="重复录入"), admin(ROOT))]
@@ -194,7 +221,10 @@ def test_deleted_graduates_are_told(tx):
 
 @pytest.mark.rule("TYPE-05", "TRF-35")
 def test_the_mobile_branch_keeps_graduates(tx):
-    """TYPE-05: a graduate in the own school's mobile branch is still one, who leaves with a graduate's reason later."""
+    """TYPE-05: a graduate in the school's own mobile branch is still one.
+
+    Such a member leaves with a graduate's reason later.
+    """
     directory.on_org_changed(
         tx,
         [

@@ -58,7 +58,9 @@ def told(tx) -> list[tuple[int, bool, int]]:
     ],
 )
 def test_who_marks_branches(tx, org, branch, code):
-    """GRAD-04, GRAD-05: committee kinds above a branch, or its direct superior of any kind; never the branch itself.
+    """GRAD-04, GRAD-05: committee kinds above a branch mark it, or its direct superior of any kind.
+
+    Never the branch itself.
 
     ROLE-05: the branch's own administrator is refused.
     """
@@ -73,7 +75,9 @@ def test_who_marks_branches(tx, org, branch, code):
     [("普通高等院校", None), ("小学", None), ("", "not_your_org"), ("党政机关", "not_your_org")],
 )
 def test_only_the_school_domain_marks(tx, industry, code):
-    """GRAD-04, GRAD-18: a committee above a school that is not of the school domain, such as a township's, marks neither branches nor members.
+    """GRAD-04, GRAD-18: a committee above a school but outside the school domain marks nobody.
+
+    Neither branches nor members; a township's committee is one.
 
     GRAD-05: as the direct superior of a branch it does, whatever its domain.
     """
@@ -92,7 +96,10 @@ def test_only_the_school_domain_marks(tx, industry, code):
 
 @pytest.mark.rule("GRAD-03", "GRAD-12")
 def test_due_at_once(tx):
-    """GRAD-12: a time in the current year, after the yearly moment, makes the branch a graduates' organisation and flags its members."""
+    """GRAD-12: a time in this year, past the yearly moment, makes the branch a graduates' organisation.
+
+    Its members are flagged.
+    """
     answer = mark(tx, CLASS, THIS)
 
     assert (answer.graduate, answer.members) == (True, 2)
@@ -106,7 +113,10 @@ def test_due_at_once(tx):
 
 @pytest.mark.rule("GRAD-12")
 def test_waits_for_its_year(tx):
-    """GRAD-12: a later time waits; the switch at the moment of its year is done once, however often it is looked."""
+    """GRAD-12: a later time waits.
+
+    The switch at the moment of its year is done once, however often the clock looks.
+    """
     answer = mark(tx, CLASS, NEXT)
     assert (answer.graduate, answer.members, seen(tx)) == (False, 0, (False, "", None))
 
@@ -127,7 +137,10 @@ def test_waits_for_its_year(tx):
     ],
 )
 def test_yearly_moment(today, until):
-    """GRAD-12: from the first of May on the branches of the year are due; before it those of earlier years."""
+    """GRAD-12: from the first of May on the branches of the year are due.
+
+    Before it those of earlier years.
+    """
     assert domain.due_until(today, (5, 1)) == until
 
 
@@ -144,7 +157,10 @@ def test_yearly_moment(today, until):
     ],
 )
 def test_a_time_of_graduation_is_a_month(tx, given, stored):
-    """GRAD-02, GRAD-03: year and month, by the length of schooling: any day of June 2024, December 2022 or January 2023 is the last of its month, for branch and members."""
+    """GRAD-02, GRAD-03: year and month, by the length of schooling, for branch and members.
+
+    Any day of June 2024, December 2022 or January 2023 becomes the last of its month.
+    """
     assert mark(tx, CLASS, given).refusal is None
     assert graduation_store.marks(tx, [CLASS])[CLASS].graduates_on == stored
     assert seen(tx) == (True, "", stored)
@@ -159,7 +175,10 @@ def test_time_or_reason(tx, on, reason):
 
 @pytest.mark.rule("GRAD-14")
 def test_correction_before_and_after_the_switch(tx):
-    """GRAD-14: a later year takes the switch back, members and all, as long as nobody has started; the versions of what is told rise."""
+    """GRAD-14: a later year takes the switch back, members and all, as long as nobody has started.
+
+    The versions of what is told rise.
+    """
     mark(tx, CLASS, THIS)
     answer = mark(tx, CLASS, NEXT)
 
@@ -171,7 +190,10 @@ def test_correction_before_and_after_the_switch(tx):
 @pytest.mark.rule("GRAD-14")
 @pytest.mark.parametrize("left", [False, True])
 def test_no_correction_once_started(tx, left):
-    """GRAD-14: with a transfer of a member open, or a member gone, a later year is refused; another month of the year is not."""
+    """GRAD-14: with a transfer of a member open, or a member gone, a later year is refused.
+
+    Another month of the same year is not.
+    """
     mark(tx, CLASS, THIS)
     handlers.on_transfer_requested(tx, [request(10)])
     if left:
@@ -211,7 +233,10 @@ def test_mixed_branch(tx):
 
 @pytest.mark.rule("GRAD-16", "GRAD-19", "GRAD-20", "GRAD-21", "GRAD-23", "GRAD-25")
 def test_delayed(tx):
-    """GRAD-16..25: first the branch, then the member, later than the branch and with a reason; taken back, or due again in its own year."""
+    """GRAD-16..25: the branch is marked first, then the member, for a later time and with a reason.
+
+    The mark is taken back, or the member is due again in the year of the mark.
+    """
     assert mark_member(tx, ONE, "delayed", NEXT, "补考") == "branch_not_graduate"
     mark(tx, CLASS, THIS)
 
@@ -230,7 +255,10 @@ def test_delayed(tx):
 
 @pytest.mark.rule("GRAD-16", "GRAD-21")
 def test_teacher(tx):
-    """GRAD-16, GRAD-21: a teacher is no graduate, needs no time, and becomes an ordinary graduate again when taken back."""
+    """GRAD-16, GRAD-21: a teacher is no graduate and needs no time.
+
+    Taken back, the teacher becomes an ordinary graduate again.
+    """
     mark(tx, CLASS, THIS)
 
     assert mark_member(tx, ONE, "teacher") is None and seen(tx) == (False, "teacher", None)
@@ -308,7 +336,10 @@ def test_unmarked_branches(tx):
     ],
 )
 def test_the_list_says_who_may_be_marked(tx, org, marks):
-    """GRAD-09, GRAD-04, GRAD-05: of each branch in the list it is said whether the acting organisation marks it: never itself, never from outside the school domain but directly."""
+    """GRAD-09, GRAD-04, GRAD-05: the list says of each branch whether the acting organisation marks it.
+
+    Never itself; from outside the school domain only as the direct superior.
+    """
     shown = graduation.list_branch_marks(tx, ListBranchMarks(), admin(org))
     assert {one.branch_id: one.may_mark for one in shown} == marks
     for one in shown:
@@ -317,7 +348,7 @@ def test_the_list_says_who_may_be_marked(tx, org, marks):
 
 @pytest.mark.rule("GRAD-08")
 def test_marked_state_is_shown(tx):
-    """GRAD-08: the list shows each branch with its time or reason, and whether it is a graduates' organisation."""
+    """GRAD-08: the list shows each branch's time or reason, and whether it is a graduates' organisation."""
     mark(tx, CLASS, THIS)
     mark(tx, DEEP, None, "teachers")
 

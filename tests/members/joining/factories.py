@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Posts, registration codes, and registrations by code or by oneself."""
 
 import uuid
 from datetime import date

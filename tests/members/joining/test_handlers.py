@@ -54,20 +54,23 @@ def told(tx, topic):
 
     rows = tx.execute(
         sa.text(
-            "WITH gone AS (DELETE FROM outbox WHERE topic = :topic RETURNING *) SELECT body FROM gone ORDER BY id"
+            "WITH gone AS (DELETE FROM outbox WHERE topic = :topic RETURNING *)"
+            " SELECT body FROM gone ORDER BY id"
         ),
         {"topic": topic},
     ).all()
     return [item for row in rows for item in json.loads(row.body)]
 
 
-# ---- posts -----------------------------------------------------------------------------------------------------------
+# ---- posts ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("CADRE-01", "ORG-17", "ROLE-02", "ROLE-11", "ADM-03")
 @pytest.mark.parametrize("org", [ROOT, SCHOOL, COLLEGE, CLASS])
 def test_every_kind_has_cadres(tx, org):
-    """CADRE-01, ORG-17: every kind of organisation enters cadres; who has no account gets one, and is told of with the number's presence.
+    """CADRE-01, ORG-17: every kind of organisation enters cadres.
+
+    A person without an account gets one, and the event says whether there is a telephone number.
 
     ROLE-02: whoever holds a post is a cadre, whatever the kind.
     """
@@ -91,7 +94,10 @@ def test_every_kind_has_cadres(tx, org):
 
 @pytest.mark.rule("CADRE-02", "CADRE-03", "ORG-18")
 def test_posts_are_independent(tx):
-    """CADRE-02, CADRE-03, ORG-18: one person holds posts in several organisations; membership and other posts stay."""
+    """CADRE-02, CADRE-03, ORG-18: one person holds posts in several organisations.
+
+    Membership and other posts stay.
+    """
     assert post(tx, SCHOOL, "secretary", person_id=ONE) == ONE
     assert post(tx, COLLEGE, "secretary", name=store.by_ids(tx, [ONE])[ONE].name, id_number=number(1)) == ONE
     assert post(tx, SCHOOL, "publicist", person_id=ONE) == ONE
@@ -116,7 +122,9 @@ def test_an_existing_person_is_found_by_name_and_number(tx):
 
 @pytest.mark.rule("CADRE-06", "ADM-16", "ROLE-03")
 def test_one_secretary(tx):
-    """CADRE-06, ADM-16: a second secretary is refused until the old one has another post or none; the history keeps both.
+    """CADRE-06, ADM-16: a second secretary is refused until the old one has another post or none.
+
+    The history keeps both.
 
     ROLE-03: one is recorded at a time, who needs no right.
     """
@@ -147,7 +155,10 @@ def test_one_secretary_in_one_list(tx):
 
 @pytest.mark.rule("ADM-16", "ROLE-04")
 def test_the_right_goes_before_the_post(tx):
-    """ADM-16: an administrator's right is revoked before the post ends; ROLE-04: losing the right leaves the post."""
+    """ADM-16: an administrator's right is revoked before the post ends.
+
+    ROLE-04: losing the right leaves the post.
+    """
     post(tx, CLASS, "secretary", person_id=ONE)
     directory.on_administrator_changed(
         tx, [AdministratorChanged(org_id=CLASS, person_id=ONE, active=True, version=1)]
@@ -203,7 +214,10 @@ def test_a_person_without_post_is_not_made(tx):
 
 @pytest.mark.rule("CADRE-07")
 def test_list_of_cadres(tx):
-    """CADRE-07: cadres are listed with completeness, secretary first, to the organisation and what is above it."""
+    """CADRE-07: cadres are listed with completeness, secretary first.
+
+    The organisation sees them, and those above it do.
+    """
     post(tx, SCHOOL, "publicist", person_id=ONE)
     made = post(tx, SCHOOL, "secretary", ethnic_group="汉族", **new())
     listed = posts_handlers.list_cadres(tx, ListCadres(org_id=SCHOOL), admin(ROOT))
@@ -217,10 +231,12 @@ def test_list_of_cadres(tx):
 
 @pytest.mark.rule("ADM-18")
 def test_posts_end_with_the_membership(tx):
-    """ADM-18: who is transferred away holds no post in the old branch any more, nor in what stands above it and not above the new one; that is told.
+    """ADM-18: a member who is transferred away loses the posts in the old branch, and that is told.
 
-    The student who administered the committee of the school loses it with the move to another; posts above both branches, and in
-    organisations that have nothing to do with the move, stay.
+    So it is with posts in what stands above the old branch and not above the new one.
+
+    The student who administered the committee of the school loses it with the move to another;
+    posts above both branches, and in organisations that have nothing to do with the move, stay.
     """
     posts_store.set_posts(
         tx,
@@ -253,7 +269,10 @@ def test_posts_end_with_the_membership(tx):
 )
 @pytest.mark.parametrize("setting", ["block", "revoke_on_complete"])
 def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over, target, blocked, setting):
-    """ADM-18: by setting, who administers what would be left starts no transfer until the right is revoked; by default the right ends on completion."""
+    """ADM-18: by setting, an administrator of what would be left starts no transfer.
+
+    The right has to be revoked first; by default it ends on completion.
+    """
     file = tmp_path / "practice.toml"
     file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\nadmin_on_transfer = "{setting}"')
     monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
@@ -269,7 +288,10 @@ def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over
 
 @pytest.mark.rule("ADM-18", "CADRE-02")
 def test_posts_inside_the_own_school_stay(tx):
-    """ADM-18, CADRE-02: who moves from one branch to another of the same school keeps the post in the school, and loses that in the branch."""
+    """ADM-18, CADRE-02: a member who changes branches inside a school keeps the post in the school.
+
+    The post in the branch is lost.
+    """
     post(tx, CLASS, "secretary", person_id=ONE)
     post(tx, SCHOOL, "committee_member", person_id=ONE)
     handlers.on_transfer_requested(tx, [request(10, target=DEEP)])
@@ -310,7 +332,10 @@ def refusal(action, *args, **values) -> str:
 
 @pytest.mark.rule("ADM-04", "ADM-09", "ADM-10", "ACC-03", "REG-01")
 def test_a_code_makes_an_administrator(tx):
-    """ADM-04, ADM-09, ACC-03: a new person gets account, post and, by what is told, the right; the code serves once."""
+    """ADM-04, ADM-09, ACC-03: a new person gets account, post and, by what is told, the right.
+
+    The code serves once.
+    """
     (made,) = issue(tx, COLLEGE)
     done = redeem(tx, made.code.lower().replace("-", " "))
 
@@ -345,7 +370,10 @@ def test_a_new_code_replaces_the_old(tx, monkeypatch):
 
 @pytest.mark.rule("ADM-11")
 def test_the_limit_when_made_and_when_used(tx):
-    """ADM-11, ADM-01: with its administrators complete an organisation gets no code, and an older code does not serve."""
+    """ADM-11, ADM-01: an organisation with all its administrators gets no code.
+
+    An older code does not serve either.
+    """
     (made,) = issue(tx, COLLEGE)
     directory.on_administrator_changed(
         tx,
@@ -366,7 +394,9 @@ def test_a_right_that_could_not_be_given(tx):
 
 @pytest.mark.rule("ADM-14", "ADM-15", "DEL-12", "ACC-13")
 def test_existing_accounts_use_codes_signed_in(tx):
-    """ADM-14, ADM-15, ACC-13: whose organisation was deleted keeps the account, and registers elsewhere with a new code, signed in.
+    """ADM-14, ADM-15, ACC-13: an account outlives the organisation that its owner administered.
+
+    The owner registers elsewhere with a new code, signed in.
 
     DEL-12: the account outlives the organisation.
     """
@@ -435,7 +465,10 @@ def test_codes_are_not_guessed(tx):
 
 @pytest.mark.rule("REG-01", "REG-02", "REG-03", "REG-07", "ACC-03")
 def test_self_registration(tx):
-    """REG-02, REG-03, REG-07: an account at once, no branch until the organisation accepts; acceptance waits in its operation centre."""
+    """REG-02, REG-03, REG-07: an account at once, no branch until the organisation accepts.
+
+    The request waits in its operation centre.
+    """
     asked = apply(tx)
     assert (
         accounts.sign_in(tx, SignIn(id_number=number(70), password=PASSWORD), None).person_id
@@ -487,7 +520,10 @@ def test_self_registrations_that_are_refused(tx, values, said):
 
 @pytest.mark.rule("REG-06", "ORG-20")
 def test_while_it_is_pending(tx):
-    """REG-06, ORG-20: the ID number can neither be entered nor made secretary, nor registered twice, until it is withdrawn (REG-05)."""
+    """REG-06, ORG-20: an ID number that registered itself is taken until that is withdrawn (REG-05).
+
+    It can neither be entered nor made secretary, nor registered twice.
+    """
     asked = apply(tx)
     entry = lambda: entering.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])[0]  # noqa: E731
     assert entry().refusal.code == "registration_pending"
@@ -503,7 +539,10 @@ def test_while_it_is_pending(tx):
 
 @pytest.mark.rule("REG-04", "REG-05")
 def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
-    """REG-04: what nobody decides ends after the setting's days; the applicant asks again with the same password, and nobody else does."""
+    """REG-04: what nobody decides ends after the setting's days.
+
+    The applicant asks again with the same password, and nobody else does.
+    """
     asked = apply(tx)
     clock.advance(timedelta(days=11))
     assert decide(tx, asked).refusal.code == "registration_closed"
@@ -537,14 +576,18 @@ def test_who_decides(tx):
 
 @pytest.mark.rule("ACC-12")
 def test_who_is_registered_signs_in(tx):
-    """ACC-12: who meets "registered" signs in with the initial password, sees the branch, and no second account is made."""
+    """ACC-12: a person told "registered" signs in with the initial password and sees the branch.
+
+    No second account is made.
+    """
     assert refusal(apply, tx, id_number=number(1), development_number="202000000171") == "registered_already"
     signed = accounts.sign_in(tx, SignIn(id_number=number(1), password=number(1)[-8:]), None)
     assert showing.who_am_i(tx, WhoAmI(), Actor(signed.person_id, restricted=True)).member.branch_id == CLASS
     assert (
         tx.scalar(
             sa.text(
-                "SELECT count(*) FROM people WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"
+                "SELECT count(*) FROM people"
+                " WHERE id_index = (SELECT id_index FROM people WHERE person_id = :one)"
             ),
             {"one": ONE},
         )
@@ -566,7 +609,10 @@ def test_deletion_ends_posts(tx):
 
 @pytest.mark.rule("REG-01")
 def test_registrations_from_one_address(tx):
-    """Self-registrations are counted by address, so that nobody fills the register; a school's worth is let through."""
+    """Self-registrations are counted by address, so that nobody fills the register.
+
+    A school's worth is let through.
+    """
     said = {
         refusal(apply, tx, id_number="1", address="192.0.2.9")
         for _ in range(domain.REGISTRATIONS_FROM_ADDRESS)
@@ -578,7 +624,10 @@ def test_registrations_from_one_address(tx):
 
 @pytest.mark.rule("CADRE-06", "IMP-10")
 def test_secretaries_by_admission(tx):
-    """CADRE-06: who is entered as secretary holds the post at once; a second one in the same list or later is refused."""
+    """CADRE-06: anyone entered as secretary holds the post at once.
+
+    A second one in the same list or later is refused.
+    """
     rows = [person(80 + n, post="secretary") for n in range(2)]
     answers = entering.admit(tx, [Asked(one, admin(CLASS)) for one in rows])
     assert [one.refusal and one.refusal.code for one in answers] == [None, "secretary_in_post"]
@@ -589,7 +638,10 @@ def test_secretaries_by_admission(tx):
 
 @pytest.mark.rule("ORG-17", "CADRE-06")
 def test_new_people_are_entered_together(tx):
-    """ORG-17: the new people of a list are entered in one statement; the same one twice is one person, and whose post is refused is not entered."""
+    """ORG-17: the new people of a list are entered in one statement.
+
+    The same one twice is one person; a person whose post is refused is not entered.
+    """
     rows = [new(60), new(61), new(60), new(62), {**new(61), "name": "别人"}]
     posts_ = ["secretary", "publicist", "organiser", "secretary", "publicist"]
     answers = posts_handlers.set_posts(
@@ -611,7 +663,7 @@ def test_new_people_are_entered_together(tx):
 
 @pytest.mark.rule("TRF-36")
 def test_registering_elsewhere_is_no_transfer(tx):
-    """TRF-36: who was deleted from a branch does not register in another one, but may where it was deleted."""
+    """TRF-36: a person deleted from a branch does not register in another, but may where it happened."""
     from tests.members.factories import admit, person
     from tests.members.records.factories import delete
 

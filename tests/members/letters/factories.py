@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Asking for and deciding a retention; issuing and checking a letter."""
 
 import uuid
 from datetime import date

@@ -54,12 +54,14 @@ def code(answer):
     return answer.refusal and answer.refusal.code
 
 
-# ---- who stays -------------------------------------------------------------------------------------------------------
+# ---- who stays -----------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("GRAD-29", "GRAD-33", "DOC-09", "GRAD-30", "GRAD-31")
 def test_study_abroad(tx):
-    """GRAD-29..31: a request with place, time and contact at home, the school committee's approval, its register, reports, the end after return.
+    """GRAD-29..31: a member asks to stay, with place, time and contact at home, and the committee decides.
+
+    Then come its register, the reports, and the end after return.
 
     DOC-09: the four contents stand in the register.
     """
@@ -117,7 +119,9 @@ def test_who_decides(tx):
 
 @pytest.mark.rule("GRAD-26", "GRAD-27", "GRAD-28")
 def test_retained_graduates(tx, graduates):
-    """GRAD-26, GRAD-27: for six months from graduation at most; a month before the end they are on the list, and nobody is moved.
+    """GRAD-26, GRAD-27: for six months from graduation at most.
+
+    A month before the end they are on the list, and nobody is moved.
 
     GRAD-28: who is retained has not completed.
     """
@@ -134,7 +138,9 @@ def test_retained_graduates(tx, graduates):
     decide(tx, asked.retention_id, approve=True)
     from services.members.lists import handlers as lists
 
-    due = lambda: [one.note for one in lists.get_report(tx, GetReport(kind="retained"), admin(SCHOOL))]  # noqa: E731
+    def due():
+        return [one.note for one in lists.get_report(tx, GetReport(kind="retained"), admin(SCHOOL))]
+
     assert due() == []
     clock.advance(timedelta(days=140))
     assert due() == [until.isoformat()]
@@ -192,7 +198,10 @@ def test_whose_graduates_are_retained(tx, graduates, monkeypatch, preset, indust
 
 @pytest.mark.rule("GRAD-26")
 def test_retained_members_are_grouped(tx, graduates):
-    """GRAD-26: who is retained and not in the school's mobile branch is listed, so that the committee moves them there."""
+    """GRAD-26: retained members outside the school's mobile branch are listed.
+
+    The committee moves them there.
+    """
     from tests.members.lists.factories import report
 
     asked = ask(tx, kind="retained", since=clock.today(), until=clock.today() + timedelta(days=60))
@@ -206,7 +215,10 @@ def test_retained_members_are_grouped(tx, graduates):
 
 @pytest.mark.rule("DOC-01", "DOC-02", "DOC-03", "DOC-04", "BEY-13")
 def test_letters(tx):
-    """DOC-01, DOC-04, BEY-13: numbers run per issuer and year; anyone checks a letter by its code and learns nothing of persons."""
+    """DOC-01, DOC-04, BEY-13: numbers run per issuer and year.
+
+    Anyone checks a letter by its code and learns nothing of persons.
+    """
     first, second = issue(tx), issue(tx, member_ids=[ONE, TWO], valid_days=30)
     year = clock.today().year
     assert (first.number, second.number, issue(tx, admin(ROOT)).number) == (
@@ -228,7 +240,10 @@ def test_letters(tx):
 
 @pytest.mark.rule("DOC-04", "BEY-05")
 def test_a_repeated_letter_is_the_same(tx):
-    """DOC-04: the command again gives the same letter with the same code, so the paper that was printed stays good; no letter's code tells another's."""
+    """DOC-04: the command again gives the same letter with the same code.
+
+    So the paper that was printed stays good; no letter's code tells another's.
+    """
     command = uuid.uuid4()
     first, again, other = issue(tx, command_id=command), issue(tx, command_id=command), issue(tx)
     assert again == first and other.code != first.code
@@ -238,7 +253,10 @@ def test_a_repeated_letter_is_the_same(tx):
 
 @pytest.mark.rule("DOC-04")
 def test_a_letter_is_repeated_as_it_was_by_who_wrote_it(tx):
-    """DOC-04: nobody else, and nobody for other members or another addressee, gets a letter by its command; the letter stays as it is."""
+    """DOC-04: a command gives its letter to its sender only, for the same members and addressee.
+
+    The letter stays as it is.
+    """
     command = uuid.uuid4()
     first = issue(tx, command_id=command)
     directory.on_administrator_changed(
@@ -296,12 +314,15 @@ def test_nobody_voids_another_s_letter(tx):
     assert check(tx, made.code).state == "in_force"
 
 
-# ---- ranges of numbers -----------------------------------------------------------------------------------------------
+# ---- ranges of numbers ---------------------------------------------------------------------------
 
 
 @pytest.mark.rule("MEM-11")
 def test_ranges(tmp_path):
-    """MEM-11: where ranges were issued to a province for a year a number lies in one of them; the file says which."""
+    """MEM-11: where a province was issued ranges for a year, a number lies in one of them.
+
+    The file says which.
+    """
     file = tmp_path / "ranges.csv"
     file.write_text(
         "province,year,first,last\n42,2020,202000000001,202000000500\n42,2020,202000009000,202000009999\n"
@@ -321,12 +342,15 @@ def test_ranges(tmp_path):
         ranges.read(file)
 
 
-# ---- own-level imports -----------------------------------------------------------------------------------------------
+# ---- own-level imports ---------------------------------------------------------------------------
 
 
 @pytest.mark.rule("IMP-04", "IMP-11", "CADRE-01")
 def test_own_level_import(tx):
-    """IMP-11: rows without a branch are cadres of the importing organisation, entered without a branch; each bad row says why."""
+    """IMP-11: rows without a branch are cadres of the importing organisation.
+
+    They are entered without a branch; each bad row says why.
+    """
     import_id = uuid.uuid4()
 
     def row(n, **values):
@@ -400,7 +424,7 @@ def test_new_students_are_imported_by_the_class(tx):
     assert len(store.of_branch(tx, CLASS, 0, 10)) == 3
 
 
-# ---- what moves with the tree ----------------------------------------------------------------------------------------
+# ---- what moves with the tree --------------------------------------------------------------------
 
 
 def moved(version, parent, path, org=COLLEGE, kind="general_branch", **values):
@@ -427,7 +451,10 @@ def moved(version, parent, path, org=COLLEGE, kind="general_branch", **values):
 
 @pytest.mark.rule("MIG-09", "BEY-17")
 def test_the_directory_follows_a_move(tx):
-    """MIG-09: one event moves a whole subtree in the directory; older and repeated ones change nothing, and new branches find their place either way."""
+    """MIG-09: one event moves a whole subtree in the directory.
+
+    Older and repeated ones change nothing, and new branches find their place either way.
+    """
     path = lambda org: directory.find(tx, [org])[org].path  # noqa: E731
     changing = directory.on_org_changed(tx, [moved(2, TARGET, "1.4.6.")])
     assert [(row.org_id, row.moves, row.turns) for row in changing] == [(COLLEGE, True, False)]
@@ -447,7 +474,10 @@ def test_the_directory_follows_a_move(tx):
 
 @pytest.mark.rule("DOC-04", "GRAD-30")
 def test_lists_of_papers(tx):
-    """DOC-04, GRAD-30: a list of letters is numbered in its order, the same command twice is one letter; two reports in one list are both kept."""
+    """DOC-04, GRAD-30: a list of letters is numbered in its order.
+
+    The same command twice is one letter; two reports in one list are both kept.
+    """
     command = uuid.uuid4()
     items = [
         IssueLetter(command_id=one, member_ids=[ONE], addressee="某委员会", dues_until=date(2026, 6, 30))
@@ -473,7 +503,10 @@ def test_lists_of_papers(tx):
 
 @pytest.mark.rule("GRAD-29", "BEY-05")
 def test_a_retention_is_its_askers(tx):
-    """GRAD-29, BEY-05: the command of a retention sent by somebody else is refused and tells nothing; sent again by the same person it is answered as before."""
+    """GRAD-29, BEY-05: the command of a retention sent by somebody else is refused and tells nothing.
+
+    Sent again by the same person it is answered as before.
+    """
     command = uuid.uuid4()
     first, again = ask(tx, command_id=command), ask(tx, command_id=command)
     assert first.retention_id is not None and again == first

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Reports, and edits that change what they list."""
 
 import uuid
 

@@ -22,7 +22,10 @@ def composed(tx, actor=None, branch=CLASS):
 
 @pytest.mark.rule("STAT-09")
 def test_composition(tx, monkeypatch):
-    """STAT-09: how many members and cadres a branch has, and the members by sex, age, ethnic group, Party, standing and record; every one is counted, over pages."""
+    """STAT-09: how many members and cadres a branch has, and the members of each kind among them.
+
+    By sex, age, ethnic group, Party, standing and record; every one is counted, over pages.
+    """
     monkeypatch.setattr(composition, "PAGE", 2)
     entering.seed_people(
         tx,

@@ -62,12 +62,15 @@ def refusal(action, *args) -> str:
     return caught.value.code
 
 
-# ---- search ----------------------------------------------------------------------------------------------------------
+# ---- search --------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("SRCH-03", "SRCH-05", "SRCH-06")
 def test_search(tx):
-    """SRCH-03, SRCH-05: by ID number, exact name or development number, in the own organisation and below, and nowhere else."""
+    """SRCH-03, SRCH-05: by ID number, exact name or development number.
+
+    In the own organisation and below, and nowhere else.
+    """
     name = store.by_ids(tx, [ONE])[ONE].name
     for text in (number(1), f" {number(1)} ", name, "202000000001"):
         assert search(tx, text) == [ONE]
@@ -81,7 +84,10 @@ def test_search(tx):
 
 @pytest.mark.rule("SRCH-04")
 def test_too_many_hits(tx):
-    """SRCH-04: of more than 50 hits it is said that there are others; an organisation narrows the search, one outside is refused."""
+    """SRCH-04: of more than 50 hits it is said that there are others.
+
+    An organisation narrows the search; one outside is refused.
+    """
     entering.seed_people(
         tx,
         [
@@ -95,12 +101,15 @@ def test_too_many_hits(tx):
     assert refusal(lambda: search(tx, "李娜", below=TARGET)) == "not_your_org"
 
 
-# ---- unmasked numbers and exports ------------------------------------------------------------------------------------
+# ---- unmasked numbers and exports ----------------------------------------------------------------
 
 
 @pytest.mark.rule("MEM-32", "BEY-10")
 def test_unmasked_numbers_are_logged(tx):
-    """MEM-32, BEY-10: ID numbers in full, to those above, with a reason; who saw whom is in the log, the numbers are not."""
+    """MEM-32, BEY-10: ID numbers in full, to those above, with a reason.
+
+    Who saw whom is in the log, the numbers are not.
+    """
     (shown,) = lists.reveal_ids(tx, RevealIds(person_ids=[ONE, 999], reason="核对毕业生名单"), admin(SCHOOL))
     assert shown.id_number == number(1)
     row = tx.execute(sa.text("SELECT * FROM audit_log WHERE kind = 'view.unmasked'")).one()
@@ -128,7 +137,10 @@ def test_unmasked_numbers_are_logged(tx):
 
 @pytest.mark.rule("MEM-32", "BEY-10", "DOC-06")
 def test_export(tx):
-    """BEY-10: an export pages through the subtree, branch by branch, masked unless a reason is given, and each page is logged."""
+    """BEY-10: an export pages through the subtree, branch by branch, and each page is logged.
+
+    It is masked unless a reason is given.
+    """
     entering.seed_people(
         tx, [(5000 + n, person(100 + n, CLASS if n % 2 else DEEP, development_number="")) for n in range(25)]
     )
@@ -147,14 +159,17 @@ def test_export(tx):
     )
     assert tx.execute(
         sa.text(
-            "SELECT kind, count(*), sum(cardinality(persons)) FROM audit_log WHERE starts_with(kind, 'export') GROUP BY kind ORDER BY 1"
+            "SELECT kind, count(*), sum(cardinality(persons)) FROM audit_log"
+            " WHERE starts_with(kind, 'export') GROUP BY kind ORDER BY 1"
         )
     ).all() == [("export.full", 1, len(full)), ("export.members", 3, 28)]
 
 
 @pytest.mark.rule("ORG-07", "ORG-38", "DEL-13", "STAT-16")
 def test_lists_of_branches(tx):
-    """ORG-07: branches with fewer than three members; DEL-13: graduates' branches whose members have all left, to be deleted.
+    """ORG-07: branches with fewer than three members are listed.
+
+    DEL-13: so are graduates' branches whose members have all left, to be deleted.
 
     ORG-38 asks for that deletion.
     """
@@ -190,7 +205,10 @@ def test_lists_of_branches(tx):
 
 @pytest.mark.rule("ORG-05")
 def test_organisations_that_hold_members(tx):
-    """ORG-05: an organisation that is no branch and has members is listed, so that it becomes one or gets one below."""
+    """ORG-05: an organisation that is no branch and has members is listed.
+
+    It is to become one or get one below.
+    """
     directory.on_org_changed(
         tx,
         [
@@ -226,7 +244,9 @@ def test_over_age(tx):
 
 @pytest.mark.rule("MEM-22", "MEM-23", "MEM-02", "MEM-31")
 def test_complete_records(tx):
-    """MEM-22: complete when every required field is filled, which the identity check has no part in; MEM-23: the person is told what is missing.
+    """MEM-22: complete when every required field is filled, whatever the identity check says.
+
+    MEM-23: the person is told what is missing.
 
     MEM-31: emergency and common contact, sealed at rest.
     """
@@ -272,7 +292,8 @@ def test_column_and_rule_agree(tx, ethnic_group, joined_on, development_number, 
     """MEM-22: the column that is counted says what the rule says."""
     tx.execute(
         sa.text(
-            "UPDATE people SET ethnic_group = :g, joined_on = :j, development_number = :d WHERE person_id = :one"
+            "UPDATE people SET ethnic_group = :g, joined_on = :j, development_number = :d"
+            " WHERE person_id = :one"
         ),
         {"g": ethnic_group, "j": joined_on, "d": development_number, "one": ONE},
     )
@@ -282,7 +303,10 @@ def test_column_and_rule_agree(tx, ethnic_group, joined_on, development_number, 
 
 @pytest.mark.rule("MEM-30")
 def test_arrivals_are_contacted(tx):
-    """MEM-30: who arrives by a transfer is listed until the organisation says that contact was made; the member cannot say so."""
+    """MEM-30: a member who arrives by a transfer is listed until the organisation reports contact.
+
+    The member cannot say so.
+    """
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_branch_assigned(tx, [assigned(10)])
     assert [one.member_id for one in report(tx, "to_contact", admin(TARGET))] == [ONE]
@@ -294,7 +318,9 @@ def test_arrivals_are_contacted(tx):
 
 @pytest.mark.rule("MEM-13", "MSG-08")
 def test_irregular_numbers(tx):
-    """MEM-13: who has an irregular development number is listed and told at every sign-in until it is corrected.
+    """MEM-13: an irregular development number is listed, and its owner told at every sign-in.
+
+    Until it is corrected.
 
     MSG-08: the person is prompted.
     """
@@ -318,7 +344,10 @@ def test_irregular_numbers(tx):
     ],
 )
 def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
-    """MEM-08, MEM-13, MEM-22: without a number the list, the profile and its completeness ask from 2017 on, in Xinjiang from 2016: also who has moved there or away."""
+    """MEM-08, MEM-13, MEM-22: a missing number is asked for from 2017 on, in Xinjiang from 2016.
+
+    By the list, the profile and its completeness; also of members who have moved there or away.
+    """
     home, away = (XINJIANG, CLASS) if province == "65" else (CLASS, XINJIANG)
     for member, branch, number_ in ((8001, home, 91), (8002, away, 92)):
         entering.seed_people(
@@ -339,7 +368,10 @@ def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
 
 @pytest.mark.rule("MEM-13", "MEM-11")
 def test_numbers_outside_the_issued_ranges(tx, monkeypatch):
-    """MEM-11, MEM-13: a number outside what was issued to the province for its year is listed, as the person is told; where nothing is known, none is."""
+    """MEM-11, MEM-13: a number outside the province's ranges for its year is listed, and the person told.
+
+    Where no ranges are known, none is.
+    """
     monkeypatch.setattr(
         ranges,
         "issued",
@@ -363,12 +395,15 @@ def test_unknown_list(tx):
     assert all(report(tx, kind) is not None for kind in lists_store.REPORTS)
 
 
-# ---- identity checks -------------------------------------------------------------------------------------------------
+# ---- identity checks -----------------------------------------------------------------------------
 
 
 @pytest.mark.rule("MEM-15", "MEM-16", "MEM-17", "MEM-18", "MEM-20", "DOC-05")
 def test_identity_checks(engine):
-    """MEM-15..20: everybody starts unchecked, batches are asked for, answers change the state and nothing else; what failed is tried again later."""
+    """MEM-15..20: everybody starts unchecked and batches are asked for.
+
+    Answers change the state and nothing else; what failed is tried again later.
+    """
     asked = []
 
     def checker(people):
@@ -452,7 +487,7 @@ def test_a_silent_identity_service(engine):
         tx.execute(sa.text("UPDATE people SET identity_checked_at = '1970-01-01'"))
 
 
-# ---- entry progress --------------------------------------------------------------------------------------------------
+# ---- entry progress ------------------------------------------------------------------------------
 
 
 def progress(tx, org=ROOT, actor=None, **values):
@@ -474,7 +509,9 @@ def progress(tx, org=ROOT, actor=None, **values):
     "CADRE-11",
 )
 def test_entry_progress(tx):
-    """STAT-02..07: live figures of an organisation with all below it and of each subordinate, finished as CADRE-09..11 and MEM-22 say.
+    """STAT-02..07: live figures of an organisation with all below it, and of each subordinate.
+
+    A record is finished as CADRE-09..11 and MEM-22 say.
 
     STAT-01, STAT-09: counted as things stand; STAT-17: whose identity is not checked counts.
     """
@@ -554,11 +591,14 @@ def test_progress_of_schools_and_domains(tx):
     assert refusal(lambda: progress(tx, domain="sea")) == "bad_request"
 
 
-# ---- keys ------------------------------------------------------------------------------------------------------------
+# ---- keys ----------------------------------------------------------------------------------------
 
 
 def test_keys_rotate(tx, tmp_path):
-    """A new key seals from then on, the old one still opens; a running process finds a key that another has added; forgotten ones open nothing."""
+    """A new key seals from then on, and the old one still opens.
+
+    A running process finds a key that another has added; forgotten ones open nothing.
+    """
     seal.make_keys(tmp_path)
     running = seal.Seal(tmp_path)
     old = running.seal("110101200501010019")
@@ -597,7 +637,9 @@ def test_reseal(tx, tmp_path, monkeypatch):
 
 @pytest.mark.rule("DL-18", "TYPE-16", "TYPE-27", "BEY-12", "ORG-29", "MEM-24")
 def test_stay_clocks(tx, monkeypatch):
-    """DL-18, TYPE-16, TYPE-27, ORG-29, BEY-12: the clocks of township and county, where a setting limits the county's; nobody is moved.
+    """DL-18, TYPE-16, TYPE-27, ORG-29, BEY-12: the clocks of township and county; nobody is moved.
+
+    The county's runs where a setting limits the stay.
 
     MEM-24: who was entered more than a month after joining is listed.
     """
@@ -674,9 +716,9 @@ def test_stay_clocks(tx, monkeypatch):
 @pytest.mark.rule("ORG-29", "BEY-12")
 @pytest.mark.parametrize("began_at", ["2025-10-15T04:00:00Z", "2025-10-14T16:30:00Z", "2025-10-15T15:30:00Z"])
 def test_eleven_months_in_a_county_s_branch(tx, monkeypatch, began_at):
-    """ORG-29, BEY-12: with a year as the longest stay the list begins on the day on which eleven months are over, not before.
+    """ORG-29, BEY-12: with a year as the longest stay the list begins when eleven months are over.
 
-    The day of arrival is the day in China, at whatever hour.
+    Not a day before. The day of arrival is the day in China, at whatever hour.
     """
     monkeypatch.setenv("TUANQIAO_POLICY", "p002")
     directory.on_org_changed(
@@ -703,7 +745,10 @@ def test_eleven_months_in_a_county_s_branch(tx, monkeypatch, began_at):
         sa.text("UPDATE memberships SET branch_id = 88, began_at = :began_at WHERE person_id = :one"),
         {"one": ONE, "began_at": began_at},
     )
-    on = lambda day: [row.member_id for row in lists_store.report(tx, "county_stay", "1.", 0, 10, day)]  # noqa: E731
+
+    def on(day):
+        return [row.member_id for row in lists_store.report(tx, "county_stay", "1.", 0, 10, day)]
+
     assert (on(date(2026, 9, 14)), on(date(2026, 9, 15))) == ([], [ONE])
     assert [
         lists_store.overstayed(tx, day)["county"] for day in (date(2026, 10, 14), date(2026, 10, 15))
@@ -712,7 +757,9 @@ def test_eleven_months_in_a_county_s_branch(tx, monkeypatch, began_at):
 
 @pytest.mark.rule("TYPE-16", "DL-18", "BEY-12")
 def test_the_month_runs_from_what_was_found(tx):
-    """TYPE-16, DL-18, BEY-12: from the day on which work or study was found, not from arrival, a month runs for the transfer onward.
+    """TYPE-16, DL-18, BEY-12: the month for the transfer onward begins when work or study was found.
+
+    Not with the arrival.
 
     The member or the branch says so; it can be taken back, and ends with the transfer.
     """
@@ -743,7 +790,10 @@ def test_the_month_runs_from_what_was_found(tx):
         sa.text("UPDATE memberships SET branch_id = :branch, began_at = '2025-01-01' WHERE person_id = :one"),
         {"branch": BRANCH, "one": ONE},
     )
-    onward = lambda: [(line.member_id, line.note) for line in report(tx, "onward", admin(TARGET))]  # noqa: E731
+
+    def onward():
+        return [(line.member_id, line.note) for line in report(tx, "onward", admin(TARGET))]
+
     assert onward() == [] and lists_store.overstayed(tx, clock.today())["onward"] == 0
 
     found = date(2026, 8, 31)

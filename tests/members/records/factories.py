@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Editing and deleting a member; each answers with the code of the refusal or with nothing."""
 
 import uuid
 

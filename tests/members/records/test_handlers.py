@@ -63,7 +63,10 @@ def test_who_edits(tx, actor, code):
 
 @pytest.mark.rule("MEM-09", "MEM-10", "MEM-14")
 def test_development_number_is_checked(tx):
-    """MEM-09, MEM-10: a corrected number passes the same checks as an entered one, also against others of the same list."""
+    """MEM-09, MEM-10: a corrected number passes the same checks as an entered one.
+
+    Also against others of the same list.
+    """
     taken = store.by_ids(tx, [TWO])[TWO].development_number
 
     assert edit(tx, admin(CLASS), development_number=taken) == "development_number_used"
@@ -114,13 +117,17 @@ def test_who_deletes(tx, org, code):
     ],
 )
 def test_the_lowest_level_that_deletes(tx, tmp_path, monkeypatch, level, code_length, code):
-    """MEM-19: any leading body above the branch deletes, unless a setting asks for a city's or the provincial body; preset 001 asks for the province."""
+    """MEM-19: any leading body above the branch deletes, unless a setting asks for a higher one.
+
+    The setting asks for a city's or the provincial body; preset 001 asks for the province.
+    """
     file = tmp_path / "practice.toml"
     file.write_text(f'[[from]]\nday = 2020-01-01\nmember_delete_min_level = "{level}"')
     monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
     tx.execute(
         sa.text(
-            "UPDATE org_directory SET division_code = :code, parent_id = 0, provincial_id = :own WHERE org_id = :root"
+            "UPDATE org_directory SET division_code = :code, parent_id = 0, provincial_id = :own"
+            " WHERE org_id = :root"
         ),
         {"code": "420106"[:code_length], "own": ROOT if code_length == 2 else 42, "root": ROOT},
     )
@@ -129,7 +136,10 @@ def test_the_lowest_level_that_deletes(tx, tmp_path, monkeypatch, level, code_le
 
 @pytest.mark.rule("TRF-36", "DEL-09")
 def test_deleting_and_entering_elsewhere_is_no_transfer(tx):
-    """TRF-36, DEL-09: who was deleted in one branch is entered again there, and not in another; another person under the number is, and so is who has no old branch any more."""
+    """TRF-36, DEL-09: a person deleted in one branch is entered again there, and not in another.
+
+    Another person under the number is, and so is one who has no old branch any more.
+    """
     (member,) = [one.member_id for one in admit(tx, person(61))]
     assert delete(tx, member=member) is None
     assert [one.refusal and one.refusal.code for one in admit(tx, person(61, branch=BRANCH), org=BRANCH)] == [
@@ -170,7 +180,10 @@ def test_what_is_not_deleted(tx):
 
 @pytest.mark.rule("DEL-11", "MEM-19", "DEL-10")
 def test_deletion_keeps_proof_and_frees_the_number(tx):
-    """DEL-11, MEM-19: who, when, why stay; the person can be entered anew with the same number; a repeated command does nothing."""
+    """DEL-11, MEM-19: who, when and why stay on record.
+
+    The person can be entered anew with the same number; a repeated command does nothing.
+    """
     command, item = uuid.uuid4(), person(60)
     (member,) = [one.member_id for one in admit(tx, item)]
     assert delete(tx, member=member, command=command) is None
@@ -194,7 +207,7 @@ def test_deletion_keeps_proof_and_frees_the_number(tx):
 
 @pytest.mark.rule("BEY-09")
 def test_where_somebody_was(tx):
-    """BEY-09: the branch at the end of each day, before, between and after moves, and after the end of the membership."""
+    """BEY-09: the branch at the end of each day, before, between and after moves and after the membership."""
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_branch_assigned(tx, [assigned(10)])
     moved = AT.date()
@@ -254,7 +267,10 @@ def test_a_branch_with_members_comes_back(tx):
 
 @pytest.mark.rule("DEL-03")
 def test_a_move_into_a_deleted_branch(tx):
-    """DEL-03: a member on the way into a branch that is deleted meanwhile arrives, and the branch comes back."""
+    """DEL-03: a member on the way into a branch that is deleted meanwhile arrives.
+
+    The branch comes back.
+    """
     handlers.on_transfer_requested(tx, [request(10)])
     handlers.on_org_changed(tx, [deleted(BRANCH)])
     assert refused(tx) == []
@@ -266,7 +282,10 @@ def test_a_move_into_a_deleted_branch(tx):
 
 @pytest.mark.rule("DEL-06", "DEL-09", "DEL-10", "DOC-11", "DOC-05")
 def test_requests_for_deletion(tx):
-    """DEL-06, DEL-10: the branch reports with cause and explanation, leading bodies above see it in their list, and it is done when one deletes; DEL-09: who belongs elsewhere is transferred.
+    """DEL-06, DEL-10: the branch reports with cause and explanation, and leading bodies above list it.
+
+    The report is done when one of them deletes. DEL-09: a member who belongs elsewhere is
+    transferred.
 
     DOC-11: not without an explanation.
     """

@@ -1,4 +1,7 @@
-"""Organisations and rights at any date, and who changed them: the audit log of orgs on a real PostgreSQL (BEY-09, BEY-10)."""
+"""Organisations and rights at any date, and who changed them (BEY-09, BEY-10).
+
+The audit log of orgs on a real PostgreSQL.
+"""
 
 import json
 import random
@@ -87,7 +90,10 @@ def tree(tx):
 
 
 class Life:
-    """What may happen to a tree and its rights; each act in a transaction of its own, at an instant of its own."""
+    """What may happen to a tree and its rights.
+
+    Each act has a transaction and an instant of its own.
+    """
 
     def __init__(self, engine, seed):
         self.engine, self.random, self.cadre_version = engine, random.Random(seed), 10
@@ -245,7 +251,10 @@ class Life:
 @pytest.mark.rule("BEY-09")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_as_it_was_at_any_instant(loaded, mayor, monkeypatch, seed):
-    """BEY-09: after sixty changes of every kind names, kind, superiors and rights at each instant are what they were seen to be then."""
+    """BEY-09: names, kind, superiors and rights at each instant are what they were seen to be then.
+
+    Asked after sixty changes of every kind.
+    """
     monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
     life, seen = Life(loaded, seed), []
     clock.advance(timedelta(seconds=10))
@@ -312,7 +321,10 @@ def test_asking_for_a_day(loaded):
 
 @pytest.mark.rule("BEY-09", "BEY-10")
 def test_who_gave_the_right(tx):
-    """BEY-10: each right that is given, revoked or lost says who, acting for whom, and how it was before; a code says that it was one."""
+    """BEY-10: each right that is given, revoked or lost says who, acting for whom, and how it was before.
+
+    A code says that it was one.
+    """
     handlers.set_administrators(
         tx,
         [
@@ -382,7 +394,10 @@ def test_a_telephone_number_is_not_kept(tx):
 
 @pytest.mark.rule("BEY-10")
 def test_decisions_on_migrations(loaded, mayor):
-    """BEY-10: who asked, agreed, approved or turned down a migration is in the log, and the change of superior that follows."""
+    """BEY-10: who asked for, agreed to, approved or turned down a migration is in the log.
+
+    So is the change of superior that follows.
+    """
     with loaded.begin() as tx:
         made = ask(tx).migration_id
         migration.decide_migrations(tx, [Asked(DecideMigration(migration_id=made, approve=True), of_school)])
@@ -414,7 +429,10 @@ def test_decisions_on_migrations(loaded, mayor):
 
 @pytest.mark.rule("BEY-10")
 def test_who_reads_the_log(tx):
-    """BEY-10: the centre reads everything, a province what happens in it or is done from it; nobody else reads anything."""
+    """BEY-10: the centre reads everything, a province what happens in it or is done from it.
+
+    Nobody else reads anything.
+    """
     save(tx, of_college, org_id=CLASS, parent_id=COLLEGE, full_name="共青团新名字支部委员会")
     log.append(
         tx,
@@ -445,7 +463,10 @@ def test_who_reads_the_log(tx):
 
 
 def test_a_refused_item_leaves_no_line(tx):
-    """What is refused changes nothing and is no line; a repeated command is answered again and is no second line."""
+    """What is refused changes nothing and is no line.
+
+    A repeated command is answered again and is no second line.
+    """
     item = SaveOrg(command_id=uuid4(), org_id=CLASS, parent_id=COLLEGE, full_name="共青团新名字支部委员会")
     for _ in range(2):
         handlers.save_orgs(tx, [Asked(item, of_college)])
@@ -553,7 +574,7 @@ INDEPENDENT = 4242
 
 @pytest.mark.rule("BEY-10")
 def test_nothing_is_forgotten():
-    """BEY-10: each command and each query of orgs is tried below, or is left out of the log for a reason that is given."""
+    """BEY-10: each command and query of orgs is tried below, or is left out for a reason given."""
     assert names(Service) == {*ACTS, *NOT_LOGGED} and not {*ACTS} & {*NOT_LOGGED}
     assert {one.name for one in Service.commands} - {*ACTS} == {"order_orgs"}
 
