@@ -14,7 +14,7 @@ from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES
 from system import embedded, world
 from tests.installation import Installation
-from tests.system.factories import CHROMIUM, Visitor
+from tests.system.visitor import CHROMIUM, Visitor
 
 werkzeug.test.TemporaryFile = lambda mode: (
     BytesIO()

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""The gateway as a process of its own, and connections that take their time."""
 
 import http.client
 import os

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from services.gateway.pages import menu
 from system import audit_proof, world
-from tests.system.factories import CHROMIUM, Visitor
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
-from tests.system.school_factories import rows_of
+from tests.system.sheets import rows_of
 from tests.system.test_school import sign_in
+from tests.system.visitor import CHROMIUM, Visitor
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian"

@@ -20,8 +20,8 @@ from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import Admission
 from system import synthetic, world
-from tests.system.factories import CHROMIUM, Visitor
-from tests.system.journey_factories import CLASS, COLLEGE, NEW_CLASS, TARGET
+from tests.system.api import CLASS, COLLEGE, NEW_CLASS, TARGET
+from tests.system.visitor import CHROMIUM, Visitor
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian"

@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import Refusal
 from system import world
-from tests.system.journey_factories import CLASS, COLLEGE, TARGET, request_of, sign_in
+from tests.system.api import CLASS, COLLEGE, TARGET, request_of, sign_in
 
 
 @pytest.mark.rule("DEL-01", "DEL-02", "DEL-03", "DEL-04", "DEL-14", "ORG-42")

@@ -12,7 +12,7 @@ from datetime import date
 import pytest
 
 from system import synthetic, world
-from tests.system.journey_factories import CLASS, COLLEGE, request_of, sign_in, wait_state
+from tests.system.api import CLASS, COLLEGE, request_of, sign_in, wait_state
 
 WUHAN = "420106"
 

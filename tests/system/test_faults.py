@@ -135,6 +135,49 @@ def test_the_broker_goes_away(installation):
     transfers_under(installation, take_away)
 
 
+def _approve_all(caller: Caller, school, left: set[int]) -> None:
+    """Approve, as the target, what its work list shows of `left`, until all are approved."""
+    # kept over the repeats: a decision that is sent again has the id it had the first time
+    decisions: dict[int, DecideNode] = {}
+    while left:
+        page = caller.call(contract.list_work, ListWork(limit=500), school.target_token, school.target)
+        for item in page.items:
+            if item.transfer_id in left and item.state == "pending_in":
+                decisions.setdefault(
+                    item.transfer_id,
+                    DecideNode(
+                        decision_id=uuid.uuid4(),
+                        transfer_id=item.transfer_id,
+                        node_no=item.node_no,
+                        approve=True,
+                    ),
+                )
+        ready = [decisions[one] for one in left if one in decisions]
+        if ready:
+            for outcome in caller.call(contract.decide_nodes, ready, school.target_token, school.target):
+                assert outcome.refusal is None, outcome
+                left.discard(outcome.transfer_id)
+        time.sleep(0.02)
+
+
+def _assign_all(caller: Caller, school, made) -> None:
+    assignments = [
+        AssignBranch(decision_id=uuid.uuid4(), transfer_id=one.transfer_id, branch_id=school.target_branch)
+        for one in made
+    ]
+    outcomes = caller.call(contract.assign_branches, assignments, school.target_token, school.target)
+    assert all(one.refusal is None for one in outcomes)
+
+
+def _invariants(installation: Installation) -> list[tuple[str, bool]]:
+    """Return the invariants once they hold, or after a minute as they are."""
+    engines = {service: installation.engine(service) for service in SERVICES}
+    ends = time.monotonic() + 60
+    while any(holds is False for _, holds in check_invariants(engines)) and time.monotonic() < ends:
+        time.sleep(0.5)
+    return check_invariants(engines)
+
+
 def transfers_under(installation: Installation, faults: Callable[[Callable[[], int]], Iterator[str]]) -> None:
     """Run `TOTAL` transfers by four offices while `faults` does its harm.
 
@@ -155,43 +198,8 @@ def transfers_under(installation: Installation, faults: Callable[[Callable[[], i
                 made = caller.call(contract.request_transfers, items, school.source_token, school.committee)
                 left = {one.transfer_id for one in made}
                 assert None not in left, made
-                decisions: dict[int, DecideNode] = {}
-                while left:
-                    page = caller.call(
-                        contract.list_work, ListWork(limit=500), school.target_token, school.target
-                    )
-                    for item in page.items:
-                        if item.transfer_id in left and item.state == "pending_in":
-                            decisions.setdefault(
-                                item.transfer_id,
-                                DecideNode(
-                                    decision_id=uuid.uuid4(),
-                                    transfer_id=item.transfer_id,
-                                    node_no=item.node_no,
-                                    approve=True,
-                                ),
-                            )
-                    ready = [decisions[one] for one in left if one in decisions]
-                    for outcome in (
-                        caller.call(contract.decide_nodes, ready, school.target_token, school.target)
-                        if ready
-                        else []
-                    ):
-                        assert outcome.refusal is None, outcome
-                        left.discard(outcome.transfer_id)
-                    time.sleep(0.02)
-                assignments = [
-                    AssignBranch(
-                        decision_id=uuid.uuid4(), transfer_id=one.transfer_id, branch_id=school.target_branch
-                    )
-                    for one in made
-                ]
-                assert all(
-                    one.refusal is None
-                    for one in caller.call(
-                        contract.assign_branches, assignments, school.target_token, school.target
-                    )
-                )
+                _approve_all(caller, school, left)
+                _assign_all(caller, school, made)
                 done[n] += LIST
                 time.sleep(PAUSE_SECONDS)
         except BaseException as error:
@@ -207,15 +215,11 @@ def transfers_under(installation: Installation, faults: Callable[[Callable[[], i
         thread.join(120)
     assert not errors, errors[0]
     drive.wait_completed(installation, TOTAL, 120)
-    engines = {service: installation.engine(service) for service in SERVICES}
-    ends = time.monotonic() + 60
-    while any(holds is False for _, holds in check_invariants(engines)) and time.monotonic() < ends:
-        time.sleep(0.5)
-    results = check_invariants(engines)
+    results = _invariants(installation)
 
     print(f"\n{'; '.join(what_happened)}; {sum(caller.repeats for caller in callers)} calls repeated")
     assert all(holds for _, holds in results), results
-    with engines["transfers"].connect() as tx:
+    with installation.engine("transfers").connect() as tx:
         assert tx.scalar(sa.text("SELECT count(*) FROM transfers WHERE state = 'completed'")) == TOTAL
         assert tx.scalar(sa.text("SELECT count(*) FROM transfers")) == TOTAL
     for caller in callers:
@@ -239,13 +243,7 @@ def test_three_schedulers_fire_once(installation):
         school.committee,
     )
     engine, timers = installation.engine("transfers"), installation.engine("scheduler")
-    ends = time.monotonic() + 20
-    while True:
-        with timers.connect() as tx:
-            if tx.scalar(sa.text("SELECT count(*) FROM timers")) == 300:
-                break
-        assert time.monotonic() < ends
-        time.sleep(0.1)
+    _wait_for_timers(timers, 300)
     decided = [one.transfer_id for one in made[:50]]
     caller.call(
         contract.decide_nodes,
@@ -254,38 +252,50 @@ def test_three_schedulers_fire_once(installation):
         school.target,
     )
     installation.start("scheduler#2", "scheduler#3")
+    _let_fall_due(engine, timers)
+    installation.kill("scheduler#2")
+
+    assert _counts_once_returned(engine, 250) == {"returned": 250, "pending_assign": 50}
+    most = sa.text("""
+        SELECT max(n) FROM (
+            SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id
+        ) AS t""")
+    with engine.connect() as tx:
+        assert tx.scalar(most) == 1
+    caller.client.close()
+
+
+def _wait_for_timers(timers: sa.Engine, count: int) -> None:
+    ends = time.monotonic() + 20
+    while True:
+        with timers.connect() as tx:
+            if tx.scalar(sa.text("SELECT count(*) FROM timers")) == count:
+                return
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def _let_fall_due(engine: sa.Engine, timers: sa.Engine) -> None:
+    """Have the nodes expired already, and the timers fire in a second, when all schedulers look."""
     for one, statement in (
         (engine, "UPDATE open_nodes SET expires_at = now() - interval '1 second' WHERE state = 'pending_in'"),
         (timers, "UPDATE timers SET expires_at = now() + interval '1 second' WHERE node_no = 1"),
     ):
         with one.begin() as tx:
             tx.execute(sa.text(statement))
-    installation.kill("scheduler#2")
 
+
+def _counts_once_returned(engine: sa.Engine, returned: int) -> dict[str, int]:
+    """Wait until so many transfers are returned; return how many there are in each state."""
     ends = time.monotonic() + 60
     while True:
         with engine.connect() as tx:
-            counts = dict(
-                tuple(row) for row in tx.execute(sa.text("SELECT state, count(*) FROM transfers GROUP BY 1"))
-            )
-        if counts.get("returned") == 250:
-            break
+            rows = tx.execute(sa.text("SELECT state, count(*) FROM transfers GROUP BY 1"))
+            counts = dict(tuple(row) for row in rows)
+        if counts.get("returned") == returned:
+            return counts
         assert time.monotonic() < ends, counts
         time.sleep(0.2)
-    assert counts == {"returned": 250, "pending_assign": 50}
-    with engine.connect() as tx:
-        assert (
-            tx.scalar(
-                sa.text(
-                    """
-                    SELECT max(n) FROM (
-                        SELECT count(*) AS n FROM audit WHERE event = 'clock_return' GROUP BY transfer_id
-                    ) AS t"""
-                )
-            )
-            == 1
-        )
-    caller.client.close()
 
 
 @pytest.mark.rule("IMP-05", "IMP-06")
@@ -295,12 +305,8 @@ def test_import_of_10000_rows_survives_kills(installation):
 
     Every good row is entered once, every bad row comes back with its reason.
     """
-    school, caller, import_id, count = (
-        load.schools(installation.settings.keys)[0],
-        Caller(installation),
-        uuid.uuid4(),
-        10_000,
-    )
+    school = load.schools(installation.settings.keys)[0]
+    caller, import_id, count = Caller(installation), uuid.uuid4(), 10_000
     names = [f"1.{school.committee}.{branch}." for branch in school.branches]
     some = list(people(count, rng=random.Random(1), division_codes=["420106", "420107"], start=40_000_000))
     rows = [
@@ -309,7 +315,7 @@ def test_import_of_10000_rows_survives_kills(installation):
             number=n,
             branch_name=names[n % len(names)],
             name=one.name,
-            id_number=one.id_number if n % 100 else "1",
+            id_number=one.id_number if n % 100 else "1",  # every hundredth row is bad
             ethnic_group=one.ethnic_group,
             phone=one.phone,
             joined_on=one.joined_on,
@@ -319,12 +325,10 @@ def test_import_of_10000_rows_survives_kills(installation):
     ]
     started = time.monotonic()
     for at in range(0, count, 500):
-        assert all(
-            one.refusal is None
-            for one in caller.call(
-                members.import_rows, rows[at : at + 500], school.source_token, school.committee
-            )
+        outcomes = caller.call(
+            members.import_rows, rows[at : at + 500], school.source_token, school.committee
         )
+        assert all(one.refusal is None for one in outcomes)
 
     def progress(after=None):
         return caller.call(
@@ -344,12 +348,10 @@ def test_import_of_10000_rows_survives_kills(installation):
         time.sleep(0.05)
     print(f"\n{count} rows in {time.monotonic() - started:.1f} s, members killed at {killed}")
 
-    assert (seen.rows, seen.entered, seen.failed) == (count, count * 99 // 100, count // 100) and len(
-        killed
-    ) == 2
-    assert {row.problem for row in progress(0).failures} == {"身份证号码不正确"} and len(
-        progress(0).failures
-    ) == 100
+    assert (seen.rows, seen.entered, seen.failed) == (count, count * 99 // 100, count // 100)
+    assert len(killed) == 2
+    failures = progress(0).failures
+    assert {row.problem for row in failures} == {"身份证号码不正确"} and len(failures) == 100
     with installation.engine("members").connect() as tx:
         assert tx.scalar(sa.text("SELECT count(*) FROM people")) == 20_000 + count * 99 // 100
     caller.client.close()

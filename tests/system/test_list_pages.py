@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from system import world
-from tests.system.journey_factories import CLASS, COLLEGE, sign_in
+from tests.system.api import CLASS, COLLEGE, sign_in
 
 
 def enter(browser, town, org):

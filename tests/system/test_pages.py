@@ -18,8 +18,8 @@ from services.members.accounts import handlers as accounts
 from system import world
 from tests.installation import ROOT
 from tests.system import forms, fullhouse
-from tests.system.factories import CHROMIUM, Visitor
 from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, TOWNSHIP, UNIVERSITY, enter
+from tests.system.visitor import CHROMIUM, Visitor
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: sh deploy/browser.sh installs one on Debian"

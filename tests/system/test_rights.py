@@ -19,7 +19,7 @@ from services.orgs import store
 from shared import clock
 from system import world
 from system.synthetic import check_digit
-from tests.system.journey_factories import CLASS, COLLEGE, TARGET, request_of, wait_state
+from tests.system.api import CLASS, COLLEGE, TARGET, request_of, wait_state
 
 SCHOOL, PROVINCE, SIBLING, ELSEWHERE = COLLEGE // 100, 42, CLASS + 1, 32
 MEMBER, OTHER_MEMBER, OBSERVER = 1001, 1002, 1034

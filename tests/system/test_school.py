@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from shared import clock
 from system import world
 from system.synthetic import check_digit
-from tests.system.journey_factories import CLASS, COLLEGE, sign_in
-from tests.system.school_factories import XLSX, rows_of
+from tests.system.api import CLASS, COLLEGE, sign_in
+from tests.system.sheets import XLSX, rows_of
 
 PROVINCE = 42
 INDUSTRY = "普通高等院校"

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""The API as its callers use it: signing in, a request to start a transfer, waiting for a state."""
 
 import time
 import uuid

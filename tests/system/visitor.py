@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Somebody at a screen: a real browser, each page of which is checked."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""What tests make and ask for."""
+"""Spreadsheets that the gateway sends."""
 
 import io
 
