@@ -100,6 +100,7 @@ def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
         above = names.get(code[:4], names.get(province, ""))
     else:
         above = names.get(province, "")
+    # Such a level is no organisation and has no name for those below, so their names begin with the province.
     if len(code) == 4 and name in _COLLAPSED:
         return
     place = above + name

@@ -185,11 +185,8 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
         raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
     if own:
         columns.pop(HEADER[1], None)  # without a branch it is a cadre of the importing organisation
-    rows = [
-        row
-        for row in (_row(number, table[number], columns) for number in range(at + 1, len(table)))
-        if row is not None
-    ]
+    read = (_row(number, table[number], columns) for number in range(at + 1, len(table)))
+    rows = [row for row in read if row is not None]
     if len(rows) > MAX_ROWS:
         raise Refused("roster_too_long", limit=MAX_ROWS)
     return rows
@@ -203,6 +200,7 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
     if _text(cell("序号")) == "示例" or not any(_text(cell(label)) for label in HEADER[1:]):
         return None
     problem = ""
+    # A spreadsheet keeps fifteen digits of a number, an ID number has eighteen.
     raw_id = cell("身份证号码")
     if isinstance(raw_id, int | float):
         problem = "身份证号码被表格软件改成了数字,后几位已丢失,请把该列设为文本后重新填写"

@@ -33,6 +33,7 @@ def sign_in() -> Any:
                 request_id=g.request_id,
             )
             language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
+            # A session of its own: nothing of the one before is left but the language.
             session.clear()
             session["language"] = language
             kit.remember(signed)

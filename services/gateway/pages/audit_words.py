@@ -182,9 +182,9 @@ def _file(path: str) -> tuple[str, str]:
 
 
 def _name(kind: str, name: str) -> str:
-    return t(
-        *(_SAID.get((kind, name)) or _SAID.get((kind.split(".")[0], name)) or FIELDS.get(name, (name, name)))
-    )
+    # What a kind says of a field goes before what its group says, and that before what all say.
+    group = kind.split(".")[0]
+    return t(*(_SAID.get((kind, name)) or _SAID.get((group, name)) or FIELDS.get(name, (name, name))))
 
 
 def _value(name: str, value: Any, orgs: Mapping[int, Any]) -> str:

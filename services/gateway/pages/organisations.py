@@ -323,17 +323,11 @@ def schools() -> Any:
             members.issue_registration_codes,
             [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]],
         )
-    progress = {
-        one.org_id: one
-        for one in kit.call(
-            members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True)
-        )[1:]
-    }
-    listed = [
-        org
-        for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500))
-        if is_school(org.industry)
-    ]
+    entered = kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))
+    # The first row is that of the acting organisation with all below it.
+    progress = {one.org_id: one for one in entered[1:]}
+    children = kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500))
+    listed = [org for org in children if is_school(org.industry)]
     return kit.render(
         "organisations/schools.html",
         refusal.kind.status if refusal else 200,
