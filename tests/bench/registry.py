@@ -556,7 +556,7 @@ class Country:
         with self.installation.engine("members").begin() as tx:
             members_store.add(
                 tx,
-                [entering.new_person(one.name, one.id_number, "", "") for one in people],
+                [people.new_person(one.name, one.id_number, "", "") for one in people],
                 clock.now(),
                 accounts.HASHER.hash("Long-enough-1"),
             )

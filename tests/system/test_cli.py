@@ -8,7 +8,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from services.members.entering import handlers as entering
+from services.members import people
 from services.transfers import store
 from services.transfers.policies import reader
 from shared import db
@@ -224,7 +224,7 @@ def test_keys_and_figures(installation):
     accounts.use(folder)
     with installation.engine("members").begin() as tx:
         (person,) = members_store.add(
-            tx, [entering.new_person("王一", number(1), "19900000000", "汉族")], db_now()
+            tx, [people.new_person("王一", number(1), "19900000000", "汉族")], db_now()
         ).values()
     before = Seal(folder).numbers
 

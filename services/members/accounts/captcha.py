@@ -14,8 +14,8 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain
-from services.members.accounts import initial, store, throttle
+from services.members import domain, initial, throttle
+from services.members.accounts import store
 from services.members.sealing.keys import keys
 from shared import clock
 from shared.errors import Refused

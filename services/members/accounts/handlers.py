@@ -16,8 +16,8 @@ import argon2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import captcha, resets, throttle
+from services.members import domain, store, throttle
+from services.members.accounts import captcha, resets
 from services.members.accounts import store as accounts_store
 from services.members.log import log
 from services.members.sealing.keys import b64, code_index, new_code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
@@ -14,14 +13,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import initial
+from services.members import domain, initial, people, store
 from services.members.entering import ranges
 from services.members.entering import store as entering_store
 from services.members.log import changer, entered, log
 from services.members.posts import places
 from services.members.posts import store as posts_store
-from services.members.sealing.keys import b64, keys, sealed
 from shared import clock, directory, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal
@@ -30,8 +27,6 @@ from shared.messages.members import Admission, Admitted
 
 SEED_ROWS = 2000
 """People entered by one statement of `seed_people`."""
-
-_NO_COMMAND = uuid.UUID(int=0)
 
 
 def _once(tx: Connection, asked: Sequence[Asked[Admission]]) -> dict[int, Admitted]:
@@ -91,7 +86,7 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
         if refusal is not None:
             answers[n] = _refused(refusal)
         else:
-            rows[n] = _row(one.item)
+            rows[n] = people.row_of(one.item)
     indexes = {n: base64.b64decode(row["id_index"]) for n, row in rows.items()}
     # held before anything is looked up: from here on nobody marks these branches or gives posts in them
     entering_store.hold(tx, {row["branch_id"] for row in rows.values()})
@@ -251,37 +246,6 @@ def check_entry(
     )
 
 
-def _row(item: Admission, person_id: int | None = None) -> dict[str, Any]:
-    id_number = domain.normalise_id(item.id_number)
-    return {
-        "person_id": person_id,
-        "name": domain.clean_name(item.name),
-        "id_sealed": b64(keys.seal.seal(id_number)),
-        "id_index": b64(keys.seal.index(id_number)),
-        "phone_sealed": sealed(item.phone),
-        "ethnic_group": item.ethnic_group,
-        "joined_on": item.joined_on,
-        "development_number": item.development_number.strip(),
-        "post": item.post.strip(),
-        "branch_id": item.branch_id or None,
-        "born_on": domain.born_on(id_number),
-    }
-
-
-def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict[str, Any]:
-    """Return the row of a person who belongs to no branch, for `store.add`."""
-    return _row(
-        Admission(
-            command_id=_NO_COMMAND,
-            branch_id=0,
-            name=name,
-            id_number=id_number,
-            phone=phone,
-            ethnic_group=ethnic_group,
-        )
-    )
-
-
 def enter_trusted(
     tx: Connection,
     rows: Sequence[tuple[int, Admission]],
@@ -293,7 +257,10 @@ def enter_trusted(
     For demo worlds and the first set-up only.
     """
     made = store.add(
-        tx, [_row(item, person_id) for person_id, item in rows], began_at or clock.now(), password_hash
+        tx,
+        [people.row_of(item, person_id) for person_id, item in rows],
+        began_at or clock.now(),
+        password_hash,
     )
     entering_store.receive(tx, made.values(), clock.now())
     return len(made)

@@ -18,11 +18,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
+from services.members import domain, people, store, throttle
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
-from services.members.accounts import throttle
-from services.members.entering import handlers as entering
 from services.members.log import log
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
@@ -194,7 +192,7 @@ def _person(tx: Connection, name: str, id_number: str, phone: str, password: str
         return int(known.person_id)
     made = store.add(
         tx,
-        [entering.new_person(cleaned, number, phone, "")],
+        [people.new_person(cleaned, number, phone, "")],
         clock.now(),
         accounts.HASHER.hash(password) if password else None,
         tail=0,

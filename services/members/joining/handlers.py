@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import captcha, throttle
+from services.members import domain, people, store, throttle
+from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.entering import handlers as entering
@@ -144,7 +144,7 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
         raise Refused(refusal.code, **refusal.values)
     made = store.add(
         tx,
-        [entering.new_person(name, id_number, request.phone, "")],
+        [people.new_person(name, id_number, request.phone, "")],
         clock.now(),
         accounts.HASHER.hash(request.password),
     )
@@ -251,7 +251,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     deleted = store.deleted_from(tx, [index]).get(index)
     if entering.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
         raise Refused("deleted_elsewhere")
-    row = entering.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
+    row = people.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
         "joined_on": request.joined_on,
         "development_number": number,
     }

@@ -7,9 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import initial, throttle
-from services.members.entering import handlers as entering
+from services.members import domain, initial, people, store, throttle
 from services.members.log import changer
 from services.members.posts import places
 from services.members.posts import store as posts_store
@@ -173,7 +171,7 @@ class _People:
         # negative, so that the placeholder is nobody's id
         self.new[index] = (
             -len(self.new) - 1,
-            entering.new_person(name, id_number, item.phone, item.ethnic_group),
+            people.new_person(name, id_number, item.phone, item.ethnic_group),
         )
         return self.new[index][0], None
 

@@ -12,8 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.accounts import throttle
+from services.members import domain, store, throttle
 from services.members.entering import ranges
 from services.members.log import log
 from services.members.posts import store as posts_store

@@ -11,11 +11,10 @@ import pytest
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from services.members import store
-from services.members.accounts import captcha, initial
+from services.members import initial, people, store
+from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts.handlers import keys as secret_keys
-from services.members.entering import handlers as entering
 from services.members.sealing import seal
 from services.members.service import Service
 from shared import clock, directory
@@ -388,7 +387,7 @@ def test_activation_codes(tx, monkeypatch):
     tx.execute(sa.text("DELETE FROM people"))
     (person,) = store.add(
         tx,
-        [entering.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}],
+        [people.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}],
         clock.now(),
         tail=initial.initial_tail(),
     ).values()

@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain
-from services.members.accounts import captcha, initial
+from services.members import domain, initial, people
+from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
-from services.members.entering import handlers as entering
 from services.members.service import Service
 from shared import clock, db, sessions_ended
 from shared.bus.calls import Call
@@ -221,7 +220,7 @@ def test_the_initial_password_keeps_its_length(tx, monkeypatch):
     from tests.members.factories import number
 
     monkeypatch.setenv("TUANQIAO_INITIAL_PASSWORD_TAIL", "6")
-    row = entering.new_person("王六", number(6), "", "")
+    row = people.new_person("王六", number(6), "", "")
     from services.members import store
 
     store.add(tx, [row], clock.now(), tail=initial.initial_tail())

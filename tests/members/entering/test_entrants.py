@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from services.members import handlers, store
+from services.members import handlers, people, store
 from services.members.entering import handlers as entering
 from services.members.entering import imports
 from services.members.joining import handlers as joining
@@ -110,7 +110,7 @@ def test_every_way_in(tx, way):
     elif way == "registration":
         assert accept(tx, registered(tx)).state == "accepted"
     elif way == "attached":
-        store.add(tx, [entering.new_person("张三", number(60), "", "")], clock.now())
+        store.add(tx, [people.new_person("张三", number(60), "", "")], clock.now())
         assert admit(tx, person(60, name="张三"))[0].refusal is None
     else:
         entering.seed_people(tx, [(7000, person(60))])
@@ -233,7 +233,7 @@ def test_every_field_of_an_entry_arrives(tx, known, field):
     """
     assert {*ENTERED, "command_id"} == set(fields_of(Admission))
     if known:
-        store.add(tx, [entering.new_person(ENTERED["name"], ENTERED["id_number"], "", "")], clock.now())
+        store.add(tx, [people.new_person(ENTERED["name"], ENTERED["id_number"], "", "")], clock.now())
     (made,) = entering.admit(tx, [Asked(Admission(command_id=uuid.uuid4(), **ENTERED), admin(CLASS))])
 
     assert made.refusal is None

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain, models
-from services.members.accounts import captcha, throttle
+from services.members import domain, models, throttle
+from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.sealing import seal
 from services.members.service import Service
