@@ -40,8 +40,8 @@ saga: tools ## Print docs/saga.md and docs/asyncapi.json from the code
 	@.venv/bin/python -m services.transfers.saga > docs/saga.md
 	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
-lint: tools ## Format check, walls between services, types, spelling
-	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell --skip '*/vendor/*,*.png' services shared system tests docs README.md
+lint: tools ## Format check, walls between services, types, spelling, templates
+	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell --skip '*/vendor/*,*.png' services shared system tests docs README.md && .venv/bin/djlint --lint --quiet services/gateway/templates
 
 lock: ## Lock what runs and what tests the product, with hashes (needs uv)
 	@$(LOCK) requirements.in -o requirements.lock
