@@ -76,11 +76,10 @@ def seed_orgs(settings: Settings, size: str) -> int:
     """
     from services.orgs import seed, store
 
-    tree = (
-        seed.small_tree()
-        if size == "small"
-        else seed.national_tree(villages=None if size == "national" else size)
-    )
+    if size == "small":
+        tree = seed.small_tree()
+    else:
+        tree = seed.national_tree(villages=None if size == "national" else size)
     engine = db.connect(settings.database("orgs"))
     with engine.begin() as tx:
         loaded = store.load(tx, tree)

@@ -32,12 +32,12 @@ def parts() -> list[ModuleType]:
         for one in pkgutil.iter_modules(tests.attack.__path__)
         if not one.name.startswith(("__", "test_"))
     ]
-    return [
-        module
+    modules = [
+        importlib.import_module(f"tests.attack.{name}")
         for name in sorted(names)
-        if (not wanted or name in wanted)
-        and hasattr(module := importlib.import_module(f"tests.attack.{name}"), "attack")
+        if not wanted or name in wanted
     ]
+    return [module for module in modules if hasattr(module, "attack")]
 
 
 def one(part: ModuleType, on: Target, budget: Budget) -> tuple[str, Outcome, float]:

@@ -189,7 +189,9 @@ def _read(report: Path) -> tuple[int, list[str]]:
     Each check comes with the request that shows it.
     """
     sent, faults = 0, {}
-    for line in report.read_text("utf-8").splitlines() if report.exists() else ():
+    if not report.exists():  # nothing was sent
+        return sent, []
+    for line in report.read_text("utf-8").splitlines():
         event = json.loads(line)
         if "FatalError" in event or "NonFatalError" in event:
             faults[line[:200]] = line[:1500]

@@ -381,10 +381,8 @@ _WORDS: dict[str, Iterable[str]] = {
     "url": ["https://hooks.test/x"],
 }
 _NONSENSE = ["", "x", "0", "-1", "字" * 80, "'; DROP TABLE people; --", "%", "魏", "\u200b", "１", "<b>"]
-_PERSON, _ORG = (
-    re.compile("person|member|^near$"),
-    re.compile("org|branch|parent|superior|below|source|target|near"),
-)
+_PERSON = re.compile("person|member|^near$")
+_ORG = re.compile("org|branch|parent|superior|below|source|target|near")
 
 
 class Sender:
@@ -446,11 +444,10 @@ class Sender:
             return self._value(name, info.type)
         if isinstance(info, kinds.UnionType):
             some = [one for one in info.types if not isinstance(one, kinds.NoneType)]
-            return (
-                None
-                if self.rng.random() < (0.5 if _PERSON.search(name) else 0.12) and len(some) < len(info.types)
-                else self._value(name, self.rng.choice(some))
-            )
+            left_out = 0.5 if _PERSON.search(name) else 0.12
+            if self.rng.random() < left_out and len(some) < len(info.types):
+                return None
+            return self._value(name, self.rng.choice(some))
         if isinstance(info, kinds.StructType):
             return self._struct(info)
         if isinstance(info, kinds.ListType):
@@ -468,13 +465,12 @@ class Sender:
                 else uuid.UUID(int=self.rng.getrandbits(128), version=4)
             )
         if isinstance(info, kinds.DateType):
-            usual = (
-                date(2020, 5, 4)
-                if name == "joined_on"
-                else clock.today() + timedelta(days=90)
-                if name == "until"
-                else clock.today()
-            )
+            if name == "joined_on":
+                usual = date(2020, 5, 4)
+            elif name == "until":
+                usual = clock.today() + timedelta(days=90)
+            else:
+                usual = clock.today()
             return self.rng.choice(
                 [usual, usual, usual, date(2020, 5, 4), clock.today() + timedelta(days=1), date(2031, 7, 1)]
             ).isoformat()
@@ -497,25 +493,22 @@ class Sender:
                 return rng.choice([self.person, *machine.accomplices, *sorted(machine.ours), *machine.cadres])
             return rng.choice([self.person, *PEOPLE, *machine.made, 10**9])
         if _ORG.search(name):
-            theirs, ours, inside = (
-                self.victim.branch or self.victim.administers or nation.FAR_CLASS,
-                self.ours,
-                sorted(machine.inside),
-            )
+            theirs = self.victim.branch or self.victim.administers or nation.FAR_CLASS
+            ours, inside = self.ours, sorted(machine.inside)
             if "branch" in name:
                 theirs = self.victim.branch or nation.FAR_CLASS
                 inside = [one for one in inside if one in nation.BRANCHES or one in machine.made_orgs]
                 ours = ours if ours in inside else rng.choice(inside or [nation.CLASS])
             if self.mode == "aimed" and roll < 0.95:
                 if "source" in name or "target" in name:
+                    # one end is theirs, the other one's own, so that a transfer goes one way or the other
                     return theirs if ("source" in name) == self.drawing else ours
-                return theirs if roll < (0.5 if name == "branch_id" else 0.2) else ours
+                share_of_theirs = 0.5 if name == "branch_id" else 0.2
+                return theirs if roll < share_of_theirs else ours
             if self.mode == "own" and inside and roll < 0.95:
-                return (
-                    ours
-                    if roll < 0.5 or "source" in name
-                    else rng.choice(inside if rng.random() < 0.6 else [row[0] for row in TREE])
-                )
+                if roll < 0.5 or "source" in name:
+                    return ours
+                return rng.choice(inside if rng.random() < 0.6 else [row[0] for row in TREE])
             return rng.choice([row[0] for row in TREE] + [*machine.made_orgs, 10**9])
         if name == "transfer_id":
             some = {"own": sorted(machine.readable), "aimed": sorted(machine.arriving)}.get(
@@ -762,8 +755,10 @@ class Attacker(RuleBasedStateMachine):
                         for entry in (value if isinstance(value, list) else [value])
                         if isinstance(entry, int)
                     }
-                    persons |= values if name in PERSONS else set()
-                    orgs |= values if name in ORGS else set()
+                    if name in PERSONS:
+                        persons |= values
+                    if name in ORGS:
+                        orgs |= values
             persons, orgs = persons - ours, orgs - inside - {0}
             if not persons and not orgs:
                 continue

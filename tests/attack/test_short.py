@@ -255,9 +255,7 @@ def test_what_is_no_request_is_a_problem_too(system, request_bytes, status, code
 
 def test_headers_of_refusals(system):
     """401 says how to sign in, 405 what is allowed."""
-    unsigned, wrong = (
-        requests.get(f"{system.url}/api/v1/work", timeout=30),
-        requests.delete(f"{system.url}/api/v1/transfers", timeout=30),
-    )
+    unsigned = requests.get(f"{system.url}/api/v1/work", timeout=30)
+    wrong = requests.delete(f"{system.url}/api/v1/transfers", timeout=30)
     assert (unsigned.status_code, unsigned.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert wrong.status_code == 405 and {"GET", "POST"} <= set(wrong.headers["Allow"].split(", "))

@@ -49,28 +49,12 @@ SERVICES = {
 MODELS = {"orgs": orgs_models, "members": models, "transfers": transfers_models}
 PASSWORD_NOBODY_KNOWS = uuid.uuid4().hex
 HIGHER = "普通高等院校"
-ROOT, PROVINCE, VAULT, COUNTY, TOWNSHIP, VILLAGE, SCHOOL, COLLEGE, CLASS, SECOND_CLASS = (
-    1,
-    42,
-    42999,
-    4201,
-    42011,
-    420111,
-    420,
-    4200,
-    42001,
-    42002,
-)
-SECOND_COLLEGE, THIRD_CLASS, FAR, FAR_VAULT, FAR_SCHOOL, FAR_COLLEGE, FAR_CLASS, FAR_SECOND = (
-    421,
-    42101,
-    43,
-    43999,
-    430,
-    4300,
-    43001,
-    43002,
-)
+ROOT, PROVINCE, VAULT = 1, 42, 42999
+COUNTY, TOWNSHIP, VILLAGE = 4201, 42011, 420111
+SCHOOL, COLLEGE, CLASS, SECOND_CLASS = 420, 4200, 42001, 42002
+SECOND_COLLEGE, THIRD_CLASS = 421, 42101
+FAR, FAR_VAULT = 43, 43999
+FAR_SCHOOL, FAR_COLLEGE, FAR_CLASS, FAR_SECOND = 430, 4300, 43001, 43002
 TREE = [  # id, superior, kind, purpose, province, industry
     (ROOT, None, "leading_body", "ordinary", "00", ""),
     (PROVINCE, ROOT, "leading_body", "ordinary", "42", ""),
@@ -243,7 +227,10 @@ class World:
     def end(self, keep: bool = False) -> None:
         """Forget everything since `begin`, or with `keep` store it."""
         for name, outer in self.outer.items():
-            outer.commit() if keep else outer.rollback()
+            if keep:
+                outer.commit()
+            else:
+                outer.rollback()
             self.tx[name].close()
         clock._ahead = timedelta(0)
 

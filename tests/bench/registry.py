@@ -113,12 +113,10 @@ class Country:
     def __init__(
         self, installation: Installation, organisations: int, people: int, note: Callable[[str], None]
     ) -> None:
-        self.installation, self.organisations, self.people, self.note = (
-            installation,
-            organisations,
-            people,
-            note,
-        )
+        self.installation = installation
+        self.organisations = organisations
+        self.people = people
+        self.note = note
         self.rng = random.Random(2026)
         self.paths: dict[int, str] = {}
         self.officials = 50_000_000

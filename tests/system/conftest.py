@@ -16,9 +16,8 @@ from system import embedded, world
 from tests.installation import Installation
 from tests.system.visitor import CHROMIUM, Visitor
 
-werkzeug.test.TemporaryFile = lambda mode: (
-    BytesIO()
-)  # its own, for an upload over 500 KB, is never closed: a warning in a test that comes later
+# the client's own, for an upload over 500 KB, is never closed: a warning in a test that comes later
+werkzeug.test.TemporaryFile = lambda mode: BytesIO()
 
 
 class Town(Installation):

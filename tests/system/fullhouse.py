@@ -50,13 +50,13 @@ def token(person: int) -> str:
 
 
 class Office:
-    """Who acts for an organisation by the API."""
+    """Somebody who acts for an organisation, or for themselves, through the API."""
 
     def __init__(self, browser: Any, org: int | None = None, person: int | None = None) -> None:
         self.browser = browser
-        self.headers = {"Authorization": f"Bearer {token(person or world.administrator_of(org or 0))}"} | (
-            {"X-Acting-Org": str(org)} if org else {}
-        )
+        self.headers = {"Authorization": f"Bearer {token(person or world.administrator_of(org or 0))}"}
+        if org:
+            self.headers["X-Acting-Org"] = str(org)
 
     def send(self, path: str, *items: dict[str, Any]) -> list[dict[str, Any]]:
         """Send items of a command; all have to be accepted."""
@@ -107,6 +107,15 @@ def request_of(member: int, **values: Any) -> dict[str, Any]:
 
 def fill(town: Any, browser: Any) -> SimpleNamespace:
     """Fill the world; return the ids of what there is."""
+    _enter_class(town)
+    _write_down_phones(town)
+    made = _start_and_decide(browser)
+    _open_other_things(browser, made["rejected"])
+    return SimpleNamespace(**made, newcomer=_register(browser))
+
+
+def _enter_class(town: Any) -> None:
+    """Enter a class that graduates today and can sign in with the administrators' password."""
     people = list(synthetic.people(PEOPLE, rng=random.Random(23), division_codes=["420115"], start=7_000_000))
     with town.machinery("members").database.transaction() as tx:
         entering.enter_trusted(
@@ -143,6 +152,9 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
             ),
             {"admin": world.administrator_of(CLASS), "first": FIRST, "last": FIRST + PEOPLE},
         )
+
+
+def _write_down_phones(town: Any) -> None:
     with town.engine("orgs").begin() as tx:
         tx.execute(
             sa.text(
@@ -151,18 +163,20 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
             ),
             {"ids": [*ROLES.values()]},
         )
-    school, college, township = Office(browser, CLASS), Office(browser, COLLEGE), Office(browser, TOWNSHIP)
-    own = [Office(browser, person=FIRST + n) for n in range(4)]
+
+
+def _start_and_decide(browser: Any) -> dict[str, Any]:
+    """Start the class's transfers and bring some into each state; return their ids."""
+    school, township = Office(browser, CLASS), Office(browser, TOWNSHIP)
+    own = [Office(browser, person=FIRST + n) for n in range(2)]
     waiting_out = own[0].send("/transfers", request_of(FIRST, initiator="member"))[0]["transfer_id"]
     rejected = own[1].send("/transfers", request_of(FIRST + 1, initiator="member"))[0]["transfer_id"]
     moved = [
         one["transfer_id"]
         for one in school.send("/transfers", *[request_of(FIRST + 2 + n) for n in range(PEOPLE - 14)])
     ]
-    for person, one in zip(
-        own, (waiting_out, rejected), strict=False
-    ):  # while it is checked, only its starter sees it
-        person.wait(one, "pending_out")
+    for person, one in zip(own, (waiting_out, rejected), strict=True):
+        person.wait(one, "pending_out")  # while it is checked, only its starter sees it
     for one in moved:
         school.wait(one, "pending_in")
     school.send(
@@ -189,7 +203,19 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
             "note": REASON,
         },
     )
-    own[1].send(
+    return {
+        "waiting_out": waiting_out,
+        "rejected": rejected,
+        "assigning": moved[0],
+        "other_rejected": moved[1],
+        "pending_in": moved[2:],
+    }
+
+
+def _open_other_things(browser: Any, rejected: int) -> None:
+    """Leave an escalation, a migration and an entry of the register open."""
+    college = Office(browser, COLLEGE)
+    Office(browser, person=FIRST + 1).send(
         "/escalations",
         {
             "decision_id": key(),
@@ -215,6 +241,10 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
             "reason": "联合培养",
         },
     )
+
+
+def _register(browser: Any) -> Any:
+    """Leave a registration of a newcomer open; return the newcomer."""
     newcomer = next(synthetic.people(1, rng=random.Random(2), division_codes=["420115"], start=7_100_000))
     asked = browser.post(
         "/api/v1/registrations",
@@ -230,14 +260,7 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
         },
     )
     assert asked.status_code == 200, asked.json
-    return SimpleNamespace(
-        waiting_out=waiting_out,
-        rejected=rejected,
-        assigning=moved[0],
-        other_rejected=moved[1],
-        pending_in=moved[2:],
-        newcomer=newcomer,
-    )
+    return newcomer
 
 
 def enter(browser: Any, town: Any, org: int | None = None, person: int | None = None) -> str:

@@ -270,11 +270,9 @@ def test_policies_on_the_command_line(installation, tmp_path):
     bad.write_text(
         'version = "1"\nsource = "x"\n[node.pending_out]\nexpire_after_days = -1\non_expiry = "return"\n'
     )
-    listed, good, wrong = (
-        tuanqiao(installation, "policy", "list"),
-        tuanqiao(installation, "policy", "check", "p000"),
-        tuanqiao(installation, "policy", "check", str(bad)),
-    )
+    listed = tuanqiao(installation, "policy", "list")
+    good = tuanqiao(installation, "policy", "check", "p000")
+    wrong = tuanqiao(installation, "policy", "check", str(bad))
     assert "national@2026.1" in listed.stdout and "p000@2019.11 holds" in good.stdout
     assert (
         wrong.returncode == 1

@@ -821,15 +821,10 @@ def test_nothing_sticks_out_on_a_small_phone(visit, house, org):
         "/security",
         "/password",
     ]
-    for path in (
-        own
-        if org is None
-        else [
-            one
-            for one in addresses_of(house)
-            if "sign-in" not in one and "lang" not in one and "docs" not in one
-        ]
-    ):
+    others = [
+        one for one in addresses_of(house) if "sign-in" not in one and "lang" not in one and "docs" not in one
+    ]
+    for path in own if org is None else others:
         page.goto(f"{somebody.site}{path}")
         for width in (360, 320):
             page.set_viewport_size({"width": width, "height": 760})

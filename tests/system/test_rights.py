@@ -282,6 +282,15 @@ _PARTS = {
     "<uuid:batch_id>": key(),
     "<uuid:bulk_id>": key(),
 }
+
+
+def _filled(part: str, number: int) -> str:
+    """Return a part of a path, with a number or what stands for it in place of a variable."""
+    if part in _PARTS:
+        return _PARTS[part]
+    return str(number) if part.startswith("<") else part
+
+
 PUBLIC = {  # operations for everybody: what they may answer to nonsense
     "POST /sessions": {"sign_in_failed", "too_many_attempts"},
     "POST /sessions/renew": {"token_expired"},
@@ -431,23 +440,17 @@ def test_who_may(browser, tried, operation):
     allowed, body = TABLE[operation]
     method, path = operation.split()
     number = tried.own() if "transfer_id" in path else CLASS
-    address = "/api/v1" + "/".join(
-        _PARTS[part] if part in _PARTS else str(number) if part.startswith("<") else part
-        for part in path.split("/")
-    )
+    address = "/api/v1" + "/".join(_filled(part, number) for part in path.split("/"))
     for relation in sorted(RELATIONS, key=lambda relation: relation in allowed):
         if method == "GET":
             answer = browser.get(address, query_string=body, headers=headers(relation))
         else:
             answer = browser.post(address, json=body(tried), headers=headers(relation))
         said = answer.json if isinstance(answer.json, dict) else {}  # a letter is no JSON
-        refusal = (
-            said["results"][0].get("refusal")
-            if "results" in said
-            else said
-            if answer.status_code >= 400
-            else None
-        )
+        if "results" in said:
+            refusal = said["results"][0].get("refusal")
+        else:
+            refusal = said if answer.status_code >= 400 else None
         code = refusal["code"] if refusal else None
         if operation in PUBLIC:
             assert code in PUBLIC[operation], (operation, relation, code)

@@ -352,7 +352,10 @@ def test_templates_of_both_kinds(browser, town):
 
 def enter(browser, town, org) -> str:
     """Sign in through the page; return the token of its forms."""
-    csrf = lambda page: re.search(r'name="csrf" value="([^"]+)"', page)[1]  # noqa: E731
+
+    def csrf(page):
+        return re.search(r'name="csrf" value="([^"]+)"', page)[1]
+
     number_ = world.id_number_of(town, world.administrator_of(org))
     browser.post(
         "/sign-in",

@@ -318,7 +318,10 @@ class World(RuleBasedStateMachine):
             assert outcome.refusal.code == "transfer_open"
         else:
             assert outcome.refusal is None, outcome
-            destination = "special" if to is None else "branch" if to in (BRANCH, ELSEWHERE) else "committee"
+            if to is None:
+                destination = "special"
+            else:
+                destination = "branch" if to in (BRANCH, ELSEWHERE) else "committee"
             self.models[outcome.transfer_id] = Model(
                 outcome.transfer_id,
                 member,
@@ -467,7 +470,10 @@ class World(RuleBasedStateMachine):
         )
         assert (outcome.refusal is not None) == is_open
         if not is_open:
-            destination = "special" if model.target == VAULT else "committee" if model.assigns else "branch"
+            if model.target == VAULT:
+                destination = "special"
+            else:
+                destination = "committee" if model.assigns else "branch"
             self.models[outcome.transfer_id] = Model(
                 outcome.transfer_id,
                 model.member,
