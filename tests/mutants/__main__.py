@@ -55,7 +55,18 @@ TARGETS = (
         "python",
         (
             ("tests/orgs/test_domain.py",),
-            ("tests/orgs/test_rule_book.py", "tests/orgs/test_names.py", "tests/orgs/test_handlers.py"),
+            (
+                "tests/orgs/test_first_check.py",
+                "tests/orgs/test_special_branches.py",
+                "tests/orgs/test_school_numbers.py",
+                "tests/orgs/test_deletion.py",
+                "tests/orgs/test_rights.py",
+                "tests/orgs/migration/test_handlers.py",
+                "tests/orgs/search/test_handlers.py",
+                "tests/orgs/test_commands.py",
+                "tests/orgs/test_names.py",
+                "tests/orgs/test_handlers.py",
+            ),
         ),
     ),
     Target(

@@ -12,13 +12,14 @@ from shared.messages.members import CadreChanged
 from tests.orgs.factories import (
     COLLEGE,
     DEAN,
+    INDUSTRY,
     PRESIDENT,
     RIGHTS,
     SCHOOL,
     SERVER,
+    TOWN,
     TREE,
 )
-from tests.orgs.rule_book_factories import INDUSTRY, TOWN
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,16 @@ from services.orgs import handlers
 from services.orgs.search import handlers as search
 from shared.bus.service import Asked
 from shared.identity import Actor
-from shared.messages.orgs import DeleteOrg, ListAdministrators, SaveOrg, SearchOrgs, SetAdministrator
+from shared.messages.members import CadreChanged
+from shared.messages.orgs import (
+    CheckOrg,
+    DeleteOrg,
+    GetOrgs,
+    ListAdministrators,
+    SaveOrg,
+    SearchOrgs,
+    SetAdministrator,
+)
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
 
@@ -49,7 +58,13 @@ TREE = [
 
 SCHOOL, COLLEGE, CLASS, OTHER_SCHOOL = 420, 42011, 42012, 440
 
+TOWN = 4201
+
+INDUSTRY = "普通高等院校"
+
 PRESIDENT, DEAN, MONITOR, STRANGER = 1001, 1002, 1003, 1004
+
+SECRETARY = 77  # holds a post and no right
 
 RIGHTS = [
     (SCHOOL, PRESIDENT),
@@ -61,6 +76,8 @@ RIGHTS = [
 ]
 
 of_school, of_college, of_class = Actor(PRESIDENT, SCHOOL), Actor(DEAN, COLLEGE), Actor(MONITOR, CLASS)
+
+of_city = Actor(3001, TOWN)  # has the right only where the fixture `mayor` or the test gives it
 
 
 def events(tx, topic):
@@ -106,3 +123,42 @@ def holders(tx, org_id):
     return [
         one.person_id for one in handlers.list_administrators(tx, ListAdministrators(org_ids=[org_id]), None)
     ]
+
+
+def check(tx, actor=of_college, **values):
+    """Run one CheckOrg of the college, complete unless said otherwise."""
+    item = {
+        "command_id": uuid4(),
+        "org_id": COLLEGE,
+        "kind": "committee",
+        "short_name": "机械学院团委",
+        "full_name": "共青团江汉理工大学机械学院委员会",
+        "industry": INDUSTRY,
+        "phone": "02788880000",
+        **values,
+    }
+    return handlers.check_orgs(tx, [Asked(CheckOrg(**item), actor)])[0]
+
+
+def cadre(tx, org=COLLEGE, person=SECRETARY, post="secretary", phone=True, version=2):
+    """Tell orgs that a person holds a post, by default that the college has its secretary."""
+    handlers.on_cadre_changed(
+        tx, [CadreChanged(org_id=org, person_id=person, post=post, has_phone=phone, version=version)]
+    )
+
+
+def org_of(tx, org_id=COLLEGE):
+    """Return an organisation as shown."""
+    return handlers.get_orgs(tx, GetOrgs(org_ids=[org_id]), None)[0]
+
+
+def make(tx, actor=of_school, **values):
+    """Run one SaveOrg that creates a branch of the school, unless said otherwise."""
+    item = {
+        "command_id": uuid4(),
+        "parent_id": SCHOOL,
+        "kind": "branch",
+        "full_name": "共青团某某支部委员会",
+        **values,
+    }
+    return handlers.save_orgs(tx, [Asked(SaveOrg(**item), actor)])[0]

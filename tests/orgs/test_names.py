@@ -30,6 +30,7 @@ from tests.orgs.factories import (
     PRESIDENT,
     SCHOOL,
     STRANGER,
+    TOWN,
     TREE,
     Seed,
     code,
@@ -434,6 +435,16 @@ def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label
     assert (full := store.by_ids(tx, [made])[made].full_name) == f"共青团某镇{label}", full
     for name in ("流动团员团支部", "学社衔接临时团支部", "流动团支部"):
         assert made in found(tx, f"某镇{name}")
+
+
+@pytest.mark.rule("ORG-10", "ORG-09")
+def test_renaming_touches_one_row(tx):
+    """ORG-09, ORG-10: a renamed body changes one row and tells of one, however many stand below it."""
+    city = store.by_ids(tx, [TOWN])[TOWN]
+    before = tx.scalar(sa.text("SELECT txid_current()"))
+    store.save(tx, [{**city._mapping, "full_name": "共青团武汉委员会", "version": city.version + 1}])
+    assert tx.scalar(sa.text("SELECT count(*) FROM orgs WHERE xmin::text = :tx"), {"tx": str(before)}) == 1
+    assert len(events(tx, "org_changed")) == 1
 
 
 # ---- order ---------------------------------------------------------------------------------------

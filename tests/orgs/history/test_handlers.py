@@ -42,15 +42,18 @@ from tests.orgs.factories import (
     PRESIDENT,
     SCHOOL,
     STRANGER,
+    TOWN,
     Seed,
+    check,
     delete,
     grant,
+    of_city,
     of_class,
     of_college,
     of_school,
     save,
 )
-from tests.orgs.rule_book_factories import TOWN, ask, check, of_city
+from tests.orgs.migration.factories import ask
 
 NAMES = ("parent_id", "kind", "purpose", "short_name", "full_name", "deleted")
 of_province, of_root = Actor(2001, 42), Actor(1, 1)
