@@ -72,7 +72,25 @@ def test_a_school_is_built(browser, town):
     GRAD-01, DOC-12: the branch stands on the list until it is marked; ROLE-13: marked as delayed, a
     member is no graduate.
     """
-    province = Api(browser, sign_in(browser, town, PROVINCE))
+    school, code = create_with_code(Api(browser, sign_in(browser, town, PROVINCE)))
+    head = register_head(browser, school, code)
+    check_the_card(head, school)
+    branch = create_class(head, school)
+    members = fill_class(head, school, branch)
+    mark_graduates(head, branch, members)
+    refused = head.one(
+        "/members",
+        branch_id=branch,
+        name="张一",
+        id_number=number(10),
+        joined_on="2019-05-04",
+        development_number="201900009999",
+    )["refusal"]
+    assert (refused["code"], refused["message"]["zh"]) == ("id_registered", "身份证号重复")
+
+
+def create_with_code(province):
+    """Have the province create the school and give it a registration code."""
     school = province.one(
         "/orgs",
         parent_id=PROVINCE,
@@ -82,8 +100,11 @@ def test_a_school_is_built(browser, town):
         industry=INDUSTRY,
     )["org_id"]
     time.sleep(0.5)  # members hears of the school
-    code = province.one("/registration-codes", org_id=school)["code"]
+    return school, province.one("/registration-codes", org_id=school)["code"]
 
+
+def register_head(browser, school, code):
+    """Register the school's first administrator by the code; return the API as this person calls it."""
     made = browser.post(
         "/api/v1/registrations/administrator",
         json={
@@ -101,6 +122,11 @@ def test_a_school_is_built(browser, town):
     head = Api(browser, {"Authorization": f"Bearer {token}", "X-Acting-Org": str(school)})
     assert head.until("/my-orgs", lambda answer: answer["items"])["items"][0]["checked"] is False
     head.until(f"/orgs/{school}", lambda org: org["secretary_id"] == made["person_id"])
+    return head
+
+
+def check_the_card(head, school):
+    """Say that what the school's card shows is right, and give the school's number."""
     assert (
         head.one(
             "/orgs/checks",
@@ -117,6 +143,9 @@ def test_a_school_is_built(browser, town):
     card = head.get(f"/orgs/{school}")
     assert (card["checked"], card["complete"], card["school_number"]) == (True, True, "4142013956")
 
+
+def create_class(head, school):
+    """Create a class branch, and wait until members knows of it."""
     branch = head.one(
         "/orgs",
         parent_id=school,
@@ -128,6 +157,11 @@ def test_a_school_is_built(browser, town):
         f"/orgs/{school}/entry-progress",
         lambda answer: any(part["org_id"] == branch for part in answer["items"]),
     )
+    return branch
+
+
+def fill_class(head, school, branch):
+    """Enter four members, one of them the branch's secretary and administrator; return their ids."""
     entered = [
         head.one(
             "/members",
@@ -146,13 +180,7 @@ def test_a_school_is_built(browser, town):
     assert (
         head.one("/posts", org_id=branch, person_id=members[0], post="secretary")["person_id"] == members[0]
     )
-    ends = time.monotonic() + 10
-    while (
-        right := head.one("/administrators", org_id=branch, person_id=members[0], active=True).get("refusal")
-    ) and right["code"] == "not_a_cadre":
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    assert right is None
+    make_administrator(head, branch, members[0])
     progress = head.get(f"/orgs/{school}/entry-progress")["items"][0]
     assert (
         progress["branches"],
@@ -160,7 +188,23 @@ def test_a_school_is_built(browser, town):
         progress["members"],
         progress["complete_members"],
     ) == (1, 1, 4, 4)
+    return members
 
+
+def make_administrator(head, branch, person):
+    """Make a cadre the administrator of the branch; orgs hears of the post a moment after members."""
+    ends = time.monotonic() + 10
+    while True:
+        right = head.one("/administrators", org_id=branch, person_id=person, active=True).get("refusal")
+        if not (right and right["code"] == "not_a_cadre"):
+            break
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert right is None
+
+
+def mark_graduates(head, branch, members):
+    """Mark the class as graduating this summer, and the last of its members as delayed."""
     assert [one["branch_id"] for one in head.get("/branch-marks", unmarked_only="true")["items"]] == [branch]
     on = clock.today().replace(month=6, day=1)
     marked = head.one("/branch-marks", branch_id=branch, graduates_on=on.isoformat())
@@ -178,15 +222,6 @@ def test_a_school_is_built(browser, town):
         one["member_id"]: (one["graduate"], one.get("mark", ""))
         for one in head.get(f"/branches/{branch}/members")["items"]
     } == {**dict.fromkeys(members[:3], (True, "")), members[3]: (False, "delayed")}
-    refused = head.one(
-        "/members",
-        branch_id=branch,
-        name="张一",
-        id_number=number(10),
-        joined_on="2019-05-04",
-        development_number="201900009999",
-    )["refusal"]
-    assert (refused["code"], refused["message"]["zh"]) == ("id_registered", "身份证号重复")
 
 
 @pytest.mark.rule("GRAD-09", "GRAD-04")
