@@ -3,7 +3,7 @@
 It lasts from 1 May to 31 December of the simulated clock.
 
 Graduates of the demo tree's schools leave with lifelike reasons; colleges, members and targets
-start transfers over the summer; every administrator looks at the own list at its own pace, some
+start transfers over the summer; every administrator looks at their own list at their own pace, some
 never; the clock decides the rest. Nothing is modelled but people: requests, decisions, deadlines
 and statistics are the services' own. The same seed gives the same season: chance hangs on names of
 things, not on the order in which they happen, and people act in the morning on what they saw there,

@@ -93,7 +93,7 @@ not_names = st.one_of(
     ),
     st.text("0123456789=<>@#", min_size=1, max_size=5),
 )
-"""What stands in the column of names and is none."""
+"""What stands in the column of names and is not a name."""
 cells = st.one_of(
     st.none(),
     st.booleans(),

@@ -34,7 +34,7 @@ PROPERTIES: tuple[dict[str, object], ...] = (
     {"application_headers": {"x": "\ud800", "deep": {"a": [{"b": [1, None]}]}}},
     {},
 )
-"""What stands beside a body: no UTF-8, half of a character, a compression that is none."""
+"""What stands beside a body: no UTF-8, half of a character, a compression that is not one."""
 _CALL = {"correlation_id": "x", "name": "sign_in", "body": {"id_number": "1", "password": "x"}}
 
 

@@ -4,7 +4,7 @@ That part is one branch, a college, a county or nothing.
 
 Operations are read from the tables of the services and filled by the types and names of their
 contracts, so a new one is attacked without being listed. After each call the machine looks at every
-row that was touched and at every answer: nothing about persons or organisations outside the own
+row that was touched and at every answer: nothing about persons or organisations outside one's own
 subtree has changed, been held or been told, but by the ways that the catalogue names; they stand in
 `WAYS` and `TELLS`.
 """
@@ -193,7 +193,7 @@ def _asked_for(case: Case) -> bool:
 
 
 def _claimed(case: Case) -> bool:
-    """A start from the own branch of somebody who is not in it.
+    """A start, from one's own branch, of somebody who is not in it.
 
     It is written down until members has looked, which refuses it; nobody is held.
     """
@@ -263,7 +263,7 @@ def _asked_to_migrate(case: Case) -> bool:
 
 
 def _entered_by_card(case: Case) -> bool:
-    """Somebody known by name and number is entered into the own branch.
+    """Somebody known by name and number is entered into one's own branch.
 
     The person belongs nowhere and holds no post and no right.
     """
@@ -291,7 +291,7 @@ def _stays(case: Case) -> bool:
 
 
 def _logged(case: Case) -> bool:
-    """What somebody does is written down as done for the own organisation or for none.
+    """What somebody does is written down as done for one's own organisation or for none.
 
     That is so whomever it was about, and never in another's name.
     """
@@ -304,7 +304,7 @@ def _counted(case: Case) -> bool:
 
 
 class Way(NamedTuple):
-    """A way by which something outside the own subtree may change.
+    """A way by which something outside one's own subtree may change.
 
     It has the rules that name it, and what it covers.
     """
@@ -341,7 +341,7 @@ TELLS = {
 
 
 class Fault(AssertionError):
-    """Something outside the own subtree has changed, been held or been told."""
+    """Something outside one's own subtree has changed, been held or been told."""
 
 
 # ---- what is sent --------------------------------------------------------------------------------

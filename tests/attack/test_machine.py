@@ -48,7 +48,7 @@ def quiet(monkeypatch):
 @pytest.mark.rule("ROLE-06", "ROLE-16", "TRF-33", "MEM-32")
 @pytest.mark.parametrize("role", machine.ROLES)
 def test_nothing_outside_changes_is_held_or_told(nation, capsys, role):
-    """ROLE-06, ROLE-16, TRF-33, MEM-32: nobody changes, holds or learns anything outside the own subtree.
+    """ROLE-06, ROLE-16, TRF-33, MEM-32: nobody changes, holds or learns anything outside their subtree.
 
     Whatever somebody sends, of persons and organisations outside nothing changes, is held or is
     told.

@@ -52,7 +52,7 @@ def test_a_graduate_on_a_phone(visit, town):
 
     The adviser, the summary, the timeline that names who has to act, the messages.
 
-    UI-03, UI-07, UI-16: /zhtj and the own branch with masked numbers; MSG-03: an item opens its
+    UI-03, UI-07, UI-16: /zhtj and one's own branch with masked numbers; MSG-03: an item opens its
     approval; MSG-10, MSG-11: messages and the friendly hint.
     """
     graduate = visit(1001, 360, None)
@@ -377,7 +377,7 @@ def test_every_page(chromium, site, town, width, dark):
 def test_an_expired_session_comes_back(visit):
     """Somebody whose session has ended is led to sign in and comes back to the same place.
 
-    A form of before is refused with a word.
+    A form from before is refused, and the page says so.
     """
     college = visit(world.administrator_of(COLLEGE))
     page = college.page

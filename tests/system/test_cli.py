@@ -73,7 +73,7 @@ def test_all_dead_letters_at_once(installation):
 
 @pytest.mark.parametrize("letter", ["nowhere:1", "members", "members:x", "members:999999"])
 def test_unknown_dead_letters(installation, letter):
-    """A wrong name is refused with a word on the right form, not with a trace."""
+    """A wrong name is refused with the right form named, not with a trace."""
     answer = tuanqiao(installation, "dead-letters", "show", letter)
 
     assert answer.returncode == 2 and "Traceback" not in answer.stderr and "dead letter" in answer.stderr

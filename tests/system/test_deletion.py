@@ -20,8 +20,8 @@ def test_what_stands_in_the_way_is_named(browser, town):
 
     The API and the page name members, applications, open transfers and subordinates.
 
-    DEL-01: who has no right hears that and learns no number. DEL-04: set aside, a branch keeps its
-    members; as a target of an open transfer it is not.
+    DEL-01: somebody without the right is told so and learns no number. DEL-04: set aside, a branch
+    keeps its members; as a target of an open transfer it is not.
     """
     headers = sign_in(browser, town, org=COLLEGE, person=world.administrator_of(COLLEGE))
 

@@ -68,7 +68,7 @@ def test_up_and_down(browser, town):
 def test_arrivals_are_contacted_on_the_list(browser, town):
     """MEM-30: somebody who has arrived is ticked on the list and said to be contacted.
 
-    The branch's superior may say so; from higher up that is refused, with a word.
+    The branch's superior may say so; from higher up that is refused, and the page says so.
     """
     headers = sign_in(browser, town, org=COLLEGE, person=world.administrator_of(COLLEGE))
     one, other = [

@@ -493,7 +493,7 @@ PLACES = [
 def test_rubbish_is_refused(browser, town, house, org):
     """Rubbish, emptiness and 10,000 characters in every field of every form, and in every address.
 
-    The answer is a word of refusal, never an error of ours.
+    The answer is a refusal in words, never an error of ours.
     """
     csrf = enter(browser, town, org, FIRST + 3 if org is None else None)
     tried, broken = set(), []
@@ -560,9 +560,9 @@ def test_the_sign_in_page_says_what_is_asked(browser, town):
 @pytest.mark.rule("STAT-05", "DOC-05")
 @pytest.mark.parametrize("org", [COLLEGE, TOWNSHIP, PROVINCE])
 def test_every_list_has_a_file(browser, town, house, org):
-    """STAT-05, DOC-05: the export link of every list page gives a spreadsheet to the own session.
+    """STAT-05, DOC-05: the export link of every list page gives a spreadsheet to a session.
 
-    That is the browser's; without one it leads to sign in.
+    The session is the browser's own; without one the link leads to sign in.
     """
     enter(browser, town, org)
     links = {
@@ -977,7 +977,7 @@ def test_already_under_way_says_with_whom(browser, town, house):
 
 
 def test_who_is_in_no_branch_starts_nothing(browser, town, house):
-    """An administrator who is no member meets a sentence at the second step of the own start.
+    """An administrator who is no member meets a sentence at the second step of their own start.
 
     It is not the words of a contract.
     """

@@ -105,7 +105,7 @@ def test_the_same_with_everything_in_one_process(all_in_one, kind):
 
 @pytest.mark.parametrize("kind", ["silent", "half a request line", "half a header"])
 def test_a_header_has_its_time(one, kind):
-    """Who has not sent a header after ten seconds is cut off, also who sends a byte a second."""
+    """A caller whose header is not complete after ten seconds is cut off, even at a byte a second."""
     patient, dripping = one.connect(KINDS[kind]), one.connect(KINDS["half a header"])
     started, dripping_ended = time.monotonic(), None
     patient.settimeout(1)
