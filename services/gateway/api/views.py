@@ -10,10 +10,10 @@ import msgspec
 from flask import Response, g, request, stream_with_context
 
 from services.gateway import addresses
+from services.gateway import session as browser_session
 from services.gateway.api import deletion, openapi, reading
 from services.gateway.api.routes import Route
 from services.gateway.files import letter, sheet
-from services.gateway.pages import kit
 from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refused
 from shared.messages import MAX_ITEMS, decoding, members, orgs
@@ -78,7 +78,7 @@ def download_of(client: RpcClient, route: Route) -> Any:
 
     def view(**path_values: Any) -> Response:
         wanted = _from_query(route, path_values, decoder)
-        token, org = kit.session_token(), kit.acting_org()
+        token, org = browser_session.session_token(), browser_session.acting_org()
 
         def ask(contract: Any, one: Any) -> Any:
             return client.call(contract, one, token=token, org_id=org, request_id=g.request_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, current_app, g, redirect, request, session
 
+from services.gateway import session as browser_session
 from services.gateway.pages import draft, fields, kit, organisations
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
@@ -36,7 +37,7 @@ def sign_in() -> Any:
             # A session of its own: nothing of the one before is left but the language.
             session.clear()
             session["language"] = language
-            kit.remember(signed)
+            browser_session.remember(signed)
             if signed.must_change_password:
                 return redirect("/password")
             mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
@@ -161,7 +162,7 @@ def password() -> Any:
                     session=session.get("session", ""),
                 ),
             )
-            kit.remember(
+            browser_session.remember(
                 current_app.config["CLIENT"].call(
                     members.renew, members.Renew(session=session["session"]), request_id=g.request_id
                 )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, flash, g, render_template, request, session
 
+from services.gateway import session as browser_session
 from services.gateway.pages import fields, forms, menu, notes
 from services.gateway.pages.words import EXPIRY, KINDS, MARKS, NO_TIME, REASONS, REJECTIONS, STATES, STEPS
 from shared import clock, errors
@@ -167,7 +168,7 @@ def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
     whoever has to sign in is sent there all the same.
     """
     client = current_app.config["CLIENT"]
-    session_token()
+    browser_session.session_token()
     g.trips = g.get("trips", 0) + 1
     replies = iter(
         client.call_all(
@@ -184,42 +185,6 @@ def calls(*asked: tuple[Any, Any] | None, partial: bool = False) -> list[Any]:
         ):
             raise answer
     return answers
-
-
-def session_token() -> str:
-    """Return the token of the session, renewed shortly before it ends.
-
-    Raises:
-        Refused: `token_expired` where nobody is signed in.
-
-    """
-    if "token" not in session:
-        raise Refused("token_expired")
-    if datetime.fromisoformat(session["expires"]) - datetime.now(UTC) < timedelta(minutes=2):
-        remember(
-            current_app.config["CLIENT"].call(
-                members.renew, members.Renew(session=session["session"]), request_id=g.request_id
-            )
-        )
-    return str(session["token"])
-
-
-def acting_org() -> int | None:
-    """Return the organisation that the person of the session acts for."""
-    org: int | None = session.get("org")
-    return org
-
-
-def remember(signed: members.Signed) -> None:
-    """Keep in the browser's session who has signed in."""
-    session.update(
-        token=signed.token,
-        session=signed.session,
-        name=signed.name,
-        person=signed.person_id,
-        expires=signed.expires_at.isoformat(),
-        restricted=signed.must_change_password,
-    )
 
 
 def names(

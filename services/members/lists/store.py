@@ -115,7 +115,8 @@ _RETAINED = f"""
     ORDER BY r.retention_id
     LIMIT :limit"""
 _SINCE_DATE = f"""(
-    SELECT {clock.day_sql("m.began_at")} FROM memberships m WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"""
+    SELECT {clock.day_sql("m.began_at")} FROM memberships m
+    WHERE m.person_id = p.person_id AND m.ended_at IS NULL)"""
 _SINCE = f"CAST({_SINCE_DATE} AS text)"
 _IN_COUNTY = """d.purpose = 'handover'
         AND (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) = 'leading_body'"""
