@@ -10,4 +10,5 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
 def command(name: str) -> list[str]:
+    """Return the command line of a service, with this interpreter as its entry point."""
     return [sys.executable, "-m", "system.cli", *COMPOSE["services"][name]["command"]]

@@ -198,7 +198,11 @@ def test_the_command_line(new):
             input=f"{person.name}\n{person.id_number}\n",
         )
 
-    first = until(lambda: (done := create(OTHER, "--org", "33")).returncode == 0 and done)
+    def created():
+        done = create(OTHER, "--org", "33")
+        return done.returncode == 0 and done
+
+    first = until(created)
     assert (
         PERSON.id_number not in first.stdout and OTHER.id_number not in first.stdout.split("administers")[1]
     )

@@ -36,6 +36,7 @@ def package(sheet_xml: str = "", strings: bytes = b"", workbook: str = "xl/workb
 
 
 def cells(*places: str) -> str:
+    """Return a row with one cell for each place."""
     return "".join(
         f'<row r="{"".join(one for one in place if one.isdigit())}"><c r="{place}"><v>1</v></c></row>'
         for place in places
@@ -43,10 +44,12 @@ def cells(*places: str) -> str:
 
 
 def many_rows(rows: int) -> str:
+    """Return rows of one cell each."""
     return "".join(f'<row r="{number}"><c r="A{number}"><v>1</v></c></row>' for number in range(1, rows))
 
 
 def ods_of_a_billion_rows() -> bytes:
+    """Return an .ods that repeats one row a billion times, in a small file."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")

@@ -21,6 +21,7 @@ GOOD = (
 
 
 def sheet(*rows, header=roster.HEADER, marker=roster.MARKER) -> bytes:
+    """Return an .xlsx with the marker, the header and the rows; dates are cells of dates."""
     target = io.BytesIO()
     book = xlsxwriter.Workbook(target)
     page = book.add_worksheet()

@@ -26,6 +26,7 @@ from tests.members.factories import (
 
 @pytest.fixture(scope="module")
 def engine(scratch, keys):
+    """The database of members with the tree, its administrators and the three members."""
     seal.make_keys(keys)
     accounts.use(keys)
     made = scratch(models.metadata)
@@ -68,6 +69,7 @@ def engine(scratch, keys):
 
 @pytest.fixture
 def tx(engine):
+    """A transaction on it, rolled back."""
     with engine.connect() as connection:
         transaction = connection.begin()
         yield connection

@@ -29,15 +29,18 @@ AT = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
 
 def admin(org_id: int) -> Actor:
+    """Return the administrator of an organisation, acting for it."""
     return Actor(100 + org_id, org_id)
 
 
 def number(n: int, year: int = 2005) -> str:
+    """Return the n-th ID number of a year of birth, with its check digit."""
     first = f"420106{year}0105{n:03d}"
     return first + check_digit(first)
 
 
 def person(n: int, branch=CLASS, **values) -> Admission:
+    """Return the entry of the n-th person into a branch."""
     return Admission(
         **{
             "command_id": uuid.uuid4(),
@@ -54,6 +57,7 @@ def person(n: int, branch=CLASS, **values) -> Admission:
 
 
 def request(transfer_id, member=ONE, source=CLASS, target=TARGET, kind="any") -> TransferRequested:
+    """Return the request that a transfer sends to members when it begins."""
     return TransferRequested(
         transfer_id=transfer_id,
         member_id=member,
@@ -64,8 +68,10 @@ def request(transfer_id, member=ONE, source=CLASS, target=TARGET, kind="any") ->
 
 
 def assigned(transfer_id, member=ONE, branch=BRANCH) -> BranchAssigned:
+    """Return what a transfer says when the new branch is known."""
     return BranchAssigned(transfer_id=transfer_id, member_id=member, branch_id=branch, at=AT)
 
 
 def admit(tx, *items, org=CLASS):
+    """Enter people, by an organisation's administrator."""
     return entering.admit(tx, [Asked(item, admin(org)) for item in items])

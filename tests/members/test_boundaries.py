@@ -71,7 +71,7 @@ def deleted(org_id, parent, path, kind="branch") -> OrgChanged:
 @pytest.mark.rule("MEM-26", "MEM-25")
 @pytest.mark.parametrize(("days", "listed"), [(-1, []), (0, [ONE])])
 def test_the_28th_birthday(tx, days, listed):
-    """MEM-25, MEM-26: who is 28 is listed from the birthday on, not a day before."""
+    """MEM-25, MEM-26: a member of 28 is listed from the birthday on, not a day before."""
     today = clock.today() + timedelta(days=days)
     birthday = clock.today().replace(year=clock.today().year - 28)
     tx.execute(

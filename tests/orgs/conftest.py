@@ -75,6 +75,7 @@ def tx(loaded):
 
 @pytest.fixture
 def schools(tx):
+    """The school and its college are schools by their industry."""
     tx.execute(
         sa.text("UPDATE orgs SET industry = :industry WHERE org_id IN (:school, :college)"),
         {"industry": INDUSTRY, "school": SCHOOL, "college": COLLEGE},
@@ -83,6 +84,7 @@ def schools(tx):
 
 @pytest.fixture
 def mayor(loaded):
+    """The city has an administrator, committed: migrations run in transactions of their own."""
     with loaded.begin() as connection:
         store.set_administrators(
             connection, [{"org_id": TOWN, "person_id": 3001, "active": True}], clock.now(), None

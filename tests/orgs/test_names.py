@@ -291,10 +291,11 @@ def test_a_subtree_is_named_anew(short, piece):
 
     In pieces that know the pieces before; each is told once, and found by the old name.
     """
+    command = uuid4()
     with short.begin() as tx:
-        asked = naming.rebuild_names(
-            tx, [Asked(RebuildNames(command_id=(command := uuid4()), org_id=SCHOOL), of_school)]
-        )[0]
+        asked = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=SCHOOL), of_school)])[
+            0
+        ]
         assert (asked.refusal, asked.done) == (None, False) and "江汉" in full_names(tx)[CLASS]
     database, turns = db.Database(short), 0
     while naming.rebuild_one(database, piece):
@@ -432,7 +433,7 @@ def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label
     )
     store.set_administrators(tx, [{"org_id": 4201, "person_id": 3001, "active": True}], clock.now(), None)
     made = save(tx, Actor(3001, 4201), parent_id=4201, purpose="handover").org_id
-    assert (full := store.by_ids(tx, [made])[made].full_name) == f"共青团某镇{label}", full
+    assert store.by_ids(tx, [made])[made].full_name == f"共青团某镇{label}"
     for name in ("流动团员团支部", "学社衔接临时团支部", "流动团支部"):
         assert made in found(tx, f"某镇{name}")
 

@@ -26,7 +26,7 @@ from tests.orgs.factories import (
 
 @pytest.mark.rule("ADM-02", "ADM-03")
 def test_only_cadres_administer(tx):
-    """ADM-02, ADM-03: who holds no post there becomes no administrator; with a post it works."""
+    """ADM-02, ADM-03: a person without a post there becomes no administrator; with a post it works."""
     assert code(grant(tx, of_college, COLLEGE, 500)) == "not_a_cadre"
     cadre(tx, person=500, post="publicist")
     assert grant(tx, of_college, COLLEGE, 500).refusal is None

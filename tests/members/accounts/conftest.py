@@ -16,6 +16,7 @@ from tests.members.accounts.factories import BRANCH, ROOT, SUPERIOR, enter
 
 @pytest.fixture(scope="module")
 def engine(scratch, keys):
+    """The database of members, empty, with the keys that seal numbers and sign tokens."""
     seal.make_keys(keys)
     accounts.use(keys)
     return scratch(models.metadata)
@@ -23,6 +24,7 @@ def engine(scratch, keys):
 
 @pytest.fixture
 def tx(engine):
+    """A transaction with the one person entered, rolled back."""
     with engine.connect() as connection:
         transaction = connection.begin()
         enter(connection)

@@ -10,6 +10,7 @@ from tests.members.factories import CLASS, SCHOOL, admin
 
 
 def rows(count, import_id, branch=str(CLASS), start=70_000_000):
+    """Return so many good rows of one import, about people whom nobody else has."""
     some = people(count, rng=random.Random(5), division_codes=["420106"], start=start)
     return [
         ImportRow(
@@ -28,6 +29,7 @@ def rows(count, import_id, branch=str(CLASS), start=70_000_000):
 
 
 def send(tx, items, actor=None):
+    """Send rows; return the code of the refusal of each, or None."""
     return [
         one.refusal and one.refusal.code
         for one in imports.import_rows(tx, [Asked(item, actor or admin(SCHOOL)) for item in items])

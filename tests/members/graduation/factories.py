@@ -16,6 +16,7 @@ THIS, NEXT = date(YEAR, 6, 15), date(YEAR + 1, 6, 15)
 
 
 def mark(tx, branch, on=None, reason="", org=SCHOOL):
+    """Give a branch a time of graduation or a reason why it has none."""
     return graduation.mark_branches(
         tx,
         [
@@ -28,6 +29,7 @@ def mark(tx, branch, on=None, reason="", org=SCHOOL):
 
 
 def mark_member(tx, member, kind, on=None, reason="", org=SCHOOL):
+    """Mark one member; return the code of the refusal, or None."""
     answer = graduation.mark_members(
         tx,
         [
@@ -43,5 +45,6 @@ def mark_member(tx, member, kind, on=None, reason="", org=SCHOOL):
 
 
 def seen(tx, member=ONE):
+    """Return whether a member is a graduate, with the mark and its time."""
     row = store.by_ids(tx, [member])[member]
     return row.graduate, row.mark, row.graduates_on

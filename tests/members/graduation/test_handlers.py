@@ -299,7 +299,7 @@ def test_who_marks_members(tx, monkeypatch, org, code, without):
 
 @pytest.mark.rule("TRF-35")
 def test_a_move_ends_marks(tx):
-    """TRF-35: who is marked is transferred as usual, and arrives without a mark."""
+    """TRF-35: a marked member is transferred as usual, and arrives without a mark."""
     mark(tx, CLASS, THIS)
     mark_member(tx, ONE, "teacher")
     handlers.on_transfer_requested(tx, [request(10)])

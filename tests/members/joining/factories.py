@@ -20,6 +20,7 @@ PASSWORD = "Long-enough-1"
 
 
 def post(tx, org, to, actor=None, **values):
+    """Give a post; return the code of the refusal, or the person's id."""
     answer = posts_handlers.set_posts(
         tx, [Asked(SetPost(command_id=uuid.uuid4(), org_id=org, post=to, **values), actor or admin(org))]
     )[0]
@@ -27,14 +28,17 @@ def post(tx, org, to, actor=None, **values):
 
 
 def new(n=60, year=1990, name="李书记", **values):
+    """Return what names a person who has no account yet."""
     return {"name": name, "id_number": number(n, year), "phone": "19900000060", **values}
 
 
 def posts(tx, org):
+    """Return who holds which post in an organisation."""
     return [(row.person_id, row.post) for row in posts_store.posts_of(tx, [org])]
 
 
 def issue(tx, *orgs, actor=None):
+    """Make a registration code for each organisation."""
     return joining.issue_registration_codes(
         tx,
         [
@@ -45,6 +49,7 @@ def issue(tx, *orgs, actor=None):
 
 
 def redeem(tx, code, actor=None, **values):
+    """Use a registration code: as a person signed in, or as a new one where no actor is given."""
     if actor is not None:
         return joining.redeem_code(tx, RegisterAdministrator(code=code, **values), actor)
     return joining.register_administrator(
@@ -53,6 +58,7 @@ def redeem(tx, code, actor=None, **values):
 
 
 def apply(tx, n=70, org=CLASS, **values):
+    """Register oneself with a branch."""
     item = {
         "org_id": org,
         "name": "周自己",
@@ -68,6 +74,7 @@ def apply(tx, n=70, org=CLASS, **values):
 
 
 def decide(tx, one, actor=None, **values):
+    """Decide a self-registration, by default accept it."""
     return joining.decide_registrations(
         tx,
         [

@@ -313,7 +313,7 @@ def test_a_new_number_is_told(tx):
 
 @pytest.mark.rule("ACC-07")
 def test_reset_codes_of_cadres(tx):
-    """ACC-07: who is in no branch gets a reset code from the organisation of the post."""
+    """ACC-07: a person in no branch gets a reset code from the organisation of the post."""
     made = post(tx, SCHOOL, "secretary", **new())
 
     def codes(org):
@@ -524,8 +524,11 @@ def test_while_it_is_pending(tx):
 
     It can neither be entered nor made secretary, nor registered twice.
     """
+
+    def entry():
+        return entering.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])[0]
+
     asked = apply(tx)
-    entry = lambda: entering.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])[0]  # noqa: E731
     assert entry().refusal.code == "registration_pending"
     assert entry().refusal.say() == "该非团员正在走注册流程,不支持当前操作"
     assert post(tx, SCHOOL, "secretary", name="周自己", id_number=number(70)) == "registration_pending"
@@ -597,7 +600,7 @@ def test_who_is_registered_signs_in(tx):
 
 @pytest.mark.rule("DEL-11")
 def test_deletion_ends_posts(tx):
-    """DEL-11: who is deleted from the register holds no post any more."""
+    """DEL-11: a person deleted from the register holds no post any more."""
     post(tx, SCHOOL, "publicist", person_id=TWO)
     told(tx, "cadre_changed")
     answer = records.delete_members(

@@ -21,17 +21,20 @@ ABROAD = {
 
 
 def ask(tx, actor=None, **values):
+    """Ask for a retention, by default abroad and by the member."""
     item = {"command_id": uuid.uuid4(), "member_id": ONE, **ABROAD, **values}
     return retentions.request_retentions(tx, [Asked(RequestRetention(**item), actor or Actor(ONE))])[0]
 
 
 def decide(tx, retention_id, actor=None, **values):
+    """Decide a retention, by default as the school."""
     return retentions.decide_retentions(
         tx, [Asked(DecideRetention(retention_id=retention_id, **values), actor or admin(SCHOOL))]
     )[0]
 
 
 def issue(tx, actor=None, **values):
+    """Issue a letter, by default the school's for one member."""
     item = {
         "command_id": uuid.uuid4(),
         "member_ids": [ONE],
@@ -43,4 +46,5 @@ def issue(tx, actor=None, **values):
 
 
 def check(tx, text):
+    """Check a letter's code as anybody may, without an account."""
     return letters.check_letter(tx, CheckLetter(code=text), None)

@@ -455,7 +455,10 @@ def test_the_directory_follows_a_move(tx):
 
     Older and repeated ones change nothing, and new branches find their place either way.
     """
-    path = lambda org: directory.find(tx, [org])[org].path  # noqa: E731
+
+    def path(org):
+        return directory.find(tx, [org])[org].path
+
     changing = directory.on_org_changed(tx, [moved(2, TARGET, "1.4.6.")])
     assert [(row.org_id, row.moves, row.turns) for row in changing] == [(COLLEGE, True, False)]
     assert (path(COLLEGE), path(DEEP)) == ("1.4.6.", "1.4.6.7.")

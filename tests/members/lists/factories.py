@@ -15,10 +15,12 @@ from tests.members.factories import (
 
 
 def report(tx, kind, actor=None, **values):
+    """Return a report, by default as the root sees it."""
     return lists.get_report(tx, GetReport(kind=kind, **values), actor or admin(ROOT))
 
 
 def edit(tx, member=ONE, actor=None, **values):
+    """Edit a member; return the code of the refusal, or None."""
     answer = records.edit_members(
         tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor or admin(CLASS))]
     )[0]

@@ -233,7 +233,7 @@ def test_organisations_that_hold_members(tx):
 
 @pytest.mark.rule("MEM-25", "MEM-26")
 def test_over_age(tx):
-    """MEM-25, MEM-26: who is 28 and holds no post is listed and otherwise left alone."""
+    """MEM-25, MEM-26: a member of 28 who holds no post is listed and otherwise left alone."""
     assert report(tx, "over_age") == []
     clock.advance(timedelta(days=365 * 8))
     assert [one.member_id for one in report(tx, "over_age")] == [ONE, TWO, THREE]
@@ -250,7 +250,10 @@ def test_complete_records(tx):
 
     MEM-31: emergency and common contact, sealed at rest.
     """
-    me = lambda: showing.who_am_i(tx, WhoAmI(), Actor(ONE))  # noqa: E731
+
+    def me():
+        return showing.who_am_i(tx, WhoAmI(), Actor(ONE))
+
     assert (me().hints, me().member.missing) == ([], [])
     assert edit(tx, phone="", emergency_contact="母亲 19900000099", contact="wx", party=True) is None
     after = me()

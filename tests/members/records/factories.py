@@ -13,6 +13,7 @@ from tests.members.factories import (
 
 
 def edit(tx, actor, member=ONE, **values):
+    """Edit a member; return the code of the refusal, or None."""
     answer = records.edit_members(
         tx, [Asked(EditMember(command_id=uuid.uuid4(), member_id=member, **values), actor)]
     )[0]
@@ -20,6 +21,7 @@ def edit(tx, actor, member=ONE, **values):
 
 
 def delete(tx, org=ROOT, member=ONE, reason="身份证号码录错", command=None):
+    """Delete a member; return the code of the refusal, or None."""
     answer = records.delete_members(
         tx,
         [
