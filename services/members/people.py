@@ -13,7 +13,7 @@ _NO_COMMAND = uuid.UUID(int=0)
 
 
 def row_of(item: Admission, person_id: int | None = None) -> dict[str, Any]:
-    """Return the row of a person, for `store.add`: number and phone sealed, the id where the caller has one."""
+    """Return the row of a person, for `store.add`: number and phone sealed, and its id if given."""
     id_number = domain.normalise_id(item.id_number)
     return {
         "person_id": person_id,

@@ -224,7 +224,8 @@ def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
     tx.execute(_REFUSE_DELETIONS, {"ids": sorted(set(org_ids))})
 
 
-COHORT = f"coalesce(extract(year FROM {{on}})::int, extract(year FROM {clock.day_sql('CAST(:now AS timestamptz)')})::int)"
+_THIS_YEAR = f"extract(year FROM {clock.day_sql('CAST(:now AS timestamptz)')})::int"
+COHORT = f"coalesce(extract(year FROM {{on}})::int, {_THIS_YEAR})"
 GRADUATES = tell(
     GraduateChanged, "flagged", at="CAST(:now AS timestamptz)", version="nextval('graduate_version')"
 )

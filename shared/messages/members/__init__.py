@@ -1,4 +1,4 @@
-"""Contracts of the members service: people, accounts, posts, membership; each noun a file, all of them here."""
+"""Contracts of the members service: people, accounts, posts, membership; a file for each noun."""
 
 from shared.messages.members.accounts import *
 from shared.messages.members.entering import *

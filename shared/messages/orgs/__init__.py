@@ -1,4 +1,4 @@
-"""Contracts of the orgs service: the tree and who administers it; each noun a file, all of them here."""
+"""Contracts of the orgs service: the tree and who administers it; a file for each noun."""
 
 from shared.messages.orgs.events import *
 from shared.messages.orgs.history import *

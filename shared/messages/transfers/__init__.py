@@ -1,4 +1,4 @@
-"""Contracts of the transfers service: the saga and what stands beside it; each noun a file, all of them here."""
+"""Contracts of the transfers service: the saga and what stands beside it; a file for each noun."""
 
 from shared.messages.transfers.adviser import *
 from shared.messages.transfers.batches import *
