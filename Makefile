@@ -22,7 +22,8 @@ season: setup ## Simulate a season under two policies; table, charts and page in
 	@.venv/bin/tuanqiao season
 
 test: tools ## Run all tests on real RabbitMQ and PostgreSQL, found or started
-	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q
+	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && \
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not alone" && .venv/bin/python -m pytest -q -m alone
 
 attack: tools ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.attack

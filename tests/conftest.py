@@ -2,7 +2,8 @@
 
 import os
 
-os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"test{os.getpid()}.")
+if "PYTEST_XDIST_WORKER" in os.environ or "TUANQIAO_BUS_PREFIX" not in os.environ:
+    os.environ["TUANQIAO_BUS_PREFIX"] = f"test{os.getpid()}."  # each process of tests has queues of its own
 import uuid
 from pathlib import Path
 

@@ -106,6 +106,7 @@ def test_kill_everything(installation):
     transfers_under(installation, kill)
 
 
+@pytest.mark.alone
 @pytest.mark.rule("BEY-05")
 @pytest.mark.timeout(240)
 def test_the_broker_goes_away(installation):
