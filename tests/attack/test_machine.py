@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 from hypothesis.errors import FlakyFailure
 
-from services.members import handlers, store
+from services.members import store
 from services.members.accounts import resets
-from services.members.joining import handlers as joining
+from services.members.entering import handlers as entering
 from services.members.lists import handlers as lists
+from services.members.posts import handlers as posts
 from services.members.posts import store as posts_store
 from services.transfers import domain
 from services.transfers import handlers as transfers_handlers
@@ -142,7 +143,7 @@ def old_names(patch):
             for one in store.by_ids(tx, [*person_ids])
         }
 
-    patch.setattr(joining, "places", SimpleNamespace(of=of))
+    patch.setattr(posts, "places", SimpleNamespace(of=of))
 
 
 def old_resets(patch):
@@ -167,7 +168,7 @@ def old_resets(patch):
 
 def old_entries(patch):
     """Put back that who is in no branch is entered by anybody."""
-    patch.setattr(handlers, "places", SimpleNamespace(of=lambda tx, ids: {}))
+    patch.setattr(entering, "places", SimpleNamespace(of=lambda tx, ids: {}))
 
 
 def old_second_start(patch):

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from services.gateway.pages import menu
 from system import audit_proof, world
+from tests.system.api import sign_in
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter
 from tests.system.sheets import rows_of
-from tests.system.test_school import sign_in
 from tests.system.visitor import CHROMIUM, Visitor
 
 needs_chromium = pytest.mark.skipif(
