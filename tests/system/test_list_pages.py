@@ -32,7 +32,7 @@ def test_up_and_down(browser, town):
         return [
             int(one)
             for one in re.findall(
-                r'name="org" value="(\d+)"><button class="small" name="do" value="up"',
+                r'name="org" value="(\d+)">\s*<button class="small" name="do" value="up"',
                 browser.get(f"/orgs?at={COLLEGE}").text,
             )
         ]

@@ -697,7 +697,11 @@ def test_the_world_keeps_the_rules(engines, capsys):
         max_examples=50, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
     )
     World.TestCase.settings = run
-    World.TestCase("runTest").runTest()
+    # what a run tries is chance; one that happened to deliver little is followed by another
+    for _ in range(3):
+        World.TestCase("runTest").runTest()
+        if STEPS["deliver"] > 100 and {"withdrawn", "returned", "completed"} <= set(ENDS):
+            break
     with capsys.disabled():
         print(
             f"\n  {sum(STEPS.values())} steps of the state machine: {json.dumps(dict(STEPS.most_common()))};"
