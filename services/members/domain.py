@@ -261,39 +261,6 @@ def missing(
     ]
 
 
-def check_retention(
-    kind: str,
-    since: date,
-    until: date,
-    graduate: bool,
-    fields: Mapping[str, str],
-    months: int,
-    begins: date,
-    mark_from: tuple[int, int] | None,
-    today: date,
-) -> Refusal | None:
-    """Return why a member may not stay at school.
-
-    A member is retained (GRAD-26, GRAD-27) or goes abroad for studies, which needs all four items
-    (GRAD-29).
-    """
-    if kind not in ("retained", "abroad"):
-        return Refusal("retention_kind")
-    if until <= since:
-        return Refusal("retention_dates")
-    if kind == "abroad":
-        empty = next((label for label, value in fields.items() if not value.strip()), None)
-        return Refusal("field_missing", {"field": empty}) if empty else None
-    if not graduate:
-        return Refusal("not_a_graduate")
-    # in the year in which the term begins, only after the day of the setting
-    if mark_from is not None and (today.month, today.day) <= mark_from and today.year == begins.year:
-        return Refusal("retention_too_early", {"date": f"{mark_from[0]:02d}-{mark_from[1]:02d}"})
-    if until > add_months(begins, months):
-        return Refusal("retention_too_long", {"months": str(months)})
-    return None
-
-
 def may_delete(org: Any, level: str) -> bool:
     """Return whether a leading body is high enough to delete members (MEM-19).
 
@@ -304,16 +271,6 @@ def may_delete(org: Any, level: str) -> bool:
     if level == "province":
         return org.parent_id is None or org.org_id == org.provincial_id
     return level == "county" or len(org.division_code or "") != 6
-
-
-def check_retention_school(kind: str, industry: str, types: Sequence[str]) -> Refusal | None:
-    """Return why nobody is retained at a school of this industry (GRAD-26).
-
-    Without `types` every school retains.
-    """
-    if kind == "retained" and types and industry not in types:
-        return Refusal("retention_not_here")
-    return None
 
 
 def add_months(day: date, months: int) -> date:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members.letters import store
+from services.members.letters import rules, store
 from services.members.lists import store as lists_store
 from services.members.log import log
 from services.members.posts import store as posts_store
@@ -28,7 +27,6 @@ from shared.messages.members import (
     VoidLetter,
 )
 
-MOST_ON_A_LETTER = 50
 LETTER_CODE_LENGTH = 16
 """Of the code on a letter; about 79 bits, so that nobody finds one by trying."""
 
@@ -50,7 +48,7 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
             member
             for one in asked
             if one.actor.org_id == org_id
-            for member in one.item.member_ids[:MOST_ON_A_LETTER]
+            for member in one.item.member_ids[: rules.MOST_ON_A_LETTER]
         ]
         found = lists_store.within(tx, named, issuer.path)
         people[org_id] = {row.person_id: row.name for row in found}
@@ -61,17 +59,12 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     answers: list[Letter] = []
     for one in asked:
         item, org = one.item, orgs.get(one.actor.org_id or 0)
-        refusal = None
-        if one.actor not in acting or org is None:
-            refusal = Refusal("not_administrator")
-        elif org.kind == "branch":
-            refusal = Refusal("letter_by_committee")
-        elif not item.member_ids or not item.addressee.strip():
-            refusal = Refusal("field_missing", {"field": "团员、抬头"})
-        elif len(item.member_ids) > MOST_ON_A_LETTER:
-            refusal = Refusal("too_many_items", {"limit": str(MOST_ON_A_LETTER)})
-        elif not set(item.member_ids) <= people[org.org_id].keys():
-            refusal = Refusal("unknown_member")
+        refusal = rules.check_issue(
+            org.kind if org is not None and one.actor in acting else None,
+            item.member_ids,
+            item.addressee,
+            people.get(one.actor.org_id or 0, {}),
+        )
         if refusal is not None or org is None:
             answers.append(Letter(refusal=refusal))
             continue
@@ -88,8 +81,9 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
         }
         # what the command said the first time, in this list or long ago
         first = row or (old._mapping if old is not None else None)
-        if first is not None and {name: first[name] for name in said} != said:
-            answers.append(Letter(refusal=Refusal("command_taken")))
+        taken = rules.check_repeated(first, said)
+        if taken is not None:
+            answers.append(Letter(refusal=taken))
             continue
         if row is None:
             code = code_of("letter", str(item.command_id), LETTER_CODE_LENGTH)
@@ -196,16 +190,8 @@ def check_letter(tx: Connection, request: contract.CheckLetter, actor: Actor | N
     if found is None:
         raise Refused("letter_unknown")
     return LetterChecked(
-        state=_state(found, clock.today()),
+        state=rules.state_of(found.voided_at is not None, found.valid_until, clock.today()),
         issuer=found.issuer,
         number=f"{found.year}-{found.number}",
         issued_on=found.issued_at.astimezone(clock.CHINA).date(),
     )
-
-
-def _state(letter: sa.Row[Any], today: date) -> str:
-    if letter.voided_at is not None:
-        return "void"
-    if letter.valid_until is not None and letter.valid_until < today:
-        return "lapsed"
-    return "in_force"

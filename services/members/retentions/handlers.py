@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
+from services.members import store
 from services.members.log import log
+from services.members.retentions import rules
 from services.members.retentions import store as retentions_store
 from services.members.sealing.keys import opened, sealed
 from shared import audit, clock, directory, practice
@@ -49,23 +50,25 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
             if known[item.command_id].requested_by != one.actor.person_id:
                 refusals[n] = Refusal("command_taken")
             continue
-        if (
-            person is None
-            or branch is None
-            or not (own or (one.actor in acting and directory.is_own_or_superior(one.actor.org_id, branch)))
-        ):
-            refusals[n] = Refusal("unknown_member")
+        refused = rules.check_asking(
+            branch is not None,
+            own,
+            branch is not None
+            and one.actor in acting
+            and directory.is_own_or_superior(one.actor.org_id, branch),
+        )
+        if refused is not None or person is None or branch is None:
+            refusals[n] = refused or Refusal("unknown_member")
             continue
-        begins = today
-        if person.graduates_on and os.environ.get("TUANQIAO_RETENTION_START") != "marked":
-            begins = person.graduates_on
+        from_the_mark = os.environ.get("TUANQIAO_RETENTION_START") == "marked"
+        begins = rules.begins_on(person.graduates_on, from_the_mark, today)
         fields = {
             "国(境)外所在地": item.place,
             "国内联系人": item.contact_name,
             "联系方式": item.contact_phone,
         }
         place = (today, branch.province, branch.path)
-        refusal = domain.check_retention(
+        refusal = rules.check_retention(
             item.kind,
             item.since,
             item.until,
@@ -75,7 +78,7 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
             begins,
             practice.month_and_day("retention_mark_from", *place),
             today,
-        ) or domain.check_retention_school(
+        ) or rules.check_retention_school(
             item.kind, branch.industry, practice.value("retention_school_types", *place)
         )
         if refusal is not None:
@@ -151,13 +154,8 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
         item, row = one.item, held.get(one.item.retention_id)
         branch = orgs.get(row.branch_id) if row is not None else None
         org = orgs.get(one.actor.org_id or 0)
-        own = (
-            row is not None
-            and row.member_id == one.actor.person_id
-            and bool(item.report)
-            and not item.end
-            and not item.approve
-        )
+        said = (bool(item.report), item.end, item.approve)
+        own = row is not None and row.member_id == one.actor.person_id
         above = (
             branch is not None
             and org is not None
@@ -165,21 +163,15 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
             and org.kind != "branch"
             and directory.is_below(branch, org)
         )
-        if row is None or not (own or above):
-            answers.append(
-                RetentionSaved(retention_id=item.retention_id, refusal=Refusal("retention_unknown"))
-            )
+        unknown = rules.check_saying(own, above, *said)
+        if unknown is not None or row is None:
+            answers.append(RetentionSaved(retention_id=item.retention_id, refusal=unknown))
             continue
         state = states[item.retention_id]
-        wanted = _wanted(item, state)
-        if state != ("approved" if item.report or item.end else "requested"):
-            answers.append(
-                RetentionSaved(
-                    retention_id=item.retention_id,
-                    state=state,
-                    refusal=None if state == wanted else Refusal("retention_closed"),
-                )
-            )
+        wanted = rules.wanted(state, *said)
+        changes, closed = rules.check_state(state, *said)
+        if not changes:
+            answers.append(RetentionSaved(retention_id=item.retention_id, state=state, refusal=closed))
             continue
         rounds.setdefault(turns[item.retention_id], []).append(
             {
@@ -209,15 +201,6 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
         retentions_store.decide(tx, rows, clock.now())
     log.append(tx, entries)
     return answers
-
-
-def _wanted(item: DecideRetention, state: str) -> str:
-    """Return the state after a decision; a report leaves it as it is."""
-    if item.report:
-        return state
-    if item.end:
-        return "ended"
-    return "approved" if item.approve else "refused"
 
 
 def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Actor | None) -> list[Retention]:

@@ -10,6 +10,7 @@ from services.members import domain, store
 from services.members.entering import imports, ranges
 from services.members.letters import handlers as letters_handlers
 from services.members.retentions import handlers as retentions
+from services.members.retentions import rules as retentions_rules
 from services.members.sealing.keys import code_index
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -166,7 +167,7 @@ def test_retained_graduates(tx, graduates):
 )
 def test_months_of_retention(until, begins, mark_from, today, said):
     """GRAD-26, GRAD-27: six months to the end of the month; by setting only after a day of the year."""
-    refusal = domain.check_retention(
+    refusal = retentions_rules.check_retention(
         "retained", date(2026, 7, 1), until, True, {}, 6, begins, mark_from, today
     )
     assert (refusal and refusal.code) == said
