@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from services.members import domain
+from services.members.graduation import rules as graduation_rules
 from system.synthetic import check_digit
 
 TODAY = date(2026, 9, 1)
@@ -206,7 +207,7 @@ def test_may_mark_graduates(kind, above, direct, may):
 
     Never the branch itself.
     """
-    assert domain.may_mark_graduates(kind, "普通高等院校", above, direct) == may
+    assert graduation_rules.may_mark_graduates(kind, "普通高等院校", above, direct) == may
 
 
 @pytest.mark.rule("IMP-08")

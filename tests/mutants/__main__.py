@@ -87,6 +87,21 @@ TARGETS = (
         ),
     ),
     Target(
+        "services/members/graduation/rules.py",
+        "python",
+        (("tests/members/test_domain.py",), ("tests/members/graduation/test_handlers.py",)),
+    ),
+    Target(
+        "services/members/letters/rules.py",
+        "python",
+        (("tests/members/letters/test_rules.py",), ("tests/members/letters/test_handlers.py",)),
+    ),
+    Target(
+        "services/members/retentions/rules.py",
+        "python",
+        (("tests/members/retentions/test_rules.py",), ("tests/members/letters/test_handlers.py",)),
+    ),
+    Target(
         "services/transfers/domain.py",
         "python",
         (

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import domain, store
 from services.members.entering import store as entering_store
+from services.members.graduation import rules
 from services.members.graduation import store as graduation_store
 from services.members.log import log
 from shared import audit, background, clock, directory, metrics, practice, reference
@@ -41,7 +42,7 @@ def _by_branch(branch: sa.Row[Any]) -> bool:
 
 
 def _until() -> date:
-    return domain.due_until(clock.today(), _switch())
+    return rules.due_until(clock.today(), _switch())
 
 
 def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:
@@ -65,13 +66,13 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         branch = orgs.get(one.item.branch_id)
         org = orgs.get(one.actor.org_id or 0)
         on = domain.month_end(one.item.graduates_on) if one.item.graduates_on else None
-        refusal = domain.check_branch_mark(on, one.item.reason)
+        refusal = rules.check_branch_mark(on, one.item.reason)
         mark = earlier.get(one.item.branch_id)
         if branch is None or branch.kind != "branch":
             refusal = Refusal("branch_unknown")
         elif one.actor not in acting or org is None:
             refusal = Refusal("not_administrator")
-        elif not domain.may_mark_graduates(
+        elif not rules.may_mark_graduates(
             org.kind,
             org.industry,
             branch.org_id != org.org_id and directory.is_below(branch, org),
@@ -79,7 +80,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
         ):
             refusal = Refusal("not_your_org")
         elif refusal is None:
-            refusal = domain.check_markable(reference.is_markable(branch.industry), branch.purpose)
+            refusal = rules.check_markable(reference.is_markable(branch.industry), branch.purpose)
             started = mark is not None and mark.converted_at is not None and mark.started
             # once a member has begun to leave, the switch is not taken back (GRAD-14)
             if refusal is None and started and (on is None or on > until):
@@ -169,7 +170,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
             or branch is None
             or one.actor not in acting
             or org is None
-            or not domain.may_mark_member(
+            or not rules.may_mark_member(
                 org.kind,
                 org.industry,
                 branch.org_id == org.org_id,
@@ -182,7 +183,7 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
             continue
         mark = marks.get(branch.org_id)
         converted = mark is not None and mark.converted_at is not None
-        refusal = domain.check_member_mark(
+        refusal = rules.check_member_mark(
             item.mark,
             item.graduates_on,
             item.reason,
@@ -259,7 +260,7 @@ def list_branch_marks(
             graduates_on=row.graduates_on,
             reason=row.reason or "",
             graduate=row.converted_at is not None,
-            may_mark=domain.may_mark_graduates(
+            may_mark=rules.may_mark_graduates(
                 org.kind, org.industry, row.org_id != org.org_id, row.parent_id == org.org_id
             ),
         )

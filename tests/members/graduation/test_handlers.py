@@ -7,8 +7,9 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain, handlers
+from services.members import handlers
 from services.members.graduation import handlers as graduation
+from services.members.graduation import rules as graduation_rules
 from services.members.graduation import store as graduation_store
 from shared import clock
 from shared.messages.members import ListBranchMarks
@@ -141,7 +142,7 @@ def test_yearly_moment(today, until):
 
     Before it those of earlier years.
     """
-    assert domain.due_until(today, (5, 1)) == until
+    assert graduation_rules.due_until(today, (5, 1)) == until
 
 
 @pytest.mark.rule("GRAD-03", "GRAD-02")

@@ -1,0 +1,87 @@
+"""Who marks whom, with what, and until when: graduation of branches and members (GRAD). Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from services.members import domain
+from services.members.domain import COMMITTEE_KINDS
+from shared import reference
+from shared.errors import Refusal
+
+
+def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_superior: bool) -> bool:
+    """Return whether an organisation marks a branch.
+
+    Branches are marked by a committee kind of the school domain above them (GRAD-04) and by their
+    direct superior (GRAD-05). The direct superior of a branch inside a school is of the school
+    domain anyway; one outside it has a whole school in one branch below it.
+    """
+    return is_direct_superior or (is_above and kind in COMMITTEE_KINDS and reference.is_school(industry))
+
+
+def may_mark_member(
+    kind: str, industry: str, is_branch: bool, is_above: bool, is_direct_superior: bool, by_branch: bool
+) -> bool:
+    """Return whether an organisation marks members of a branch (GRAD-18).
+
+    As in GRAD-04, and the branch itself where the setting allows it.
+    """
+    return (is_branch and by_branch) or may_mark_graduates(
+        kind, industry, is_above and not is_branch, is_direct_superior
+    )
+
+
+def check_markable(is_markable: bool, purpose: str) -> Refusal | None:
+    """Return why a branch cannot have a time of graduation (GRAD-09).
+
+    It may lie outside the school domain, or be a branch for special purposes.
+    """
+    if is_markable and purpose in ("ordinary", "graduate", "mixed", "teachers"):
+        return None
+    return Refusal("not_markable")
+
+
+def due_until(today: date, switch: tuple[int, int]) -> date:
+    """Return up to which time of graduation branches are switched (GRAD-12).
+
+    From the yearly moment on that is the whole of the year.
+    """
+    return date(today.year if (today.month, today.day) >= switch else today.year - 1, 12, 31)
+
+
+def check_branch_mark(graduates_on: date | None, reason: str) -> Refusal | None:
+    """Return what is wrong with a mark: a time or a reason, not both, not neither (GRAD-07)."""
+    # equal means both or neither
+    if (graduates_on is None) == (reason == "") or reason not in ("", "teachers", "mixed"):
+        return Refusal("mark_incomplete")
+    return None
+
+
+def check_member_mark(
+    mark: str,
+    graduates_on: date | None,
+    reason: str,
+    *,
+    branch_graduates_on: date | None,
+    converted: bool,
+    branch_reason: str,
+    reserved: bool,
+) -> Refusal | None:
+    """Return why a member is not marked so (GRAD-11, GRAD-16, GRAD-19, GRAD-20, GRAD-23, GRAD-24)."""
+    if mark not in ("", "own", "delayed", "teacher"):
+        return Refusal("mark_unknown")
+    if mark != "" and reserved:
+        return Refusal("transfer_open")
+    if mark == "own":
+        if branch_reason != "mixed":
+            return Refusal("branch_not_mixed")
+        return None if graduates_on else Refusal("field_missing", {"field": "预计毕业时间"})
+    if mark in ("delayed", "teacher") and not converted:
+        return Refusal("branch_not_graduate")
+    if mark == "delayed":
+        if graduates_on is None or not reason.strip():
+            return Refusal("field_missing", {"field": "预计毕业时间、延迟毕业原因"})
+        if branch_graduates_on is not None and domain.month_end(graduates_on) <= branch_graduates_on:
+            return Refusal("delay_too_short", {"date": f"{branch_graduates_on:%Y-%m}"})
+    return None
