@@ -14,7 +14,7 @@ MOST_ON_A_LETTER = 50
 def check_issue(
     kind: str | None, member_ids: Collection[int], addressee: str, reached: Collection[int]
 ) -> Refusal | None:
-    """Return why an organisation issues no such letter (DOC-01..04).
+    """Return why an organisation issues no such letter (DOC-01, DOC-02).
 
     `kind` is that of the organisation, None where the person does not administer one; `reached` are
     the members of it and of what lies below.

@@ -9,10 +9,10 @@ from sqlalchemy.engine import Connection
 
 from services.members import domain, initial, people, store, throttle
 from services.members.log import changer
-from services.members.posts import places
+from services.members.posts import places, rules
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
-from shared import clock, directory, reference
+from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal
 from shared.identity import Actor
@@ -46,14 +46,9 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     for one in asked:
         item, org = one.item, orgs.get(one.item.org_id)
         person_id: int | None = None
-        problem: Refusal | None = None
-        if org is None:
-            problem = Refusal("unknown_org")
-        elif one.actor not in acting or not directory.is_own_or_superior(one.actor.org_id, org):
-            problem = Refusal("not_your_org")
-        elif item.post and item.post not in reference.POSTS[org.kind]:
-            problem = Refusal("post_unknown")
-        else:
+        ours = org is not None and one.actor in acting and directory.is_own_or_superior(one.actor.org_id, org)
+        problem = rules.check_asking(org.kind if org is not None else None, ours, item.post)
+        if problem is None:
             person_id, problem = people.find(item, one.actor.acting_org)
         if problem is None and person_id is not None:
             pair = (item.org_id, person_id)
@@ -63,11 +58,8 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
                 for (org_id, other), post in posts.items()
                 if org_id == item.org_id and post == "secretary"
             }
-            if item.post == "secretary" and led_by - {person_id}:
-                problem = Refusal("secretary_in_post")
-            elif held and held != item.post and pair in rights and (item.post == "" or held == "secretary"):
-                problem = Refusal("revoke_right_first")
-            elif held != item.post:
+            problem = rules.check_change(held, item.post, bool(led_by - {person_id}), pair in rights)
+            if problem is None and held != item.post:
                 posts[pair] = item.post
                 changed[pair] = {
                     "org_id": item.org_id,
@@ -150,24 +142,19 @@ class _People:
         name = domain.clean_name(item.name)
         index = keys.seal.index(id_number)
         known = self.by_index.get(index)
-        if known is not None and not item.post:
-            # where nothing is to be ended, it is not told that there is such a number
-            if known.name == name and known.person_id in self.holders.get(item.org_id, ()):
-                return known.person_id, None
-            return None, Refusal("unknown_member")
+        ends = not item.post
         if known is not None:
-            if known.pending:
-                return None, Refusal("registration_pending")
-            return (known.person_id, None) if known.name == name else (None, Refusal("name_differs"))
+            holds = known.person_id in self.holders.get(item.org_id, ())
+            refusal = rules.check_known(name, known.name, known.pending, ends, holds)
+            return (known.person_id, None) if refusal is None else (None, refusal)
         if index in self.new:
+            # named by an earlier item of the list
             placeholder, row = self.new[index]
-            return (placeholder, None) if row["name"] == name else (None, Refusal("name_differs"))
-        today = clock.today()
-        refusal = domain.check_name(name) or domain.check_id(id_number, today)
-        if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
-            refusal = Refusal("cadre_too_young")
-        if refusal is not None or not item.post:
-            return None, refusal or Refusal("unknown_member")
+            refusal = rules.check_known(name, row["name"], pending=False, ends=False, holds=True)
+            return (placeholder, None) if refusal is None else (None, refusal)
+        refusal = rules.check_new(name, id_number, ends, clock.today())
+        if refusal is not None:
+            return None, refusal
         # negative, so that the placeholder is nobody's id
         self.new[index] = (
             -len(self.new) - 1,

@@ -76,7 +76,7 @@ def wanted(state: str, report: bool, end: bool, approve: bool) -> str:
 
 
 def check_saying(own: bool, above: bool, report: bool, end: bool, approve: bool) -> Refusal | None:
-    """Return why a person says nothing of an entry (GRAD-29, GRAD-31).
+    """Return why a person says nothing of an entry (GRAD-29, GRAD-30).
 
     The committees above the branch do; the member adds reports from abroad and nothing else.
     """
@@ -85,7 +85,7 @@ def check_saying(own: bool, above: bool, report: bool, end: bool, approve: bool)
 
 
 def check_state(state: str, report: bool, end: bool, approve: bool) -> tuple[bool, Refusal | None]:
-    """Return whether an entry is changed by what is said of it, and if not, why not (GRAD-30, GRAD-33).
+    """Return whether an entry is changed by what is said of it, and if not, why not (GRAD-29, GRAD-30).
 
     A request is approved or refused; an approved entry is reported on and ended. What was said
     before is no refusal when it is said again; a report is never the same as one before.

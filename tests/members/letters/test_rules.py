@@ -10,7 +10,7 @@ REACHED = range(100)
 TODAY = date(2026, 7, 1)
 
 
-@pytest.mark.rule("DOC-02", "DOC-03")
+@pytest.mark.rule("DOC-01", "DOC-02")
 @pytest.mark.parametrize(
     "kind, members, addressee, code",
     [
@@ -26,7 +26,7 @@ TODAY = date(2026, 7, 1)
     ],
 )
 def test_check_issue(kind, members, addressee, code):
-    """DOC-02, DOC-03: committees and leading bodies issue letters for at most 50 of their own members."""
+    """DOC-01, DOC-02: committees and leading bodies issue letters for at most 50 of their own members."""
     refusal = rules.check_issue(kind, members, addressee, REACHED)
     assert (refusal and refusal.code) == code
 

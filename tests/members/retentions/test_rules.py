@@ -49,7 +49,7 @@ def test_check_asking(known, own, administers, allowed):
 REPORT, END, APPROVE, REFUSE = (True, False, False), (False, True, False), (False, False, True), (False,) * 3
 
 
-@pytest.mark.rule("GRAD-29", "GRAD-31")
+@pytest.mark.rule("GRAD-29", "GRAD-30")
 @pytest.mark.parametrize(
     "own, above, said, allowed",
     [
@@ -67,13 +67,13 @@ REPORT, END, APPROVE, REFUSE = (True, False, False), (False, True, False), (Fals
     ],
 )
 def test_check_saying(own, above, said, allowed):
-    """GRAD-29, GRAD-31: committees above the branch decide, the member only reports from abroad."""
+    """GRAD-29, GRAD-30: committees above the branch decide, the member only reports from abroad."""
     refusal = rules.check_saying(own, above, *said)
     assert (refusal is None) == allowed
     assert refusal is None or refusal.code == "retention_unknown"
 
 
-@pytest.mark.rule("GRAD-30", "GRAD-33")
+@pytest.mark.rule("GRAD-29", "GRAD-30")
 @pytest.mark.parametrize(
     "state, said, becomes, changes, code",
     [
@@ -92,7 +92,7 @@ def test_check_saying(own, above, said, allowed):
     ],
 )
 def test_check_state(state, said, becomes, changes, code):
-    """GRAD-30, GRAD-33: a request is decided once; what is approved is reported on and ended.
+    """GRAD-29, GRAD-30: a request is decided once; what is approved is reported on and ended.
 
     Said again it changes nothing; a report that comes too early or too late is refused, not lost.
     """
