@@ -97,6 +97,11 @@ TARGETS = (
         (("tests/members/letters/test_rules.py",), ("tests/members/letters/test_handlers.py",)),
     ),
     Target(
+        "services/members/joining/rules.py",
+        "python",
+        (("tests/members/joining/test_rules.py",), ("tests/members/joining/test_handlers.py",)),
+    ),
+    Target(
         "services/members/posts/rules.py",
         "python",
         (("tests/members/posts/test_rules.py",), ("tests/members/joining/test_handlers.py",)),

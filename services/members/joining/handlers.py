@@ -18,11 +18,12 @@ from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.entering import handlers as entering
 from services.members.entering import store as entering_store
+from services.members.joining import rules
 from services.members.joining import store as joining_store
 from services.members.log import changer, log
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import b64, code_index, grouped, keys, new_code, opened
-from shared import audit, clock, directory, outbox, practice, reference
+from shared import audit, clock, directory, outbox, practice
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -65,14 +66,11 @@ def issue_registration_codes(
     codes: dict[int, str] = {}
     for one in asked:
         org = orgs.get(one.item.org_id)
-        limit = reference.administrator_limit(org.kind) if org is not None else 0
-        refusal = None
-        if org is None:
-            refusal = Refusal("unknown_org")
-        elif one.actor not in acting or one.actor.org_id != org.parent_id:
-            refusal = Refusal("not_your_org")
-        elif having.get(org.org_id, 0) >= limit:
-            refusal = Refusal("administrators_full", {"limit": str(limit)})
+        refusal = rules.check_issue(
+            org.kind if org is not None else None,
+            org is not None and one.actor in acting and one.actor.org_id == org.parent_id,
+            having.get(one.item.org_id, 0),
+        )
         if refusal is not None or org is None:
             answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
             continue
@@ -109,11 +107,10 @@ def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, s
     if held is None:
         throttle.count(tx, limits)
         raise Refused("code_invalid")
-    limit = reference.administrator_limit(held.kind)
-    if posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0) >= limit:
-        raise Refused("too_many_administrators", limit=limit)
-    if request.post not in reference.POSTS[held.kind]:
-        raise Refused("post_unknown")
+    having = posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0)
+    refusal = rules.check_use(held.kind, having, request.post)
+    if refusal is not None:
+        raise Refused(refusal.code, **refusal.values)
     return index, held
 
 
@@ -222,10 +219,12 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
         tx, throttle.of_address(request.address, "registrations from", domain.REGISTRATIONS_FROM_ADDRESS)
     )
     org = directory.find(tx, [request.org_id]).get(request.org_id)
-    if org is None or org.purpose in ("graduate", "awaiting", "vault"):
-        raise Refused("unknown_org")
-    if org.kind != "branch" and not request.post:
-        raise Refused("field_missing", field="团内职务")
+    refusal = rules.check_place(
+        org.kind if org is not None else None, org.purpose if org is not None else "", request.post
+    )
+    if refusal is not None or org is None:
+        refusal = refusal or Refusal("unknown_org")
+        raise Refused(refusal.code, **refusal.values)
     refusal = entering.check_entry(
         request.name,
         request.id_number,
@@ -324,17 +323,21 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
         item, row = one.item, held.get(one.item.registration_id)
         own = row is not None and item.withdraw and row.person_id == one.actor.person_id
         org = orgs.get(row.org_id) if row is not None else None
-        refusal = None
-        if row is None or not (
-            own or (not item.withdraw and one.actor in acting and one.actor.org_id == row.org_id)
-        ):
-            refusal = Refusal("registration_missing")
-        elif row.state != "pending" or row.expires_at <= now or row.registration_id in settled:
-            refusal = Refusal("registration_closed")
-        elif item.accept and not own and (org is None or row.branch_id is not None):
-            refusal = Refusal("unknown_org" if org is None else "has_branch")
-        elif item.accept and not own and row.post == "secretary" and row.org_id in secretaries:
-            refusal = Refusal("secretary_in_post")
+        administers = (
+            row is not None and not item.withdraw and one.actor in acting and one.actor.org_id == row.org_id
+        )
+        refusal = rules.check_decision(
+            own,
+            administers,
+            waits=row is not None
+            and row.state == "pending"
+            and row.expires_at > now
+            and row.registration_id not in settled,
+            accept=item.accept,
+            placed=row is not None and row.branch_id is not None,
+            exists=org is not None,
+            led_by_another=row is not None and row.post == "secretary" and row.org_id in secretaries,
+        )
         if refusal is None and row is not None:
             if own:
                 state = "withdrawn"
