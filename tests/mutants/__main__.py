@@ -107,6 +107,11 @@ TARGETS = (
         (("tests/members/posts/test_rules.py",), ("tests/members/joining/test_handlers.py",)),
     ),
     Target(
+        "services/members/records/rules.py",
+        "python",
+        (("tests/members/records/test_rules.py",), ("tests/members/records/test_handlers.py",)),
+    ),
+    Target(
         "services/members/retentions/rules.py",
         "python",
         (("tests/members/retentions/test_rules.py",), ("tests/members/letters/test_handlers.py",)),

@@ -273,7 +273,7 @@ def test_documented_choices_are_what_the_services_know():
 
     A word more or less would be a promise that a service does not keep.
     """
-    from services.members.records import handlers as records
+    from services.members.records import rules as records
     from services.orgs import domain
     from services.transfers import saga
 

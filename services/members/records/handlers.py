@@ -15,6 +15,7 @@ from services.members import domain, store
 from services.members.entering import ranges
 from services.members.log import edited, log
 from services.members.posts import store as posts_store
+from services.members.records import rules
 from services.members.records import store as records_store
 from services.members.sealing.keys import keys, sealed
 from shared import audit, clock, directory, practice
@@ -74,17 +75,11 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
             refusal = domain.check_ages(
                 born, joined, post, today, branch.province
             ) or domain.check_development_number(number, joined, branch.province, ranges.issued)
-        if (
-            refusal is None
-            and number != person.development_number
-            and (
-                used.get(number, person.person_id) != person.person_id
-                or any(row["development_number"] == number for row in rows.values())
-            )
-        ):
-            refusal = Refusal("development_number_used")
-        if refusal is None and item.found_on is not None and item.found_on > today:
-            refusal = Refusal("found_in_future")
+        number_is_used = number != person.development_number and (
+            used.get(number, person.person_id) != person.person_id
+            or any(row["development_number"] == number for row in rows.values())
+        )
+        refusal = refusal or rules.check_edit(number_is_used, item.found_on, today)
         if refusal is not None:
             refusals[n] = refusal
             continue
@@ -125,10 +120,6 @@ def _changed(text: str | None) -> str | None:
     return None if text is None else sealed(text) or ""
 
 
-CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
-"""Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09)."""
-
-
 def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> list[MemberSaved]:
     """Report wrongly entered members to the leading bodies above (DEL-06, DEL-09, DEL-10, DOC-11).
 
@@ -141,16 +132,12 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     entries: dict[int, audit.Entry] = {}
     for one in asked:
         branch = _branch(orgs, people.get(one.item.member_id))
-        near = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
-        refusal = None
-        if one.actor not in acting or not near:
-            refusal = Refusal("unknown_member")
-        elif one.item.cause == "elsewhere":
-            refusal = Refusal("transfer_instead")
-        elif one.item.cause not in CAUSES:
-            refusal = Refusal("bad_request", {"detail": "cause"})
-        elif not one.item.explanation.strip():
-            refusal = Refusal("reason_needed")
+        near = (
+            branch is not None
+            and one.actor in acting
+            and directory.is_own_or_superior(one.actor.org_id, branch)
+        )
+        refusal = rules.check_report(near, one.item.cause, one.item.explanation)
         answers.append(MemberSaved(member_id=one.item.member_id, refusal=refusal))
         if refusal is None:
             rows[one.item.member_id] = {
@@ -200,21 +187,19 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
             if known[one.item.command_id].person_id not in (None, one.actor.person_id):
                 refusals[n] = Refusal("command_taken")
             continue
-        if one.actor not in acting or org is None:
-            refusals[n] = Refusal("not_administrator")
-        elif person is None or branch is None or not directory.is_below(branch, org):
-            refusals[n] = Refusal("unknown_member")
-        elif org.kind != "leading_body":
-            refusals[n] = Refusal("not_leading_body")
-        elif not domain.may_delete(
-            org, practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)
-        ):
-            refusals[n] = Refusal("delete_higher")
-        elif not one.item.reason.strip():
-            refusals[n] = Refusal("reason_needed")
-        elif person.person_id in administrators:
-            refusals[n] = Refusal("is_administrator")
-        else:
+        if one.actor not in acting:
+            org = None
+        below = org is not None and branch is not None and directory.is_below(branch, org)
+        refusal = rules.check_deletion(
+            org.kind if org is not None else None,
+            below,
+            below and domain.may_delete(org, _level(branch)),
+            one.item.reason,
+            one.item.member_id in administrators,
+        )
+        if refusal is not None:
+            refusals[n] = refusal
+        elif person is not None and org is not None:
             rows[n] = {
                 "person_id": person.person_id,
                 "reason": one.item.reason.strip(),
@@ -249,6 +234,11 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
         ],
     )
     return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
+
+
+def _level(branch: Any) -> str:
+    """Return how high an organisation has to be to delete members of a branch, as its place sets it."""
+    return practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)
 
 
 def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -> list[Whereabouts]:

@@ -1,0 +1,57 @@
+"""Whose record is changed, reported and deleted, by whom and why not (MEM-10, MEM-19, DEL). Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from shared.errors import Refusal
+
+CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
+"""Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09)."""
+
+
+def check_edit(number_is_used: bool, found_on: date | None, today: date) -> Refusal | None:
+    """Return why an edit is refused beside what age and number say themselves (MEM-09, TYPE-16)."""
+    if number_is_used:
+        return Refusal("development_number_used")
+    return Refusal("found_in_future") if found_on is not None and found_on > today else None
+
+
+def check_report(near: bool, cause: str, explanation: str) -> Refusal | None:
+    """Return why a member is not reported as wrongly entered (DEL-06, DEL-09, DEL-10).
+
+    `near` says that the person administers the branch or its direct superior.
+    """
+    if not near:
+        return Refusal("unknown_member")
+    if cause == "elsewhere":
+        return Refusal("transfer_instead")
+    if cause not in CAUSES:
+        return Refusal("bad_request", {"detail": "cause"})
+    return None if explanation.strip() else Refusal("reason_needed")
+
+
+def check_deletion(
+    kind: str | None, below: bool, high_enough: bool, reason: str, administers: bool
+) -> Refusal | None:
+    """Return why a member is not deleted (DEL-05, DEL-07, DEL-08, MEM-19).
+
+    Args:
+        kind: Of the acting organisation, None where the person does not administer one.
+        below: The member's branch lies below it.
+        high_enough: It is of the level that the setting asks for (`domain.may_delete`).
+        reason: Why.
+        administers: The member has a right over some organisation.
+
+    """
+    if kind is None:
+        return Refusal("not_administrator")
+    if not below:
+        return Refusal("unknown_member")
+    if kind != "leading_body":
+        return Refusal("not_leading_body")
+    if not high_enough:
+        return Refusal("delete_higher")
+    if not reason.strip():
+        return Refusal("reason_needed")
+    return Refusal("is_administrator") if administers else None

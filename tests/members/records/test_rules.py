@@ -1,0 +1,77 @@
+"""The rules of edits, reports and deletions without a database."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from services.members.records import rules
+
+TODAY = date(2026, 7, 1)
+
+
+def code(refusal):
+    return refusal and refusal.code
+
+
+@pytest.mark.rule("MEM-09", "TYPE-16")
+@pytest.mark.parametrize(
+    "used, found_on, said",
+    [
+        (False, None, None),
+        (False, TODAY, None),
+        (False, TODAY + timedelta(days=1), "found_in_future"),
+        (True, None, "development_number_used"),
+        (True, TODAY + timedelta(days=1), "development_number_used"),
+    ],
+)
+def test_check_edit(used, found_on, said):
+    """MEM-09, TYPE-16: a development number is one person's; work is found today or before."""
+    assert code(rules.check_edit(used, found_on, TODAY)) == said
+
+
+@pytest.mark.rule("DEL-06", "DEL-09", "DEL-10")
+@pytest.mark.parametrize(
+    "near, cause, explanation, said",
+    [
+        *[(True, cause, "录入有误", None) for cause in rules.CAUSES],
+        (True, "elsewhere", "录入有误", "transfer_instead"),
+        (True, "nonsense", "录入有误", "bad_request"),
+        (True, "wrong_id", "  ", "reason_needed"),
+        (False, "wrong_id", "录入有误", "unknown_member"),
+        (False, "elsewhere", "", "unknown_member"),
+    ],
+)
+def test_check_report(near, cause, explanation, said):
+    """DEL-06, DEL-09, DEL-10: the branch or its superior reports, with a listed cause and a word."""
+    assert code(rules.check_report(near, cause, explanation)) == said
+
+
+GOOD = {
+    "kind": "leading_body",
+    "below": True,
+    "high_enough": True,
+    "reason": "重复录入",
+    "administers": False,
+}
+
+
+@pytest.mark.rule("DEL-05", "DEL-07", "DEL-08", "MEM-19")
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({}, None),
+        ({"kind": None}, "not_administrator"),
+        ({"below": False}, "unknown_member"),
+        ({"below": False, "kind": "committee"}, "unknown_member"),
+        ({"kind": "committee"}, "not_leading_body"),
+        ({"high_enough": False}, "delete_higher"),
+        ({"reason": " "}, "reason_needed"),
+        ({"administers": True}, "is_administrator"),
+    ],
+)
+def test_check_deletion(values, said):
+    """DEL-05, DEL-07, DEL-08, MEM-19: a leading body above and high enough deletes, with a reason.
+
+    Who has a right over an organisation is not deleted.
+    """
+    assert code(rules.check_deletion(**{**GOOD, **values})) == said
