@@ -98,6 +98,11 @@ _FORMS = tuple(
             "年份须在{}至{}之间",
             "a year from {} to {}",
         ),
+        (
+            r"Expected a zone at most (\d+) hours from UTC in `(?P<field>\w+)`",
+            "时区与UTC之差不得超过{}小时",
+            "a zone at most {} hours from UTC",
+        ),
         (r"Expected `datetime` with a timezone component", "时间须带时区", "an instant needs its zone"),
         (r"Invalid UUID", "须为UUID", "a UUID is wanted"),
         (r"Invalid RFC3339 encoded datetime", "须为RFC 3339时间", "an RFC 3339 instant is wanted"),

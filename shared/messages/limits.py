@@ -25,6 +25,8 @@ MAX_ID = 2**63 - 1
 """The largest id that a bigint holds."""
 MAX_COUNT = 2**31 - 1
 """The largest number that an integer column holds."""
+FARTHEST_ZONE = dt.timedelta(hours=14)
+"""No zone on earth is farther from UTC."""
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 """Years in which days and instants of people lie.
 
@@ -215,10 +217,11 @@ ToldText = Annotated[str, Meta(max_length=4000, pattern=STORED, description="tex
 
 
 class Dated(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of requests with days or instants: each lies within sane years.
+    """Base of requests with days or instants: each lies within sane years, in a zone that there is.
 
     Raises:
         OutOfYears: When made, and while decoding, where it becomes an error of the message.
+        NoSuchZone: The same for the zone of an instant.
 
     """
 
@@ -228,6 +231,9 @@ class Dated(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and not FIRST_YEAR <= value.year <= LAST_YEAR:
                 raise OutOfYears(name)
+            # PostgreSQL takes none that is farther away, and would end the whole statement
+            if isinstance(value, dt.datetime) and abs(value.utcoffset() or dt.timedelta()) > FARTHEST_ZONE:
+                raise NoSuchZone(name)
 
 
 class OutOfYears(Refused, ValueError):
@@ -250,6 +256,25 @@ class OutOfYears(Refused, ValueError):
     def __str__(self) -> str:
         """Say it as `shared.messages.decoding` reads it."""
         return f"Expected a year from {FIRST_YEAR} to {LAST_YEAR} in `{self.name}`"
+
+
+class NoSuchZone(Refused, ValueError):
+    """An instant whose zone is farther from UTC than any on earth; a `ValueError` too, as `OutOfYears`."""
+
+    def __init__(self, name: str) -> None:
+        hours = FARTHEST_ZONE // dt.timedelta(hours=1)
+        super().__init__(
+            "bad_request",
+            detail=both(
+                f"{name}:时区与UTC之差不得超过{hours}小时", f"{name}: a zone at most {hours} hours from UTC"
+            ),
+            pointer=f"/{name}",
+        )
+        self.name = name
+
+    def __str__(self) -> str:
+        """Say it as `shared.messages.decoding` reads it."""
+        return f"Expected a zone at most {FARTHEST_ZONE // dt.timedelta(hours=1)} hours from UTC in `{self.name}`"
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -220,6 +220,32 @@ def test_days_lie_in_sane_years(day):
     with pytest.raises(Refused) as read:
         decoding.decode(msgspec.json.Decoder(members.WhereWas), body)
     assert made.value.refusal.values["pointer"] == read.value.refusal.values["pointer"] == "/on"
+
+
+@pytest.mark.parametrize(
+    "zone, taken",
+    [
+        ("Z", True),
+        ("+08:00", True),
+        ("+14:00", True),
+        ("-12:00", True),
+        ("+14:01", False),
+        ("-22:41", False),
+        ("+23:59", False),
+    ],
+)
+def test_zones_are_those_on_earth(zone, taken):
+    """An instant in a zone that PostgreSQL would not take is refused by name, before any statement."""
+    text = f"1962-07-21T10:28:36{zone}"
+    decoder = msgspec.json.Decoder(transfers.ListWork)
+    if taken:
+        assert decoding.decode(decoder, json.dumps({"until": text}).encode()).until.isoformat()
+        return
+    with pytest.raises(Refused) as made:
+        transfers.ListWork(until=datetime.fromisoformat(text))
+    with pytest.raises(Refused) as read:
+        decoding.decode(decoder, json.dumps({"until": text}).encode())
+    assert made.value.refusal.values["pointer"] == read.value.refusal.values["pointer"] == "/until"
 
 
 @given(
