@@ -274,7 +274,8 @@ class NoSuchZone(Refused, ValueError):
 
     def __str__(self) -> str:
         """Say it as `shared.messages.decoding` reads it."""
-        return f"Expected a zone at most {FARTHEST_ZONE // dt.timedelta(hours=1)} hours from UTC in `{self.name}`"
+        hours = FARTHEST_ZONE // dt.timedelta(hours=1)
+        return f"Expected a zone at most {hours} hours from UTC in `{self.name}`"
 
 
 @cache
