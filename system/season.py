@@ -615,7 +615,6 @@ class Season:
 
     def _result(self, seconds: float) -> dict[str, Any]:
         self._figures(1)
-        self.system.settle()  # the logs' heads are told when nothing else is going on, too
         provinces = [
             org
             for org in self.tree

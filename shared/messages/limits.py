@@ -236,46 +236,36 @@ class Dated(msgspec.Struct, frozen=True, kw_only=True):
                 raise NoSuchZone(name)
 
 
-class OutOfYears(Refused, ValueError):
-    """A day or an instant outside the years that there are for people.
+class Untimely(Refused, ValueError):
+    """A day or an instant that no request has; a `ValueError` too, so that decoders add the place.
 
-    It is a `ValueError` too, so that decoders add the place.
+    `zh` and `en` say what is wanted.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            "bad_request",
-            detail=both(
-                f"{name}:年份须在{FIRST_YEAR}至{LAST_YEAR}之间",
-                f"{name}: a year from {FIRST_YEAR} to {LAST_YEAR}",
-            ),
-            pointer=f"/{name}",
-        )
-        self.name = name
+    def __init__(self, name: str, zh: str, en: str) -> None:
+        super().__init__("bad_request", detail=both(f"{name}:{zh}", f"{name}: {en}"), pointer=f"/{name}")
+        self.name, self.wanted = name, en
 
     def __str__(self) -> str:
         """Say it as `shared.messages.decoding` reads it."""
-        return f"Expected a year from {FIRST_YEAR} to {LAST_YEAR} in `{self.name}`"
+        return f"Expected {self.wanted} in `{self.name}`"
 
 
-class NoSuchZone(Refused, ValueError):
-    """An instant whose zone is farther from UTC than any on earth; a `ValueError` too, as `OutOfYears`."""
+class OutOfYears(Untimely):
+    """A day or an instant outside the years that there are for people."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            name, f"年份须在{FIRST_YEAR}至{LAST_YEAR}之间", f"a year from {FIRST_YEAR} to {LAST_YEAR}"
+        )
+
+
+class NoSuchZone(Untimely):
+    """An instant whose zone is farther from UTC than any on earth."""
 
     def __init__(self, name: str) -> None:
         hours = FARTHEST_ZONE // dt.timedelta(hours=1)
-        super().__init__(
-            "bad_request",
-            detail=both(
-                f"{name}:时区与UTC之差不得超过{hours}小时", f"{name}: a zone at most {hours} hours from UTC"
-            ),
-            pointer=f"/{name}",
-        )
-        self.name = name
-
-    def __str__(self) -> str:
-        """Say it as `shared.messages.decoding` reads it."""
-        hours = FARTHEST_ZONE // dt.timedelta(hours=1)
-        return f"Expected a zone at most {hours} hours from UTC in `{self.name}`"
+        super().__init__(name, f"时区与UTC之差不得超过{hours}小时", f"a zone at most {hours} hours from UTC")
 
 
 @cache
