@@ -259,6 +259,11 @@ class Refused(Exception):
         super().__init__(code)
         self.refusal = Refusal(code, {key: str(value) for key, value in values.items()})
 
+    @staticmethod
+    def of(refusal: Refusal) -> Refused:
+        """Return what is raised for a refusal that a rule has found."""
+        return Refused(refusal.code, **refusal.values)
+
     @property
     def code(self) -> str:
         """Return the stable code."""

@@ -278,7 +278,7 @@ def read_reply(call: Command | Query, answer: bytes) -> Any:
     """Return what an encoded answer says, or raise its `Refused`."""
     reply = msgspec.json.decode(answer, type=_envelope(call))
     if reply.refused is not None:
-        raise Refused(reply.refused.code, **reply.refused.values)
+        raise Refused.of(reply.refused)
     return reply.ok
 
 

@@ -143,7 +143,7 @@ def _letter(reply: list[Any]) -> Response:
     if len(reply) != 1:
         raise Refused("too_many_items", limit=1)
     if reply[0].refusal is not None:
-        raise Refused(reply[0].refusal.code, **reply[0].refusal.values)
+        raise Refused.of(reply[0].refusal)
     return Response(
         letter.render(reply[0], f"{addresses.public_root()}verify"),
         content_type="application/pdf",

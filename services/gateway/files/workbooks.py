@@ -63,7 +63,7 @@ def read_roster(content: bytes, person_id: int, own: bool = False) -> list[Roste
     with _turn(person_id):
         answer = _ask(content, own)
     if answer.refused is not None:
-        raise Refused(answer.refused.code, **answer.refused.values)
+        raise Refused.of(answer.refused)
     return answer.rows
 
 

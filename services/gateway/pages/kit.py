@@ -242,7 +242,7 @@ def own_path(target: str) -> str:
 def first(outcomes: list[Any]) -> Any:
     """Return the answer to a command of one item, or raise its refusal."""
     if outcomes[0].refusal is not None:
-        raise Refused(outcomes[0].refusal.code, **outcomes[0].refusal.values)
+        raise Refused.of(outcomes[0].refusal)
     return outcomes[0]
 
 

@@ -162,7 +162,7 @@ def _import() -> Any:
             members.import_rows, [workbooks.to_send(import_id, row) for row in rows[at : at + 500]]
         ):
             if answer.refusal is not None:
-                raise Refused(answer.refusal.code, **answer.refusal.values)
+                raise Refused.of(answer.refusal)
     return redirect(f"/imports/{import_id}{'?level=own' if request.form.get('level') == 'own' else ''}")
 
 

@@ -182,7 +182,7 @@ def _person(tx: Connection, name: str, id_number: str, phone: str, password: str
     if refusal is None and domain.age_on(domain.born_on(number), today) < domain.MINIMUM_AGE:
         refusal = Refusal("cadre_too_young")
     if refusal is not None:
-        raise Refused(refusal.code, **refusal.values)
+        raise Refused.of(refusal)
     known = store.by_index(tx, keys.seal.index(number))
     if known is not None:
         if known.name != cleaned:

@@ -110,7 +110,7 @@ def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, s
     having = posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0)
     refusal = rules.check_use(held.kind, having, request.post)
     if refusal is not None:
-        raise Refused(refusal.code, **refusal.values)
+        raise Refused.of(refusal)
     return index, held
 
 
@@ -138,7 +138,7 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
     if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
         refusal = Refusal("cadre_too_young")
     if refusal is not None:
-        raise Refused(refusal.code, **refusal.values)
+        raise Refused.of(refusal)
     made = store.add(
         tx,
         [people.new_person(name, id_number, request.phone, "")],
@@ -224,7 +224,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     )
     if refusal is not None or org is None:
         refusal = refusal or Refusal("unknown_org")
-        raise Refused(refusal.code, **refusal.values)
+        raise Refused.of(refusal)
     refusal = entering.check_entry(
         request.name,
         request.id_number,
@@ -237,7 +237,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     id_number = domain.normalise_id(request.id_number)
     refusal = refusal or domain.check_new_password(request.password, id_number)
     if refusal is not None:
-        raise Refused(refusal.code, **refusal.values)
+        raise Refused.of(refusal)
     index = keys.seal.index(id_number)
     number = request.development_number.strip()
     known = store.known(tx, [index]).get(index)
