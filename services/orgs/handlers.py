@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, names, store
 from services.orgs.log import log, org_entry
 from services.orgs.naming import store as naming_store
-from shared import audit, clock, practice, reference
+from shared import audit, clock, commands, practice, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -115,44 +114,28 @@ class _Tree:
 def _command(
     decide: Callable[[_Tree, Any, Actor], OrgSaved], ids: Callable[[Any], list[int | None]]
 ) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
-    """Make a command handler from the decision on one item.
+    """Make a command handler from the decision on one item, and from the organisations that it touches.
 
-    The handler locks, looks for earlier answers, loads once, decides item by item and writes once.
-    The lock comes first, so that of two replicas with the same organisation the second sees what
-    the first did: limits, versions and repeated commands hold; a command repeated by somebody else
-    is refused. A refusal changes nothing and is not stored: the same command may be tried again
-    later.
+    The handler locks, loads once, decides item by item and writes once; each command is handled once
+    (`commands.once_remembered`). The lock comes first, so that of two replicas with the same
+    organisation the second sees what the first did: limits, versions and repeated commands hold.
     """
 
     def handler(tx: Connection, asked: list[Asked[Any]]) -> list[OrgSaved]:
-        touched = [org_id for one in asked for org_id in ids(one.item)]
-        store.lock(tx, touched)
-        stored = store.replies(tx, [one.item.command_id for one in asked])
-        known = {key: msgspec.json.decode(row.reply, type=OrgSaved) for key, row in stored.items()}
-        whose = {key: row.person_id for key, row in stored.items()}
-        tree = _Tree(tx, [one for one in asked if one.item.command_id not in known], touched)
-        answers, fresh = [], []
-        for one in asked:
-            tree.asked = one
-            # Answers that were stored before commands had an owner (migration 0006) have nobody.
-            if whose.get(one.item.command_id, one.actor.person_id) not in (None, one.actor.person_id):
-                answers.append(OrgSaved(refusal=Refusal("command_taken")))
-                continue
-            answer = known.get(one.item.command_id) or decide(tree, one.item, one.actor)
-            answers.append(answer)
-            if answer.refusal is None and one.item.command_id not in known:
-                known[one.item.command_id] = answer
-                whose[one.item.command_id] = one.actor.person_id
-                fresh.append(
-                    {
-                        "command_id": one.item.command_id,
-                        "reply": msgspec.json.encode(answer).decode(),
-                        "person_id": one.actor.person_id,
-                    }
-                )
-        tree.write(tx)
-        store.remember(tx, fresh)
-        return answers
+        store.lock(tx, [org_id for one in asked for org_id in ids(one.item)])
+
+        def decide_all(fresh: list[Asked[Any]]) -> list[OrgSaved]:
+            tree = _Tree(tx, fresh, [org_id for one in fresh for org_id in ids(one.item)])
+            answers = []
+            for one in fresh:
+                tree.asked = one
+                answers.append(decide(tree, one.item, one.actor))
+            tree.write(tx)
+            return answers
+
+        return commands.once_remembered(
+            tx, asked, OrgSaved, decide_all, lambda item, refusal: OrgSaved(refusal=refusal)
+        )
 
     return handler
 
