@@ -1,4 +1,4 @@
-"""The rules of people: identity numbers, ages, passwords, masks.
+"""The rules of people: identity numbers, ages, passwords, masks; whom a transfer may hold.
 
 Pure functions; `today` and `now` are arguments.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from stdnum.cn import ric
 
 from shared.errors import Refusal
+from shared.messages.transfers import TransferRequested
 
 MINIMUM_AGE = 14
 MAXIMUM_AGE = 28
@@ -337,3 +339,106 @@ def month_end(day: date) -> date:
     """Return the last day of the month: a time of graduation is a month (GRAD-03)."""
     # four days after the 28th every month is over
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+
+
+class Known(NamedTuple):
+    """Somebody whose ID number is registered; `pending` is an own registration that waits (REG-04)."""
+
+    person_id: int
+    name: str
+    branch_id: int | None = None
+    pending: bool = False
+
+
+class Deleted(NamedTuple):
+    """Somebody last deleted from a branch that is still there: under which name, from which (TRF-36)."""
+
+    name: str
+    branch_id: int
+
+
+# ---- whom a transfer may hold ------------------------------------------------------------------------------
+
+
+class Standing(NamedTuple):
+    """How a person stands when a transfer asks: where, held by which transfer, graduate or marked.
+
+    `may_go_abroad` says that the school has approved it (GRAD-33).
+    """
+
+    branch_id: int | None
+    reserved_by: int | None = None
+    graduate: bool = False
+    mark: str = ""
+    may_go_abroad: bool = False
+
+
+def check_hold(person: Standing | None, item: TransferRequested) -> Refusal | None:
+    """Return why a member is not held for a transfer (TRF-02, MEM-01).
+
+    The statement that holds members (`store.reserve`) says the same, in the same order; this one is
+    asked for the whole of a batch before anybody of it is held.
+    """
+    if person is None:
+        return Refusal("unknown_member")
+    if person.reserved_by == item.transfer_id:
+        # by an earlier copy of the same message
+        return None
+    if person.branch_id != item.source_branch_id:
+        return Refusal("member_elsewhere")
+    if person.reserved_by is not None:
+        return Refusal("transfer_open")
+    return check_reason(person, item.reason_kind)
+
+
+def check_reason(person: Standing, kind: str) -> Refusal | None:
+    """Return why a kind of reason does not fit a member (GRAD-15, GRAD-17, GRAD-33, TYPE-21)."""
+    if kind != "any" and (kind in ("graduate", "abroad")) != person.graduate:
+        return Refusal("graduate_reason_needed" if person.graduate else "ordinary_reason_needed")
+    # with an ordinary reason only delayed graduates and teachers leave the schools; students drop out
+    if kind == "outward" and person.mark not in ("delayed", "teacher"):
+        return Refusal("drop_out_needed")
+    if kind == "abroad" and not person.may_go_abroad:
+        return Refusal("abroad_request_missing")
+    return None
+
+
+def check_destination(mark: str, purposes: str, purpose: str | None) -> Refusal | None:
+    """Return why a delayed graduate does not go to an organisation (GRAD-22).
+
+    `purposes` is what a setting allows, parted by commas; empty it allows every organisation.
+    `purpose` is that of the organisation, None where there is none.
+    """
+    allowed = {one for one in purposes.split(",") if one}
+    if mark == "delayed" and allowed and purpose not in allowed:
+        return Refusal("delayed_elsewhere")
+    return None
+
+
+def check_rights(setting: str, rights: Iterable[int], source: str, target: str) -> Refusal | None:
+    """Return why an administrator does not leave the source for the target (ADM-18).
+
+    Only where the setting says `block`, and only while one of the `rights` is over an organisation
+    on the path of the source that is not on the path of the target.
+    """
+    left = set(_line(source)) - set(_line(target))
+    return Refusal("is_administrator") if setting == "block" and left.intersection(rights) else None
+
+
+def check_batches(items: Iterable[TransferRequested], unfit: Mapping[int, Refusal]) -> dict[int, Refusal]:
+    """Return why transfers of batches are refused, by transfer (BATCH-05).
+
+    Of a batch all members are held, or none: all, where it has come whole and nobody of it is
+    `unfit`. Whoever is fit hears that the batch was stopped.
+    """
+    batches: dict[UUID, list[TransferRequested]] = {}
+    for item in items:
+        if item.batch_id is not None and item.batch_size:
+            batches.setdefault(item.batch_id, []).append(item)
+    refused: dict[int, Refusal] = {}
+    for batch in batches.values():
+        whole = len(batch) >= batch[0].batch_size
+        if not whole or any(item.transfer_id in unfit for item in batch):
+            stopped = Refusal("batch_stopped")
+            refused |= {item.transfer_id: unfit.get(item.transfer_id, stopped) for item in batch}
+    return refused

@@ -214,9 +214,10 @@ _HOLD_BATCH = sa.text(f"""
     FOR UPDATE""")
 
 
-def hold_people(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def hold_people(tx: Connection, ids: Iterable[int]) -> dict[int, domain.Standing]:
     """Return where people are and what holds them, and keep it so until the transaction ends."""
-    return {row.person_id: row for row in tx.execute(_HOLD_BATCH, {"ids": sorted(set(ids))})}
+    rows = tx.execute(_HOLD_BATCH, {"ids": sorted(set(ids))})
+    return {person_id: domain.Standing(*standing) for person_id, *standing in rows}
 
 
 def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
@@ -244,7 +245,7 @@ _OF_BRANCH = sa.text(
 )
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
 _KNOWN = sa.text("""
-    SELECT p.person_id, p.id_index, p.name, p.branch_id,
+    SELECT p.id_index, p.person_id, p.name, p.branch_id,
         EXISTS (
             SELECT 1 FROM registrations r
             WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
@@ -331,12 +332,10 @@ def stays(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
     return tx.execute(_STAYS, {"person": person_id}).all()
 
 
-def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
-    """Return who is registered under the blind indexes.
-
-    A row has person, name, branch, and whether the person's own registration is `pending`.
-    """
-    return {bytes(row.id_index): row for row in tx.execute(_KNOWN, {"indexes": indexes})}
+def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, domain.Known]:
+    """Return who is registered under the blind indexes."""
+    rows = tx.execute(_KNOWN, {"indexes": indexes})
+    return {bytes(id_index): domain.Known(*known) for id_index, *known in rows}
 
 
 _DELETED = sa.text("""
@@ -346,12 +345,10 @@ _DELETED = sa.text("""
     ORDER BY d.id_index, d.deleted_at DESC""")
 
 
-def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, sa.Row[Any]]:
-    """Return those of them last deleted from a branch that still exists (TRF-36).
-
-    A row has the name and the branch of then.
-    """
-    return {bytes(row.id_index): row for row in tx.execute(_DELETED, {"indexes": indexes})}
+def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, domain.Deleted]:
+    """Return those of them last deleted from a branch that still exists (TRF-36)."""
+    rows = tx.execute(_DELETED, {"indexes": indexes})
+    return {bytes(id_index): domain.Deleted(*deleted) for id_index, *deleted in rows}
 
 
 def used_numbers(tx: Connection, numbers: list[str]) -> dict[str, int]:

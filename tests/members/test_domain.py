@@ -1,12 +1,17 @@
 """The rules of people: numbers, ages, passwords, masks."""
 
+import uuid
 from datetime import date, timedelta
 
+import msgspec
 import pytest
 
 from services.members import domain
+from services.members.domain import Standing
 from services.members.graduation import rules as graduation_rules
+from shared.errors import Refusal
 from system.synthetic import check_digit
+from tests.members.factories import CLASS, ONE, TARGET, TWO, request
 
 TODAY = date(2026, 9, 1)
 GOOD = "11010519491231002X"
@@ -234,3 +239,142 @@ def test_a_name_is_of_one_script(name, good):
     A letter of another that looks alike makes it another name, and is refused.
     """
     assert (domain.check_name(domain.clean_name(name)) is None) == good
+
+
+# ---- whom a transfer may hold --------------------------------------------------------------------
+
+
+@pytest.mark.rule("TRF-02", "MEM-01")
+@pytest.mark.parametrize(
+    "person, code",
+    [
+        (Standing(CLASS), None),
+        (None, "unknown_member"),
+        (Standing(TARGET), "member_elsewhere"),
+        (Standing(None), "member_elsewhere"),
+        (Standing(CLASS, 11), "transfer_open"),
+        (Standing(TARGET, 11), "member_elsewhere"),
+        (Standing(CLASS, 10), None),
+        (Standing(CLASS, 10, graduate=True), None),
+        (Standing(TARGET, 10), None),
+        (Standing(CLASS, 11, graduate=True), "transfer_open"),
+        (Standing(CLASS, graduate=True), "graduate_reason_needed"),
+    ],
+)
+def test_check_hold(person, code):
+    """TRF-02, MEM-01: a member is held where the transfer says, and by one transfer only.
+
+    Whom this transfer holds already it goes on to hold, whatever has changed.
+    """
+    refusal = domain.check_hold(person, request(10, kind="ordinary"))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("GRAD-15", "GRAD-17", "GRAD-33", "TYPE-21")
+@pytest.mark.parametrize(
+    "graduate, mark, may_go_abroad, kind, code",
+    [
+        (True, "", False, "any", None),
+        (False, "", False, "any", None),
+        (True, "", False, "graduate", None),
+        (False, "", False, "graduate", "ordinary_reason_needed"),
+        (False, "delayed", False, "graduate", "ordinary_reason_needed"),
+        (True, "", True, "abroad", None),
+        (True, "", False, "abroad", "abroad_request_missing"),
+        (False, "", True, "abroad", "ordinary_reason_needed"),
+        (False, "", False, "ordinary", None),
+        (True, "", False, "ordinary", "graduate_reason_needed"),
+        (False, "", False, "outward", "drop_out_needed"),
+        (False, "delayed", False, "outward", None),
+        (False, "teacher", False, "outward", None),
+        (True, "", False, "outward", "graduate_reason_needed"),
+        (False, "", False, "drop_out", None),
+        (True, "", False, "drop_out", "graduate_reason_needed"),
+    ],
+)
+def test_check_reason(graduate, mark, may_go_abroad, kind, code):
+    """GRAD-15, GRAD-17, GRAD-33, TYPE-21: the reason is one for people such as the member."""
+    refusal = domain.check_reason(Standing(CLASS, None, graduate, mark, may_go_abroad), kind)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("GRAD-22")
+@pytest.mark.parametrize(
+    "mark, purposes, purpose, code",
+    [
+        ("delayed", "", "ordinary", None),
+        ("delayed", "delayed", "delayed", None),
+        ("delayed", "delayed", "ordinary", "delayed_elsewhere"),
+        ("delayed", "delayed,ordinary", "ordinary", None),
+        ("delayed", "delayed", None, "delayed_elsewhere"),
+        ("delayed", "", None, None),
+        ("delayed", ",", "ordinary", None),
+        ("teacher", "delayed", "ordinary", None),
+        ("", "delayed", "ordinary", None),
+    ],
+)
+def test_check_destination(mark, purposes, purpose, code):
+    """GRAD-22: a setting says where delayed graduates may go; everybody else goes anywhere."""
+    refusal = domain.check_destination(mark, purposes, purpose)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("ADM-18")
+@pytest.mark.parametrize(
+    "setting, rights, source, target, code",
+    [
+        ("block", [3], "1.2.3.", "1.4.", "is_administrator"),
+        ("block", [2], "1.2.3.", "1.4.", "is_administrator"),
+        ("block", [1], "1.2.3.", "1.4.", None),
+        ("block", [2], "1.2.3.", "1.2.6.", None),
+        ("block", [3], "1.2.3.", "1.2.6.", "is_administrator"),
+        ("block", [1], "1.2.3.", "", "is_administrator"),
+        ("block", [4, 1], "1.2.3.", "1.4.", None),
+        ("block", [23], "1.2.3.", "1.4.", None),
+        ("block", [], "1.2.3.", "1.4.", None),
+        ("revoke_on_complete", [3], "1.2.3.", "1.4.", None),
+    ],
+)
+def test_check_rights(setting, rights, source, target, code):
+    """ADM-18: where a setting blocks, nobody leaves what they administer.
+
+    What stands above source and target alike is not left.
+    """
+    refusal = domain.check_rights(setting, rights, source, target)
+    assert (refusal and refusal.code) == code
+
+
+A, B = uuid.UUID(int=1), uuid.UUID(int=2)
+UNFIT = Refusal("transfer_open")
+
+
+@pytest.mark.rule("BATCH-05")
+@pytest.mark.parametrize(
+    "batches, unfit, codes",
+    [
+        ([(10, A, 2), (11, A, 2)], [], {}),
+        ([(10, A, 2), (11, A, 2)], [11], {10: "batch_stopped", 11: "transfer_open"}),
+        ([(10, A, 2), (11, A, 2)], [10, 11], {10: "transfer_open", 11: "transfer_open"}),
+        ([(10, A, 3), (11, A, 3)], [], {10: "batch_stopped", 11: "batch_stopped"}),
+        ([(10, A, 1), (11, A, 1)], [], {}),
+        ([(10, A, 2)], [10], {10: "transfer_open"}),
+        ([(10, A, 1), (11, B, 1)], [11], {11: "transfer_open"}),
+        ([(10, A, 1), (11, B, 2)], [], {11: "batch_stopped"}),
+        ([(10, None, 0), (11, A, 1)], [10], {}),
+        ([(10, A, 0), (11, A, 0)], [11], {}),
+        ([(10, None, 2)], [10], {}),
+    ],
+)
+def test_check_batches(batches, unfit, codes):
+    """BATCH-05: of a batch all are held or none; who could have been held hears that others stopped it.
+
+    Without a batch, or where not all or none is asked for, everybody stands alone.
+    """
+    items = [
+        msgspec.structs.replace(
+            request(transfer, ONE if transfer == 10 else TWO), batch_id=key, batch_size=size
+        )
+        for transfer, key, size in batches
+    ]
+    refused = domain.check_batches(items, dict.fromkeys(unfit, UNFIT))
+    assert {transfer: refusal.code for transfer, refusal in refused.items()} == codes

@@ -97,9 +97,31 @@ TARGETS = (
         (("tests/members/letters/test_rules.py",), ("tests/members/letters/test_handlers.py",)),
     ),
     Target(
+        "services/members/entering/rules.py",
+        "python",
+        (
+            ("tests/members/entering/test_rules.py",),
+            (
+                "tests/members/entering/test_entrants.py",
+                "tests/members/entering/test_imports.py",
+                "tests/members/test_handlers.py",
+            ),
+        ),
+    ),
+    Target(
+        "services/members/founding/rules.py",
+        "python",
+        (("tests/members/founding/test_rules.py",), ("tests/members/founding/test_handlers.py",)),
+    ),
+    Target(
         "services/members/joining/rules.py",
         "python",
         (("tests/members/joining/test_rules.py",), ("tests/members/joining/test_handlers.py",)),
+    ),
+    Target(
+        "services/members/lists/rules.py",
+        "python",
+        (("tests/members/lists/test_rules.py",), ("tests/members/lists/test_handlers.py",)),
     ),
     Target(
         "services/members/posts/rules.py",

@@ -13,9 +13,10 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members.entering import handlers, imports_store
+from services.members.entering import handlers, imports_store, rules
 from services.members.log import log as audit_log
 from services.members.posts import handlers as posts
 from services.members.sealing.keys import keys, sealed
@@ -45,6 +46,23 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
     the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
+    imports = _opened(tx, [one for one in asked if one.actor in acting])
+    answers: list[ImportTaken] = []
+    kept: list[Asked[ImportRow]] = []
+    for one in asked:
+        own = _is_own(imports.get(str(one.item.import_id)), one.actor.person_id, one.actor.org_id)
+        refusal = rules.check_import(one.actor in acting, own)
+        answers.append(ImportTaken(number=one.item.number, refusal=refusal))
+        if refusal is None:
+            kept.append(one)
+    imports_store.take_rows(tx, [_kept(one.item) for one in kept])
+    audit_log.append(tx, _started(kept))
+    _wake.set()
+    return answers
+
+
+def _opened(tx: Connection, asked: list[Asked[ImportRow]]) -> dict[str, sa.Row[Any]]:
+    """Return the imports that rows belong to, by id; those not seen before belong to their senders."""
     new = {
         one.item.import_id: {
             "import_id": str(one.item.import_id),
@@ -52,50 +70,39 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
             "person_id": one.actor.person_id,
         }
         for one in asked
-        if one.actor in acting
     }
-    imports = imports_store.open_imports(tx, list(new.values()), clock.now())
-    answers: list[ImportTaken] = []
-    rows: list[dict[str, Any]] = []
-    for one in asked:
-        found = imports.get(str(one.item.import_id))
-        if one.actor not in acting:
-            answers.append(ImportTaken(number=one.item.number, refusal=Refusal("not_administrator")))
-        elif found is None or (found.person_id, found.org_id) != (one.actor.person_id, one.actor.org_id):
-            answers.append(ImportTaken(number=one.item.number, refusal=Refusal("unknown_import")))
-        else:
-            answers.append(ImportTaken(number=one.item.number))
-            rows.append(
-                {
-                    "import_id": str(one.item.import_id),
-                    "number": one.item.number,
-                    "problem": one.item.problem,
-                    "row_sealed": sealed(msgspec.json.encode(one.item).decode()),
-                }
-            )
-    imports_store.take_rows(tx, rows)
-    taken = Counter(
-        (one.actor, one.request_id, one.item.import_id)
-        for one, answer in zip(asked, answers, strict=True)
-        if answer.refusal is None
-    )
-    audit_log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="import.started",
-                person_id=actor.person_id,
-                org_id=actor.org_id,
-                place_id=actor.org_id,
-                request_id=request_id,
-                ref=f"import {import_id}",
-                after={"rows": count},
-            )
-            for (actor, request_id, import_id), count in taken.items()
-        ],
-    )
-    _wake.set()
-    return answers
+    return imports_store.open_imports(tx, list(new.values()), clock.now())
+
+
+def _is_own(found: sa.Row[Any] | None, person_id: int, org_id: int | None) -> bool:
+    return found is not None and (found.person_id, found.org_id) == (person_id, org_id)
+
+
+def _kept(item: ImportRow) -> dict[str, Any]:
+    """Return the row of a row: sealed, since it holds an identity number."""
+    return {
+        "import_id": str(item.import_id),
+        "number": item.number,
+        "problem": item.problem,
+        "row_sealed": sealed(msgspec.json.encode(item).decode()),
+    }
+
+
+def _started(kept: list[Asked[ImportRow]]) -> list[audit.Entry]:
+    """Return the lines of the log: one for each import, however many rows of it are kept."""
+    taken = Counter((one.actor, one.request_id, one.item.import_id) for one in kept)
+    return [
+        audit.Entry(
+            kind="import.started",
+            person_id=actor.person_id,
+            org_id=actor.org_id,
+            place_id=actor.org_id,
+            request_id=request_id,
+            ref=f"import {import_id}",
+            after={"rows": count},
+        )
+        for (actor, request_id, import_id), count in taken.items()
+    ]
 
 
 def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None) -> ImportProgress:
@@ -104,36 +111,41 @@ def get_import(tx: Connection, request: contract.GetImport, actor: Actor | None)
     Only the person who started it sees them, acting for the same organisation.
     """
     org_id = directory.require_administrator(tx, actor)
+    assert actor is not None
     found = imports_store.one_import(tx, str(request.import_id))
-    if actor is None or found is None or (found.person_id, found.org_id) != (actor.person_id, org_id):
-        raise Refused("unknown_import")
+    refusal = rules.check_import(True, _is_own(found, actor.person_id, org_id))
+    if refusal is not None:
+        raise Refused.of(refusal)
     counts = imports_store.import_counts(tx, str(request.import_id))
-    failures: list[ImportRow] = []
-    if request.failed_after is not None:
-        failures = [
-            msgspec.structs.replace(_shown(request.import_id, row), problem=row.problem)
-            for row in imports_store.failed_rows(tx, str(request.import_id), request.failed_after)
-        ]
-        # these are rows as they were read, with numbers in full, so that the look is logged
-        if failures:
-            audit_log.append(
-                tx,
-                [
-                    audit.Entry(
-                        kind="view.failures",
-                        place_id=org_id,
-                        ref=f"import {request.import_id}",
-                        after={"rows": len(failures)},
-                        **audit.by(actor),
-                    )
-                ],
-            )
     return ImportProgress(
         rows=sum(counts.values()),
         entered=counts.get("entered", 0),
         failed=counts.get("failed", 0),
-        failures=failures,
+        failures=_failures(tx, request.import_id, request.failed_after, actor),
     )
+
+
+def _failures(tx: Connection, import_id: uuid.UUID, after: int | None, actor: Actor) -> list[ImportRow]:
+    """Return failed rows after a number, none without one.
+
+    They are shown as they were read, with ID numbers in full, so that the look is logged.
+    """
+    if after is None:
+        return []
+    failures = [
+        msgspec.structs.replace(_shown(import_id, row), problem=row.problem)
+        for row in imports_store.failed_rows(tx, str(import_id), after)
+    ]
+    if failures:
+        entry = audit.Entry(
+            kind="view.failures",
+            place_id=actor.org_id,
+            ref=f"import {import_id}",
+            after={"rows": len(failures)},
+            **audit.by(actor),
+        )
+        audit_log.append(tx, [entry])
+    return failures
 
 
 def _shown(import_id: uuid.UUID, row: Any) -> ImportRow:
@@ -153,93 +165,89 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
     found = imports_store.next_import(tx, clock.now())
     if found is None:
         return 0
+    import_id, actor = str(found.import_id), Actor(found.person_id, found.org_id)
     rows = [
         msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow)
-        for row in imports_store.waiting_rows(tx, str(found.import_id), limit)
+        for row in imports_store.waiting_rows(tx, import_id, limit)
     ]
-    branches = imports_store.branches_named(tx, found.org_id, [row.branch_name for row in rows])
-    actor = Actor(found.person_id, found.org_id)
-    below = [row for row in rows if row.branch_name]
-    own = [row for row in rows if not row.branch_name and row.post]
-    # the same row always makes the same command, so a piece that is repeated enters nobody twice
-    commands = {row.number: uuid.uuid5(row.import_id, str(row.number)) for row in rows}
-    admitted = handlers.admit(
-        tx,
-        [
-            Asked(
-                Admission(
-                    command_id=commands[row.number],
-                    branch_id=branches.get(row.branch_name, 0),
-                    name=row.name,
-                    id_number=row.id_number,
-                    ethnic_group=row.ethnic_group,
-                    phone=row.phone,
-                    joined_on=row.joined_on,
-                    development_number=row.development_number,
-                    post=row.post,
-                ),
-                actor,
-            )
-            for row in below
-        ],
-    )
-    problems = {row.number: answer.refusal for row, answer in zip(below, admitted, strict=True)}
-    appointed = posts.set_posts(
-        tx,
-        [
-            Asked(
-                SetPost(
-                    command_id=commands[row.number],
-                    org_id=found.org_id,
-                    post=row.post,
-                    name=row.name,
-                    id_number=row.id_number,
-                    phone=row.phone,
-                    ethnic_group=row.ethnic_group,
-                ),
-                actor,
-            )
-            for row in own
-        ],
-    )
-    problems |= {row.number: answer.refusal for row, answer in zip(own, appointed, strict=True)}
-    # a row of a cadre that names no post has failed; to the posts it would say that the one held ends
-    problems |= {row.number: Refusal("post_unknown") for row in rows if row.number not in problems}
-    problems |= _misplaced(
-        tx, found.org_id, [row for row in below if row.branch_name not in branches], problems
-    )
-    settled: list[dict[str, Any]] = []
-    for row in rows:
-        said = problems[row.number]
-        settled.append(
-            {
-                "import_id": str(row.import_id),
-                "number": row.number,
-                "problem": said.say() if said else "",
-            }
-        )
-    imports_store.settle_rows(tx, settled)
+    problems = {row.number: rules.check_row(row.branch_name, row.post) for row in rows}
+    good = [row for row in rows if problems[row.number] is None]
+    problems |= _admitted(tx, actor, [row for row in good if row.branch_name])
+    problems |= _appointed(tx, actor, [row for row in good if not row.branch_name])
+    imports_store.settle_rows(tx, [_settled(import_id, row.number, problems[row.number]) for row in rows])
     return len(rows)
+
+
+def _command(row: ImportRow) -> uuid.UUID:
+    """Return the id of the command of a row.
+
+    The same row always makes the same, so that a piece that is repeated enters nobody twice.
+    """
+    return uuid.uuid5(row.import_id, str(row.number))
+
+
+def _admitted(tx: Connection, actor: Actor, rows: list[ImportRow]) -> dict[int, Refusal | None]:
+    """Enter people into the branches of an organisation; return what is wrong with each, by number."""
+    org_id = actor.acting_org
+    branches = imports_store.branches_named(tx, org_id, [row.branch_name for row in rows])
+    items = [_admission(row, branches.get(row.branch_name, 0)) for row in rows]
+    answers = handlers.admit(tx, [Asked(item, actor) for item in items])
+    problems = {row.number: answer.refusal for row, answer in zip(rows, answers, strict=True)}
+    elsewhere = [row for row in rows if row.branch_name not in branches]
+    return problems | _misplaced(tx, org_id, elsewhere, problems)
+
+
+def _admission(row: ImportRow, branch_id: int) -> Admission:
+    return Admission(
+        command_id=_command(row),
+        branch_id=branch_id,
+        name=row.name,
+        id_number=row.id_number,
+        ethnic_group=row.ethnic_group,
+        phone=row.phone,
+        joined_on=row.joined_on,
+        development_number=row.development_number,
+        post=row.post,
+    )
 
 
 def _misplaced(
     tx: Connection, org_id: int, rows: list[ImportRow], problems: dict[int, Refusal | None]
-) -> dict[int, Refusal]:
+) -> dict[int, Refusal | None]:
     """Return why the branch of each row takes none from this organisation (IMP-11).
 
     Either another organisation imports into it, or there is no branch of that name.
     """
     superiors = imports_store.branches_elsewhere(tx, org_id, [row.branch_name for row in rows])
-    said: dict[int, Refusal] = {}
+    said: dict[int, Refusal | None] = {}
     for row in rows:
         before = problems[row.number]
-        if before is None or before.code != "branch_unknown":
-            continue
-        if row.branch_name in superiors:
-            said[row.number] = Refusal("branch_not_direct", {"superior": superiors[row.branch_name]})
-        else:
-            said[row.number] = Refusal("branch_misnamed", {"name": row.branch_name[:100]})
+        if before is not None and before.code == "branch_unknown":
+            said[row.number] = rules.check_branch_name(row.branch_name, superiors.get(row.branch_name))
     return said
+
+
+def _appointed(tx: Connection, actor: Actor, rows: list[ImportRow]) -> dict[int, Refusal | None]:
+    """Give cadres of the importing organisation their posts; return what is wrong with each, by number."""
+    items = [_post(row, actor.acting_org) for row in rows]
+    answers = posts.set_posts(tx, [Asked(item, actor) for item in items])
+    return {row.number: answer.refusal for row, answer in zip(rows, answers, strict=True)}
+
+
+def _post(row: ImportRow, org_id: int) -> SetPost:
+    return SetPost(
+        command_id=_command(row),
+        org_id=org_id,
+        post=row.post,
+        name=row.name,
+        id_number=row.id_number,
+        phone=row.phone,
+        ethnic_group=row.ethnic_group,
+    )
+
+
+def _settled(import_id: str, number: int, problem: Refusal | None) -> dict[str, Any]:
+    return {"import_id": import_id, "number": number, "problem": problem.say() if problem is not None else ""}
 
 
 def _enter(database: db.Database, size: int) -> int:
@@ -256,17 +264,9 @@ def give_up(database: db.Database, problem: str) -> None:
         found = imports_store.next_import(tx, clock.now())
         if found is None:
             return
-        imports_store.settle_rows(
-            tx,
-            [
-                {
-                    "import_id": str(found.import_id),
-                    "number": row.number,
-                    "problem": Refusal("internal").say(),
-                }
-                for row in imports_store.waiting_rows(tx, str(found.import_id), 1)
-            ],
-        )
+        import_id = str(found.import_id)
+        rows = imports_store.waiting_rows(tx, import_id, 1)
+        imports_store.settle_rows(tx, [_settled(import_id, row.number, Refusal("internal")) for row in rows])
 
 
 _pieces = background.Pieces("members", "imports", PIECE, _enter, give_up)

@@ -14,6 +14,7 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -21,11 +22,13 @@ from sqlalchemy.engine import Connection
 from services.members import domain, people, store, throttle
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
+from services.members.founding import rules
 from services.members.log import log
+from services.members.posts import rules as posts_rules
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
-from shared import audit, clock, directory, outbox, reference
-from shared.errors import Refusal, Refused
+from shared import audit, clock, directory, outbox
+from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import AdministratorRegistered, GetSetup, Registered, SetUp, Setup
 
@@ -79,14 +82,14 @@ def set_up(tx: Connection, request: SetUp, actor: Actor | None) -> Registered:
     limits = throttle.of_address(request.address, "set-up from", TOKENS_FROM_ADDRESS)
     throttle.refuse_while_closed(tx, limits)
     tx.execute(_ONE_AT_A_TIME)
-    if not _is_open(tx):
-        raise Refused("setup_closed")
-    if not _is_token(request.token):
+    is_open, is_token = _is_open(tx), _is_token(request.token)
+    if is_open and not is_token:
         throttle.count(tx, limits)
-        raise Refused("setup_token_wrong")
-    weak = domain.check_new_password(request.password, domain.normalise_id(request.id_number))
-    if weak is not None:
-        raise Refused(weak.code)
+    refusal = rules.check_token(is_open, is_token) or domain.check_new_password(
+        request.password, domain.normalise_id(request.id_number)
+    )
+    if refusal is not None:
+        raise Refused.of(refusal)
     return make(
         tx,
         request.name,
@@ -122,48 +125,50 @@ def make(
 
     """
     tx.execute(_ONE_AT_A_TIME)
-    org_id = org_id or tx.scalar(_ROOT)
-    org = directory.find(tx, [org_id]).get(org_id) if org_id else None
-    if org is None:
-        raise Refused("unknown_org")
+    org = _org(tx, org_id)
     person_id = _person(tx, name, id_number, phone, password)
-    holders = set(tx.scalars(_HOLDERS, {"org": org.org_id}))
-    posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
     made = Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
+    holders = set(tx.scalars(_HOLDERS, {"org": org.org_id}))
     if person_id in holders:
         return made
-    if holders and not force:
-        raise Refused("has_administrators")
-    limit = reference.administrator_limit(org.kind)
-    if len(holders) >= limit:
-        raise Refused("too_many_administrators", limit=limit)
-    if person_id not in posts:
-        free = [
-            one
-            for one in reference.POSTS[org.kind]
-            if one != "secretary" or "secretary" not in posts.values()
-        ]
-        if post and post not in free:
-            raise Refused("secretary_in_post" if post == "secretary" else "post_unknown")
-        posts_store.lock(tx, [org.org_id])
-        posts_store.set_posts(
-            tx,
-            [
-                {
-                    "org_id": org.org_id,
-                    "person_id": person_id,
-                    "post": post or free[0],
-                    "changed_by": None,
-                    "ref": ref,
-                }
-            ],
-            clock.now(),
-        )
+    refusal = rules.check_room(org.kind, len(holders), force)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    _give_post(tx, org, person_id, post, ref)
     log.append(
         tx, [audit.Entry(kind="administrator.first", place_id=org.org_id, persons=[person_id], ref=ref)]
     )
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return made
+
+
+def _org(tx: Connection, org_id: int | None) -> sa.Row[Any]:
+    """Return an organisation, by default the root."""
+    org_id = org_id or tx.scalar(_ROOT)
+    org = directory.find(tx, [org_id]).get(org_id) if org_id else None
+    if org is None:
+        raise Refused("unknown_org")
+    return org
+
+
+def _give_post(tx: Connection, org: sa.Row[Any], person_id: int, post: str, ref: str) -> None:
+    """Give a person the post that goes with the right; who holds one there keeps it (ADM-02)."""
+    posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
+    if person_id in posts:
+        return
+    has_secretary = "secretary" in posts.values()
+    refusal = rules.check_post(org.kind, post, has_secretary)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    given = {
+        "org_id": org.org_id,
+        "person_id": person_id,
+        "post": post or rules.first_post(org.kind, has_secretary),
+        "changed_by": None,
+        "ref": ref,
+    }
+    posts_store.lock(tx, [org.org_id])
+    posts_store.set_posts(tx, [given], clock.now())
 
 
 def code_for(tx: Connection, person_id: int) -> tuple[str, datetime] | None:
@@ -175,29 +180,22 @@ def code_for(tx: Connection, person_id: int) -> tuple[str, datetime] | None:
 
 
 def _person(tx: Connection, name: str, id_number: str, phone: str, password: str) -> int:
-    number = domain.normalise_id(id_number)
-    cleaned = domain.clean_name(name)
-    today = clock.today()
-    refusal = domain.check_name(cleaned) or domain.check_id(number, today)
-    if refusal is None and domain.age_on(domain.born_on(number), today) < domain.MINIMUM_AGE:
-        refusal = Refusal("cadre_too_young")
+    """Return the person with a name and a number, entered if nobody has them."""
+    number, name = domain.normalise_id(id_number), domain.clean_name(name)
+    index = keys.seal.index(number)
+    known = None
+    refusal = posts_rules.check_new(name, number, ends=False, today=clock.today())
+    if refusal is None:
+        known = store.known(tx, [index]).get(index)
+    if known is not None:
+        refusal = rules.check_known(known, name, bool(password))
     if refusal is not None:
         raise Refused.of(refusal)
-    known = store.by_index(tx, keys.seal.index(number))
     if known is not None:
-        if known.name != cleaned:
-            raise Refused("name_differs")
-        if password:
-            raise Refused("id_registered")
-        return int(known.person_id)
-    made = store.add(
-        tx,
-        [people.new_person(cleaned, number, phone, "")],
-        clock.now(),
-        accounts.HASHER.hash(password) if password else None,
-        tail=0,
-    )
-    return next(iter(made.values()))
+        return known.person_id
+    password_hash = accounts.HASHER.hash(password) if password else None
+    made = store.add(tx, [people.new_person(name, number, phone, "")], clock.now(), password_hash, tail=0)
+    return made[index]
 
 
 def _is_open(tx: Connection) -> bool:

@@ -16,7 +16,8 @@ from services.members import domain, people, store, throttle
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
-from services.members.entering import handlers as entering
+from services.members.entering import ranges
+from services.members.entering import rules as entering_rules
 from services.members.entering import store as entering_store
 from services.members.joining import rules
 from services.members.joining import store as joining_store
@@ -225,15 +226,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     if refusal is not None or org is None:
         refusal = refusal or Refusal("unknown_org")
         raise Refused.of(refusal)
-    refusal = entering.check_entry(
-        request.name,
-        request.id_number,
-        request.joined_on,
-        request.development_number,
-        request.post,
-        org,
-        clock.today(),
-    )
+    refusal = entering_rules.check_entry(request, org.kind, org.province, ranges.issued, clock.today())
     id_number = domain.normalise_id(request.id_number)
     refusal = refusal or domain.check_new_password(request.password, id_number)
     if refusal is not None:
@@ -248,7 +241,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
         tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False)
     )
     deleted = store.deleted_from(tx, [index]).get(index)
-    if entering.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
+    if entering_rules.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
         raise Refused("deleted_elsewhere")
     row = people.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
         "joined_on": request.joined_on,
@@ -279,7 +272,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     return _info(joining_store.hold(tx, [registration_id])[registration_id])
 
 
-def _again(tx: Connection, known: sa.Row[Any] | None, index: bytes, request: Register) -> int:
+def _again(tx: Connection, known: domain.Known | None, index: bytes, request: Register) -> int:
     """Return a former applicant who proves to be the same person."""
     mine = joining_store.own(tx, known.person_id) if known is not None else []
     account = accounts_store.account(tx, known.person_id) if known is not None and mine else None

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain
-from services.members.lists import store
+from services.members.lists import rules, store
 from services.members.log import log
 from services.members.records import showing
 from services.members.sealing.keys import keys
 from shared import audit, clock, directory, metrics, reference
-from shared.errors import Refused
+from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import EntryProgress, ExportedMember, FoundMembers, ReportLine, Revealed
@@ -30,36 +30,34 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
     They are found by ID number, development number or exact name.
     """
     org = directory.require_above(tx, actor, request.below, observers=True)
-    path = org.path
     text = domain.normalise_id(request.text)
-    if not text:
-        raise Refused("field_missing", field="姓名、身份证号码或发展团员编号")
-    if domain.check_id(text, clock.today()) is None:
-        by = "id_number"
-        rows = store.with_id(tx, keys.seal.index(text), path)
-    elif text.isascii() and text.isdigit():
-        by = "number"
-        rows = store.numbered(tx, text, path)
+    _refuse(rules.check_search(text))
+    by = rules.search_by(text, clock.today())
+    if by == "id_number":
+        rows = store.with_id(tx, keys.seal.index(text), org.path)
+    elif by == "number":
+        rows = store.numbered(tx, text, org.path)
     else:
-        by = "name"
-        rows = store.named(tx, domain.clean_name(request.text), path)
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="view.searched",
-                place_id=org.org_id,
-                persons=[row.person_id for row in rows[: store.MOST]],
-                after={"by": by, "found": len(rows)},
-                **audit.by(actor),
-            )
-        ],
+        rows = store.named(tx, domain.clean_name(request.text), org.path)
+    shown = rows[: store.MOST]
+    entry = audit.Entry(
+        kind="view.searched",
+        place_id=org.org_id,
+        persons=[row.person_id for row in shown],
+        after={"by": by, "found": len(rows)},
+        **audit.by(actor),
     )
+    log.append(tx, [entry])
     posts = showing.posts_in_branch(tx, rows)
     return FoundMembers(
-        items=[showing.shown(row, True, posts.get(row.person_id, "")) for row in rows[: store.MOST]],
+        items=[showing.shown(row, True, posts.get(row.person_id, "")) for row in shown],
         more=len(rows) > store.MOST,
     )
+
+
+def _refuse(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise Refused.of(refusal)
 
 
 def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None) -> list[Revealed]:
@@ -68,26 +66,18 @@ def reveal_ids(tx: Connection, request: contract.RevealIds, actor: Actor | None)
     The view is logged with its reason.
     """
     org = directory.require_above(tx, actor)
-    assert actor is not None
-    if len(request.person_ids) > 50:
-        raise Refused("too_many_items", limit=50)
-    if not request.reason.strip():
-        raise Refused("access_reason_missing")
+    _refuse(rules.check_reveal(len(request.person_ids), request.reason))
     rows = store.within(tx, request.person_ids, org.path)
     if not rows:
         raise Refused("unknown_member")
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="view.unmasked",
-                place_id=org.org_id,
-                persons=[row.person_id for row in rows],
-                note=request.reason.strip(),
-                **audit.by(actor),
-            )
-        ],
+    entry = audit.Entry(
+        kind="view.unmasked",
+        place_id=org.org_id,
+        persons=[row.person_id for row in rows],
+        note=request.reason.strip(),
+        **audit.by(actor),
     )
+    log.append(tx, [entry])
     return [
         Revealed(member_id=row.person_id, name=row.name, id_number=keys.seal.open(row.id_sealed))
         for row in rows
@@ -102,30 +92,25 @@ def export_members(
     Numbers in full need a reason.
     """
     org = directory.require_above(tx, actor)
-    assert actor is not None
-    if request.full and not request.reason.strip():
-        raise Refused("access_reason_missing")
+    _refuse(rules.check_reason(request.full, request.reason))
     rows = store.page(tx, org.path, request.after, max(1, min(request.limit, 500)))
-    posts = showing.posts_in_branch(tx, rows)
-    exported = []
-    for row in rows:
-        member = showing.shown(row, True, posts.get(row.person_id, ""))
-        id_number = keys.seal.open(row.id_sealed) if request.full else member.id_masked
-        exported.append(ExportedMember(member=member, branch=row.branch, id_number=id_number))
     if rows:
-        log.append(
-            tx,
-            [
-                audit.Entry(
-                    kind="export.full" if request.full else "export.members",
-                    place_id=org.org_id,
-                    persons=[row.person_id for row in rows],
-                    note=request.reason.strip(),
-                    **audit.by(actor),
-                )
-            ],
+        entry = audit.Entry(
+            kind="export.full" if request.full else "export.members",
+            place_id=org.org_id,
+            persons=[row.person_id for row in rows],
+            note=request.reason.strip(),
+            **audit.by(actor),
         )
-    return exported
+        log.append(tx, [entry])
+    posts = showing.posts_in_branch(tx, rows)
+    return [_exported(row, posts.get(row.person_id, ""), request.full) for row in rows]
+
+
+def _exported(row: sa.Row[Any], post: str, full: bool) -> ExportedMember:
+    member = showing.shown(row, True, post)
+    id_number = keys.seal.open(row.id_sealed) if full else member.id_masked
+    return ExportedMember(member=member, branch=row.branch, id_number=id_number)
 
 
 def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | None) -> bool:
@@ -209,6 +194,19 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
         metrics.OVERSTAYED.labels(name).set(count)
 
 
+COUNTED = (
+    "branches",
+    "finished_branches",
+    "bodies",
+    "finished_bodies",
+    "members",
+    "complete_members",
+    "cadres",
+    "complete_cadres",
+)
+"""The figures of entry that are sums of those below."""
+
+
 def get_entry_progress(
     tx: Connection, request: contract.GetEntryProgress, actor: Actor | None
 ) -> list[EntryProgress]:
@@ -217,38 +215,24 @@ def get_entry_progress(
     The organisation with all below it comes first, then each direct subordinate.
     """
     org = directory.require_above(tx, actor, request.org_id, observers=True)
-    if request.domain and request.domain not in reference.DOMAINS:
-        raise Refused("bad_request", detail="domain")
-    industries = None
-    if request.domain:
-        industries = [name for name, one in reference.INDUSTRIES.items() if one.domain == request.domain]
-    rows = _progress(tx, org, request.domain, industries)
+    _refuse(rules.check_domain(request.domain))
+    rows = _progress(tx, org, request.domain, rules.industries_of(request.domain))
     if request.schools_only:
         rows = [row for row in rows if row.part != "" and reference.is_school(row.industry)]
-    counted = (
-        "branches",
-        "finished_branches",
-        "bodies",
-        "finished_bodies",
-        "members",
-        "complete_members",
-        "cadres",
-        "complete_cadres",
-    )
     parts = [
         EntryProgress(
             org_id=row.org_id,
             name=row.name,
             members_2017=row.members_2017,
-            **{one: row._mapping[one] for one in counted},
+            **{one: row._mapping[one] for one in COUNTED},
         )
         for row in rows
     ]
-    own = next((row.members_2017 for row in rows if row.part == ""), None)
     total = EntryProgress(
         org_id=org.org_id,
         name=org.name,
-        members_2017=own,
-        **{one: sum(getattr(part, one) for part in parts) for one in counted},
+        # the imported constant holds for the organisation with all below it, and is no sum
+        members_2017=next((row.members_2017 for row in rows if row.part == ""), None),
+        **{one: sum(getattr(part, one) for part in parts) for one in COUNTED},
     )
     return [total, *[part for part in parts if part.org_id != org.org_id]]
