@@ -234,7 +234,7 @@ standings = sa.Table(
     sa.Column("origin_path", sa.Text(collation="C"), nullable=False),
     sa.Column("target_path", sa.Text(collation="C"), nullable=False),
     sa.Column("rate", sa.Text, nullable=False, comment="SX, XS or empty"),
-    sa.Column("stage", sa.Text, nullable=False, comment="none, open, ended, completed"),
+    sa.Column("stage", sa.Text, nullable=False, comment="idle, open, ended, completed"),
     sa.Column("requested", sa.Boolean, nullable=False, comment="counts where it goes to (Annex F: C, F)"),
     sa.Column("transfer_id", sa.BigInteger),
     sa.Index("ix_standings_origin_path", "cohort", "origin_path"),
