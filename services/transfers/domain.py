@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import uuid5
+
+from msgspec.structs import replace
 
 from services.transfers import reasons
-from services.transfers.reasons import CLASSES, MODES, REJECTION_REASONS
-from services.transfers.saga import FROM_OUTSIDE, PATHS, Destination, Initiator, State
+from services.transfers.reasons import CLASSES, MODES, REJECTION_REASONS, Reason
+from services.transfers.saga import (
+    FROM_OUTSIDE,
+    PATHS,
+    Destination,
+    Initiator,
+    State,
+    Trigger,
+    refusal_of,
+)
 from shared import reference
 from shared.errors import Refusal, both
 from shared.messages.transfers import MoveBatch, RequestTransfer
@@ -30,6 +42,12 @@ STAFF_PURPOSES = ("teachers", "staff")
 """Branches of a school that no students are in."""
 BATCH_MAX = 30
 """Members of a batch move (BATCH-01)."""
+SIDES = ("source", "target")
+"""The sides of a transfer whose lists are kept (TRF-29, TRF-32)."""
+
+
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""First and last day of a part of each year, as month and day."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +94,13 @@ class Place(NamedTuple):
     Attributes:
         youth_centres: Whether youth centres may be destinations.
         modes: By reason and class, over what `reasons.toml` says.
+        origin_node: Whether a member's way to a special unit begins at the own branch (SPU-06).
 
     """
 
     youth_centres: bool = False
     modes: Mapping[str, Mapping[str, str]] = {}
+    origin_node: bool = True
 
 
 def class_of(source: OrgFacts, target: OrgFacts) -> str:
@@ -173,6 +193,21 @@ def check_request(
         return Refusal("unknown_org")
     if source.kind != "branch":
         return Refusal("not_a_branch")
+    refusal = _check_fields(request, reason) or _check_leaving(request, reason, source)
+    if refusal is not None:
+        return refusal
+    if request.reason == "special_unit":
+        return _check_special(request)
+    if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
+        return Refusal("target_not_allowed")
+    refusal = _check_target(request, source, target)
+    if refusal is None and target is not None:
+        refusal = _check_class(request, source, target, place)
+    return refusal
+
+
+def _check_fields(request: RequestTransfer, reason: Reason) -> Refusal | None:
+    """Return what is wrong with what was filled in, as the reason asks for it (TRF-11..13, TYPE-15)."""
     if len(request.remark) > REMARK_MAX:
         return Refusal("remark_too_long")
     for label, value in (
@@ -187,19 +222,17 @@ def check_request(
         return Refusal("division_invalid")
     if request.reason == "unemployed" and request.place_name.strip():
         return Refusal("unemployed_with_employer")
+    return None
+
+
+def _check_leaving(request: RequestTransfer, reason: Reason, source: OrgFacts) -> Refusal | None:
+    """Return why a branch is not left like this (TYPE-21, SPU-08)."""
     # Those who drop out give one of the graduates' reasons (TYPE-21), except study abroad.
     if request.drop_out and not (reason.graduate and request.reason != "abroad_study" and source.school_path):
         return Refusal("drop_out_reason")
     if source.purpose == "vault" and request.initiator == Initiator.MEMBER:
         return Refusal("in_vault")
-    if request.reason == "special_unit":
-        return _check_special(request)
-    if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
-        return Refusal("target_not_allowed")
-    refusal = _check_target(request, source, target)
-    if refusal is None and target is not None:
-        refusal = _check_class(request, source, target, place)
-    return refusal
+    return None
 
 
 def _check_class(
@@ -278,6 +311,36 @@ def may_request(
     return Refusal("not_your_org")
 
 
+def check_season(reason: str, missed: Window | None) -> Refusal | None:
+    """Return why a transfer for a known reason is not started today (DL-10).
+
+    `missed` is the window of graduates' transfers, first and last day, where today lies outside of it.
+    """
+    if missed is None or not reasons.reasons()[reason].graduate:
+        return None
+    begins, ends = (f"{month}-{day}" for month, day in missed)
+    return Refusal("outside_window", {"begins": begins, "ends": ends})
+
+
+def check_ticket(
+    request: RequestTransfer, acting_org: int | None, claims: Mapping[str, Any]
+) -> Refusal | None:
+    """Return why a start by the target does not follow a look-up of the member (TRF-05).
+
+    `claims` are those of the request's ticket, empty where it is none. It has to be of the same member and
+    branch, made for the same organisation. The others need none: `may_request` has seen that they are the
+    member or the source's side.
+    """
+    if request.initiator in (Initiator.MEMBER, Initiator.SOURCE):
+        return None
+    fits = (
+        claims.get("sub") == str(request.member_id)
+        and claims.get("org") == acting_org
+        and claims.get("branch") == request.source_branch_id
+    )
+    return None if fits else Refusal("ticket_invalid")
+
+
 def path_of(starter: str, destination: Destination) -> str:
     """Return the name of the path that a transfer takes.
 
@@ -290,12 +353,87 @@ def path_of(starter: str, destination: Destination) -> str:
     return f"{starter}:{destination}"
 
 
-def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> Refusal | None:
+class Planned(NamedTuple):
+    """What a request comes to that nothing speaks against.
+
+    Attributes:
+        concern: The class of destination that the starter was warned of, or empty.
+
+    """
+
+    source: OrgFacts
+    target: OrgFacts | None
+    destination: Destination
+    reason_kind: str
+    concern: str
+    path: str
+
+
+def planned(
+    request: RequestTransfer,
+    source: OrgFacts,
+    target: OrgFacts | None,
+    concern: str = "",
+    origin_node: bool = True,
+) -> Planned:
+    """Return what a request comes to that was found right."""
+    destination = destination_of(request, target)
+    # Without the node of the own branch the path begins as if that branch had started it (SPU-06).
+    skips = destination is Destination.SPECIAL and not origin_node
+    path = path_of(Initiator.SOURCE if skips else request.initiator, destination)
+    return Planned(source, target, destination, kind_of(request, source, target), concern, path)
+
+
+def plan(
+    request: RequestTransfer,
+    person_id: int,
+    acting_org: int | None,
+    source: OrgFacts | None,
+    target: OrgFacts | None,
+    place: Place = _ANYWHERE,
+    missed: Window | None = None,
+) -> Planned | Refusal:
+    """Return what a request comes to, or why it is refused (TRF-01..15).
+
+    `acting_org` as in `may_request`, `missed` as in `check_season`. What only the database knows is not
+    asked here: whether the member has an open transfer.
+    """
+    refusal = check_request(request, source, target, place) or check_season(request.reason, missed)
+    if refusal is not None:
+        return refusal
+    assert source is not None  # or `check_request` would have refused it
+    refusal = may_request(request, person_id, acting_org, source, target)
+    if refusal is not None:
+        return refusal
+    said = concern(request, source, target, place) if target is not None else None
+    return planned(request, source, target, said[1] if said else "", place.origin_node)
+
+
+def second_start(initiator: str, source_branch_id: int, held_in: int | None) -> Refusal:
+    """Return how a start beside an open one is refused (TRF-02, BEY-03).
+
+    `held_in` is the branch that the open one leads out of, None where that has ended meanwhile. Those who
+    name another branch learn no more than that the member is elsewhere.
+    """
+    if initiator != Initiator.MEMBER and held_in not in (None, source_branch_id):
+        return Refusal("member_elsewhere")
+    return Refusal("transfer_open")
+
+
+def check_repeated(senders: Iterable[object], sender: object) -> Refusal | None:
+    """Return why somebody is not answered again: others have sent the command of this id (TRF-21)."""
+    return None if all(one == sender for one in senders) else Refusal("command_taken")
+
+
+def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int | None) -> Refusal | None:
     """Return why a batch move is refused, or None (BATCH-01, BATCH-03, BATCH-04, BATCH-07).
 
-    What holds for the reason and the destination of a single transfer holds here, too, except that a
-    committee may fill the school's mobile branch.
+    `acting` is the organisation that the person administers, None for none. What holds for the reason and
+    the destination of a single transfer holds here, too, except that a committee may fill the school's
+    mobile branch.
     """
+    if acting is None:
+        return Refusal("not_administrator")
     org = orgs.get(acting)
     source, target = orgs.get(item.source_branch_id), orgs.get(item.target_branch_id)
     if org is None or org.kind not in COMMITTEE_KINDS:
@@ -306,23 +444,63 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int) -> R
         return Refusal("not_a_branch")
     if not (source.path.startswith(org.path) and target.path.startswith(org.path)):
         return Refusal("batch_branches")
-    if not 0 < len(item.member_ids) <= BATCH_MAX or len(set(item.member_ids)) < len(item.member_ids):
+    if not 0 < len(item.member_ids) == len(set(item.member_ids)) <= BATCH_MAX:  # each once
         return Refusal("batch_size", {"limit": str(BATCH_MAX)})
     # One member stands for all: what is checked below does not depend on who it is.
-    given = RequestTransfer(
-        command_id=item.command_id,
-        initiator="source",
-        member_id=item.member_ids[0],
-        source_branch_id=source.org_id,
-        target_org_id=target.org_id,
+    given = replace(request_of(item, item.member_ids[0]), initiator=Initiator.SOURCE, confirmed=True)
+    return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
+
+
+def request_of(item: MoveBatch, member_id: int) -> RequestTransfer:
+    """Return the request for one member of a batch move; its command id follows from the batch's."""
+    return RequestTransfer(
+        command_id=uuid5(item.command_id, str(member_id)),
+        initiator=Initiator.BATCH,
+        member_id=member_id,
+        source_branch_id=item.source_branch_id,
+        target_org_id=item.target_branch_id,
         reason=item.reason,
         place_name=item.place_name,
         place_address=item.place_address,
         remark=item.remark,
         place_division=item.place_division,
-        confirmed=True,
     )
-    return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
+
+
+class BatchPlan(NamedTuple):
+    """Who moves with a batch, who is in the way, and why nobody moves at all."""
+
+    members: Sequence[int]
+    busy: dict[int, Refusal]
+    refusal: Refusal | None = None
+
+
+def plan_batch(
+    item: MoveBatch,
+    orgs: Mapping[int, OrgFacts],
+    acting: int | None,
+    held: Mapping[int, int],
+    missed: Window | None = None,
+) -> BatchPlan:
+    """Return who moves with a batch (BATCH-01, BATCH-05).
+
+    Those with an open transfer stop it; where they are to be skipped, they stop it only if nobody is left.
+    `held` has the branches that open transfers of members lead out of; the others as in `check_batch` and
+    `check_season`.
+    """
+    refusal = check_batch(item, orgs, acting) or check_season(item.reason, missed)
+    if refusal is not None:
+        return BatchPlan([], {}, refusal)  # whoever may not move anybody is told of nobody
+    source = item.source_branch_id
+    busy = {
+        member: second_start(Initiator.BATCH, source, held[member])
+        for member in item.member_ids
+        if member in held
+    }
+    members = [member for member in item.member_ids if member not in busy]
+    if busy and not (item.skip and members):
+        return BatchPlan([], busy, Refusal("batch_stopped"))
+    return BatchPlan(members, busy)
 
 
 def common_superior(one: OrgFacts, other: OrgFacts) -> int:
@@ -364,3 +542,104 @@ def check_decision(approve: bool, reason_code: str, note: str) -> Refusal | None
     if not approve and reason_code == "other" and not note.strip():
         return Refusal("reason_missing")
     return None
+
+
+def check_acting(acts: bool) -> Refusal | None:
+    """Return why nothing is decided: the person does not administer the acting organisation (ROLE-04)."""
+    return None if acts else Refusal("not_administrator")
+
+
+def check_party(party: bool) -> Refusal | None:
+    """Return why nothing is told: to those who are no party the transfer does not exist (TRF-33)."""
+    return None if party else Refusal("unknown_transfer")
+
+
+def why_not(
+    trigger: Trigger,
+    state: State,
+    *,
+    withdraw: str | None = None,
+    decides: bool = False,
+    note: str = "",
+    back: bool = False,
+) -> Refusal:
+    """Return why a person's trigger has not moved a transfer (TRF-21, TRF-28).
+
+    By the state first; where that allows the trigger, by what the statement asks of the open node.
+
+    Args:
+        trigger: What was tried.
+        state: Where the transfer stands.
+        withdraw: What the node says of withdrawing, as in `open_nodes`.
+        decides: The acting organisation decides the node, or its superior does.
+        note: What the decision says.
+        back: The branch of an assignment is the one that the member leaves.
+
+    """
+    code = refusal_of(state, trigger)
+    if code is not None:
+        return Refusal(code)
+    if trigger is Trigger.WITHDRAW:
+        return Refusal("too_late_to_withdraw" if withdraw == "no" else "not_initiator")
+    if not decides:
+        return Refusal("not_your_node")
+    if trigger is Trigger.APPROVE and lacks_letter(state, note):
+        return Refusal("letter_missing")
+    if trigger is Trigger.ASSIGN:
+        return Refusal("same_org" if back else "branch_not_below")
+    return Refusal("node_closed")
+
+
+def is_astray(refusal: Refusal | None) -> bool:
+    """Return whether an assignment was refused for the branch that it names."""
+    return refusal is not None and refusal.code == "branch_not_below"
+
+
+def without_branch(refusal: Refusal | None, bare: bool) -> Refusal | None:
+    """Return the refusal of an assignment, in other words for a committee without any branch (ASG-07).
+
+    The one that was named is not what is wrong then: no other would do, either.
+    """
+    return Refusal("no_branch_yet") if bare and is_astray(refusal) else refusal
+
+
+def readers_of(
+    state: str,
+    initiator: str,
+    initiator_org: int | None,
+    source: Iterable[int | None],
+    others: Iterable[int | None],
+) -> set[int | None]:
+    """Return the organisations that may read a transfer (TRF-33).
+
+    `source` are the source branch and its superior, `others` the parties on its further way. A transfer that
+    never held its member says of others only what its starter has claimed, so it is for the starter's side.
+    """
+    if state not in (State.CHECKING, State.REFUSED):
+        return {initiator_org, *source, *others}
+    return {initiator_org, *source} if initiator == Initiator.SOURCE else {initiator_org}
+
+
+def may_withdraw(withdraw: str | None, initiator: str, is_member: bool, is_starter: bool) -> bool:
+    """Return whether a reader may withdraw a transfer at its open node (TRF-28).
+
+    The starter's organisation may, and the member; where the node says `yes_own`, members may withdraw only
+    what they have started themselves.
+    """
+    if withdraw not in ("yes", "yes_own"):
+        return False
+    return is_starter or (is_member and (withdraw == "yes" or initiator == Initiator.MEMBER))
+
+
+def check_side(side: str) -> Refusal | None:
+    """Return why there is no list of a side (TRF-29, TRF-32)."""
+    return None if side in SIDES else Refusal("bad_request", {"detail": f"side: {', '.join(SIDES)}"})
+
+
+def place_in_list(after: str) -> tuple[datetime, int] | Refusal:
+    """Return the place in a list of open nodes that a cursor means: an instant and an id (MSG-01)."""
+    try:
+        opened_at, _, transfer_id = after.partition("~")
+        return datetime.fromisoformat(opened_at), int(transfer_id)
+    except ValueError:
+        return Refusal("bad_request", {"detail": "after"})

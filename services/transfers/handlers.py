@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
-from uuid import uuid5
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, reasons, store, transitions
+from services.transfers import domain, store, transitions
 from services.transfers.domain import OrgFacts
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
-from services.transfers.saga import FINAL, RELEASE_AGAIN, State, Trigger, refusal_of
+from services.transfers.saga import FINAL, RELEASE_AGAIN, Destination, Initiator, State, Trigger
 from shared import clock, directory, metrics, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -93,6 +94,25 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 # ---- commands ------------------------------------------------------------------------------------
 
 
+class _Season(NamedTuple):
+    """What holds today: the policy, and what the rules want to know of it."""
+
+    policy: Policy
+    place: domain.Place
+    missed: domain.Window | None
+
+
+def _season(tx: Connection) -> _Season:
+    policy = policies_store.active(tx, clock.now())
+    missed = None if policy.in_window(clock.today()) else policy.window
+    return _Season(policy, place_of(policy), missed)
+
+
+def place_of(policy: Policy) -> domain.Place:
+    """Return what a policy says of destinations."""
+    return domain.Place(policy.youth_centres, policy.destinations, policy.spu_origin_node)
+
+
 def request_transfers(
     tx: Connection, asked: list[Asked[contract.RequestTransfer]], known: bool = False
 ) -> list[Outcome]:
@@ -102,72 +122,101 @@ def request_transfers(
     member. A command id that was answered before gets its transfer again. Of two starts for one member
     exactly one wins (TRF-02). With `known` the target has shown before that it knows the member (BEY-04).
     """
+    season = _season(tx)
     acting = directory.administering(tx, (one.actor for one in asked))
-    items = [one.item for one in asked]
-    orgs = facts_of(tx, (org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)))
-    policy = policies_store.active(tx, clock.now())
-    place = domain.Place(policy.youth_centres, policy.destinations)
-    window = _outside(policy)
-    refusals: dict[int, Refusal] = {}
-    rows = []
-    for n, (item, actor) in enumerate((one.item, one.actor) for one in asked):
-        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
-        acting_org = actor.org_id if actor in acting else None
-        refusal = domain.check_request(item, source, target, place)
-        if refusal is None and window is not None and reasons.reasons()[item.reason].graduate:
-            refusal = window
-        if refusal is None:
-            assert source is not None
-            refusal = domain.may_request(item, actor.person_id, acting_org, source, target)
-        if refusal is None and not known:
-            refusal = _check_ticket(item, actor)
-        if refusal is not None:
-            refusals[n] = refusal
-            continue
-        assert source is not None
-        said = domain.concern(item, source, target, place) if target is not None else None
-        row = request_row(n, item, actor.person_id, acting_org, source, target, policy)
-        rows.append(row | {"concern": said[1] if said else ""})
+    parties = (org_id for one in asked for org_id in (one.item.source_branch_id, one.item.target_org_id))
+    orgs = facts_of(tx, parties)
+    plans = [_plan(one, one.actor in acting, orgs, season, known) for one in asked]
+    rows = [
+        request_row(n, one.item, one.actor.person_id, one.actor.org_id, plan, season.policy)
+        for n, (one, plan) in enumerate(zip(asked, plans, strict=True))
+        if not isinstance(plan, Refusal)
+    ]
     made = store.request(tx, rows) if rows else {}
-    # Also for those refused above: a repeated command is answered as before, though it would fail by now.
-    earlier = store.by_command(tx, [item.command_id for n, item in enumerate(items) if n not in made])
+    return _started(tx, asked, plans, made)
+
+
+def _plan(
+    one: Asked[contract.RequestTransfer],
+    acts: bool,
+    orgs: Mapping[int, OrgFacts],
+    season: _Season,
+    known: bool,
+) -> domain.Planned | Refusal:
+    """Return what a request comes to, or why it is refused."""
+    item, actor = one.item, one.actor
+    source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
+    acting_org = actor.org_id if acts else None
+    plan = domain.plan(item, actor.person_id, acting_org, source, target, season.place, season.missed)
+    if known or isinstance(plan, Refusal):
+        return plan
+    return _check_ticket(item, actor) or plan
+
+
+def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
+    """Check the ticket of a look-up, where a start needs one (TRF-05)."""
+    claims: Mapping[str, Any] = {}
+    if item.ticket:
+        with suppress(Refused):  # none that is good is as none at all
+            claims = context.verifier.claims("member_ticket", item.ticket)
+    return domain.check_ticket(item, actor.org_id, claims)
+
+
+def _started(
+    tx: Connection,
+    asked: Sequence[Asked[contract.RequestTransfer]],
+    plans: Sequence[domain.Planned | Refusal],
+    made: Mapping[int, int],
+) -> list[Outcome]:
+    """Answer requests with what they have started, started before, or why they start nothing."""
+    # Also for those refused: a repeated command is answered as before, though it would fail by now.
+    rest = [n for n in range(len(asked)) if n not in made]
+    earlier = store.by_command(tx, [asked[n].item.command_id for n in rest])
     second = [
-        item.member_id
-        for n, item in enumerate(items)
-        if n not in made and n not in refusals and item.command_id not in earlier
+        asked[n].item.member_id
+        for n in rest
+        if asked[n].item.command_id not in earlier and not isinstance(plans[n], Refusal)
     ]
     open_ones = store.in_the_way(tx, second) if second else {}
     outcomes = []
-    for n, item in enumerate(items):
+    for n, (one, plan) in enumerate(zip(asked, plans, strict=True)):
         if n in made:
             outcomes.append(Outcome(transfer_id=made[n], state=State.CHECKING))
-        elif item.command_id in earlier:
-            outcomes.append(_repeated(earlier[item.command_id], asked[n].actor))
-        elif n in refusals:
-            outcomes.append(Outcome(refusal=refusals[n]))
-        else:
-            outcomes.append(_second_start(item, open_ones.get(item.member_id)))
+            continue
+        before, held = earlier.get(one.item.command_id), open_ones.get(one.item.member_id)
+        outcomes.append(_not_started(one, plan, before, held))
     return outcomes
+
+
+def _not_started(
+    one: Asked[contract.RequestTransfer],
+    plan: domain.Planned | Refusal,
+    before: sa.Row[Any] | None,
+    held: sa.Row[Any] | None,
+) -> Outcome:
+    """Answer a request that starts nothing: asked `before`, refused, or beside an open one."""
+    if before is not None:
+        return _repeated(before, one.actor)
+    if isinstance(plan, Refusal):
+        return Outcome(refusal=plan)
+    return _second_start(one.item, held)
 
 
 def _repeated(row: sa.Row[Any], actor: Actor) -> Outcome:
     """Return what an earlier command of the same id started, to its own sender only."""
-    if row.initiator_person_id != actor.person_id:
-        return Outcome(refusal=Refusal("command_taken"))
+    refusal = domain.check_repeated([row.initiator_person_id], actor.person_id)
+    if refusal is not None:
+        return Outcome(refusal=refusal)
     return Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True)
 
 
 def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> Outcome:
-    """Refuse a start beside an open one (BEY-03).
-
-    What stands in the way is told to the member and to whoever starts from the member's own branch. Those
-    who name a branch that the member is not leaving learn no more than that the member is elsewhere.
-    """
-    if held is None:
-        return Outcome(refusal=Refusal("transfer_open"))
-    if item.initiator != "member" and held.source_branch_id != item.source_branch_id:
-        return Outcome(refusal=Refusal("member_elsewhere"))
-    return Outcome(refusal=Refusal("transfer_open"), open=_in_the_way(held))
+    """Refuse a start beside an open one, and show that where it may be told (BEY-03)."""
+    held_in = None if held is None else held.source_branch_id
+    refusal = domain.second_start(item.initiator, item.source_branch_id, held_in)
+    if held is None or refusal.code != "transfer_open":
+        return Outcome(refusal=refusal)
+    return Outcome(refusal=refusal, open=_in_the_way(held))
 
 
 def _in_the_way(row: sa.Row[Any]) -> contract.OpenTransfer:
@@ -181,6 +230,7 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     Every member has a transfer of their own (BATCH-06). Members with an open transfer are found here; where
     members have gone meanwhile is found by the members service, which holds all of a batch or none.
     """
+    season = _season(tx)
     acting = directory.administering(tx, (one.actor for one in asked))
     parties = (
         org_id
@@ -189,81 +239,56 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     )
     orgs = facts_of(tx, parties)
     earlier = store.batches(tx, [one.item.command_id for one in asked])
-    policy = policies_store.active(tx, clock.now())
     fresh = [one.item for one in asked if one.item.command_id not in earlier]
     held = store.with_open(tx, (member for item in fresh for member in item.member_ids))
-    outcomes = []
+    answers = []
     for one in asked:
-        item, made = one.item, earlier.get(one.item.command_id)
+        made = earlier.get(one.item.command_id)
         if made is not None:
-            outcomes.append(_batch_again(item, made, one.actor))
+            answers.append(_batch_again(one.item, made, one.actor))
             continue
-        busy = {}
-        for member in item.member_ids:
-            if member in held:
-                here = held[member] == item.source_branch_id
-                busy[member] = Refusal("transfer_open" if here else "member_elsewhere")
-        if one.actor in acting:
-            refusal = domain.check_batch(item, orgs, one.actor.acting_org)
-        else:
-            refusal = Refusal("not_administrator")
-        if refusal is None and reasons.reasons()[item.reason].graduate:
-            refusal = _outside(policy)
-        if refusal is not None:
-            busy = {}  # whoever may not move anybody is told of nobody
-        members = [member for member in item.member_ids if member not in busy]
-        if refusal is None and busy and not (item.skip and members):
-            refusal = Refusal("batch_stopped")
-        if refusal is not None:
-            outcomes.append(BatchAsked(batch_id=item.command_id, refusal=refusal, refused=busy))
-            continue
-        held |= dict.fromkeys(members, item.source_branch_id)  # a later batch of this call finds them so
-        # With a size of 0 some of the members may be held without the others (BATCH-05).
-        batch = {
-            "concern": "",
-            "batch_id": item.command_id,
-            "batch_size": 0 if item.skip else len(members),
-        }
-        rows = []
-        for n, member in enumerate(members):
-            row = request_row(
-                n,
-                _request_of(item, member),
-                one.actor.person_id,
-                one.actor.acting_org,
-                orgs[item.source_branch_id],
-                orgs[item.target_branch_id],
-                policy,
-            )
-            rows.append(row | batch)
-        ids = store.request(tx, rows)
-        made_ids = [ids[n] for n in sorted(ids)]
-        outcomes.append(BatchAsked(batch_id=item.command_id, transfer_ids=made_ids, refused=busy))
-    return outcomes
+        acting_org = one.actor.org_id if one.actor in acting else None
+        plan = domain.plan_batch(one.item, orgs, acting_org, held, season.missed)
+        # A later batch of this call finds them so.
+        held |= dict.fromkeys(plan.members, one.item.source_branch_id)
+        answers.append(_start_batch(tx, one, plan, orgs, season.policy))
+    return answers
+
+
+def _start_batch(
+    tx: Connection,
+    one: Asked[contract.MoveBatch],
+    plan: domain.BatchPlan,
+    orgs: Mapping[int, OrgFacts],
+    policy: Policy,
+) -> BatchAsked:
+    """Record the transfers of a batch, if any, and answer it; their ids are in the order of the members."""
+    item = one.item
+    # With a size of 0 some of the members may be held without the others (BATCH-05).
+    batch = {"batch_id": item.command_id, "batch_size": 0 if item.skip else len(plan.members)}
+    rows = []
+    for n, member in enumerate(plan.members):
+        request = domain.request_of(item, member)
+        planned = domain.planned(request, orgs[item.source_branch_id], orgs[item.target_branch_id])
+        row = request_row(n, request, one.actor.person_id, one.actor.org_id, planned, policy)
+        rows.append(row | batch)
+    made = store.request(tx, rows) if rows else {}
+    return BatchAsked(
+        batch_id=item.command_id,
+        transfer_ids=[made[n] for n in sorted(made)],
+        refusal=plan.refusal,
+        refused=plan.busy,
+    )
 
 
 def _batch_again(item: contract.MoveBatch, made: dict[int, sa.Row[Any]], actor: Actor) -> BatchAsked:
     """Return the transfers of a batch move that was asked for before, to its own sender only."""
-    if {row.initiator_person_id for row in made.values()} != {actor.person_id}:
-        return BatchAsked(batch_id=item.command_id, refusal=Refusal("command_taken"))
+    senders = [row.initiator_person_id for row in made.values()]
+    refusal = domain.check_repeated(senders, actor.person_id)
+    if refusal is not None:
+        return BatchAsked(batch_id=item.command_id, refusal=refusal)
     ids = [made[member].transfer_id for member in item.member_ids if member in made]
     return BatchAsked(batch_id=item.command_id, transfer_ids=ids, repeated=True)
-
-
-def _request_of(item: contract.MoveBatch, member_id: int) -> contract.RequestTransfer:
-    """Return the request for one member of a batch move; its command id follows from the batch's."""
-    return contract.RequestTransfer(
-        command_id=uuid5(item.command_id, str(member_id)),
-        initiator="batch",
-        member_id=member_id,
-        source_branch_id=item.source_branch_id,
-        target_org_id=item.target_branch_id,
-        reason=item.reason,
-        place_name=item.place_name,
-        place_address=item.place_address,
-        remark=item.remark,
-        place_division=item.place_division,
-    )
 
 
 def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -> list[contract.Transfer]:
@@ -272,58 +297,44 @@ def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -
     return [_shown(row) for row in store.of_batch(tx, request.batch_id, org_id)]
 
 
-def _outside(policy: Policy) -> Refusal | None:
-    """Return the refusal of graduates' transfers today, where the policy enforces its window (DL-10)."""
-    if policy.in_window(clock.today()):
-        return None
-    days = map(_day, policy.window or ())
-    return Refusal("outside_window", dict(zip(("begins", "ends"), days, strict=False)))
-
-
-def _day(day: tuple[int, int]) -> str:
-    return f"{day[0]}-{day[1]}"
-
-
-def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
-    """Check that a start by the target follows a look-up of the member by the same organisation (TRF-05).
-
-    The others need none: `may_request` has seen that they are the member or the source's side.
-    """
-    if item.initiator in ("member", "source"):
-        return None
-    try:
-        claims = context.verifier.claims("member_ticket", item.ticket)
-    except Refused:
-        return Refusal("ticket_invalid")
-    fits = (
-        claims.get("sub") == str(item.member_id)
-        and claims.get("org") == actor.org_id
-        and claims.get("branch") == item.source_branch_id
-    )
-    return None if fits else Refusal("ticket_invalid")
-
-
 def request_row(
     n: int,
     item: contract.RequestTransfer,
     person_id: int,
     acting_org: int | None,
-    source: OrgFacts,
-    target: OrgFacts | None,
+    plan: domain.Planned,
     policy: Policy,
 ) -> dict[str, Any]:
     """Return what to record of a request that was found right, for `store.request`."""
-    destination = domain.destination_of(item, target)
-    # Without the node of the own branch the path begins as if that branch had started it (SPU-06).
-    starter = "source" if destination == "special" and not policy.spu_origin_node else item.initiator
-    target_id = source.vault_id if target is None else target.org_id
+    by_member = item.initiator == Initiator.MEMBER
     return {
         "n": n,
         "command_id": item.command_id,
         "member_id": item.member_id,
         "initiator": item.initiator,
-        "initiator_org_id": None if item.initiator == "member" else acting_org,
+        "initiator_org_id": None if by_member else acting_org,
         "initiator_person_id": person_id,
+        **_sides(plan),
+        "reason": item.reason,
+        "place_name": item.place_name,
+        "place_address": item.place_address,
+        "contact": item.contact,
+        "remark": item.remark,
+        "place_division": item.place_division,
+        "concern": plan.concern,
+        "reason_kind": plan.reason_kind,
+        "batch_id": None,
+        "batch_size": 0,
+        "policy": policy.key,
+        "path": plan.path,
+    }
+
+
+def _sides(plan: domain.Planned) -> dict[str, Any]:
+    """Return where a transfer leads from and to; to a special unit it leads to the province's library."""
+    source, target = plan.source, plan.target
+    target_id = source.vault_id if target is None else target.org_id
+    return {
         "source_branch_id": source.org_id,
         "source_superior_id": source.parent_id,
         "source_province": source.province,
@@ -331,43 +342,36 @@ def request_row(
         "target_org_id": target_id,
         "target_superior_id": target.parent_id if target is not None and target.kind == "branch" else None,
         "target_province": source.province if target is None else target.province,
-        "target_branch_id": None if destination == "committee" else target_id,
-        "reason": item.reason,
-        "place_name": item.place_name,
-        "place_address": item.place_address,
-        "contact": item.contact,
-        "remark": item.remark,
-        "place_division": item.place_division,
-        "reason_kind": domain.kind_of(item, source, target),
-        "batch_id": None,
-        "batch_size": 0,
-        "policy": policy.key,
-        "path": domain.path_of(starter, destination),
+        "target_branch_id": None if plan.destination is Destination.COMMITTEE else target_id,
     }
 
 
-def _decide(
-    tx: Connection,
-    asked: Sequence[Asked[Any]],
-    trigger_of: Callable[[Any], Trigger],
-    row_of: Callable[[Any], dict[str, Any]],
-    check: Callable[[Any], Refusal | None] = lambda item: None,
-    needs_org: bool = True,
-    fits: Callable[[Asked[Any]], bool] = lambda one: True,
+class _Try(NamedTuple):
+    """What an item of a person wants of the saga.
+
+    Attributes:
+        said: What the item's row has beside transfer, decision and person.
+        fits: False for what is not tried, only explained like what has not moved.
+
+    """
+
+    trigger: Trigger
+    said: dict[str, Any] = {}
+    fits: bool = True
+
+
+def _apply(
+    tx: Connection, asked: Sequence[Asked[Any]], acting: set[Actor], tries: Sequence[_Try | Refusal]
 ) -> list[Outcome]:
-    """Apply people's triggers: check, move what fits, explain the rest.
+    """Apply people's triggers: move what fits, explain the rest.
 
     The one way in for decide, withdraw and assign.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     outcomes: dict[int, Outcome] = {}
-    by_trigger: dict[Trigger, list[dict[str, Any]]] = {}
-    for n, one in enumerate(asked):
-        refusal = check(one.item)
-        if refusal is None and needs_org and one.actor not in acting:
-            refusal = Refusal("not_administrator")
-        if refusal is not None:
-            outcomes[n] = Outcome(transfer_id=one.item.transfer_id, refusal=refusal)
+    by_trigger: dict[Trigger, list[tuple[dict[str, Any], bool]]] = {}
+    for n, (one, wanted) in enumerate(zip(asked, tries, strict=True)):
+        if isinstance(wanted, Refusal):
+            outcomes[n] = Outcome(transfer_id=one.item.transfer_id, refusal=wanted)
             continue
         row = {
             "n": n,
@@ -375,48 +379,45 @@ def _decide(
             "decision_id": one.item.decision_id,
             "person_id": one.actor.person_id,
             "org_id": one.actor.org_id if one.actor in acting else None,
-            **row_of(one.item),
+            **wanted.said,
         }
-        by_trigger.setdefault(trigger_of(one.item), []).append(row)
+        by_trigger.setdefault(wanted.trigger, []).append((row, wanted.fits))
     for trigger, rows in by_trigger.items():
-        # What does not fit is not tried, and explained like what has not moved.
-        fitting = [row for row in rows if fits(asked[row["n"]])]
-        moved = {row.n: row for row in transitions.move(tx, trigger, fitting)}
-        _measure(moved.values(), trigger)
-        for n, found in moved.items():
-            outcomes[n] = Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no)
-        left = [row for row in rows if row["n"] not in moved]
-        reasons = store.explain(tx, left)
-        for row in left:
-            outcomes[row["n"]] = _why_not(trigger, row, reasons[row["n"]])
+        outcomes |= _moved_or_not(tx, trigger, rows)
     return [outcomes[n] for n in range(len(asked))]
 
 
-def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outcome:
-    """Say why an item did not move, from what `store.explain` found.
+def _moved_or_not(
+    tx: Connection, trigger: Trigger, rows: Sequence[tuple[dict[str, Any], bool]]
+) -> dict[int, Outcome]:
+    """Move the rows that fit; return by number where each stands, or why it has not moved."""
+    moved = transitions.move(tx, trigger, [row for row, fits in rows if fits])
+    _measure(moved, trigger)
+    outcomes = {
+        row.n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no) for row in moved
+    }
+    left = [row for row, _ in rows if row["n"] not in outcomes]
+    found = store.explain(tx, left)
+    return outcomes | {row["n"]: _why_not(trigger, row, found[row["n"]]) for row in left}
 
-    Whoever is no party does not learn that the transfer exists (TRF-33).
-    """
-    if found.transfer_id is None or not found.party:
-        return Outcome(refusal=Refusal("unknown_transfer"))
+
+def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outcome:
+    """Say why an item did not move, from what `store.explain` found."""
+    refusal = domain.check_party(found.party)
+    if refusal is not None:
+        return Outcome(refusal=refusal)
+    outcome = Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no)
     if found.repeated:
-        return Outcome(transfer_id=found.transfer_id, state=found.state, node_no=found.node_no, repeated=True)
-    # By the state first; where that allows the trigger, by what the statement asks of the node.
-    code = refusal_of(State(found.state), trigger)
-    if code is None and trigger is Trigger.WITHDRAW:
-        code = "too_late_to_withdraw" if found.withdraw == "no" else "not_initiator"
-    elif code is None and item["org_id"] not in (found.node_org_id, found.node_superior_id):
-        code = "not_your_node"
-    elif code is None and trigger is Trigger.APPROVE and domain.lacks_letter(found.state, item["note"]):
-        code = "letter_missing"
-    elif code is None and trigger is Trigger.ASSIGN:
-        code = "same_org" if item["branch_id"] == found.source_branch_id else "branch_not_below"
-    return Outcome(
-        transfer_id=found.transfer_id,
-        state=found.state,
-        node_no=found.node_no,
-        refusal=Refusal(code or "node_closed"),
+        return replace(outcome, repeated=True)
+    refusal = domain.why_not(
+        trigger,
+        State(found.state),
+        withdraw=found.withdraw,
+        decides=item["org_id"] in (found.node_org_id, found.node_superior_id),
+        note=item.get("note", ""),
+        back=item.get("branch_id") == found.source_branch_id,
     )
+    return replace(outcome, refusal=refusal)
 
 
 def decide_nodes(tx: Connection, asked: list[Asked[contract.DecideNode]]) -> list[Outcome]:
@@ -424,51 +425,49 @@ def decide_nodes(tx: Connection, asked: list[Asked[contract.DecideNode]]) -> lis
 
     The first decision counts; a repeated one is answered as before.
     """
-    return _decide(
-        tx,
-        asked,
-        lambda item: Trigger.APPROVE if item.approve else Trigger.REJECT,
-        lambda item: {"node_no": item.node_no, "code": item.reason_code, "note": item.note},
-        check=lambda item: domain.check_decision(item.approve, item.reason_code, item.note),
-    )
+    acting = directory.administering(tx, (one.actor for one in asked))
+    tries: list[_Try | Refusal] = []
+    for one in asked:
+        item = one.item
+        refusal = domain.check_decision(item.approve, item.reason_code, item.note)
+        trigger = Trigger.APPROVE if item.approve else Trigger.REJECT
+        said = {"node_no": item.node_no, "code": item.reason_code, "note": item.note}
+        tries.append(refusal or domain.check_acting(one.actor in acting) or _Try(trigger, said))
+    return _apply(tx, asked, acting, tries)
 
 
 def withdraw_transfers(tx: Connection, asked: list[Asked[contract.WithdrawTransfer]]) -> list[Outcome]:
     """End transfers, as the initiator's side or the member, for as long as the policy allows (TRF-28)."""
-    return _decide(tx, asked, lambda item: Trigger.WITHDRAW, lambda item: {}, needs_org=False)
+    acting = directory.administering(tx, (one.actor for one in asked))
+    return _apply(tx, asked, acting, [_Try(Trigger.WITHDRAW)] * len(asked))
 
 
 def assign_branches(tx: Connection, asked: list[Asked[contract.AssignBranch]]) -> list[Outcome]:
     """Put members into branches below the target (ASG-01, ASG-02); members then moves each once."""
+    acting = directory.administering(tx, (one.actor for one in asked))
     orgs = facts_of(tx, (org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)))
-    outside = {
-        (branch, org)
-        for branch, org in {(one.item.branch_id, one.actor.org_id) for one in asked}
-        if not domain.is_assignable(orgs.get(branch), orgs.get(org or 0))
-    }
-    outcomes = _decide(
-        tx,
-        asked,
-        lambda item: Trigger.ASSIGN,
-        lambda item: {"branch_id": item.branch_id},
-        fits=lambda one: (one.item.branch_id, one.actor.org_id) not in outside,
-    )
-    # Those who have no branch at all are told so: the one that they named is not what is wrong (ASG-07).
+    outcomes = _apply(tx, asked, acting, [_assignment(one, acting, orgs) for one in asked])
+    # Only for those whose branch was not the right one it is asked whether there is any (ASG-07).
     astray = {
         one.actor.org_id
         for one, outcome in zip(asked, outcomes, strict=True)
-        if outcome.refusal is not None and outcome.refusal.code == "branch_not_below"
+        if domain.is_astray(outcome.refusal)
     }
     bare = {org for org in astray if org in orgs and not store.has_branch(tx, orgs[org].path)}
-    answers = []
-    for one, outcome in zip(asked, outcomes, strict=True):
-        if outcome.refusal is None or outcome.refusal.code != "branch_not_below":
-            answers.append(outcome)
-        elif one.actor.org_id in bare:  # no other branch would do, either
-            answers.append(msgspec.structs.replace(outcome, refusal=Refusal("no_branch_yet")))
-        else:
-            answers.append(outcome)
-    return answers
+    return [
+        replace(outcome, refusal=domain.without_branch(outcome.refusal, one.actor.org_id in bare))
+        for one, outcome in zip(asked, outcomes, strict=True)
+    ]
+
+
+def _assignment(
+    one: Asked[contract.AssignBranch], acting: set[Actor], orgs: Mapping[int, OrgFacts]
+) -> _Try | Refusal:
+    refusal = domain.check_acting(one.actor in acting)
+    if refusal is not None:
+        return refusal
+    fits = domain.is_assignable(orgs.get(one.item.branch_id), orgs.get(one.actor.acting_org))
+    return _Try(Trigger.ASSIGN, {"branch_id": one.item.branch_id}, fits)
 
 
 def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
@@ -548,13 +547,9 @@ def _shown(row: sa.Row[Any]) -> contract.Transfer:
 def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:
     """Return what waits for the acting organisation or its direct branches, oldest first (MSG-01, TRF-31)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
-    after = (_NEVER, 0)
-    if request.after:
-        try:
-            opened_at, _, transfer_id = request.after.partition("~")
-            after = (datetime.fromisoformat(opened_at), int(transfer_id))
-        except ValueError as error:
-            raise Refused("bad_request", detail="after") from error
+    after = domain.place_in_list(request.after) if request.after else (_NEVER, 0)
+    if isinstance(after, Refusal):
+        raise Refused.of(after)
     rows = store.work(
         tx,
         org_id,
@@ -576,41 +571,37 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     """
     assert actor is not None
     row = store.one(tx, request.transfer_id)
-    if row is None:
-        raise Refused("unknown_transfer")
-    parties = {
-        row.source_branch_id,
-        row.source_superior_id,
-        row.target_org_id,
-        row.target_superior_id,
-        row.target_branch_id,
-        row.initiator_org_id,
-        row.provincial_id,
-    }
-    if row.state in (State.CHECKING, State.REFUSED):
-        # It never held its member: what it says of others is only what its starter has claimed.
-        parties = {row.initiator_org_id}
-        if row.initiator == "source":
-            parties |= {row.source_branch_id, row.source_superior_id}
-    is_party = bool(directory.administering(tx, [actor])) and actor.org_id in parties
-    if actor.person_id != row.member_id and not is_party:
-        raise Refused("unknown_transfer")
-    nodes = [
+    is_member = row is not None and actor.person_id == row.member_id
+    is_party = row is not None and _is_party(tx, row, actor)
+    refusal = domain.check_party(is_member or is_party)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    assert row is not None  # or there would be nobody who may read it
+    is_starter = is_party and actor.org_id == row.initiator_org_id
+    return contract.Progress(
+        transfer=_shown(row),
+        path=_path_ahead(tx, row),
+        steps=[
+            msgspec.convert(dict(step._mapping), contract.Step, strict=False)
+            for step in store.steps(tx, request.transfer_id)
+        ],
+        may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),
+    )
+
+
+def _path_ahead(tx: Connection, row: sa.Row[Any]) -> list[contract.NodeAhead]:
+    return [
         contract.NodeAhead(node_no=step.node_no, state=step.state, org_id=_node_org(row, step.state))
         for step in store.path_of(tx, row.path)
     ]
-    steps = [
-        msgspec.convert(dict(step._mapping), contract.Step, strict=False)
-        for step in store.steps(tx, request.transfer_id)
-    ]
-    withdrawable = row.withdraw in ("yes", "yes_own")
-    own = actor.person_id == row.member_id and (row.withdraw == "yes" or row.initiator == "member")
-    return contract.Progress(
-        transfer=_shown(row),
-        path=nodes,
-        steps=steps,
-        may_withdraw=withdrawable and (own or (is_party and actor.org_id == row.initiator_org_id)),
-    )
+
+
+def _is_party(tx: Connection, row: sa.Row[Any], actor: Actor) -> bool:
+    """Return whether somebody administers an organisation that may read a transfer."""
+    source = (row.source_branch_id, row.source_superior_id)
+    others = (row.target_org_id, row.target_superior_id, row.target_branch_id, row.provincial_id)
+    readers = domain.readers_of(row.state, row.initiator, row.initiator_org_id, source, others)
+    return actor.org_id in readers and bool(directory.administering(tx, [actor]))
 
 
 def _node_org(row: sa.Row[Any], state: str) -> int:
@@ -635,8 +626,9 @@ def list_started(
 ) -> list[contract.Transfer]:
     """Return transfers out of or into the acting organisation and its branches (TRF-29, TRF-32)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
-    if request.side not in ("source", "target"):
-        raise Refused("bad_request", detail="side: source, target")
+    refusal = domain.check_side(request.side)
+    if refusal is not None:
+        raise Refused.of(refusal)
     limit = max(1, min(request.limit, 500))
     rows = store.started(tx, request.side, org_id, request.open_only, request.after, limit)
     return [_shown(row) for row in rows]

@@ -1,5 +1,8 @@
 """Starting and deciding: what is refused before anybody is asked."""
 
+import uuid
+from datetime import datetime
+
 import pytest
 
 from services.transfers import domain
@@ -7,7 +10,9 @@ from services.transfers import reasons as transfers_reasons
 from services.transfers.domain import OrgFacts, Place, check_decision, check_request, may_request
 from services.transfers.policies import reader
 from services.transfers.reasons import reasons
-from shared.messages.transfers import AssignBranch, DecideNode
+from services.transfers.saga import State, Trigger
+from shared.errors import Refusal
+from shared.messages.transfers import AssignBranch, DecideNode, MoveBatch
 from tests.transfers.domain_factories import CLASS, PLACES, request
 
 
@@ -369,3 +374,382 @@ def test_what_a_target_is_for_the_path():
     assert domain.destination_of(request(reason="special_unit"), None) == "special"
     assert domain.destination_of(request(), COMMITTEE) == "committee"
     assert domain.destination_of(request(), SOURCE) == "branch"
+
+
+# ---- starting: what a request comes to ----------------------------------------------------------
+
+
+def code(found):
+    """Return the code of a refusal, None where there is none."""
+    return getattr(found, "code", None)
+
+
+SUMMER = ((5, 1), (12, 31))
+
+
+@pytest.mark.rule("DL-10")
+@pytest.mark.parametrize(
+    "reason, missed, expected",
+    [
+        ("further_study", None, None),
+        ("further_study", SUMMER, "outside_window"),
+        ("ordinary", SUMMER, None),
+        ("ordinary", None, None),
+    ],
+)
+def test_the_season(reason, missed, expected):
+    """DL-10: outside the window graduates' transfers are refused; ordinary ones are not."""
+    refusal = domain.check_season(reason, missed)
+    assert code(refusal) == expected
+    assert refusal is None or refusal.values == {"begins": "5-1", "ends": "12-31"}
+
+
+@pytest.mark.rule("TRF-05")
+@pytest.mark.parametrize(
+    "initiator, claims, expected",
+    [
+        ("target", {"sub": "1", "org": 20, "branch": 10}, None),
+        ("target", {"sub": "2", "org": 20, "branch": 10}, "ticket_invalid"),
+        ("target", {"sub": "1", "org": 21, "branch": 10}, "ticket_invalid"),
+        ("target", {"sub": "1", "org": 20, "branch": 11}, "ticket_invalid"),
+        ("target", {}, "ticket_invalid"),
+        ("nobody", {}, "ticket_invalid"),
+        ("member", {}, None),
+        ("source", {}, None),
+    ],
+)
+def test_tickets(initiator, claims, expected):
+    """TRF-05: a start by the target follows its own look-up of this member in this branch."""
+    assert code(domain.check_ticket(request(initiator=initiator), 20, claims)) == expected
+
+
+@pytest.mark.rule("TRF-01", "DL-10")
+@pytest.mark.parametrize(
+    "values, person, acting, missed, expected",
+    [
+        ({}, 5, 11, None, None),
+        ({}, 5, 11, SUMMER, "outside_window"),
+        ({"remark": "字" * 101}, 5, 11, SUMMER, "remark_too_long"),
+        ({}, 5, None, SUMMER, "outside_window"),
+        ({}, 5, None, None, "not_administrator"),
+        ({}, 5, 20, None, "not_your_org"),
+        ({"initiator": "member"}, 1, None, None, None),
+        ({"initiator": "member"}, 2, None, None, "not_your_member"),
+    ],
+)
+def test_what_speaks_against_a_request(values, person, acting, missed, expected):
+    """TRF-01, DL-10: first what is wrong with the request, then the season, then who asks."""
+    found = domain.plan(request(**values), person, acting, SOURCE, COMMITTEE, missed=missed)
+    assert code(found) == expected
+    assert expected or isinstance(found, domain.Planned)
+
+
+def test_without_a_source_there_is_no_plan():
+    """Where there is no such branch, the request is refused before anything is asked of it."""
+    assert domain.plan(request(), 5, 11, None, COMMITTEE).code == "unknown_org"
+
+
+@pytest.mark.rule("SPU-05", "SPU-06", "TRF-16", "TRF-20")
+@pytest.mark.parametrize(
+    "values, target, origin_node, path",
+    [
+        ({}, COMMITTEE, True, "source:committee"),
+        ({}, org(20), True, "source:branch"),
+        ({}, org(20), False, "source:branch"),
+        ({"initiator": "member"}, COMMITTEE, False, "member:committee"),
+        ({"initiator": "member", "reason": "special_unit"}, None, True, "member:special"),
+        ({"initiator": "member", "reason": "special_unit"}, None, False, "source:special"),
+    ],
+)
+def test_the_path_of_a_request(values, target, origin_node, path):
+    """TRF-16, TRF-20: the path follows from who starts and where it leads.
+
+    SPU-05, SPU-06: to a special unit it may leave out the node of the member's own branch.
+    """
+    assert domain.planned(request(**values), SOURCE, target, origin_node=origin_node).path == path
+
+
+@pytest.mark.rule("BEY-01")
+@pytest.mark.parametrize(
+    "place, concern",
+    [("employer", "employer"), ("school", "")],
+)
+def test_what_the_starter_was_warned_of(place, concern):
+    """BEY-01: the class of destination that was questioned and confirmed is kept with the transfer."""
+    found = domain.plan(request(confirmed=True), 5, CLASS.org_id, CLASS, PLACES[place])
+    assert (found.concern, found.reason_kind, found.destination) == (concern, "graduate", "committee")
+    assert (found.source, found.target) == (CLASS, PLACES[place])
+
+
+@pytest.mark.rule("TRF-02", "BEY-03")
+@pytest.mark.parametrize(
+    "initiator, held_in, expected",
+    [
+        ("source", 10, "transfer_open"),
+        ("source", 11, "member_elsewhere"),
+        ("target", 11, "member_elsewhere"),
+        ("batch", 11, "member_elsewhere"),
+        ("member", 11, "transfer_open"),
+        ("source", None, "transfer_open"),
+    ],
+)
+def test_a_second_start(initiator, held_in, expected):
+    """TRF-02: beside an open transfer no other is started.
+
+    BEY-03: those who name a branch that the member is not leaving are told only that.
+    """
+    assert domain.second_start(initiator, 10, held_in).code == expected
+
+
+@pytest.mark.rule("TRF-21")
+@pytest.mark.parametrize(
+    "senders, expected",
+    [([], None), ([5], None), ([5, 5], None), ([6], "command_taken"), ([5, 6], "command_taken")],
+)
+def test_a_command_belongs_to_its_sender(senders, expected):
+    """TRF-21: a command is answered again to whoever has sent it, and to nobody else."""
+    assert code(domain.check_repeated(senders, 5)) == expected
+
+
+# ---- batch moves --------------------------------------------------------------------------------
+
+
+def batch(**values):
+    return MoveBatch(
+        **{
+            "command_id": uuid.uuid4(),
+            "source_branch_id": 40,
+            "member_ids": [1, 2, 3],
+            "target_branch_id": 41,
+            **values,
+        }
+    )
+
+
+def below(org_id, kind="branch", purpose="ordinary", path=None):
+    return OrgFacts(org_id, 20, path or f"1.20.{org_id}.", kind, purpose, "42", "national", 1, 9)
+
+
+TREE = {
+    20: OrgFacts(20, 1, "1.20.", "committee", "ordinary", "42", "national", 1, 9),
+    21: OrgFacts(21, 1, "1.21.", "committee", "ordinary", "42", "national", 1, 9),
+    40: below(40),
+    41: below(41),
+    42: below(42, "general_branch"),
+    43: below(43, purpose="graduate"),
+    44: below(44, path="1.21.44."),
+}
+
+
+@pytest.mark.rule("BATCH-01", "BATCH-03", "BATCH-04", "BATCH-07")
+@pytest.mark.parametrize(
+    "values, acting, expected",
+    [
+        ({}, 20, None),
+        ({}, None, "not_administrator"),
+        ({}, 40, "batch_by_committee"),
+        ({}, 99, "batch_by_committee"),
+        ({"source_branch_id": 99}, 20, "unknown_org"),
+        ({"target_branch_id": 99}, 20, "unknown_org"),
+        ({"source_branch_id": 42}, 20, "not_a_branch"),
+        ({"target_branch_id": 42}, 20, "not_a_branch"),
+        ({"source_branch_id": 44}, 20, "batch_branches"),
+        ({"target_branch_id": 44}, 20, "batch_branches"),
+        ({}, 21, "batch_branches"),
+        ({"member_ids": []}, 20, "batch_size"),
+        ({"member_ids": [1, 1]}, 20, "batch_size"),
+        ({"member_ids": list(range(1, 31))}, 20, None),
+        ({"member_ids": list(range(1, 32))}, 20, "batch_size"),
+        ({"target_branch_id": 40}, 20, "same_org"),
+        ({"target_branch_id": 43}, 20, "target_not_allowed"),
+        ({"reason": "holiday"}, 20, "unknown_reason"),
+        ({"remark": "字" * 101}, 20, "remark_too_long"),
+    ],
+)
+def test_batches(values, acting, expected):
+    """BATCH-01, BATCH-03, BATCH-04: at most 30 members, by a committee kind, between branches below it.
+
+    BATCH-07: what holds for a single transfer holds here, too.
+    """
+    refusal = domain.check_batch(batch(**values), TREE, acting)
+    assert code(refusal) == expected
+    assert expected != "batch_size" or refusal.values == {"limit": "30"}
+
+
+@pytest.mark.rule("BATCH-07", "TYPE-05")
+def test_a_batch_fills_the_mobile_branch():
+    """BATCH-07, TYPE-05: a committee moves members into the school's mobile branch, which no starter may."""
+    school = OrgFacts(5, 1, "1.5.", "committee", "ordinary", "42", "national", 1, 9)
+    mobile = PLACES["own_mobile"]
+    tree = {5: school, 10: CLASS, 20: mobile}
+    study = {"reason": "further_study", "place_name": "某大学", "place_address": "某地"}
+    item = batch(source_branch_id=10, target_branch_id=20, **study)
+    assert domain.check_batch(item, tree, 5) is None
+    assert check_request(domain.request_of(item, 1), CLASS, mobile).code == "bad_request"
+    assert check_request(request(), CLASS, mobile).code == "destination_forbidden"
+
+
+@pytest.mark.rule("BATCH-05", "TRF-02", "DL-10")
+@pytest.mark.parametrize(
+    "values, held, missed, members, busy, expected",
+    [
+        ({}, {}, None, [1, 2, 3], {}, None),
+        ({}, {2: 40}, None, [], {2: "transfer_open"}, "batch_stopped"),
+        ({}, {2: 7}, None, [], {2: "member_elsewhere"}, "batch_stopped"),
+        ({}, {4: 40}, None, [1, 2, 3], {}, None),
+        ({"skip": True}, {2: 40}, None, [1, 3], {2: "transfer_open"}, None),
+        ({"skip": True}, {}, None, [1, 2, 3], {}, None),
+        (
+            {"skip": True},
+            dict.fromkeys((1, 2, 3), 40),
+            None,
+            [],
+            dict.fromkeys((1, 2, 3), "transfer_open"),
+            "batch_stopped",
+        ),
+        ({"target_branch_id": 40}, {2: 40}, None, [], {}, "same_org"),
+        ({"reason": "unemployed", "place_address": "某地"}, {2: 40}, SUMMER, [], {}, "outside_window"),
+        ({}, {}, SUMMER, [1, 2, 3], {}, None),
+    ],
+)
+def test_who_moves_with_a_batch(values, held, missed, members, busy, expected):
+    """BATCH-05, TRF-02: whoever has an open transfer stops the batch, or is skipped where others are left.
+
+    DL-10: graduates move in their window. Where nobody may be moved, nothing is told of anybody.
+    """
+    found = domain.plan_batch(batch(**values), TREE, 20, held, missed)
+    assert list(found.members) == members
+    assert {member: refusal.code for member, refusal in found.busy.items()} == busy
+    assert code(found.refusal) == expected
+
+
+@pytest.mark.rule("BATCH-02", "BATCH-06")
+def test_each_member_of_a_batch_has_a_request():
+    """BATCH-06: each member has a request of their own, whose id is the same each time.
+
+    BATCH-02: it takes the path without approvals.
+    """
+    item = batch(remark="并班", place_division="420106")
+    one, again, other = (domain.request_of(item, member) for member in (1, 1, 2))
+    assert one == again
+    assert len({one.command_id, other.command_id, item.command_id}) == 3
+    assert (one.member_id, one.source_branch_id, one.target_org_id) == (1, 40, 41)
+    assert (one.reason, one.remark, one.place_division) == ("ordinary", "并班", "420106")
+    assert domain.planned(one, TREE[40], TREE[41]).path == "batch:branch"
+
+
+# ---- deciding -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("ROLE-04", "TRF-33")
+def test_who_is_told_of_what():
+    """ROLE-04: administrators act for their organisation. TRF-33: a transfer is its parties' alone."""
+    assert domain.check_acting(True) is None
+    assert domain.check_acting(False).code == "not_administrator"
+    assert domain.check_party(True) is None
+    assert domain.check_party(False).code == "unknown_transfer"
+
+
+@pytest.mark.rule("TRF-21", "TRF-28", "SPU-09", "ASG-02")
+@pytest.mark.parametrize(
+    "trigger, state, facts, expected",
+    [
+        (Trigger.APPROVE, State.COMPLETED, {"decides": True}, "transfer_ended"),
+        (Trigger.APPROVE, State.CHECKING, {"decides": True}, "still_checking"),
+        (Trigger.APPROVE, State.MOVING, {"decides": True}, "node_closed"),
+        (Trigger.WITHDRAW, State.MOVING, {"withdraw": "yes"}, "too_late_to_withdraw"),
+        (Trigger.WITHDRAW, State.OUT, {"withdraw": "no"}, "too_late_to_withdraw"),
+        (Trigger.WITHDRAW, State.OUT, {"withdraw": "yes"}, "not_initiator"),
+        (Trigger.WITHDRAW, State.OUT, {"withdraw": "yes_own", "decides": True}, "not_initiator"),
+        (Trigger.APPROVE, State.OUT, {}, "not_your_node"),
+        (Trigger.REJECT, State.OUT, {}, "not_your_node"),
+        (Trigger.ASSIGN, State.ASSIGN, {"back": True}, "not_your_node"),
+        (Trigger.APPROVE, State.OUT, {"decides": True}, "node_closed"),
+        (Trigger.APPROVE, State.PROVINCE, {"decides": True, "note": " "}, "letter_missing"),
+        (Trigger.APPROVE, State.PROVINCE, {"decides": True, "note": "介绍信第1号"}, "node_closed"),
+        (Trigger.REJECT, State.PROVINCE, {"decides": True}, "node_closed"),
+        (Trigger.ASSIGN, State.ASSIGN, {"decides": True, "back": True}, "same_org"),
+        (Trigger.ASSIGN, State.ASSIGN, {"decides": True}, "branch_not_below"),
+    ],
+)
+def test_why_nothing_has_moved(trigger, state, facts, expected):
+    """TRF-21, TRF-28: what the state forbids is said first, then whose node it is, then what is wrong.
+
+    SPU-09: a special unit needs a letter. ASG-02: nobody is assigned to the branch that they leave.
+    """
+    assert domain.why_not(trigger, state, **facts).code == expected
+
+
+@pytest.mark.rule("ASG-07")
+@pytest.mark.parametrize(
+    "was, bare, expected",
+    [
+        ("branch_not_below", True, "no_branch_yet"),
+        ("branch_not_below", False, "branch_not_below"),
+        ("same_org", True, "same_org"),
+        (None, True, None),
+    ],
+)
+def test_a_committee_without_a_branch(was, bare, expected):
+    """ASG-07: whoever has no branch to assign to is told that, and not that another one is needed."""
+    refusal = Refusal(was) if was else None
+    assert domain.is_astray(refusal) == (was == "branch_not_below")
+    assert code(domain.without_branch(refusal, bare)) == expected
+
+
+@pytest.mark.rule("TRF-33")
+@pytest.mark.parametrize(
+    "state, initiator, readers",
+    [
+        ("pending_in", "source", {7, 1, 2, 3, 4}),
+        ("completed", "member", {7, 1, 2, 3, 4}),
+        ("checking", "source", {7, 1, 2}),
+        ("refused", "source", {7, 1, 2}),
+        ("checking", "target", {7}),
+        ("refused", "member", {7}),
+    ],
+)
+def test_readers(state, initiator, readers):
+    """TRF-33: the parties read a transfer; one that never held its member is for the starter's side."""
+    assert domain.readers_of(state, initiator, 7, (1, 2), (3, 4)) == readers
+
+
+@pytest.mark.rule("TRF-28")
+@pytest.mark.parametrize(
+    "withdraw, initiator, is_member, is_starter, may",
+    [
+        ("yes", "source", False, True, True),
+        ("yes_own", "source", False, True, True),
+        ("yes", "source", True, False, True),
+        ("yes_own", "source", True, False, False),
+        ("yes_own", "member", True, False, True),
+        ("yes", "member", False, False, False),
+        ("no", "member", True, True, False),
+        (None, "member", True, True, False),
+    ],
+)
+def test_who_may_withdraw(withdraw, initiator, is_member, is_starter, may):
+    """TRF-28: the starter's side and the member withdraw, as far as the node lets them."""
+    assert domain.may_withdraw(withdraw, initiator, is_member, is_starter) is may
+
+
+# ---- lists --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side, expected", [("source", None), ("target", None), ("both", "bad_request")])
+def test_sides(side, expected):
+    """Lists are kept of what leads out and of what leads in, and of nothing else."""
+    refusal = domain.check_side(side)
+    assert code(refusal) == expected
+    assert refusal is None or refusal.values == {"detail": "side: source, target"}
+
+
+@pytest.mark.parametrize("after", ["", "~", "2026-07-01~7", "2026-07-01T00:00:00+00:00", "~7", "now~7"])
+def test_cursors(after):
+    """A cursor is an instant and an id; anything else is a malformed request."""
+    found = domain.place_in_list(after)
+    if after == "2026-07-01~7":
+        assert found == (datetime(2026, 7, 1), 7)
+    else:
+        assert found.code == "bad_request"
+        assert found.values == {"detail": "after"}

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, handlers, store, trail
-from services.transfers.remarks import rulings
+from services.transfers.remarks import rules, rulings
 from services.transfers.remarks import store as remarks_store
-from services.transfers.saga import State
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Outcome, Urged
-
-ENDED = (State.REJECTED, State.RETURNED, State.WITHDRAWN)
-NOBODY = UUID(int=0)
-ANSWERS = ("receive", "uphold")
-"""What the common superior may answer to an escalation."""
-
 
 # ---- reminders, looking --------------------------------------------------------------------------
 
@@ -57,15 +49,10 @@ def _answers(
     return answers
 
 
-def _explained(tx: Connection, rows: Sequence[dict[str, Any]], code: str) -> Callable[[int], Refusal]:
-    """Return the refusal of an item that did not fit: to strangers the transfer does not exist (TRF-33)."""
+def _explained(tx: Connection, rows: Sequence[dict[str, Any]], refusal: Refusal) -> Callable[[int], Refusal]:
+    """Return what an item is told that did not fit, by its number."""
     found = store.explain(tx, rows)
-
-    def refusal(n: int) -> Refusal:
-        known = n in found and found[n].transfer_id is not None and found[n].party
-        return Refusal(code if known else "unknown_transfer")
-
-    return refusal
+    return lambda n: rules.held_back(refusal, n in found and found[n].party)
 
 
 def urge_transfers(tx: Connection, asked: list[Asked[contract.UrgeTransfer]]) -> list[Outcome]:
@@ -77,7 +64,7 @@ def urge_transfers(tx: Connection, asked: list[Asked[contract.UrgeTransfer]]) ->
     rows = _rows(asked, _named, acting)
     now = clock.now()
     done = remarks_store.urge(tx, rows, now, trail.stamp_of(now))
-    return _answers(asked, done, _explained(tx, rows, "urge_early"))
+    return _answers(asked, done, _explained(tx, rows, rules.EARLY))
 
 
 def _named(item: Any) -> dict[str, Any]:
@@ -100,8 +87,8 @@ def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[U
             "person_id": one.actor.person_id,
             "org_id": one.actor.org_id,
             "decision_id": one.item.decision_id,
-            "branch_id": top.org_id,
-            "node_no": max(0, min(one.item.days, 30)),
+            "top_id": top.org_id,
+            "days": max(0, min(one.item.days, rules.MOST_DAYS_AHEAD)),
         }
         urged = remarks_store.urge_below(tx, [row], now, trail.stamp_of(now))
         answers.append(Urged(nodes=len(urged)))
@@ -114,7 +101,8 @@ def look_at_nodes(tx: Connection, asked: list[Asked[contract.LookAt]]) -> list[O
     rows = _rows(
         asked, lambda item: {"transfer_id": item.transfer_id, "done": item.done, "decision_id": None}, acting
     )
-    return _answers(asked, remarks_store.look(tx, rows, clock.now()), _explained(tx, rows, "somebody_looks"))
+    done = remarks_store.look(tx, rows, clock.now())
+    return _answers(asked, done, _explained(tx, rows, rules.LOOKED_AT))
 
 
 # ---- starting again, escalation ------------------------------------------------------------------
@@ -128,65 +116,31 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     found = store.many(tx, [one.item.transfer_id for one in asked])
-    refusals: dict[int, Refusal] = {}
-    fresh: dict[int, Asked[contract.RequestTransfer]] = {}
-    for n, one in enumerate(asked):
-        row = found.get(one.item.transfer_id)
-        initiator = None
-        if row is not None:
-            initiator = _starts_as(row, one.actor, one.actor.org_id if one.actor in acting else None)
-        if row is None or initiator is None:
-            refusals[n] = Refusal("unknown_transfer")
-        elif row.state not in ENDED:
-            refusals[n] = Refusal("transfer_open" if row.ended_at is None else "not_restartable")
-        else:
-            fresh[n] = Asked(
-                contract.RequestTransfer(
-                    command_id=one.item.command_id,
-                    initiator=initiator,
-                    member_id=row.member_id,
-                    source_branch_id=row.source_branch_id,
-                    # the vault stands there for a special unit, which nobody chooses
-                    target_org_id=None if row.reason == "special_unit" else row.target_org_id,
-                    reason=row.reason,
-                    place_name=row.place_name,
-                    place_address=row.place_address,
-                    contact=row.contact,
-                    remark=row.remark,
-                    place_division=row.place_division,
-                    confirmed=bool(row.concern),
-                    drop_out=row.reason_kind == "drop_out",
-                ),
-                one.actor,
-            )
-    started: dict[int, Outcome] = {}
-    if fresh:
-        outcomes = handlers.request_transfers(tx, list(fresh.values()), known=True)
-        started = dict(zip(fresh, outcomes, strict=True))
+    wanted = [_again(one, found.get(one.item.transfer_id), one.actor in acting) for one in asked]
+    fresh = {n: Asked(want, asked[n].actor) for n, want in enumerate(wanted) if not isinstance(want, Refusal)}
+    outcomes = handlers.request_transfers(tx, list(fresh.values()), known=True) if fresh else []
+    started = dict(zip(fresh, outcomes, strict=True))
     return [
-        started.get(n) or Outcome(transfer_id=one.item.transfer_id, refusal=refusals[n])
-        for n, one in enumerate(asked)
+        Outcome(transfer_id=asked[n].item.transfer_id, refusal=want)
+        if isinstance(want, Refusal)
+        else started[n]
+        for n, want in enumerate(wanted)
     ]
 
 
-def _starts_as(row: Any, actor: Actor, org_id: int | None) -> str | None:
-    """Return as which side somebody may start a transfer again, None as none.
-
-    `org_id` is the organisation that they administer. A transfer that never held its member is for the
-    side that started it and for the member alone (TRF-33).
-    """
+def _again(one: Asked[contract.RestartTransfer], row: Any, acts: bool) -> contract.RequestTransfer | Refusal:
+    """Return the request that starts a transfer again, or why there is none."""
     side = None
-    if actor.person_id == row.member_id:
-        side = "member"
-    elif org_id is None:
-        return None
-    elif org_id in (row.source_branch_id, row.source_superior_id):
-        side = "source"
-    elif org_id == row.target_org_id:
-        side = "target"
-    if row.state in (State.CHECKING, State.REFUSED) and side not in ("member", row.initiator):
-        return None
-    return side
+    if row is not None:
+        side = rules.starts_as(
+            row.state,
+            row.initiator,
+            one.actor.person_id == row.member_id,
+            one.actor.org_id if acts else None,
+            (row.source_branch_id, row.source_superior_id),
+            row.target_org_id,
+        )
+    return rules.restart(row, side, one.item.command_id)
 
 
 def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) -> list[Outcome]:
@@ -197,29 +151,33 @@ def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) ->
     found = store.many(tx, [one.item.transfer_id for one in asked])
     sides = (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
     orgs = handlers.facts_of(tx, sides)
-    rows: list[dict[str, Any]] = []
-    taken: set[int] = set()
+    rows: dict[int, dict[str, Any]] = {}
     for n, one in enumerate(asked):
-        row = found.get(one.item.transfer_id)
-        if row is None or one.item.transfer_id in taken:
-            continue
-        if row.source_branch_id not in orgs or row.target_org_id not in orgs:
-            continue
-        taken.add(one.item.transfer_id)
-        rows.append(
-            {
-                "n": n,
-                "transfer_id": one.item.transfer_id,
-                "person_id": one.actor.person_id,
-                "decision_id": one.item.decision_id,
-                "note": one.item.note[: domain.NOTE_MAX],
-                "branch_id": domain.common_superior(orgs[row.source_branch_id], orgs[row.target_org_id]),
-            }
-        )
+        row = _escalation(n, one, found.get(one.item.transfer_id), orgs)
+        if row is not None:
+            rows.setdefault(one.item.transfer_id, row)  # of several items for one transfer the first counts
     now = clock.now()
+    done = remarks_store.escalate(tx, list(rows.values()), now, trail.stamp_of(now))
     every = _rows(asked, _named, set())
-    done = remarks_store.escalate(tx, rows, now, trail.stamp_of(now))
-    return _answers(asked, done, _explained(tx, every, "not_escalatable"))
+    return _answers(asked, done, _explained(tx, every, rules.NOT_ESCALATABLE))
+
+
+def _escalation(
+    n: int, one: Asked[contract.Escalate], ended: Any, orgs: Mapping[int, domain.OrgFacts]
+) -> dict[str, Any] | None:
+    """Return an escalation as its row has it, None where there is nobody to escalate to."""
+    if ended is None:
+        return None
+    superior = rules.superior_of(orgs, ended.source_branch_id, ended.target_org_id)
+    if superior is None:
+        return None
+    return {
+        "n": n,
+        "transfer_id": one.item.transfer_id,
+        "person_id": one.actor.person_id,
+        "note": one.item.note[: domain.NOTE_MAX],
+        "superior_id": superior,
+    }
 
 
 def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalation]]) -> list[Outcome]:
@@ -229,27 +187,18 @@ def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalati
     transfer again at once, past the approvals; the outcome is the new one.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-
-    def answered(item: contract.AnswerEscalation) -> dict[str, Any]:
-        return {**_named(item), "code": item.answer, "note": item.note[: domain.NOTE_MAX]}
-
-    def refusal(n: int) -> Refusal:
-        if asked[n].actor not in acting:
-            return Refusal("not_administrator")
-        if asked[n].item.answer not in ANSWERS:
-            return Refusal("answer_unknown")
-        return Refusal("unknown_transfer")
-
-    rows = [
-        row
-        for row, one in zip(_rows(asked, answered, acting), asked, strict=True)
-        if one.actor in acting and one.item.answer in ANSWERS
-    ]
+    refusals = [rules.check_answer(one.actor in acting, one.item.answer) for one in asked]
+    rows = [row for row in _rows(asked, _answered, acting) if refusals[row["n"]] is None]
     now = clock.now()
     done = remarks_store.answer(tx, rows, now, trail.stamp_of(now))
-    answers = _answers(asked, done, refusal)
+    answers = _answers(asked, done, lambda n: refusals[n] or rules.NOT_ASKED)
     ruled = rulings.start(tx, [asked[row.n] for row in done if asked[row.n].item.answer == "receive"])
     return [ruled.get(one.item.decision_id, answer) for one, answer in zip(asked, answers, strict=True)]
+
+
+def _answered(item: contract.AnswerEscalation) -> dict[str, Any]:
+    """Return an answer as its row has it."""
+    return {**_named(item), "code": item.answer, "note": item.note[: domain.NOTE_MAX]}
 
 
 def list_escalations(

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid5
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, handlers, store
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
-from services.transfers.saga import Destination, Initiator, State
+from services.transfers.remarks import rules
+from services.transfers.saga import Initiator, State
 from shared import clock
 from shared.bus.service import Asked
 from shared.messages import transfers as contract
@@ -60,29 +62,11 @@ def _row(
     source, target = orgs.get(ended.source_branch_id), orgs.get(ended.target_org_id)
     if source is None or target is None or ended.reason == "special_unit":
         return None
-    item = contract.RequestTransfer(
-        command_id=uuid5(one.item.decision_id, "ruling"),
-        initiator=Initiator.MEMBER,
-        member_id=ended.member_id,
-        source_branch_id=source.org_id,
-        target_org_id=target.org_id,
-        reason=ended.reason,
-        place_name=ended.place_name,
-        place_address=ended.place_address,
-        contact=ended.contact,
-        remark=ended.remark,
-        place_division=ended.place_division,
-        confirmed=True,
-        drop_out=ended.reason_kind == "drop_out",
-    )
-    place = domain.Place(policy.youth_centres, policy.destinations)
+    command_id = uuid5(one.item.decision_id, "ruling")
+    item = rules.request_again(ended, command_id, Initiator.MEMBER, confirmed=True)
+    place = handlers.place_of(policy)
     if domain.check_request(item, source, target, place) is not None:
         return None
-    destination = Destination.BRANCH if target.kind == "branch" else Destination.COMMITTEE
-    row = handlers.request_row(n, item, one.actor.person_id, None, source, target, policy)
-    return row | {
-        "concern": ended.concern,
-        "initiator": Initiator.RULING,
-        "initiator_org_id": one.actor.org_id,
-        "path": domain.path_of(Initiator.RULING, destination),
-    }
+    ruled = replace(item, initiator=Initiator.RULING)
+    plan = domain.planned(ruled, source, target, ended.concern)
+    return handlers.request_row(n, ruled, one.actor.person_id, one.actor.org_id, plan, policy)

@@ -16,10 +16,11 @@ from shared import db
 # ---- lines of the trail that change no state -----------------------------------------------------
 
 
-def _noted(event: str, chosen: str) -> sa.TextClause:
+def _noted(event: str, chosen: str, asked: str = ASKED) -> sa.TextClause:
     """Return the statement that lengthens the trails of some transfers by one line each.
 
-    `chosen` selects them and does the rest of the work; it returns the columns of the items.
+    `chosen` selects them and does the rest of the work; it returns `n`, `transfer_id` and what the line
+    says: `person_id`, `org_id`, `decision_id`, `note`. `asked` reads the items.
     """
     link = link_of(
         "t.audit_head",
@@ -33,7 +34,7 @@ def _noted(event: str, chosen: str) -> sa.TextClause:
         note="coalesce(i.note, '')",
     )
     return sa.text(f"""WITH
-    {ASKED},
+    {asked},
     -- those that fit, marked in a table of their own
     chosen AS ({chosen}),
     -- the transfers stay in their state; only the chain of the trail grows
@@ -63,33 +64,37 @@ _URGE = _noted(
             AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
         RETURNING i.*""",
 )
-# One item takes in many nodes here: its `branch_id` is the top of a subtree, its `node_no` a number of days.
+# One item takes in many nodes here: all below the organisation `top_id`.
 _URGE_BELOW = _noted(
     "urged",
     """
         UPDATE open_nodes o SET urged_at = :now
         FROM asked i
-        JOIN org_directory top ON top.org_id = i.branch_id
+        JOIN org_directory top ON top.org_id = i.top_id
         JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
         WHERE o.org_id = d.org_id
             AND coalesce(o.expires_at, o.opened_at + interval '10 days')
-                <= CAST(:now AS timestamptz) + i.node_no * interval '1 day'
+                <= CAST(:now AS timestamptz) + i.days * interval '1 day'
             AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
-        RETURNING i.n, o.transfer_id, i.node_no, i.person_id, i.org_id,
-            i.decision_id, i.branch_id, i.code, i.note""",
+        RETURNING i.n, o.transfer_id, i.person_id, i.org_id, i.decision_id, '' AS note""",
+    asked="""-- subtrees, and within how many days a node below them is late
+    asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        n int, person_id bigint, org_id bigint, decision_id uuid, top_id bigint, days int))""",
 )
 # An INSERT returns only what it has inserted, so the number of the item is looked up and the rest is empty.
 _ESCALATE = _noted(
     "escalated",
     """
         INSERT INTO escalations AS e (transfer_id, org_id, person_id, note, asked_at)
-        SELECT i.transfer_id, i.branch_id, i.person_id, coalesce(i.note, ''), :now
+        SELECT i.transfer_id, i.superior_id, i.person_id, i.note, :now
         FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
         WHERE w.state = 'rejected' AND w.member_id = i.person_id
         ON CONFLICT DO NOTHING
         RETURNING (SELECT a.n FROM asked a WHERE a.transfer_id = e.transfer_id LIMIT 1) AS n,
-            e.transfer_id, NULL::int AS node_no, e.person_id, NULL::bigint AS org_id,
-            NULL::uuid AS decision_id, NULL::bigint AS branch_id, NULL::text AS code, e.note""",
+            e.transfer_id, e.person_id, NULL::bigint AS org_id, NULL::uuid AS decision_id, e.note""",
+    asked="""-- rejected transfers, and the common superior of their two sides
+    asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        n int, transfer_id bigint, person_id bigint, note text, superior_id bigint))""",
 )
 _ANSWER = _noted(
     "answered",
@@ -124,14 +129,14 @@ def urge(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: 
 def urge_below(
     tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
 ) -> Sequence[sa.Row[Any]]:
-    """Remind of all nodes below `branch_id` that are due within `node_no` days."""
+    """Remind of all nodes below `top_id` that are due within `days`; return what was reminded of."""
     return db.run(tx, _URGE_BELOW, items, now=now, stamp=stamp).all()
 
 
 def escalate(
     tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
 ) -> Sequence[sa.Row[Any]]:
-    """Hand rejected transfers of the asking members to the organisation `branch_id`, each once."""
+    """Hand rejected transfers of the asking members to the organisation `superior_id`, each once."""
     return db.run(tx, _ESCALATE, items, now=now, stamp=stamp).all()
 
 
