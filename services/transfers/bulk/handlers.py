@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, handlers
-from services.transfers.bulk import store
+from services.transfers.bulk import rules, store
 from services.transfers.log import log
-from services.transfers.saga import NODES, State
+from services.transfers.saga import State
 from shared import audit, background, clock, db, directory
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Bulk, StartBulk
-
-BULK_MAX = 50_000
-"""Rows of one bulk decision (BEY-05)."""
 
 BULK_ROWS = 200
 """Rows of one transaction, so that people's own requests go between."""
@@ -31,8 +29,10 @@ _bulk_wake = threading.Event()
 
 
 def _wanted(filter: contract.Filter) -> dict[str, Any]:
-    if filter.state not in set(NODES):
-        raise Refused("bad_request", detail=f"state: {', '.join(NODES)}")
+    """Return a filter as the statements take it; one that is none is refused, whatever else is wrong."""
+    refusal = rules.check_filter(filter)
+    if refusal is not None:
+        raise Refused.of(refusal)
     return {
         "state": filter.state,
         "reason": filter.reason,
@@ -55,34 +55,70 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
     Each row is checked once more when its turn comes.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
+    senders = store.senders(tx, [one.item.bulk_id for one in asked])
+    orgs = _parties(tx, asked)
     answers = []
     for one in asked:
-        bulk_id = one.item.bulk_id
-        if one.actor not in acting:
-            answers.append(Bulk(bulk_id=bulk_id, refusal=Refusal("not_administrator")))
-            continue
+        first = senders.get(one.item.bulk_id)
         # A repeated command is answered as before: by now its filter matches fewer nodes, or none.
-        earlier, _ = store.bulks(tx, one.actor.acting_org, bulk_id)
-        refusal = None if earlier else _check_bulk(tx, one.item, one.actor.acting_org)
-        if refusal is None and store.bulk_of_another(tx, bulk_id, one.actor.acting_org, one.actor.person_id):
-            refusal = Refusal("command_taken")
-        if refusal is not None:
-            answers.append(Bulk(bulk_id=bulk_id, refusal=refusal))
-            continue
-        if not earlier:
+        repeated = first is not None and first[0] == one.actor.org_id
+        refusal = domain.check_acting(one.actor in acting)
+        if refusal is None:
+            refusal = _check(tx, one, orgs, first)
+        if refusal is None and not repeated:
             _start(tx, one)
-        answers.append(
-            Bulk(
-                bulk_id=bulk_id,
-                total=one.item.expected,
-                waiting=one.item.expected,
-                started_at=clock.now(),
-                repeated=bool(earlier),
-            )
-        )
+            senders[one.item.bulk_id] = _sender(one)
+        answers.append(_started(one.item, repeated, refusal))
     # The worker may look before this commits, and then finds nothing; it looks again after its usual rest.
     _bulk_wake.set()
     return answers
+
+
+def _parties(tx: Connection, asked: Sequence[Asked[StartBulk]]) -> dict[int, domain.OrgFacts]:
+    """Return the branches that are to be assigned to, and those who assign."""
+    assigning = [one for one in asked if one.item.filter.state == State.ASSIGN]
+    return handlers.facts_of(
+        tx, (org_id for one in assigning for org_id in (one.item.branch_id, one.actor.org_id))
+    )
+
+
+def _sender(one: Asked[StartBulk]) -> tuple[int, int]:
+    return one.actor.acting_org, one.actor.person_id
+
+
+def _check(
+    tx: Connection,
+    one: Asked[StartBulk],
+    orgs: Mapping[int, domain.OrgFacts],
+    first: tuple[int, int] | None,
+) -> Refusal | None:
+    """Return why a bulk decision is not started with the rows that match now.
+
+    `first` is who has sent one of this id before. For the own organisation the rows are counted no more.
+    """
+    item, org_id = one.item, one.actor.acting_org
+    refusal = None
+    if first is None or first[0] != org_id:
+        wanted = _wanted(item.filter)
+        refusal = rules.check_start(item, orgs.get(item.branch_id or 0), orgs.get(org_id))
+        if refusal is None:
+            refusal = rules.check_count(store.count_matching(tx, org_id, wanted), item.expected)
+    if refusal is None and first is not None:
+        refusal = domain.check_repeated([first], _sender(one))
+    return refusal
+
+
+def _started(item: StartBulk, repeated: bool, refusal: Refusal | None) -> Bulk:
+    """Return the answer to the start of a bulk decision; its progress is asked for with `get_bulk`."""
+    if refusal is not None:
+        return Bulk(bulk_id=item.bulk_id, refusal=refusal)
+    return Bulk(
+        bulk_id=item.bulk_id,
+        total=item.expected,
+        waiting=item.expected,
+        started_at=clock.now(),
+        repeated=repeated,
+    )
 
 
 def _start(tx: Connection, one: Asked[StartBulk]) -> None:
@@ -114,35 +150,13 @@ def _start(tx: Connection, one: Asked[StartBulk]) -> None:
     log.append(tx, [started])
 
 
-def _check_bulk(tx: Connection, item: StartBulk, org_id: int) -> Refusal | None:
-    wrong: Refusal | None = None
-    if item.filter.state == State.ASSIGN:
-        orgs = handlers.facts_of(tx, [item.branch_id, org_id])
-        if not domain.is_assignable(orgs.get(item.branch_id or 0), orgs.get(org_id)):
-            wrong = Refusal("branch_not_below")
-    else:
-        wrong = domain.check_decision(item.approve, item.reason_code, item.note)
-        if wrong is None and item.approve and domain.lacks_letter(item.filter.state, item.note):
-            wrong = Refusal("letter_missing")
-    wanted = _wanted(item.filter)  # refuses a filter that is none, whatever else is wrong
-    if wrong is not None:
-        return wrong
-    count = store.count_matching(tx, org_id, wanted)
-    if count == 0:
-        return Refusal("nothing_matches")
-    if count > BULK_MAX:
-        return Refusal("too_many_match", {"count": str(count), "limit": str(BULK_MAX)})
-    if count != item.expected:  # the sender has seen another number, so others have decided meanwhile
-        return Refusal("count_changed", {"count": str(count)})
-    return None
-
-
 def get_bulk(tx: Connection, request: contract.GetBulk, actor: Actor | None) -> list[Bulk]:
     """Return how far the newest bulk decisions of the acting organisation are, or one of them (BEY-05)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
     jobs, problems = store.bulks(tx, org_id, request.bulk_id)
-    if request.bulk_id is not None and not jobs:
-        raise Refused("unknown_bulk")
+    refusal = rules.check_found(request.bulk_id is None or bool(jobs))
+    if refusal is not None:
+        raise Refused.of(refusal)
     return [_bulk(job, problems.get(job.bulk_id, {})) for job in jobs]
 
 
@@ -162,25 +176,31 @@ def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bu
     acting = directory.administering(tx, (one.actor for one in asked))
     answers = []
     for one in asked:
-        if one.actor not in acting:
-            answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("not_administrator")))
-            continue
-        stopped = store.stop_bulk(tx, one.item.bulk_id, one.actor.acting_org)
-        if stopped:
-            entry = audit.Entry(
-                kind="bulk.stopped",
-                place_id=one.actor.org_id,
-                ref=f"bulk {one.item.bulk_id}",
-                after={"rows": stopped},
-                **audit.by(one),
-            )
-            log.append(tx, [entry])
-        jobs, _ = store.bulks(tx, one.actor.acting_org, one.item.bulk_id)
-        if jobs:
+        refusal = domain.check_acting(one.actor in acting)
+        jobs = _stop(tx, one) if refusal is None else []
+        refusal = refusal or rules.check_found(bool(jobs))
+        if refusal is None:
             answers.append(_bulk(jobs[0], {}))
         else:
-            answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=Refusal("unknown_bulk")))
+            answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=refusal))
     return answers
+
+
+def _stop(tx: Connection, one: Asked[contract.StopBulk]) -> Sequence[sa.Row[Any]]:
+    """Stop a bulk decision, with a line of the log if any row still waited; return it as it is now."""
+    bulk_id = one.item.bulk_id
+    stopped = store.stop_bulk(tx, bulk_id, one.actor.acting_org)
+    if stopped:
+        entry = audit.Entry(
+            kind="bulk.stopped",
+            place_id=one.actor.org_id,
+            ref=f"bulk {bulk_id}",
+            after={"rows": stopped},
+            **audit.by(one),
+        )
+        log.append(tx, [entry])
+    jobs, _ = store.bulks(tx, one.actor.acting_org, bulk_id)
+    return jobs
 
 
 def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
@@ -194,18 +214,20 @@ def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
     for row in rows:
         by_job.setdefault(row.bulk_id, []).append(row)
     for some in by_job.values():
-        given = msgspec.json.decode(some[0].decision, type=StartBulk)
-        actor = Actor(some[0].person_id, some[0].org_id)
-        if given.branch_id is not None:
-            assignments = [Asked(_assignment(row, given.branch_id), actor) for row in some]
-            outcomes = handlers.assign_branches(tx, assignments)
-        else:
-            decisions = [Asked(_decision(row, given), actor) for row in some]
-            outcomes = handlers.decide_nodes(tx, decisions)
-        results = [outcome.refusal.code if outcome.refusal else "" for outcome in outcomes]
+        results = [outcome.refusal.code if outcome.refusal else "" for outcome in _decide(tx, some)]
         settled = [_settled(row, result) for row, result in zip(some, results, strict=True)]
         store.settle_rows(tx, settled)
     return len(rows)
+
+
+def _decide(tx: Connection, rows: Sequence[Any]) -> list[contract.Outcome]:
+    """Decide rows of one bulk decision as its starter."""
+    given = msgspec.json.decode(rows[0].decision, type=StartBulk)
+    actor = Actor(rows[0].person_id, rows[0].org_id)
+    if given.branch_id is not None:
+        assignments = [Asked(_assignment(row, given.branch_id), actor) for row in rows]
+        return handlers.assign_branches(tx, assignments)
+    return handlers.decide_nodes(tx, [Asked(_decision(row, given), actor) for row in rows])
 
 
 def _decision_id(row: Any) -> UUID:

@@ -38,7 +38,9 @@ _START = sa.text(f"""
     SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {_MATCHING}
         AND EXISTS (SELECT 1 FROM job)""")
 
-_WHOSE = sa.text("SELECT org_id, person_id FROM bulk_jobs WHERE bulk_id = :bulk")
+_SENDERS = sa.text("""
+    SELECT bulk_id, org_id, person_id FROM bulk_jobs
+    WHERE bulk_id = ANY(CAST(:ids AS uuid[]))""")
 
 _JOBS = sa.text("""
     SELECT j.*, count(*)::int AS total,
@@ -76,10 +78,10 @@ def count_matching(tx: Connection, org_id: int, wanted: dict[str, Any]) -> int:
     return int(tx.scalar(_COUNT, {"org": org_id, **wanted}) or 0)
 
 
-def bulk_of_another(tx: Connection, bulk_id: Any, org_id: int, person_id: int) -> bool:
-    """Return whether a bulk decision of this id was started by somebody else, or for another organisation."""
-    found = tx.execute(_WHOSE, {"bulk": str(bulk_id)}).one_or_none()
-    return found is not None and (found.org_id, found.person_id) != (org_id, person_id)
+def senders(tx: Connection, bulk_ids: Iterable[Any]) -> dict[Any, tuple[int, int]]:
+    """Return the organisation and the person that started bulk decisions, by id."""
+    rows = tx.execute(_SENDERS, {"ids": [str(one) for one in bulk_ids]})
+    return {row.bulk_id: (row.org_id, row.person_id) for row in rows}
 
 
 def start_bulk(
