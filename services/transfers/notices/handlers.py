@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers import domain
 from services.transfers.log import log
-from services.transfers.notices import addresses, channels, store
+from services.transfers.notices import addresses, channels, rules, store
 from shared import audit, background, clock, db, directory, metrics
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
@@ -44,48 +46,45 @@ def list_messages(tx: Connection, request: contract.ListMessages, actor: Actor |
     Newest first (MSG-01, MSG-02, MSG-06, BEY-19).
     """
     person, org = _context(tx, actor)
-    if request.kind and request.kind not in store.KINDS:
-        raise Refused("bad_request", detail=f"kind: {', '.join(store.KINDS)}")
-    after: tuple[datetime, int, int] = (_FUTURE, 0, 0)
-    if request.after:
-        try:
-            at, transfer, seq = request.after.split("~")
-            after = (datetime.fromisoformat(at), int(transfer), int(seq))
-        except ValueError as error:
-            raise Refused("bad_request", detail="after") from error
     oldest = clock.now() - KEPT
-    rows = store.messages(
-        tx,
-        person,
-        org,
-        oldest,
-        kind=request.kind,
-        unread_only=request.unread_only,
-        since=request.since,
-        until=request.until,
-        at=after[0],
-        transfer_id=after[1],
-        seq=after[2],
-        limit=max(1, min(request.limit, 500)),
-    )
-    return contract.Inbox(
-        unread=store.unread(tx, person, org, oldest),
-        items=[
-            contract.Message(
-                transfer_id=row.transfer_id,
-                seq=row.seq,
-                kind=row.event,
-                at=row.at,
-                member_id=row.member_id,
-                org_id=row.org_id,
-                note=row.note,
-                end_code=row.end_code if row.event in ("reject", "unavailable") else "",
-                state=row.state,
-                read=row.read,
-                cursor=f"{row.at.isoformat()}~{row.transfer_id}~{row.seq}",
-            )
-            for row in rows
-        ],
+    rows = store.messages(tx, person, org, oldest, **_wanted(request))
+    return contract.Inbox(unread=store.unread(tx, person, org, oldest), items=[_message(row) for row in rows])
+
+
+def _wanted(request: contract.ListMessages) -> dict[str, Any]:
+    """Return a request for messages as the statement takes it."""
+    after = rules.place_in_list(request.after) if request.after else (_FUTURE, 0, 0)
+    refusal = rules.check_kind(request.kind)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    if isinstance(after, Refusal):
+        raise Refused.of(after)
+    at, transfer_id, seq = after
+    return {
+        "kind": request.kind,
+        "unread_only": request.unread_only,
+        "since": request.since,
+        "until": request.until,
+        "at": at,
+        "transfer_id": transfer_id,
+        "seq": seq,
+        "limit": max(1, min(request.limit, 500)),
+    }
+
+
+def _message(row: Any) -> contract.Message:
+    return contract.Message(
+        transfer_id=row.transfer_id,
+        seq=row.seq,
+        kind=row.event,
+        at=row.at,
+        member_id=row.member_id,
+        org_id=row.org_id,
+        note=row.note,
+        end_code=row.end_code if row.event in ("reject", "unavailable") else "",
+        state=row.state,
+        read=row.read,
+        cursor=f"{row.at.isoformat()}~{row.transfer_id}~{row.seq}",
     )
 
 
@@ -111,9 +110,6 @@ RETRIES = (60, 300, 1_800, 7_200, 43_200)
 SENDERS = 8
 """Deliveries under way at a time, so that a slow receiver holds up few others."""
 
-HOOKS_MAX = 20
-"""Addresses that one organisation has told at a time."""
-
 
 def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> list[Webhook]:
     """Add addresses that are told of the acting organisation's transfers, or switch some off.
@@ -122,17 +118,47 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
     again (BEY-15, BEY-19).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    refusals = {
-        n: _check_hook(one) if one.actor in acting else Refusal("not_administrator")
-        for n, one in enumerate(asked)
-    }
-    ends = [
-        {"webhook_id": one.item.webhook_id, "org_id": one.actor.org_id}
-        for n, one in enumerate(asked)
-        if not refusals[n] and one.item.webhook_id is not None
-    ]
-    ended = store.end_hooks(tx, ends) if ends else set()
-    new = [
+    refusals = [domain.check_acting(one.actor in acting) or _check_address(one.item) for one in asked]
+    right = [n for n, refusal in enumerate(refusals) if refusal is None]
+    ended = _end(tx, [asked[n] for n in right if asked[n].item.webhook_id is not None])
+    hooks = _add(tx, {n: asked[n] for n in right if asked[n].item.webhook_id is None})
+    entries = []
+    answers = []
+    for n, (one, refusal) in enumerate(zip(asked, refusals, strict=True)):
+        webhook_id = one.item.webhook_id
+        if refusal is not None:
+            answers.append(Webhook(refusal=refusal))
+        elif webhook_id is not None:
+            found = (webhook_id, one.actor.org_id) in ended
+            answers.append(Webhook(webhook_id=webhook_id, refusal=rules.check_ended(found)))
+            entries += _ended(one, webhook_id, found)
+        else:
+            answers.append(_hook(hooks.get(n)))
+            entries += _added(one, hooks.get(n))
+    log.append(tx, entries)
+    return answers
+
+
+def _check_address(item: contract.SetWebhook) -> Refusal | None:
+    """Return why an address is not added; one that is switched off may be any."""
+    if item.webhook_id is not None:
+        return None
+    try:
+        url = addresses.normal(item.url)
+    except addresses.NotAllowed:
+        url = None
+    return rules.check_address(url, addresses.allowed())
+
+
+def _end(tx: Connection, asked: Sequence[Asked[contract.SetWebhook]]) -> set[tuple[int, int]]:
+    """Switch addresses off; return which there were, and of whom."""
+    rows = [{"webhook_id": one.item.webhook_id, "org_id": one.actor.org_id} for one in asked]
+    return store.end_hooks(tx, rows) if rows else set()
+
+
+def _add(tx: Connection, asked: Mapping[int, Asked[contract.SetWebhook]]) -> dict[int, sa.Row[Any]]:
+    """Add addresses, each with a secret of its own; return by number what stands there now."""
+    rows = [
         {
             "n": n,
             "command_id": str(one.item.command_id),
@@ -141,83 +167,45 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
             "person_id": one.actor.person_id,
             "secret": secrets.token_urlsafe(32),
         }
-        for n, one in enumerate(asked)
-        if not refusals[n] and one.item.webhook_id is None
+        for n, one in asked.items()
     ]
-    hooks = store.add_hooks(tx, new, HOOKS_MAX, clock.now()) if new else {}
-    log.append(tx, _hooks_changed(asked, hooks, ended, refusals))
-    answers = []
-    for n, one in enumerate(asked):
-        if refusals[n]:
-            answers.append(Webhook(refusal=refusals[n]))
-        elif one.item.webhook_id is not None:
-            found = (one.item.webhook_id, one.actor.org_id) in ended
-            answers.append(_ended(one.item.webhook_id, found))
-        else:
-            answers.append(_hook(hooks.get(n)))
-    return answers
+    return store.add_hooks(tx, rows, rules.HOOKS_MAX, clock.now()) if rows else {}
 
 
-def _hooks_changed(
-    asked: Sequence[Asked[contract.SetWebhook]],
-    hooks: Mapping[int, Any],
-    ended: set[tuple[int, int]],
-    refusals: Mapping[int, Refusal | None],
-) -> list[audit.Entry]:
-    """Return the lines of addresses that were added or switched off.
+def _added(one: Asked[contract.SetWebhook], hook: Any) -> list[audit.Entry]:
+    """Return the line of an address that was added, none where it was told already.
 
     Only the host is kept: what else is in an address may be a secret.
     """
-    entries = []
-    for n, one in enumerate(asked):
-        hook = hooks.get(n)
-        # Not where the address was told already: nothing has changed then.
-        if hook is not None and hook.own and hook.same:
-            entries.append(
-                audit.Entry(
-                    kind="address.added",
-                    place_id=one.actor.org_id,
-                    ref=f"address {hook.webhook_id}",
-                    after={"host": urlsplit(hook.url).hostname or hook.url.partition(":")[0]},
-                    **audit.by(one),
-                )
-            )
-        elif (
-            refusals[n] is None
-            and one.item.webhook_id is not None
-            and (one.item.webhook_id, one.actor.org_id) in ended
-        ):
-            entries.append(
-                audit.Entry(
-                    kind="address.ended",
-                    place_id=one.actor.org_id,
-                    ref=f"address {one.item.webhook_id}",
-                    **audit.by(one),
-                )
-            )
-    return entries
+    if hook is None or not (hook.own and hook.same):
+        return []
+    host = urlsplit(hook.url).hostname or hook.url.partition(":")[0]
+    return [_entry("address.added", one, hook.webhook_id, {"host": host})]
 
 
-def _check_hook(one: Asked[contract.SetWebhook]) -> Refusal | None:
-    try:
-        if one.item.webhook_id is None:
-            addresses.normal(one.item.url)
-    except addresses.NotAllowed:
-        allowed = ", ".join(addresses.allowed()) or "TUANQIAO_NOTICE_HOSTS"
-        return Refusal("address_refused", {"allowed": allowed})
-    return None
+def _ended(one: Asked[contract.SetWebhook], webhook_id: int, found: bool) -> list[audit.Entry]:
+    """Return the line of an address that was switched off."""
+    return [_entry("address.ended", one, webhook_id)] if found else []
 
 
-def _ended(webhook_id: int, found: bool) -> Webhook:
-    return Webhook(webhook_id=webhook_id, refusal=None if found else Refusal("unknown_webhook"))
+def _entry(
+    kind: str, one: Asked[contract.SetWebhook], webhook_id: int, after: Mapping[str, Any] | None = None
+) -> audit.Entry:
+    return audit.Entry(
+        kind=kind,
+        place_id=one.actor.org_id,
+        ref=f"address {webhook_id}",
+        after=after,
+        **audit.by(one),
+    )
 
 
 def _hook(row: Any) -> Webhook:
     """Return a hook as the answer to whoever wanted it; the secret only to the command that made it."""
-    if row is None:
-        return Webhook(refusal=Refusal("too_many_webhooks", {"limit": str(HOOKS_MAX)}))
-    if row.own and not row.same:
-        return Webhook(refusal=Refusal("command_taken"))
+    stored = row is not None
+    refusal = rules.check_added(stored, stored and row.own, stored and row.same)
+    if refusal is not None:
+        return Webhook(refusal=refusal)
     return Webhook(
         webhook_id=row.webhook_id, url=row.url, active=row.active, secret=row.secret if row.own else ""
     )
@@ -250,30 +238,32 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     with database.transaction(tells=False) as tx:
         taken = store.claim_deliveries(tx, now, limit, len(RETRIES) + 1)
     rows = [row for row in taken if row.next_at is not None]
-    metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc(len(taken) - len(rows))
-    settled = []
     # In threads, since most of the time is spent waiting; `map` keeps the order of the rows.
     with ThreadPoolExecutor(SENDERS) as pool:
-        for row, problem in zip(rows, pool.map(_send, rows), strict=True):
-            again = None
-            if problem and row.attempts <= len(RETRIES):
-                again = now + timedelta(seconds=RETRIES[row.attempts - 1])
-            settled.append(
-                {
-                    "webhook_id": row.webhook_id,
-                    "transfer_id": row.transfer_id,
-                    "seq": row.seq,
-                    "delivered_at": None if problem else now,
-                    "next_at": again,
-                    "problem": problem,
-                }
-            )
-            if problem and again is None:
-                metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc()
+        settled = [
+            _settled(row, problem, now) for row, problem in zip(rows, pool.map(_send, rows), strict=True)
+        ]
+    given_up = sum(row["delivered_at"] is None and row["next_at"] is None for row in settled)
+    metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc(len(taken) - len(rows) + given_up)
     if settled:
         with database.transaction(tells=False) as tx:
             store.settle_deliveries(tx, settled)
     return len(taken)
+
+
+def _settled(row: Any, problem: str, now: datetime) -> dict[str, Any]:
+    """Return what became of a delivery, with the instant of the next attempt where there is one."""
+    again = None
+    if problem and row.attempts <= len(RETRIES):
+        again = now + timedelta(seconds=RETRIES[row.attempts - 1])
+    return {
+        "webhook_id": row.webhook_id,
+        "transfer_id": row.transfer_id,
+        "seq": row.seq,
+        "delivered_at": None if problem else now,
+        "next_at": again,
+        "problem": problem,
+    }
 
 
 def _send(row: Any) -> str:

@@ -9,23 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers.notices.rules import KINDS
 from shared import db
-
-KINDS = (
-    "requested",
-    "unavailable",
-    "approve",
-    "clock_approve",
-    "reject",
-    "clock_return",
-    "withdraw",
-    "assign",
-    "moved",
-    "urged",
-    "escalated",
-    "answered",
-)
-"""Lines of the trail that people are told of."""
 
 _TOLD = ", ".join(f"'{kind}'" for kind in KINDS)
 

@@ -16,10 +16,11 @@ import sqlalchemy as sa
 
 from services.transfers import handlers, store, trail
 from services.transfers.bulk import handlers as bulk_handlers
+from services.transfers.bulk import rules as bulk_rules
 from services.transfers.figures import store as figures_store
 from services.transfers.notices import channels
 from services.transfers.notices import handlers as notices
-from services.transfers.notices import store as notices_store
+from services.transfers.notices import rules as notices_rules
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
 from services.transfers.remarks import handlers as remarks
@@ -255,7 +256,7 @@ def test_filters_that_do_not_fit(tx, monkeypatch):
     assert "2" in changed.say(), "it says how many there are now"
     assert bulk(tx, 2, approve=False)[0].refusal.code == "reason_missing"
     assert bulk(tx, 2, org=SCHOOL)[0].refusal.code == "nothing_matches"
-    monkeypatch.setattr(bulk_handlers, "BULK_MAX", 1)
+    monkeypatch.setattr(bulk_rules, "BULK_MAX", 1)
     many = bulk(tx, 2)[0].refusal
     assert many.code == "too_many_match"
     assert "2" in many.say()
@@ -824,7 +825,7 @@ def test_an_address_is_told_once(settled, receiver):
             tx,
             [
                 Asked(contract.SetWebhook(command_id=key(), url=f"{address}/many/{n}"), admin(TARGET))
-                for n in range(notices.HOOKS_MAX)
+                for n in range(notices_rules.HOOKS_MAX)
             ],
         )
         assert [one.refusal.code for one in rest if one.refusal] == ["too_many_webhooks"] * 2
@@ -896,4 +897,4 @@ def test_channels(receiver, caplog):
     assert "12355" not in caplog.text
     assert channels.send("http://127.0.0.1:1/x", "s", notice) == "no answer"
     assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"
-    assert notices_store.KINDS
+    assert notices_rules.KINDS
