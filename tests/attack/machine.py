@@ -27,9 +27,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from services.members.lists import store as lists_store
 from services.orgs import domain
 from services.transfers import reasons, saga
-from services.transfers.adviser import handlers as adviser
+from services.transfers.adviser import rules as adviser
 from services.transfers.figures import store as figures_store
-from services.transfers.notices import store as notices_store
+from services.transfers.notices import rules as notices
 from shared import clock, reference
 from shared.messages import Command, Query
 from tests.attack import world as nation
@@ -361,7 +361,7 @@ _WORDS: dict[str, Iterable[str]] = {
     "kind": [*domain.KINDS],
     "RequestRetention.kind": ["retained", "abroad", "abroad"],
     "GetReport.kind": [*lists_store.REPORTS],
-    "ListMessages.kind": ["", "", *notices_store.KINDS],
+    "ListMessages.kind": ["", "", *notices.KINDS],
     "ListRetentions.kind": ["", "abroad"],
     "SaveOrg.kind": ["branch", "branch", *domain.KINDS],
     "SaveOrg.purpose": ["ordinary", "ordinary", *domain.PURPOSES],

@@ -7,8 +7,8 @@ from services.gateway.pages import kit, menu, words
 from services.gateway.pages.transfers import PLANS
 from services.orgs import domain
 from services.transfers import reasons, saga
-from services.transfers.adviser import handlers as adviser
-from services.transfers.notices import store as notices_store
+from services.transfers.adviser import rules as adviser
+from services.transfers.notices import rules as notices
 
 
 def test_reasons_and_classes():
@@ -26,7 +26,7 @@ def test_reasons_and_classes():
         code: zh for code, (zh, _) in reasons.CLASSES.items()
     }
     assert set(words.STATES) == set(saga.State)
-    assert set(notices_store.KINDS) <= set(words.STEPS)
+    assert set(notices.KINDS) <= set(words.STEPS)
     assert {plan.removesuffix("_without") for plan in adviser.PLANS} == set(PLANS)
     assert set(words.PURPOSES) == {*domain.PURPOSES, "graduate", "awaiting", "vault"}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
 from services.gateway.api import reading
-from services.transfers.adviser import handlers as adviser
+from services.transfers.adviser import rules as adviser
 from shared.bus.calls import Unreadable, read_answers, read_calls
 from shared.errors import Refused
 from shared.messages import (

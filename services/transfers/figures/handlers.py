@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.figures import board, store
-from services.transfers.figures.rules import FIGURES, rate, responsible
+from services.transfers.figures.rules import FIGURES, check_figure, rate, responsible
 from services.transfers.policies import calendar
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Target
@@ -111,8 +111,9 @@ def _stage(target: Target, own: Figures, cohort: int) -> Stage:
 def list_behind(tx: Connection, request: contract.ListBehind, actor: Actor | None) -> list[contract.Behind]:
     """Return the graduates behind a figure, a page at a time (BEY-11, STAT-15)."""
     org = directory.require_above(tx, actor, request.org_id, observers=True)
-    if request.figure not in store.WHO:
-        raise Refused("unknown_figure")
+    refusal = check_figure(request.figure)
+    if refusal is not None:
+        raise Refused.of(refusal)
     cohort = request.cohort or next(iter(store.cohorts(tx, org.org_id)), clock.today().year)
     passed = {
         (target.what, target.reasons)

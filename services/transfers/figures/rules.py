@@ -23,6 +23,8 @@ school's mobile branch completes nothing (TYPE-05), nor does being retained (STA
 
 from __future__ import annotations
 
+from shared.errors import Refusal
+
 FIGURES = (
     "study",
     "study_in",
@@ -37,6 +39,11 @@ FIGURES = (
     "completed",
 )
 STAGES = ("idle", "open", "ended", "completed")
+
+
+def check_figure(figure: str) -> Refusal | None:
+    """Return why there is nobody behind a figure: there is none of that name (STAT-15)."""
+    return None if figure in FIGURES else Refusal("unknown_figure")
 
 
 def rate(done: int, *of: int) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.engine import Connection
 
 from services.transfers.policies import reader, store
+from services.transfers.policies.reader import Policy
 from shared import clock, directory
 from shared.errors import Refused
 from shared.identity import Actor
@@ -30,12 +31,7 @@ def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None)
             raise Refused("unknown_policy")
         other = reader.read(request.compare)
         changes = reader.differences(held, other)
-        if org.kind == "leading_body":
-            with tx.begin_nested() as trial:
-                effects = [
-                    contract.PolicyEffect(**row._mapping) for row in store.dry_run(tx, other, clock.now())
-                ]
-                trial.rollback()
+        effects = _effects(tx, other) if org.kind == "leading_body" else []
     return contract.PolicyView(
         key=held.key,
         source=held.source,
@@ -43,24 +39,41 @@ def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None)
         changes=changes,
         effects=effects,
         known=reader.known(),
-        nodes=[
-            contract.PolicyNode(
-                state=str(state),
-                remind_after=node.remind_after_days,
-                expire_after=node.expire_after_days,
-                on_expiry=node.on_expiry,
-            )
-            for state, node in held.nodes.items()
-        ],
-        phases=[
-            contract.PolicyPhase(
-                name=phase.name,
-                begins="{:02}-{:02}".format(*phase.begins),
-                ends="{:02}-{:02}".format(*phase.ends),
-                clock=phase.clock,
-                withdraw_until=phase.withdraw_until,
-            )
-            for phase in held.phases
-        ],
+        nodes=_nodes(held),
+        phases=_phases(held),
         history=[contract.PolicyHeld(since=row.holds_from, key=row.key) for row in store.history(tx)],
     )
+
+
+def _effects(tx: Connection, policy: Policy) -> list[contract.PolicyEffect]:
+    """Return what a policy would do to the nodes that are open now; nothing of it stays."""
+    with tx.begin_nested() as trial:
+        rows = store.dry_run(tx, policy, clock.now())
+        effects = [contract.PolicyEffect(**row._mapping) for row in rows]
+        trial.rollback()
+    return effects
+
+
+def _nodes(policy: Policy) -> list[contract.PolicyNode]:
+    return [
+        contract.PolicyNode(
+            state=str(state),
+            remind_after=node.remind_after_days,
+            expire_after=node.expire_after_days,
+            on_expiry=node.on_expiry,
+        )
+        for state, node in policy.nodes.items()
+    ]
+
+
+def _phases(policy: Policy) -> list[contract.PolicyPhase]:
+    return [
+        contract.PolicyPhase(
+            name=phase.name,
+            begins="{:02}-{:02}".format(*phase.begins),
+            ends="{:02}-{:02}".format(*phase.ends),
+            clock=phase.clock,
+            withdraw_until=phase.withdraw_until,
+        )
+        for phase in policy.phases
+    ]
