@@ -152,6 +152,26 @@ TARGETS = (
         ),
     ),
     Target(
+        "services/transfers/adviser/rules.py",
+        "python",
+        (("tests/transfers/adviser/test_rules.py",), ("tests/transfers/adviser/test_handlers.py",)),
+    ),
+    Target(
+        "services/transfers/bulk/rules.py",
+        "python",
+        (("tests/transfers/bulk/test_rules.py",), ("tests/transfers/remarks/test_handlers.py",)),
+    ),
+    Target(
+        "services/transfers/notices/rules.py",
+        "python",
+        (("tests/transfers/notices/test_rules.py",), ("tests/transfers/remarks/test_handlers.py",)),
+    ),
+    Target(
+        "services/transfers/remarks/rules.py",
+        "python",
+        (("tests/transfers/remarks/test_rules.py",), ("tests/transfers/remarks/test_handlers.py",)),
+    ),
+    Target(
         "services/transfers/saga.py",
         "python",
         (
