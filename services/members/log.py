@@ -5,7 +5,7 @@ It says who entered, changed, decided on, looked up, saw in full and took along 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -85,7 +85,7 @@ def changer(asked: Asked[Any]) -> dict[str, Any]:
     }
 
 
-def entered(asked: Mapping[int, Asked[Any]], made: Mapping[int, tuple[int, int]]) -> list[Entry]:
+def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) -> list[Entry]:
     """Return the lines of people who were entered: one for each branch and who did it.
 
     `made` has branch and person by position in the list.

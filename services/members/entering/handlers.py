@@ -8,9 +8,7 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
-from uuid import UUID
 
-import msgspec
 from sqlalchemy.engine import Connection
 
 from services.members import initial, people, store
@@ -19,7 +17,7 @@ from services.members.entering import store as entering_store
 from services.members.log import changer, entered, log
 from services.members.posts import places
 from services.members.posts import store as posts_store
-from shared import clock, directory
+from shared import clock, commands, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal
 from shared.messages.members import Admission, Admitted
@@ -27,10 +25,8 @@ from shared.messages.members import Admission, Admitted
 SEED_ROWS = 2000
 """People entered by one statement of `seed_people`."""
 
-Items: TypeAlias = dict[int, Asked[Admission]]
-"""Items of a list by their position in it."""
 Rows: TypeAlias = dict[int, dict[str, Any]]
-"""Rows of people (`people.row_of`) by the same positions."""
+"""Rows of people (`people.row_of`) by their position in a list."""
 
 
 def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
@@ -45,19 +41,11 @@ def admit(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     person holds a post or a right outside the acting organisation and what lies below it: then it
     is not for this organisation to say where the person belongs (ACC-11).
     """
-    answers = _handled(tx, dict(enumerate(asked)))
-    # of a command that stands in the list twice the first item is handled, and its answer given to both
-    first: dict[UUID, int] = {}
-    fresh: Items = {}
-    for n, one in enumerate(asked):
-        if n not in answers and first.setdefault(one.item.command_id, n) == n:
-            fresh[n] = one
-    answers |= _enter(tx, fresh)
-    return [answers[first.get(one.item.command_id, n)] for n, one in enumerate(asked)]
+    return commands.once(asked, commands.remembered(tx, asked, Admitted), partial(_enter, tx), _refused)
 
 
-def _enter(tx: Connection, asked: Items) -> dict[int, Admitted]:
-    """Enter people whose commands are new; return the answers by position."""
+def _enter(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
+    """Enter people whose commands are new, and remember the answers."""
     rows, refused = _checked(tx, asked)
     # held before anything is looked up: from here on nobody marks these branches or gives posts in them
     entering_store.hold(tx, {row["branch_id"] for row in rows.values()})
@@ -66,21 +54,20 @@ def _enter(tx: Connection, asked: Items) -> dict[int, Admitted]:
     good = {n: row for n, row in rows.items() if n not in taken}
     members = _store(tx, asked, good, loose)
     answers = {n: Admitted(member_id=member) for n, member in members.items()}
-    # refused rows are not remembered, so that they may be sent again once they are put right
-    _remember(tx, asked, answers)
-    answers |= {n: _refused(refusal) for n, refusal in (refused | taken).items()}
-    late = {n: row for n, row in good.items() if n not in members}
-    return answers | _beaten(tx, asked, late)
+    commands.remember(tx, [asked[n] for n in answers], [*answers.values()])
+    answers |= {n: _refused(asked[n].item, refusal) for n, refusal in (refused | taken).items()}
+    answers |= _beaten(tx, asked, {n: row for n, row in good.items() if n not in members})
+    return [answers[n] for n in range(len(asked))]
 
 
-def _checked(tx: Connection, asked: Items) -> tuple[Rows, dict[int, Refusal]]:
+def _checked(tx: Connection, asked: Sequence[Asked[Admission]]) -> tuple[Rows, dict[int, Refusal]]:
     """Return the rows of people whose data are in order, and why the others' are not."""
-    acting = directory.administering(tx, (one.actor for one in asked.values()))
-    orgs = directory.find(tx, [one.item.branch_id for one in asked.values()])
+    acting = directory.administering(tx, (one.actor for one in asked))
+    orgs = directory.find(tx, [one.item.branch_id for one in asked])
     today = clock.today()
     rows: Rows = {}
     refused: dict[int, Refusal] = {}
-    for n, one in asked.items():
+    for n, one in enumerate(asked):
         branch = orgs.get(one.item.branch_id)
         near = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
         refusal = rules.check_place(branch.kind if branch is not None else None, one.actor in acting, near)
@@ -93,7 +80,9 @@ def _checked(tx: Connection, asked: Items) -> tuple[Rows, dict[int, Refusal]]:
     return rows, refused
 
 
-def _taken(tx: Connection, asked: Items, rows: Rows) -> tuple[dict[int, Refusal], dict[int, int]]:
+def _taken(
+    tx: Connection, asked: Sequence[Asked[Admission]], rows: Rows
+) -> tuple[dict[int, Refusal], dict[int, int]]:
     """Return why rows are not entered beside their own data, and who is known among the others.
 
     The latter are registered and in no branch (REG-05).
@@ -131,7 +120,7 @@ def _there(tx: Connection, entrants: Collection[rules.Entrant]) -> rules.There:
     )
 
 
-def _bound(tx: Connection, asked: Items, loose: dict[int, int]) -> dict[int, Refusal]:
+def _bound(tx: Connection, asked: Sequence[Asked[Admission]], loose: dict[int, int]) -> dict[int, Refusal]:
     """Return why people in no branch are not entered, by position: they belong to other organisations."""
     found = places.of(tx, loose.values()) if loose else {}
     acting = directory.find(tx, [asked[n].actor.org_id for n in loose]) if found else {}
@@ -145,7 +134,9 @@ def _bound(tx: Connection, asked: Items, loose: dict[int, int]) -> dict[int, Ref
     return refused
 
 
-def _store(tx: Connection, asked: Items, rows: Rows, loose: dict[int, int]) -> dict[int, int]:
+def _store(
+    tx: Connection, asked: Sequence[Asked[Admission]], rows: Rows, loose: dict[int, int]
+) -> dict[int, int]:
     """Enter people with their posts; return their ids by position.
 
     Those whom somebody else enters in this very moment are left out.
@@ -169,57 +160,27 @@ def _store(tx: Connection, asked: Items, rows: Rows, loose: dict[int, int]) -> d
     return members
 
 
-def _beaten(tx: Connection, asked: Items, rows: Rows) -> dict[int, Admitted]:
+def _beaten(tx: Connection, asked: Sequence[Asked[Admission]], rows: Rows) -> dict[int, Admitted]:
     """Return the answers of rows whose people somebody else has just entered, by position.
 
     What the other has done is committed by now, and says whether it was the same call.
     """
     if not rows:
         return {}
-    answers = _handled(tx, {n: asked[n] for n in rows})
-    left = {n: row for n, row in rows.items() if n not in answers}
-    entrants = {n: _entrant(row) for n, row in left.items()}
-    refused = rules.check_taken(entrants, _there(tx, entrants.values()))
-    return answers | {n: _refused(refused.get(n, rules.ENTERED_MEANWHILE)) for n in left}
+    late = [asked[n] for n in rows]
+    entrants = {asked[n].item.command_id: _entrant(row) for n, row in rows.items()}
+
+    def decide(left: list[Asked[Admission]]) -> list[Admitted]:
+        some = {n: entrants[one.item.command_id] for n, one in enumerate(left)}
+        refused = rules.check_taken(some, _there(tx, some.values()))
+        return [_refused(one.item, refused.get(n, rules.ENTERED_MEANWHILE)) for n, one in enumerate(left)]
+
+    answers = commands.once(late, commands.remembered(tx, late, Admitted), decide, _refused)
+    return dict(zip(rows, answers, strict=True))
 
 
-def _refused(refusal: Refusal) -> Admitted:
+def _refused(item: Admission, refusal: Refusal) -> Admitted:
     return Admitted(reason=refusal.say(), refusal=refusal)
-
-
-# ---- commands that were handled before ---------------------------------------------------------------------
-
-
-def _handled(tx: Connection, asked: Items) -> dict[int, Admitted]:
-    """Return the stored answers, by position, of items whose command was handled before.
-
-    Somebody else's command is refused.
-    """
-    known = store.replies(tx, [one.item.command_id for one in asked.values()])
-    answers: dict[int, Admitted] = {}
-    for n, one in asked.items():
-        row = known.get(one.item.command_id)
-        if row is None:
-            continue
-        if row.person_id in (None, one.actor.person_id):
-            answers[n] = msgspec.json.decode(row.reply, type=Admitted)
-        else:
-            answers[n] = _refused(Refusal("command_taken"))
-    return answers
-
-
-def _remember(tx: Connection, asked: Items, answers: dict[int, Admitted]) -> None:
-    store.remember(
-        tx,
-        [
-            {
-                "command_id": asked[n].item.command_id,
-                "reply": msgspec.json.encode(answer).decode(),
-                "person_id": asked[n].actor.person_id,
-            }
-            for n, answer in answers.items()
-        ],
-    )
 
 
 # ---- first set-ups -----------------------------------------------------------------------------------------
