@@ -89,7 +89,7 @@ TARGETS = (
     Target(
         "services/members/graduation/rules.py",
         "python",
-        (("tests/members/test_domain.py",), ("tests/members/graduation/test_handlers.py",)),
+        (("tests/members/graduation/test_marks.py",), ("tests/members/graduation/test_handlers.py",)),
     ),
     Target(
         "services/members/letters/rules.py",

@@ -1,0 +1,127 @@
+"""Who marks whom, with what, and until when, without a database."""
+
+from datetime import date
+
+import pytest
+
+from services.members.graduation import rules
+
+SCHOOL, OFFICE = "普通高等院校", "党政机关"
+MAY, JUNE, JULY = date(2027, 5, 1), date(2027, 6, 30), date(2027, 7, 1)
+
+
+@pytest.mark.parametrize(
+    "kind, industry, is_above, is_direct_superior, may",
+    [
+        ("committee", SCHOOL, True, False, True),
+        ("committee", OFFICE, True, False, False),
+        ("committee", OFFICE, False, True, True),
+        ("leading_body", SCHOOL, True, False, False),
+        ("committee", SCHOOL, False, False, False),
+    ],
+)
+def test_may_mark_graduates(kind, industry, is_above, is_direct_superior, may):
+    """GRAD-04, GRAD-05: a committee kind of the school domain above the branch, or its direct superior."""
+    assert rules.may_mark_graduates(kind, industry, is_above, is_direct_superior) is may
+
+
+@pytest.mark.parametrize(
+    "kind, is_branch, is_above, is_direct_superior, by_branch, may",
+    [
+        ("branch", True, True, False, True, True),
+        ("branch", True, True, False, False, False),
+        ("committee", True, True, False, False, False),
+        ("branch", False, False, False, True, False),
+        ("committee", False, True, False, False, True),
+        ("leading_body", False, True, True, False, True),
+        ("leading_body", False, True, False, True, False),
+    ],
+)
+def test_may_mark_member(kind, is_branch, is_above, is_direct_superior, by_branch, may):
+    """GRAD-18: whoever marks the branch marks its members; the branch itself where the setting says so."""
+    assert rules.may_mark_member(kind, SCHOOL, is_branch, is_above, is_direct_superior, by_branch) is may
+
+
+@pytest.mark.parametrize(
+    "is_markable, purpose, code",
+    [
+        (True, "ordinary", None),
+        (True, "graduate", None),
+        (True, "mixed", None),
+        (True, "teachers", None),
+        (True, "floating", "not_markable"),
+        (False, "ordinary", "not_markable"),
+        (False, "floating", "not_markable"),
+    ],
+)
+def test_check_markable(is_markable, purpose, code):
+    """GRAD-09: branches of the school domain have a time of graduation, those for special purposes none."""
+    refusal = rules.check_markable(is_markable, purpose)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("GRAD-12")
+@pytest.mark.parametrize(
+    "today, year",
+    [
+        (date(2026, 1, 1), 2025),
+        (date(2026, 5, 31), 2025),
+        (date(2026, 6, 1), 2026),
+        (date(2026, 12, 31), 2026),
+    ],
+)
+def test_due_until(today, year):
+    """GRAD-12: from the yearly moment on those of this year are due, before it those of the last."""
+    assert rules.due_until(today, (6, 1)) == date(year, 12, 31)
+
+
+@pytest.mark.rule("GRAD-07")
+@pytest.mark.parametrize(
+    "graduates_on, reason, code",
+    [
+        (JUNE, "", None),
+        (None, "teachers", None),
+        (None, "mixed", None),
+        (None, "", "mark_incomplete"),
+        (JUNE, "mixed", "mark_incomplete"),
+        (None, "holidays", "mark_incomplete"),
+    ],
+)
+def test_check_branch_mark(graduates_on, reason, code):
+    """GRAD-07: a branch has a time, or a reason why it has none."""
+    refusal = rules.check_branch_mark(graduates_on, reason)
+    assert (refusal and refusal.code) == code
+
+
+BRANCH = {"branch_graduates_on": JUNE, "converted": True, "branch_reason": "", "reserved": False}
+MIXED = BRANCH | {"branch_graduates_on": None, "converted": False, "branch_reason": "mixed"}
+MEMBERS = [
+    # mark, graduates_on, reason, how the branch and the member stand, code
+    ("", None, "", BRANCH, None),
+    ("", None, "", BRANCH | {"reserved": True}, None),
+    ("teacher", None, "", BRANCH, None),
+    ("teacher", None, "", BRANCH | {"reserved": True}, "transfer_open"),
+    ("teacher", None, "", BRANCH | {"converted": False}, "branch_not_graduate"),
+    ("hero", None, "", BRANCH, "mark_unknown"),
+    ("own", JULY, "", MIXED, None),
+    ("own", JULY, "", MIXED | {"reserved": True}, "transfer_open"),
+    ("own", None, "", MIXED, "field_missing"),
+    ("own", JULY, "", BRANCH, "branch_not_mixed"),
+    ("delayed", JULY, "补考", BRANCH, None),
+    ("delayed", JULY, "补考", BRANCH | {"converted": False}, "branch_not_graduate"),
+    ("delayed", JULY, "  ", BRANCH, "field_missing"),
+    ("delayed", None, "补考", BRANCH, "field_missing"),
+    ("delayed", date(2027, 6, 1), "补考", BRANCH, "delay_too_short"),
+    ("delayed", MAY, "补考", BRANCH, "delay_too_short"),
+    ("delayed", MAY, "补考", BRANCH | {"branch_graduates_on": None}, None),
+]
+
+
+@pytest.mark.rule("GRAD-11", "GRAD-16", "GRAD-19", "GRAD-20", "GRAD-23", "GRAD-24")
+@pytest.mark.parametrize("mark, graduates_on, reason, stands, code", MEMBERS)
+def test_check_member_mark(mark, graduates_on, reason, stands, code):
+    """GRAD-11, GRAD-16, GRAD-19, GRAD-20, GRAD-23, GRAD-24: which mark fits a member of which branch."""
+    refusal = rules.check_member_mark(mark, graduates_on, reason, **stands)
+    assert (refusal and refusal.code) == code
+    if code == "delay_too_short":
+        assert refusal.values == {"date": "2027-06"}
