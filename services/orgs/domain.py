@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple, TypedDict
 
 from shared import reference
 from shared.errors import Refusal
@@ -32,6 +33,78 @@ PEER_SYSTEMS = {"11": "BJ", "44": "GD", "35": "FJ"}
 
 NOT_OF_THE_TREE = ("青工委", "青年部", "群团部")
 """Endings of bodies that are no organisations of the tree (ORG-06)."""
+MOST_ASKED_FOR = 500
+"""Organisations that one query asks for by their ids."""
+
+
+class Data(TypedDict):
+    """The columns of an organisation that people fill in, and those that follow from them."""
+
+    short_name: str
+    full_name: str
+    also: str
+    bigrams: list[str]
+    industry: str
+    phone: str
+    division_code: str | None
+
+
+class OrgRow(Data):
+    """A living organisation: its columns, and what the rules ask beside them."""
+
+    org_id: int
+    parent_id: int | None
+    path: str
+    kind: str
+    purpose: str
+    province: str
+    system: str
+    provincial_id: int | None
+    vault_id: int | None
+    grad_year: int | None
+    display_order: int
+    version: int
+    deleted: bool
+    school_number: str
+    checked_at: datetime | None
+    was_kind: str | None
+    children: int
+    """Its direct subordinates."""
+    secretary_id: int | None
+    """Who holds the post of its secretary."""
+
+
+class Wanted(NamedTuple):
+    """An organisation as somebody writes it down, without needless blanks."""
+
+    kind: str
+    purpose: str
+    short_name: str
+    full_name: str
+    industry: str
+    division_code: str = ""
+
+
+class Right(NamedTuple):
+    """A right that is to be given or revoked, and how things stand."""
+
+    kind: str
+    """Of the organisation."""
+    active: bool
+    """Given; otherwise revoked."""
+    observer: bool
+    """It is a right to look only (ROLE-10)."""
+    own: bool
+    """It is the right of whoever asks."""
+    offered: bool
+    """The installation has observers."""
+    cadre: bool
+    """The person holds a post in the organisation."""
+    holds: bool
+    """The person administers it already."""
+    observes: bool
+    holders: int
+    """Its administrators."""
 
 
 def normalise(name: str) -> str:
@@ -111,11 +184,11 @@ def check_purpose(
     return Refusal("purpose_not_here")
 
 
-def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, Any]) -> Refusal | None:
+def check_township(purpose: str, kind: str, industry: str, parent: OrgRow) -> Refusal | None:
     """Return why an organisation is no township's or sub-district's (ORG-28).
 
     One is a committee or work committee, not of the school domain, directly below the leading body
-    of a county or city of a territory. `parent` has the columns of `orgs`.
+    of a county or city of a territory.
     """
     if purpose != "township":
         return None
@@ -133,12 +206,9 @@ def check_township(purpose: str, kind: str, industry: str, parent: Mapping[str, 
     return None if fits else Refusal("township_not_here")
 
 
-def check_first(org: Any, kind: str, secretary: int | None) -> Refusal | None:
-    """Return why an organisation's first check is refused (ORG-11, ORG-16, ORG-19).
-
-    `org` has `kind`, `checked_at`, `was_kind`, `children` and `parent_id`.
-    """
-    if secretary is None:
+def check_first(org: OrgRow, kind: str) -> Refusal | None:
+    """Return why an organisation is not checked as one of a kind (ORG-11, ORG-16, ORG-19)."""
+    if org["secretary_id"] is None:
         return Refusal("secretary_missing")
     if kind == org["kind"]:
         return None
@@ -159,45 +229,6 @@ def may_have_school_number(kind: str, industry: str, parent_industry: str) -> bo
     return (
         kind != "leading_body" and reference.is_school(industry) and not reference.is_school(parent_industry)
     )
-
-
-def put_after(ids: list[int], org_id: int, after: int | None) -> list[int]:
-    """Return a list of organisations with one of them put right after another, or first (ORG-24)."""
-    rest = [one for one in ids if one != org_id]
-    if after is None:
-        at = 0
-    elif after == org_id:  # after itself: it stays where it is
-        at = ids.index(org_id)
-    else:
-        at = rest.index(after) + 1
-    return [*rest[:at], org_id, *rest[at:]]
-
-
-def places(orders: list[int]) -> list[int]:
-    """Return places that rise from one to the next, as few of them as possible other than before (ORG-24).
-
-    `orders` has the old places in their order.
-    """
-    made: list[int] = []
-    for order in orders:
-        made.append(order if not made or order > made[-1] else made[-1] + 1)
-    return made
-
-
-def check_migration(org: Any, to: Any) -> Refusal | None:
-    """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07).
-
-    Both have the columns of `orgs`.
-    """
-    if org["parent_id"] is None or org["org_id"] == org["provincial_id"]:
-        return Refusal("migration_provincial")
-    if org["provincial_id"] != to["provincial_id"]:
-        return Refusal("migration_across")
-    if str(to["path"]).startswith(str(org["path"])):
-        return Refusal("migration_inside")
-    if to["org_id"] == org["parent_id"]:
-        return Refusal("migration_nowhere")
-    return Refusal("migration_branch") if not may_hold_children(to["kind"]) else None
 
 
 def check_org(
@@ -223,3 +254,180 @@ def check_new_name(full_name: str, short_name: str) -> Refusal | None:
     if any(normalise(name).endswith(NOT_OF_THE_TREE) for name in (full_name, short_name)):
         return Refusal("not_an_org")
     return None
+
+
+def check_acting(known: bool, manages: bool) -> Refusal | None:
+    """Return why somebody does nothing with an organisation: it is not there, or not theirs (ORG-14).
+
+    What was deleted is not there.
+    """
+    if not known:
+        return Refusal("unknown_org")
+    return None if manages else Refusal("not_your_org")
+
+
+def check_administrator(administers: bool) -> Refusal | None:
+    """Return why somebody does not read what is for the administrators of an organisation (ROLE-04)."""
+    return None if administers else Refusal("not_administrator")
+
+
+def check_count(asked_for: int) -> Refusal | None:
+    """Return why a query does not ask for so many organisations."""
+    if asked_for > MOST_ASKED_FOR:
+        return Refusal("too_many_items", {"limit": str(MOST_ASKED_FOR)})
+    return None
+
+
+def check_place(text: str) -> Refusal | None:
+    """Return why no telephone numbers are looked up by a normalised part of a name (SRCH-09)."""
+    return None if len(text) >= 2 else Refusal("field_missing", {"field": "地名(至少两个字)"})
+
+
+def check_filled(*fields: tuple[str, object]) -> Refusal | None:
+    """Return the refusal of the first field without a value; each is given with its label (ORG-21)."""
+    for label, value in fields:
+        if not value:
+            return Refusal("field_missing", {"field": label})
+    return None
+
+
+def check_fixed(org: OrgRow, wanted: Wanted) -> Refusal | None:
+    """Return why the centre or a provincial body is not called as somebody wants (ORG-13)."""
+    if not is_provincial(org["parent_id"], org["org_id"], org["provincial_id"]):
+        return None
+    stays = (org["short_name"], org["full_name"], org["industry"]) == (
+        wanted.short_name,
+        wanted.full_name,
+        wanted.industry,
+    )
+    return None if stays else Refusal("org_fixed")
+
+
+def check_saving(
+    old: OrgRow | None, parent: OrgRow, wanted: Wanted, of_that_name: Collection[int], month: int
+) -> Refusal | None:
+    """Return why an organisation is not created, or not changed, as somebody wants.
+
+    Of several rules that are broken the first answers.
+
+    Args:
+        old: The organisation as it is; None for a new one.
+        parent: Its superior.
+        wanted: As it shall be. Kind and purpose of one that is there stay, whatever this says.
+        of_that_name: The other organisations that have its full name, if it is to be unique.
+        month: Of today (ORG-29).
+
+    """
+    kind, purpose = (old["kind"], old["purpose"]) if old is not None else (wanted.kind, wanted.purpose)
+    return (
+        check_org(kind, wanted.purpose, parent["kind"], wanted.full_name, wanted.industry, wanted.short_name)
+        or (Refusal("name_taken") if of_that_name else None)
+        or (None if is_division_code(wanted.division_code) else Refusal("org_division_invalid"))
+        or (_check_new(parent, wanted, month) if old is None else None)
+        or check_township(purpose, kind, wanted.industry, parent)
+        or (check_fixed(old, wanted) if old is not None else None)
+    )
+
+
+def _check_new(parent: OrgRow, wanted: Wanted, month: int) -> Refusal | None:
+    """Return why no such organisation is created below a superior."""
+    return check_new_name(wanted.full_name, wanted.short_name) or check_purpose(
+        wanted.purpose, wanted.kind, parent["kind"], parent["purpose"], wanted.industry, month
+    )
+
+
+def check_data(org: OrgRow, parent: OrgRow | None, wanted: Wanted, phone: str) -> Refusal | None:
+    """Return why an administrator's check of the own organisation's data is refused (ORG-16, ORG-21).
+
+    Of several rules that are broken the first answers. `parent` is None for the centre.
+    """
+    provincial = is_provincial(org["parent_id"], org["org_id"], org["provincial_id"])
+    return (
+        check_first(org, wanted.kind)
+        or check_filled(
+            ("组织全称", wanted.full_name),
+            # leading bodies of provinces are of no industry
+            ("所属行业", wanted.industry or provincial),
+            ("联系电话", phone),
+        )
+        # superior and purpose are there already, so any that are allowed will do
+        or check_org(
+            wanted.kind, "ordinary", "committee", wanted.full_name, wanted.industry, wanted.short_name
+        )
+        or (check_township(org["purpose"], wanted.kind, wanted.industry, parent) if parent else None)
+        or check_fixed(org, wanted)
+    )
+
+
+def new_org(org_id: int, parent: OrgRow, kind: str, purpose: str, data: Data) -> OrgRow:
+    """Return a new organisation below a superior, whose place it shares; it is the last in the order."""
+    return {
+        "org_id": org_id,
+        "parent_id": parent["org_id"],
+        "path": f"{parent['path']}{org_id}.",
+        "kind": kind,
+        "purpose": purpose,
+        "province": parent["province"],
+        "system": parent["system"],
+        # what stands directly below the centre is a provincial body itself
+        "provincial_id": parent["provincial_id"] or org_id,
+        "vault_id": parent["vault_id"],
+        **data,
+        "grad_year": None,
+        "display_order": org_id,
+        "version": 1,
+        "deleted": False,
+        "children": 0,
+        "school_number": "",
+        "checked_at": None,
+        "was_kind": None,
+        "secretary_id": None,
+    }
+
+
+def check_school_number(org: OrgRow, parent_industry: str, number: str) -> Refusal | None:
+    """Return why an organisation has no such school number; an empty one clears it (SCH-03..07)."""
+    if not may_have_school_number(org["kind"], org["industry"], parent_industry):
+        return Refusal("not_a_school")
+    if number and not (number.isascii() and number.isalnum() and 4 <= len(number) <= 20):
+        return Refusal("school_number_form")
+    return None
+
+
+def check_deletion(org: OrgRow, to_awaiting: bool, offered: bool) -> Refusal | None:
+    """Return why an organisation is not deleted, or not set aside with its members (DEL-02, DEL-03).
+
+    `offered` says that branches are set aside at its place.
+    """
+    if org["children"]:
+        return Refusal("org_has_children", {"count": str(org["children"])})
+    if not to_awaiting:
+        return None
+    if org["kind"] != "branch":
+        return Refusal("not_awaiting")
+    return None if offered else Refusal("awaiting_not_offered")
+
+
+def check_right(right: Right) -> Refusal | None:
+    """Return why a right is not given or not revoked (ADM-01..03, ADM-05..08, ROLE-10)."""
+    if not right.active:
+        return Refusal("own_right") if right.own else None
+    # an administrator may look anyway, and would lose the right by becoming an observer
+    if right.observer and (not right.offered or right.holds):
+        return Refusal("no_observers")
+    if not right.cadre:
+        return Refusal("not_a_cadre")
+    limit = reference.administrator_limit(right.kind)
+    if not right.observer and not right.holds and right.holders >= limit:
+        return Refusal("too_many_administrators", {"limit": str(limit)})
+    return None
+
+
+def changes_right(right: Right) -> bool:
+    """Return whether a right is not yet as it shall be; only then it is written and logged.
+
+    Revoking a right to look leaves a full right alone.
+    """
+    if right.observer:
+        return right.active or right.observes
+    return right.active != right.holds

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, names, store
+from services.orgs.domain import OrgRow
 from services.orgs.log import log, org_entry
 from services.orgs.naming import store as naming_store
 from shared import audit, clock, commands, practice, reference
@@ -28,6 +29,21 @@ from shared.messages.orgs import (
     SetSchoolNumber,
 )
 
+Managers = Callable[[OrgRow], tuple[int | None, int | None]]
+"""Which organisations manage another in some way, itself and its superior; None: not that one."""
+
+
+def _itself(org: OrgRow) -> tuple[int | None, int | None]:
+    return org["org_id"], None
+
+
+def _superior(org: OrgRow) -> tuple[int | None, int | None]:
+    return None, org["parent_id"]
+
+
+def _either(org: OrgRow) -> tuple[int | None, int | None]:
+    return org["org_id"], org["parent_id"]
+
 
 class _Tree:
     """The organisations and rights that a list of commands touches.
@@ -39,30 +55,27 @@ class _Tree:
         loaded = store.by_ids(tx, [*ids, *[one.actor.org_id for one in asked]])
         # The superiors, too: rules ask for their industry and kind, and their count of children changes.
         loaded |= store.by_ids(tx, [row.parent_id for row in loaded.values() if row.parent_id not in loaded])
-        self.orgs: dict[int, dict[str, Any]] = {org_id: dict(row._mapping) for org_id, row in loaded.items()}
+        self.orgs = {org_id: store.as_org(row) for org_id, row in loaded.items()}
         self.administrators: dict[int, set[int]] = {}
         self.observers: set[tuple[int, int]] = set()
+        self._load_rights(tx)
+        self.cadres = store.cadres(tx, list(self.orgs))
+        unique = [one.item.full_name for one in asked if getattr(one.item, "unique_name", False)]
+        self.taken = naming_store.taken(tx, [domain.normalise(name) for name in unique])
+        """Of full names that are to be unique, the organisations that have them."""
+        self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
+        self.saved: dict[int, OrgRow] = {}
+        self.rights: dict[tuple[int, int], dict[str, Any]] = {}
+        self.entries: list[audit.Entry] = []
+        self.asked: Asked[Any] | None = None
+        """The item that is decided now; what it changes is written into the audit log as its doing."""
+
+    def _load_rights(self, tx: Connection) -> None:
         for row in store.rights(tx, list(self.orgs)):
             if row.observer:
                 self.observers.add((row.org_id, row.person_id))
             else:
                 self.administrators.setdefault(row.org_id, set()).add(row.person_id)
-        self.cadres = store.cadres(tx, list(self.orgs))
-        self.taken = naming_store.taken(
-            tx,
-            [
-                domain.normalise(one.item.full_name)
-                for one in asked
-                if getattr(one.item, "unique_name", False)
-            ],
-        )
-        """Of full names that are to be unique, the organisations that have them."""
-        self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
-        self.saved: dict[int, dict[str, Any]] = {}
-        self.rights: dict[tuple[int, int], dict[str, Any]] = {}
-        self.entries: list[audit.Entry] = []
-        self.asked: Asked[Any] | None = None
-        """The item that is decided now; what it changes is written into the audit log as its doing."""
 
     def acts(self, actor: Actor, own: int | None, superior: int | None) -> bool:
         """Return whether the actor administers an acting organisation that may manage what is asked for."""
@@ -73,7 +86,7 @@ class _Tree:
             and domain.may_manage(acting, own, superior)
         )
 
-    def save(self, org: dict[str, Any]) -> None:
+    def save(self, org: OrgRow) -> None:
         """Take an organisation as it is from now on; of several states in one list the last is written."""
         self.entries.append(org_entry(self.orgs.get(org["org_id"]), org, **audit.by(self.asked)))
         self.saved[org["org_id"]] = org
@@ -86,6 +99,13 @@ class _Tree:
         """Take a right as it is from now on, given or revoked by whoever asks for the present item."""
         assert self.asked is not None
         actor = self.asked.actor
+        holders = self.administrators.setdefault(org_id, set())
+        holders.discard(person_id)
+        self.observers.discard((org_id, person_id))
+        if active and observer:
+            self.observers.add((org_id, person_id))
+        elif active:
+            holders.add(person_id)
         self.rights[org_id, person_id] = {
             "org_id": org_id,
             "person_id": person_id,
@@ -140,240 +160,146 @@ def _command(
     return handler
 
 
+def _command_on_org(
+    decide: Callable[[_Tree, OrgRow, Any, Actor], Refusal | None], managers: Managers
+) -> Callable[[Connection, list[Asked[Any]]], list[OrgSaved]]:
+    """Make a command handler from the decision on an organisation that is there.
+
+    Its managers alone ask for it.
+    """
+
+    def decide_one(tree: _Tree, item: Any, actor: Actor) -> OrgSaved:
+        org = tree.orgs.get(item.org_id)
+        refusal = domain.check_acting(org is not None, org is not None and tree.acts(actor, *managers(org)))
+        if org is None:
+            return OrgSaved(refusal=refusal)
+        return OrgSaved(org_id=item.org_id, refusal=refusal or decide(tree, org, item, actor))
+
+    return _command(decide_one, lambda item: [item.org_id])
+
+
 def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
     parent = tree.orgs.get(item.parent_id)
     old = tree.orgs.get(item.org_id) if item.org_id is not None else None
-    if parent is None or (item.org_id is not None and (old is None or old["parent_id"] != item.parent_id)):
-        return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts(actor, item.org_id, item.parent_id):
-        return OrgSaved(refusal=Refusal("not_your_org"))
-    given = _given(item)
-    if old is None and item.purpose == "handover" and not given["full_name"]:
-        given |= _label(parent)
-    # Of several rules that are broken the first answers.
-    refusal = domain.check_org(
-        old["kind"] if old else item.kind,
-        item.purpose,
-        parent["kind"],
-        given["full_name"],
-        given["industry"],
-        given["short_name"],
-    )
-    if (
-        refusal is None
-        and item.unique_name
-        and tree.taken.get(domain.normalise(given["full_name"]), set()) - {item.org_id}
-    ):
-        refusal = Refusal("name_taken")
-    if refusal is None and not domain.is_division_code(item.division_code.strip()):
-        refusal = Refusal("org_division_invalid")
-    if refusal is None and old is None:
-        refusal = domain.check_new_name(given["full_name"], given["short_name"]) or domain.check_purpose(
-            item.purpose, item.kind, parent["kind"], parent["purpose"], given["industry"], clock.today().month
-        )
-    if refusal is None:
-        refusal = domain.check_township(
-            old["purpose"] if old else item.purpose,
-            old["kind"] if old else item.kind,
-            given["industry"],
-            parent,
-        )
-    if (
-        refusal is None
-        and old is not None
-        and domain.is_provincial(old["parent_id"], old["org_id"], old["provincial_id"])
-        and any(old[name] != value for name, value in given.items())
-    ):
-        refusal = Refusal("org_fixed")
+    # an organisation is found below its superior only
+    there = item.org_id is None or (old is not None and old["parent_id"] == item.parent_id)
+    refusal = domain.check_acting(parent is not None and there, tree.acts(actor, item.org_id, item.parent_id))
+    if parent is None or refusal is not None:
+        return OrgSaved(refusal=refusal)
+    wanted = _wanted(item, item.purpose, item.division_code.strip())
+    if old is None and item.purpose == "handover" and not wanted.full_name:
+        wanted = _labelled(wanted, parent)
+    same_name = tree.taken.get(domain.normalise(wanted.full_name), set()) if item.unique_name else set()
+    refusal = domain.check_saving(old, parent, wanted, same_name - {item.org_id}, clock.today().month)
     if refusal is not None:
         return OrgSaved(org_id=item.org_id, refusal=refusal)
-    given |= {**names.searchable(given["full_name"], given["short_name"], old), "phone": item.phone}
-    known = old["division_code"] if old is not None else None
+    return OrgSaved(org_id=_saved(tree, old, parent, wanted, item.phone))
+
+
+def _saved(tree: _Tree, old: OrgRow | None, parent: OrgRow, wanted: domain.Wanted, phone: str) -> int:
+    """Change an organisation, or create it below its superior; return its id."""
     # Nobody has to type a code: an organisation is where its superior is until it says otherwise.
-    given |= {"division_code": item.division_code.strip() or known or parent["division_code"]}
+    known = old["division_code"] if old is not None else None
+    data = _data(wanted, phone, wanted.division_code or known or parent["division_code"], old)
     if old is not None:
-        tree.save({**old, **given, "version": old["version"] + 1})
-        return OrgSaved(org_id=item.org_id)
+        tree.save({**old, **data, "version": old["version"] + 1})
+        return old["org_id"]
     org_id = next(tree.new_ids)
-    tree.save(
-        {
-            "org_id": org_id,
-            "parent_id": item.parent_id,
-            "path": f"{parent['path']}{org_id}.",
-            "kind": item.kind,
-            "purpose": item.purpose,
-            "province": parent["province"],
-            "system": parent["system"],
-            "provincial_id": parent["provincial_id"] or org_id,
-            "vault_id": parent["vault_id"],
-            **given,
-            "grad_year": None,
-            "display_order": org_id,
-            "version": 1,
-            "deleted": False,
-            "children": 0,
-            "school_number": "",
-            "checked_at": None,
-            "was_kind": None,
-            "secretary_id": None,
-        }
-    )
-    tree.count_child(item.parent_id, 1)
-    return OrgSaved(org_id=org_id)
+    tree.save(domain.new_org(org_id, parent, wanted.kind, wanted.purpose, data))
+    tree.count_child(parent["org_id"], 1)
+    return org_id
 
 
-def _label(parent: dict[str, Any]) -> dict[str, str]:
-    """Return the names of a hand-over branch that is given none (ORG-28).
-
-    They are what such branches are called here and now, after its superior.
-    """
-    label = practice.text("township_branch_label", clock.today(), parent["province"], parent["path"])
-    return {"short_name": label, "full_name": f"{names.LEAGUE}{names.stem(parent['full_name'])}{label}"}
-
-
-def _given(item: SaveOrg | CheckOrg) -> dict[str, Any]:
-    return {
-        "short_name": _clean(item.short_name) or _clean(item.full_name),
-        "full_name": _clean(item.full_name),
-        "industry": item.industry.strip(),
-    }
-
-
-def _missing(*fields: tuple[str, Any]) -> Refusal | None:
-    """Return the refusal of the first field without a value; each is given with its label."""
-    for label, value in fields:
-        if not value:
-            return Refusal("field_missing", {"field": label})
-    return None
-
-
-def _check_org(tree: _Tree, item: CheckOrg, actor: Actor) -> OrgSaved:
-    org = tree.orgs.get(item.org_id)
-    if org is None:
-        return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts(actor, item.org_id, None):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
-    given = _given(item)
-    fixed = domain.is_provincial(org["parent_id"], org["org_id"], org["provincial_id"])
-    refusal = (
-        domain.check_first(org, item.kind, org["secretary_id"])
-        or _missing(
-            ("组织全称", given["full_name"]),
-            ("所属行业", given["industry"] or fixed),
-            ("联系电话", item.phone.strip()),
-        )
-        or domain.check_org(
-            item.kind, "ordinary", "committee", given["full_name"], given["industry"], given["short_name"]
-        )
-    )
-    if refusal is None and org["parent_id"] in tree.orgs:
-        refusal = domain.check_township(
-            org["purpose"], item.kind, given["industry"], tree.orgs[org["parent_id"]]
-        )
-    if refusal is None and fixed and any(org[name] != value for name, value in given.items()):
-        refusal = Refusal("org_fixed")
-    if refusal is not None:
-        return OrgSaved(org_id=item.org_id, refusal=refusal)
-    tree.save(
-        {
-            **org,
-            **given,
-            **names.searchable(given["full_name"], given["short_name"], org),
-            "phone": item.phone.strip(),
-            "kind": item.kind,
-            "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None),
-            "checked_at": org["checked_at"] or clock.now(),
-            "version": org["version"] + 1,
-        }
-    )
-    return OrgSaved(org_id=item.org_id)
-
-
-def _set_school_number(tree: _Tree, item: SetSchoolNumber, actor: Actor) -> OrgSaved:
-    org = tree.orgs.get(item.org_id)
-    if org is None:
-        return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts(actor, item.org_id, None):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
-    superior = tree.orgs.get(org["parent_id"])
-    number = item.number.strip().upper()
-    if not domain.may_have_school_number(
-        org["kind"], org["industry"], superior["industry"] if superior else ""
-    ):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_school"))
-    if number and not (number.isascii() and number.isalnum() and 4 <= len(number) <= 20):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("school_number_form"))
-    tree.save({**org, "school_number": number, "version": org["version"] + 1})
-    return OrgSaved(org_id=item.org_id)
+def _wanted(item: SaveOrg | CheckOrg, purpose: str, division_code: str = "") -> domain.Wanted:
+    """Return what an item says of an organisation; without a short name the full one stands for it."""
+    full_name = _clean(item.full_name)
+    short_name = _clean(item.short_name) or full_name
+    return domain.Wanted(item.kind, purpose, short_name, full_name, item.industry.strip(), division_code)
 
 
 def _clean(name: str) -> str:
     return " ".join(name.split())
 
 
-def _delete_org(tree: _Tree, item: DeleteOrg, actor: Actor) -> OrgSaved:
-    org = tree.orgs.get(item.org_id)
-    if org is None:
-        return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts(actor, None, org["parent_id"]):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
-    if org["children"]:
-        return OrgSaved(
-            org_id=item.org_id, refusal=Refusal("org_has_children", {"count": str(org["children"])})
-        )
-    if item.to_awaiting:
-        if org["kind"] != "branch":
-            return OrgSaved(org_id=item.org_id, refusal=Refusal("not_awaiting"))
-        if practice.text("delete_nonempty_branch", clock.today(), org["province"], org["path"]) == "forbid":
-            return OrgSaved(org_id=item.org_id, refusal=Refusal("awaiting_not_offered"))
-        if org["purpose"] != "awaiting":
-            tree.save({**org, "purpose": "awaiting", "version": org["version"] + 1})
-        return OrgSaved(org_id=item.org_id)
-    tree.save({**org, "version": org["version"] + 1, "deleted": True})
-    tree.count_child(org["parent_id"], -1)
-    return OrgSaved(org_id=item.org_id)
+def _labelled(wanted: domain.Wanted, parent: OrgRow) -> domain.Wanted:
+    """Return a hand-over branch that is given no name with the one it has (ORG-28).
+
+    It is what such branches are called here and now, after its superior.
+    """
+    label = practice.text("township_branch_label", clock.today(), parent["province"], parent["path"])
+    full_name = f"{names.LEAGUE}{names.stem(parent['full_name'])}{label}"
+    return wanted._replace(short_name=label, full_name=full_name)
 
 
-def _set_administrator(tree: _Tree, item: SetAdministrator, actor: Actor) -> OrgSaved:
-    org = tree.orgs.get(item.org_id)
-    if org is None:
-        return OrgSaved(refusal=Refusal("unknown_org"))
-    if not tree.acts(actor, item.org_id, org["parent_id"]):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_your_org"))
-    if not item.active and item.person_id == actor.person_id:
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("own_right"))
+def _data(wanted: domain.Wanted, phone: str, division_code: str | None, old: OrgRow | None) -> domain.Data:
+    """Return the columns that people fill in, and those by which the organisation is found (BEY-20)."""
+    return {
+        "short_name": wanted.short_name,
+        "full_name": wanted.full_name,
+        "industry": wanted.industry,
+        "phone": phone,
+        "division_code": division_code,
+        **names.searchable(wanted.full_name, wanted.short_name, old),
+    }
+
+
+def _check_org(tree: _Tree, org: OrgRow, item: CheckOrg, actor: Actor) -> Refusal | None:
+    wanted = _wanted(item, org["purpose"])
+    phone = item.phone.strip()
+    refusal = domain.check_data(org, tree.orgs.get(org["parent_id"] or 0), wanted, phone)
+    if refusal is None:
+        checked: OrgRow = {
+            **org,
+            **_data(wanted, phone, org["division_code"], org),
+            "kind": item.kind,
+            "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None),
+            "checked_at": org["checked_at"] or clock.now(),
+            "version": org["version"] + 1,
+        }
+        tree.save(checked)
+    return refusal
+
+
+def _set_school_number(tree: _Tree, org: OrgRow, item: SetSchoolNumber, actor: Actor) -> Refusal | None:
+    superior = tree.orgs.get(org["parent_id"] or 0)
+    number = item.number.strip().upper()
+    refusal = domain.check_school_number(org, superior["industry"] if superior else "", number)
+    if refusal is None:
+        tree.save({**org, "school_number": number, "version": org["version"] + 1})
+    return refusal
+
+
+def _delete_org(tree: _Tree, org: OrgRow, item: DeleteOrg, actor: Actor) -> Refusal | None:
+    setting = practice.text("delete_nonempty_branch", clock.today(), org["province"], org["path"])
+    refusal = domain.check_deletion(org, item.to_awaiting, setting != "forbid")
+    if refusal is not None:
+        return refusal
+    if not item.to_awaiting:
+        tree.save({**org, "version": org["version"] + 1, "deleted": True})
+        tree.count_child(org["parent_id"], -1)
+    elif org["purpose"] != "awaiting":
+        tree.save({**org, "purpose": "awaiting", "version": org["version"] + 1})
+    return None
+
+
+def _set_administrator(tree: _Tree, org: OrgRow, item: SetAdministrator, actor: Actor) -> Refusal | None:
     pair = (item.org_id, item.person_id)
-    if (
-        item.observer
-        and item.active
-        and (
-            os.environ.get("TUANQIAO_OBSERVERS") != "true"
-            or item.person_id in tree.administrators.get(item.org_id, ())
-        )
-    ):
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("no_observers"))
-    if item.active and pair not in tree.cadres:
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("not_a_cadre"))
-    if item.observer and item.active:
-        tree.observers.add(pair)
-        tree.set_right(item.org_id, item.person_id, True, True)
-        return OrgSaved(org_id=item.org_id)
-    # Taking back a right to look that is not there is no error, and leaves a full right alone.
-    if item.observer and not item.active and pair not in tree.observers:
-        return OrgSaved(org_id=item.org_id)
-    holders = tree.administrators.setdefault(item.org_id, set())
-    limit = reference.administrator_limit(org["kind"])
-    if item.active and item.person_id not in holders and len(holders) >= limit:
-        return OrgSaved(org_id=item.org_id, refusal=Refusal("too_many_administrators", {"limit": str(limit)}))
-    # What is already as asked for is not written, so the log has no line of it.
-    if item.active != (item.person_id in holders) or item.observer:
-        if item.active:
-            holders.add(item.person_id)
-        else:
-            holders.discard(item.person_id)
-        tree.observers.discard(pair)
+    holders = tree.administrators.get(item.org_id, set())
+    right = domain.Right(
+        kind=org["kind"],
+        active=item.active,
+        observer=item.observer,
+        own=item.person_id == actor.person_id,
+        offered=os.environ.get("TUANQIAO_OBSERVERS") == "true",
+        cadre=pair in tree.cadres,
+        holds=item.person_id in holders,
+        observes=pair in tree.observers,
+        holders=len(holders),
+    )
+    refusal = domain.check_right(right)
+    if refusal is None and domain.changes_right(right):
         tree.set_right(item.org_id, item.person_id, item.active, item.observer)
-    return OrgSaved(org_id=item.org_id)
+    return refusal
 
 
 save_orgs = _command(_save_org, lambda item: [item.parent_id, item.org_id])
@@ -383,7 +309,7 @@ Their own administrator does, or the direct superior's; at once, without approva
 subordinates stay as they are (ORG-09), and so do kind and purpose; the centre and the provincial
 bodies keep their names (ORG-13).
 """
-delete_orgs = _command(_delete_org, lambda item: [item.org_id])
+delete_orgs = _command_on_org(_delete_org, _superior)
 """Delete direct subordinates that have none of their own (DEL-01, DEL-02).
 
 A branch may be set aside with its members instead, as an awaiting one (DEL-03). This service knows
@@ -391,19 +317,19 @@ subordinates only. Members knows who is in a branch, transfers what is under way
 both before and says what stands in the way. Should something come in between, they refuse
 afterwards, and the organisation comes back (DEL-03, ORG-42, DEL-14, `on_taken_back`).
 """
-set_administrators = _command(_set_administrator, lambda item: [item.org_id])
+set_administrators = _command_on_org(_set_administrator, _either)
 """Give or revoke rights (ADM-01, ADM-05..08).
 
 Another administrator of the organisation does, or the direct superior's; nobody revokes their own.
 Only a cadre of the organisation becomes its administrator (ADM-02, ADM-03) or its observer, so that
 nobody is bound to an organisation by an id alone; losing the right leaves the post (ROLE-04).
 """
-check_orgs = _command(_check_org, lambda item: [item.org_id])
+check_orgs = _command_on_org(_check_org, _itself)
 """Check and complete the own organisation's data (ORG-16, ORG-19, ORG-21).
 
 The kind may change the first time (ORG-11).
 """
-set_school_numbers = _command(_set_school_number, lambda item: [item.org_id])
+set_school_numbers = _command_on_org(_set_school_number, _itself)
 """Record or clear the number of an independent school, as its own administrator (SCH-03..07)."""
 
 
@@ -437,29 +363,32 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
     store.lock(tx, [item.org_id for item in items])
     orgs = store.by_ids(tx, [item.org_id for item in items])
     holders: dict[int, set[int]] = {}
-    for row in store.administrators(tx, list(orgs)):
-        holders.setdefault(row.org_id, set()).add(row.person_id)
+    for org_id, person_id in store.holders(tx, orgs):
+        holders.setdefault(org_id, set()).add(person_id)
     given, refused = [], []
     for item in items:
-        right = {
-            "org_id": item.org_id,
-            "person_id": item.person_id,
-            "active": True,
-            "changed_by": item.person_id,
-            "ref": "registration code",
-        }
         having = holders.setdefault(item.org_id, set())
         if item.person_id in having:
             continue
         if item.org_id in orgs and len(having) < reference.administrator_limit(orgs[item.org_id].kind):
             having.add(item.person_id)
-            given.append(right)
+            given.append(_promised(item))
         else:
-            refused.append(right)
+            refused.append(_promised(item))
     if given:
         store.set_administrators(tx, given, clock.now(), None)
     if refused:
         store.refuse_registrations(tx, refused)
+
+
+def _promised(item: AdministratorRegistered) -> dict[str, Any]:
+    return {
+        "org_id": item.org_id,
+        "person_id": item.person_id,
+        "active": True,
+        "changed_by": item.person_id,
+        "ref": "registration code",
+    }
 
 
 # ---- queries ---------------------------------------------------------------------------------------
@@ -496,8 +425,9 @@ def list_contacts(
     The part has two characters at least.
     """
     text = domain.normalise(request.text)
-    if len(text) < 2:
-        raise Refused("field_missing", field="地名(至少两个字)")
+    refusal = domain.check_place(text)
+    if refusal is not None:
+        raise Refused.of(refusal)
     return [
         contract.Contact(org_id=row.org_id, name=row.full_name, phone=row.phone)
         for row in store.contacts(tx, text)
@@ -506,8 +436,9 @@ def list_contacts(
 
 def get_orgs(tx: Connection, request: contract.GetOrgs, actor: Actor | None) -> list[Org]:
     """Return organisations by id, in the order asked for; names of organisations are not personal data."""
-    if len(request.org_ids) > 500:
-        raise Refused("too_many_items", limit=500)
+    refusal = domain.check_count(len(request.org_ids))
+    if refusal is not None:
+        raise Refused.of(refusal)
     found = store.by_ids(tx, request.org_ids)
     return [shown(found[org_id]) for org_id in request.org_ids if org_id in found]
 

@@ -21,7 +21,7 @@ from shared.messages.orgs import OrgsLogGrew
 log = Log("orgs", "orgs", OrgsLogGrew)
 
 State = Mapping[str, Any] | sa.RowMapping
-"""An organisation by its columns, as it comes from the database or out of the list of a command."""
+"""A row by its columns, as it comes from the database or out of the list of a command."""
 STATE = (
     "parent_id",
     "kind",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from services.orgs.domain import bigrams, normalise, other_names
 
@@ -46,7 +46,14 @@ def is_code(text: str) -> bool:
     return _CODE.fullmatch(text) is not None
 
 
-def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+class Searchable(TypedDict):
+    """The columns by which an organisation is found."""
+
+    also: str
+    bigrams: list[str]
+
+
+def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None = None) -> Searchable:
     """Return the columns by which an organisation is found (BEY-20).
 
     They are `also`, its short name and its former names, one a line, and `bigrams` of all its

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,6 +14,7 @@ from services.orgs import domain, names
 from services.orgs.log import log, org_entry, right_entry
 from shared import clock, db
 from shared.audit import Entry
+from shared.identity import Actor
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
 
@@ -54,7 +55,7 @@ _SAVE = sa.text(f"""
     SELECT org_id FROM saved""")
 
 
-def save(tx: Connection, rows: Sequence[dict[str, Any]]) -> int:
+def save(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert or replace organisations by version and tell of each; return how many changed.
 
     The caller writes the audit log.
@@ -284,6 +285,11 @@ def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
     }
 
 
+def as_org(row: sa.Row[Any]) -> domain.OrgRow:
+    """Return a row of `by_ids` as the rules read it."""
+    return cast(domain.OrgRow, dict(row._mapping))
+
+
 def children(tx: Connection, org_id: int, after: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Return direct subordinates in display order, after the given one."""
     return tx.execute(_CHILDREN, {"org": org_id, "after": after, "limit": limit}).all()
@@ -297,6 +303,17 @@ def contacts(tx: Connection, text: str) -> Sequence[sa.Row[Any]]:
 def administrators(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
     """Return the administrators of organisations."""
     return tx.execute(_ADMINISTRATORS, {"ids": list(org_ids)}).all()
+
+
+def holders(tx: Connection, org_ids: Iterable[int | None]) -> set[tuple[int, int]]:
+    """Return the organisations with the persons who administer them."""
+    ids = sorted({one for one in org_ids if one is not None})
+    return {(row.org_id, row.person_id) for row in administrators(tx, ids)}
+
+
+def administers(tx: Connection, actor: Actor | None) -> bool:
+    """Return whether somebody administers the organisation that they act for."""
+    return actor is not None and (actor.org_id, actor.person_id) in holders(tx, [actor.org_id])
 
 
 def rights(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:

@@ -70,6 +70,17 @@ TARGETS = (
         ),
     ),
     Target(
+        "services/orgs/migration/rules.py",
+        "python",
+        (("tests/orgs/migration/test_rules.py",), ("tests/orgs/migration/test_handlers.py",)),
+    ),
+    Target(
+        "services/orgs/order/rules.py",
+        "python",
+        (("tests/orgs/order/test_rules.py",), ("tests/orgs/test_names.py",)),
+    ),
+    Target("services/orgs/search/rules.py", "python", (("tests/orgs/search/test_rules.py",),)),
+    Target(
         "services/members/domain.py",
         "python",
         (

@@ -162,3 +162,35 @@ def make(tx, actor=of_school, **values):
         **values,
     }
     return handlers.save_orgs(tx, [Asked(SaveOrg(**item), actor)])[0]
+
+
+def row(org_id=42011, parent_id=420, path="1.42.420.42011.", **values):
+    """Return an organisation as the rules read it: a committee in Hubei, unless said otherwise."""
+    return {
+        "org_id": org_id,
+        "parent_id": parent_id,
+        "path": path,
+        "kind": "committee",
+        "purpose": "ordinary",
+        "province": "42",
+        "system": "national",
+        "provincial_id": 42,
+        "vault_id": 42999,
+        "short_name": "学院团委",
+        "full_name": "共青团某学院委员会",
+        "also": "",
+        "bigrams": [],
+        "industry": "",
+        "phone": "",
+        "division_code": None,
+        "grad_year": None,
+        "display_order": org_id,
+        "version": 1,
+        "deleted": False,
+        "school_number": "",
+        "checked_at": None,
+        "was_kind": None,
+        "children": 0,
+        "secretary_id": SECRETARY,
+        **values,
+    }

@@ -1,9 +1,20 @@
 """The rules of organisations without a database."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from services.orgs import domain, seed
+from services.orgs.domain import Right, Wanted
 from shared import reference
+from tests.orgs.factories import INDUSTRY, row
+
+WANTED = Wanted("branch", "ordinary", "一班团支部", "共青团某学院一班支部委员会", "", "")
+NAMES = {"short_name": "学院团委", "full_name": "共青团某学院委员会", "industry": ""}
+CITY = row(4201, 42, "1.42.4201.", kind="leading_body")
+PROVINCE = row(42, 1, "1.42.", kind="leading_body")
+CENTRE = row(1, None, "1.", kind="leading_body", provincial_id=None)
+CHECKED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.rule("ADM-01")
@@ -254,65 +265,6 @@ def test_may_have_school_number(kind, industry, parent_industry, may):
     assert domain.may_have_school_number(kind, industry, parent_industry) is may
 
 
-@pytest.mark.rule("ORG-24")
-@pytest.mark.parametrize(
-    "org_id, after, ids",
-    [
-        (3, None, [3, 1, 2, 4]),
-        (1, None, [1, 2, 3, 4]),
-        (3, 3, [1, 2, 3, 4]),
-        (1, 1, [1, 2, 3, 4]),
-        (1, 2, [2, 1, 3, 4]),
-        (1, 4, [2, 3, 4, 1]),
-        (4, 1, [1, 4, 2, 3]),
-        (4, 3, [1, 2, 3, 4]),
-    ],
-)
-def test_put_after(org_id, after, ids):
-    """ORG-24: an organisation is put right behind another, or first."""
-    assert domain.put_after([1, 2, 3, 4], org_id, after) == ids
-
-
-@pytest.mark.rule("ORG-24")
-@pytest.mark.parametrize(
-    "orders, places",
-    [
-        ([], []),
-        ([7], [7]),
-        ([1, 2, 5], [1, 2, 5]),
-        ([5, 1, 2], [5, 6, 7]),
-        ([1, 9, 2, 10], [1, 9, 10, 11]),
-        ([4, 4, 4], [4, 5, 6]),
-        ([-3, -9], [-3, -2]),
-    ],
-)
-def test_places(orders, places):
-    """ORG-24: places rise, and stay as they are as long as they do."""
-    assert domain.places(orders) == places
-
-
-CLASS = {"org_id": 30, "parent_id": 20, "provincial_id": 10, "path": "1.10.20.30.", "kind": "branch"}
-ELSEWHERE = {"org_id": 21, "parent_id": 10, "provincial_id": 10, "path": "1.10.21.", "kind": "committee"}
-MIGRATIONS = [
-    (CLASS, ELSEWHERE, None),
-    (CLASS | {"parent_id": None}, ELSEWHERE, "migration_provincial"),
-    (CLASS | {"org_id": 10}, ELSEWHERE, "migration_provincial"),
-    (CLASS, ELSEWHERE | {"provincial_id": 11}, "migration_across"),
-    (CLASS, ELSEWHERE | {"path": "1.10.20.30.40."}, "migration_inside"),
-    (CLASS, CLASS, "migration_inside"),
-    (CLASS, ELSEWHERE | {"org_id": 20, "path": "1.10.20."}, "migration_nowhere"),
-    (CLASS, ELSEWHERE | {"kind": "branch"}, "migration_branch"),
-]
-
-
-@pytest.mark.rule("MIG-01", "MIG-02", "MIG-05", "MIG-06", "MIG-07")
-@pytest.mark.parametrize("org, to, code", MIGRATIONS)
-def test_check_migration(org, to, code):
-    """MIG-01, MIG-02, MIG-05..07: inside one province, to where it is not yet, below no branch."""
-    refusal = domain.check_migration(org, to)
-    assert (refusal.code if refusal else None) == code
-
-
 LONGEST = "团" * 100
 FOLDS = "㍿" * 26
 """Each character becomes four when it is folded."""
@@ -345,3 +297,275 @@ def test_codes_of_names():
     refusal = domain.check_new_name("某某青工委", "")
     assert refusal is not None
     assert refusal.code == "not_an_org"
+
+
+@pytest.mark.rule("ORG-14")
+@pytest.mark.parametrize(
+    "known, manages, code",
+    [
+        (True, True, None),
+        (True, False, "not_your_org"),
+        (False, False, "unknown_org"),
+        (False, True, "unknown_org"),
+    ],
+)
+def test_check_acting(known, manages, code):
+    """ORG-14: an organisation has to be there, and to be managed by whoever asks."""
+    refusal = domain.check_acting(known, manages)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(
+    "refusal, code",
+    [
+        (domain.check_administrator(True), None),
+        (domain.check_administrator(False), "not_administrator"),
+        (domain.check_count(500), None),
+        (domain.check_count(501), "too_many_items"),
+        (domain.check_place("武汉"), None),
+        (domain.check_place("汉"), "field_missing"),
+    ],
+)
+def test_checks_of_queries(refusal, code):
+    """Who reads what is for administrators, how many organisations at once, how much of a name."""
+    assert (refusal and refusal.code) == code
+
+
+def test_refusals_say_the_limit_and_the_field():
+    """A refusal names what is missing, and how many there may be."""
+    assert domain.check_count(501).values == {"limit": "500"}
+    assert domain.check_place("").values == {"field": "地名(至少两个字)"}
+    assert domain.check_filled(("甲", 1), ("乙", ""), ("丙", None)).values == {"field": "乙"}
+    assert domain.check_filled(("甲", 1)) is None and domain.check_filled() is None
+    assert domain.check_deletion(row(children=3), False, True).values == {"count": "3"}
+    assert domain.check_first(row(children=3), "branch").values == {"count": "3"}
+    assert domain.check_right(GIVEN._replace(holders=3)).values == {"limit": "3"}
+
+
+@pytest.mark.rule("ORG-13")
+@pytest.mark.parametrize(
+    "org, code",
+    [
+        (row(**NAMES), None),
+        (row(short_name="别的"), None),
+        (PROVINCE | NAMES, None),
+        (PROVINCE | NAMES | {"short_name": "别的"}, "org_fixed"),
+        (PROVINCE | NAMES | {"full_name": "别的"}, "org_fixed"),
+        (PROVINCE | NAMES | {"industry": "农村"}, "org_fixed"),
+        (CENTRE | NAMES | {"short_name": "别的"}, "org_fixed"),
+    ],
+)
+def test_check_fixed(org, code):
+    """ORG-13: the centre and the provincial bodies keep their names and their industry."""
+    refusal = domain.check_fixed(org, Wanted("committee", "ordinary", **NAMES))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("ORG-02", "ORG-06", "ORG-13", "ORG-28", "ORG-29")
+@pytest.mark.parametrize(
+    "old, parent, changes, same_name, month, code",
+    [
+        (None, row(), {}, (), 7, None),
+        (row(), row(420, 42), {}, (), 7, None),
+        (None, row(), {"kind": "club"}, {7}, 7, "bad_request"),
+        # the kind of one that is there is its own
+        (row(), row(420, 42), {"kind": "club"}, (), 7, None),
+        (None, row(kind="branch"), {}, {7}, 7, "bad_request"),
+        (None, row(), {"full_name": "团"}, {7}, 7, "field_missing"),
+        (None, row(), {"industry": "采矿"}, {7}, 7, "industry_unknown"),
+        (None, row(), {"short_name": "长" * 101}, {7}, 7, "name_too_long"),
+        (None, row(), {"division_code": "4"}, {7}, 7, "name_taken"),
+        (None, row(), {"division_code": "4", "short_name": "群团部"}, (), 7, "org_division_invalid"),
+        (None, row(), {"division_code": "420106", "short_name": "群团部"}, (), 7, "not_an_org"),
+        (row(), row(420, 42), {"short_name": "群团部"}, (), 7, None),
+        (None, row(), {"purpose": "delayed"}, (), 7, "purpose_not_here"),
+        (row(), row(420, 42), {"purpose": "delayed"}, (), 7, None),
+        (None, CITY, {"purpose": "handover"}, (), 8, "handover_from_september"),
+        (None, CITY, {"purpose": "handover"}, (), 9, None),
+        (None, CITY, {"purpose": "township", "kind": "committee"}, (), 7, None),
+        (None, row(), {"purpose": "township", "kind": "committee"}, (), 7, "township_not_here"),
+        (row(purpose="township"), CITY, {}, (), 7, None),
+        (row(purpose="township"), CITY, {"industry": INDUSTRY}, (), 7, "township_not_here"),
+        (PROVINCE | {"purpose": "township"}, CENTRE, {}, (), 7, "township_not_here"),
+        (PROVINCE, CENTRE, {}, (), 7, "org_fixed"),
+    ],
+)
+def test_check_saving(old, parent, changes, same_name, month, code):
+    """ORG-02, ORG-06, ORG-13, ORG-28, ORG-29: an organisation is saved, or the first broken rule answers."""
+    refusal = domain.check_saving(old, parent, WANTED._replace(**changes), same_name, month)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("ORG-11", "ORG-13", "ORG-16", "ORG-21")
+@pytest.mark.parametrize(
+    "org, parent, changes, phone, code",
+    [
+        ({}, row(420, 42), {}, "1", None),
+        ({"secretary_id": None}, row(420, 42), {"full_name": ""}, "", "secretary_missing"),
+        # the one change of kind, at the first check and never again
+        ({}, row(420, 42), {"kind": "work_committee"}, "1", None),
+        ({"checked_at": CHECKED}, row(420, 42), {}, "1", None),
+        ({"checked_at": CHECKED}, row(420, 42), {"kind": "work_committee"}, "1", "kind_fixed"),
+        ({"was_kind": "branch"}, row(420, 42), {"kind": "work_committee"}, "1", "kind_fixed"),
+        ({}, row(420, 42), {"kind": "leading_body"}, "1", "kind_fixed"),
+        ({}, row(420, 42), {"kind": "club"}, "1", "kind_fixed"),
+        ({"kind": "leading_body"}, row(420, 42), {}, "1", "kind_fixed"),
+        ({"children": 1}, row(420, 42), {"kind": "branch"}, "1", "org_has_children"),
+        ({"children": 1}, row(420, 42), {"kind": "work_committee"}, "1", None),
+        ({"children": 0}, row(420, 42), {"kind": "branch"}, "1", None),
+        # every field is filled
+        ({}, row(420, 42), {"full_name": "", "industry": ""}, "", "field_missing"),
+        ({}, row(420, 42), {"industry": ""}, "1", "field_missing"),
+        ({}, row(420, 42), {}, "", "field_missing"),
+        ({}, row(420, 42), {"full_name": "团"}, "1", "field_missing"),
+        ({}, row(420, 42), {"industry": "采矿"}, "1", "industry_unknown"),
+        ({}, row(420, 42), {"short_name": "长" * 101}, "1", "name_too_long"),
+        ({"purpose": "township"}, CITY, {"industry": "农村"}, "1", None),
+        ({"purpose": "township"}, CITY, {"kind": "general_branch"}, "1", "township_not_here"),
+        ({"purpose": "township"}, None, {"kind": "general_branch"}, "1", None),
+        # a provincial body is of no industry and keeps its names
+        (PROVINCE | NAMES, CENTRE, {"kind": "leading_body", **NAMES}, "1", None),
+        (PROVINCE | NAMES, CENTRE, {"kind": "leading_body", **NAMES, "short_name": "别的"}, "1", "org_fixed"),
+    ],
+)
+def test_check_data(org, parent, changes, phone, code):
+    """ORG-11, ORG-13, ORG-16, ORG-21: the own data are checked, or the first broken rule answers."""
+    wanted = Wanted("committee", "ordinary", "学院团委", "共青团某学院委员会", INDUSTRY)
+    refusal = domain.check_data(row() | org, parent, wanted._replace(**changes), phone)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("ORG-21")
+@pytest.mark.parametrize(
+    "changes, phone, field",
+    [
+        ({"full_name": "", "industry": ""}, "", "组织全称"),
+        ({"industry": ""}, "", "所属行业"),
+        ({}, "", "联系电话"),
+    ],
+)
+def test_the_first_missing_field_is_named(changes, phone, field):
+    """ORG-21: what is missing is named, the first of several."""
+    wanted = Wanted("committee", "ordinary", "学院团委", "共青团某学院委员会", INDUSTRY)
+    refusal = domain.check_data(row(), row(420, 42), wanted._replace(**changes), phone)
+    assert refusal.values == {"field": field}
+
+
+@pytest.mark.rule("SCH-03", "SCH-04", "SCH-07")
+@pytest.mark.parametrize(
+    "org, above, number, code",
+    [
+        ({}, "", "4142010486", None),
+        ({}, "", "", None),
+        ({}, "", "A123", None),
+        ({}, "", "A12", "school_number_form"),
+        ({}, "", "1" * 20, None),
+        ({}, "", "1" * 21, "school_number_form"),
+        ({}, "", "41 42", "school_number_form"),
+        ({}, "", "四一四二", "school_number_form"),
+        ({}, INDUSTRY, "41", "not_a_school"),
+        ({"industry": "农村"}, "", "41", "not_a_school"),
+        ({"kind": "leading_body"}, "", "", "not_a_school"),
+    ],
+)
+def test_check_school_number(org, above, number, code):
+    """SCH-03, SCH-04, SCH-07: independent schools alone have a number, of 4 to 20 letters and digits."""
+    refusal = domain.check_school_number(row(industry=INDUSTRY) | org, above, number)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("DEL-02", "DEL-03")
+@pytest.mark.parametrize(
+    "org, to_awaiting, offered, code",
+    [
+        ({}, False, False, None),
+        ({"kind": "branch"}, False, False, None),
+        ({"children": 1}, False, True, "org_has_children"),
+        ({"children": 1}, True, True, "org_has_children"),
+        ({"kind": "branch"}, True, True, None),
+        ({"kind": "branch"}, True, False, "awaiting_not_offered"),
+        ({}, True, False, "not_awaiting"),
+    ],
+)
+def test_check_deletion(org, to_awaiting, offered, code):
+    """DEL-02, DEL-03: what has subordinates stays; only a branch is set aside, where that is offered."""
+    refusal = domain.check_deletion(row() | org, to_awaiting, offered)
+    assert (refusal and refusal.code) == code
+
+
+GIVEN = Right(
+    kind="committee",
+    active=True,
+    observer=False,
+    own=False,
+    offered=True,
+    cadre=True,
+    holds=False,
+    observes=False,
+    holders=2,
+)
+"""A right that may be given: of three places in a committee two are taken."""
+
+
+@pytest.mark.rule("ADM-01", "ADM-02", "ADM-03", "ADM-07", "ROLE-10")
+@pytest.mark.parametrize(
+    "changes, code",
+    [
+        ({}, None),
+        ({"holders": 3}, "too_many_administrators"),
+        ({"holders": 3, "holds": True}, None),
+        ({"kind": "leading_body"}, "too_many_administrators"),
+        ({"kind": "leading_body", "holders": 1}, None),
+        ({"cadre": False, "holders": 3}, "not_a_cadre"),
+        ({"own": True}, None),
+        ({"active": False, "own": True, "cadre": False}, "own_right"),
+        ({"active": False, "cadre": False, "holders": 3}, None),
+        ({"observer": True, "holders": 3}, None),
+        ({"observer": True, "offered": False, "cadre": False}, "no_observers"),
+        ({"observer": True, "holds": True}, "no_observers"),
+        ({"observer": True, "cadre": False}, "not_a_cadre"),
+        ({"observer": True, "active": False, "offered": False}, None),
+        ({"offered": False}, None),
+    ],
+)
+def test_check_right(changes, code):
+    """ADM-01..03, ADM-07, ROLE-10: cadres alone, three of them or two; nobody revokes their own right."""
+    refusal = domain.check_right(GIVEN._replace(**changes))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(
+    "active, observer, holds, observes, changes",
+    [
+        (True, False, False, False, True),
+        (True, False, True, False, False),
+        (True, False, False, True, True),
+        (False, False, True, False, True),
+        (False, False, False, False, False),
+        (False, False, False, True, False),
+        (True, True, False, False, True),
+        (True, True, False, True, True),
+        (False, True, False, True, True),
+        (False, True, True, False, False),
+    ],
+)
+def test_changes_right(active, observer, holds, observes, changes):
+    """What is already as asked for is no change; a right to look that is revoked leaves a full one alone."""
+    right = GIVEN._replace(active=active, observer=observer, holds=holds, observes=observes)
+    assert domain.changes_right(right) is changes
+
+
+@pytest.mark.rule("ORG-10")
+@pytest.mark.parametrize("parent, provincial", [(row(420, 42, "1.42.420."), 42), (CENTRE, 8)])
+def test_new_org(parent, provincial):
+    """ORG-10: a new organisation stands below its superior, last in the order, and shares its place."""
+    data = {**NAMES, "also": "", "bigrams": ["学院"], "phone": "1", "division_code": "42"}
+    made = domain.new_org(8, parent, "branch", "mixed", data)
+    place = {
+        "org_id": 8,
+        "parent_id": parent["org_id"],
+        "path": f"{parent['path']}8.",
+        "provincial_id": provincial,
+        "display_order": 8,
+    }
+    assert made == row(kind="branch", purpose="mixed", secretary_id=None) | data | place

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import domain, handlers, names, store
+from services.orgs import handlers, names, store
 from services.orgs.naming import handlers as naming
 from services.orgs.order import handlers as order
 from services.orgs.search import handlers as search
@@ -509,12 +509,3 @@ def test_subordinates_in_another_order(tx):
 def test_who_orders(tx, move, actor, said):
     """ORG-24: the administrators of the direct superior, among its own subordinates."""
     assert put(tx, move, actor=actor) == [said]
-
-
-@pytest.mark.rule("ORG-24")
-@pytest.mark.parametrize(
-    "orders, places", [([], []), ([1, 2, 3], [1, 2, 3]), ([7, 7, 7], [7, 8, 9]), ([1, 1, 2, 9], [1, 2, 3, 9])]
-)
-def test_places(orders, places):
-    """ORG-24: places rise; those that need not change stay."""
-    assert domain.places(orders) == places

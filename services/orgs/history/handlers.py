@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.orgs import store
+from services.orgs import domain, store
 from services.orgs.log import administrators_at, log, orgs_at, superiors_at
 from shared import audit, clock
 from shared.errors import Refused
@@ -27,8 +27,9 @@ def get_orgs_at(tx: Connection, request: contract.GetOrgsAt, actor: Actor | None
         Refused: `too_many_items`.
 
     """
-    if len(request.org_ids) > 500:
-        raise Refused("too_many_items", limit=500)
+    refusal = domain.check_count(len(request.org_ids))
+    if refusal is not None:
+        raise Refused.of(refusal)
     at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA) - timedelta(microseconds=1)
     found = orgs_at(tx, request.org_ids, at)
     above = superiors_at(tx, found, at)
@@ -62,11 +63,8 @@ def list_audit(tx: Connection, request: ListAudit, actor: Actor | None) -> list[
         Refused: `not_administrator`, `audit_by_province`, `bad_request` for an invalid cursor.
 
     """
-    if actor is None or actor.org_id is None:
-        raise Refused("not_administrator")
-    org = store.by_ids(tx, [actor.org_id]).get(actor.org_id)
-    if org is None:
-        raise Refused("not_administrator")
-    if actor.person_id not in {row.person_id for row in store.administrators(tx, [org.org_id])}:
-        raise Refused("not_administrator")
+    org = store.by_ids(tx, [actor.org_id]).get(actor.org_id or 0) if actor is not None else None
+    refusal = domain.check_administrator(org is not None and store.administers(tx, actor))
+    if refusal is not None:
+        raise Refused.of(refusal)
     return audit.page(tx, log.service, audit.province_of(org), request)

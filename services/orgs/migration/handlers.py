@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
+from services.orgs.domain import OrgRow
+from services.orgs.log import State, log
+from services.orgs.migration import rules
 from services.orgs.migration import store as migration_store
-from shared import audit, background, clock, db
+from shared import audit, background, clock, commands, db
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -42,129 +47,128 @@ def _patience() -> timedelta:
 def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> list[Migrated]:
     """Ask to move organisations, as their own administrators (MIG-01..03, MIG-05..07).
 
-    A repeated command gets the first answer.
+    A repeated command is answered how far it is.
     """
-    known = migration_store.migrations_by_command(tx, [one.item.command_id for one in asked])
-    orgs = store.by_ids(tx, [org_id for one in asked for org_id in (one.item.org_id, one.item.to_org_id)])
-    migration_store.lock_provinces(
-        tx, [row.provincial_id for row in orgs.values() if row.provincial_id is not None]
+    rows = store.by_ids(tx, [org_id for one in asked for org_id in (one.item.org_id, one.item.to_org_id)])
+    orgs = {org_id: store.as_org(row) for org_id, row in rows.items()}
+    provinces = {org["provincial_id"] for org in orgs.values() if org["provincial_id"] is not None}
+    migration_store.lock_provinces(tx, provinces)
+    # Read behind the lock: of two that send the same command the second finds what the first did.
+    known = migration_store.by_command(tx, [one.item.command_id for one in asked])
+    earlier = {command: commands.Earlier(_shown(row), row.requested_by) for command, row in known.items()}
+    return commands.once(
+        asked,
+        earlier,
+        partial(_request, tx, orgs, migration_store.open_paths(tx, provinces)),
+        lambda item, refusal: Migrated(refusal=refusal),
     )
-    holders = {(row.org_id, row.person_id) for row in store.administrators(tx, list(orgs))}
-    answers: list[Migrated] = []
-    for one in asked:
-        item, org, to = one.item, orgs.get(one.item.org_id), orgs.get(one.item.to_org_id)
-        refusal = None
-        if item.command_id in known and known[item.command_id].requested_by != one.actor.person_id:
-            answers.append(Migrated(refusal=Refusal("command_taken")))
-            continue
-        if item.command_id in known:
-            answers.append(
-                Migrated(migration_id=known[item.command_id].migration_id, state=known[item.command_id].state)
-            )
-            continue
-        if org is None or to is None:
-            refusal = Refusal("unknown_org")
-        elif one.actor.org_id != item.org_id or (item.org_id, one.actor.person_id) not in holders:
-            refusal = Refusal("not_your_org")
-        else:
-            refusal = domain.check_migration(org._mapping, to._mapping)
-            if refusal is None and migration_store.has_open_migration(tx, org.path):
-                refusal = Refusal("migration_open")
-        if refusal is None and org is not None:
-            migration_store.request_migration(
-                tx,
-                {
-                    "command_id": str(item.command_id),
-                    "org_id": item.org_id,
-                    "from_org_id": org.parent_id,
-                    "to_org_id": item.to_org_id,
-                    "reason": item.reason.strip(),
-                    "requested_by": one.actor.person_id,
-                    "expires_at": clock.now() + _patience(),
-                },
-                clock.now(),
-                **audit.by(one),
-            )
-            # Read back, so that a repetition further down the same list gets this answer.
-            known |= migration_store.migrations_by_command(tx, [item.command_id])
-            answers.append(Migrated(migration_id=known[item.command_id].migration_id, state="pending_old"))
-        else:
-            answers.append(Migrated(refusal=refusal))
-    return answers
+
+
+def _request(
+    tx: Connection, orgs: dict[int, OrgRow], moving: list[str], fresh: list[Asked[RequestMigration]]
+) -> list[Migrated]:
+    """Store what is asked for, and say so in the log; return the migrations, or why there is none."""
+    refusals, rows = _check(tx, orgs, moving, fresh)
+    made = migration_store.request_migrations(tx, rows, clock.now())
+    known = migration_store.by_command(tx, [one.item.command_id for one in fresh])
+    asked_for = [(one, known[one.item.command_id]) for one in fresh if one.item.command_id in made]
+    log.append(tx, [_entry(one, "requested", row._mapping, row.reason) for one, row in asked_for])
+    return [
+        Migrated(refusal=refusal) if refusal is not None else _shown(known[one.item.command_id])
+        for one, refusal in zip(fresh, refusals, strict=True)
+    ]
+
+
+def _check(
+    tx: Connection, orgs: dict[int, OrgRow], moving: list[str], fresh: list[Asked[RequestMigration]]
+) -> tuple[list[Refusal | None], list[dict[str, Any]]]:
+    """Return for each request why it is refused, and the rows of the others.
+
+    `moving` are paths that are to move already; what the list itself asks for joins them.
+    """
+    holders = store.holders(tx, orgs)
+    refusals: list[Refusal | None] = []
+    rows = []
+    for one in fresh:
+        org, to = orgs.get(one.item.org_id), orgs.get(one.item.to_org_id)
+        acts = one.actor.org_id == one.item.org_id and (one.actor.org_id, one.actor.person_id) in holders
+        refusal = rules.check_request(org, to, acts, moving)
+        refusals.append(refusal)
+        if refusal is None:
+            assert org is not None
+            rows.append(_row(one, org))
+            moving = [*moving, org["path"]]
+    return refusals, rows
+
+
+def _row(one: Asked[RequestMigration], org: OrgRow) -> dict[str, Any]:
+    return {
+        "command_id": str(one.item.command_id),
+        "org_id": org["org_id"],
+        "from_org_id": org["parent_id"],
+        "to_org_id": one.item.to_org_id,
+        "reason": one.item.reason.strip(),
+        "requested_by": one.actor.person_id,
+        "expires_at": clock.now() + _patience(),
+    }
+
+
+def _shown(row: sa.Row[Any]) -> Migrated:
+    return Migrated(migration_id=row.migration_id, state=row.state)
+
+
+def _entry(one: Asked[Any], done: str, row: State, note: str) -> audit.Entry:
+    """Return the line of what somebody has done with a migration."""
+    return audit.Entry(
+        kind=f"migration.{done}",
+        place_id=row["org_id"],
+        ref=f"migration {row['migration_id']}",
+        after={"from": row["from_org_id"], "to": row["to_org_id"]},
+        note=note,
+        **audit.by(one),
+    )
 
 
 def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> list[Migrated]:
     """Decide for the old superior, then the new (MIG-04), or withdraw before the last approval (MIG-10)."""
-    held = {
-        key: dict(row._mapping)
-        for key, row in migration_store.hold_migrations(tx, [one.item.migration_id for one in asked]).items()
-    }
-    holders = {
-        (row.org_id, row.person_id)
-        for row in store.administrators(
-            tx, [row[name] for row in held.values() for name in ("org_id", "from_org_id", "to_org_id")]
-        )
-    }
-    changed: dict[int, dict[str, Any]] = {}
+    held = migration_store.hold_migrations(tx, [one.item.migration_id for one in asked])
+    holders = store.holders(tx, [org_id for row in held.values() for org_id in rules.parties(row)])
+    now = clock.now()
+    changed: dict[int, rules.MigrationRow] = {}
     entries: list[audit.Entry] = []
     answers = []
     for one in asked:
-        row = held.get(one.item.migration_id)
-        acting = (
-            one.actor.org_id
-            if row is not None and (one.actor.org_id, one.actor.person_id) in holders
-            else None
-        )
-        if row is None or acting not in (row["org_id"], row["from_org_id"], row["to_org_id"]):
-            answers.append(Migrated(refusal=Refusal("unknown_migration")))
+        actor = one.actor
+        acting = actor.org_id if (actor.org_id, actor.person_id) in holders else None
+        row = rules.seen_by(held.get(one.item.migration_id), acting)
+        refusal = rules.check_decision(row, acting, one.item.withdraw, now)
+        if row is None:
+            answers.append(Migrated(refusal=refusal))
             continue
-        refusal = _decide(row, one.item, one.actor, acting)
         if refusal is None:
-            changed[row["migration_id"]] = row
-            entries.append(
-                audit.Entry(
-                    kind=f"migration.{DECIDED[row['state']]}",
-                    place_id=row["org_id"],
-                    ref=f"migration {row['migration_id']}",
-                    after={"from": row["from_org_id"], "to": row["to_org_id"]},
-                    note=row["note"],
-                    **audit.by(one),
-                )
-            )
+            row = _decided(one, row, now)
+            held[row["migration_id"]] = changed[row["migration_id"]] = row
+            entries.append(_entry(one, DECIDED[row["state"]], row, row["note"]))
         answers.append(Migrated(migration_id=row["migration_id"], state=row["state"], refusal=refusal))
     migration_store.set_migrations(tx, list(changed.values()), entries)
     _wake.set()
     return answers
 
 
-def _decide(row: dict[str, Any], item: DecideMigration, actor: Actor, acting: int | None) -> Refusal | None:
-    """Change the row as decided, or return why not."""
-    now = clock.now()
-    if row["state"] not in ("pending_old", "pending_new") or row["expires_at"] <= now:
-        return Refusal("migration_closed")
-    waiting = row["from_org_id"] if row["state"] == "pending_old" else row["to_org_id"]
-    if acting != (row["org_id"] if item.withdraw else waiting):
-        return Refusal("not_your_node")
-    row["note"] = item.note.strip()
-    if item.withdraw or not item.approve:
-        row.update(state="withdrawn" if item.withdraw else "rejected", ended_at=now)
-    elif row["state"] == "pending_old":
-        row.update(state="pending_new", old_decided_by=actor.person_id, expires_at=now + _patience())
-    else:
-        row.update(state="moving", new_decided_by=actor.person_id)
-    return None
+def _decided(one: Asked[DecideMigration], row: rules.MigrationRow, now: datetime) -> rules.MigrationRow:
+    item = one.item
+    note = item.note.strip()
+    return rules.decided(row, item.approve, item.withdraw, note, one.actor.person_id, now, _patience())
 
 
 def list_migrations(
     tx: Connection, request: contract.ListMigrations, actor: Actor | None
 ) -> list[contract.Migration]:
     """Return migrations of, from and to the acting organisation, for the operation centre (MIG-08)."""
-    if (
-        actor is None
-        or actor.org_id is None
-        or actor.person_id not in {row.person_id for row in store.administrators(tx, [actor.org_id])}
-    ):
-        raise Refused("not_administrator")
+    refusal = domain.check_administrator(store.administers(tx, actor))
+    if refusal is not None:
+        raise Refused.of(refusal)
+    assert actor is not None and actor.org_id is not None
     return [
         contract.Migration(**{name: row._mapping[name] for name in contract.Migration.__struct_fields__})
         for row in migration_store.migrations(tx, actor.org_id, request.waiting)
@@ -191,7 +195,11 @@ def move_one(database: db.Database) -> bool:
         orgs = store.by_ids(tx, [row.org_id, row.to_org_id])
         org, to = orgs.get(row.org_id), orgs.get(row.to_org_id)
         # The tree may have changed since the last approval, so it is asked once more whether this may be.
-        if org is None or to is None or domain.check_migration(org._mapping, to._mapping) is not None:
+        if (
+            org is None
+            or to is None
+            or rules.check_migration(store.as_org(org), store.as_org(to)) is not None
+        ):
             migration_store.end_migration(tx, row, "returned", "组织已变动", 0, clock.now())
             return True
         total, moved = migration_store.count_below(tx, org.path), 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import store
 from services.orgs.log import log, org_entry
+from services.orgs.migration.rules import MigrationRow
 from shared import db
 from shared.audit import Entry
 from shared.messages.orgs import OrgChanged
@@ -20,25 +22,20 @@ _LOCK_PROVINCES = sa.text("""
     SELECT pg_advisory_xact_lock(CAST(one AS bigint))
     FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one""")
 
-_OPEN_MIGRATIONS = sa.text("""
-    SELECT m.migration_id, m.org_id, m.state, o.path FROM migrations m JOIN orgs o USING (org_id)
-    WHERE m.ended_at IS NULL
-        AND (
-            -- it or one above it
-            o.org_id = ANY(CAST(string_to_array(trim(TRAILING '.' FROM :path), '.') AS bigint[]))
-            -- one below it
-            OR (o.path >= :path AND o.path < :path_end))""")
+_OPEN_PATHS = sa.text("""
+    SELECT o.path FROM migrations m JOIN orgs o USING (org_id)
+    WHERE m.ended_at IS NULL AND o.provincial_id = ANY(CAST(:ids AS bigint[]))""")
 
-_REQUEST_MIGRATION = sa.text("""
+_REQUEST = sa.text("""
     INSERT INTO migrations
         (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
     SELECT command_id, org_id, from_org_id, to_org_id, 'pending_old', reason, requested_by, :now, expires_at
     FROM json_to_recordset(CAST(:items AS json)) AS i(
         command_id uuid, org_id bigint, from_org_id bigint, to_org_id bigint,
         reason text, requested_by bigint, expires_at timestamptz)
-    ON CONFLICT DO NOTHING RETURNING command_id, migration_id""")
+    ON CONFLICT DO NOTHING RETURNING command_id""")
 
-_MIGRATIONS_BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 
 _HOLD_MIGRATIONS = sa.text("""
     SELECT * FROM migrations WHERE migration_id = ANY(CAST(:ids AS bigint[]))
@@ -104,44 +101,30 @@ def lock_provinces(tx: Connection, provincial_ids: Iterable[int]) -> None:
     tx.execute(_LOCK_PROVINCES, {"ids": sorted(set(provincial_ids))})
 
 
-def has_open_migration(tx: Connection, path: str) -> bool:
-    """Return whether an organisation, one above it or one below it migrates (MIG-06)."""
-    return tx.execute(_OPEN_MIGRATIONS, {"path": path, "path_end": store.end_of(path)}).first() is not None
+def open_paths(tx: Connection, provincial_ids: Iterable[int]) -> list[str]:
+    """Return the paths of the organisations of provinces that migrate (MIG-06)."""
+    return list(tx.scalars(_OPEN_PATHS, {"ids": sorted(set(provincial_ids))}))
 
 
-def request_migration(tx: Connection, row: dict[str, Any], now: datetime, **who: Any) -> None:
-    """Store a migration; a repeated one changes nothing. `who` asks for it."""
-    made = db.run(tx, _REQUEST_MIGRATION, [row], now=now).one_or_none()
-    if made is not None:
-        log.append(
-            tx,
-            [
-                Entry(
-                    kind="migration.requested",
-                    place_id=row["org_id"],
-                    ref=f"migration {made.migration_id}",
-                    note=row["reason"],
-                    after={"from": row["from_org_id"], "to": row["to_org_id"]},
-                    **who,
-                )
-            ],
-        )
+def request_migrations(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[UUID]:
+    """Store migrations; return the commands that asked for them, without those that are there already."""
+    return set(db.run(tx, _REQUEST, rows, now=now).scalars()) if rows else set()
 
 
-def migrations_by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+def by_command(tx: Connection, command_ids: Sequence[UUID]) -> dict[UUID, sa.Row[Any]]:
     """Return migrations by the command that asked for them."""
     return {
-        row.command_id: row
-        for row in tx.execute(_MIGRATIONS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+        row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
     }
 
 
-def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
+def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, MigrationRow]:
     """Return migrations, held until the transaction ends."""
-    return {row.migration_id: row for row in tx.execute(_HOLD_MIGRATIONS, {"ids": sorted(set(ids))})}
+    rows = tx.execute(_HOLD_MIGRATIONS, {"ids": sorted(set(ids))})
+    return {row.migration_id: cast(MigrationRow, dict(row._mapping)) for row in rows}
 
 
-def set_migrations(tx: Connection, rows: Sequence[dict[str, Any]], entries: Sequence[Entry]) -> None:
+def set_migrations(tx: Connection, rows: Sequence[MigrationRow], entries: Sequence[Entry]) -> None:
     """Store decisions on held migrations, with the lines that say who has made them."""
     db.run(tx, _SET_MIGRATIONS, rows)
     log.append(tx, entries)

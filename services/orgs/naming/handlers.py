@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from sqlalchemy.engine import Connection
 from services.orgs import domain, names, store
 from services.orgs.log import log, org_entry
 from services.orgs.naming import store as naming_store
-from shared import background, clock, db
+from shared import background, clock, commands, db
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -61,16 +62,15 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
     return found
 
 
-def _may(tx: Connection, actor: Actor | None, org_id: int) -> sa.Row[Any]:
-    """Return the organisation, for its own administrators or its direct superior's (ORG-14)."""
-    org = store.by_ids(tx, [org_id]).get(org_id)
-    if org is None:
-        raise Refused("unknown_org")
-    if actor is None or actor.org_id is None or not domain.may_manage(actor.org_id, org_id, org.parent_id):
-        raise Refused("not_your_org")
-    if actor.person_id not in {row.person_id for row in store.administrators(tx, [actor.org_id])}:
-        raise Refused("not_your_org")
-    return org
+def _why_not(org: sa.Row[Any] | None, actor: Actor | None, holders: set[tuple[int, int]]) -> Refusal | None:
+    """Return why names are not built anew: its own administrators ask, or its direct superior's (ORG-14)."""
+    manages = (
+        org is not None
+        and actor is not None
+        and domain.may_manage(actor.org_id, org.org_id, org.parent_id)
+        and (actor.org_id, actor.person_id) in holders
+    )
+    return domain.check_acting(org is not None, manages)
 
 
 def preview_names(tx: Connection, request: contract.PreviewNames, actor: Actor | None) -> NamesPreview:
@@ -78,7 +78,11 @@ def preview_names(tx: Connection, request: contract.PreviewNames, actor: Actor |
 
     Nothing is changed.
     """
-    org = _may(tx, actor, request.org_id)
+    org = store.by_ids(tx, [request.org_id]).get(request.org_id)
+    refusal = _why_not(org, actor, store.holders(tx, [actor.org_id if actor is not None else None]))
+    if refusal is not None:
+        raise Refused.of(refusal)
+    assert org is not None
     rows = naming_store.below(tx, org.path, org.path, MOST_LOOKED_AT + 1)
     found = changes(rows[:MOST_LOOKED_AT], {})
     return NamesPreview(
@@ -98,34 +102,42 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
     A repeated command says how far it is.
     """
     known = naming_store.by_command(tx, [one.item.command_id for one in asked])
-    refusals: dict[int, Refusal] = {}
-    rows: dict[Any, dict[str, Any]] = {}
-    for n, one in enumerate(asked):
-        if one.item.command_id in known:
-            if known[one.item.command_id].asked_by != one.actor.person_id:
-                refusals[n] = Refusal("command_taken")
-            continue
-        try:
-            org = _may(tx, one.actor, one.item.org_id)
-        except Refused as refused:
-            refusals[n] = refused.refusal
-            continue
-        rows[one.item.command_id] = {
-            "command_id": str(one.item.command_id),
-            "org_id": org.org_id,
-            "path": org.path,
-            "asked_by": one.actor.person_id,
-            "asked_for": one.actor.org_id,
-            "request_id": one.request_id,
-        }
-    naming_store.ask(tx, list(rows.values()), clock.now())
-    # Read again: a command that was repeated meanwhile has the row of its first time.
-    known = naming_store.by_command(tx, [one.item.command_id for one in asked])
+    earlier = {command: commands.Earlier(shown(row), row.asked_by) for command, row in known.items()}
+    answers = commands.once(
+        asked, earlier, partial(_ask, tx), lambda item, refusal: NamesRebuild(refusal=refusal)
+    )
     _wake.set()
-    return [
-        NamesRebuild(refusal=refusals[n]) if n in refusals else shown(known[one.item.command_id])
-        for n, one in enumerate(asked)
+    return answers
+
+
+def _ask(tx: Connection, fresh: list[Asked[RebuildNames]]) -> list[NamesRebuild]:
+    """Store what is asked for; return how far it is, or why not."""
+    orgs = store.by_ids(tx, [one.item.org_id for one in fresh])
+    holders = store.holders(tx, [one.actor.org_id for one in fresh])
+    refusals = [_why_not(orgs.get(one.item.org_id), one.actor, holders) for one in fresh]
+    rows = [
+        _row(one, orgs[one.item.org_id].path)
+        for one, refusal in zip(fresh, refusals, strict=True)
+        if refusal is None
     ]
+    naming_store.ask(tx, rows, clock.now())
+    # Read again: a command that was repeated meanwhile has the row of its first time.
+    known = naming_store.by_command(tx, [one.item.command_id for one in fresh])
+    return [
+        NamesRebuild(refusal=refusal) if refusal is not None else shown(known[one.item.command_id])
+        for one, refusal in zip(fresh, refusals, strict=True)
+    ]
+
+
+def _row(one: Asked[RebuildNames], path: str) -> dict[str, Any]:
+    return {
+        "command_id": str(one.item.command_id),
+        "org_id": one.item.org_id,
+        "path": path,
+        "asked_by": one.actor.person_id,
+        "asked_for": one.actor.org_id,
+        "request_id": one.request_id,
+    }
 
 
 def shown(row: sa.Row[Any]) -> NamesRebuild:

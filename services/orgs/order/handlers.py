@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
+from services.orgs.order import rules
 from services.orgs.order import store as order_store
 from shared.bus.service import Asked
 from shared.errors import Refusal
@@ -21,33 +25,43 @@ def order_orgs(tx: Connection, asked: list[Asked[OrderOrg]]) -> list[OrgSaved]:
     parents = {row.parent_id for row in orgs.values() if row.parent_id is not None}
     store.lock(tx, sorted(parents))
     siblings = order_store.siblings(tx, parents)
-    holders = {(row.org_id, row.person_id) for row in store.administrators(tx, sorted(parents))}
+    holders = store.holders(tx, parents)
     lists = {parent: [row.org_id for row in rows] for parent, rows in siblings.items()}
     answers = []
     for one in asked:
         org = orgs.get(one.item.org_id)
-        refusal = _refusal(one, org.parent_id if org is not None else None, lists, holders)
-        if refusal is None and org is not None:
-            lists[org.parent_id] = domain.put_after(lists[org.parent_id], one.item.org_id, one.item.after)
+        refusal = _put(one, org.parent_id if org is not None else None, lists, holders)
         answers.append(OrgSaved(org_id=one.item.org_id, refusal=refusal))
-    moved = []
-    for parent, ids in lists.items():
-        before = {row.org_id: row.display_order for row in siblings[parent]}
-        # The places stay where they were, other organisations take them: so only those between move.
-        for org_id, place in zip(ids, domain.places(list(before.values())), strict=True):
-            if before[org_id] != place:
-                moved.append({"org_id": org_id, "display_order": place})
-    order_store.set_order(tx, moved)
+    order_store.set_order(tx, _moved(siblings, lists))
     return answers
 
 
-def _refusal(
-    one: Asked[OrderOrg], parent: int | None, lists: dict[int, list[int]], holders: set[tuple[int, int]]
+def _put(
+    one: Asked[OrderOrg],
+    parent: int | None,
+    lists: dict[int | None, list[int]],
+    holders: set[tuple[int, int]],
 ) -> Refusal | None:
-    if parent is None or one.item.org_id not in lists.get(parent, ()):
-        return Refusal("unknown_org")
-    if not domain.may_manage(one.actor.org_id, None, parent) or (parent, one.actor.person_id) not in holders:
-        return Refusal("not_your_org")
-    if one.item.after is not None and one.item.after not in lists[parent]:
-        return Refusal("unknown_org")
-    return None
+    """Put an organisation into its place in the list of its superior, or return why not."""
+    item, actor = one.item, one.actor
+    manages = domain.may_manage(actor.org_id, None, parent) and (parent, actor.person_id) in holders
+    refusal = rules.check_order(lists.get(parent, ()), item.org_id, item.after, manages)
+    if refusal is None:
+        lists[parent] = rules.put_after(lists[parent], item.org_id, item.after)
+    return refusal
+
+
+def _moved(
+    siblings: dict[int | None, list[sa.Row[Any]]], lists: dict[int | None, list[int]]
+) -> list[dict[str, int]]:
+    """Return the organisations whose place is another, with the place.
+
+    The places stay where they were, other organisations take them: so only those between move.
+    """
+    moved = []
+    for parent, ids in lists.items():
+        before = {row.org_id: row.display_order for row in siblings[parent]}
+        for org_id, place in zip(ids, rules.places(list(before.values())), strict=True):
+            if before[org_id] != place:
+                moved.append({"org_id": org_id, "display_order": place})
+    return moved

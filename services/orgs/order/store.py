@@ -20,9 +20,9 @@ _SET = sa.text("""
     WHERE o.org_id = i.org_id""")
 
 
-def siblings(tx: Connection, parent_ids: Iterable[int]) -> dict[int, list[sa.Row[Any]]]:
+def siblings(tx: Connection, parent_ids: Iterable[int]) -> dict[int | None, list[sa.Row[Any]]]:
     """Return the direct subordinates of organisations in their order."""
-    found: dict[int, list[sa.Row[Any]]] = {}
+    found: dict[int | None, list[sa.Row[Any]]] = {}
     for row in tx.execute(_SIBLINGS, {"ids": sorted(set(parent_ids))}):
         found.setdefault(row.parent_id, []).append(row)
     return found

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, handlers, names, store
+from services.orgs.search import rules
 from services.orgs.search import store as search_store
 from shared.errors import Refused
 from shared.identity import Actor
@@ -23,14 +24,13 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     comes first. Hand-over branches are found by each of their names (ORG-28).
     """
     text = domain.normalise(request.text)
-    if not text:
-        raise Refused("bad_request", detail="text is empty")
     near = request.near
     if near is None and actor is not None:
         near = actor.org_id
     known = store.by_ids(tx, [request.below, near])
-    if request.below is not None and request.below not in known:
-        raise Refused("unknown_org")
+    refusal = rules.check_search(text, request.below is not None, request.below in known)
+    if refusal is not None:
+        raise Refused.of(refusal)
     below = known[request.below].path if request.below is not None else ""
     steps = known[near].path.split(".")[:-1] if near in known else []
     above = [".".join(steps[:n]) + "." for n in range(1, len(steps) + 1)]
