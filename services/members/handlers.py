@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,6 +14,9 @@ from shared.errors import Refusal
 from shared.messages.members import ReservationRefused
 from shared.messages.orgs import OrgChanged
 from shared.messages.transfers import TransferRequested
+
+Org: TypeAlias = sa.Row[Any] | None
+"""An organisation as the directory knows it; None where it is not there, or deleted."""
 
 
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
@@ -78,18 +81,14 @@ def _astray(tx: Connection, items: list[TransferRequested]) -> dict[int, Refusal
     people = store.by_ids(tx, [item.member_id for item in items])
     # whoever is held already is told so, or told again that this transfer holds
     marks = {key: row.mark for key, row in people.items() if row.reserved_by is None}
-    concerned = [item for item in items if marks.get(item.member_id)]
-    orgs = _ends(tx, concerned)
-    refused: dict[int, Refusal] = {}
-    for item in concerned:
-        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
+
+    def check(item: TransferRequested, source: Org, target: Org) -> Refusal | None:
         place = (source.province, source.path) if source is not None else ("", "")
         purposes = practice.text("delayed_destination", today, *place)
         purpose = target.purpose if target is not None else None
-        refusal = domain.check_destination(marks[item.member_id], purposes, purpose)
-        if refusal is not None:
-            refused[item.transfer_id] = refusal
-    return refused
+        return domain.check_destination(marks[item.member_id], purposes, purpose)
+
+    return _checked(tx, [item for item in items if marks.get(item.member_id)], check)
 
 
 def _keeping_rights(tx: Connection, items: list[TransferRequested]) -> dict[int, Refusal]:
@@ -101,25 +100,31 @@ def _keeping_rights(tx: Connection, items: list[TransferRequested]) -> dict[int,
     if "block" not in practice.anywhere("admin_on_transfer", today):
         return {}
     rights = store.administered(tx, [item.member_id for item in items])
-    concerned = [item for item in items if item.member_id in rights]
-    orgs = _ends(tx, concerned)
-    refused: dict[int, Refusal] = {}
-    for item in concerned:
-        source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
+
+    def check(item: TransferRequested, source: Org, target: Org) -> Refusal | None:
         if source is None:
-            continue
+            return None
         setting = practice.text("admin_on_transfer", today, source.province, source.path)
-        target_path = target.path if target is not None else ""
-        refusal = domain.check_rights(setting, rights[item.member_id], source.path, target_path)
+        path = target.path if target is not None else ""
+        return domain.check_rights(setting, rights[item.member_id], source.path, path)
+
+    return _checked(tx, [item for item in items if item.member_id in rights], check)
+
+
+def _checked(
+    tx: Connection,
+    items: list[TransferRequested],
+    check: Callable[[TransferRequested, Org, Org], Refusal | None],
+) -> dict[int, Refusal]:
+    """Return what a check of transfers with their sources and targets refuses, by transfer."""
+    ids = [org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)]
+    orgs = directory.find(tx, ids)
+    refused: dict[int, Refusal] = {}
+    for item in items:
+        refusal = check(item, orgs.get(item.source_branch_id), orgs.get(item.target_org_id))
         if refusal is not None:
             refused[item.transfer_id] = refusal
     return refused
-
-
-def _ends(tx: Connection, items: list[TransferRequested]) -> dict[int, sa.Row[Any]]:
-    """Return sources and targets of transfers by id."""
-    ids = [org_id for item in items for org_id in (item.source_branch_id, item.target_org_id)]
-    return directory.find(tx, ids)
 
 
 def on_branch_assigned(tx: Connection, items: list[Any]) -> None:

@@ -84,22 +84,20 @@ class There(NamedTuple):
 def check_taken(entrants: Mapping[int, Entrant], there: There) -> dict[int, Refusal]:
     """Return why rows of a list are not entered, by others or by an earlier row of it, by position.
 
-    The person may be registered or deleted elsewhere (`check_person`), a development number used
-    (MEM-09), the branch led by a secretary (ADM-16). Rows that are refused stand in nobody's way.
+    The person may be somebody who is not entered (`check_person`), number or post may be somebody
+    else's (`check_claims`). Rows that are refused stand in nobody's way.
     """
     refused: dict[int, Refusal] = {}
     seen: set[bytes] = set()
     numbers, led = dict(there.numbers), set(there.led)
     for n, one in entrants.items():
         known = there.known.get(one.id_index)
-        owner = known.person_id if known is not None else None
         refusal = check_person(one, known, there.deleted.get(one.id_index))
         if one.id_index in seen:
             refusal = Refusal("id_registered")
-        elif refusal is None and numbers.get(one.development_number, owner) != owner:
-            refusal = Refusal("development_number_used")
-        elif refusal is None and one.post == "secretary" and one.branch_id in led:
-            refusal = Refusal("secretary_in_post")
+        elif refusal is None:
+            owner = known.person_id if known is not None else None
+            refusal = check_claims(one, numbers.get(one.development_number, owner) != owner, led)
         if refusal is not None:
             refused[n] = refusal
             continue
@@ -110,6 +108,15 @@ def check_taken(entrants: Mapping[int, Entrant], there: There) -> dict[int, Refu
         if one.post == "secretary":
             led.add(one.branch_id)
     return refused
+
+
+def check_claims(one: Entrant, number_is_used: bool, led: Set[int]) -> Refusal | None:
+    """Return why a person does not get a number or a post that somebody else has (MEM-09, ADM-16)."""
+    if number_is_used:
+        return Refusal("development_number_used")
+    if one.post == "secretary" and one.branch_id in led:
+        return Refusal("secretary_in_post")
+    return None
 
 
 def check_person(one: Entrant, known: Known | None, deleted: Deleted | None) -> Refusal | None:

@@ -33,12 +33,7 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
     text = domain.normalise_id(request.text)
     _refuse(rules.check_search(text))
     by = rules.search_by(text, clock.today())
-    if by == "id_number":
-        rows = store.with_id(tx, keys.seal.index(text), org.path)
-    elif by == "number":
-        rows = store.numbered(tx, text, org.path)
-    else:
-        rows = store.named(tx, domain.clean_name(request.text), org.path)
+    rows = _found(tx, by, domain.clean_name(request.text) if by == "name" else text, org.path)
     shown = rows[: store.MOST]
     entry = audit.Entry(
         kind="view.searched",
@@ -53,6 +48,15 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
         items=[showing.shown(row, True, posts.get(row.person_id, "")) for row in shown],
         more=len(rows) > store.MOST,
     )
+
+
+def _found(tx: Connection, by: rules.By, text: str, path: str) -> Sequence[sa.Row[Any]]:
+    """Return members of a subtree, one more than is shown at most."""
+    if by == "id_number":
+        return store.with_id(tx, keys.seal.index(text), path)
+    if by == "number":
+        return store.numbered(tx, text, path)
+    return store.named(tx, text, path)
 
 
 def _refuse(refusal: Refusal | None) -> None:
@@ -219,15 +223,7 @@ def get_entry_progress(
     rows = _progress(tx, org, request.domain, rules.industries_of(request.domain))
     if request.schools_only:
         rows = [row for row in rows if row.part != "" and reference.is_school(row.industry)]
-    parts = [
-        EntryProgress(
-            org_id=row.org_id,
-            name=row.name,
-            members_2017=row.members_2017,
-            **{one: row._mapping[one] for one in COUNTED},
-        )
-        for row in rows
-    ]
+    parts = [_part(row) for row in rows]
     total = EntryProgress(
         org_id=org.org_id,
         name=org.name,
@@ -236,3 +232,8 @@ def get_entry_progress(
         **{one: sum(getattr(part, one) for part in parts) for one in COUNTED},
     )
     return [total, *[part for part in parts if part.org_id != org.org_id]]
+
+
+def _part(row: sa.Row[Any]) -> EntryProgress:
+    counted = {one: row._mapping[one] for one in COUNTED}
+    return EntryProgress(org_id=row.org_id, name=row.name, members_2017=row.members_2017, **counted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from services.members import domain
 from shared import reference
@@ -18,7 +18,11 @@ def check_search(text: str) -> Refusal | None:
     return None if text else Refusal("field_missing", {"field": "姓名、身份证号码或发展团员编号"})
 
 
-def search_by(text: str, today: date) -> Literal["id_number", "number", "name"]:
+By: TypeAlias = Literal["id_number", "number", "name"]
+"""By what members are found."""
+
+
+def search_by(text: str, today: date) -> By:
     """Return by what a normalised text finds members (SRCH-03, SRCH-05, SRCH-06).
 
     A good ID number, a development number or, whatever else it is, a name.

@@ -153,6 +153,24 @@ def entrant(index=ONE, name="王一", branch=CLASS, development_number="", post=
     return Entrant(index, name, branch, development_number, post)
 
 
+@pytest.mark.rule("MEM-09", "ADM-16")
+@pytest.mark.parametrize(
+    "post, number_is_used, led, said",
+    [
+        ("secretary", False, set(), None),
+        ("secretary", False, {CLASS}, "secretary_in_post"),
+        ("secretary", False, {TARGET}, None),
+        ("organiser", False, {CLASS}, None),
+        ("", False, {CLASS}, None),
+        ("secretary", True, {CLASS}, "development_number_used"),
+        ("", True, set(), "development_number_used"),
+    ],
+)
+def test_check_claims(post, number_is_used, led, said):
+    """MEM-09, ADM-16: a number is one person's, and a branch has one secretary."""
+    assert code(rules.check_claims(entrant(post=post), number_is_used, led)) == said
+
+
 @pytest.mark.rule("ACC-11", "MEM-09", "ADM-16")
 @pytest.mark.parametrize(
     "there, said",
