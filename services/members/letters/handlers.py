@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
 
-import msgspec
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members.letters import rules, store
@@ -31,6 +33,26 @@ LETTER_CODE_LENGTH = 16
 """Of the code on a letter; about 79 bits, so that nobody finds one by trying."""
 
 
+class _Issuer(NamedTuple):
+    """An organisation that issues letters, and the names of those on them whom it may introduce."""
+
+    kind: str
+    name: str
+    names: dict[int, str]
+
+
+class _Paper(NamedTuple):
+    """What stands on a letter beside what was asked for."""
+
+    year: int
+    number: int
+    code: str
+    issued_on: date
+    valid_until: date | None
+    letter_id: int = 0
+    """Not printed; 0 until the letter is stored."""
+
+
 def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Letter]:
     """Issue introduction letters for members of the own organisation and below (DOC-01..04).
 
@@ -38,92 +60,111 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
     and on the paper only. It belongs to the command, so the command repeated by the same person
     gives the same letter with the same code, and the paper that was printed stays good.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     posts_store.lock(tx, [one.actor.org_id for one in asked if one.actor.org_id])
     known = store.letters_by_command(tx, [one.item.command_id for one in asked])
-    orgs = directory.find(tx, [one.actor.org_id for one in asked])
-    people: dict[int, dict[int, str]] = {}
-    for org_id, issuer in orgs.items():
-        named = [
-            member
-            for one in asked
-            if one.actor.org_id == org_id
-            for member in one.item.member_ids[: rules.MOST_ON_A_LETTER]
-        ]
-        found = lists_store.within(tx, named, issuer.path)
-        people[org_id] = {row.person_id: row.name for row in found}
-    today = clock.today()
-    numbers = store.last_numbers(tx, orgs, today.year)
-    valid_days = os.environ.get("TUANQIAO_LETTER_VALID_DAYS")
-    issued: dict[Any, dict[str, Any]] = {}
+    issuers = _issuers(tx, asked)
+    refusals, fresh = _decided(tx, asked, issuers, known)
+    papers = {command: _kept(row) for command, row in known.items()} | _issued(tx, fresh)
     answers: list[Letter] = []
-    for one in asked:
-        item, org = one.item, orgs.get(one.actor.org_id or 0)
-        refusal = rules.check_issue(
-            org.kind if org is not None and one.actor in acting else None,
-            item.member_ids,
-            item.addressee,
-            people.get(one.actor.org_id or 0, {}),
-        )
-        if refusal is not None or org is None:
+    for one, refusal in zip(asked, refusals, strict=True):
+        if refusal is not None:
             answers.append(Letter(refusal=refusal))
             continue
-        days = item.valid_days
-        if days is None and valid_days:
-            days = int(valid_days)
-        old = known.get(item.command_id)
-        row = issued.get(item.command_id)
-        said = {
-            "org_id": org.org_id,
-            "issued_by": one.actor.person_id,
-            "member_ids": sorted(set(item.member_ids)),
-            "addressee": item.addressee.strip(),
-        }
-        # what the command said the first time, in this list or long ago
-        first = row or (old._mapping if old is not None else None)
-        taken = rules.check_repeated(first, said)
-        if taken is not None:
-            answers.append(Letter(refusal=taken))
-            continue
-        if row is None:
-            code = code_of("letter", str(item.command_id), LETTER_CODE_LENGTH)
-            row = issued[item.command_id] = {
-                **said,
-                "code": code,
-                "year": today.year,
-                "issued_on": today,
-                "number": 0,
-                "code_index": b64(code_index("letter", code)),
-                "valid_until": today + timedelta(days=days) if days is not None else None,
-            }
-            if old is not None:
-                # a letter from before codes belonged to commands keeps the code on its paper, which nobody
-                # knows here
-                row |= {
-                    "letter_id": old.letter_id,
-                    "year": old.year,
-                    "number": old.number,
-                    "valid_until": old.valid_until,
-                    "code": code if bytes(old.code_index) == code_index("letter", code) else "",
-                    "issued_on": old.issued_at.astimezone(clock.CHINA).date(),
-                }
-            else:
-                numbers[org.org_id] += 1
-                row |= {"command_id": str(item.command_id), "number": numbers[org.org_id]}
-        answers.append(
-            Letter(
-                number=f"{row['year']}-{row['number']}",
-                code=grouped(row["code"]),
-                issuer=org.name,
-                names=[people[org.org_id][member] for member in sorted(set(item.member_ids))],
-                addressee=item.addressee.strip(),
-                to_org=item.to_org.strip(),
-                dues_until=item.dues_until,
-                issued_on=row["issued_on"],
-                valid_until=row["valid_until"],
-            )
-        )
-    made = store.issue(tx, [row for row in issued.values() if "letter_id" not in row], clock.now())
+        issuer, paper = issuers[one.actor.acting_org], papers[one.item.command_id]
+        answers.append(_letter(one.item, paper, issuer))
+    return answers
+
+
+def _issuers(tx: Connection, asked: Sequence[Asked[IssueLetter]]) -> dict[int, _Issuer]:
+    """Return the acting organisations by id, with the names of their members and of those below them."""
+    orgs = directory.find(tx, [one.actor.org_id for one in asked])
+    wanted: dict[int, list[int]] = {org_id: [] for org_id in orgs}
+    for one in asked:
+        if one.actor.org_id in wanted:
+            # a longer letter is refused, so nobody is looked up for it
+            wanted[one.actor.org_id] += one.item.member_ids[: rules.MOST_ON_A_LETTER]
+    issuers: dict[int, _Issuer] = {}
+    for org_id, org in orgs.items():
+        found = lists_store.within(tx, wanted[org_id], org.path)
+        issuers[org_id] = _Issuer(org.kind, org.name, {row.person_id: row.name for row in found})
+    return issuers
+
+
+def _decided(
+    tx: Connection,
+    asked: Sequence[Asked[IssueLetter]],
+    issuers: Mapping[int, _Issuer],
+    known: Mapping[UUID, sa.Row[Any]],
+) -> tuple[list[Refusal | None], dict[UUID, Asked[IssueLetter]]]:
+    """Return why items are refused, in their order, and the first item of each command that is new."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    # what each command said the first time, long ago or in this list
+    first: dict[UUID, Any] = {command: row._mapping for command, row in known.items()}
+    refusals: list[Refusal | None] = []
+    fresh: dict[UUID, Asked[IssueLetter]] = {}
+    for one in asked:
+        issuer = issuers.get(one.actor.acting_org) if one.actor in acting else None
+        command, said = one.item.command_id, _said(one)
+        refusal = _check(one.item, issuer) or rules.check_repeated(first.get(command), said)
+        refusals.append(refusal)
+        if refusal is None and command not in first:
+            first[command], fresh[command] = said, one
+    return refusals, fresh
+
+
+def _check(item: IssueLetter, issuer: _Issuer | None) -> Refusal | None:
+    """Return why an issuer, None where the person administers none, issues no such letter."""
+    if issuer is None:
+        return rules.check_issue(None, item.member_ids, item.addressee, ())
+    return rules.check_issue(issuer.kind, item.member_ids, item.addressee, issuer.names)
+
+
+def _said(one: Asked[IssueLetter]) -> dict[str, Any]:
+    """Return what makes a letter this letter: a command that says something else is another one."""
+    return {
+        "org_id": one.actor.org_id,
+        "issued_by": one.actor.person_id,
+        "member_ids": sorted(set(one.item.member_ids)),
+        "addressee": one.item.addressee.strip(),
+    }
+
+
+def _kept(row: sa.Row[Any]) -> _Paper:
+    """Return what stands on a letter that was issued before."""
+    code = code_of("letter", str(row.command_id), LETTER_CODE_LENGTH)
+    # a letter from before codes belonged to commands keeps the code on its paper, which nobody knows here
+    if bytes(row.code_index) != code_index("letter", code):
+        code = ""
+    issued_on = row.issued_at.astimezone(clock.CHINA).date()
+    return _Paper(row.year, row.number, code, issued_on, row.valid_until, row.letter_id)
+
+
+def _drawn(tx: Connection, fresh: Mapping[UUID, Asked[IssueLetter]]) -> dict[UUID, _Paper]:
+    """Return what stands on new letters; numbers go on from their issuer's last one of the year (DOC-04)."""
+    today = clock.today()
+    numbers = store.last_numbers(tx, [one.actor.acting_org for one in fresh.values()], today.year)
+    papers: dict[UUID, _Paper] = {}
+    for command, one in fresh.items():
+        numbers[one.actor.acting_org] += 1
+        code = code_of("letter", str(command), LETTER_CODE_LENGTH)
+        until = _valid_until(one.item, today)
+        papers[command] = _Paper(today.year, numbers[one.actor.acting_org], code, today, until)
+    return papers
+
+
+def _valid_until(item: IssueLetter, today: date) -> date | None:
+    """Return the last day of a letter, None if it has none; a setting says where the item names no days."""
+    days, setting = item.valid_days, os.environ.get("TUANQIAO_LETTER_VALID_DAYS")
+    if days is None and setting:
+        days = int(setting)
+    return None if days is None else today + timedelta(days=days)
+
+
+def _issued(tx: Connection, fresh: Mapping[UUID, Asked[IssueLetter]]) -> dict[UUID, _Paper]:
+    """Issue new letters and write them into the audit log; return what stands on them."""
+    papers = _drawn(tx, fresh)
+    rows = [_row(command, one, papers[command]) for command, one in fresh.items()]
+    ids = store.issue(tx, rows, clock.now())
     log.append(
         tx,
         [
@@ -131,57 +172,68 @@ def issue_letters(tx: Connection, asked: list[Asked[IssueLetter]]) -> list[Lette
                 kind="letter.issued",
                 place_id=one.actor.org_id,
                 persons=sorted(set(one.item.member_ids)),
-                ref=f"letter {answer.number}",
+                ref=f"letter {papers[command].year}-{papers[command].number}",
                 after={"addressee": one.item.addressee.strip()},
                 **audit.by(one),
             )
-            for one, answer in {
-                one.item.command_id: (one, answer) for one, answer in zip(asked, answers, strict=True)
-            }.values()
-            if answer.refusal is None and one.item.command_id in made
+            for command, one in fresh.items()
         ],
     )
-    for n, one in enumerate(asked):
-        if not answers[n].refusal:
-            command = one.item.command_id
-            letter_id = made.get(command) or issued[command]["letter_id"]
-            answers[n] = msgspec.structs.replace(answers[n], letter_id=letter_id)
-    return answers
+    return {command: paper._replace(letter_id=ids[command]) for command, paper in papers.items()}
+
+
+def _row(command: UUID, one: Asked[IssueLetter], paper: _Paper) -> dict[str, Any]:
+    return {
+        **_said(one),
+        "command_id": str(command),
+        "year": paper.year,
+        "number": paper.number,
+        "code_index": b64(code_index("letter", paper.code)),
+        "valid_until": paper.valid_until,
+    }
+
+
+def _letter(item: IssueLetter, paper: _Paper, issuer: _Issuer) -> Letter:
+    return Letter(
+        letter_id=paper.letter_id,
+        number=f"{paper.year}-{paper.number}",
+        code=grouped(paper.code),
+        issuer=issuer.name,
+        names=[issuer.names[member] for member in sorted(set(item.member_ids))],
+        addressee=item.addressee.strip(),
+        to_org=item.to_org.strip(),
+        dues_until=item.dues_until,
+        issued_on=paper.issued_on,
+        valid_until=paper.valid_until,
+    )
 
 
 def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterVoided]:
     """Declare letters of the own organisation void; repeated without harm."""
     acting = directory.administering(tx, (one.actor for one in asked))
     found = store.letters(tx, [one.item.letter_id for one in asked])
-    mine = {
-        one.item.letter_id
-        for one in asked
-        if one.actor in acting
-        and one.item.letter_id in found
-        and found[one.item.letter_id].org_id == one.actor.org_id
-    }
-    voided = store.void(tx, sorted(mine), clock.now())
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="letter.voided",
-                place_id=one.actor.org_id,
-                persons=list(found[letter].member_ids),
-                ref=f"letter {found[letter].year}-{found[letter].number}",
-                **audit.by(one),
-            )
-            for letter, one in {one.item.letter_id: one for one in asked}.items()
-            if letter in voided
-        ],
+    answers: list[LetterVoided] = []
+    who: dict[int, Asked[VoidLetter]] = {}
+    for one in asked:
+        letter = found.get(one.item.letter_id)
+        own = letter is not None and one.actor in acting and letter.org_id == one.actor.org_id
+        refusal = rules.check_voiding(own)
+        answers.append(LetterVoided(letter_id=one.item.letter_id, refusal=refusal))
+        if refusal is None:
+            who[one.item.letter_id] = one
+    voided = store.void(tx, sorted(who), clock.now())
+    log.append(tx, [_voided(who[letter_id], found[letter_id]) for letter_id in who if letter_id in voided])
+    return answers
+
+
+def _voided(one: Asked[VoidLetter], letter: sa.Row[Any]) -> audit.Entry:
+    return audit.Entry(
+        kind="letter.voided",
+        place_id=letter.org_id,
+        persons=list(letter.member_ids),
+        ref=f"letter {letter.year}-{letter.number}",
+        **audit.by(one),
     )
-    return [
-        LetterVoided(
-            letter_id=one.item.letter_id,
-            refusal=None if one.item.letter_id in mine else Refusal("letter_unknown"),
-        )
-        for one in asked
-    ]
 
 
 def check_letter(tx: Connection, request: contract.CheckLetter, actor: Actor | None) -> LetterChecked:

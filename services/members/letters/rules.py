@@ -42,6 +42,14 @@ def check_repeated(first: Mapping[Any, Any] | None, said: Mapping[str, Any]) -> 
     return None
 
 
+def check_voiding(own: bool) -> Refusal | None:
+    """Return why a person does not declare a letter void.
+
+    `own` says that the person administers its issuer; to others there is no such letter.
+    """
+    return None if own else Refusal("letter_unknown")
+
+
 def state_of(voided: bool, valid_until: date | None, today: date) -> str:
     """Return how a letter stands (BEY-13): void, lapsed, or in force to the end of its last day."""
     if voided:

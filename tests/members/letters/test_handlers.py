@@ -1,8 +1,10 @@
 """Who stays at school, letters, ranges of development numbers, own-level imports: on a real database."""
 
+import json
 import uuid
 from datetime import date, timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -272,6 +274,20 @@ def test_a_letter_is_repeated_as_it_was_by_who_wrote_it(tx):
         answer = issue(tx, actor, command_id=command, **values)
         assert code(answer) == "command_taken" and (answer.code, answer.number, answer.names) == ("", "", [])
     assert check(tx, first.code).state == "in_force"
+
+
+def test_a_letter_is_logged_whatever_follows_in_its_list(tx):
+    """A letter's line is written even where the same list has the command again with other words."""
+    item = IssueLetter(
+        command_id=uuid.uuid4(), member_ids=[ONE], addressee="某单位", dues_until=date(2026, 6, 30)
+    )
+    other = msgspec.structs.replace(item, addressee="别处")
+    first, second = letters_handlers.issue_letters(
+        tx, [Asked(item, admin(SCHOOL)), Asked(other, admin(SCHOOL))]
+    )
+    assert (code(first), code(second)) == (None, "command_taken")
+    line = tx.scalars(sa.text("SELECT after FROM audit_log WHERE kind = 'letter.issued'")).one()
+    assert json.loads(line) == {"addressee": "某单位"}
 
 
 @pytest.mark.rule("DOC-04")

@@ -46,6 +46,13 @@ def test_check_repeated(first, code):
     assert (refusal and refusal.code) == code
 
 
+@pytest.mark.parametrize("own, code", [(True, None), (False, "letter_unknown")])
+def test_check_voiding(own, code):
+    """A letter is declared void by its issuer; others are not told that there is one."""
+    refusal = rules.check_voiding(own)
+    assert (refusal and refusal.code) == code
+
+
 @pytest.mark.rule("BEY-13")
 @pytest.mark.parametrize(
     "voided, until, state",
