@@ -7,6 +7,7 @@ where it was.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -53,79 +54,100 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     in the current year takes effect at once when the yearly moment is past. Of several marks for
     one branch the last holds.
     """
+    branches = [one.item.branch_id for one in asked]
+    # nobody enters between the look at the marks and their change
+    entering_store.close(tx, branches)
+    earlier = graduation_store.hold_marks(tx, branches)
+    until = _until()
+    refusals = _check_branches(tx, asked, earlier, until)
+    last = {one.item.branch_id: one for one, why in zip(asked, refusals, strict=True) if why is None}
+    flagged = _change(tx, last, earlier, until)
+    answers: list[BranchMarked] = []
+    for branch_id, refusal in zip(branches, refusals, strict=True):
+        if refusal is not None:
+            answers.append(BranchMarked(branch_id=branch_id, refusal=refusal))
+            continue
+        on, members = _on(last[branch_id].item), flagged.get(branch_id, 0)
+        answers.append(
+            BranchMarked(branch_id=branch_id, members=members, graduate=on is not None and on <= until)
+        )
+    return answers
+
+
+def _on(item: MarkBranch) -> date | None:
+    return domain.month_end(item.graduates_on) if item.graduates_on else None
+
+
+def _check_branches(
+    tx: Connection, asked: Sequence[Asked[MarkBranch]], earlier: Mapping[int, sa.Row[Any]], until: date
+) -> list[Refusal | None]:
+    """Return why branches are not marked, in the order of the list."""
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [org_id for one in asked for org_id in (one.item.branch_id, one.actor.org_id)])
-    # nobody enters between the look at the marks and their change
-    entering_store.close(tx, [one.item.branch_id for one in asked])
-    earlier = graduation_store.hold_marks(tx, [one.item.branch_id for one in asked])
-    until = _until()
-    refusals: dict[int, Refusal] = {}
-    wanted: dict[int, dict[str, Any]] = {}
-    who: dict[int, Asked[MarkBranch]] = {}
-    for n, one in enumerate(asked):
-        branch = orgs.get(one.item.branch_id)
-        org = orgs.get(one.actor.org_id or 0)
-        on = domain.month_end(one.item.graduates_on) if one.item.graduates_on else None
-        refusal = rules.check_branch_mark(on, one.item.reason)
-        mark = earlier.get(one.item.branch_id)
-        if branch is None or branch.kind != "branch":
-            refusal = Refusal("branch_unknown")
-        elif one.actor not in acting or org is None:
-            refusal = Refusal("not_administrator")
-        elif not rules.may_mark_graduates(
+    refusals: list[Refusal | None] = []
+    for one in asked:
+        org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
+        branch, mark = orgs.get(one.item.branch_id), earlier.get(one.item.branch_id)
+        refusals.append(_check_marker(org, branch) or _check_mark(one.item, branch, mark, until))
+    return refusals
+
+
+def _check_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) -> Refusal | None:
+    """Return why an organisation, None where the person administers none, does not mark a branch."""
+    may_mark = (
+        org is not None
+        and branch is not None
+        and rules.may_mark_graduates(
             org.kind,
             org.industry,
             branch.org_id != org.org_id and directory.is_below(branch, org),
             branch.parent_id == org.org_id,
-        ):
-            refusal = Refusal("not_your_org")
-        elif refusal is None:
-            refusal = rules.check_markable(reference.is_markable(branch.industry), branch.purpose)
-            started = mark is not None and mark.converted_at is not None and mark.started
-            # once a member has begun to leave, the switch is not taken back (GRAD-14)
-            if refusal is None and started and (on is None or on > until):
-                refusal = Refusal("graduation_started")
-        if refusal is not None:
-            refusals[n] = refusal
-        else:
-            who[one.item.branch_id] = one
-            wanted[one.item.branch_id] = {
-                "branch_id": one.item.branch_id,
-                "graduates_on": on,
-                "reason": one.item.reason,
-                "marked_by": one.actor.person_id,
-            }
-    changed: list[dict[str, Any]] = []
-    for row in wanted.values():
-        old = earlier.get(row["branch_id"])
-        if old is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"]):
-            changed.append(row)
-    flagged: dict[int, int] = {}
-    if changed:
-        graduation_store.mark_branches(tx, changed, clock.now())
-        log.append(
-            tx, [_marked(row, earlier.get(row["branch_id"]), who[row["branch_id"]]) for row in changed]
         )
-        # a changed mark first undoes the switch, then takes effect if its time has come
-        graduation_store.reopen(tx, [row["branch_id"] for row in changed], clock.now())
-        flagged = graduation_store.convert(
-            tx, until, clock.now(), len(changed), [row["branch_id"] for row in changed]
-        )
-    answers: list[BranchMarked] = []
-    for n, one in enumerate(asked):
-        branch_id = one.item.branch_id
-        if n in refusals:
-            answers.append(BranchMarked(branch_id=branch_id, refusal=refusals[n]))
-            continue
-        on = wanted[branch_id]["graduates_on"]
-        answers.append(
-            BranchMarked(
-                branch_id=branch_id,
-                members=flagged.get(branch_id, 0),
-                graduate=on is not None and on <= until,
-            )
-        )
-    return answers
+    )
+    return rules.check_marker(branch is not None and branch.kind == "branch", org is not None, may_mark)
+
+
+def _check_mark(
+    item: MarkBranch, branch: sa.Row[Any] | None, old: sa.Row[Any] | None, until: date
+) -> Refusal | None:
+    """Return why a branch is not marked so, whoever marks it; `old` is how it was marked before."""
+    markable = branch is not None and reference.is_markable(branch.industry)
+    purpose = branch.purpose if branch is not None else ""
+    started = old is not None and old.converted_at is not None and old.started
+    return (
+        rules.check_branch_mark(_on(item), item.reason)
+        or rules.check_markable(markable, purpose)
+        or rules.check_started(started, _on(item), until)
+    )
+
+
+def _change(
+    tx: Connection, last: Mapping[int, Asked[MarkBranch]], earlier: Mapping[int, sa.Row[Any]], until: date
+) -> dict[int, int]:
+    """Store the marks that differ from those before; return how many members became graduates, by branch."""
+    rows = [_row(one) for one in last.values()]
+    changed = [row for row in rows if _differs(row, earlier.get(row["branch_id"]))]
+    if not changed:
+        return {}
+    branches = [row["branch_id"] for row in changed]
+    graduation_store.mark_branches(tx, changed, clock.now())
+    log.append(tx, [_marked(row, earlier.get(row["branch_id"]), last[row["branch_id"]]) for row in changed])
+    # a changed mark first undoes the switch, then takes effect if its time has come
+    graduation_store.reopen(tx, branches, clock.now())
+    return graduation_store.convert(tx, until, clock.now(), len(changed), branches)
+
+
+def _row(one: Asked[MarkBranch]) -> dict[str, Any]:
+    return {
+        "branch_id": one.item.branch_id,
+        "graduates_on": _on(one.item),
+        "reason": one.item.reason,
+        "marked_by": one.actor.person_id,
+    }
+
+
+def _differs(row: dict[str, Any], old: sa.Row[Any] | None) -> bool:
+    return old is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])
 
 
 def _marked(row: dict[str, Any], old: Any, one: Asked[MarkBranch]) -> audit.Entry:
@@ -143,105 +165,101 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
     """Mark members, or take the mark back (GRAD-10, GRAD-11, GRAD-16..24).
 
     A member is marked as delayed, as a teacher, or with a time of the member's own in a mixed
-    branch.
+    branch. Of several marks for one member the last holds.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(
-        tx,
-        [
-            org_id
-            for one in asked
-            for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))
-        ],
-    )
-    marks = graduation_store.marks(tx, [row.branch_id for row in people.values() if row.branch_id])
-    until = _until()
-    refusals: dict[int, Refusal] = {}
-    rows: dict[int, dict[str, Any]] = {}
-    who: dict[int, Asked[MarkMember]] = {}
-    for n, one in enumerate(asked):
-        item = one.item
-        person = people.get(item.member_id)
-        org = orgs.get(one.actor.org_id or 0)
-        branch = orgs.get(person.branch_id) if person is not None and person.branch_id else None
-        if (
-            person is None
-            or branch is None
-            or one.actor not in acting
-            or org is None
-            or not rules.may_mark_member(
-                org.kind,
-                org.industry,
-                branch.org_id == org.org_id,
-                directory.is_below(branch, org),
-                branch.parent_id == org.org_id,
-                _by_branch(branch),
-            )
-        ):
-            refusals[n] = Refusal("unknown_member" if person is None or branch is None else "not_your_org")
-            continue
-        mark = marks.get(branch.org_id)
-        converted = mark is not None and mark.converted_at is not None
-        refusal = rules.check_member_mark(
-            item.mark,
-            item.graduates_on,
-            item.reason,
-            branch_graduates_on=mark.graduates_on if mark else None,
-            converted=converted,
-            branch_reason=mark.reason if mark else "",
-            reserved=person.reserved_by is not None,
-        )
-        if refusal is not None:
-            refusals[n] = refusal
-            continue
-        on = None
-        if item.mark in ("own", "delayed") and item.graduates_on:
-            on = domain.month_end(item.graduates_on)
-        elif item.mark == "" and mark is not None and converted:
-            on = mark.graduates_on  # without a mark of the own, the time of the branch is the member's
-        if item.mark == "":
-            graduate = converted
-        else:
-            graduate = item.mark == "own" and on is not None and on <= until
-        who[item.member_id] = one
-        rows[item.member_id] = {
-            "member_id": item.member_id,
-            "branch_id": branch.org_id,
-            "mark": item.mark,
-            "graduates_on": on,
-            "reason": item.reason if item.mark == "delayed" else "",
-            "graduate": graduate,
-        }
-    # a member who has moved or is held by now is not stored, and answered `transfer_open` below
+    refusals, rows = _member_rows(tx, asked, people)
+    last = {one.item.member_id: one for one, why in zip(asked, refusals, strict=True) if why is None}
     stored = graduation_store.mark_members(tx, list(rows.values()), clock.now())
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="member.marked",
-                place_id=row["branch_id"],
-                persons=[member],
-                note=row["reason"],
-                before={
-                    "mark": people[member].mark,
-                    "graduates_on": people[member].graduates_on,
-                    "graduate": people[member].graduate,
-                },
-                after={name: row[name] for name in ("mark", "graduates_on", "graduate")},
-                **audit.by(who[member]),
-            )
-            for member, row in rows.items()
-            if member in stored
-        ],
-    )
-    return [
-        MemberMarked(
-            member_id=one.item.member_id,
-            refusal=refusals.get(n) or (None if one.item.member_id in stored else Refusal("transfer_open")),
-        )
-        for n, one in enumerate(asked)
+    entries = [
+        _member_marked(row, people[member], last[member]) for member, row in rows.items() if member in stored
     ]
+    log.append(tx, entries)
+    answers: list[MemberMarked] = []
+    for one, refusal in zip(asked, refusals, strict=True):
+        member = one.item.member_id
+        gone = None if member in stored else rules.GONE
+        answers.append(MemberMarked(member_id=member, refusal=refusal or gone))
+    return answers
+
+
+def _member_rows(
+    tx: Connection, asked: Sequence[Asked[MarkMember]], people: Mapping[int, sa.Row[Any]]
+) -> tuple[list[Refusal | None], dict[int, dict[str, Any]]]:
+    """Return why members are not marked, in the order of the list, and what is stored of the others."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    branches = [row.branch_id for row in people.values()]
+    orgs = directory.find(tx, [*branches, *(one.actor.org_id for one in asked)])
+    marks = _marks(tx, branches)
+    until = _until()
+    refusals: list[Refusal | None] = []
+    rows: dict[int, dict[str, Any]] = {}
+    for one in asked:
+        item, person = one.item, people.get(one.item.member_id)
+        branch_id = (person.branch_id or 0) if person is not None else 0
+        org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
+        mark = marks.get(branch_id, rules.UNMARKED)
+        reserved = person is not None and person.reserved_by is not None
+        refusal = _check_member_marker(org, orgs.get(branch_id))
+        refusal = refusal or _check_member_mark(item, mark, reserved)
+        refusals.append(refusal)
+        if refusal is None:
+            rows[item.member_id] = _member_row(item, branch_id, mark, until)
+    return refusals, rows
+
+
+def _marks(tx: Connection, branch_ids: Sequence[int | None]) -> dict[int, rules.Mark]:
+    found = graduation_store.marks(tx, [one for one in branch_ids if one])
+    return {
+        key: rules.Mark(row.graduates_on, row.reason, row.converted_at is not None)
+        for key, row in found.items()
+    }
+
+
+def _check_member_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) -> Refusal | None:
+    """Return why an organisation, None where the person administers none, marks no member of a branch."""
+    may_mark = (
+        org is not None
+        and branch is not None
+        and rules.may_mark_member(
+            org.kind,
+            org.industry,
+            branch.org_id == org.org_id,
+            directory.is_below(branch, org),
+            branch.parent_id == org.org_id,
+            _by_branch(branch),
+        )
+    )
+    return rules.check_member_marker(branch is not None, may_mark)
+
+
+def _check_member_mark(item: MarkMember, branch: rules.Mark, reserved: bool) -> Refusal | None:
+    return rules.check_member_mark(item.mark, item.graduates_on, item.reason, branch, reserved)
+
+
+def _member_row(item: MarkMember, branch_id: int, branch: rules.Mark, until: date) -> dict[str, Any]:
+    on, graduate = rules.becomes(item.mark, item.graduates_on, branch, until)
+    return {
+        "member_id": item.member_id,
+        "branch_id": branch_id,
+        "mark": item.mark,
+        "graduates_on": on,
+        "reason": item.reason if item.mark == "delayed" else "",
+        "graduate": graduate,
+    }
+
+
+def _member_marked(row: dict[str, Any], person: sa.Row[Any], one: Asked[MarkMember]) -> audit.Entry:
+    names = ("mark", "graduates_on", "graduate")
+    return audit.Entry(
+        kind="member.marked",
+        place_id=row["branch_id"],
+        persons=[row["member_id"]],
+        note=row["reason"],
+        before={name: getattr(person, name) for name in names},
+        after={name: row[name] for name in names},
+        **audit.by(one),
+    )
 
 
 def list_branch_marks(
