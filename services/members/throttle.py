@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -124,45 +125,45 @@ def count(tx: Connection, limits: Sequence[Limit]) -> None:
         Refused: `too_many_attempts` for one too many; it is counted all the same.
 
     """
-    now = clock.now()
+    beyond = _count(tx, limits)
     if limits:
-        rows = db.run(
-            tx,
-            _COUNT,
-            [asdict(one) for one in limits],
-            now=now,
-            lock=domain.LOCK_FOR,
-            longest=domain.LOCK_LONGEST,
-            remember=now - domain.LOCK_REMEMBERED,
-        ).all()
+        now = clock.now()
         tx.execute(
             _FORGET_OLD,
             {"now": now, "day": now - domain.FAILURES_COUNT_FOR, "remember": now - domain.LOCK_REMEMBERED},
         )
-        # as many verdicts are told as failures are allowed; only what goes beyond hears of the lock
-        most = {one.key: one.most for one in limits}
-        _refuse(max((row.locked_until for row in rows if row.failed > most[row.tried]), default=None))
+    _refuse(max((row.locked_until for row in beyond), default=None))
 
 
-def used_up(tx: Connection, limits: Sequence[Limit]) -> set[str]:
+def too_often(tx: Connection, person_ids: Iterable[int], what: str, most: int) -> set[int]:
+    """Count one more thing of a kind for each person (`of_person`); return those with too many.
+
+    It takes one statement for any number of people.
+    """
+    limits = {one: of_person(one, what, most)[0] for one in person_ids}
+    beyond = {row.tried for row in _count(tx, list(limits.values()))}
+    return {one for one, limit in limits.items() if limit.key in beyond}
+
+
+def _count(tx: Connection, limits: Sequence[Limit]) -> list[sa.Row[Any]]:
     """Count one more try with each key; return the keys with which there were too many.
 
-    It takes one statement for any number of keys.
+    As many verdicts are told as failures are allowed; only what goes beyond hears of the lock.
     """
+    if not limits:
+        return []
     now = clock.now()
-    wanted = {one.key: one for one in limits}
-    if not wanted:
-        return set()
     rows = db.run(
         tx,
         _COUNT,
-        [asdict(one) for one in wanted.values()],
+        [asdict(one) for one in limits],
         now=now,
         lock=domain.LOCK_FOR,
         longest=domain.LOCK_LONGEST,
         remember=now - domain.LOCK_REMEMBERED,
-    ).all()
-    return {row.tried for row in rows if row.failed > wanted[row.tried].most}
+    )
+    most = {one.key: one.most for one in limits}
+    return [row for row in rows if row.failed > most[row.tried]]
 
 
 def admit(tx: Connection, limits: Sequence[Limit]) -> None:
@@ -192,10 +193,9 @@ def forget(tx: Connection, subject: str) -> None:
 
 
 def _refuse(until: datetime | None) -> None:
-    if until is not None:
-        raise Refused(
-            "too_many_attempts", minutes=max(1, int((until - clock.now()).total_seconds() // 60) + 1)
-        )
+    refusal = domain.check_lock(until, clock.now())
+    if refusal is not None:
+        raise Refused.of(refusal)
 
 
 _CLOSED = sa.text("SELECT max(locked_until) FROM attempts WHERE tried = ANY(:keys) AND locked_until > :now")

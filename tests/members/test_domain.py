@@ -1,7 +1,7 @@
 """The rules of people: numbers, ages, passwords, masks."""
 
 import uuid
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import msgspec
@@ -15,6 +15,7 @@ from system.synthetic import check_digit
 from tests.members.factories import CLASS, ONE, TARGET, TWO, request
 
 TODAY = date(2026, 9, 1)
+NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
 GOOD = "11010519491231002X"
 """The example of the standard GB 11643."""
 
@@ -191,6 +192,28 @@ def test_may_mark_graduates(kind, above, direct, may):
     Never the branch itself.
     """
     assert graduation_rules.may_mark_graduates(kind, "普通高等院校", above, direct) == may
+
+
+@pytest.mark.rule("ACC-10")
+@pytest.mark.parametrize(
+    "seconds, minutes",
+    [(1, "1"), (59, "1"), (60, "2"), (61, "2"), (900, "16"), (-60, "1")],
+)
+def test_check_lock(seconds, minutes):
+    """ACC-10: who is locked out hears after how many minutes it is over, never too few."""
+    refusal = domain.check_lock(NOW + timedelta(seconds=seconds), NOW)
+    assert (refusal.code, refusal.values) == ("too_many_attempts", {"minutes": minutes})
+
+
+def test_check_lock_open():
+    """Where nothing is closed, nobody waits."""
+    assert domain.check_lock(None, NOW) is None
+
+
+@pytest.mark.rule("ACC-09")
+def test_too_often():
+    """ACC-09: of what was done too often in a list it is said how long a first lock lasts."""
+    assert (domain.TOO_OFTEN.code, domain.TOO_OFTEN.values) == ("too_many_attempts", {"minutes": "15"})
 
 
 @pytest.mark.rule("IMP-08")

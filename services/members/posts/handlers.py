@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, initial, people, store, throttle
@@ -38,72 +39,83 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     acting = directory.administering(tx, (one.actor for one in asked))
     posts_store.lock(tx, [one.item.org_id for one in asked])
     orgs = directory.find(tx, [one.item.org_id for one in asked])
-    posts = {(row.org_id, row.person_id): row.post for row in posts_store.posts_of(tx, orgs)}
-    people = _People(tx, asked, posts)
-    rights = posts_store.administering(tx, posts)
+    posts = _Posts(tx, orgs)
+    people = _People(tx, asked, posts.held)
     answers: list[PostSet] = []
-    changed: dict[tuple[int, int], dict[str, Any]] = {}
     for one in asked:
-        item, org = one.item, orgs.get(one.item.org_id)
         person_id: int | None = None
-        ours = org is not None and one.actor in acting and directory.is_own_or_superior(one.actor.org_id, org)
-        problem = rules.check_asking(org.kind if org is not None else None, ours, item.post)
-        if problem is None:
-            person_id, problem = people.find(item, one.actor.acting_org)
-        if problem is None and person_id is not None:
-            pair = (item.org_id, person_id)
-            held = posts.get(pair, "")
-            led_by = {
-                other
-                for (org_id, other), post in posts.items()
-                if org_id == item.org_id and post == "secretary"
-            }
-            problem = rules.check_change(held, item.post, bool(led_by - {person_id}), pair in rights)
-            if problem is None and held != item.post:
-                posts[pair] = item.post
-                changed[pair] = {
-                    "org_id": item.org_id,
-                    "person_id": person_id,
-                    "post": item.post,
-                    **changer(one),
-                }
-        answers.append(PostSet(person_id=None if problem else person_id, refusal=problem))
-    answers = _guessed(tx, asked, answers)
-    made = people.enter(tx, {person_id for _, person_id in changed})
-    posts_store.set_posts(
-        tx,
-        [{**row, "person_id": made.get(row["person_id"], row["person_id"])} for row in changed.values()],
-        clock.now(),
-    )
+        refusal = _check_asking(one, orgs.get(one.item.org_id), one.actor in acting)
+        if refusal is None:
+            person_id, refusal = people.find(one.item, one.actor.acting_org)
+        if person_id is not None:
+            refusal = posts.change(one, person_id)
+        answers.append(PostSet(person_id=person_id if refusal is None else None, refusal=refusal))
+    answers = _without_guesses(tx, asked, answers)
+    made = people.enter(tx, {row["person_id"] for row in posts.changed.values()})
+    posts.write(tx, made)
     return [
         PostSet(person_id=made.get(answer.person_id or 0, answer.person_id), refusal=answer.refusal)
         for answer in answers
     ]
 
 
-def _guessed(tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[PostSet]) -> list[PostSet]:
+def _check_asking(one: Asked[SetPost], org: sa.Row[Any] | None, administers: bool) -> Refusal | None:
+    ours = org is not None and administers and directory.is_own_or_superior(one.actor.org_id, org)
+    return rules.check_asking(org.kind if org is not None else None, ours, one.item.post)
+
+
+def _without_guesses(
+    tx: Connection, asked: Sequence[Asked[SetPost]], answers: list[PostSet]
+) -> list[PostSet]:
     """Count names that differ from those of registered numbers (ACC-11).
 
     Whoever has sent too many is told so instead.
     """
-    differ = {
+    guessing = {
         one.actor.person_id
         for one, answer in zip(asked, answers, strict=True)
-        if answer.refusal is not None and answer.refusal.code == "name_differs"
+        if rules.is_guess(answer.refusal)
     }
-    limits = {
-        person: throttle.of_person(person, "names by", domain.NAMES_THAT_DIFFER)[0] for person in differ
-    }
-    many = throttle.used_up(tx, list(limits.values()))
-    said = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
-    told: list[PostSet] = []
-    for one, answer in zip(asked, answers, strict=True):
-        guessed = answer.refusal is not None and answer.refusal.code == "name_differs"
-        if guessed and limits[one.actor.person_id].key in many:
-            told.append(PostSet(refusal=said))
-        else:
-            told.append(answer)
-    return told
+    closed = throttle.too_often(tx, guessing, "names by", domain.NAMES_THAT_DIFFER)
+    return [
+        PostSet(refusal=domain.TOO_OFTEN)
+        if rules.is_guess(answer.refusal) and one.actor.person_id in closed
+        else answer
+        for one, answer in zip(asked, answers, strict=True)
+    ]
+
+
+class _Posts:
+    """The posts of organisations as a list changes them, item by item, and what is written in the end."""
+
+    def __init__(self, tx: Connection, org_ids: Iterable[int]) -> None:
+        self.held = {(row.org_id, row.person_id): row.post for row in posts_store.posts_of(tx, org_ids)}
+        self.rights = posts_store.administering(tx, self.held)
+        self.changed: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def change(self, one: Asked[SetPost], person_id: int) -> Refusal | None:
+        """Give a person the post that an item names, or return why not."""
+        org_id, post = one.item.org_id, one.item.post
+        held = self.held.get((org_id, person_id), "")
+        led_by_another = any(
+            other == "secretary" and where == org_id and who != person_id
+            for (where, who), other in self.held.items()
+        )
+        has_right = (org_id, person_id) in self.rights
+        refusal = rules.check_change(held, post, led_by_another, has_right)
+        if refusal is None and held != post:
+            self.held[org_id, person_id] = post
+            row = {"org_id": org_id, "person_id": person_id, "post": post, **changer(one)}
+            self.changed[org_id, person_id] = row
+        return refusal
+
+    def write(self, tx: Connection, made: Mapping[int, int]) -> None:
+        """Write the changes; `made` are the ids of people who had a placeholder until now."""
+        rows = [
+            {**row, "person_id": made.get(row["person_id"], row["person_id"])}
+            for row in self.changed.values()
+        ]
+        posts_store.set_posts(tx, rows, clock.now())
 
 
 class _People:
@@ -134,33 +146,32 @@ class _People:
     def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
         """Return the person, a negative placeholder for one to be entered, or why there is none."""
         if item.person_id is not None:
-            ours = any(
-                path.startswith(str(self.acting[acting].path)) for path in self.places.get(item.person_id, ())
-            )
-            return (item.person_id, None) if ours else (None, Refusal("unknown_member"))
-        id_number = domain.normalise_id(item.id_number)
-        name = domain.clean_name(item.name)
+            refusal = rules.check_reached(self.places.get(item.person_id, ()), self.acting[acting].path)
+            return (item.person_id, None) if refusal is None else (None, refusal)
+        id_number, name = domain.normalise_id(item.id_number), domain.clean_name(item.name)
         index = keys.seal.index(id_number)
-        known = self.by_index.get(index)
-        ends = not item.post
-        if known is not None:
-            holds = known.person_id in self.holders.get(item.org_id, ())
-            refusal = rules.check_known(name, known.name, known.pending, ends, holds)
-            return (known.person_id, None) if refusal is None else (None, refusal)
-        if index in self.new:
-            # named by an earlier item of the list
-            placeholder, row = self.new[index]
+        if index in self.by_index or index in self.new:
+            return self._known(item, index, name)
+        refusal = rules.check_new(name, id_number, not item.post, clock.today())
+        return (self._add(index, name, id_number, item), None) if refusal is None else (None, refusal)
+
+    def _known(self, item: SetPost, index: bytes, name: str) -> tuple[int | None, Refusal | None]:
+        """Return somebody who is registered, or whom an earlier item of the list has named."""
+        if index in self.by_index:
+            known = self.by_index[index]
+            person_id = known.person_id
+            holds = person_id in self.holders.get(item.org_id, ())
+            refusal = rules.check_known(name, known.name, known.pending, not item.post, holds)
+        else:
+            person_id, row = self.new[index]
             refusal = rules.check_known(name, row["name"], pending=False, ends=False, holds=True)
-            return (placeholder, None) if refusal is None else (None, refusal)
-        refusal = rules.check_new(name, id_number, ends, clock.today())
-        if refusal is not None:
-            return None, refusal
-        # negative, so that the placeholder is nobody's id
-        self.new[index] = (
-            -len(self.new) - 1,
-            people.new_person(name, id_number, item.phone, item.ethnic_group),
-        )
-        return self.new[index][0], None
+        return (person_id, None) if refusal is None else (None, refusal)
+
+    def _add(self, index: bytes, name: str, id_number: str, item: SetPost) -> int:
+        """Keep somebody who is to be entered; return the placeholder, which is negative and nobody's id."""
+        placeholder = -len(self.new) - 1
+        self.new[index] = (placeholder, people.new_person(name, id_number, item.phone, item.ethnic_group))
+        return placeholder
 
     def enter(self, tx: Connection, wanted: set[int]) -> dict[int, int]:
         """Enter those of the new people whose post was granted.

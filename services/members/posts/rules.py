@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 from services.members import domain
@@ -36,6 +37,14 @@ def check_change(held: str, post: str, led_by_another: bool, has_right: bool) ->
     return None
 
 
+def check_reached(places: Iterable[str], acting: str) -> Refusal | None:
+    """Return why nobody is named by an id alone (CADRE-03): only who belongs below the acting organisation.
+
+    `places` are the paths of where the person belongs, `acting` is that of the acting organisation.
+    """
+    return None if any(path.startswith(acting) for path in places) else Refusal("unknown_member")
+
+
 def check_known(name: str, registered: str, pending: bool, ends: bool, holds: bool) -> Refusal | None:
     """Return why a registered person is not meant by name and number (CADRE-03, ORG-20).
 
@@ -56,3 +65,11 @@ def check_new(name: str, id_number: str, ends: bool, today: date) -> Refusal | N
     if domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
         return Refusal("cadre_too_young")
     return Refusal("unknown_member") if ends else None
+
+
+def is_guess(refusal: Refusal | None) -> bool:
+    """Return whether a refusal tells that a number is registered under another name (ACC-11, CADRE-03).
+
+    Only so many are told to one person.
+    """
+    return refusal is not None and refusal.code == "name_differs"

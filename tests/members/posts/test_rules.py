@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from services.members.posts import rules
+from shared.errors import Refusal
 from system.synthetic import check_digit
 
 TODAY = date(2026, 7, 1)
@@ -56,6 +57,24 @@ def test_check_change(held, post, led_by_another, has_right, code):
     assert (refusal and refusal.code) == code
 
 
+@pytest.mark.rule("CADRE-03")
+@pytest.mark.parametrize(
+    "places, acting, code",
+    [
+        (["1.2.3."], "1.2.", None),
+        (["1.2."], "1.2.", None),
+        (["1.7.", "1.2.3."], "1.2.", None),
+        (["1.7."], "1.2.", "unknown_member"),
+        (["1."], "1.2.", "unknown_member"),
+        ([], "1.", "unknown_member"),
+    ],
+)
+def test_check_reached(places, acting, code):
+    """CADRE-03: by an id alone only those are named who belong below the acting organisation."""
+    refusal = rules.check_reached(places, acting)
+    assert (refusal and refusal.code) == code
+
+
 @pytest.mark.rule("CADRE-03", "ORG-20")
 @pytest.mark.parametrize(
     "name, pending, ends, holds, code",
@@ -93,3 +112,13 @@ def test_check_new(name, id_number, ends, code):
     """ORG-17: who is entered for a post has a name, a number and the age; nobody is entered to lose one."""
     refusal = rules.check_new(name, id_number, ends, TODAY)
     assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("ACC-11")
+@pytest.mark.parametrize(
+    "refusal, guess",
+    [(Refusal("name_differs"), True), (Refusal("unknown_member"), False), (None, False)],
+)
+def test_is_guess(refusal, guess):
+    """ACC-11: who hears that a number has another name has learned that it is registered."""
+    assert rules.is_guess(refusal) == guess
