@@ -98,9 +98,14 @@ TARGETS = (
         ),
     ),
     Target(
+        "services/members/accounts/rules.py",
+        "python",
+        (("tests/members/accounts/test_rules.py",), ("tests/members/accounts/test_handlers.py",)),
+    ),
+    Target(
         "services/members/graduation/rules.py",
         "python",
-        (("tests/members/graduation/test_marks.py",), ("tests/members/graduation/test_handlers.py",)),
+        (("tests/members/graduation/test_rules.py",), ("tests/members/graduation/test_handlers.py",)),
     ),
     Target(
         "services/members/letters/rules.py",

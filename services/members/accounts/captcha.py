@@ -15,7 +15,7 @@ from datetime import timedelta
 from sqlalchemy.engine import Connection
 
 from services.members import domain, initial, throttle
-from services.members.accounts import store
+from services.members.accounts import rules, store
 from services.members.sealing.keys import keys
 from shared import clock
 from shared.errors import Refused
@@ -83,14 +83,21 @@ def check(tx: Connection, captcha_id: str, answer: str, asked: bool = False) -> 
     """
     if _maker(asked) is None:
         return
-    try:
-        given = uuid.UUID(captcha_id)
-    except ValueError:
-        raise Refused("captcha_wrong") from None
+    given = _id(captcha_id)
     # spent before it is compared, so that nobody tries one picture twice
-    kept = store.spend_captcha(tx, str(given))
-    if kept is None or kept.expires_at <= clock.now() or bytes(kept.answer_index) != _index(given, answer):
-        raise Refused("captcha_wrong")
+    kept = store.spend_captcha(tx, str(given)) if given is not None else None
+    right = given is not None and kept is not None and bytes(kept.answer_index) == _index(given, answer)
+    refusal = rules.check_captcha(right, kept.expires_at if kept is not None else None, clock.now())
+    if refusal is not None:
+        raise Refused.of(refusal)
+
+
+def _id(text: str) -> uuid.UUID | None:
+    """Return an id as it was given out, None for any other text."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 def _index(captcha_id: uuid.UUID, answer: str) -> bytes:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store, throttle
-from services.members.accounts import captcha, resets
+from services.members.accounts import captcha, resets, rules
 from services.members.accounts import store as accounts_store
 from services.members.log import log
 from services.members.sealing.keys import b64, code_index, new_code
@@ -48,6 +47,8 @@ TOKEN_LIFE = timedelta(minutes=15)
 SESSION_LIFE = timedelta(hours=8)
 CODE_LENGTH = 8
 """Of a reset code."""
+DEVICE_LENGTH = 120
+"""Characters kept of what a browser says of itself."""
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """argon2id, time_cost 2, 19 MiB, one lane: about 30 ms a sign-in on one core."""
 
@@ -77,27 +78,40 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     index = keys.seal.index(id_number)
     person = store.by_index(tx, index)
     known_here = _known_at(tx, person, request.address)
-    # pictures that somebody else used up keep nobody out who belongs there
-    if not (known_here and captcha.is_used_up(tx, request.address)):
-        captcha.check(
-            tx,
-            request.captcha_id,
-            request.captcha,
-            asked=not known_here and throttle.is_busy(tx, request.address),
-        )
+    _check_captcha(tx, request, known_here)
     account = accounts_store.hold_account(tx, person.person_id) if person is not None else None
     limits = throttle.of_account(index.hex(), request.address, known_here)
-    now = clock.now()
-    device = request.device[:120]
     try:
         _try_password(tx, account, id_number, request.password, limits)
     except Refused:
-        if person is not None:
-            accounts_store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=False)
+        _note(tx, person, request, succeeded=False)
         raise
     assert person is not None and account is not None
-    accounts_store.note_sign_in(tx, person.person_id, now, request.address, device, succeeded=True)
-    secret = secrets.token_urlsafe(32)
+    _note(tx, person, request, succeeded=True)
+    return _open(tx, person, account, request)
+
+
+def _check_captcha(tx: Connection, request: SignIn, known_here: bool) -> None:
+    # pictures that somebody else used up keep nobody out who belongs there
+    if known_here and captcha.is_used_up(tx, request.address):
+        return
+    busy = not known_here and throttle.is_busy(tx, request.address)
+    captcha.check(tx, request.captcha_id, request.captcha, asked=busy)
+
+
+def _note(tx: Connection, person: sa.Row[Any] | None, request: SignIn, succeeded: bool) -> None:
+    """Keep a try to sign in, for the person to see; of a number that nobody has there is nobody to see it."""
+    if person is not None:
+        device = request.device[:DEVICE_LENGTH]
+        accounts_store.note_sign_in(
+            tx, person.person_id, clock.now(), request.address, device, succeeded=succeeded
+        )
+
+
+def _open(tx: Connection, person: sa.Row[Any], account: sa.Row[Any], request: SignIn) -> Signed:
+    """Open a session; until the initial password is changed its tokens are restricted (ACC-05)."""
+    secret, now = secrets.token_urlsafe(32), clock.now()
+    device = request.device[:DEVICE_LENGTH]
     session_id = accounts_store.open_session(
         tx, _index(secret), person.person_id, now, now + SESSION_LIFE, request.address, device
     )
@@ -128,12 +142,11 @@ def _try_password(
     right = _matches(password_hash, password)
     # until the person chooses a password, the end of the ID number is compared
     if account is not None and account.password_hash is None:
-        right = account.initial_tail > 0 and hmac.compare_digest(
-            password.upper().encode(), domain.initial_password(id_number, account.initial_tail).encode()
-        )
-    if account is None or not right:
+        right = rules.is_initial_password(password, id_number, account.initial_tail)
+    refusal = rules.check_password(account is not None, right)
+    if refusal is not None:
         throttle.count(tx, limits)
-        raise Refused("sign_in_failed")
+        raise Refused.of(refusal)
     throttle.admit(tx, limits)
 
 
@@ -248,16 +261,11 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     if person is None or account is None:
         raise Refused("sign_in_failed")
     id_number = keys.seal.open(person.id_sealed)
-    _try_password(
-        tx,
-        account,
-        id_number,
-        request.old_password,
-        [throttle.Limit(f"change {bytes(person.id_index).hex()}", domain.LOCK_AFTER)],
-    )
+    limits = [throttle.Limit(f"change {bytes(person.id_index).hex()}", domain.LOCK_AFTER)]
+    _try_password(tx, account, id_number, request.old_password, limits)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
-        raise Refused(refusal.code)
+        raise Refused.of(refusal)
     accounts_store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
     _tell_ended(tx, accounts_store.end_other_sessions(tx, actor.person_id, _index(request.session)))
     return True
@@ -272,62 +280,87 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
 
     A code is in this answer and nowhere else; repeated, the command makes a new one in its place.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
+    refusals = _without_too_many(tx, asked, _check_issue(tx, asked, people))
+    good = [one for one, refusal in zip(asked, refusals, strict=True) if refusal is None]
+    # one code for an account that stands in the list twice
+    codes = {one.item.member_id: new_code(CODE_LENGTH) for one in good}
+    expires_at = _expires_at()
+    _keep_codes(tx, {one.item.member_id: one.actor for one in good}, codes, expires_at)
+    log.append(tx, [_issued(one, people[one.item.member_id]) for one in good])
+    answers: list[ResetCode] = []
+    for one, refusal in zip(asked, refusals, strict=True):
+        member = one.item.member_id
+        if refusal is not None:
+            answers.append(ResetCode(member_id=member, refusal=refusal))
+        else:
+            answers.append(ResetCode(member_id=member, code=codes[member], expires_at=expires_at))
+    return answers
+
+
+def _check_issue(
+    tx: Connection, asked: Sequence[Asked[IssueResetCode]], people: Mapping[int, sa.Row[Any]]
+) -> list[Refusal | None]:
+    """Return why no codes are made, in the order of the list."""
+    acting = directory.administering(tx, (one.actor for one in asked))
     may = resets.resetters(tx, people)
     branches = directory.find(tx, [row.branch_id for row in people.values()])
-    expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
-    answers: list[ResetCode] = []
-    codes: dict[int, str] = {}
-    rows: dict[int, dict[str, Any]] = {}
+    refusals: list[Refusal | None] = []
     for one in asked:
-        person, member = people.get(one.item.member_id), one.item.member_id
-        if person is None or one.actor not in acting:
-            answers.append(ResetCode(member_id=member, refusal=Refusal("unknown_member")))
-        elif one.actor.person_id == member:
-            answers.append(ResetCode(member_id=member, refusal=Refusal("reset_own")))
-        elif one.actor.org_id not in may[member]:
-            branch = branches.get(person.branch_id or 0)
-            # whoever stands above the branch knows the member anyway and may hear the reason
-            known = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
-            answers.append(
-                ResetCode(member_id=member, refusal=Refusal("reset_elsewhere" if known else "unknown_member"))
+        member = one.item.member_id
+        branch = branches.get(people[member].branch_id or 0) if member in people else None
+        refusals.append(
+            rules.check_issue(
+                known=member in people and one.actor in acting,
+                own=one.actor.person_id == member,
+                may_reset=one.actor.org_id in may.get(member, ()),
+                near=branch is not None and directory.is_own_or_superior(one.actor.org_id, branch),
             )
-        else:
-            # one code for an account that stands in the list twice
-            code = codes.setdefault(member, new_code(CODE_LENGTH))
-            answers.append(ResetCode(member_id=member, code=code, expires_at=expires_at))
-            rows[member] = {
-                "person_id": member,
-                "expires_at": expires_at,
-                "issued_by": one.actor.person_id,
-                "issued_for": one.actor.org_id,
-                "code_index": b64(_code_index(member, code)),
-            }
-    limits = {member: throttle.of_person(member, "codes of", domain.RESET_CODES_OF_ONE)[0] for member in rows}
-    many = throttle.used_up(tx, list(limits.values()))
-    closed = {member for member in rows if limits[member].key in many}
-    rows = {member: row for member, row in rows.items() if member not in closed}
-    wait = Refusal("too_many_attempts", {"minutes": str(int(domain.LOCK_FOR.total_seconds() // 60))})
-    for n, answer in enumerate(answers):
-        if answer.refusal is None and answer.member_id in closed:
-            answers[n] = ResetCode(member_id=answer.member_id, refusal=wait)
-    if rows:
-        accounts_store.issue_codes(tx, list(rows.values()))
-        log.append(
-            tx,
-            [
-                audit.Entry(
-                    kind="code.reset",
-                    place_id=people[one.item.member_id].branch_id or one.actor.org_id,
-                    persons=[one.item.member_id],
-                    **audit.by(one),
-                )
-                for one, answer in zip(asked, answers, strict=True)
-                if answer.refusal is None
-            ],
         )
-    return answers
+    return refusals
+
+
+def _without_too_many(
+    tx: Connection, asked: Sequence[Asked[IssueResetCode]], refusals: list[Refusal | None]
+) -> list[Refusal | None]:
+    """Count the codes that would be made for each account, and refuse what goes beyond its limit (ACC-09)."""
+    members = {one.item.member_id for one, refusal in zip(asked, refusals, strict=True) if refusal is None}
+    closed = throttle.too_often(tx, members, "codes of", domain.RESET_CODES_OF_ONE)
+    return [
+        domain.TOO_OFTEN if refusal is None and one.item.member_id in closed else refusal
+        for one, refusal in zip(asked, refusals, strict=True)
+    ]
+
+
+def _expires_at() -> datetime:
+    return clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
+
+
+def _keep_codes(
+    tx: Connection, makers: Mapping[int, Actor | None], codes: Mapping[int, str], expires_at: datetime
+) -> None:
+    """Store the codes of people, and who made them: nobody on the command line."""
+    rows = [
+        {
+            "person_id": person_id,
+            "expires_at": expires_at,
+            "issued_by": maker.person_id if maker is not None else None,
+            "issued_for": maker.org_id if maker is not None else None,
+            "code_index": b64(_code_index(person_id, codes[person_id])),
+        }
+        for person_id, maker in makers.items()
+    ]
+    if rows:
+        accounts_store.issue_codes(tx, rows)
+
+
+def _issued(one: Asked[IssueResetCode], person: sa.Row[Any]) -> audit.Entry:
+    return audit.Entry(
+        kind="code.reset",
+        place_id=person.branch_id or one.actor.org_id,
+        persons=[person.person_id],
+        **audit.by(one),
+    )
 
 
 def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
@@ -341,20 +374,8 @@ def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
     """
     if person_id not in store.by_ids(tx, [person_id]):
         raise Refused("unknown_member")
-    code = new_code(CODE_LENGTH)
-    expires_at = clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
-    accounts_store.issue_codes(
-        tx,
-        [
-            {
-                "person_id": person_id,
-                "expires_at": expires_at,
-                "issued_by": None,
-                "issued_for": None,
-                "code_index": b64(_code_index(person_id, code)),
-            }
-        ],
-    )
+    code, expires_at = new_code(CODE_LENGTH), _expires_at()
+    _keep_codes(tx, {person_id: None}, {person_id: code}, expires_at)
     log.append(tx, [audit.Entry(kind="code.reset", persons=[person_id], ref="command line")])
     return code, expires_at
 
@@ -379,29 +400,38 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     captcha.check(tx, request.captcha_id, request.captcha)
     id_number = domain.normalise_id(request.id_number)
     index = keys.seal.index(id_number)
-    now = clock.now()
     person = store.by_index(tx, index)
-    limits = throttle.of_account(
-        f"reset {index.hex()}", request.address, _known_at(tx, person, request.address)
-    )
+    known_here = _known_at(tx, person, request.address)
+    limits = throttle.of_account(f"reset {index.hex()}", request.address, known_here)
     throttle.refuse_while_closed(tx, limits)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:
-        raise Refused(refusal.code)
+        raise Refused.of(refusal)
     # computed before anything is known about the code, so that the time taken tells nothing
     password_hash = HASHER.hash(request.new_password)
-    spent = None
-    if person is not None:
-        code = _code_index(person.person_id, request.code)
-        spent = accounts_store.spend_code(tx, person.person_id, code, now)
-    if (
-        person is None
-        or spent is None
-        or not resets.still_good(tx, person, spent.issued_by, spent.issued_for)
-    ):
+    refusal = _spend_code(tx, person, request.code)
+    if refusal is not None:
         throttle.count(tx, limits)
-        raise Refused("reset_failed")
-    accounts_store.set_password(tx, person.person_id, password_hash, now)
+        raise Refused.of(refusal)
+    assert person is not None
+    _reset(tx, person, password_hash)
+    throttle.forget(tx, index.hex())
+    return True
+
+
+def _spend_code(tx: Connection, person: sa.Row[Any] | None, code: str) -> Refusal | None:
+    """Use a reset code up, or return why it is of no use."""
+    if person is None:
+        return rules.check_reset(spent=False, still_good=False)
+    index = _code_index(person.person_id, code)
+    spent = accounts_store.spend_code(tx, person.person_id, index, clock.now())
+    good = spent is not None and resets.still_good(tx, person, spent.issued_by, spent.issued_for)
+    return rules.check_reset(spent is not None, good)
+
+
+def _reset(tx: Connection, person: sa.Row[Any], password_hash: str) -> None:
+    """Give an account its new password and end all of its sessions."""
+    accounts_store.set_password(tx, person.person_id, password_hash, clock.now())
     log.append(
         tx,
         [
@@ -415,5 +445,3 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     )
     # no session has an empty index, so all of them end
     _tell_ended(tx, accounts_store.end_other_sessions(tx, person.person_id, b""))
-    throttle.forget(tx, index.hex())
-    return True
