@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,6 +19,7 @@ from services.members.retentions import store as retentions_store
 from services.members.sealing.keys import opened, sealed
 from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
+from shared.commands import Earlier, once
 from shared.errors import Refusal
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -35,97 +39,123 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
     count from the time of graduation, or by a setting from the day of the request. How long, from
     when on and at which schools are settings of the place (`shared/practice.py`).
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     known = retentions_store.by_command(tx, [one.item.command_id for one in asked])
-    people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(tx, [row.branch_id for row in people.values()])
-    today = clock.today()
-    refusals: dict[int, Refusal] = {}
-    rows: dict[Any, dict[str, Any]] = {}
-    for n, one in enumerate(asked):
-        item, person = one.item, people.get(one.item.member_id)
-        branch = orgs.get(person.branch_id or 0) if person is not None else None
-        own = one.actor.person_id == item.member_id
-        if item.command_id in known:
-            if known[item.command_id].requested_by != one.actor.person_id:
-                refusals[n] = Refusal("command_taken")
-            continue
-        refused = rules.check_asking(
-            branch is not None,
-            own,
-            branch is not None
-            and one.actor in acting
-            and directory.is_own_or_superior(one.actor.org_id, branch),
-        )
-        if refused is not None or person is None or branch is None:
-            refusals[n] = refused or Refusal("unknown_member")
-            continue
-        from_the_mark = os.environ.get("TUANQIAO_RETENTION_START") == "marked"
-        begins = rules.begins_on(person.graduates_on, from_the_mark, today)
-        fields = {
-            "国(境)外所在地": item.place,
-            "国内联系人": item.contact_name,
-            "联系方式": item.contact_phone,
-        }
-        place = (today, branch.province, branch.path)
-        refusal = rules.check_retention(
-            item.kind,
-            item.since,
-            item.until,
-            person.graduate,
-            fields,
-            practice.number("retention_months", *place),
-            begins,
-            practice.month_and_day("retention_mark_from", *place),
-            today,
-        ) or rules.check_retention_school(
-            item.kind, branch.industry, practice.value("retention_school_types", *place)
-        )
-        if refusal is not None:
-            refusals[n] = refusal
-            continue
-        rows[item.command_id] = {
-            "command_id": str(item.command_id),
-            "member_id": item.member_id,
-            "branch_id": branch.org_id,
-            "kind": item.kind,
-            "since": item.since,
-            "until": item.until,
-            "place": item.place.strip(),
-            "contact_name": item.contact_name.strip(),
-            "reason": item.reason.strip(),
-            "requested_by": one.actor.person_id,
-            "contact_phone_sealed": sealed(item.contact_phone),
-        }
+    earlier = {command: Earlier(_saved(row), row.requested_by) for command, row in known.items()}
+    return once(asked, earlier, partial(_request, tx), lambda item, refusal: RetentionSaved(refusal=refusal))
+
+
+def _saved(row: sa.Row[Any]) -> RetentionSaved:
+    return RetentionSaved(retention_id=row.retention_id, state=row.state)
+
+
+def _request(tx: Connection, asked: Sequence[Asked[RequestRetention]]) -> list[RetentionSaved]:
+    """Store requests whose commands are new; of one member only one entry is open."""
+    refusals, rows = _checked(tx, asked)
     made = retentions_store.request(tx, list(rows.values()), clock.now())
+    new = [one for one in asked if one.item.command_id in made]
     log.append(
         tx,
-        [
-            audit.Entry(
-                kind="retention.requested",
-                place_id=rows[one.item.command_id]["branch_id"],
-                persons=[one.item.member_id],
-                ref=f"retention {made[one.item.command_id]}",
-                note=one.item.reason.strip(),
-                after={"kind": one.item.kind, "since": one.item.since, "until": one.item.until},
-                **audit.by(one),
-            )
-            for one in {one.item.command_id: one for one in asked}.values()
-            if one.item.command_id in made
-        ],
+        [_requested(one, made[one.item.command_id], rows[one.item.command_id]["branch_id"]) for one in new],
     )
-    known |= retentions_store.by_command(tx, list(rows))
+    # also what the same command has stored at this very moment, sent twice
+    kept = retentions_store.by_command(tx, list(rows))
     answers: list[RetentionSaved] = []
-    for n, one in enumerate(asked):
-        if n in refusals:
-            answers.append(RetentionSaved(refusal=refusals[n]))
-        elif one.item.command_id in known:
-            kept = known[one.item.command_id]
-            answers.append(RetentionSaved(retention_id=kept.retention_id, state=kept.state))
+    for one in asked:
+        command = one.item.command_id
+        if command in kept:
+            answers.append(_saved(kept[command]))
         else:
-            # not stored, since the member has one that is still open
-            answers.append(RetentionSaved(refusal=Refusal("retention_open")))
+            answers.append(RetentionSaved(refusal=refusals.get(command, rules.OPEN)))
     return answers
+
+
+def _requested(one: Asked[RequestRetention], retention_id: int, branch_id: int) -> audit.Entry:
+    return audit.Entry(
+        kind="retention.requested",
+        place_id=branch_id,
+        persons=[one.item.member_id],
+        ref=f"retention {retention_id}",
+        note=one.item.reason.strip(),
+        after={"kind": one.item.kind, "since": one.item.since, "until": one.item.until},
+        **audit.by(one),
+    )
+
+
+def _checked(
+    tx: Connection, asked: Sequence[Asked[RequestRetention]]
+) -> tuple[dict[UUID, Refusal], dict[UUID, dict[str, Any]]]:
+    """Return, by command, why requests are refused, and the rows of the others."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    refusals: dict[UUID, Refusal] = {}
+    rows: dict[UUID, dict[str, Any]] = {}
+    for one in asked:
+        person = people.get(one.item.member_id)
+        branch = orgs.get(person.branch_id or 0) if person is not None else None
+        refusal = _check(one, person, branch, one.actor in acting)
+        if refusal is not None:
+            refusals[one.item.command_id] = refusal
+        elif branch is not None:
+            rows[one.item.command_id] = _row(one, branch.org_id)
+    return refusals, rows
+
+
+def _check(
+    one: Asked[RequestRetention], person: sa.Row[Any] | None, branch: sa.Row[Any] | None, administers: bool
+) -> Refusal | None:
+    own = one.actor.person_id == one.item.member_id
+    near = branch is not None and administers and directory.is_own_or_superior(one.actor.org_id, branch)
+    refusal = rules.check_asking(branch is not None, own, near)
+    if refusal is not None or person is None or branch is None:
+        return refusal
+    return _check_stay(one.item, person, branch)
+
+
+def _check_stay(item: RequestRetention, person: sa.Row[Any], branch: sa.Row[Any]) -> Refusal | None:
+    """Return why a member may not stay, by the settings of the branch's place."""
+    today = clock.today()
+    place = (today, branch.province, branch.path)
+    from_the_mark = os.environ.get("TUANQIAO_RETENTION_START") == "marked"
+    return rules.check_retention(
+        item.kind,
+        item.since,
+        item.until,
+        person.graduate,
+        {"国(境)外所在地": item.place, "国内联系人": item.contact_name, "联系方式": item.contact_phone},
+        practice.number("retention_months", *place),
+        rules.begins_on(person.graduates_on, from_the_mark, today),
+        practice.month_and_day("retention_mark_from", *place),
+        today,
+    ) or rules.check_retention_school(
+        item.kind, branch.industry, practice.value("retention_school_types", *place)
+    )
+
+
+def _row(one: Asked[RequestRetention], branch_id: int) -> dict[str, Any]:
+    item = one.item
+    return {
+        "command_id": str(item.command_id),
+        "member_id": item.member_id,
+        "branch_id": branch_id,
+        "kind": item.kind,
+        "since": item.since,
+        "until": item.until,
+        "place": item.place.strip(),
+        "contact_name": item.contact_name.strip(),
+        "reason": item.reason.strip(),
+        "requested_by": one.actor.person_id,
+        "contact_phone_sealed": sealed(item.contact_phone),
+    }
+
+
+class _Change(NamedTuple):
+    """A decision on an entry, or a report: the item that says so, the entry, its state before and after."""
+
+    one: Asked[DecideRetention]
+    entry: sa.Row[Any]
+    before: str
+    after: str
 
 
 def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> list[RetentionSaved]:
@@ -134,73 +164,80 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     That is for a committee kind above the branch, whose register it is. A report from abroad may
     also be added by the member.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     held = retentions_store.hold(tx, [one.item.retention_id for one in asked])
-    orgs = directory.find(
-        tx,
-        [
-            org_id
-            for one in asked
-            for org_id in (one.actor.org_id, getattr(held.get(one.item.retention_id), "branch_id", None))
-        ],
-    )
+    above = _above(tx, asked, held)
+    # as the list goes on, each item finds what those before it have said
     states = {key: row.state for key, row in held.items()}
     answers: list[RetentionSaved] = []
-    entries: list[audit.Entry] = []
-    # a statement changes a row once, so what a list says of one entry is stored in rounds
+    changes: list[_Change] = []
+    for one, is_above in zip(asked, above, strict=True):
+        retention_id, entry = one.item.retention_id, held.get(one.item.retention_id)
+        before = states.get(retention_id, "")
+        after, changed, refusal = _decide(one, entry, is_above, before)
+        answers.append(RetentionSaved(retention_id=retention_id, state=after, refusal=refusal))
+        if changed and entry is not None:
+            changes.append(_Change(one, entry, before, after))
+            states[retention_id] = after
+    _store(tx, changes)
+    return answers
+
+
+def _decide(
+    one: Asked[DecideRetention], entry: sa.Row[Any] | None, above: bool, state: str
+) -> rules.Decision:
+    own = entry is not None and entry.member_id == one.actor.person_id
+    return rules.decide(own, above, state, bool(one.item.report), one.item.end, one.item.approve)
+
+
+def _above(
+    tx: Connection, asked: Sequence[Asked[DecideRetention]], held: Mapping[int, sa.Row[Any]]
+) -> list[bool]:
+    """Return, for each item, whether its sender administers a committee kind above the member's branch."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    branches = [getattr(held.get(one.item.retention_id), "branch_id", None) for one in asked]
+    orgs = directory.find(tx, [*(one.actor.org_id for one in asked), *branches])
+    above: list[bool] = []
+    for one, branch_id in zip(asked, branches, strict=True):
+        org, branch = orgs.get(one.actor.org_id or 0), orgs.get(branch_id or 0)
+        if org is None or branch is None or one.actor not in acting:
+            above.append(False)
+        else:
+            above.append(org.kind != "branch" and directory.is_below(branch, org))
+    return above
+
+
+def _store(tx: Connection, changes: Sequence[_Change]) -> None:
+    """Store changes in the order of the list, and write them into the audit log."""
+    # a statement changes a row once, so what a list says of one entry is stored in rounds: mostly one
     turns: Counter[int] = Counter()
     rounds: dict[int, list[dict[str, Any]]] = {}
-    for one in asked:
-        item, row = one.item, held.get(one.item.retention_id)
-        branch = orgs.get(row.branch_id) if row is not None else None
-        org = orgs.get(one.actor.org_id or 0)
-        said = (bool(item.report), item.end, item.approve)
-        own = row is not None and row.member_id == one.actor.person_id
-        above = (
-            branch is not None
-            and org is not None
-            and one.actor in acting
-            and org.kind != "branch"
-            and directory.is_below(branch, org)
-        )
-        unknown = rules.check_saying(own, above, *said)
-        if unknown is not None or row is None:
-            answers.append(RetentionSaved(retention_id=item.retention_id, refusal=unknown))
-            continue
-        state = states[item.retention_id]
-        wanted = rules.wanted(state, *said)
-        changes, closed = rules.check_state(state, *said)
-        if not changes:
-            answers.append(RetentionSaved(retention_id=item.retention_id, state=state, refusal=closed))
-            continue
-        rounds.setdefault(turns[item.retention_id], []).append(
-            {
-                "retention_id": item.retention_id,
-                "state": wanted,
-                "note": item.note.strip(),
-                "report": item.report.strip(),
-                "decided_by": one.actor.person_id,
-            }
-        )
-        entries.append(
-            audit.Entry(
-                kind="retention.reported" if item.report else f"retention.{wanted}",
-                place_id=row.branch_id,
-                persons=[row.member_id],
-                note=item.note.strip(),
-                ref=f"retention {item.retention_id}",
-                before={"state": state},
-                after={"state": wanted},
-                **audit.by(one),
-            )
-        )
-        turns[item.retention_id] += 1
-        states[item.retention_id] = wanted
-        answers.append(RetentionSaved(retention_id=item.retention_id, state=wanted))
-    for rows in rounds.values():  # one, unless a list says several things of one entry
+    for one, entry, _, state in changes:
+        row = {
+            "retention_id": entry.retention_id,
+            "state": state,
+            "note": one.item.note.strip(),
+            "report": one.item.report.strip(),
+            "decided_by": one.actor.person_id,
+        }
+        rounds.setdefault(turns[entry.retention_id], []).append(row)
+        turns[entry.retention_id] += 1
+    for rows in rounds.values():
         retentions_store.decide(tx, rows, clock.now())
-    log.append(tx, entries)
-    return answers
+    log.append(tx, [_line(change) for change in changes])
+
+
+def _line(change: _Change) -> audit.Entry:
+    item = change.one.item
+    return audit.Entry(
+        kind="retention.reported" if item.report else f"retention.{change.after}",
+        place_id=change.entry.branch_id,
+        persons=[change.entry.member_id],
+        note=item.note.strip(),
+        ref=f"retention {item.retention_id}",
+        before={"state": change.before},
+        after={"state": change.after},
+        **audit.by(change.one),
+    )
 
 
 def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Actor | None) -> list[Retention]:

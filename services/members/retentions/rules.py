@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from services.members import domain
 from shared.errors import Refusal
+
+OPEN = Refusal("retention_open")
+"""Of a request that was not stored: the member has an entry that is requested or approved (GRAD-29)."""
 
 
 def check_retention(
@@ -34,6 +38,16 @@ def check_retention(
         return Refusal("field_missing", {"field": empty}) if empty else None
     if not graduate:
         return Refusal("not_a_graduate")
+    return check_term(until, months, begins, mark_from, today)
+
+
+def check_term(
+    until: date, months: int, begins: date, mark_from: tuple[int, int] | None, today: date
+) -> Refusal | None:
+    """Return why a graduate is not retained so long, or not yet (GRAD-26, GRAD-27).
+
+    `months` are counted from the day `begins`; `mark_from` is month and day of a setting.
+    """
     # in the year in which the term begins, only after the day of the setting
     if mark_from is not None and (today.month, today.day) <= mark_from and today.year == begins.year:
         return Refusal("retention_too_early", {"date": f"{mark_from[0]:02d}-{mark_from[1]:02d}"})
@@ -66,15 +80,6 @@ def check_asking(known_to: bool, own: bool, administers: bool) -> Refusal | None
     return None if known_to and (own or administers) else Refusal("unknown_member")
 
 
-def wanted(state: str, report: bool, end: bool, approve: bool) -> str:
-    """Return the state of an entry after what is said of it; a report leaves it as it is."""
-    if report:
-        return state
-    if end:
-        return "ended"
-    return "approved" if approve else "refused"
-
-
 def check_saying(own: bool, above: bool, report: bool, end: bool, approve: bool) -> Refusal | None:
     """Return why a person says nothing of an entry (GRAD-29, GRAD-30).
 
@@ -84,13 +89,40 @@ def check_saying(own: bool, above: bool, report: bool, end: bool, approve: bool)
     return None if above or (own and reports_only) else Refusal("retention_unknown")
 
 
-def check_state(state: str, report: bool, end: bool, approve: bool) -> tuple[bool, Refusal | None]:
-    """Return whether an entry is changed by what is said of it, and if not, why not (GRAD-29, GRAD-30).
+def wanted(state: str, report: bool, end: bool, approve: bool) -> str:
+    """Return the state of an entry after what is said of it; a report leaves it as it is."""
+    if report:
+        return state
+    if end:
+        return "ended"
+    return "approved" if approve else "refused"
+
+
+class Decision(NamedTuple):
+    """What becomes of an entry: its state, whether anything changes, and why nothing does."""
+
+    state: str
+    changes: bool = False
+    refusal: Refusal | None = None
+
+
+def decide(own: bool, above: bool, state: str, report: bool, end: bool, approve: bool) -> Decision:
+    """Return what becomes of an entry when a person says something of it (GRAD-29, GRAD-30).
+
+    `own` and `above` as in `check_saying`; whoever says nothing of it is not told its state.
+    """
+    refusal = check_saying(own, above, report, end, approve)
+    return Decision("", refusal=refusal) if refusal is not None else becomes(state, report, end, approve)
+
+
+def becomes(state: str, report: bool, end: bool, approve: bool) -> Decision:
+    """Return what becomes of an entry by what is rightly said of it (GRAD-29, GRAD-30).
 
     A request is approved or refused; an approved entry is reported on and ended. What was said
     before is no refusal when it is said again; a report is never the same as one before.
     """
+    after = wanted(state, report, end, approve)
     if state == ("approved" if report or end else "requested"):
-        return True, None
-    said_before = not report and state == wanted(state, report, end, approve)
-    return False, None if said_before else Refusal("retention_closed")
+        return Decision(after, changes=True)
+    said_before = not report and state == after
+    return Decision(state, refusal=None if said_before else Refusal("retention_closed"))
