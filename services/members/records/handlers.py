@@ -5,7 +5,9 @@ Edits, deletion of what was entered wrongly, and where somebody was on a day.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +22,7 @@ from services.members.records import store as records_store
 from services.members.sealing.keys import keys, sealed
 from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
+from shared.commands import Earlier, once, remember
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -28,6 +31,11 @@ from shared.messages.members import DeleteMember, EditMember, MemberSaved, Reque
 
 def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[Any] | None:
     return orgs.get(person.branch_id) if person is not None and person.branch_id is not None else None
+
+
+def _is_near(actor: Actor, branch: sa.Row[Any] | None, acting: Collection[Actor]) -> bool:
+    """Return whether a person administers a branch or its direct superior."""
+    return branch is not None and actor in acting and directory.is_own_or_superior(actor.org_id, branch)
 
 
 def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberSaved]:
@@ -40,76 +48,97 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     The checks of an entry hold for the record as it will be (MEM-05, MEM-08..12). Of several edits
     of one member the last holds.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
-    people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(tx, [row.branch_id for row in people.values()])
-    cadres = {row.person_id for row in posts_store.posts_held(tx, people)}
-    used = store.used_numbers(
-        tx, [one.item.development_number.strip() for one in asked if one.item.development_number]
-    )
-    today = clock.today()
-    refusals: dict[int, Refusal] = {}
-    rows: dict[int, dict[str, Any]] = {}
-    who: dict[int, Asked[EditMember]] = {}
-    for n, one in enumerate(asked):
-        item, person = one.item, people.get(one.item.member_id)
-        branch = _branch(orgs, person)
-        own = person is not None and one.actor.person_id == person.person_id
-        administers = (
-            branch is not None
-            and one.actor in acting
-            and directory.is_own_or_superior(one.actor.org_id, branch)
-        )
-        if person is None or not (own or administers):
-            refusals[n] = Refusal("unknown_member")
-            continue
-        number = (
-            person.development_number if item.development_number is None else item.development_number.strip()
-        )
-        joined = item.joined_on or person.joined_on
-        post = "cadre" if person.person_id in cadres else ""
-        refusal = None
-        # people in no branch are no members, for whom alone there are limits
-        if branch is not None:
-            born = domain.born_on(keys.seal.open(person.id_sealed))
-            refusal = domain.check_ages(
-                born, joined, post, today, branch.province
-            ) or domain.check_development_number(number, joined, branch.province, ranges.issued)
-        number_is_used = number != person.development_number and (
-            used.get(number, person.person_id) != person.person_id
-            or any(row["development_number"] == number for row in rows.values())
-        )
-        refusal = refusal or rules.check_edit(number_is_used, item.found_on, today)
-        if refusal is not None:
-            refusals[n] = refusal
-            continue
-        who[item.member_id] = one
-        rows[item.member_id] = {
-            "person_id": item.member_id,
-            "ethnic_group": item.ethnic_group,
-            "joined_on": item.joined_on,
-            "development_number": number,
-            "phone_sealed": _changed(item.phone),
-            "contact_sealed": _changed(item.contact),
-            "emergency_sealed": _changed(item.emergency_contact),
-            "party": None if own else item.party,
-            "contacted": None if own else item.contacted,
-            "found": item.found,
-            "found_on": item.found_on or today,
-        }
-    if rows:
-        records_store.edit(tx, list(rows.values()))
-        entries = [edited(who[member], people[member], row) for member, row in rows.items()]
+    edits = _Edits(tx, asked)
+    answers = [MemberSaved(member_id=one.item.member_id, refusal=edits.take(one)) for one in asked]
+    if edits.rows:
+        records_store.edit(tx, list(edits.rows.values()))
+        entries = [
+            edited(edits.last[member], edits.people[member], row) for member, row in edits.rows.items()
+        ]
         log.append(tx, [entry for entry in entries if entry is not None])
         posts_store.tell_posts(
             tx,
             [
                 person_id
-                for person_id, row in rows.items()
-                if row["phone_sealed"] is not None and person_id in cadres
+                for person_id, row in edits.rows.items()
+                if row["phone_sealed"] is not None and person_id in edits.cadres
             ],
         )
-    return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
+    return answers
+
+
+class _Edits:
+    """The members that a list edits, and what is written of each in the end."""
+
+    def __init__(self, tx: Connection, asked: Sequence[Asked[EditMember]]) -> None:
+        self.acting = directory.administering(tx, (one.actor for one in asked))
+        self.people = store.by_ids(tx, [one.item.member_id for one in asked])
+        self.orgs = directory.find(tx, [row.branch_id for row in self.people.values()])
+        self.cadres = {row.person_id for row in posts_store.posts_held(tx, self.people)}
+        numbers = [one.item.development_number.strip() for one in asked if one.item.development_number]
+        self.used = store.used_numbers(tx, numbers)
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.last: dict[int, Asked[EditMember]] = {}
+
+    def take(self, one: Asked[EditMember]) -> Refusal | None:
+        """Take an edit in place of an earlier one of the same member, or return why not."""
+        person = self.people.get(one.item.member_id)
+        own = one.actor.person_id == one.item.member_id
+        near = _is_near(one.actor, _branch(self.orgs, person), self.acting)
+        refusal = rules.check_editor(person is not None, own, near)
+        if refusal is not None or person is None:
+            return refusal
+        refusal = self._check(one.item, person)
+        if refusal is None:
+            self.last[person.person_id] = one
+            self.rows[person.person_id] = _row(one.item, person, own)
+        return refusal
+
+    def _check(self, item: EditMember, person: sa.Row[Any]) -> Refusal | None:
+        """Return what is wrong with the record as it will be."""
+        today, branch = clock.today(), _branch(self.orgs, person)
+        number, joined = _number(item, person), item.joined_on or person.joined_on
+        refusal = None
+        # people in no branch are no members, for whom alone there are limits
+        if branch is not None:
+            born = domain.born_on(keys.seal.open(person.id_sealed))
+            post = "cadre" if person.person_id in self.cadres else ""
+            refusal = domain.check_ages(
+                born, joined, post, today, branch.province
+            ) or domain.check_development_number(number, joined, branch.province, ranges.issued)
+        return refusal or rules.check_edit(self._is_used(number, person), item.found_on, today)
+
+    def _is_used(self, number: str, person: sa.Row[Any]) -> bool:
+        """Return whether a new number is somebody else's, or given by an earlier edit of the list."""
+        return number != person.development_number and (
+            self.used.get(number, person.person_id) != person.person_id
+            or any(row["development_number"] == number for row in self.rows.values())
+        )
+
+
+def _number(item: EditMember, person: sa.Row[Any]) -> str:
+    """Return the development number that a member will have."""
+    if item.development_number is None:
+        return str(person.development_number)
+    return item.development_number.strip()
+
+
+def _row(item: EditMember, person: sa.Row[Any], own: bool) -> dict[str, Any]:
+    """Return what is written of an edit; None leaves what is there."""
+    return {
+        "person_id": item.member_id,
+        "ethnic_group": item.ethnic_group,
+        "joined_on": item.joined_on,
+        "development_number": _number(item, person),
+        "phone_sealed": _changed(item.phone),
+        "contact_sealed": _changed(item.contact),
+        "emergency_sealed": _changed(item.emergency_contact),
+        # these two are for the organisation to say, so what members say of themselves is left out
+        "party": None if own else item.party,
+        "contacted": None if own else item.contacted,
+        "found": item.found,
+        "found_on": item.found_on or clock.today(),
+    }
 
 
 def _changed(text: str | None) -> str | None:
@@ -128,35 +157,37 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
-    answers, rows = [], {}
-    entries: dict[int, audit.Entry] = {}
+    answers: list[MemberSaved] = []
+    last: dict[int, Asked[RequestDeletion]] = {}
     for one in asked:
-        branch = _branch(orgs, people.get(one.item.member_id))
-        near = (
-            branch is not None
-            and one.actor in acting
-            and directory.is_own_or_superior(one.actor.org_id, branch)
-        )
-        refusal = rules.check_report(near, one.item.cause, one.item.explanation)
-        answers.append(MemberSaved(member_id=one.item.member_id, refusal=refusal))
+        item, branch = one.item, _branch(orgs, people.get(one.item.member_id))
+        refusal = rules.check_report(_is_near(one.actor, branch, acting), item.cause, item.explanation)
+        answers.append(MemberSaved(member_id=item.member_id, refusal=refusal))
         if refusal is None:
-            rows[one.item.member_id] = {
-                "person_id": one.item.member_id,
-                "cause": one.item.cause,
-                "explanation": one.item.explanation.strip(),
-                "requested_by": one.actor.person_id,
-            }
-            entries[one.item.member_id] = audit.Entry(
-                kind="member.reported",
-                place_id=people[one.item.member_id].branch_id,
-                persons=[one.item.member_id],
-                after={"cause": one.item.cause},
-                note=one.item.explanation.strip(),
-                **audit.by(one),
-            )
-    records_store.request_deletions(tx, list(rows.values()), clock.now())
-    log.append(tx, entries.values())
+            last[item.member_id] = one
+    records_store.request_deletions(tx, [_report(one) for one in last.values()], clock.now())
+    log.append(tx, [_reported(one, people[member].branch_id) for member, one in last.items()])
     return answers
+
+
+def _report(one: Asked[RequestDeletion]) -> dict[str, Any]:
+    return {
+        "person_id": one.item.member_id,
+        "cause": one.item.cause,
+        "explanation": one.item.explanation.strip(),
+        "requested_by": one.actor.person_id,
+    }
+
+
+def _reported(one: Asked[RequestDeletion], branch_id: int) -> audit.Entry:
+    return audit.Entry(
+        kind="member.reported",
+        place_id=branch_id,
+        persons=[one.item.member_id],
+        after={"cause": one.item.cause},
+        note=one.item.explanation.strip(),
+        **audit.by(one),
+    )
 
 
 def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
@@ -165,75 +196,75 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
     Only a leading body above the branch does so, with a reason. Repeated by the same person, the
     command is answered as before: a member whom this very command deleted is gone.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     known = store.replies(tx, [one.item.command_id for one in asked])
-    people = store.by_ids(tx, [one.item.member_id for one in asked])
-    orgs = directory.find(
-        tx,
-        [
-            org_id
-            for one in asked
-            for org_id in (one.actor.org_id, getattr(people.get(one.item.member_id), "branch_id", None))
-        ],
-    )
-    administrators = store.administer(tx, list(people))
-    refusals: dict[int, Refusal] = {}
-    rows: dict[int, dict[str, Any]] = {}
-    for n, one in enumerate(asked):
-        person = people.get(one.item.member_id)
-        org = orgs.get(one.actor.org_id or 0)
-        branch = _branch(orgs, person)
-        if one.item.command_id in known:
-            if known[one.item.command_id].person_id not in (None, one.actor.person_id):
-                refusals[n] = Refusal("command_taken")
-            continue
-        if one.actor not in acting:
-            org = None
-        below = org is not None and branch is not None and directory.is_below(branch, org)
-        refusal = rules.check_deletion(
-            org.kind if org is not None else None,
-            below,
-            below and domain.may_delete(org, _level(branch)),
-            one.item.reason,
-            one.item.member_id in administrators,
+    earlier = {
+        one.item.command_id: Earlier(
+            MemberSaved(member_id=one.item.member_id), known[one.item.command_id].person_id
         )
-        if refusal is not None:
-            refusals[n] = refusal
-        elif person is not None and org is not None:
-            rows[n] = {
-                "person_id": person.person_id,
-                "reason": one.item.reason.strip(),
-                "deleted_by": one.actor.person_id,
-                "deleted_for": org.org_id,
-            }
-    gone = records_store.delete(tx, [*{row["person_id"]: row for row in rows.values()}.values()], clock.now())
-    deleted = {row["person_id"]: n for n, row in rows.items() if row["person_id"] in gone}
+        for one in asked
+        if one.item.command_id in known
+    }
+    return once(asked, earlier, partial(_delete, tx), _refused)
+
+
+def _refused(item: DeleteMember, refusal: Refusal) -> MemberSaved:
+    return MemberSaved(member_id=item.member_id, refusal=refusal)
+
+
+def _delete(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
+    """Delete members whom no earlier command has deleted."""
+    people = store.by_ids(tx, [one.item.member_id for one in asked])
+    refusals = _check_deletions(tx, asked, people)
+    last = {one.item.member_id: one for one, why in zip(asked, refusals, strict=True) if why is None}
+    gone = records_store.delete(tx, [_deletion(one) for one in last.values()], clock.now())
     log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="member.deleted",
-                place_id=people[person].branch_id,
-                persons=[person],
-                note=rows[n]["reason"],
-                **audit.by(asked[n]),
-            )
-            for person, n in deleted.items()
-        ],
+        tx, [_deleted(one, people[member].branch_id) for member, one in last.items() if member in gone]
     )
-    refusals |= {n: Refusal("transfer_open") for n, row in rows.items() if row["person_id"] not in gone}
-    store.remember(
-        tx,
-        [
-            {"command_id": command_id, "reply": "{}", "person_id": person_id}
-            for command_id, person_id in {
-                asked[n].item.command_id: asked[n].actor.person_id
-                for n, row in rows.items()
-                if row["person_id"] in gone
-            }.items()
-        ],
+    answers: list[MemberSaved] = []
+    for one, why in zip(asked, refusals, strict=True):
+        held = None if one.item.member_id in gone else rules.HELD
+        answers.append(MemberSaved(member_id=one.item.member_id, refusal=why or held))
+    remember(tx, asked, answers)
+    return answers
+
+
+def _check_deletions(
+    tx: Connection, asked: Sequence[Asked[DeleteMember]], people: Mapping[int, sa.Row[Any]]
+) -> list[Refusal | None]:
+    """Return why members are not deleted, in the order of the list."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    branches = [row.branch_id for row in people.values()]
+    orgs = directory.find(tx, [*branches, *(one.actor.org_id for one in asked)])
+    administrators = store.administer(tx, list(people))
+    refusals: list[Refusal | None] = []
+    for one in asked:
+        org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
+        branch = _branch(orgs, people.get(one.item.member_id))
+        below = org is not None and branch is not None and directory.is_below(branch, org)
+        kind = org.kind if org is not None else None
+        high_enough = below and domain.may_delete(org, _level(branch))
+        administers = one.item.member_id in administrators
+        refusals.append(rules.check_deletion(kind, below, high_enough, one.item.reason, administers))
+    return refusals
+
+
+def _deletion(one: Asked[DeleteMember]) -> dict[str, Any]:
+    return {
+        "person_id": one.item.member_id,
+        "reason": one.item.reason.strip(),
+        "deleted_by": one.actor.person_id,
+        "deleted_for": one.actor.org_id,
+    }
+
+
+def _deleted(one: Asked[DeleteMember], branch_id: int) -> audit.Entry:
+    return audit.Entry(
+        kind="member.deleted",
+        place_id=branch_id,
+        persons=[one.item.member_id],
+        note=one.item.reason.strip(),
+        **audit.by(one),
     )
-    return [MemberSaved(member_id=one.item.member_id, refusal=refusals.get(n)) for n, one in enumerate(asked)]
 
 
 def _level(branch: Any) -> str:
@@ -248,20 +279,18 @@ def where_was(tx: Connection, request: contract.WhereWas, actor: Actor | None) -
     what is above it.
     """
     assert actor is not None
-    if len(request.person_ids) > 500:
-        raise Refused("too_many_items", limit=500)
+    refusal = rules.check_number(len(request.person_ids))
+    if refusal is not None:
+        raise Refused.of(refusal)
     # midnight in China, when the day is over
     at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA)
     found = records_store.were(tx, request.person_ids, at)
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
     orgs = directory.find(tx, [org_id, *found.values()]) if org_id else {}
-
-    def sees(person_id: int, branch_id: int) -> bool:
-        return person_id == actor.person_id or (
-            branch_id in orgs and org_id in orgs and directory.is_below(orgs[branch_id], orgs[org_id])
-        )
-
-    return [
-        Whereabouts(person_id=one, branch_id=found[one] if one in found and sees(one, found[one]) else None)
-        for one in request.person_ids
-    ]
+    org = orgs.get(org_id or 0)
+    seen: dict[int, int] = {}
+    for person_id, branch_id in found.items():
+        below = org is not None and branch_id in orgs and directory.is_below(orgs[branch_id], org)
+        if below or person_id == actor.person_id:
+            seen[person_id] = branch_id
+    return [Whereabouts(person_id=one, branch_id=seen.get(one)) for one in request.person_ids]

@@ -9,6 +9,20 @@ from shared.errors import Refusal
 CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
 """Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09)."""
 
+MOST_PEOPLE = 500
+"""People of one look at records."""
+HELD = Refusal("transfer_open")
+"""Of a member who was not deleted, since a transfer holds the member (DEL-08, DEL-11)."""
+
+
+def check_editor(known: bool, own: bool, administers: bool) -> Refusal | None:
+    """Return why a person does not edit a record (MEM-14).
+
+    Members do, and who administers the branch or its direct superior; to others there is no such
+    member.
+    """
+    return None if known and (own or administers) else Refusal("unknown_member")
+
 
 def check_edit(number_is_used: bool, found_on: date | None, today: date) -> Refusal | None:
     """Return why an edit is refused beside what age and number say themselves (MEM-09, TYPE-16)."""
@@ -55,3 +69,25 @@ def check_deletion(
     if not reason.strip():
         return Refusal("reason_needed")
     return Refusal("is_administrator") if administers else None
+
+
+def check_number(people: int) -> Refusal | None:
+    """Return why so many people are not looked at together."""
+    return Refusal("too_many_items", {"limit": str(MOST_PEOPLE)}) if people > MOST_PEOPLE else None
+
+
+def check_found(name: str, registered: str | None, in_branch: bool) -> Refusal | None:
+    """Return why nobody is found by name and ID number (TRF-05, TRF-06).
+
+    `registered` is the name that goes with the number, None where nobody has it. A wrong name, a
+    wrong number and somebody in no branch get one answer.
+    """
+    return None if in_branch and name == registered else Refusal("unknown_member")
+
+
+def check_profile(below: bool) -> Refusal | None:
+    """Return why a member's record is not shown: the branch is not `below` the acting organisation (MEM-28).
+
+    To others there is no such member.
+    """
+    return None if below else Refusal("unknown_member")

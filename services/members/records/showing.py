@@ -5,7 +5,7 @@ Look-up, members of a branch, the own record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from services.members import domain, store, throttle
 from services.members.entering import ranges
 from services.members.log import log
 from services.members.posts import store as posts_store
+from services.members.records import rules
 from services.members.sealing.keys import keys, opened
 from shared import audit, clock, directory
 from shared.errors import Refused
@@ -98,26 +99,28 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
     misses = throttle.of_person(actor.person_id, "looks up", domain.MISSES_OF_LOOK_UPS)
     throttle.refuse_while_closed(tx, misses)
     row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
-    found = row is not None and row.name == domain.clean_name(request.name) and row.branch_id is not None
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="view.looked_up",
-                place_id=row.branch_id if row is not None and found else None,
-                persons=[row.person_id] if row is not None and found else [],
-                after={"found": found},
-                **audit.by(actor),
-            )
-        ],
-    )
-    if row is None or not found:
+    registered = row.name if row is not None else None
+    in_branch = row is not None and row.branch_id is not None
+    refusal = rules.check_found(domain.clean_name(request.name), registered, in_branch)
+    log.append(tx, [_looked_up(actor, row if refusal is None else None)])
+    if refusal is not None:
         throttle.count(tx, misses)
-        raise Refused("unknown_member")
+        raise Refused.of(refusal)
+    assert row is not None
     ticket, _ = keys.signer.sign(
         "member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id
     )
     return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)
+
+
+def _looked_up(actor: Actor, found: sa.Row[Any] | None) -> audit.Entry:
+    return audit.Entry(
+        kind="view.looked_up",
+        place_id=found.branch_id if found is not None else None,
+        persons=[found.person_id] if found is not None else [],
+        after={"found": found is not None},
+        **audit.by(actor),
+    )
 
 
 def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | None) -> list[Member]:
@@ -164,27 +167,29 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
     ids are left out.
     """
     assert actor is not None
-    if len(request.person_ids) > 500:
-        raise Refused("too_many_items", limit=500)
+    refusal = rules.check_number(len(request.person_ids))
+    if refusal is not None:
+        raise Refused.of(refusal)
     people = store.by_ids(tx, request.person_ids)
+    seen = _seen(tx, actor, people)
+    posts = posts_in_branch(tx, people.values())
+    return [
+        shown(people[one], one in seen, posts.get(one, "")) for one in request.person_ids if one in people
+    ]
+
+
+def _seen(tx: Connection, actor: Actor, people: Mapping[int, sa.Row[Any]]) -> set[int]:
+    """Return those of the people of whom somebody sees everything (TRF-22)."""
+    places = {one: (row.branch_id, row.reserved_target_id) for one, row in people.items()}
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
     orgs: dict[int, sa.Row[Any]] = {}
     if org_id:
-        places = [one for row in people.values() for one in (row.branch_id, row.reserved_target_id)]
-        orgs = directory.find(tx, [org_id, *places])
-
-    def sees(row: sa.Row[Any]) -> bool:
-        return row.person_id == actor.person_id or any(
-            one in orgs and org_id in orgs and directory.is_below(orgs[one], orgs[org_id])
-            for one in (row.branch_id, row.reserved_target_id)
-        )
-
-    posts = posts_in_branch(tx, people.values())
-    return [
-        shown(people[one], sees(people[one]), posts.get(one, ""))
-        for one in request.person_ids
-        if one in people
-    ]
+        orgs = directory.find(tx, [org_id, *(place for some in places.values() for place in some)])
+    org = orgs.get(org_id or 0)
+    if org is None:
+        return {actor.person_id}
+    below = {place for place, row in orgs.items() if directory.is_below(row, org)}
+    return {actor.person_id, *(one for one, some in places.items() if not below.isdisjoint(some))}
 
 
 def who_am_i(tx: Connection, request: contract.WhoAmI, actor: Actor | None) -> Profile:
@@ -207,8 +212,10 @@ def get_profile(tx: Connection, request: contract.GetProfile, actor: Actor | Non
     org = directory.require_above(tx, actor, observers=True)
     row = store.by_ids(tx, [request.member_id]).get(request.member_id)
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id or 0) if row is not None else None
-    if row is None or branch is None or not directory.is_below(branch, org):
-        raise Refused("unknown_member")
+    refusal = rules.check_profile(branch is not None and directory.is_below(branch, org))
+    if refusal is not None:
+        raise Refused.of(refusal)
+    assert row is not None
     return _profile(tx, row)
 
 
@@ -224,6 +231,19 @@ def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
     ]
     posts = posts_store.posts_held(tx, [row.person_id])
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id) if row.branch_id else None
+    return Profile(
+        member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
+        stays=stays,
+        hints=_hints(row, branch),
+        posts=[
+            Post(org_id=post.org_id, person_id=post.person_id, post=post.post, began_at=post.began_at)
+            for post in posts
+        ],
+    )
+
+
+def _hints(row: sa.Row[Any], branch: sa.Row[Any] | None) -> list[str]:
+    """Return what a person is asked to put right (MEM-13, MEM-23)."""
     hints: list[str] = []
     if branch is not None:
         wrong = domain.check_development_number(
@@ -235,12 +255,4 @@ def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
         hints.append("profile_incomplete")
     if row.identity_check == "failed":
         hints.append("identity_failed")
-    return Profile(
-        member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
-        stays=stays,
-        hints=hints,
-        posts=[
-            Post(org_id=post.org_id, person_id=post.person_id, post=post.post, began_at=post.began_at)
-            for post in posts
-        ],
-    )
+    return hints

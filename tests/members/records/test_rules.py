@@ -75,3 +75,49 @@ def test_check_deletion(values, said):
     Who has a right over an organisation is not deleted.
     """
     assert code(rules.check_deletion(**{**GOOD, **values})) == said
+
+
+@pytest.mark.rule("MEM-14")
+@pytest.mark.parametrize(
+    "known, own, administers, said",
+    [
+        (True, True, False, None),
+        (True, False, True, None),
+        (True, False, False, "unknown_member"),
+        (False, True, False, "unknown_member"),
+        (False, False, True, "unknown_member"),
+    ],
+)
+def test_check_editor(known, own, administers, said):
+    """MEM-14: a record is edited by the member, the branch or its direct superior."""
+    assert code(rules.check_editor(known, own, administers)) == said
+
+
+@pytest.mark.parametrize("people, said", [(0, None), (500, None), (501, "too_many_items")])
+def test_check_number(people, said):
+    """Five hundred people are looked at together, no more; the answer names the limit."""
+    refusal = rules.check_number(people)
+    assert code(refusal) == said
+    assert refusal is None or refusal.values == {"limit": "500"}
+
+
+@pytest.mark.rule("TRF-05", "TRF-06")
+@pytest.mark.parametrize(
+    "registered, in_branch, said",
+    [
+        ("王一", True, None),
+        ("王一", False, "unknown_member"),
+        ("王二", True, "unknown_member"),
+        (None, False, "unknown_member"),
+    ],
+)
+def test_check_found(registered, in_branch, said):
+    """TRF-05, TRF-06: members are found by exact name and number; every miss has the same answer."""
+    assert code(rules.check_found("王一", registered, in_branch)) == said
+
+
+@pytest.mark.rule("MEM-28")
+@pytest.mark.parametrize("below, said", [(True, None), (False, "unknown_member")])
+def test_check_profile(below, said):
+    """MEM-28: a record is shown to who looks after the branch; to others there is none."""
+    assert code(rules.check_profile(below)) == said
