@@ -6,7 +6,8 @@ Registration codes, which give a post and its right, and self-registration.
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,47 +57,67 @@ def issue_registration_codes(
     Only the direct superior makes them, for any number at once. A code is in this answer and
     nowhere else; repeated, the command makes a new one in its place.
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
     posts_store.lock(tx, [one.item.org_id for one in asked])
     orgs = directory.find(tx, [one.item.org_id for one in asked])
-    having = posts_store.administrators(tx, orgs)
-    days = os.environ.get("TUANQIAO_REGISTRATION_CODE_DAYS")
-    expires_at = clock.now() + timedelta(days=float(days)) if days else None
+    refusals = _check_issue(tx, asked, orgs)
+    good = [one for one, refusal in zip(asked, refusals, strict=True) if refusal is None]
+    # one code for an organisation that stands in the list twice
+    codes = {one.item.org_id: new_code(CODE_LENGTH) for one in good}
+    expires_at = _expires_at()
+    _keep_codes(tx, good, codes, expires_at)
     answers: list[RegistrationCode] = []
-    rows: dict[int, dict[str, Any]] = {}
-    codes: dict[int, str] = {}
+    for one, refusal in zip(asked, refusals, strict=True):
+        org_id = one.item.org_id
+        if refusal is not None:
+            answers.append(RegistrationCode(org_id=org_id, refusal=refusal))
+        else:
+            name, code = orgs[org_id].name, grouped(codes[org_id])
+            answers.append(RegistrationCode(org_id=org_id, name=name, code=code, expires_at=expires_at))
+    return answers
+
+
+def _expires_at() -> datetime | None:
+    """Return when a code that is made now lapses: never, unless a setting says so (ADM-13)."""
+    days = os.environ.get("TUANQIAO_REGISTRATION_CODE_DAYS")
+    return clock.now() + timedelta(days=float(days)) if days else None
+
+
+def _check_issue(
+    tx: Connection, asked: Sequence[Asked[IssueRegistrationCode]], orgs: Mapping[int, sa.Row[Any]]
+) -> list[Refusal | None]:
+    """Return why no codes are made, in the order of the list."""
+    acting = directory.administering(tx, (one.actor for one in asked))
+    having = posts_store.administrators(tx, orgs)
+    refusals: list[Refusal | None] = []
     for one in asked:
         org = orgs.get(one.item.org_id)
-        refusal = rules.check_issue(
-            org.kind if org is not None else None,
-            org is not None and one.actor in acting and one.actor.org_id == org.parent_id,
-            having.get(one.item.org_id, 0),
-        )
-        if refusal is not None or org is None:
-            answers.append(RegistrationCode(org_id=one.item.org_id, refusal=refusal))
-            continue
-        # one code for an organisation that stands in the list twice
-        code = codes.setdefault(org.org_id, new_code(CODE_LENGTH))
-        rows[org.org_id] = {
-            "org_id": org.org_id,
-            "code_index": b64(code_index("registration", code)),
+        kind = org.kind if org is not None else None
+        by_superior = org is not None and one.actor in acting and one.actor.org_id == org.parent_id
+        refusals.append(rules.check_issue(kind, by_superior, having.get(one.item.org_id, 0)))
+    return refusals
+
+
+def _keep_codes(
+    tx: Connection,
+    good: Sequence[Asked[IssueRegistrationCode]],
+    codes: Mapping[int, str],
+    expires_at: datetime | None,
+) -> None:
+    """Store codes and write them into the audit log; of two items for one organisation the last made it."""
+    rows = {
+        one.item.org_id: {
+            "org_id": one.item.org_id,
+            "code_index": b64(code_index("registration", codes[one.item.org_id])),
             "expires_at": expires_at,
             "issued_by": one.actor.person_id,
         }
-        answers.append(
-            RegistrationCode(org_id=org.org_id, name=org.name, code=grouped(code), expires_at=expires_at)
-        )
+        for one in good
+    }
     if rows:
         joining_store.issue_codes(tx, list(rows.values()), clock.now())
-        log.append(
-            tx,
-            [
-                audit.Entry(kind="code.registration", place_id=one.item.org_id, **audit.by(one))
-                for one in asked
-                if one.item.org_id in rows
-            ],
-        )
-    return answers
+    log.append(
+        tx, [audit.Entry(kind="code.registration", place_id=one.item.org_id, **audit.by(one)) for one in good]
+    )
 
 
 def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, sa.Row[Any]]:
@@ -107,11 +128,11 @@ def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, s
     held = joining_store.hold_code(tx, index, clock.now())
     if held is None:
         throttle.count(tx, limits)
-        raise Refused("code_invalid")
-    having = posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0)
-    refusal = rules.check_use(held.kind, having, request.post)
+    having = posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0) if held is not None else 0
+    refusal = rules.check_use(held.kind if held is not None else None, having, request.post)
     if refusal is not None:
         raise Refused.of(refusal)
+    assert held is not None
     return index, held
 
 
@@ -128,26 +149,14 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
     """
     captcha.check(tx, request.captcha_id, request.captcha)
     index, org = _held_code(tx, request)
-    id_number = domain.normalise_id(request.id_number)
-    name = domain.clean_name(request.name)
-    today = clock.today()
-    refusal = (
-        domain.check_name(name)
-        or domain.check_id(id_number, today)
-        or domain.check_new_password(request.password, id_number)
-    )
-    if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
-        refusal = Refusal("cadre_too_young")
+    id_number, name = domain.normalise_id(request.id_number), domain.clean_name(request.name)
+    refusal = rules.check_newcomer(name, id_number, request.password, clock.today())
     if refusal is not None:
         raise Refused.of(refusal)
-    made = store.add(
-        tx,
-        [people.new_person(name, id_number, request.phone, "")],
-        clock.now(),
-        accounts.HASHER.hash(request.password),
-    )
+    person = people.new_person(name, id_number, request.phone, "")
+    made = store.add(tx, [person], clock.now(), accounts.HASHER.hash(request.password))
     if not made:
-        raise Refused("sign_in_to_register")
+        raise Refused.of(rules.HAS_ACCOUNT)
     return _appoint(tx, index, org, next(iter(made.values())), request.post)
 
 
@@ -159,39 +168,26 @@ def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | N
 
 
 def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post: str) -> Registered:
+    """Use a code up; give a post to who holds none, and tell orgs, which gives the right."""
     posts_store.lock(tx, [org.org_id])
     posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
+    refusal = rules.check_post(person_id in posts, post, "secretary" in posts.values())
+    if refusal is not None:
+        raise Refused.of(refusal)
     if person_id not in posts:
-        if post == "secretary" and "secretary" in posts.values():
-            raise Refused("secretary_in_post")
-        posts_store.set_posts(
-            tx,
-            [
-                {
-                    "org_id": org.org_id,
-                    "person_id": person_id,
-                    "post": post,
-                    "changed_by": person_id,
-                    "ref": "registration code",
-                }
-            ],
-            clock.now(),
-        )
+        given = {"org_id": org.org_id, "person_id": person_id, "post": post}
+        by = {"changed_by": person_id, "ref": "registration code"}
+        posts_store.set_posts(tx, [{**given, **by}], clock.now())
     joining_store.spend_code(tx, code, person_id, clock.now())
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="code.redeemed",
-                person_id=person_id,
-                place_id=org.org_id,
-                persons=[person_id],
-                after={"post": posts.get(person_id, post)},
-            )
-        ],
-    )
+    log.append(tx, [_redeemed(org.org_id, person_id, posts.get(person_id, post))])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
+
+
+def _redeemed(org_id: int, person_id: int, post: str) -> audit.Entry:
+    return audit.Entry(
+        kind="code.redeemed", person_id=person_id, place_id=org_id, persons=[person_id], after={"post": post}
+    )
 
 
 def on_registration_refused(tx: Connection, items: list[Any]) -> None:
@@ -219,75 +215,93 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     throttle.count(
         tx, throttle.of_address(request.address, "registrations from", domain.REGISTRATIONS_FROM_ADDRESS)
     )
-    org = directory.find(tx, [request.org_id]).get(request.org_id)
-    refusal = rules.check_place(
-        org.kind if org is not None else None, org.purpose if org is not None else "", request.post
+    org = _place(tx, request)
+    index = keys.seal.index(domain.normalise_id(request.id_number))
+    known = store.known(tx, [index]).get(index)
+    _check_claims(tx, request, index, known)
+    person_id = _person(tx, request, index, known)
+    now, post = clock.now(), request.post.strip()
+    registration_id = joining_store.ask(tx, person_id, org.org_id, post, now, now + _patience(org))
+    if registration_id is None:
+        raise Refused.of(rules.PENDING)
+    row = joining_store.hold(tx, [registration_id])[registration_id]
+    log.append(tx, [_applied(row)])
+    return _info(row)
+
+
+def _applied(row: sa.Row[Any]) -> audit.Entry:
+    return audit.Entry(
+        kind="registration.asked",
+        person_id=row.person_id,
+        place_id=row.org_id,
+        persons=[row.person_id],
+        ref=f"registration {row.registration_id}",
+        after={"post": row.post},
     )
-    if refusal is not None or org is None:
-        refusal = refusal or Refusal("unknown_org")
-        raise Refused.of(refusal)
-    refusal = entering_rules.check_entry(request, org.kind, org.province, ranges.issued, clock.today())
-    id_number = domain.normalise_id(request.id_number)
-    refusal = refusal or domain.check_new_password(request.password, id_number)
+
+
+def _place(tx: Connection, request: Register) -> sa.Row[Any]:
+    """Return the organisation that is applied to; refuse what is wrong with it, the data or the password."""
+    org = directory.find(tx, [request.org_id]).get(request.org_id)
+    kind, purpose = (org.kind, org.purpose) if org is not None else (None, "")
+    refusal = rules.check_place(kind, purpose, request.post)
+    if refusal is None and org is not None:
+        refusal = entering_rules.check_entry(
+            request, org.kind, org.province, ranges.issued, clock.today()
+        ) or domain.check_new_password(request.password, domain.normalise_id(request.id_number))
     if refusal is not None:
         raise Refused.of(refusal)
-    index = keys.seal.index(id_number)
+    assert org is not None
+    return org
+
+
+def _check_claims(tx: Connection, request: Register, index: bytes, known: domain.Known | None) -> None:
+    """Refuse a development number of somebody else, and a person who belongs to another branch."""
     number = request.development_number.strip()
-    known = store.known(tx, [index]).get(index)
-    own_id = known.person_id if known is not None else None
-    if store.used_numbers(tx, [number]).get(number, own_id) != own_id:
-        raise Refused("development_number_used")
-    throttle.refuse_while_closed(
-        tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False)
-    )
+    owner = store.used_numbers(tx, [number]).get(number)
+    refusal = rules.check_number(owner, known.person_id if known is not None else None)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    throttle.refuse_while_closed(tx, _tries(request, index))
     deleted = store.deleted_from(tx, [index]).get(index)
-    if entering_rules.was_deleted_elsewhere(deleted, domain.clean_name(request.name), org.org_id):
-        raise Refused("deleted_elsewhere")
+    refusal = rules.check_deleted(deleted, domain.clean_name(request.name), request.org_id)
+    if refusal is not None:
+        raise Refused.of(refusal)
+
+
+def _tries(request: Register, index: bytes) -> list[throttle.Limit]:
+    return throttle.of_account(f"register {index.hex()}", request.address, known_here=False)
+
+
+def _person(tx: Connection, request: Register, index: bytes, known: domain.Known | None) -> int:
+    """Return the applicant: a new person with an account, or a former applicant who is back."""
+    id_number = domain.normalise_id(request.id_number)
     row = people.new_person(request.name, id_number, request.phone, request.ethnic_group) | {
         "joined_on": request.joined_on,
-        "development_number": number,
+        "development_number": request.development_number.strip(),
     }
     made = store.add(tx, [row], clock.now(), accounts.HASHER.hash(request.password))
-    # nobody is made where the number is registered; a former applicant may be back
-    person_id = made.get(index) or _again(tx, known, index, request)
-    now = clock.now()
-    registration_id = joining_store.ask(
-        tx, person_id, org.org_id, request.post.strip(), now, now + _patience(org)
-    )
-    if registration_id is None:
-        raise Refused("registration_pending")
-    log.append(
-        tx,
-        [
-            audit.Entry(
-                kind="registration.asked",
-                person_id=person_id,
-                place_id=org.org_id,
-                persons=[person_id],
-                ref=f"registration {registration_id}",
-                after={"post": request.post.strip()},
-            )
-        ],
-    )
-    return _info(joining_store.hold(tx, [registration_id])[registration_id])
+    # nobody is made where the number is registered
+    return made.get(index) or _again(tx, known, index, request)
 
 
 def _again(tx: Connection, known: domain.Known | None, index: bytes, request: Register) -> int:
     """Return a former applicant who proves to be the same person."""
-    mine = joining_store.own(tx, known.person_id) if known is not None else []
-    account = accounts_store.account(tx, known.person_id) if known is not None and mine else None
-    if (
-        known is None
-        or not mine
-        or known.branch_id is not None
-        or posts_store.posts_held(tx, [known.person_id])
-        or account is None
-    ):
-        raise Refused("registered_already")
-    if known.name != domain.clean_name(request.name) or not accounts.password_is(account, request.password):
-        throttle.count(tx, throttle.of_account(f"register {index.hex()}", request.address, known_here=False))
-        raise Refused("registered_already")
-    return int(known.person_id)
+    applied = known is not None and bool(joining_store.own(tx, known.person_id))
+    account = accounts_store.account(tx, known.person_id) if known is not None and applied else None
+    bound = known is not None and (
+        known.branch_id is not None or bool(posts_store.posts_held(tx, [known.person_id]))
+    )
+    refusal = rules.check_back(applied and account is not None, bound)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    assert known is not None and account is not None
+    same_name = known.name == domain.clean_name(request.name)
+    refusal = rules.check_proof(same_name and accounts.password_is(account, request.password))
+    if refusal is not None:
+        throttle.count(tx, _tries(request, index))
+        raise Refused.of(refusal)
+    return known.person_id
 
 
 def _patience(org: sa.Row[Any]) -> timedelta:
@@ -303,96 +317,105 @@ def decide_registrations(tx: Connection, asked: list[Asked[DecideRegistration]])
 
     Applicants are decided on for the organisation that they name (REG-03, REG-07).
     """
-    acting = directory.administering(tx, (one.actor for one in asked))
-    held = joining_store.hold(tx, [one.item.registration_id for one in asked])
-    posts_store.lock(tx, {row.org_id for row in held.values()})
-    orgs = directory.find(tx, [row.org_id for row in held.values()])
-    secretaries = {row.org_id for row in posts_store.posts_of(tx, orgs) if row.post == "secretary"}
-    now = clock.now()
-    settled: dict[int, dict[str, Any]] = {}
-    entries: list[audit.Entry] = []
-    answers = []
+    applications = _Applications(tx, asked)
+    answers: list[RegistrationDecided] = []
     for one in asked:
-        item, row = one.item, held.get(one.item.registration_id)
-        own = row is not None and item.withdraw and row.person_id == one.actor.person_id
-        org = orgs.get(row.org_id) if row is not None else None
-        administers = (
-            row is not None and not item.withdraw and one.actor in acting and one.actor.org_id == row.org_id
-        )
-        refusal = rules.check_decision(
-            own,
-            administers,
-            waits=row is not None
-            and row.state == "pending"
-            and row.expires_at > now
-            and row.registration_id not in settled,
-            accept=item.accept,
-            placed=row is not None and row.branch_id is not None,
-            exists=org is not None,
-            led_by_another=row is not None and row.post == "secretary" and row.org_id in secretaries,
-        )
-        if refusal is None and row is not None:
-            if own:
-                state = "withdrawn"
-            else:
-                state = "accepted" if item.accept else "rejected"
+        registration_id, refusal = one.item.registration_id, applications.settle(one)
+        state = applications.state(registration_id)
+        answers.append(RegistrationDecided(registration_id=registration_id, refusal=refusal, state=state))
+    applications.write(tx)
+    return answers
+
+
+class _Applications:
+    """The applications that a list decides on, item by item, and what becomes of them."""
+
+    def __init__(self, tx: Connection, asked: Sequence[Asked[DecideRegistration]]) -> None:
+        self.acting = directory.administering(tx, (one.actor for one in asked))
+        self.held = joining_store.hold(tx, [one.item.registration_id for one in asked])
+        posts_store.lock(tx, {row.org_id for row in self.held.values()})
+        self.orgs = directory.find(tx, [row.org_id for row in self.held.values()])
+        self.led = {row.org_id for row in posts_store.posts_of(tx, self.orgs) if row.post == "secretary"}
+        self.now = clock.now()
+        self.settled: dict[int, tuple[str, Asked[DecideRegistration]]] = {}
+
+    def settle(self, one: Asked[DecideRegistration]) -> Refusal | None:
+        """Decide on an application, or let it be withdrawn, or return why not."""
+        row = self.held.get(one.item.registration_id)
+        if row is None:
+            return rules.MISSING
+        refusal = self._check(one, row)
+        if refusal is None:
+            state = rules.becomes(one.item.withdraw, one.item.accept)
+            self.settled[row.registration_id] = (state, one)
             # the next applicant of the list finds the post taken
             if state == "accepted" and row.post == "secretary":
-                secretaries.add(row.org_id)
-            settled[row.registration_id] = {
-                "registration_id": row.registration_id,
-                "state": state,
-                "note": item.note.strip(),
-                "decided_by": one.actor.person_id,
-                **changer(one),
-            }
-            entries.append(
-                audit.Entry(
-                    kind=f"registration.{state}",
-                    place_id=row.org_id,
-                    persons=[row.person_id],
-                    ref=f"registration {row.registration_id}",
-                    after={"post": row.post},
-                    note=item.note.strip(),
-                    **audit.by(one),
-                )
-            )
-        if item.registration_id in settled:
-            state = settled[item.registration_id]["state"]
-        else:
-            state = row.state if row is not None else ""
-        answers.append(
-            RegistrationDecided(registration_id=item.registration_id, refusal=refusal, state=state)
+                self.led.add(row.org_id)
+        return refusal
+
+    def _check(self, one: Asked[DecideRegistration], row: sa.Row[Any]) -> Refusal | None:
+        pending = row.state == "pending" and row.expires_at > self.now
+        withdraws, decides = one.item.withdraw, not one.item.withdraw
+        return rules.check_decision(
+            own=withdraws and row.person_id == one.actor.person_id,
+            administers=decides and one.actor in self.acting and one.actor.org_id == row.org_id,
+            waits=pending and row.registration_id not in self.settled,
+            accept=one.item.accept,
+            placed=row.branch_id is not None,
+            exists=row.org_id in self.orgs,
+            led_by_another=row.post == "secretary" and row.org_id in self.led,
         )
-    joining_store.settle(tx, list(settled.values()), now)
-    log.append(tx, entries)
-    accepted = [held[one] for one, row in settled.items() if row["state"] == "accepted"]
-    joining = [
-        {"person_id": row.person_id, "branch_id": row.org_id}
-        for row in accepted
-        if orgs[row.org_id].kind == "branch"
-    ]
-    entering_store.hold(tx, [row["branch_id"] for row in joining])
-    joining_store.join(tx, joining, now)
-    entering_store.receive(tx, [row["person_id"] for row in joining], now)
-    posts_store.set_posts(
-        tx,
-        [
+
+    def state(self, registration_id: int) -> str:
+        """Return how an application stands after the items so far; empty if there is none."""
+        if registration_id in self.settled:
+            return self.settled[registration_id][0]
+        return self.held[registration_id].state if registration_id in self.held else ""
+
+    def write(self, tx: Connection) -> None:
+        """Write what became of the applications, and give the accepted their places and posts."""
+        rows = [
             {
-                "org_id": row.org_id,
-                "person_id": row.person_id,
-                "post": row.post,
-                **{
-                    name: settled[row.registration_id][name]
-                    for name in ("changed_by", "changed_for", "request_id")
-                },
+                "registration_id": registration_id,
+                "state": state,
+                "note": one.item.note.strip(),
+                "decided_by": one.actor.person_id,
             }
-            for row in accepted
+            for registration_id, (state, one) in self.settled.items()
+        ]
+        joining_store.settle(tx, rows, self.now)
+        log.append(tx, [_settled(self.held[key], *how) for key, how in self.settled.items()])
+        accepted = {key: one for key, (state, one) in self.settled.items() if state == "accepted"}
+        self._place(tx, [self.held[key] for key in accepted])
+        posts = [
+            {"org_id": row.org_id, "person_id": row.person_id, "post": row.post, **changer(one)}
+            for row, one in ((self.held[key], one) for key, one in accepted.items())
             if row.post
-        ],
-        now,
+        ]
+        posts_store.set_posts(tx, posts, self.now)
+
+    def _place(self, tx: Connection, accepted: Sequence[sa.Row[Any]]) -> None:
+        """Put accepted applicants into the branches that they have applied to (REG-03)."""
+        joining = [
+            {"person_id": row.person_id, "branch_id": row.org_id}
+            for row in accepted
+            if self.orgs[row.org_id].kind == "branch"
+        ]
+        entering_store.hold(tx, [row["branch_id"] for row in joining])
+        joining_store.join(tx, joining, self.now)
+        entering_store.receive(tx, [row["person_id"] for row in joining], self.now)
+
+
+def _settled(row: sa.Row[Any], state: str, one: Asked[DecideRegistration]) -> audit.Entry:
+    return audit.Entry(
+        kind=f"registration.{state}",
+        place_id=row.org_id,
+        persons=[row.person_id],
+        ref=f"registration {row.registration_id}",
+        after={"post": row.post},
+        note=one.item.note.strip(),
+        **audit.by(one),
     )
-    return answers
 
 
 def list_registrations(

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from services.members import domain
+from services.members.entering.rules import was_deleted_elsewhere
 from shared import reference
 from shared.errors import Refusal
 
 CLOSED_TO_APPLICANTS = ("graduate", "awaiting", "vault")
 """Purposes of organisations that people do not apply to."""
+HAS_ACCOUNT = Refusal("sign_in_to_register")
+"""Of somebody registered who uses a code as if nobody had entered the person (ADM-15)."""
+MISSING = Refusal("registration_missing")
+"""Of an application that there is not, or that is none of the person's business (REG-07)."""
+PENDING = Refusal("registration_pending")
+"""Of an application that was not stored, since another of the applicant waits (REG-02)."""
 
 
 def check_issue(kind: str | None, by_superior: bool, administrators: int) -> Refusal | None:
@@ -23,12 +33,37 @@ def check_issue(kind: str | None, by_superior: bool, administrators: int) -> Ref
     return Refusal("administrators_full", {"limit": str(limit)}) if administrators >= limit else None
 
 
-def check_use(kind: str, administrators: int, post: str) -> Refusal | None:
-    """Return why a good code is of no use (ADM-01, CADRE-05): no room any more, or no such post there."""
+def check_use(kind: str | None, administrators: int, post: str) -> Refusal | None:
+    """Return why a code is of no use (ADM-01, ADM-09, CADRE-05): no room any more, or no such post there.
+
+    `kind` is that of the organisation, None where there is no such code, or it is spent or has
+    lapsed.
+    """
+    if kind is None:
+        return Refusal("code_invalid")
     limit = reference.administrator_limit(kind)
     if administrators >= limit:
         return Refusal("too_many_administrators", {"limit": str(limit)})
     return None if post in reference.POSTS[kind] else Refusal("post_unknown")
+
+
+def check_newcomer(name: str, id_number: str, password: str, today: date) -> Refusal | None:
+    """Return what is wrong with somebody who becomes an administrator, with the age last (ADM-04, ACC-03)."""
+    refusal = (
+        domain.check_name(name)
+        or domain.check_id(id_number, today)
+        or domain.check_new_password(password, id_number)
+    )
+    if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
+        return Refusal("cadre_too_young")
+    return refusal
+
+
+def check_post(holds_one: bool, post: str, has_secretary: bool) -> Refusal | None:
+    """Return why a code does not give a post (ADM-16); a post that is held there is kept (ADM-15)."""
+    if holds_one or post != "secretary" or not has_secretary:
+        return None
+    return Refusal("secretary_in_post")
 
 
 def check_place(kind: str | None, purpose: str, post: str) -> Refusal | None:
@@ -39,6 +74,32 @@ def check_place(kind: str | None, purpose: str, post: str) -> Refusal | None:
     if kind is None or purpose in CLOSED_TO_APPLICANTS:
         return Refusal("unknown_org")
     return None if kind == "branch" or post else Refusal("field_missing", {"field": "团内职务"})
+
+
+def check_number(owner: int | None, own_id: int | None) -> Refusal | None:
+    """Return why an applicant does not have a development number: somebody else does (MEM-09).
+
+    `owner` is who has it, None if nobody; `own_id` is the applicant, None if not registered.
+    """
+    return None if owner is None or owner == own_id else Refusal("development_number_used")
+
+
+def check_deleted(deleted: domain.Deleted | None, name: str, org_id: int) -> Refusal | None:
+    """Return why a person who was deleted does not apply (TRF-36): to another branch than the one of then."""
+    return Refusal("deleted_elsewhere") if was_deleted_elsewhere(deleted, name, org_id) else None
+
+
+def check_back(has_applied: bool, bound: bool) -> Refusal | None:
+    """Return why a registered person does not register again (REG-02, ACC-11).
+
+    Only former applicants do, who have not come into a branch or to a post meanwhile (`bound`).
+    """
+    return None if has_applied and not bound else Refusal("registered_already")
+
+
+def check_proof(same: bool) -> Refusal | None:
+    """Return why a former applicant is not believed: `same` name and password as before (ACC-11)."""
+    return None if same else Refusal("registered_already")
 
 
 def check_decision(
@@ -57,7 +118,7 @@ def check_decision(
 
     """
     if not (own or administers):
-        return Refusal("registration_missing")
+        return MISSING
     if not waits:
         return Refusal("registration_closed")
     if own or not accept:
@@ -67,3 +128,10 @@ def check_decision(
     if placed:
         return Refusal("has_branch")
     return Refusal("secretary_in_post") if led_by_another else None
+
+
+def becomes(withdraw: bool, accept: bool) -> str:
+    """Return the state of an application after it was rightly withdrawn or decided on (REG-05)."""
+    if withdraw:
+        return "withdrawn"
+    return "accepted" if accept else "rejected"

@@ -21,6 +21,7 @@ from shared.identity import Actor
 from shared.messages.members import (
     DeleteMember,
     EditMember,
+    IssueRegistrationCode,
     IssueResetCode,
     ListCadres,
     ListRegistrations,
@@ -354,6 +355,18 @@ def test_codes_for_all_subordinates(tx):
     for actor in (admin(COLLEGE), admin(ROOT), admin(TARGET), Actor(ONE, SCHOOL)):
         assert issue(tx, COLLEGE, actor=actor)[0].refusal.code == "not_your_org"
     assert issue(tx, 404)[0].refusal.code == "unknown_org"
+
+
+def test_only_who_makes_a_code_is_logged(tx):
+    """Of two who ask for a code in one list the log names the one who made it."""
+    items = [
+        Asked(IssueRegistrationCode(command_id=uuid.uuid4(), org_id=COLLEGE), actor)
+        for actor in (admin(SCHOOL), admin(ROOT))
+    ]
+    first, second = joining.issue_registration_codes(tx, items)
+    assert (first.refusal, second.refusal.code) == (None, "not_your_org")
+    made_for = tx.scalars(sa.text("SELECT org_id FROM audit_log WHERE kind = 'code.registration'"))
+    assert made_for.all() == [SCHOOL]
 
 
 @pytest.mark.rule("ADM-13")
