@@ -70,6 +70,7 @@ def once(
     for one in asked:
         if one.item.command_id not in earlier:
             first.setdefault(one.item.command_id, one)
+    # `earlier` is the caller's and stays as it is
     answered = dict(earlier)
     if first:
         fresh = list(first.values())
@@ -77,6 +78,7 @@ def once(
             answered[one.item.command_id] = Earlier(answer, one.actor.person_id)
     answers = []
     for one in asked:
+        # also where it was decided just now: a list may be of several senders
         answer, owner = answered[one.item.command_id]
         own = owner is None or owner == one.actor.person_id
         answers.append(answer if own else refused(one.item, Refusal("command_taken")))

@@ -175,6 +175,7 @@ def check_purpose(
         return Refusal("purpose_not_here")
     if purpose in SCHOOL_PURPOSES:
         return None if reference.is_school(industry) else Refusal("purpose_not_here")
+    # what is left is a hand-over branch: of a county, of a township, or of an employer or a park
     if parent_kind == "leading_body":
         return None if month >= HANDOVER_MONTH else Refusal("handover_from_september")
     if parent_purpose == "township":
@@ -197,6 +198,7 @@ def check_township(purpose: str, kind: str, industry: str, parent: OrgRow) -> Re
         and parent["parent_id"] is not None
         and parent["org_id"] != parent["provincial_id"]
     )
+    # the number of a province is lower than that of any vertical system
     fits = (
         kind in ("committee", "work_committee")
         and not reference.is_school(industry)
@@ -212,10 +214,12 @@ def check_first(org: OrgRow, kind: str) -> Refusal | None:
         return Refusal("secretary_missing")
     if kind == org["kind"]:
         return None
+    # checked before as what it is, or changed before
     if org["checked_at"] is not None or org["was_kind"] is not None:
         return Refusal("kind_fixed")
     if kind not in KINDS or kind == "leading_body" or org["kind"] == "leading_body":
         return Refusal("kind_fixed")
+    # what stands below it would stand below a branch
     if kind == "branch" and org["children"]:
         return Refusal("org_has_children", {"count": str(org["children"])})
     return None
@@ -417,6 +421,7 @@ def check_right(right: Right) -> Refusal | None:
         return Refusal("no_observers")
     if not right.cadre:
         return Refusal("not_a_cadre")
+    # observers take no place, and who holds the right has one
     limit = reference.administrator_limit(right.kind)
     if not right.observer and not right.holds and right.holders >= limit:
         return Refusal("too_many_administrators", {"limit": str(limit)})

@@ -15,6 +15,8 @@ from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
 ROOT = 1
+UNIVERSITY = "普通高等院校"
+"""The industry of the schools of the tree (ORG-25)."""
 _COLLAPSED = ("市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划")
 """City levels that are no cities: their counties hang on the province."""
 
@@ -93,6 +95,7 @@ def _tree(
 
 
 def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
+    """Yield what a division has of its own; `names` keeps the full names of divisions along the way."""
     province = code[:2]
     if len(code) == 9:
         above = names.get(code[:6], "")
@@ -105,65 +108,47 @@ def _division(code: str, name: str, names: dict[str, str]) -> Iterator[SeedOrg]:
         return
     place = above + name
     names[code] = place
+    if len(code) == 9:
+        yield from _township(code, name, place)
+        return
     if len(code) == 2:
-        yield SeedOrg(
-            int(code), ROOT, "leading_body", "ordinary", f"{name}团委", f"共青团{name}委员会", province, code
-        )
-        yield SeedOrg(
-            int(code) * 1000 + 999,
-            int(code),
-            "branch",
-            "vault",
-            "特殊单位专属库",
-            f"{name}特殊单位专属库",
-            province,
-            code,
-        )
-    elif len(code) == 4:
-        yield SeedOrg(
-            int(code),
-            int(province),
-            "leading_body",
-            "ordinary",
-            f"{name}团委",
-            f"共青团{place}委员会",
-            province,
-            code,
-        )
-    elif len(code) == 6:
-        parent = int(code[:4]) if code[:4] in names else int(province)
-        yield SeedOrg(
-            int(code),
-            parent,
-            "leading_body",
-            "ordinary",
-            f"{name}团委",
-            f"共青团{place}委员会",
-            province,
-            code,
-        )
+        parent = ROOT
     else:
-        is_rural = name.endswith(("镇", "乡", "苏木"))
-        yield SeedOrg(
-            int(code),
-            int(code[:6]),
-            "committee" if is_rural else "work_committee",
-            "township",
-            f"{name}团{'委' if is_rural else '工委'}",
-            f"共青团{place}{'' if is_rural else '工作'}委员会",
-            province,
-            code,
-        )
-        yield SeedOrg(
-            int(code) * 10 + 1,
-            int(code),
-            "branch",
-            "handover",
-            "流动团员团支部",
-            f"共青团{place}流动团员团支部",
-            province,
-            code,
-        )
+        parent = int(code[:4]) if len(code) == 6 and code[:4] in names else int(province)
+    yield _leading_body(code, parent, name, place, province, code)
+    if len(code) == 2:
+        yield _vault(code, name, province, code)
+
+
+def _leading_body(
+    code: str, parent: int, name: str, place: str, province: str, division_code: str | None
+) -> SeedOrg:
+    names = f"{name}团委", f"共青团{place}委员会"
+    return SeedOrg(int(code), parent, "leading_body", "ordinary", *names, province, division_code)
+
+
+def _vault(code: str, name: str, province: str, division_code: str | None) -> SeedOrg:
+    """Return the special-unit library of a provincial body."""
+    names = "特殊单位专属库", f"{name}特殊单位专属库"
+    return SeedOrg(int(code) * 1000 + 999, int(code), "branch", "vault", *names, province, division_code)
+
+
+def _township(code: str, name: str, place: str) -> Iterator[SeedOrg]:
+    """Yield a township or sub-district, and its hand-over branch (ORG-28)."""
+    is_rural = name.endswith(("镇", "乡", "苏木"))
+    yield SeedOrg(
+        int(code),
+        int(code[:6]),
+        "committee" if is_rural else "work_committee",
+        "township",
+        f"{name}团{'委' if is_rural else '工委'}",
+        f"共青团{place}{'' if is_rural else '工作'}委员会",
+        code[:2],
+        code,
+    )
+    label = "流动团员团支部"
+    names = label, f"共青团{place}{label}"
+    yield SeedOrg(int(code) * 10 + 1, int(code), "branch", "handover", *names, code[:2], code)
 
 
 def _villages(path: str, names: dict[str, str]) -> Iterator[SeedOrg]:
@@ -185,38 +170,19 @@ def _villages(path: str, names: dict[str, str]) -> Iterator[SeedOrg]:
 
 def _systems() -> Iterator[SeedOrg]:
     for code, name, employers in _lines("systems.tsv"):
-        yield SeedOrg(int(code), ROOT, "leading_body", "ordinary", f"{name}团委", f"共青团{name}委员会", code)
-        yield SeedOrg(
-            int(code) * 1000 + 999,
-            int(code),
-            "branch",
-            "vault",
-            "特殊单位专属库",
-            f"{name}特殊单位专属库",
-            code,
-        )
+        yield _leading_body(code, ROOT, name, name, code, None)
+        yield _vault(code, name, code, None)
         for number, employer in enumerate(employers.split(";"), start=1):
-            committee = int(code) * 100 + number
-            yield SeedOrg(
-                committee,
-                int(code),
-                "committee",
-                "ordinary",
-                f"{employer}团委",
-                f"共青团{employer}委员会",
-                code,
-                industry="国有企业",
-            )
-            for branch, department in enumerate(("机关", "生产一线", "青年人才"), start=1):
-                yield SeedOrg(
-                    committee * 1000 + branch,
-                    committee,
-                    "branch",
-                    "ordinary",
-                    f"{department}团支部",
-                    f"共青团{employer}{department}支部委员会",
-                    code,
-                )
+            yield from _employer(code, int(code) * 100 + number, employer)
+
+
+def _employer(code: str, committee: int, employer: str) -> Iterator[SeedOrg]:
+    """Yield the committee of a system's employer and its branches."""
+    names = f"{employer}团委", f"共青团{employer}委员会"
+    yield SeedOrg(committee, int(code), "committee", "ordinary", *names, code, industry="国有企业")
+    for branch, department in enumerate(("机关", "生产一线", "青年人才"), start=1):
+        names = f"{department}团支部", f"共青团{employer}{department}支部委员会"
+        yield SeedOrg(committee * 1000 + branch, committee, "branch", "ordinary", *names, code)
 
 
 _SPECIAL = (
@@ -230,61 +196,39 @@ _SPECIAL = (
 def _schools(class_year: int) -> Iterator[SeedOrg]:
     for number, (province, name, colleges) in enumerate(_lines("schools.tsv"), start=1):
         school = 1_000_000 + number
-        industry = "普通高等院校"
-        yield SeedOrg(
-            school,
-            int(province),
-            "committee",
-            "ordinary",
-            f"{name}团委",
-            f"共青团{name}委员会",
-            province,
-            province,
-            industry,
-        )
+        place = province, province, UNIVERSITY
+        names = f"{name}团委", f"共青团{name}委员会"
+        yield SeedOrg(school, int(province), "committee", "ordinary", *names, *place)
         for at, (purpose, label) in enumerate(_SPECIAL):
-            yield SeedOrg(
-                school * 100 + 90 + at,
-                school,
-                "branch",
-                purpose,
-                label,
-                f"共青团{name}{label}",
-                province,
-                province,
-                industry,
-            )
+            names = label, f"共青团{name}{label}"
+            yield SeedOrg(school * 100 + 90 + at, school, "branch", purpose, *names, *place)
         for at, entry in enumerate(colleges.split(";"), start=1):
             college_name, _, programmes = entry.partition(":")
             college = school * 100 + at
-            yield SeedOrg(
-                college,
-                school,
-                "committee",
-                "ordinary",
-                f"{college_name}团委",
-                f"共青团{name}{college_name}委员会",
-                province,
-                province,
-                industry,
-            )
-            classes = [
-                (f"{class_year - 4}级{programme}{n}班", class_year)
-                for programme in programmes.split(",")
-                for n in range(1, 7)
-            ]
-            for branch, (label, year) in enumerate(
-                [*classes, (f"{class_year}级研究生", class_year + 3)], start=1
-            ):
-                yield SeedOrg(
-                    college * 100 + branch,
-                    college,
-                    "branch",
-                    "ordinary",
-                    f"{label}团支部",
-                    f"共青团{name}{college_name}{label}支部委员会",
-                    province,
-                    province,
-                    industry,
-                    year,
-                )
+            names = f"{college_name}团委", f"共青团{name}{college_name}委员会"
+            yield SeedOrg(college, school, "committee", "ordinary", *names, *place)
+            yield from _classes(college, name + college_name, programmes.split(","), class_year, province)
+
+
+def _classes(
+    college: int, name: str, programmes: list[str], class_year: int, province: str
+) -> Iterator[SeedOrg]:
+    """Yield the class branches of a college: six of each programme, and one of postgraduates."""
+    classes = [
+        (f"{class_year - 4}级{programme}{n}班", class_year) for programme in programmes for n in range(1, 7)
+    ]
+    # postgraduates have come this year and stay for three
+    classes.append((f"{class_year}级研究生", class_year + 3))
+    for branch, (label, year) in enumerate(classes, start=1):
+        yield SeedOrg(
+            college * 100 + branch,
+            college,
+            "branch",
+            "ordinary",
+            f"{label}团支部",
+            f"共青团{name}{label}支部委员会",
+            province,
+            province,
+            UNIVERSITY,
+            year,
+        )

@@ -145,41 +145,8 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
 
     It may be repeated without harm.
     """
-    paths: dict[int, tuple[str, int | None]] = {}
-    vaults: dict[int, int] = {}
-    rows = []
-    for order, seed in enumerate(tree):
-        if seed.parent_id and seed.parent_id not in paths:
-            raise ValueError(f"organisation {seed.id} comes before its superior {seed.parent_id}")
-        parent_path, provincial_id = paths[seed.parent_id] if seed.parent_id else ("", None)
-        if seed.parent_id and provincial_id is None:
-            provincial_id = seed.id
-        path = f"{parent_path}{seed.id}."
-        paths[seed.id] = (path, provincial_id)
-        if seed.purpose == "vault" and provincial_id is not None:
-            vaults[provincial_id] = seed.id
-        rows.append(
-            {
-                "org_id": seed.id,
-                "parent_id": seed.parent_id,
-                "path": path,
-                "kind": seed.kind,
-                "purpose": seed.purpose,
-                "province": seed.province,
-                "system": domain.PEER_SYSTEMS.get(seed.province, "national"),
-                "provincial_id": provincial_id,
-                "short_name": seed.short_name,
-                "full_name": seed.full_name,
-                **names.searchable(seed.full_name, seed.short_name),
-                "industry": seed.industry,
-                "phone": "",
-                "division_code": seed.division_code,
-                "grad_year": seed.grad_year,
-                "display_order": order,
-                "version": 1,
-                "deleted": False,
-            }
-        )
+    rows = _seeded(tree)
+    vaults = {row["provincial_id"]: row["org_id"] for row in rows if row["purpose"] == "vault"}
     for row in rows:
         row["vault_id"] = vaults.get(row["provincial_id"])
     new, remaining = 0, iter(rows)
@@ -188,6 +155,46 @@ def load(tx: Connection, tree: Iterable[Any]) -> int:
     if new:
         log.append(tx, [Entry(kind="org.loaded", after={"organisations": new})])
     return new
+
+
+def _seeded(tree: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the rows of a tree of seeds in its order, without their vaults."""
+    places: dict[int, tuple[str, int | None]] = {}
+    rows = []
+    for order, seed in enumerate(tree):
+        if seed.parent_id and seed.parent_id not in places:
+            raise ValueError(f"organisation {seed.id} comes before its superior {seed.parent_id}")
+        above, provincial_id = places[seed.parent_id] if seed.parent_id else ("", None)
+        # what stands directly below the centre is a provincial body itself
+        if seed.parent_id and provincial_id is None:
+            provincial_id = seed.id
+        path = f"{above}{seed.id}."
+        places[seed.id] = path, provincial_id
+        rows.append(_seed_row(seed, path, provincial_id, order))
+    return rows
+
+
+def _seed_row(seed: Any, path: str, provincial_id: int | None, order: int) -> dict[str, Any]:
+    return {
+        "org_id": seed.id,
+        "parent_id": seed.parent_id,
+        "path": path,
+        "kind": seed.kind,
+        "purpose": seed.purpose,
+        "province": seed.province,
+        "system": domain.PEER_SYSTEMS.get(seed.province, "national"),
+        "provincial_id": provincial_id,
+        "short_name": seed.short_name,
+        "full_name": seed.full_name,
+        **names.searchable(seed.full_name, seed.short_name),
+        "industry": seed.industry,
+        "phone": "",
+        "division_code": seed.division_code,
+        "grad_year": seed.grad_year,
+        "display_order": order,
+        "version": 1,
+        "deleted": False,
+    }
 
 
 _GRANT = sa.text(f"""

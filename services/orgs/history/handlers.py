@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -30,28 +32,35 @@ def get_orgs_at(tx: Connection, request: contract.GetOrgsAt, actor: Actor | None
     refusal = domain.check_count(len(request.org_ids))
     if refusal is not None:
         raise Refused.of(refusal)
+    # the last instant of the day in China
     at = datetime.combine(request.on + timedelta(days=1), time(), clock.CHINA) - timedelta(microseconds=1)
     found = orgs_at(tx, request.org_ids, at)
     above = superiors_at(tx, found, at)
     holders = administrators_at(tx, list(found), at)
-    answers = []
-    for org_id in request.org_ids:
-        if org_id not in found:
-            continue
-        org, rights = found[org_id], holders.get(org_id, {})
-        answers.append(
-            OrgAt(
-                org_id=org_id,
-                kind=org["kind"],
-                purpose=org["purpose"],
-                short_name=org["short_name"],
-                full_name=org["full_name"],
-                superiors=[Superior(org_id=one, full_name=name) for one, name in above[org_id]],
-                administrators=[person for person, observer in rights.items() if not observer],
-                observers=[person for person, observer in rights.items() if observer],
-            )
-        )
-    return answers
+    return [
+        _shown(org_id, found[org_id], above[org_id], holders.get(org_id, {}))
+        for org_id in request.org_ids
+        if org_id in found
+    ]
+
+
+def _shown(
+    org_id: int, org: Mapping[str, Any], above: Sequence[tuple[int, str]], rights: Mapping[int, bool]
+) -> OrgAt:
+    """Return an organisation of a day as the contract shows it.
+
+    `rights` says of each person with a right whether it was to look only.
+    """
+    return OrgAt(
+        org_id=org_id,
+        kind=org["kind"],
+        purpose=org["purpose"],
+        short_name=org["short_name"],
+        full_name=org["full_name"],
+        superiors=[Superior(org_id=one, full_name=name) for one, name in above],
+        administrators=[person for person, observer in rights.items() if not observer],
+        observers=[person for person, observer in rights.items() if observer],
+    )
 
 
 def list_audit(tx: Connection, request: ListAudit, actor: Actor | None) -> list[AuditLine]:

@@ -192,25 +192,28 @@ def move_one(database: db.Database) -> bool:
         if row is None:
             return False
         store.lock(tx, [row.org_id, row.to_org_id])
-        orgs = store.by_ids(tx, [row.org_id, row.to_org_id])
+        rows = store.by_ids(tx, [row.org_id, row.to_org_id])
+        orgs = {org_id: store.as_org(found) for org_id, found in rows.items()}
         org, to = orgs.get(row.org_id), orgs.get(row.to_org_id)
         # The tree may have changed since the last approval, so it is asked once more whether this may be.
-        if (
-            org is None
-            or to is None
-            or rules.check_migration(store.as_org(org), store.as_org(to)) is not None
-        ):
+        if org is None or to is None or rules.check_migration(org, to) is not None:
             migration_store.end_migration(tx, row, "returned", "组织已变动", 0, clock.now())
             return True
-        total, moved = migration_store.count_below(tx, org.path), 0
-        while some := migration_store.move_some(tx, org.path, f"{to.path}{org.org_id}.", PIECE):
-            moved += some
-            # In a transaction of its own: what moves is not seen before the end, its progress is.
-            with database.transaction(tells=False) as aside:
-                migration_store.tell_progress(aside, row.migration_id, moved, max(total, moved))
-        migration_store.move_top(tx, org, to.org_id, row.migration_id)
+        moved = _move(database, tx, row.migration_id, org["path"], f"{to['path']}{org['org_id']}.")
+        migration_store.move_top(tx, org, to["org_id"], row.migration_id)
         migration_store.end_migration(tx, row, "completed", row.note, moved, clock.now())
     return True
+
+
+def _move(database: db.Database, tx: Connection, migration_id: int, old: str, new: str) -> int:
+    """Give a subtree its new paths, piece by piece; return how many organisations it has."""
+    total, moved = migration_store.count_below(tx, old), 0
+    while some := migration_store.move_some(tx, old, new, PIECE):
+        moved += some
+        # In a transaction of its own: what moves is not seen before the end, its progress is.
+        with database.transaction(tells=False) as aside:
+            migration_store.tell_progress(aside, migration_id, moved, max(total, moved))
+    return moved
 
 
 def give_up(database: db.Database, problem: str) -> None:

@@ -32,6 +32,7 @@ def check_migration(org: OrgRow, to: OrgRow) -> Refusal | None:
         return Refusal("migration_provincial")
     if org["provincial_id"] != to["provincial_id"]:
         return Refusal("migration_across")
+    # a path begins with the paths of all that stands above, and with its own for the organisation itself
     if to["path"].startswith(org["path"]):
         return Refusal("migration_inside")
     if to["org_id"] == org["parent_id"]:
@@ -87,6 +88,7 @@ def check_decision(
     """
     if row is None:
         return Refusal("unknown_migration")
+    # what has expired is returned once a day, and decided by nobody until then
     if row["state"] not in ("pending_old", "pending_new") or row["expires_at"] <= now:
         return Refusal("migration_closed")
     waiting = row["from_org_id"] if row["state"] == "pending_old" else row["to_org_id"]
@@ -102,14 +104,12 @@ def decided(
     now: datetime,
     patience: timedelta,
 ) -> MigrationRow:
-    """Return a migration as it is after a decision that `check_decision` does not refuse (MIG-04, MIG-10).
-
-    After the first approval the new superior has the whole of `patience` for its own.
-    """
+    """Return a migration as it is after a decision that `check_decision` does not refuse (MIG-04, MIG-10)."""
     if withdraw:
         return {**row, "note": note, "state": "withdrawn", "ended_at": now}
     if not approve:
         return {**row, "note": note, "state": "rejected", "ended_at": now}
+    # the new superior gets days of its own, however long the old one took
     if row["state"] == "pending_old":
         return {
             **row,

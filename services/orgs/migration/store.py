@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import store
+from services.orgs.domain import OrgRow
 from services.orgs.log import log, org_entry
 from services.orgs.migration.rules import MigrationRow
 from shared import db
@@ -18,6 +19,7 @@ from shared.audit import Entry
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
 
+# In one order always, so that no two requests wait for each other.
 _LOCK_PROVINCES = sa.text("""
     SELECT pg_advisory_xact_lock(CAST(one AS bigint))
     FROM unnest(CAST(:ids AS bigint[])) AS one ORDER BY one""")
@@ -45,6 +47,7 @@ _SET_MIGRATIONS = sa.text("""
     UPDATE migrations m SET
         state = i.state,
         note = i.note,
+        -- who has decided once stays written down
         old_decided_by = coalesce(m.old_decided_by, i.old_decided_by),
         new_decided_by = coalesce(m.new_decided_by, i.new_decided_by),
         expires_at = i.expires_at,
@@ -61,6 +64,7 @@ _EXPIRE_MIGRATIONS = sa.text("""
 
 _MIGRATIONS = sa.text("""
     SELECT * FROM migrations
+    -- each superior waits for its own decision; the organisation itself decides nothing
     WHERE (from_org_id = :org AND (NOT :waiting OR state = 'pending_old'))
         OR (to_org_id = :org AND (NOT :waiting OR state = 'pending_new'))
         OR (org_id = :org AND NOT :waiting)
@@ -70,6 +74,7 @@ _NEXT_MIGRATION = sa.text("""
     SELECT * FROM migrations
     WHERE ended_at IS NULL
         AND state = 'moving'
+        -- not one that another process carries out
         AND pg_try_advisory_xact_lock(hashtext('migration'), CAST(migration_id AS int))
     ORDER BY migration_id LIMIT 1""")
 
@@ -77,6 +82,7 @@ _BELOW = sa.text("SELECT count(*)::int FROM orgs WHERE path >= :path AND path < 
 
 _MOVE_SOME = sa.text("""
     UPDATE orgs SET path = :new || substr(path, :skip)
+    -- what has moved begins with the new path, so the next piece does not find it
     WHERE org_id IN (SELECT org_id FROM orgs
         WHERE path >= :path AND path < :path_end
         ORDER BY path LIMIT :limit)""")
@@ -187,13 +193,13 @@ def tell_progress(tx: Connection, migration_id: int, moved: int, total: int) -> 
     tx.execute(_PROGRESS, {"id": migration_id, "moved": moved, "total": total})
 
 
-def move_top(tx: Connection, org: sa.Row[Any], to_org_id: int, migration_id: int) -> None:
+def move_top(tx: Connection, org: OrgRow, to_org_id: int, migration_id: int) -> None:
     """Put the top of a moved subtree below its new superior, and tell (MIG-09).
 
     Whoever hears it moves what lies below.
     """
-    moved = tx.execute(_MOVE_TOP, {"org": org.org_id, "to": to_org_id}).one()
-    log.append(tx, [org_entry(org._mapping, moved._mapping, "org.moved", ref=f"migration {migration_id}")])
+    moved = tx.execute(_MOVE_TOP, {"org": org["org_id"], "to": to_org_id}).one()
+    log.append(tx, [org_entry(org, moved._mapping, "org.moved", ref=f"migration {migration_id}")])
 
 
 def end_migration(tx: Connection, row: sa.Row[Any], state: str, note: str, total: int, now: datetime) -> None:

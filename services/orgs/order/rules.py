@@ -24,6 +24,7 @@ def check_order(siblings: Collection[int], org_id: int, after: int | None, manag
 
 def put_after(ids: list[int], org_id: int, after: int | None) -> list[int]:
     """Return a list of organisations with one of them put right after another, or first (ORG-24)."""
+    # it is taken out first, so that it does not count where it stood
     rest = [one for one in ids if one != org_id]
     if after is None:
         at = 0

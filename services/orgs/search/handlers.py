@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from sqlalchemy.engine import Connection
 
@@ -32,16 +33,13 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     if refusal is not None:
         raise Refused.of(refusal)
     below = known[request.below].path if request.below is not None else ""
-    steps = known[near].path.split(".")[:-1] if near in known else []
-    above = [".".join(steps[:n]) + "." for n in range(1, len(steps) + 1)]
+    above = rules.paths_down_to(known[near].path) if near in known else []
     limit = max(1, min(request.limit, 50))
     ids = _search(tx, request, text, limit, below, above)
     if not ids and request.systems and below:
-        ids = [
-            org_id
-            for system in search_store.systems(tx)
-            for org_id in _search(tx, request, text, limit, system, above)
-        ][:limit]
+        systems = search_store.systems(tx)
+        found = (org_id for path in systems for org_id in _search(tx, request, text, limit, path, above))
+        ids = list(islice(found, limit))
     rows = store.by_ids(tx, ids)
     return [handlers.shown(rows[org_id]) for org_id in ids if org_id in rows]
 

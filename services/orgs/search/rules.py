@@ -1,4 +1,4 @@
-"""What is no search for organisations (SRCH-08). Pure."""
+"""What is no search for organisations, and what is near (SRCH-08). Pure."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def check_search(text: str, below: bool, known: bool) -> Refusal | None:
     if below and not known:
         return Refusal("unknown_org")
     return None
+
+
+def paths_down_to(path: str) -> list[str]:
+    """Return the paths of all above an organisation from the root down, its own last."""
+    ids = path.split(".")[:-1]
+    return [".".join(ids[:n]) + "." for n in range(1, len(ids) + 1)]

@@ -20,3 +20,11 @@ def test_check_search(text, below, known, code):
     refusal = rules.check_search(text, below, known)
     assert (refusal and refusal.code) == code
     assert code != "bad_request" or refusal.values == {"detail": "text is empty"}
+
+
+@pytest.mark.parametrize(
+    "path, paths", [("", []), ("1.", ["1."]), ("1.42.420.", ["1.", "1.42.", "1.42.420."])]
+)
+def test_paths_down_to(path, paths):
+    """What is near somebody is found along the way from the root."""
+    assert rules.paths_down_to(path) == paths
