@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from flask import Flask, Response, g, request
@@ -41,6 +42,8 @@ from shared.errors import Refusal, Refused
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
 
+_PAGES = (account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers)
+"""Have added themselves to the blueprint when they were imported."""
 HSTS_SECONDS = 365 * 24 * 3600
 MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
@@ -85,6 +88,17 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
         CLIENT=client,
     )
 
+    app.url_map.converters["int"] = Digits
+    _hooks(app, headers)
+    _api(app, client)
+    _errors(app)
+    app.register_blueprint(kit.blueprint)
+    return app
+
+
+def _hooks(app: Flask, headers: Mapping[str, str]) -> None:
+    """Do what is done around every request: its id and headers, its measure, the end of its files."""
+
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-Id", "")
@@ -107,7 +121,9 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
         ).observe(time.perf_counter() - g.started)
         return response
 
-    app.url_map.converters["int"] = Digits
+
+def _api(app: Flask, client: RpcClient) -> None:
+    """Add the addresses of the API and of its document; lists have one for downloads from pages, too."""
     for route in ROUTES:
         if route.make and openapi.is_list(route):
             app.add_url_rule(
@@ -119,15 +135,8 @@ def create_app(client: RpcClient, settings: Settings) -> Flask:
             views.view_of(client, route),
             methods=[route.method],
         )
-    _errors(app)
-    # they add their pages to the blueprint
-    assert all(
-        (account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers)
-    )
-    app.register_blueprint(kit.blueprint)
     app.add_url_rule("/api/openapi.json", "openapi", lambda: views.as_json(openapi.document()))
     app.add_url_rule("/api/docs", "docs", lambda: kit.render("public/docs.html", api=openapi.document()))
-    return app
 
 
 class Digits(IntegerConverter):

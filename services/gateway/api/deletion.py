@@ -27,18 +27,7 @@ def delete(ask_all: AskAll, items: Sequence[orgs.DeleteOrg]) -> list[orgs.OrgSav
 
     There is one answer per item, in order.
     """
-    ids = list(dict.fromkeys(item.org_id for item in items))
-    inside, in_the_way = ask_all(
-        [
-            (members.count_inside, members.CountInside(org_ids=ids)),
-            (transfers.count_in_the_way, transfers.CountInTheWay(org_ids=ids)),
-        ]
-    )
-    found: dict[int, dict[str, int]] = {}
-    for one in inside if not isinstance(inside, Refused) else []:
-        found.setdefault(one.org_id, {}).update(members=one.members, registrations=one.registrations)
-    for one in in_the_way if not isinstance(in_the_way, Refused) else []:
-        found.setdefault(one.org_id, {}).update(transfers=one.transfers, leaving=one.leaving)
+    found = _counted(ask_all, list(dict.fromkeys(item.org_id for item in items)))
     refusals: dict[int, Refusal] = {}
     for n, item in enumerate(items):
         refusal = obstacles(found.get(item.org_id, {}), item.to_awaiting)
@@ -53,6 +42,22 @@ def delete(ask_all: AskAll, items: Sequence[orgs.DeleteOrg]) -> list[orgs.OrgSav
         orgs.OrgSaved(org_id=item.org_id, refusal=refusals[n]) if n in refusals else next(remaining)
         for n, item in enumerate(items)
     ]
+
+
+def _counted(ask_all: AskAll, ids: list[int]) -> dict[int, dict[str, int]]:
+    """Return by organisation what is inside it; what a service does not tell is left out."""
+    inside, in_the_way = ask_all(
+        [
+            (members.count_inside, members.CountInside(org_ids=ids)),
+            (transfers.count_in_the_way, transfers.CountInTheWay(org_ids=ids)),
+        ]
+    )
+    found: dict[int, dict[str, int]] = {}
+    for one in inside if not isinstance(inside, Refused) else []:
+        found.setdefault(one.org_id, {}).update(members=one.members, registrations=one.registrations)
+    for one in in_the_way if not isinstance(in_the_way, Refused) else []:
+        found.setdefault(one.org_id, {}).update(transfers=one.transfers, leaving=one.leaving)
+    return found
 
 
 def obstacles(found: dict[str, int], to_awaiting: bool) -> Refusal | None:

@@ -71,28 +71,30 @@ def _types() -> list[Any]:
     ]
 
 
+_ABOUT = (
+    "组织树、团员名册与组织关系转接。"
+    "Organisation tree, member registry and transfers.\n\n"
+    f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each."
+    " Every item carries an id of the caller's choice (`command_id`, `decision_id`):"
+    " repeating a call with the same ids does nothing twice."
+    " `X-Acting-Org` names the organisation for which an administrator acts."
+    " Errors are problem documents (RFC 9457)."
+)
+
+
 @cache
 def document() -> dict[str, Any]:
     """Return the document; every route is an operation, every contract a schema."""
     schemas, components = schemas_of.of(_types())
     paths: dict[str, dict[str, Any]] = {}
     for number, route in enumerate(ROUTES):
-        paths.setdefault("/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})[
-            route.method.lower()
-        ] = _operation(route, schemas[2 * number], schemas[2 * number + 1], components)
+        path = "/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
+        # `_types` gives two schemas for each route: what it takes and what it answers
+        asked, reply = schemas[2 * number], schemas[2 * number + 1]
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, asked, reply, components)
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Tuanqiao",
-            "version": "1",
-            "description": "组织树、团员名册与组织关系转接。"
-            "Organisation tree, member registry and transfers.\n\n"
-            f"Lists in, lists out: a command takes up to {MAX_ITEMS} items and answers each."
-            " Every item carries an id of the caller's choice (`command_id`, `decision_id`):"
-            " repeating a call with the same ids does nothing twice."
-            " `X-Acting-Org` names the organisation for which an administrator acts."
-            " Errors are problem documents (RFC 9457).",
-        },
+        "info": {"title": "Tuanqiao", "version": "1", "description": _ABOUT},
         "servers": [{"url": "/"}],
         "paths": paths,
         "security": [{"token": []}],
@@ -108,6 +110,7 @@ def _operation(
 ) -> dict[str, Any]:
     zh, en = route.summary
     fields = components.get(request.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {})
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation: dict[str, Any] = {
         "operationId": _name(route),
         "summary": f"{zh} · {en}",
@@ -115,18 +118,14 @@ def _operation(
         "parameters": _parameters(route, fields),
         "responses": {
             "200": {"description": "OK", "content": _content(route, reply)},
-            "default": {
-                "description": "Problem",
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
+            "default": {"description": "Problem", "content": problem},
         },
     }
     if route.method == "POST":
-        body = (
-            _wrap("items", {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS})
-            if route.contract.many
-            else request
-        )
+        body = request
+        if route.contract.many:
+            items = {"type": "array", "items": request, "minItems": 1, "maxItems": MAX_ITEMS}
+            body = _wrap("items", items)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if route.contract.public:
         operation["security"] = []

@@ -32,41 +32,50 @@ def view_of(client: RpcClient, route: Route) -> Any:
 
     def view(**path_values: Any) -> Response:
         wanted = _from_query(route, path_values, decoder) if route.make else _from_body(contract, decoder)
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        given = request.headers.get("X-Acting-Org")
-        acting = None if given is None else reading.identifier(given, "X-Acting-Org")
+        caller = _caller()
 
         def ask(one: Any) -> Any:
             # Three services know what stands in the way of a deletion; only the gateway may ask them all.
             if contract is orgs.delete_orgs:
-                return deletion.delete(
-                    lambda calls: client.call_all(calls, token=token, org_id=acting, request_id=g.request_id),
-                    one,
-                )
-            return client.call(contract, one, token=token, org_id=acting, request_id=g.request_id)
+                return deletion.delete(lambda calls: client.call_all(calls, **caller), one)
+            return client.call(contract, one, **caller)
 
         def note() -> Any:
-            export = members.NoteExport(what=request.path)
-            return client.call(
-                members.note_export, export, token=token, org_id=acting, request_id=g.request_id
-            )
+            return client.call(members.note_export, members.NoteExport(what=request.path), **caller)
 
         if request.args.get("format") == "xlsx":
             return _spreadsheet(route, wanted, ask, note)
         reply = ask(wanted)
         if route.pdf:
             return _letter(reply)
-        if contract.many:
-            return as_json({"results": [_with_words(one) for one in reply]})
-        if isinstance(reply, list):
-            if "org_id" in path_values and contract.name == "get_orgs":
-                if not reply:
-                    raise Refused("unknown_org")
-                return as_json(reply[0])
-            return as_json({"items": reply})
-        return as_json(reply)
+        if contract.name == "get_orgs" and "org_id" in path_values:
+            return _one_org(reply)
+        return _said(contract, reply)
 
     return view
+
+
+def _caller() -> dict[str, Any]:
+    """Return in whose name a request of the API is passed on, and under which id."""
+    given = request.headers.get("X-Acting-Org")
+    return {
+        "token": request.headers.get("Authorization", "").removeprefix("Bearer ").strip(),
+        "org_id": None if given is None else reading.identifier(given, "X-Acting-Org"),
+        "request_id": g.request_id,
+    }
+
+
+def _one_org(reply: list[Any]) -> Response:
+    if not reply:
+        raise Refused("unknown_org")
+    return as_json(reply[0])
+
+
+def _said(contract: Any, reply: Any) -> Response:
+    """Return a reply as the API gives it: lists wrapped, so that fields may be added beside them."""
+    if contract.many:
+        return as_json({"results": [_with_words(one) for one in reply]})
+    return as_json({"items": reply} if isinstance(reply, list) else reply)
 
 
 def download_of(client: RpcClient, route: Route) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import fpdf
 import segno
@@ -37,51 +39,60 @@ def render(letter: Letter, address: str) -> bytes:
     page.add_font("letter", fname=FONT)
     page.set_margins(_MARGIN, _MARGIN, _MARGIN)
     page.add_page()
-
-    def line(text: str, size: float, align: str = "L", gap: float = 2.0) -> None:
-        page.set_font("letter", size=size)
-        page.multi_cell(0, size * 0.65, printable(text), align=align, new_x="LMARGIN", new_y="NEXT")
-        page.ln(gap)
-
-    line(letter.issuer, 16, "C")
-    line("团员组织关系介绍信", 22, "C", 4)
-    line(f"第 {letter.number} 号", 12, "R", 8)
-    line(f"{letter.addressee}:", 14, gap=4)
-    first, count = letter.names[0], len(letter.names)
-    who = f"{first}同志" if count == 1 else f"{first}等{count}位同志"
-    goal = f"转往{letter.to_org}" if letter.to_org else "转往你处"
-    line(f"        兹介绍{who}{goal},请接收其团员组织关系。", 14, gap=3)
-    if count > 1:
-        line(f"        名单:{'、'.join(letter.names)}。", 12, gap=3)
-    if letter.dues_until is not None:
-        line(f"        团费交至{letter.dues_until.year}年{letter.dues_until.month}月。", 14, gap=6)
-    line("        此致", 14, gap=1)
-    line("敬礼", 14, gap=14)
-    line(f"{letter.issuer}(盖章)", 14, "R", 2)
-    if letter.issued_on is not None:
-        line(f"{letter.issued_on.year}年{letter.issued_on.month}月{letter.issued_on.day}日", 14, "R", 4)
-    if letter.valid_until is not None and letter.issued_on is not None:
-        line(
-            f"(有效期限{(letter.valid_until - letter.issued_on).days}天,至{letter.valid_until:%Y年%m月%d日})",
-            11,
-            "R",
-            4,
+    for one in _lines(letter):
+        page.set_font("letter", size=one.size)
+        page.multi_cell(
+            0, one.size * 0.65, printable(one.text), align=one.align, new_x="LMARGIN", new_y="NEXT"
         )
-    picture = io.BytesIO()
-    segno.make(f"{address}?code={letter.code}", error="m").save(picture, kind="png", scale=8, border=2)
-    picture.seek(0)
-    top = 232.0
-    page.image(picture, x=_MARGIN, y=top, w=32, alt_text="核验二维码")
-    page.set_xy(_MARGIN + 36, top + 8)
-    page.set_font("letter", size=10)
-    page.multi_cell(
-        0,
-        6,
-        printable(f"扫码或登录 {address}\n输入核验码 {letter.code}\n核验本介绍信的真伪与效力"),
-        align="L",
-    )
+        page.ln(one.gap)
+    _add_check(page, letter.code, address)
     made = bytes(page.output())
     font = page.fonts["letter"]
     if isinstance(font, fpdf.fonts.TTFFont):
         font.ttfont.close()  # it keeps the file of the font open otherwise
     return made
+
+
+class _Line(NamedTuple):
+    """A paragraph; sizes in points, the gap after it in millimetres."""
+
+    text: str
+    size: float
+    align: str = "L"
+    gap: float = 2.0
+
+
+def _lines(letter: Letter) -> Iterator[_Line]:
+    yield _Line(letter.issuer, 16, "C")
+    yield _Line("团员组织关系介绍信", 22, "C", 4)
+    yield _Line(f"第 {letter.number} 号", 12, "R", 8)
+    yield _Line(f"{letter.addressee}:", 14, gap=4)
+    first, count = letter.names[0], len(letter.names)
+    who = f"{first}同志" if count == 1 else f"{first}等{count}位同志"
+    goal = f"转往{letter.to_org}" if letter.to_org else "转往你处"
+    yield _Line(f"        兹介绍{who}{goal},请接收其团员组织关系。", 14, gap=3)
+    if count > 1:
+        yield _Line(f"        名单:{'、'.join(letter.names)}。", 12, gap=3)
+    if letter.dues_until is not None:
+        yield _Line(f"        团费交至{letter.dues_until.year}年{letter.dues_until.month}月。", 14, gap=6)
+    yield _Line("        此致", 14, gap=1)
+    yield _Line("敬礼", 14, gap=14)
+    yield _Line(f"{letter.issuer}(盖章)", 14, "R", 2)
+    issued, ends = letter.issued_on, letter.valid_until
+    if issued is not None:
+        yield _Line(f"{issued.year}年{issued.month}月{issued.day}日", 14, "R", 4)
+    if issued is not None and ends is not None:
+        yield _Line(f"(有效期限{(ends - issued).days}天,至{ends:%Y年%m月%d日})", 11, "R", 4)
+
+
+def _add_check(page: fpdf.FPDF, code: str, address: str) -> None:
+    """Put the QR code at the foot, and in words where and with what the letter is checked."""
+    picture = io.BytesIO()
+    segno.make(f"{address}?code={code}", error="m").save(picture, kind="png", scale=8, border=2)
+    picture.seek(0)
+    top = 232.0
+    page.image(picture, x=_MARGIN, y=top, w=32, alt_text="核验二维码")
+    page.set_xy(_MARGIN + 36, top + 8)
+    page.set_font("letter", size=10)
+    said = f"扫码或登录 {address}\n输入核验码 {code}\n核验本介绍信的真伪与效力"
+    page.multi_cell(0, 6, printable(said), align="L")

@@ -149,6 +149,18 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
             `roster_too_long`.
 
     """
+    table = _table(content)
+    _check_template(table, own)
+    at, columns = _header(table, own)
+    read = (_row(number, table[number], columns) for number in range(at + 1, len(table)))
+    rows = [row for row in read if row is not None]
+    if len(rows) > MAX_ROWS:
+        raise Refused("roster_too_long", limit=MAX_ROWS)
+    return rows
+
+
+def _table(content: bytes) -> list[list[Any]]:
+    """Return the cells of the first sheet, unless the last of them stands too far away."""
     try:
         sheet = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
         last = sheet.end or (0, 0)
@@ -156,40 +168,35 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
         raise Refused("roster_broken", detail="不是有效的 .xlsx 或 .xls 文件") from error
     if last[0] >= MAX_LINES or last[1] >= MAX_COLUMNS or (last[0] + 1) * (last[1] + 1) > MAX_CELLS:
         raise Refused("roster_broken", detail=f"内容超出{MAX_LINES}行、{MAX_COLUMNS}列,请删除表格之外的内容")
-    table = sheet.to_python(skip_empty_area=False)
+    return sheet.to_python(skip_empty_area=False)
+
+
+def _check_template(table: list[list[Any]], own: bool) -> None:
+    """Return if the sheet is the template that is wanted (IMP-03, IMP-04)."""
     cells = {_text(cell) for row in table[:10] for cell in row}
-    wanted, other, called = (
-        (OTHER_MARKER, MARKER, "本级团干部") if own else (MARKER, OTHER_MARKER, "下级团支部团员团干部")
-    )
+    wanted, other, called = MARKER, OTHER_MARKER, "下级团支部团员团干部"
+    if own:
+        wanted, other, called = OTHER_MARKER, MARKER, "本级团干部"
     if other in cells:
         raise Refused("roster_broken", detail=f"模板不能混用,请使用“{called}”模板")
     if wanted not in cells:
         raise Refused("roster_broken", detail="不是本系统的导入模板,请先下载模板")
-    at = next(
-        (
-            number
-            for number, row in enumerate(table)
-            if {"姓名", "身份证号码"} <= {_text(cell) for cell in row}
-        ),
-        None,
-    )
+
+
+def _header(table: list[list[Any]], own: bool) -> tuple[int, dict[str, int]]:
+    """Return the number of the line of the header, and the column of each of its labels."""
+    labels = ({_text(cell) for cell in row} for row in table)
+    at = next((number for number, some in enumerate(labels) if {"姓名", "身份证号码"} <= some), None)
     if at is None:
         raise Refused("roster_broken", detail="找不到表头(姓名、身份证号码)")
     columns = {_text(cell): number for number, cell in enumerate(table[at])}
-    missing = [
-        label
-        for label in (("姓名", "身份证号码", "团内职务") if own else HEADER[1:4])
-        if label not in columns
-    ]
+    needed = ("姓名", "身份证号码", "团内职务") if own else HEADER[1:4]
+    missing = [label for label in needed if label not in columns]
     if missing:
         raise Refused("roster_broken", detail=f"缺少列:{'、'.join(missing)}")
     if own:
         columns.pop(HEADER[1], None)  # without a branch it is a cadre of the importing organisation
-    read = (_row(number, table[number], columns) for number in range(at + 1, len(table)))
-    rows = [row for row in read if row is not None]
-    if len(rows) > MAX_ROWS:
-        raise Refused("roster_too_long", limit=MAX_ROWS)
-    return rows
+    return at, columns
 
 
 def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRow | None:
@@ -199,35 +206,43 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
 
     if _text(cell("序号")) == "示例" or not any(_text(cell(label)) for label in HEADER[1:]):
         return None
-    problem = ""
-    # A spreadsheet keeps fifteen digits of a number, an ID number has eighteen.
-    raw_id = cell("身份证号码")
-    if isinstance(raw_id, int | float):
-        problem = "身份证号码被表格软件改成了数字,后几位已丢失,请把该列设为文本后重新填写"
     try:
         joined_on = _month(cell("入团年月"))
     except ValueError:
-        joined_on, problem = None, problem or "入团年月无法识别,请按 2019-05 的形式填写"
-    branch = _text(cell("所在团支部全称"))
-    if "所在团支部全称" in columns and not branch:
-        problem = problem or "所在团支部全称不能为空"
+        joined_on = None
     post = post_code(_text(cell("团内职务")))
-    if post is None:
-        problem = problem or f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
-    if any(len(str(cell(label))) > MAX_TEXT for label in HEADER[1:]):
-        problem = problem or f"单元格内容过长,最多{MAX_TEXT}个字"
     return RosterRow(
         number + 1,
-        branch[:MAX_TEXT],
+        _text(cell("所在团支部全称"))[:MAX_TEXT],
         _name(cell("姓名"))[:MAX_TEXT],
-        "".join(_text(raw_id).split()).upper()[:MAX_TEXT],
+        "".join(_text(cell("身份证号码")).split()).upper()[:MAX_TEXT],
         _text(cell("民族"))[:MAX_TEXT],
         _text(cell("手机号码"))[:MAX_TEXT],
         joined_on,
         _text(cell("发展团员编号"))[:MAX_TEXT],
         post or "",
-        problem,
+        _problem({label: cell(label) for label in HEADER[1:]}, "所在团支部全称" in columns, joined_on, post),
     )
+
+
+def _problem(cells: dict[str, Any], branches: bool, joined_on: date | None, post: str | None) -> str:
+    """Return the first thing that is wrong with a row, empty if nothing is.
+
+    `branches` says that the sheet has a column of branches; `joined_on` and `post` are what could
+    be read.
+    """
+    # A spreadsheet keeps fifteen digits of a number, an ID number has eighteen.
+    if isinstance(cells["身份证号码"], int | float):
+        return "身份证号码被表格软件改成了数字,后几位已丢失,请把该列设为文本后重新填写"
+    if joined_on is None and _text(cells["入团年月"]):
+        return "入团年月无法识别,请按 2019-05 的形式填写"
+    if branches and not _text(cells["所在团支部全称"]):
+        return "所在团支部全称不能为空"
+    if post is None:
+        return f"团内职务不在可选范围,可填:{'、'.join(POSTS)}"
+    if any(len(str(cell)) > MAX_TEXT for cell in cells.values()):
+        return f"单元格内容过长,最多{MAX_TEXT}个字"
+    return ""
 
 
 def write_roster(
@@ -249,35 +264,39 @@ def write_roster(
             "strings_to_numbers": False,
         },
     )
-    sheet = book.add_worksheet("团员")
     text, bold = book.add_format({"num_format": "@"}), book.add_format({"bold": True, "num_format": "@"})
+    sheet = book.add_worksheet("团员")
     sheet.set_column(0, 0, 6)
     sheet.set_column(1, 1, 44, text)
     sheet.set_column(2, 9, 20, text)
-    header = (*HEADER, REASON) if reasons else HEADER
-    sheet.write_string(0, 0, OTHER_MARKER if own else MARKER, bold)
-    for column, label in enumerate(header):
-        sheet.write_string(1, column, label, bold)
-    for column, value in enumerate(EXAMPLE):
-        sheet.write_string(2, column, value, text)
+    _write(sheet, 0, [OTHER_MARKER if own else MARKER], bold)
+    _write(sheet, 1, (*HEADER, REASON) if reasons else HEADER, bold)
+    _write(sheet, 2, EXAMPLE, text)
     sheet.data_validation(3, 4, MAX_ROWS + 3, 4, {"validate": "list", "source": list(GROUPS)})
     sheet.data_validation(3, 8, MAX_ROWS + 3, 8, {"validate": "list", "source": list(POSTS)})
     for number, row in enumerate(rows, start=1):
-        values = (
-            str(number),
-            row.branch_name,
-            row.name,
-            row.id_number,
-            row.ethnic_group,
-            row.phone,
-            f"{row.joined_on:%Y-%m}" if row.joined_on else "",
-            row.development_number,
-            POST_NAMES[row.post][0] if row.post else "",
-            *([row.problem] if reasons else []),
-        )
-        for column, value in enumerate(values):
-            sheet.write_string(number + 2, column, value, text)
+        problem = [row.problem] if reasons else []
+        _write(sheet, number + 2, [str(number), *_values(row), *problem], text)
     book.close()
+
+
+def _write(sheet: Any, line: int, values: Iterable[str], form: Any) -> None:
+    for column, value in enumerate(values):
+        sheet.write_string(line, column, value, form)
+
+
+def _values(row: RosterRow) -> list[str]:
+    """Return what stands in the cells of a row after its number."""
+    return [
+        row.branch_name,
+        row.name,
+        row.id_number,
+        row.ethnic_group,
+        row.phone,
+        f"{row.joined_on:%Y-%m}" if row.joined_on else "",
+        row.development_number,
+        POST_NAMES[row.post][0] if row.post else "",
+    ]
 
 
 def failed(row: RosterRow, reason: str) -> RosterRow:

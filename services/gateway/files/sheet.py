@@ -184,11 +184,8 @@ def write(rows: Iterable[Any]) -> SpooledTemporaryFile[bytes]:
             "strings_to_numbers": False,
         },
     )
-    sheet, text, bold = (
-        book.add_worksheet("列表"),
-        book.add_format({"num_format": "@"}),
-        book.add_format({"bold": True}),
-    )
+    sheet = book.add_worksheet("列表")
+    text, bold = book.add_format({"num_format": "@"}), book.add_format({"bold": True})
     for number, row in enumerate(rows, start=1):
         values = flat(row)
         if number == 1:

@@ -132,6 +132,15 @@ def _ask(content: bytes, own: bool) -> Opened:
             **{name: os.environ[name] for name in ("TUANQIAO_IMPORT_MAX_ROWS",) if name in os.environ},
         },
     )
+    said = _said(process, content)
+    try:
+        return msgspec.json.decode(said, type=Opened)
+    except msgspec.MsgspecError:
+        raise Refused("roster_broken", detail=_UNREADABLE) from None
+
+
+def _said(process: subprocess.Popen[bytes], content: bytes) -> bytes:
+    """Return what the reader has written; whatever happens, it does not live on."""
     try:
         said, _ = process.communicate(content, timeout=WALL_SECONDS)
     except subprocess.TimeoutExpired:
@@ -146,7 +155,4 @@ def _ask(content: bytes, own: bool) -> Opened:
     if process.returncode != 0:
         log.warning("the reader of a spreadsheet of %d bytes ended with %d", len(content), process.returncode)
         raise Refused("roster_broken", detail=_UNREADABLE)
-    try:
-        return msgspec.json.decode(said, type=Opened)
-    except msgspec.MsgspecError:
-        raise Refused("roster_broken", detail=_UNREADABLE) from None
+    return said

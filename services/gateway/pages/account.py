@@ -22,17 +22,7 @@ def sign_in() -> Any:
     refusal, sealed = None, request.form.get("draft", "")
     if request.method == "POST":
         try:
-            signed = current_app.config["CLIENT"].call(
-                members.sign_in,
-                members.SignIn(
-                    id_number=request.form.get("id_number", ""),
-                    password=request.form.get("password", ""),
-                    address=request.remote_addr or "",
-                    device=request.headers.get("User-Agent", ""),
-                    **_read_captcha(),
-                ),
-                request_id=g.request_id,
-            )
+            signed = _sign_in()
             language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
             # A session of its own: nothing of the one before is left but the language.
             session.clear()
@@ -40,27 +30,43 @@ def sign_in() -> Any:
             browser_session.remember(signed)
             if signed.must_change_password:
                 return redirect("/password")
-            mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
             # Neither a draft nor the acting organisation passes from one person to another.
-            kept = draft.opened(sealed)
-            if kept is not None and kept.person not in (0, signed.person_id):
-                kept = None
-            if kept is not None:
-                acted = kept.org
-            elif before != signed.person_id:
-                acted = None
-            if mine:
-                organisations.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
-            if kept is not None:
-                return kit.render(
-                    "account/draft.html",
-                    kept=kept,
-                    other_org=kept.org is not None and kept.org != session.get("org"),
-                )
-            return redirect(kit.own_path(request.args.get("next", "")) or "/")
+            kept = _resume(signed.person_id, sealed, acted if before == signed.person_id else None)
+            if kept is None:
+                return redirect(kit.own_path(request.args.get("next", "")) or "/")
+            other_org = kept.org is not None and kept.org != session.get("org")
+            return kit.render("account/draft.html", kept=kept, other_org=other_org)
         except Refused as error:
             refusal = error.refusal
     return sign_in_page(refusal, sealed)
+
+
+def _sign_in() -> Any:
+    """Sign in with what the form says; return the answer with the token."""
+    wanted = members.SignIn(
+        id_number=request.form.get("id_number", ""),
+        password=request.form.get("password", ""),
+        address=request.remote_addr or "",
+        device=request.headers.get("User-Agent", ""),
+        **_read_captcha(),
+    )
+    return current_app.config["CLIENT"].call(members.sign_in, wanted, request_id=g.request_id)
+
+
+def _resume(person_id: int, sealed: str, acted: int | None) -> draft.Draft | None:
+    """Act for the organisation of the draft, else for the one acted for before; return the draft.
+
+    A draft of somebody else is none.
+    """
+    mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
+    kept = draft.opened(sealed)
+    if kept is not None and kept.person not in (0, person_id):
+        kept = None
+    if kept is not None:
+        acted = kept.org
+    if mine:
+        organisations.act_for(next((org for org in mine if org.org_id == acted), mine[0]))
+    return kept
 
 
 def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:

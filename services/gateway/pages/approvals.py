@@ -11,7 +11,7 @@ from flask import redirect, request, session
 from services.gateway.pages import fields
 from services.gateway.pages.kit import blueprint, call, first, names, parties, render, say, t
 from services.gateway.pages.words import CONCERNS, rejections_for
-from shared.errors import Refused
+from shared.errors import Refusal, Refused
 from shared.messages import orgs, transfers
 
 # ---- approvals -------------------------------------------------------------------------------------
@@ -37,35 +37,35 @@ def work() -> Any:
         if error.code not in ("field_missing", "bad_request"):
             raise
         refusal = error.refusal
+    return _work_page(state, reason, refusal, done)
+
+
+def _work_page(state: str, reason: str, refusal: Refusal | None, done: list[Any]) -> Any:
+    """Show a page of the list, with what was refused of the things just `done`."""
     page = call(
         transfers.list_work,
         transfers.ListWork(state=state, reason=reason, after=request.values.get("after", ""), limit=100),
     )
-    assigning = any(item.state == "pending_assign" for item in page.items)
-    found, people, (children,) = names(
-        parties(page.items),
-        [item.member_id for item in page.items],
-        (orgs.list_children, orgs.ListChildren(org_id=session.get("org", 0), limit=500))
-        if assigning
-        else None,
-    )
+    children = None
+    if any(item.state == "pending_assign" for item in page.items):
+        children = (orgs.list_children, orgs.ListChildren(org_id=session.get("org", 0), limit=500))
+    found, people, (branches,) = names(parties(page.items), [item.member_id for item in page.items], children)
+    known = [item for item in page.items if item.member_id in people]
     return render(
         "approvals/work.html",
         refusal.kind.status if refusal else 200,
         page=page,
         orgs=found,
         people=people,
-        branches=[org for org in children or () if org.kind == "branch"],
+        branches=[org for org in branches or () if org.kind == "branch"],
         done=done,
-        named={
-            item.transfer_id: people[item.member_id].name for item in page.items if item.member_id in people
-        },
+        named={item.transfer_id: people[item.member_id].name for item in known},
         state=state,
         reason=reason,
         concerns=CONCERNS,
         refusal=refusal,
-        form=form,
-        ticked=set(form.getlist("item")),
+        form=request.form,
+        ticked=set(request.form.getlist("item")),
         tick_all=request.values.get("tick") == "1",
         rejections=rejections_for({item.reason for item in page.items if item.state != "pending_assign"}),
     )
@@ -93,20 +93,22 @@ def _decide(form: Any) -> list[Any]:
             for transfer_id, _ in chosen
         ]
         return list(call(transfers.assign_branches, assigned))
-    approve = form.get("do") == "approve"
+    verdict = _verdict(form)
     decisions = [
-        transfers.DecideNode(
-            decision_id=uuid.uuid4(),
-            transfer_id=transfer_id,
-            node_no=node_no,
-            approve=approve,
-            # The field of reasons is on the page for both buttons; an approval has none.
-            reason_code="" if approve else form.get("reason_code", ""),
-            note=form.get("note", ""),
-        )
+        transfers.DecideNode(decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=node_no, **verdict)
         for transfer_id, node_no in chosen
     ]
     return list(call(transfers.decide_nodes, decisions))
+
+
+def _verdict(form: Any) -> dict[str, Any]:
+    """Return what a form decides; the field of reasons is there for both buttons, an approval has none."""
+    approve = form.get("do") != "reject"
+    return {
+        "approve": approve,
+        "reason_code": "" if approve else form.get("reason_code", ""),
+        "note": form.get("note", ""),
+    }
 
 
 def chosen_branch(form: Any) -> int:
@@ -126,29 +128,9 @@ def _bulk_confirm(state: str, reason: str) -> Any:
     wanted = transfers.Filter(
         state=state, reason=form.get("reason", reason), unquestioned=form.get("unquestioned") == "1"
     )
-    approve, branch = (
-        form.get("do") != "reject",
-        fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None,
-    )
+    branch = fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None
     if form.get("confirmed"):
-        bulk_id = fields.key(form, "bulk_id")
-        first(
-            call(
-                transfers.start_bulks,
-                [
-                    transfers.StartBulk(
-                        bulk_id=bulk_id,
-                        filter=wanted,
-                        expected=fields.number(form.get("expected")),
-                        approve=approve,
-                        reason_code="" if approve else form.get("reason_code", ""),
-                        note=form.get("note", ""),
-                        branch_id=branch,
-                    )
-                ],
-            )
-        )
-        return redirect(f"/bulk/{bulk_id}")
+        return redirect(f"/bulk/{_start_bulk(form, wanted, branch)}")
     found = call(transfers.count_matching, transfers.CountMatching(filter=wanted))
     return render(
         "approvals/bulk_confirm.html",
@@ -159,6 +141,19 @@ def _bulk_confirm(state: str, reason: str) -> Any:
         bulk_id=uuid.uuid4(),
         branch=branch,
     )
+
+
+def _start_bulk(form: Any, wanted: transfers.Filter, branch: int | None) -> uuid.UUID:
+    bulk_id = fields.key(form, "bulk_id")
+    start = transfers.StartBulk(
+        bulk_id=bulk_id,
+        filter=wanted,
+        expected=fields.number(form.get("expected")),
+        branch_id=branch,
+        **_verdict(form),
+    )
+    first(call(transfers.start_bulks, [start]))
+    return bulk_id
 
 
 @blueprint.get("/bulk")

@@ -9,11 +9,23 @@ from typing import Any
 from flask import redirect, request, session
 
 from services.gateway.pages import fields, organisations
-from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, t, word
+from services.gateway.pages.kit import (
+    blueprint,
+    call,
+    calls,
+    first,
+    names,
+    parties,
+    render,
+    say,
+    send,
+    t,
+    word,
+)
 from services.gateway.pages.organisations import MIGRATION_SAID, MIGRATION_STATES, REGISTRATION_SAID
 from services.gateway.pages.words import STEPS
 from shared import clock
-from shared.errors import Refused
+from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.reference import POST_NAMES
 
@@ -21,20 +33,19 @@ from shared.reference import POST_NAMES
 @blueprint.route("/registrations", methods=["GET", "POST"])
 def registrations() -> Any:
     """Who has registered and waits to be accepted (REG-03, REG-07)."""
-    refusal = None
+    form, refusal = request.form, None
     if request.method == "POST":
-        refusal = call(
+        accept = form.get("do") == "accept"
+        refusal = send(
             members.decide_registrations,
-            [
-                members.DecideRegistration(
-                    registration_id=fields.number(request.form.get("registration")),
-                    accept=request.form.get("do") == "accept",
-                    note=request.form.get("note", ""),
-                )
-            ],
-        )[0].refusal
+            members.DecideRegistration(
+                registration_id=fields.number(form.get("registration")),
+                accept=accept,
+                note=form.get("note", ""),
+            ),
+        )
         if refusal is None:
-            say(word(REGISTRATION_SAID["accept" if request.form.get("do") == "accept" else "reject"]))
+            say(word(REGISTRATION_SAID["accept" if accept else "reject"]))
             return redirect("/registrations")
     return render(
         "desk/registrations.html",
@@ -49,33 +60,11 @@ def registrations() -> Any:
 def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
     form, refusal = request.form, None
-    if request.method == "POST" and form.get("do") == "request":
-        refusal = call(
-            orgs.request_migrations,
-            [
-                orgs.RequestMigration(
-                    command_id=fields.key(form),
-                    org_id=organisations.acting_committee(),
-                    to_org_id=fields.number(form.get("target")),
-                    reason=form.get("reason", ""),
-                )
-            ],
-        )[0].refusal
-    elif request.method == "POST" and form.get("do") in ("approve", "reject", "withdraw"):
-        refusal = call(
-            orgs.decide_migrations,
-            [
-                orgs.DecideMigration(
-                    migration_id=fields.number(form.get("migration")),
-                    approve=form["do"] == "approve",
-                    withdraw=form["do"] == "withdraw",
-                    note=form.get("note", ""),
-                )
-            ],
-        )[0].refusal
-    if request.method == "POST" and refusal is None and form.get("do") != "search":
-        say(word(MIGRATION_SAID.get(form.get("do", ""), MIGRATION_SAID["request"])))
-        return redirect("/migrations")
+    if request.method == "POST" and form.get("do") != "search":
+        refusal = _migrate(form)
+        if refusal is None:
+            say(word(MIGRATION_SAID.get(form.get("do", ""), MIGRATION_SAID["request"])))
+            return redirect("/migrations")
     text = form.get("text", "").strip()
     items, found = calls(
         (orgs.list_migrations, orgs.ListMigrations()),
@@ -95,6 +84,32 @@ def migrations() -> Any:
     )
 
 
+def _migrate(form: Any) -> Refusal | None:
+    """Ask for the migration of the acting organisation, or decide about one; return why not."""
+    do = form.get("do")
+    if do == "request":
+        return send(
+            orgs.request_migrations,
+            orgs.RequestMigration(
+                command_id=fields.key(form),
+                org_id=organisations.acting_committee(),
+                to_org_id=fields.number(form.get("target")),
+                reason=form.get("reason", ""),
+            ),
+        )
+    if do in ("approve", "reject", "withdraw"):
+        return send(
+            orgs.decide_migrations,
+            orgs.DecideMigration(
+                migration_id=fields.number(form.get("migration")),
+                approve=do == "approve",
+                withdraw=do == "withdraw",
+                note=form.get("note", ""),
+            ),
+        )
+    return None
+
+
 @blueprint.get("/desk")
 def desk() -> Any:
     """Operation centre (操作中心): what waits, and messages (MSG-01, MSG-02, MSG-03).
@@ -103,16 +118,8 @@ def desk() -> Any:
     their own messages.
     """
     acting, kind = session.get("org"), request.args.get("kind", "")
-    asked = transfers.ListMessages(
-        kind=kind,
-        unread_only=request.args.get("unread") == "1",
-        since=_day(request.args.get("since")),
-        until=_day(request.args.get("until")),
-        after=request.args.get("after", ""),
-        limit=30,
-    )
     inbox, work, registrations, migrations, escalations = calls(
-        (transfers.list_messages, asked),
+        (transfers.list_messages, _messages(kind)),
         (transfers.list_work, transfers.ListWork(limit=5)) if acting else None,
         (members.list_registrations, members.ListRegistrations()) if acting else None,
         (orgs.list_migrations, orgs.ListMigrations(waiting=True)) if acting else None,
@@ -123,7 +130,7 @@ def desk() -> Any:
     oldest = work.items if work is not None and not isinstance(work, Refused) else []
     found, people, _ = names(
         [*(item.org_id for item in items), *parties(oldest)],
-        [*(item.member_id for item in items), *(item.member_id for item in oldest)],
+        [item.member_id for item in (*items, *oldest)],
     )
     return render(
         "desk/desk.html",
@@ -135,20 +142,33 @@ def desk() -> Any:
         orgs=found,
         people=people,
         kind=kind,
-        kinds_of_message={
-            name: STEPS[name]
-            for name in (
-                "requested",
-                "approve",
-                "reject",
-                "clock_return",
-                "withdraw",
-                "moved",
-                "urged",
-                "escalated",
-                "answered",
-            )
-        },
+        kinds_of_message={name: STEPS[name] for name in _MESSAGES},
+    )
+
+
+_MESSAGES = (
+    "requested",
+    "approve",
+    "reject",
+    "clock_return",
+    "withdraw",
+    "moved",
+    "urged",
+    "escalated",
+    "answered",
+)
+"""The kinds of messages that the list can be narrowed to."""
+
+
+def _messages(kind: str) -> transfers.ListMessages:
+    """Return the messages that the page is asked for."""
+    return transfers.ListMessages(
+        kind=kind,
+        unread_only=request.args.get("unread") == "1",
+        since=_day(request.args.get("since")),
+        until=_day(request.args.get("until")),
+        after=request.args.get("after", ""),
+        limit=30,
     )
 
 

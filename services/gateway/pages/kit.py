@@ -246,6 +246,12 @@ def first(outcomes: list[Any]) -> Any:
     return outcomes[0]
 
 
+def send(contract: Any, item: Any) -> Refusal | None:
+    """Make a command of one item; return why it was refused, None if it is done."""
+    refusal: Refusal | None = call(contract, [item])[0].refusal
+    return refusal
+
+
 def office(org_id: int, in_the_way: Any = None) -> tuple[dict[int, Any], dict[int, list[Any]]]:
     """Return an organisation with who is in the way of a transfer, and its administrators.
 

@@ -16,7 +16,7 @@ from flask import Response, redirect, request, session
 from services.gateway import addresses
 from services.gateway.files import letter, roster, sheet, workbooks
 from services.gateway.pages import fields, kit, notes, organisations
-from services.gateway.pages.kit import blueprint, call, calls, names, render, say, t, word
+from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, t, word
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
@@ -75,35 +75,24 @@ def search() -> Any:
     text, people, refusal = request.form.get("text", "").strip(), None, None
     found: list[Any] = []
     if request.method == "POST" and text:
-        found = (
-            []
-            if _is_number(text)
-            else kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org")))
-        )
+        if not _is_number(text):
+            found = kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org")))
         try:
-            people = (
-                kit.call(members.search_members, members.SearchMembers(text=text))
-                if session.get("org")
-                else None
-            )
+            if session.get("org"):
+                people = kit.call(members.search_members, members.SearchMembers(text=text))
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):
                 raise
             refusal = error.refusal
-    branches = (
-        {
-            org.org_id: org
-            for org in kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))
-        }
-        if people and people.items
-        else {}
-    )
+    branches: list[Any] = []
+    if people and people.items:
+        branches = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))
     return kit.render(
         "members/search.html",
         text=text,
         found=found,
         people=people,
-        branches=branches,
+        branches={org.org_id: org for org in branches},
         refusal=refusal,
         asked=request.method == "POST",
     )
@@ -345,45 +334,12 @@ def registers() -> Any:
     They are retained at school, or abroad for studies.
     """
     form, refusal, kind = request.form, None, request.args.get("kind", "")
-    if request.method == "POST" and form.get("do") == "request":
-        refusal = call(
-            members.request_retentions,
-            [
-                members.RequestRetention(
-                    command_id=fields.key(form),
-                    member_id=fields.number(form.get("member")),
-                    kind=form.get("kind", ""),
-                    since=_date(form.get("since"), ("起始日期", "the first day")),
-                    until=_date(form.get("until"), ("截止日期", "the last day")),
-                    place=form.get("place", ""),
-                    contact_name=form.get("contact_name", ""),
-                    contact_phone=form.get("contact_phone", ""),
-                    reason=form.get("reason", ""),
-                )
-            ],
-        )[0].refusal
-    elif request.method == "POST":
-        refusal = call(
-            members.decide_retentions,
-            [
-                members.DecideRetention(
-                    retention_id=fields.number(form.get("retention")),
-                    approve=form.get("do") == "approve",
-                    end=form.get("do") == "end",
-                    report=form.get("report", ""),
-                    note=form.get("note", ""),
-                )
-            ],
-        )[0].refusal
-    if request.method == "POST" and refusal is None:
-        if form.get("report"):
-            done = "report"
-        elif form.get("do") in REGISTER_SAID:
-            done = form.get("do", "")
-        else:
-            done = "refuse"
-        say(word(REGISTER_SAID[done]))
-        return redirect("/registers")
+    if request.method == "POST":
+        refusal = _request_to_stay(form) if form.get("do") == "request" else _decide_to_stay(form)
+        if refusal is None:
+            done = "report" if form.get("report") else form.get("do", "")
+            say(word(REGISTER_SAID.get(done, REGISTER_SAID["refuse"])))
+            return redirect("/registers")
     items = call(
         members.list_retentions,
         members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100),
@@ -404,6 +360,37 @@ def registers() -> Any:
     )
 
 
+def _request_to_stay(form: Any) -> Refusal | None:
+    return send(
+        members.request_retentions,
+        members.RequestRetention(
+            command_id=fields.key(form),
+            member_id=fields.number(form.get("member")),
+            kind=form.get("kind", ""),
+            since=_date(form.get("since"), ("起始日期", "the first day")),
+            until=_date(form.get("until"), ("截止日期", "the last day")),
+            place=form.get("place", ""),
+            contact_name=form.get("contact_name", ""),
+            contact_phone=form.get("contact_phone", ""),
+            reason=form.get("reason", ""),
+        ),
+    )
+
+
+def _decide_to_stay(form: Any) -> Refusal | None:
+    """Approve, refuse or end an entry, or keep a report on it; return why not."""
+    return send(
+        members.decide_retentions,
+        members.DecideRetention(
+            retention_id=fields.number(form.get("retention")),
+            approve=form.get("do") == "approve",
+            end=form.get("do") == "end",
+            report=form.get("report", ""),
+            note=form.get("note", ""),
+        ),
+    )
+
+
 @blueprint.route("/letters", methods=["GET", "POST"])
 def letters() -> Any:
     """Issue introduction letters as PDF for members of a branch below (DOC-01..04).
@@ -413,33 +400,10 @@ def letters() -> Any:
     form, refusal = request.values, None
     branch = fields.number(form.get("branch"))
     if request.method == "POST":
-        chosen = fields.numbers(form.getlist("member"))
-        if not chosen:
-            refusal = Refusal("field_missing", {"field": t("团员", "members")})
-        else:
-            made = call(
-                members.issue_letters,
-                [
-                    members.IssueLetter(
-                        command_id=fields.key(form),
-                        member_ids=chosen,
-                        addressee=form.get("addressee", ""),
-                        dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
-                        valid_days=fields.number(form.get("valid_days")) or None,
-                        to_org=form.get("to_org", ""),
-                    )
-                ],
-            )[0]
-            refusal = made.refusal
-            if refusal is None:
-                return Response(
-                    letter.render(made, f"{addresses.public_root()}verify"),
-                    content_type="application/pdf",
-                    headers={
-                        "Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf",
-                        "Cache-Control": "no-store",
-                    },
-                )
+        made = _issue_letter(form)
+        if isinstance(made, Response):
+            return made
+        refusal = made
     children, items = calls(
         (orgs.list_children, orgs.ListChildren(org_id=organisations.acting_committee(), limit=500)),
         (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None,
@@ -454,6 +418,32 @@ def letters() -> Any:
         refusal=refusal,
         command_id=uuid.uuid4(),
         today=clock.today(),
+    )
+
+
+def _issue_letter(form: Any) -> Response | Refusal:
+    """Issue one letter for the chosen members; return it as a file, or why there is none."""
+    chosen = fields.numbers(form.getlist("member"))
+    if not chosen:
+        return Refusal("field_missing", {"field": t("团员", "members")})
+    wanted = members.IssueLetter(
+        command_id=fields.key(form),
+        member_ids=chosen,
+        addressee=form.get("addressee", ""),
+        dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
+        valid_days=fields.number(form.get("valid_days")) or None,
+        to_org=form.get("to_org", ""),
+    )
+    made: members.Letter = call(members.issue_letters, [wanted])[0]
+    if made.refusal is not None:
+        return made.refusal
+    return Response(
+        letter.render(made, f"{addresses.public_root()}verify"),
+        content_type="application/pdf",
+        headers={
+            "Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf",
+            "Cache-Control": "no-store",
+        },
     )
 
 

@@ -9,7 +9,7 @@ from flask import redirect, request, session
 
 from services.gateway.api import deletion
 from services.gateway.pages import fields, kit
-from services.gateway.pages.kit import blueprint, call, calls, names, render, say, word
+from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
 from services.gateway.pages.words import PURPOSES
 from shared import clock, practice
 from shared.errors import Refusal, Refused
@@ -62,19 +62,9 @@ def check() -> Any:
     """
     org, refusal, form = acting_committee(), None, request.form
     if request.method == "POST":
-        refusal = call(
-            orgs.check_orgs,
-            [
-                orgs.CheckOrg(
-                    command_id=uuid.uuid4(),
-                    org_id=org,
-                    **{
-                        name: form.get(name, "")
-                        for name in ("kind", "short_name", "full_name", "industry", "phone")
-                    },
-                )
-            ],
-        )[0].refusal
+        wanted = ("kind", "short_name", "full_name", "industry", "phone")
+        given = {name: form.get(name, "") for name in wanted}
+        refusal = send(orgs.check_orgs, orgs.CheckOrg(command_id=uuid.uuid4(), org_id=org, **given))
         if refusal is None:
             return redirect("/check?done=1")
     own, cadres = calls(
@@ -102,49 +92,52 @@ def posts() -> Any:
     """
     org = fields.number(request.values.get("org")) or acting_committee()
     form, refusal, code = request.form, None, None
-    if request.method == "POST":
-        do = form.get("do", "")
-        if do == "code":
-            code = call(
-                members.issue_registration_codes,
-                [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org)],
-            )[0]
-            refusal = code.refusal
-        elif do in ("appoint", "revoke"):
-            refusal = call(
-                orgs.set_administrators,
-                [
-                    orgs.SetAdministrator(
-                        command_id=uuid.uuid4(),
-                        org_id=org,
-                        person_id=fields.number(form.get("person")),
-                        active=do == "appoint",
-                    )
-                ],
-            )[0].refusal
-        else:
-            refusal = call(
-                members.set_posts,
-                [
-                    members.SetPost(
-                        command_id=uuid.uuid4(),
-                        org_id=org,
-                        post=form.get("post", ""),
-                        person_id=fields.number(form.get("person")) or None,
-                        name=form.get("name", ""),
-                        id_number=form.get("id_number", ""),
-                        phone=form.get("phone", ""),
-                        ethnic_group=form.get("ethnic_group", ""),
-                    )
-                ],
-            )[0].refusal
-        if refusal is None and code is None:
-            if do in POST_SAID:
-                done = do
-            else:
-                done = "given" if form.get("post") else "ended"
-            say(word(POST_SAID[done]))
+    if request.method == "POST" and form.get("do") == "code":
+        (code,) = call(
+            members.issue_registration_codes,
+            [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=org)],
+        )
+        refusal = code.refusal
+    elif request.method == "POST":
+        refusal = _set_right(form, org) if form.get("do") in ("appoint", "revoke") else _set_post(form, org)
+        if refusal is None:
+            done = "given" if form.get("post") else "ended"
+            say(word(POST_SAID.get(form.get("do", ""), POST_SAID[done])))
             return redirect(f"/posts?org={org}")
+    return _posts_page(org, refusal, code)
+
+
+def _set_right(form: Any, org: int) -> Refusal | None:
+    """Give the right of an administrator, or take it back (ADM); return why not."""
+    return send(
+        orgs.set_administrators,
+        orgs.SetAdministrator(
+            command_id=uuid.uuid4(),
+            org_id=org,
+            person_id=fields.number(form.get("person")),
+            active=form.get("do") == "appoint",
+        ),
+    )
+
+
+def _set_post(form: Any, org: int) -> Refusal | None:
+    """Give a post to somebody, or end it (CADRE); return why not."""
+    return send(
+        members.set_posts,
+        members.SetPost(
+            command_id=uuid.uuid4(),
+            org_id=org,
+            post=form.get("post", ""),
+            person_id=fields.number(form.get("person")) or None,
+            name=form.get("name", ""),
+            id_number=form.get("id_number", ""),
+            phone=form.get("phone", ""),
+            ethnic_group=form.get("ethnic_group", ""),
+        ),
+    )
+
+
+def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
     own, cadres, administrators = calls(
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])),
         (members.list_cadres, members.ListCadres(org_id=org)),
@@ -162,7 +155,7 @@ def posts() -> Any:
         rights=rights,
         people=people,
         refusal=refusal,
-        form=form,
+        form=request.form,
         code=code,
         offered=POSTS.get(own[0].kind, ()),
         post_names=POST_NAMES,
@@ -195,14 +188,7 @@ def my_orgs() -> Any:
     form, refusal = request.form, None
     here = fields.number(request.values.get("at"), session.get("org") or 0)
     if request.method == "POST" and not form.get("do"):
-        chosen = next(
-            (org for org in kit.call(orgs.my_orgs, orgs.MyOrgs()) if str(org.org_id) == form.get("org")), None
-        )
-        if chosen is None:
-            raise Refused("not_administrator")
-        act_for(chosen)
-        kit.say(kit.t(f"现在代表{chosen.full_name}办理。", f"You act for {chosen.full_name} now."))
-        return redirect("/desk")
+        return _choose_org(form.get("org", ""))
     if request.method == "POST":
         refusal = _keep_org(form, here)
         if refusal is None:
@@ -228,6 +214,17 @@ def my_orgs() -> Any:
     )
 
 
+def _choose_org(org: str) -> Any:
+    """Act for one of the own organisations from now on (ROLE-14)."""
+    mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
+    chosen = next((one for one in mine if str(one.org_id) == org), None)
+    if chosen is None:
+        raise Refused("not_administrator")
+    act_for(chosen)
+    kit.say(kit.t(f"现在代表{chosen.full_name}办理。", f"You act for {chosen.full_name} now."))
+    return redirect("/desk")
+
+
 def _order_org(here: int, org: int, up: bool) -> Refusal | None:
     """Move a direct subordinate one place up or down (上移/下移, ORG-24); at the end of the list it stays."""
     ids = [one.org_id for one in kit.call(orgs.list_children, orgs.ListChildren(org_id=here, limit=500))]
@@ -243,8 +240,7 @@ def _order_org(here: int, org: int, up: bool) -> Refusal | None:
         after = ids[at - 2]
     else:  # it becomes the first
         after = None
-    answer: Refusal | None = kit.call(orgs.order_orgs, [orgs.OrderOrg(org_id=org, after=after)])[0].refusal
-    return answer
+    return send(orgs.order_orgs, orgs.OrderOrg(org_id=org, after=after))
 
 
 def _purposes() -> dict[str, tuple[str, str]]:
@@ -258,32 +254,28 @@ def _purposes() -> dict[str, tuple[str, str]]:
 def _keep_org(form: Any, here: int) -> Refusal | None:
     """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
     org = fields.number_or_none(form.get("org"))
-    answer: Refusal | None
     if form["do"] in ("up", "down"):
         return _order_org(here, org or 0, form["do"] == "up")
     if form["do"] in ("delete", "await"):
-        answer = deletion.delete(
+        (answer,) = deletion.delete(
             lambda asked: kit.calls(*asked, partial=True),
             [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")],
-        )[0].refusal
-    else:
-        answer = kit.call(
-            orgs.save_orgs,
-            [
-                orgs.SaveOrg(
-                    command_id=fields.key(form),
-                    org_id=org,
-                    parent_id=here,
-                    kind=form.get("kind", "branch"),
-                    purpose=form.get("purpose", "ordinary"),
-                    full_name=form.get("full_name", ""),
-                    short_name=form.get("short_name", ""),
-                    industry=form.get("industry", ""),
-                    phone=form.get("phone", ""),
-                )
-            ],
-        )[0].refusal
-    return answer
+        )
+        return answer.refusal
+    return send(
+        orgs.save_orgs,
+        orgs.SaveOrg(
+            command_id=fields.key(form),
+            org_id=org,
+            parent_id=here,
+            kind=form.get("kind", "branch"),
+            purpose=form.get("purpose", "ordinary"),
+            full_name=form.get("full_name", ""),
+            short_name=form.get("short_name", ""),
+            industry=form.get("industry", ""),
+            phone=form.get("phone", ""),
+        ),
+    )
 
 
 @kit.blueprint.route("/schools", methods=["GET", "POST"])
@@ -292,21 +284,9 @@ def schools() -> Any:
 
     Missing schools are created here; the codes are those to register with.
     """
-    codes, refusal, acting = [], None, session.get("org") or 0
-    form = request.form
+    form, codes, refusal = request.form, [], None
     if request.method == "POST" and form.get("do") == "create":
-        refusal = kit.call(
-            orgs.save_orgs,
-            [
-                orgs.SaveOrg(
-                    command_id=fields.key(form),
-                    parent_id=acting,
-                    kind="committee",
-                    full_name=form.get("full_name", ""),
-                    industry=form.get("industry", ""),
-                )
-            ],
-        )[0].refusal
+        refusal = _make_school(form)
         if refusal is None:
             kit.say(
                 kit.t(
@@ -316,28 +296,46 @@ def schools() -> Any:
             )
             return redirect("/schools")
     elif request.method == "POST":
-        chosen = fields.numbers(form.getlist("school"))
-        if not chosen:
-            raise Refused("bad_request", detail=kit.t("请先勾选学校", "choose schools first"))
-        codes = kit.call(
-            members.issue_registration_codes,
-            [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]],
-        )
+        codes = _codes_for(fields.numbers(form.getlist("school")))
+    acting = session.get("org") or 0
     entered = kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))
-    # The first row is that of the acting organisation with all below it.
-    progress = {one.org_id: one for one in entered[1:]}
     children = kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500))
-    listed = [org for org in children if is_school(org.industry)]
     return kit.render(
         "organisations/schools.html",
         refusal.kind.status if refusal else 200,
-        schools=listed,
-        progress=progress,
+        schools=[org for org in children if is_school(org.industry)],
+        # The first row is that of the acting organisation with all below it.
+        progress={one.org_id: one for one in entered[1:]},
         codes=codes,
         refusal=refusal,
         form=form,
         command_id=uuid.uuid4(),
         industries=[name for name, one in INDUSTRIES.items() if one.school],
+    )
+
+
+def _make_school(form: Any) -> Refusal | None:
+    return send(
+        orgs.save_orgs,
+        orgs.SaveOrg(
+            command_id=fields.key(form),
+            parent_id=session.get("org") or 0,
+            kind="committee",
+            full_name=form.get("full_name", ""),
+            industry=form.get("industry", ""),
+        ),
+    )
+
+
+def _codes_for(chosen: list[int]) -> list[Any]:
+    """Make registration codes for the ticked schools."""
+    if not chosen:
+        raise Refused("bad_request", detail=kit.t("请先勾选学校", "choose schools first"))
+    return list(
+        kit.call(
+            members.issue_registration_codes,
+            [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]],
+        )
     )
 
 
@@ -351,26 +349,8 @@ def graduation() -> Any:
         if not chosen:
             raise Refused("bad_request", detail=kit.t("请先勾选团支部", "choose branches first"))
         if not form.get("confirm"):
-            found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500]))
-            return kit.render(
-                "organisations/graduation_confirm.html",
-                branches=found,
-                month=kit.month(form.get("month", "")),
-                reason=form.get("reason", ""),
-                back=request.full_path,
-            )
-        done = kit.call(
-            members.mark_branches,
-            [
-                members.MarkBranch(
-                    command_id=uuid.uuid4(),
-                    branch_id=one,
-                    graduates_on=kit.month(form.get("month", "")),
-                    reason=form.get("reason", ""),
-                )
-                for one in chosen
-            ],
-        )
+            return _confirm_graduation(chosen, form)
+        done = _mark_graduation(chosen, form)
     page = kit.call(
         members.list_branch_marks,
         members.ListBranchMarks(
@@ -384,3 +364,23 @@ def graduation() -> Any:
         unmarked=unmarked,
         names={one.branch_id: one.name for one in page},
     )
+
+
+def _confirm_graduation(chosen: list[int], form: Any) -> Any:
+    """Show which branches would be marked, and with what, before it is done."""
+    return kit.render(
+        "organisations/graduation_confirm.html",
+        branches=kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500])),
+        month=kit.month(form.get("month", "")),
+        reason=form.get("reason", ""),
+        back=request.full_path,
+    )
+
+
+def _mark_graduation(chosen: list[int], form: Any) -> list[Any]:
+    month, reason = kit.month(form.get("month", "")), form.get("reason", "")
+    marks = [
+        members.MarkBranch(command_id=uuid.uuid4(), branch_id=one, graduates_on=month, reason=reason)
+        for one in chosen
+    ]
+    return list(kit.call(members.mark_branches, marks))

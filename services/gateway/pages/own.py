@@ -49,14 +49,9 @@ def home() -> Any:
         progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id))
         path, steps = progress.path, progress.steps
     acting = session.get("org")
+    named = [stay.branch_id for stay in profile.stays] + [one.org_id for one in (*path, *steps)]
     found, people, (inbox, waiting) = kit.names(
-        [
-            *(stay.branch_id for stay in profile.stays),
-            *kit.parties(mine),
-            *(one.org_id for one in [*path, *steps]),
-            profile.member.branch_id,
-            acting,
-        ],
+        [*named, *kit.parties(mine), profile.member.branch_id, acting],
         [step.person_id for step in steps],
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None,
         (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,

@@ -12,13 +12,10 @@ from shared.errors import Refusal
 
 def problem_page(refusal: Refusal) -> Response:
     """Return a refusal as a page; people whose session ended are led to sign in and come back."""
+    ended = refusal.code in ("token_expired", "token_invalid")
     if request.headers.get("HX-Request"):  # a part of a page: lead the whole page there instead
-        return (
-            Response("", 200, {"HX-Refresh": "true"})
-            if refusal.code in ("token_expired", "token_invalid")
-            else Response("", 204)
-        )
-    if refusal.code in ("token_expired", "token_invalid") and request.endpoint != "pages.sign_in":
+        return Response("", 200, {"HX-Refresh": "true"}) if ended else Response("", 204)
+    if ended and request.endpoint != "pages.sign_in":
         session.pop("token", None)
         if request.method == "GET":
             return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='')}")  # type: ignore[return-value]
@@ -26,8 +23,6 @@ def problem_page(refusal: Refusal) -> Response:
     if refusal.code == "password_change_needed":
         return redirect("/password")  # type: ignore[return-value]
     if refusal.code == "bad_request":
-        refusal = Refusal(
-            "bad_request",
-            {"detail": kit.people_see(refusal.say(kit.t("zh", "en")).split(":", 1)[-1].strip())},
-        )
+        detail = refusal.say(kit.t("zh", "en")).split(":", 1)[-1].strip()
+        refusal = Refusal("bad_request", {"detail": kit.people_see(detail)})
     return kit.render("problem.html", refusal.kind.status, refusal=refusal)

@@ -49,24 +49,9 @@ def setup() -> Any:
     form, refusal = request.form, None
     if request.method == "POST":
         try:
-            current_app.config["CLIENT"].call(
-                members.set_up,
-                members.SetUp(
-                    token=form.get("token", ""),
-                    name=form.get("name", ""),
-                    id_number=form.get("id_number", ""),
-                    phone=form.get("phone", ""),
-                    password=form.get("password", ""),
-                    address=request.remote_addr or "",
-                ),
-                request_id=g.request_id,
-            )
-            say(
-                t(
-                    "首位管理员已设立,请用身份证号码和密码登录。",
-                    "The first administrator is made; sign in with ID number and password.",
-                )
-            )
+            _set_up(form)
+            said = "The first administrator is made; sign in with ID number and password."
+            say(t("首位管理员已设立,请用身份证号码和密码登录。", said))
             return redirect("/sign-in")
         except Refused as error:
             refusal = error.refusal
@@ -76,3 +61,15 @@ def setup() -> Any:
     return render(
         "setup.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, form=form
     )
+
+
+def _set_up(form: Any) -> None:
+    wanted = members.SetUp(
+        token=form.get("token", ""),
+        name=form.get("name", ""),
+        id_number=form.get("id_number", ""),
+        phone=form.get("phone", ""),
+        password=form.get("password", ""),
+        address=request.remote_addr or "",
+    )
+    current_app.config["CLIENT"].call(members.set_up, wanted, request_id=g.request_id)

@@ -162,16 +162,8 @@ def board() -> Any:
     Provinces are tiles where they are the subordinates.
     """
     if request.method == "POST":
-        urged = first(
-            call(
-                transfers.urge_below,
-                [
-                    transfers.UrgeBelow(
-                        decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org"))
-                    )
-                ],
-            )
-        )
+        wanted = transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org")))
+        urged = first(call(transfers.urge_below, [wanted]))
         back = fields.number(request.form.get("back"))
         return redirect(f"/board?urged={urged.nodes}" + (f"&org={back}" if back else ""))
     org = _chosen("org")

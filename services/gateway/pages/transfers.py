@@ -22,15 +22,10 @@ def transfer(transfer_id: int) -> Any:
     progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=transfer_id))
     item, acting = progress.transfer, session.get("org")
     assigning = item.state == "pending_assign" and item.waiting_org_id == acting
-    parties_ = [
-        *kit.parties([item]),
-        *(node.org_id for node in progress.path),
-        *(step.org_id for step in progress.steps),
-    ]
     # Whose administrators are named, each organisation once.
     offices = dict.fromkeys((item.source_branch_id, item.waiting_org_id, item.target_org_id))
     found, people, (children, administrators) = kit.names(
-        parties_,
+        [*kit.parties([item]), *(one.org_id for one in (*progress.path, *progress.steps))],
         [item.member_id, *(step.person_id for step in progress.steps)],
         (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None,
         (orgs.list_administrators, orgs.ListAdministrators(org_ids=[one for one in offices if one])),
@@ -42,13 +37,20 @@ def transfer(transfer_id: int) -> Any:
         people=people,
         person=people.get(item.member_id),
         mine=item.member_id == session.get("person"),
-        may_decide=item.state in ("pending_out", "pending_in", "pending_province")
-        and acting in (item.waiting_org_id, item.waiting_superior_id),
+        may_decide=_may_decide(item, acting),
         branches=[org for org in children or () if org.kind == "branch"],
         concern=CONCERNS.get(item.concern),
         decided=decided(progress),
         staff=kit.staff(administrators),
         rejections=pages_words.rejections_for([item.reason]),
+    )
+
+
+def _may_decide(item: Any, acting: int | None) -> bool:
+    """Return whether the buttons of a decision are shown; transfers has the last word."""
+    return item.state in ("pending_out", "pending_in", "pending_province") and acting in (
+        item.waiting_org_id,
+        item.waiting_superior_id,
     )
 
 
@@ -130,48 +132,26 @@ def out() -> Any:
         (members.list_members, members.ListMembers(branch_id=branch, limit=500)),
     )
     if here and here[0].kind != "branch":
-        below = [
-            org
-            for org in kit.call(orgs.list_children, orgs.ListChildren(org_id=branch, limit=500))
-            if org.kind == "branch"
-        ]
-        return kit.render("transfers/out_choose.html", org=here[0], below=below)
+        return _choose_branch(here[0])
     chosen = fields.numbers(form.getlist("member"))
     if not chosen and form.get("all"):
         chosen = [one.member_id for one in listed if not one.transfer_id]
     outcomes, refusal = [], None
     if request.method == "POST" and form.get("confirm"):
-        if not chosen:
-            refusal = Refusal("field_missing", {"field": kit.t("团员", "members")})
+        if chosen:
+            outcomes = _send_out(form, branch, chosen)
         else:
-            wanted = transfer_fields(form)
-            outcomes = kit.call(
-                transfers.request_transfers,
-                [
-                    transfers.RequestTransfer(
-                        # One id of the form makes the same ids of its items when it is sent again.
-                        command_id=uuid.uuid5(fields.key(form), str(one)),
-                        initiator="source",
-                        member_id=one,
-                        source_branch_id=branch,
-                        **wanted,
-                    )
-                    for one in chosen
-                ],
-            )
+            refusal = Refusal("field_missing", {"field": kit.t("团员", "members")})
     names = {one.member_id: one.name for one in listed}
-    refusals: dict[str, list[Any]] = {}
-    for one, outcome in zip(chosen, outcomes, strict=False):
-        if outcome.refusal is not None:
-            refusals.setdefault(outcome.refusal.say(kit.t("zh", "en")), []).append(names.get(one, one))
+    done = list(zip(chosen, outcomes, strict=False))
     return kit.render(
         "transfers/out.html",
         listed=listed,
-        refusals=refusals,
+        refusals=_refused_names(done, names),
         form=form,
         branch=branch,
         chosen=chosen,
-        outcomes=list(zip(chosen, outcomes, strict=False)),
+        outcomes=done,
         names=names,
         found=search_targets(form.get("text", "")),
         refusal=refusal,
@@ -179,6 +159,39 @@ def out() -> Any:
         action="/out",
         profile=None,
     )
+
+
+def _choose_branch(org: Any) -> Any:
+    """Ask which of the branches right below an organisation is meant."""
+    children = kit.call(orgs.list_children, orgs.ListChildren(org_id=org.org_id, limit=500))
+    below = [one for one in children if one.kind == "branch"]
+    return kit.render("transfers/out_choose.html", org=org, below=below)
+
+
+def _send_out(form: Any, branch: int, chosen: list[int]) -> list[Any]:
+    """Start a transfer of each chosen member to the one target; return the answers."""
+    wanted = transfer_fields(form)
+    requests = [
+        transfers.RequestTransfer(
+            # One id of the form makes the same ids of its items when it is sent again.
+            command_id=uuid.uuid5(fields.key(form), str(one)),
+            initiator="source",
+            member_id=one,
+            source_branch_id=branch,
+            **wanted,
+        )
+        for one in chosen
+    ]
+    return list(kit.call(transfers.request_transfers, requests))
+
+
+def _refused_names(done: list[tuple[int, Any]], names: dict[int, str]) -> dict[str, list[Any]]:
+    """Return by the words of a refusal who was refused so."""
+    found: dict[str, list[Any]] = {}
+    for member, outcome in done:
+        if outcome.refusal is not None:
+            found.setdefault(outcome.refusal.say(kit.t("zh", "en")), []).append(names.get(member, member))
+    return found
 
 
 @kit.blueprint.route("/in", methods=["GET", "POST"])
@@ -189,34 +202,13 @@ def transfer_in() -> Any:
     try:
         if request.method == "POST" and form.get("confirm"):
             found = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
-            outcome = kit.call(
-                transfers.request_transfers,
-                [
-                    transfers.RequestTransfer(
-                        command_id=fields.key(form),
-                        initiator="target",
-                        member_id=fields.number(form.get("member_id")),
-                        source_branch_id=fields.number(form.get("branch_id")),
-                        ticket=form.get("ticket", ""),
-                        **{**transfer_fields(form), "target_org_id": session.get("org")},
-                    )
-                ],
-            )[0]
+            outcome = _ask_for(form)
             in_the_way = outcome.open
             kit.first([outcome])
             kit.say(kit.t("已发起转入,等待转出组织审批。", "Started; the source decides next."))
             return redirect("/list?side=target")
         if request.method == "POST":
-            person = kit.call(
-                members.look_up,
-                members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", "")),
-            )
-            found = {
-                "member_id": person.member_id,
-                "branch_id": person.branch_id,
-                "ticket": person.ticket,
-                "name": person.name,
-            }
+            found = _find_person(form)
     except Refused as error:
         if error.code in ("token_expired", "token_invalid", "password_change_needed"):
             raise
@@ -235,6 +227,27 @@ def transfer_in() -> Any:
         orgs=branch,
         command_id=form.get("command_id") or uuid.uuid4(),
     )
+
+
+def _find_person(form: Any) -> dict[str, Any]:
+    """Return who bears exactly this name and number, with the ticket to ask for them."""
+    person = kit.call(
+        members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", ""))
+    )
+    return {name: getattr(person, name) for name in ("member_id", "branch_id", "ticket", "name")}
+
+
+def _ask_for(form: Any) -> Any:
+    """Start the transfer of the person who was found into the acting organisation; return the answer."""
+    wanted = transfers.RequestTransfer(
+        command_id=fields.key(form),
+        initiator="target",
+        member_id=fields.number(form.get("member_id")),
+        source_branch_id=fields.number(form.get("branch_id")),
+        ticket=form.get("ticket", ""),
+        **{**transfer_fields(form), "target_org_id": session.get("org")},
+    )
+    return kit.call(transfers.request_transfers, [wanted])[0]
 
 
 PLANS = {
@@ -343,28 +356,21 @@ def act_on(transfer_id: int, act: str) -> Any:
             raise
         say(error.refusal.say(t("zh", "en")), "error")
         return redirect(f"/transfers/{transfer_id}")
-    if act == "decide":
-        act = request.form.get("do", "")
-    say(
-        word(
-            {
-                "approve": ("已同意,转入下一环节。", "Approved; the next node has it."),
-                "reject": (
-                    "已驳回,团员会看到理由和联系电话。",
-                    "Rejected; the member sees why, and whom to call.",
-                ),
-                "assign": ("已分配,团员正在转入。", "Assigned; the member is moving."),
-                "urge": ("已催办,对方会收到消息。", "Reminded; the office is told."),
-                "restart": ("已重新发起。", "Started again."),
-                "escalate": ("已提交,由双方的共同上级协调。", "Sent to the common superior."),
-                "look": (
-                    "10分钟内其他管理员会看到您正在查看。",
-                    "Others see for ten minutes that you are looking.",
-                ),
-            }.get(act, ("已办理。", "Done."))
-        )
-    )
+    said = request.form.get("do", "") if act == "decide" else act
+    say(word(_ACT_SAID.get(said, ("已办理。", "Done."))))
     return redirect(f"/transfers/{outcome.transfer_id if act == 'restart' else transfer_id}")
+
+
+_ACT_SAID = {
+    "approve": ("已同意,转入下一环节。", "Approved; the next node has it."),
+    "reject": ("已驳回,团员会看到理由和联系电话。", "Rejected; the member sees why, and whom to call."),
+    "assign": ("已分配,团员正在转入。", "Assigned; the member is moving."),
+    "urge": ("已催办,对方会收到消息。", "Reminded; the office is told."),
+    "restart": ("已重新发起。", "Started again."),
+    "escalate": ("已提交,由双方的共同上级协调。", "Sent to the common superior."),
+    "look": ("10分钟内其他管理员会看到您正在查看。", "Others see for ten minutes that you are looking."),
+}
+"""What the page of a transfer says after each of its buttons."""
 
 
 @blueprint.route("/start", methods=["GET", "POST"])
@@ -379,33 +385,34 @@ def start() -> Any:
     if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
         raise Refused("branch_unknown")  # without a branch there is nothing to leave
     if request.method == "POST" and form.get("confirm"):
-        outcome = call(
-            transfers.request_transfers,
-            [
-                transfers.RequestTransfer(
-                    command_id=fields.key(form),
-                    initiator="member",
-                    member_id=session.get("person", 0),
-                    source_branch_id=profile.member.branch_id,
-                    **transfer_fields(form),
-                )
-            ],
-        )[0]
-        if outcome.refusal is None:
-            say(
-                t(
-                    "申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。",
-                    "Sent; the source decides first. Progress and telephone numbers stand here.",
-                )
-            )
-            return redirect("/")
-        return _start_page(2, profile, form, outcome.refusal, outcome.open)
+        return _send_own(profile, form)
     if fields.number(form.get("again")):
         form, step = _as_it_was(fields.number(form.get("again"))), 2
     if step > 1 and profile.member.graduate and form.get("plan", "") not in PLANS and not form.get("reason"):
         step = 1
     blank = missing(form) if step == 3 else {}
     return _start_page(2 if blank else step, profile, form, None, blank=blank)
+
+
+def _send_own(profile: Any, form: Any) -> Any:
+    """Send the own request; where it is refused the form is shown again."""
+    wanted = transfers.RequestTransfer(
+        command_id=fields.key(form),
+        initiator="member",
+        member_id=session.get("person", 0),
+        source_branch_id=profile.member.branch_id,
+        **transfer_fields(form),
+    )
+    outcome = call(transfers.request_transfers, [wanted])[0]
+    if outcome.refusal is not None:
+        return _start_page(2, profile, form, outcome.refusal, outcome.open)
+    say(
+        t(
+            "申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。",
+            "Sent; the source decides first. Progress and telephone numbers stand here.",
+        )
+    )
+    return redirect("/")
 
 
 def _as_it_was(transfer_id: int) -> dict[str, str]:
@@ -441,25 +448,7 @@ def missing(form: Any) -> dict[str, tuple[str, str]]:
 def _start_page(
     step: int, profile: Any, form: Any, refusal: Refusal | None, in_the_way: Any = None, blank: Any = None
 ) -> Any:
-    advice, found, target = None, [], None
-    plan = form.get("plan", "")
-    if step > 1:
-        to_advise = to_search = to_name = None
-        if plan in PLANS:
-            asked = transfers.Advise(
-                plan=plan,
-                source_branch_id=profile.member.branch_id,
-                employer_has_org=form.get("employer_has_org") == "1",
-                division_code=form.get("division_code", "").strip(),
-            )
-            to_advise = (transfers.advise, asked)
-        if step == 2 and len(form.get("text", "").strip()) >= 2:
-            search = orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)
-            to_search = (orgs.search_orgs, search)
-        if fields.number(form.get("target")):
-            to_name = (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))]))
-        advice, found, chosen = calls(to_advise, to_search, to_name)
-        target = chosen[0] if chosen else None
+    advice, found, chosen = _advice_and_targets(profile, form, step) if step > 1 else (None, [], None)
     waits: dict[int, Any] = {}
     if in_the_way is not None:
         waits, _, _ = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
@@ -467,6 +456,7 @@ def _start_page(
         status = refusal.kind.status
     else:
         status = 422 if blank else 200
+    graduate = profile.member.graduate or form.get("drop_out") == "1"
     return render(
         "transfers/start.html",
         status,
@@ -479,17 +469,35 @@ def _start_page(
         refusal=refusal,
         advice=advice,
         found=found or [],
-        target=target,
+        target=chosen[0] if chosen else None,
         plans=PLANS,
         command_id=form.get("command_id") or uuid.uuid4(),
         in_the_way=in_the_way,
         asked=len(form.get("text", "").strip()) >= 2,
-        offered={
-            code: words
-            for code, words in REASONS.items()
-            if fits(code, profile.member.graduate or form.get("drop_out") == "1")
-        },
+        offered={code: words for code, words in REASONS.items() if fits(code, graduate)},
     )
+
+
+def _advice_and_targets(profile: Any, form: Any, step: int) -> list[Any]:
+    """Ask in one trip for advice on the plan, what the search finds, and the target that is chosen.
+
+    None stands for what is not asked.
+    """
+    to_advise = to_search = to_name = None
+    if form.get("plan", "") in PLANS:
+        asked = transfers.Advise(
+            plan=form.get("plan", ""),
+            source_branch_id=profile.member.branch_id,
+            employer_has_org=form.get("employer_has_org") == "1",
+            division_code=form.get("division_code", "").strip(),
+        )
+        to_advise = (transfers.advise, asked)
+    if step == 2 and len(form.get("text", "").strip()) >= 2:
+        search = orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)
+        to_search = (orgs.search_orgs, search)
+    if fields.number(form.get("target")):
+        to_name = (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))]))
+    return calls(to_advise, to_search, to_name)
 
 
 @blueprint.get("/targets")
@@ -509,32 +517,15 @@ def batch() -> Any:
 
     It is done at once and without approval (BATCH-02).
     """
-    form, acting = request.values, session.get("org") or 0
+    form, answer = request.values, None
     source = fields.number(form.get("source"))
     chosen = fields.numbers(form.getlist("member"))
-    answer = None
     if request.method == "POST" and form.get("confirm"):
-        (answer,) = call(
-            transfers.move_batches,
-            [
-                transfers.MoveBatch(
-                    command_id=fields.key(form),
-                    source_branch_id=source,
-                    member_ids=chosen,
-                    target_branch_id=fields.number(form.get("to")),
-                    reason=form.get("reason", "ordinary"),
-                    place_name=form.get("place_name", ""),
-                    place_address=form.get("place_address", ""),
-                    remark=form.get("remark", ""),
-                    place_division=form.get("place_division", "").strip(),
-                    skip=form.get("skip") == "1",
-                )
-            ],
-        )
+        answer = _move(form, source, chosen)
         if answer.refusal is None:
             return redirect(f"/batch/{answer.batch_id}")
     children, listed_members = calls(
-        (orgs.list_children, orgs.ListChildren(org_id=acting, limit=500)),
+        (orgs.list_children, orgs.ListChildren(org_id=session.get("org") or 0, limit=500)),
         (members.list_members, members.ListMembers(branch_id=source, limit=500)) if source else None,
     )
     return render(
@@ -549,6 +540,23 @@ def batch() -> Any:
         command_id=uuid.uuid4(),
         people={one.member_id: one for one in listed_members or ()},
     )
+
+
+def _move(form: Any, source: int, chosen: list[int]) -> Any:
+    """Move the chosen members to the branch that the form names; return the answer."""
+    wanted = transfers.MoveBatch(
+        command_id=fields.key(form),
+        source_branch_id=source,
+        member_ids=chosen,
+        target_branch_id=fields.number(form.get("to")),
+        reason=form.get("reason", "ordinary"),
+        place_name=form.get("place_name", ""),
+        place_address=form.get("place_address", ""),
+        remark=form.get("remark", ""),
+        place_division=form.get("place_division", "").strip(),
+        skip=form.get("skip") == "1",
+    )
+    return call(transfers.move_batches, [wanted])[0]
 
 
 @blueprint.get("/batch/<uuid:batch_id>")

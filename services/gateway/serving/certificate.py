@@ -26,12 +26,22 @@ def make(folder: Path, host: str) -> bool:
     if chain.exists():
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    key, name = (
-        ec.generate_private_key(ec.SECP256R1()),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]),
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    made = _signed(key, host)
+    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o400), "wb") as file:
+        file.write(pem)
+    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return True
+
+
+def _signed(key: ec.EllipticCurvePrivateKey, host: str) -> x509.Certificate:
+    """Return a certificate of a host, signed by its own key, good for a year and a month."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = clock.now()
-    made = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -42,10 +52,3 @@ def make(folder: Path, host: str) -> bool:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o400), "wb") as file:
-        file.write(pem)
-    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    return True

@@ -98,23 +98,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(threads)
         map_: dict[int, Any] = {}
-        adjustments = Adjustments(
-            host=host,
-            port=port,
-            threads=threads,
-            ident="",
-            backlog=1024,
-            connection_limit=self.places + 50,  # above ours, which decides who goes
-            cleanup_interval=1,
-            channel_timeout=int(IDLE_SECONDS),
-            max_request_header_size=MAX_HEADER,
-            max_request_body_size=16 * 2**20,
-            outbuf_high_watermark=64 * 2**20,
-            asyncore_use_poll=True,
-            asyncore_loop_timeout=1,
-            clear_untrusted_proxy_headers=False,
-            log_socket_errors=False,
-        )
+        adjustments = _adjustments(host, port, threads, self.places)
         super().__init__(
             application,
             map_,
@@ -201,6 +185,27 @@ class _Probe:
 
     def cancel(self) -> None:
         self.done.set()
+
+
+def _adjustments(host: str, port: int, threads: int, places: int) -> Adjustments:
+    """Return the settings of waitress; the times that a connection has are kept by `Channel`."""
+    return Adjustments(
+        host=host,
+        port=port,
+        threads=threads,
+        ident="",
+        backlog=1024,
+        connection_limit=places + 50,  # above ours, which decides who goes
+        cleanup_interval=1,
+        channel_timeout=int(IDLE_SECONDS),
+        max_request_header_size=MAX_HEADER,
+        max_request_body_size=16 * 2**20,
+        outbuf_high_watermark=64 * 2**20,
+        asyncore_use_poll=True,
+        asyncore_loop_timeout=1,
+        clear_untrusted_proxy_headers=False,
+        log_socket_errors=False,
+    )
 
 
 def _places() -> int:
