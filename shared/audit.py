@@ -15,7 +15,7 @@ import hashlib
 import logging
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -72,55 +72,55 @@ def keep(table: sa.Table, what: str = "UPDATE OR DELETE OR TRUNCATE") -> sa.Tabl
 
 def tables(metadata: sa.MetaData) -> None:
     """Declare the log of a service, its heads and the numbers of its lanes."""
-    _time = sa.DateTime(timezone=True)
     sa.Sequence("audit_lane", metadata=metadata)
-    keep(
-        sa.Table(
-            "audit_log",
-            metadata,
-            sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
-            sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("at", _time, nullable=False),
-            sa.Column("kind", sa.Text, nullable=False),
-            sa.Column(
-                "person_id", sa.BigInteger, comment="who; null: the system itself, or the command line"
-            ),
-            sa.Column("org_id", sa.BigInteger, comment="the organisation that was acted for"),
-            sa.Column("place_id", sa.BigInteger, comment="the organisation that it happened to or in"),
-            sa.Column("persons", ARRAY(sa.BigInteger), nullable=False, comment="whom it concerns"),
-            sa.Column("ref", sa.Text, nullable=False, comment="what else it concerns, such as migration 12"),
-            sa.Column("before", sa.Text, comment="JSON"),
-            sa.Column("after", sa.Text, comment="JSON"),
-            sa.Column("note", sa.Text, nullable=False),
-            sa.Column("request_id", sa.Text, nullable=False),
-            sa.Column("provincial_id", sa.BigInteger, comment="above the place"),
-            sa.Column("acting_provincial_id", sa.BigInteger, comment="above the acting organisation"),
-            sa.Column("hash", sa.LargeBinary, nullable=False, comment="of the hash before and this line"),
-            sa.Index("ix_audit_log_at", "at"),
-            sa.Index("ix_audit_log_person_id", "person_id", "at"),
-            sa.Index("ix_audit_log_place_id", "place_id", "at"),
-            sa.Index("ix_audit_log_persons", "persons", postgresql_using="gin"),
-            comment="append-only (BEY-10)",
-        )
+    keep(_lines_table(metadata))
+    keep(_heads_table(metadata), "DELETE OR TRUNCATE")
+
+
+def _lines_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "audit_log",
+        metadata,
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("person_id", sa.BigInteger, comment="who; null: the system itself, or the command line"),
+        sa.Column("org_id", sa.BigInteger, comment="the organisation that was acted for"),
+        sa.Column("place_id", sa.BigInteger, comment="the organisation that it happened to or in"),
+        sa.Column("persons", ARRAY(sa.BigInteger), nullable=False, comment="whom it concerns"),
+        sa.Column("ref", sa.Text, nullable=False, comment="what else it concerns, such as migration 12"),
+        sa.Column("before", sa.Text, comment="JSON"),
+        sa.Column("after", sa.Text, comment="JSON"),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("request_id", sa.Text, nullable=False),
+        sa.Column("provincial_id", sa.BigInteger, comment="above the place"),
+        sa.Column("acting_provincial_id", sa.BigInteger, comment="above the acting organisation"),
+        sa.Column("hash", sa.LargeBinary, nullable=False, comment="of the hash before and this line"),
+        sa.Index("ix_audit_log_at", "at"),
+        sa.Index("ix_audit_log_person_id", "person_id", "at"),
+        sa.Index("ix_audit_log_place_id", "place_id", "at"),
+        sa.Index("ix_audit_log_persons", "persons", postgresql_using="gin"),
+        comment="append-only (BEY-10)",
     )
-    keep(
-        sa.Table(
-            "audit_heads",
-            metadata,
-            sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
-            sa.Column("rows", sa.BigInteger, nullable=False),
-            sa.Column("hash", sa.LargeBinary, nullable=False),
-            sa.Column(
-                "told",
-                sa.BigInteger,
-                nullable=False,
-                server_default="0",
-                comment="rows when it was told last",
-            ),
-            comment="how long each chain of the log is, and its last hash",
-            postgresql_with={"fillfactor": "50"},
+
+
+def _heads_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "audit_heads",
+        metadata,
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.Column(
+            "told",
+            sa.BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="rows when it was told last",
         ),
-        "DELETE OR TRUNCATE",
+        comment="how long each chain of the log is, and its last hash",
+        postgresql_with={"fillfactor": "50"},
     )
 
 
@@ -205,6 +205,24 @@ HASHED = (
 _encode = msgspec.json.encode
 
 
+def _columns(entry: Entry, request_id: str, provinces: Mapping[str, int | None]) -> dict[str, Any]:
+    """Return what a line says of its entry, by column."""
+    return {
+        "kind": entry.kind,
+        "person_id": entry.person_id,
+        "org_id": entry.org_id,
+        "place_id": entry.place_id,
+        "persons": list(entry.persons),
+        "ref": entry.ref,
+        "before": _json(entry.before),
+        "after": _json(entry.after),
+        "note": without_numbers(entry.note),
+        "request_id": entry.request_id or request_id,
+        "provincial_id": provinces.get(str(entry.place_id)),
+        "acting_provincial_id": provinces.get(str(entry.org_id)),
+    }
+
+
 def link(previous: bytes, line: Mapping[str, Any]) -> bytes:
     """Return the next hash of a chain; every column of the line is in it."""
     return hashlib.sha256(previous + _encode([line[name] for name in HASHED])).digest()
@@ -285,23 +303,7 @@ class Log:
         at, request_id = instant(clock.now()), str(tx.info.get("request_id", ""))
         lines = []
         for seq, one in enumerate(wanted, start=rows + 1):
-            line = {
-                "lane": lane,
-                "seq": seq,
-                "at": at,
-                "kind": one.kind,
-                "person_id": one.person_id,
-                "org_id": one.org_id,
-                "place_id": one.place_id,
-                "persons": list(one.persons),
-                "ref": one.ref,
-                "before": _json(one.before),
-                "after": _json(one.after),
-                "note": without_numbers(one.note),
-                "request_id": one.request_id or request_id,
-                "provincial_id": provinces.get(str(one.place_id)),
-                "acting_provincial_id": provinces.get(str(one.org_id)),
-            }
+            line = {"lane": lane, "seq": seq, "at": at, **_columns(one, request_id, provinces)}
             previous = link(previous, line)
             lines.append({**line, "hash": previous.hex()})
         db.run(tx, _APPEND, lines)
@@ -412,16 +414,7 @@ def page(tx: Connection, service: str, province: int | None, request: ListAudit)
         Refused: `bad_request`: `after` is none of the cursors that were given out.
 
     """
-    after = _LAST
-    if request.after:
-        try:
-            at, lane, seq = request.after.split("~")  # as `cursor` is made below
-            after = (datetime.fromisoformat(at).astimezone(UTC), int(lane), int(seq))
-        except (ValueError, OverflowError) as error:
-            raise Refused("bad_request", detail="after") from error
-        # a forged cursor must not become an error of PostgreSQL
-        if not (0 <= after[1] < 2**31 and 0 <= after[2] < 2**63):
-            raise Refused("bad_request", detail="after")
+    at, lane, seq = _position(request.after) if request.after else _LAST
     rows = tx.execute(
         _PAGE,
         {
@@ -432,16 +425,30 @@ def page(tx: Connection, service: str, province: int | None, request: ListAudit)
             "place": request.place_id,
             "since": request.since,
             "until": request.until,
-            "at": after[0],
-            "lane": after[1],
-            "seq": after[2],
+            "at": at,
+            "lane": lane,
+            "seq": seq,
             "limit": max(1, min(request.limit, 500)),
         },
     )
-    return [
-        AuditLine(service=service, cursor=f"{row.at.isoformat()}~{row.lane}~{row.seq}", **row._mapping)
-        for row in rows
-    ]
+    return [AuditLine(service=service, cursor=_cursor(row), **row._mapping) for row in rows]
+
+
+def _cursor(row: Any) -> str:
+    return f"{row.at.isoformat()}~{row.lane}~{row.seq}"
+
+
+def _position(cursor: str) -> tuple[datetime, int, int]:
+    """Return the line that a cursor names, as `_cursor` has written it: instant, lane and number."""
+    try:
+        at, lane, seq = cursor.split("~")
+        position = (datetime.fromisoformat(at).astimezone(UTC), int(lane), int(seq))
+    except (ValueError, OverflowError) as error:
+        raise Refused("bad_request", detail="after") from error
+    # a forged cursor must not become an error of PostgreSQL
+    if not (0 <= position[1] < 2**31 and 0 <= position[2] < 2**63):
+        raise Refused("bad_request", detail="after")
+    return position
 
 
 # ---- proving -------------------------------------------------------------------------------------
@@ -494,25 +501,36 @@ def _verify_lane(
     broken: list[Broken] = []
     while rows := tx.execute(_LINES, {"lane": lane, "after": last}).all():
         for row in rows:
-            if row.seq != last + 1:
-                broken.append(Broken(lane, last + 1, f"lines {last + 1} to {row.seq - 1} are missing"))
-                previous = b""  # the hash before is gone, so this line cannot be proved
-            line = {**row._mapping, "at": instant(row.at), "persons": list(row.persons)}
-            fits = link(previous, line) == bytes(row.hash)
-            if not fits and row.seq == last + 1:
-                broken.append(Broken(lane, row.seq, "the line was changed"))
-            if row.seq in kept and kept[row.seq] != {bytes(row.hash)}:
-                broken.append(Broken(lane, row.seq, "the chain is not the one whose head was told"))
+            broken += _verify_line(row, last, previous, kept.get(row.seq))
             last, previous = row.seq, bytes(row.hash)
         read += len(rows)
+    return read, [*broken, *_verify_end(lane, last, previous, head, max(kept, default=0))]
+
+
+def _verify_line(row: Any, last: int, previous: bytes, kept: set[bytes] | None) -> Iterator[Broken]:
+    """Say what does not fit of a line that follows line `last` with the hash `previous`.
+
+    `kept` are the hashes that somebody outside knows of this line.
+    """
+    follows = row.seq == last + 1
+    if not follows:
+        yield Broken(row.lane, last + 1, f"lines {last + 1} to {row.seq - 1} are missing")
+    # where lines are missing the hash before is gone, so this one cannot be proved
+    line = {**row._mapping, "at": instant(row.at), "persons": list(row.persons)}
+    if follows and link(previous, line) != bytes(row.hash):
+        yield Broken(row.lane, row.seq, "the line was changed")
+    if kept is not None and kept != {bytes(row.hash)}:
+        yield Broken(row.lane, row.seq, "the chain is not the one whose head was told")
+
+
+def _verify_end(lane: int, last: int, previous: bytes, head: Any, told_of: int) -> Iterator[Broken]:
+    """Say what does not fit of a lane's end, by its own head and by the last head that was told."""
     if head is None or head.rows != last or bytes(head.hash) != previous:
         longest = head.rows if head is not None else 0
         what = "the head does not fit the last line"
         if longest > last:
             what = f"lines {last + 1} to {longest} are missing at the end"
-        broken.append(Broken(lane, last + 1, what))
-    told_of = max(kept, default=0)
+        yield Broken(lane, last + 1, what)
     if told_of > last:
         what = f"lines {last + 1} to {told_of}, whose head was told, are missing at the end"
-        broken.append(Broken(lane, last + 1, what))
-    return read, broken
+        yield Broken(lane, last + 1, what)

@@ -9,6 +9,7 @@ the state alone.
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -206,10 +207,8 @@ def page() -> str:
         "| initiator | target | nodes |",
         "|---|---|---|",
     ]
-    lines += [
-        f"| {initiator} | {destination} | {' → '.join(path) or 'none'} |"
-        for (initiator, destination), path in PATHS.items()
-    ]
+    for (initiator, destination), path in PATHS.items():
+        lines.append(f"| {initiator} | {destination} | {' → '.join(path) or 'none'} |")
     lines += [
         "",
         "## Transitions",
@@ -223,29 +222,29 @@ def page() -> str:
     for (state, trigger), step in TRANSITIONS.items():
         tells = ON_ENTER.get(step.to, "") if step.to else "as the next state tells"
         lines.append(f"| {state} | {trigger} | {step.to or 'next node'} | {tells} | {step.rule} |")
-    lines += ["", "## Diagram", "", "```mermaid", "stateDiagram-v2", "    [*] --> checking"]
-    arrows: set[tuple[str, str, str]] = set()
-    for path in PATHS.values():
-        here = State.CHECKING
-        for number, following in enumerate((*path, State.MOVING)):
-            triggers = [
-                trigger
-                for trigger in Trigger
-                if (here, trigger) in TRANSITIONS and TRANSITIONS[here, trigger].to is NEXT
-            ]
-            arrows |= {(here, following, trigger) for trigger in triggers}
-            here = following
-            assert number <= len(path)
-    arrows |= {(state, step.to, trigger) for (state, trigger), step in TRANSITIONS.items() if step.to}
+    return "\n".join([*lines, "", "## Diagram", "", "```mermaid", *_diagram(), "```", ""])
+
+
+def _diagram() -> list[str]:
     order = list(State)
-    lines += [
-        f"    {a} --> {b}: {trigger}"
-        for a, b, trigger in sorted(
-            arrows, key=lambda arrow: (order.index(State(arrow[0])), arrow[1], arrow[2])
-        )
+    arrows = sorted(_arrows(), key=lambda arrow: (order.index(arrow[0]), arrow[1], arrow[2]))
+    return [
+        "stateDiagram-v2",
+        "    [*] --> checking",
+        *(f"    {here} --> {there}: {trigger}" for here, there, trigger in arrows),
+        *(f"    {state} --> [*]" for state in FINAL),
     ]
-    lines += [f"    {state} --> [*]" for state in FINAL] + ["```", ""]
-    return "\n".join(lines)
+
+
+def _arrows() -> set[tuple[State, State, Trigger]]:
+    """Return the arrows of the diagram: from where, to where, by what."""
+    arrows = {(state, step.to, trigger) for (state, trigger), step in TRANSITIONS.items() if step.to}
+    # "the next node" is another state on each path
+    onward = {arrow for arrow, step in TRANSITIONS.items() if step.to is NEXT}
+    for path in PATHS.values():
+        for here, following in pairwise((State.CHECKING, *path, State.MOVING)):
+            arrows |= {(state, following, trigger) for state, trigger in onward if state is here}
+    return arrows
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ and never done. Both pass every test of the parts, so the service does not start
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -44,45 +45,63 @@ def differences(service: Any) -> list[str]:
 
     Each disagreement says what to do about it.
     """
-    name, found = service.name, []
+    return [*_unbound(service), *_unheard(service), *_misplaced(service), *_unanswered(service)]
+
+
+def _unbound(service: Any) -> Iterator[str]:
+    """Name the events that a service handles and that never come to it."""
+    name = service.name
     for event in service.events:
         if name not in event.consumers:
-            found.append(
+            yield (
                 f"{name} handles {event.__name__}, but its contract does not name it,"
                 " so its queue is never bound:"
                 f' add "{name}" to the consumers of {event.__name__} in {event.__module__},'
                 f" or take the handler out of services/{name}/service.py"
             )
+
+
+def _unheard(service: Any) -> Iterator[str]:
+    """Name the events that come to a service and that it does not handle."""
+    name = service.name
     for event in events().values():
         # only contracts: whoever imports this may have declared events of their own
-        if (
-            event.__module__.startswith(shared.messages.__name__)
-            and name in event.consumers
-            and event not in service.events
-        ):
-            found.append(
+        declared = event.__module__.startswith(shared.messages.__name__)
+        if declared and name in event.consumers and event not in service.events:
+            yield (
                 f"{event.__name__} names {name} as a consumer, but nothing there handles it,"
                 " so each would become a dead letter:"
                 f" add a handler to `events` in services/{name}/service.py,"
                 f' or take "{name}" out of the consumers in {event.__module__}'
             )
-    for kind, table in (("commands", service.commands), ("queries", service.queries)):
-        for call in table:
-            if call.service != name:
-                found.append(
-                    f"{name} handles {call.name}, but the contract sends it to {call.service}:"
-                    f" move the handler to services/{call.service}/service.py,"
-                    f' or let the contract name "{name}"'
-                )
-        declared = Command if kind == "commands" else Query
+
+
+def _misplaced(service: Any) -> Iterator[str]:
+    """Name the calls that a service answers and that are sent to another."""
+    name = service.name
+    for call in (*service.commands, *service.queries):
+        if call.service != name:
+            yield (
+                f"{name} handles {call.name}, but the contract sends it to {call.service}:"
+                f" move the handler to services/{call.service}/service.py,"
+                f' or let the contract name "{name}"'
+            )
+
+
+def _unanswered(service: Any) -> Iterator[str]:
+    """Name the calls that are sent to a service and that it does not answer."""
+    name = service.name
+    for kind, declared, table in (
+        ("commands", Command, service.commands),
+        ("queries", Query, service.queries),
+    ):
         for call in calls():
             if call.service == name and isinstance(call, declared) and call not in table:
-                found.append(
+                yield (
                     f"{call.name} is declared as one of the {kind} of {name}, but nothing there answers it:"
                     f" add a handler to `{kind}` in services/{name}/service.py,"
                     " or take the declaration out of shared/messages"
                 )
-    return found
 
 
 def check(service: Any) -> None:
