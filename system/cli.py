@@ -17,6 +17,7 @@ if len(sys.argv) > 1 and sys.argv[1] in GREEN:
 
     eventlet.monkey_patch()
 
+import datetime as dt
 import logging
 import os
 from pathlib import Path
@@ -25,7 +26,8 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from shared import db, settings
+from shared import clock, db, settings
+from shared.errors import Refused
 from shared.settings import SERVICES
 
 app = typer.Typer(
@@ -225,12 +227,9 @@ def reset_code(
     It is the last way back into the root's own account.
     """
     from services.members.accounts import handlers as accounts
-    from shared.errors import Refused
 
-    made = settings.from_environment()
-    accounts.use(made.keys)
     try:
-        with db.connect(made.database("members")).begin() as tx:
+        with _members_with_keys().begin() as tx:
             code, expires_at = accounts.issue_code_by_hand(tx, person)
     except Refused as refused:
         raise typer.BadParameter(refused.refusal.say("en")) from None
@@ -253,30 +252,37 @@ def create_administrator(
     Ask without options, so that the number stays out of the shell's history. Repeated for the same
     person it changes nothing. The services have to run, or to be started, for the right to arrive.
     """
-    from services.members.accounts import handlers as accounts
     from services.members.founding import handlers as founding
-    from shared.errors import Refused
 
-    made = settings.from_environment()
-    accounts.use(made.keys)
     try:
-        with db.connect(made.database("members")).begin() as tx:
+        with _members_with_keys().begin() as tx:
             done = founding.make(tx, name, id_number, phone, org or None, post=post, force=force)
             code = founding.code_for(tx, done.person_id)
     except Refused as refused:
-        hint = (
-            "; is the tree loaded (tuanqiao seed) and do orgs and members run?"
-            if refused.code == "unknown_org"
-            else ""
-        )
-        typer.echo(f"{refused.refusal.say('zh')} / {refused.refusal.say('en')}{hint}", err=True)
+        _say_refusal(refused)
         raise typer.Exit(1) from None
     typer.echo(f"person {done.person_id} administers {done.org_name} ({done.org_id})")
-    typer.echo(
-        f"code {code[0]}, good once, until {code[1]:%Y-%m-%d %H:%M} UTC: choose a password with it at /forgot"
-        if code
-        else "the account has its password"
-    )
+    if code:
+        until = f"{code[1]:%Y-%m-%d %H:%M} UTC"
+        typer.echo(f"code {code[0]}, good once, until {until}: choose a password with it at /forgot")
+    else:
+        typer.echo("the account has its password")
+
+
+def _members_with_keys() -> sa.Engine:
+    """Return the database of members, with the keys in use that seal its numbers."""
+    from services.members.accounts import handlers as accounts
+
+    made = settings.from_environment()
+    accounts.use(made.keys)
+    return db.connect(made.database("members"))
+
+
+def _say_refusal(refused: Refused) -> None:
+    hint = ""
+    if refused.code == "unknown_org":
+        hint = "; is the tree loaded (tuanqiao seed) and do orgs and members run?"
+    typer.echo(f"{refused.refusal.say('zh')} / {refused.refusal.say('en')}{hint}", err=True)
 
 
 @app.command()
@@ -325,22 +331,27 @@ def season(
 
     Exits with 1 if an invariant breaks.
     """
-    import datetime as dt
     import json
 
     from system import season as simulation
 
-    try:
-        last = dt.date(2024, *map(int, until.split("-")))
-    except (TypeError, ValueError):
-        raise typer.BadParameter("--until takes a day of the year such as 12-31") from None
+    last = _day_of_year(until)
     if one:
-        print(json.dumps(simulation.one(one, graduates, seed, (last.month, last.day), folder)), flush=True)
+        print(json.dumps(simulation.one(one, graduates, seed, last, folder)), flush=True)
         os._exit(0)  # the embedded server is stopped; its own clean-up at exit does not go with eventlet
     names = [policy, *filter(None, against)]
     for name in names:
         _policy(name)
     raise typer.Exit(simulation.main(names, graduates, seed, until, out))
+
+
+def _day_of_year(text: str) -> tuple[int, int]:
+    """Return month and day of MM-DD."""
+    try:
+        day = dt.date(2024, *map(int, text.split("-")))
+    except (TypeError, ValueError):
+        raise typer.BadParameter("--until takes a day of the year such as 12-31") from None
+    return day.month, day.day
 
 
 def _engines() -> list[tuple[str, sa.Engine]]:
@@ -499,7 +510,6 @@ def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml f
     Nothing is changed.
     """
     from services.transfers.policies import store as policies_store
-    from shared import clock
 
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
         rows: Any = policies_store.dry_run(tx, _policy(file), clock.now())
@@ -540,18 +550,10 @@ def apply_policy(
 
     With --open it holds for the open nodes at once, too.
     """
-    import datetime as dt
-
     from services.transfers.policies import store as policies_store
-    from shared import clock
 
     made = _policy(file)
-    try:
-        begins = dt.datetime.fromisoformat(start).replace(tzinfo=clock.CHINA) if start else clock.now()
-    except ValueError:
-        raise typer.BadParameter("--from takes a day such as 2027-05-01") from None
-    if begins < clock.now() - dt.timedelta(minutes=1) or (open_nodes and start):
-        raise typer.BadParameter("--from lies in the past, or goes together with --open, which acts at once")
+    begins = _beginning(start, open_nodes)
     if not yes:
         typer.confirm(
             f"{made.key} from {begins:%Y-%m-%d %H:%M}{', open nodes included' if open_nodes else ''};"
@@ -564,18 +566,39 @@ def apply_policy(
             policies_store.hold(tx, made, begins)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    done, moved, last = 0, 0, 0
-    while open_nodes:
-        with engine.begin() as tx:
-            row: Any = policies_store.apply_to_open(tx, made, clock.now(), last)
-        if not row.done:
-            break
-        done, moved, last = done + row.done, moved + row.moved, row.last
-        typer.echo(f"  {done} open nodes")
+    done, moved = _apply_to_open(engine, made) if open_nodes else (0, 0)
     typer.echo(
         f"{made.key} holds from {begins:%Y-%m-%d %H:%M};"
         f" {done} open nodes seen, {moved} of them with another deadline"
     )
+
+
+def _beginning(start: str, open_nodes: bool) -> dt.datetime:
+    """Return the instant from which a policy shall hold: the day that was given, or now."""
+    try:
+        begins = dt.datetime.fromisoformat(start).replace(tzinfo=clock.CHINA) if start else clock.now()
+    except ValueError:
+        raise typer.BadParameter("--from takes a day such as 2027-05-01") from None
+    if begins < clock.now() - dt.timedelta(minutes=1) or (open_nodes and start):
+        raise typer.BadParameter("--from lies in the past, or goes together with --open, which acts at once")
+    return begins
+
+
+def _apply_to_open(engine: sa.Engine, made: Any) -> tuple[int, int]:
+    """Let a policy hold for the open nodes, a piece at a time.
+
+    Return how many were seen, and how many of them have another deadline now.
+    """
+    from services.transfers.policies import store as policies_store
+
+    done, moved, last = 0, 0, 0
+    while True:
+        with engine.begin() as tx:
+            row: Any = policies_store.apply_to_open(tx, made, clock.now(), last)
+        if not row.done:
+            return done, moved
+        done, moved, last = done + row.done, moved + row.moved, row.last
+        typer.echo(f"  {done} open nodes")
 
 
 @names.command("rebuild")
@@ -593,30 +616,37 @@ def rebuild_names(
     """
     from services.orgs import store
     from services.orgs.naming import handlers as naming
-    from services.orgs.naming import store as naming_store
 
     database = db.Database(db.connect(settings.from_environment().database("orgs")))
     with database.reading() as tx:
         top = store.by_ids(tx, [org]).get(org)
         if top is None:
             raise typer.BadParameter(f"there is no organisation {org}")
-    if not dry_run:
-        looked_at, changed = naming.rebuild_all(database, top.path)
-        typer.echo(
-            f"{looked_at} organisations looked at, {changed} full names changed;"
-            " the services hear of it within seconds"
-        )
+    if dry_run:
+        _show_names(database, top.path)
         return
+    looked_at, changed = naming.rebuild_all(database, top.path)
+    typer.echo(
+        f"{looked_at} organisations looked at, {changed} full names changed;"
+        " the services hear of it within seconds"
+    )
+
+
+def _show_names(database: db.Database, top: str) -> None:
+    """Say which full names below an organisation would change, and which are not unique."""
+    from services.orgs.naming import handlers as naming
+    from services.orgs.naming import store as naming_store
+
     looked_at = changed = 0
-    after = top.path
+    after = top
     built: dict[int, str] = {}
     with database.reading() as tx:
-        while rows := naming_store.below(tx, top.path, after, naming.PIECE):
+        while rows := naming_store.below(tx, top, after, naming.PIECE):
             found = naming.changes(rows, built)
             for row, name in found:
                 typer.echo(f"{row.org_id}  {row.full_name} -> {name}")
             after, looked_at, changed = rows[-1].path, looked_at + len(rows), changed + len(found)
-        for name in naming_store.shared(tx, top.path, naming.MOST_SHOWN):
+        for name in naming_store.shared(tx, top, naming.MOST_SHOWN):
             typer.echo(f"not unique: {name}")
     typer.echo(f"{looked_at} organisations looked at, {changed} full names would change; nothing was changed")
 
@@ -629,7 +659,6 @@ def verify_stats() -> None:
     """
     from services.transfers.figures import store as figures_store
     from services.transfers.policies import store as policies_store
-    from shared import clock
 
     with db.connect(settings.from_environment().database("transfers")).begin() as tx:
         graduates, figures_, differ = figures_store.verify(

@@ -49,6 +49,34 @@ REASONS = {
     "special_unit": 4,
 }
 """How often graduates leave for what, by weight."""
+_GRADUATES = """
+    SELECT person_id, name, id_sealed, branch_id
+    FROM people
+    WHERE graduate AND person_id > 100000
+    ORDER BY person_id"""
+_MATTERS = {
+    "members": [
+        "SELECT person_id, branch_id, reserved_by, graduate FROM people ORDER BY 1",
+        "SELECT person_id, branch_id, began_at, ended_at, transfer_id FROM memberships ORDER BY 1, 3",
+    ],
+    "transfers": [
+        """
+        SELECT transfer_id, state, node_no, target_branch_id, audit_seq, encode(audit_head, 'hex')
+        FROM transfers ORDER BY 1""",
+        "SELECT transfer_id, node_no, reminders FROM open_nodes ORDER BY 1",
+        "SELECT org_id, version FROM org_directory ORDER BY 1",
+    ],
+    "scheduler": ["SELECT transfer_id, node_no FROM timers ORDER BY 1"],
+}
+"""What no repeated event may change, by service."""
+_MOVED_TWICE = """
+    SELECT count(*) FROM (
+        SELECT transfer_id
+        FROM memberships
+        WHERE transfer_id IS NOT NULL
+        GROUP BY 1
+        HAVING count(*) > 1
+    ) AS t"""
 
 
 class Demo:
@@ -130,9 +158,7 @@ class Demo:
 
     def _sheets(self) -> dict[int, list[roster.RosterRow]]:
         """Return the rows of synthetic people by college, spread evenly over the classes."""
-        counties = [
-            org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6
-        ]
+        counties = world.counties_of(self.tree)
         everyone = synthetic.people(self.graduates, rng=self.rng, division_codes=counties, start=1_000_000)
         sheets: dict[int, list[roster.RosterRow]] = {}
         for n, person in enumerate(everyone):
@@ -223,33 +249,23 @@ class Demo:
             return reason, school * 100 + 90, {}
         if reason == "special_unit":
             return reason, None, {"remark": "参军入伍"}
+        return reason, *self._township(reason)
+
+    def _township(self, reason: str) -> tuple[int, dict[str, str]]:
+        """Draw the township where somebody works, or lives without work."""
         target = self.rng.choice(self._townships)
         fields = {"place_address": "某街道", "place_division": target.division_code[:6]}
         if reason != "unemployed":  # somebody without work names no employer (TYPE-03)
             fields["place_name"] = "某公司"
-        return reason, target.id, fields
+        return target.id, fields
 
     @cached_property
     def _colleges(self) -> list[Any]:
-        """Committees of schools elsewhere, without the provinces that run systems of their own (FED-01)."""
-        return [
-            org
-            for org in self.tree
-            if org.kind == "committee"
-            and 100_000_000 < org.id < 110_000_000
-            and org.province not in ("11", "44", "35")
-        ]
+        return world.colleges(self.tree)
 
     @cached_property
     def _employers(self) -> list[Any]:
-        """Committees and branches of the systems, whose codes begin with 9."""
-        return [
-            org
-            for org in self.tree
-            if org.province.startswith("9")
-            and org.kind in ("committee", "branch")
-            and org.purpose == "ordinary"
-        ]
+        return world.employers(self.tree)
 
     @cached_property
     def _townships(self) -> list[Any]:
@@ -257,67 +273,50 @@ class Demo:
 
     @cached_property
     def _below(self) -> dict[int, list[int]]:
-        """The branches below each organisation that a member may be assigned to."""
-        graduating = {branch.id for branch in self.classes}
-        below: dict[int, list[int]] = {}
-        for one in self.tree:
-            if (
-                one.kind == "branch"
-                and one.purpose not in ("vault", "awaiting")
-                and one.id not in graduating
-                and one.parent_id is not None
-            ):
-                below.setdefault(one.parent_id, []).append(one.id)
-        return below
+        return world.branches_below(self.tree, {branch.id for branch in self.classes})
 
     def start(self) -> None:
         """Start transfers: half by the colleges, a third by the members, the rest by the targets.
 
         Four in a hundred graduates do nothing yet.
         """
-        graduates = self._rows(
-            "members",
-            """
-            SELECT person_id, name, id_sealed, branch_id FROM people
-            WHERE graduate AND person_id > 100000 ORDER BY person_id""",
-        )
+        graduates = self._rows("members", _GRADUATES)
         chosen = {}
         for member in graduates:
             if self.rng.random() >= 0.04:
                 chosen[member.person_id] = self._destination(member)
-        self._ask_to_go_abroad(
-            [member for member in graduates if chosen.get(member.person_id, ("",))[0] == "abroad_study"]
+        leaving = [member for member in graduates if member.person_id in chosen]
+        self._ask_to_go_abroad([one for one in leaving if chosen[one.person_id][0] == "abroad_study"])
+        requests = [(member, self._request(member, *chosen[member.person_id])) for member in leaving]
+        outcomes = self._send(requests)
+        refused = Counter(outcome.refusal.code for outcome in outcomes if outcome.refusal)
+        if refused:
+            raise RuntimeError(f"requests were refused: {refused}")
+        started = Counter(item["initiator"] for _, item in requests)
+        self.notes.append(
+            f"{len(outcomes)} transfers started: {started['source']} by colleges in lists,"
+            f" {started['member']} by members, the rest by targets"
         )
+        self._start_twice(requests[-1][1])
+        self.system.settle()
+
+    def _send(self, requests: list[tuple[Any, dict[str, Any]]]) -> list[Any]:
+        """Send each request as its initiator does: colleges in lists, members and targets one by one."""
         by_source: dict[int, list[Any]] = {}
         pool = eventlet.GreenPool(40)
         outcomes: list[Any] = []
-        own = 0
-        for member in graduates:
-            if member.person_id not in chosen:
-                continue
-            item = self._request(member, *chosen[member.person_id])
+        for member, item in requests:
             if item["initiator"] == "source":
-                by_source.setdefault(self.orgs[member.branch_id].parent_id, []).append(
-                    transfers.RequestTransfer(**item)
-                )
+                college = self.orgs[member.branch_id].parent_id
+                by_source.setdefault(college, []).append(transfers.RequestTransfer(**item))
             elif item["initiator"] == "member":
-                own += 1
                 pool.spawn_n(self._start_by_member, item, outcomes)
             else:
                 pool.spawn_n(self._start_by_target, item, member, outcomes)
         for college, items in by_source.items():
             outcomes += self.as_administrator(transfers.request_transfers, items, college)
         pool.waitall()
-        refused = Counter(outcome.refusal.code for outcome in outcomes if outcome.refusal)
-        if refused:
-            raise RuntimeError(f"requests were refused: {refused}")
-        in_lists = sum(len(items) for items in by_source.values())
-        self.notes.append(
-            f"{len(outcomes)} transfers started: {in_lists} by colleges in lists, {own} by members,"
-            " the rest by targets"
-        )
-        self._start_twice(item)
-        self.system.settle()
+        return outcomes
 
     def _request(
         self, member: Any, reason: str, target: int | None, fields: dict[str, str]
@@ -504,23 +503,9 @@ class Demo:
 
     def start_again(self) -> None:
         """Start returned transfers once more, by the college, and decide all of them (DL-06, TRF-25)."""
-        returned = self._rows("transfers", "SELECT * FROM transfers WHERE state = 'returned'")
         by_college: dict[int, list[Any]] = {}
-        for row in returned:
-            by_college.setdefault(row.source_superior_id, []).append(
-                transfers.RequestTransfer(
-                    command_id=uuid.uuid4(),
-                    initiator="source",
-                    member_id=row.member_id,
-                    source_branch_id=row.source_branch_id,
-                    target_org_id=None if row.reason == "special_unit" else row.target_org_id,
-                    reason=row.reason,
-                    place_name=row.place_name,
-                    place_address=row.place_address,
-                    place_division=row.place_division,
-                    remark=row.remark,
-                )
-            )
+        for row in self._rows("transfers", "SELECT * FROM transfers WHERE state = 'returned'"):
+            by_college.setdefault(row.source_superior_id, []).append(_once_more(row))
         outcomes = [
             outcome
             for college, items in by_college.items()
@@ -536,52 +521,38 @@ class Demo:
     def report(self) -> None:
         """Print counts by end state and reason, hand-over rates and times."""
         rows = self._rows("transfers", "SELECT reason, state, count(*) AS n FROM transfers GROUP BY 1, 2")
-        by_initiator = dict(
-            tuple(row)
-            for row in self._rows("transfers", "SELECT initiator, count(*) FROM transfers GROUP BY 1")
-        )
         _print_table({(row.reason, row.state): row.n for row in rows})
-        # of each member only the latest transfer counts
-        latest = dict(
-            tuple(row)
-            for row in self._rows(
-                "transfers",
-                """
-                SELECT DISTINCT ON (member_id) member_id, reason || ' ' || state
-                FROM transfers ORDER BY member_id, transfer_id DESC""",
-            )
-        )
-        study = [end for end in latest.values() if end.startswith("further_study")]
-        society = [end for end in latest.values() if not end.startswith(("further_study", "abroad_study"))]
-        never = self.graduates - len(latest)
-        print(
-            f"\nhand-over: further study {_completed(study)}/{len(study)},"
-            f" society {_completed(society)}/{len(society) + never} ({never} not started);"
-            f" started by {by_initiator}"
-        )
+        self._print_rates()
         print("times: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.times.items()))
         for text in self.notes:
             print("  " + text)
 
+    def _print_rates(self) -> None:
+        """Print how many of those who had to be handed over have arrived, and who started how many."""
+        # of each member only the latest transfer counts
+        ends = [
+            row.ended_as
+            for row in self._rows(
+                "transfers",
+                """
+                SELECT DISTINCT ON (member_id) member_id, reason || ' ' || state AS ended_as
+                FROM transfers ORDER BY member_id, transfer_id DESC""",
+            )
+        ]
+        study = [end for end in ends if end.startswith("further_study")]
+        society = [end for end in ends if not end.startswith(("further_study", "abroad_study"))]
+        never = self.graduates - len(ends)
+        started = self._rows("transfers", "SELECT initiator, count(*) FROM transfers GROUP BY 1")
+        print(
+            f"\nhand-over: further study {_completed(study)}/{len(study)},"
+            f" society {_completed(society)}/{len(society) + never} ({never} not started);"
+            f" started by {dict(tuple(row) for row in started)}"
+        )
+
     def digest(self) -> str:
         """Return a hash of everything that matters of all services."""
-        wanted = {
-            "members": [
-                "SELECT person_id, branch_id, reserved_by, graduate FROM people ORDER BY 1",
-                "SELECT person_id, branch_id, began_at, ended_at, transfer_id FROM memberships ORDER BY 1, 3",
-            ],
-            "transfers": [
-                """
-                SELECT transfer_id, state, node_no, target_branch_id,
-                       audit_seq, encode(audit_head, 'hex')
-                FROM transfers ORDER BY 1""",
-                "SELECT transfer_id, node_no, reminders FROM open_nodes ORDER BY 1",
-                "SELECT org_id, version FROM org_directory ORDER BY 1",
-            ],
-            "scheduler": ["SELECT transfer_id, node_no FROM timers ORDER BY 1"],
-        }
         total = hashlib.sha256()
-        for service, statements in wanted.items():
+        for service, statements in _MATTERS.items():
             with self.system.engine(service).connect() as tx:
                 for statement in statements:
                     for row in tx.execute(sa.text(statement)):
@@ -677,13 +648,7 @@ def _transfers_agree(people: sa.Connection, some: sa.Connection) -> list[tuple[s
     open_ones = _pairs(some, "SELECT member_id, transfer_id FROM transfers WHERE ended_at IS NULL")
     listed_open = _pairs(some, "SELECT member_id, transfer_id FROM open_transfers")
     moves = _pairs(people, "SELECT transfer_id, branch_id FROM memberships WHERE transfer_id IS NOT NULL")
-    moved_twice = people.scalar(
-        sa.text("""
-            SELECT count(*) FROM (
-                SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL
-                GROUP BY 1 HAVING count(*) > 1
-            ) AS t""")
-    )
+    moved_twice = people.scalar(sa.text(_MOVED_TWICE))
     completed = _pairs(some, "SELECT transfer_id, target_branch_id FROM transfers WHERE state = 'completed'")
     return [
         (
@@ -789,6 +754,22 @@ def _admission(row: roster.RosterRow, branch_id: int) -> members.Admission:
     )
 
 
+def _once_more(row: Any) -> transfers.RequestTransfer:
+    """Return the request of a returned transfer, to be sent again by the college."""
+    return transfers.RequestTransfer(
+        command_id=uuid.uuid4(),
+        initiator="source",
+        member_id=row.member_id,
+        source_branch_id=row.source_branch_id,
+        target_org_id=None if row.reason == "special_unit" else row.target_org_id,
+        reason=row.reason,
+        place_name=row.place_name,
+        place_address=row.place_address,
+        place_division=row.place_division,
+        remark=row.remark,
+    )
+
+
 def _completed(ends: list[str]) -> int:
     return sum(end.endswith("completed") for end in ends)
 
@@ -814,37 +795,42 @@ def main(folder: Path | None, graduates: int) -> int:
             if not world.is_empty(system):
                 print(f"{folder} holds an earlier run; give an empty folder", file=sys.stderr)
                 return 2
-            started = time.monotonic()
-            demo = Demo(system, graduates)
-            demo.times["tree and administrators"] = time.monotonic() - started
-            for name, step in (
-                ("import", demo.import_rosters),
-                ("marks", demo.mark_graduation),
-                ("sign-ins", demo.sign_in_sample),
-                ("start", demo.start),
-                ("withdrawals", demo.withdraw_some),
-                ("decisions", demo.decide),
-                ("clock", demo.let_time_pass),
-                ("again", demo.start_again),
-            ):
-                at = time.monotonic()
-                print(f"{name} ...", flush=True)
-                step()
-                demo.times[name] = time.monotonic() - at
-            demo.report()
-            print("\ninvariants:")
-            results = demo.invariants()
-            for sentence, holds in results:
-                print(f"  {'holds ' if holds else 'BROKEN'}  {sentence}")
-            print(
-                f"\n{sum(holds for _, holds in results)} of {len(results)} invariants hold,"
-                f" {time.monotonic() - started:.0f} s in all",
-                flush=True,
-            )
-            code = 0 if all(holds for _, holds in results) else 1
+            code = 0 if _show(system, graduates) else 1
     finally:
         embedded.stop_postgres(folder)
         if temporary:
             shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.flush()
     os._exit(code)
+
+
+def _show(system: embedded.System, graduates: int) -> bool:
+    """Run all steps and print what came out; return whether every invariant holds."""
+    started = time.monotonic()
+    demo = Demo(system, graduates)
+    demo.times["tree and administrators"] = time.monotonic() - started
+    for name, step in (
+        ("import", demo.import_rosters),
+        ("marks", demo.mark_graduation),
+        ("sign-ins", demo.sign_in_sample),
+        ("start", demo.start),
+        ("withdrawals", demo.withdraw_some),
+        ("decisions", demo.decide),
+        ("clock", demo.let_time_pass),
+        ("again", demo.start_again),
+    ):
+        at = time.monotonic()
+        print(f"{name} ...", flush=True)
+        step()
+        demo.times[name] = time.monotonic() - at
+    demo.report()
+    print("\ninvariants:")
+    results = demo.invariants()
+    for sentence, holds in results:
+        print(f"  {'holds ' if holds else 'BROKEN'}  {sentence}")
+    good = sum(holds for _, holds in results)
+    print(
+        f"\n{good} of {len(results)} invariants hold, {time.monotonic() - started:.0f} s in all",
+        flush=True,
+    )
+    return good == len(results)

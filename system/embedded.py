@@ -155,8 +155,6 @@ class System:
 
 def run(folder: Path, port: int) -> None:
     """Serve pages and API on 127.0.0.1:`port` until Ctrl-C; load the demo world at the first start."""
-    import eventlet
-
     from services.gateway.app import create_app
     from services.gateway.serving import green
     from system import world
@@ -181,12 +179,19 @@ def run(folder: Path, port: int) -> None:
             f" the outbox in {folder}/postgres. Ctrl-C stops.",
             flush=True,
         )
-        stopping = eventlet.event.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda signum, frame: stopping.ready() or stopping.send())
-        stopping.wait()
+        _wait_for_signal()
         print("stopping ...", flush=True)
     stop_postgres(folder)
     print("stopped", flush=True)
     sys.stdout.flush()
     os._exit(0)
+
+
+def _wait_for_signal() -> None:
+    """Return when somebody wants the process to end, by Ctrl-C or SIGTERM."""
+    import eventlet
+
+    stopping = eventlet.event.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, frame: stopping.ready() or stopping.send())
+    stopping.wait()

@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -38,8 +39,10 @@ from services.transfers.figures import store as figures_store
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
 from shared import clock
+from shared.errors import Refusal
 from shared.messages import members, transfers
-from shared.messages.members import Admission, MarkBranch
+from shared.messages.members import MarkBranch
+from shared.settings import SERVICES
 from system import embedded, synthetic, world
 
 BEGINS = (5, 1)
@@ -88,6 +91,20 @@ _LATENCY = sa.text("""
     ) AS decided
     GROUP BY 1 ORDER BY 1""")
 """How long the decisions took, by the state that they ended."""
+_ENDS = sa.text("SELECT state, count(*)::int AS n FROM transfers GROUP BY 1 ORDER BY 1")
+_ENDED = sa.text("""
+    SELECT transfer_id, command_id, source_superior_id, ended_at
+    FROM transfers
+    WHERE state IN ('rejected', 'returned') AND ended_at > :since
+    ORDER BY member_id""")
+"""What might be started again."""
+_OPEN_BY_AGE = sa.text("""
+    SELECT
+        CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days,
+        state = 'pending_assign' AS assigning,
+        count(*) AS n
+    FROM open_nodes
+    GROUP BY 1, 2""")
 
 
 def chance(seed: int, *what: object) -> float:
@@ -119,6 +136,10 @@ class Season:
         self.problems: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
         self.weeks: list[dict[str, Any]] = []
+        # by day, and by who starts them, the requests that are still to come
+        self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         self.pool = eventlet.GreenPool(32)
 
     # ---- the world -------------------------------------------------------------------------------
@@ -138,32 +159,20 @@ class Season:
 
     def _enter_graduates(self, classes: list[Any]) -> dict[int, int]:
         """Enter the graduates, class by class in turn; return the branch of each person."""
-        counties = [
-            org.division_code for org in self.tree if org.division_code and len(org.division_code) == 6
-        ]
         people = synthetic.people(
-            self.graduates, rng=random.Random(self.seed), division_codes=counties, start=1_000_000
+            self.graduates,
+            rng=random.Random(self.seed),
+            division_codes=world.counties_of(self.tree),
+            start=1_000_000,
         )
         rows = [
-            (
-                1_000_000 + n,
-                Admission(
-                    command_id=UUID(int=0),
-                    branch_id=classes[n % len(classes)].id,
-                    name=one.name,
-                    id_number=one.id_number,
-                    ethnic_group=one.ethnic_group,
-                    phone=one.phone,
-                    joined_on=one.joined_on,
-                    development_number=one.development_number,
-                ),
-            )
+            (1_000_000 + n, world.admission(one, classes[n % len(classes)].id))
             for n, one in enumerate(people)
         ]
         database = self.system.machinery("members").database
-        for at in range(0, len(rows), 2000):
+        for at in range(0, len(rows), world.PIECE):
             with database.transaction() as tx:
-                entering.enter_trusted(tx, rows[at : at + 2000])
+                entering.enter_trusted(tx, rows[at : at + world.PIECE])
         with database.transaction() as tx:  # whoever is entered later gets a number beyond these
             tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000000)"))
         return {person: row.branch_id for person, row in rows}
@@ -179,7 +188,7 @@ class Season:
             if (
                 org.grad_year == leaving
                 and org.kind == "branch"
-                and org.province not in ("11", "35", "44")
+                and org.province not in world.FEDERATED
                 and org.parent_id != world.COLLEGE
             ):
                 by_province[org.province].append(org)
@@ -213,31 +222,7 @@ class Season:
         self.system.settle()
 
     def _plan_starts(self) -> None:
-        """Draw for every graduate the reason, the target, who starts and on which day.
-
-        Colleges work in rounds.
-        """
-        self._colleges = [
-            org
-            for org in self.tree
-            if org.kind == "committee"
-            and 100_000_000 < org.id < 110_000_000
-            and org.province not in ("11", "44", "35")
-        ]
-        self._employers = [
-            org
-            for org in self.tree
-            if org.province.startswith("9")
-            and org.kind in ("committee", "branch")
-            and org.purpose == "ordinary"
-        ]
-        self.townships = [
-            org for org in self.tree if org.purpose == "township" and org.province not in ("11", "44", "35")
-        ]
-        self.township_of = {org.division_code: org.id for org in self.townships}
-        self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        """Draw for every graduate the reason, the target, who starts and on which day."""
         abroad: list[tuple[int, int]] = []
         for member, branch in self.branch_of.items():
             # one source of chance per member, so that no draw hangs on what others have drawn
@@ -248,13 +233,7 @@ class Season:
             target, fields = self._destination(rng, reason, branch // 10_000)
             if reason == "abroad_study":
                 abroad.append((member, branch))
-            if rng.random() < 0.4:
-                initiator, acting = "member", member
-                days = int(rng.expovariate(1 / 28))
-            else:
-                initiator, acting = "source", self.orgs[branch].parent_id
-                days = 7 * int(rng.expovariate(1 / 4)) + acting % 5
-            begins = date(self.year, 6, 1) + timedelta(days=min(150, days))
+            initiator, acting, begins = self._starter(rng, member, branch)
             self.starts[begins][initiator, acting].append(
                 transfers.RequestTransfer(
                     command_id=uuid5(_SPACE, f"{self.seed} {member} 1"),
@@ -267,8 +246,17 @@ class Season:
                     **fields,
                 )
             )
-
         self._approve_abroad(abroad)
+
+    def _starter(self, rng: random.Random, member: int, branch: int) -> tuple[str, int, date]:
+        """Draw who starts, acting as whom, and the day; colleges work in weekly rounds."""
+        if rng.random() < 0.4:
+            initiator, acting = "member", member
+            days = int(rng.expovariate(1 / 28))
+        else:
+            initiator, acting = "source", self.orgs[branch].parent_id
+            days = 7 * int(rng.expovariate(1 / 4)) + acting % 5
+        return initiator, acting, date(self.year, 6, 1) + timedelta(days=min(150, days))
 
     def _destination(self, rng: random.Random, reason: str, school: int) -> tuple[int | None, dict[str, Any]]:
         """Draw a target that fits the reason (Annex A); return it with what is said of the place."""
@@ -282,53 +270,66 @@ class Season:
             return school * 100 + 90, fields
         if reason == "special_unit":
             return None, {"remark": "参军入伍"}
-        place = rng.choice(self.townships)
+        return self._township(rng, reason)
+
+    def _township(self, rng: random.Random, reason: str) -> tuple[int, dict[str, Any]]:
+        """Draw the township where somebody works, or lives without work."""
+        place = rng.choice(self._townships)
         # some who work elsewhere send themselves home, which is what TYPE-10 is about
         home = reason == "employed_without_org" and rng.random() < SENT_HOME
-        target = (rng.choice(self.townships) if home else place).id
-        fields["place_division"] = place.division_code
-        if reason == "unemployed":  # somebody without work names no employer (TYPE-03)
-            del fields["place_name"]
+        target = (rng.choice(self._townships) if home else place).id
+        fields = {"place_address": "某街道", "place_division": place.division_code}
+        if reason != "unemployed":  # somebody without work names no employer (TYPE-03)
+            fields["place_name"] = "某单位"
         return target, fields
+
+    @cached_property
+    def _colleges(self) -> list[Any]:
+        return world.colleges(self.tree)
+
+    @cached_property
+    def _employers(self) -> list[Any]:
+        return world.employers(self.tree)
+
+    @cached_property
+    def _townships(self) -> list[Any]:
+        return [org for org in self.tree if org.purpose == "township" and org.province not in world.FEDERATED]
+
+    @cached_property
+    def _township_of(self) -> dict[str, int]:
+        return {org.division_code: org.id for org in self._townships}
+
+    @cached_property
+    def _below(self) -> dict[int, list[int]]:
+        return world.branches_below(self.tree, {*self.branch_of.values(), world.COLLEGE * 100 + 1})
 
     def _approve_abroad(self, some: list[tuple[int, int]]) -> None:
         """Enter the approved requests of those who will study abroad (GRAD-29, GRAD-33).
 
         They asked in writing, and their schools have approved it.
         """
-        rows = [
-            {
-                "command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")),
-                "member_id": member,
-                "branch_id": branch,
-                "kind": "abroad",
-                "since": date(self.year, 9, 1),
-                "until": date(self.year + 2, 8, 31),
-                "place": "某国",
-                "contact_name": "王家人",
-                "reason": "",
-                "requested_by": member,
-                "contact_phone_sealed": sealed("19900000001"),
-            }
-            for member, branch in some
-        ]
+        requests = [self._request_abroad(member, branch) for member, branch in some]
         with self.system.machinery("members").database.transaction() as tx:
-            retentions_store.request(tx, rows, clock.now())
-            known = retentions_store.by_command(tx, [row["command_id"] for row in rows])
-            retentions_store.decide(
-                tx,
-                [
-                    {
-                        "retention_id": one.retention_id,
-                        "state": "approved",
-                        "note": "",
-                        "report": "",
-                        "decided_by": 1,
-                    }
-                    for one in known.values()
-                ],
-                clock.now(),
-            )
+            retentions_store.request(tx, requests, clock.now())
+            known = retentions_store.by_command(tx, [one["command_id"] for one in requests])
+            approval = {"state": "approved", "note": "", "report": "", "decided_by": 1}
+            decisions = [{"retention_id": one.retention_id, **approval} for one in known.values()]
+            retentions_store.decide(tx, decisions, clock.now())
+
+    def _request_abroad(self, member: int, branch: int) -> dict[str, Any]:
+        return {
+            "command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")),
+            "member_id": member,
+            "branch_id": branch,
+            "kind": "abroad",
+            "since": date(self.year, 9, 1),
+            "until": date(self.year + 2, 8, 31),
+            "place": "某国",
+            "contact_name": "王家人",
+            "reason": "",
+            "requested_by": member,
+            "contact_phone_sealed": sealed("19900000001"),
+        }
 
     # ---- the days --------------------------------------------------------------------------------
 
@@ -411,41 +412,50 @@ class Season:
         soon = clock.now() + timedelta(hours=13)
         decisions: list[Any] = []
         assignments: list[Any] = []
+        for item in self._list_of(org):
+            lapses = item.expires_at is not None and item.expires_at <= soon
+            if lapses or self._who_acts(item) != org:
+                continue
+            # no ids of transfers in it, which differ from run to run: the same seed gives the same fate
+            started = item.created_at.astimezone(clock.CHINA).date()
+            name = f"{self.seed} {item.member_id} {started} {item.node_no}"
+            if item.state == "pending_assign":
+                assignments += self._assignment(item, org, name)
+            else:
+                decisions.append(self._decision(item, name))
+        work[org] = (decisions, assignments)
+
+    def _list_of(self, org: int) -> Iterator[Any]:
+        """Yield the items of an office's list, page by page."""
         after = ""
         while True:
-            page = self._ask(
-                transfers.list_work,
-                transfers.ListWork(after=after, limit=500),
-                world.administrator_of(org),
-                org,
-            )
-            for item in page.items:
-                after = item.cursor
-                by_superior = (
-                    item.waiting_superior_id is not None
-                    and chance(self.seed, "superior", item.waiting_org_id) < 0.3
-                )
-                acts = item.waiting_superior_id if by_superior else item.waiting_org_id
-                if acts != org or (item.expires_at is not None and item.expires_at <= soon):
-                    continue
-                # no ids of transfers in it, which differ from run to run: the same seed gives the same fate
-                started = item.created_at.astimezone(clock.CHINA).date()
-                name = f"{self.seed} {item.member_id} {started} {item.node_no}"
-                if item.state == "pending_assign":
-                    branch = self._branch_below(org, item.member_id)
-                    if branch is not None:
-                        assignments.append(
-                            transfers.AssignBranch(
-                                decision_id=uuid5(_SPACE, name),
-                                transfer_id=item.transfer_id,
-                                branch_id=branch,
-                            )
-                        )
-                else:
-                    decisions.append(self._decision(item, name))
+            request = transfers.ListWork(after=after, limit=500)
+            page = self._ask(transfers.list_work, request, world.administrator_of(org), org)
+            yield from page.items
             if len(page.items) < 500:
-                break
-        work[org] = (decisions, assignments)
+                return
+            after = page.items[-1].cursor
+
+    def _who_acts(self, item: Any) -> int | None:
+        """Return which of the two offices deals with an item: the one it waits for, or its superior."""
+        by_superior = (
+            item.waiting_superior_id is not None and chance(self.seed, "superior", item.waiting_org_id) < 0.3
+        )
+        acts: int | None = item.waiting_superior_id if by_superior else item.waiting_org_id
+        return acts
+
+    def _assignment(self, item: Any, org: int, name: str) -> list[transfers.AssignBranch]:
+        """Return the assignment to a branch below the office; none if there is no branch."""
+        some = self._below.get(org)
+        if not some:
+            return []
+        return [
+            transfers.AssignBranch(
+                decision_id=uuid5(_SPACE, name),
+                transfer_id=item.transfer_id,
+                branch_id=some[int(chance(self.seed, "branch", item.member_id) * len(some))],
+            )
+        ]
 
     def _decision(self, item: Any, name: str) -> Any:
         """Return yes or, now and then, no with a reason."""
@@ -467,11 +477,7 @@ class Season:
         That is a week or two after their end.
         """
         with self.system.engine("transfers").connect() as tx:
-            rows = tx.execute(
-                sa.text("""SELECT transfer_id, command_id, source_superior_id, ended_at FROM transfers
-                WHERE state IN ('rejected', 'returned') AND ended_at > :since ORDER BY member_id"""),
-                {"since": clock.now() - timedelta(days=16)},
-            ).all()
+            rows = tx.execute(_ENDED, {"since": clock.now() - timedelta(days=16)}).all()
         again: dict[int, list[Any]] = defaultdict(list)
         for row in rows:
             days = 4 + int(chance(self.seed, "again when", row.command_id) * 10)
@@ -486,21 +492,6 @@ class Season:
                 )
         return again
 
-    def _branch_below(self, org: int, member: int) -> int | None:
-        if not hasattr(self, "_below"):
-            self._below: dict[int, list[int]] = defaultdict(list)
-            graduating = {*self.branch_of.values(), world.COLLEGE * 100 + 1}
-            for one in self.tree:
-                if (
-                    one.kind == "branch"
-                    and one.purpose not in ("vault", "awaiting")
-                    and one.id not in graduating
-                    and one.parent_id is not None
-                ):
-                    self._below[one.parent_id].append(one.id)
-        some = self._below.get(org)
-        return some[int(chance(self.seed, "branch", member) * len(some))] if some else None
-
     def _token(self, person: int) -> str:
         if person not in self.tokens:
             self.tokens[person] = accounts.keys.signer.sign("person", timedelta(days=400), sub=str(person))[0]
@@ -509,21 +500,21 @@ class Season:
     def _ask(self, contract: Any, item: Any, person: int, org: int | None) -> Any:
         return self.system.client.call(contract, item, token=self._token(person), org_id=org, timeout=120)
 
-    def _command(self, contract: Any, items: list[Any], person: int, org: int | None) -> list[Any]:
-        """Send a list of commands; return the items that were refused, with their refusals.
-
-        The refusals are counted as problems.
-        """
-        refused = [
-            (item, outcome.refusal)
-            for at in range(0, len(items), 500)
-            for item, outcome in zip(
-                items[at : at + 500], self._ask(contract, items[at : at + 500], person, org), strict=True
-            )
-            if outcome.refusal is not None
-        ]
-        for _, refusal in refused:
+    def _command(self, contract: Any, items: list[Any], person: int, org: int | None) -> None:
+        """Send a list of commands; each refusal is counted as a problem."""
+        for _, refusal in self._send(contract, items, person, org):
             self.problems[f"{contract.name}: {refusal.code}"] += 1
+
+    def _send(
+        self, contract: Any, items: list[Any], person: int, org: int | None
+    ) -> list[tuple[Any, Refusal]]:
+        """Send a list of commands; return the items that were refused, with their refusals."""
+        refused = []
+        for at in range(0, len(items), 500):
+            part = items[at : at + 500]
+            for item, outcome in zip(part, self._ask(contract, part, person, org), strict=True):
+                if outcome.refusal is not None:
+                    refused.append((item, outcome.refusal))
         return refused
 
     def _start(self, items: list[transfers.RequestTransfer], person: int, acting: int, day: date) -> None:
@@ -533,20 +524,15 @@ class Season:
         """
         org = None if items[0].initiator == "member" else acting
         insist = []
-        for at in range(0, len(items), 500):
-            part = items[at : at + 500]
-            for item, outcome in zip(
-                part, self._ask(transfers.request_transfers, part, person, org), strict=True
-            ):
-                code = outcome.refusal.code if outcome.refusal is not None else ""
-                if code in ("destination_unusual", "destination_forbidden"):
-                    self.warnings[code] += 1
-                    if self._insists(code, item):
-                        insist.append(self._confirmed(item))
-                    else:
-                        self._correct_later(item, acting, day)
-                elif code:
-                    self.problems[f"{transfers.request_transfers.name}: {code}"] += 1
+        for item, refusal in self._send(transfers.request_transfers, items, person, org):
+            if refusal.code not in ("destination_unusual", "destination_forbidden"):
+                self.problems[f"{transfers.request_transfers.name}: {refusal.code}"] += 1
+                continue
+            self.warnings[refusal.code] += 1
+            if self._insists(refusal.code, item):
+                insist.append(self._confirmed(item))
+            else:
+                self._correct_later(item, acting, day)
         if insist:
             self._command(transfers.request_transfers, insist, person, org)
 
@@ -561,7 +547,7 @@ class Season:
 
     def _correct_later(self, item: transfers.RequestTransfer, acting: int, day: date) -> None:
         """Plan the request for some days later, to the township of the place of work."""
-        right = self.township_of.get(item.place_division, item.target_org_id)
+        right = self._township_of.get(item.place_division, item.target_org_id)
         later = day + timedelta(days=CORRECTED_AFTER)
         self.starts[later][item.initiator, acting].append(
             msgspec.structs.replace(_again(item), target_org_id=right)
@@ -570,17 +556,9 @@ class Season:
     # ---- what came out ---------------------------------------------------------------------------
 
     def _end_of_week(self, day: date) -> None:
+        ages: Counter[str] = Counter()
         with self.system.engine("transfers").connect() as tx:
-            ages: Counter[str] = Counter()
-            for row in tx.execute(
-                sa.text("""
-                    SELECT
-                        CAST(extract(day FROM CAST(:now AS timestamptz) - opened_at) AS int) AS days,
-                        state = 'pending_assign' AS assigning,
-                        count(*) AS n
-                    FROM open_nodes GROUP BY 1, 2"""),
-                {"now": clock.now()},
-            ):
+            for row in tx.execute(_OPEN_BY_AGE, {"now": clock.now()}):
                 if row.assigning:  # an assignment has no deadline, so its age is no matter
                     age = "assign"
                 else:
@@ -614,8 +592,31 @@ class Season:
         }
 
     def _result(self, seconds: float) -> dict[str, Any]:
-        self._figures(1)
-        provinces = [
+        self._figures(1)  # which waits until all that has happened is counted
+        with self.system.engine("transfers").connect() as tx:
+            happened = _happened(tx)
+            settings = policies_store.active(tx, clock.now())
+            _, _, differ = figures_store.verify(tx, settings, clock.now())
+            tx.rollback()
+        broken = [*_broken(self.system), *differ]
+        result = {
+            "policy": settings.key,
+            "year": self.year,
+            "graduates": self.graduates,
+            "seed": self.seed,
+            "weeks": self.weeks,
+            **happened,
+            "nation": self._figures(1),
+            "provinces": {org.short_name: self._figures(org.id) for org in self._provinces()},
+            "problems": dict(self.problems),
+            "warnings": dict(sorted(self.warnings.items())),
+            "broken": broken,
+        }
+        return {**result, "digest": _digest(result), "seconds": round(seconds, 1)}
+
+    def _provinces(self) -> list[Any]:
+        """Return the leading bodies of the provinces; the systems, whose codes begin with 9, are none."""
+        return [
             org
             for org in self.tree
             if org.parent_id == 1
@@ -623,52 +624,32 @@ class Season:
             and org.id < 100
             and not org.province.startswith("9")
         ]
-        with self.system.engine("transfers").connect() as tx:
-            weekly: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-            for row in tx.execute(_WEEKLY):
-                weekly[row.week.isoformat()][row.event] += row.n
-            latency = [dict(row._mapping) for row in tx.execute(_LATENCY)]
-            ends = {
-                row.state: row.n
-                for row in tx.execute(
-                    sa.text("SELECT state, count(*)::int AS n FROM transfers GROUP BY 1 ORDER BY 1")
-                )
-            }
-            settings = policies_store.active(tx, clock.now())
-            _, _, differ = figures_store.verify(tx, settings, clock.now())
-            tx.rollback()
-        from shared.settings import SERVICES
-        from system.demo import check_invariants
 
-        broken = [
-            sentence
-            for sentence, holds in check_invariants(
-                {service: self.system.engine(service) for service in SERVICES}
-            )
-            if not holds
-        ]
-        result = {
-            "policy": settings.key,
-            "year": self.year,
-            "graduates": self.graduates,
-            "seed": self.seed,
-            "weeks": self.weeks,
-            "weekly": {week: dict(some) for week, some in weekly.items()},
-            "latency": latency,
-            "ends": ends,
-            "nation": self._figures(1),
-            "provinces": {org.short_name: self._figures(org.id) for org in provinces},
-            "problems": dict(self.problems),
-            "warnings": dict(sorted(self.warnings.items())),
-            "broken": broken + differ,
-        }
-        result["digest"] = hashlib.sha256(
-            json.dumps(
-                {name: result[name] for name in ("weekly", "ends", "nation", "provinces", "warnings")},
-                sort_keys=True,
-            ).encode()
-        ).hexdigest()[:16]
-        return {**result, "seconds": round(seconds, 1)}
+
+def _happened(tx: sa.Connection) -> dict[str, Any]:
+    """Return what happened week by week, how long decisions took, and how many transfers ended how."""
+    weekly: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in tx.execute(_WEEKLY):
+        weekly[row.week.isoformat()][row.event] += row.n
+    return {
+        "weekly": {week: dict(some) for week, some in weekly.items()},
+        "latency": [dict(row._mapping) for row in tx.execute(_LATENCY)],
+        "ends": {row.state: row.n for row in tx.execute(_ENDS)},
+    }
+
+
+def _broken(system: embedded.System) -> list[str]:
+    """Return the invariants that do not hold."""
+    from system.demo import check_invariants
+
+    checked = check_invariants({service: system.engine(service) for service in SERVICES})
+    return [sentence for sentence, holds in checked if not holds]
+
+
+def _digest(result: dict[str, Any]) -> str:
+    """Return a hash of what the same seed must bring about again."""
+    same = {name: result[name] for name in ("weekly", "ends", "nation", "provinces", "warnings")}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _again(item: transfers.RequestTransfer) -> transfers.RequestTransfer:
@@ -706,30 +687,9 @@ def main(names: list[str], graduates: int, seed: int, last: str, out: Path) -> i
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tuanqiao-season-") as place:
+        options = {"graduates": graduates, "seed": seed, "until": last, "out": out}
         running = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-W",
-                    "ignore",
-                    "-m",
-                    "system.cli",
-                    "season",
-                    "--one",
-                    name,
-                    "--graduates",
-                    str(graduates),
-                    "--seed",
-                    str(seed),
-                    "--until",
-                    last,
-                    "--folder",
-                    f"{place}/{number}",
-                    "--out",
-                    str(out),
-                ],
-                stdout=subprocess.PIPE,
-            )
+            _start_alone(name, {**options, "folder": f"{place}/{number}"})
             for number, name in enumerate(names)
         ]
         results = []
@@ -744,3 +704,11 @@ def main(names: list[str], graduates: int, seed: int, last: str, out: Path) -> i
     for path in season_report.draw(results, out):
         print(path)
     return 1 if any(result["broken"] for result in results) else 0
+
+
+def _start_alone(policy: str, options: dict[str, object]) -> subprocess.Popen[bytes]:
+    """Start the season of one policy in a process of its own, which prints the result as JSON."""
+    command = [sys.executable, "-W", "ignore", "-m", "system.cli", "season", "--one", policy]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)

@@ -58,6 +58,15 @@ def check_digit(first_17: str) -> str:
     ]
 
 
+def _name(rng: random.Random, number: int) -> str:
+    """Draw a name; now and then one with a dot in it, or with a rare character."""
+    if number % 400 == 7:
+        return rng.choice(MINORITY)
+    if number % 500 == 11:
+        return rng.choice(SURNAMES) + rng.choice(RARE)
+    return rng.choice(SURNAMES) + "".join(rng.choices(GIVEN, k=rng.choice((1, 2, 2))))
+
+
 def people(
     count: int,
     *,
@@ -85,14 +94,8 @@ def people(
         joined = date(born.year + rng.choice((14, 15, 15, 16)), rng.choice((5, 12)), 4)
         if joined < born.replace(year=born.year + 14, day=min(born.day, 28)):
             joined = joined.replace(year=joined.year + 1)
-        if number % 400 == 7:
-            name = rng.choice(MINORITY)
-        elif number % 500 == 11:
-            name = rng.choice(SURNAMES) + rng.choice(RARE)
-        else:
-            name = rng.choice(SURNAMES) + "".join(rng.choices(GIVEN, k=rng.choice((1, 2, 2))))
         yield SyntheticPerson(
-            name,
+            _name(rng, number),
             first_17 + check_digit(first_17),
             rng.choice(GROUPS),
             f"199{number % 10**8:08d}",
