@@ -262,7 +262,10 @@ def _start_batch(
     orgs: Mapping[int, OrgFacts],
     policy: Policy,
 ) -> BatchAsked:
-    """Record the transfers of a batch, if any, and answer it; their ids are in the order of the members."""
+    """Record the transfers of a batch, if any, and answer it; their ids are in the order of the members.
+
+    Each batch is a statement of its own, since members looks for all of a batch in one message.
+    """
     item = one.item
     # With a size of 0 some of the members may be held without the others (BATCH-05).
     batch = {"batch_id": item.command_id, "batch_size": 0 if item.skip else len(plan.members)}

@@ -53,7 +53,7 @@ def check_address(url: str | None, hosts: Sequence[str]) -> Refusal | None:
     return Refusal("address_refused", {"allowed": ", ".join(hosts) or "TUANQIAO_NOTICE_HOSTS"})
 
 
-def check_added(stored: bool, own: bool = False, same: bool = False) -> Refusal | None:
+def check_added(stored: bool, own: bool, same: bool) -> Refusal | None:
     """Return why an address was not added (BEY-15, BEY-19).
 
     Args:
