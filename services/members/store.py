@@ -407,23 +407,3 @@ def administer(tx: Connection, person_ids: Sequence[int]) -> set[int]:
 def administered(tx: Connection, person_ids: Sequence[int]) -> dict[int, list[int]]:
     """Return the organisations that people administer; people who administer none are left out."""
     return {row.person_id: row.org_ids for row in tx.execute(_ADMINISTERED, {"ids": sorted(set(person_ids))})}
-
-
-_REPLIES = sa.text(
-    "SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))"
-)
-_REMEMBER = sa.text("""
-    INSERT INTO handled_commands (command_id, reply, person_id)
-    SELECT command_id, reply, person_id
-    FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)""")
-
-
-def replies(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
-    """Return the stored answers of commands that were handled before, and whose commands they were."""
-    return {row.command_id: row for row in tx.execute(_REPLIES, {"ids": [str(one) for one in command_ids]})}
-
-
-def remember(tx: Connection, rows: list[dict[str, Any]]) -> None:
-    """Store the answers of commands that changed something."""
-    if rows:
-        db.run(tx, _REMEMBER, rows)

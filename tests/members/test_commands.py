@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+import sqlalchemy as sa
 
 from services.members import store
 from services.members.entering import handlers as entering
@@ -40,3 +41,15 @@ def test_a_deletion_is_its_senders(tx):
     again, other = records.delete_members(tx, [Asked(item, admin(ROOT)), Asked(item, admin(CLASS))])
     assert (again.refusal, other.refusal.code) == (None, "command_taken")
     assert ONE not in store.by_ids(tx, [ONE])
+
+
+@pytest.mark.rule("DEL-05")
+def test_a_deletion_of_before_is_answered(tx):
+    """DEL-05: of deletions by earlier releases only that they were done is kept; they are answered, too."""
+    item = DeleteMember(command_id=uuid.uuid4(), member_id=ONE, reason="录入错误")
+    tx.execute(
+        sa.text("INSERT INTO handled_commands (command_id, reply, person_id) VALUES (:id, '{}', :person)"),
+        {"id": str(item.command_id), "person": admin(ROOT).person_id},
+    )
+    (answer,) = records.delete_members(tx, [Asked(item, admin(ROOT))])
+    assert (answer.member_id, answer.refusal) == (ONE, None) and ONE in store.by_ids(tx, [ONE])

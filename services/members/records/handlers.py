@@ -10,6 +10,7 @@ from datetime import datetime, time, timedelta
 from functools import partial
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -22,7 +23,7 @@ from services.members.records import store as records_store
 from services.members.sealing.keys import keys, sealed
 from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
-from shared.commands import Earlier, once, remember
+from shared.commands import once_remembered
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -196,35 +197,37 @@ def delete_members(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[Mem
     Only a leading body above the branch does so, with a reason. Repeated by the same person, the
     command is answered as before: a member whom this very command deleted is gone.
     """
-    known = store.replies(tx, [one.item.command_id for one in asked])
-    earlier = {
-        one.item.command_id: Earlier(
-            MemberSaved(member_id=one.item.member_id), known[one.item.command_id].person_id
-        )
-        for one in asked
-        if one.item.command_id in known
-    }
-    return once(asked, earlier, partial(_delete, tx), _refused)
+    answers = once_remembered(tx, asked, _Deletion, partial(_delete, tx), _refused)
+    return [
+        MemberSaved(member_id=answer.member_id or one.item.member_id, refusal=answer.refusal)
+        for one, answer in zip(asked, answers, strict=True)
+    ]
 
 
-def _refused(item: DeleteMember, refusal: Refusal) -> MemberSaved:
-    return MemberSaved(member_id=item.member_id, refusal=refusal)
+class _Deletion(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of a deletion; 0: by a release that did not keep of whom."""
+
+    member_id: int = 0
+    refusal: Refusal | None = None
 
 
-def _delete(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[MemberSaved]:
+def _refused(item: DeleteMember, refusal: Refusal) -> _Deletion:
+    return _Deletion(member_id=item.member_id, refusal=refusal)
+
+
+def _delete(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[_Deletion]:
     """Delete members whom no earlier command has deleted."""
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     refusals = _check_deletions(tx, asked, people)
     last = {one.item.member_id: one for one, why in zip(asked, refusals, strict=True) if why is None}
-    gone = records_store.delete(tx, [_deletion(one) for one in last.values()], clock.now())
+    gone = records_store.delete(tx, [_removal(one) for one in last.values()], clock.now())
     log.append(
         tx, [_deleted(one, people[member].branch_id) for member, one in last.items() if member in gone]
     )
-    answers: list[MemberSaved] = []
+    answers: list[_Deletion] = []
     for one, why in zip(asked, refusals, strict=True):
         held = None if one.item.member_id in gone else rules.HELD
-        answers.append(MemberSaved(member_id=one.item.member_id, refusal=why or held))
-    remember(tx, asked, answers)
+        answers.append(_Deletion(member_id=one.item.member_id, refusal=why or held))
     return answers
 
 
@@ -248,7 +251,7 @@ def _check_deletions(
     return refusals
 
 
-def _deletion(one: Asked[DeleteMember]) -> dict[str, Any]:
+def _removal(one: Asked[DeleteMember]) -> dict[str, Any]:
     return {
         "person_id": one.item.member_id,
         "reason": one.item.reason.strip(),

@@ -38,6 +38,7 @@ def check_report(near: bool, cause: str, explanation: str) -> Refusal | None:
     """
     if not near:
         return Refusal("unknown_member")
+    # a transfer keeps the history, which a deletion would end
     if cause == "elsewhere":
         return Refusal("transfer_instead")
     if cause not in CAUSES:
@@ -60,6 +61,7 @@ def check_deletion(
     """
     if kind is None:
         return Refusal("not_administrator")
+    # before all that would tell that there is such a member
     if not below:
         return Refusal("unknown_member")
     if kind != "leading_body":

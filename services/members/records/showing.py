@@ -107,6 +107,11 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
         throttle.count(tx, misses)
         raise Refused.of(refusal)
     assert row is not None
+    return _found(row, org_id)
+
+
+def _found(row: sa.Row[Any], org_id: int) -> contract.Found:
+    """Return a member with the ticket for the organisation that has found the member."""
     ticket, _ = keys.signer.sign(
         "member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id
     )
