@@ -199,9 +199,7 @@ def _member_rows(
         branch_id = (person.branch_id or 0) if person is not None else 0
         org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
         mark = marks.get(branch_id, rules.UNMARKED)
-        reserved = person is not None and person.reserved_by is not None
-        refusal = _check_member_marker(org, orgs.get(branch_id))
-        refusal = refusal or _check_member_mark(item, mark, reserved)
+        refusal = _check_member_marker(org, orgs.get(branch_id)) or _check_member_mark(item, person, mark)
         refusals.append(refusal)
         if refusal is None:
             rows[item.member_id] = _member_row(item, branch_id, mark, until)
@@ -233,7 +231,8 @@ def _check_member_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) ->
     return rules.check_member_marker(branch is not None, may_mark)
 
 
-def _check_member_mark(item: MarkMember, branch: rules.Mark, reserved: bool) -> Refusal | None:
+def _check_member_mark(item: MarkMember, person: sa.Row[Any] | None, branch: rules.Mark) -> Refusal | None:
+    reserved = person is not None and person.reserved_by is not None
     return rules.check_member_mark(item.mark, item.graduates_on, item.reason, branch, reserved)
 
 

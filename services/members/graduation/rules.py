@@ -110,6 +110,7 @@ def check_member_mark(
     """Return why a member is not marked so (GRAD-11, GRAD-16, GRAD-19, GRAD-20, GRAD-23, GRAD-24)."""
     if mark not in ("", "own", "delayed", "teacher"):
         return Refusal("mark_unknown")
+    # a mark is taken back whatever holds the member
     if mark != "" and reserved:
         return Refusal("transfer_open")
     if mark == "own":
@@ -125,6 +126,7 @@ def check_delay(graduates_on: date | None, reason: str, branch_graduates_on: dat
     """Return what is wrong with a delay: it has a time after that of the branch, and a reason (GRAD-19)."""
     if graduates_on is None or not reason.strip():
         return Refusal("field_missing", {"field": "预计毕业时间、延迟毕业原因"})
+    # compared by months, which is what a time of graduation is (GRAD-03)
     if branch_graduates_on is not None and domain.month_end(graduates_on) <= branch_graduates_on:
         return Refusal("delay_too_short", {"date": f"{branch_graduates_on:%Y-%m}"})
     return None

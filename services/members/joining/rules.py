@@ -54,6 +54,7 @@ def check_newcomer(name: str, id_number: str, password: str, today: date) -> Ref
         or domain.check_id(id_number, today)
         or domain.check_new_password(password, id_number)
     )
+    # the birth date stands in the number, which is good by now
     if refusal is None and domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
         return Refusal("cadre_too_young")
     return refusal
@@ -121,6 +122,7 @@ def check_decision(
         return MISSING
     if not waits:
         return Refusal("registration_closed")
+    # what stands in the way of a place does not keep anybody from leaving, or from being rejected
     if own or not accept:
         return None
     if not exists:

@@ -37,6 +37,7 @@ def check_repeated(first: Mapping[Any, Any] | None, said: Mapping[str, Any]) -> 
 
     `first` is what that one said, None where there was none.
     """
+    # what the service has added to the letter, such as its number, is not compared
     if first is not None and any(first[name] != value for name, value in said.items()):
         return Refusal("command_taken")
     return None

@@ -43,13 +43,9 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     people = _People(tx, asked, posts.held)
     answers: list[PostSet] = []
     for one in asked:
-        person_id: int | None = None
         refusal = _check_asking(one, orgs.get(one.item.org_id), one.actor in acting)
-        if refusal is None:
-            person_id, refusal = people.find(one.item, one.actor.acting_org)
-        if person_id is not None:
-            refusal = posts.change(one, person_id)
-        answers.append(PostSet(person_id=person_id if refusal is None else None, refusal=refusal))
+        answers.append(PostSet(refusal=refusal) if refusal is not None else _set(one, people, posts))
+    # counted at the end, in one statement for the whole list
     answers = _without_guesses(tx, asked, answers)
     made = people.enter(tx, {row["person_id"] for row in posts.changed.values()})
     posts.write(tx, made)
@@ -62,6 +58,14 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
 def _check_asking(one: Asked[SetPost], org: sa.Row[Any] | None, administers: bool) -> Refusal | None:
     ours = org is not None and administers and directory.is_own_or_superior(one.actor.org_id, org)
     return rules.check_asking(org.kind if org is not None else None, ours, one.item.post)
+
+
+def _set(one: Asked[SetPost], people: _People, posts: _Posts) -> PostSet:
+    """Find the person whom an item names, and give the post, or say why not."""
+    person_id, refusal = people.find(one.item, one.actor.acting_org)
+    if person_id is not None:
+        refusal = posts.change(one, person_id)
+    return PostSet(person_id=person_id if refusal is None else None, refusal=refusal)
 
 
 def _without_guesses(

@@ -52,6 +52,7 @@ def check_known(name: str, registered: str, pending: bool, ends: bool, holds: bo
     """
     if ends:
         return None if name == registered and holds else Refusal("unknown_member")
+    # first it is decided whether this is a person of the register at all (REG-06)
     if pending:
         return Refusal("registration_pending")
     return None if name == registered else Refusal("name_differs")
@@ -62,6 +63,7 @@ def check_new(name: str, id_number: str, ends: bool, today: date) -> Refusal | N
     refusal = domain.check_name(name) or domain.check_id(id_number, today)
     if refusal is not None:
         return refusal
+    # the birth date stands in the number, which is good by now
     if domain.age_on(domain.born_on(id_number), today) < domain.MINIMUM_AGE:
         return Refusal("cadre_too_young")
     return Refusal("unknown_member") if ends else None

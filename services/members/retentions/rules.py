@@ -124,5 +124,6 @@ def becomes(state: str, report: bool, end: bool, approve: bool) -> Decision:
     after = wanted(state, report, end, approve)
     if state == ("approved" if report or end else "requested"):
         return Decision(after, changes=True)
+    # two reports of the same words are two reports
     said_before = not report and state == after
     return Decision(state, refusal=None if said_before else Refusal("retention_closed"))
