@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import msgspec
 import sqlalchemy as sa
@@ -31,6 +31,7 @@ from shared.identity import Actor
 from shared.messages import Event
 from shared.messages.audit import AuditLine, ListAudit
 from shared.outbox import insert, tell
+from shared.recordset import Int, columns, recordset
 
 TELL_AFTER_SECONDS = 1.0
 """How long a head may have grown before it is told; lines of this time are one event."""
@@ -184,28 +185,46 @@ def _json(values: Mapping[str, Any] | None) -> str | None:
     return msgspec.json.encode(clean).decode()
 
 
-HASHED = (
-    "lane",
-    "seq",
-    "at",
-    "kind",
-    "person_id",
-    "org_id",
-    "place_id",
-    "persons",
-    "ref",
-    "before",
-    "after",
-    "note",
-    "request_id",
-    "provincial_id",
-    "acting_provincial_id",
-)
-"""The columns that a line's hash covers: all."""
+class Place(TypedDict):
+    """Where a line stands."""
+
+    lane: Int
+    seq: int
+    at: Annotated[str, "timestamptz"]
+
+
+class Said(TypedDict):
+    """What a line says of its entry."""
+
+    kind: str
+    person_id: int | None
+    org_id: int | None
+    place_id: int | None
+    persons: list[int]
+    ref: str
+    before: str | None
+    after: str | None
+    note: str
+    request_id: str
+    provincial_id: int | None
+    acting_provincial_id: int | None
+
+
+class Hashed(Place, Said):
+    """The columns that a line's hash covers: all."""
+
+
+class Line(Hashed):
+    """A line as it is stored, with its hash in hexadecimal digits."""
+
+    hash: str
+
+
+HASHED = tuple(Hashed.__annotations__)
 _encode = msgspec.json.encode
 
 
-def _columns(entry: Entry, request_id: str, provinces: Mapping[str, int | None]) -> dict[str, Any]:
+def _columns(entry: Entry, request_id: str, provinces: Mapping[str, int | None]) -> Said:
     """Return what a line says of its entry, by column."""
     return {
         "kind": entry.kind,
@@ -301,9 +320,9 @@ class Log:
         orgs = sorted({org for one in wanted for org in (one.place_id, one.org_id) if org is not None})
         lane, rows, previous, provinces = self._lane(tx, orgs)
         at, request_id = instant(clock.now()), str(tx.info.get("request_id", ""))
-        lines = []
+        lines: list[Line] = []
         for seq, one in enumerate(wanted, start=rows + 1):
-            line = {"lane": lane, "seq": seq, "at": at, **_columns(one, request_id, provinces)}
+            line: Hashed = {"lane": lane, "seq": seq, "at": at, **_columns(one, request_id, provinces)}
             previous = link(previous, line)
             lines.append({**line, "hash": previous.hex()})
         db.run(tx, _APPEND, lines)
@@ -342,26 +361,13 @@ class Log:
         tx.execute(self._told)
 
 
-_APPEND = sa.text("""
+_APPEND = sa.text(f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            lane int, seq bigint, at timestamptz, kind text,
-            person_id bigint, org_id bigint, place_id bigint, persons bigint[], ref text,
-            before text, after text, note text, request_id text,
-            provincial_id bigint, acting_provincial_id bigint, hash text)
+        SELECT * FROM {recordset(Line)}
     ),
     written AS (
-        INSERT INTO audit_log (
-            lane, seq, at, kind,
-            person_id, org_id, place_id, persons, ref,
-            before, after, note, request_id,
-            provincial_id, acting_provincial_id, hash)
-        SELECT
-            lane, seq, at, kind,
-            person_id, org_id, place_id, persons, ref,
-            before, after, note, request_id,
-            provincial_id, acting_provincial_id, decode(hash, 'hex')
-        FROM given
+        INSERT INTO audit_log ({columns(Line)})
+        SELECT {columns(Line, hash="decode(hash, 'hex')")} FROM given
     )
     -- all lines of one call are in one lane, so there is one head to move
     UPDATE audit_heads h SET rows = newest.seq, hash = decode(newest.hash, 'hex')

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -166,6 +166,22 @@ def run(
         tx.exec_driver_sql(prepare.replace("%", "%%"))  # psycopg2 reads a single one as a placeholder
         known.add(name)
     return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
+
+
+Named = TypeVar("Named", bound=NamedTuple)
+
+
+def rows(kind: type[Named], result: sa.CursorResult[Any]) -> list[Named]:
+    """Return the rows of a result as what they are; columns that `kind` does not name are left out."""
+    if tuple(result.keys()) != kind._fields:
+        result = result.columns(*kind._fields)
+    return [kind._make(row) for row in result]
+
+
+def row(kind: type[Named], result: sa.CursorResult[Any]) -> Named | None:
+    """Return the only row of a result, None where there is none."""
+    found = rows(kind, result)
+    return found[0] if found else None
 
 
 QUIET = {

@@ -8,7 +8,7 @@ organisation and, where the rule says so, for its direct subordinates or its sub
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,6 +17,7 @@ from shared import db
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.orgs import AdministratorChanged, OrgChanged
+from shared.recordset import columns, recordset
 
 
 def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
@@ -61,6 +62,38 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     return orgs, administrators
 
 
+class Org(NamedTuple):
+    """An organisation as a service knows it."""
+
+    org_id: int
+    parent_id: int | None
+    path: str
+    kind: str
+    purpose: str
+    province: str
+    system: str
+    provincial_id: int | None
+    vault_id: int | None
+    name: str
+    version: int
+    deleted: bool
+    industry: str
+    division_code: str | None
+
+
+class Changing(NamedTuple):
+    """An organisation that goes below another superior (`moves`) or becomes another kind (`turns`).
+
+    `path` is the one that it had before, `parent_id` its superior from now on.
+    """
+
+    org_id: int
+    path: str
+    parent_id: int | None
+    moves: bool
+    turns: bool
+
+
 _CHANGING = sa.text("""
     SELECT d.org_id, d.path, i.parent_id,
         i.parent_id IS DISTINCT FROM d.parent_id AS moves,
@@ -70,35 +103,22 @@ _CHANGING = sa.text("""
     JOIN org_directory d USING (org_id)
     WHERE i.version > d.version
         AND (i.parent_id IS DISTINCT FROM d.parent_id OR i.kind <> d.kind)""")
-_ORG_CHANGED = sa.text("""
+_KEPT = ("org_id",)
+"""The columns of an organisation that no event changes."""
+_ORG_CHANGED = sa.text(f"""
     -- a list may hold an organisation twice, and an upsert takes each row once
     WITH given AS (
         SELECT DISTINCT ON (org_id) *
-        FROM json_to_recordset(CAST(:items AS json)) AS i(
-            org_id bigint, parent_id bigint, path text, kind text, purpose text,
-            province text, system text, provincial_id bigint, vault_id bigint,
-            name text, version bigint, deleted boolean, industry text, division_code text)
+        FROM {recordset(OrgChanged)}
         ORDER BY org_id, version DESC
     )
-    INSERT INTO org_directory (
-        org_id, parent_id, path, kind, purpose,
-        province, system, provincial_id, vault_id,
-        name, version, deleted, industry, division_code)
-    SELECT
-        g.org_id, g.parent_id, coalesce(p.path || g.org_id || '.', g.path), g.kind, g.purpose,
-        g.province, g.system, g.provincial_id, g.vault_id,
-        g.name, g.version, g.deleted, g.industry, g.division_code
+    INSERT INTO org_directory ({columns(OrgChanged)})
+    SELECT {columns(OrgChanged, "g", path="coalesce(p.path || g.org_id || '.', g.path)")}
     FROM given g
     LEFT JOIN org_directory p ON p.org_id = g.parent_id
     ORDER BY g.org_id  -- in one order everywhere, so that two batches do not deadlock
-    ON CONFLICT (org_id) DO UPDATE SET (
-        parent_id, path, kind, purpose,
-        province, system, provincial_id, vault_id,
-        name, version, deleted, industry, division_code
-    ) = (
-        excluded.parent_id, excluded.path, excluded.kind, excluded.purpose,
-        excluded.province, excluded.system, excluded.provincial_id, excluded.vault_id,
-        excluded.name, excluded.version, excluded.deleted, excluded.industry, excluded.division_code
+    ON CONFLICT (org_id) DO UPDATE SET ({columns(OrgChanged, without=_KEPT)}) = (
+        {columns(OrgChanged, "excluded", without=_KEPT)}
     )
     WHERE excluded.version > org_directory.version""")
 _FOLLOW = sa.text("""
@@ -106,31 +126,29 @@ _FOLLOW = sa.text("""
     FROM org_directory top
     WHERE top.org_id = :org AND d.path >= :path AND d.path < :path_end""")
 
-_ADMINISTRATOR_CHANGED = sa.text("""
-    INSERT INTO administrator_directory (org_id, person_id, active, version, observer)
-    SELECT DISTINCT ON (org_id, person_id) org_id, person_id, active, version, observer
-    FROM json_to_recordset(CAST(:items AS json))
-        AS i(org_id bigint, person_id bigint, active boolean, version bigint, observer boolean)
+_ADMINISTRATOR_CHANGED = sa.text(f"""
+    INSERT INTO administrator_directory ({columns(AdministratorChanged)})
+    SELECT DISTINCT ON (org_id, person_id) {columns(AdministratorChanged)}
+    FROM {recordset(AdministratorChanged)}
     ORDER BY org_id, person_id, version DESC
     ON CONFLICT (org_id, person_id) DO UPDATE
         SET (active, version, observer) = (excluded.active, excluded.version, excluded.observer)
     WHERE excluded.version > administrator_directory.version""")
 
 
-def on_org_changed(tx: Connection, items: list[OrgChanged]) -> Sequence[sa.Row[Any]]:
+def on_org_changed(tx: Connection, items: list[OrgChanged]) -> list[Changing]:
     """Keep the newest state of each organisation.
 
     What lies below one that has moved moves with it, in the same transaction (MIG-09).
 
-    Returns the organisations that move below another superior (`moves`) or turn into another kind
-    (`turns`).
+    Returns the organisations that get another superior or become another kind.
 
     A path is made from the superior's path as it is known here, not taken from the event, so it
     does not matter whether an organisation was created before or after one above it moved.
     """
-    changing: Sequence[sa.Row[Any]] = []
+    changing: list[Changing] = []
     if any(item.version > 1 for item in items):  # a first version moves nothing: a loaded tree skips this
-        changing = db.run(tx, _CHANGING, items).all()
+        changing = db.rows(Changing, db.run(tx, _CHANGING, items))
     db.run(tx, _ORG_CHANGED, items)
     for top in changing:
         if not top.moves:
@@ -189,17 +207,18 @@ def require_administrator(tx: Connection, actor: Actor | None, observers: bool =
 _BY_ID = sa.text("SELECT * FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[]))")
 
 
-def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
-    """Return the rows of the given organisations by id, deleted ones left out."""
+def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, Org]:
+    """Return the given organisations by id, deleted ones left out."""
     ids = sorted({org_id for org_id in org_ids if org_id is not None})
     if not ids:
         return {}
-    return {row.org_id: row for row in tx.execute(_BY_ID, {"ids": ids}) if not row.deleted}
+    rows = db.rows(Org, tx.execute(_BY_ID, {"ids": ids}))
+    return {row.org_id: row for row in rows if not row.deleted}
 
 
 def require_above(
     tx: Connection, actor: Actor | None, org_id: int | None = None, observers: bool = False
-) -> sa.Row[Any]:
+) -> Org:
     """Return an organisation that someone administers from itself or from above; by default the acting one.
 
     With `observers`: also one that they may only look at.
@@ -218,12 +237,12 @@ def require_above(
     return wanted
 
 
-def is_below(org: sa.Row[Any], ancestor: sa.Row[Any]) -> bool:
+def is_below(org: Org, ancestor: Org) -> bool:
     """Return whether `org` is `ancestor` or lies in its subtree."""
-    return str(org.path).startswith(str(ancestor.path))
+    return org.path.startswith(ancestor.path)
 
 
-def is_own_or_superior(org_id: int | None, branch: sa.Row[Any]) -> bool:
+def is_own_or_superior(org_id: int | None, branch: Org) -> bool:
     """Return whether an organisation is the branch itself or its direct superior.
 
     Those are the two that look after its members (MEM-14, MEM-29, ACC-07).
