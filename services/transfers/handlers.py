@@ -8,8 +8,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
-import sqlalchemy as sa
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
@@ -19,6 +17,7 @@ from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
 from services.transfers.saga import FINAL, RELEASE_AGAIN, Destination, Initiator, State, Trigger
+from services.transfers.transitions import Item
 from shared import clock, directory, metrics, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -40,9 +39,9 @@ context = Context()
 _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def _facts(row: sa.Row[Any], above: dict[int, sa.Row[Any]]) -> OrgFacts:
+def _facts(row: directory.Org, above: dict[int, directory.Org]) -> OrgFacts:
     """Return what the rules need of an organisation, given the rows of those above it."""
-    parent = above.get(row.parent_id)
+    parent = above.get(row.parent_id or 0)
     schools = (one for one in _ancestors(row) if one in above and reference.is_school(above[one].industry))
     school = next(schools, None)  # the highest
     return OrgFacts(
@@ -63,9 +62,9 @@ def _facts(row: sa.Row[Any], above: dict[int, sa.Row[Any]]) -> OrgFacts:
     )
 
 
-def _ancestors(row: sa.Row[Any]) -> list[int]:
+def _ancestors(row: directory.Org) -> list[int]:
     """Return the ids from the root down to the organisation itself."""
-    return [int(one) for one in str(row.path).split(".") if one]
+    return [int(one) for one in row.path.split(".") if one]
 
 
 def facts_of(tx: Connection, org_ids: Iterable[int | None]) -> dict[int, OrgFacts]:
@@ -83,7 +82,7 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
     """
     changing = directory.on_org_changed(tx, items)
     moving = [row for row in changing if row.moves]
-    store.reroute(tx, [{"org_id": row.org_id, "superior_id": row.parent_id} for row in moving])
+    store.reroute(tx, [store.Moving(row.org_id, row.parent_id) for row in moving])
     new = [item.org_id for item in items if item.version == 1]
     figures_store.follow_orgs(tx, [(row.org_id, row.path) for row in moving], new)
     leaving = [item.org_id for item in items if item.deleted or item.purpose == "awaiting"]
@@ -191,8 +190,8 @@ def _started(
 def _not_started(
     one: Asked[contract.RequestTransfer],
     plan: domain.Planned | Refusal,
-    before: sa.Row[Any] | None,
-    held: sa.Row[Any] | None,
+    before: store.Earlier | None,
+    held: store.InTheWay | None,
 ) -> Outcome:
     """Answer a request that starts nothing: asked `before`, refused, or beside an open one."""
     if before is not None:
@@ -202,7 +201,7 @@ def _not_started(
     return _second_start(one.item, held)
 
 
-def _repeated(row: sa.Row[Any], actor: Actor) -> Outcome:
+def _repeated(row: store.Earlier, actor: Actor) -> Outcome:
     """Return what an earlier command of the same id started, to its own sender only."""
     refusal = domain.check_repeated([row.initiator_person_id], actor.person_id)
     if refusal is not None:
@@ -210,7 +209,7 @@ def _repeated(row: sa.Row[Any], actor: Actor) -> Outcome:
     return Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True)
 
 
-def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> Outcome:
+def _second_start(item: contract.RequestTransfer, held: store.InTheWay | None) -> Outcome:
     """Refuse a start beside an open one, and show that where it may be told (BEY-03)."""
     held_in = None if held is None else held.source_branch_id
     refusal = domain.second_start(item.initiator, item.source_branch_id, held_in)
@@ -219,9 +218,9 @@ def _second_start(item: contract.RequestTransfer, held: sa.Row[Any] | None) -> O
     return Outcome(refusal=refusal, open=_in_the_way(held))
 
 
-def _in_the_way(row: sa.Row[Any]) -> contract.OpenTransfer:
+def _in_the_way(row: store.InTheWay) -> contract.OpenTransfer:
     fields = contract.OpenTransfer.__struct_fields__
-    return contract.OpenTransfer(**{name: row._mapping[name] for name in fields})
+    return contract.OpenTransfer(**{name: getattr(row, name) for name in fields})
 
 
 def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list[BatchAsked]:
@@ -268,13 +267,13 @@ def _start_batch(
     """
     item = one.item
     # With a size of 0 some of the members may be held without the others (BATCH-05).
-    batch = {"batch_id": item.command_id, "batch_size": 0 if item.skip else len(plan.members)}
+    size = 0 if item.skip else len(plan.members)
     rows = []
     for n, member in enumerate(plan.members):
         request = domain.request_of(item, member)
         planned = domain.planned(request, orgs[item.source_branch_id], orgs[item.target_branch_id])
         row = request_row(n, request, one.actor.person_id, one.actor.org_id, planned, policy)
-        rows.append(row | batch)
+        rows.append(replace(row, batch_id=item.command_id, batch_size=size))
     made = store.request(tx, rows) if rows else {}
     return BatchAsked(
         batch_id=item.command_id,
@@ -284,7 +283,7 @@ def _start_batch(
     )
 
 
-def _batch_again(item: contract.MoveBatch, made: dict[int, sa.Row[Any]], actor: Actor) -> BatchAsked:
+def _batch_again(item: contract.MoveBatch, made: dict[int, store.Started], actor: Actor) -> BatchAsked:
     """Return the transfers of a batch move that was asked for before, to its own sender only."""
     senders = [row.initiator_person_id for row in made.values()]
     refusal = domain.check_repeated(senders, actor.person_id)
@@ -307,46 +306,37 @@ def request_row(
     acting_org: int | None,
     plan: domain.Planned,
     policy: Policy,
-) -> dict[str, Any]:
+) -> store.Request:
     """Return what to record of a request that was found right, for `store.request`."""
-    by_member = item.initiator == Initiator.MEMBER
-    return {
-        "n": n,
-        "command_id": item.command_id,
-        "member_id": item.member_id,
-        "initiator": item.initiator,
-        "initiator_org_id": None if by_member else acting_org,
-        "initiator_person_id": person_id,
-        **_sides(plan),
-        "reason": item.reason,
-        "place_name": item.place_name,
-        "place_address": item.place_address,
-        "contact": item.contact,
-        "remark": item.remark,
-        "place_division": item.place_division,
-        "concern": plan.concern,
-        "reason_kind": plan.reason_kind,
-        "batch_id": None,
-        "batch_size": 0,
-        "policy": policy.key,
-        "path": plan.path,
-    }
-
-
-def _sides(plan: domain.Planned) -> dict[str, Any]:
-    """Return where a transfer leads from and to; to a special unit it leads to the province's library."""
     source, target = plan.source, plan.target
+    # to a special unit a transfer leads into the province's library
     target_id = source.vault_id if target is None else target.org_id
-    return {
-        "source_branch_id": source.org_id,
-        "source_superior_id": source.parent_id,
-        "source_province": source.province,
-        "provincial_id": source.provincial_id,
-        "target_org_id": target_id,
-        "target_superior_id": target.parent_id if target is not None and target.kind == "branch" else None,
-        "target_province": source.province if target is None else target.province,
-        "target_branch_id": None if plan.destination is Destination.COMMITTEE else target_id,
-    }
+    return store.Request(
+        n=n,
+        command_id=item.command_id,
+        member_id=item.member_id,
+        initiator=item.initiator,
+        initiator_org_id=None if item.initiator == Initiator.MEMBER else acting_org,
+        initiator_person_id=person_id,
+        source_branch_id=source.org_id,
+        source_superior_id=source.parent_id,
+        source_province=source.province,
+        provincial_id=source.provincial_id,
+        target_org_id=target_id,
+        target_superior_id=target.parent_id if target is not None and target.kind == "branch" else None,
+        target_province=source.province if target is None else target.province,
+        target_branch_id=None if plan.destination is Destination.COMMITTEE else target_id,
+        reason=item.reason,
+        place_name=item.place_name,
+        place_address=item.place_address,
+        contact=item.contact,
+        remark=item.remark,
+        place_division=item.place_division,
+        concern=plan.concern,
+        reason_kind=plan.reason_kind,
+        policy=policy.key,
+        path=plan.path,
+    )
 
 
 class _Try(NamedTuple):
@@ -371,40 +361,38 @@ def _apply(
     The one way in for decide, withdraw and assign.
     """
     outcomes: dict[int, Outcome] = {}
-    by_trigger: dict[Trigger, list[tuple[dict[str, Any], bool]]] = {}
+    by_trigger: dict[Trigger, list[tuple[Item, bool]]] = {}
     for n, (one, wanted) in enumerate(zip(asked, tries, strict=True)):
         if isinstance(wanted, Refusal):
             outcomes[n] = Outcome(transfer_id=one.item.transfer_id, refusal=wanted)
             continue
-        row = {
-            "n": n,
-            "transfer_id": one.item.transfer_id,
-            "decision_id": one.item.decision_id,
-            "person_id": one.actor.person_id,
-            "org_id": one.actor.org_id if one.actor in acting else None,
+        row = Item(
+            n=n,
+            transfer_id=one.item.transfer_id,
+            decision_id=one.item.decision_id,
+            person_id=one.actor.person_id,
+            org_id=one.actor.org_id if one.actor in acting else None,
             **wanted.said,
-        }
+        )
         by_trigger.setdefault(wanted.trigger, []).append((row, wanted.fits))
     for trigger, rows in by_trigger.items():
         outcomes |= _moved_or_not(tx, trigger, rows)
     return [outcomes[n] for n in range(len(asked))]
 
 
-def _moved_or_not(
-    tx: Connection, trigger: Trigger, rows: Sequence[tuple[dict[str, Any], bool]]
-) -> dict[int, Outcome]:
+def _moved_or_not(tx: Connection, trigger: Trigger, rows: Sequence[tuple[Item, bool]]) -> dict[int, Outcome]:
     """Move the rows that fit; return by number where each stands, or why it has not moved."""
     moved = transitions.move(tx, trigger, [row for row, fits in rows if fits])
     _measure(moved, trigger)
     outcomes = {
         row.n: Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no) for row in moved
     }
-    left = [row for row, _ in rows if row["n"] not in outcomes]
+    left = [row for row, _ in rows if row.n not in outcomes]
     found = store.explain(tx, left)
-    return outcomes | {row["n"]: _why_not(trigger, row, found[row["n"]]) for row in left}
+    return outcomes | {row.n: _why_not(trigger, row, found[row.n]) for row in left}
 
 
-def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outcome:
+def _why_not(trigger: Trigger, item: Item, found: store.Why) -> Outcome:
     """Say why an item did not move, from what `store.explain` found."""
     refusal = domain.check_party(found.party)
     if refusal is not None:
@@ -416,9 +404,9 @@ def _why_not(trigger: Trigger, item: dict[str, Any], found: sa.Row[Any]) -> Outc
         trigger,
         State(found.state),
         withdraw=found.withdraw,
-        decides=item["org_id"] in (found.node_org_id, found.node_superior_id),
-        note=item.get("note", ""),
-        back=item.get("branch_id") == found.source_branch_id,
+        decides=item.org_id in (found.node_org_id, found.node_superior_id),
+        note=item.note or "",
+        back=item.branch_id == found.source_branch_id,
     )
     return replace(outcome, refusal=refusal)
 
@@ -473,12 +461,12 @@ def _assignment(
     return _Try(Trigger.ASSIGN, {"branch_id": one.item.branch_id}, fits)
 
 
-def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
+def _measure(rows: Iterable[transitions.Moved], trigger: Trigger) -> None:
     """Count decisions into the approval latency, and what has ended."""
     ended: Counter[str] = Counter()
     latencies: dict[tuple[str, str], Any] = {}
     for row in rows:
-        if row.closed_state is not None:
+        if row.province is not None and row.closed_state is not None and row.waited is not None:
             key = (row.province, row.closed_state)
             if key not in latencies:
                 latencies[key] = metrics.APPROVAL_SECONDS.labels(*key, str(trigger))
@@ -491,7 +479,7 @@ def _measure(rows: Iterable[sa.Row[Any]], trigger: Trigger) -> None:
 # ---- events --------------------------------------------------------------------------------------
 
 
-def _move(tx: Connection, trigger: Trigger, rows: list[dict[str, Any]]) -> set[int]:
+def _move(tx: Connection, trigger: Trigger, rows: list[Item]) -> set[int]:
     moved = transitions.move(tx, trigger, rows)
     _measure(moved, trigger)
     return {row.transfer_id for row in moved}
@@ -499,8 +487,9 @@ def _move(tx: Connection, trigger: Trigger, rows: list[dict[str, Any]]) -> set[i
 
 def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
     """Open the first node; where the transfer has ended meanwhile, have the member released again."""
-    moved = _move(tx, Trigger.RESERVED, [{"transfer_id": item.transfer_id} for item in items])
-    left = [{"transfer_id": item.transfer_id} for item in items if item.transfer_id not in moved]
+    rows = [Item(n=n, transfer_id=item.transfer_id) for n, item in enumerate(items)]
+    moved = _move(tx, Trigger.RESERVED, rows)
+    left = [row for row in rows if row.transfer_id not in moved]
     if left:
         assert RELEASE_AGAIN
         store.release_again(tx, left)
@@ -508,12 +497,13 @@ def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
 
 def on_reservation_refused(tx: Connection, items: list[ReservationRefused]) -> None:
     """End transfers whose member cannot be held (TRF-02, MEM-01)."""
-    _move(tx, Trigger.UNAVAILABLE, [{"transfer_id": item.transfer_id, "code": item.code} for item in items])
+    rows = [Item(n=n, transfer_id=item.transfer_id, code=item.code) for n, item in enumerate(items)]
+    _move(tx, Trigger.UNAVAILABLE, rows)
 
 
 def on_member_moved(tx: Connection, items: list[MemberMoved]) -> None:
     """Complete (TRF-35)."""
-    _move(tx, Trigger.MOVED, [{"transfer_id": item.transfer_id} for item in items])
+    _move(tx, Trigger.MOVED, [Item(n=n, transfer_id=item.transfer_id) for n, item in enumerate(items)])
 
 
 def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
@@ -526,25 +516,29 @@ def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
 
     A decision that was committed earlier wins (DL-19).
     """
-    rows = [{"transfer_id": item.transfer_id, "node_no": item.node_no, "code": "deadline"} for item in items]
+    rows = [
+        Item(n=n, transfer_id=item.transfer_id, node_no=item.node_no, code="deadline")
+        for n, item in enumerate(items)
+    ]
     # The nodes know what the clock does to them, so the one statement takes its own and leaves the others.
     returned = _move(tx, Trigger.CLOCK_RETURN, rows)
-    rest = [row for row in rows if row["transfer_id"] not in returned]
+    rest = [row for row in rows if row.transfer_id not in returned]
     if rest:
         _move(tx, Trigger.CLOCK_APPROVE, rest)
 
 
 def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
     """Count reminders on nodes still open (DL-02)."""
-    store.remind(tx, [{"transfer_id": item.transfer_id, "node_no": item.node_no} for item in items])
+    store.remind(tx, items)
 
 
 # ---- queries -------------------------------------------------------------------------------------
 
 
-def _shown(row: sa.Row[Any]) -> contract.Transfer:
+def _shown(row: store.Transfer) -> contract.Transfer:
     cursor = f"{row.node_opened_at.isoformat()}~{row.transfer_id}" if row.node_opened_at else ""
-    return contract.Transfer(**dict(zip(store.SHOWN, row, strict=False)), cursor=cursor)
+    fields: Any = zip(store.SHOWN, row, strict=False)  # the rest is not shown
+    return contract.Transfer(**dict(fields), cursor=cursor)
 
 
 def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:
@@ -584,22 +578,19 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     return contract.Progress(
         transfer=_shown(row),
         path=_path_ahead(tx, row),
-        steps=[
-            msgspec.convert(dict(step._mapping), contract.Step, strict=False)
-            for step in store.steps(tx, request.transfer_id)
-        ],
+        steps=store.steps(tx, request.transfer_id),
         may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),
     )
 
 
-def _path_ahead(tx: Connection, row: sa.Row[Any]) -> list[contract.NodeAhead]:
+def _path_ahead(tx: Connection, row: store.Transfer) -> list[contract.NodeAhead]:
     return [
-        contract.NodeAhead(node_no=step.node_no, state=step.state, org_id=_node_org(row, step.state))
-        for step in store.path_of(tx, row.path)
+        contract.NodeAhead(node_no=node_no, state=state, org_id=_node_org(row, state))
+        for node_no, state in store.path_of(tx, row.path)
     ]
 
 
-def _is_party(tx: Connection, row: sa.Row[Any], actor: Actor) -> bool:
+def _is_party(tx: Connection, row: store.Transfer, actor: Actor) -> bool:
     """Return whether somebody administers an organisation that may read a transfer."""
     source = (row.source_branch_id, row.source_superior_id)
     others = (row.target_org_id, row.target_superior_id, row.target_branch_id, row.provincial_id)
@@ -607,13 +598,14 @@ def _is_party(tx: Connection, row: sa.Row[Any], actor: Actor) -> bool:
     return actor.org_id in readers and bool(directory.administering(tx, [actor]))
 
 
-def _node_org(row: sa.Row[Any], state: str) -> int:
+def _node_org(row: store.Transfer, state: str) -> int:
     """Return the organisation that decides a node; the same choice as the statement that opens it."""
     if state == State.OUT:
-        return int(row.source_branch_id)
+        return row.source_branch_id
     if state == State.PROVINCE:
-        return int(row.provincial_id)
-    return int(row.target_org_id)
+        assert row.provincial_id is not None
+        return row.provincial_id
+    return row.target_org_id
 
 
 def my_transfers(
@@ -641,7 +633,4 @@ def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | Non
     """Return numbers by reason and state out of the acting organisation's subtree (BEY-11)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
     org = directory.find(tx, [org_id])[org_id]
-    return [
-        contract.Count(reason=row.reason, state=row.state, transfers=row.transfers)
-        for row in store.counts(tx, org.path)
-    ]
+    return store.counts(tx, org.path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -91,6 +90,5 @@ class Service(BusService):
     def gauges(tx: Connection) -> None:
         """Bring the backlog gauge up to date before a scrape."""
         metrics.OPEN_NODES.clear()
-        row: Any
         for row in store.backlog(tx):
             metrics.OPEN_NODES.labels(row.province, row.state).set(row.n)

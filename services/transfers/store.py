@@ -10,16 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, saga, trail
 from services.transfers.saga import State, Trigger
+from services.transfers.transitions import Item
 from shared import clock, db
 from shared.messages import transfers as messages
+from shared.messages.scheduler import ReminderDue
 from shared.outbox import insert, tell
+from shared.recordset import Int, columns, recordset
 
 # ---- starting ------------------------------------------------------------------------------------
 
@@ -34,11 +39,40 @@ _REQUEST_LINK = trail.link_of(
     decision="i.command_id",
     note="''",
 )
-_STORED = """transfer_id, command_id, member_id, initiator, initiator_org_id, initiator_person_id,
-            source_branch_id, source_superior_id, source_province, provincial_id,
-            target_org_id, target_superior_id, target_province, target_branch_id,
-            reason, place_name, place_address, contact, remark, place_division, concern,
-            reason_kind, batch_id, policy, path"""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer to be recorded; `n` is its place in the list."""
+
+    n: Int
+    command_id: UUID
+    member_id: int
+    initiator: str
+    initiator_org_id: int | None
+    initiator_person_id: int
+    source_branch_id: int
+    source_superior_id: int | None
+    source_province: str
+    provincial_id: int | None
+    target_org_id: int | None
+    target_superior_id: int | None
+    target_province: str
+    target_branch_id: int | None
+    reason: str
+    place_name: str
+    place_address: str
+    contact: str
+    remark: str
+    place_division: str
+    concern: str = ""
+    reason_kind: str
+    batch_id: UUID | None = None
+    batch_size: Int = 0
+    policy: str
+    path: str
+
+
+_STORED = "transfer_id, " + columns(Request, without=("n", "batch_size"))
 """The columns of a transfer that are taken from the request as they are."""
 
 _BATCH_SIZE = """CASE WHEN batch_id IS NULL THEN 0
@@ -49,14 +83,7 @@ _BATCH_SIZE = """CASE WHEN batch_id IS NULL THEN 0
 _REQUEST = sa.text(f"""
     -- the items of the request
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            n int, command_id uuid, member_id bigint,
-            initiator text, initiator_org_id bigint, initiator_person_id bigint,
-            source_branch_id bigint, source_superior_id bigint, source_province text, provincial_id bigint,
-            target_org_id bigint, target_superior_id bigint, target_province text, target_branch_id bigint,
-            reason text, place_name text, place_address text, contact text, remark text,
-            place_division text, concern text, reason_kind text, batch_id uuid, batch_size int,
-            policy text, path text)),
+        SELECT * FROM {recordset(Request)}),
     -- those that are no repeat of an earlier command
     numbered AS (
         SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, *
@@ -72,13 +99,9 @@ _REQUEST = sa.text(f"""
         SELECT * FROM numbered WHERE (transfer_id IN (SELECT transfer_id FROM free)) IS TRUE),
     -- the transfers, each with the first link of its trail
     moved AS (
-        INSERT INTO transfers (
-            {_STORED},
-            state, node_no, created_at, audit_seq, audit_head)
+        INSERT INTO transfers ({_STORED}, state, node_no, created_at, audit_seq, audit_head)
         OVERRIDING SYSTEM VALUE
-        SELECT {_STORED},
-            'checking', 0, :now, 1,
-            {_REQUEST_LINK}
+        SELECT {_STORED}, 'checking', 0, :now, 1, {_REQUEST_LINK}
         FROM fitting i
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind,
             batch_id, state, audit_seq, audit_head, initiator_person_id AS person_id,
@@ -88,7 +111,7 @@ _REQUEST = sa.text(f"""
     SELECT n, transfer_id FROM fitting""")
 
 
-def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
+def request(tx: Connection, items: Sequence[Request]) -> dict[int, int]:
     """Record transfers in state `checking`; return their ids by item number.
 
     Repeats and second open transfers are left out.
@@ -96,6 +119,40 @@ def request(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, int]:
     now = clock.now()
     rows = db.run(tx, _REQUEST, items, now=now, stamp=trail.stamp_of(now))
     return {row.n: row.transfer_id for row in rows}
+
+
+class Started(NamedTuple):
+    """A transfer of a batch move."""
+
+    batch_id: UUID
+    transfer_id: int
+    member_id: int
+    initiator_person_id: int
+
+
+class InTheWay(NamedTuple):
+    """A member's open transfer, with whom it waits for and until when."""
+
+    member_id: int
+    source_branch_id: int
+    transfer_id: int
+    initiator: str
+    initiator_org_id: int | None
+    created_at: datetime
+    state: str
+    waiting_org_id: int | None
+    waiting_superior_id: int | None
+    expires_at: datetime | None
+
+
+class Earlier(NamedTuple):
+    """A transfer that a command has started before."""
+
+    command_id: UUID
+    transfer_id: int
+    state: str
+    node_no: int
+    initiator_person_id: int
 
 
 _BATCHES = sa.text("""
@@ -107,10 +164,10 @@ _OPEN_OF = sa.text("""
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
 
 
-def batches(tx: Connection, batch_ids: Iterable[Any]) -> dict[Any, dict[int, sa.Row[Any]]]:
+def batches(tx: Connection, batch_ids: Iterable[UUID]) -> dict[UUID, dict[int, Started]]:
     """Return the transfers of batch moves, by the batch's id and then by member."""
-    found: dict[Any, dict[int, sa.Row[Any]]] = {}
-    for row in tx.execute(_BATCHES, {"ids": [str(one) for one in batch_ids]}):
+    found: dict[UUID, dict[int, Started]] = {}
+    for row in db.rows(Started, tx.execute(_BATCHES, {"ids": [str(one) for one in batch_ids]})):
         found.setdefault(row.batch_id, {})[row.member_id] = row
     return found
 
@@ -131,9 +188,10 @@ _IN_THE_WAY = sa.text("""
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
 
 
-def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, InTheWay]:
     """Return the open transfers of members, by member (BEY-03)."""
-    return {row.member_id: row for row in tx.execute(_IN_THE_WAY, {"ids": sorted(set(member_ids))})}
+    rows = db.rows(InTheWay, tx.execute(_IN_THE_WAY, {"ids": sorted(set(member_ids))}))
+    return {row.member_id: row for row in rows}
 
 
 _BY_COMMAND = sa.text("""
@@ -141,27 +199,35 @@ _BY_COMMAND = sa.text("""
     WHERE command_id = ANY(CAST(:ids AS uuid[]))""")
 
 
-def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+def by_command(tx: Connection, command_ids: Sequence[UUID]) -> dict[UUID, Earlier]:
     """Return the transfers that these command ids once started."""
     if not command_ids:
         return {}
-    rows = tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
+    rows = db.rows(Earlier, tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]}))
     return {row.command_id: row for row in rows}
 
 
 # ---- when the tree changes -----------------------------------------------------------------------
 
-_REROUTE_NODES = sa.text("""
+
+class Moving(msgspec.Struct, frozen=True):
+    """An organisation with the superior that it has from now on."""
+
+    org_id: int
+    superior_id: int | None
+
+
+_REROUTE_NODES = sa.text(f"""
     UPDATE open_nodes o SET superior_id = i.superior_id
-    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    FROM {recordset(Moving)}
     WHERE o.org_id = i.org_id AND o.superior_id IS NOT NULL""")
-_REROUTE_SOURCES = sa.text("""
+_REROUTE_SOURCES = sa.text(f"""
     UPDATE transfers t SET source_superior_id = i.superior_id
-    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    FROM {recordset(Moving)}
     WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL""")
-_REROUTE_TARGETS = sa.text("""
+_REROUTE_TARGETS = sa.text(f"""
     UPDATE transfers t SET target_superior_id = i.superior_id
-    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, superior_id bigint)
+    FROM {recordset(Moving)}
     WHERE t.target_org_id = i.org_id AND t.target_superior_id IS NOT NULL AND t.ended_at IS NULL""")
 # Members may go on leaving a branch that is set aside (DEL-04), so transfers out of it, and nodes that
 # wait for it, do not stand in the way of that.
@@ -177,7 +243,7 @@ _REFUSE_CHANGES = sa.text(f"""
     {insert(tell(messages.OrgInUse, "parties"))}""")
 
 
-def reroute(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def reroute(tx: Connection, rows: Sequence[Moving]) -> None:
     """Give open transfers of organisations that have moved their new superiors (BEY-17).
 
     Those decide from now on.
@@ -199,6 +265,25 @@ def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
 
 
 # ---- why not -------------------------------------------------------------------------------------
+
+
+class Why(NamedTuple):
+    """What is known of an item that was not moved; of no transfer all but `n` is None.
+
+    `party` says that whoever acts may read the transfer, `repeated` that the same was decided before.
+    """
+
+    n: int
+    transfer_id: int | None
+    state: str
+    node_no: int
+    source_branch_id: int
+    node_org_id: int | None
+    node_superior_id: int | None
+    withdraw: str | None
+    repeated: bool
+    party: bool
+
 
 _EXPLAIN = sa.text("""
     SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id,
@@ -222,7 +307,7 @@ _EXPLAIN = sa.text("""
     LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no""")
 
 
-def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row[Any]]:
+def explain(tx: Connection, items: Sequence[Item]) -> dict[int, Why]:
     """Return, by item number, what stands in the way of items that a statement did not move.
 
     A party is whoever may read the transfer: as in `get_transfer`, one that never held its member is for
@@ -230,7 +315,7 @@ def explain(tx: Connection, items: Sequence[dict[str, Any]]) -> dict[int, sa.Row
     """
     if not items:
         return {}
-    return {row.n: row for row in db.run(tx, _EXPLAIN, items)}
+    return {row.n: row for row in db.rows(Why, db.run(tx, _EXPLAIN, items))}
 
 
 # ---- late and repeated messages ------------------------------------------------------------------
@@ -247,7 +332,7 @@ _RELEASE_AGAIN = sa.text(f"""
     {insert(tell(messages.TransferWithdrawn, "moved"))}""")
 
 
-def release_again(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
+def release_again(tx: Connection, items: Sequence[Item]) -> None:
     """Tell members once more to let go of members whose transfer has ended (saga.RELEASE_AGAIN)."""
     db.run(tx, _RELEASE_AGAIN, items)
 
@@ -258,15 +343,59 @@ _REMIND = sa.text("""
     WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no""")
 
 
-def remind(tx: Connection, items: Sequence[dict[str, Any]]) -> None:
+def remind(tx: Connection, items: Sequence[ReminderDue]) -> None:
     """Count a reminder on nodes that are still open."""
     db.run(tx, _REMIND, items)
 
 
 # ---- reading -------------------------------------------------------------------------------------
 
+
+class Transfer(NamedTuple):
+    """A transfer with its open node, if it has one; what `on_expiry` and the rest say is of that node."""
+
+    transfer_id: int
+    member_id: int
+    initiator: str
+    source_branch_id: int
+    target_org_id: int
+    target_branch_id: int | None
+    reason: str
+    place_name: str
+    place_address: str
+    contact: str
+    remark: str
+    state: str
+    node_no: int
+    waiting_org_id: int | None
+    waiting_superior_id: int | None
+    node_opened_at: datetime | None
+    remind_at: datetime | None
+    expires_at: datetime | None
+    on_expiry: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    end_code: str
+    end_note: str
+    policy: str
+    place_division: str
+    concern: str
+    reason_kind: str
+    urged_at: datetime | None
+    looked_by: int | None
+    looked_until: datetime | None
+    # what follows is not shown; it decides who may see the rest
+    path: str
+    initiator_org_id: int | None
+    source_superior_id: int | None
+    target_superior_id: int | None
+    provincial_id: int | None
+    withdraw: str | None
+
+
 SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name != "cursor")
 """The first columns of every row that is read below; more follow that decide who may see it."""
+assert Transfer._fields[: len(SHOWN)] == SHOWN
 _ELSEWHERE = {
     "waiting_org_id": "o.org_id",
     "waiting_superior_id": "o.superior_id",
@@ -277,16 +406,13 @@ _ELSEWHERE = {
     "urged_at": "o.urged_at",
     "looked_by": "o.looked_by",
     "looked_until": "o.looked_until",
+    "withdraw": "o.withdraw",
 }
+"""The columns that are the open node's."""
 _COLUMNS = ", ".join(
     [
         *(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for name in SHOWN),
-        "t.path",
-        "t.initiator_org_id",
-        "t.source_superior_id",
-        "t.target_superior_id",
-        "t.provincial_id",
-        "o.withdraw",
+        *(_ELSEWHERE.get(name, f"t.{name}") for name in Transfer._fields[len(SHOWN) :]),
     ]
 )
 _WITH_NODE = "LEFT JOIN open_nodes o ON o.transfer_id = t.transfer_id AND o.node_no = t.node_no"
@@ -326,14 +452,14 @@ _WORK_COUNTS = sa.text("""
 
 def work(
     tx: Connection, org_id: int, after: tuple[datetime, int], limit: int, **wanted: Any
-) -> Sequence[sa.Row[Any]]:
+) -> list[Transfer]:
     """Return the open nodes that `org_id` may decide, oldest first.
 
     Only those after the given instant and id, and of the state, the reason and the time in `wanted`.
     """
     opened_at, transfer_id = after
     place = {"org": org_id, "opened_at": opened_at, "transfer_id": transfer_id, "limit": limit}
-    return tx.execute(_WORK, {**place, **wanted}).all()
+    return db.rows(Transfer, tx.execute(_WORK, {**place, **wanted}))
 
 
 def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
@@ -392,73 +518,93 @@ def has_branch(tx: Connection, path: str) -> bool:
     return bool(tx.scalar(_HAS_BRANCH, {"path": path, "path_end": path[:-1] + "/"}))
 
 
-def one(tx: Connection, transfer_id: int) -> sa.Row[Any] | None:
+def one(tx: Connection, transfer_id: int) -> Transfer | None:
     """Return a transfer with its open node."""
-    return tx.execute(_ONE, {"transfer_id": transfer_id}).one_or_none()
+    return db.row(Transfer, tx.execute(_ONE, {"transfer_id": transfer_id}))
 
 
-def many(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def many(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, Transfer]:
     """Return transfers with their open nodes, by id."""
-    return {row.transfer_id: row for row in tx.execute(_MANY, {"ids": sorted(set(transfer_ids))})}
+    rows = db.rows(Transfer, tx.execute(_MANY, {"ids": sorted(set(transfer_ids))}))
+    return {row.transfer_id: row for row in rows}
 
 
-def steps(tx: Connection, transfer_id: int) -> Sequence[sa.Row[Any]]:
+def steps(tx: Connection, transfer_id: int) -> list[messages.Step]:
     """Return the audit trail of a transfer, oldest first."""
-    return tx.execute(_STEPS, {"transfer_id": transfer_id}).all()
+    rows = tx.execute(_STEPS, {"transfer_id": transfer_id}).mappings()
+    return [messages.Step(**{name: row[name] for name in messages.Step.__struct_fields__}) for row in rows]
 
 
-def path_of(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
-    """Return the nodes of a path in order."""
-    return tx.execute(_PATH, {"path": path}).all()
+def path_of(tx: Connection, path: str) -> list[tuple[int, str]]:
+    """Return the nodes of a path in order, each with the state in which it waits."""
+    return [(row.node_no, row.state) for row in tx.execute(_PATH, {"path": path})]
 
 
-def of_member(tx: Connection, member_id: int) -> Sequence[sa.Row[Any]]:
+def of_member(tx: Connection, member_id: int) -> list[Transfer]:
     """Return a member's transfers, newest first."""
-    return tx.execute(_OF_MEMBER, {"member_id": member_id}).all()
+    return db.rows(Transfer, tx.execute(_OF_MEMBER, {"member_id": member_id}))
 
 
-def of_batch(tx: Connection, batch_id: Any, org_id: int) -> Sequence[sa.Row[Any]]:
+def of_batch(tx: Connection, batch_id: UUID, org_id: int) -> list[Transfer]:
     """Return the transfers of a batch move of an organisation."""
-    return tx.execute(_OF_BATCH, {"batch": batch_id, "org": org_id}).all()
+    return db.rows(Transfer, tx.execute(_OF_BATCH, {"batch": batch_id, "org": org_id}))
 
 
 def started(
     tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int
-) -> Sequence[sa.Row[Any]]:
+) -> list[Transfer]:
     """Return transfers of an organisation and its direct branches, newest first.
 
     With side `source` those that lead out of them, with `target` those into them.
     """
     wanted = {"org": org_id, "open_only": open_only, "after": after, "limit": limit}
-    return tx.execute(_STARTED[side], wanted).all()
+    return db.rows(Transfer, tx.execute(_STARTED[side], wanted))
 
 
-def counts(tx: Connection, path: str) -> Sequence[sa.Row[Any]]:
+def counts(tx: Connection, path: str) -> list[messages.Count]:
     """Return numbers of transfers by reason and state out of the subtree of `path`."""
-    return tx.execute(_COUNTS, {"path": path, "path_end": path[:-1] + "/"}).all()
+    rows = tx.execute(_COUNTS, {"path": path, "path_end": path[:-1] + "/"})
+    return [messages.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in rows]
 
 
 _BACKLOG = sa.text("SELECT province, state, count(*)::int AS n FROM open_nodes GROUP BY province, state")
 
 
-def backlog(tx: Connection) -> Sequence[sa.Row[Any]]:
+class Waiting(NamedTuple):
+    """How many nodes of a kind wait in a province."""
+
+    province: str
+    state: str
+    n: int
+
+
+def backlog(tx: Connection) -> list[Waiting]:
     """Return the number of open nodes by province and kind."""
-    return tx.execute(_BACKLOG).all()
+    return db.rows(Waiting, tx.execute(_BACKLOG))
 
 
 # ---- paths and audit -----------------------------------------------------------------------------
 
-_SAVE_STEPS = sa.text("""
-    INSERT INTO path_steps (path, node_no, state)
-    SELECT path, node_no, state
-    FROM json_to_recordset(CAST(:items AS json)) AS i(path text, node_no int, state text)
+
+class PathStep(msgspec.Struct, frozen=True):
+    """A node of a path, for the statements."""
+
+    path: str
+    node_no: Int
+    state: str
+
+
+_SAVE_STEPS = sa.text(f"""
+    INSERT INTO path_steps ({columns(PathStep)})
+    SELECT {columns(PathStep)}
+    FROM {recordset(PathStep)}
     ON CONFLICT DO NOTHING""")
 
 
 def save_path_steps(tx: Connection) -> None:
     """Make the steps of every path known to the statements."""
     steps = [
-        {"path": f"{initiator}:{destination}", "node_no": number, "state": str(state)}
+        PathStep(f"{initiator}:{destination}", number, str(state))
         for (initiator, destination), path in saga.PATHS.items()
         for number, state in enumerate((*path, State.MOVING), start=1)
     ]

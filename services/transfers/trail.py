@@ -89,7 +89,7 @@ def verify_audit(tx: Connection) -> tuple[int, list[int]]:
     return read, sorted(broken)
 
 
-def _line(row: sa.Row[Any]) -> str:
+def _line(row: Any) -> str:
     """Return what `_LINE` makes of a stored row; like SQL's concat it takes NULL for nothing."""
     values = (
         row.transfer_id,

@@ -7,8 +7,11 @@ all that follow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -17,11 +20,43 @@ from services.transfers.saga import State, Trigger
 from shared import clock, db
 from shared.messages import transfers as messages
 from shared.outbox import insert, tell
+from shared.recordset import Int, recordset
 
-ASKED = """-- the items of the request, numbered so that each can be answered
-    asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        n int, transfer_id bigint, node_no int, person_id bigint, org_id bigint,
-        decision_id uuid, branch_id bigint, code text, note text))"""
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One transfer that a trigger is to move: who acts for whom, with what; `n` is its place in the list."""
+
+    n: Int
+    transfer_id: int
+    node_no: Int | None = None
+    person_id: int | None = None
+    org_id: int | None = None
+    decision_id: UUID | None = None
+    branch_id: int | None = None
+    code: str | None = None
+    note: str | None = None
+
+
+class Moved(NamedTuple):
+    """A transfer after a transition: `n` of its item, its new state and the node that was closed.
+
+    `waited` are the seconds for which the node was open.
+    """
+
+    n: int
+    transfer_id: int
+    state: str
+    node_no: int
+    closed_state: str | None
+    province: str | None
+    waited: Decimal | None
+
+
+def asked(kind: type) -> str:
+    """Return the CTE of the items of a request, which are numbered so that each can be answered."""
+    return f"""-- the items of the request, numbered so that each can be answered
+    asked AS (SELECT * FROM {recordset(kind)})"""
+
 
 _AT = (
     "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
@@ -209,7 +244,7 @@ def _transition(
     also = tell(messages.NodeApproved, "moved") if approved else ""
 
     parts = [
-        ASKED,
+        asked(Item),
         _closed(sources, entitled, from_also) if at_node else _NONE_CLOSED,
         _moved(trigger, sources, set_also),
         trail.audited(trigger),
@@ -270,7 +305,7 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
 }
 
 
-def move(tx: Connection, trigger: Trigger, items: Sequence[dict[str, Any]]) -> Sequence[sa.Row[Any]]:
+def move(tx: Connection, trigger: Trigger, items: Sequence[Item]) -> list[Moved]:
     """Apply `trigger` to the items that fit; return one row per transfer moved, with its item's `n`."""
     now = clock.now()
-    return db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=trail.stamp_of(now)).all()
+    return db.rows(Moved, db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=trail.stamp_of(now)))

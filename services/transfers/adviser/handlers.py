@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -54,21 +55,21 @@ def _fields(code: str) -> list[str]:
     return [*fields, "备注"] if code == "special_unit" else fields
 
 
-def _candidates(tx: Connection, plan: str, source: OrgFacts, division_code: str) -> list[int]:
+def _candidates(tx: Connection, plan: str, source: OrgFacts, division_code: str) -> Sequence[int]:
     """Return organisations that fit a plan, nearest first.
 
     Townships by division code, or the school's own special branches.
     """
     if plan in rules.AT_A_TOWNSHIP:
-        return [row.org_id for row in store.townships(tx, division_code)]
+        return store.townships(tx, division_code)
     purposes = rules.IN_THE_SCHOOL.get(plan)
     if not purposes or not source.school_path:
         return []
-    return [row.org_id for row in store.below(tx, source.school_path, purposes)]
+    return store.below(tx, source.school_path, purposes)
 
 
 def _proposals(
-    tx: Connection, reason: str, source: OrgFacts, org_ids: list[int], place_division: str
+    tx: Connection, reason: str, source: OrgFacts, org_ids: Sequence[int], place_division: str
 ) -> list[Proposal]:
     """Return those of the organisations that nothing forbids, in the same order."""
     place = handlers.place_of(policies_store.active(tx, clock.now()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -21,19 +20,20 @@ _BELOW = sa.text("""
     ORDER BY path LIMIT 20""")
 
 
-def townships(tx: Connection, division_code: str) -> Sequence[sa.Row[Any]]:
+def townships(tx: Connection, division_code: str) -> Sequence[int]:
     """Return the township of a division code, or else those of its county, in order of their codes."""
     for length in (9, 6):
         if len(division_code) < length:
             continue
         prefix = division_code[:length]
         # ":" is the character after "9", so this is the range of all codes with the prefix.
-        rows = tx.execute(_TOWNSHIPS, {"code": prefix, "code_end": f"{prefix}:"}).all()
-        if rows:
-            return rows
+        found = tx.execute(_TOWNSHIPS, {"code": prefix, "code_end": f"{prefix}:"}).scalars("org_id").all()
+        if found:
+            return found
     return []
 
 
-def below(tx: Connection, path: str, purposes: Sequence[str]) -> Sequence[sa.Row[Any]]:
+def below(tx: Connection, path: str, purposes: Sequence[str]) -> Sequence[int]:
     """Return branches of some purposes in a subtree."""
-    return tx.execute(_BELOW, {"path": path, "path_end": path[:-1] + "/", "purposes": list(purposes)}).all()
+    where = {"path": path, "path_end": path[:-1] + "/", "purposes": list(purposes)}
+    return tx.execute(_BELOW, where).scalars("org_id").all()

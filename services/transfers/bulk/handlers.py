@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, handlers
@@ -28,7 +26,7 @@ BULK_ROWS = 200
 _bulk_wake = threading.Event()
 
 
-def _wanted(filter: contract.Filter) -> dict[str, Any]:
+def _wanted(filter: contract.Filter) -> store.Wanted:
     """Return a filter as the statements take it; one that is none is refused, whatever else is wrong."""
     refusal = rules.check_filter(filter)
     if refusal is not None:
@@ -160,7 +158,7 @@ def get_bulk(tx: Connection, request: contract.GetBulk, actor: Actor | None) -> 
     return [_bulk(job, problems.get(job.bulk_id, {})) for job in jobs]
 
 
-def _bulk(job: Any, problems: Mapping[int, str]) -> Bulk:
+def _bulk(job: store.Job, problems: Mapping[int, str]) -> Bulk:
     return Bulk(
         bulk_id=job.bulk_id,
         total=job.total,
@@ -186,7 +184,7 @@ def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bu
     return answers
 
 
-def _stop(tx: Connection, one: Asked[contract.StopBulk]) -> Sequence[sa.Row[Any]]:
+def _stop(tx: Connection, one: Asked[contract.StopBulk]) -> Sequence[store.Job]:
     """Stop a bulk decision, with a line of the log if any row still waited; return it as it is now."""
     bulk_id = one.item.bulk_id
     stopped = store.stop_bulk(tx, bulk_id, one.actor.acting_org)
@@ -210,7 +208,7 @@ def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
     the transfer's, so a row that was decided before a crash is only answered again.
     """
     rows = store.next_rows(tx, limit)
-    by_job: dict[Any, list[Any]] = {}
+    by_job: dict[UUID, list[store.Row]] = {}
     for row in rows:
         by_job.setdefault(row.bulk_id, []).append(row)
     for some in by_job.values():
@@ -220,7 +218,7 @@ def work_off(tx: Connection, limit: int = BULK_ROWS) -> int:
     return len(rows)
 
 
-def _decide(tx: Connection, rows: Sequence[Any]) -> list[contract.Outcome]:
+def _decide(tx: Connection, rows: Sequence[store.Row]) -> list[contract.Outcome]:
     """Decide rows of one bulk decision as its starter."""
     given = msgspec.json.decode(rows[0].decision, type=StartBulk)
     actor = Actor(rows[0].person_id, rows[0].org_id)
@@ -230,17 +228,17 @@ def _decide(tx: Connection, rows: Sequence[Any]) -> list[contract.Outcome]:
     return handlers.decide_nodes(tx, [Asked(_decision(row, given), actor) for row in rows])
 
 
-def _decision_id(row: Any) -> UUID:
+def _decision_id(row: store.Row) -> UUID:
     return uuid5(row.bulk_id, str(row.transfer_id))
 
 
-def _assignment(row: Any, branch_id: int) -> contract.AssignBranch:
+def _assignment(row: store.Row, branch_id: int) -> contract.AssignBranch:
     return contract.AssignBranch(
         decision_id=_decision_id(row), transfer_id=row.transfer_id, branch_id=branch_id
     )
 
 
-def _decision(row: Any, given: StartBulk) -> contract.DecideNode:
+def _decision(row: store.Row, given: StartBulk) -> contract.DecideNode:
     return contract.DecideNode(
         decision_id=_decision_id(row),
         transfer_id=row.transfer_id,
@@ -251,8 +249,8 @@ def _decision(row: Any, given: StartBulk) -> contract.DecideNode:
     )
 
 
-def _settled(row: Any, result: str) -> dict[str, Any]:
-    return {"bulk_id": str(row.bulk_id), "transfer_id": row.transfer_id, "result": result}
+def _settled(row: store.Row, result: str) -> store.Settled:
+    return store.Settled(row.bulk_id, row.transfer_id, result)
 
 
 def _work_off(database: db.Database, size: int) -> int:

@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple, TypedDict
+from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import recordset
+
+
+class Wanted(TypedDict):
+    """Which open nodes a bulk decision takes in."""
+
+    state: str
+    reason: str
+    source: int | None
+    opened_before: datetime | None
+    due_before: datetime | None
+    unquestioned: bool
+
+
+class Job(NamedTuple):
+    """A bulk decision with how many rows it has, and how many of them are done or wait."""
+
+    bulk_id: UUID
+    started_at: datetime
+    total: int
+    done: int
+    waiting: int
+
+
+class Row(NamedTuple):
+    """A row that waits, with whose bulk decision it belongs to and what that is, as JSON."""
+
+    bulk_id: UUID
+    transfer_id: int
+    node_no: int
+    org_id: int
+    person_id: int
+    decision: str
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What became of a row: empty for done, else the code of the refusal."""
+
+    bulk_id: UUID
+    transfer_id: int
+    result: str
+
 
 _MATCHING = """
     FROM open_nodes o JOIN transfers t ON t.transfer_id = o.transfer_id
@@ -62,9 +106,9 @@ _NEXT = sa.text("""
     ORDER BY r.bulk_id, r.transfer_id LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED""")
 
-_SETTLE = sa.text("""
+_SETTLE = sa.text(f"""
     UPDATE bulk_rows r SET result = i.result
-    FROM json_to_recordset(CAST(:items AS json)) AS i(bulk_id uuid, transfer_id bigint, result text)
+    FROM {recordset(Settled)}
     WHERE r.bulk_id = i.bulk_id AND r.transfer_id = i.transfer_id""")
 
 _STOP = sa.text("""
@@ -73,12 +117,12 @@ _STOP = sa.text("""
     WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL""")
 
 
-def count_matching(tx: Connection, org_id: int, wanted: dict[str, Any]) -> int:
+def count_matching(tx: Connection, org_id: int, wanted: Wanted) -> int:
     """Return how many open nodes of an organisation a filter takes in."""
     return int(tx.scalar(_COUNT, {"org": org_id, **wanted}) or 0)
 
 
-def senders(tx: Connection, bulk_ids: Iterable[Any]) -> dict[Any, tuple[int, int]]:
+def senders(tx: Connection, bulk_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
     """Return the organisation and the person that started bulk decisions, by id."""
     rows = tx.execute(_SENDERS, {"ids": [str(one) for one in bulk_ids]})
     return {row.bulk_id: (row.org_id, row.person_id) for row in rows}
@@ -86,11 +130,11 @@ def senders(tx: Connection, bulk_ids: Iterable[Any]) -> dict[Any, tuple[int, int
 
 def start_bulk(
     tx: Connection,
-    bulk_id: Any,
+    bulk_id: UUID,
     org_id: int,
     person_id: int,
     decision: str,
-    wanted: dict[str, Any],
+    wanted: Wanted,
     now: datetime,
 ) -> None:
     """Write down a bulk decision with the rows that it takes in now; repeated without effect."""
@@ -99,26 +143,26 @@ def start_bulk(
 
 
 def bulks(
-    tx: Connection, org_id: int, bulk_id: Any = None
-) -> tuple[Sequence[sa.Row[Any]], dict[Any, dict[int, str]]]:
+    tx: Connection, org_id: int, bulk_id: UUID | None = None
+) -> tuple[list[Job], dict[UUID, dict[int, str]]]:
     """Return the newest bulk decisions of an organisation, or one, with the rows that were refused."""
-    jobs = tx.execute(_JOBS, {"org": org_id, "bulk": str(bulk_id) if bulk_id else None}).all()
-    problems: dict[Any, dict[int, str]] = {}
+    jobs = db.rows(Job, tx.execute(_JOBS, {"org": org_id, "bulk": str(bulk_id) if bulk_id else None}))
+    problems: dict[UUID, dict[int, str]] = {}
     for row in tx.execute(_PROBLEMS, {"ids": [str(job.bulk_id) for job in jobs]}):
         problems.setdefault(row.bulk_id, {})[row.transfer_id] = row.result
     return jobs, problems
 
 
-def next_rows(tx: Connection, limit: int) -> Sequence[sa.Row[Any]]:
+def next_rows(tx: Connection, limit: int) -> list[Row]:
     """Return the next rows that wait, held for this transaction; another worker gets others."""
-    return tx.execute(_NEXT, {"limit": limit}).all()
+    return db.rows(Row, tx.execute(_NEXT, {"limit": limit}))
 
 
-def settle_rows(tx: Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Store what became of rows: empty for done, else the code of the refusal."""
+def settle_rows(tx: Connection, rows: Iterable[Settled]) -> None:
+    """Store what became of rows."""
     db.run(tx, _SETTLE, rows)
 
 
-def stop_bulk(tx: Connection, bulk_id: Any, org_id: int) -> int:
+def stop_bulk(tx: Connection, bulk_id: UUID, org_id: int) -> int:
     """Leave the rows that wait as they are; return how many."""
     return int(tx.execute(_STOP, {"bulk": str(bulk_id), "org": org_id}).rowcount)

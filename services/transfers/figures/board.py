@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+
+from shared import db
 
 _BOARD = sa.text("""
     SELECT c.org_id, c.name, b.*, coalesce(f.idle, 0) AS idle
@@ -36,9 +38,22 @@ _DECISIONS = sa.text("""
     WHERE org_id = ANY(CAST(:ids AS bigint[])) AND year = :year""")
 
 
-def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> Sequence[sa.Row[Any]]:
+class Below(NamedTuple):
+    """What waits below an organisation: nodes by their deadlines, and how many graduates are idle."""
+
+    org_id: int
+    name: str
+    waiting: int
+    due_soon: int
+    overdue: int
+    assigning: int
+    oldest: datetime | None
+    idle: int
+
+
+def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> list[Below]:
     """Return what waits below each direct subordinate, worst first."""
-    return tx.execute(_BOARD, {"org": org_id, "cohort": cohort, "now": now}).all()
+    return db.rows(Below, tx.execute(_BOARD, {"org": org_id, "cohort": cohort, "now": now}))
 
 
 def decisions(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.figures import board, store
-from services.transfers.figures.rules import FIGURES, check_figure, rate, responsible
+from services.transfers.figures.rules import FIGURES, Counted, check_figure, rate, responsible
 from services.transfers.policies import calendar
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Target
@@ -46,7 +44,7 @@ def fold_turn(machinery: Machinery) -> float | None:
 FOLD = background.Loop("figures", fold_turn, _fold_wake, FOLD_SECONDS)
 
 
-def _figures(row: sa.Row[Any]) -> Figures:
+def _figures(row: Counted) -> Figures:
     return Figures(
         org_id=row.org_id,
         name=row.name,
@@ -80,7 +78,7 @@ def get_figures(tx: Connection, request: contract.GetFigures, actor: Actor | Non
     )
 
 
-def _weeks(rows: Sequence[sa.Row[Any]]) -> list[contract.Week]:
+def _weeks(rows: Sequence[store.Flow]) -> list[contract.Week]:
     found: dict[date, dict[str, int]] = {}
     for row in rows:
         found.setdefault(row.week, {})[row.event] = row.n
@@ -125,7 +123,7 @@ def list_behind(tx: Connection, request: contract.ListBehind, actor: Actor | Non
     return [_behind(row, passed) for row in rows]
 
 
-def _behind(row: sa.Row[Any], passed: set[tuple[str, str]]) -> contract.Behind:
+def _behind(row: store.Graduate, passed: set[tuple[str, str]]) -> contract.Behind:
     """Return one graduate behind a figure; late are those whose target's day has passed."""
     who = responsible(row.stage, row.rate, row.state)
     if who == "school" and row.stage == "idle":
@@ -158,7 +156,7 @@ def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -
     return [_board_row(row, decided.get(row.org_id, {}), seconds.get(row.org_id, 0.0)) for row in rows]
 
 
-def _board_row(row: sa.Row[Any], by_code: dict[str, int], seconds: float) -> BoardRow:
+def _board_row(row: board.Below, by_code: dict[str, int], seconds: float) -> BoardRow:
     """Return a row of the board; its subtree's decisions are `by_code`, and waited `seconds` in all."""
     # What the common superior has overturned was counted as a rejection already: it is no further decision.
     counted = {code: n for code, n in by_code.items() if code != store.OVERTURNED}

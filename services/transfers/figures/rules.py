@@ -23,21 +23,31 @@ school's mobile branch completes nothing (TYPE-05), nor does being retained (STA
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from shared.errors import Refusal
 
-FIGURES = (
-    "study",
-    "study_in",
-    "studied",
-    "society",
-    "society_in",
-    "settled",
-    "excluded",
-    "idle",
-    "open",
-    "ended",
-    "completed",
-)
+
+class Counted(NamedTuple):
+    """The figures of an organisation's subtree."""
+
+    org_id: int
+    name: str
+    kind: str
+    study: int
+    study_in: int
+    studied: int
+    society: int
+    society_in: int
+    settled: int
+    excluded: int
+    idle: int
+    open: int
+    ended: int
+    completed: int
+
+
+FIGURES = Counted._fields[3:]
 STAGES = ("idle", "open", "ended", "completed")
 
 

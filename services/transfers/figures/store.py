@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import reasons
-from services.transfers.figures.rules import FIGURES
+from services.transfers.figures.rules import FIGURES, Counted
 from services.transfers.log import SEALED, seal
 from services.transfers.policies.reader import Policy
 from shared import db
@@ -215,7 +215,7 @@ _WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
 _ANY = sa.text("SELECT EXISTS (SELECT 1 FROM changes)")
 
 
-def _settings(policy: Policy) -> dict[str, Any]:
+def _settings(policy: Policy) -> dict[str, list[str] | bool]:
     return {"excluded": list(policy.excluded_reasons), "unknown": policy.unknown_counts}
 
 
@@ -331,22 +331,30 @@ _FLOW = sa.text("SELECT week, event, n FROM flows WHERE org_id = :org AND week >
 _COHORTS = sa.text("SELECT cohort FROM figures WHERE org_id = :org ORDER BY cohort DESC")
 
 
-def of_org(tx: Connection, org_id: int, cohort: int) -> sa.Row[Any]:
+def of_org(tx: Connection, org_id: int, cohort: int) -> Counted:
     """Return the figures of an organisation's subtree."""
-    return tx.execute(_OF_ORG, {"org": org_id, "cohort": cohort}).one()
+    return Counted._make(tx.execute(_OF_ORG, {"org": org_id, "cohort": cohort}).one())
 
 
-def of_children(tx: Connection, org_id: int, cohort: int) -> Sequence[sa.Row[Any]]:
+def of_children(tx: Connection, org_id: int, cohort: int) -> list[Counted]:
     """Return the figures of the direct subordinates, those that have any first.
 
     Branches without figures are left out.
     """
-    return tx.execute(_OF_CHILDREN, {"org": org_id, "cohort": cohort}).all()
+    return db.rows(Counted, tx.execute(_OF_CHILDREN, {"org": org_id, "cohort": cohort}))
 
 
-def flow(tx: Connection, org_id: int, since: date) -> Sequence[sa.Row[Any]]:
+class Flow(NamedTuple):
+    """How often something happened in a week."""
+
+    week: date
+    event: str
+    n: int
+
+
+def flow(tx: Connection, org_id: int, since: date) -> list[Flow]:
     """Return what happened each week to transfers out of a subtree, by event."""
-    return tx.execute(_FLOW, {"org": org_id, "since": since}).all()
+    return db.rows(Flow, tx.execute(_FLOW, {"org": org_id, "since": since}))
 
 
 def cohorts(tx: Connection, org_id: int) -> list[int]:
@@ -370,14 +378,25 @@ WHO: dict[str, tuple[bool, bool, str, str]] = {
 }
 
 
-def people(
-    tx: Connection, path: str, cohort: int, figure: str, after: int, limit: int
-) -> Sequence[sa.Row[Any]]:
+class Graduate(NamedTuple):
+    """A graduate with how they stand, and the transfer that says so, if there is one."""
+
+    member_id: int
+    branch_id: int
+    stage: str
+    rate: str
+    transfer_id: int | None
+    state: str | None
+    reason: str | None
+    target_org_id: int | None
+
+
+def people(tx: Connection, path: str, cohort: int, figure: str, after: int, limit: int) -> list[Graduate]:
     """Return the graduates behind one figure of a subtree, in order of their ids (BEY-11)."""
     inside, outside, rate, stage = WHO[figure]
     who = {"inside": inside, "outside": outside, "rate": rate, "stage": stage, "cohort": cohort}
     where = {"path": path, "path_end": path[:-1] + "/", "after": after, "limit": limit}
-    return tx.execute(_PEOPLE, {**who, **where}).all()
+    return db.rows(Graduate, tx.execute(_PEOPLE, {**who, **where}))
 
 
 # ---- the proof -----------------------------------------------------------------------------------

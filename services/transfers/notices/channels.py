@@ -16,7 +16,7 @@ import smtplib
 import time
 from collections.abc import Callable
 from email.message import EmailMessage
-from typing import Any
+from typing import TypedDict
 
 import msgspec
 
@@ -30,7 +30,23 @@ NO_ANSWER, NOT_ALLOWED, NOT_SENT = "no answer", "not allowed here", "cannot be s
 There is one word for every port that is closed, filtered, or open to something else, so that nobody can
 search a network by what they are told.
 """
-Channel = Callable[[str, str, dict[str, Any]], str]
+
+
+class Notice(TypedDict):
+    """What is told of a line of the trail."""
+
+    id: str
+    event: str
+    state: str
+    at: str
+    transfer_id: int
+    member_id: int
+    reason: str
+    source_branch_id: int
+    target_org_id: int
+
+
+Channel = Callable[[str, str, Notice], str]
 
 
 def signature(secret: str, at: int, body: bytes) -> str:
@@ -42,11 +58,11 @@ def signature(secret: str, at: int, body: bytes) -> str:
     return f"t={at},v1={code}"
 
 
-def _webhook(address: str, secret: str, notice: dict[str, Any]) -> str:
+def _webhook(address: str, secret: str, notice: Notice) -> str:
     body = msgspec.json.encode(notice)
     headers = {
         "Content-Type": "application/json",
-        "Tuanqiao-Id": str(notice["id"]),
+        "Tuanqiao-Id": notice["id"],
         "Tuanqiao-Signature": signature(secret, int(time.time()), body),
     }
     try:
@@ -56,7 +72,7 @@ def _webhook(address: str, secret: str, notice: dict[str, Any]) -> str:
     return "" if 200 <= status < 300 else f"HTTP {status}"
 
 
-def _mail(address: str, secret: str, notice: dict[str, Any]) -> str:
+def _mail(address: str, secret: str, notice: Notice) -> str:
     to = addresses.mailbox(address)
     server, _, port = (os.environ.get("TUANQIAO_SMTP") or "").partition(":")
     if not server:
@@ -77,7 +93,7 @@ def _mail(address: str, secret: str, notice: dict[str, Any]) -> str:
     return ""
 
 
-def _log(address: str, secret: str, notice: dict[str, Any]) -> str:
+def _log(address: str, secret: str, notice: Notice) -> str:
     log.info(
         "notice by %s: transfer %s, %s", address.partition(":")[0], notice["transfer_id"], notice["event"]
     )
@@ -87,7 +103,7 @@ def _log(address: str, secret: str, notice: dict[str, Any]) -> str:
 CHANNELS: dict[str, Channel] = {"https": _webhook, "http": _webhook, "mailto": _mail, "sms": _log}
 
 
-def send(address: str, secret: str, notice: dict[str, Any]) -> str:
+def send(address: str, secret: str, notice: Notice) -> str:
     """Send a notice to an address; return what went wrong, empty for nothing.
 
     Whatever an address makes a library raise ends here.

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain
@@ -72,7 +71,7 @@ def _wanted(request: contract.ListMessages) -> dict[str, Any]:
     }
 
 
-def _message(row: Any) -> contract.Message:
+def _message(row: store.Line) -> contract.Message:
     return contract.Message(
         transfer_id=row.transfer_id,
         seq=row.seq,
@@ -94,10 +93,9 @@ def mark_messages(tx: Connection, asked: list[Asked[contract.MarkRead]]) -> list
     for one in asked:
         person, org = _context(tx, one.actor)
         if one.item.until is not None:
-            until.append({"person_id": person, "org_id": org, "until": one.item.until})
+            until.append(store.ReadUntil(person, org, one.item.until))
         if one.item.transfer_id is not None:
-            line = {"transfer_id": one.item.transfer_id, "seq": one.item.seq}
-            single.append({"person_id": person, "org_id": org, **line})
+            single.append(store.ReadOne(person, org, one.item.transfer_id, one.item.seq))
     store.mark_read(tx, until, single)
     return [Outcome() for _ in asked]
 
@@ -152,27 +150,27 @@ def _check_address(item: contract.SetWebhook) -> Refusal | None:
 
 def _end(tx: Connection, asked: Sequence[Asked[contract.SetWebhook]]) -> set[tuple[int, int]]:
     """Switch addresses off; return which there were, and of whom."""
-    rows = [{"webhook_id": one.item.webhook_id, "org_id": one.actor.org_id} for one in asked]
+    rows = [store.EndedHook(one.item.webhook_id, one.actor.org_id) for one in asked]
     return store.end_hooks(tx, rows) if rows else set()
 
 
-def _add(tx: Connection, asked: Mapping[int, Asked[contract.SetWebhook]]) -> dict[int, sa.Row[Any]]:
+def _add(tx: Connection, asked: Mapping[int, Asked[contract.SetWebhook]]) -> dict[int, store.Hook]:
     """Add addresses, each with a secret of its own; return by number what stands there now."""
     rows = [
-        {
-            "n": n,
-            "command_id": str(one.item.command_id),
-            "org_id": one.actor.org_id,
-            "url": addresses.normal(one.item.url),
-            "person_id": one.actor.person_id,
-            "secret": secrets.token_urlsafe(32),
-        }
+        store.NewHook(
+            n=n,
+            command_id=one.item.command_id,
+            org_id=one.actor.acting_org,
+            url=addresses.normal(one.item.url),
+            secret=secrets.token_urlsafe(32),
+            person_id=one.actor.person_id,
+        )
         for n, one in asked.items()
     ]
     return store.add_hooks(tx, rows, rules.HOOKS_MAX, clock.now()) if rows else {}
 
 
-def _added(one: Asked[contract.SetWebhook], hook: Any) -> list[audit.Entry]:
+def _added(one: Asked[contract.SetWebhook], hook: store.Hook | None) -> list[audit.Entry]:
     """Return the line of an address that was added, none where it was told already.
 
     Only the host is kept: what else is in an address may be a secret.
@@ -200,11 +198,10 @@ def _entry(
     )
 
 
-def _hook(row: Any) -> Webhook:
+def _hook(row: store.Hook | None) -> Webhook:
     """Return a hook as the answer to whoever wanted it; the secret only to the command that made it."""
-    stored = row is not None
-    refusal = rules.check_added(stored, stored and row.own, stored and row.same)
-    if refusal is not None:
+    refusal = rules.check_added(row is not None, row is not None and row.own, row is not None and row.same)
+    if refusal is not None or row is None:
         return Webhook(refusal=refusal)
     return Webhook(
         webhook_id=row.webhook_id, url=row.url, active=row.active, secret=row.secret if row.own else ""
@@ -243,7 +240,7 @@ def send_some(database: db.Database, limit: int = 50) -> int:
         settled = [
             _settled(row, problem, now) for row, problem in zip(rows, pool.map(_send, rows), strict=True)
         ]
-    given_up = sum(row["delivered_at"] is None and row["next_at"] is None for row in settled)
+    given_up = sum(row.delivered_at is None and row.next_at is None for row in settled)
     metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc(len(taken) - len(rows) + given_up)
     if settled:
         with database.transaction(tells=False) as tx:
@@ -251,22 +248,22 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     return len(taken)
 
 
-def _settled(row: Any, problem: str, now: datetime) -> dict[str, Any]:
+def _settled(row: store.Delivery, problem: str, now: datetime) -> store.Settled:
     """Return what became of a delivery, with the instant of the next attempt where there is one."""
     again = None
     if problem and row.attempts <= len(RETRIES):
         again = now + timedelta(seconds=RETRIES[row.attempts - 1])
-    return {
-        "webhook_id": row.webhook_id,
-        "transfer_id": row.transfer_id,
-        "seq": row.seq,
-        "delivered_at": None if problem else now,
-        "next_at": again,
-        "problem": problem,
-    }
+    return store.Settled(
+        webhook_id=row.webhook_id,
+        transfer_id=row.transfer_id,
+        seq=row.seq,
+        delivered_at=None if problem else now,
+        next_at=again,
+        problem=problem,
+    )
 
 
-def _send(row: Any) -> str:
+def _send(row: store.Delivery) -> str:
     """Send one notice; return what went wrong."""
     return channels.send(
         row.url,

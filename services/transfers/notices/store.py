@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.notices.rules import KINDS
 from shared import db
+from shared.recordset import Int, columns, recordset
 
 _TOLD = ", ".join(f"'{kind}'" for kind in KINDS)
 
@@ -52,29 +55,59 @@ _UNREAD = {
     for who, select in _MESSAGES.items()
 }
 
-_READ_UNTIL = sa.text("""
+
+class ReadUntil(msgspec.Struct, frozen=True):
+    """A mark: a person has read all messages to an organisation (0: the own ones) up to an instant."""
+
+    person_id: int
+    org_id: int
+    until: datetime
+
+
+class ReadOne(msgspec.Struct, frozen=True):
+    """A message that a person has read."""
+
+    person_id: int
+    org_id: int
+    transfer_id: int
+    seq: Int
+
+
+_READ_UNTIL = sa.text(f"""
     INSERT INTO reading_marks AS m (person_id, org_id, read_until)
     SELECT person_id, org_id, max(until)
-    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint, until timestamptz)
+    FROM {recordset(ReadUntil)}
     GROUP BY person_id, org_id ORDER BY person_id, org_id
     ON CONFLICT (person_id, org_id) DO UPDATE SET read_until = GREATEST(m.read_until, excluded.read_until)""")
 
-_READ_ONE = sa.text("""
-    INSERT INTO messages_read (person_id, org_id, transfer_id, seq)
-    SELECT person_id, org_id, transfer_id, seq
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, org_id bigint, transfer_id bigint, seq int)
+_READ_ONE = sa.text(f"""
+    INSERT INTO messages_read ({columns(ReadOne)})
+    SELECT {columns(ReadOne)}
+    FROM {recordset(ReadOne)}
     ORDER BY 1, 2, 3, 4
     ON CONFLICT DO NOTHING""")
 
 
-def messages(
-    tx: Connection, person_id: int, org_id: int, oldest: datetime, **wanted: Any
-) -> Sequence[sa.Row[Any]]:
+class Line(NamedTuple):
+    """A line of the trail as a message, and whether it was read."""
+
+    transfer_id: int
+    seq: int
+    event: str
+    at: datetime
+    org_id: int | None
+    note: str
+    state: str
+    member_id: int
+    end_code: str
+    read: bool
+
+
+def messages(tx: Connection, person_id: int, org_id: int, oldest: datetime, **wanted: Any) -> list[Line]:
     """Return messages of a person (org 0) or of an organisation to that person, newest first."""
     statement = _LIST["org" if org_id else "person"]
     whose = {"person": person_id, "context": org_id, "oldest": oldest}
-    return tx.execute(statement, {**whose, **wanted}).all()
+    return db.rows(Line, tx.execute(statement, {**whose, **wanted}))
 
 
 def unread(tx: Connection, person_id: int, org_id: int, oldest: datetime) -> int:
@@ -84,7 +117,7 @@ def unread(tx: Connection, person_id: int, org_id: int, oldest: datetime) -> int
     return int(tx.scalar(statement, whose) or 0)
 
 
-def mark_read(tx: Connection, until: Sequence[dict[str, Any]], single: Sequence[dict[str, Any]]) -> None:
+def mark_read(tx: Connection, until: Sequence[ReadUntil], single: Sequence[ReadOne]) -> None:
     """Mark messages read, all up to an instant, or single ones."""
     if until:
         db.run(tx, _READ_UNTIL, until)
@@ -92,16 +125,91 @@ def mark_read(tx: Connection, until: Sequence[dict[str, Any]], single: Sequence[
         db.run(tx, _READ_ONE, single)
 
 
+class NewHook(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that an organisation wants told; `n` is its place in the list."""
+
+    n: Int
+    command_id: UUID
+    org_id: int
+    url: str
+    secret: str
+    person_id: int
+
+
+class Hook(NamedTuple):
+    """The address for an item `n`.
+
+    It is `own` where the item's command has made it, and `same` where that was the same person for the
+    same organisation.
+    """
+
+    n: int
+    webhook_id: int
+    url: str
+    active: bool
+    secret: str
+    own: bool
+    same: bool
+
+
+class HookState(NamedTuple):
+    """An address of an organisation with what was delivered to it."""
+
+    webhook_id: int
+    url: str
+    active: bool
+    waiting: int
+    delivered: int
+    failed: int
+    last_problem: str
+
+
+class EndedHook(msgspec.Struct, frozen=True):
+    """An address that an organisation wants told no more."""
+
+    webhook_id: int | None
+    org_id: int | None
+
+
+class Delivery(NamedTuple):
+    """A notice that is due: the line of the trail, where to, and how often it was tried."""
+
+    webhook_id: int
+    transfer_id: int
+    seq: int
+    attempts: int
+    next_at: datetime | None
+    url: str
+    secret: str
+    event: str
+    state: str
+    at: datetime
+    member_id: int
+    reason: str
+    source_branch_id: int
+    target_org_id: int
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a delivery: it arrived, or is tried again at an instant, or neither."""
+
+    webhook_id: int
+    transfer_id: int
+    seq: Int
+    delivered_at: datetime | None
+    next_at: datetime | None
+    problem: str
+
+
 # `place` numbers the new addresses of an organisation on from those that it has, so that the limit holds for
 # several in one request, too.
-_ADD_HOOKS = sa.text("""
+_ADD_HOOKS = sa.text(f"""
     INSERT INTO webhooks (command_id, org_id, url, secret, created_by, created_at)
     SELECT DISTINCT ON (org_id, url) command_id, org_id, url, secret, person_id, :now
     FROM (
         SELECT g.*, row_number() OVER (PARTITION BY org_id ORDER BY n)
             + (SELECT count(*) FROM webhooks w WHERE w.org_id = g.org_id AND w.active) AS place
-        FROM json_to_recordset(CAST(:items AS json)) AS g(
-            n int, command_id uuid, org_id bigint, url text, secret text, person_id bigint)) AS g
+        FROM {recordset(NewHook, "g")}) AS g
     WHERE place <= :most
     ORDER BY org_id, url, n
     ON CONFLICT DO NOTHING""")
@@ -116,10 +224,10 @@ _HOOKS_OF = sa.text("""
     ORDER BY g.n, w.command_id = g.command_id DESC""")
 
 # The organisation stands in the condition, so nobody switches off the addresses of another.
-_END_HOOKS = sa.text("""
+_END_HOOKS = sa.text(f"""
     WITH ended AS (
         UPDATE webhooks w SET active = false
-        FROM json_to_recordset(CAST(:items AS json)) AS g(webhook_id bigint, org_id bigint)
+        FROM {recordset(EndedHook, "g")}
         WHERE w.webhook_id = g.webhook_id AND w.org_id = g.org_id
         RETURNING w.webhook_id, w.org_id),
     dropped AS (
@@ -157,44 +265,40 @@ _CLAIM = sa.text("""
     RETURNING d.webhook_id, d.transfer_id, d.seq, d.attempts, d.next_at, w.url, w.secret,
         a.event, a.state, a.at, t.member_id, t.reason, t.source_branch_id, t.target_org_id""")
 
-_DELIVERED = sa.text("""
+_DELIVERED = sa.text(f"""
     UPDATE deliveries d SET delivered_at = i.delivered_at, next_at = i.next_at, problem = i.problem
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        webhook_id bigint, transfer_id bigint, seq int,
-        delivered_at timestamptz, next_at timestamptz, problem text)
+    FROM {recordset(Settled)}
     WHERE d.webhook_id = i.webhook_id AND d.transfer_id = i.transfer_id AND d.seq = i.seq""")
 
 
-def add_hooks(
-    tx: Connection, rows: Sequence[dict[str, Any]], most: int, now: datetime
-) -> dict[int, sa.Row[Any]]:
+def add_hooks(tx: Connection, rows: Sequence[NewHook], most: int, now: datetime) -> dict[int, Hook]:
     """Store addresses, up to `most` that are told at a time for each organisation.
 
     Returns by `n` the hook of each row, old or new: that of its command (`own`; `same` says whether the
     same person sent it for the same organisation), or else the one that tells the same address already.
     """
     db.run(tx, _ADD_HOOKS, rows, now=now, most=most)
-    return {row.n: row for row in db.run(tx, _HOOKS_OF, rows)}
+    return {row.n: row for row in db.rows(Hook, db.run(tx, _HOOKS_OF, rows))}
 
 
-def end_hooks(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[int, int]]:
+def end_hooks(tx: Connection, rows: Sequence[EndedHook]) -> set[tuple[int, int]]:
     """Switch addresses off and drop what waits for them; return which there were, and of whom."""
     return {(row.webhook_id, row.org_id) for row in db.run(tx, _END_HOOKS, rows)}
 
 
-def hooks(tx: Connection, org_id: int) -> Sequence[sa.Row[Any]]:
+def hooks(tx: Connection, org_id: int) -> list[HookState]:
     """Return the addresses of an organisation with what was delivered."""
-    return tx.execute(_HOOKS, {"org": org_id}).all()
+    return db.rows(HookState, tx.execute(_HOOKS, {"org": org_id}))
 
 
-def claim_deliveries(tx: Connection, now: datetime, limit: int, most: int) -> Sequence[sa.Row[Any]]:
+def claim_deliveries(tx: Connection, now: datetime, limit: int, most: int) -> list[Delivery]:
     """Take deliveries that are due; who dies with them leaves them to be tried again in two minutes.
 
     Those that were taken `most` times come back without `next_at`: they are given up, and not to be sent.
     """
-    return tx.execute(_CLAIM, {"now": now, "limit": limit, "most": most}).all()
+    return db.rows(Delivery, tx.execute(_CLAIM, {"now": now, "limit": limit, "most": most}))
 
 
-def settle_deliveries(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def settle_deliveries(tx: Connection, rows: Sequence[Settled]) -> None:
     """Store what became of deliveries."""
     db.run(tx, _DELIVERED, rows)

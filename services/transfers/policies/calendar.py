@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from services.transfers.policies.reader import NodePolicy, Phase, Policy
 from shared.clock import CHINA
@@ -41,6 +41,24 @@ class Piece(NamedTuple):
     expire_after: float | None
     not_before: dt.datetime | None
     withdraw_until: str
+
+
+class NodeRule(TypedDict):
+    """A row of `node_rules`: a piece of what holds for a node, for a province or (empty) the nation.
+
+    What is a number is one of days.
+    """
+
+    policy: str
+    state: str
+    province: str
+    opens_before: dt.datetime
+    remind_after: float | None
+    remind_every: float | None
+    expire_after: float | None
+    not_before: dt.datetime | None
+    on_expiry: str
+    withdraw: str
 
 
 def spans(policy: Policy) -> list[Span]:
@@ -106,7 +124,7 @@ def deadline(policy: Policy, node: NodePolicy, opened_at: dt.datetime) -> dt.dat
     return due if piece.not_before is None else max(due, piece.not_before)
 
 
-def rules(policy: Policy) -> Iterator[dict[str, Any]]:
+def rules(policy: Policy) -> Iterator[NodeRule]:
     """Return a policy as rows of `node_rules`.
 
     Those of the nation stand under the empty code, those of provinces with entries of their own under

@@ -48,8 +48,7 @@ def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None)
 def _effects(tx: Connection, policy: Policy) -> list[contract.PolicyEffect]:
     """Return what a policy would do to the nodes that are open now; nothing of it stays."""
     with tx.begin_nested() as trial:
-        rows = store.dry_run(tx, policy, clock.now())
-        effects = [contract.PolicyEffect(**row._mapping) for row in rows]
+        effects = store.dry_run(tx, policy, clock.now())
         trial.rollback()
     return effects
 

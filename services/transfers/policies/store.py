@@ -5,10 +5,9 @@ Which policy holds, what it says of nodes, and what happens to open nodes when a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,8 +18,9 @@ from services.transfers.policies.reader import Policy
 from services.transfers.transitions import DEADLINE, WITHDRAW, rule_of
 from shared import db
 from shared.audit import Entry
-from shared.messages.transfers import NodeOpened
+from shared.messages.transfers import NodeOpened, PolicyEffect
 from shared.outbox import insert, tell
+from shared.recordset import columns, recordset
 
 GRACE_HOURS = 72
 """No deadline fires sooner than this after a change that brought it forward (BEY-07)."""
@@ -31,18 +31,13 @@ _HOLD = sa.text(
 _ACTIVE = sa.text("SELECT key, body FROM policies WHERE holds_from <= :now ORDER BY holds_from DESC LIMIT 1")
 _HISTORY = sa.text("SELECT holds_from, key FROM policies ORDER BY holds_from DESC")
 _SAME_KEY = sa.text("SELECT body FROM policies WHERE key = :key LIMIT 1")
-_RULES = sa.text("""
-    INSERT INTO node_rules (
-        policy, state, province, opens_before, remind_after, remind_every,
-        expire_after, not_before, on_expiry, withdraw)
+_RULES = sa.text(f"""
+    INSERT INTO node_rules ({columns(calendar.NodeRule)})
     -- in hours, since a day of an interval is not always one of 24 hours (DL-07)
     SELECT policy, state, province, opens_before,
         remind_after * interval '24 hours', remind_every * interval '24 hours',
         expire_after * interval '24 hours', not_before, on_expiry, withdraw
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        policy text, state text, province text, opens_before timestamptz,
-        remind_after float, remind_every float, expire_after float,
-        not_before timestamptz, on_expiry text, withdraw text)
+    FROM {recordset(calendar.NodeRule)}
     ON CONFLICT DO NOTHING""")
 
 
@@ -94,9 +89,16 @@ def _parsed(key: str, body: str) -> Policy:
     return reader.parse(body, key.partition("@")[0])
 
 
-def history(tx: Connection) -> Sequence[sa.Row[Any]]:
+class Held(NamedTuple):
+    """Since when a policy holds."""
+
+    holds_from: datetime
+    key: str
+
+
+def history(tx: Connection) -> list[Held]:
     """Return since when which policy holds, newest first."""
-    return tx.execute(_HISTORY).all()
+    return db.rows(Held, tx.execute(_HISTORY))
 
 
 _OTHER = f"""
@@ -149,7 +151,7 @@ _APPLY = sa.text(f"""
     FROM nodes""")
 
 
-def dry_run(tx: Connection, policy: Policy, now: datetime) -> Sequence[sa.Row[Any]]:
+def dry_run(tx: Connection, policy: Policy, now: datetime) -> list[PolicyEffect]:
     """Return by province and state what another policy would do to the open nodes if applied to them.
 
     `moved` have another deadline or none, `earlier` an earlier one, `overdue` one that is past, `soon` one
@@ -157,18 +159,28 @@ def dry_run(tx: Connection, policy: Policy, now: datetime) -> Sequence[sa.Row[An
     back.
     """
     save_rules(tx, policy)
-    return tx.execute(_DRY_RUN, {"policy": policy.key, "now": now}).all()
+    rows = tx.execute(_DRY_RUN, {"policy": policy.key, "now": now})
+    return [PolicyEffect(**row._mapping) for row in rows]
+
+
+class Applied(NamedTuple):
+    """How many open nodes were given a policy, the last of their transfers, how many have moved."""
+
+    done: int
+    last: int | None
+    moved: int
 
 
 def apply_to_open(
     tx: Connection, policy: Policy, now: datetime, after: int = 0, limit: int = 5000
-) -> sa.Row[Any]:
+) -> Applied:
     """Give the next open nodes, in order of their transfers, the deadlines of another policy.
 
     Returns how many, the last one, and how many have moved. The scheduler is told; a deadline that comes
     forward never fires within the grace of 72 hours.
     """
-    row = tx.execute(_APPLY, {"policy": policy.key, "now": now, "after": after, "limit": limit}).one()
+    given = {"policy": policy.key, "now": now, "after": after, "limit": limit}
+    row = Applied._make(tx.execute(_APPLY, given).one())
     if row.done:
         opened = Entry(
             kind="policy.opened",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, handlers, store, trail
 from services.transfers.remarks import rules, rulings
 from services.transfers.remarks import store as remarks_store
+from services.transfers.remarks.store import Escalated, Look, Remarked, UrgedBelow
+from services.transfers.transitions import Item
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
@@ -21,22 +23,22 @@ from shared.messages.transfers import Outcome, Urged
 # ---- reminders, looking --------------------------------------------------------------------------
 
 
-def _rows(
-    asked: Sequence[Asked[Any]], row_of: Callable[[Any], dict[str, Any]], acting: set[Actor]
-) -> list[dict[str, Any]]:
+def _items(asked: Sequence[Asked[Any]], acting: set[Actor]) -> list[Item]:
+    """Return the items of a request for the statements, each for the organisation that its sender has."""
     return [
-        {
-            "n": n,
-            "person_id": one.actor.person_id,
-            "org_id": one.actor.org_id if one.actor in acting else None,
-            **row_of(one.item),
-        }
+        Item(
+            n=n,
+            transfer_id=one.item.transfer_id,
+            person_id=one.actor.person_id,
+            org_id=one.actor.org_id if one.actor in acting else None,
+            decision_id=getattr(one.item, "decision_id", None),
+        )
         for n, one in enumerate(asked)
     ]
 
 
 def _answers(
-    asked: Sequence[Asked[Any]], rows: Sequence[Any], otherwise: Callable[[int], Refusal]
+    asked: Sequence[Asked[Any]], rows: Sequence[Remarked], otherwise: Callable[[int], Refusal]
 ) -> list[Outcome]:
     done = {row.n: row for row in rows}
     answers = []
@@ -49,7 +51,7 @@ def _answers(
     return answers
 
 
-def _explained(tx: Connection, rows: Sequence[dict[str, Any]], refusal: Refusal) -> Callable[[int], Refusal]:
+def _explained(tx: Connection, rows: Sequence[Item], refusal: Refusal) -> Callable[[int], Refusal]:
     """Return what an item is told that did not fit, by its number."""
     found = store.explain(tx, rows)
     return lambda n: rules.held_back(refusal, n in found and found[n].party)
@@ -61,15 +63,10 @@ def urge_transfers(tx: Connection, asked: list[Asked[contract.UrgeTransfer]]) ->
     The office is named, not the person.
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    rows = _rows(asked, _named, acting)
+    rows = _items(asked, acting)
     now = clock.now()
     done = remarks_store.urge(tx, rows, now, trail.stamp_of(now))
     return _answers(asked, done, _explained(tx, rows, rules.EARLY))
-
-
-def _named(item: Any) -> dict[str, Any]:
-    """Return the transfer and the decision that an item names."""
-    return {"transfer_id": item.transfer_id, "decision_id": item.decision_id}
 
 
 def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[Urged]:
@@ -82,14 +79,14 @@ def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[U
         except Refused as refused:
             answers.append(Urged(refusal=refused.refusal))
             continue
-        row = {
-            "n": 0,
-            "person_id": one.actor.person_id,
-            "org_id": one.actor.org_id,
-            "decision_id": one.item.decision_id,
-            "top_id": top.org_id,
-            "days": max(0, min(one.item.days, rules.MOST_DAYS_AHEAD)),
-        }
+        row = UrgedBelow(
+            n=0,
+            person_id=one.actor.person_id,
+            org_id=one.actor.org_id,
+            decision_id=one.item.decision_id,
+            top_id=top.org_id,
+            days=max(0, min(one.item.days, rules.MOST_DAYS_AHEAD)),
+        )
         urged = remarks_store.urge_below(tx, [row], now, trail.stamp_of(now))
         answers.append(Urged(nodes=len(urged)))
     return answers
@@ -98,10 +95,18 @@ def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[U
 def look_at_nodes(tx: Connection, asked: list[Asked[contract.LookAt]]) -> list[Outcome]:
     """Show to others that one is looking at nodes (BEY-23); it binds nobody."""
     acting = directory.administering(tx, (one.actor for one in asked))
-    rows = _rows(
-        asked, lambda item: {"transfer_id": item.transfer_id, "done": item.done, "decision_id": None}, acting
-    )
-    done = remarks_store.look(tx, rows, clock.now())
+    rows = _items(asked, acting)
+    looks = [
+        Look(
+            n=row.n,
+            transfer_id=row.transfer_id,
+            person_id=one.actor.person_id,
+            org_id=row.org_id,
+            done=one.item.done,
+        )
+        for row, one in zip(rows, asked, strict=True)
+    ]
+    done = remarks_store.look(tx, looks, clock.now())
     return _answers(asked, done, _explained(tx, rows, rules.LOOKED_AT))
 
 
@@ -128,7 +133,9 @@ def restart_transfers(tx: Connection, asked: list[Asked[contract.RestartTransfer
     ]
 
 
-def _again(one: Asked[contract.RestartTransfer], row: Any, acts: bool) -> contract.RequestTransfer | Refusal:
+def _again(
+    one: Asked[contract.RestartTransfer], row: store.Transfer | None, acts: bool
+) -> contract.RequestTransfer | Refusal:
     """Return the request that starts a transfer again, or why there is none."""
     side = None
     if row is not None:
@@ -151,33 +158,36 @@ def escalate_transfers(tx: Connection, asked: list[Asked[contract.Escalate]]) ->
     found = store.many(tx, [one.item.transfer_id for one in asked])
     sides = (org for row in found.values() for org in (row.source_branch_id, row.target_org_id))
     orgs = handlers.facts_of(tx, sides)
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, Escalated] = {}
     for n, one in enumerate(asked):
         row = _escalation(n, one, found.get(one.item.transfer_id), orgs)
         if row is not None:
             rows.setdefault(one.item.transfer_id, row)  # of several items for one transfer the first counts
     now = clock.now()
     done = remarks_store.escalate(tx, list(rows.values()), now, trail.stamp_of(now))
-    every = _rows(asked, _named, set())
+    every = _items(asked, set())
     return _answers(asked, done, _explained(tx, every, rules.NOT_ESCALATABLE))
 
 
 def _escalation(
-    n: int, one: Asked[contract.Escalate], ended: Any, orgs: Mapping[int, domain.OrgFacts]
-) -> dict[str, Any] | None:
-    """Return an escalation as its row has it, None where there is nobody to escalate to."""
+    n: int,
+    one: Asked[contract.Escalate],
+    ended: store.Transfer | None,
+    orgs: Mapping[int, domain.OrgFacts],
+) -> Escalated | None:
+    """Return an escalation, None where there is nobody to escalate to."""
     if ended is None:
         return None
     superior = rules.superior_of(orgs, ended.source_branch_id, ended.target_org_id)
     if superior is None:
         return None
-    return {
-        "n": n,
-        "transfer_id": one.item.transfer_id,
-        "person_id": one.actor.person_id,
-        "note": one.item.note[: domain.NOTE_MAX],
-        "superior_id": superior,
-    }
+    return Escalated(
+        n=n,
+        transfer_id=one.item.transfer_id,
+        person_id=one.actor.person_id,
+        note=one.item.note[: domain.NOTE_MAX],
+        superior_id=superior,
+    )
 
 
 def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalation]]) -> list[Outcome]:
@@ -188,7 +198,11 @@ def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalati
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     refusals = [rules.check_answer(one.actor in acting, one.item.answer) for one in asked]
-    rows = [row for row in _rows(asked, _answered, acting) if refusals[row["n"]] is None]
+    rows = [
+        replace(row, code=one.item.answer, note=one.item.note[: domain.NOTE_MAX])
+        for row, one in zip(_items(asked, acting), asked, strict=True)
+        if refusals[row.n] is None
+    ]
     now = clock.now()
     done = remarks_store.answer(tx, rows, now, trail.stamp_of(now))
     answers = _answers(asked, done, lambda n: refusals[n] or rules.NOT_ASKED)
@@ -196,18 +210,9 @@ def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalati
     return [ruled.get(one.item.decision_id, answer) for one, answer in zip(asked, answers, strict=True)]
 
 
-def _answered(item: contract.AnswerEscalation) -> dict[str, Any]:
-    """Return an answer as its row has it."""
-    return {**_named(item), "code": item.answer, "note": item.note[: domain.NOTE_MAX]}
-
-
 def list_escalations(
     tx: Connection, request: contract.ListEscalations, actor: Actor | None
 ) -> list[contract.Escalation]:
     """Return what members have escalated to the acting organisation (BEY-06)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
-    fields = contract.Escalation.__struct_fields__
-    return [
-        msgspec.convert({name: row._mapping[name] for name in fields}, contract.Escalation)
-        for row in remarks_store.escalations(tx, org_id, request.open_only)
-    ]
+    return remarks_store.escalations(tx, org_id, request.open_only)

@@ -6,8 +6,7 @@ superior's decision, which stands for the approvals of both sides; a committee s
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
@@ -23,7 +22,7 @@ from shared.messages import transfers as contract
 from shared.messages.transfers import Outcome
 
 
-def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> dict[Any, Outcome]:
+def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> dict[UUID, Outcome]:
     """Start again what superiors have decided to receive; return the new transfers by the id of the answer.
 
     Some answers stay advice: where the policy does not let the superior decide, and where the transfer
@@ -54,10 +53,10 @@ def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> d
 def _row(
     n: int,
     one: Asked[contract.AnswerEscalation],
-    ended: Any,
+    ended: store.Transfer,
     orgs: dict[int, domain.OrgFacts],
     policy: Policy,
-) -> dict[str, Any] | None:
+) -> store.Request | None:
     """Return what to record of a transfer that the superior lets through, None where it cannot start."""
     source, target = orgs.get(ended.source_branch_id), orgs.get(ended.target_org_id)
     if source is None or target is None or ended.reason == "special_unit":

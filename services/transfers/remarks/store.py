@@ -4,23 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
+from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.trail import audited, link_of
-from services.transfers.transitions import ASKED
+from services.transfers.transitions import Item, asked
 from shared import db
+from shared.messages.transfers import Escalation
+from shared.recordset import Int, recordset
+
+
+class UrgedBelow(msgspec.Struct, frozen=True, kw_only=True):
+    """A subtree, and within how many days a node below it is late; who reminds, for whom."""
+
+    n: Int
+    person_id: int
+    org_id: int | None
+    decision_id: UUID
+    top_id: int
+    days: Int
+
+
+class Escalated(msgspec.Struct, frozen=True, kw_only=True):
+    """A rejected transfer that its member hands to the common superior of the two sides."""
+
+    n: Int
+    transfer_id: int
+    person_id: int
+    note: str
+    superior_id: int
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that somebody looks at, or has `done` looking at."""
+
+    n: Int
+    transfer_id: int
+    person_id: int
+    org_id: int | None
+    done: bool
+
+
+class Remarked(NamedTuple):
+    """A transfer after a remark: `n` of its item, and where it stands."""
+
+    n: int
+    transfer_id: int
+    state: str
+    node_no: int
+
 
 # ---- lines of the trail that change no state -----------------------------------------------------
 
 
-def _noted(event: str, chosen: str, asked: str = ASKED) -> sa.TextClause:
+def _noted(event: str, chosen: str, kind: type = Item) -> sa.TextClause:
     """Return the statement that lengthens the trails of some transfers by one line each.
 
     `chosen` selects them and does the rest of the work; it returns `n`, `transfer_id` and what the line
-    says: `person_id`, `org_id`, `decision_id`, `note`. `asked` reads the items.
+    says: `person_id`, `org_id`, `decision_id`, `note`. The items are of a `kind`.
     """
     link = link_of(
         "t.audit_head",
@@ -34,7 +79,7 @@ def _noted(event: str, chosen: str, asked: str = ASKED) -> sa.TextClause:
         note="coalesce(i.note, '')",
     )
     return sa.text(f"""WITH
-    {asked},
+    {asked(kind)},
     -- those that fit, marked in a table of their own
     chosen AS ({chosen}),
     -- the transfers stay in their state; only the chain of the trail grows
@@ -77,9 +122,7 @@ _URGE_BELOW = _noted(
                 <= CAST(:now AS timestamptz) + i.days * interval '1 day'
             AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
         RETURNING i.n, o.transfer_id, i.person_id, i.org_id, i.decision_id, '' AS note""",
-    asked="""-- subtrees, and within how many days a node below them is late
-    asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        n int, person_id bigint, org_id bigint, decision_id uuid, top_id bigint, days int))""",
+    UrgedBelow,
 )
 # An INSERT returns only what it has inserted, so the number of the item is looked up and the rest is empty.
 _ESCALATE = _noted(
@@ -92,9 +135,7 @@ _ESCALATE = _noted(
         ON CONFLICT DO NOTHING
         RETURNING (SELECT a.n FROM asked a WHERE a.transfer_id = e.transfer_id LIMIT 1) AS n,
             e.transfer_id, e.person_id, NULL::bigint AS org_id, NULL::uuid AS decision_id, e.note""",
-    asked="""-- rejected transfers, and the common superior of their two sides
-    asked AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        n int, transfer_id bigint, person_id bigint, note text, superior_id bigint))""",
+    Escalated,
 )
 _ANSWER = _noted(
     "answered",
@@ -106,10 +147,8 @@ _ANSWER = _noted(
         RETURNING i.*""",
 )
 # Looking is no line of the trail: it binds nobody and is forgotten after ten minutes (BEY-23).
-_LOOK = sa.text("""
-    WITH asked AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            n int, transfer_id bigint, person_id bigint, org_id bigint, done boolean))
+_LOOK = sa.text(f"""
+    WITH asked AS (SELECT * FROM {recordset(Look)})
     UPDATE open_nodes o SET
         looked_by = CASE WHEN i.done THEN NULL ELSE i.person_id END,
         looked_until = CASE
@@ -121,35 +160,29 @@ _LOOK = sa.text("""
     RETURNING i.n, o.transfer_id, o.state, o.node_no""")
 
 
-def urge(tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str) -> Sequence[sa.Row[Any]]:
+def urge(tx: Connection, items: Sequence[Item], now: datetime, stamp: str) -> list[Remarked]:
     """Remind of nodes that have waited three days, each once in three days; return what was reminded of."""
-    return db.run(tx, _URGE, items, now=now, stamp=stamp).all()
+    return db.rows(Remarked, db.run(tx, _URGE, items, now=now, stamp=stamp))
 
 
-def urge_below(
-    tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
-) -> Sequence[sa.Row[Any]]:
+def urge_below(tx: Connection, items: Sequence[UrgedBelow], now: datetime, stamp: str) -> list[Remarked]:
     """Remind of all nodes below `top_id` that are due within `days`; return what was reminded of."""
-    return db.run(tx, _URGE_BELOW, items, now=now, stamp=stamp).all()
+    return db.rows(Remarked, db.run(tx, _URGE_BELOW, items, now=now, stamp=stamp))
 
 
-def escalate(
-    tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
-) -> Sequence[sa.Row[Any]]:
+def escalate(tx: Connection, items: Sequence[Escalated], now: datetime, stamp: str) -> list[Remarked]:
     """Hand rejected transfers of the asking members to the organisation `superior_id`, each once."""
-    return db.run(tx, _ESCALATE, items, now=now, stamp=stamp).all()
+    return db.rows(Remarked, db.run(tx, _ESCALATE, items, now=now, stamp=stamp))
 
 
-def answer(
-    tx: Connection, items: Sequence[dict[str, Any]], now: datetime, stamp: str
-) -> Sequence[sa.Row[Any]]:
+def answer(tx: Connection, items: Sequence[Item], now: datetime, stamp: str) -> list[Remarked]:
     """Answer escalations to the acting organisation, each once."""
-    return db.run(tx, _ANSWER, items, now=now, stamp=stamp).all()
+    return db.rows(Remarked, db.run(tx, _ANSWER, items, now=now, stamp=stamp))
 
 
-def look(tx: Connection, items: Sequence[dict[str, Any]], now: datetime) -> Sequence[sa.Row[Any]]:
+def look(tx: Connection, items: Sequence[Look], now: datetime) -> list[Remarked]:
     """Take or give back the mark of looking at open nodes, where nobody else has it."""
-    return db.run(tx, _LOOK, items, now=now).all()
+    return db.rows(Remarked, db.run(tx, _LOOK, items, now=now))
 
 
 _ESCALATIONS = sa.text("""
@@ -159,6 +192,7 @@ _ESCALATIONS = sa.text("""
     ORDER BY e.asked_at DESC LIMIT 200""")
 
 
-def escalations(tx: Connection, org_id: int, open_only: bool) -> Sequence[sa.Row[Any]]:
+def escalations(tx: Connection, org_id: int, open_only: bool) -> list[Escalation]:
     """Return what was escalated to an organisation, newest first."""
-    return tx.execute(_ESCALATIONS, {"org": org_id, "open_only": open_only}).all()
+    rows = tx.execute(_ESCALATIONS, {"org": org_id, "open_only": open_only}).mappings()
+    return [Escalation(**{name: row[name] for name in Escalation.__struct_fields__}) for row in rows]
