@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from stdnum.cn import ric
@@ -79,6 +79,21 @@ COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
 _DOTS = "·•‧∙⋅・･．"
 """What keyboards give for the middle dot in names such as 阿依古丽·买买提."""
 _FORM = re.compile("[0-9]{17}[0-9X]")
+
+
+class NewPerson(TypedDict):
+    """A person to be entered; what is sealed comes as base64. Without an id the database gives one."""
+
+    person_id: int | None
+    name: str
+    id_sealed: str
+    id_index: str
+    phone_sealed: str | None
+    ethnic_group: str
+    joined_on: date | None
+    development_number: str
+    branch_id: int | None
+    born_on: date
 
 
 def normalise_id(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store
@@ -15,7 +14,7 @@ from shared.messages.members import ReservationRefused
 from shared.messages.orgs import OrgChanged
 from shared.messages.transfers import TransferRequested
 
-Org: TypeAlias = sa.Row[Any] | None
+Org: TypeAlias = directory.Org | None
 """An organisation as the directory knows it; None where it is not there, or deleted."""
 
 

@@ -6,7 +6,7 @@ It says who entered, changed, decided on, looked up, saw in full and took along 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -51,7 +51,33 @@ _NO_FIELDS = ("person_id", "found_on")
 """Of the row of an edit: whose record it is, and the day that goes with `found`."""
 
 
-def post_entries(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[int, int], str]) -> list[Entry]:
+class PostBegun(TypedDict):
+    """A post as it is stored; an empty one has ended."""
+
+    org_id: int
+    person_id: int
+    post: str
+    changed_by: int | None
+
+
+class Changer(TypedDict):
+    """Who is behind a change of a post, for which organisation, in which request."""
+
+    changed_by: int | None
+    changed_for: int | None
+    request_id: str
+    ref: str
+
+
+class PostChange(PostBegun, total=False):
+    """A post that is given or ended, with what the log says of it."""
+
+    changed_for: int | None
+    request_id: str
+    ref: str
+
+
+def post_entries(rows: Iterable[PostChange], before: Mapping[tuple[int, int], str]) -> list[Entry]:
     """Return the lines of posts that were given or ended.
 
     `before` are the posts until then, by organisation and person.
@@ -76,12 +102,13 @@ def post_entries(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[int, i
     return entries
 
 
-def changer(asked: Asked[Any]) -> dict[str, Any]:
+def changer(asked: Asked[Any]) -> Changer:
     """Return who is behind an item, as the rows of posts name it."""
     return {
         "changed_by": asked.actor.person_id,
         "changed_for": asked.actor.org_id,
         "request_id": asked.request_id,
+        "ref": "",
     }
 
 
@@ -107,14 +134,14 @@ def entered(asked: Sequence[Asked[Any]], made: Mapping[int, tuple[int, int]]) ->
     ]
 
 
-def edited(asked: Asked[Any], person: Any, row: Mapping[str, Any]) -> Entry | None:
+def edited(asked: Asked[Any], person: Any, row: Mapping[str, object]) -> Entry | None:
     """Return the line of an edit, None if nothing differs.
 
     Of the fields in `KEPT` it says what was and is, of others that they were changed.
     """
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
-    old = {**person._mapping, "found": person.found_on is not None, "contacted": not person.to_contact}
+    old = {**person._asdict(), "found": person.found_on is not None, "contacted": not person.to_contact}
     for name, value in row.items():
         # None leaves a field as it is, and an empty one was empty before whether it is None or ""
         if name in _NO_FIELDS or value is None or value == old[name] or (not value and not old[name]):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from services.members import domain
+from services.members.domain import NewPerson
 from services.members.sealing.keys import b64, keys, sealed
 from shared.messages.members import Admission
 
 _NO_COMMAND = uuid.UUID(int=0)
 
 
-def row_of(item: Admission, person_id: int | None = None) -> dict[str, Any]:
+class Entered(NewPerson):
+    """A person to be entered, and the post that the person gets."""
+
+    post: str
+
+
+def row_of(item: Admission, person_id: int | None = None) -> Entered:
     """Return the row of a person, for `store.add`: number and phone sealed, and its id if given."""
     id_number = domain.normalise_id(item.id_number)
     return {
@@ -30,7 +36,7 @@ def row_of(item: Admission, person_id: int | None = None) -> dict[str, Any]:
     }
 
 
-def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> dict[str, Any]:
+def new_person(name: str, id_number: str, phone: str, ethnic_group: str) -> Entered:
     """Return the row of a person who belongs to no branch, for `store.add`."""
     return row_of(
         Admission(

@@ -6,13 +6,14 @@ The three statements of the saga come first; each is one round trip for any numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain
+from services.members.domain import NewPerson
 from services.members.log import log, post_entries
 from shared import clock, db
 from shared.messages.members import (
@@ -24,6 +25,7 @@ from shared.messages.members import (
     ReservationRefused,
 )
 from shared.outbox import insert, tell
+from shared.recordset import columns, recordset
 
 NUMBER_FROM = (
     f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain.number_from(domain.XINJIANG)}'"
@@ -186,7 +188,10 @@ def log_resigned(tx: Connection, rows: Sequence[Any], why: str) -> None:
     log.append(
         tx,
         post_entries(
-            [{"org_id": row.org_id, "person_id": row.person_id, "post": "", "ref": why} for row in rows],
+            [
+                {"org_id": row.org_id, "person_id": row.person_id, "post": "", "changed_by": None, "ref": why}
+                for row in rows
+            ],
             {(row.org_id, row.person_id): row.was for row in rows},
         ),
     )
@@ -238,6 +243,45 @@ It reads the CTE `flagged`, which has member, cohort, branch and whether they co
 
 # ---- people ------------------------------------------------------------------------------------------------
 
+
+class Person(NamedTuple):
+    """A person as stored; what is sealed or an index is bytes, as the driver gives them."""
+
+    person_id: int
+    name: str
+    id_sealed: bytes
+    id_index: bytes
+    phone_sealed: bytes | None
+    ethnic_group: str
+    joined_on: date | None
+    development_number: str
+    number_from: date
+    born_on: date | None
+    found_on: date | None
+    contact_sealed: bytes | None
+    emergency_sealed: bytes | None
+    party: bool
+    to_contact: bool
+    branch_id: int | None
+    reserved_by: int | None
+    reserved_target_id: int | None
+    graduate: bool
+    graduates_on: date | None
+    mark: str
+    mark_reason: str
+    identity_check: str
+    complete: bool
+
+
+class Stay(NamedTuple):
+    """A stay in a branch, and the transfer with which it began."""
+
+    branch_id: int
+    began_at: datetime
+    ended_at: datetime | None
+    transfer_id: int | None
+
+
 _BY_INDEX = sa.text("SELECT * FROM people WHERE id_index = :index")
 _BY_IDS = sa.text("SELECT * FROM people WHERE person_id = ANY(CAST(:ids AS bigint[]))")
 _OF_BRANCH = sa.text(
@@ -254,20 +298,16 @@ _KNOWN = sa.text("""
 _USED_NUMBERS = sa.text("""
     SELECT development_number, person_id FROM people
     WHERE development_number = ANY(:numbers) AND development_number <> ''""")
-_ADD = sa.text("""
+_ID = "coalesce(person_id, nextval(pg_get_serial_sequence('people', 'person_id')))"
+_OPENED = {name: f"decode({name}, 'base64')" for name in ("id_sealed", "id_index", "phone_sealed")}
+_ADD = sa.text(f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            person_id bigint, name text, id_sealed text, id_index text, phone_sealed text, ethnic_group text,
-            joined_on date, development_number text, branch_id bigint, born_on date)
+        SELECT * FROM {recordset(NewPerson)}
     ),
     -- the people, but for those who are there already, as the blind index shows
     made AS (
-        INSERT INTO people (
-            person_id, name, id_sealed, id_index, phone_sealed, ethnic_group,
-            joined_on, development_number, branch_id, born_on)
-        SELECT coalesce(person_id, nextval(pg_get_serial_sequence('people', 'person_id'))), name,
-            decode(id_sealed, 'base64'), decode(id_index, 'base64'), decode(phone_sealed, 'base64'),
-            ethnic_group, joined_on, development_number, branch_id, born_on
+        INSERT INTO people ({columns(NewPerson)})
+        SELECT {columns(NewPerson, person_id=_ID, **_OPENED)}
         FROM given
         ORDER BY id_index
         ON CONFLICT DO NOTHING
@@ -312,24 +352,25 @@ _SKIP_IDS = sa.text("""
     WHERE :highest > (SELECT coalesce(pg_sequence_last_value(sequence::regclass), 0))""")
 
 
-def by_index(tx: Connection, index: bytes) -> sa.Row[Any] | None:
+def by_index(tx: Connection, index: bytes) -> Person | None:
     """Return the person with this blind index."""
-    return tx.execute(_BY_INDEX, {"index": index}).one_or_none()
+    return db.row(Person, tx.execute(_BY_INDEX, {"index": index}))
 
 
-def by_ids(tx: Connection, ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
+def by_ids(tx: Connection, ids: Sequence[int]) -> dict[int, Person]:
     """Return people by id."""
-    return {row.person_id: row for row in tx.execute(_BY_IDS, {"ids": sorted(set(ids))})}
+    rows = db.rows(Person, tx.execute(_BY_IDS, {"ids": sorted(set(ids))}))
+    return {row.person_id: row for row in rows}
 
 
-def of_branch(tx: Connection, branch_id: int, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+def of_branch(tx: Connection, branch_id: int, after: int, limit: int) -> list[Person]:
     """Return the members of a branch in order of their ids, after the given one."""
-    return tx.execute(_OF_BRANCH, {"branch": branch_id, "after": after, "limit": limit}).all()
+    return db.rows(Person, tx.execute(_OF_BRANCH, {"branch": branch_id, "after": after, "limit": limit}))
 
 
-def stays(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
+def stays(tx: Connection, person_id: int) -> list[Stay]:
     """Return the history of branches, newest first."""
-    return tx.execute(_STAYS, {"person": person_id}).all()
+    return db.rows(Stay, tx.execute(_STAYS, {"person": person_id}))
 
 
 def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, domain.Known]:
@@ -358,7 +399,7 @@ def used_numbers(tx: Connection, numbers: list[str]) -> dict[str, int]:
 
 def add(
     tx: Connection,
-    rows: Iterable[dict[str, Any]],
+    rows: Iterable[NewPerson],
     now: datetime,
     password_hash: str | None = None,
     tail: int = 8,
@@ -375,7 +416,7 @@ def add(
     }
 
 
-def attach(tx: Connection, rows: Iterable[dict[str, Any]], now: datetime) -> dict[bytes, int]:
+def attach(tx: Connection, rows: Iterable[NewPerson], now: datetime) -> dict[bytes, int]:
     """Enter people into branches who have an account and no branch (REG-05, ORG-17).
 
     Such are applicants who withdrew and secretaries from outside. Return their ids by blind index;

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import argon2
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store, throttle
@@ -99,7 +98,7 @@ def _check_captcha(tx: Connection, request: SignIn, known_here: bool) -> None:
     captcha.check(tx, request.captcha_id, request.captcha, asked=busy)
 
 
-def _note(tx: Connection, person: sa.Row[Any] | None, request: SignIn, succeeded: bool) -> None:
+def _note(tx: Connection, person: store.Person | None, request: SignIn, succeeded: bool) -> None:
     """Keep a try to sign in, for the person to see; of a number that nobody has there is nobody to see it."""
     if person is not None:
         device = request.device[:DEVICE_LENGTH]
@@ -108,7 +107,7 @@ def _note(tx: Connection, person: sa.Row[Any] | None, request: SignIn, succeeded
         )
 
 
-def _open(tx: Connection, person: sa.Row[Any], account: sa.Row[Any], request: SignIn) -> Signed:
+def _open(tx: Connection, person: store.Person, account: accounts_store.Account, request: SignIn) -> Signed:
     """Open a session; until the initial password is changed its tokens are restricted (ACC-05)."""
     secret, now = secrets.token_urlsafe(32), clock.now()
     device = request.device[:DEVICE_LENGTH]
@@ -118,7 +117,7 @@ def _open(tx: Connection, person: sa.Row[Any], account: sa.Row[Any], request: Si
     return _signed(person, secret, session_id, account.password_hash is None)
 
 
-def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
+def _known_at(tx: Connection, person: store.Person | None, address: str) -> bool:
     """Return whether a person has signed in from an address before.
 
     The look-up costs the same time for a number that nobody has.
@@ -129,7 +128,11 @@ def _known_at(tx: Connection, person: sa.Row[Any] | None, address: str) -> bool:
 
 
 def _try_password(
-    tx: Connection, account: sa.Row[Any] | None, id_number: str, password: str, limits: list[throttle.Limit]
+    tx: Connection,
+    account: accounts_store.Account | None,
+    id_number: str,
+    password: str,
+    limits: list[throttle.Limit],
 ) -> None:
     """Return if the password is the account's; otherwise count the failure and refuse.
 
@@ -150,9 +153,9 @@ def _try_password(
     throttle.admit(tx, limits)
 
 
-def password_is(account: sa.Row[Any], password: str) -> bool:
+def password_is(account: accounts_store.Account, password: str) -> bool:
     """Return whether the account has this password of its own."""
-    return bool(account.password_hash) and _matches(account.password_hash, password)
+    return account.password_hash is not None and _matches(account.password_hash, password)
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -166,7 +169,7 @@ def _index(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _signed(person: sa.Row[Any], secret: str, session_id: uuid.UUID, restricted: bool) -> Signed:
+def _signed(person: store.Person, secret: str, session_id: uuid.UUID, restricted: bool) -> Signed:
     token, expires_at = token_of(person.person_id, restricted, session_id)
     return Signed(
         person_id=person.person_id,
@@ -209,7 +212,7 @@ def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
     return bool(ended)
 
 
-def _tell_ended(tx: Connection, ended: Sequence[sa.Row[Any]]) -> None:
+def _tell_ended(tx: Connection, ended: Sequence[accounts_store.Ended]) -> None:
     """Refuse the tokens of ended sessions here from now on, and everywhere as soon as it is told."""
     # after `until` there is no token of the session left to refuse
     told = [SessionEnded(session_id=row.session_id, until=clock.now() + TOKEN_LIFE) for row in ended]
@@ -299,7 +302,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
 
 
 def _check_issue(
-    tx: Connection, asked: Sequence[Asked[IssueResetCode]], people: Mapping[int, sa.Row[Any]]
+    tx: Connection, asked: Sequence[Asked[IssueResetCode]], people: Mapping[int, store.Person]
 ) -> list[Refusal | None]:
     """Return why no codes are made, in the order of the list."""
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -340,7 +343,7 @@ def _keep_codes(
     tx: Connection, makers: Mapping[int, Actor | None], codes: Mapping[int, str], expires_at: datetime
 ) -> None:
     """Store the codes of people, and who made them: nobody on the command line."""
-    rows = [
+    rows: list[accounts_store.NewCode] = [
         {
             "person_id": person_id,
             "expires_at": expires_at,
@@ -354,7 +357,7 @@ def _keep_codes(
         accounts_store.issue_codes(tx, rows)
 
 
-def _issued(one: Asked[IssueResetCode], person: sa.Row[Any]) -> audit.Entry:
+def _issued(one: Asked[IssueResetCode], person: store.Person) -> audit.Entry:
     return audit.Entry(
         kind="code.reset",
         place_id=person.branch_id or one.actor.org_id,
@@ -419,7 +422,7 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     return True
 
 
-def _spend_code(tx: Connection, person: sa.Row[Any] | None, code: str) -> Refusal | None:
+def _spend_code(tx: Connection, person: store.Person | None, code: str) -> Refusal | None:
     """Use a reset code up, or return why it is of no use."""
     if person is None:
         return rules.check_reset(spent=False, still_good=False)
@@ -429,7 +432,7 @@ def _spend_code(tx: Connection, person: sa.Row[Any] | None, code: str) -> Refusa
     return rules.check_reset(spent is not None, good)
 
 
-def _reset(tx: Connection, person: sa.Row[Any], password_hash: str) -> None:
+def _reset(tx: Connection, person: store.Person, password_hash: str) -> None:
     """Give an account its new password and end all of its sessions."""
     accounts_store.set_password(tx, person.person_id, password_hash, clock.now())
     log.append(

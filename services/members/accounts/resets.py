@@ -8,18 +8,16 @@ by nobody whose own reach is smaller.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain
+from services.members import domain, store
 from services.members.posts import store as posts_store
 from shared import clock, directory, practice
 from shared.identity import Actor
 
 
-def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, frozenset[int]]:
+def resetters(tx: Connection, people: Mapping[int, store.Person]) -> dict[int, frozenset[int]]:
     """Return, for rows of people, the organisations whose administrators reset their passwords.
 
     Four look-ups for any number of people. People in no branch are looked after by the organisation
@@ -37,9 +35,9 @@ def resetters(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, fr
     }
 
 
-def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
+def _homes(tx: Connection, people: Mapping[int, store.Person]) -> dict[int, str]:
     """Return the path of each person's branch, or else of the organisation of the oldest post."""
-    orgs = {person: int(row.branch_id) for person, row in people.items() if row.branch_id is not None}
+    orgs = {person: row.branch_id for person, row in people.items() if row.branch_id is not None}
     loose = [person for person in people if person not in orgs]
     held = (
         sorted(posts_store.posts_held(tx, loose), key=lambda row: (row.began_at, row.org_id)) if loose else []
@@ -48,10 +46,10 @@ def _homes(tx: Connection, people: Mapping[int, sa.Row[Any]]) -> dict[int, str]:
     for row in held:
         orgs.setdefault(row.person_id, row.org_id)
     found = directory.find(tx, [*orgs.values()])
-    return {person: str(found[org].path) for person, org in orgs.items() if org in found}
+    return {person: found[org].path for person, org in orgs.items() if org in found}
 
 
-def still_good(tx: Connection, person: sa.Row[Any], issued_by: int | None, issued_for: int | None) -> bool:
+def still_good(tx: Connection, person: store.Person, issued_by: int | None, issued_for: int | None) -> bool:
     """Return whether the person who handed out a code could still do so today.
 
     Rights come and go while a code is on its way. Codes of the command line come from nobody and

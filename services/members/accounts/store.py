@@ -5,12 +5,75 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import columns, recordset
+
+
+class Account(NamedTuple):
+    """An account; without a password of its own it has so many last characters of the ID number."""
+
+    person_id: int
+    password_hash: str | None
+    changed_at: datetime | None
+    initial_tail: int
+
+
+class Session(NamedTuple):
+    """A session that has not lapsed."""
+
+    session_id: uuid.UUID
+    session_index: bytes
+    person_id: int
+    created_at: datetime
+    expires_at: datetime
+    address: str
+    device: str
+
+
+class Ended(NamedTuple):
+    """A session that was ended."""
+
+    session_id: uuid.UUID
+    expires_at: datetime
+
+
+class SignIn(NamedTuple):
+    """An attempt to sign in."""
+
+    at: datetime
+    address: str
+    device: str
+    succeeded: bool
+
+
+class Captcha(NamedTuple):
+    """The keyed hash of a captcha's answer, and when it lapses."""
+
+    answer_index: bytes
+    expires_at: datetime
+
+
+class NewCode(TypedDict):
+    """A reset code by its keyed hash, as base64, and who has made it for which organisation."""
+
+    person_id: int
+    code_index: str
+    expires_at: datetime
+    issued_by: int | None
+    issued_for: int | None
+
+
+class Spent(NamedTuple):
+    """Who had made a code that was used, for which organisation; on the command line nobody for none."""
+
+    issued_by: int | None
+    issued_for: int | None
+
 
 _ACCOUNT = sa.text("SELECT * FROM accounts WHERE person_id = :person")
 
@@ -32,17 +95,17 @@ _SET_PASSWORD = sa.text(
 )
 
 
-def account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
+def account(tx: Connection, person_id: int) -> Account | None:
     """Return the account of a person."""
-    return tx.execute(_ACCOUNT, {"person": person_id}).one_or_none()
+    return db.row(Account, tx.execute(_ACCOUNT, {"person": person_id}))
 
 
-def hold_account(tx: Connection, person_id: int) -> sa.Row[Any] | None:
+def hold_account(tx: Connection, person_id: int) -> Account | None:
     """Return the account of a person, held until the transaction ends.
 
     So passwords of one account are tried one after the other.
     """
-    return tx.execute(_HOLD_ACCOUNT, {"person": person_id}).one_or_none()
+    return db.row(Account, tx.execute(_HOLD_ACCOUNT, {"person": person_id}))
 
 
 def open_session(
@@ -64,14 +127,14 @@ def open_session(
     return made
 
 
-def session(tx: Connection, index: bytes, now: datetime) -> sa.Row[Any] | None:
+def session(tx: Connection, index: bytes, now: datetime) -> Session | None:
     """Return a living session."""
-    return tx.execute(_SESSION, {"index": index, "now": now}).one_or_none()
+    return db.row(Session, tx.execute(_SESSION, {"index": index, "now": now}))
 
 
-def close_session(tx: Connection, index: bytes) -> Sequence[sa.Row[Any]]:
-    """End a session; return it, if there was one, by `session_id` and `expires_at`."""
-    return tx.execute(_CLOSE_SESSION, {"index": index}).all()
+def close_session(tx: Connection, index: bytes) -> list[Ended]:
+    """End a session; return it, if there was one."""
+    return db.rows(Ended, tx.execute(_CLOSE_SESSION, {"index": index}))
 
 
 def set_password(tx: Connection, person_id: int, password_hash: str, now: datetime) -> None:
@@ -115,11 +178,10 @@ _SPEND_CAPTCHA = sa.text(
     "DELETE FROM captchas WHERE captcha_id = CAST(:id AS uuid) RETURNING answer_index, expires_at"
 )
 
-_ISSUE = sa.text("""
-    INSERT INTO reset_codes (person_id, code_index, expires_at, issued_by, issued_for)
-    SELECT person_id, decode(code_index, 'base64'), expires_at, issued_by, issued_for
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, code_index text, expires_at timestamptz, issued_by bigint, issued_for bigint)
+_ISSUE = sa.text(f"""
+    INSERT INTO reset_codes ({columns(NewCode)})
+    SELECT {columns(NewCode, code_index="decode(code_index, 'base64')")}
+    FROM {recordset(NewCode)}
     ORDER BY person_id
     ON CONFLICT (person_id) DO UPDATE SET (code_index, expires_at, issued_by, issued_for) =
         (excluded.code_index, excluded.expires_at, excluded.issued_by, excluded.issued_for)""")
@@ -132,18 +194,15 @@ _SPEND = sa.text("""
 
 def end_other_sessions(
     tx: Connection, person_id: int, but: bytes, only: Sequence[uuid.UUID] | None = None
-) -> Sequence[sa.Row[Any]]:
-    """End every session of a person but one, or only those named in `only`.
-
-    Return those that ended, with `session_id` and `expires_at`.
-    """
+) -> list[Ended]:
+    """End every session of a person but one, or only those named in `only`; return those that ended."""
     ids = None if only is None else [str(one) for one in only]
-    return tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but, "only": ids}).all()
+    return db.rows(Ended, tx.execute(_END_OTHER_SESSIONS, {"person": person_id, "but": but, "only": ids}))
 
 
-def sessions(tx: Connection, person_id: int, now: datetime) -> Sequence[sa.Row[Any]]:
+def sessions(tx: Connection, person_id: int, now: datetime) -> list[Session]:
     """Return the living sessions of a person, newest first."""
-    return tx.execute(_SESSIONS, {"person": person_id, "now": now}).all()
+    return db.rows(Session, tx.execute(_SESSIONS, {"person": person_id, "now": now}))
 
 
 def note_sign_in(
@@ -161,9 +220,9 @@ def signed_in_from(tx: Connection, person_id: int) -> set[str]:
     return set(tx.scalars(_SIGNED_IN_FROM, {"person": person_id}))
 
 
-def sign_ins(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
+def sign_ins(tx: Connection, person_id: int) -> list[SignIn]:
     """Return the last hundred attempts to sign in as a person, newest first."""
-    return tx.execute(_SIGN_INS, {"person": person_id}).all()
+    return db.rows(SignIn, tx.execute(_SIGN_INS, {"person": person_id}))
 
 
 def forget_sign_ins(tx: Connection, now: datetime) -> None:
@@ -178,16 +237,16 @@ def keep_captcha(
     tx.execute(_KEEP_CAPTCHA, {"id": captcha_id, "answer": answer, "now": now, "expires": expires})
 
 
-def spend_captcha(tx: Connection, captcha_id: str) -> sa.Row[Any] | None:
-    """Use a captcha up, whatever was answered; return its answer's hash and when it lapses."""
-    return tx.execute(_SPEND_CAPTCHA, {"id": captcha_id}).one_or_none()
+def spend_captcha(tx: Connection, captcha_id: str) -> Captcha | None:
+    """Use a captcha up, whatever was answered."""
+    return db.row(Captcha, tx.execute(_SPEND_CAPTCHA, {"id": captcha_id}))
 
 
-def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def issue_codes(tx: Connection, rows: Sequence[NewCode]) -> None:
     """Store reset codes by their keyed hashes, each in place of the person's earlier one."""
     db.run(tx, _ISSUE, rows)
 
 
-def spend_code(tx: Connection, person_id: int, code_index: bytes, now: datetime) -> sa.Row[Any] | None:
+def spend_code(tx: Connection, person_id: int, code_index: bytes, now: datetime) -> Spent | None:
     """Use a reset code up; return who made it and for which organisation, if it was there and living."""
-    return tx.execute(_SPEND, {"person": person_id, "code": code_index, "now": now}).one_or_none()
+    return db.row(Spent, tx.execute(_SPEND, {"person": person_id, "code": code_index, "now": now}))

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
 from services.members import initial, people, store
 from services.members.entering import ranges, rules
 from services.members.entering import store as entering_store
-from services.members.log import changer, entered, log
+from services.members.log import PostChange, changer, entered, log
 from services.members.posts import places
 from services.members.posts import store as posts_store
 from shared import clock, commands, directory
@@ -25,7 +25,7 @@ from shared.messages.members import Admission, Admitted
 SEED_ROWS = 2000
 """People entered by one statement of `seed_people`."""
 
-Rows: TypeAlias = dict[int, dict[str, Any]]
+Rows: TypeAlias = dict[int, people.Entered]
 """Rows of people (`people.row_of`) by their position in a list."""
 
 
@@ -48,8 +48,8 @@ def _enter(tx: Connection, asked: list[Asked[Admission]]) -> list[Admitted]:
     """Enter people whose commands are new, and remember the answers."""
     rows, refused = _checked(tx, asked)
     # held before anything is looked up: from here on nobody marks these branches or gives posts in them
-    entering_store.hold(tx, {row["branch_id"] for row in rows.values()})
-    posts_store.lock(tx, {row["branch_id"] for row in rows.values() if row["post"]})
+    entering_store.hold(tx, {asked[n].item.branch_id for n in rows})
+    posts_store.lock(tx, {asked[n].item.branch_id for n, row in rows.items() if row["post"]})
     taken, loose = _taken(tx, asked, rows)
     good = {n: row for n, row in rows.items() if n not in taken}
     members = _store(tx, asked, good, loose)
@@ -87,7 +87,7 @@ def _taken(
 
     The latter are registered and in no branch (REG-05).
     """
-    entrants = {n: _entrant(row) for n, row in rows.items()}
+    entrants = {n: _entrant(asked[n].item.branch_id, row) for n, row in rows.items()}
     there = _there(tx, entrants.values())
     refused = rules.check_taken(entrants, there)
     loose = {
@@ -99,11 +99,11 @@ def _taken(
     return refused | bound, {n: person_id for n, person_id in loose.items() if n not in bound}
 
 
-def _entrant(row: dict[str, Any]) -> rules.Entrant:
-    return rules.Entrant(_index(row), row["name"], row["branch_id"], row["development_number"], row["post"])
+def _entrant(branch_id: int, row: people.Entered) -> rules.Entrant:
+    return rules.Entrant(_index(row), row["name"], branch_id, row["development_number"], row["post"])
 
 
-def _index(row: dict[str, Any]) -> bytes:
+def _index(row: people.Entered) -> bytes:
     """Return the blind index in the row of a person."""
     return base64.b64decode(row["id_index"])
 
@@ -150,13 +150,14 @@ def _store(
         made |= store.attach(tx, [rows[n] for n in loose], now)
     entering_store.receive(tx, made.values(), now)
     members = {n: made[_index(row)] for n, row in rows.items() if _index(row) in made}
-    given = [
-        {"org_id": rows[n]["branch_id"], "person_id": member, "post": rows[n]["post"], **changer(asked[n])}
+    branches = {n: asked[n].item.branch_id for n in members}
+    given: list[PostChange] = [
+        {"org_id": branches[n], "person_id": member, "post": rows[n]["post"], **changer(asked[n])}
         for n, member in members.items()
         if rows[n]["post"]
     ]
     posts_store.set_posts(tx, given, now)
-    log.append(tx, entered(asked, {n: (rows[n]["branch_id"], member) for n, member in members.items()}))
+    log.append(tx, entered(asked, {n: (branches[n], member) for n, member in members.items()}))
     return members
 
 
@@ -168,7 +169,7 @@ def _beaten(tx: Connection, asked: Sequence[Asked[Admission]], rows: Rows) -> di
     if not rows:
         return {}
     late = [asked[n] for n in rows]
-    entrants = {asked[n].item.command_id: _entrant(row) for n, row in rows.items()}
+    entrants = {asked[n].item.command_id: _entrant(asked[n].item.branch_id, row) for n, row in rows.items()}
 
     def decide(left: list[Asked[Admission]]) -> list[Admitted]:
         some = {n: entrants[one.item.command_id] for n, one in enumerate(left)}

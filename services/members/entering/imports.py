@@ -13,7 +13,6 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members.entering import handlers, imports_store, rules
@@ -61,9 +60,9 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
     return answers
 
 
-def _opened(tx: Connection, asked: list[Asked[ImportRow]]) -> dict[str, sa.Row[Any]]:
+def _opened(tx: Connection, asked: list[Asked[ImportRow]]) -> dict[str, imports_store.Import]:
     """Return the imports that rows belong to, by id; those not seen before belong to their senders."""
-    new = {
+    new: dict[uuid.UUID, imports_store.NewImport] = {
         one.item.import_id: {
             "import_id": str(one.item.import_id),
             "org_id": one.actor.org_id,
@@ -74,11 +73,11 @@ def _opened(tx: Connection, asked: list[Asked[ImportRow]]) -> dict[str, sa.Row[A
     return imports_store.open_imports(tx, list(new.values()), clock.now())
 
 
-def _is_own(found: sa.Row[Any] | None, person_id: int, org_id: int | None) -> bool:
+def _is_own(found: imports_store.Import | None, person_id: int, org_id: int | None) -> bool:
     return found is not None and (found.person_id, found.org_id) == (person_id, org_id)
 
 
-def _kept(item: ImportRow) -> dict[str, Any]:
+def _kept(item: ImportRow) -> imports_store.Taken:
     """Return the row of a row: sealed, since it holds an identity number."""
     return {
         "import_id": str(item.import_id),
@@ -148,7 +147,7 @@ def _failures(tx: Connection, import_id: uuid.UUID, after: int | None, actor: Ac
     return failures
 
 
-def _shown(import_id: uuid.UUID, row: Any) -> ImportRow:
+def _shown(import_id: uuid.UUID, row: imports_store.Failed) -> ImportRow:
     """Return a failed row; of one that cannot be opened any more its number only."""
     try:
         return msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow)
@@ -246,7 +245,7 @@ def _post(row: ImportRow, org_id: int) -> SetPost:
     )
 
 
-def _settled(import_id: str, number: int, problem: Refusal | None) -> dict[str, Any]:
+def _settled(import_id: str, number: int, problem: Refusal | None) -> imports_store.Settled:
     return {"import_id": import_id, "number": number, "problem": problem.say() if problem is not None else ""}
 
 

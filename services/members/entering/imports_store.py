@@ -4,27 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple, TypedDict
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import Int, Uuid, columns, recordset
 
-_OPEN_IMPORTS = sa.text("""
-    INSERT INTO imports (import_id, org_id, person_id, started_at)
-    SELECT import_id, org_id, person_id, :now
-    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, org_id bigint, person_id bigint)
+
+class NewImport(TypedDict):
+    """An import, and who imports for which organisation."""
+
+    import_id: Uuid
+    org_id: int | None
+    person_id: int
+
+
+class Import(NamedTuple):
+    """A stored import."""
+
+    import_id: UUID
+    org_id: int
+    person_id: int
+    started_at: datetime
+
+
+class Taken(TypedDict):
+    """A row to be tried, sealed, as base64; or one with a problem already."""
+
+    import_id: Uuid
+    number: Int
+    row_sealed: str | None
+    problem: str
+
+
+class Waiting(NamedTuple):
+    """A row that waits."""
+
+    number: int
+    row_sealed: bytes
+
+
+class Settled(TypedDict):
+    """What became of a row, empty for entered."""
+
+    import_id: Uuid
+    number: Int
+    problem: str
+
+
+class Failed(NamedTuple):
+    """A row that was not entered, and why."""
+
+    number: int
+    row_sealed: bytes
+    problem: str
+
+
+_OPEN_IMPORTS = sa.text(f"""
+    INSERT INTO imports ({columns(NewImport)}, started_at)
+    SELECT {columns(NewImport)}, :now
+    FROM {recordset(NewImport)}
     ON CONFLICT DO NOTHING""")
 
 _IMPORTS = sa.text("SELECT * FROM imports WHERE import_id = ANY(CAST(:ids AS uuid[]))")
 
-_TAKE_ROWS = sa.text("""
+_TAKE_ROWS = sa.text(f"""
     INSERT INTO import_rows (import_id, number, state, row_sealed, problem)
     SELECT import_id, number, CASE WHEN problem = '' THEN 'waiting' ELSE 'failed' END,
         decode(row_sealed, 'base64'), problem
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        import_id uuid, number int, row_sealed text, problem text)
+    FROM {recordset(Taken)}
     ON CONFLICT DO NOTHING""")
 
 _NEXT_IMPORT = sa.text("""
@@ -42,12 +93,12 @@ _WAITING_ROWS = sa.text("""
     ORDER BY number
     LIMIT :limit""")
 
-_SETTLE_ROWS = sa.text("""
+_SETTLE_ROWS = sa.text(f"""
     -- the row itself is forgotten once it is entered
     UPDATE import_rows r
     SET state = CASE WHEN i.problem = '' THEN 'entered' ELSE 'failed' END, problem = i.problem,
         row_sealed = CASE WHEN i.problem = '' THEN NULL ELSE r.row_sealed END
-    FROM json_to_recordset(CAST(:items AS json)) AS i(import_id uuid, number int, problem text)
+    FROM {recordset(Settled)}
     WHERE r.import_id = i.import_id AND r.number = i.number""")
 
 _IMPORT_COUNTS = sa.text(
@@ -79,38 +130,37 @@ _FORGET_IMPORTS = sa.text("""
         SELECT import_id FROM imports WHERE started_at < CAST(:now AS timestamptz) - interval '30 days')""")
 
 
-def open_imports(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[str, sa.Row[Any]]:
+def open_imports(tx: Connection, rows: Sequence[NewImport], now: datetime) -> dict[str, Import]:
     """Remember who imports for which organisation, the first time each import is seen.
 
     Return the imports by id.
     """
     db.run(tx, _OPEN_IMPORTS, rows, now=now)
-    return {
-        str(row.import_id): row for row in tx.execute(_IMPORTS, {"ids": [row["import_id"] for row in rows]})
-    }
+    found = db.rows(Import, tx.execute(_IMPORTS, {"ids": [row["import_id"] for row in rows]}))
+    return {str(row.import_id): row for row in found}
 
 
-def one_import(tx: Connection, import_id: str) -> sa.Row[Any] | None:
+def one_import(tx: Connection, import_id: str) -> Import | None:
     """Return an import."""
-    return tx.execute(_IMPORTS, {"ids": [import_id]}).one_or_none()
+    return db.row(Import, tx.execute(_IMPORTS, {"ids": [import_id]}))
 
 
-def take_rows(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def take_rows(tx: Connection, rows: Sequence[Taken]) -> None:
     """Keep rows to be tried; those that are kept already stay as they are."""
     db.run(tx, _TAKE_ROWS, rows)
 
 
-def next_import(tx: Connection, now: datetime) -> sa.Row[Any] | None:
+def next_import(tx: Connection, now: datetime) -> Import | None:
     """Return the oldest import with waiting rows that nobody works on, held until the transaction ends."""
-    return tx.execute(_NEXT_IMPORT, {"now": now}).one_or_none()
+    return db.row(Import, tx.execute(_NEXT_IMPORT, {"now": now}))
 
 
-def waiting_rows(tx: Connection, import_id: str, limit: int) -> Sequence[sa.Row[Any]]:
+def waiting_rows(tx: Connection, import_id: str, limit: int) -> list[Waiting]:
     """Return the next rows of an import."""
-    return tx.execute(_WAITING_ROWS, {"id": import_id, "limit": limit}).all()
+    return db.rows(Waiting, tx.execute(_WAITING_ROWS, {"id": import_id, "limit": limit}))
 
 
-def settle_rows(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def settle_rows(tx: Connection, rows: Sequence[Settled]) -> None:
     """Store what became of rows; an entered row is forgotten."""
     db.run(tx, _SETTLE_ROWS, rows)
 
@@ -120,9 +170,9 @@ def import_counts(tx: Connection, import_id: str) -> dict[str, int]:
     return {row.state: row.n for row in tx.execute(_IMPORT_COUNTS, {"id": import_id})}
 
 
-def failed_rows(tx: Connection, import_id: str, after: int) -> Sequence[sa.Row[Any]]:
+def failed_rows(tx: Connection, import_id: str, after: int) -> list[Failed]:
     """Return up to 500 failed rows after a number."""
-    return tx.execute(_FAILED_ROWS, {"id": import_id, "after": after}).all()
+    return db.rows(Failed, tx.execute(_FAILED_ROWS, {"id": import_id, "after": after}))
 
 
 def branches_named(tx: Connection, org_id: int, names: Iterable[str]) -> dict[str, int]:

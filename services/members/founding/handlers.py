@@ -14,7 +14,6 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,7 +22,7 @@ from services.members import domain, people, store, throttle
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.founding import rules
-from services.members.log import log
+from services.members.log import PostChange, log
 from services.members.posts import rules as posts_rules
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
@@ -142,7 +141,7 @@ def make(
     return made
 
 
-def _org(tx: Connection, org_id: int | None) -> sa.Row[Any]:
+def _org(tx: Connection, org_id: int | None) -> directory.Org:
     """Return an organisation, by default the root."""
     org_id = org_id or tx.scalar(_ROOT)
     org = directory.find(tx, [org_id]).get(org_id) if org_id else None
@@ -151,7 +150,7 @@ def _org(tx: Connection, org_id: int | None) -> sa.Row[Any]:
     return org
 
 
-def _give_post(tx: Connection, org: sa.Row[Any], person_id: int, post: str, ref: str) -> None:
+def _give_post(tx: Connection, org: directory.Org, person_id: int, post: str, ref: str) -> None:
     """Give a person the post that goes with the right; who holds one there keeps it (ADM-02)."""
     posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
     if person_id in posts:
@@ -160,7 +159,7 @@ def _give_post(tx: Connection, org: sa.Row[Any], person_id: int, post: str, ref:
     refusal = rules.check_post(org.kind, post, has_secretary)
     if refusal is not None:
         raise Refused.of(refusal)
-    given = {
+    given: PostChange = {
         "org_id": org.org_id,
         "person_id": person_id,
         "post": post or rules.first_post(org.kind, has_secretary),

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store
@@ -21,6 +20,7 @@ from services.members.graduation import store as graduation_store
 from services.members.log import log
 from shared import audit, background, clock, directory, metrics, practice, reference
 from shared.bus.service import Asked, Machinery
+from shared.directory import Org
 from shared.errors import Refusal
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -38,7 +38,7 @@ def _switch() -> tuple[int, int]:
     return practice.month_and_day("graduation_switch_date", clock.today()) or (1, 1)
 
 
-def _by_branch(branch: sa.Row[Any]) -> bool:
+def _by_branch(branch: directory.Org) -> bool:
     return bool(practice.value("member_mark_by_branch_admin", clock.today(), branch.province, branch.path))
 
 
@@ -79,7 +79,10 @@ def _on(item: MarkBranch) -> date | None:
 
 
 def _check_branches(
-    tx: Connection, asked: Sequence[Asked[MarkBranch]], earlier: Mapping[int, sa.Row[Any]], until: date
+    tx: Connection,
+    asked: Sequence[Asked[MarkBranch]],
+    earlier: Mapping[int, graduation_store.HeldMark],
+    until: date,
 ) -> list[Refusal | None]:
     """Return why branches are not marked, in the order of the list."""
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -92,7 +95,7 @@ def _check_branches(
     return refusals
 
 
-def _check_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) -> Refusal | None:
+def _check_marker(org: Org | None, branch: Org | None) -> Refusal | None:
     """Return why an organisation, None where the person administers none, does not mark a branch."""
     may_mark = (
         org is not None
@@ -108,7 +111,7 @@ def _check_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) -> Refusa
 
 
 def _check_mark(
-    item: MarkBranch, branch: sa.Row[Any] | None, old: sa.Row[Any] | None, until: date
+    item: MarkBranch, branch: Org | None, old: graduation_store.HeldMark | None, until: date
 ) -> Refusal | None:
     """Return why a branch is not marked so, whoever marks it; `old` is how it was marked before."""
     markable = branch is not None and reference.is_markable(branch.industry)
@@ -122,7 +125,10 @@ def _check_mark(
 
 
 def _change(
-    tx: Connection, last: Mapping[int, Asked[MarkBranch]], earlier: Mapping[int, sa.Row[Any]], until: date
+    tx: Connection,
+    last: Mapping[int, Asked[MarkBranch]],
+    earlier: Mapping[int, graduation_store.HeldMark],
+    until: date,
 ) -> dict[int, int]:
     """Store the marks that differ from those before; return how many members became graduates, by branch."""
     rows = [_row(one) for one in last.values()]
@@ -137,7 +143,7 @@ def _change(
     return graduation_store.convert(tx, until, clock.now(), len(changed), branches)
 
 
-def _row(one: Asked[MarkBranch]) -> dict[str, Any]:
+def _row(one: Asked[MarkBranch]) -> graduation_store.NewMark:
     return {
         "branch_id": one.item.branch_id,
         "graduates_on": _on(one.item),
@@ -146,11 +152,13 @@ def _row(one: Asked[MarkBranch]) -> dict[str, Any]:
     }
 
 
-def _differs(row: dict[str, Any], old: sa.Row[Any] | None) -> bool:
+def _differs(row: graduation_store.NewMark, old: graduation_store.HeldMark | None) -> bool:
     return old is None or (old.graduates_on, old.reason) != (row["graduates_on"], row["reason"])
 
 
-def _marked(row: dict[str, Any], old: Any, one: Asked[MarkBranch]) -> audit.Entry:
+def _marked(
+    row: graduation_store.NewMark, old: graduation_store.HeldMark | None, one: Asked[MarkBranch]
+) -> audit.Entry:
     before = None if old is None else {"graduates_on": old.graduates_on, "reason": old.reason}
     return audit.Entry(
         kind="branch.marked",
@@ -184,8 +192,8 @@ def mark_members(tx: Connection, asked: list[Asked[MarkMember]]) -> list[MemberM
 
 
 def _member_rows(
-    tx: Connection, asked: Sequence[Asked[MarkMember]], people: Mapping[int, sa.Row[Any]]
-) -> tuple[list[Refusal | None], dict[int, dict[str, Any]]]:
+    tx: Connection, asked: Sequence[Asked[MarkMember]], people: Mapping[int, store.Person]
+) -> tuple[list[Refusal | None], dict[int, graduation_store.MemberMark]]:
     """Return why members are not marked, in the order of the list, and what is stored of the others."""
     acting = directory.administering(tx, (one.actor for one in asked))
     branches = [row.branch_id for row in people.values()]
@@ -193,7 +201,7 @@ def _member_rows(
     marks = _marks(tx, branches)
     until = _until()
     refusals: list[Refusal | None] = []
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, graduation_store.MemberMark] = {}
     for one in asked:
         item, person = one.item, people.get(one.item.member_id)
         branch_id = (person.branch_id or 0) if person is not None else 0
@@ -214,7 +222,7 @@ def _marks(tx: Connection, branch_ids: Sequence[int | None]) -> dict[int, rules.
     }
 
 
-def _check_member_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) -> Refusal | None:
+def _check_member_marker(org: Org | None, branch: Org | None) -> Refusal | None:
     """Return why an organisation, None where the person administers none, marks no member of a branch."""
     may_mark = (
         org is not None
@@ -231,12 +239,14 @@ def _check_member_marker(org: sa.Row[Any] | None, branch: sa.Row[Any] | None) ->
     return rules.check_member_marker(branch is not None, may_mark)
 
 
-def _check_member_mark(item: MarkMember, person: sa.Row[Any] | None, branch: rules.Mark) -> Refusal | None:
+def _check_member_mark(item: MarkMember, person: store.Person | None, branch: rules.Mark) -> Refusal | None:
     reserved = person is not None and person.reserved_by is not None
     return rules.check_member_mark(item.mark, item.graduates_on, item.reason, branch, reserved)
 
 
-def _member_row(item: MarkMember, branch_id: int, branch: rules.Mark, until: date) -> dict[str, Any]:
+def _member_row(
+    item: MarkMember, branch_id: int, branch: rules.Mark, until: date
+) -> graduation_store.MemberMark:
     on, graduate = rules.becomes(item.mark, item.graduates_on, branch, until)
     return {
         "member_id": item.member_id,
@@ -248,15 +258,24 @@ def _member_row(item: MarkMember, branch_id: int, branch: rules.Mark, until: dat
     }
 
 
-def _member_marked(row: dict[str, Any], person: sa.Row[Any], one: Asked[MarkMember]) -> audit.Entry:
-    names = ("mark", "graduates_on", "graduate")
+def _member_marked(
+    row: graduation_store.MemberMark, person: store.Person, one: Asked[MarkMember]
+) -> audit.Entry:
     return audit.Entry(
         kind="member.marked",
         place_id=row["branch_id"],
         persons=[row["member_id"]],
         note=row["reason"],
-        before={name: getattr(person, name) for name in names},
-        after={name: row[name] for name in names},
+        before={
+            "mark": person.mark,
+            "graduates_on": person.graduates_on,
+            "graduate": person.graduate,
+        },
+        after={
+            "mark": row["mark"],
+            "graduates_on": row["graduates_on"],
+            "graduate": row["graduate"],
+        },
         **audit.by(one),
     )
 

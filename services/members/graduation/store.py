@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,6 +15,58 @@ from shared.messages.members import (
     BranchGraduated,
 )
 from shared.outbox import insert, tell
+from shared.recordset import recordset
+
+
+class Mark(NamedTuple):
+    """The mark of a branch: when it graduates or why it does not, and since when it has."""
+
+    branch_id: int
+    graduates_on: date | None
+    reason: str
+    converted_at: datetime | None
+
+
+class HeldMark(NamedTuple):
+    """The mark of a branch; `started` says that a member has begun to leave since (GRAD-14)."""
+
+    branch_id: int
+    graduates_on: date | None
+    reason: str
+    converted_at: datetime | None
+    started: bool
+
+
+class NewMark(TypedDict):
+    """The mark that somebody gives a branch."""
+
+    branch_id: int
+    graduates_on: date | None
+    reason: str
+    marked_by: int
+
+
+class MemberMark(TypedDict):
+    """The mark that a member of a branch gets, empty for none, and whether it makes a graduate."""
+
+    member_id: int
+    branch_id: int
+    mark: str
+    graduates_on: date | None
+    reason: str
+    graduate: bool
+
+
+class ListedMark(NamedTuple):
+    """A branch with its mark, if it has one."""
+
+    org_id: int
+    name: str
+    parent_id: int | None
+    graduates_on: date | None
+    reason: str | None
+    converted_at: datetime | None
+
 
 _HOLD_MARKS = sa.text("""
     SELECT b.*,
@@ -27,11 +79,10 @@ _HOLD_MARKS = sa.text("""
 
 _MARKS = sa.text("SELECT * FROM branch_marks WHERE branch_id = ANY(CAST(:ids AS bigint[]))")
 
-_MARK_BRANCHES = sa.text("""
+_MARK_BRANCHES = sa.text(f"""
     INSERT INTO branch_marks AS b (branch_id, graduates_on, reason, version, marked_at, marked_by)
     SELECT branch_id, graduates_on, reason, 1, :now, marked_by
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        branch_id bigint, graduates_on date, reason text, marked_by bigint)
+    FROM {recordset(NewMark)}
     ORDER BY branch_id
     ON CONFLICT (branch_id) DO UPDATE SET (graduates_on, reason, marked_at, marked_by) =
         (excluded.graduates_on, excluded.reason, excluded.marked_at, excluded.marked_by)""")
@@ -108,8 +159,7 @@ _CONVERT_MEMBERS = sa.text(f"""
 
 _MARK_MEMBERS = sa.text(f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            member_id bigint, branch_id bigint, mark text, graduates_on date, reason text, graduate boolean)
+        SELECT * FROM {recordset(MemberMark)}
     ),
     -- q has the values from before the update, to tell what changed
     stored AS (
@@ -146,20 +196,19 @@ _BRANCH_MARKS = sa.text("""
     LIMIT :limit""")
 
 
-def hold_marks(tx: Connection, branch_ids: Sequence[int]) -> dict[int, sa.Row[Any]]:
-    """Return the marks of branches, held until the transaction ends.
-
-    `started` says that a member has a transfer, or that one has left since the switch (GRAD-14).
-    """
-    return {row.branch_id: row for row in tx.execute(_HOLD_MARKS, {"ids": sorted(set(branch_ids))})}
+def hold_marks(tx: Connection, branch_ids: Sequence[int]) -> dict[int, HeldMark]:
+    """Return the marks of branches, held until the transaction ends."""
+    rows = db.rows(HeldMark, tx.execute(_HOLD_MARKS, {"ids": sorted(set(branch_ids))}))
+    return {row.branch_id: row for row in rows}
 
 
-def marks(tx: Connection, branch_ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def marks(tx: Connection, branch_ids: Iterable[int]) -> dict[int, Mark]:
     """Return the marks of branches."""
-    return {row.branch_id: row for row in tx.execute(_MARKS, {"ids": sorted(set(branch_ids))})}
+    rows = db.rows(Mark, tx.execute(_MARKS, {"ids": sorted(set(branch_ids))}))
+    return {row.branch_id: row for row in rows}
 
 
-def mark_branches(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def mark_branches(tx: Connection, rows: Sequence[NewMark], now: datetime) -> None:
     """Store marks, one per branch."""
     db.run(tx, _MARK_BRANCHES, rows, now=now)
 
@@ -190,7 +239,7 @@ def convert_members(tx: Connection, until: date, now: datetime, limit: int) -> i
     return len(tx.execute(_CONVERT_MEMBERS, {"until": until, "now": now, "limit": limit}).all())
 
 
-def mark_members(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
+def mark_members(tx: Connection, rows: Sequence[MemberMark], now: datetime) -> set[int]:
     """Store marks of members that are still where they were; return whose were stored.
 
     A member whom a transfer holds loses a mark but gets none.
@@ -198,16 +247,14 @@ def mark_members(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) 
     return set(db.run(tx, _MARK_MEMBERS, rows, now=now).scalars()) if rows else set()
 
 
-def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> list[ListedMark]:
     """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32)."""
-    return tx.execute(
-        _BRANCH_MARKS,
-        {
-            "path": path,
-            "path_end": path[:-1] + "/",
-            "unmarked": unmarked,
-            "after": after,
-            "limit": limit,
-            "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable],
-        },
-    ).all()
+    wanted = {
+        "path": path,
+        "path_end": path[:-1] + "/",
+        "unmarked": unmarked,
+        "after": after,
+        "limit": limit,
+        "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable],
+    }
+    return db.rows(ListedMark, tx.execute(_BRANCH_MARKS, wanted))

@@ -74,7 +74,7 @@ def over_http(url: str, token: str = "") -> Checker:
     return check
 
 
-def _opened(row: Any) -> Citizen | None:
+def _opened(row: store.Unchecked) -> Citizen | None:
     """Return the person to check; None if the number cannot be opened, which holds up nobody else."""
     try:
         return Citizen(str(row.person_id), row.name, keys.seal.open(row.id_sealed))

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import recordset
+
+
+class Unchecked(NamedTuple):
+    """A person to be checked."""
+
+    person_id: int
+    name: str
+    id_sealed: bytes
+
+
+class Checked(TypedDict):
+    """What the identity service said of a person, None where it could not say."""
+
+    person_id: int
+    result: str | None
+
 
 _TO_CHECK = sa.text("""
     UPDATE people p SET identity_checked_at = :claimed
@@ -23,22 +40,23 @@ _TO_CHECK = sa.text("""
     WHERE p.person_id = due.person_id
     RETURNING p.person_id, p.name, p.id_sealed""")
 
-_SET_CHECKS = sa.text("""
+_SET_CHECKS = sa.text(f"""
     UPDATE people p
     SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now
-    FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, result text)
+    FROM {recordset(Checked)}
     WHERE p.person_id = i.person_id""")
 
 
-def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) -> Sequence[sa.Row[Any]]:
+def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) -> list[Unchecked]:
     """Return people whose check has not passed and was not tried since `before`, longest wait first.
 
     The check counts as tried at `claimed`.
     """
-    return tx.execute(_TO_CHECK, {"claimed": claimed, "before": before, "limit": limit}).all()
+    wanted = {"claimed": claimed, "before": before, "limit": limit}
+    return db.rows(Unchecked, tx.execute(_TO_CHECK, wanted))
 
 
-def set_checks(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Store what the identity service said, None where it could not say, and that it was asked."""
+def set_checks(tx: Connection, rows: Sequence[Checked], now: datetime) -> None:
+    """Store what the identity service said, and that it was asked."""
     if rows:
         db.run(tx, _SET_CHECKS, rows, now=now)

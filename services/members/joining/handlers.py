@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, people, store, throttle
@@ -22,7 +21,7 @@ from services.members.entering import rules as entering_rules
 from services.members.entering import store as entering_store
 from services.members.joining import rules
 from services.members.joining import store as joining_store
-from services.members.log import changer, log
+from services.members.log import PostChange, changer, log
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import b64, code_index, grouped, keys, new_code, opened
 from shared import audit, clock, directory, outbox, practice
@@ -83,7 +82,7 @@ def _expires_at() -> datetime | None:
 
 
 def _check_issue(
-    tx: Connection, asked: Sequence[Asked[IssueRegistrationCode]], orgs: Mapping[int, sa.Row[Any]]
+    tx: Connection, asked: Sequence[Asked[IssueRegistrationCode]], orgs: Mapping[int, directory.Org]
 ) -> list[Refusal | None]:
     """Return why no codes are made, in the order of the list."""
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -104,7 +103,7 @@ def _keep_codes(
     expires_at: datetime | None,
 ) -> None:
     """Store codes and write them into the audit log; of two items for one organisation the last made it."""
-    rows = {
+    rows: dict[int, joining_store.NewCode] = {
         one.item.org_id: {
             "org_id": one.item.org_id,
             "code_index": b64(code_index("registration", codes[one.item.org_id])),
@@ -120,7 +119,7 @@ def _keep_codes(
     )
 
 
-def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, sa.Row[Any]]:
+def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, joining_store.Code]:
     """Return a good code and its organisation; count the others, so that nobody guesses."""
     limits = throttle.of_address(request.address, "codes from", domain.CODES_FROM_ADDRESS)
     throttle.refuse_while_closed(tx, limits)
@@ -167,7 +166,7 @@ def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | N
     return _appoint(tx, index, org, actor.person_id, request.post)
 
 
-def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post: str) -> Registered:
+def _appoint(tx: Connection, code: bytes, org: joining_store.Code, person_id: int, post: str) -> Registered:
     """Use a code up; give a post to who holds none, and tell orgs, which gives the right."""
     posts_store.lock(tx, [org.org_id])
     posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
@@ -175,9 +174,14 @@ def _appoint(tx: Connection, code: bytes, org: sa.Row[Any], person_id: int, post
     if refusal is not None:
         raise Refused.of(refusal)
     if person_id not in posts:
-        given = {"org_id": org.org_id, "person_id": person_id, "post": post}
-        by = {"changed_by": person_id, "ref": "registration code"}
-        posts_store.set_posts(tx, [{**given, **by}], clock.now())
+        given: PostChange = {
+            "org_id": org.org_id,
+            "person_id": person_id,
+            "post": post,
+            "changed_by": person_id,
+            "ref": "registration code",
+        }
+        posts_store.set_posts(tx, [given], clock.now())
     joining_store.spend_code(tx, code, person_id, clock.now())
     log.append(tx, [_redeemed(org.org_id, person_id, posts.get(person_id, post))])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
@@ -229,7 +233,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     return _info(row)
 
 
-def _applied(row: sa.Row[Any]) -> audit.Entry:
+def _applied(row: joining_store.Registration) -> audit.Entry:
     return audit.Entry(
         kind="registration.asked",
         person_id=row.person_id,
@@ -240,7 +244,7 @@ def _applied(row: sa.Row[Any]) -> audit.Entry:
     )
 
 
-def _place(tx: Connection, request: Register) -> sa.Row[Any]:
+def _place(tx: Connection, request: Register) -> directory.Org:
     """Return the organisation that is applied to; refuse what is wrong with it, the data or the password."""
     org = directory.find(tx, [request.org_id]).get(request.org_id)
     kind, purpose = (org.kind, org.purpose) if org is not None else (None, "")
@@ -304,7 +308,7 @@ def _again(tx: Connection, known: domain.Known | None, index: bytes, request: Re
     return known.person_id
 
 
-def _patience(org: sa.Row[Any]) -> timedelta:
+def _patience(org: directory.Org) -> timedelta:
     """Return how long an application to an organisation waits (REG-04).
 
     By default as long as an approval node of the same practice.
@@ -353,7 +357,7 @@ class _Applications:
                 self.led.add(row.org_id)
         return refusal
 
-    def _check(self, one: Asked[DecideRegistration], row: sa.Row[Any]) -> Refusal | None:
+    def _check(self, one: Asked[DecideRegistration], row: joining_store.Registration) -> Refusal | None:
         pending = row.state == "pending" and row.expires_at > self.now
         withdraws, decides = one.item.withdraw, not one.item.withdraw
         return rules.check_decision(
@@ -374,7 +378,7 @@ class _Applications:
 
     def write(self, tx: Connection) -> None:
         """Write what became of the applications, and give the accepted their places and posts."""
-        rows = [
+        rows: list[joining_store.Settled] = [
             {
                 "registration_id": registration_id,
                 "state": state,
@@ -387,16 +391,16 @@ class _Applications:
         log.append(tx, [_settled(self.held[key], *how) for key, how in self.settled.items()])
         accepted = {key: one for key, (state, one) in self.settled.items() if state == "accepted"}
         self._place(tx, [self.held[key] for key in accepted])
-        posts = [
+        posts: list[PostChange] = [
             {"org_id": row.org_id, "person_id": row.person_id, "post": row.post, **changer(one)}
             for row, one in ((self.held[key], one) for key, one in accepted.items())
             if row.post
         ]
         posts_store.set_posts(tx, posts, self.now)
 
-    def _place(self, tx: Connection, accepted: Sequence[sa.Row[Any]]) -> None:
+    def _place(self, tx: Connection, accepted: Sequence[joining_store.Registration]) -> None:
         """Put accepted applicants into the branches that they have applied to (REG-03)."""
-        joining = [
+        joining: list[joining_store.Joined] = [
             {"person_id": row.person_id, "branch_id": row.org_id}
             for row in accepted
             if self.orgs[row.org_id].kind == "branch"
@@ -406,7 +410,7 @@ class _Applications:
         entering_store.receive(tx, [row["person_id"] for row in joining], self.now)
 
 
-def _settled(row: sa.Row[Any], state: str, one: Asked[DecideRegistration]) -> audit.Entry:
+def _settled(row: joining_store.Registration, state: str, one: Asked[DecideRegistration]) -> audit.Entry:
     return audit.Entry(
         kind=f"registration.{state}",
         place_id=row.org_id,
@@ -431,7 +435,7 @@ def list_registrations(
     return [_info(row) for row in joining_store.waiting(tx, directory.require_administrator(tx, actor))]
 
 
-def _info(row: sa.Row[Any]) -> RegistrationInfo:
+def _info(row: joining_store.Registration) -> RegistrationInfo:
     return RegistrationInfo(
         registration_id=row.registration_id,
         org_id=row.org_id,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,12 +12,64 @@ from sqlalchemy.engine import Connection
 from services.members.log import log
 from shared import db
 from shared.audit import Entry
+from shared.recordset import columns, recordset
 
-_ISSUE = sa.text("""
-    INSERT INTO registration_codes (org_id, code_index, expires_at, issued_by, issued_at)
-    SELECT org_id, decode(code_index, 'base64'), expires_at, issued_by, :now
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        org_id bigint, code_index text, expires_at timestamptz, issued_by bigint)
+
+class NewCode(TypedDict):
+    """A registration code by its keyed hash, as base64."""
+
+    org_id: int
+    code_index: str
+    expires_at: datetime | None
+    issued_by: int
+
+
+class Code(NamedTuple):
+    """The organisation of a registration code."""
+
+    org_id: int
+    name: str
+    kind: str
+
+
+class Registration(NamedTuple):
+    """A person's own registration, with the person."""
+
+    registration_id: int
+    person_id: int
+    org_id: int
+    post: str
+    state: str
+    note: str
+    asked_at: datetime
+    expires_at: datetime
+    name: str
+    id_sealed: bytes
+    phone_sealed: bytes | None
+    joined_on: date | None
+    branch_id: int | None
+
+
+class Settled(TypedDict):
+    """What became of a registration."""
+
+    registration_id: int
+    state: str
+    note: str
+    decided_by: int
+
+
+class Joined(TypedDict):
+    """An applicant who goes into a branch."""
+
+    person_id: int
+    branch_id: int
+
+
+_ISSUE = sa.text(f"""
+    INSERT INTO registration_codes ({columns(NewCode)}, issued_at)
+    SELECT {columns(NewCode, code_index="decode(code_index, 'base64')")}, :now
+    FROM {recordset(NewCode)}
     ORDER BY org_id
     ON CONFLICT (org_id) DO UPDATE SET (code_index, expires_at, issued_by, issued_at, spent_by, spent_at) =
         (excluded.code_index, excluded.expires_at, excluded.issued_by, excluded.issued_at, NULL, NULL)""")
@@ -39,7 +91,7 @@ _GIVE_BACK = sa.text("""
     WHERE c.org_id = i.org_id AND c.spent_by = i.person_id""")
 
 
-def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def issue_codes(tx: Connection, rows: Sequence[NewCode], now: datetime) -> None:
     """Store registration codes by their keyed hashes (ADM-13).
 
     Each takes the place of the organisation's earlier one.
@@ -47,9 +99,9 @@ def issue_codes(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -
     db.run(tx, _ISSUE, rows, now=now)
 
 
-def hold_code(tx: Connection, code: bytes, now: datetime) -> sa.Row[Any] | None:
-    """Return an unspent code with its organisation's name and kind, held until the transaction ends."""
-    return tx.execute(_HOLD_CODE, {"code": code, "now": now}).one_or_none()
+def hold_code(tx: Connection, code: bytes, now: datetime) -> Code | None:
+    """Return the organisation of an unspent code, which is held until the transaction ends."""
+    return db.row(Code, tx.execute(_HOLD_CODE, {"code": code, "now": now}))
 
 
 def spend_code(tx: Connection, code: bytes, person_id: int, now: datetime) -> None:
@@ -69,18 +121,19 @@ _ASK = sa.text("""
     ON CONFLICT DO NOTHING
     RETURNING registration_id""")
 
-_HOLD = sa.text("""
+_LISTED = """
     SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on, p.branch_id
-    FROM registrations r JOIN people p USING (person_id)
+    FROM registrations r JOIN people p USING (person_id)"""
+
+_HOLD = sa.text(f"""{_LISTED}
     WHERE registration_id = ANY(CAST(:ids AS bigint[]))
     ORDER BY registration_id
     FOR UPDATE OF r""")
 
-_SETTLE = sa.text("""
+_SETTLE = sa.text(f"""
     UPDATE registrations r
     SET state = i.state, note = i.note, decided_at = :now, decided_by = i.decided_by
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        registration_id bigint, state text, note text, decided_by bigint)
+    FROM {recordset(Settled)}
     WHERE r.registration_id = i.registration_id AND r.state = 'pending'""")
 
 _EXPIRE = sa.text("""
@@ -88,19 +141,15 @@ _EXPIRE = sa.text("""
     WHERE state = 'pending' AND expires_at <= :now
     RETURNING registration_id, org_id, person_id""")
 
-_LISTED = """
-    SELECT r.*, p.name, p.id_sealed, p.phone_sealed, p.joined_on
-    FROM registrations r JOIN people p USING (person_id)"""
-
 _WAITING = sa.text(
     f"{_LISTED} WHERE r.org_id = :org AND r.state = 'pending' ORDER BY registration_id LIMIT 500"
 )
 
 _OWN = sa.text(f"{_LISTED} WHERE r.person_id = :person ORDER BY registration_id DESC LIMIT 50")
 
-_JOIN = sa.text("""
+_JOIN = sa.text(f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, branch_id bigint)
+        SELECT * FROM {recordset(Joined)}
     ),
     joined AS (
         UPDATE people p SET branch_id = g.branch_id
@@ -122,17 +171,18 @@ def ask(
     return made
 
 
-def hold(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def hold(tx: Connection, ids: Iterable[int]) -> dict[int, Registration]:
     """Return registrations with their persons, held until the transaction ends."""
-    return {row.registration_id: row for row in tx.execute(_HOLD, {"ids": sorted(set(ids))})}
+    rows = db.rows(Registration, tx.execute(_HOLD, {"ids": sorted(set(ids))}))
+    return {row.registration_id: row for row in rows}
 
 
-def settle(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def settle(tx: Connection, rows: Sequence[Settled], now: datetime) -> None:
     """Store what became of pending registrations."""
     db.run(tx, _SETTLE, rows, now=now)
 
 
-def join(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def join(tx: Connection, rows: Sequence[Joined], now: datetime) -> None:
     """Put accepted applicants into their branches and begin their stays (REG-03)."""
     db.run(tx, _JOIN, rows, now=now)
 
@@ -155,11 +205,11 @@ def expire(tx: Connection, now: datetime) -> int:
     return len(rows)
 
 
-def waiting(tx: Connection, org_id: int) -> Sequence[sa.Row[Any]]:
+def waiting(tx: Connection, org_id: int) -> list[Registration]:
     """Return the pending registrations of an organisation, oldest first (REG-07)."""
-    return tx.execute(_WAITING, {"org": org_id}).all()
+    return db.rows(Registration, tx.execute(_WAITING, {"org": org_id}))
 
 
-def own(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
+def own(tx: Connection, person_id: int) -> list[Registration]:
     """Return a person's registrations, newest first."""
-    return tx.execute(_OWN, {"person": person_id}).all()
+    return db.rows(Registration, tx.execute(_OWN, {"person": person_id}))

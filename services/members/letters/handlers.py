@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members.letters import rules, store
@@ -94,12 +93,12 @@ def _decided(
     tx: Connection,
     asked: Sequence[Asked[IssueLetter]],
     issuers: Mapping[int, _Issuer],
-    known: Mapping[UUID, sa.Row[Any]],
+    known: Mapping[UUID, store.Letter],
 ) -> tuple[list[Refusal | None], dict[UUID, Asked[IssueLetter]]]:
     """Return why items are refused, in their order, and the first item of each command that is new."""
     acting = directory.administering(tx, (one.actor for one in asked))
     # what each command said the first time, long ago or in this list
-    first: dict[UUID, Any] = {command: row._mapping for command, row in known.items()}
+    first: dict[UUID, Any] = {command: row._asdict() for command, row in known.items()}
     refusals: list[Refusal | None] = []
     fresh: dict[UUID, Asked[IssueLetter]] = {}
     for one in asked:
@@ -129,7 +128,7 @@ def _said(one: Asked[IssueLetter]) -> dict[str, Any]:
     }
 
 
-def _kept(row: sa.Row[Any]) -> _Paper:
+def _kept(row: store.Letter) -> _Paper:
     """Return what stands on a letter that was issued before."""
     code = code_of("letter", str(row.command_id), LETTER_CODE_LENGTH)
     # a letter from before codes belonged to commands keeps the code on its paper, which nobody knows here
@@ -226,7 +225,7 @@ def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterV
     return answers
 
 
-def _voided(one: Asked[VoidLetter], letter: sa.Row[Any]) -> audit.Entry:
+def _voided(one: Asked[VoidLetter], letter: store.Letter) -> audit.Entry:
     return audit.Entry(
         kind="letter.voided",
         place_id=letter.org_id,

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+
+
+class Letter(NamedTuple):
+    """A stored letter."""
+
+    letter_id: int
+    command_id: UUID
+    org_id: int
+    year: int
+    number: int
+    code_index: bytes
+    member_ids: list[int]
+    addressee: str
+    issued_at: datetime
+    issued_by: int
+    valid_until: date | None
+
+
+class Checked(NamedTuple):
+    """What a code proves: a letter and the name of its issuer."""
+
+    year: int
+    number: int
+    issued_at: datetime
+    valid_until: date | None
+    voided_at: datetime | None
+    issuer: str
+
 
 _NEXT_NUMBERS = sa.text("""
     SELECT i.org_id,
@@ -44,22 +73,20 @@ def last_numbers(tx: Connection, org_ids: Iterable[int], year: int) -> dict[int,
     }
 
 
-def issue(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
+def issue(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[UUID, int]:
     """Store letters; return their ids by command."""
     return {row.command_id: row.letter_id for row in db.run(tx, _ISSUE, rows, now=now)} if rows else {}
 
 
-def letters_by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:
+def letters_by_command(tx: Connection, command_ids: Iterable[UUID]) -> dict[UUID, Letter]:
     """Return letters by the command that asked for them."""
-    return {
-        row.command_id: row
-        for row in tx.execute(_LETTERS_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
-    }
+    rows = db.rows(Letter, tx.execute(_LETTERS_BY_COMMAND, {"ids": [str(one) for one in command_ids]}))
+    return {row.command_id: row for row in rows}
 
 
-def letters(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def letters(tx: Connection, ids: Iterable[int]) -> dict[int, Letter]:
     """Return letters by id."""
-    return {row.letter_id: row for row in tx.execute(_LETTERS, {"ids": sorted(set(ids))})}
+    return {row.letter_id: row for row in db.rows(Letter, tx.execute(_LETTERS, {"ids": sorted(set(ids))}))}
 
 
 def void(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
@@ -67,6 +94,6 @@ def void(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
     return set(tx.execute(_VOID, {"ids": list(ids), "now": now}).scalars())
 
 
-def check(tx: Connection, code: bytes) -> sa.Row[Any] | None:
+def check(tx: Connection, code: bytes) -> Checked | None:
     """Return the letter that a code proves."""
-    return tx.execute(_CHECK, {"code": code}).one_or_none()
+    return db.row(Checked, tx.execute(_CHECK, {"code": code}))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
-from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store
@@ -31,14 +29,14 @@ def get_composition(tx: Connection, request: contract.GetComposition, actor: Act
     own = store.by_ids(tx, [actor.person_id]).get(actor.person_id) if actor.org_id is None else None
     if own is None or own.branch_id != request.branch_id:
         directory.require_above(tx, actor, request.branch_id, observers=True)
-    people: list[sa.Row[Any]] = []
+    people: list[store.Person] = []
     while some := store.of_branch(tx, request.branch_id, people[-1].person_id if people else 0, PAGE):
         people += some
     cadres = {row.person_id for row in posts_store.posts_of(tx, [request.branch_id])}
     return compose(request.branch_id, people, cadres, clock.today())
 
 
-def compose(branch_id: int, people: list[sa.Row[Any]], cadres: set[int], today: date) -> Composition:
+def compose(branch_id: int, people: list[store.Person], cadres: set[int], today: date) -> Composition:
     """Return the numbers of rows of people; sex and age come from the ID number (MEM-03)."""
     numbers = [keys.seal.open(row.id_sealed) for row in people]
     sexes = Counter(domain.sex_of(number) for number in numbers)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain
@@ -17,6 +16,7 @@ from services.members.lists import rules, store
 from services.members.log import log
 from services.members.records import showing
 from services.members.sealing.keys import keys
+from services.members.store import Person
 from shared import audit, clock, directory, metrics, reference
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -50,7 +50,7 @@ def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor
     )
 
 
-def _found(tx: Connection, by: rules.By, text: str, path: str) -> Sequence[sa.Row[Any]]:
+def _found(tx: Connection, by: rules.By, text: str, path: str) -> list[Person]:
     """Return members of a subtree, one more than is shown at most."""
     if by == "id_number":
         return store.with_id(tx, keys.seal.index(text), path)
@@ -102,19 +102,19 @@ def export_members(
         entry = audit.Entry(
             kind="export.full" if request.full else "export.members",
             place_id=org.org_id,
-            persons=[row.person_id for row in rows],
+            persons=[row.person_id for row, _ in rows],
             note=request.reason.strip(),
             **audit.by(actor),
         )
         log.append(tx, [entry])
-    posts = showing.posts_in_branch(tx, rows)
-    return [_exported(row, posts.get(row.person_id, ""), request.full) for row in rows]
+    posts = showing.posts_in_branch(tx, [row for row, _ in rows])
+    return [_exported(row, branch, posts.get(row.person_id, ""), request.full) for row, branch in rows]
 
 
-def _exported(row: sa.Row[Any], post: str, full: bool) -> ExportedMember:
+def _exported(row: Person, branch: str, post: str, full: bool) -> ExportedMember:
     member = showing.shown(row, True, post)
     id_number = keys.seal.open(row.id_sealed) if full else member.id_masked
-    return ExportedMember(member=member, branch=row.branch, id_number=id_number)
+    return ExportedMember(member=member, branch=branch, id_number=id_number)
 
 
 def note_export(tx: Connection, request: contract.NoteExport, actor: Actor | None) -> bool:
@@ -169,12 +169,12 @@ KEEP_SECONDS, KEEP_IF_OVER = 60.0, 0.05
 
 The rule allows an hour (STAT-01).
 """
-_kept: dict[tuple[int, str, str], tuple[float, Sequence[sa.Row[Any]]]] = {}
+_kept: dict[tuple[int, str, str], tuple[float, Sequence[store.Progress]]] = {}
 
 
 def _progress(
-    tx: Connection, org: sa.Row[Any], domain_: str, industries: list[str] | None
-) -> Sequence[sa.Row[Any]]:
+    tx: Connection, org: directory.Org, domain_: str, industries: list[str] | None
+) -> Sequence[store.Progress]:
     now = time.monotonic()
     key = (org.org_id, org.path, domain_)  # with the path, because an organisation may move
     at, rows = _kept.get(key, (0.0, ()))
@@ -234,6 +234,6 @@ def get_entry_progress(
     return [total, *[part for part in parts if part.org_id != org.org_id]]
 
 
-def _part(row: sa.Row[Any]) -> EntryProgress:
-    counted = {one: row._mapping[one] for one in COUNTED}
+def _part(row: store.Progress) -> EntryProgress:
+    counted = {one: getattr(row, one) for one in COUNTED}
     return EntryProgress(org_id=row.org_id, name=row.name, members_2017=row.members_2017, **counted)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members.entering import ranges
+from services.members.store import Person
 from shared import clock, db, practice
 
 SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
@@ -49,41 +50,38 @@ def _span(path: str) -> dict[str, str]:
     return {"path": path, "path_end": path[:-1] + "/"}
 
 
-def named(tx: Connection, text: str, path: str) -> Sequence[sa.Row[Any]]:
+def named(tx: Connection, text: str, path: str) -> list[Person]:
     """Return members of a subtree with exactly this name (SRCH-03, SRCH-04).
 
     One more than is shown at most, so that the caller sees that there are more.
     """
-    return tx.execute(_NAMED, {"text": text, **_span(path)}).all()
+    return db.rows(Person, tx.execute(_NAMED, {"text": text, **_span(path)}))
 
 
-def numbered(tx: Connection, number: str, path: str) -> Sequence[sa.Row[Any]]:
+def numbered(tx: Connection, number: str, path: str) -> list[Person]:
     """Return the member of a subtree with a development number (SRCH-05)."""
-    return tx.execute(_NUMBERED, {"text": number, **_span(path)}).all()
+    return db.rows(Person, tx.execute(_NUMBERED, {"text": number, **_span(path)}))
 
 
-def with_id(tx: Connection, index: bytes, path: str) -> Sequence[sa.Row[Any]]:
+def with_id(tx: Connection, index: bytes, path: str) -> list[Person]:
     """Return the member of a subtree with an ID number, by its blind index (SRCH-03)."""
-    return tx.execute(_WITH_ID, {"index": index, **_span(path)}).all()
+    return db.rows(Person, tx.execute(_WITH_ID, {"index": index, **_span(path)}))
 
 
-def within(tx: Connection, ids: Iterable[int], path: str) -> Sequence[sa.Row[Any]]:
+def within(tx: Connection, ids: Iterable[int], path: str) -> list[Person]:
     """Return those of the people who are members in a subtree."""
-    return tx.execute(_IDS_IN, {"ids": sorted(set(ids)), **_span(path)}).all()
+    return db.rows(Person, tx.execute(_IDS_IN, {"ids": sorted(set(ids)), **_span(path)}))
 
 
-def page(tx: Connection, path: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
-    """Return members of a subtree, branch by branch, after a member who is still in it."""
+def page(tx: Connection, path: str, after: int, limit: int) -> list[tuple[Person, str]]:
+    """Return members of a subtree with the name of the branch, after a member who is still in it."""
     after_path = tx.execute(_PLACE, {"person": after}).scalar_one_or_none() or "" if after else ""
-    return tx.execute(
-        _PAGE,
-        {
-            "after_path": max(after_path, path) if after else path,
-            "after": after,
-            "limit": limit,
-            **_span(path),
-        },
-    ).all()
+    begins = max(after_path, path) if after else path
+    place = {"after_path": begins, "after": after, "limit": limit, **_span(path)}
+    return [
+        (Person(**{name: row[name] for name in Person._fields}), row["branch"])
+        for row in tx.execute(_PAGE, place).mappings()
+    ]
 
 
 # ---- work lists --------------------------------------------------------------------------------------------
@@ -223,19 +221,29 @@ def overstayed(tx: Connection, today: date) -> dict[str, int]:
     return dict(tx.execute(_OVERSTAYED, {"today": today, "stay": _stay_as_json(today)}).one()._mapping)
 
 
-def report(
-    tx: Connection, kind: str, path: str, after: int, limit: int, today: date
-) -> Sequence[sa.Row[Any]]:
+class Line(NamedTuple):
+    """A line of a work list: an organisation, or a member of it."""
+
+    key: int
+    org_id: int
+    org: str
+    member_id: int | None
+    member: str
+    id_sealed: bytes | None
+    note: str
+
+
+def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> list[Line]:
     """Return lines of a work list of a subtree, one of `REPORTS`."""
     statement = REPORTS[kind]
-    known: dict[str, Any] = {"today": today, "ranges": _ranges_as_json(), "stay": _stay_as_json(today)}
+    known: dict[str, object] = {"today": today, "ranges": _ranges_as_json(), "stay": _stay_as_json(today)}
     values = {
         "after": after,
         "limit": limit,
         **_span(path),
         **{name: value for name, value in known.items() if f":{name}" in statement.text},
     }
-    return tx.execute(statement, values).all()
+    return db.rows(Line, tx.execute(statement, values))
 
 
 def _stay_as_json(today: date) -> str:
@@ -309,23 +317,32 @@ _SET_FIGURES = sa.text("""
     ON CONFLICT (org_id) DO UPDATE SET members = excluded.members""")
 
 
-def progress(
-    tx: Connection, org_id: int, path: str, industries: Sequence[str] | None
-) -> Sequence[sa.Row[Any]]:
+class Progress(NamedTuple):
+    """How far data are entered in an organisation (empty `part`), or in a subordinate with all below."""
+
+    org_id: int
+    name: str
+    industry: str
+    part: str
+    branches: int
+    finished_branches: int
+    bodies: int
+    finished_bodies: int
+    members: int
+    complete_members: int
+    cadres: int
+    complete_cadres: int
+    members_2017: int | None
+
+
+def progress(tx: Connection, org_id: int, path: str, industries: Sequence[str] | None) -> list[Progress]:
     """Return entry figures of an organisation and its direct subordinates (STAT-02, STAT-04).
 
     Of the organisation alone where `part` is empty, and of each direct subordinate with all below
     it.
     """
-    return tx.execute(
-        _PROGRESS,
-        {
-            "org": org_id,
-            **_span(path),
-            "limited": industries is not None,
-            "industries": list(industries or ()),
-        },
-    ).all()
+    wanted = {"limited": industries is not None, "industries": list(industries or ())}
+    return db.rows(Progress, tx.execute(_PROGRESS, {"org": org_id, **_span(path), **wanted}))
 
 
 def set_figures(tx: Connection, rows: Sequence[dict[str, int]]) -> None:

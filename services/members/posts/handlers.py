@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, initial, people, store, throttle
-from services.members.log import changer
+from services.members.log import PostChange, changer
 from services.members.posts import places, rules
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
 from shared import clock, directory
 from shared.bus.service import Asked
+from shared.directory import Org
 from shared.errors import Refusal
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -55,7 +54,7 @@ def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
     ]
 
 
-def _check_asking(one: Asked[SetPost], org: sa.Row[Any] | None, administers: bool) -> Refusal | None:
+def _check_asking(one: Asked[SetPost], org: Org | None, administers: bool) -> Refusal | None:
     ours = org is not None and administers and directory.is_own_or_superior(one.actor.org_id, org)
     return rules.check_asking(org.kind if org is not None else None, ours, one.item.post)
 
@@ -95,7 +94,7 @@ class _Posts:
     def __init__(self, tx: Connection, org_ids: Iterable[int]) -> None:
         self.held = {(row.org_id, row.person_id): row.post for row in posts_store.posts_of(tx, org_ids)}
         self.rights = posts_store.administering(tx, self.held)
-        self.changed: dict[tuple[int, int], dict[str, Any]] = {}
+        self.changed: dict[tuple[int, int], PostChange] = {}
 
     def change(self, one: Asked[SetPost], person_id: int) -> Refusal | None:
         """Give a person the post that an item names, or return why not."""
@@ -109,13 +108,17 @@ class _Posts:
         refusal = rules.check_change(held, post, led_by_another, has_right)
         if refusal is None and held != post:
             self.held[org_id, person_id] = post
-            row = {"org_id": org_id, "person_id": person_id, "post": post, **changer(one)}
-            self.changed[org_id, person_id] = row
+            self.changed[org_id, person_id] = {
+                "org_id": org_id,
+                "person_id": person_id,
+                "post": post,
+                **changer(one),
+            }
         return refusal
 
     def write(self, tx: Connection, made: Mapping[int, int]) -> None:
         """Write the changes; `made` are the ids of people who had a placeholder until now."""
-        rows = [
+        rows: list[PostChange] = [
             {**row, "person_id": made.get(row["person_id"], row["person_id"])}
             for row in self.changed.values()
         ]
@@ -145,7 +148,7 @@ class _People:
                 if one.item.person_id is None
             ],
         )
-        self.new: dict[bytes, tuple[int, dict[str, Any]]] = {}
+        self.new: dict[bytes, tuple[int, people.Entered]] = {}
 
     def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
         """Return the person, a negative placeholder for one to be entered, or why there is none."""

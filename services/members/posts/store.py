@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members.log import log, post_entries
+from services.members.log import PostBegun, PostChange, log, post_entries
 from shared import db
 from shared.messages.members import CadreChanged
 from shared.outbox import insert, tell
+from shared.recordset import recordset
+
+
+class Post(NamedTuple):
+    """A post that a person holds; `complete` says that every field of the person is filled."""
+
+    org_id: int
+    person_id: int
+    post: str
+    began_at: datetime
+    name: str
+    complete: bool
+
 
 _LOCK_ORGS = sa.text("""
     SELECT org_id FROM org_directory
@@ -37,8 +50,7 @@ _END_POSTS = sa.text("""
     RETURNING p.org_id, p.person_id, p.post""")
 _BEGIN_POSTS = sa.text(f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            org_id bigint, person_id bigint, post text, changed_by bigint)
+        SELECT * FROM {recordset(PostBegun)}
     ),
     begun AS (
         INSERT INTO posts (org_id, person_id, began_at, post, changed_by)
@@ -81,22 +93,21 @@ def lock(tx: Connection, org_ids: Iterable[int]) -> None:
     tx.execute(_LOCK_ORGS, {"ids": sorted(set(org_ids))})
 
 
-def posts_of(tx: Connection, org_ids: Iterable[int]) -> Sequence[sa.Row[Any]]:
+def posts_of(tx: Connection, org_ids: Iterable[int]) -> list[Post]:
     """Return who holds which post in organisations, secretaries first."""
-    return tx.execute(_POSTS_OF, {"ids": sorted(set(org_ids))}).all()
+    return db.rows(Post, tx.execute(_POSTS_OF, {"ids": sorted(set(org_ids))}))
 
 
-def posts_held(tx: Connection, person_ids: Iterable[int]) -> Sequence[sa.Row[Any]]:
+def posts_held(tx: Connection, person_ids: Iterable[int]) -> list[Post]:
     """Return the posts that people hold."""
-    return tx.execute(_POSTS_HELD, {"ids": sorted(set(person_ids))}).all()
+    return db.rows(Post, tx.execute(_POSTS_HELD, {"ids": sorted(set(person_ids))}))
 
 
-def set_posts(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def set_posts(tx: Connection, rows: Sequence[PostChange], now: datetime) -> None:
     """End the posts that people hold in organisations, begin the given ones, and tell (CADRE-04).
 
     An empty post only ends. The people are held, so that of a new post and a new telephone number
-    the later one tells of both. A row says who changes it in `changed_by`, and for the audit log in
-    `changed_for`, `request_id` and `ref`.
+    the later one tells of both.
     """
     if rows:
         tx.execute(_HOLD_PEOPLE, {"ids": sorted({row["person_id"] for row in rows})})

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from functools import partial
-from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store
@@ -24,17 +22,18 @@ from services.members.sealing.keys import keys, sealed
 from shared import audit, clock, directory, practice
 from shared.bus.service import Asked
 from shared.commands import once_remembered
+from shared.directory import Org
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import DeleteMember, EditMember, MemberSaved, RequestDeletion, Whereabouts
 
 
-def _branch(orgs: dict[int, sa.Row[Any]], person: sa.Row[Any] | None) -> sa.Row[Any] | None:
+def _branch(orgs: dict[int, Org], person: store.Person | None) -> Org | None:
     return orgs.get(person.branch_id) if person is not None and person.branch_id is not None else None
 
 
-def _is_near(actor: Actor, branch: sa.Row[Any] | None, acting: Collection[Actor]) -> bool:
+def _is_near(actor: Actor, branch: Org | None, acting: Collection[Actor]) -> bool:
     """Return whether a person administers a branch or its direct superior."""
     return branch is not None and actor in acting and directory.is_own_or_superior(actor.org_id, branch)
 
@@ -78,7 +77,7 @@ class _Edits:
         self.cadres = {row.person_id for row in posts_store.posts_held(tx, self.people)}
         numbers = [one.item.development_number.strip() for one in asked if one.item.development_number]
         self.used = store.used_numbers(tx, numbers)
-        self.rows: dict[int, dict[str, Any]] = {}
+        self.rows: dict[int, records_store.Edit] = {}
         self.last: dict[int, Asked[EditMember]] = {}
 
     def take(self, one: Asked[EditMember]) -> Refusal | None:
@@ -95,7 +94,7 @@ class _Edits:
             self.rows[person.person_id] = _row(one.item, person, own)
         return refusal
 
-    def _check(self, item: EditMember, person: sa.Row[Any]) -> Refusal | None:
+    def _check(self, item: EditMember, person: store.Person) -> Refusal | None:
         """Return what is wrong with the record as it will be."""
         today, branch = clock.today(), _branch(self.orgs, person)
         number, joined = _number(item, person), item.joined_on or person.joined_on
@@ -109,7 +108,7 @@ class _Edits:
             ) or domain.check_development_number(number, joined, branch.province, ranges.issued)
         return refusal or rules.check_edit(self._is_used(number, person), item.found_on, today)
 
-    def _is_used(self, number: str, person: sa.Row[Any]) -> bool:
+    def _is_used(self, number: str, person: store.Person) -> bool:
         """Return whether a new number is somebody else's, or given by an earlier edit of the list."""
         return number != person.development_number and (
             self.used.get(number, person.person_id) != person.person_id
@@ -117,14 +116,14 @@ class _Edits:
         )
 
 
-def _number(item: EditMember, person: sa.Row[Any]) -> str:
+def _number(item: EditMember, person: store.Person) -> str:
     """Return the development number that a member will have."""
     if item.development_number is None:
         return str(person.development_number)
     return item.development_number.strip()
 
 
-def _row(item: EditMember, person: sa.Row[Any], own: bool) -> dict[str, Any]:
+def _row(item: EditMember, person: store.Person, own: bool) -> records_store.Edit:
     """Return what is written of an edit; None leaves what is there."""
     return {
         "person_id": item.member_id,
@@ -171,7 +170,7 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     return answers
 
 
-def _report(one: Asked[RequestDeletion]) -> dict[str, Any]:
+def _report(one: Asked[RequestDeletion]) -> records_store.Report:
     return {
         "person_id": one.item.member_id,
         "cause": one.item.cause,
@@ -180,7 +179,7 @@ def _report(one: Asked[RequestDeletion]) -> dict[str, Any]:
     }
 
 
-def _reported(one: Asked[RequestDeletion], branch_id: int) -> audit.Entry:
+def _reported(one: Asked[RequestDeletion], branch_id: int | None) -> audit.Entry:
     return audit.Entry(
         kind="member.reported",
         place_id=branch_id,
@@ -232,7 +231,7 @@ def _delete(tx: Connection, asked: list[Asked[DeleteMember]]) -> list[_Deletion]
 
 
 def _check_deletions(
-    tx: Connection, asked: Sequence[Asked[DeleteMember]], people: Mapping[int, sa.Row[Any]]
+    tx: Connection, asked: Sequence[Asked[DeleteMember]], people: Mapping[int, store.Person]
 ) -> list[Refusal | None]:
     """Return why members are not deleted, in the order of the list."""
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -245,22 +244,22 @@ def _check_deletions(
         branch = _branch(orgs, people.get(one.item.member_id))
         below = org is not None and branch is not None and directory.is_below(branch, org)
         kind = org.kind if org is not None else None
-        high_enough = below and domain.may_delete(org, _level(branch))
+        high_enough = branch is not None and below and domain.may_delete(org, _level(branch))
         administers = one.item.member_id in administrators
         refusals.append(rules.check_deletion(kind, below, high_enough, one.item.reason, administers))
     return refusals
 
 
-def _removal(one: Asked[DeleteMember]) -> dict[str, Any]:
+def _removal(one: Asked[DeleteMember]) -> records_store.Deletion:
     return {
         "person_id": one.item.member_id,
         "reason": one.item.reason.strip(),
         "deleted_by": one.actor.person_id,
-        "deleted_for": one.actor.org_id,
+        "deleted_for": one.actor.acting_org,
     }
 
 
-def _deleted(one: Asked[DeleteMember], branch_id: int) -> audit.Entry:
+def _deleted(one: Asked[DeleteMember], branch_id: int | None) -> audit.Entry:
     return audit.Entry(
         kind="member.deleted",
         place_id=branch_id,
@@ -270,7 +269,7 @@ def _deleted(one: Asked[DeleteMember], branch_id: int) -> audit.Entry:
     )
 
 
-def _level(branch: Any) -> str:
+def _level(branch: Org) -> str:
     """Return how high an organisation has to be to delete members of a branch, as its place sets it."""
     return practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)
 

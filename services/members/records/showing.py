@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import domain, store, throttle
@@ -27,7 +25,7 @@ from shared.messages.members import Member, Post, Profile, Stay
 TICKET_LIFE = timedelta(hours=1)
 
 
-def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
+def shown(row: store.Person, full: bool, post: str = "") -> Member:
     """Return a person as shown to those entitled, or the surname and two stars (MEM-02, MEM-32)."""
     if not full:
         return Member(
@@ -78,7 +76,7 @@ def shown(row: sa.Row[Any], full: bool, post: str = "") -> Member:
     )
 
 
-def posts_in_branch(tx: Connection, rows: Iterable[sa.Row[Any]]) -> dict[int, str]:
+def posts_in_branch(tx: Connection, rows: Iterable[store.Person]) -> dict[int, str]:
     """Return the posts that people hold in their own branches, by person."""
     branches = {row.person_id: row.branch_id for row in rows}
     return {
@@ -110,15 +108,16 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
     return _found(row, org_id)
 
 
-def _found(row: sa.Row[Any], org_id: int) -> contract.Found:
+def _found(row: store.Person, org_id: int) -> contract.Found:
     """Return a member with the ticket for the organisation that has found the member."""
+    assert row.branch_id is not None
     ticket, _ = keys.signer.sign(
         "member_ticket", TICKET_LIFE, sub=str(row.person_id), org=org_id, branch=row.branch_id
     )
     return contract.Found(member_id=row.person_id, name=row.name, branch_id=row.branch_id, ticket=ticket)
 
 
-def _looked_up(actor: Actor, found: sa.Row[Any] | None) -> audit.Entry:
+def _looked_up(actor: Actor, found: store.Person | None) -> audit.Entry:
     return audit.Entry(
         kind="view.looked_up",
         place_id=found.branch_id if found is not None else None,
@@ -146,7 +145,7 @@ def list_members(tx: Connection, request: contract.ListMembers, actor: Actor | N
     return [shown(row, True, posts.get(row.person_id, "")) for row in rows]
 
 
-def _fellow(row: sa.Row[Any], post: str) -> Member:
+def _fellow(row: store.Person, post: str) -> Member:
     """Return a member as shown to the others of the branch (UI-16)."""
     phone = opened(row.phone_sealed)
     return Member(
@@ -183,11 +182,11 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
     ]
 
 
-def _seen(tx: Connection, actor: Actor, people: Mapping[int, sa.Row[Any]]) -> set[int]:
+def _seen(tx: Connection, actor: Actor, people: Mapping[int, store.Person]) -> set[int]:
     """Return those of the people of whom somebody sees everything (TRF-22)."""
     places = {one: (row.branch_id, row.reserved_target_id) for one, row in people.items()}
     org_id = actor.org_id if directory.administering(tx, [actor]) else None
-    orgs: dict[int, sa.Row[Any]] = {}
+    orgs: dict[int, directory.Org] = {}
     if org_id:
         orgs = directory.find(tx, [org_id, *(place for some in places.values() for place in some)])
     org = orgs.get(org_id or 0)
@@ -224,7 +223,7 @@ def get_profile(tx: Connection, request: contract.GetProfile, actor: Actor | Non
     return _profile(tx, row)
 
 
-def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
+def _profile(tx: Connection, row: store.Person) -> Profile:
     stays = [
         Stay(
             branch_id=stay.branch_id,
@@ -247,7 +246,7 @@ def _profile(tx: Connection, row: sa.Row[Any]) -> Profile:
     )
 
 
-def _hints(row: sa.Row[Any], branch: sa.Row[Any] | None) -> list[str]:
+def _hints(row: store.Person, branch: directory.Org | None) -> list[str]:
     """Return what a person is asked to put right (MEM-13, MEM-23)."""
     hints: list[str] = []
     if branch is not None:

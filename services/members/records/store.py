@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,14 +17,47 @@ from shared.messages.members import (
     SessionEnded,
 )
 from shared.outbox import insert, tell
+from shared.recordset import columns, recordset
 
-_EDIT = sa.text("""
+
+class Edit(TypedDict):
+    """An edit of a person: None leaves a field as it is; what is sealed comes as base64."""
+
+    person_id: int
+    phone_sealed: str | None
+    ethnic_group: str | None
+    joined_on: date | None
+    development_number: str | None
+    contact_sealed: str | None
+    emergency_sealed: str | None
+    party: bool | None
+    contacted: bool | None
+    found: bool | None
+    found_on: date
+
+
+class Deletion(TypedDict):
+    """Who is deleted, by whom, for which leading body and why."""
+
+    person_id: int
+    reason: str
+    deleted_by: int
+    deleted_for: int
+
+
+class Report(TypedDict):
+    """A request to delete a person."""
+
+    person_id: int
+    cause: str
+    explanation: str
+    requested_by: int
+
+
+_EDIT = sa.text(f"""
     -- of sealed values NULL leaves what is there, an empty text clears it
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            person_id bigint, phone_sealed text, ethnic_group text, joined_on date, development_number text,
-            contact_sealed text, emergency_sealed text, party boolean, contacted boolean,
-            found boolean, found_on date)
+        SELECT * FROM {recordset(Edit)}
     )
     UPDATE people p
     SET phone_sealed = CASE
@@ -50,8 +83,7 @@ _EDIT = sa.text("""
 
 _DELETE = sa.text(f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-            person_id bigint, reason text, deleted_by bigint, deleted_for bigint)
+        SELECT * FROM {recordset(Deletion)}
     ),
     -- the people, but for those whom a transfer holds
     gone AS (
@@ -114,11 +146,10 @@ _DELETE = sa.text(f"""
     told AS ({insert(tell(CadreChanged, "resigned"), tell(SessionEnded, "sessions_gone"), GRADUATES)})
     SELECT g.person_id, r.org_id, r.was FROM gone g LEFT JOIN resigned r USING (person_id)""")
 
-_REQUEST_DELETIONS = sa.text("""
-    INSERT INTO deletion_requests (person_id, cause, explanation, requested_by, requested_at)
-    SELECT person_id, cause, explanation, requested_by, :now
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, cause text, explanation text, requested_by bigint)
+_REQUEST_DELETIONS = sa.text(f"""
+    INSERT INTO deletion_requests ({columns(Report)}, requested_at)
+    SELECT {columns(Report)}, :now
+    FROM {recordset(Report)}
     ORDER BY person_id
     ON CONFLICT (person_id) DO UPDATE SET (cause, explanation, requested_by, requested_at) =
         (excluded.cause, excluded.explanation, excluded.requested_by, excluded.requested_at)""")
@@ -129,12 +160,12 @@ _WERE = sa.text("""
         AND began_at < :at AND (ended_at IS NULL OR ended_at >= :at)""")
 
 
-def edit(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def edit(tx: Connection, rows: Sequence[Edit]) -> None:
     """Change what is given of people."""
     db.run(tx, _EDIT, rows)
 
 
-def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[int]:
+def delete(tx: Connection, rows: Sequence[Deletion], now: datetime) -> set[int]:
     """Take people out of the register and keep what is needed to prove it; return who is gone.
 
     Those whom a transfer holds stay (DEL-08, DEL-11).
@@ -144,7 +175,7 @@ def delete(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set
     return {row.person_id for row in gone}
 
 
-def request_deletions(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def request_deletions(tx: Connection, rows: Sequence[Report], now: datetime) -> None:
     """Store requests to delete people, each in place of the person's earlier one (DEL-06)."""
     if rows:
         db.run(tx, _REQUEST_DELETIONS, rows, now=now)

@@ -6,10 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.members import store
@@ -44,7 +43,7 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
     return once(asked, earlier, partial(_request, tx), lambda item, refusal: RetentionSaved(refusal=refusal))
 
 
-def _saved(row: sa.Row[Any]) -> RetentionSaved:
+def _saved(row: retentions_store.Asked) -> RetentionSaved:
     return RetentionSaved(retention_id=row.retention_id, state=row.state)
 
 
@@ -83,13 +82,13 @@ def _requested(one: Asked[RequestRetention], retention_id: int, branch_id: int) 
 
 def _checked(
     tx: Connection, asked: Sequence[Asked[RequestRetention]]
-) -> tuple[dict[UUID, Refusal], dict[UUID, dict[str, Any]]]:
+) -> tuple[dict[UUID, Refusal], dict[UUID, retentions_store.Request]]:
     """Return, by command, why requests are refused, and the rows of the others."""
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
     refusals: dict[UUID, Refusal] = {}
-    rows: dict[UUID, dict[str, Any]] = {}
+    rows: dict[UUID, retentions_store.Request] = {}
     for one in asked:
         person = people.get(one.item.member_id)
         branch = orgs.get(person.branch_id or 0) if person is not None else None
@@ -102,7 +101,7 @@ def _checked(
 
 
 def _check(
-    one: Asked[RequestRetention], person: sa.Row[Any] | None, branch: sa.Row[Any] | None, administers: bool
+    one: Asked[RequestRetention], person: store.Person | None, branch: directory.Org | None, administers: bool
 ) -> Refusal | None:
     own = one.actor.person_id == one.item.member_id
     near = branch is not None and administers and directory.is_own_or_superior(one.actor.org_id, branch)
@@ -112,7 +111,7 @@ def _check(
     return _check_stay(one.item, person, branch)
 
 
-def _check_stay(item: RequestRetention, person: sa.Row[Any], branch: sa.Row[Any]) -> Refusal | None:
+def _check_stay(item: RequestRetention, person: store.Person, branch: directory.Org) -> Refusal | None:
     """Return why a member may not stay, by the settings of the branch's place."""
     today = clock.today()
     place = (today, branch.province, branch.path)
@@ -132,7 +131,7 @@ def _check_stay(item: RequestRetention, person: sa.Row[Any], branch: sa.Row[Any]
     )
 
 
-def _row(one: Asked[RequestRetention], branch_id: int) -> dict[str, Any]:
+def _row(one: Asked[RequestRetention], branch_id: int) -> retentions_store.Request:
     item = one.item
     return {
         "command_id": str(item.command_id),
@@ -153,7 +152,7 @@ class _Change(NamedTuple):
     """A decision on an entry, or a report: the item that says so, the entry, its state before and after."""
 
     one: Asked[DecideRetention]
-    entry: sa.Row[Any]
+    entry: retentions_store.Held
     before: str
     after: str
 
@@ -183,14 +182,14 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
 
 
 def _decide(
-    one: Asked[DecideRetention], entry: sa.Row[Any] | None, above: bool, state: str
+    one: Asked[DecideRetention], entry: retentions_store.Held | None, above: bool, state: str
 ) -> rules.Decision:
     own = entry is not None and entry.member_id == one.actor.person_id
     return rules.decide(own, above, state, bool(one.item.report), one.item.end, one.item.approve)
 
 
 def _above(
-    tx: Connection, asked: Sequence[Asked[DecideRetention]], held: Mapping[int, sa.Row[Any]]
+    tx: Connection, asked: Sequence[Asked[DecideRetention]], held: Mapping[int, retentions_store.Held]
 ) -> list[bool]:
     """Return, for each item, whether its sender administers a committee kind above the member's branch."""
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -210,9 +209,9 @@ def _store(tx: Connection, changes: Sequence[_Change]) -> None:
     """Store changes in the order of the list, and write them into the audit log."""
     # a statement changes a row once, so what a list says of one entry is stored in rounds: mostly one
     turns: Counter[int] = Counter()
-    rounds: dict[int, list[dict[str, Any]]] = {}
+    rounds: dict[int, list[retentions_store.Decision]] = {}
     for one, entry, _, state in changes:
-        row = {
+        row: retentions_store.Decision = {
             "retention_id": entry.retention_id,
             "state": state,
             "note": one.item.note.strip(),
@@ -254,7 +253,7 @@ def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Act
     ]
 
 
-def _retention(row: sa.Row[Any]) -> Retention:
+def _retention(row: retentions_store.Retention) -> Retention:
     return Retention(
         retention_id=row.retention_id,
         member_id=row.member_id,

@@ -3,24 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import NamedTuple, TypedDict
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import Uuid, recordset
 
-_REQUEST = sa.text("""
+
+class Request(TypedDict):
+    """A request that a member may stay; the telephone number is sealed and comes as base64."""
+
+    command_id: Uuid
+    member_id: int
+    branch_id: int
+    kind: str
+    since: date
+    until: date
+    place: str
+    contact_name: str
+    contact_phone_sealed: str | None
+    reason: str
+    requested_by: int
+
+
+class Asked(NamedTuple):
+    """What a command has asked for, and how that stands."""
+
+    command_id: UUID
+    retention_id: int
+    state: str
+    requested_by: int
+
+
+class Held(NamedTuple):
+    """An entry of the register that is decided on."""
+
+    retention_id: int
+    member_id: int
+    branch_id: int
+    state: str
+
+
+class Decision(TypedDict):
+    """What is said of an entry; an empty note or report says nothing."""
+
+    retention_id: int
+    state: str
+    note: str
+    report: str
+    decided_by: int
+
+
+class Retention(NamedTuple):
+    """An entry of the register, with the member's name."""
+
+    retention_id: int
+    member_id: int
+    branch_id: int
+    kind: str
+    since: date
+    until: date
+    place: str
+    contact_name: str
+    contact_phone_sealed: bytes | None
+    reason: str
+    state: str
+    note: str
+    reports: list[str]
+    name: str
+
+
+_REQUEST = sa.text(f"""
     -- conflicts are a repeated command, or a member with another one requested or approved
     INSERT INTO retentions (
         command_id, member_id, branch_id, kind, since, until, place, contact_name,
         contact_phone_sealed, reason, state, requested_by, requested_at)
     SELECT command_id, member_id, branch_id, kind, since, until, place, contact_name,
         decode(contact_phone_sealed, 'base64'), reason, 'requested', requested_by, :now
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        command_id uuid, member_id bigint, branch_id bigint, kind text, since date, until date, place text,
-        contact_name text, contact_phone_sealed text, reason text, requested_by bigint)
+    FROM {recordset(Request)}
     ORDER BY member_id
     ON CONFLICT DO NOTHING
     RETURNING command_id, retention_id""")
@@ -35,15 +99,14 @@ _HOLD = sa.text("""
     ORDER BY retention_id
     FOR UPDATE""")
 
-_DECIDE = sa.text("""
+_DECIDE = sa.text(f"""
     -- where the state stays, this is a report only, and the decision keeps its author and its time
     UPDATE retentions r
     SET state = i.state, note = CASE WHEN i.note = '' THEN r.note ELSE i.note END,
         reports = CASE WHEN i.report = '' THEN r.reports ELSE r.reports || i.report END,
         decided_by = CASE WHEN i.state = r.state THEN r.decided_by ELSE i.decided_by END,
         decided_at = CASE WHEN i.state = r.state THEN r.decided_at ELSE :now END
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        retention_id bigint, state text, note text, report text, decided_by bigint)
+    FROM {recordset(Decision)}
     WHERE r.retention_id = i.retention_id""")
 
 _REGISTER = sa.text("""
@@ -64,7 +127,7 @@ _OWN = sa.text("""
     LIMIT 20""")
 
 
-def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> dict[Any, int]:
+def request(tx: Connection, rows: Sequence[Request], now: datetime) -> dict[UUID, int]:
     """Store requests and return the new ones by command.
 
     A repeated one, or a second one of a member, changes nothing.
@@ -72,30 +135,28 @@ def request(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> di
     return {row.command_id: row.retention_id for row in db.run(tx, _REQUEST, rows, now=now)} if rows else {}
 
 
-def by_command(tx: Connection, command_ids: Iterable[Any]) -> dict[Any, sa.Row[Any]]:
+def by_command(tx: Connection, command_ids: Iterable[UUID]) -> dict[UUID, Asked]:
     """Return retentions by the command that asked for them."""
-    return {
-        row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
-    }
+    rows = db.rows(Asked, tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]}))
+    return {row.command_id: row for row in rows}
 
 
-def hold(tx: Connection, ids: Iterable[int]) -> dict[int, sa.Row[Any]]:
+def hold(tx: Connection, ids: Iterable[int]) -> dict[int, Held]:
     """Return retentions, held until the transaction ends."""
-    return {row.retention_id: row for row in tx.execute(_HOLD, {"ids": sorted(set(ids))})}
+    return {row.retention_id: row for row in db.rows(Held, tx.execute(_HOLD, {"ids": sorted(set(ids))}))}
 
 
-def decide(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def decide(tx: Connection, rows: Sequence[Decision], now: datetime) -> None:
     """Store decisions and reports on held retentions."""
     db.run(tx, _DECIDE, rows, now=now)
 
 
-def register(tx: Connection, path: str, kind: str, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+def register(tx: Connection, path: str, kind: str, after: int, limit: int) -> list[Retention]:
     """Return the register of a subtree."""
-    return tx.execute(
-        _REGISTER, {"path": path, "path_end": path[:-1] + "/", "kind": kind, "after": after, "limit": limit}
-    ).all()
+    wanted = {"path": path, "path_end": path[:-1] + "/", "kind": kind, "after": after, "limit": limit}
+    return db.rows(Retention, tx.execute(_REGISTER, wanted))
 
 
-def own(tx: Connection, person_id: int) -> Sequence[sa.Row[Any]]:
+def own(tx: Connection, person_id: int) -> list[Retention]:
     """Return a person's own entries, newest first."""
-    return tx.execute(_OWN, {"person": person_id}).all()
+    return db.rows(Retention, tx.execute(_OWN, {"person": person_id}))

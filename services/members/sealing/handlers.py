@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy.engine import Connection
 
 from services.members.sealing import store
 from services.members.sealing.keys import b64
 from services.members.sealing.seal import Seal
-
-_COLUMNS = ("id_sealed", "phone_sealed", "contact_sealed", "emergency_sealed")
 
 
 def some(tx: Connection, seal: Seal, after: int) -> tuple[int, int]:
@@ -19,13 +15,20 @@ def some(tx: Connection, seal: Seal, after: int) -> tuple[int, int]:
     Return how many people they were, and the last of them, after whom the next call goes on.
     """
     rows = store.sealed_by_other_keys(tx, seal.current, after)
-    anew: list[dict[str, Any]] = []
-    for row in rows:
-        values: dict[str, Any] = {"person_id": row.person_id}
-        for name in _COLUMNS:
-            value = row._mapping[name]
-            values[name] = None if value is None else b64(seal.seal(seal.open(value)))
-        anew.append(values)
+
+    def again(value: bytes | None) -> str | None:
+        return None if value is None else b64(seal.seal(seal.open(value)))
+
+    anew: list[store.Resealed] = [
+        {
+            "person_id": row.person_id,
+            "id_sealed": again(row.id_sealed),
+            "phone_sealed": again(row.phone_sealed),
+            "contact_sealed": again(row.contact_sealed),
+            "emergency_sealed": again(row.emergency_sealed),
+        }
+        for row in rows
+    ]
     store.reseal(tx, anew)
     return len(rows), rows[-1].person_id if rows else after
 

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import recordset
+
+
+class Sealed(NamedTuple):
+    """The sealed values of a person."""
+
+    person_id: int
+    id_sealed: bytes
+    phone_sealed: bytes | None
+    contact_sealed: bytes | None
+    emergency_sealed: bytes | None
+
+
+class Resealed(TypedDict):
+    """The values of a person sealed anew, as base64."""
+
+    person_id: int
+    id_sealed: str | None
+    phone_sealed: str | None
+    contact_sealed: str | None
+    emergency_sealed: str | None
+
 
 _RESEAL = sa.text("""
     -- the first byte of a sealed value is the number of its key
@@ -20,13 +42,12 @@ _RESEAL = sa.text("""
     LIMIT 1000
     FOR UPDATE""")
 
-_RESEALED = sa.text("""
+_RESEALED = sa.text(f"""
     UPDATE people p
     SET id_sealed = decode(i.id_sealed, 'base64'), phone_sealed = decode(i.phone_sealed, 'base64'),
         contact_sealed = decode(i.contact_sealed, 'base64'),
         emergency_sealed = decode(i.emergency_sealed, 'base64')
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        person_id bigint, id_sealed text, phone_sealed text, contact_sealed text, emergency_sealed text)
+    FROM {recordset(Resealed)}
     WHERE p.person_id = i.person_id""")
 
 _OTHER_SEALED = {
@@ -36,13 +57,13 @@ _OTHER_SEALED = {
 }
 
 
-def sealed_by_other_keys(tx: Connection, key: int, after: int) -> Sequence[sa.Row[Any]]:
+def sealed_by_other_keys(tx: Connection, key: int, after: int) -> list[Sealed]:
     """Return up to 1,000 people with values sealed by another key, held until the transaction ends."""
-    return tx.execute(_RESEAL, {"key": key, "after": after}).all()
+    return db.rows(Sealed, tx.execute(_RESEAL, {"key": key, "after": after}))
 
 
-def reseal(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Store values that were sealed anew; they come as base64."""
+def reseal(tx: Connection, rows: Sequence[Resealed]) -> None:
+    """Store values that were sealed anew."""
     db.run(tx, _RESEALED, rows)
 
 
