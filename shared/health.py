@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import eventlet
 import sqlalchemy as sa
@@ -55,7 +56,7 @@ def collect(machineries: Iterable[Any]) -> None:
 def application(machineries: list[Any], containers: list[Any]) -> Callable[..., list[bytes]]:
     """Return the WSGI application of the three addresses."""
 
-    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         path = environ.get("PATH_INFO", "")
         status, kind, body = "404 Not Found", "text/plain", b"not found\n"
         if path == "/metrics":

@@ -512,7 +512,7 @@ def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml f
     from services.transfers.policies import store as policies_store
 
     with db.connect(settings.from_environment().database("transfers")).connect() as tx:
-        rows: Any = policies_store.dry_run(tx, _policy(file), clock.now())
+        rows = policies_store.dry_run(tx, _policy(file), clock.now())
     typer.echo(
         f"{'province':<10}{'node':<18}{'open':>8}{'other deadline':>16}"
         f"{'earlier':>9}{'past':>7}{'in 72 h':>9}{'other end':>11}"

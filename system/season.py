@@ -311,12 +311,11 @@ class Season:
         requests = [self._request_abroad(member, branch) for member, branch in some]
         with self.system.machinery("members").database.transaction() as tx:
             retentions_store.request(tx, requests, clock.now())
-            known = retentions_store.by_command(tx, [one["command_id"] for one in requests])
-            approval = {"state": "approved", "note": "", "report": "", "decided_by": 1}
-            decisions = [{"retention_id": one.retention_id, **approval} for one in known.values()]
+            known = retentions_store.by_command(tx, [UUID(one["command_id"]) for one in requests])
+            decisions = [_approval(one.retention_id) for one in known.values()]
             retentions_store.decide(tx, decisions, clock.now())
 
-    def _request_abroad(self, member: int, branch: int) -> dict[str, Any]:
+    def _request_abroad(self, member: int, branch: int) -> retentions_store.Request:
         return {
             "command_id": str(uuid5(_SPACE, f"{self.seed} {member} abroad")),
             "member_id": member,
@@ -644,6 +643,10 @@ def _broken(system: embedded.System) -> list[str]:
 
     checked = check_invariants({service: system.engine(service) for service in SERVICES})
     return [sentence for sentence, holds in checked if not holds]
+
+
+def _approval(retention_id: int) -> retentions_store.Decision:
+    return {"retention_id": retention_id, "state": "approved", "note": "", "report": "", "decided_by": 1}
 
 
 def _digest(result: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from services.members.entering import handlers as entering
 from services.members.graduation import store as graduation_store
+from services.members.log import PostChange
 from shared import clock
 from shared.messages.members import Admission
 from system import synthetic
@@ -153,7 +154,7 @@ def _give_posts(system: Any, orgs: list[int]) -> None:
     from services.members.posts import store as posts_store
     from services.orgs import store
 
-    posts = [
+    posts: list[PostChange] = [
         {"org_id": org, "person_id": administrator_of(org), "post": "secretary", "changed_by": None}
         for org in orgs
     ]
@@ -170,7 +171,12 @@ def _first_class(system: Any, counties: list[str]) -> None:
     branch, left_on = COLLEGE * 100 + 1, date(clock.now().year - 1, 12, 31)
     people = synthetic.people(34, rng=random.Random(11), division_codes=counties, start=0)
     rows = [(1001 + n, admission(person, branch)) for n, person in enumerate(people)]
-    mark = {"branch_id": branch, "graduates_on": left_on, "reason": "", "marked_by": 1}
+    mark: graduation_store.NewMark = {
+        "branch_id": branch,
+        "graduates_on": left_on,
+        "reason": "",
+        "marked_by": 1,
+    }
     with system.machinery("members").database.transaction() as tx:
         entering.enter_trusted(tx, rows)
         graduation_store.mark_branches(tx, [mark], clock.now())

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any
 
 from shared.messages import MAX_ITEMS, events
 from shared.messages import schemas as schemas_of
+from shared.messages.schemas import Schema
 
 CLOUD_EVENT = {
     "type": "object",
@@ -34,7 +34,7 @@ CLOUD_EVENT = {
 }
 
 
-def document() -> dict[str, Any]:
+def document() -> Schema:
     """Return the document: a channel per event, the service that sends it and those that receive it."""
     kinds = {
         topic: event
@@ -42,8 +42,8 @@ def document() -> dict[str, Any]:
         if event.__module__.startswith(f"{__package__}.")
     }
     schemas, components = schemas_of.of(kinds.values())
-    channels: dict[str, Any] = {}
-    operations: dict[str, Any] = {}
+    channels: Schema = {}
+    operations: Schema = {}
     for schema, (topic, event) in zip(schemas, kinds.items(), strict=True):
         channels[topic] = {
             "address": topic,

@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 
+Schema = dict[str, Any]
+"""A JSON schema, or another piece of a document of interfaces."""
 
-def of(types: Iterable[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+
+def of(types: Iterable[Any]) -> tuple[list[Schema], Schema]:
     r"""Return a schema per type, and those they refer to by name.
 
     Patterns end in `$`, which in a JSON schema means what `\Z` means to Python. Whole numbers are

@@ -12,6 +12,7 @@ from services.gateway.files import sheet
 from shared.messages import MAX_ITEMS
 from shared.messages import schemas as schemas_of
 from shared.messages.limits import MAX_ID
+from shared.messages.schemas import Schema
 
 PROBLEM = {
     "type": "object",
@@ -49,7 +50,7 @@ REFUSAL = {
 }
 
 
-_PARAMETERS: dict[Any, dict[str, Any]] = {
+_PARAMETERS: dict[Any, Schema] = {
     int: {"type": "integer", "format": "int64"},
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -83,10 +84,10 @@ _ABOUT = (
 
 
 @cache
-def document() -> dict[str, Any]:
+def document() -> Schema:
     """Return the document; every route is an operation, every contract a schema."""
     schemas, components = schemas_of.of(_types())
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, Schema] = {}
     for number, route in enumerate(ROUTES):
         path = "/api/v1" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
         # `_types` gives two schemas for each route: what it takes and what it answers
@@ -105,13 +106,11 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(
-    route: Route, request: dict[str, Any], reply: dict[str, Any], components: dict[str, Any]
-) -> dict[str, Any]:
+def _operation(route: Route, request: Schema, reply: Schema, components: Schema) -> Schema:
     zh, en = route.summary
     fields = components.get(request.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {})
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    operation: dict[str, Any] = {
+    operation: Schema = {
         "operationId": _name(route),
         "summary": f"{zh} · {en}",
         "tags": [route.contract.service],
@@ -132,9 +131,9 @@ def _operation(
     return operation
 
 
-def _parameters(route: Route, fields: dict[str, Any]) -> list[dict[str, Any]]:
+def _parameters(route: Route, fields: Schema) -> list[Schema]:
     """Return the parameters of an operation; `fields` are those of its contract, by name."""
-    found: list[dict[str, Any]] = []
+    found: list[Schema] = []
     for kind, name in re.findall(r"<(\w+:)?(\w+)>", route.path):
         schema = _PARAMETERS.get(kind.rstrip(":"), {"type": "string"})
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
@@ -156,7 +155,7 @@ def _parameters(route: Route, fields: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _given(schema: dict[str, Any]) -> dict[str, Any]:
+def _given(schema: Schema) -> Schema:
     """Return the schema of a contract's field as it is given in an address.
 
     There leaving it out says what null says elsewhere.
@@ -185,7 +184,7 @@ def is_list(route: Route) -> bool:
     )
 
 
-def _content(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
+def _content(route: Route, reply: Schema) -> Schema:
     if route.pdf:
         return {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
     return {
@@ -194,7 +193,7 @@ def _content(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
+def _answer(route: Route, reply: Schema) -> Schema:
     """Return the schema of what `app` makes of a reply.
 
     Lists are wrapped, so that fields may be added beside them.
@@ -206,5 +205,5 @@ def _answer(route: Route, reply: dict[str, Any]) -> dict[str, Any]:
     return dict(reply["items"]) if route.path.endswith("<int:org_id>") else _wrap("items", reply)
 
 
-def _wrap(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _wrap(name: str, schema: Schema) -> Schema:
     return {"type": "object", "required": [name], "properties": {name: schema}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 import eventlet
 from eventlet import greenio, wsgi
@@ -26,10 +27,10 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
         finally:
             self._clock.cancel()
 
-    def get_environ(self) -> dict[str, Any]:
+    def get_environ(self) -> WSGIEnvironment:
         """Return the request; its header is here."""
         self._clock.cancel()
-        environ: dict[str, Any] = super().get_environ()
+        environ: WSGIEnvironment = super().get_environ()
         return environ
 
 

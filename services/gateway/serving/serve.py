@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -18,13 +18,11 @@ from services.gateway.serving.server import Server
 from shared.bus.rpc import RpcClient
 from shared.settings import Settings
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-
-def watched(server: Server, client: RpcClient) -> Application:
+def watched(server: Server, client: RpcClient) -> WSGIApplication:
     """Return the application of `/healthz`, `/readyz` and `/metrics`, which is not reachable from outside."""
 
-    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         status, kind, body = "404 Not Found", "text/plain", b"not found\n"
         if path == "/metrics":
