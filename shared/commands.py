@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from shared import db
 from shared.bus.service import Asked
 from shared.errors import Refusal
+from shared.recordset import columns, recordset
 
 
 class Identified(Protocol):
@@ -85,13 +86,21 @@ def once(
     return answers
 
 
+class Reply(msgspec.Struct, frozen=True):
+    """What a command was answered, as JSON, and whose command it was."""
+
+    command_id: UUID
+    reply: str
+    person_id: int
+
+
 _STORED = sa.text(
     "SELECT command_id, reply, person_id FROM handled_commands WHERE command_id = ANY(CAST(:ids AS uuid[]))"
 )
-_REMEMBER = sa.text("""
-    INSERT INTO handled_commands (command_id, reply, person_id)
-    SELECT command_id, reply, person_id
-    FROM json_to_recordset(CAST(:items AS json)) AS i(command_id uuid, reply text, person_id bigint)""")
+_REMEMBER = sa.text(f"""
+    INSERT INTO handled_commands ({columns(Reply)})
+    SELECT {columns(Reply)}
+    FROM {recordset(Reply)}""")
 
 
 def remembered(
@@ -111,11 +120,7 @@ def remember(tx: Connection, asked: Sequence[Asked[Item]], answers: Sequence[Ans
     right.
     """
     kept = [
-        {
-            "command_id": str(one.item.command_id),
-            "reply": msgspec.json.encode(answer).decode(),
-            "person_id": one.actor.person_id,
-        }
+        Reply(one.item.command_id, msgspec.json.encode(answer).decode(), one.actor.person_id)
         for one, answer in zip(asked, answers, strict=True)
         if answer.refusal is None
     ]
