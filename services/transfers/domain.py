@@ -189,6 +189,7 @@ def check_request(
         return Refusal("bad_request", {"detail": f"initiator: {', '.join(FROM_OUTSIDE)}"})
     if reason is None:
         return Refusal("unknown_reason")
+    # An organisation that was deleted is as unknown as one that never was.
     if source is None:
         return Refusal("unknown_org")
     if source.kind != "branch":
@@ -405,6 +406,7 @@ def plan(
     refusal = may_request(request, person_id, acting_org, source, target)
     if refusal is not None:
         return refusal
+    # What was forbidden has been refused, so what is said here was a warning, and confirmed.
     said = concern(request, source, target, place) if target is not None else None
     return planned(request, source, target, said[1] if said else "", place.origin_node)
 
@@ -446,6 +448,7 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int | Non
         return Refusal("batch_branches")
     if not 0 < len(item.member_ids) == len(set(item.member_ids)) <= BATCH_MAX:  # each once
         return Refusal("batch_size", {"limit": str(BATCH_MAX)})
+    # As if the branch had started it and confirmed every warning: the committee knows both of its branches.
     # One member stands for all: what is checked below does not depend on who it is.
     given = replace(request_of(item, item.member_ids[0]), initiator=Initiator.SOURCE, confirmed=True)
     return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
@@ -580,6 +583,7 @@ def why_not(
     if code is not None:
         return Refusal(code)
     if trigger is Trigger.WITHDRAW:
+        # The node would let somebody withdraw, so it is not this person's to do.
         return Refusal("too_late_to_withdraw" if withdraw == "no" else "not_initiator")
     if not decides:
         return Refusal("not_your_node")
@@ -587,6 +591,7 @@ def why_not(
         return Refusal("letter_missing")
     if trigger is Trigger.ASSIGN:
         return Refusal("same_org" if back else "branch_not_below")
+    # All is right but the number of the node: the page showed one that is decided by now.
     return Refusal("node_closed")
 
 

@@ -16,7 +16,7 @@ from services.transfers.domain import OrgFacts
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
-from services.transfers.saga import FINAL, RELEASE_AGAIN, Destination, Initiator, State, Trigger
+from services.transfers.saga import FINAL, Destination, Initiator, State, Trigger
 from services.transfers.transitions import Item
 from shared import clock, directory, metrics, reference
 from shared.bus.service import Asked
@@ -149,6 +149,7 @@ def _plan(
     plan = domain.plan(item, actor.person_id, acting_org, source, target, season.place, season.missed)
     if known or isinstance(plan, Refusal):
         return plan
+    # The ticket comes last: it is proved only for those who may start at all.
     return _check_ticket(item, actor) or plan
 
 
@@ -309,7 +310,7 @@ def request_row(
 ) -> store.Request:
     """Return what to record of a request that was found right, for `store.request`."""
     source, target = plan.source, plan.target
-    # to a special unit a transfer leads into the province's library
+    # to a special unit a transfer leads into the vault of the province
     target_id = source.vault_id if target is None else target.org_id
     return store.Request(
         n=n,
@@ -375,6 +376,7 @@ def _apply(
             **wanted.said,
         )
         by_trigger.setdefault(wanted.trigger, []).append((row, wanted.fits))
+    # A list of decisions holds approvals and rejections, and a statement is of one trigger.
     for trigger, rows in by_trigger.items():
         outcomes |= _moved_or_not(tx, trigger, rows)
     return [outcomes[n] for n in range(len(asked))]
@@ -491,8 +493,7 @@ def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
     moved = _move(tx, Trigger.RESERVED, rows)
     left = [row for row in rows if row.transfer_id not in moved]
     if left:
-        assert RELEASE_AGAIN
-        store.release_again(tx, left)
+        store.release_again(tx, left)  # those in a state of `saga.RELEASE_AGAIN`
 
 
 def on_reservation_refused(tx: Connection, items: list[ReservationRefused]) -> None:
@@ -568,6 +569,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     """
     assert actor is not None
     row = store.one(tx, request.transfer_id)
+    # Nobody learns the difference between a transfer that is not there and one that is not theirs.
     is_member = row is not None and actor.person_id == row.member_id
     is_party = row is not None and _is_party(tx, row, actor)
     refusal = domain.check_party(is_member or is_party)

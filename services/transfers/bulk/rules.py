@@ -26,6 +26,7 @@ def check_start(item: StartBulk, branch: OrgFacts | None, org: OrgFacts | None) 
     """
     if item.filter.state == State.ASSIGN:
         return None if domain.is_assignable(branch, org) else Refusal("branch_not_below")
+    # Each row is checked once more at its turn, but nobody should learn of one mistake fifty thousand times.
     refusal = domain.check_decision(item.approve, item.reason_code, item.note)
     if refusal is None and item.approve and domain.lacks_letter(item.filter.state, item.note):
         return Refusal("letter_missing")

@@ -64,6 +64,7 @@ def check_added(stored: bool, own: bool, same: bool) -> Refusal | None:
     """
     if not stored:
         return Refusal("too_many_webhooks", {"limit": str(HOOKS_MAX)})
+    # An address that was told already is shared by whoever asks for it; an id of a command is not.
     return Refusal("command_taken") if own and not same else None
 
 

@@ -87,7 +87,7 @@ def request_again(ended: Any, command_id: UUID, initiator: str, confirmed: bool)
         initiator=initiator,
         member_id=ended.member_id,
         source_branch_id=ended.source_branch_id,
-        # the library stands there for a special unit, which nobody chooses
+        # the vault stands there for a special unit, which nobody chooses
         target_org_id=None if ended.reason == "special_unit" else ended.target_org_id,
         reason=ended.reason,
         place_name=ended.place_name,
