@@ -194,17 +194,11 @@ def check_request(
         return Refusal("unknown_org")
     if source.kind != "branch":
         return Refusal("not_a_branch")
-    refusal = _check_fields(request, reason) or _check_leaving(request, reason, source)
-    if refusal is not None:
-        return refusal
-    if request.reason == "special_unit":
-        return _check_special(request)
-    if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
-        return Refusal("target_not_allowed")
-    refusal = _check_target(request, source, target)
-    if refusal is None and target is not None:
-        refusal = _check_class(request, source, target, place)
-    return refusal
+    return (
+        _check_fields(request, reason)
+        or _check_leaving(request, reason, source)
+        or _check_destination(request, source, target, place)
+    )
 
 
 def _check_fields(request: RequestTransfer, reason: Reason) -> Refusal | None:
@@ -234,6 +228,20 @@ def _check_leaving(request: RequestTransfer, reason: Reason, source: OrgFacts) -
     if source.purpose == "vault" and request.initiator == Initiator.MEMBER:
         return Refusal("in_vault")
     return None
+
+
+def _check_destination(
+    request: RequestTransfer, source: OrgFacts, target: OrgFacts | None, place: Place
+) -> Refusal | None:
+    """Return why a transfer does not lead there (TRF-10, TRF-14, TRF-15, TYPE-04..15, SPU-02, ORG-31)."""
+    if request.reason == "special_unit":
+        return _check_special(request)
+    if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
+        return Refusal("target_not_allowed")
+    refusal = _check_target(request, source, target)
+    if refusal is None and target is not None:
+        refusal = _check_class(request, source, target, place)
+    return refusal
 
 
 def _check_class(
@@ -442,16 +450,27 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int | Non
         return Refusal("batch_by_committee")
     if source is None or target is None:
         return Refusal("unknown_org")
-    if source.kind != "branch" or target.kind != "branch":
-        return Refusal("not_a_branch")
-    if not (source.path.startswith(org.path) and target.path.startswith(org.path)):
-        return Refusal("batch_branches")
-    if not 0 < len(item.member_ids) == len(set(item.member_ids)) <= BATCH_MAX:  # each once
-        return Refusal("batch_size", {"limit": str(BATCH_MAX)})
+    refusal = _check_branches(org, source, target) or _check_members(item.member_ids)
+    if refusal is not None:
+        return refusal
     # As if the branch had started it and confirmed every warning: the committee knows both of its branches.
     # One member stands for all: what is checked below does not depend on who it is.
     given = replace(request_of(item, item.member_ids[0]), initiator=Initiator.SOURCE, confirmed=True)
     return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
+
+
+def _check_branches(org: OrgFacts, source: OrgFacts, target: OrgFacts) -> Refusal | None:
+    if source.kind != "branch" or target.kind != "branch":
+        return Refusal("not_a_branch")
+    below = source.path.startswith(org.path) and target.path.startswith(org.path)
+    return None if below else Refusal("batch_branches")
+
+
+def _check_members(member_ids: Sequence[int]) -> Refusal | None:
+    # The middle of the comparison: each of them once.
+    if 0 < len(member_ids) == len(set(member_ids)) <= BATCH_MAX:
+        return None
+    return Refusal("batch_size", {"limit": str(BATCH_MAX)})
 
 
 def request_of(item: MoveBatch, member_id: int) -> RequestTransfer:

@@ -232,12 +232,7 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     """
     season = _season(tx)
     acting = directory.administering(tx, (one.actor for one in asked))
-    parties = (
-        org_id
-        for one in asked
-        for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)
-    )
-    orgs = facts_of(tx, parties)
+    orgs = _orgs_of(tx, asked)
     earlier = store.batches(tx, [one.item.command_id for one in asked])
     fresh = [one.item for one in asked if one.item.command_id not in earlier]
     held = store.with_open(tx, (member for item in fresh for member in item.member_ids))
@@ -253,6 +248,16 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
         held |= dict.fromkeys(plan.members, one.item.source_branch_id)
         answers.append(_start_batch(tx, one, plan, orgs, season.policy))
     return answers
+
+
+def _orgs_of(tx: Connection, asked: Sequence[Asked[contract.MoveBatch]]) -> dict[int, OrgFacts]:
+    """Return the branches of batches, and the committees that ask."""
+    parties = (
+        org_id
+        for one in asked
+        for org_id in (one.item.source_branch_id, one.item.target_branch_id, one.actor.org_id)
+    )
+    return facts_of(tx, parties)
 
 
 def _start_batch(
