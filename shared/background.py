@@ -87,10 +87,7 @@ def run(service: Service, loop: Loop) -> bool:
         if in_a_row:
             in_a_row = 0
             failing.set(0)
-        if wait == 0:
-            time.sleep(0)  # others may run between two pieces
-        elif loop.wake.wait(loop.seconds if wait is None else wait) and loop.settle and not service.stopping:
-            time.sleep(loop.settle)
+        _sleep(service, loop, loop.seconds if wait is None else wait)
 
     # both are guarded whole, since a time-out that a turn has left behind may strike while the loop sleeps
     turn, rest = guarded(once), guarded(stopped.wait)
@@ -105,6 +102,14 @@ def run(service: Service, loop: Loop) -> bool:
             with contextlib.suppress(HandlerCrashed):
                 rest(_pause(error, in_a_row))
     return in_a_row == 0
+
+
+def _sleep(service: Service, loop: Loop, seconds: float) -> None:
+    """Sleep until somebody has made work for the loop, at most so long."""
+    if seconds == 0:
+        time.sleep(0)  # others may run between two pieces
+    elif loop.wake.wait(seconds) and loop.settle and not service.stopping:
+        time.sleep(loop.settle)
 
 
 def _pause(error: Exception, in_a_row: int) -> float:

@@ -26,7 +26,11 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     `path` is made of the ids from the root down, each followed by a dot: `1.42.4201.`; a subtree is
     a range of it.
     """
-    orgs = sa.Table(
+    return _org_directory(metadata), _administrator_directory(metadata)
+
+
+def _org_directory(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
         "org_directory",
         metadata,
         sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -49,7 +53,10 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
             "ix_org_directory_township", "division_code", postgresql_where=sa.text("purpose = 'township'")
         ),
     )
-    administrators = sa.Table(
+
+
+def _administrator_directory(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
         "administrator_directory",
         metadata,
         sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -59,7 +66,6 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("observer", sa.Boolean, nullable=False, server_default="false"),
         sa.Index("ix_administrator_directory_person_id", "person_id"),
     )
-    return orgs, administrators
 
 
 class Org(NamedTuple):

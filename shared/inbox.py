@@ -165,11 +165,7 @@ class Inbox:
 
         A message that cannot be read is set aside whole.
         """
-        items: list[msgspec.Raw] = []
-        if message.topic in self.handlers:
-            # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
-            with contextlib.suppress(Exception):
-                items = msgspec.json.decode(message.body, type=list[msgspec.Raw])
+        items = self._items(message)
         with self.database.transaction(limits=LIMITS) as tx:
             if not list(tx.scalars(_TAKE, {"ids": [message.message_id]})):
                 return
@@ -184,6 +180,14 @@ class Inbox:
                     self._set_aside(tx, message, bytes(raw), problem, retry=True)
                     collided = problem if failures.is_contended(problem) else None
         self.on_set_aside()  # after the commit: who is woken by it finds the item
+
+    def _items(self, message: Incoming) -> list[msgspec.Raw]:
+        """Return the items of a message, unread; none if it is no list, or nothing for this service."""
+        if message.topic in self.handlers:
+            # whatever a reader may raise over bytes: no JSON, no list, nested too deeply
+            with contextlib.suppress(Exception):
+                return msgspec.json.decode(message.body, type=list[msgspec.Raw])
+        return []
 
     def _try_one(self, tx: Connection, topic: str, raw: bytes) -> Exception | None:
         """Handle one item in a savepoint; return what went wrong with it.

@@ -93,31 +93,38 @@ def read(path: Path) -> tuple[Entry, ...]:
     """
     made = []
     for number, table in enumerate(tomllib.loads(path.read_text("utf-8")).get("from", []), start=1):
-        values = {name: value for name, value in table.items() if name not in _OF_AN_ENTRY}
-        preset = table.get("preset", "")
-        problems = []
-        for name, value in values.items():
-            problem = _problem(name, value)
-            if problem:
-                problems.append(problem)
-        if not isinstance(table.get("day"), date):
-            problems.append("day is missing")
-        if preset and preset not in PRESETS:
-            problems.append(f"there is no preset {preset}")
+        problems = _problems(table)
         if problems:
             raise ValueError(f"{path}, entry {number}: {'; '.join(problems)}")
-        org = table.get("org")
-        # an entry with a preset answers for every setting, one without only for those that it names
-        of_preset = {**NATIONAL, **PRESETS[preset]} if preset else {}
-        made.append(
-            Entry(
-                table["day"],
-                str(table.get("province", "")),
-                None if org is None else int(org),
-                {**of_preset, **values},
-            )
-        )
+        made.append(_entry(table))
     return tuple(sorted(made, key=lambda one: one.weight, reverse=True))
+
+
+def _settings(table: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name not in _OF_AN_ENTRY}
+
+
+def _problems(table: dict[str, Any]) -> list[str]:
+    """Return all that is wrong with an entry."""
+    found = [_problem(name, value) for name, value in _settings(table).items()]
+    if not isinstance(table.get("day"), date):
+        found.append("day is missing")
+    preset = table.get("preset", "")
+    if preset and preset not in PRESETS:
+        found.append(f"there is no preset {preset}")
+    return [one for one in found if one]
+
+
+def _entry(table: dict[str, Any]) -> Entry:
+    preset, org = table.get("preset", ""), table.get("org")
+    # an entry with a preset answers for every setting, one without only for those that it names
+    of_preset = {**NATIONAL, **PRESETS[preset]} if preset else {}
+    return Entry(
+        table["day"],
+        str(table.get("province", "")),
+        None if org is None else int(org),
+        {**of_preset, **_settings(table)},
+    )
 
 
 @cache

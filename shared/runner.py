@@ -95,6 +95,14 @@ def serve(name: str, settings: Settings) -> None:
         health.serve(
             settings.health_host, settings.health_port, [machinery(runner, name)], containers(runner)
         )
+    if _until_told(runner, name):
+        # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
+        os._exit(1)
+    runner.stop()
+
+
+def _until_told(runner: ServiceRunner, name: str) -> int:
+    """Say that the service is up; return 0 when somebody wants it to end, 1 when a container has died."""
     stopping = eventlet.event.Event()
 
     def stop(code: int) -> None:
@@ -112,10 +120,8 @@ def serve(name: str, settings: Settings) -> None:
     signal.signal(signal.SIGINT, lambda signum, frame: stop(0))
     print(f"{name} is up (pid {os.getpid()})", flush=True)
     eventlet.spawn(watch)
-    if stopping.wait():
-        # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
-        os._exit(1)
-    runner.stop()
+    code: int = stopping.wait()
+    return code
 
 
 __all__ = ["SERVICES", "containers", "machinery", "serve", "start", "wait_for"]

@@ -96,29 +96,11 @@ class Publisher:
     def _publish(self, messages: Sequence[Message]) -> None:
         if self._connection is None:
             self._open()
-        channel = self._channel
         for message in messages:
-            prepared = channel.prepare_message(
-                message.body,
-                content_type="application/json",
-                content_encoding="utf-8",
-                headers=cloud_event(message),
-                properties={"message_id": message.message_id, "delivery_mode": 2},
-            )
-            self._sent += 1
-            self._waiting.add(self._sent)
-            try:
-                channel.basic_publish(
-                    prepared,
-                    exchange=topology.PREFIX + message.exchange,
-                    routing_key=message.topic,
-                    mandatory=message.mandatory,
-                )
-            except ChannelError as error:
-                raise PublishRefused(f"{message.topic}: {error}") from error
+            self._send(message)
         assert self._connection is not None
         if broker.is_memory(self._connection):
-            if not channel.wait_for_confirms(CONFIRM_SECONDS):
+            if not self._channel.wait_for_confirms(CONFIRM_SECONDS):
                 raise PublishFailed("consumers did not finish in time")
             return
         ends = time.monotonic() + CONFIRM_SECONDS
@@ -128,6 +110,27 @@ class Publisher:
             raise PublishFailed(f"{self._denials} not taken")
         if self._refused:
             raise PublishRefused("; ".join(self._refused))
+
+    def _send(self, message: Message) -> None:
+        """Send one message; its confirm is waited for later, with those of the others."""
+        prepared = self._channel.prepare_message(
+            message.body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers=cloud_event(message),
+            properties={"message_id": message.message_id, "delivery_mode": 2},
+        )
+        self._sent += 1
+        self._waiting.add(self._sent)
+        try:
+            self._channel.basic_publish(
+                prepared,
+                exchange=topology.PREFIX + message.exchange,
+                routing_key=message.topic,
+                mandatory=message.mandatory,
+            )
+        except ChannelError as error:
+            raise PublishRefused(f"{message.topic}: {error}") from error
 
     def _open(self) -> None:
         # no heartbeat: while nothing is published nobody reads the connection, so nobody would answer one

@@ -112,27 +112,39 @@ class RpcClient:
                 under_way.append((correlation_id, waiting))
             except Refused as refused:
                 under_way.append((correlation_id, refused))
-        replies: list[Any] = []
-        for (call, _), (correlation_id, sent) in zip(calls, under_way, strict=True):
-            outcome = "unavailable"
-            try:
-                if isinstance(sent, Refused):
-                    raise sent
-                assert sent.done is not None
-                left = max(0.001, timeout - (time.perf_counter() - started))
-                if not sent.done.wait(left) or sent.answer is None:
-                    raise Refused("unavailable")
-                replies.append(read_reply(call, sent.answer))
-                outcome = "ok"
-            except Refused as refused:
-                outcome = refused.code
-                replies.append(refused)
-            finally:
-                self._waiting.pop(correlation_id, None)
-                metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(
-                    time.perf_counter() - started
-                )
-        return replies
+        return [
+            self._reply(call, correlation_id, sent, started, timeout)
+            for (call, _), (correlation_id, sent) in zip(calls, under_way, strict=True)
+        ]
+
+    def _reply(
+        self,
+        call: Command | Query,
+        correlation_id: str,
+        sent: Waiting | Refused,
+        started: float,
+        timeout: float,
+    ) -> Any:
+        """Wait for what is left of the time; return the reply to a call, or its `Refused`."""
+        outcome = "unavailable"
+        try:
+            if isinstance(sent, Refused):
+                raise sent
+            assert sent.done is not None
+            left = max(0.001, timeout - (time.perf_counter() - started))
+            if not sent.done.wait(left) or sent.answer is None:
+                raise Refused("unavailable")
+            reply = read_reply(call, sent.answer)
+            outcome = "ok"
+            return reply
+        except Refused as refused:
+            outcome = refused.code
+            return refused
+        finally:
+            self._waiting.pop(correlation_id, None)
+            metrics.RPC_SECONDS.labels(call.service, call.name, outcome).observe(
+                time.perf_counter() - started
+            )
 
     def send(
         self,
@@ -177,28 +189,32 @@ class RpcClient:
             bundle: list[Call] = []
             while outgoing and len(bundle) < MAX_BUNDLE:
                 bundle.append(outgoing.popleft())
-            body = msgspec.json.encode(bundle)
-            for attempt in (1, 2):  # the connection may have died unnoticed since the last call
-                try:
-                    if self._channel is None:
-                        self._connection = broker.connect(self._amqp_uri, heartbeat=0)
-                        topology.declare(self._connection)
-                        self._channel = self._connection.channel()
-                    prepared = self._channel.prepare_message(
-                        body,
-                        content_type="application/json",
-                        content_encoding="utf-8",
-                        properties={"reply_to": self._reply_to, "delivery_mode": 1},
-                    )
-                    self._channel.basic_publish(prepared, exchange="", routing_key=queue_name)
-                    break
-                except Exception as error:
-                    broker.drop(self._connection)
-                    self._connection = self._channel = None
-                    if attempt == 2:
-                        log.warning("cannot publish a call: %s", type(error).__name__)
-                        for call in bundle:
-                            self._finish(call.correlation_id, None)
+            if not self._leaves(queue_name, msgspec.json.encode(bundle)):
+                for call in bundle:
+                    self._finish(call.correlation_id, None)
+
+    def _leaves(self, queue_name: str, body: bytes) -> bool:
+        """Publish a bundle; return whether it could be."""
+        for attempt in (1, 2):  # the connection may have died unnoticed since the last call
+            try:
+                if self._channel is None:
+                    self._connection = broker.connect(self._amqp_uri, heartbeat=0)
+                    topology.declare(self._connection)
+                    self._channel = self._connection.channel()
+                prepared = self._channel.prepare_message(
+                    body,
+                    content_type="application/json",
+                    content_encoding="utf-8",
+                    properties={"reply_to": self._reply_to, "delivery_mode": 1},
+                )
+                self._channel.basic_publish(prepared, exchange="", routing_key=queue_name)
+                return True
+            except Exception as error:
+                broker.drop(self._connection)
+                self._connection = self._channel = None
+                if attempt == 2:
+                    log.warning("cannot publish a call: %s", type(error).__name__)
+        return False
 
     def _listen(self) -> None:
         pause = 0.1
@@ -206,33 +222,40 @@ class RpcClient:
             connection = None
             try:
                 connection = broker.connect(self._amqp_uri)
-                channel = connection.channel()
                 replies = Queue(
                     self._reply_to,
                     durable=False,
                     exclusive=not broker.is_memory(connection),
                     auto_delete=True,
                 )
-                consumer = Consumer(channel, [replies], on_message=self._arrived, no_ack=True)
+                consumer = Consumer(connection.channel(), [replies], on_message=self._arrived, no_ack=True)
                 consumer.consume()
                 self._listening.set()
                 pause = 0.1
-                while not self._stopping:
-                    with contextlib.suppress(socket.timeout):
-                        connection.drain_events(timeout=1.0)
-                    with contextlib.suppress(NotImplementedError):
-                        connection.heartbeat_check(rate=2)
+                self._drain(connection)
                 connection.close()
             except Exception as error:
-                self._listening.clear()
-                if not self._stopping:
-                    log.warning("replies: %s; connecting again", type(error).__name__)
-                broker.drop(connection)
-                # the queue of replies went with the connection: nobody need wait for its time-out
-                for correlation_id in list(self._waiting):
-                    self._finish(correlation_id, None)
+                self._lost(connection, error)
                 time.sleep(pause)
                 pause = min(3.0, pause * 2)
+
+    def _drain(self, connection: kombu.Connection) -> None:
+        """Take answers until the client is closed."""
+        while not self._stopping:
+            with contextlib.suppress(socket.timeout):
+                connection.drain_events(timeout=1.0)
+            with contextlib.suppress(NotImplementedError):
+                connection.heartbeat_check(rate=2)
+
+    def _lost(self, connection: kombu.Connection | None, error: Exception) -> None:
+        """End all calls under way: the queue of replies went with the connection."""
+        self._listening.clear()
+        if not self._stopping:
+            log.warning("replies: %s; connecting again", type(error).__name__)
+        broker.drop(connection)
+        # nobody need wait for its time-out
+        for correlation_id in list(self._waiting):
+            self._finish(correlation_id, None)
 
     def _arrived(self, message: Any) -> None:
         try:

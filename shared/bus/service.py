@@ -43,6 +43,8 @@ class Asked(msgspec.Struct, Generic[Item], frozen=True):
     request_id: str = ""
 
 
+Given = list[tuple[int, list[Asked[Any]]]]
+"""The items of several calls, each with the place of its call in the batch."""
 CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
 
@@ -174,9 +176,28 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         return _problem(Refusal("internal"))
 
     def _apply_commands(self, calls: Sequence[Call], limits: db.Limits) -> list[bytes]:
-        now = time.time()
         answers: list[bytes] = [b""] * len(calls)
-        asked: dict[str, list[tuple[int, list[Asked[Any]]]]] = {}
+        asked, sessions = self._read(calls, answers)
+        if not asked:
+            return answers
+        with self.database.transaction(limits=limits) as tx:
+            ended = sessions_ended.ended(tx, sessions.values())
+            for at, session in sessions.items():
+                if session in ended:
+                    answers[at] = _problem(Refusal("token_expired"))
+            for name, given in asked.items():
+                some = [(at, items) for at, items in given if sessions[at] not in ended]
+                if some:
+                    self._handle(tx, name, some, answers)
+        return answers
+
+    def _read(self, calls: Sequence[Call], answers: list[bytes]) -> tuple[dict[str, Given], dict[int, str]]:
+        """Return by command what it is asked, and by call the session that its token belongs to.
+
+        Calls that cannot be read get their answer here.
+        """
+        now = time.time()
+        asked: dict[str, Given] = {}
         sessions: dict[int, str] = {}
         for at, call in enumerate(calls):
             if call.expires_at <= now:  # while another part of the batch was tried: its caller has gone
@@ -189,24 +210,18 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 )
             except Refused as refused:
                 answers[at] = _problem(refused.refusal)
-        if asked:
-            with self.database.transaction(limits=limits) as tx:
-                ended = sessions_ended.ended(tx, sessions.values())
-                for at, session in sessions.items():
-                    if session in ended:
-                        answers[at] = _problem(Refusal("token_expired"))
-                for name, given in asked.items():
-                    some = [(at, items) for at, items in given if sessions[at] not in ended]
-                    # one call of the handler for the items of all callers; its replies are shared out again
-                    every = [one for _, items in some for one in items]
-                    replies = self.commands[name](tx, every) if every else []
-                    if len(replies) != len(every):
-                        raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
-                    start = 0
-                    for at, items in some:
-                        answers[at] = _encode({"ok": replies[start : start + len(items)]})
-                        start += len(items)
-        return answers
+        return asked, sessions
+
+    def _handle(self, tx: Connection, name: str, given: Given, answers: list[bytes]) -> None:
+        """Call the handler of a command once for the items of all callers; share its replies out again."""
+        every = [one for _, items in given for one in items]
+        replies = self.commands[name](tx, every)
+        if len(replies) != len(every):
+            raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
+        start = 0
+        for at, items in given:
+            answers[at] = _encode({"ok": replies[start : start + len(items)]})
+            start += len(items)
 
     def _items(self, call: Call) -> list[Any]:
         decoder = self.decoders.get(call.name)
@@ -221,27 +236,30 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         """Answer one query."""
         started = time.perf_counter()
         try:
-            asked = self.asked.get(call.name)
-            if asked is None:
-                self._actor(call)  # who may not ask at all is not told what there is to ask
-                raise Refused("not_found")
-            actor, session = (None, "") if asked.public else self._actor(call, asked.restricted)
-            request = decoding.decode(self.query_decoders[call.name], call.body)
-            with self.database.transaction(tells=isinstance(asked, Act)) as tx:
-                tx.info["request_id"] = call.request_id
-                try:
-                    if sessions_ended.ended(tx, [session]):
-                        raise Refused("token_expired")
-                    answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
-                except Refused as refused:
-                    # inside: what a refusal has counted, such as a failed sign-in, is committed
-                    answer = _problem(refused.refusal)
+            answer = self._answer(call)
         except Refused as refused:
             answer = _problem(refused.refusal)
         except Exception as error:
             answer = _problem(Refusal("unavailable")) if failures.is_away(error) else self._said(call, error)
         self._measure("queries", 1, started)
         return answer
+
+    def _answer(self, call: Call) -> bytes:
+        asked = self.asked.get(call.name)
+        if asked is None:
+            self._actor(call)  # who may not ask at all is not told what there is to ask
+            raise Refused("not_found")
+        actor, session = (None, "") if asked.public else self._actor(call, asked.restricted)
+        request = decoding.decode(self.query_decoders[call.name], call.body)
+        with self.database.transaction(tells=isinstance(asked, Act)) as tx:
+            tx.info["request_id"] = call.request_id
+            try:
+                if sessions_ended.ended(tx, [session]):
+                    raise Refused("token_expired")
+                return _encode({"ok": self.queries[call.name](tx, request, actor)})
+            except Refused as refused:
+                # inside: what a refusal has counted, such as a failed sign-in, is committed
+                return _problem(refused.refusal)
 
     def _actor(self, call: Call, restricted: bool = False) -> tuple[Actor, str]:
         """Return who calls and the session that the token belongs to, empty if to none.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 
-from shared.messages import MAX_ITEMS, events
+from shared.messages import MAX_ITEMS, Event, events
 from shared.messages import schemas as schemas_of
 from shared.messages.schemas import Schema
 
@@ -42,28 +42,8 @@ def document() -> Schema:
         if event.__module__.startswith(f"{__package__}.")
     }
     schemas, components = schemas_of.of(kinds.values())
-    channels: Schema = {}
     operations: Schema = {}
-    for schema, (topic, event) in zip(schemas, kinds.items(), strict=True):
-        channels[topic] = {
-            "address": topic,
-            "description": inspect.cleandoc(event.__doc__ or ""),
-            "bindings": {
-                "amqp": {
-                    "is": "routingKey",
-                    "exchange": {"name": event.publisher, "type": "topic", "durable": True},
-                    "bindingVersion": "0.3.0",
-                }
-            },
-            "messages": {
-                topic: {
-                    "name": topic,
-                    "contentType": "application/json",
-                    "headers": {"$ref": "#/components/schemas/CloudEvent"},
-                    "payload": {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": schema},
-                }
-            },
-        }
+    for topic, event in kinds.items():
         channel = {"channel": {"$ref": f"#/channels/{topic}"}}
         operations[f"{event.publisher}.{topic}"] = {"action": "send", **channel}
         operations |= {f"{service}.{topic}": {"action": "receive", **channel} for service in event.consumers}
@@ -75,9 +55,30 @@ def document() -> Schema:
             "description": "Events between the services. Delivered at least once, in any"
             " order; the inbox of each consumer gives every message its effect once.",
         },
-        "channels": channels,
+        "channels": {
+            topic: _channel(topic, event, schema)
+            for schema, (topic, event) in zip(schemas, kinds.items(), strict=True)
+        },
         "operations": operations,
         "components": {"schemas": {**components, "CloudEvent": CLOUD_EVENT}},
+    }
+
+
+def _channel(topic: str, event: type[Event], schema: Schema) -> Schema:
+    """Return where an event travels and what its messages are made of."""
+    exchange = {"name": event.publisher, "type": "topic", "durable": True}
+    return {
+        "address": topic,
+        "description": inspect.cleandoc(event.__doc__ or ""),
+        "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": "0.3.0"}},
+        "messages": {
+            topic: {
+                "name": topic,
+                "contentType": "application/json",
+                "headers": {"$ref": "#/components/schemas/CloudEvent"},
+                "payload": {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": schema},
+            }
+        },
     }
 
 
