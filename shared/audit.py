@@ -25,11 +25,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
 from shared import background, clock, db, directory
-from shared.audit_kinds import KINDS
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import Event
 from shared.messages.audit import AuditLine, ListAudit
+from shared.messages.words import AuditKind
 from shared.outbox import insert, tell
 from shared.recordset import Int, columns, recordset
 
@@ -132,7 +132,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line to be written.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: One of `AuditKind`.
         person_id: Who did it; None: the system itself (a deadline, an event), or the command line.
         org_id: For which organisation.
         place_id: The organisation that it happened to or in; decides who may read the line.
@@ -315,7 +315,7 @@ class Log:
         if not wanted:
             return
         for one in wanted:
-            if one.kind not in KINDS:
+            if AuditKind.known(one.kind) is None:
                 raise ValueError(f"{one.kind!r} is no kind of the audit log")
         orgs = sorted({org for one in wanted for org in (one.place_id, one.org_id) if org is not None})
         lane, rows, previous, provinces = self._lane(tx, orgs)

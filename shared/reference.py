@@ -1,4 +1,4 @@
-"""Reference lists: what may be chosen, with its words.
+"""Reference lists: what may be chosen, beside the codes of `shared.messages.words`.
 
 Data, with no rules of its own; a new entry is a new line here.
 """
@@ -6,6 +6,8 @@ Data, with no rules of its own; a new entry is a new line here.
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from shared.messages.words import Domain, OrgKind, PostCode
 
 FIELDS: dict[str, str] = {
     "学校名称": "the name of the school",
@@ -27,16 +29,6 @@ FIELDS: dict[str, str] = {
     "联系方式": "how the contact is reached",
 }
 """What a refusal calls the fields that somebody has to fill in (`field_missing`), in English."""
-DOMAINS: dict[str, tuple[str, str]] = {
-    "school": ("学校", "Schools"),
-    "public": ("机关事业单位", "Organs and public institutions"),
-    "state_enterprise": ("国有企业", "State enterprises"),
-    "private_enterprise": ("非公企业", "Non-public enterprises"),
-    "social": ("新社会组织", "New social organisations"),
-    "urban": ("城市社区", "Urban communities"),
-    "rural": ("农村", "Rural"),
-}
-"""Domains of the entry-progress statistics (ORG-26)."""
 
 
 class Industry(NamedTuple):
@@ -46,47 +38,56 @@ class Industry(NamedTuple):
     """
 
     en: str
-    domain: str
+    domain: Domain
     markable: bool = False
 
     @property
     def school(self) -> bool:
         """Return whether it belongs to the school domain."""
-        return self.domain == "school"
+        return self.domain == Domain.SCHOOL
 
 
 INDUSTRIES: dict[str, Industry] = {
-    "普通高等院校": Industry("Higher education", "school", True),
-    "高等职业院校": Industry("Higher vocational education", "school", True),
-    "中等职业学校": Industry("Secondary vocational school", "school", True),
-    "技工学校": Industry("Technical school", "school", True),
-    "普通高中": Industry("Senior secondary school", "school", True),
-    "初中": Industry("Junior secondary school", "school", True),
-    "小学": Industry("Primary school", "school"),
-    "党政机关": Industry("Party and government organs", "public"),
-    "事业单位": Industry("Public institution", "public"),
-    "国有企业": Industry("State enterprise", "state_enterprise"),
-    "非公企业": Industry("Non-public enterprise", "private_enterprise"),
-    "新社会组织": Industry("New social organisation", "social"),
-    "城市社区": Industry("Urban community", "urban"),
-    "农村": Industry("Rural", "rural"),
+    "普通高等院校": Industry("Higher education", Domain.SCHOOL, True),
+    "高等职业院校": Industry("Higher vocational education", Domain.SCHOOL, True),
+    "中等职业学校": Industry("Secondary vocational school", Domain.SCHOOL, True),
+    "技工学校": Industry("Technical school", Domain.SCHOOL, True),
+    "普通高中": Industry("Senior secondary school", Domain.SCHOOL, True),
+    "初中": Industry("Junior secondary school", Domain.SCHOOL, True),
+    "小学": Industry("Primary school", Domain.SCHOOL),
+    "党政机关": Industry("Party and government organs", Domain.PUBLIC),
+    "事业单位": Industry("Public institution", Domain.PUBLIC),
+    "国有企业": Industry("State enterprise", Domain.STATE_ENTERPRISE),
+    "非公企业": Industry("Non-public enterprise", Domain.PRIVATE_ENTERPRISE),
+    "新社会组织": Industry("New social organisation", Domain.SOCIAL),
+    "城市社区": Industry("Urban community", Domain.URBAN),
+    "农村": Industry("Rural", Domain.RURAL),
 }
 """By the Chinese name that is stored; an empty name is allowed and belongs to no domain (ORG-25)."""
 
-POST_NAMES: dict[str, tuple[str, str]] = {
-    "secretary": ("书记", "Secretary"),
-    "deputy_secretary": ("副书记", "Deputy secretary"),
-    "standing_member": ("常委", "Member of the standing committee"),
-    "committee_member": ("委员", "Committee member"),
-    "organiser": ("组织委员", "Organisation officer"),
-    "publicist": ("宣传委员", "Publicity officer"),
-}
-POSTS: dict[str, tuple[str, ...]] = {
-    "leading_body": ("secretary", "deputy_secretary", "standing_member", "committee_member"),
-    "committee": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
-    "work_committee": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
-    "general_branch": ("secretary", "deputy_secretary", "committee_member", "organiser", "publicist"),
-    "branch": ("secretary", "deputy_secretary", "organiser", "publicist"),
+_OF_COMMITTEES = (
+    PostCode.SECRETARY,
+    PostCode.DEPUTY_SECRETARY,
+    PostCode.COMMITTEE_MEMBER,
+    PostCode.ORGANISER,
+    PostCode.PUBLICIST,
+)
+POSTS: dict[str, tuple[PostCode, ...]] = {
+    OrgKind.LEADING_BODY: (
+        PostCode.SECRETARY,
+        PostCode.DEPUTY_SECRETARY,
+        PostCode.STANDING_MEMBER,
+        PostCode.COMMITTEE_MEMBER,
+    ),
+    OrgKind.COMMITTEE: _OF_COMMITTEES,
+    OrgKind.WORK_COMMITTEE: _OF_COMMITTEES,
+    OrgKind.GENERAL_BRANCH: _OF_COMMITTEES,
+    OrgKind.BRANCH: (
+        PostCode.SECRETARY,
+        PostCode.DEPUTY_SECRETARY,
+        PostCode.ORGANISER,
+        PostCode.PUBLICIST,
+    ),
 }
 """Posts by kind of organisation (CADRE-05)."""
 
@@ -111,4 +112,4 @@ def post_code(name: str) -> str | None:
 
     The empty name is the empty code, no post.
     """
-    return {zh: code for code, (zh, _) in POST_NAMES.items()}.get(name) if name else ""
+    return {one.zh: one for one in PostCode}.get(name) if name else ""

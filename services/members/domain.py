@@ -75,7 +75,6 @@ INITIAL_TAIL = 8
 PASSWORD_MIN = 8
 XINJIANG = "65"
 """The province with limits of its own (MEM-06, MEM-08)."""
-COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
 _DOTS = "·•‧∙⋅・･．"
 """What keyboards give for the middle dot in names such as 阿依古丽·买买提."""
 _FORM = re.compile("[0-9]{17}[0-9X]")

@@ -9,12 +9,20 @@ from typing import NamedTuple, TypedDict
 
 from shared import reference
 from shared.errors import Refusal
+from shared.messages.words import MADE_BY_THE_SYSTEM, OrgKind, OrgPurpose
 
-KINDS = ("leading_body", "committee", "work_committee", "general_branch", "branch")
+KINDS = tuple(OrgKind)
 """ORG-02."""
-SCHOOL_PURPOSES = ("floating", "study_abroad", "delayed", "mixed", "teachers", "staff")
+SCHOOL_PURPOSES = (
+    OrgPurpose.FLOATING,
+    OrgPurpose.STUDY_ABROAD,
+    OrgPurpose.DELAYED,
+    OrgPurpose.MIXED,
+    OrgPurpose.TEACHERS,
+    OrgPurpose.STAFF,
+)
 """Branches that only schools have (ORG-33, ORG-34, ORG-35, ORG-39)."""
-PURPOSES = ("ordinary", "township", "handover", "transit", "youth_centre", *SCHOOL_PURPOSES)
+PURPOSES = tuple(one for one in OrgPurpose if one not in MADE_BY_THE_SYSTEM)
 """Purposes that people give; `graduate`, `awaiting` and `vault` are made by the system alone (ORG-03)."""
 NAME_MAX = 100
 """Characters of a name, as written and as searched.

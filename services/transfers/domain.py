@@ -10,8 +10,6 @@ from uuid import uuid5
 
 from msgspec.structs import replace
 
-from services.transfers import reasons
-from services.transfers.reasons import CLASSES, MODES, REJECTION_REASONS, Reason
 from services.transfers.saga import (
     FROM_OUTSIDE,
     PATHS,
@@ -24,13 +22,20 @@ from services.transfers.saga import (
 from shared import reference
 from shared.errors import Refusal, both
 from shared.messages.transfers import MoveBatch, RequestTransfer
+from shared.messages.words import (
+    COMMITTEE_KINDS,
+    MADE_BY_THE_SYSTEM,
+    DestinationClass,
+    Mode,
+    Reason,
+    Rejection,
+)
 
 REMARK_MAX = 100
 """Characters of a remark (TRF-11)."""
 NOTE_MAX = 200
 """Characters of an approver's note."""
-COMMITTEE_KINDS = ("committee", "work_committee", "general_branch")
-NOT_ASSIGNABLE = ("graduate", "awaiting", "vault")
+NOT_ASSIGNABLE = MADE_BY_THE_SYSTEM
 """Purposes of a branch that takes no assignment (ASG-02)."""
 TOWNSHIP_PURPOSES = ("township", "handover")
 NEAR_HOME = (*TOWNSHIP_PURPOSES, "community")
@@ -103,50 +108,49 @@ class Place(NamedTuple):
     origin_node: bool = True
 
 
-def class_of(source: OrgFacts, target: OrgFacts) -> str:
+def class_of(source: OrgFacts, target: OrgFacts) -> DestinationClass:
     """Return the class of a destination, seen from the source (Annex A)."""
     if target.purpose in (*TOWNSHIP_PURPOSES, "youth_centre"):
-        return target.purpose
+        return DestinationClass(target.purpose)
     if target.kind == "branch" and target.in_township:
-        return "community"
+        return DestinationClass.COMMUNITY
     if source.school_path and target.path.startswith(source.school_path):
         if target.purpose == "floating":
-            return "own_mobile"
+            return DestinationClass.OWN_MOBILE
         if target.purpose == "study_abroad":
-            return "own_abroad"
+            return DestinationClass.OWN_ABROAD
         if target.kind == "branch" and target.purpose in ("ordinary", "mixed", "delayed"):
-            return "own_class"
-        return "own_school"
+            return DestinationClass.OWN_CLASS
+        return DestinationClass.OWN_SCHOOL
     if reference.is_school(target.industry):
-        return "school"
-    return "employer" if target.industry else "other"
+        return DestinationClass.SCHOOL
+    return DestinationClass.EMPLOYER if target.industry else DestinationClass.OTHER
 
 
 def concern(
     request: RequestTransfer, source: OrgFacts, target: OrgFacts, place: Place
-) -> tuple[str, str] | None:
+) -> tuple[Mode, DestinationClass] | None:
     """Return the mode, forbid or warn, and the class that it holds for (TYPE-04..15).
 
     None where nothing is to be said. Those who are employed are not sent to a township elsewhere (TYPE-10):
     the place of work is known by its division code. Those who have dropped out leave their school
     (TYPE-21).
     """
-    reason = reasons.reasons()[request.reason]
-    modes = {**reason.to, **place.modes.get(request.reason, {})}
+    modes = {**Reason(request.reason).to, **place.modes.get(request.reason, {})}
     found = class_of(source, target)
     classes = [found]
     if found in NEAR_HOME and _is_elsewhere(request.place_division, target):
         # The class of its own holds as well; put first, this one is named where both are as strict.
-        classes.insert(0, "household")
+        classes.insert(0, DestinationClass.HOUSEHOLD)
     if request.drop_out and found.startswith("own_"):
-        return "forbid", found
-    said = [(modes[one], one) for one in classes if modes.get(one, "allow") != "allow"]
-    return min(said, key=lambda pair: MODES.index(pair[0]), default=None)
+        return Mode.FORBID, found
+    said = [(Mode(modes[one]), one) for one in classes if modes.get(one, Mode.ALLOW) != Mode.ALLOW]
+    return min(said, key=lambda pair: list(Mode).index(pair[0]), default=None)
 
 
 def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destination:
     """Return what the target is for the path: branch, committee kind, or special unit."""
-    if request.reason == "special_unit":
+    if Reason(request.reason).special:
         return Destination.SPECIAL
     return Destination.BRANCH if target is not None and target.kind == "branch" else Destination.COMMITTEE
 
@@ -162,11 +166,11 @@ def kind_of(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None)
       since a student who leaves like this drops out (TYPE-21, SCH-09);
     - `ordinary`: all but graduates.
     """
-    reason = reasons.reasons()[request.reason]
+    reason = Reason(request.reason)
     # These two go before the reason's own kind, since their reasons are those of graduates.
     if request.drop_out:
         return "drop_out"
-    if request.reason == "abroad_study":
+    if reason.stays:
         return "abroad"
     is_student = source.school_path and source.purpose not in STAFF_PURPOSES
     if reason.kind == "ordinary" and is_student and target is not None and not target.school_path:
@@ -184,7 +188,7 @@ def check_request(
 
     The rules are TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04 and ORG-31.
     """
-    reason = reasons.reasons().get(request.reason)
+    reason = Reason.known(request.reason)
     if request.initiator not in FROM_OUTSIDE:
         return Refusal("bad_request", {"detail": f"initiator: {', '.join(FROM_OUTSIDE)}"})
     if reason is None:
@@ -197,7 +201,7 @@ def check_request(
     return (
         _check_fields(request, reason)
         or _check_leaving(request, reason, source)
-        or _check_destination(request, source, target, place)
+        or _check_destination(request, reason, source, target, place)
     )
 
 
@@ -215,7 +219,7 @@ def _check_fields(request: RequestTransfer, reason: Reason) -> Refusal | None:
     division = request.place_division
     if division and not (division.isdigit() and len(division) in (6, 9, 12)):
         return Refusal("division_invalid")
-    if request.reason == "unemployed" and request.place_name.strip():
+    if reason.without_employer and request.place_name.strip():
         return Refusal("unemployed_with_employer")
     return None
 
@@ -223,7 +227,7 @@ def _check_fields(request: RequestTransfer, reason: Reason) -> Refusal | None:
 def _check_leaving(request: RequestTransfer, reason: Reason, source: OrgFacts) -> Refusal | None:
     """Return why a branch is not left like this (TYPE-21, SPU-08)."""
     # Those who drop out give one of the graduates' reasons (TYPE-21), except study abroad.
-    if request.drop_out and not (reason.graduate and request.reason != "abroad_study" and source.school_path):
+    if request.drop_out and not (reason.graduate and not reason.stays and source.school_path):
         return Refusal("drop_out_reason")
     if source.purpose == "vault" and request.initiator == Initiator.MEMBER:
         return Refusal("in_vault")
@@ -231,14 +235,14 @@ def _check_leaving(request: RequestTransfer, reason: Reason, source: OrgFacts) -
 
 
 def _check_destination(
-    request: RequestTransfer, source: OrgFacts, target: OrgFacts | None, place: Place
+    request: RequestTransfer, reason: Reason, source: OrgFacts, target: OrgFacts | None, place: Place
 ) -> Refusal | None:
     """Return why a transfer does not lead there (TRF-10, TRF-14, TRF-15, TYPE-04..15, SPU-02, ORG-31)."""
-    if request.reason == "special_unit":
+    if reason.special:
         return _check_special(request)
     if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
         return Refusal("target_not_allowed")
-    refusal = _check_target(request, source, target)
+    refusal = _check_target(request, reason, source, target)
     if refusal is None and target is not None:
         refusal = _check_class(request, source, target, place)
     return refusal
@@ -252,16 +256,16 @@ def _check_class(
         return None
     mode, found = said
     # Without the place of work nobody can tell the household from it, so it is asked for (TYPE-10).
-    if mode == "forbid" and found == "household" and not request.place_division:
+    if mode == Mode.FORBID and found == DestinationClass.HOUSEHOLD and not request.place_division:
         return Refusal("division_missing")
     # A warning is passed by confirming it; for the household the remark has to say why, too.
-    if mode == "warn" and request.confirmed:
-        if found == "household" and not request.remark.strip():
+    if mode == Mode.WARN and request.confirmed:
+        if found == DestinationClass.HOUSEHOLD and not request.remark.strip():
             return Refusal("household_remark")
         return None
-    code = "destination_forbidden" if mode == "forbid" else "destination_unusual"
-    reason = reasons.reasons()[request.reason]
-    return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(*CLASSES[found])})
+    code = "destination_forbidden" if mode == Mode.FORBID else "destination_unusual"
+    reason = Reason(request.reason)
+    return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(found.zh, found.en)})
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:
@@ -275,7 +279,9 @@ def _check_special(request: RequestTransfer) -> Refusal | None:
     return None
 
 
-def _check_target(request: RequestTransfer, source: OrgFacts, target: OrgFacts | None) -> Refusal | None:
+def _check_target(
+    request: RequestTransfer, reason: Reason, source: OrgFacts, target: OrgFacts | None
+) -> Refusal | None:
     if request.target_org_id is None:
         return Refusal("target_missing")
     if target is None:
@@ -285,11 +291,11 @@ def _check_target(request: RequestTransfer, source: OrgFacts, target: OrgFacts |
     if target.system != "national" or source.system != "national":
         return Refusal("target_peer")
     # Leading organs from the county up are no destinations (TRF-15), nor are branches that only hold members.
-    if target.kind not in (*COMMITTEE_KINDS, "branch") or target.purpose in ("vault", "awaiting", "graduate"):
+    if target.kind not in (*COMMITTEE_KINDS, "branch") or target.purpose in MADE_BY_THE_SYSTEM:
         return Refusal("target_not_allowed")
-    if request.reason == "further_study" and target.purpose in TOWNSHIP_PURPOSES:
+    if reason.never_township and target.purpose in TOWNSHIP_PURPOSES:
         return Refusal("further_study_township")
-    if request.reason == "abroad_study" and (
+    if reason.destination == "own_abroad" and (
         target.purpose != "study_abroad" or not target.path.startswith(source.school_path)
     ):
         return Refusal("abroad_study_target")
@@ -325,7 +331,7 @@ def check_season(reason: str, missed: Window | None) -> Refusal | None:
 
     `missed` is the window of graduates' transfers, first and last day, where today lies outside of it.
     """
-    if missed is None or not reasons.reasons()[reason].graduate:
+    if missed is None or not Reason(reason).graduate:
         return None
     begins, ends = (f"{month}-{day}" for month, day in missed)
     return Refusal("outside_window", {"begins": begins, "ends": ends})
@@ -559,9 +565,9 @@ def check_decision(approve: bool, reason_code: str, note: str) -> Refusal | None
     """Return what is wrong with a decision's own fields (TRF-24)."""
     if len(note) > NOTE_MAX:
         return Refusal("note_too_long")
-    if not approve and reason_code not in REJECTION_REASONS:
+    if not approve and Rejection.known(reason_code) is None:
         return Refusal("reason_missing")
-    if not approve and reason_code == "other" and not note.strip():
+    if not approve and reason_code == Rejection.OTHER and not note.strip():
         return Refusal("reason_missing")
     return None
 

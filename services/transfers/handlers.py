@@ -592,7 +592,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
 
 def _path_ahead(tx: Connection, row: store.Transfer) -> list[contract.NodeAhead]:
     return [
-        contract.NodeAhead(node_no=node_no, state=state, org_id=_node_org(row, state))
+        contract.NodeAhead(node_no=node_no, state=State(state), org_id=_node_org(row, state))
         for node_no, state in store.path_of(tx, row.path)
     ]
 

@@ -12,36 +12,11 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
+from shared.messages.words import Initiator as Initiator
+from shared.messages.words import TransferState
 
-class State(StrEnum):
-    """Where a transfer stands."""
-
-    CHECKING = "checking"
-    OUT = "pending_out"
-    IN = "pending_in"
-    PROVINCE = "pending_province"
-    ASSIGN = "pending_assign"
-    MOVING = "moving"
-    COMPLETED = "completed"
-    REFUSED = "refused"
-    REJECTED = "rejected"
-    RETURNED = "returned"
-    WITHDRAWN = "withdrawn"
-
-
-class Initiator(StrEnum):
-    """Who starts (TRF-01).
-
-    `batch`: a committee kind moves members between branches below it, without approval (BATCH-02).
-    `ruling`: the common superior has decided over a rejection, so no approval is left (BEY-06, by the
-    policy's `superior_decides`).
-    """
-
-    SOURCE = "source"
-    TARGET = "target"
-    MEMBER = "member"
-    BATCH = "batch"
-    RULING = "ruling"
+State = TransferState
+"""Where a transfer stands; the codes stand with their words beside the contracts."""
 
 
 class Destination(StrEnum):

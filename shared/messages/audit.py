@@ -6,6 +6,7 @@ import datetime as dt
 
 import msgspec
 
+from shared.messages import words
 from shared.messages.limits import Cursor, Dated, Instant, LogKind, OrgId, PageSize, PersonId
 
 
@@ -37,7 +38,7 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
     lane: int
     seq: int
     at: dt.datetime
-    kind: str
+    kind: words.AuditKind
     person_id: int | None
     org_id: int | None
     place_id: int | None

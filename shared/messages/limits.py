@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import Refused, both
-from shared.reference import DOMAINS, INDUSTRIES, POST_NAMES
+from shared.messages import words
+from shared.reference import INDUSTRIES
 
 MAX_ID = 2**63 - 1
 """The largest id that a bigint holds."""
@@ -64,14 +65,25 @@ def _line(most: int, description: str, *, shown: int | None = None, pattern: str
     )
 
 
-def _choice(description: str, *values: str) -> Meta:
+def _choice(description: str, *values: str, most: int = 60, pattern: str = LINE) -> Meta:
     """Return the limits of a word of a list, which documents show.
 
     The service refuses another one, with words of its own rule.
     """
     return Meta(
-        max_length=60, pattern=LINE, description=description, extra_json_schema={"enum": list(values)}
+        max_length=most,
+        pattern=pattern,
+        description=description,
+        extra_json_schema={"enum": [str(one) for one in values]},
     )
+
+
+def maybe(codes: type[words.Code]) -> Meta:
+    """Return the limits of a text that is a code of a list or empty: of a filter, or of what may be missing.
+
+    Documents show the list; a filter by another word finds nothing, or is refused by the rule.
+    """
+    return _choice("one of the list, or empty", "", *codes, most=40, pattern=WORD)
 
 
 def _id(description: str) -> Meta:
@@ -126,74 +138,58 @@ Remark = Annotated[str, _line(1000, "a remark (TRF-11)", shown=100, pattern=PROS
 Note = Annotated[str, _line(1000, "an approver's note", shown=200, pattern=PROSE)]
 Word = Annotated[str, _line(40, "one of a list of words, or empty", pattern=WORD)]
 Initiator = Annotated[
-    str, _choice("on whose behalf a transfer is started (TRF-01)", "source", "target", "member")
+    str,
+    _choice(
+        "on whose behalf a transfer is started (TRF-01)",
+        words.Initiator.SOURCE,
+        words.Initiator.TARGET,
+        words.Initiator.MEMBER,
+    ),
 ]
 Side = Annotated[str, _choice("transfers out of, or into, the acting organisation", "source", "target")]
-PostCode = Annotated[str, _choice("a post; empty for none (CADRE-05)", "", *POST_NAMES)]
+PostCode = Annotated[str, _choice("a post; empty for none (CADRE-05)", "", *words.PostCode)]
 Industry = Annotated[
     str, _choice("an industry, which says the domain; empty for none (ORG-25)", "", *INDUSTRIES)
 ]
-Domain = Annotated[str, _choice("a domain; empty for all (ORG-26)", "", *DOMAINS)]
-OrgKind = Annotated[
-    str,
-    _choice(
-        "what an organisation is (ORG-02)",
-        "leading_body",
-        "committee",
-        "work_committee",
-        "general_branch",
-        "branch",
-    ),
-]
+Domain = Annotated[str, _choice("a domain; empty for all (ORG-26)", "", *words.Domain)]
+OrgKind = Annotated[str, _choice("what an organisation is (ORG-02)", *words.OrgKind)]
 OrgPurpose = Annotated[
     str,
     _choice(
         "what a branch is for (ORG-03)",
-        "ordinary",
-        "township",
-        "handover",
-        "transit",
-        "youth_centre",
-        "floating",
-        "study_abroad",
-        "delayed",
-        "mixed",
-        "teachers",
-        "staff",
+        *(one for one in words.OrgPurpose if one not in words.MADE_BY_THE_SYSTEM),
     ),
 ]
 BranchReason = Annotated[
     str,
     _choice(
-        "why a branch has no time of graduation; empty where it has one (GRAD-07)", "", "teachers", "mixed"
+        "why a branch has no time of graduation; empty where it has one (GRAD-07)", "", *words.BranchReason
     ),
 ]
 MemberMark = Annotated[
-    str, _choice("how a member is marked; empty to take it back (GRAD-16)", "", "own", "delayed", "teacher")
+    str, _choice("how a member is marked; empty for not at all (GRAD-16)", "", *words.MemberMark)
 ]
 StayKind = Annotated[
-    str, _choice("abroad for studies, or retained at school (GRAD-26, GRAD-29)", "abroad", "retained")
+    str, _choice("abroad for studies, or retained at school (GRAD-26, GRAD-29)", *words.StayKind)
 ]
-DeletionCause = Annotated[
-    str,
-    _choice("why a record is wrong (DOC-11)", "wrong_name", "wrong_id", "overwritten", "other", "elsewhere"),
+DeletionCause = Annotated[str, _choice("why a record is wrong (DOC-11)", *words.DeletionCause)]
+ReasonCode = Annotated[
+    str, _choice("why a member is transferred (TYPE-01, TYPE-26)", *words.Reason, most=40, pattern=WORD)
 ]
-Plan = Annotated[
+RejectionCode = Annotated[
     str,
     _choice(
-        "what a member does next (BEY-01)",
-        "study",
-        "study_here",
-        "work",
-        "abroad_study",
-        "abroad_duty",
-        "abroad_private",
-        "none",
-        "army",
-        "staff",
+        "why a transfer is rejected; empty where it is not (TRF-27)",
+        "",
+        *words.Rejection,
+        most=40,
+        pattern=WORD,
     ),
 ]
-Advised = Annotated[str, _choice("what the common superior says (BEY-06)", "receive", "uphold")]
+Plan = Annotated[str, _choice("what a member does next (BEY-01)", *words.Plan)]
+Advised = Annotated[
+    str, _choice("what the common superior says; empty for nothing yet (BEY-06)", *words.Advised)
+]
 Digits = Annotated[str, _line(40, "a number written as text")]
 Password = Annotated[str, _line(200, "a password")]
 CodeText = Annotated[

@@ -26,12 +26,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from services.members.lists import store as lists_store
 from services.orgs import domain
-from services.transfers import reasons, saga
+from services.transfers import saga
 from services.transfers.adviser import rules as adviser
 from services.transfers.figures import store as figures_store
 from services.transfers.notices import rules as notices
-from shared import clock, reference
-from shared.messages import Command, Query
+from shared import clock
+from shared.messages import Command, Query, words
 from tests.attack import world as nation
 from tests.attack.world import ADMINISTRATORS, PEOPLE, SERVICES, TREE, Person, Touched, World
 from tests.members.factories import number
@@ -350,14 +350,14 @@ _WORDS: dict[str, Iterable[str]] = {
     "initiator": [*saga.Initiator, "source", "nobody"],
     "state": [*saga.State],
     "reason": ["x", "teachers", "mixed", ""],
-    "RequestTransfer.reason": [*["ordinary"] * 12, *reasons.reasons()],
+    "RequestTransfer.reason": [*["ordinary"] * 12, *words.Reason],
     "MoveBatch.reason": ["ordinary"],
     "Filter.reason": ["", "ordinary"],
     "ListWork.reason": ["", "ordinary"],
     "Filter.state": [*saga.NODES],
     "ListWork.state": ["", *saga.NODES],
-    "reason_code": [*reasons.REJECTION_REASONS],
-    "post": ["", *reference.POST_NAMES],
+    "reason_code": [*words.Rejection],
+    "post": ["", *words.PostCode],
     "kind": [*domain.KINDS],
     "RequestRetention.kind": ["retained", "abroad", "abroad"],
     "GetReport.kind": [*lists_store.REPORTS],
@@ -373,7 +373,7 @@ _WORDS: dict[str, Iterable[str]] = {
     "figure": [*figures_store.WHO],
     "plan": [one.removesuffix("_without") for one in adviser.PLANS],
     "industry": [nation.HIGHER, "农村", ""],
-    "domain": [*reference.DOMAINS, ""],
+    "domain": [*words.Domain, ""],
     "compare": ["national", "p002", ""],
     "ethnic_group": ["汉族"],
     "place_division": ["", "420111"],

@@ -3,32 +3,31 @@
 import pytest
 
 from services.gateway import app as gateway_app
-from services.gateway.pages import kit, menu, words
-from services.gateway.pages.transfers import PLANS
-from services.orgs import domain
-from services.transfers import reasons, saga
+from services.gateway.pages import kit, menu
+from services.transfers import saga
 from services.transfers.adviser import rules as adviser
+from services.transfers.figures.rules import FIGURES
 from services.transfers.notices import rules as notices
+from shared.messages import words
+from shared.messages.words import Code
 
 
-def test_reasons_and_classes():
-    """Reasons, rejections, states, steps and classes of destinations are those of the transfers service.
+def test_codes_of_services_have_words():
+    """What the transfers service goes through, tells and advises are codes that have words."""
+    assert saga.State is words.TransferState
+    assert set(notices.KINDS) <= set(words.TrailEvent)
+    assert {plan.removesuffix("_without") for plan in adviser.PLANS} == set(words.Plan)
+    assert tuple(words.Figure) == FIGURES
 
-    On pages they stand in exactly the same Chinese words.
-    """
-    assert {code: zh for code, (zh, _) in words.REASONS.items()} == {
-        code: reason.zh for code, reason in reasons.reasons().items()
-    }
-    assert set(words.REJECTIONS) == set(reasons.REJECTION_REASONS) and set(words.CONCERNS) == set(
-        reasons.CLASSES
-    )
-    assert {code: zh for code, (zh, _) in words.CONCERNS.items()} == {
-        code: zh for code, (zh, _) in reasons.CLASSES.items()
-    }
-    assert set(words.STATES) == set(saga.State)
-    assert set(notices.KINDS) <= set(words.STEPS)
-    assert {plan.removesuffix("_without") for plan in adviser.PLANS} == set(PLANS)
-    assert set(words.PURPOSES) == {*domain.PURPOSES, "graduate", "awaiting", "vault"}
+
+@pytest.mark.parametrize("codes", Code.__subclasses__(), ids=lambda codes: codes.__name__)
+def test_every_code_has_words_in_both_languages(codes):
+    """Each code has its own words in Chinese and in English, and is known by its text alone."""
+    said = list(codes)
+    assert all(one.zh and one.en and one.zh != one.en for one in said), said
+    assert len({one.zh for one in said}) == len({one.en for one in said}) == len(said)
+    assert all(codes(str(one)) is one and codes.known(str(one)) is one for one in said)
+    assert codes.known("of another version") is None and codes.known("") is None
 
 
 @pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")

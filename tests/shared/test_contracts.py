@@ -85,7 +85,7 @@ def test_fields_to_fill_in_have_english_names():
 
     code = "".join(path.read_text("utf-8") for path in (DOCS.parent / "services").rglob("*.py"))
     labels = set(re.findall(r'"field_missing"(?:, \{"field": |, field=)"([^"]+)"', code))
-    reasons = tomllib.loads((DOCS.parent / "services/transfers/reasons.toml").read_text("utf-8"))
+    reasons = tomllib.loads((DOCS.parent / "shared/messages/words/reasons.toml").read_text("utf-8"))
     labels |= {
         reason[name]
         for reason in reasons.values()

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from services.gateway.pages import transfers, words
+from services.gateway.pages import transfers
 from services.members.accounts import handlers as accounts
+from shared.messages import words
 from system import world
 from tests.installation import ROOT
 from tests.system import forms, fullhouse
@@ -424,7 +425,7 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
     assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count(
         'aria-invalid="true"'
     ) == 2
-    rules = tomllib.loads((ROOT / "services/transfers/reasons.toml").read_text("utf-8"))
+    rules = tomllib.loads((ROOT / "shared/messages/words/reasons.toml").read_text("utf-8"))
     assert {
         reason: {name: told[0] for name, told in transfers.NEEDED.get(reason, {}).items()} for reason in rules
     } == {
@@ -966,7 +967,7 @@ def test_already_under_way_says_with_whom(browser, town, house):
     office = next(org.full_name for org in town.tree if org.id == waits)
     for told in (
         "发起方: 团员本人",
-        words.STATES[state][0],
+        words.TransferState(state).zh,
         office,
         f"tel:027-8755{waits % 10000:04d}",
         f"/transfers/{house.waiting_out}",

@@ -6,13 +6,12 @@ from datetime import datetime
 import pytest
 
 from services.transfers import domain
-from services.transfers import reasons as transfers_reasons
 from services.transfers.domain import OrgFacts, Place, check_decision, check_request, may_request
 from services.transfers.policies import reader
-from services.transfers.reasons import reasons
 from services.transfers.saga import State, Trigger
 from shared.errors import Refusal
 from shared.messages.transfers import AssignBranch, DecideNode, MoveBatch
+from shared.messages.words import DestinationClass, Reason, Rejection
 from tests.transfers.domain_factories import CLASS, PLACES, request
 
 
@@ -123,8 +122,8 @@ def test_source_is_a_branch():
 @pytest.mark.rule("TYPE-01")
 def test_eight_graduate_reasons():
     """TYPE-01: there are eight graduate reasons, and ordinary transfers."""
-    assert sum(reason.graduate for reason in reasons().values()) == 8
-    assert not reasons()["ordinary"].graduate
+    assert sum(reason.graduate for reason in Reason) == 8
+    assert not Reason("ordinary").graduate
 
 
 @pytest.mark.rule("TRF-01", "TRF-03", "TRF-04", "TRF-07", "TRF-08", "TRF-09", "ROLE-16")
@@ -185,13 +184,13 @@ def test_rejection_needs_a_reason():
     TYPE-11: who works elsewhere is one of them.
     """
     assert {"work_elsewhere", "household_elsewhere", "not_here", "short_term", "wrong_data", "other"} == set(
-        transfers_reasons.REJECTION_REASONS
+        Rejection
     )
     assert check_decision(True, "", "") is None
     assert check_decision(False, "", "不同意").code == "reason_missing"
     assert check_decision(False, "other", " ").code == "reason_missing"
     assert check_decision(False, "other", "说明") is None
-    assert all(check_decision(False, code, "x") is None for code in transfers_reasons.REJECTION_REASONS)
+    assert all(check_decision(False, code, "x") is None for code in Rejection)
     assert check_decision(True, "", "字" * 201).code == "note_too_long"
 
 
@@ -270,7 +269,7 @@ def test_destinations(reason, place):
     assert (refusal is None, confirmed is None) == outcomes[expected]
     if expected == "?":
         assert refusal.code == "destination_unusual"
-        assert transfers_reasons.CLASSES[place][0] in refusal.say()
+        assert DestinationClass(place).zh in refusal.say()
 
 
 @pytest.mark.rule("TYPE-10", "TRF-13")

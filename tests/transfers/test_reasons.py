@@ -10,8 +10,8 @@ from services.orgs import seed
 from services.transfers import domain, handlers, store
 from services.transfers.domain import OrgFacts, Place, check_request
 from services.transfers.policies import reader
-from services.transfers.reasons import reasons
 from shared.messages.transfers import ListWork
+from shared.messages.words import Reason
 from tests.transfers.domain_factories import CLASS as SOURCE
 from tests.transfers.domain_factories import PLACES
 from tests.transfers.domain_factories import request as asked
@@ -201,7 +201,7 @@ def test_fields_of_ordinary_reasons():
 
     A change of employer names the employer, a lost job the residence.
     """
-    mine = {code: one for code, one in reasons().items() if one.kind == "ordinary"}
+    mine = {str(one): one for one in Reason if one.kind == "ordinary"}
     assert set(mine) == set(ORDINARY) and not any(one.counts_in or one.graduate for one in mine.values())
     nameless = asked(reason="job_change", place_name="")
     assert check_request(nameless, SOURCE, PLACES["employer"]).code == "field_missing"

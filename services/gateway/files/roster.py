@@ -17,7 +17,8 @@ import python_calamine
 import xlsxwriter
 
 from shared.errors import Refused
-from shared.reference import POST_NAMES, post_code
+from shared.messages.words import PostCode
+from shared.reference import post_code
 
 MARKER = "团桥导入模板:下级团支部团员团干部"
 OTHER_MARKER = "团桥导入模板:本级团干部"
@@ -66,7 +67,7 @@ GROUPS = (
     "傣族",
     "黎族",
 )
-POSTS = tuple(zh for zh, _ in POST_NAMES.values())
+POSTS = tuple(one.zh for one in PostCode)
 MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
 """The most rows of one file (IMP-14)."""
 MAX_LINES, MAX_COLUMNS, MAX_CELLS = 20_000, 200, 1_000_000
@@ -295,7 +296,7 @@ def _values(row: RosterRow) -> list[str]:
         row.phone,
         f"{row.joined_on:%Y-%m}" if row.joined_on else "",
         row.development_number,
-        POST_NAMES[row.post][0] if row.post else "",
+        PostCode(row.post).zh,
     ]
 
 

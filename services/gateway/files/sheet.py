@@ -14,7 +14,7 @@ import msgspec
 import xlsxwriter
 
 from shared import clock
-from shared.reference import POST_NAMES
+from shared.messages.words import BranchReason, Code, Figure, MemberMark, PostCode, Sex
 
 MIME = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 LABELS = {
@@ -84,16 +84,7 @@ LABELS = {
     "began_at": "起始时间",
     "asked_at": "申请时间",
     "retention_id": "登记编号",
-    "study": "升学(本地)",
-    "study_in": "升学(转入)",
-    "studied": "升学已完成",
-    "society": "流向社会(本地)",
-    "society_in": "流向社会(转入)",
-    "settled": "流向社会已完成",
-    "excluded": "不计入",
-    "idle": "未发起",
-    "open": "办理中",
-    "completed": "已完成",
+    **{str(one): one.zh for one in Figure},
     "sx": "升学衔接率",
     "xs": "学社衔接率",
     "stage": "阶段",
@@ -111,29 +102,13 @@ LABELS = {
     "read": "已读",
 }
 """Column titles by field; a field without one keeps its own name."""
-WORDS = {
-    "post": {code: zh for code, (zh, _) in POST_NAMES.items()},
-    "sex": {"male": "男", "female": "女"},
-    "mark": {"own": "单独标记", "delayed": "延迟毕业团员", "teacher": "教师"},
-    "identity_check": {"unchecked": "未校验", "passed": "校验通过", "failed": "校验不通过"},
-    "kind": {
-        "leading_body": "团的领导机关",
-        "committee": "团委",
-        "work_committee": "团工委",
-        "general_branch": "团总支",
-        "branch": "团支部",
-        "abroad": "出国(境)学习研究",
-        "retained": "暂留学校",
-    },
-    "state": {
-        "requested": "待审批",
-        "approved": "已同意",
-        "refused": "未同意",
-        "ended": "已结束",
-        "pending": "待接收",
-    },
+CODES: dict[str, type[Code]] = {
+    "post": PostCode,
+    "mark": MemberMark,
+    "sex": Sex,
+    "reason": BranchReason,
 }
-"""What codes are called in cells."""
+"""The codes of columns that may be empty; in all others the value itself is a code, or text."""
 _HIDDEN = {"key", "display_order"}
 
 
@@ -165,8 +140,9 @@ def _cell(name: str, value: Any) -> str | float:
         return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, list):
         return "、".join(LABELS.get(str(one), str(one)) for one in value)
-    text = str(value)
-    return WORDS.get(name, {}).get(text, text)
+    if isinstance(value, Code):
+        return value.zh
+    return CODES[name](value).zh if name in CODES else str(value)
 
 
 def write(rows: Iterable[Any]) -> SpooledTemporaryFile[bytes]:

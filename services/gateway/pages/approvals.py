@@ -10,9 +10,9 @@ from flask import redirect, request, session
 
 from services.gateway.pages import fields
 from services.gateway.pages.kit import blueprint, call, first, names, parties, render, say, t
-from services.gateway.pages.words import CONCERNS, rejections_for
 from shared.errors import Refusal, Refused
 from shared.messages import orgs, transfers
+from shared.messages.words import rejections_for
 
 # ---- approvals -------------------------------------------------------------------------------------
 
@@ -62,7 +62,6 @@ def _work_page(state: str, reason: str, refusal: Refusal | None, done: list[Any]
         named={item.transfer_id: people[item.member_id].name for item in known},
         state=state,
         reason=reason,
-        concerns=CONCERNS,
         refusal=refusal,
         form=request.form,
         ticked=set(request.form.getlist("item")),

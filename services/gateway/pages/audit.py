@@ -11,10 +11,10 @@ from services.gateway.files import sheet
 from services.gateway.pages import audit_words, fields
 from services.gateway.pages.kit import blueprint, call, calls, names, render
 from shared import clock
-from shared.audit_kinds import KINDS
 from shared.messages import members, orgs, transfers
 from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import FIRST_YEAR, LAST_YEAR
+from shared.messages.words import AuditKind
 
 CONTRACTS = {"orgs": orgs.list_audit, "members": members.list_audit, "transfers": transfers.list_audit}
 """The logs that the page shows as one."""
@@ -58,7 +58,7 @@ def _wanted() -> dict[str, Any]:
     since, until = (fields.day(request.args.get(name)) for name in ("since", "until"))
     kind = request.args.get("kind", "")
     return {
-        "kind": kind if kind in {*GROUPS, *KINDS} else "",
+        "kind": kind if kind in {*GROUPS, *AuditKind} else "",
         "person_id": fields.number_or_none(request.args.get("person")),
         "about": fields.number_or_none(request.args.get("about")),
         "place_id": fields.number_or_none(request.args.get("place")),
@@ -106,7 +106,6 @@ def audit() -> Any:
     return render(
         "audit.html",
         shown=shown,
-        kinds_of_audit=KINDS,
         groups=GROUPS,
         orgs=found,
         people=people,

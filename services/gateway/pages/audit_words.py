@@ -15,13 +15,24 @@ from typing import Any
 import msgspec
 
 from services.gateway.api.routes import ROUTES
-from services.gateway.pages import menu, notes
-from services.gateway.pages.kit import t, when
-from services.gateway.pages.members import RETENTION_KINDS, RETENTION_STATES
+from services.gateway.pages import menu
+from services.gateway.pages.kit import t, when, word
 from services.gateway.pages.notes import Pair
-from services.gateway.pages.words import KINDS, MARKS, NO_TIME, PURPOSES, REASONS, REJECTIONS, STATES
 from shared.messages.audit import AuditLine
-from shared.reference import POST_NAMES
+from shared.messages.words import (
+    BranchReason,
+    Code,
+    DeletionCause,
+    MemberMark,
+    OrgKind,
+    OrgPurpose,
+    PostCode,
+    Reason,
+    Rejection,
+    StayKind,
+    StayState,
+    TransferState,
+)
 
 # A field a line, in columns: the tables are read as a glossary.
 # fmt: off
@@ -113,16 +124,16 @@ _BY: dict[str, Pair] = {
     "id_number": ("身份证号码", "ID number"),
     "number": ("发展团员编号", "development number"),
 }
-_CODES: dict[str, Mapping[str, Pair]] = {
-    "kind": {**KINDS, **RETENTION_KINDS},
-    "purpose": PURPOSES,
-    "post": POST_NAMES,
-    "mark": {**MARKS, "": ("无", "none")},
-    "reason": {**NO_TIME, **REASONS, **REJECTIONS},
-    "cause": notes.NOTES,
-    "state": {**STATES, **RETENTION_STATES},
-    "by": _BY,
+_CODES: dict[str, tuple[type[Code], ...]] = {
+    "kind": (OrgKind, StayKind),
+    "purpose": (OrgPurpose,),
+    "post": (PostCode,),
+    "mark": (MemberMark,),
+    "reason": (BranchReason, Reason, Rejection),
+    "cause": (DeletionCause,),
+    "state": (StayState, TransferState),
 }
+"""The codes that a field may hold; of a code of two lists the first one's words are taken."""
 ORG_FIELDS = ("parent_id", "from", "to", "branch")
 """Fields that hold the number of an organisation (`from` of a policy is an instant)."""
 
@@ -194,11 +205,22 @@ def _value(name: str, value: Any, orgs: Mapping[int, Any]) -> str:
         return str(orgs[value].full_name)
     if name in ORG_FIELDS and isinstance(value, str):
         return _instant(value)
-    if value in _CODES.get(name, {}):
-        return t(*_CODES[name][value])
+    code = _code(name, value)
+    if code is not None:
+        return word(code)
+    if name == "by" and value in _BY:
+        return t(*_BY[value])
     if value is None or value == "":
         return t("无", "none")
     return t(*_VALUES[value]) if value in _VALUES else str(value)
+
+
+def _code(name: str, value: Any) -> Code | None:
+    for codes in _CODES.get(name, ()) if isinstance(value, str) else ():
+        found = codes.known(value)
+        if found is not None:
+            return found
+    return None
 
 
 def _instant(text: str) -> str:

@@ -22,12 +22,11 @@ from services.gateway.pages.kit import (
     t,
     word,
 )
-from services.gateway.pages.organisations import MIGRATION_SAID, MIGRATION_STATES, REGISTRATION_SAID
-from services.gateway.pages.words import STEPS
+from services.gateway.pages.organisations import MIGRATION_SAID, REGISTRATION_SAID
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
-from shared.reference import POST_NAMES
+from shared.messages.words import TrailEvent
 
 
 @blueprint.route("/registrations", methods=["GET", "POST"])
@@ -52,7 +51,6 @@ def registrations() -> Any:
         refusal.kind.status if refusal else 200,
         items=call(members.list_registrations, members.ListRegistrations()),
         refusal=refusal,
-        post_names=POST_NAMES,
     )
 
 
@@ -80,7 +78,6 @@ def migrations() -> Any:
         form=form,
         refusal=refusal,
         command_id=uuid.uuid4(),
-        migration_states=MIGRATION_STATES,
     )
 
 
@@ -142,20 +139,20 @@ def desk() -> Any:
         orgs=found,
         people=people,
         kind=kind,
-        kinds_of_message={name: STEPS[name] for name in _MESSAGES},
+        kinds_of_message=_MESSAGES,
     )
 
 
 _MESSAGES = (
-    "requested",
-    "approve",
-    "reject",
-    "clock_return",
-    "withdraw",
-    "moved",
-    "urged",
-    "escalated",
-    "answered",
+    TrailEvent.REQUESTED,
+    TrailEvent.APPROVE,
+    TrailEvent.REJECT,
+    TrailEvent.CLOCK_RETURN,
+    TrailEvent.WITHDRAW,
+    TrailEvent.MOVED,
+    TrailEvent.URGED,
+    TrailEvent.ESCALATED,
+    TrailEvent.ANSWERED,
 )
 """The kinds of messages that the list can be narrowed to."""
 

@@ -16,12 +16,14 @@ from flask import Blueprint, Response, current_app, flash, g, render_template, r
 
 from services.gateway import session as browser_session
 from services.gateway.pages import fields, forms, menu, notes
-from services.gateway.pages.words import EXPIRY, KINDS, MARKS, NO_TIME, REASONS, REJECTIONS, STATES, STEPS
 from shared import clock, errors
 from shared.errors import Refusal, Refused
-from shared.messages import members, orgs
+from shared.messages import members, orgs, words
+from shared.messages.words import Code, Rejection
 
 blueprint = Blueprint("pages", __name__)
+# Macros see what all templates have, but not what a page is rendered with.
+blueprint.record_once(lambda setup: setup.app.jinja_env.globals.update(words=words))
 
 
 def t(zh: str, en: str) -> str:
@@ -32,8 +34,9 @@ def t(zh: str, en: str) -> str:
 @blueprint.app_template_global()
 def why(code: str) -> str:
     """Return what the code of an ended transfer means: a reason of a rejection, or a refusal."""
-    if code in REJECTIONS:
-        return word(REJECTIONS[code])
+    rejection = Rejection.known(code)
+    if rejection is not None:
+        return word(rejection)
     return (
         Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
     )
@@ -52,9 +55,11 @@ def policy_name(key: str) -> str:
     return f"{t('全国政策', 'national') if name == 'national' else name} {version}".strip()
 
 
-def word(pair: tuple[str, str] | None) -> str:
-    """Return one of a pair of words by language."""
-    return t(*pair) if pair else ""
+def word(said: Code | tuple[str, str] | None) -> str:
+    """Return the words of a code, or one of a pair of words, by language."""
+    if isinstance(said, Code):
+        return t(said.zh, said.en)
+    return t(*said) if said else ""
 
 
 def when(value: datetime | None) -> str:
@@ -95,19 +100,13 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
             section=_section(),
             entry=menu.entry(request.path),
             moment=uuid.uuid4,
-            states=STATES,
-            kinds=KINDS,
-            marks=MARKS,
-            no_time=NO_TIME,
-            step_names=STEPS,
-            expiry=EXPIRY,
             csrf=forms.token(),
             me=session.get("name"),
             acting=session.get("org_name"),
             acting_id=session.get("org"),
             request_id=g.request_id,
             path=request.full_path,
-            **{"reasons": REASONS, "rejections": REJECTIONS, **values},
+            **values,
         ),
         status,
     )

@@ -20,7 +20,6 @@ from services.gateway.pages.kit import blueprint, call, calls, names, render, sa
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.reference import POST_NAMES
 
 
 @kit.blueprint.get("/members/<int:member_id>")
@@ -38,7 +37,6 @@ def member(member_id: int) -> Any:
         "members/member.html",
         profile=profile,
         orgs=found,
-        post_names=POST_NAMES,
         hints=[Refusal(code) for code in profile.hints],
     )
 
@@ -269,32 +267,6 @@ def template() -> Any:
     return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")
 
 
-REPORTS = {
-    "graduates_left": ("尚未转出的毕业生", "Graduates who have not left"),
-    "onward": (
-        "已落实去向、应一个月内二次转接的团员",
-        "Work or study found: to be transferred onward within a month",
-    ),
-    "parked": (
-        "在乡镇支部满一个月、去向未定的团员",
-        "Over a month in a township's branch, nothing found yet",
-    ),
-    "retained_apart": ("暂留学校、不在流动团员团支部的毕业生", "Retained, not in the mobile branch"),
-    "county_stay": ("在县级支部即将期满的团员", "Nearly over time in a county's branch"),
-    "retained": ("留校即将到期", "Retention about to end"),
-    "abroad": ("出国(境)保留", "Abroad, kept here"),
-    "to_contact": ("转入后待联系", "Arrived, to be contacted"),
-    "incomplete": ("资料不完整", "Incomplete records"),
-    "irregular_numbers": ("发展团员编号异常", "Irregular development numbers"),
-    "identity_failed": ("身份认证未通过", "Identity check failed"),
-    "over_age": ("超龄团员", "Over age"),
-    "late_entries": ("入团后超过一个月录入", "Entered late"),
-    "small_branches": ("不足3人的团支部", "Branches with fewer than three"),
-    "empty_graduate": ("空的毕业生团支部", "Empty graduates' branches"),
-    "holding_members": ("直接挂有团员的组织", "Organisations holding members"),
-    "deletion_requests": ("申请删除的团员", "Reported for deletion"),
-}
-
 DEEDS = {"to_contact": ("已联系", "Contacted"), "parked": ("已落实去向", "Work or study found")}
 """What is said of members of a list by its branch or direct superior, by a button on the list."""
 
@@ -306,18 +278,6 @@ REGISTER_SAID = {
     "report": ("报告已记录。", "The report is kept."),
 }
 """What pages say after each of their buttons."""
-
-RETENTION_KINDS = {
-    "retained": ("暂留学校", "Retained at school"),
-    "abroad": ("出国(境)学习研究", "Study abroad"),
-}
-
-RETENTION_STATES = {
-    "requested": ("待审批", "Requested"),
-    "approved": ("已同意", "Approved"),
-    "refused": ("未同意", "Refused"),
-    "ended": ("已结束", "Ended"),
-}
 
 
 def _date(text: str | None, field: tuple[str, str]) -> date:
@@ -353,8 +313,6 @@ def registers() -> Any:
         refusal=refusal,
         form=form,
         kind=kind,
-        retention_kinds=RETENTION_KINDS,
-        retention_states=RETENTION_STATES,
         command_id=uuid.uuid4(),
         member=fields.number(request.args.get("member")),
     )
@@ -460,7 +418,6 @@ def reports(kind: str = "graduates_left") -> Any:
         notes=[notes.note(kind, one.note, t) for one in items],
         items=items,
         kind=kind,
-        kinds_of_report=REPORTS,
         deed=DEEDS.get(kind),
         refused=session.pop("list_refused", []),
     )

@@ -8,6 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from shared.messages.words import (
+    Code,
+    DeletionCause,
+    DestinationClass,
+    Milestone,
+    Mode,
+    OnExpiry,
+    Rate,
+    Reason,
+    TransferState,
+    WithdrawUntil,
+)
+
 Say = Callable[[str, str], str]
 Pair = tuple[str, str]
 
@@ -16,10 +29,6 @@ NOTES: dict[str, Pair] = {
     "none": ("未发起转接", "not started"),
     "abroad": ("出国(境)保留", "abroad, kept here"),
     "retained": ("暂留学校", "retained at school"),
-    "wrong_name": ("姓名有误", "wrong name"),
-    "wrong_id": ("身份证号码有误", "wrong ID number"),
-    "overwritten": ("被他人信息覆盖", "overwritten by another's data"),
-    "other": ("其他", "other"),
 }
 _COUNTED = {
     "small_branches": ("名团员", " members"),
@@ -41,7 +50,8 @@ def note(kind: str, text: str, t: Say) -> str:
     """Return the note of a line of a work list."""
     if kind in ("graduates_left", "deletion_requests"):
         code, _, rest = text.partition(" ")
-        return t(*NOTES.get(code, (code, code))) + (f": {rest}" if rest else "")
+        cause = DeletionCause(code)
+        return t(*NOTES.get(code, (cause.zh, cause.en))) + (f": {rest}" if rest else "")
     if kind in _COUNTED and text:
         return text + t(*_COUNTED[kind])
     return f"{t(*_SINCE[kind])} {text}" if kind in _SINCE and text else text
@@ -65,16 +75,7 @@ _VALUES: dict[str, Pair] = {
     "None": ("无", "none"),
     "True": ("是", "yes"),
     "False": ("否", "no"),
-    "return": ("退回", "returned"),
-    "approve": ("视为同意", "approved"),
-    "remind": ("仅提醒", "reminders only"),
-    "forbid": ("不得转往", "forbidden"),
-    "warn": ("须确认", "to be confirmed"),
-    "allow": ("可以", "allowed"),
-    "completed": ("办结前", "until completion"),
-    "last_approval": ("最后一个审批环节同意前", "until the last approval"),
-    "first_decision": ("尚无组织审批前", "until anybody has decided"),
-    "started": ("发起", "started"),
+    **{one: (one.zh, one.en) for code in (OnExpiry, Mode, WithdrawUntil) for one in code},
     "national": ("全国", "national"),
 }
 
@@ -91,65 +92,52 @@ def phase(name: str, t: Say) -> str:
     return t(*PHASES.get(name, (name, name)))
 
 
-def change(
-    line: str,
-    t: Say,
-    states: Mapping[str, Pair],
-    reasons: Mapping[str, Pair],
-    places: Mapping[str, Pair],
-    provinces: Mapping[str, Pair],
-) -> str:
+def change(line: str, t: Say, provinces: Mapping[str, Pair]) -> str:
     """Return one line of a comparison of policies in words: what, before, after."""
     name, _, values = line.partition(": ")
     before, _, after = values.partition(" -> ")
     if name == "source":
         before, after = source(before, t), source(after, t)
-    what = _name(name, t, states, reasons, places, provinces)
-    return f"{what}: {_value(before, t, reasons)} → {_value(after, t, reasons)}"
+    return f"{_name(name, t, provinces)}: {_value(before, t)} → {_value(after, t)}"
 
 
-def _name(
-    name: str,
-    t: Say,
-    states: Mapping[str, Pair],
-    reasons: Mapping[str, Pair],
-    places: Mapping[str, Pair],
-    provinces: Mapping[str, Pair],
-) -> str:
+def _name(name: str, t: Say, provinces: Mapping[str, Pair]) -> str:
     parts = name.split(".")
 
     def said(words: Mapping[str, Pair], code: str) -> str:
         return t(*words.get(code, (code, code)))
 
+    def called(code: Code) -> str:
+        return t(code.zh, code.en)
+
     if parts[0] == "province" and len(parts) == 5:
-        rest = _name(".".join(parts[2:]), t, states, reasons, places, provinces)
+        rest = _name(".".join(parts[2:]), t, provinces)
         return f"{said(provinces, parts[1])} {rest}"
     if parts[0] == "node" and len(parts) == 3:
-        return f"{said(states, parts[1])} {said(_FIELDS, parts[2])}"
+        return f"{called(TransferState(parts[1]))} {said(_FIELDS, parts[2])}"
     if parts[0] == "destination" and len(parts) == 3:
-        return f"{said(reasons, parts[1])} → {said(places, parts[2])}"
+        return f"{called(Reason(parts[1]))} → {called(DestinationClass(parts[2]))}"
     if name.startswith("phase "):
         return phase(name[6:], t)
     if name.startswith("target "):
         _, which, what = name.split(" ", 2)
-        way = t("升学衔接", "further study") if which == "SX" else t("学社衔接", "to society")
-        return f"{t('目标', 'target')} {way} {_value(what, t, reasons)}"
+        return f"{t('目标', 'target')} {called(Rate(which))} {called(Milestone(what))}"
     return said(_FIELDS, name)
 
 
-def _value(value: str, t: Say, reasons: Mapping[str, Pair]) -> str:
+def _value(value: str, t: Say) -> str:
     phase = re.fullmatch(r"(\S+) to (\S+), clock (\w+), withdraw until (\w+)", value)
     if phase:
         clock = (
             t("期限生效", "deadlines fire") if phase[3] == "True" else t("期限暂不生效", "no deadline fires")
         )
-        withdrawn = f"{t('可以撤销', 'may be withdrawn')}: {_value(phase[4], t, reasons)}"
+        withdrawn = f"{t('可以撤销', 'may be withdrawn')}: {_value(phase[4], t)}"
         return f"{phase[1]} {t('至', 'to')} {phase[2]}, {clock}, {withdrawn}"
     share = re.fullmatch(r"(\d+%) by (\S+)", value)
     if share:
         return f"{share[2]} {t('前达到', 'at least')} {share[1]}"
-    for code, words in reasons.items():
-        value = re.sub(rf"'?\b{code}\b'?", t(*words), value)
+    for reason in Reason:
+        value = re.sub(rf"'?\b{reason}\b'?", t(reason.zh, reason.en), value)
     return t(*_VALUES[value]) if value in _VALUES else value.replace(" to ", f" {t('至', 'to')} ")
 
 

@@ -10,21 +10,12 @@ from flask import redirect, request, session
 from services.gateway.api import deletion
 from services.gateway.pages import fields, kit
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
-from services.gateway.pages.words import PURPOSES
 from shared import clock, practice
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.reference import INDUSTRIES, POST_NAMES, POSTS, is_school
+from shared.messages.words import Code, OrgPurpose
+from shared.reference import INDUSTRIES, POSTS, is_school
 
-MIGRATION_STATES = {
-    "pending_old": ("原上级审批", "Old superior decides"),
-    "pending_new": ("新上级审批", "New superior decides"),
-    "moving": ("正在迁移", "Moving"),
-    "completed": ("完成", "Completed"),
-    "rejected": ("未同意", "Rejected"),
-    "withdrawn": ("已撤销", "Withdrawn"),
-    "returned": ("超期退回", "Returned by the clock"),
-}
 POST_SAID = {
     "appoint": ("已授予管理权限。", "The right is given."),
     "revoke": ("已撤销管理权限。", "The right is revoked."),
@@ -158,7 +149,6 @@ def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
         form=request.form,
         code=code,
         offered=POSTS.get(own[0].kind, ()),
-        post_names=POST_NAMES,
     )
 
 
@@ -243,11 +233,12 @@ def _order_org(here: int, org: int, up: bool) -> Refusal | None:
     return send(orgs.order_orgs, orgs.OrderOrg(org_id=org, after=after))
 
 
-def _purposes() -> dict[str, tuple[str, str]]:
-    """Return the purposes of branches, the hand-over branch by what it is called now (ORG-28)."""
+def _purposes() -> dict[OrgPurpose, Code | tuple[str, str]]:
+    """Return the words of purposes, the hand-over branch by what it is called now (ORG-28)."""
+    label = practice.text("township_branch_label", clock.today())
     return {
-        **PURPOSES,
-        "handover": (practice.text("township_branch_label", clock.today()), PURPOSES["handover"][1]),
+        **{one: one for one in OrgPurpose},
+        OrgPurpose.HANDOVER: (label, OrgPurpose.HANDOVER.en),
     }
 
 

@@ -8,10 +8,9 @@ from flask import session
 
 from services.gateway.pages import kit
 from services.gateway.pages import transfers as pages_transfers
-from services.gateway.pages.words import NEXT
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers
-from shared.reference import POST_NAMES
+from shared.messages.words import Rejection
 
 
 @kit.blueprint.get("/my-branch")
@@ -33,9 +32,7 @@ def my_branch() -> Any:
         )
     finally:
         session["org"] = session_org
-    return kit.render(
-        "own/my_branch.html", org=found[0] if found else None, items=items, post_names=POST_NAMES
-    )
+    return kit.render("own/my_branch.html", org=found[0] if found else None, items=items)
 
 
 @kit.blueprint.get("/")
@@ -56,6 +53,7 @@ def home() -> Any:
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None,
         (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,
     )
+    rejected = (Rejection.known(mine[0].end_code) if mine else None) or Rejection.OTHER
     return kit.render(
         "own/home.html",
         profile=profile,
@@ -69,5 +67,5 @@ def home() -> Any:
         waiting=waiting,
         people=people,
         decided=pages_transfers.decided(progress) if progress else {},
-        advice=kit.word(NEXT.get(mine[0].end_code, NEXT["other"])) if mine else "",
+        advice=kit.t(rejected.next_zh, rejected.next_en) if mine else "",
     )

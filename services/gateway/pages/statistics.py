@@ -13,33 +13,9 @@ from flask import redirect, request, session
 
 from services.gateway.pages import fields, notes
 from services.gateway.pages.kit import blueprint, call, calls, first, names, render, t, word
-from services.gateway.pages.words import CONCERNS, REASONS, STATES
 from shared.messages import members, transfers
+from shared.messages.words import Figure
 
-FIGURES = {
-    "study": ("升学(本地区)", "Further study (own)", "B"),
-    "study_in": ("升学(申请转入)", "Further study (into here)", "C"),
-    "studied": ("升学已完成", "Further study, completed", "A"),
-    "society": ("流向社会(本地区)", "To society (own)", "E"),
-    "society_in": ("流向社会(申请转入)", "To society (into here)", "F"),
-    "settled": ("流向社会已完成", "To society, completed", "D"),
-    "excluded": ("不计入", "In neither rate", ""),
-    "idle": ("未发起", "Not started", ""),
-    "open": ("办理中", "Under way", ""),
-    "ended": ("退回或撤销", "Returned or withdrawn", ""),
-    "completed": ("已完成", "Completed", ""),
-}
-RESPONSIBLE = {
-    "school": ("毕业学校", "the school"),
-    "receiver": ("接收组织", "the receiver"),
-    "new_school": ("新学校", "the new school"),
-    "": ("—", "—"),
-}
-WITHDRAWALS = {
-    "first_decision": ("尚无组织审批前", "until anybody has decided"),
-    "last_approval": ("最后一个审批环节同意前", "until the last approval"),
-    "completed": ("办结前(含待分配)", "until it is completed, assignment included"),
-}
 TILES = {  # provinces as a grid that reads like the map: column, row
     "65": (1, 2),
     "54": (2, 5),
@@ -125,7 +101,7 @@ def figures() -> Any:
     """
     org = _chosen("org")
     sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
-    return render("statistics/figures.html", sheet=sheet, org=org, figures=FIGURES, top=session.get("org"))
+    return render("statistics/figures.html", sheet=sheet, org=org, top=session.get("org"))
 
 
 @blueprint.get("/figures/<figure>")
@@ -148,10 +124,9 @@ def behind(figure: str) -> Any:
         orgs=found,
         people=people,
         figure=figure,
-        name=FIGURES.get(figure, ("", "", "")),
+        name=Figure(figure),
         org=org,
         cohort=cohort,
-        responsible=RESPONSIBLE,
     )
 
 
@@ -195,10 +170,9 @@ def policy() -> Any:
         "statistics/policy.html",
         view=view,
         compare=request.args.get("compare", ""),
-        withdrawals=WITHDRAWALS,
         provinces=TILE_NAMES,
         source=notes.source(view.source, t),
-        changes=[notes.change(line, t, STATES, REASONS, CONCERNS, TILE_NAMES) for line in view.changes],
+        changes=[notes.change(line, t, TILE_NAMES) for line in view.changes],
     )
 
 

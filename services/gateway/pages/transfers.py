@@ -9,11 +9,11 @@ from typing import Any
 from flask import redirect, request, session
 
 from services.gateway.pages import approvals, fields, kit
-from services.gateway.pages import words as pages_words
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, t, word
-from services.gateway.pages.words import CONCERNS, ORDINARY, REASONS
+from shared import reference
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
+from shared.messages.words import DestinationClass, Plan, Reason, rejections_for
 
 
 @kit.blueprint.get("/transfers/<int:transfer_id>")
@@ -39,10 +39,10 @@ def transfer(transfer_id: int) -> Any:
         mine=item.member_id == session.get("person"),
         may_decide=_may_decide(item, acting),
         branches=[org for org in children or () if org.kind == "branch"],
-        concern=CONCERNS.get(item.concern),
+        concern=DestinationClass.known(item.concern),
         decided=decided(progress),
         staff=kit.staff(administrators),
-        rejections=pages_words.rejections_for([item.reason]),
+        rejections=rejections_for([item.reason]),
     )
 
 
@@ -90,12 +90,12 @@ def withdraw(transfer_id: int) -> Any:
     return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
 
 
-def fits(reason: str, graduate: bool) -> bool:
+def fits(reason: Reason, graduate: bool) -> bool:
     """Return whether a reason is offered to a graduate, or to somebody who is not (GRAD-15, GRAD-17).
 
     Who is a graduate is decided by members.
     """
-    return reason == "special_unit" or (reason not in ORDINARY) == graduate
+    return reason.everyone or reason.graduate == graduate
 
 
 def transfer_fields(form: Any) -> dict[str, Any]:
@@ -250,42 +250,15 @@ def _ask_for(form: Any) -> Any:
     return kit.call(transfers.request_transfers, [wanted])[0]
 
 
-PLANS = {
-    "study": ("升学到其他学校", "Further study at another school"),
-    "study_here": ("在本校继续升学", "Further study at the same school"),
-    "work": ("已落实工作(含自主创业)", "Employed, or self-employed"),
-    "staff": ("留校任职", "Staff of the own school"),
-    "none": ("暂未就业", "Not yet employed"),
-    "abroad_study": ("出国(境)学习研究", "Study or research abroad"),
-    "abroad_duty": ("因公出国(境)", "Abroad on duty"),
-    "abroad_private": ("因私出国(境)", "Abroad privately"),
-    "army": ("参军或到涉密单位", "Army or a classified unit"),
-}
-
-_EMPLOYER = {
-    "place_name": ("工作单位名称", "the employer"),
-    "place_address": ("工作单位所在地详细地址", "the employer's address"),
-}
-
-_HOME = {"place_address": ("户籍地或居住地详细地址", "the address of household or residence")}
-
-_SCHOOL = {
-    "place_name": ("学校名称", "the school"),
-    "place_address": ("学校所在地详细地址", "the school's address"),
-}
-
 NEEDED: dict[str, dict[str, tuple[str, str]]] = {
-    "further_study": _SCHOOL,
-    "later_study": _SCHOOL,
-    "job_change": _EMPLOYER,
-    "job_loss": _HOME,
-    "employed_with_org": _EMPLOYER,
-    "employed_without_org": _EMPLOYER,
-    "abroad_on_duty": _EMPLOYER,
-    "abroad_private": _HOME,
-    "unemployed": _HOME,
+    reason: {
+        name: (label, reference.FIELDS[label])
+        for name, label in (("place_name", reason.place_name), ("place_address", reason.place_address))
+        if label
+    }
+    for reason in Reason
 }
-"""What each reason has to say (services/transfers/reasons.toml, held together by a test)."""
+"""What each reason has to say, with what it is called."""
 
 
 @blueprint.get("/list")
@@ -388,7 +361,12 @@ def start() -> Any:
         return _send_own(profile, form)
     if fields.number(form.get("again")):
         form, step = _as_it_was(fields.number(form.get("again"))), 2
-    if step > 1 and profile.member.graduate and form.get("plan", "") not in PLANS and not form.get("reason"):
+    if (
+        step > 1
+        and profile.member.graduate
+        and Plan.known(form.get("plan", "")) is None
+        and not form.get("reason")
+    ):
         step = 1
     blank = missing(form) if step == 3 else {}
     return _start_page(2 if blank else step, profile, form, None, blank=blank)
@@ -440,7 +418,7 @@ def missing(form: Any) -> dict[str, tuple[str, str]]:
     """
     reason = form.get("reason", "")
     blank = {name: words for name, words in NEEDED.get(reason, {}).items() if not form.get(name, "").strip()}
-    if reason != "special_unit" and not fields.number(form.get("target")):
+    if not Reason(reason).special and not fields.number(form.get("target")):
         blank["target"] = ("申请转入组织(请选择)", "the target")
     return blank
 
@@ -470,11 +448,10 @@ def _start_page(
         advice=advice,
         found=found or [],
         target=chosen[0] if chosen else None,
-        plans=PLANS,
         command_id=form.get("command_id") or uuid.uuid4(),
         in_the_way=in_the_way,
         asked=len(form.get("text", "").strip()) >= 2,
-        offered={code: words for code, words in REASONS.items() if fits(code, graduate)},
+        offered=[one for one in Reason if fits(one, graduate)],
     )
 
 
@@ -484,7 +461,7 @@ def _advice_and_targets(profile: Any, form: Any, step: int) -> list[Any]:
     None stands for what is not asked.
     """
     to_advise = to_search = to_name = None
-    if form.get("plan", "") in PLANS:
+    if Plan.known(form.get("plan", "")) is not None:
         asked = transfers.Advise(
             plan=form.get("plan", ""),
             source_branch_id=profile.member.branch_id,

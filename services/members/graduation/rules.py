@@ -6,9 +6,9 @@ from datetime import date
 from typing import NamedTuple
 
 from services.members import domain
-from services.members.domain import COMMITTEE_KINDS
 from shared import reference
 from shared.errors import Refusal
+from shared.messages.words import COMMITTEE_KINDS
 
 
 def may_mark_graduates(kind: str, industry: str, is_above: bool, is_direct_superior: bool) -> bool:

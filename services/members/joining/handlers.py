@@ -40,6 +40,7 @@ from shared.messages.members import (
     RegistrationDecided,
     RegistrationInfo,
 )
+from shared.messages.words import RegistrationState
 
 CODE_LENGTH = 12
 """Of a registration code."""
@@ -445,7 +446,7 @@ def _info(row: joining_store.Registration) -> RegistrationInfo:
         phone=opened(row.phone_sealed),
         joined_on=row.joined_on,
         post=row.post,
-        state=row.state,
+        state=RegistrationState(row.state),
         note=row.note,
         asked_at=row.asked_at,
         expires_at=row.expires_at,

@@ -8,8 +8,9 @@ from services.members import domain
 from services.members.entering.rules import was_deleted_elsewhere
 from shared import reference
 from shared.errors import Refusal
+from shared.messages.words import MADE_BY_THE_SYSTEM
 
-CLOSED_TO_APPLICANTS = ("graduate", "awaiting", "vault")
+CLOSED_TO_APPLICANTS = MADE_BY_THE_SYSTEM
 """Purposes of organisations that people do not apply to."""
 HAS_ACCOUNT = Refusal("sign_in_to_register")
 """Of somebody registered who uses a code as if nobody had entered the person (ADM-15)."""

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from shared.errors import Refusal
+from shared.messages.words import LetterState
 
 MOST_ON_A_LETTER = 50
 
@@ -51,10 +52,10 @@ def check_voiding(own: bool) -> Refusal | None:
     return None if own else Refusal("letter_unknown")
 
 
-def state_of(voided: bool, valid_until: date | None, today: date) -> str:
+def state_of(voided: bool, valid_until: date | None, today: date) -> LetterState:
     """Return how a letter stands (BEY-13): void, lapsed, or in force to the end of its last day."""
     if voided:
-        return "void"
+        return LetterState.VOID
     if valid_until is not None and valid_until < today:
-        return "lapsed"
-    return "in_force"
+        return LetterState.LAPSED
+    return LetterState.IN_FORCE

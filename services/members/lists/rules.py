@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from services.members import domain
 from shared import reference
 from shared.errors import Refusal
+from shared.messages.words import Domain
 
 MOST_REVEALED = 50
 """ID numbers that are shown in full at once (MEM-32)."""
@@ -47,7 +48,7 @@ def check_reason(full: bool, reason: str) -> Refusal | None:
 
 def check_domain(domain_: str) -> Refusal | None:
     """Return why figures are not limited to a domain (ORG-26); an empty one limits nothing."""
-    if domain_ and domain_ not in reference.DOMAINS:
+    if domain_ and Domain.known(domain_) is None:
         return Refusal("bad_request", {"detail": "domain"})
     return None
 

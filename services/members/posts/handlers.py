@@ -22,6 +22,7 @@ from shared.messages.members import (
     PostSet,
     SetPost,
 )
+from shared.messages.words import PostCode
 
 
 def set_posts(tx: Connection, asked: list[Asked[SetPost]]) -> list[PostSet]:
@@ -202,7 +203,7 @@ def list_cadres(tx: Connection, request: contract.ListCadres, actor: Actor | Non
         Post(
             org_id=row.org_id,
             person_id=row.person_id,
-            post=row.post,
+            post=PostCode(row.post),
             name=row.name,
             complete=row.complete,
             began_at=row.began_at,

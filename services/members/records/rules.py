@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 from shared.errors import Refusal
+from shared.messages.words import DeletionCause
 
-CAUSES = ("wrong_name", "wrong_id", "overwritten", "other")
+CAUSES = tuple(one for one in DeletionCause if one != DeletionCause.ELSEWHERE)
 """Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09)."""
 
 MOST_PEOPLE = 500
@@ -39,7 +40,7 @@ def check_report(near: bool, cause: str, explanation: str) -> Refusal | None:
     if not near:
         return Refusal("unknown_member")
     # a transfer keeps the history, which a deletion would end
-    if cause == "elsewhere":
+    if cause == DeletionCause.ELSEWHERE:
         return Refusal("transfer_instead")
     if cause not in CAUSES:
         return Refusal("bad_request", {"detail": "cause"})

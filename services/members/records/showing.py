@@ -21,6 +21,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import Member, Post, Profile, Stay
+from shared.messages.words import IdentityCheck, PostCode
 
 TICKET_LIFE = timedelta(hours=1)
 
@@ -52,7 +53,7 @@ def shown(row: store.Person, full: bool, post: str = "") -> Member:
         transfer_id=row.reserved_by,
         mark=row.mark,
         graduates_on=row.graduates_on,
-        identity_check=row.identity_check,
+        identity_check=IdentityCheck(row.identity_check),
         sex=domain.sex_of(id_number),
         age=domain.age_on(domain.born_on(id_number), today),
         league_years=domain.age_on(row.joined_on, today) if row.joined_on else None,
@@ -158,7 +159,7 @@ def _fellow(row: store.Person, post: str) -> Member:
         branch_id=row.branch_id,
         graduate=row.graduate,
         transfer_id=None,
-        identity_check=row.identity_check,
+        identity_check=IdentityCheck(row.identity_check),
         post=post,
     )
 
@@ -240,7 +241,12 @@ def _profile(tx: Connection, row: store.Person) -> Profile:
         stays=stays,
         hints=_hints(row, branch),
         posts=[
-            Post(org_id=post.org_id, person_id=post.person_id, post=post.post, began_at=post.began_at)
+            Post(
+                org_id=post.org_id,
+                person_id=post.person_id,
+                post=PostCode(post.post),
+                began_at=post.began_at,
+            )
             for post in posts
         ],
     )

@@ -28,6 +28,7 @@ from shared.messages.members import (
     Retention,
     RetentionSaved,
 )
+from shared.messages.words import StayKind, StayState
 
 
 def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> list[RetentionSaved]:
@@ -259,14 +260,14 @@ def _retention(row: retentions_store.Retention) -> Retention:
         member_id=row.member_id,
         member=row.name,
         branch_id=row.branch_id,
-        kind=row.kind,
+        kind=StayKind(row.kind),
         since=row.since,
         until=row.until,
         place=row.place,
         contact_name=row.contact_name,
         contact_phone=opened(row.contact_phone_sealed),
         reason=row.reason,
-        state=row.state,
+        state=StayState(row.state),
         note=row.note,
         reports=list(row.reports),
     )

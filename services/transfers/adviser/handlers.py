@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, handlers, reasons
+from services.transfers import domain, handlers
 from services.transfers.adviser import rules, store
 from services.transfers.domain import OrgFacts
 from services.transfers.policies import store as policies_store
@@ -16,6 +16,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Advice, Proposal
+from shared.messages.words import Mode, Reason
 
 
 def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Advice:
@@ -38,8 +39,8 @@ def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Adv
     place_division = request.division_code if "without" in name else ""
     org_ids = _candidates(tx, name, source, request.division_code)
     return Advice(
-        reason=plan.reason,
-        fields=_fields(plan.reason),
+        reason=Reason(plan.reason),
+        fields=_fields(Reason(plan.reason)),
         proposals=_proposals(tx, plan.reason, source, org_ids, place_division),
         search=name in rules.OFTEN_FAR,
         rules=list(plan.rules),
@@ -48,11 +49,10 @@ def advise(tx: Connection, request: contract.Advise, actor: Actor | None) -> Adv
     )
 
 
-def _fields(code: str) -> list[str]:
+def _fields(reason: Reason) -> list[str]:
     """Return the labels of what a reason wants to know."""
-    reason = reasons.reasons()[code]
     fields = [one for one in (reason.place_name, reason.place_address) if one]
-    return [*fields, "备注"] if code == "special_unit" else fields
+    return [*fields, "备注"] if reason.special else fields
 
 
 def _candidates(tx: Connection, plan: str, source: OrgFacts, division_code: str) -> Sequence[int]:
@@ -78,8 +78,8 @@ def _proposals(
     for org_id in org_ids:
         given = _request(reason, source.org_id, org_id, place_division)
         said = domain.concern(given, source, found[org_id], place)
-        mode = said[0] if said is not None else "allow"
-        if mode != "forbid":
+        mode = said[0] if said is not None else Mode.ALLOW
+        if mode != Mode.FORBID:
             place_class = domain.class_of(source, found[org_id])
             made.append(Proposal(org_id=org_id, name=found[org_id].name, place=place_class, mode=mode))
     return made

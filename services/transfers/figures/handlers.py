@@ -19,6 +19,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import BoardRow, Figures, FigureSheet, Stage
+from shared.messages.words import Figure, Milestone, OrgKind, Rate, Reason, TransferState
 
 _fold_wake = threading.Event()
 FLOW = (
@@ -48,7 +49,7 @@ def _figures(row: Counted) -> Figures:
     return Figures(
         org_id=row.org_id,
         name=row.name,
-        kind=row.kind,
+        kind=OrgKind(row.kind),
         sx=rate(row.studied, row.study, row.study_in),
         xs=rate(row.settled, row.society, row.society_in),
         **{name: getattr(row, name) for name in FIGURES},
@@ -98,8 +99,8 @@ def _stage(target: Target, own: Figures, cohort: int) -> Stage:
         reached = rate(total - own.idle, total)
     return Stage(
         by=date(cohort, month, day),
-        what=target.what,
-        reasons=target.reasons,
+        what=Milestone(target.what),
+        reasons=Rate(target.reasons),
         share=target.share,
         reached=reached,
         rule=target.rule,
@@ -133,11 +134,11 @@ def _behind(row: store.Graduate, passed: set[tuple[str, str]]) -> contract.Behin
     return contract.Behind(
         member_id=row.member_id,
         branch_id=row.branch_id,
-        stage=row.stage,
+        stage=Figure(row.stage),
         rate=row.rate,
         transfer_id=row.transfer_id,
-        state=row.state,
-        reason=row.reason,
+        state=TransferState(row.state) if row.state is not None else None,
+        reason=Reason(row.reason) if row.reason is not None else None,
         target_org_id=row.target_org_id,
         responsible=who,
         late=who != "" and target in passed,

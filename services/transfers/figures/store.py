@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers import reasons
 from services.transfers.figures.rules import FIGURES, Counted
 from services.transfers.log import SEALED, seal
 from services.transfers.policies.reader import Policy
 from shared import db
+from shared.messages.words import Reason
 
 FLOW_EVENTS = ("reserved", "moved", "reject", "clock_return", "withdraw")
 """What the weekly flow counts: started, completed, rejected, returned by the clock, withdrawn."""
@@ -31,11 +31,7 @@ These are a subtree's rejections that the common superior has answered with `rec
 FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
-_RATE = (
-    "CASE t.reason "
-    + " ".join(f"WHEN '{one.code}' THEN '{one.counts_in}'" for one in reasons.reasons().values())
-    + " ELSE '' END"
-)
+_RATE = "CASE t.reason " + " ".join(f"WHEN '{one}' THEN '{one.counts_in}'" for one in Reason) + " ELSE '' END"
 _OPEN_STATES = "('pending_out', 'pending_in', 'pending_province', 'pending_assign', 'moving')"
 _STAGE = f"""CASE
             WHEN t.transfer_id IS NULL THEN 'idle'

@@ -21,6 +21,7 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Outcome, Webhook
+from shared.messages.words import TrailEvent, TransferState
 
 _FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -75,13 +76,13 @@ def _message(row: store.Line) -> contract.Message:
     return contract.Message(
         transfer_id=row.transfer_id,
         seq=row.seq,
-        kind=row.event,
+        kind=TrailEvent(row.event),
         at=row.at,
         member_id=row.member_id,
         org_id=row.org_id,
         note=row.note,
         end_code=row.end_code if row.event in ("reject", "unavailable") else "",
-        state=row.state,
+        state=TransferState(row.state),
         read=row.read,
         cursor=f"{row.at.isoformat()}~{row.transfer_id}~{row.seq}",
     )

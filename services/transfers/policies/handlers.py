@@ -10,6 +10,7 @@ from shared import clock, directory
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
+from shared.messages.words import OnExpiry, WithdrawUntil
 
 
 def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None) -> contract.PolicyView:
@@ -35,7 +36,7 @@ def get_policy(tx: Connection, request: contract.GetPolicy, actor: Actor | None)
     return contract.PolicyView(
         key=held.key,
         source=held.source,
-        withdraw_until=held.withdraw_until,
+        withdraw_until=WithdrawUntil(held.withdraw_until),
         changes=changes,
         effects=effects,
         known=reader.known(),
@@ -56,10 +57,10 @@ def _effects(tx: Connection, policy: Policy) -> list[contract.PolicyEffect]:
 def _nodes(policy: Policy) -> list[contract.PolicyNode]:
     return [
         contract.PolicyNode(
-            state=str(state),
+            state=state,
             remind_after=node.remind_after_days,
             expire_after=node.expire_after_days,
-            on_expiry=node.on_expiry,
+            on_expiry=OnExpiry(node.on_expiry),
         )
         for state, node in policy.nodes.items()
     ]
@@ -72,7 +73,7 @@ def _phases(policy: Policy) -> list[contract.PolicyPhase]:
             begins="{:02}-{:02}".format(*phase.begins),
             ends="{:02}-{:02}".format(*phase.ends),
             clock=phase.clock,
-            withdraw_until=phase.withdraw_until,
+            withdraw_until=WithdrawUntil(phase.withdraw_until),
         )
         for phase in policy.phases
     ]

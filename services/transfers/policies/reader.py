@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.transfers import reasons
 from services.transfers.saga import NODES, State
+from shared.messages.words import DestinationClass, Milestone, Mode, OnExpiry, Rate, Reason, WithdrawUntil
 
-ACTIONS = ("return", "approve", "remind")
-WITHDRAWALS = ("first_decision", "last_approval", "completed")
+ACTIONS = tuple(OnExpiry)
+WITHDRAWALS = tuple(WithdrawUntil)
 """Until when a transfer may be withdrawn (TRF-28).
 
 While nobody has decided; while the last approval is not given; also while the assignment waits.
 """
-TARGETS = ("started", "completed")
+TARGETS = tuple(Milestone)
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class _Reader:
         nodes = {state: self._node(f"node.{state}", given.get(str(state)), state) for state in NODES}
         provinces = self._provinces(given, nodes)
         excluded = tuple(data.get("excluded_reasons", ("abroad_study",)))
-        for reason in set(excluded) - set(reasons.reasons()):
+        for reason in set(excluded) - set(Reason):
             self.say("", "excluded_reasons", f"{reason} is not a reason of reasons.toml")
         made = Policy(
             self.name,
@@ -434,7 +434,7 @@ class _Reader:
                 Target(
                     self._day(section, "by", entry.get("by")),
                     self._one_of(section, "what", entry.get("what"), TARGETS),
-                    self._one_of(section, "reasons", entry.get("reasons"), ("SX", "XS")),
+                    self._one_of(section, "reasons", entry.get("reasons"), tuple(Rate)),
                     float(share),
                     str(entry.get("rule", "")),
                 )
@@ -445,13 +445,13 @@ class _Reader:
         found = self.data.get("destination", {})
         for reason, modes in found.items():
             section = f"destination.{reason}"
-            if reason not in reasons.reasons():
+            if Reason.known(reason) is None:
                 self.say(section, "", f"{reason} is not a reason of reasons.toml")
             for place, mode in modes.items():
-                if place not in reasons.CLASSES:
-                    classes = ", ".join(reasons.CLASSES)
+                if DestinationClass.known(place) is None:
+                    classes = ", ".join(DestinationClass)
                     self.say(section, place, f"{place} is no class of destinations; classes: {classes}")
-                self._one_of(section, place, mode, reasons.MODES)
+                self._one_of(section, place, mode, tuple(Mode))
         return dict(found)
 
 

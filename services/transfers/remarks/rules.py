@@ -11,10 +11,11 @@ from services.transfers.domain import OrgFacts
 from services.transfers.saga import Initiator, State
 from shared.errors import Refusal
 from shared.messages.transfers import RequestTransfer
+from shared.messages.words import Advised, Reason
 
 ENDED = (State.REJECTED, State.RETURNED, State.WITHDRAWN)
 """How a transfer has ended that is started again; one that was refused held nobody."""
-ANSWERS = ("receive", "uphold")
+ANSWERS = tuple(Advised)
 """What the common superior may answer to an escalation."""
 MOST_DAYS_AHEAD = 30
 """How far ahead of a deadline all that is below an organisation is reminded of."""
@@ -88,7 +89,7 @@ def request_again(ended: Any, command_id: UUID, initiator: str, confirmed: bool)
         member_id=ended.member_id,
         source_branch_id=ended.source_branch_id,
         # the vault stands there for a special unit, which nobody chooses
-        target_org_id=None if ended.reason == "special_unit" else ended.target_org_id,
+        target_org_id=None if Reason(ended.reason).special else ended.target_org_id,
         reason=ended.reason,
         place_name=ended.place_name,
         place_address=ended.place_address,

@@ -20,6 +20,7 @@ from shared import clock
 from shared.bus.service import Asked
 from shared.messages import transfers as contract
 from shared.messages.transfers import Outcome
+from shared.messages.words import Reason
 
 
 def start(tx: Connection, answered: list[Asked[contract.AnswerEscalation]]) -> dict[UUID, Outcome]:
@@ -59,7 +60,7 @@ def _row(
 ) -> store.Request | None:
     """Return what to record of a transfer that the superior lets through, None where it cannot start."""
     source, target = orgs.get(ended.source_branch_id), orgs.get(ended.target_org_id)
-    if source is None or target is None or ended.reason == "special_unit":
+    if source is None or target is None or Reason(ended.reason).special:
         return None
     command_id = uuid5(one.item.decision_id, "ruling")
     item = rules.request_again(ended, command_id, Initiator.MEMBER, confirmed=True)

@@ -91,7 +91,7 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     superior_id: int | None
     graduates_on: dt.date | None
-    reason: str
+    reason: BranchReason
     graduate: bool
     may_mark: bool = False
 

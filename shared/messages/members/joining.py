@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Act, Command, Query
+from shared.messages import Act, Command, Query, words
 from shared.messages.limits import (
     Address,
     CodeText,
@@ -26,6 +27,7 @@ from shared.messages.limits import (
     Phone,
     PostCode,
     ShortLine,
+    maybe,
 )
 
 
@@ -114,7 +116,7 @@ class RegistrationDecided(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one decision on a registration."""
 
     registration_id: int
-    state: str = ""
+    state: Annotated[str, maybe(words.RegistrationState)] = ""
     refusal: Refusal | None = None
 
 
@@ -137,8 +139,8 @@ class RegistrationInfo(msgspec.Struct, frozen=True, kw_only=True):
     id_masked: str
     phone: str
     joined_on: dt.date | None
-    post: str
-    state: str
+    post: PostCode
+    state: words.RegistrationState
     note: str
     asked_at: Instant
     expires_at: Instant

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     CodeText,
     Dated,
@@ -75,7 +75,7 @@ class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
     Nothing about persons.
     """
 
-    state: str
+    state: words.LetterState
     issuer: str
     number: str
     issued_on: dt.date

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-from shared.messages import Act, Query
+from shared.messages import Act, Query, words
 from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     After,
@@ -15,7 +17,7 @@ from shared.messages.limits import (
     PageSize,
     PersonIds,
     Prose,
-    Word,
+    maybe,
 )
 from shared.messages.members.records import Member
 
@@ -103,7 +105,7 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     - `county_stay` (ORG-29)
     """
 
-    kind: Word
+    kind: Annotated[str, maybe(words.ReportKind)]
     after: After = 0
     limit: PageSize = 100
 

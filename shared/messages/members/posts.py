@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     IdNumber,
     Instant,
@@ -25,7 +25,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
     org_id: int
     person_id: int
-    post: str
+    post: words.PostCode
     name: str = ""
     complete: bool = False
     began_at: Instant | None = None

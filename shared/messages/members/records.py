@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     After,
     Dated,
@@ -18,14 +19,17 @@ from shared.messages.limits import (
     IdNumber,
     Instant,
     Line,
+    MemberMark,
     OrgId,
     PageSize,
     PersonId,
     PersonIds,
     PersonName,
     Phone,
+    PostCode,
     Prose,
     ShortLine,
+    maybe,
 )
 from shared.messages.members.posts import Post
 
@@ -73,14 +77,14 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     branch_id: int | None
     graduate: bool
     transfer_id: int | None
-    mark: str = ""
+    mark: MemberMark = ""
     graduates_on: dt.date | None = None
-    identity_check: str = "unchecked"
-    sex: str = ""
+    identity_check: words.IdentityCheck = words.IdentityCheck.UNCHECKED
+    sex: Annotated[str, maybe(words.Sex)] = ""
     age: int | None = None
     league_years: int | None = None
     development_number: str = ""
-    post: str = ""
+    post: PostCode = ""
     contact: str = ""
     emergency_contact: str = ""
     party: bool = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     After,
     Dated,
@@ -22,7 +23,7 @@ from shared.messages.limits import (
     Phone,
     Prose,
     StayKind,
-    Word,
+    maybe,
 )
 
 
@@ -61,7 +62,7 @@ class RetentionSaved(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one item on retentions."""
 
     retention_id: int | None = None
-    state: str = ""
+    state: Annotated[str, maybe(words.StayState)] = ""
     refusal: Refusal | None = None
 
 
@@ -71,7 +72,7 @@ class ListRetentions(msgspec.Struct, frozen=True, kw_only=True):
     With `own`: for the caller's own.
     """
 
-    kind: Word = ""
+    kind: Annotated[str, maybe(words.StayKind)] = ""
     own: bool = False
     after: After = 0
     limit: PageSize = 100
@@ -84,14 +85,14 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     member_id: int
     member: str
     branch_id: int
-    kind: str
+    kind: words.StayKind
     since: dt.date
     until: dt.date
     place: str
     contact_name: str
     contact_phone: str
     reason: str
-    state: str
+    state: words.StayState
     note: str
     reports: list[str]
 

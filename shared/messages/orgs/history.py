@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.messages import Query
+from shared.messages import Query, words
 from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     Dated,
@@ -34,8 +34,8 @@ class OrgAt(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     org_id: int
-    kind: str
-    purpose: str
+    kind: words.OrgKind
+    purpose: words.OrgPurpose
     short_name: str
     full_name: str
     superiors: list[Superior]

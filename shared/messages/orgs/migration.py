@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     Id,
     Instant,
     Note,
     OrgId,
     Prose,
+    maybe,
 )
 
 
@@ -42,7 +44,7 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one item of a command on migrations."""
 
     migration_id: int | None = None
-    state: str = ""
+    state: Annotated[str, maybe(words.MigrationState)] = ""
     refusal: Refusal | None = None
 
 
@@ -66,7 +68,7 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     org_id: int
     from_org_id: int
     to_org_id: int
-    state: str
+    state: words.MigrationState
     reason: str
     note: str
     total: int

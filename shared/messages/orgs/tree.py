@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     After,
     Digits,
@@ -34,8 +34,8 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
 
     org_id: int
     parent_id: int | None
-    kind: str
-    purpose: str
+    kind: words.OrgKind
+    purpose: words.OrgPurpose
     province: str
     short_name: str
     full_name: str

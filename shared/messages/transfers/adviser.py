@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.messages import Query
+from shared.messages import Query, words
 from shared.messages.limits import (
     Digits,
     Line,
@@ -16,7 +16,6 @@ from shared.messages.limits import (
 class Advise(msgspec.Struct, frozen=True, kw_only=True):
     """Ask where a member should go, from plain answers (BEY-01).
 
-    `plan`: study, study_here, work, abroad_study, abroad_duty, abroad_private, none, army, staff.
     `employer_has_org`: for work and abroad_duty. `division_code`: of the place of work, or of the
     household or residence.
     """
@@ -33,8 +32,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
     org_id: int
     name: str
-    place: str
-    mode: str
+    place: words.DestinationClass
+    mode: words.Mode
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +43,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     languages.
     """
 
-    reason: str
+    reason: words.Reason
     fields: list[str]
     proposals: list[Proposal]
     search: bool

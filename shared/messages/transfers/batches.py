@@ -13,8 +13,8 @@ from shared.messages.limits import (
     Line,
     OrgId,
     PersonIds,
+    ReasonCode,
     Remark,
-    Word,
 )
 from shared.messages.transfers.work import Transfer
 
@@ -30,7 +30,7 @@ class MoveBatch(msgspec.Struct, frozen=True, kw_only=True):
     source_branch_id: OrgId
     member_ids: PersonIds
     target_branch_id: OrgId
-    reason: Word = "ordinary"
+    reason: ReasonCode = "ordinary"
     place_name: Line = ""
     place_address: Line = ""
     remark: Remark = ""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     Dated,
     Instant,
     Note,
     Number,
     OrgId,
-    Word,
+    RejectionCode,
+    maybe,
 )
 
 
@@ -24,8 +26,8 @@ class Filter(Dated, frozen=True, kw_only=True):
     Optionally of one reason, source or age, or without warnings.
     """
 
-    state: Word
-    reason: Word = ""
+    state: Annotated[str, maybe(words.TransferState)]
+    reason: Annotated[str, maybe(words.Reason)] = ""
     source_branch_id: OrgId | None = None
     opened_before: Instant | None = None
     due_before: Instant | None = None
@@ -55,7 +57,7 @@ class StartBulk(msgspec.Struct, frozen=True, kw_only=True):
     filter: Filter
     expected: Number
     approve: bool = True
-    reason_code: Word = ""
+    reason_code: RejectionCode = ""
     note: Note = ""
     branch_id: OrgId | None = None
 

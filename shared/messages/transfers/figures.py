@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 
 import msgspec
 
-from shared.messages import Query
+from shared.messages import Query, words
 from shared.messages.limits import (
     After,
     Instant,
     OrgId,
     PageSize,
-    Word,
     YearOrNewest,
+    maybe,
 )
 
 
@@ -36,7 +37,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     org_id: int
     name: str
-    kind: str
+    kind: words.OrgKind
     study: int
     study_in: int
     studied: int
@@ -59,8 +60,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     by: dt.date
-    what: str
-    reasons: str
+    what: words.Milestone
+    reasons: words.Rate
     share: float
     reached: float | None
     rule: str
@@ -93,7 +94,7 @@ class FigureSheet(msgspec.Struct, frozen=True, kw_only=True):
 class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the graduates behind one figure of an organisation at or below the acting one (BEY-11)."""
 
-    figure: Word
+    figure: Annotated[str, maybe(words.Figure)]
     org_id: OrgId | None = None
     cohort: YearOrNewest = 0
     after: After = 0
@@ -103,18 +104,18 @@ class ListBehind(msgspec.Struct, frozen=True, kw_only=True):
 class Behind(msgspec.Struct, frozen=True, kw_only=True):
     """A graduate behind a figure; names are joined by the gateway.
 
-    `responsible`: school, receiver or new_school; `late`: past the stage of the season (OPS-06).
+    `late`: past the stage of the season (OPS-06).
     """
 
     member_id: int
     branch_id: int
-    stage: str
-    rate: str
+    stage: words.Figure
+    rate: Annotated[str, maybe(words.Rate)]
     transfer_id: int | None
-    state: str | None
-    reason: str | None
+    state: words.TransferState | None
+    reason: words.Reason | None
     target_org_id: int | None
-    responsible: str = ""
+    responsible: Annotated[str, maybe(words.Responsible)] = ""
     late: bool = False
 
 

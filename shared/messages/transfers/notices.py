@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     Cursor,
     Dated,
@@ -17,7 +18,7 @@ from shared.messages.limits import (
     SmallNumber,
     TransferId,
     Url,
-    Word,
+    maybe,
 )
 from shared.messages.transfers.saga import Outcome
 
@@ -29,7 +30,7 @@ class ListMessages(Dated, frozen=True, kw_only=True):
     filters by event; `after` is the `cursor` of the last one of the page before.
     """
 
-    kind: Word = ""
+    kind: Annotated[str, maybe(words.TrailEvent)] = ""
     unread_only: bool = False
     since: Instant | None = None
     until: Instant | None = None
@@ -45,13 +46,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     transfer_id: int
     seq: int
-    kind: str
+    kind: words.TrailEvent
     at: Instant
     member_id: int
     org_id: int | None
     note: str
     end_code: str
-    state: str
+    state: words.TransferState
     read: bool
     cursor: str
 

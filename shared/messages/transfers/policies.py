@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.messages import Query
+from shared.messages import Query, words
 from shared.messages.limits import (
     Instant,
     ShortLine,
@@ -24,10 +24,10 @@ class GetPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class PolicyNode(msgspec.Struct, frozen=True, kw_only=True):
     """What the clock does at one kind of node; days, None for never."""
 
-    state: str
+    state: words.TransferState
     remind_after: float | None
     expire_after: float | None
-    on_expiry: str
+    on_expiry: words.OnExpiry
 
 
 class PolicyPhase(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +37,14 @@ class PolicyPhase(msgspec.Struct, frozen=True, kw_only=True):
     begins: str
     ends: str
     clock: bool
-    withdraw_until: str
+    withdraw_until: words.WithdrawUntil
 
 
 class PolicyEffect(msgspec.Struct, frozen=True, kw_only=True):
     """What another policy would do to the open nodes of one kind in one province."""
 
     province: str
-    state: str
+    state: words.TransferState
     open: int
     moved: int
     earlier: int
@@ -65,7 +65,7 @@ class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     source: str
-    withdraw_until: str
+    withdraw_until: words.WithdrawUntil
     nodes: list[PolicyNode]
     phases: list[PolicyPhase]
     history: list[PolicyHeld]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command, Query
+from shared.messages import Command, Query, words
 from shared.messages.limits import (
     Advised,
     Days,
@@ -15,6 +16,7 @@ from shared.messages.limits import (
     Note,
     OrgId,
     TransferId,
+    maybe,
 )
 from shared.messages.transfers.saga import Outcome
 
@@ -85,19 +87,19 @@ class ListEscalations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):
-    """An escalated rejection with both sides, and the answer."""
+    """An escalated rejection with both sides, and the answer, empty until there is one."""
 
     transfer_id: int
     org_id: int
     member_id: int
     source_branch_id: int
     target_org_id: int
-    reason: str
+    reason: words.Reason
     end_code: str
     end_note: str
     note: str
     asked_at: Instant
-    answer: str
+    answer: Annotated[str, maybe(words.Advised)]
     answer_note: str
     answered_at: Instant | None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from shared.errors import Refusal
-from shared.messages import Command
+from shared.messages import Command, words
 from shared.messages.limits import (
     Digits,
     Initiator,
@@ -17,10 +18,12 @@ from shared.messages.limits import (
     Opaque,
     OrgId,
     PersonId,
+    ReasonCode,
+    RejectionCode,
     Remark,
     SmallNumber,
     TransferId,
-    Word,
+    maybe,
 )
 
 
@@ -40,7 +43,7 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     member_id: PersonId
     source_branch_id: OrgId
     target_org_id: OrgId | None
-    reason: Word
+    reason: ReasonCode
     place_name: Line = ""
     place_address: Line = ""
     contact: Line = ""
@@ -58,7 +61,7 @@ class DecideNode(msgspec.Struct, frozen=True, kw_only=True):
     transfer_id: TransferId
     node_no: SmallNumber
     approve: bool
-    reason_code: Word = ""
+    reason_code: RejectionCode = ""
     note: Note = ""
 
 
@@ -84,10 +87,10 @@ class OpenTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     transfer_id: int
-    initiator: str
+    initiator: words.Initiator
     initiator_org_id: int | None
     created_at: Instant
-    state: str
+    state: words.TransferState
     waiting_org_id: int | None
     waiting_superior_id: int | None
     expires_at: Instant | None
@@ -101,7 +104,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     transfer_id: int | None = None
-    state: str = ""
+    state: Annotated[str, maybe(words.TransferState)] = ""
     node_no: int = 0
     repeated: bool = False
     refusal: Refusal | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-from shared.messages import Query
+from shared.messages import Query, words
 from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import (
     After,
@@ -15,7 +17,7 @@ from shared.messages.limits import (
     PageSize,
     Side,
     TransferId,
-    Word,
+    maybe,
 )
 
 
@@ -26,8 +28,8 @@ class ListWork(Dated, frozen=True, kw_only=True):
     the page before.
     """
 
-    state: Word = ""
-    reason: Word = ""
+    state: Annotated[str, maybe(words.TransferState)] = ""
+    reason: Annotated[str, maybe(words.Reason)] = ""
     since: Instant | None = None
     until: Instant | None = None
     after: Cursor = ""
@@ -39,30 +41,30 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
 
     transfer_id: int
     member_id: int
-    initiator: str
+    initiator: words.Initiator
     source_branch_id: int
     target_org_id: int
     target_branch_id: int | None
-    reason: str
+    reason: words.Reason
     place_name: str
     place_address: str
     contact: str
     remark: str
-    state: str
+    state: words.TransferState
     node_no: int
     waiting_org_id: int | None
     waiting_superior_id: int | None
     node_opened_at: Instant | None
     remind_at: Instant | None
     expires_at: Instant | None
-    on_expiry: str | None
+    on_expiry: words.OnExpiry | None
     created_at: Instant
     ended_at: Instant | None
     end_code: str
     end_note: str
     policy: str
     place_division: str = ""
-    concern: str = ""
+    concern: Annotated[str, maybe(words.DestinationClass)] = ""
     reason_kind: str = "any"
     urged_at: Instant | None = None
     looked_by: int | None = None
@@ -91,8 +93,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit trail (TRF-34, BEY-02)."""
 
     seq: int
-    event: str
-    state: str
+    event: words.TrailEvent
+    state: words.TransferState
     at: Instant
     person_id: int | None
     org_id: int | None
@@ -103,7 +105,7 @@ class NodeAhead(msgspec.Struct, frozen=True, kw_only=True):
     """A node of the transfer's own path, past, open or to come (TRF-34)."""
 
     node_no: int
-    state: str
+    state: words.TransferState
     org_id: int
 
 
@@ -139,8 +141,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 class Count(msgspec.Struct, frozen=True, kw_only=True):
     """How many transfers of one reason are in one state."""
 
-    reason: str
-    state: str
+    reason: words.Reason
+    state: words.TransferState
     transfers: int
 
 

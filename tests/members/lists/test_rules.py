@@ -6,6 +6,7 @@ import pytest
 
 from services.members.lists import rules
 from shared import reference
+from shared.messages.words import Domain
 from tests.members.factories import number
 
 TODAY = date(2026, 7, 1)
@@ -82,7 +83,7 @@ def test_check_reason(full, reason, said):
 @pytest.mark.rule("ORG-26")
 @pytest.mark.parametrize(
     "domain, said",
-    [("", None), *[(one, None) for one in reference.DOMAINS], ("schools", "bad_request")],
+    [("", None), *[(one, None) for one in Domain], ("schools", "bad_request")],
 )
 def test_check_domain(domain, said):
     """ORG-26: figures are limited to a domain that there is, or not at all."""

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import domain, reasons
+from services.transfers import domain
 from services.transfers.adviser import handlers as adviser
 from services.transfers.domain import OrgFacts
 from services.transfers.policies import reader
@@ -13,6 +13,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.orgs import OrgChanged
+from shared.messages.words import DestinationClass
 from tests.transfers.factories import CLASS, ROOT, SCHOOL, TARGET
 
 ABROAD, MOBILE, STAFF, WUHAN, OTHER_TOWN, PUDONG = 21, 22, 23, 31, 32, 33
@@ -142,7 +143,7 @@ def test_the_approver_sees_the_same_warning(town):
     )
     refused = handlers.request_transfers(town, [request()])[0].refusal
     assert refused.code == "destination_unusual"
-    assert reasons.CLASSES["employer"][0] in refused.say()
+    assert DestinationClass.EMPLOYER.zh in refused.say()
     assert "employer" in refused.say("en")
     (one,) = start(town, request(confirmed=True, remark="已与接收方联系"))
     (item,) = handlers.list_work(town, contract.ListWork(), admin(TARGET)).items

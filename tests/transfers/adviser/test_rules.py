@@ -3,7 +3,7 @@
 import pytest
 
 from services.transfers.adviser import rules
-from services.transfers.reasons import reasons
+from shared.messages.words import Reason
 
 
 @pytest.mark.rule("BEY-01")
@@ -42,6 +42,6 @@ def test_what_is_advised(known, name, expected):
 
 def test_plans_lead_somewhere():
     """Each plan has a reason that there is, and leads to a place of the lists or is searched for."""
-    assert {plan.reason for plan in rules.PLANS.values()} <= set(reasons())
+    assert {plan.reason for plan in rules.PLANS.values()} <= set(Reason)
     listed = {*rules.OFTEN_FAR, *rules.AT_A_TOWNSHIP, *rules.IN_THE_SCHOOL}
     assert listed | {"army"} == set(rules.PLANS)
