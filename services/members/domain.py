@@ -462,7 +462,7 @@ def check_batches(items: Iterable[TransferRequested], unfit: Mapping[int, Refusa
             batches.setdefault(item.batch_id, []).append(item)
     refused: dict[int, Refusal] = {}
     for batch in batches.values():
-        whole = len(batch) >= batch[0].batch_size
+        whole = all(len(batch) >= item.batch_size for item in batch)
         if not whole or any(item.transfer_id in unfit for item in batch):
             stopped = Refusal("batch_stopped")
             refused |= {item.transfer_id: unfit.get(item.transfer_id, stopped) for item in batch}

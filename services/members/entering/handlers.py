@@ -173,8 +173,8 @@ def _beaten(tx: Connection, asked: Sequence[Asked[Admission]], rows: Rows) -> di
 
     def decide(left: list[Asked[Admission]]) -> list[Admitted]:
         some = {n: entrants[one.item.command_id] for n, one in enumerate(left)}
-        refused = rules.check_taken(some, _there(tx, some.values()))
-        return [_refused(one.item, refused.get(n, rules.ENTERED_MEANWHILE)) for n, one in enumerate(left)]
+        refused = rules.check_late(some, _there(tx, some.values()))
+        return [_refused(one.item, refused[n]) for n, one in enumerate(left)]
 
     answers = commands.once(late, commands.remembered(tx, late, Admitted), decide, _refused)
     return dict(zip(rows, answers, strict=True))

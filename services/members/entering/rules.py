@@ -12,9 +12,6 @@ from shared import reference
 from shared.errors import Refusal
 from shared.messages.members import Admission, Register
 
-ENTERED_MEANWHILE = Refusal("id_registered")
-"""Of a row whose person somebody else entered in the same moment, where no other reason is found (ACC-11)."""
-
 
 def check_place(kind: str | None, administers: bool, near: bool) -> Refusal | None:
     """Return why a person enters nobody into an organisation (MEM-29, IMP-11, ORG-04).
@@ -88,26 +85,36 @@ def check_taken(entrants: Mapping[int, Entrant], there: There) -> dict[int, Refu
     else's (`check_claims`). Rows that are refused stand in nobody's way.
     """
     refused: dict[int, Refusal] = {}
-    seen: set[bytes] = set()
-    numbers, led = dict(there.numbers), set(there.led)
+    people, numbers, led = set[bytes](), set[str](), set(there.led)
     for n, one in entrants.items():
         known = there.known.get(one.id_index)
         refusal = check_person(one, known, there.deleted.get(one.id_index))
-        if one.id_index in seen:
+        if one.id_index in people:
             refusal = Refusal("id_registered")
         elif refusal is None:
             owner = known.person_id if known is not None else None
-            refusal = check_claims(one, numbers.get(one.development_number, owner) != owner, led)
+            number = one.development_number
+            used = number in numbers or there.numbers.get(number, owner) != owner
+            refusal = check_claims(one, used, led)
         if refusal is not None:
             refused[n] = refusal
             continue
-        seen.add(one.id_index)
+        # what this row gets no later one does
+        people.add(one.id_index)
         if one.development_number:
-            # 0 is nobody's id, so that a later row with the same number is refused, whoever it is
-            numbers[one.development_number] = 0
+            numbers.add(one.development_number)
         if one.post == "secretary":
             led.add(one.branch_id)
     return refused
+
+
+def check_late(entrants: Mapping[int, Entrant], there: There) -> dict[int, Refusal]:
+    """Return why rows are not entered whose people somebody else has just entered, by position.
+
+    Where nothing else is found it is that: such a person is registered by now (ACC-11).
+    """
+    refused = check_taken(entrants, there)
+    return {n: refused.get(n, Refusal("id_registered")) for n in entrants}
 
 
 def check_claims(one: Entrant, number_is_used: bool, led: Set[int]) -> Refusal | None:

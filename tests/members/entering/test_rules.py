@@ -225,8 +225,9 @@ def test_a_refused_row_stands_in_nobodys_way():
         1: entrant(development_number="20", post="secretary"),
         2: entrant(TWO, development_number="20", post="secretary"),
         3: entrant(name="王二"),
+        4: entrant(TWO),
     }
-    assert codes(rules.check_taken(rows, there)) == {1: "deleted_elsewhere"}
+    assert codes(rules.check_taken(rows, there)) == {1: "deleted_elsewhere", 4: "id_registered"}
 
 
 @pytest.mark.rule("MEM-09")
@@ -235,6 +236,21 @@ def test_the_number_of_a_known_person_is_used_once():
     there = There(known={ONE: Known(7, "王一")}, numbers={"20": 7})
     rows = {1: entrant(development_number="20"), 2: entrant(TWO, development_number="20")}
     assert codes(rules.check_taken(rows, there)) == {2: "development_number_used"}
+
+
+@pytest.mark.rule("ACC-11")
+@pytest.mark.parametrize(
+    "there, said",
+    [
+        (There(), "id_registered"),
+        (There(known={ONE: Known(7, "王一")}), "id_registered"),
+        (There(known={ONE: Known(7, "王一", None, True)}), "registration_pending"),
+        (There(numbers={"20": 8}), "development_number_used"),
+    ],
+)
+def test_check_late(there, said):
+    """ACC-11: a person whom somebody else has just entered is registered, if nothing else is in the way."""
+    assert codes(rules.check_late({3: entrant(development_number="20")}, there)) == {3: said}
 
 
 @pytest.mark.rule("ACC-11")
