@@ -195,3 +195,10 @@ SWITCHED, OF_BOTH = Mark(JUNE, converted=True), Mark(reason="mixed")
 def test_becomes(mark, on, branch, becomes):
     """GRAD-11, GRAD-16: a time of the own makes a graduate once it is due, delays and teachers are none."""
     assert rules.becomes(mark, on, branch, UNTIL) == becomes
+
+
+@pytest.mark.rule("GRAD-24")
+def test_gone():
+    """GRAD-24: of a member whom a transfer has taken hold of meanwhile the mark is refused as before it."""
+    before = rules.check_member_mark("teacher", None, "", Mark(JUNE, converted=True), reserved=True)
+    assert before == rules.GONE

@@ -103,6 +103,8 @@ def test_check_term(until, begins, mark_from, today, code):
     """GRAD-26, GRAD-27: to the end of the last month, and by a setting only after a day of the year."""
     refusal = rules.check_term(until, 6, begins, mark_from, today)
     assert (refusal and refusal.code) == code
+    if code == "retention_too_early":
+        assert refusal.values == {"date": "07-01"}
 
 
 REPORT, END, APPROVE, REFUSE = (True, False, False), (False, True, False), (False, False, True), (False,) * 3
