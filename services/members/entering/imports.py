@@ -169,6 +169,7 @@ def enter_piece(tx: Connection, limit: int = PIECE) -> int:
         msgspec.json.decode(keys.seal.open(row.row_sealed), type=ImportRow)
         for row in imports_store.waiting_rows(tx, import_id, limit)
     ]
+    # what a row says of itself comes first; the others are tried, and most problems are found there
     problems = {row.number: rules.check_row(row.branch_name, row.post) for row in rows}
     good = [row for row in rows if problems[row.number] is None]
     problems |= _admitted(tx, actor, [row for row in good if row.branch_name])

@@ -43,6 +43,7 @@ def check_entry(
     if refusal is not None:
         return refusal
     post = item.post.strip()
+    # before the ages, since who holds a post has no upper limit
     if post and post not in reference.POSTS[kind]:
         return Refusal("post_unknown")
     id_number = domain.normalise_id(item.id_number)
@@ -131,6 +132,7 @@ def check_person(one: Entrant, known: Known | None, deleted: Deleted | None) -> 
 
     Somebody registered who is in no branch is entered, too, where the name is the same (REG-05).
     """
+    # asked before the name is compared: the registration has to be withdrawn, whoever the person is
     if known is not None and known.pending:
         return Refusal("registration_pending")
     if known is not None and (known.branch_id is not None or known.name != one.name):
@@ -187,4 +189,5 @@ def check_branch_name(name: str, superior: str | None) -> Refusal:
     """
     if superior is not None:
         return Refusal("branch_not_direct", {"superior": superior})
+    # a cell of a sheet may hold a whole page
     return Refusal("branch_misnamed", {"name": name[:100]})

@@ -51,4 +51,5 @@ def first_post(kind: str, has_secretary: bool) -> str:
 
 
 def _free(kind: str, has_secretary: bool) -> list[str]:
+    # in order of rank, as they stand in the list
     return [one for one in reference.POSTS[kind] if one != "secretary" or not has_secretary]
