@@ -85,6 +85,24 @@ def connect(url: str, pool_size: int = 12) -> Engine:
     return engine
 
 
+Kind = TypeVar("Kind")
+
+
+def give_settings(engine: Engine, settings: object) -> None:
+    """Let every transaction on an engine know the settings of the service that it belongs to."""
+    engine.update_execution_options(settings=settings)
+
+
+def settings_of(tx: Connection | Engine, kind: type[Kind]) -> Kind:
+    """Return the settings that the engine of a transaction was given.
+
+    An engine that was given none is no service's but a tool's or a test's: it has the defaults.
+    """
+    # the engine's, not those that the connection was opened with
+    given = tx.engine.get_execution_options().get("settings")
+    return given if isinstance(given, kind) else kind()
+
+
 class Limits(NamedTuple):
     """The longest that one statement may take, and wait for a lock, in seconds."""
 

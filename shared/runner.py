@@ -23,19 +23,33 @@ from nameko.runners import ServiceRunner
 from shared import health, migrate
 from shared.bus import agreement
 from shared.bus import connection as broker
-from shared.settings import SERVICES, Settings
+from shared.settings import SERVICES, Environment, Settings
 
 log = logging.getLogger("tuanqiao.runner")
 WORKERS = 64
 """Workers per service; each query holds one while it runs."""
 
 
-def start(names: list[str], settings: Settings) -> ServiceRunner:
+def own_settings(names: list[str], settings: Settings) -> dict[str, object]:
+    """Return the named services' own settings, read from the environment.
+
+    Raises:
+        settings.Wrong: A setting cannot be meant.
+
+    """
+    services = {name: import_module(f"services.{name}.service").Service for name in names}
+    return {name: service.read_settings(Environment(), settings) for name, service in services.items()}
+
+
+def start(names: list[str], settings: Settings, own: dict[str, object] | None = None) -> ServiceRunner:
     """Start the named services in this process and return their runner.
+
+    `own` are the services' own settings where they have been read already.
 
     Raises:
         RuntimeError: The process is not monkey-patched, or a database is behind its migrations.
         agreement.Disagreement: A service and the contracts disagree.
+        settings.Wrong: A setting cannot be meant.
 
     """
     if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
@@ -43,10 +57,13 @@ def start(names: list[str], settings: Settings) -> ServiceRunner:
     services = {name: import_module(f"services.{name}.service").Service for name in names}
     for service in services.values():
         agreement.check(service)
+    own = own if own is not None else own_settings(names, settings)
     for name in names:
         if migrate.pending(name, settings.database(name)):
             raise RuntimeError(f"the database of {name} is not at the newest schema; run: tuanqiao migrate")
-    runner = ServiceRunner({"AMQP_URI": settings.amqp_uri, "SETTINGS": settings, "max_workers": WORKERS})
+    runner = ServiceRunner(
+        {"AMQP_URI": settings.amqp_uri, "SETTINGS": settings, "OF_SERVICES": own, "max_workers": WORKERS}
+    )
     for service in services.values():
         runner.add_service(service)
     runner.start()
@@ -85,10 +102,11 @@ def wait_for(what: str, ready: Callable[[], object], seconds: float = 60.0) -> N
 
 def serve(name: str, settings: Settings) -> None:
     """Run one service until SIGTERM or SIGINT: finish the batch in hand, publish, leave."""
+    own = own_settings([name], settings)  # first: what is wrong there does not get better by waiting
     wait_for("RabbitMQ", lambda: broker.drop(broker.connect(settings.amqp_uri)))
     wait_for("its database", lambda: migrate.pending(name, settings.database(name)))
     try:
-        runner = start([name], settings)
+        runner = start([name], settings, own)
     except agreement.Disagreement as error:
         sys.exit(f"{name} does not start: {error}")
     if settings.health_port:

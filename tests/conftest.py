@@ -5,6 +5,7 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ or "TUANQIAO_BUS_PREFIX" not in os.environ:
     os.environ["TUANQIAO_BUS_PREFIX"] = f"test{os.getpid()}."  # each process of tests has queues of its own
 import uuid
+from importlib import import_module
 from pathlib import Path
 
 import hypothesis
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared import clock, db, identity
-from shared.settings import Settings
+from shared.settings import Environment, Settings
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
 AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
@@ -60,6 +61,21 @@ def scratch():
 def settings(keys, request) -> Settings:
     """Settings of an installation of its own on the test servers, without databases yet."""
     return Settings(SERVER, f"tq_test_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0)
+
+
+@pytest.fixture
+def configure(request, engine, settings, monkeypatch):
+    """Set names of the environment for one test, and have the service that it is about read them."""
+    own = import_module(f"services.{request.module.__name__.split('.')[1]}.settings")
+    before = db.settings_of(engine, own.Settings)
+
+    def change(**names: str) -> None:
+        for name, value in names.items():
+            monkeypatch.setenv(name, value)
+        db.give_settings(engine, own.read(Environment(), settings))
+
+    yield change
+    db.give_settings(engine, before)
 
 
 @pytest.fixture(autouse=True)

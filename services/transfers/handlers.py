@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, store, transitions
+from services.transfers import domain, settings, store, transitions
 from services.transfers.domain import OrgFacts
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
@@ -21,21 +21,13 @@ from services.transfers.transitions import Item
 from shared import clock, directory, metrics, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
-from shared.identity import Actor, Verifier
+from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved, ReservationRefused
 from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
 
-
-class Context:
-    """What the handlers of a process need besides a transaction; set once at start."""
-
-    verifier: Verifier
-
-
-context = Context()
 _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -125,7 +117,7 @@ def request_transfers(
     acting = directory.administering(tx, (one.actor for one in asked))
     parties = (org_id for one in asked for org_id in (one.item.source_branch_id, one.item.target_org_id))
     orgs = facts_of(tx, parties)
-    plans = [_plan(one, one.actor in acting, orgs, season, known) for one in asked]
+    plans = [_plan(tx, one, one.actor in acting, orgs, season, known) for one in asked]
     rows = [
         request_row(n, one.item, one.actor.person_id, one.actor.org_id, plan, season.policy)
         for n, (one, plan) in enumerate(zip(asked, plans, strict=True))
@@ -136,6 +128,7 @@ def request_transfers(
 
 
 def _plan(
+    tx: Connection,
     one: Asked[contract.RequestTransfer],
     acts: bool,
     orgs: Mapping[int, OrgFacts],
@@ -150,15 +143,15 @@ def _plan(
     if known or isinstance(plan, Refusal):
         return plan
     # The ticket comes last: it is proved only for those who may start at all.
-    return _check_ticket(item, actor) or plan
+    return _check_ticket(tx, item, actor) or plan
 
 
-def _check_ticket(item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
+def _check_ticket(tx: Connection, item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
     """Check the ticket of a look-up, where a start needs one (TRF-05)."""
     claims: Mapping[str, Any] = {}
     if item.ticket:
         with suppress(Refused):  # none that is good is as none at all
-            claims = context.verifier.claims("member_ticket", item.ticket)
+            claims = settings.of(tx).verifier.claims("member_ticket", item.ticket)
     return domain.check_ticket(item, actor.org_id, claims)
 
 

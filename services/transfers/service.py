@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from sqlalchemy.engine import Connection
 
-from services.transfers import handlers, in_the_way, store
+from services.transfers import handlers, in_the_way, settings, store
 from services.transfers.adviser import handlers as adviser
 from services.transfers.bulk import handlers as bulk
 from services.transfers.figures import handlers as figures
@@ -26,6 +24,7 @@ class Service(BusService):
     """Owns the saga: requests, nodes, decisions, policies."""
 
     name = "transfers"
+    read_settings = staticmethod(settings.read)
     events = {
         members.SessionEnded: sessions_ended.on_session_ended,
         orgs.OrgChanged: handlers.on_org_changed,
@@ -79,11 +78,10 @@ class Service(BusService):
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
         """Let the first policy hold, unless one does."""
-        handlers.context.verifier = machinery.verifier
         with machinery.database.transaction() as tx:
             store.save_path_steps(tx)
             if not policies_store.history(tx):
-                first = reader.read(os.environ.get("TUANQIAO_POLICY") or "national")
+                first = reader.read(settings.of(tx).policy)
                 policies_store.hold(tx, first, clock.now())
 
     @staticmethod

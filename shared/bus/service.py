@@ -28,7 +28,7 @@ from shared.identity import Actor, Verifier
 from shared.inbox import Handler, Inbox, Incoming, parts
 from shared.messages import MAX_ITEMS, Act, Command, Event, Query, decoding
 from shared.messages.limits import MAX_ID
-from shared.settings import Settings
+from shared.settings import Environment, Settings
 
 log = logging.getLogger("tuanqiao.service")
 
@@ -68,6 +68,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         settings: Settings = self.container.config["SETTINGS"]
         self.name: str = service.name
         self.engine = db.connect(settings.database(self.name))
+        db.give_settings(self.engine, self.container.config["OF_SERVICES"][self.name])
         self.relay = outbox.Relay(self.name, self.engine, Publisher(settings.amqp_uri))
         self.database = db.Database(self.engine, self.relay.wake)
         self.inbox = Inbox(self.name, self.database, service.events)
@@ -282,11 +283,17 @@ def _problem(refusal: Refusal) -> bytes:
     return _encode({"refused": refusal})
 
 
+def no_settings(environment: Environment, common: Settings) -> object:
+    """Read nothing: the service has no settings of its own."""
+    return None
+
+
 class BusService:
     """Base of every service on the bus; subclasses fill the tables.
 
     Attributes:
         name: Of service, exchange and database.
+        read_settings: Reads the service's own settings; its handlers find them by their transaction.
         events: Event class to handler of its items.
         commands: Command to handler of its items; one reply per item.
         queries: Query or act to handler.
@@ -296,6 +303,7 @@ class BusService:
     """
 
     name: ClassVar[str]
+    read_settings = staticmethod(no_settings)
     events: ClassVar[Mapping[type[Event], Handler]] = {}
     commands: ClassVar[Mapping[Command, CommandHandler]] = {}
     queries: ClassVar[Mapping[Query, QueryHandler]] = {}

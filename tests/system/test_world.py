@@ -33,9 +33,10 @@ from services.transfers.figures import store as figures_store
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
 from services.transfers.remarks import handlers as remarks
-from shared import clock, directory
+from services.transfers.settings import Settings
+from shared import clock, db, directory
 from shared.bus.service import Asked
-from shared.identity import Actor, Verifier
+from shared.identity import Actor
 from shared.messages import events
 from shared.messages import transfers as contract
 from shared.messages.members import Admission
@@ -614,12 +615,12 @@ def engines(scratch, keys):
     """Three databases with the same small world: five graduates of one class."""
     seal.make_keys(keys)
     accounts.use(keys)
-    handlers.context.verifier = Verifier(keys)
     made = {
         "members": scratch(members_models.metadata),
         "transfers": scratch(models.metadata),
         "scheduler": scratch(scheduler_models.metadata),
     }
+    db.give_settings(made["transfers"], Settings(keys=keys))
     for name in ("members", "transfers"):
         with made[name].begin() as tx:
             directory.on_org_changed(tx, [org_changed(org, parent) for org, (parent, _, _) in TREE.items()])

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.transfers import handlers, models, store
+from services.transfers import models, store
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
-from shared import clock, directory
-from shared.identity import Verifier
+from services.transfers.settings import Settings
+from shared import clock, db, directory
 from shared.messages.orgs import AdministratorChanged, OrgChanged
 from tests.transfers.factories import HERE, ORGS, PROVINCE_OF, ROOT, VAULT
 
@@ -16,7 +16,7 @@ from tests.transfers.factories import HERE, ORGS, PROVINCE_OF, ROOT, VAULT
 @pytest.fixture(scope="module")
 def engine(scratch, keys):
     made = scratch(models.metadata)
-    handlers.context.verifier = Verifier(keys)
+    db.give_settings(made, Settings(keys=keys))
     with made.begin() as tx:
         store.save_path_steps(tx)
         policies_store.hold(tx, reader.read("national"), clock.now() - timedelta(days=400))

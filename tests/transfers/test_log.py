@@ -213,12 +213,12 @@ def test_policies(tx):
 
 
 @pytest.mark.rule("BEY-10")
-def test_addresses(tx, monkeypatch):
+def test_addresses(tx, configure):
     """BEY-10: who adds or ends an address is in the log, with the host.
 
     What else is in the address, and its secret, is not.
     """
-    monkeypatch.setenv("TUANQIAO_NOTICE_HOSTS", "hooks.example")
+    configure(TUANQIAO_NOTICE_HOSTS="hooks.example")
     actor = _somebody(tx)
     # The path of an address is often its only secret.
     hook = SetWebhook(command_id=uuid4(), url="https://hooks.example/token-1234567")

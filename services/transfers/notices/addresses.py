@@ -10,17 +10,17 @@ look-up cannot lead elsewhere.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import socket
 import threading
 from email.headerregistry import Address
 from typing import NamedTuple
 
-import certifi
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
+
+from services.transfers.settings import Settings
 
 CONNECT_SECONDS = 5.0
 """The longest wait for a connection, and for each piece of an answer."""
@@ -68,21 +68,7 @@ class Target(NamedTuple):
         return f"{self.scheme}://{self.host}{port}{self.path}"
 
 
-def allowed() -> list[str]:
-    """Return the hosts (`host` or `host:port`), mail domains and `sms` that may be told; none by default."""
-    return [
-        host.strip().lower()
-        for host in (os.environ.get("TUANQIAO_NOTICE_HOSTS") or "").split(",")
-        if host.strip()
-    ]
-
-
-def _loopback() -> bool:
-    """Return whether addresses of this machine may be told, by HTTP, too: for development and tests."""
-    return os.environ.get("TUANQIAO_NOTICE_LOOPBACK") == "true"
-
-
-def normal(address: str) -> str:
+def normal(settings: Settings, address: str) -> str:
     """Return an address as it is stored.
 
     Raises:
@@ -90,13 +76,13 @@ def normal(address: str) -> str:
 
     """
     if address.startswith("mailto:"):
-        return "mailto:" + mailbox(address)
+        return "mailto:" + mailbox(settings, address)
     if address.startswith("sms:"):
-        return "sms:" + phone(address)
-    return target(address).url
+        return "sms:" + phone(settings, address)
+    return target(settings, address).url
 
 
-def target(address: str) -> Target:
+def target(settings: Settings, address: str) -> Target:
     """Return what urllib3 reads in an address of a web server.
 
     Raises:
@@ -111,7 +97,7 @@ def target(address: str) -> Target:
     except HTTPError as error:
         raise NotAllowed("malformed") from error
     host, scheme = parsed.host or "", parsed.scheme or ""
-    local = _loopback() and host in ("127.0.0.1", "localhost")
+    local = settings.notice_loopback and host in ("127.0.0.1", "localhost")
     if scheme != "https" and not (local and scheme == "http"):
         raise NotAllowed("scheme")
     # Looked for in the text as well: an empty user before the @ is parsed to none.
@@ -122,13 +108,14 @@ def target(address: str) -> Target:
         raise NotAllowed("host")
     usual = 443 if scheme == "https" else 80
     port = usual if parsed.port is None else parsed.port
-    if f"{host}:{port}" not in allowed() and not (port == usual and host in allowed()):
+    listed = settings.notice_hosts
+    if f"{host}:{port}" not in listed and not (port == usual and host in listed):
         raise NotAllowed("not on the list")
     path = parsed.request_uri if parsed.path else f"/{parsed.request_uri.lstrip('/')}"
     return Target(scheme, host, port, path)
 
 
-def mailbox(address: str) -> str:
+def mailbox(settings: Settings, address: str) -> str:
     """Return the one mailbox of a `mailto:` address.
 
     Raises:
@@ -136,7 +123,7 @@ def mailbox(address: str) -> str:
 
     """
     found = _MAIL.fullmatch(address.removeprefix("mailto:"))
-    if found is None or found[2] not in allowed():
+    if found is None or found[2] not in settings.notice_hosts:
         raise NotAllowed("mailbox")
     try:
         return str(Address(addr_spec=found[0]).addr_spec)
@@ -144,7 +131,7 @@ def mailbox(address: str) -> str:
         raise NotAllowed("mailbox") from error
 
 
-def phone(address: str) -> str:
+def phone(settings: Settings, address: str) -> str:
     """Return the number of an `sms:` address.
 
     Raises:
@@ -152,7 +139,7 @@ def phone(address: str) -> str:
 
     """
     number = address.removeprefix("sms:")
-    if not _PHONE.fullmatch(number) or "sms" not in allowed():
+    if not _PHONE.fullmatch(number) or "sms" not in settings.notice_hosts:
         raise NotAllowed("number")
     return number
 
@@ -165,7 +152,7 @@ def is_public(address: str) -> bool:
     return found in _UNICAST and found.is_global and not any(found in tunnel for tunnel in _TUNNELS)
 
 
-def resolve(to: Target) -> str:
+def resolve(settings: Settings, to: Target) -> str:
     """Return the numeric address to connect to.
 
     Raises:
@@ -179,7 +166,9 @@ def resolve(to: Target) -> str:
         raise NoAnswer from error
     # All of them, not only the one that is used: a name with one address inside is not trusted at all.
     for address in found:
-        if not (is_public(address) or (_loopback() and ipaddress.ip_address(address).is_loopback)):
+        if not (
+            is_public(address) or (settings.notice_loopback and ipaddress.ip_address(address).is_loopback)
+        ):
             raise NotAllowed("leads inside")
     if not found:
         raise NoAnswer
@@ -200,7 +189,7 @@ class _Secure(HTTPSConnection):
         return self.ready
 
 
-def post(to: Target, body: bytes, headers: dict[str, str]) -> int:
+def post(settings: Settings, to: Target, body: bytes, headers: dict[str, str]) -> int:
     """Post to a target; return the status of the answer, whose body is not read.
 
     Redirects are not followed.
@@ -210,7 +199,7 @@ def post(to: Target, body: bytes, headers: dict[str, str]) -> int:
         NoAnswer: No answer in time.
 
     """
-    address = resolve(to)
+    address = resolve(settings, to)
     connection: _Plain | _Secure
     if to.scheme == "https":
         connection = _Secure(
@@ -218,7 +207,7 @@ def post(to: Target, body: bytes, headers: dict[str, str]) -> int:
             to.port,
             timeout=CONNECT_SECONDS,
             cert_reqs="CERT_REQUIRED",
-            ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+            ca_certs=settings.authorities,
         )
     else:
         connection = _Plain(to.host, to.port, timeout=CONNECT_SECONDS)

@@ -1,9 +1,9 @@
 """How offices are told, by one small interface for every kind of address (BEY-19).
 
 An `https:` address gets a signed webhook, `mailto:` an e-mail, `sms:` a short message. A channel is a
-function from address, secret and notice to a problem, empty for none. A notice holds ids and states, never
-names or numbers of people. Where no server for e-mail is set, and for short messages, the channel is the
-log, which names the kind of address only.
+function from settings, address, secret and notice to a problem, empty for none. A notice holds ids and
+states, never names or numbers of people. Where no server for e-mail is set, and for short messages, the
+channel is the log, which names the kind of address only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import os
 import smtplib
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import TypedDict
 import msgspec
 
 from services.transfers.notices import addresses
+from services.transfers.settings import Settings
 
 log = logging.getLogger("tuanqiao.notices")
 TIMEOUT_SECONDS = 5.0
@@ -46,7 +46,7 @@ class Notice(TypedDict):
     target_org_id: int
 
 
-Channel = Callable[[str, str, Notice], str]
+Channel = Callable[[Settings, str, str, Notice], str]
 
 
 def signature(secret: str, at: int, body: bytes) -> str:
@@ -58,7 +58,7 @@ def signature(secret: str, at: int, body: bytes) -> str:
     return f"t={at},v1={code}"
 
 
-def _webhook(address: str, secret: str, notice: Notice) -> str:
+def _webhook(settings: Settings, address: str, secret: str, notice: Notice) -> str:
     body = msgspec.json.encode(notice)
     headers = {
         "Content-Type": "application/json",
@@ -66,19 +66,18 @@ def _webhook(address: str, secret: str, notice: Notice) -> str:
         "Tuanqiao-Signature": signature(secret, int(time.time()), body),
     }
     try:
-        status = addresses.post(addresses.target(address), body, headers)
+        status = addresses.post(settings, addresses.target(settings, address), body, headers)
     except addresses.NoAnswer:
         return NO_ANSWER
     return "" if 200 <= status < 300 else f"HTTP {status}"
 
 
-def _mail(address: str, secret: str, notice: Notice) -> str:
-    to = addresses.mailbox(address)
-    server, _, port = (os.environ.get("TUANQIAO_SMTP") or "").partition(":")
-    if not server:
-        return _log(address, secret, notice)
+def _mail(settings: Settings, address: str, secret: str, notice: Notice) -> str:
+    to = addresses.mailbox(settings, address)
+    if not settings.mail_server:
+        return _log(settings, address, secret, notice)
     message = EmailMessage()
-    message["From"] = os.environ.get("TUANQIAO_MAIL_FROM") or "tuanqiao@localhost"
+    message["From"] = settings.mail_from
     message["To"] = to
     message["Subject"] = f"组织关系转接 {notice['transfer_id']}: {notice['event']}"
     message.set_content(
@@ -86,14 +85,14 @@ def _mail(address: str, secret: str, notice: Notice) -> str:
         f"Transfer {notice['transfer_id']}: {notice['event']}, now {notice['state']}.\n"
     )
     try:
-        with smtplib.SMTP(server, int(port or 25), timeout=TIMEOUT_SECONDS) as connection:
+        with smtplib.SMTP(settings.mail_server, settings.mail_port, timeout=TIMEOUT_SECONDS) as connection:
             connection.send_message(message)
     except (OSError, smtplib.SMTPException):
         return NO_ANSWER
     return ""
 
 
-def _log(address: str, secret: str, notice: Notice) -> str:
+def _log(settings: Settings, address: str, secret: str, notice: Notice) -> str:
     log.info(
         "notice by %s: transfer %s, %s", address.partition(":")[0], notice["transfer_id"], notice["event"]
     )
@@ -103,14 +102,14 @@ def _log(address: str, secret: str, notice: Notice) -> str:
 CHANNELS: dict[str, Channel] = {"https": _webhook, "http": _webhook, "mailto": _mail, "sms": _log}
 
 
-def send(address: str, secret: str, notice: Notice) -> str:
+def send(settings: Settings, address: str, secret: str, notice: Notice) -> str:
     """Send a notice to an address; return what went wrong, empty for nothing.
 
     Whatever an address makes a library raise ends here.
     """
     try:
-        kind = addresses.normal(address).partition(":")[0]
-        return CHANNELS[kind](address, secret, notice)
+        kind = addresses.normal(settings, address).partition(":")[0]
+        return CHANNELS[kind](settings, address, secret, notice)
     except addresses.NotAllowed as refused:
         log.warning("an address is not told: %s", refused)
         return NOT_ALLOWED

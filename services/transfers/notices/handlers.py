@@ -7,14 +7,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain
+from services.transfers import domain, settings
 from services.transfers.log import log
 from services.transfers.notices import addresses, channels, rules, store
+from services.transfers.settings import Settings
 from shared import audit, background, clock, db, directory, metrics
 from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
@@ -117,7 +119,8 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
     again (BEY-15, BEY-19).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
-    refusals = [domain.check_acting(one.actor in acting) or _check_address(one.item) for one in asked]
+    here = settings.of(tx)
+    refusals = [domain.check_acting(one.actor in acting) or _check_address(here, one.item) for one in asked]
     right = [n for n, refusal in enumerate(refusals) if refusal is None]
     ended = _end(tx, [asked[n] for n in right if asked[n].item.webhook_id is not None])
     hooks = _add(tx, {n: asked[n] for n in right if asked[n].item.webhook_id is None})
@@ -138,15 +141,15 @@ def set_webhooks(tx: Connection, asked: list[Asked[contract.SetWebhook]]) -> lis
     return answers
 
 
-def _check_address(item: contract.SetWebhook) -> Refusal | None:
+def _check_address(here: Settings, item: contract.SetWebhook) -> Refusal | None:
     """Return why an address is not added; one that is switched off may be any."""
     if item.webhook_id is not None:
         return None
     try:
-        url = addresses.normal(item.url)
+        url = addresses.normal(here, item.url)
     except addresses.NotAllowed:
         url = None
-    return rules.check_address(url, addresses.allowed())
+    return rules.check_address(url, here.notice_hosts)
 
 
 def _end(tx: Connection, asked: Sequence[Asked[contract.SetWebhook]]) -> set[tuple[int, int]]:
@@ -162,7 +165,7 @@ def _add(tx: Connection, asked: Mapping[int, Asked[contract.SetWebhook]]) -> dic
             n=n,
             command_id=one.item.command_id,
             org_id=one.actor.acting_org,
-            url=addresses.normal(one.item.url),
+            url=addresses.normal(settings.of(tx), one.item.url),
             secret=secrets.token_urlsafe(32),
             person_id=one.actor.person_id,
         )
@@ -236,10 +239,11 @@ def send_some(database: db.Database, limit: int = 50) -> int:
     with database.transaction(tells=False) as tx:
         taken = store.claim_deliveries(tx, now, limit, len(RETRIES) + 1)
     rows = [row for row in taken if row.next_at is not None]
+    send = partial(_send, settings.of(database.engine))
     # In threads, since most of the time is spent waiting; `map` keeps the order of the rows.
     with ThreadPoolExecutor(SENDERS) as pool:
         settled = [
-            _settled(row, problem, now) for row, problem in zip(rows, pool.map(_send, rows), strict=True)
+            _settled(row, problem, now) for row, problem in zip(rows, pool.map(send, rows), strict=True)
         ]
     given_up = sum(row.delivered_at is None and row.next_at is None for row in settled)
     metrics.ITEMS_SET_ASIDE.labels("transfers", "notices").inc(len(taken) - len(rows) + given_up)
@@ -264,9 +268,10 @@ def _settled(row: store.Delivery, problem: str, now: datetime) -> store.Settled:
     )
 
 
-def _send(row: store.Delivery) -> str:
+def _send(here: Settings, row: store.Delivery) -> str:
     """Send one notice; return what went wrong."""
     return channels.send(
+        here,
         row.url,
         row.secret,
         {

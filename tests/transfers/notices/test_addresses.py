@@ -16,9 +16,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from services.transfers import settings
 from services.transfers.notices import addresses, channels
+from shared.settings import Environment, from_environment
 
 NOTICE = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
+
+
+def told():
+    """Return the settings as the environment says them now."""
+    return settings.read(Environment(), from_environment())
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +59,7 @@ def local(monkeypatch):
 )
 def test_good_addresses(address, stored):
     """BEY-15: an address has one way in which it is written; reading that again changes nothing."""
-    assert addresses.normal(address) == stored == addresses.normal(stored)
+    assert addresses.normal(told(), address) == stored == addresses.normal(told(), stored)
 
 
 @pytest.mark.rule("BEY-15")
@@ -136,8 +143,8 @@ def test_bad_addresses(address):
     So is what would read otherwise to another reader; nothing else is ever raised.
     """
     with pytest.raises(addresses.NotAllowed):
-        addresses.normal(address)
-    assert channels.send(address, "s", NOTICE) == "not allowed here"
+        addresses.normal(told(), address)
+    assert channels.send(told(), address, "s", NOTICE) == "not allowed here"
 
 
 @pytest.mark.parametrize(
@@ -260,14 +267,14 @@ def test_tls_is_verified_with_the_name(secure, certificate, monkeypatch):
     The certificate is verified by the name, too.
     """
     address = f"https://localhost:{secure.server_port}/told?x=1"
-    assert channels.send(address, "s", NOTICE) == "no answer", "a certificate that nobody vouches for"
+    assert channels.send(told(), address, "s", NOTICE) == "no answer", "a certificate that nobody vouches for"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert channels.send(address, "s", NOTICE) == ""
+    assert channels.send(told(), address, "s", NOTICE) == ""
     headers, path, _ = secure.got[-1]
     assert headers["Host"] == f"localhost:{secure.server_port}"
     assert (path, headers["Tuanqiao-Id"]) == ("/told?x=1", "7:2")
     assert secure.names[-1] == "localhost"
-    assert channels.send(address.replace("localhost", "127.0.0.1"), "s", NOTICE) == "no answer", (
+    assert channels.send(told(), address.replace("localhost", "127.0.0.1"), "s", NOTICE) == "no answer", (
         "a certificate of another name"
     )
     assert len(secure.got) == 1
@@ -281,7 +288,9 @@ def test_names_that_lead_inside(secure, certificate, monkeypatch):
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.delenv("TUANQIAO_NOTICE_LOOPBACK")
-    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
+    assert (
+        channels.send(told(), f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
+    )
     assert secure.got == [] and secure.names == []
 
 
@@ -302,13 +311,15 @@ def test_the_name_is_looked_up_once(secure, certificate, monkeypatch):
         return real(host, *args, **values)
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == ""
+    assert channels.send(told(), f"https://localhost:{secure.server_port}/", "s", NOTICE) == ""
     assert asked == ["localhost"]
-    assert channels.send(f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
+    assert (
+        channels.send(told(), f"https://localhost:{secure.server_port}/", "s", NOTICE) == "not allowed here"
+    )
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in ("8.8.8.8", "192.168.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **values: both)
     with pytest.raises(addresses.NotAllowed):
-        addresses.resolve(addresses.Target("https", "hooks.test", 443, "/"))
+        addresses.resolve(told(), addresses.Target("https", "hooks.test", 443, "/"))
 
 
 @pytest.mark.rule("BEY-15")
@@ -317,7 +328,7 @@ def test_redirects_are_not_followed(local):
     first, second = listen(), listen()
     local(first.server_port, second.server_port)
     first.status, first.headers = 307, {"Location": f"http://127.0.0.1:{second.server_port}/inside"}
-    assert channels.send(f"http://127.0.0.1:{first.server_port}/", "s", NOTICE) == "HTTP 307"
+    assert channels.send(told(), f"http://127.0.0.1:{first.server_port}/", "s", NOTICE) == "HTTP 307"
     assert len(first.got) == 1 and second.got == []
     for server in (first, second):
         server.shutdown()
@@ -378,7 +389,7 @@ def test_ports_are_not_told_apart(local, monkeypatch):
     for kind, port in ports.items():
         for scheme in ("http", "https"):
             started = time.monotonic()
-            said[kind, scheme] = channels.send(f"{scheme}://127.0.0.1:{port}/", "s", NOTICE)
+            said[kind, scheme] = channels.send(told(), f"{scheme}://127.0.0.1:{port}/", "s", NOTICE)
             seconds[kind, scheme] = time.monotonic() - started
     stop.set()
     for listener in listeners:

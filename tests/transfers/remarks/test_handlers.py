@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import handlers, store, trail
+from services.transfers import handlers, settings, store, trail
 from services.transfers.bulk import handlers as bulk_handlers
 from services.transfers.bulk import rules as bulk_rules
 from services.transfers.figures import store as figures_store
@@ -654,7 +654,7 @@ def test_lists_are_filtered_by_time_and_kind(tx):
 
 
 @pytest.fixture
-def receiver(monkeypatch):
+def receiver(configure):
     """A web server that keeps what it is sent, and answers with the next of `answers`."""
 
     class Receiver(BaseHTTPRequestHandler):
@@ -670,10 +670,10 @@ def receiver(monkeypatch):
     server = HTTPServer(("127.0.0.1", 0), Receiver)
     server.got, server.answers = [], []
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv(
-        "TUANQIAO_NOTICE_HOSTS", f"127.0.0.1:{server.server_port},127.0.0.1:1,sms,tuan.example"
+    configure(
+        TUANQIAO_NOTICE_HOSTS=f"127.0.0.1:{server.server_port},127.0.0.1:1,sms,tuan.example",
+        TUANQIAO_NOTICE_LOOPBACK="true",
     )
-    monkeypatch.setenv("TUANQIAO_NOTICE_LOOPBACK", "true")
     yield server
     server.shutdown()
     server.server_close()
@@ -832,13 +832,13 @@ def test_an_address_is_told_once(settled, receiver):
 
 
 @pytest.mark.rule("BEY-15")
-def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
+def test_a_hostile_delivery_is_set_aside(settled, receiver, configure):
     """BEY-15: hostile deliveries are tried a few times and given up; the others are delivered all the while.
 
     They go to addresses as they were stored before, that make the libraries raise, or are such that
     a process dies of them each time. What happened is listed.
     """
-    monkeypatch.setenv("TUANQIAO_SMTP", "127.0.0.1:1")
+    configure(TUANQIAO_SMTP="127.0.0.1:1")
     hostile = [
         "https://" + "a" * 70 + "\\@tuan.example/x",
         "https://[bad",
@@ -883,18 +883,19 @@ def test_a_hostile_delivery_is_set_aside(settled, receiver, monkeypatch):
     assert shown[made[-2].webhook_id].problem == "given up"
 
 
-def test_channels(receiver, caplog):
+def test_channels(receiver, engine, caplog):
     """BEY-19: e-mail without a server and short messages go to the log.
 
     The log names neither the address nor anybody.
     """
     caplog.set_level("INFO")
     notice = {"id": "7:2", "transfer_id": 7, "event": "reject", "state": "rejected"}
-    assert channels.send("mailto:office@tuan.example", "s", notice) == ""
-    assert channels.send("sms:+8612355", "s", notice) == ""
+    told = settings.of(engine)
+    assert channels.send(told, "mailto:office@tuan.example", "s", notice) == ""
+    assert channels.send(told, "sms:+8612355", "s", notice) == ""
     assert "transfer 7" in caplog.text
     assert "office@" not in caplog.text
     assert "12355" not in caplog.text
-    assert channels.send("http://127.0.0.1:1/x", "s", notice) == "no answer"
-    assert channels.send("https://elsewhere.example/x", "s", notice) == "not allowed here"
+    assert channels.send(told, "http://127.0.0.1:1/x", "s", notice) == "no answer"
+    assert channels.send(told, "https://elsewhere.example/x", "s", notice) == "not allowed here"
     assert notices_rules.KINDS
