@@ -10,14 +10,14 @@ of the first policy, `TUANQIAO_POLICY`; the national preset.
 from __future__ import annotations
 
 import logging
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from shared.settings import Environment, Wrong
 
 PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
     (Path(__file__).parent / "practice.toml").read_text("utf-8")
@@ -28,17 +28,6 @@ _CHOICES = {
     "delete_nonempty_branch": ("forbid", "both"),
     "admin_on_transfer": ("revoke_on_complete", "block"),
 }
-_NAMES = {
-    "initial_password_tail": "TUANQIAO_INITIAL_PASSWORD_TAIL",
-    "reset_code_levels": "TUANQIAO_RESET_CODE_LEVELS",
-    "registration_days": "TUANQIAO_REGISTRATION_DAYS",
-    "retention_months": "TUANQIAO_RETENTION_MONTHS",
-    "retention_mark_from": "TUANQIAO_RETENTION_FROM",
-    "delayed_destination": "TUANQIAO_DELAYED_DESTINATION",
-    "member_mark_by_branch_admin": "TUANQIAO_MEMBER_MARK_BY_BRANCH",
-    "graduation_switch_date": "TUANQIAO_GRADUATION_SWITCH",
-}
-"""Settings that had a name in the environment before there were presets."""
 _OF_AN_ENTRY = ("day", "province", "org", "preset")
 """What an entry says of itself; all else in it are settings."""
 
@@ -127,94 +116,119 @@ def _entry(table: dict[str, Any]) -> Entry:
     )
 
 
-@cache
-def _cached(path: str, changed: int) -> tuple[Entry, ...]:
-    return read(Path(path))
+class Practice:
+    """What an installation does where the documents differ.
+
+    The file of dated entries is read again when it has changed; while what it says is wrong, what it said
+    before holds.
+    """
+
+    def __init__(
+        self, file: Path | None = None, preset: str = "national", said: Mapping[str, Any] | None = None
+    ) -> None:
+        """Take the file of entries, the preset of the first policy, and what the environment says."""
+        self._file = file
+        self._base = {**NATIONAL, **PRESETS.get(preset, NATIONAL), **(said or {})}
+        self._entries: tuple[Entry, ...] | None = None
+        self._changed = 0
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the entries of this installation, the weightiest first.
+
+        Raises:
+            ValueError, OSError: The file cannot be read and never could.
+
+        """
+        if self._file is None:
+            return ()
+        try:
+            changed = self._file.stat().st_mtime_ns
+            if self._entries is None or changed != self._changed:
+                self._entries = read(self._file)
+                self._changed = changed
+        except (ValueError, OSError) as error:
+            if self._entries is None:
+                raise
+            logging.getLogger(__name__).error("%s; the entries of before hold", error)
+        return self._entries
+
+    def value(self, name: str, day: date, province: str = "", path: str = "") -> Any:
+        """Return what a setting says on a day, in a province, for the organisation with a path."""
+        for entry in self.entries():
+            if name in entry.values and entry.holds(day, province, path):
+                return entry.values[name]
+        return self._base[name]
+
+    def number(self, name: str, day: date, province: str = "", path: str = "") -> int:
+        """Return a setting that is a number."""
+        return int(self.value(name, day, province, path))
+
+    def text(self, name: str, day: date, province: str = "", path: str = "") -> str:
+        """Return a setting that is a text."""
+        return str(self.value(name, day, province, path))
+
+    def anywhere(self, name: str, day: date) -> set[Any]:
+        """Return every value that a setting may have somewhere on a day; empty ones are left out.
+
+        It shows at a glance when nothing needs to be looked at.
+        """
+        said = [
+            self._base[name],
+            *[entry.values[name] for entry in self.entries() if name in entry.values and entry.day <= day],
+        ]
+        return {one for one in said if one}
+
+    def by_province(self, name: str, day: date) -> dict[str, Any]:
+        """Return what a setting says by province, under the empty name for all that are not named.
+
+        For statements over many provinces.
+        """
+        named: Iterable[str] = {entry.province for entry in self.entries()}
+        return {province: self.value(name, day, province) for province in sorted({"", *named})}
+
+    def month_and_day(
+        self, name: str, day: date, province: str = "", path: str = ""
+    ) -> tuple[int, int] | None:
+        """Return a setting that is a month and a day such as `07-31`; None where there is none."""
+        month, _, rest = self.text(name, day, province, path).partition("-")
+        return (int(month), int(rest)) if month else None
 
 
-_good: dict[str, tuple[Entry, ...]] = {}
-
-
-def entries() -> tuple[Entry, ...]:
-    """Return the entries of this installation, the weightiest first.
-
-    The file is read again when it has changed; while what it says is wrong, what it said before
-    holds.
+def from_environment(environment: Environment) -> Practice:
+    """Return the practice of this installation.
 
     Raises:
-        ValueError, OSError: The file cannot be read and never could.
+        Wrong: Names the setting that cannot be meant, or the entry of the file that is wrong.
 
     """
-    path = os.environ.get("TUANQIAO_PRACTICE")
-    if not path:
-        return ()
+    preset = environment.text("TUANQIAO_POLICY", "national").removesuffix(".toml")
+    of_preset = {**NATIONAL, **PRESETS.get(preset, NATIONAL)}
+
+    def whole(name: str, setting: str) -> int:
+        return environment.whole(name, of_preset[setting])
+
+    # settings that had a name in the environment before there were presets
+    said = {
+        "initial_password_tail": whole("TUANQIAO_INITIAL_PASSWORD_TAIL", "initial_password_tail"),
+        "reset_code_levels": whole("TUANQIAO_RESET_CODE_LEVELS", "reset_code_levels"),
+        "registration_days": whole("TUANQIAO_REGISTRATION_DAYS", "registration_days"),
+        "retention_months": whole("TUANQIAO_RETENTION_MONTHS", "retention_months"),
+        "retention_mark_from": environment.month_and_day(
+            "TUANQIAO_RETENTION_FROM", of_preset["retention_mark_from"]
+        ),
+        "delayed_destination": environment.text(
+            "TUANQIAO_DELAYED_DESTINATION", of_preset["delayed_destination"]
+        ),
+        "member_mark_by_branch_admin": environment.switch(
+            "TUANQIAO_MEMBER_MARK_BY_BRANCH", of_preset["member_mark_by_branch_admin"]
+        ),
+        "graduation_switch_date": environment.month_and_day(
+            "TUANQIAO_GRADUATION_SWITCH", of_preset["graduation_switch_date"]
+        ),
+    }
+    made = Practice(environment.path("TUANQIAO_PRACTICE"), preset, said)
     try:
-        _good[path] = _cached(path, Path(path).stat().st_mtime_ns)
+        made.entries()
     except (ValueError, OSError) as error:
-        if path not in _good:
-            raise
-        logging.getLogger(__name__).error("%s; the entries of before hold", error)
-    return _good[path]
-
-
-def _read_as(kind: type, text: str) -> Any:
-    """Return a text of the environment as a value of the kind that its setting has."""
-    if kind is bool:
-        return text != "false"
-    if kind is int:
-        return int(float(text))  # so that `6.0` counts as 6
-    return text
-
-
-def _base(name: str) -> Any:
-    """Return what a setting says where no entry does: in the environment, or in a preset."""
-    text = os.environ.get(_NAMES[name]) if name in _NAMES else None
-    if text:
-        return _read_as(type(NATIONAL[name]), text)
-    preset = PRESETS.get((os.environ.get("TUANQIAO_POLICY") or "national").removesuffix(".toml"), NATIONAL)
-    return preset.get(name, NATIONAL[name])
-
-
-def value(name: str, day: date, province: str = "", path: str = "") -> Any:
-    """Return what a setting says on a day, in a province, for the organisation with a path."""
-    for entry in entries():
-        if name in entry.values and entry.holds(day, province, path):
-            return entry.values[name]
-    return _base(name)
-
-
-def number(name: str, day: date, province: str = "", path: str = "") -> int:
-    """Return a setting that is a number."""
-    return int(value(name, day, province, path))
-
-
-def text(name: str, day: date, province: str = "", path: str = "") -> str:
-    """Return a setting that is a text."""
-    return str(value(name, day, province, path))
-
-
-def anywhere(name: str, day: date) -> set[Any]:
-    """Return every value that a setting may have somewhere on a day; empty ones are left out.
-
-    It shows at a glance when nothing needs to be looked at.
-    """
-    said = [
-        _base(name),
-        *[entry.values[name] for entry in entries() if name in entry.values and entry.day <= day],
-    ]
-    return {one for one in said if one}
-
-
-def by_province(name: str, day: date) -> dict[str, Any]:
-    """Return what a setting says by province, under the empty name for all that are not named.
-
-    For statements over many provinces.
-    """
-    named: Iterable[str] = {entry.province for entry in entries()}
-    return {province: value(name, day, province) for province in sorted({"", *named})}
-
-
-def month_and_day(name: str, day: date, province: str = "", path: str = "") -> tuple[int, int] | None:
-    """Return a setting that is a month and a day such as `07-31`; None where there is none."""
-    month, _, rest = text(name, day, province, path).partition("-")
-    return (int(month), int(rest)) if month else None
+        raise Wrong(f"TUANQIAO_PRACTICE: {error}") from error
+    return made

@@ -68,7 +68,7 @@ app.add_typer(administrator, name="administrator")
 @app.callback()
 def _logging() -> None:
     logging.basicConfig(
-        level=os.environ.get("TUANQIAO_LOG", "WARNING"),
+        level=settings.log_level(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
 
@@ -270,12 +270,15 @@ def create_administrator(
 
 
 def _members_with_keys() -> sa.Engine:
-    """Return the database of members, with the keys in use that seal its numbers."""
+    """Return the database of members with its settings, and with the keys in use that seal its numbers."""
+    from services.members import settings as members_settings
     from services.members.accounts import handlers as accounts
 
     made = settings.from_environment()
     accounts.use(made.keys)
-    return db.connect(made.database("members"))
+    engine = db.connect(made.database("members"))
+    db.give_settings(engine, members_settings.read(settings.Environment(), made))
+    return engine
 
 
 def _say_refusal(refused: Refused) -> None:
@@ -687,8 +690,11 @@ def recount_stats() -> None:
 
 
 def main() -> None:
-    """Entry point of the `tuanqiao` command."""
-    app()
+    """Entry point of the `tuanqiao` command; a setting that cannot be meant ends it with a sentence."""
+    try:
+        app()
+    except settings.Wrong as wrong:
+        sys.exit(str(wrong))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ A setting says it, never a header that anybody can write.
 
 from __future__ import annotations
 
-import os
-
 from flask import request
+
+from services.gateway import settings
 
 
 def public_root() -> str:
@@ -15,5 +15,5 @@ def public_root() -> str:
 
     Without the setting, as in development, it is what the request says.
     """
-    given = os.environ.get("TUANQIAO_PUBLIC_URL", "").rstrip("/")
+    given = settings.current().public_url
     return f"{given}/" if given else request.url_root

@@ -19,8 +19,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
+from services.gateway import settings
 from services.gateway.api import openapi, views
 from services.gateway.api.routes import ROUTES
+from services.gateway.files import workbooks
 from services.gateway.pages import (
     account,
     approvals,
@@ -40,7 +42,7 @@ from services.gateway.pages import (
 from shared.bus.rpc import RpcClient
 from shared.errors import Refusal, Refused
 from shared.messages.limits import MAX_ID
-from shared.settings import Settings
+from shared.settings import Environment, Settings
 
 _PAGES = (account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers)
 """Have added themselves to the blueprint when they were imported."""
@@ -64,28 +66,35 @@ _HEADERS = {
 }
 
 
-def create_app(client: RpcClient, settings: Settings) -> Flask:
-    """Return the application over a client of the bus."""
+def create_app(client: RpcClient, common: Settings) -> Flask:
+    """Return the application over a client of the bus; the gateway's own settings are read here.
+
+    Raises:
+        Wrong: Names the setting that cannot be meant.
+
+    """
     app = Flask(__name__)
     app.request_class = forms.BoundedRequest
-    https = bool(os.environ.get("TUANQIAO_HTTPS"))
+    here = settings.read(Environment())
     headers = {
         **_HEADERS,
-        **({"Strict-Transport-Security": f"max-age={HSTS_SECONDS}; includeSubDomains"} if https else {}),
+        **({"Strict-Transport-Security": f"max-age={HSTS_SECONDS}; includeSubDomains"} if here.https else {}),
     }
-    proxies = int(os.environ.get("TUANQIAO_TRUSTED_PROXIES") or 0)
+    proxies = here.trusted_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.config.update(
-        SECRET_KEY=_cookie_key(settings.keys),
+        SECRET_KEY=_cookie_key(common.keys),
         MAX_CONTENT_LENGTH=MAX_BODY,
         MAX_FORM_PARTS=forms.MAX_FIELDS,
         MAX_FORM_MEMORY_SIZE=forms.MAX_TEXT,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=https,
-        SESSION_COOKIE_NAME="__Host-session" if https else "session",
+        SESSION_COOKIE_SECURE=here.https,
+        SESSION_COOKIE_NAME="__Host-session" if here.https else "session",
         CLIENT=client,
+        SETTINGS=here,
+        READERS=workbooks.Readers(here.sheets_at_once, here.import_max_rows),
     )
 
     app.url_map.converters["int"] = Digits

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from shared import clock, directory, outbox, practice
+from services.members import domain, settings, store
+from shared import clock, directory, outbox
 from shared.errors import Refusal
 from shared.messages.members import ReservationRefused
 from shared.messages.orgs import OrgChanged
@@ -74,7 +74,7 @@ def _stopped(
 
 def _astray(tx: Connection, items: list[TransferRequested]) -> dict[int, Refusal]:
     """Return the transfers of delayed graduates to where a setting does not want them (GRAD-22)."""
-    today = clock.today()
+    practice, today = settings.of(tx).practice, clock.today()
     if not practice.anywhere("delayed_destination", today):
         return {}
     people = store.by_ids(tx, [item.member_id for item in items])
@@ -95,7 +95,7 @@ def _keeping_rights(tx: Connection, items: list[TransferRequested]) -> dict[int,
 
     Only where a setting blocks these; by default the right ends on completion.
     """
-    today = clock.today()
+    practice, today = settings.of(tx).practice, clock.today()
     if "block" not in practice.anywhere("admin_on_transfer", today):
         return {}
     rights = store.administered(tx, [item.member_id for item in items])

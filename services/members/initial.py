@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
+from sqlalchemy.engine import Connection
 
-from shared import clock, practice
+from services.members import settings
+from shared import clock
 
 
-def initial_tail() -> int:
+def initial_tail(tx: Connection) -> int:
     """Return how many characters of the ID number make the initial password of a new account (ACC-04).
 
     With 0 there is no initial password and a code opens the account (BEY-22).
     """
-    if os.environ.get("TUANQIAO_FIRST_CREDENTIAL") == "activation_code":
+    here = settings.of(tx)
+    if here.codes_first:
         return 0
-    return practice.number("initial_password_tail", clock.today())
+    return here.practice.number("initial_password_tail", clock.today())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from sqlalchemy.engine import Connection
 
-from services.members import handlers
+from services.members import handlers, settings
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.entering import handlers as entering
-from services.members.entering import imports, ranges
+from services.members.entering import imports
 from services.members.founding import handlers as founding
 from services.members.graduation import handlers as graduation
 from services.members.identity import handlers as identity
@@ -25,7 +22,7 @@ from services.members.posts import handlers as posts
 from services.members.records import handlers as records
 from services.members.records import showing
 from services.members.retentions import handlers as retentions
-from shared import clock, directory, practice
+from shared import clock, directory
 from shared.bus.service import BusService, Machinery
 from shared.messages import members as contract
 from shared.messages import orgs, scheduler, transfers
@@ -45,6 +42,7 @@ class Service(BusService):
     """Owns people, accounts, posts, membership and its history."""
 
     name = "members"
+    read_settings = staticmethod(settings.read)
     events = {
         orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
@@ -113,12 +111,5 @@ class Service(BusService):
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
-        """Load the keys, the ranges of development numbers and the practice of this installation.
-
-        Any of them may be wrong, and that shows here.
-        """
-        practice.entries()
+        """Load the keys of this installation; they may be wrong, and that shows here."""
         accounts.use(machinery.container.config["SETTINGS"].keys)
-        numbers = os.environ.get("TUANQIAO_NUMBER_RANGES")
-        if numbers:
-            ranges.use(Path(numbers))

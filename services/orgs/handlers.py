@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, names, store
+from services.orgs import domain, names, settings, store
 from services.orgs.domain import OrgRow
 from services.orgs.log import log, org_entry
 from services.orgs.naming import store as naming_store
-from shared import audit, clock, commands, practice, reference
+from shared import audit, clock, commands, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -61,6 +60,7 @@ class _Tree:
         self._load_rights(tx)
         self.cadres = store.cadres(tx, list(self.orgs))
         unique = [one.item.full_name for one in asked if getattr(one.item, "unique_name", False)]
+        self.settings = settings.of(tx)
         self.taken = naming_store.taken(tx, [domain.normalise(name) for name in unique])
         """Of full names that are to be unique, the organisations that have them."""
         self.new_ids = iter(store.new_ids(tx, sum(one.item.org_id is None for one in asked)))
@@ -188,7 +188,7 @@ def _save_org(tree: _Tree, item: SaveOrg, actor: Actor) -> OrgSaved:
         return OrgSaved(refusal=refusal)
     wanted = _wanted(item, item.purpose, item.division_code.strip())
     if old is None and item.purpose == "handover" and not wanted.full_name:
-        wanted = _labelled(wanted, parent)
+        wanted = _labelled(tree, wanted, parent)
     same_name = tree.taken.get(domain.normalise(wanted.full_name), set()) if item.unique_name else set()
     refusal = domain.check_saving(old, parent, wanted, same_name - {item.org_id}, clock.today().month)
     if refusal is not None:
@@ -221,11 +221,12 @@ def _clean(name: str) -> str:
     return " ".join(name.split())
 
 
-def _labelled(wanted: domain.Wanted, parent: OrgRow) -> domain.Wanted:
+def _labelled(tree: _Tree, wanted: domain.Wanted, parent: OrgRow) -> domain.Wanted:
     """Return a hand-over branch that is given no name with the one it has (ORG-28).
 
     It is what such branches are called here and now, after its superior.
     """
+    practice = tree.settings.practice
     label = practice.text("township_branch_label", clock.today(), parent["province"], parent["path"])
     full_name = f"{names.LEAGUE}{names.stem(parent['full_name'])}{label}"
     return wanted._replace(short_name=label, full_name=full_name)
@@ -270,6 +271,7 @@ def _set_school_number(tree: _Tree, org: OrgRow, item: SetSchoolNumber, actor: A
 
 
 def _delete_org(tree: _Tree, org: OrgRow, item: DeleteOrg, actor: Actor) -> Refusal | None:
+    practice = tree.settings.practice
     setting = practice.text("delete_nonempty_branch", clock.today(), org["province"], org["path"])
     refusal = domain.check_deletion(org, item.to_awaiting, setting != "forbid")
     if refusal is not None:
@@ -290,7 +292,7 @@ def _set_administrator(tree: _Tree, org: OrgRow, item: SetAdministrator, actor: 
         active=item.active,
         observer=item.observer,
         own=item.person_id == actor.person_id,
-        offered=os.environ.get("TUANQIAO_OBSERVERS") == "true",
+        offered=tree.settings.observers,
         cadre=pair in tree.cadres,
         holds=item.person_id in holders,
         observes=pair in tree.observers,

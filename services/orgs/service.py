@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.orgs import handlers
+from services.orgs import handlers, settings
 from services.orgs.history import handlers as history
 from services.orgs.log import log
 from services.orgs.migration import handlers as migration
@@ -19,6 +19,7 @@ class Service(BusService):
     """Owns the organisation tree and its administrators."""
 
     name = "orgs"
+    read_settings = staticmethod(settings.read)
     events = {
         members.SessionEnded: sessions_ended.on_session_ended,
         members.CadreChanged: handlers.on_cadre_changed,

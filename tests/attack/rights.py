@@ -6,7 +6,6 @@ The handlers are those of three services.
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import time
 import uuid
@@ -23,7 +22,6 @@ TITLE = "the rights of a branch, a college, a county and of nobody"
 
 def attack(target: object, budget: Budget) -> Outcome:
     """Attack a nation of its own, with each role in turn until the minutes are over."""
-    os.environ["TUANQIAO_OBSERVERS"] = "true"
     logging.disable(logging.ERROR)
     urls = {name: server_url(f"tq_attack_{uuid.uuid4().hex[:12]}") for name in world.MODELS}
     engines = {}

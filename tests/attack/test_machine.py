@@ -37,9 +37,8 @@ def nation(scratch, keys):
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch):
-    """Observers exist, and what is refused within a command is not logged."""
-    monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
+def quiet():
+    """What is refused within a command is not logged."""
     logging.disable(logging.ERROR)
     Attacker.forget()
     yield

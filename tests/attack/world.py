@@ -27,14 +27,15 @@ from services.orgs import models as orgs_models
 from services.orgs import service as orgs_service
 from services.orgs import store
 from services.orgs.migration import handlers as migration
-from services.transfers import handlers
+from services.orgs.settings import Settings as OrgsSettings
 from services.transfers import models as transfers_models
 from services.transfers import service as transfers_service
 from services.transfers import store as transfers_store
 from services.transfers.bulk import handlers as bulk
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
-from shared import clock
+from services.transfers.settings import Settings as TransfersSettings
+from shared import clock, db
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
 from shared.identity import Verifier
@@ -309,7 +310,8 @@ def build(engines: dict[str, sa.Engine], keys) -> World:
     """
     seal.make_keys(keys)
     accounts.use(keys)
-    handlers.context.verifier = Verifier(keys)
+    db.give_settings(engines["orgs"], OrgsSettings(observers=True))
+    db.give_settings(engines["transfers"], TransfersSettings(keys=keys))
     world = World(engines, keys)
     for engine in engines.values():
         with engine.begin() as tx:

@@ -25,6 +25,8 @@ from shared.messages import decoding, members
 from tests.gateway.factories import HOSTILE
 from tests.gateway.roster_factories import GOOD, sheet
 
+READERS = workbooks.Readers()
+
 
 @pytest.mark.rule("IMP-03")
 @pytest.mark.parametrize("name", HOSTILE)
@@ -35,7 +37,7 @@ def test_hostile_files_are_refused(name):
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
 
     with pytest.raises(Refused, match="roster_broken") as refused:
-        workbooks.read_roster(content, person_id=1)
+        READERS.read_roster(content, person_id=1)
 
     assert refused.value.refusal.say("zh")
     assert time.monotonic() - started < workbooks.WALL_SECONDS
@@ -49,12 +51,12 @@ def test_a_good_file_comes_through_whole():
         sheet(GOOD, (*GOOD[:3], 110101200501010010, *GOOD[4:])),
         sheet(*[GOOD] * roster.MAX_ROWS),
     ):
-        assert workbooks.read_roster(content, person_id=1) == roster.read_roster(content)
+        assert READERS.read_roster(content, person_id=1) == roster.read_roster(content)
     with pytest.raises(Refused, match="roster_too_long") as refused:
-        workbooks.read_roster(sheet(*[GOOD] * (roster.MAX_ROWS + 1)), person_id=1)
+        READERS.read_roster(sheet(*[GOOD] * (roster.MAX_ROWS + 1)), person_id=1)
     assert str(roster.MAX_ROWS) in refused.value.refusal.say("zh")
     with pytest.raises(Refused, match="roster_broken") as refused:
-        workbooks.read_roster(sheet(GOOD), person_id=1, own=True)
+        READERS.read_roster(sheet(GOOD), person_id=1, own=True)
     assert "混用" in refused.value.refusal.say("zh")
 
 
@@ -78,7 +80,7 @@ def test_the_reader_has_no_secrets(monkeypatch):
 
     monkeypatch.setattr(workbooks.subprocess, "Popen", Fake)
     monkeypatch.setenv("AMQP_URI", "amqp://secret")
-    workbooks.read_roster(sheet(GOOD), person_id=1)
+    READERS.read_roster(sheet(GOOD), person_id=1)
     assert seen and set(seen) <= {
         "PYTHONPATH",
         "PYTHONDONTWRITEBYTECODE",
@@ -91,12 +93,12 @@ def test_a_reader_that_does_not_end_is_killed_and_reaped(monkeypatch):
     """After the time on the wall the reader is gone, no zombie is left, and the place is free again."""
     monkeypatch.setattr(workbooks, "WALL_SECONDS", 0.001)
     with pytest.raises(Refused, match="roster_broken"):
-        workbooks.read_roster(sheet(GOOD), person_id=1)
+        READERS.read_roster(sheet(GOOD), person_id=1)
     monkeypatch.undo()
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
     states = [Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] for child in children]
     assert "Z" not in states
-    assert workbooks.read_roster(sheet(GOOD), person_id=1)
+    assert READERS.read_roster(sheet(GOOD), person_id=1)
 
 
 def test_one_person_holds_one_place():
@@ -108,7 +110,7 @@ def test_one_person_holds_one_place():
 
     def send(person_id: int, what: bytes) -> None:
         try:
-            answers.append((person_id, len(workbooks.read_roster(what, person_id))))
+            answers.append((person_id, len(READERS.read_roster(what, person_id))))
         except Refused as error:
             answers.append((person_id, error.code))
 
@@ -134,7 +136,7 @@ def test_too_many_at_once_are_told_so():
 
     def send(person_id: int) -> None:
         try:
-            answers.append(len(workbooks.read_roster(content, person_id)))
+            answers.append(len(READERS.read_roster(content, person_id)))
         except Refused as error:
             answers.append(error.code)
 
@@ -170,7 +172,7 @@ def test_a_book_of_many_empty_lines_is_read():
         for column, value in enumerate(row):
             page.write(number, column, value)
     book.close()
-    (row,) = workbooks.read_roster(target.getvalue(), person_id=1)
+    (row,) = READERS.read_roster(target.getvalue(), person_id=1)
     assert row.number == roster.MAX_LINES
 
 
@@ -188,7 +190,7 @@ def test_a_cell_far_away_is_named(place):
     page.write(*place, "x")
     book.close()
     with pytest.raises(Refused, match="roster_broken") as refused:
-        workbooks.read_roster(target.getvalue(), person_id=1)
+        READERS.read_roster(target.getvalue(), person_id=1)
     assert "超出" in refused.value.refusal.say("zh")
 
 

@@ -77,6 +77,6 @@ def tx(engine):
 
 
 @pytest.fixture
-def moment(monkeypatch):
+def moment(configure):
     """The yearly moment is past on every day on which the tests may run."""
-    monkeypatch.setenv("TUANQIAO_GRADUATION_SWITCH", "01-01")
+    configure(TUANQIAO_GRADUATION_SWITCH="01-01")

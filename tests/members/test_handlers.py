@@ -199,12 +199,12 @@ def test_abroad_only_with_an_approved_request(tx, kind, state, code):
     "setting, code",
     [("", None), ("none", "delayed_elsewhere"), ("delayed,ordinary", None), ("delayed", "delayed_elsewhere")],
 )
-def test_where_delayed_graduates_stay(tx, monkeypatch, setting, code):
+def test_where_delayed_graduates_stay(tx, configure, setting, code):
     """GRAD-22: a setting says to which branches a delayed graduate may go.
 
     Everybody else goes anywhere.
     """
-    monkeypatch.setenv("TUANQIAO_DELAYED_DESTINATION", setting)
+    configure(TUANQIAO_DELAYED_DESTINATION=setting)
     tx.execute(sa.text("UPDATE people SET mark = 'delayed' WHERE person_id = :one"), {"one": ONE})
     handlers.on_transfer_requested(tx, [request(10, kind="ordinary"), request(11, TWO, kind="ordinary")])
     assert told(tx) == sorted(

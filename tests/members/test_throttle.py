@@ -219,9 +219,9 @@ def test_old_counts_are_removed(tx):
     assert tx.scalar(sa.text("SELECT count(*) FROM attempts")) == 2
 
 
-def test_captchas_are_drawn_in_bounds(tx, picture, monkeypatch):
+def test_captchas_are_drawn_in_bounds(tx, picture, configure, monkeypatch):
     """So many pictures are drawn for an address, no more; another address gets its own."""
-    monkeypatch.setenv("TUANQIAO_CAPTCHA", "picture")
+    configure(TUANQIAO_CAPTCHA="picture")
     monkeypatch.setattr(domain, "CAPTCHAS_FROM_ADDRESS", 5)
     for _ in range(5):
         assert captcha.get_captcha(tx, GetCaptcha(address=SCHOOL), None).png
@@ -232,13 +232,13 @@ def test_captchas_are_drawn_in_bounds(tx, picture, monkeypatch):
 
 @pytest.mark.rule("ACC-10", "ACC-02")
 @pytest.mark.parametrize("setting", ["off", "picture"])
-def test_captchas_that_others_used_up_keep_nobody_out(tx, picture, monkeypatch, setting):
+def test_captchas_that_others_used_up_keep_nobody_out(tx, picture, configure, monkeypatch, setting):
     """ACC-10, ACC-02: where no more pictures are drawn, people known at the address need none.
 
     Others wait.
     """
     sign_in(tx, address=SCHOOL)
-    monkeypatch.setenv("TUANQIAO_CAPTCHA", setting)
+    configure(TUANQIAO_CAPTCHA=setting)
     monkeypatch.setattr(domain, "CAPTCHAS_FROM_ADDRESS", 2)
     fail(tx, domain.CAPTCHA_AFTER)
     for _ in range(3):

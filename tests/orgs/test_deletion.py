@@ -49,12 +49,12 @@ def test_set_aside(tx):
 
 
 @pytest.mark.rule("DEL-03")
-def test_setting_aside_is_a_setting(tx, monkeypatch):
+def test_setting_aside_is_a_setting(tx, configure):
     """DEL-03: by default a branch with members may be set aside.
 
     Where the practice forbids it, it may not.
     """
-    monkeypatch.setenv("TUANQIAO_POLICY", "p001")
+    configure(TUANQIAO_POLICY="p001")
 
     def aside():
         return handlers.delete_orgs(
@@ -62,7 +62,7 @@ def test_setting_aside_is_a_setting(tx, monkeypatch):
         )[0]
 
     assert code(aside()) == "awaiting_not_offered" and org_of(tx, CLASS).purpose == "ordinary"
-    monkeypatch.setenv("TUANQIAO_POLICY", "national")
+    configure(TUANQIAO_POLICY="national")
     assert aside().refusal is None and org_of(tx, CLASS).purpose == "awaiting"
 
 

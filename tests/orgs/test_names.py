@@ -414,7 +414,7 @@ def test_a_unique_full_name_is_offered(tx):
 @pytest.mark.parametrize(
     "preset, label", [("national", "流动团员团支部"), ("p000", "学社衔接临时团支部"), ("p003", "流动团支部")]
 )
-def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label):
+def test_the_name_of_a_hand_over_branch(tx, tmp_path, configure, preset, label):
     """ORG-28: a hand-over branch without a name is called what such branches are called on the day.
 
     It is found under every name they have had.
@@ -424,7 +424,7 @@ def test_the_name_of_a_hand_over_branch(tx, tmp_path, monkeypatch, preset, label
         f'[[from]]\nday = 2020-01-01\nprovince = "42"\npreset = "{preset}"\n'
         '[[from]]\nday = 2999-01-01\npreset = "national"'
     )
-    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    configure(TUANQIAO_PRACTICE=str(file))
     tx.execute(
         sa.text(
             "UPDATE orgs SET kind = 'committee', purpose = 'township', full_name = '共青团某镇委员会'"

@@ -59,7 +59,7 @@ def test_registered_administrators(tx):
 
 
 @pytest.mark.rule("ROLE-10")
-def test_observers(tx, monkeypatch):
+def test_observers(tx, configure):
     """ROLE-10: behind a setting, an organisation names observers.
 
     They are no administrators, count for no limit, and are told of as what they are.
@@ -79,7 +79,7 @@ def test_observers(tx, monkeypatch):
         )[0]
 
     assert code(observe(800)) == "no_observers"
-    monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
+    configure(TUANQIAO_OBSERVERS="true")
     assert code(observe(800)) == "not_a_cadre"
     handlers.on_cadre_changed(
         tx,

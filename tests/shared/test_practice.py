@@ -6,23 +6,29 @@ from datetime import date
 
 import pytest
 
-from shared import practice
+from shared import practice as practices
+from shared.practice import Practice
+from shared.settings import Environment, Wrong
 from tests.installation import ROOT
 
 DAY = date(2026, 9, 15)
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Write the entries of an installation."""
+def installed(tmp_path):
+    """Write the entries of an installation; return their file."""
 
     def write(text: str):
         file = tmp_path / f"practice{len(list(tmp_path.iterdir()))}.toml"
         file.write_text(text, encoding="utf-8")
-        monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
         return file
 
     return write
+
+
+def said(**names: str) -> Practice:
+    """Return the practice of an installation whose environment says this."""
+    return practices.from_environment(Environment(names))
 
 
 @pytest.mark.rule("ACC-04", "REG-04", "GRAD-26", "ORG-28", "ORG-29", "MEM-19", "GRAD-22", "DEL-03")
@@ -63,38 +69,38 @@ def installed(tmp_path, monkeypatch):
         ("p004", {"delayed_destination": "ordinary,floating", "retention_school_types": []}),
     ],
 )
-def test_presets(monkeypatch, preset, expected):
+def test_presets(preset, expected):
     """ACC-04, REG-04, GRAD-22, GRAD-26, ORG-28, ORG-29, MEM-19, DEL-03: presets say what the catalogue says.
 
     There is one preset for each document; it says what the catalogue's table says, and inherits the
     rest.
     """
-    monkeypatch.setenv("TUANQIAO_POLICY", preset)
+    practice = said(TUANQIAO_POLICY=preset)
     assert {name: practice.value(name, DAY) for name in expected} == expected
     assert practice.number("retention_months", DAY) == 6
 
 
 @pytest.mark.rule("REG-04")
-@pytest.mark.parametrize("preset", sorted(practice.PRESETS))
+@pytest.mark.parametrize("preset", sorted(practices.PRESETS))
 def test_registrations_wait_as_long_as_nodes(preset):
     """REG-04: a self-registration waits as long as an approval node of the same preset's policy."""
     policy = tomllib.loads(
         (ROOT / "services" / "transfers" / "policies" / f"{preset}.toml").read_text("utf-8")
     )
-    days = {**practice.NATIONAL, **practice.PRESETS[preset]}["registration_days"]
+    days = {**practices.NATIONAL, **practices.PRESETS[preset]}["registration_days"]
     assert policy["node"]["pending_in"]["expire_after_days"] == days
 
 
 def test_presets_hold_known_settings():
     """A preset says nothing that the national one does not know, and nothing of another kind."""
-    for values in practice.PRESETS.values():
+    for values in practices.PRESETS.values():
         for name, value in values.items():
-            assert not practice._problem(name, value)
+            assert not practices._problem(name, value)
 
 
 def test_the_narrowest_scope_then_the_latest_day(installed):
     """A school before its province before the nation; in each scope the latest day that has come."""
-    installed("""
+    file = installed("""
         [[from]]
         day = 2026-01-01
         retention_months = 5
@@ -114,6 +120,7 @@ def test_the_narrowest_scope_then_the_latest_day(installed):
         org = 420
         retention_months = 1
     """)
+    practice = Practice(file)
 
     def months(day, *place):
         return practice.number("retention_months", day, *place)
@@ -126,17 +133,22 @@ def test_the_narrowest_scope_then_the_latest_day(installed):
     assert practice.by_province("retention_months", DAY) == {"": 4, "42": 3}
 
 
-def test_an_entry_goes_before_the_environment_and_that_before_the_preset(installed, monkeypatch):
+def test_an_entry_goes_before_the_environment_and_that_before_the_preset(installed):
     """The order: a dated entry, the environment, the preset."""
-    monkeypatch.setenv("TUANQIAO_POLICY", "p000")
+    names = {"TUANQIAO_POLICY": "p000"}
+    practice = said(**names)
     assert practice.month_and_day("retention_mark_from", DAY) == (7, 31)
-    monkeypatch.setenv("TUANQIAO_RETENTION_FROM", "08-15")
+    names["TUANQIAO_RETENTION_FROM"] = "08-15"
+    practice = said(**names)
     assert practice.month_and_day("retention_mark_from", DAY) == (8, 15)
-    installed('[[from]]\nday = 2026-09-01\npreset = "p001"\nretention_months = 7')
+    file = installed('[[from]]\nday = 2026-09-01\npreset = "p001"\nretention_months = 7')
+    names["TUANQIAO_PRACTICE"] = str(file)
+    practice = said(**names)
     assert practice.month_and_day("retention_mark_from", DAY) is None
     assert practice.number("retention_months", DAY) == 7
     assert practice.text("member_delete_min_level", DAY) == "province"
-    monkeypatch.setenv("TUANQIAO_MEMBER_MARK_BY_BRANCH", "false")
+    names["TUANQIAO_MEMBER_MARK_BY_BRANCH"] = "false"
+    practice = said(**names)
     assert practice.value("member_mark_by_branch_admin", date(2026, 8, 31)) is False
 
 
@@ -156,14 +168,17 @@ def test_an_entry_goes_before_the_environment_and_that_before_the_preset(install
 )
 def test_what_is_wrong_is_named(installed, text, problem):
     """An entry that does not fit is named with its number and what is wrong."""
-    installed(text)
+    file = installed(text)
     with pytest.raises(ValueError, match=problem):
-        practice.entries()
+        Practice(file).entries()
+    with pytest.raises(Wrong, match=f"TUANQIAO_PRACTICE: .*{problem}"):
+        said(TUANQIAO_PRACTICE=str(file))
 
 
 def test_a_change_holds_at_once_and_a_wrong_one_never(installed):
     """A changed file is read again; one that is broken while the service runs leaves what held before."""
     file = installed("[[from]]\nday = 2026-01-01\nretention_months = 5")
+    practice = Practice(file)
     assert practice.number("retention_months", DAY) == 5
     for text, months in (
         ("[[from]]\nday = 2026-01-01\nretention_months = 4", 4),

@@ -184,7 +184,7 @@ def test_no_file_is_opened_for_a_stranger(browser, town, monkeypatch):
     The reader is not even started.
     """
     opened = []
-    monkeypatch.setattr(workbooks, "_ask", lambda content, own: opened.append(content))
+    monkeypatch.setattr(workbooks.Readers, "_ask", lambda self, content, own: opened.append(content))
     file = HOSTILE["the farthest two cells"]()
 
     def upload(csrf, **more):
@@ -313,7 +313,7 @@ def test_rows_that_no_field_takes_fail_alone(browser, town):
 
 
 @pytest.mark.rule("BEY-13")
-def test_a_letter_leads_to_the_setting_not_to_a_header(browser, town, monkeypatch):
+def test_a_letter_leads_to_the_setting_not_to_a_header(client, town, monkeypatch):
     """BEY-13: the QR code of a letter leads to the address of the setting.
 
     That is so whatever Host the caller writes.
@@ -322,8 +322,11 @@ def test_a_letter_leads_to_the_setting_not_to_a_header(browser, town, monkeypatc
 
     told = []
     render = letter.render
-    monkeypatch.setattr(letter, "render", lambda made, verify: told.append(verify) or render(made, verify))
+    monkeypatch.setattr(
+        letter, "render", lambda made, verify, font: told.append(verify) or render(made, verify)
+    )
     monkeypatch.setenv("TUANQIAO_PUBLIC_URL", "https://tuanqiao.example/")
+    browser = create_app(client, town.settings).test_client()
     signed = browser.post("/api/v1/sessions", json=credentials(town)).json
     headers = {
         "Authorization": f"Bearer {signed['token']}",

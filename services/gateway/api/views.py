@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from flask import Response, g, request, stream_with_context
 
-from services.gateway import addresses
+from services.gateway import addresses, settings
 from services.gateway import session as browser_session
 from services.gateway.api import deletion, openapi, reading
 from services.gateway.api.routes import Route
@@ -154,7 +154,7 @@ def _letter(reply: list[Any]) -> Response:
     if reply[0].refusal is not None:
         raise Refused.of(reply[0].refusal)
     return Response(
-        letter.render(reply[0], f"{addresses.public_root()}verify"),
+        letter.render(reply[0], f"{addresses.public_root()}verify", settings.current().font),
         content_type="application/pdf",
         headers={
             "Content-Disposition": f"inline; filename=letter-{reply[0].number}.pdf",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,41 +14,42 @@ from fontTools.ttLib import TTFont
 
 from shared.messages.members import Letter
 
-FONT = Path(os.environ.get("TUANQIAO_FONT") or Path(__file__).parent / "fonts" / "wqy-microhei.ttf")
+FONT = Path(__file__).parent / "fonts" / "wqy-microhei.ttf"
+"""The project's own; an installation may have another."""
 _MARGIN = 28.0
 """Millimetres."""
 
 
 @cache
-def _known() -> frozenset[int]:
-    with TTFont(FONT, lazy=True) as font:
-        return frozenset(font.getBestCmap())
+def _known(font: Path) -> frozenset[int]:
+    with TTFont(font, lazy=True) as opened:
+        return frozenset(opened.getBestCmap())
 
 
-def printable(text: str) -> str:
+def printable(text: str, font: Path) -> str:
     """Return a text with each character that the font lacks as its code point; nothing is dropped unseen."""
-    return "".join(one if ord(one) in _known() or one in "\n " else f"[U+{ord(one):X}]" for one in text)
+    return "".join(one if ord(one) in _known(font) or one in "\n " else f"[U+{ord(one):X}]" for one in text)
 
 
-def render(letter: Letter, address: str) -> bytes:
+def render(letter: Letter, address: str, font: Path = FONT) -> bytes:
     """Return the PDF of a letter; `address` is where the public check of its code is."""
     page = fpdf.FPDF(format="A4")
     page.set_title(f"组织关系介绍信 {letter.number}")
     page.set_lang("zh-CN")
-    page.add_font("letter", fname=FONT)
+    page.add_font("letter", fname=font)
     page.set_margins(_MARGIN, _MARGIN, _MARGIN)
     page.add_page()
     for one in _lines(letter):
         page.set_font("letter", size=one.size)
         page.multi_cell(
-            0, one.size * 0.65, printable(one.text), align=one.align, new_x="LMARGIN", new_y="NEXT"
+            0, one.size * 0.65, printable(one.text, font), align=one.align, new_x="LMARGIN", new_y="NEXT"
         )
         page.ln(one.gap)
-    _add_check(page, letter.code, address)
+    _add_check(page, letter.code, address, font)
     made = bytes(page.output())
-    font = page.fonts["letter"]
-    if isinstance(font, fpdf.fonts.TTFFont):
-        font.ttfont.close()  # it keeps the file of the font open otherwise
+    used = page.fonts["letter"]
+    if isinstance(used, fpdf.fonts.TTFFont):
+        used.ttfont.close()  # it keeps the file of the font open otherwise
     return made
 
 
@@ -85,7 +85,7 @@ def _lines(letter: Letter) -> Iterator[_Line]:
         yield _Line(f"(有效期限{(ends - issued).days}天,至{ends:%Y年%m月%d日})", 11, "R", 4)
 
 
-def _add_check(page: fpdf.FPDF, code: str, address: str) -> None:
+def _add_check(page: fpdf.FPDF, code: str, address: str, font: Path) -> None:
     """Put the QR code at the foot, and in words where and with what the letter is checked."""
     picture = io.BytesIO()
     segno.make(f"{address}?code={code}", error="m").save(picture, kind="png", scale=8, border=2)
@@ -95,4 +95,4 @@ def _add_check(page: fpdf.FPDF, code: str, address: str) -> None:
     page.set_xy(_MARGIN + 36, top + 8)
     page.set_font("letter", size=10)
     said = f"扫码或登录 {address}\n输入核验码 {code}\n核验本介绍信的真伪与效力"
-    page.multi_cell(0, 6, printable(said), align="L")
+    page.multi_cell(0, 6, printable(said, font), align="L")

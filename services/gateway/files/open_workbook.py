@@ -69,19 +69,23 @@ def check_package(content: bytes) -> None:
         raise Refused("roster_broken", detail="文件内容过大")
 
 
-def read(content: bytes, own: bool) -> Opened:
+def read(content: bytes, own: bool, max_rows: int) -> Opened:
     """Return the rows of a roster or the refusal."""
     try:
         check_package(content)
-        return Opened(rows=roster.read_roster(content, own))
+        return Opened(rows=roster.read_roster(content, own, max_rows))
     except Refused as error:
         return Opened(refused=error.refusal)
 
 
 def main() -> None:
-    """Read standard input, write standard output."""
+    """Read standard input, write standard output.
+
+    The arguments are `own` or `below`, the kind of roster, and the most rows that it may have.
+    """
     limit()
-    answer = read(sys.stdin.buffer.read(), sys.argv[1:] == ["own"])
+    max_rows = int(sys.argv[2]) if len(sys.argv) > 2 else roster.MAX_ROWS
+    answer = read(sys.stdin.buffer.read(), sys.argv[1:2] == ["own"], max_rows)
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     sys.stdout.flush()
     os._exit(0)  # what is left in memory is nobody's concern

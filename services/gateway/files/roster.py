@@ -6,7 +6,6 @@ Only reading and writing happen here; whether a row may be entered is decided by
 from __future__ import annotations
 
 import io
-import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -68,8 +67,8 @@ GROUPS = (
     "黎族",
 )
 POSTS = tuple(one.zh for one in PostCode)
-MAX_ROWS = int(os.environ.get("TUANQIAO_IMPORT_MAX_ROWS") or 1000)
-"""The most rows of one file (IMP-14)."""
+MAX_ROWS = 1000
+"""The most rows of one file unless the installation says otherwise (IMP-14)."""
 MAX_LINES, MAX_COLUMNS, MAX_CELLS = 20_000, 200, 1_000_000
 """Where the last cell of a file may stand, and how large the table before it may be.
 
@@ -135,7 +134,7 @@ def _month(cell: Any) -> date | None:
         raise ValueError(text) from error
 
 
-def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
+def read_roster(content: bytes, own: bool = False, max_rows: int = MAX_ROWS) -> list[RosterRow]:
     """Return the rows of an .xlsx or .xls roster.
 
     `own` asks for the template of own-level cadres instead of the one of subordinate branches
@@ -155,8 +154,8 @@ def read_roster(content: bytes, own: bool = False) -> list[RosterRow]:
     at, columns = _header(table, own)
     read = (_row(number, table[number], columns) for number in range(at + 1, len(table)))
     rows = [row for row in read if row is not None]
-    if len(rows) > MAX_ROWS:
-        raise Refused("roster_too_long", limit=MAX_ROWS)
+    if len(rows) > max_rows:
+        raise Refused("roster_too_long", limit=max_rows)
     return rows
 
 
@@ -247,7 +246,11 @@ def _problem(cells: dict[str, Any], branches: bool, joined_on: date | None, post
 
 
 def write_roster(
-    target: str | BinaryIO, rows: Iterable[RosterRow], reasons: bool = False, own: bool = False
+    target: str | BinaryIO,
+    rows: Iterable[RosterRow],
+    reasons: bool = False,
+    own: bool = False,
+    max_rows: int = MAX_ROWS,
 ) -> None:
     """Write rows in the template's form, in constant memory.
 
@@ -273,8 +276,8 @@ def write_roster(
     _write(sheet, 0, [OTHER_MARKER if own else MARKER], bold)
     _write(sheet, 1, (*HEADER, REASON) if reasons else HEADER, bold)
     _write(sheet, 2, EXAMPLE, text)
-    sheet.data_validation(3, 4, MAX_ROWS + 3, 4, {"validate": "list", "source": list(GROUPS)})
-    sheet.data_validation(3, 8, MAX_ROWS + 3, 8, {"validate": "list", "source": list(POSTS)})
+    sheet.data_validation(3, 4, max_rows + 3, 4, {"validate": "list", "source": list(GROUPS)})
+    sheet.data_validation(3, 8, max_rows + 3, 8, {"validate": "list", "source": list(POSTS)})
     for number, row in enumerate(rows, start=1):
         problem = [row.problem] if reasons else []
         _write(sheet, number + 2, [str(number), *_values(row), *problem], text)

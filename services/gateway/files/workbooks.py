@@ -9,7 +9,6 @@ reaped. Whatever happens to it, the answer is a refusal, and nobody else notices
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import get_type_hints
 
 import msgspec
 
+from services.gateway.files import roster
 from services.gateway.files.open_workbook import Opened
 from services.gateway.files.roster import RosterRow
 from shared.errors import Refused
@@ -29,8 +29,8 @@ from shared.messages.limits import OutOfYears
 from shared.messages.members import ImportRow
 
 log = logging.getLogger("tuanqiao.workbooks")
-AT_ONCE = int(os.environ.get("TUANQIAO_SHEETS_AT_ONCE") or 2)
-"""Files that are read at the same time."""
+AT_ONCE = 2
+"""Files that are read at the same time, unless the installation says otherwise."""
 MAX_WAITING = 8
 """Files that may wait for their turn; each holds a request."""
 WAIT_SECONDS = 15.0
@@ -44,27 +44,6 @@ _FIELDS = {
     for name, kind in get_type_hints(ImportRow, include_extras=True).items()
     if name not in ("import_id", "number", "problem")
 }
-
-_turns = threading.BoundedSemaphore(AT_ONCE)
-_lock = threading.Lock()
-_people: set[int] = set()
-
-
-def read_roster(content: bytes, person_id: int, own: bool = False) -> list[RosterRow]:
-    """Return the rows of a roster that a person has sent.
-
-    They are read as by `roster.read_roster`, but in a process with limits.
-
-    Raises:
-        Refused: What `roster.read_roster` refuses; `roster_broken` where the reader was killed or gave no
-            answer; `sheets_busy` while the same person's file is being read, or too many wait.
-
-    """
-    with _turn(person_id):
-        answer = _ask(content, own)
-    if answer.refused is not None:
-        raise Refused.of(answer.refused)
-    return answer.rows
 
 
 def to_send(import_id: uuid.UUID, row: RosterRow) -> ImportRow:
@@ -91,52 +70,76 @@ def to_send(import_id: uuid.UUID, row: RosterRow) -> ImportRow:
         )
 
 
-@contextmanager
-def _turn(person_id: int) -> Iterator[None]:
-    """Wait for one of the few places; nobody holds two, so that one person cannot keep the others waiting."""
-    with _lock:
-        if person_id in _people or len(_people) >= AT_ONCE + MAX_WAITING:
-            raise Refused("sheets_busy")
-        _people.add(person_id)
-    try:
-        if not _turns.acquire(timeout=WAIT_SECONDS):
-            raise Refused("sheets_busy")
+class Readers:
+    """The few places in which files are read; a gateway has one of these."""
+
+    def __init__(self, at_once: int = AT_ONCE, max_rows: int = roster.MAX_ROWS) -> None:
+        self._at_once = at_once
+        self._max_rows = max_rows
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._lock = threading.Lock()
+        self._people: set[int] = set()
+
+    def read_roster(self, content: bytes, person_id: int, own: bool = False) -> list[RosterRow]:
+        """Return the rows of a roster that a person has sent.
+
+        They are read as by `roster.read_roster`, but in a process with limits.
+
+        Raises:
+            Refused: What `roster.read_roster` refuses; `roster_broken` where the reader was killed or
+                gave no answer; `sheets_busy` while the same person's file is being read, or too many wait.
+
+        """
+        with self._turn(person_id):
+            answer = self._ask(content, own)
+        if answer.refused is not None:
+            raise Refused.of(answer.refused)
+        return answer.rows
+
+    @contextmanager
+    def _turn(self, person_id: int) -> Iterator[None]:
+        """Wait for one of the few places.
+
+        Nobody holds two, so that one person cannot keep the others waiting.
+        """
+        with self._lock:
+            if person_id in self._people or len(self._people) >= self._at_once + MAX_WAITING:
+                raise Refused("sheets_busy")
+            self._people.add(person_id)
         try:
-            yield
+            if not self._turns.acquire(timeout=WAIT_SECONDS):
+                raise Refused("sheets_busy")
+            try:
+                yield
+            finally:
+                self._turns.release()
         finally:
-            _turns.release()
-    finally:
-        with _lock:
-            _people.discard(person_id)
+            with self._lock:
+                self._people.discard(person_id)
 
-
-def _ask(content: bytes, own: bool) -> Opened:
-    """Have a process read the content; it knows nothing of this one: no address, no key, no open file."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "services.gateway.files.open_workbook",
-            "own" if own else "below",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env={
-            "PYTHONPATH": _ROOT,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LC_ALL": "C.UTF-8",
-            **{name: os.environ[name] for name in ("TUANQIAO_IMPORT_MAX_ROWS",) if name in os.environ},
-        },
-    )
-    said = _said(process, content)
-    try:
-        return msgspec.json.decode(said, type=Opened)
-    except msgspec.MsgspecError:
-        raise Refused("roster_broken", detail=_UNREADABLE) from None
+    def _ask(self, content: bytes, own: bool) -> Opened:
+        """Have a process read the content; it knows nothing of this one: no address, no key, no open file."""
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "services.gateway.files.open_workbook",
+                "own" if own else "below",
+                str(self._max_rows),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
+        )
+        said = _said(process, content)
+        try:
+            return msgspec.json.decode(said, type=Opened)
+        except msgspec.MsgspecError:
+            raise Refused("roster_broken", detail=_UNREADABLE) from None
 
 
 def _said(process: subprocess.Popen[bytes], content: bytes) -> bytes:

@@ -10,7 +10,6 @@ everything else.
 from __future__ import annotations
 
 import io
-import os
 import secrets
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from flask import Request, request, session
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from services.gateway import settings
 from shared.errors import Refused
 
 MAX_TEXT = 256 * 1024
@@ -69,7 +69,7 @@ def from_our_page() -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return True
-    public = os.environ.get("TUANQIAO_PUBLIC_URL", "")
+    public = settings.current().public_url
     try:
         return urlsplit(origin).netloc in (request.host, *([urlsplit(public).netloc] if public else []))
     except ValueError:

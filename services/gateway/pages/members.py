@@ -11,9 +11,9 @@ from datetime import date
 from typing import Any
 
 import msgspec
-from flask import Response, redirect, request, session
+from flask import Response, current_app, redirect, request, session
 
-from services.gateway import addresses
+from services.gateway import addresses, settings
 from services.gateway.files import letter, roster, sheet, workbooks
 from services.gateway.pages import fields, kit, notes, organisations
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, t, word
@@ -141,7 +141,8 @@ def _import() -> Any:
         raise Refused("roster_broken", detail=kit.t("请选择文件", "choose a file"))
     import_id = fields.key(request.form, "import_id")
     _may_import(import_id)
-    rows = workbooks.read_roster(upload.read(), session["person"], own=request.form.get("level") == "own")
+    readers: workbooks.Readers = current_app.config["READERS"]
+    rows = readers.read_roster(upload.read(), session["person"], own=request.form.get("level") == "own")
     if not rows:
         raise Refused("roster_broken", detail=kit.t("表格中没有数据行", "there are no rows in it"))
     for at in range(0, len(rows), 500):
@@ -214,7 +215,8 @@ def import_failures(import_id: uuid.UUID) -> Any:
                 )
 
     file = io.BytesIO()
-    roster.write_roster(file, rows(), reasons=True, own=request.args.get("level") == "own")
+    own = request.args.get("level") == "own"
+    roster.write_roster(file, rows(), reasons=True, own=own, max_rows=settings.current().import_max_rows)
     return _xlsx(file, "failed")
 
 
@@ -263,7 +265,7 @@ def member_marks() -> Any:
 def template() -> Any:
     """Return one of the two import templates (IMP-04, DOC-06)."""
     file, own = io.BytesIO(), request.args.get("level") == "own"
-    roster.write_roster(file, [], own=own)
+    roster.write_roster(file, [], own=own, max_rows=settings.current().import_max_rows)
     return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")
 
 
@@ -396,7 +398,7 @@ def _issue_letter(form: Any) -> Response | Refusal:
     if made.refusal is not None:
         return made.refusal
     return Response(
-        letter.render(made, f"{addresses.public_root()}verify"),
+        letter.render(made, f"{addresses.public_root()}verify", settings.current().font),
         content_type="application/pdf",
         headers={
             "Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf",

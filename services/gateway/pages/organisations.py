@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway import settings
 from services.gateway.api import deletion
 from services.gateway.pages import fields, kit
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
-from shared import clock, practice
+from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 from shared.messages.words import Code, OrgPurpose
@@ -235,7 +236,7 @@ def _order_org(here: int, org: int, up: bool) -> Refusal | None:
 
 def _purposes() -> dict[OrgPurpose, Code | tuple[str, str]]:
     """Return the words of purposes, the hand-over branch by what it is called now (ORG-28)."""
-    label = practice.text("township_branch_label", clock.today())
+    label = settings.current().practice.text("township_branch_label", clock.today())
     return {
         **{one: one for one in OrgPurpose},
         OrgPurpose.HANDOVER: (label, OrgPurpose.HANDOVER.en),

@@ -6,7 +6,6 @@ shown and what is to be typed. Which implementation is used is a setting; `off` 
 
 from __future__ import annotations
 
-import os
 import secrets
 import uuid
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, initial, throttle
+from services.members import domain, initial, settings, throttle
 from services.members.accounts import rules, store
 from services.members.sealing.keys import keys
 from shared import clock
@@ -43,9 +42,9 @@ def picture() -> tuple[str, bytes]:
 MAKERS: dict[str, Maker | None] = {"off": None, "picture": picture}
 
 
-def _maker(asked: bool = False) -> Maker | None:
+def _maker(tx: Connection, asked: bool = False) -> Maker | None:
     """Return what draws captchas: the setting's, and where one is asked for all the same, pictures."""
-    return MAKERS[os.environ.get("TUANQIAO_CAPTCHA") or "off"] or (MAKERS["picture"] if asked else None)
+    return MAKERS[settings.of(tx).captcha] or (MAKERS["picture"] if asked else None)
 
 
 def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Captcha:
@@ -53,14 +52,14 @@ def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Cap
 
     Only so many are drawn for one address.
     """
-    maker = _maker(throttle.is_busy(tx, request.address))
+    maker = _maker(tx, throttle.is_busy(tx, request.address))
     if maker is None:
-        return Captcha(initial_tail=initial.initial_tail())
+        return Captcha(initial_tail=initial.initial_tail(tx))
     throttle.count(tx, _drawn_for(request.address))
     text, png = maker()
     captcha_id = uuid.uuid4()
     store.keep_captcha(tx, captcha_id, _index(captcha_id, text), clock.now(), clock.now() + LIFE)
-    return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=initial.initial_tail())
+    return Captcha(captcha_id=str(captcha_id), png=png, initial_tail=initial.initial_tail(tx))
 
 
 def _drawn_for(address: str) -> list[throttle.Limit]:
@@ -81,7 +80,7 @@ def check(tx: Connection, captcha_id: str, answer: str, asked: bool = False) -> 
         Refused: `captcha_wrong`.
 
     """
-    if _maker(asked) is None:
+    if _maker(tx, asked) is None:
         return
     given = _id(captcha_id)
     # spent before it is compared, so that nobody tries one picture twice

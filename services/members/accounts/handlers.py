@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import argon2
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store, throttle
+from services.members import domain, settings, store, throttle
 from services.members.accounts import captcha, resets, rules
 from services.members.accounts import store as accounts_store
 from services.members.log import log
@@ -288,7 +287,7 @@ def issue_reset_codes(tx: Connection, asked: list[Asked[IssueResetCode]]) -> lis
     good = [one for one, refusal in zip(asked, refusals, strict=True) if refusal is None]
     # one code for an account that stands in the list twice
     codes = {one.item.member_id: new_code(CODE_LENGTH) for one in good}
-    expires_at = _expires_at()
+    expires_at = _expires_at(tx)
     _keep_codes(tx, {one.item.member_id: one.actor for one in good}, codes, expires_at)
     log.append(tx, [_issued(one, people[one.item.member_id]) for one in good])
     answers: list[ResetCode] = []
@@ -335,8 +334,8 @@ def _without_too_many(
     ]
 
 
-def _expires_at() -> datetime:
-    return clock.now() + timedelta(hours=float(os.environ.get("TUANQIAO_RESET_CODE_HOURS") or 24))
+def _expires_at(tx: Connection) -> datetime:
+    return clock.now() + settings.of(tx).reset_code_life
 
 
 def _keep_codes(
@@ -377,7 +376,7 @@ def issue_code_by_hand(tx: Connection, person_id: int) -> tuple[str, datetime]:
     """
     if person_id not in store.by_ids(tx, [person_id]):
         raise Refused("unknown_member")
-    code, expires_at = new_code(CODE_LENGTH), _expires_at()
+    code, expires_at = new_code(CODE_LENGTH), _expires_at(tx)
     _keep_codes(tx, {person_id: None}, {person_id: code}, expires_at)
     log.append(tx, [audit.Entry(kind="code.reset", persons=[person_id], ref="command line")])
     return code, expires_at

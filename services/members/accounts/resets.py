@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
+from services.members import domain, settings, store
 from services.members.posts import store as posts_store
-from shared import clock, directory, practice
+from shared import clock, directory
 from shared.identity import Actor
 
 
@@ -25,6 +25,7 @@ def resetters(tx: Connection, people: Mapping[int, store.Person]) -> dict[int, f
     """
     rights = posts_store.rights_held(tx, people)
     homes = _homes(tx, people)
+    practice = settings.of(tx).practice
     return {
         person: domain.resetters(
             rights.get(person, []),

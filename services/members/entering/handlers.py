@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
-from services.members import initial, people, store
-from services.members.entering import ranges, rules
+from services.members import initial, people, settings, store
+from services.members.entering import rules
 from services.members.entering import store as entering_store
 from services.members.log import PostChange, changer, entered, log
 from services.members.posts import places
@@ -64,7 +64,7 @@ def _checked(tx: Connection, asked: Sequence[Asked[Admission]]) -> tuple[Rows, d
     """Return the rows of people whose data are in order, and why the others' are not."""
     acting = directory.administering(tx, (one.actor for one in asked))
     orgs = directory.find(tx, [one.item.branch_id for one in asked])
-    today = clock.today()
+    issued, today = settings.of(tx).ranges, clock.today()
     rows: Rows = {}
     refused: dict[int, Refusal] = {}
     for n, one in enumerate(asked):
@@ -72,7 +72,7 @@ def _checked(tx: Connection, asked: Sequence[Asked[Admission]]) -> tuple[Rows, d
         near = branch is not None and directory.is_own_or_superior(one.actor.org_id, branch)
         refusal = rules.check_place(branch.kind if branch is not None else None, one.actor in acting, near)
         if refusal is None and branch is not None:
-            refusal = rules.check_entry(one.item, branch.kind, branch.province, ranges.issued, today)
+            refusal = rules.check_entry(one.item, branch.kind, branch.province, issued, today)
         if refusal is not None:
             refused[n] = refusal
         else:
@@ -145,7 +145,7 @@ def _store(
     made: dict[bytes, int] = {}
     new = [row for n, row in rows.items() if n not in loose]
     if new:
-        made |= store.add(tx, new, now, tail=initial.initial_tail())
+        made |= store.add(tx, new, now, tail=initial.initial_tail(tx))
     if loose:
         made |= store.attach(tx, [rows[n] for n in loose], now)
     entering_store.receive(tx, made.values(), now)

@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
+from services.members import domain, settings, store
 from services.members.entering import store as entering_store
 from services.members.graduation import rules
 from services.members.graduation import store as graduation_store
 from services.members.log import log
-from shared import audit, background, clock, directory, metrics, practice, reference
+from shared import audit, background, clock, directory, metrics, reference
 from shared.bus.service import Asked, Machinery
 from shared.directory import Org
 from shared.errors import Refusal
@@ -34,16 +34,17 @@ LOOK_AGAIN_SECONDS = 300.0
 _wake = threading.Event()
 
 
-def _switch() -> tuple[int, int]:
-    return practice.month_and_day("graduation_switch_date", clock.today()) or (1, 1)
+def _switch(tx: Connection) -> tuple[int, int]:
+    return settings.of(tx).practice.month_and_day("graduation_switch_date", clock.today()) or (1, 1)
 
 
-def _by_branch(branch: directory.Org) -> bool:
+def _by_branch(tx: Connection, branch: directory.Org) -> bool:
+    practice = settings.of(tx).practice
     return bool(practice.value("member_mark_by_branch_admin", clock.today(), branch.province, branch.path))
 
 
-def _until() -> date:
-    return rules.due_until(clock.today(), _switch())
+def _until(tx: Connection) -> date:
+    return rules.due_until(clock.today(), _switch(tx))
 
 
 def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[BranchMarked]:
@@ -58,7 +59,7 @@ def mark_branches(tx: Connection, asked: list[Asked[MarkBranch]]) -> list[Branch
     # nobody enters between the look at the marks and their change
     entering_store.close(tx, branches)
     earlier = graduation_store.hold_marks(tx, branches)
-    until = _until()
+    until = _until(tx)
     refusals = _check_branches(tx, asked, earlier, until)
     last = {one.item.branch_id: one for one, why in zip(asked, refusals, strict=True) if why is None}
     flagged = _change(tx, last, earlier, until)
@@ -199,7 +200,7 @@ def _member_rows(
     branches = [row.branch_id for row in people.values()]
     orgs = directory.find(tx, [*branches, *(one.actor.org_id for one in asked)])
     marks = _marks(tx, branches)
-    until = _until()
+    until = _until(tx)
     refusals: list[Refusal | None] = []
     rows: dict[int, graduation_store.MemberMark] = {}
     for one in asked:
@@ -207,7 +208,8 @@ def _member_rows(
         branch_id = (person.branch_id or 0) if person is not None else 0
         org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
         mark = marks.get(branch_id, rules.UNMARKED)
-        refusal = _check_member_marker(org, orgs.get(branch_id)) or _check_member_mark(item, person, mark)
+        refusal = _check_member_marker(tx, org, orgs.get(branch_id))
+        refusal = refusal or _check_member_mark(item, person, mark)
         refusals.append(refusal)
         if refusal is None:
             rows[item.member_id] = _member_row(item, branch_id, mark, until)
@@ -222,7 +224,7 @@ def _marks(tx: Connection, branch_ids: Sequence[int | None]) -> dict[int, rules.
     }
 
 
-def _check_member_marker(org: Org | None, branch: Org | None) -> Refusal | None:
+def _check_member_marker(tx: Connection, org: Org | None, branch: Org | None) -> Refusal | None:
     """Return why an organisation, None where the person administers none, marks no member of a branch."""
     may_mark = (
         org is not None
@@ -233,7 +235,7 @@ def _check_member_marker(org: Org | None, branch: Org | None) -> Refusal | None:
             branch.org_id == org.org_id,
             directory.is_below(branch, org),
             branch.parent_id == org.org_id,
-            _by_branch(branch),
+            _by_branch(tx, branch),
         )
     )
     return rules.check_member_marker(branch is not None, may_mark)
@@ -314,8 +316,8 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
 def convert_turn(machinery: Machinery) -> float | None:
     """Switch the next piece of what is due, in a transaction of its own (GRAD-12, GRAD-13, GRAD-25)."""
     with machinery.database.transaction() as tx:
-        branches = len(graduation_store.convert(tx, _until(), clock.now(), BATCH))
-        members = graduation_store.convert_members(tx, _until(), clock.now(), BATCH)
+        branches = len(graduation_store.convert(tx, _until(tx), clock.now(), BATCH))
+        members = graduation_store.convert_members(tx, _until(tx), clock.now(), BATCH)
     metrics.BRANCHES_GRADUATED.inc(branches)
     return 0 if branches or members else None
 

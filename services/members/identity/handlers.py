@@ -8,7 +8,6 @@ Without one everybody stays unchecked, which limits nothing (MEM-18).
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import requests
 
+from services.members import settings
 from services.members.identity import store
 from services.members.sealing.keys import keys
 from shared import background, clock, db
@@ -112,13 +112,11 @@ def check_batch(database: db.Database, checker: Checker) -> int:
 
 def check_turn(machinery: Machinery) -> float | None:
     """Check the next people not checked yet; between batches it sleeps, since nobody waits for this."""
-    url = os.environ.get("TUANQIAO_IDENTITY_URL") or ""
-    if not url:
+    here = settings.of(machinery.database.engine)
+    if not here.identity_url:
         return None
     try:
-        asked = check_batch(
-            machinery.database, over_http(url, os.environ.get("TUANQIAO_IDENTITY_TOKEN") or "")
-        )
+        asked = check_batch(machinery.database, over_http(here.identity_url, here.identity_token))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise background.Away(f"the identity service: {type(error).__name__}") from error
     # a full batch means that there are more

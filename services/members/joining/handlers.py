@@ -5,18 +5,16 @@ Registration codes, which give a post and its right, and self-registration.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, people, store, throttle
+from services.members import domain, people, settings, store, throttle
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
-from services.members.entering import ranges
 from services.members.entering import rules as entering_rules
 from services.members.entering import store as entering_store
 from services.members.joining import rules
@@ -24,7 +22,7 @@ from services.members.joining import store as joining_store
 from services.members.log import PostChange, changer, log
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import b64, code_index, grouped, keys, new_code, opened
-from shared import audit, clock, directory, outbox, practice
+from shared import audit, clock, directory, outbox
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -63,7 +61,7 @@ def issue_registration_codes(
     good = [one for one, refusal in zip(asked, refusals, strict=True) if refusal is None]
     # one code for an organisation that stands in the list twice
     codes = {one.item.org_id: new_code(CODE_LENGTH) for one in good}
-    expires_at = _expires_at()
+    expires_at = _expires_at(tx)
     _keep_codes(tx, good, codes, expires_at)
     answers: list[RegistrationCode] = []
     for one, refusal in zip(asked, refusals, strict=True):
@@ -76,10 +74,10 @@ def issue_registration_codes(
     return answers
 
 
-def _expires_at() -> datetime | None:
+def _expires_at(tx: Connection) -> datetime | None:
     """Return when a code that is made now lapses: never, unless a setting says so (ADM-13)."""
-    days = os.environ.get("TUANQIAO_REGISTRATION_CODE_DAYS")
-    return clock.now() + timedelta(days=float(days)) if days else None
+    life = settings.of(tx).registration_code_life
+    return clock.now() + life if life is not None else None
 
 
 def _check_issue(
@@ -226,7 +224,7 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
     _check_claims(tx, request, index, known)
     person_id = _person(tx, request, index, known)
     now, post = clock.now(), request.post.strip()
-    registration_id = joining_store.ask(tx, person_id, org.org_id, post, now, now + _patience(org))
+    registration_id = joining_store.ask(tx, person_id, org.org_id, post, now, now + _patience(tx, org))
     if registration_id is None:
         raise Refused.of(rules.PENDING)
     row = joining_store.hold(tx, [registration_id])[registration_id]
@@ -251,8 +249,9 @@ def _place(tx: Connection, request: Register) -> directory.Org:
     kind, purpose = (org.kind, org.purpose) if org is not None else (None, "")
     refusal = rules.check_place(kind, purpose, request.post)
     if refusal is None and org is not None:
+        issued = settings.of(tx).ranges
         refusal = entering_rules.check_entry(
-            request, org.kind, org.province, ranges.issued, clock.today()
+            request, org.kind, org.province, issued, clock.today()
         ) or domain.check_new_password(request.password, domain.normalise_id(request.id_number))
     if refusal is not None:
         raise Refused.of(refusal)
@@ -309,11 +308,12 @@ def _again(tx: Connection, known: domain.Known | None, index: bytes, request: Re
     return known.person_id
 
 
-def _patience(org: directory.Org) -> timedelta:
+def _patience(tx: Connection, org: directory.Org) -> timedelta:
     """Return how long an application to an organisation waits (REG-04).
 
     By default as long as an approval node of the same practice.
     """
+    practice = settings.of(tx).practice
     return timedelta(days=practice.number("registration_days", clock.today(), org.province, org.path))
 
 

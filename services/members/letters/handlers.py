@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from services.members import settings
 from services.members.letters import rules, store
 from services.members.lists import store as lists_store
 from services.members.log import log
@@ -146,16 +146,14 @@ def _drawn(tx: Connection, fresh: Mapping[UUID, Asked[IssueLetter]]) -> dict[UUI
     for command, one in fresh.items():
         numbers[one.actor.acting_org] += 1
         code = code_of("letter", str(command), LETTER_CODE_LENGTH)
-        until = _valid_until(one.item, today)
+        until = _valid_until(one.item, today, settings.of(tx).letter_valid_days)
         papers[command] = _Paper(today.year, numbers[one.actor.acting_org], code, today, until)
     return papers
 
 
-def _valid_until(item: IssueLetter, today: date) -> date | None:
-    """Return the last day of a letter, None if it has none; a setting says where the item names no days."""
-    days, setting = item.valid_days, os.environ.get("TUANQIAO_LETTER_VALID_DAYS")
-    if days is None and setting:
-        days = int(setting)
+def _valid_until(item: IssueLetter, today: date, otherwise: int | None) -> date | None:
+    """Return the last day of a letter, None if it has none; `otherwise` is for one that names no days."""
+    days = item.valid_days if item.valid_days is not None else otherwise
     return None if days is None else today + timedelta(days=days)
 
 

@@ -10,9 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members.entering import ranges
+from services.members import settings
 from services.members.store import Person
-from shared import clock, db, practice
+from shared import clock, db
 
 SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
 MOST = 50
@@ -218,7 +218,7 @@ def overstayed(tx: Connection, today: date) -> dict[str, int]:
     The clocks are a month since work or study was found, the time in a county's branch, and the
     term at school.
     """
-    return dict(tx.execute(_OVERSTAYED, {"today": today, "stay": _stay_as_json(today)}).one()._mapping)
+    return dict(tx.execute(_OVERSTAYED, {"today": today, "stay": _stay_as_json(tx, today)}).one()._mapping)
 
 
 class Line(NamedTuple):
@@ -236,7 +236,11 @@ class Line(NamedTuple):
 def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> list[Line]:
     """Return lines of a work list of a subtree, one of `REPORTS`."""
     statement = REPORTS[kind]
-    known: dict[str, object] = {"today": today, "ranges": _ranges_as_json(), "stay": _stay_as_json(today)}
+    known: dict[str, object] = {
+        "today": today,
+        "ranges": _ranges_as_json(tx),
+        "stay": _stay_as_json(tx, today),
+    }
     values = {
         "after": after,
         "limit": limit,
@@ -246,12 +250,14 @@ def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: 
     return db.rows(Line, tx.execute(statement, values))
 
 
-def _stay_as_json(today: date) -> str:
+def _stay_as_json(tx: Connection, today: date) -> str:
     """Return the months that members may stay in a county's branch, by province (ORG-29)."""
-    return msgspec.json.encode(practice.by_province("county_temp_max_stay_months", today)).decode()
+    return msgspec.json.encode(
+        settings.of(tx).practice.by_province("county_temp_max_stay_months", today)
+    ).decode()
 
 
-def _ranges_as_json() -> str:
+def _ranges_as_json(tx: Connection) -> str:
     """Return the issued ranges of development numbers by province and year (MEM-11, MEM-13).
 
     In the form in which the list of irregular numbers reads them.
@@ -259,7 +265,7 @@ def _ranges_as_json() -> str:
     return msgspec.json.encode(
         {
             f"{province}{year}": [{"first": first, "last": last} for first, last in some]
-            for (province, year), some in ranges.issued.items()
+            for (province, year), some in settings.of(tx).ranges.items()
         }
     ).decode()
 

@@ -189,7 +189,7 @@ class _People:
         # whoever was entered elsewhere meanwhile is left out by `add` and found by the index below
         rows = {index: row for index, (placeholder, row) in self.new.items() if placeholder in wanted}
         if rows:
-            store.add(tx, rows.values(), clock.now(), tail=initial.initial_tail())
+            store.add(tx, rows.values(), clock.now(), tail=initial.initial_tail(tx))
         return {self.new[index][0]: row.person_id for index, row in store.known(tx, list(rows)).items()}
 
 

@@ -12,14 +12,13 @@ from functools import partial
 import msgspec
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store
-from services.members.entering import ranges
+from services.members import domain, settings, store
 from services.members.log import edited, log
 from services.members.posts import store as posts_store
 from services.members.records import rules
 from services.members.records import store as records_store
 from services.members.sealing.keys import keys, sealed
-from shared import audit, clock, directory, practice
+from shared import audit, clock, directory
 from shared.bus.service import Asked
 from shared.commands import once_remembered
 from shared.directory import Org
@@ -77,6 +76,7 @@ class _Edits:
         self.cadres = {row.person_id for row in posts_store.posts_held(tx, self.people)}
         numbers = [one.item.development_number.strip() for one in asked if one.item.development_number]
         self.used = store.used_numbers(tx, numbers)
+        self.issued = settings.of(tx).ranges
         self.rows: dict[int, records_store.Edit] = {}
         self.last: dict[int, Asked[EditMember]] = {}
 
@@ -105,7 +105,7 @@ class _Edits:
             post = "cadre" if person.person_id in self.cadres else ""
             refusal = domain.check_ages(
                 born, joined, post, today, branch.province
-            ) or domain.check_development_number(number, joined, branch.province, ranges.issued)
+            ) or domain.check_development_number(number, joined, branch.province, self.issued)
         return refusal or rules.check_edit(self._is_used(number, person), item.found_on, today)
 
     def _is_used(self, number: str, person: store.Person) -> bool:
@@ -244,7 +244,7 @@ def _check_deletions(
         branch = _branch(orgs, people.get(one.item.member_id))
         below = org is not None and branch is not None and directory.is_below(branch, org)
         kind = org.kind if org is not None else None
-        high_enough = branch is not None and below and domain.may_delete(org, _level(branch))
+        high_enough = branch is not None and below and domain.may_delete(org, _level(tx, branch))
         administers = one.item.member_id in administrators
         refusals.append(rules.check_deletion(kind, below, high_enough, one.item.reason, administers))
     return refusals
@@ -269,8 +269,9 @@ def _deleted(one: Asked[DeleteMember], branch_id: int | None) -> audit.Entry:
     )
 
 
-def _level(branch: Org) -> str:
+def _level(tx: Connection, branch: Org) -> str:
     """Return how high an organisation has to be to delete members of a branch, as its place sets it."""
+    practice = settings.of(tx).practice
     return practice.text("member_delete_min_level", clock.today(), branch.province, branch.path)
 
 

@@ -10,8 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, store, throttle
-from services.members.entering import ranges
+from services.members import domain, settings, store, throttle
 from services.members.log import log
 from services.members.posts import store as posts_store
 from services.members.records import rules
@@ -239,7 +238,7 @@ def _profile(tx: Connection, row: store.Person) -> Profile:
     return Profile(
         member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
         stays=stays,
-        hints=_hints(row, branch),
+        hints=_hints(settings.of(tx).ranges, row, branch),
         posts=[
             Post(
                 org_id=post.org_id,
@@ -252,12 +251,12 @@ def _profile(tx: Connection, row: store.Person) -> Profile:
     )
 
 
-def _hints(row: store.Person, branch: directory.Org | None) -> list[str]:
+def _hints(issued: domain.Ranges, row: store.Person, branch: directory.Org | None) -> list[str]:
     """Return what a person is asked to put right (MEM-13, MEM-23)."""
     hints: list[str] = []
     if branch is not None:
         wrong = domain.check_development_number(
-            row.development_number, row.joined_on, branch.province, ranges.issued
+            row.development_number, row.joined_on, branch.province, issued
         )
         if wrong is not None:
             hints.append(wrong.code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,12 +10,13 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from services.members import store
+from services.members import settings, store
 from services.members.log import log
 from services.members.retentions import rules
 from services.members.retentions import store as retentions_store
 from services.members.sealing.keys import opened, sealed
-from shared import audit, clock, directory, practice
+from services.members.settings import Settings
+from shared import audit, clock, directory
 from shared.bus.service import Asked
 from shared.commands import Earlier, once
 from shared.errors import Refusal
@@ -93,7 +93,7 @@ def _checked(
     for one in asked:
         person = people.get(one.item.member_id)
         branch = orgs.get(person.branch_id or 0) if person is not None else None
-        refusal = _check(one, person, branch, one.actor in acting)
+        refusal = _check(settings.of(tx), one, person, branch, one.actor in acting)
         if refusal is not None:
             refusals[one.item.command_id] = refusal
         elif branch is not None:
@@ -102,21 +102,27 @@ def _checked(
 
 
 def _check(
-    one: Asked[RequestRetention], person: store.Person | None, branch: directory.Org | None, administers: bool
+    here: Settings,
+    one: Asked[RequestRetention],
+    person: store.Person | None,
+    branch: directory.Org | None,
+    administers: bool,
 ) -> Refusal | None:
     own = one.actor.person_id == one.item.member_id
     near = branch is not None and administers and directory.is_own_or_superior(one.actor.org_id, branch)
     refusal = rules.check_asking(branch is not None, own, near)
     if refusal is not None or person is None or branch is None:
         return refusal
-    return _check_stay(one.item, person, branch)
+    return _check_stay(here, one.item, person, branch)
 
 
-def _check_stay(item: RequestRetention, person: store.Person, branch: directory.Org) -> Refusal | None:
+def _check_stay(
+    here: Settings, item: RequestRetention, person: store.Person, branch: directory.Org
+) -> Refusal | None:
     """Return why a member may not stay, by the settings of the branch's place."""
     today = clock.today()
     place = (today, branch.province, branch.path)
-    from_the_mark = os.environ.get("TUANQIAO_RETENTION_START") == "marked"
+    practice = here.practice
     return rules.check_retention(
         item.kind,
         item.since,
@@ -124,7 +130,7 @@ def _check_stay(item: RequestRetention, person: store.Person, branch: directory.
         person.graduate,
         {"国(境)外所在地": item.place, "国内联系人": item.contact_name, "联系方式": item.contact_phone},
         practice.number("retention_months", *place),
-        rules.begins_on(person.graduates_on, from_the_mark, today),
+        rules.begins_on(person.graduates_on, here.retention_from_request, today),
         practice.month_and_day("retention_mark_from", *place),
         today,
     ) or rules.check_retention_school(

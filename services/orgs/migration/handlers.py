@@ -6,7 +6,6 @@ background, in pieces that can be watched, so that no reader ever sees half of i
 
 from __future__ import annotations
 
-import os
 import threading
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, store
+from services.orgs import domain, settings, store
 from services.orgs.domain import OrgRow
 from services.orgs.log import State, log
 from services.orgs.migration import rules
@@ -38,10 +37,6 @@ DECIDED = {"pending_new": "agreed", "moving": "approved", "rejected": "rejected"
 """What was decided, by the state that a migration is in afterwards."""
 
 _wake = threading.Event()
-
-
-def _patience() -> timedelta:
-    return timedelta(days=float(os.environ.get("TUANQIAO_MIGRATION_DAYS") or 10))
 
 
 def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> list[Migrated]:
@@ -96,12 +91,12 @@ def _check(
         refusals.append(refusal)
         if refusal is None:
             assert org is not None
-            rows.append(_row(one, org))
+            rows.append(_row(one, org, clock.now() + settings.of(tx).migration_patience))
             moving = [*moving, org["path"]]
     return refusals, rows
 
 
-def _row(one: Asked[RequestMigration], org: OrgRow) -> dict[str, Any]:
+def _row(one: Asked[RequestMigration], org: OrgRow, expires_at: datetime) -> dict[str, Any]:
     return {
         "command_id": str(one.item.command_id),
         "org_id": org["org_id"],
@@ -109,7 +104,7 @@ def _row(one: Asked[RequestMigration], org: OrgRow) -> dict[str, Any]:
         "to_org_id": one.item.to_org_id,
         "reason": one.item.reason.strip(),
         "requested_by": one.actor.person_id,
-        "expires_at": clock.now() + _patience(),
+        "expires_at": expires_at,
     }
 
 
@@ -146,7 +141,7 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
             answers.append(Migrated(refusal=refusal))
             continue
         if refusal is None:
-            row = _decided(one, row, now)
+            row = _decided(one, row, now, settings.of(tx).migration_patience)
             held[row["migration_id"]] = changed[row["migration_id"]] = row
             entries.append(_entry(one, DECIDED[row["state"]], row, row["note"]))
         answers.append(Migrated(migration_id=row["migration_id"], state=row["state"], refusal=refusal))
@@ -155,10 +150,12 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
     return answers
 
 
-def _decided(one: Asked[DecideMigration], row: rules.MigrationRow, now: datetime) -> rules.MigrationRow:
+def _decided(
+    one: Asked[DecideMigration], row: rules.MigrationRow, now: datetime, patience: timedelta
+) -> rules.MigrationRow:
     item = one.item
     note = item.note.strip()
-    return rules.decided(row, item.approve, item.withdraw, note, one.actor.person_id, now, _patience())
+    return rules.decided(row, item.approve, item.withdraw, note, one.actor.person_id, now, patience)
 
 
 def list_migrations(

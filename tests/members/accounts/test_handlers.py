@@ -374,13 +374,13 @@ def test_guessing_codes_is_locked(coded):
 
 
 @pytest.mark.rule("BEY-22")
-def test_activation_codes(tx, monkeypatch):
+def test_activation_codes(tx, configure):
     """BEY-22: where accounts are opened by a code, nothing can be derived from the ID number.
 
     A single-use code of the branch sets the first password.
     """
     assert captcha.get_captcha(tx, GetCaptcha(), None).initial_tail == 8
-    monkeypatch.setenv("TUANQIAO_FIRST_CREDENTIAL", "activation_code")
+    configure(TUANQIAO_FIRST_CREDENTIAL="activation_code")
     assert captcha.get_captcha(tx, GetCaptcha(), None).initial_tail == 0
     number = "11010520050102002"
     number += check_digit(number)
@@ -389,7 +389,7 @@ def test_activation_codes(tx, monkeypatch):
         tx,
         [people.new_person("李一", number, "19900000002", "汉族") | {"branch_id": 3}],
         clock.now(),
-        tail=initial.initial_tail(),
+        tail=initial.initial_tail(tx),
     ).values()
     for guess in (number, number[-8:], number[-6:], ""):
         assert refused(tx, guess, number) == "sign_in_failed"

@@ -20,7 +20,7 @@ from tests.members.accounts.factories import INITIAL, NUMBER, OWN, PERSON, chang
 
 
 @pytest.fixture
-def pictures(monkeypatch):
+def pictures(configure, monkeypatch):
     """Captchas are asked for; the answers of those that were made, by id."""
     answers = []
 
@@ -29,7 +29,7 @@ def pictures(monkeypatch):
         answers.append(text)
         return text, png
 
-    monkeypatch.setenv("TUANQIAO_CAPTCHA", "picture")
+    configure(TUANQIAO_CAPTCHA="picture")
     monkeypatch.setitem(captcha.MAKERS, "picture", known)
     return answers
 
@@ -212,20 +212,20 @@ def test_every_call_of_an_ended_session_is_refused(engine, keys):
 
 
 @pytest.mark.rule("ACC-04")
-def test_the_initial_password_keeps_its_length(tx, monkeypatch):
+def test_the_initial_password_keeps_its_length(tx, configure):
     """ACC-04: the length of the initial password is the setting's value when the account was made.
 
     What the setting says later changes nothing.
     """
     from tests.members.factories import number
 
-    monkeypatch.setenv("TUANQIAO_INITIAL_PASSWORD_TAIL", "6")
+    configure(TUANQIAO_INITIAL_PASSWORD_TAIL="6")
     row = people.new_person("王六", number(6), "", "")
     from services.members import store
 
-    store.add(tx, [row], clock.now(), tail=initial.initial_tail())
-    monkeypatch.delenv("TUANQIAO_INITIAL_PASSWORD_TAIL")
-    assert initial.initial_tail() == 8
+    store.add(tx, [row], clock.now(), tail=initial.initial_tail(tx))
+    configure(TUANQIAO_INITIAL_PASSWORD_TAIL="")
+    assert initial.initial_tail(tx) == 8
     assert sign_in(tx, number(6)[-6:], number(6)).must_change_password
     with pytest.raises(Refused, match="sign_in_failed"):
         sign_in(tx, number(6)[-8:], number(6))
@@ -233,9 +233,9 @@ def test_the_initial_password_keeps_its_length(tx, monkeypatch):
 
 @pytest.mark.rule("ACC-07")
 @pytest.mark.parametrize("levels, may", [("0", {3}), ("1", {3, 2}), ("2", {3, 2, 1})])
-def test_how_far_up_codes_are_made(coded, monkeypatch, levels, may):
+def test_how_far_up_codes_are_made(coded, configure, levels, may):
     """ACC-07: the depth is a setting; by default the branch and its direct superior."""
-    monkeypatch.setenv("TUANQIAO_RESET_CODE_LEVELS", levels)
+    configure(TUANQIAO_RESET_CODE_LEVELS=levels)
     assert {org for org in (1, 2, 3) if issue(coded, org).code} == may
 
 

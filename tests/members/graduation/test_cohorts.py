@@ -107,12 +107,12 @@ def test_a_batch_is_refused_whole(tx, members, size, kind, codes):
 
 
 @pytest.mark.rule("GRAD-22", "BATCH-05")
-def test_a_setting_that_refuses_one_stops_the_batch(tx, monkeypatch):
+def test_a_setting_that_refuses_one_stops_the_batch(tx, configure):
     """GRAD-22, BATCH-05: a delayed graduate whom a setting keeps stops the whole batch.
 
     As any other member does who cannot be moved.
     """
-    monkeypatch.setenv("TUANQIAO_DELAYED_DESTINATION", "none")
+    configure(TUANQIAO_DELAYED_DESTINATION="none")
     tx.execute(sa.text("UPDATE people SET mark = 'delayed' WHERE person_id = :one"), {"one": ONE})
     handlers.on_transfer_requested(tx, batch([ONE, TWO], kind="ordinary"))
     refused = {item["member_id"]: item["code"] for item in said(tx, "reservation_refused")}

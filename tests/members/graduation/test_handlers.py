@@ -289,12 +289,12 @@ def test_open_transfer_blocks_the_mark(tx):
         (BRANCH, "not_your_org", "not_your_org"),
     ],
 )
-def test_who_marks_members(tx, monkeypatch, org, code, without):
+def test_who_marks_members(tx, configure, org, code, without):
     """GRAD-18: the branch itself, where the setting allows, and who may mark the branch; nobody else."""
     mark(tx, CLASS, THIS)
 
     assert mark_member(tx, ONE, "teacher", org=org) == code
-    monkeypatch.setenv("TUANQIAO_MEMBER_MARK_BY_BRANCH", "false")
+    configure(TUANQIAO_MEMBER_MARK_BY_BRANCH="false")
     assert mark_member(tx, ONE, "teacher", org=org) == without
 
 

@@ -269,14 +269,14 @@ def test_posts_end_with_the_membership(tx):
     ],
 )
 @pytest.mark.parametrize("setting", ["block", "revoke_on_complete"])
-def test_administrators_may_be_kept_from_leaving(tx, tmp_path, monkeypatch, over, target, blocked, setting):
+def test_administrators_may_be_kept_from_leaving(tx, tmp_path, configure, over, target, blocked, setting):
     """ADM-18: by setting, an administrator of what would be left starts no transfer.
 
     The right has to be revoked first; by default it ends on completion.
     """
     file = tmp_path / "practice.toml"
     file.write_text(f'[[from]]\nday = 2020-01-01\nprovince = "42"\nadmin_on_transfer = "{setting}"')
-    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    configure(TUANQIAO_PRACTICE=str(file))
     if over is not None:
         directory.on_administrator_changed(
             tx, [AdministratorChanged(org_id=over, person_id=ONE, active=True, version=1)]
@@ -370,12 +370,12 @@ def test_only_who_makes_a_code_is_logged(tx):
 
 
 @pytest.mark.rule("ADM-13")
-def test_a_new_code_replaces_the_old(tx, monkeypatch):
+def test_a_new_code_replaces_the_old(tx, configure):
     """ADM-13: one unspent code per organisation; without limit by default, with one by setting."""
     (old,), (fresh,) = issue(tx, COLLEGE), issue(tx, COLLEGE)
     assert fresh.expires_at is None
     assert refusal(redeem, tx, old.code) == "code_invalid"
-    monkeypatch.setenv("TUANQIAO_REGISTRATION_CODE_DAYS", "3")
+    configure(TUANQIAO_REGISTRATION_CODE_DAYS="3")
     (short,) = issue(tx, COLLEGE)
     clock.advance(timedelta(days=4))
     assert refusal(redeem, tx, short.code) == "code_invalid"

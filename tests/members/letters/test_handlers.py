@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain, store
-from services.members.entering import imports, ranges
+from services.members import domain, ranges, store
+from services.members.entering import imports
 from services.members.letters import handlers as letters_handlers
 from services.members.retentions import handlers as retentions
 from services.members.retentions import rules as retentions_rules
@@ -186,9 +186,9 @@ def test_months_of_retention(until, begins, mark_from, today, said):
         ("p004", "普通高中", None),
     ],
 )
-def test_whose_graduates_are_retained(tx, graduates, monkeypatch, preset, industry, said):
+def test_whose_graduates_are_retained(tx, graduates, configure, preset, industry, said):
     """GRAD-26: which schools retain their graduates is a setting; members abroad are another matter."""
-    monkeypatch.setenv("TUANQIAO_POLICY", preset)
+    configure(TUANQIAO_POLICY=preset)
     tx.execute(
         sa.text("UPDATE org_directory SET industry = :industry WHERE org_id = :branch"),
         {"industry": industry, "branch": CLASS},

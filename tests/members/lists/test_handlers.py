@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from services.members import handlers, store
 from services.members.entering import handlers as entering
-from services.members.entering import ranges
 from services.members.identity import handlers as identity
 from services.members.lists import handlers as lists
 from services.members.lists import store as lists_store
@@ -15,7 +14,7 @@ from services.members.records import showing
 from services.members.records import store as records_store
 from services.members.sealing import seal
 from services.members.sealing.keys import keys as secret_keys
-from shared import clock, db, directory, practice
+from shared import clock, db, directory
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import (
@@ -27,6 +26,7 @@ from shared.messages.members import (
     WhoAmI,
 )
 from shared.messages.orgs import OrgChanged
+from shared.practice import Practice
 from tests.members.factories import (
     BRANCH,
     CLASS,
@@ -370,25 +370,24 @@ def test_numbers_in_xinjiang(tx, province, joined_on, irregular):
 
 
 @pytest.mark.rule("MEM-13", "MEM-11")
-def test_numbers_outside_the_issued_ranges(tx, monkeypatch):
+def test_numbers_outside_the_issued_ranges(tx, configure, tmp_path):
     """MEM-11, MEM-13: a number outside the province's ranges for its year is listed, and the person told.
 
     Where no ranges are known, none is.
     """
-    monkeypatch.setattr(
-        ranges,
-        "issued",
-        {
-            ("42", 2020): [("202000000002", "202000000002"), ("202000000100", "202000000199")],
-            ("42", 2019): [("1", "2")],
-        },
+    file = tmp_path / "ranges.csv"
+    file.write_text(
+        "province,year,first,last\n42,2020,202000000002,202000000002\n42,2020,202000000100,202000000199\n"
+        "42,2019,201900000001,201900000002\n"
     )
+    configure(TUANQIAO_NUMBER_RANGES=str(file))
     assert [one.member_id for one in report(tx, "irregular_numbers")] == [ONE, THREE]
     assert (
         showing.who_am_i(tx, WhoAmI(), Actor(ONE)).hints == ["number_out_of_range"]
         and showing.who_am_i(tx, WhoAmI(), Actor(TWO)).hints == []
     )
-    monkeypatch.setattr(ranges, "issued", {("11", 2020): [("202000000002", "202000000002")]})
+    file.write_text("province,year,first,last\n11,2020,202000000002,202000000002\n")
+    configure(TUANQIAO_NUMBER_RANGES=str(file))
     assert report(tx, "irregular_numbers") == []
 
 
@@ -639,14 +638,14 @@ def test_reseal(tx, tmp_path, monkeypatch):
 
 
 @pytest.mark.rule("DL-18", "TYPE-16", "TYPE-27", "BEY-12", "ORG-29", "MEM-24")
-def test_stay_clocks(tx, monkeypatch):
+def test_stay_clocks(tx, configure, monkeypatch):
     """DL-18, TYPE-16, TYPE-27, ORG-29, BEY-12: the clocks of township and county; nobody is moved.
 
     The county's runs where a setting limits the stay.
 
     MEM-24: who was entered more than a month after joining is listed.
     """
-    monkeypatch.setenv("TUANQIAO_POLICY", "p002")
+    configure(TUANQIAO_POLICY="p002")
     today = clock.today()
     directory.on_org_changed(
         tx,
@@ -703,7 +702,7 @@ def test_stay_clocks(tx, monkeypatch):
     stay(TWO, 88, 370)
     assert report(tx, "parked") == [] and lists_store.overstayed(tx, today)["county"] == 1
     for months, listed in ((0, []), (24, []), (13, [TWO])):
-        monkeypatch.setattr(practice, "value", lambda name, day, *place, months=months: months)
+        monkeypatch.setattr(Practice, "value", lambda self, name, day, *place, months=months: months)
         assert [line.member_id for line in report(tx, "county_stay")] == listed and lists_store.overstayed(
             tx, today
         )["county"] == 0
@@ -718,12 +717,12 @@ def test_stay_clocks(tx, monkeypatch):
 
 @pytest.mark.rule("ORG-29", "BEY-12")
 @pytest.mark.parametrize("began_at", ["2025-10-15T04:00:00Z", "2025-10-14T16:30:00Z", "2025-10-15T15:30:00Z"])
-def test_eleven_months_in_a_county_s_branch(tx, monkeypatch, began_at):
+def test_eleven_months_in_a_county_s_branch(tx, configure, began_at):
     """ORG-29, BEY-12: with a year as the longest stay the list begins when eleven months are over.
 
     Not a day before. The day of arrival is the day in China, at whatever hour.
     """
-    monkeypatch.setenv("TUANQIAO_POLICY", "p002")
+    configure(TUANQIAO_POLICY="p002")
     directory.on_org_changed(
         tx,
         [

@@ -116,14 +116,14 @@ def test_who_deletes(tx, org, code):
         ("province", 2, None),
     ],
 )
-def test_the_lowest_level_that_deletes(tx, tmp_path, monkeypatch, level, code_length, code):
+def test_the_lowest_level_that_deletes(tx, tmp_path, configure, level, code_length, code):
     """MEM-19: any leading body above the branch deletes, unless a setting asks for a higher one.
 
     The setting asks for a city's or the provincial body; preset 001 asks for the province.
     """
     file = tmp_path / "practice.toml"
     file.write_text(f'[[from]]\nday = 2020-01-01\nmember_delete_min_level = "{level}"')
-    monkeypatch.setenv("TUANQIAO_PRACTICE", str(file))
+    configure(TUANQIAO_PRACTICE=str(file))
     tx.execute(
         sa.text(
             "UPDATE org_directory SET division_code = :code, parent_id = 0, provincial_id = :own"

@@ -253,12 +253,12 @@ class Life:
 
 @pytest.mark.rule("BEY-09")
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_as_it_was_at_any_instant(loaded, mayor, monkeypatch, seed):
+def test_as_it_was_at_any_instant(loaded, mayor, configure, seed):
     """BEY-09: names, kind, superiors and rights at each instant are what they were seen to be then.
 
     Asked after sixty changes of every kind.
     """
-    monkeypatch.setenv("TUANQIAO_OBSERVERS", "true")
+    configure(TUANQIAO_OBSERVERS="true")
     life, seen = Life(loaded, seed), []
     clock.advance(timedelta(seconds=10))
     for _ in range(60):

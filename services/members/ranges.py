@@ -10,9 +10,6 @@ from pathlib import Path
 
 from services.members.domain import Ranges
 
-issued: Ranges = {}
-"""The ranges of this process; none by default, then every number of the right form is taken."""
-
 
 def read(path: Path) -> Ranges:
     """Return the ranges in a file of lines `province,year,first,last`, the first line being the header.
@@ -37,9 +34,3 @@ def read(path: Path) -> Ranges:
                 )
             found.setdefault((line["province"], int(line["year"])), []).append((first, last))
     return found
-
-
-def use(path: Path) -> None:
-    """Check numbers against the ranges in a file from now on."""
-    global issued
-    issued = read(path)
