@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 
 import eventlet
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from services.gateway.files import roster
 from services.members import domain
@@ -292,7 +294,7 @@ class Demo:
         refused = Counter(outcome.refusal.code for outcome in outcomes if outcome.refusal)
         if refused:
             raise RuntimeError(f"requests were refused: {refused}")
-        started = Counter(item["initiator"] for _, item in requests)
+        started = Counter(item.initiator for _, item in requests)
         self.notes.append(
             f"{len(outcomes)} transfers started: {started['source']} by colleges in lists,"
             f" {started['member']} by members, the rest by targets"
@@ -300,16 +302,16 @@ class Demo:
         self._start_twice(requests[-1][1])
         self.system.settle()
 
-    def _send(self, requests: list[tuple[Any, dict[str, Any]]]) -> list[Any]:
+    def _send(self, requests: list[tuple[Any, transfers.RequestTransfer]]) -> list[Any]:
         """Send each request as its initiator does: colleges in lists, members and targets one by one."""
         by_source: dict[int, list[Any]] = {}
         pool = eventlet.GreenPool(40)
         outcomes: list[Any] = []
         for member, item in requests:
-            if item["initiator"] == "source":
+            if item.initiator == "source":
                 college = self.orgs[member.branch_id].parent_id
-                by_source.setdefault(college, []).append(transfers.RequestTransfer(**item))
-            elif item["initiator"] == "member":
+                by_source.setdefault(college, []).append(item)
+            elif item.initiator == "member":
                 pool.spawn_n(self._start_by_member, item, outcomes)
             else:
                 pool.spawn_n(self._start_by_target, item, member, outcomes)
@@ -319,35 +321,31 @@ class Demo:
         return outcomes
 
     def _request(
-        self, member: Any, reason: str, target: int | None, fields: dict[str, str]
-    ) -> dict[str, Any]:
-        """Draw who starts the transfer; return the fields of the request."""
+        self, member: Any, reason: str, target: int | None, fields: Mapping[str, Any]
+    ) -> transfers.RequestTransfer:
+        """Draw who starts the transfer; return the request."""
         who = self.rng.choices(["source", "member", "target"], [50, 35, 15])[0]
         if who == "target" and (target is None or reason in ("abroad_study", "unemployed")):
             who = "source"  # no target can ask for these
-        return {
-            "command_id": uuid.uuid4(),
-            "initiator": who,
-            "member_id": member.person_id,
-            "source_branch_id": member.branch_id,
-            "target_org_id": target,
-            "reason": reason,
-            "contact": "19900000000",
+        return transfers.RequestTransfer(
+            command_id=uuid.uuid4(),
+            initiator=who,
+            member_id=member.person_id,
+            source_branch_id=member.branch_id,
+            target_org_id=target,
+            reason=reason,
+            contact="19900000000",
             **fields,
-        }
-
-    def _start_twice(self, item: dict[str, Any]) -> None:
-        """Have a member start once more what is open already; it must be refused."""
-        again = {**item, "command_id": uuid.uuid4(), "initiator": "member"}
-        twice = self.call(
-            transfers.request_transfers, [transfers.RequestTransfer(**again)], item["member_id"]
         )
+
+    def _start_twice(self, item: transfers.RequestTransfer) -> None:
+        """Have a member start once more what is open already; it must be refused."""
+        again = replace(item, command_id=uuid.uuid4(), initiator="member")
+        twice = self.call(transfers.request_transfers, [again], item.member_id)
         assert twice[0].refusal.code in ("transfer_open", "target_forbidden", "remark_missing"), twice
 
-    def _start_by_member(self, item: dict[str, Any], outcomes: list[Any]) -> None:
-        outcomes += self.call(
-            transfers.request_transfers, [transfers.RequestTransfer(**item)], item["member_id"]
-        )
+    def _start_by_member(self, item: transfers.RequestTransfer, outcomes: list[Any]) -> None:
+        outcomes += self.call(transfers.request_transfers, [item], item.member_id)
 
     def _ask_to_go_abroad(self, some: list[Any]) -> None:
         """Have those who study abroad ask in writing, and the schools approve it (GRAD-29, GRAD-33).
@@ -379,8 +377,9 @@ class Demo:
             if wrong:
                 raise RuntimeError(f"requests to go abroad were refused: {wrong[0]}")
 
-    def _start_by_target(self, item: dict[str, Any], member: Any, outcomes: list[Any]) -> None:
-        org = item["target_org_id"]
+    def _start_by_target(self, item: transfers.RequestTransfer, member: Any, outcomes: list[Any]) -> None:
+        org = item.target_org_id
+        assert org is not None  # or no target could have asked
         found = self.call(
             members.look_up,
             members.LookUp(name=member.name, id_number=accounts.keys.seal.open(member.id_sealed)),
@@ -389,7 +388,7 @@ class Demo:
         )
         outcomes += self.call(
             transfers.request_transfers,
-            [transfers.RequestTransfer(**item, ticket=found.ticket)],
+            [replace(item, ticket=found.ticket)],
             world.administrator_of(org),
             org,
         )

@@ -44,6 +44,7 @@ from shared.messages import members, transfers
 from shared.messages.members import MarkBranch
 from shared.settings import SERVICES
 from system import embedded, synthetic, world
+from system.season_report import Happened, Rates, Result, Week
 
 BEGINS = (5, 1)
 AGES = (3, 7, 10, 15, 30)
@@ -135,7 +136,7 @@ class Season:
         self.tokens: dict[int, str] = {}
         self.problems: Counter[str] = Counter()
         self.warnings: Counter[str] = Counter()
-        self.weeks: list[dict[str, Any]] = []
+        self.weeks: list[Week] = []
         # by day, and by who starts them, the requests that are still to come
         self.starts: dict[date, dict[tuple[str, int], list[transfers.RequestTransfer]]] = defaultdict(
             lambda: defaultdict(list)
@@ -332,7 +333,7 @@ class Season:
 
     # ---- the days --------------------------------------------------------------------------------
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Result:
         """Live through the season; return what came out of it."""
         day, last = date(self.year, *BEGINS), date(self.year, *self.last)
         began = time.monotonic()
@@ -574,7 +575,7 @@ class Season:
             }
         )
 
-    def _figures(self, org: int) -> dict[str, Any]:
+    def _figures(self, org: int) -> Rates:
         ends = time.monotonic() + 60
         with self.system.engine("transfers").connect() as tx:
             while figures_store.waits(tx) and time.monotonic() < ends:
@@ -590,7 +591,7 @@ class Season:
             "completed": row.completed,
         }
 
-    def _result(self, seconds: float) -> dict[str, Any]:
+    def _result(self, seconds: float) -> Result:
         self._figures(1)  # which waits until all that has happened is counted
         with self.system.engine("transfers").connect() as tx:
             happened = _happened(tx)
@@ -598,7 +599,7 @@ class Season:
             _, _, differ = figures_store.verify(tx, settings, clock.now())
             tx.rollback()
         broken = [*_broken(self.system), *differ]
-        result = {
+        result: Result = {
             "policy": settings.key,
             "year": self.year,
             "graduates": self.graduates,
@@ -610,8 +611,10 @@ class Season:
             "problems": dict(self.problems),
             "warnings": dict(sorted(self.warnings.items())),
             "broken": broken,
+            "digest": "",
+            "seconds": round(seconds, 1),
         }
-        return {**result, "digest": _digest(result), "seconds": round(seconds, 1)}
+        return {**result, "digest": _digest(result)}
 
     def _provinces(self) -> list[Any]:
         """Return the leading bodies of the provinces; the systems, whose codes begin with 9, are none."""
@@ -625,14 +628,16 @@ class Season:
         ]
 
 
-def _happened(tx: sa.Connection) -> dict[str, Any]:
+def _happened(tx: sa.Connection) -> Happened:
     """Return what happened week by week, how long decisions took, and how many transfers ended how."""
     weekly: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in tx.execute(_WEEKLY):
         weekly[row.week.isoformat()][row.event] += row.n
     return {
         "weekly": {week: dict(some) for week, some in weekly.items()},
-        "latency": [dict(row._mapping) for row in tx.execute(_LATENCY)],
+        "latency": [
+            {"state": row.state, "n": row.n, "p50": row.p50, "p90": row.p90} for row in tx.execute(_LATENCY)
+        ],
         "ends": {row.state: row.n for row in tx.execute(_ENDS)},
     }
 
@@ -649,9 +654,15 @@ def _approval(retention_id: int) -> retentions_store.Decision:
     return {"retention_id": retention_id, "state": "approved", "note": "", "report": "", "decided_by": 1}
 
 
-def _digest(result: dict[str, Any]) -> str:
+def _digest(result: Result) -> str:
     """Return a hash of what the same seed must bring about again."""
-    same = {name: result[name] for name in ("weekly", "ends", "nation", "provinces", "warnings")}
+    same = {
+        "weekly": result["weekly"],
+        "ends": result["ends"],
+        "nation": result["nation"],
+        "provinces": result["provinces"],
+        "warnings": result["warnings"],
+    }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -668,7 +679,7 @@ def _policy(name: str) -> reader.Policy:
     return reader.load(Path(name)) if name.endswith(".toml") else reader.read(name)
 
 
-def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: Path) -> dict[str, Any]:
+def one(policy: str, graduates: int, seed: int, last: tuple[int, int], folder: Path) -> Result:
     """Run one season in a folder of its own, in this process."""
     try:
         with embedded.System(embedded.embedded_settings(folder)) as system:

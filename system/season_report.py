@@ -7,7 +7,7 @@ import html
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 STATES = (
     "completed",
@@ -32,11 +32,66 @@ AGES = ("<3", "<7", "<10", "<15", "<30", ">=30", "assign")
 COLOURS = ("#d9f0d3", "#a6dba0", "#5aae61", "#fdae61", "#f46d43", "#a50026", "#74add1")
 
 
+class Rates(TypedDict):
+    """What became of the graduates of an organisation: the rates and the stages (STAT-14, STAT-15)."""
+
+    sx: float | None
+    xs: float | None
+    idle: int
+    open: int
+    ended: int
+    completed: int
+
+
+class Week(TypedDict):
+    """The end of a week: open nodes, in all and by age, and the rates of the nation."""
+
+    day: str
+    ages: dict[str, int]
+    open: int
+    sx: float | None
+    xs: float | None
+
+
+class Latency(TypedDict):
+    """In how many days decisions end in a state: one half of them, and nine tenths."""
+
+    state: str
+    n: int
+    p50: float
+    p90: float
+
+
+class Happened(TypedDict):
+    """What happened by week and event, how long decisions took, how many transfers ended how."""
+
+    weekly: dict[str, dict[str, int]]
+    latency: list[Latency]
+    ends: dict[str, int]
+
+
+class Result(Happened):
+    """What came out of a season. `digest` is the same where the season was; `broken` should be empty."""
+
+    policy: str
+    year: int
+    graduates: int
+    seed: int
+    weeks: list[Week]
+    nation: Rates
+    provinces: dict[str, Rates]
+    problems: dict[str, int]
+    warnings: dict[str, int]
+    broken: list[str]
+    digest: str
+    seconds: float
+
+
 def _percent(value: float | None) -> str:
     return "—" if value is None else f"{100 * value:.1f} %"
 
 
-def text(results: list[dict[str, Any]]) -> str:
+def text(results: list[Result]) -> str:
     """Return the tables as plain text."""
     width = max(18, *(len(result["policy"]) + 5 for result in results))
     lines = ["", _line("", [result["policy"] for result in results], width)]
@@ -51,7 +106,7 @@ def _line(label: str, values: list[Any], width: int) -> str:
     return f"{label:<34}" + "".join(f"{value!s:>{width}}" for value in values)
 
 
-def _rows(results: list[dict[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+def _rows(results: list[Result]) -> Iterator[tuple[str, list[Any]]]:
     """Return the lines of the first table: what is counted, and the count under each policy."""
     yield "graduates", [result["graduates"] for result in results]
     for state in STATES:
@@ -62,30 +117,36 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
         yield label, [figure(result) for result in results]
 
 
-def _by_clock(result: dict[str, Any]) -> int:
+def _by_clock(result: Result) -> int:
     return sum(week.get("clock_approve", 0) for week in result["weekly"].values())
 
 
-def _warnings(result: dict[str, Any]) -> str:
+def _warnings(result: Result) -> str:
     codes = ("destination_unusual", "destination_forbidden")
     return " / ".join(str(result["warnings"].get(code, 0)) for code in codes)
 
 
-def _by_province(results: list[dict[str, Any]], width: int) -> list[str]:
+def _by_province(results: list[Result], width: int) -> list[str]:
     heads = (f"{'SX ' + result['policy']:>{width}}{'XS ' + result['policy']:>{width}}" for result in results)
     lines = [f"{'province':<22}" + "".join(heads)]
     for name in sorted({name for result in results for name in result["provinces"]}):
-        rates = [result["provinces"].get(name, {}) for result in results]
-        if all(rate.get("sx") is None and rate.get("xs") is None for rate in rates):
+        rates = [_rates_of(result, name) for result in results]
+        if all(sx is None and xs is None for sx, xs in rates):
             continue
         # a Chinese sign is two columns wide
         wide = 22 - sum(ord(sign) > 0x2E80 for sign in name)
-        shares = (f"{_percent(rate.get('sx')):>{width}}{_percent(rate.get('xs')):>{width}}" for rate in rates)
+        shares = (f"{_percent(sx):>{width}}{_percent(xs):>{width}}" for sx, xs in rates)
         lines.append(f"{name:<{wide}}" + "".join(shares))
     return lines
 
 
-def _verdict(result: dict[str, Any]) -> list[str]:
+def _rates_of(result: Result, province: str) -> tuple[float | None, float | None]:
+    """Return SX and XS of a province, None where there are none."""
+    rates = result["provinces"].get(province)
+    return (rates["sx"], rates["xs"]) if rates is not None else (None, None)
+
+
+def _verdict(result: Result) -> list[str]:
     found = "all invariants hold, and the recount of the statistics agrees"
     if result["broken"]:
         found = "BROKEN: " + "; ".join(result["broken"])
@@ -95,18 +156,18 @@ def _verdict(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _in_week(result: dict[str, Any], day: str) -> str:
+def _in_week(result: Result, day: str) -> str:
     wanted = f"{result['year']}-{day}"
     week = next((one for one in result["weeks"] if one["day"] >= wanted), result["weeks"][-1])
     return f"{_percent(week['sx'])} / {_percent(week['xs'])}"
 
 
-def _latency(result: dict[str, Any], state: str) -> str:
+def _latency(result: Result, state: str) -> str:
     found = next((one for one in result["latency"] if one["state"] == state), None)
     return "—" if found is None else f"{found['p50']:.1f} / {found['p90']:.1f}"
 
 
-_FIGURES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
+_FIGURES: tuple[tuple[str, Callable[[Result], Any]], ...] = (
     ("nodes approved by the clock", _by_clock),
     ("called unusual / forbidden at the start", _warnings),
     ("graduates without a start", lambda result: result["nation"]["idle"]),
@@ -126,7 +187,7 @@ _FIGURES: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
 """The figures of one policy, as the table names them."""
 
 
-def draw(results: list[dict[str, Any]], out: Path) -> list[Path]:
+def draw(results: list[Result], out: Path) -> list[Path]:
     """Draw the charts as PNG and a page that holds them; return the files.
 
     Each chart is one file with the policies side by side.
@@ -141,7 +202,7 @@ def draw(results: list[dict[str, Any]], out: Path) -> list[Path]:
     return [page, *(path for path, _, _ in files)]
 
 
-def _chart(results: list[dict[str, Any]], path: Path, title: str, on_axis: Any, height: float) -> None:
+def _chart(results: list[Result], path: Path, title: str, on_axis: Any, height: float) -> None:
     # imported here: it takes a second, and only a season draws
     import matplotlib as mpl
 
@@ -161,7 +222,7 @@ def _chart(results: list[dict[str, Any]], path: Path, title: str, on_axis: Any, 
     plt.close(figure)
 
 
-def _ages(axis: Any, result: dict[str, Any]) -> None:
+def _ages(axis: Any, result: Result) -> None:
     days = [date.fromisoformat(week["day"]) for week in result["weeks"]]
     labels = {"assign": "waiting for assignment", **{age: f"{age} days" for age in AGES[:-1]}}
     axis.stackplot(
@@ -175,7 +236,7 @@ def _ages(axis: Any, result: dict[str, Any]) -> None:
     axis.tick_params(axis="x", rotation=30)
 
 
-def _flows(axis: Any, result: dict[str, Any]) -> None:
+def _flows(axis: Any, result: Result) -> None:
     weeks = sorted(result["weekly"])
     days = [date.fromisoformat(week) for week in weeks]
     for event, label, colour in FLOWS:
@@ -187,41 +248,38 @@ def _flows(axis: Any, result: dict[str, Any]) -> None:
     axis.tick_params(axis="x", rotation=30)
 
 
-def _rates(axis: Any, result: dict[str, Any]) -> None:
+def _rates(axis: Any, result: Result) -> None:
     days = [date.fromisoformat(week["day"]) for week in result["weeks"]]
-    for name, colour in (("sx", "#4477aa"), ("xs", "#228833")):
-        shares = [None if week[name] is None else 100 * week[name] for week in result["weeks"]]
-        axis.plot(days, shares, label=name.upper(), color=colour, linewidth=1.8)
+    sx = [week["sx"] for week in result["weeks"]]
+    xs = [week["xs"] for week in result["weeks"]]
+    for label, colour, rates in (("SX", "#4477aa", sx), ("XS", "#228833", xs)):
+        shares = [None if rate is None else 100 * rate for rate in rates]
+        axis.plot(days, shares, label=label, color=colour, linewidth=1.8)
     axis.set_ylim(0, 100)
     axis.set_ylabel("%")
     axis.legend(fontsize=8, frameon=False)
     axis.tick_params(axis="x", rotation=30)
 
 
-def _provinces(axis: Any, result: dict[str, Any]) -> None:
+def _provinces(axis: Any, result: Result) -> None:
     some = [
-        (number, values)
+        (number, 100 * values["sx"], 100 * values["xs"])
         for number, values in enumerate(result["provinces"].values(), start=1)
         if values["sx"] is not None and values["xs"] is not None
     ]
     # two bars for each province, left and right of its number
-    for name, colour, shift in (("sx", "#4477aa", -0.2), ("xs", "#228833", 0.2)):
-        axis.bar(
-            [number + shift for number, _ in some],
-            [100 * values[name] for _, values in some],
-            0.4,
-            label=name.upper(),
-            color=colour,
-        )
+    left, right = [number - 0.2 for number, _, _ in some], [number + 0.2 for number, _, _ in some]
+    axis.bar(left, [sx for _, sx, _ in some], 0.4, label="SX", color="#4477aa")
+    axis.bar(right, [xs for _, _, xs in some], 0.4, label="XS", color="#228833")
     axis.set_ylim(0, 115)
     axis.set_yticks(range(0, 101, 20))
-    axis.set_xticks([number for number, _ in some])
+    axis.set_xticks([number for number, _, _ in some])
     axis.tick_params(axis="x", labelsize=7)
     axis.set_xlabel("province, numbered as listed on the page")
     axis.legend(fontsize=8, frameon=False, loc="upper center", ncol=2)
 
 
-def _waits(axis: Any, result: dict[str, Any]) -> None:
+def _waits(axis: Any, result: Result) -> None:
     states = [one["state"] for one in result["latency"]]
     axis.barh(states, [one["p90"] for one in result["latency"]], color="#a6dba0", label="p90")
     axis.barh(states, [one["p50"] for one in result["latency"]], color="#228833", label="p50")
@@ -252,7 +310,7 @@ _STYLE = (
 )
 
 
-def _page(results: list[dict[str, Any]], files: list[tuple[Path, str, str]]) -> str:
+def _page(results: list[Result], files: list[tuple[Path, str, str]]) -> str:
     pictures = "".join(_picture(*file) for file in files)
     policies = " / ".join(html.escape(result["policy"]) for result in results)
     first = results[0]
