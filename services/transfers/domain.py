@@ -461,7 +461,8 @@ def check_batch(item: MoveBatch, orgs: Mapping[int, OrgFacts], acting: int | Non
         return refusal
     # As if the branch had started it and confirmed every warning: the committee knows both of its branches.
     # One member stands for all: what is checked below does not depend on who it is.
-    given = replace(request_of(item, item.member_ids[0]), initiator=Initiator.SOURCE, confirmed=True)
+    someone, *_ = item.member_ids
+    given = replace(request_of(item, someone), initiator=Initiator.SOURCE, confirmed=True)
     return check_request(given, source, target, Place(modes={item.reason: {"own_mobile": "allow"}}))
 
 
@@ -585,7 +586,6 @@ def check_party(party: bool) -> Refusal | None:
 def why_not(
     trigger: Trigger,
     state: State,
-    *,
     withdraw: str | None = None,
     decides: bool = False,
     note: str = "",

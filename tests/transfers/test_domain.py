@@ -1,6 +1,7 @@
 """Starting and deciding: what is refused before anybody is asked."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -111,6 +112,33 @@ def test_refused_requests(values, target, code):
 def test_remark_of_exactly_the_limit():
     """TRF-11: 100 characters are allowed."""
     assert check_request(request(remark="字" * 100), SOURCE, COMMITTEE) is None
+
+
+@pytest.mark.rule("TRF-13")
+@pytest.mark.parametrize("length", range(1, 15))
+def test_lengths_of_a_division(length):
+    """TRF-13: a region is a code of 6, 9 or 12 digits."""
+    refusal = check_request(
+        request(place_division="420106001001"[:length].ljust(length, "1")), SOURCE, COMMITTEE
+    )
+    assert (refusal and refusal.code) == (None if length in (6, 9, 12) else "division_invalid")
+
+
+@pytest.mark.rule("TYPE-21")
+@pytest.mark.parametrize(
+    "reason, source, expected",
+    [
+        ("employed_with_org", CLASS, None),
+        ("abroad_study", CLASS, "drop_out_reason"),
+        ("ordinary", CLASS, "drop_out_reason"),
+        ("employed_with_org", SOURCE, "drop_out_reason"),
+    ],
+)
+def test_who_drops_out(reason, source, expected):
+    """TYPE-21: who leaves a school without a degree gives a graduates' reason, but none of study abroad."""
+    asked = request(reason=reason, drop_out=True)
+    refusal = check_request(asked, source, PLACES["employer"])
+    assert (refusal and refusal.code) == expected
 
 
 @pytest.mark.rule("ORG-04")
@@ -466,6 +494,8 @@ def test_the_path_of_a_request(values, target, origin_node, path):
     SPU-05, SPU-06: to a special unit it may leave out the node of the member's own branch.
     """
     assert domain.planned(request(**values), SOURCE, target, origin_node=origin_node).path == path
+    if origin_node:  # as it is where nothing else is said
+        assert domain.planned(request(**values), SOURCE, target).path == path
 
 
 @pytest.mark.rule("BEY-01")
@@ -556,6 +586,7 @@ TREE = {
         ({"target_branch_id": 44}, 20, "batch_branches"),
         ({}, 21, "batch_branches"),
         ({"member_ids": []}, 20, "batch_size"),
+        ({"member_ids": [1]}, 20, None),
         ({"member_ids": [1, 1]}, 20, "batch_size"),
         ({"member_ids": list(range(1, 31))}, 20, None),
         ({"member_ids": list(range(1, 32))}, 20, "batch_size"),
@@ -584,6 +615,11 @@ def test_a_batch_fills_the_mobile_branch():
     study = {"reason": "further_study", "place_name": "某大学", "place_address": "某地"}
     item = batch(source_branch_id=10, target_branch_id=20, **study)
     assert domain.check_batch(item, tree, 5) is None
+    handover = replace(PLACES["handover"], path="1.5.21.", org_id=21)
+    work = {**study, "reason": "employed_with_org", "place_division": "420106"}
+    unusual = batch(source_branch_id=10, target_branch_id=21, **work)
+    assert domain.check_batch(unusual, tree | {21: handover}, 5) is None, "no warning is to be confirmed"
+    assert check_request(request(**work), CLASS, handover).code == "destination_unusual"
     assert check_request(domain.request_of(item, 1), CLASS, mobile).code == "bad_request"
     assert check_request(request(), CLASS, mobile).code == "destination_forbidden"
 
