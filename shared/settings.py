@@ -103,6 +103,7 @@ class Settings:
         database_url: A server, `postgresql://user@host:port/`; each service uses its own database on it.
         database_prefix: The database of service `orgs` is called `<prefix>_orgs`.
         amqp_uri: RabbitMQ, or `memory://` for the bus inside this process.
+        bus_prefix: Put before every name on the broker, so that several installations may share one.
         keys: Folder of key files; only `members` needs the private ones (`tuanqiao keys`).
         health_port: Where `/healthz`, `/readyz` and `/metrics` of this process listen; 0 switches them off.
         health_host: The address they listen on; nobody outside is shown them.
@@ -117,6 +118,7 @@ class Settings:
     health_port: int
     health_host: str = "127.0.0.1"
     own_databases: Mapping[str, str] = field(default_factory=dict)
+    bus_prefix: str = ""
 
     def database(self, service: str) -> str:
         """Return the database address of `service`; `ORGS_DATABASE_URL` and the like override the rule."""
@@ -144,6 +146,7 @@ def from_environment(environment: Environment | None = None) -> Settings:
         keys=given.path("TUANQIAO_KEYS") or Path("var/keys"),
         health_port=given.whole("TUANQIAO_HEALTH_PORT", 0, most=65_535),
         health_host=given.text("TUANQIAO_HEALTH_HOST", "127.0.0.1"),
+        bus_prefix=given.text("TUANQIAO_BUS_PREFIX"),
         own_databases={service: address for service, address in own.items() if address},
     )
 

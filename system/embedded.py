@@ -102,7 +102,7 @@ class System:
         make_keys(self.settings.keys)
         migrate.upgrade(self.settings)
         self.runner = runner.start(list(SERVICES), self.settings)
-        self.client = RpcClient(self.settings.amqp_uri)
+        self.client = RpcClient(self.settings)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -17,6 +17,7 @@ from shared.settings import Environment, Settings
 
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
 AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
+BUS_PREFIX = os.environ["TUANQIAO_BUS_PREFIX"]
 
 
 hypothesis.settings.register_profile(
@@ -60,7 +61,7 @@ def scratch():
 @pytest.fixture
 def settings(keys, request) -> Settings:
     """Settings of an installation of its own on the test servers, without databases yet."""
-    return Settings(SERVER, f"tq_test_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0)
+    return Settings(SERVER, f"tq_test_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0, bus_prefix=BUS_PREFIX)
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ import kombu
 import sqlalchemy as sa
 
 from shared import db, migrate
-from shared.bus import topology
+from shared.bus.topology import Topology
 from shared.settings import SERVICES, Settings
 
 ROOT = Path(__file__).parent.parent
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
 AMQP_URI = os.environ.get("AMQP_URI") or "amqp://guest:guest@localhost:5672//"
+TOPOLOGY = Topology(os.environ.get("TUANQIAO_BUS_PREFIX", ""))
+"""The names of this process of tests on the broker."""
 
 
 def free_port() -> int:
@@ -37,13 +39,15 @@ class Installation:
     """Processes, databases and queues under one prefix; nothing of it is left after `close`."""
 
     def __init__(self, keys: Path, prefix: str | None = None, environ: dict[str, str] | None = None) -> None:
-        self.settings = Settings(SERVER, prefix or f"tq_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0)
+        self.settings = Settings(
+            SERVER, prefix or f"tq_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0, bus_prefix=TOPOLOGY.prefix
+        )
         self.environ = {
             **os.environ,
             "DATABASE_URL": SERVER,
             "AMQP_URI": AMQP_URI,
             "TUANQIAO_DB_PREFIX": self.settings.database_prefix,
-            "TUANQIAO_BUS_PREFIX": topology.PREFIX,
+            "TUANQIAO_BUS_PREFIX": TOPOLOGY.prefix,
             "TUANQIAO_KEYS": str(keys),
             "PYTHONPATH": str(ROOT),
             **(environ or {}),
@@ -126,4 +130,4 @@ class Installation:
             for service in SERVICES:
                 db.drop_database(self.settings.database(service))
         with kombu.Connection(AMQP_URI) as connection:
-            topology.delete(connection)
+            TOPOLOGY.delete(connection)

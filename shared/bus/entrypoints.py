@@ -29,8 +29,8 @@ from nameko.extensions import Entrypoint, register_entrypoint
 
 from shared import failures, metrics
 from shared.bus import connection as broker
-from shared.bus import topology
 from shared.bus.calls import Answer, Call, Unreadable, read_calls
+from shared.bus.topology import Topology
 from shared.guard import guarded
 from shared.inbox import Incoming, storable
 
@@ -87,6 +87,11 @@ class Drain(Entrypoint):  # type: ignore[misc]
         return str(self.container.service_name)
 
     @property
+    def topology(self) -> Topology:
+        """Return the names of this installation on the broker."""
+        return Topology(self.container.config["SETTINGS"].bus_prefix)
+
+    @property
     def linger(self) -> float:
         """Return the seconds to wait for more before a batch; none, except where nobody is kept waiting."""
         return 0.0
@@ -132,7 +137,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
         connection = None
         try:
             connection = broker.connect(self.container.config["AMQP_URI"])
-            topology.declare(connection)
+            self.topology.declare(connection)
             self._drain(connection)
         except BaseException:
             broker.drop(connection)
@@ -269,7 +274,7 @@ class EventBatches(Drain):
 
     def queue(self) -> kombu.Queue:
         """Return the service's quorum queue."""
-        return topology.event_queue(self.service)
+        return self.topology.event_queue(self.service)
 
     def handle(self, messages: list[Any]) -> None:
         """Apply the messages in one worker."""
@@ -288,7 +293,7 @@ class _Calls(Drain):
     kind = ""
 
     def queue(self) -> kombu.Queue:
-        return topology.call_queue(self.service, self.kind)
+        return self.topology.call_queue(self.service, self.kind)
 
     def _living(self, message: Any) -> list[Call]:
         """Return the calls of a message whose callers still wait.

@@ -14,7 +14,8 @@ from kombu.exceptions import ChannelError
 
 from shared import clock
 from shared.bus import connection as broker
-from shared.bus import topology
+from shared.bus.topology import Topology
+from shared.settings import Settings
 
 CONFIRM_SECONDS = 10.0
 """The longest a batch waits for its confirms.
@@ -58,8 +59,9 @@ class Publisher:
     Not for two threads at once.
     """
 
-    def __init__(self, amqp_uri: str) -> None:
-        self._amqp_uri = amqp_uri
+    def __init__(self, settings: Settings) -> None:
+        self._amqp_uri = settings.amqp_uri
+        self._topology = Topology(settings.bus_prefix)
         self._connection: kombu.Connection | None = None
         self._channel: Any = None
         self._sent = 0
@@ -125,7 +127,7 @@ class Publisher:
         try:
             self._channel.basic_publish(
                 prepared,
-                exchange=topology.PREFIX + message.exchange,
+                exchange=self._topology.prefix + message.exchange,
                 routing_key=message.topic,
                 mandatory=message.mandatory,
             )
@@ -136,7 +138,7 @@ class Publisher:
         # no heartbeat: while nothing is published nobody reads the connection, so nobody would answer one
         connection = broker.connect(self._amqp_uri, heartbeat=0)
         try:
-            topology.declare(connection)
+            self._topology.declare(connection)
             channel = connection.channel()
             channel.confirm_select()
             if not broker.is_memory(connection):

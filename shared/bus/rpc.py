@@ -18,12 +18,13 @@ from kombu import Consumer, Queue
 
 from shared import metrics
 from shared.bus import connection as broker
-from shared.bus import topology
 from shared.bus.calls import Call, Unreadable, read_answers
+from shared.bus.topology import Topology
 from shared.errors import Refusal, Refused
 from shared.messages import Command, Query
 from shared.messages.decoding import bad
 from shared.messages.limits import MAX_ID
+from shared.settings import Settings
 
 log = logging.getLogger("tuanqiao.rpc")
 CALL_SECONDS = 10.0
@@ -49,8 +50,9 @@ class RpcClient:
     restart; calls under way at that moment end with `unavailable`.
     """
 
-    def __init__(self, amqp_uri: str) -> None:
-        self._amqp_uri = amqp_uri
+    def __init__(self, settings: Settings) -> None:
+        self._amqp_uri = settings.amqp_uri
+        self._topology = Topology(settings.bus_prefix)
         self._reply_to = f"reply.{uuid.uuid4().hex}"
         self._waiting: dict[str, Waiting] = {}
         self._outgoing: dict[str, deque[Call]] = {}
@@ -166,7 +168,7 @@ class RpcClient:
             raise bad("/org_id", "数字超出范围", "a number out of range")
         if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
             raise Refused("unavailable")
-        queue_name = topology.call_queue(call.service, "commands" if call.many else "queries").name
+        queue_name = self._topology.call_queue(call.service, "commands" if call.many else "queries").name
         self._waiting[correlation_id] = waiting
         self._outgoing.setdefault(queue_name, deque()).append(
             Call(
@@ -199,7 +201,7 @@ class RpcClient:
             try:
                 if self._channel is None:
                     self._connection = broker.connect(self._amqp_uri, heartbeat=0)
-                    topology.declare(self._connection)
+                    self._topology.declare(self._connection)
                     self._channel = self._connection.channel()
                 prepared = self._channel.prepare_message(
                     body,

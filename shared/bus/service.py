@@ -69,7 +69,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.name: str = service.name
         self.engine = db.connect(settings.database(self.name))
         db.give_settings(self.engine, self.container.config["OF_SERVICES"][self.name])
-        self.relay = outbox.Relay(self.name, self.engine, Publisher(settings.amqp_uri))
+        self.relay = outbox.Relay(self.name, self.engine, Publisher(settings))
         self.database = db.Database(self.engine, self.relay.wake)
         self.inbox = Inbox(self.name, self.database, service.events)
         self.verifier = Verifier(settings.keys)

@@ -9,7 +9,7 @@ into the void.
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 
 from kombu import Connection, Exchange, Queue, binding
 
@@ -18,60 +18,65 @@ from shared.settings import SERVICES
 
 DELIVERY_LIMIT = 20
 """Deliveries after which RabbitMQ itself sets a message aside: the last line behind our own retries."""
-PREFIX = os.environ.get("TUANQIAO_BUS_PREFIX", "")
-"""Put before every name on the broker, so that several installations may share one."""
-DEAD_QUEUE = f"{PREFIX}dead.events"
 
 
-def exchange(service: str) -> Exchange:
-    """Return the topic exchange of a publishing service."""
-    return Exchange(f"{PREFIX}{service}", type="topic", durable=True)
+@dataclass(frozen=True)
+class Topology:
+    """The names of one installation; `prefix` stands before each, so that several may share a broker."""
 
+    prefix: str = ""
 
-def event_queue(service: str) -> Queue:
-    """Return the quorum queue of a consuming service with all its bindings."""
-    bindings = [
-        binding(exchange(event.publisher), routing_key=topic)
-        for topic, event in events().items()
-        if service in event.consumers
-    ]
-    return Queue(
-        f"{PREFIX}{service}.events",
-        bindings,
-        durable=True,
-        queue_arguments={
-            "x-queue-type": "quorum",
-            "x-delivery-limit": DELIVERY_LIMIT,
-            "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": DEAD_QUEUE,
-        },
-    )
+    @property
+    def dead_queue(self) -> str:
+        """Return where messages end that nobody can take."""
+        return f"{self.prefix}dead.events"
 
+    def exchange(self, service: str) -> Exchange:
+        """Return the topic exchange of a publishing service."""
+        return Exchange(f"{self.prefix}{service}", type="topic", durable=True)
 
-def call_queue(service: str, kind: str) -> Queue:
-    """Return the queue of a service's `commands` or `queries`."""
-    return Queue(f"{PREFIX}{service}.{kind}", durable=True)
+    def event_queue(self, service: str) -> Queue:
+        """Return the quorum queue of a consuming service with all its bindings."""
+        bindings = [
+            binding(self.exchange(event.publisher), routing_key=topic)
+            for topic, event in events().items()
+            if service in event.consumers
+        ]
+        return Queue(
+            f"{self.prefix}{service}.events",
+            bindings,
+            durable=True,
+            queue_arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": self.dead_queue,
+            },
+        )
 
+    def call_queue(self, service: str, kind: str) -> Queue:
+        """Return the queue of a service's `commands` or `queries`."""
+        return Queue(f"{self.prefix}{service}.{kind}", durable=True)
 
-def delete(connection: Connection) -> None:
-    """Delete every queue and exchange of this installation."""
-    channel = connection.channel()
-    for service in SERVICES:
-        for queue in (event_queue(service), call_queue(service, "commands"), call_queue(service, "queries")):
-            channel.queue_delete(queue.name)
-        channel.exchange_delete(exchange(service).name)
-    channel.queue_delete(DEAD_QUEUE)
-    channel.close()
+    def delete(self, connection: Connection) -> None:
+        """Delete every queue and exchange of this installation."""
+        channel = connection.channel()
+        for service in SERVICES:
+            calls = [self.call_queue(service, kind) for kind in ("commands", "queries")]
+            for queue in (self.event_queue(service), *calls):
+                channel.queue_delete(queue.name)
+            channel.exchange_delete(self.exchange(service).name)
+        channel.queue_delete(self.dead_queue)
+        channel.close()
 
-
-def declare(connection: Connection) -> None:
-    """Declare every exchange, queue and binding of the system; repeated without harm."""
-    channel = connection.channel()
-    for service in SERVICES:  # all exchanges before the first queue, whose bindings name them
-        exchange(service)(channel).declare()
-    Queue(DEAD_QUEUE, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
-    for service in SERVICES:
-        event_queue(service)(channel).declare()
-        for kind in ("commands", "queries"):
-            call_queue(service, kind)(channel).declare()
-    channel.close()
+    def declare(self, connection: Connection) -> None:
+        """Declare every exchange, queue and binding of the system; repeated without harm."""
+        channel = connection.channel()
+        for service in SERVICES:  # all exchanges before the first queue, whose bindings name them
+            self.exchange(service)(channel).declare()
+        Queue(self.dead_queue, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
+        for service in SERVICES:
+            self.event_queue(service)(channel).declare()
+            for kind in ("commands", "queries"):
+                self.call_queue(service, kind)(channel).declare()
+        channel.close()

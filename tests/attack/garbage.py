@@ -15,12 +15,11 @@ import msgspec
 import sqlalchemy as sa
 from kombu import Connection
 
-from shared.bus import topology
 from shared.messages import events
 from shared.settings import SERVICES
 from tests.attack import Budget, Outcome
 from tests.attack.target import Target
-from tests.installation import AMQP_URI
+from tests.installation import AMQP_URI, TOPOLOGY
 
 TITLE = "garbage on every queue"
 SECONDS = 120.0
@@ -90,7 +89,7 @@ def attack(target: Target, budget: Budget) -> Outcome:
     sent = 0
     some = list(bodies(rng))
     calls = [
-        topology.call_queue(service, kind).name for service in SERVICES for kind in ("commands", "queries")
+        TOPOLOGY.call_queue(service, kind).name for service in SERVICES for kind in ("commands", "queries")
     ]
     told = [event for event in events().values() if event.consumers and event.publisher in SERVICES]
     with Connection(AMQP_URI) as connection:
@@ -118,9 +117,9 @@ def attack(target: Target, budget: Budget) -> Outcome:
             for queue in calls:
                 send(body, "", queue)
             for service in SERVICES:
-                send(body, "", topology.event_queue(service).name, service)
+                send(body, "", TOPOLOGY.event_queue(service).name, service)
             for event in rng.sample(told, 5):
-                send(body, topology.exchange(event.publisher).name, event.topic(), *event.consumers)
+                send(body, TOPOLOGY.exchange(event.publisher).name, event.topic(), *event.consumers)
         ends = time.monotonic() + SECONDS
         while left := [
             *_unread(target, mark, expected),

@@ -86,7 +86,7 @@ def target(folder: Path) -> Iterator[Target]:
         made.create()
         made.start(*SERVICES)
         made.tree = world.load(made, everyone=True)
-        client = RpcClient(made.settings.amqp_uri)
+        client = RpcClient(made.settings)
         try:
             made.filled = fullhouse.fill(made, create_app(client, made.settings).test_client())
         finally:

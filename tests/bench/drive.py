@@ -160,7 +160,7 @@ def bulk(
     Each thread plays both offices of one school after the other: hands a list over, and does what
     its work list shows.
     """
-    client = RpcClient(installation.settings.amqp_uri)
+    client = RpcClient(installation.settings)
     window = Window(installation, seconds)
     sent = [0] * threads
     errors: list[BaseException] = []
@@ -252,7 +252,7 @@ def singles(
 
     An office decides what its work list shows; the lists are looked at in turn.
     """
-    client = RpcClient(installation.settings.amqp_uri)
+    client = RpcClient(installation.settings)
     flight = Flight(client, limit)
     sent, assigned = 0, 0
     ready: list[Callable[[], None]] = []
@@ -366,7 +366,7 @@ def latency(
 
     The time runs from the call until the approver's list shows the transfer.
     """
-    client, viewer = RpcClient(installation.settings.amqp_uri), RpcClient(installation.settings.amqp_uri)
+    client, viewer = RpcClient(installation.settings), RpcClient(installation.settings)
     school = schools[-1]
     seen: dict[int, float] = {}
     stop = threading.Event()

@@ -315,7 +315,7 @@ class Country:
     def run(self, quick: bool) -> dict[str, Any]:
         """Measure everything; return numbers by name."""
         self.installation.start("orgs", "members", "transfers", "scheduler")
-        self.client = RpcClient(self.installation.settings.amqp_uri)
+        self.client = RpcClient(self.installation.settings)
         signer = Signer(self.installation.settings.keys)
         self.token = lambda person: signer.sign("person", timedelta(hours=5), sub=str(person))[0]
         result: dict[str, Any] = {}

@@ -232,7 +232,7 @@ def _interact(
 
     It begins at the instant, each request is on its own, and it keeps how long each took.
     """
-    client = RpcClient(installation.settings.amqp_uri)
+    client = RpcClient(installation.settings)
     number = count
     time.sleep(max(0.0, due - time.monotonic()))
     threads: list[threading.Thread] = []
@@ -314,7 +314,7 @@ def figures(installation: Installation, schools: list[load.School], people: int)
 
     They are read with a twentieth of the graduates and with all.
     """
-    client = RpcClient(installation.settings.amqp_uri)
+    client = RpcClient(installation.settings)
     found: dict[str, float] = {}
     school = schools[0]
     for name, start, end in (("small", 0, people // 20), ("large", people // 20, people)):

@@ -60,6 +60,16 @@ def test_a_good_file_comes_through_whole():
     assert "混用" in refused.value.refusal.say("zh")
 
 
+@pytest.mark.rule("IMP-14")
+def test_an_installation_says_how_many_rows():
+    """IMP-14: the most rows of a file are the installation's, in the process that reads as well."""
+    readers = workbooks.Readers(max_rows=2)
+    assert len(readers.read_roster(sheet(GOOD, GOOD), person_id=1)) == 2
+    with pytest.raises(Refused, match="roster_too_long") as refused:
+        readers.read_roster(sheet(GOOD, GOOD, GOOD), person_id=1)
+    assert "2" in refused.value.refusal.say("zh")
+
+
 def test_a_text_without_end_is_cut_and_named():
     """A cell of 32,767 characters is a problem of its row, not of the file, and nobody stores it."""
     (row,) = roster.read_roster(sheet((*GOOD[:2], "张" * 32_767, *GOOD[3:])))

@@ -13,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from shared import db, outbox, runner
-from shared.bus import agreement, topology
+from shared.bus import agreement
 from shared.bus.publisher import Publisher
 from shared.messages import events, orgs, transfers
 from shared.messages import fields_of as fields
 from shared.settings import SERVICES
-from tests.installation import AMQP_URI, ROOT, SERVER
+from tests.installation import AMQP_URI, ROOT, SERVER, TOPOLOGY
 
 UNDER_WAY = {"transfers_log_grew"}
 """Declared ahead of the part that tells it: the audit log of transfers."""
@@ -132,11 +132,11 @@ def listener():
     docs/asyncapi.json invites to that.
     """
     with kombu.Connection(AMQP_URI) as connection:
-        topology.declare(connection)
+        TOPOLOGY.declare(connection)
         channel = connection.default_channel
         queue = kombu.Queue(
-            f"{topology.PREFIX}outsider.{uuid.uuid4().hex[:8]}",
-            [kombu.binding(topology.exchange(name), routing_key="#") for name in SERVICES],
+            f"{TOPOLOGY.prefix}outsider.{uuid.uuid4().hex[:8]}",
+            [kombu.binding(TOPOLOGY.exchange(name), routing_key="#") for name in SERVICES],
             durable=False,
             exclusive=True,
             auto_delete=True,
@@ -144,7 +144,7 @@ def listener():
         queue.declare()
         yield queue
         queue.delete()
-        topology.delete(connection)
+        TOPOLOGY.delete(connection)
 
 
 def promised() -> dict[str, str]:
@@ -158,7 +158,7 @@ def promised() -> dict[str, str]:
 
 
 @pytest.mark.rule("BEY-15")
-def test_every_declared_event_reaches_the_broker(scratch, listener):
+def test_every_declared_event_reaches_the_broker(scratch, settings, listener):
     """BEY-15: each event of the document reaches whoever is bound, whether a service consumes it or not.
 
     It is told by SQL, as the services tell it, and goes through outbox and relay.
@@ -177,7 +177,7 @@ def test_every_declared_event_reaches_the_broker(scratch, listener):
                 sa.text(f"WITH given AS (SELECT {columns}) {outbox.insert(outbox.tell(event, 'given'))}")
             )
     for name, engine in engines.items():
-        relay = outbox.Relay(name, engine, Publisher(AMQP_URI))
+        relay = outbox.Relay(name, engine, Publisher(settings))
         while relay.publish_some():
             pass
         relay.publisher.close()
@@ -185,7 +185,7 @@ def test_every_declared_event_reaches_the_broker(scratch, listener):
             assert tx.scalar(sa.text("SELECT count(*) FROM outbox WHERE published_at IS NULL")) == 0
     got = set()
     while (message := listener.get(no_ack=True)) is not None:
-        service = message.delivery_info["exchange"].removeprefix(topology.PREFIX)
+        service = message.delivery_info["exchange"].removeprefix(TOPOLOGY.prefix)
         got.add((service, message.delivery_info["routing_key"]))
     assert got == {(service, topic) for topic, service in promised().items()}
 

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import amqp
 import pytest
@@ -17,13 +18,16 @@ from kombu import Connection
 
 from shared import clock, db
 from shared.bus import connection as broker
-from shared.bus import topology
 from shared.bus.publisher import Message, Publisher, PublishFailed
 from shared.bus.rpc import RpcClient
 from shared.errors import Refused
 from shared.identity import Signer
 from shared.messages.transfers import AssignBranch, GetTransfer
-from tests.installation import AMQP_URI, ROOT, SERVER, Installation, free_port
+from shared.settings import Settings
+from tests.installation import AMQP_URI, ROOT, SERVER, TOPOLOGY, Installation, free_port
+
+BUS = Settings(SERVER, "", AMQP_URI, Path(), 0, bus_prefix=TOPOLOGY.prefix)
+"""The settings of a process that needs the broker only."""
 
 
 class Probe(Installation):
@@ -83,14 +87,14 @@ def probe(keys):
 
 @pytest.fixture
 def publisher():
-    made = Publisher(AMQP_URI)
+    made = Publisher(BUS)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
 def client():
-    made = RpcClient(AMQP_URI)
+    made = RpcClient(BUS)
     yield made
     made.close()
 
@@ -227,7 +231,7 @@ def test_poison_of_the_database_is_isolated(probe, publisher, kind):
     tries = probe.rows("SELECT last_value FROM tries_of_sleep")[0][0] - before
     assert tries < 10, "tried some times, then left alone"
     # Set aside in the service's own table, which people can look at, and not on the broker.
-    assert waiting_on(f"{topology.PREFIX}dead.events") == 0
+    assert waiting_on(f"{TOPOLOGY.prefix}dead.events") == 0
 
 
 @pytest.mark.parametrize(
@@ -243,9 +247,9 @@ def test_deep_nesting_is_set_aside(probe, publisher, body):
     with Connection(AMQP_URI) as connection:
         channel = connection.default_channel
         for name, key in (
-            (f"{topology.PREFIX}transfers", "node_opened"),
-            ("", f"{topology.PREFIX}scheduler.commands"),
-            ("", f"{topology.PREFIX}scheduler.queries"),
+            (f"{TOPOLOGY.prefix}transfers", "node_opened"),
+            ("", f"{TOPOLOGY.prefix}scheduler.commands"),
+            ("", f"{TOPOLOGY.prefix}scheduler.queries"),
         ):
             channel.basic_publish(
                 channel.prepare_message(body, content_type="application/json", content_encoding="binary"),
@@ -282,7 +286,7 @@ def test_garbage_in_properties_stops_no_queue(probe, publisher, client, token):
     Nothing stays on the queues.
     """
     after, slept = ids(1), ids(1)
-    queues = [f"{topology.PREFIX}scheduler.{kind}" for kind in ("events", "commands", "queries")]
+    queues = [f"{TOPOLOGY.prefix}scheduler.{kind}" for kind in ("events", "commands", "queries")]
     with Connection(AMQP_URI) as connection:
         channel = connection.channel()
         for properties in PROPERTIES:
@@ -296,7 +300,7 @@ def test_garbage_in_properties_stops_no_queue(probe, publisher, client, token):
         probe.wait(
             lambda: not any(channel.queue_declare(queue, passive=True).message_count for queue in queues)
         )
-        assert channel.queue_declare(f"{topology.PREFIX}dead.events", passive=True).message_count == 0
+        assert channel.queue_declare(f"{TOPOLOGY.prefix}dead.events", passive=True).message_count == 0
     assert probe.get("scheduler", "/healthz")[0] == 200
 
 
@@ -330,7 +334,7 @@ def test_unreadable_message_is_kept(probe, publisher):
             connection.default_channel.prepare_message(
                 b"\xff\xfe\x00", content_type="application/x-python-serialize", content_encoding="binary"
             ),
-            exchange=f"{topology.PREFIX}transfers",
+            exchange=f"{TOPOLOGY.prefix}transfers",
             routing_key="node_opened",
         )
 
@@ -349,7 +353,7 @@ def test_unroutable_is_refused(publisher):
 def test_queues_are_declared_before_their_consumer(publisher):
     """An event published before its consumer ever started waits for it."""
     publisher.publish([Message("orgs", "org_changed", uuid.uuid4().hex, "[]")])
-    assert waiting_on(f"{topology.PREFIX}members.events") >= 1
+    assert waiting_on(f"{TOPOLOGY.prefix}members.events") >= 1
 
 
 def test_commands_are_answered_each(probe, client, token):
@@ -519,7 +523,7 @@ def test_message_without_reply_to(probe, client, token):
         channel.basic_publish(
             channel.prepare_message(b"[]", content_type="application/json", content_encoding="utf-8"),
             exchange="",
-            routing_key=f"{topology.PREFIX}scheduler.commands",
+            routing_key=f"{TOPOLOGY.prefix}scheduler.commands",
         )
     assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
 

@@ -44,7 +44,7 @@ def town(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(town):
-    made = RpcClient(town.settings.amqp_uri)
+    made = RpcClient(town.settings)
     yield made
     made.close()
 

@@ -8,9 +8,8 @@ import sys
 import time
 from contextlib import contextmanager
 
-from shared.bus import topology
 from system import embedded
-from tests.installation import AMQP_URI, ROOT, free_port
+from tests.installation import AMQP_URI, ROOT, TOPOLOGY, free_port
 
 FORM = (
     b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -74,7 +73,7 @@ def gateway(folder, **environ):
         env={
             **os.environ,
             "AMQP_URI": AMQP_URI,
-            "TUANQIAO_BUS_PREFIX": topology.PREFIX,
+            "TUANQIAO_BUS_PREFIX": TOPOLOGY.prefix,
             "TUANQIAO_KEYS": str(folder),
             "TUANQIAO_HEALTH_PORT": str(health),
             **environ,

@@ -74,7 +74,7 @@ class Caller:
     """An office that asks again, with the same ids, until it is answered."""
 
     def __init__(self, installation: Installation) -> None:
-        self.client = RpcClient(installation.settings.amqp_uri)
+        self.client = RpcClient(installation.settings)
         self.repeats = 0
 
     def call(self, call, request, token, org):

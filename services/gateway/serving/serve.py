@@ -49,7 +49,7 @@ def serve(host: str, port: int, threads: int, settings: Settings) -> None:
         OSError: A port is taken.
 
     """
-    client = RpcClient(settings.amqp_uri)
+    client = RpcClient(settings)
     server = Server(create_app(client, settings), host, port, threads)
     watch = (
         Server(watched(server, client), settings.health_host, settings.health_port, threads=2)
