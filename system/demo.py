@@ -35,6 +35,7 @@ from services.transfers import trail
 from shared import clock
 from shared.errors import Refused
 from shared.messages import members, transfers
+from shared.messages.words import Reason
 from shared.settings import SERVICES
 from system import embedded, synthetic, world
 
@@ -249,7 +250,7 @@ class Demo:
             return reason, target.id, {"place_name": target.short_name, "place_address": "某市某区"}
         if reason == "abroad_study":
             return reason, school * 100 + 90, {}
-        if reason == "special_unit":
+        if Reason(reason).special:
             return reason, None, {"remark": "参军入伍"}
         return reason, *self._township(reason)
 
@@ -760,7 +761,7 @@ def _once_more(row: Any) -> transfers.RequestTransfer:
         initiator="source",
         member_id=row.member_id,
         source_branch_id=row.source_branch_id,
-        target_org_id=None if row.reason == "special_unit" else row.target_org_id,
+        target_org_id=None if Reason(row.reason).special else row.target_org_id,
         reason=row.reason,
         place_name=row.place_name,
         place_address=row.place_address,

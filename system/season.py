@@ -42,6 +42,7 @@ from shared import clock
 from shared.errors import Refusal
 from shared.messages import members, transfers
 from shared.messages.members import MarkBranch
+from shared.messages.words import Reason
 from shared.settings import SERVICES
 from system import embedded, synthetic, world
 from system.season_report import Happened, Rates, Result, Week
@@ -269,7 +270,7 @@ class Season:
             return rng.choice(self._employers).id, fields
         if reason == "abroad_study":
             return school * 100 + 90, fields
-        if reason == "special_unit":
+        if Reason(reason).special:
             return None, {"remark": "参军入伍"}
         return self._township(rng, reason)
 

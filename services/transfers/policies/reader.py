@@ -25,6 +25,8 @@ WITHDRAWALS = tuple(WithdrawUntil)
 While nobody has decided; while the last approval is not given; also while the assignment waits.
 """
 TARGETS = tuple(Milestone)
+STAYERS = tuple(one.value for one in Reason if one.stays)
+"""Reasons of those who stay at school; they count in neither rate unless a policy counts them (STAT-12)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Policy:
     withdraw_until: str = "last_approval"
     member_may_withdraw_any: bool = True
     spu_origin_node: bool = True
-    excluded_reasons: tuple[str, ...] = ("abroad_study",)
+    excluded_reasons: tuple[str, ...] = STAYERS
     unknown_counts: bool = True
     superior_decides: bool = False
     targets: tuple[Target, ...] = ()
@@ -248,7 +250,7 @@ class _Reader:
         given = self._nodes_given("node", data.get("node", {}))
         nodes = {state: self._node(f"node.{state}", given.get(str(state)), state) for state in NODES}
         provinces = self._provinces(given, nodes)
-        excluded = tuple(data.get("excluded_reasons", ("abroad_study",)))
+        excluded = tuple(data.get("excluded_reasons", STAYERS))
         for reason in set(excluded) - set(Reason):
             self.say("", "excluded_reasons", f"{reason} is not a reason of reasons.toml")
         made = Policy(
