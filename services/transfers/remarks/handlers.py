@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from services.transfers import domain, handlers, store, trail
 from services.transfers.remarks import rules, rulings
 from services.transfers.remarks import store as remarks_store
-from services.transfers.remarks.store import Escalated, Look, Remarked, UrgedBelow
+from services.transfers.remarks.store import Answered, Escalated, Look, Remarked, UrgedBelow
 from services.transfers.transitions import Item
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -198,16 +197,24 @@ def answer_escalations(tx: Connection, asked: list[Asked[contract.AnswerEscalati
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     refusals = [rules.check_answer(one.actor in acting, one.item.answer) for one in asked]
-    rows = [
-        replace(row, code=one.item.answer, note=one.item.note[: domain.NOTE_MAX])
-        for row, one in zip(_items(asked, acting), asked, strict=True)
-        if refusals[row.n] is None
-    ]
+    rows = [_answered(n, one) for n, one in enumerate(asked) if refusals[n] is None]
     now = clock.now()
     done = remarks_store.answer(tx, rows, now, trail.stamp_of(now))
     answers = _answers(asked, done, lambda n: refusals[n] or rules.NOT_ASKED)
     ruled = rulings.start(tx, [asked[row.n] for row in done if asked[row.n].item.answer == "receive"])
     return [ruled.get(one.item.decision_id, answer) for one, answer in zip(asked, answers, strict=True)]
+
+
+def _answered(n: int, one: Asked[contract.AnswerEscalation]) -> Answered:
+    return Answered(
+        n=n,
+        transfer_id=one.item.transfer_id,
+        person_id=one.actor.person_id,
+        org_id=one.actor.acting_org,
+        decision_id=one.item.decision_id,
+        answer=one.item.answer,
+        note=one.item.note[: domain.NOTE_MAX],
+    )
 
 
 def list_escalations(

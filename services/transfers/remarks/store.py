@@ -39,6 +39,18 @@ class Escalated(msgspec.Struct, frozen=True, kw_only=True):
     superior_id: int
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the common superior says of an escalated transfer: `receive` or `uphold`, and why."""
+
+    n: Int
+    transfer_id: int
+    person_id: int
+    org_id: int
+    decision_id: UUID
+    answer: str
+    note: str
+
+
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """A node that somebody looks at, or has `done` looking at."""
 
@@ -140,11 +152,12 @@ _ESCALATE = _noted(
 _ANSWER = _noted(
     "answered",
     """
-        UPDATE escalations e SET answer = i.code, answer_note = coalesce(i.note, ''),
+        UPDATE escalations e SET answer = i.answer, answer_note = i.note,
             answered_by = i.person_id, answered_at = :now
         FROM asked i
         WHERE e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = ''
         RETURNING i.*""",
+    Answered,
 )
 # Looking is no line of the trail: it binds nobody and is forgotten after ten minutes (BEY-23).
 _LOOK = sa.text(f"""
@@ -175,7 +188,7 @@ def escalate(tx: Connection, items: Sequence[Escalated], now: datetime, stamp: s
     return db.rows(Remarked, db.run(tx, _ESCALATE, items, now=now, stamp=stamp))
 
 
-def answer(tx: Connection, items: Sequence[Item], now: datetime, stamp: str) -> list[Remarked]:
+def answer(tx: Connection, items: Sequence[Answered], now: datetime, stamp: str) -> list[Remarked]:
     """Answer escalations to the acting organisation, each once."""
     return db.rows(Remarked, db.run(tx, _ANSWER, items, now=now, stamp=stamp))
 
