@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, names, settings, store
@@ -27,6 +26,7 @@ from shared.messages.orgs import (
     SetAdministrator,
     SetSchoolNumber,
 )
+from shared.messages.words import OrgKind, OrgPurpose
 
 Managers = Callable[[OrgRow], tuple[int | None, int | None]]
 """Which organisations manage another in some way, itself and its superior; None: not that one."""
@@ -396,14 +396,14 @@ def _promised(item: AdministratorRegistered) -> dict[str, Any]:
 # ---- queries ---------------------------------------------------------------------------------------
 
 
-def shown(row: sa.Row[Any]) -> Org:
+def shown(row: store.Org) -> Org:
     """Return an organisation as the contract shows it."""
     filled = all((row.full_name, row.short_name, row.industry or row.kind == "leading_body", row.phone))
     return Org(
         org_id=row.org_id,
         parent_id=row.parent_id,
-        kind=row.kind,
-        purpose=row.purpose,
+        kind=OrgKind(row.kind),
+        purpose=OrgPurpose(row.purpose),
         province=row.province,
         short_name=row.short_name,
         full_name=row.full_name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,40 +15,69 @@ from services.orgs.log import log, org_entry, right_entry
 from shared import clock, db
 from shared.audit import Entry
 from shared.identity import Actor
+from shared.messages.members import CadreChanged
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
+from shared.recordset import Int, columns, recordset
 
 CHUNK = 5_000
 """Organisations of one statement while loading."""
 
+
+class Org(NamedTuple):
+    """A living organisation, with how many subordinates it has and who is its secretary."""
+
+    org_id: int
+    parent_id: int | None
+    path: str
+    kind: str
+    purpose: str
+    province: str
+    system: str
+    provincial_id: int | None
+    vault_id: int | None
+    short_name: str
+    full_name: str
+    bigrams: list[str]
+    industry: str
+    phone: str
+    division_code: str | None
+    grad_year: Int | None
+    display_order: int
+    version: int
+    deleted: bool
+    school_number: str
+    checked_at: datetime | None
+    was_kind: str | None
+    also: str
+    # what follows is looked up beside, not saved
+    children: int
+    secretary_id: int | None
+    secretary_has_phone: bool
+
+
+_BESIDE = ("children", "secretary_id", "secretary_has_phone")
+_PLACE = (
+    "org_id",
+    "parent_id",
+    "path",
+    "province",
+    "system",
+    "provincial_id",
+    "vault_id",
+    "grad_year",
+    "display_order",
+)
+"""The place in the tree and in the order, which other statements change."""
+_KEPT = (*_BESIDE, *_PLACE)
 _SAVE = sa.text(f"""
-    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
-        org_id bigint, parent_id bigint, path text,
-        kind text, purpose text, province text, system text, provincial_id bigint, vault_id bigint,
-        short_name text, full_name text, bigrams text[], industry text, phone text, division_code text,
-        grad_year int, display_order bigint, version bigint, deleted boolean,
-        school_number text, checked_at timestamptz, was_kind text, also text)),
-    saved AS (INSERT INTO orgs AS o (
-            org_id, parent_id, path,
-            kind, purpose, province, system, provincial_id, vault_id,
-            short_name, full_name, bigrams, industry, phone, division_code,
-            grad_year, display_order, version, deleted,
-            school_number, checked_at, was_kind, also)
-        SELECT
-            org_id, parent_id, path,
-            kind, purpose, province, system, provincial_id, vault_id,
-            short_name, full_name, bigrams, industry, phone, division_code,
-            grad_year, display_order, version, deleted,
-            coalesce(school_number, ''), checked_at, was_kind, also
+    WITH given AS (SELECT * FROM {recordset(Org, without=_BESIDE)}),
+    saved AS (INSERT INTO orgs AS o ({columns(Org, without=_BESIDE)})
+        SELECT {columns(Org, without=_BESIDE, school_number="coalesce(school_number, '')")}
         FROM given
         -- the place in the tree and in the order stays, other statements change it
-        ON CONFLICT (org_id) DO UPDATE SET (
-                kind, purpose, short_name, full_name, bigrams,
-                industry, phone, division_code, version, deleted,
-                school_number, checked_at, was_kind, also) = (
-                excluded.kind, excluded.purpose, excluded.short_name, excluded.full_name, excluded.bigrams,
-                excluded.industry, excluded.phone, excluded.division_code, excluded.version, excluded.deleted,
-                excluded.school_number, excluded.checked_at, excluded.was_kind, excluded.also)
+        ON CONFLICT (org_id) DO UPDATE SET ({columns(Org, without=_KEPT)}) = (
+            {columns(Org, "excluded", without=_KEPT)})
         WHERE excluded.version > o.version
         RETURNING *),
     told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})
@@ -284,32 +313,46 @@ def lock(tx: Connection, ids: Sequence[int | None]) -> None:
     tx.execute(_LOCK, {"ids": sorted({one for one in ids if one is not None})})
 
 
-def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, sa.Row[Any]]:
-    """Return living organisations by id, with the number of their subordinates."""
-    return {
-        row.org_id: row
-        for row in tx.execute(_BY_IDS, {"ids": sorted({one for one in ids if one is not None})})
-    }
+def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, Org]:
+    """Return living organisations by id."""
+    wanted = sorted({one for one in ids if one is not None})
+    return {row.org_id: row for row in db.rows(Org, tx.execute(_BY_IDS, {"ids": wanted}))}
 
 
-def as_org(row: sa.Row[Any]) -> domain.OrgRow:
-    """Return a row of `by_ids` as the rules read it."""
-    return cast(domain.OrgRow, dict(row._mapping))
+def as_org(row: Org) -> domain.OrgRow:
+    """Return an organisation as the rules read it."""
+    return cast(domain.OrgRow, row._asdict())
 
 
-def children(tx: Connection, org_id: int, after: int, limit: int) -> Sequence[sa.Row[Any]]:
+def children(tx: Connection, org_id: int, after: int, limit: int) -> list[Org]:
     """Return direct subordinates in display order, after the given one."""
-    return tx.execute(_CHILDREN, {"org": org_id, "after": after, "limit": limit}).all()
+    return db.rows(Org, tx.execute(_CHILDREN, {"org": org_id, "after": after, "limit": limit}))
 
 
-def contacts(tx: Connection, text: str) -> Sequence[sa.Row[Any]]:
+class Contact(NamedTuple):
+    """The telephone number of an organisation."""
+
+    org_id: int
+    full_name: str
+    phone: str
+
+
+def contacts(tx: Connection, text: str) -> list[Contact]:
     """Return leading bodies whose name contains `text`, which is normalised, higher ones first (SRCH-09)."""
-    return tx.execute(_CONTACTS, {"text": text, "pieces": domain.bigrams(text)}).all()
+    return db.rows(Contact, tx.execute(_CONTACTS, {"text": text, "pieces": domain.bigrams(text)}))
 
 
-def administrators(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+class Holder(NamedTuple):
+    """Who has a right over an organisation; an observer's is to look only."""
+
+    org_id: int
+    person_id: int
+    observer: bool
+
+
+def administrators(tx: Connection, org_ids: Sequence[int]) -> list[Holder]:
     """Return the administrators of organisations."""
-    return tx.execute(_ADMINISTRATORS, {"ids": list(org_ids)}).all()
+    return db.rows(Holder, tx.execute(_ADMINISTRATORS, {"ids": list(org_ids)}))
 
 
 def holders(tx: Connection, org_ids: Iterable[int | None]) -> set[tuple[int, int]]:
@@ -323,9 +366,9 @@ def administers(tx: Connection, actor: Actor | None) -> bool:
     return actor is not None and (actor.org_id, actor.person_id) in holders(tx, [actor.org_id])
 
 
-def rights(tx: Connection, org_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
-    """Return who has a right over organisations, and whether it is to look only."""
-    return tx.execute(_RIGHTS, {"ids": list(org_ids)}).all()
+def rights(tx: Connection, org_ids: Sequence[int]) -> list[Holder]:
+    """Return who has a right over organisations."""
+    return db.rows(Holder, tx.execute(_RIGHTS, {"ids": list(org_ids)}))
 
 
 def administered_by(tx: Connection, person_id: int) -> list[int]:
@@ -342,11 +385,10 @@ def end_of(path: str) -> str:
 
 _CADRES_CHANGED = sa.text(f"""
     -- of several changes of a post the last
-    WITH given AS (SELECT DISTINCT ON (org_id, person_id) * FROM json_to_recordset(CAST(:items AS json))
-            AS i(org_id bigint, person_id bigint, post text, has_phone boolean, version bigint)
+    WITH given AS (SELECT DISTINCT ON (org_id, person_id) * FROM {recordset(CadreChanged)}
         ORDER BY org_id, person_id, version DESC),
     -- those that this service has not heard yet
-    newer AS (INSERT INTO cadres AS c (org_id, person_id, post, has_phone, version) SELECT * FROM given
+    newer AS (INSERT INTO cadres AS c ({columns(CadreChanged)}) SELECT * FROM given
         ON CONFLICT (org_id, person_id) DO UPDATE SET
             (post, has_phone, version) = (excluded.post, excluded.has_phone, excluded.version)
         WHERE excluded.version > c.version

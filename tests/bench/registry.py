@@ -718,7 +718,7 @@ class Country:
                 tx,
                 [
                     {
-                        **rows[province]._mapping,
+                        **rows[province]._asdict(),
                         "org_id": top,
                         "parent_id": province,
                         "path": f"{self.paths[province]}{top}.",

@@ -443,7 +443,7 @@ def test_renaming_touches_one_row(tx):
     """ORG-09, ORG-10: a renamed body changes one row and tells of one, however many stand below it."""
     city = store.by_ids(tx, [TOWN])[TOWN]
     before = tx.scalar(sa.text("SELECT txid_current()"))
-    store.save(tx, [{**city._mapping, "full_name": "共青团武汉委员会", "version": city.version + 1}])
+    store.save(tx, [{**city._asdict(), "full_name": "共青团武汉委员会", "version": city.version + 1}])
     assert tx.scalar(sa.text("SELECT count(*) FROM orgs WHERE xmin::text = :tx"), {"tx": str(before)}) == 1
     assert len(events(tx, "org_changed")) == 1
 

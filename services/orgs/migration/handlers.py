@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, settings, store
@@ -67,7 +66,7 @@ def _request(
     made = migration_store.request_migrations(tx, rows, clock.now())
     known = migration_store.by_command(tx, [one.item.command_id for one in fresh])
     asked_for = [(one, known[one.item.command_id]) for one in fresh if one.item.command_id in made]
-    log.append(tx, [_entry(one, "requested", row._mapping, row.reason) for one, row in asked_for])
+    log.append(tx, [_entry(one, "requested", row._asdict(), row.reason) for one, row in asked_for])
     return [
         Migrated(refusal=refusal) if refusal is not None else _shown(known[one.item.command_id])
         for one, refusal in zip(fresh, refusals, strict=True)
@@ -76,7 +75,7 @@ def _request(
 
 def _check(
     tx: Connection, orgs: dict[int, OrgRow], moving: list[str], fresh: list[Asked[RequestMigration]]
-) -> tuple[list[Refusal | None], list[dict[str, Any]]]:
+) -> tuple[list[Refusal | None], list[migration_store.Request]]:
     """Return for each request why it is refused, and the rows of the others.
 
     `moving` are paths that are to move already; what the list itself asks for joins them.
@@ -96,19 +95,19 @@ def _check(
     return refusals, rows
 
 
-def _row(one: Asked[RequestMigration], org: OrgRow, expires_at: datetime) -> dict[str, Any]:
-    return {
-        "command_id": str(one.item.command_id),
-        "org_id": org["org_id"],
-        "from_org_id": org["parent_id"],
-        "to_org_id": one.item.to_org_id,
-        "reason": one.item.reason.strip(),
-        "requested_by": one.actor.person_id,
-        "expires_at": expires_at,
-    }
+def _row(one: Asked[RequestMigration], org: OrgRow, expires_at: datetime) -> migration_store.Request:
+    return migration_store.Request(
+        command_id=one.item.command_id,
+        org_id=org["org_id"],
+        from_org_id=org["parent_id"],
+        to_org_id=one.item.to_org_id,
+        reason=one.item.reason.strip(),
+        requested_by=one.actor.person_id,
+        expires_at=expires_at,
+    )
 
 
-def _shown(row: sa.Row[Any]) -> Migrated:
+def _shown(row: migration_store.Migration) -> Migrated:
     return Migrated(migration_id=row.migration_id, state=row.state)
 
 
@@ -167,7 +166,7 @@ def list_migrations(
         raise Refused.of(refusal)
     assert actor is not None and actor.org_id is not None
     return [
-        contract.Migration(**{name: row._mapping[name] for name in contract.Migration.__struct_fields__})
+        contract.Migration(**{name: getattr(row, name) for name in contract.Migration.__struct_fields__})
         for row in migration_store.migrations(tx, actor.org_id, request.waiting)
     ]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -18,6 +19,39 @@ from shared import db
 from shared.audit import Entry
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
+from shared.recordset import recordset
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A migration that is asked for."""
+
+    command_id: UUID
+    org_id: int
+    from_org_id: int | None
+    to_org_id: int
+    reason: str
+    requested_by: int
+    expires_at: datetime
+
+
+class Migration(NamedTuple):
+    """A stored migration."""
+
+    migration_id: int
+    command_id: UUID
+    org_id: int
+    from_org_id: int
+    to_org_id: int
+    state: str
+    reason: str
+    note: str
+    total: int
+    moved: int
+    requested_by: int
+    requested_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
 
 # In one order always, so that no two requests wait for each other.
 _LOCK_PROVINCES = sa.text("""
@@ -28,13 +62,11 @@ _OPEN_PATHS = sa.text("""
     SELECT o.path FROM migrations m JOIN orgs o USING (org_id)
     WHERE m.ended_at IS NULL AND o.provincial_id = ANY(CAST(:ids AS bigint[]))""")
 
-_REQUEST = sa.text("""
+_REQUEST = sa.text(f"""
     INSERT INTO migrations
         (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
     SELECT command_id, org_id, from_org_id, to_org_id, 'pending_old', reason, requested_by, :now, expires_at
-    FROM json_to_recordset(CAST(:items AS json)) AS i(
-        command_id uuid, org_id bigint, from_org_id bigint, to_org_id bigint,
-        reason text, requested_by bigint, expires_at timestamptz)
+    FROM {recordset(Request)}
     ON CONFLICT DO NOTHING RETURNING command_id""")
 
 _BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
@@ -112,16 +144,15 @@ def open_paths(tx: Connection, provincial_ids: Iterable[int]) -> list[str]:
     return list(tx.scalars(_OPEN_PATHS, {"ids": sorted(set(provincial_ids))}))
 
 
-def request_migrations(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> set[UUID]:
+def request_migrations(tx: Connection, rows: Sequence[Request], now: datetime) -> set[UUID]:
     """Store migrations; return the commands that asked for them, without those that are there already."""
     return set(db.run(tx, _REQUEST, rows, now=now).scalars()) if rows else set()
 
 
-def by_command(tx: Connection, command_ids: Sequence[UUID]) -> dict[UUID, sa.Row[Any]]:
+def by_command(tx: Connection, command_ids: Sequence[UUID]) -> dict[UUID, Migration]:
     """Return migrations by the command that asked for them."""
-    return {
-        row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
-    }
+    rows = db.rows(Migration, tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]}))
+    return {row.command_id: row for row in rows}
 
 
 def hold_migrations(tx: Connection, ids: Sequence[int]) -> dict[int, MigrationRow]:
@@ -154,20 +185,20 @@ def expire_migrations(tx: Connection, now: datetime) -> int:
     return len(rows)
 
 
-def migrations(tx: Connection, org_id: int, waiting: bool) -> Sequence[sa.Row[Any]]:
+def migrations(tx: Connection, org_id: int, waiting: bool) -> list[Migration]:
     """Return the migrations of an organisation, from it or to it, newest first.
 
     With `waiting` it is those alone that wait for its decision.
     """
-    return tx.execute(_MIGRATIONS, {"org": org_id, "waiting": waiting}).all()
+    return db.rows(Migration, tx.execute(_MIGRATIONS, {"org": org_id, "waiting": waiting}))
 
 
-def next_migration(tx: Connection) -> sa.Row[Any] | None:
+def next_migration(tx: Connection) -> Migration | None:
     """Return a migration that is decided, not done and worked on by nobody else until the transaction ends.
 
     An advisory lock holds it, not its row, so that its progress can be stored meanwhile.
     """
-    return tx.execute(_NEXT_MIGRATION).one_or_none()
+    return db.row(Migration, tx.execute(_NEXT_MIGRATION))
 
 
 def count_below(tx: Connection, path: str) -> int:
@@ -202,7 +233,7 @@ def move_top(tx: Connection, org: OrgRow, to_org_id: int, migration_id: int) -> 
     log.append(tx, [org_entry(org, moved._mapping, "org.moved", ref=f"migration {migration_id}")])
 
 
-def end_migration(tx: Connection, row: sa.Row[Any], state: str, note: str, total: int, now: datetime) -> None:
+def end_migration(tx: Connection, row: Migration, state: str, note: str, total: int, now: datetime) -> None:
     """Store the end of a migration; that it was carried out stands in the log as the change of superior."""
     tx.execute(
         _END_MIGRATION, {"id": row.migration_id, "state": state, "note": note, "total": total, "now": now}

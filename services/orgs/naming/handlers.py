@@ -62,7 +62,7 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
     return found
 
 
-def _why_not(org: sa.Row[Any] | None, actor: Actor | None, holders: set[tuple[int, int]]) -> Refusal | None:
+def _why_not(org: store.Org | None, actor: Actor | None, holders: set[tuple[int, int]]) -> Refusal | None:
     """Return why names are not built anew: its own administrators ask, or its direct superior's (ORG-14)."""
     manages = (
         org is not None
@@ -129,18 +129,18 @@ def _ask(tx: Connection, fresh: list[Asked[RebuildNames]]) -> list[NamesRebuild]
     ]
 
 
-def _row(one: Asked[RebuildNames], path: str) -> dict[str, Any]:
-    return {
-        "command_id": str(one.item.command_id),
-        "org_id": one.item.org_id,
-        "path": path,
-        "asked_by": one.actor.person_id,
-        "asked_for": one.actor.org_id,
-        "request_id": one.request_id,
-    }
+def _row(one: Asked[RebuildNames], path: str) -> naming_store.Asked:
+    return naming_store.Asked(
+        command_id=one.item.command_id,
+        org_id=one.item.org_id,
+        path=path,
+        asked_by=one.actor.person_id,
+        asked_for=one.actor.org_id,
+        request_id=one.request_id,
+    )
 
 
-def shown(row: sa.Row[Any]) -> NamesRebuild:
+def shown(row: naming_store.Rebuild) -> NamesRebuild:
     """Return a rebuild of names as the contract shows it."""
     return NamesRebuild(
         org_id=row.org_id, looked_at=row.looked_at, changed=row.changed, done=row.ended_at is not None
@@ -165,12 +165,12 @@ def rebuild_piece(
     rows = naming_store.below(tx, path, after, limit)
     wanted = changes(rows, {})
     rewritten = [
-        {
-            "org_id": row.org_id,
-            "full_name": name,
-            "version": row.version,
+        naming_store.Renamed(
+            org_id=row.org_id,
+            full_name=name,
+            version=row.version,
             **names.searchable(name, row.short_name, dict(row._mapping)),
-        }
+        )
         for row, name in wanted
     ]
     renamed = naming_store.rename(tx, rewritten)

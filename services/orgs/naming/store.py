@@ -4,14 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
+from shared.recordset import recordset
+
+
+class Renamed(msgspec.Struct, frozen=True, kw_only=True):
+    """An organisation's new full name, with the version that it was built for."""
+
+    org_id: int
+    full_name: str
+    also: str
+    bigrams: list[str]
+    version: int
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A rebuild that is asked for."""
+
+    command_id: UUID
+    org_id: int
+    path: str
+    asked_by: int
+    asked_for: int | None
+    request_id: str
+
+
+class Rebuild(NamedTuple):
+    """A rebuild, and how far it is."""
+
+    command_id: UUID
+    org_id: int
+    path: str
+    after: str
+    looked_at: int
+    changed: int
+    asked_by: int
+    asked_for: int | None
+    request_id: str
+    ended_at: datetime | None
+
 
 _BELOW = sa.text("""
     SELECT o.*, p.full_name AS above FROM orgs o JOIN orgs p ON p.org_id = o.parent_id
@@ -20,8 +60,7 @@ _BELOW = sa.text("""
 _RENAME = sa.text(f"""
     WITH changed AS (UPDATE orgs o SET
             full_name = i.full_name, also = i.also, bigrams = i.bigrams, version = o.version + 1
-        FROM json_to_recordset(CAST(:items AS json))
-            AS i(org_id bigint, full_name text, also text, bigrams text[], version bigint)
+        FROM {recordset(Renamed)}
         WHERE o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted
         RETURNING o.*),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
@@ -33,11 +72,10 @@ _SHARED = sa.text("""
             WHERE other.plain = o.plain AND other.org_id <> o.org_id AND NOT other.deleted)
     GROUP BY full_name ORDER BY full_name LIMIT :limit""")
 _TAKEN = sa.text("SELECT org_id, plain FROM orgs WHERE plain = ANY(CAST(:names AS text[])) AND NOT deleted")
-_ASK = sa.text("""
+_ASK = sa.text(f"""
     INSERT INTO name_rebuilds (command_id, org_id, path, after, asked_by, asked_for, request_id, asked_at)
     SELECT command_id, org_id, path, path, asked_by, asked_for, request_id, :now
-    FROM json_to_recordset(CAST(:items AS json))
-        AS i(command_id uuid, org_id bigint, path text, asked_by bigint, asked_for bigint, request_id text)
+    FROM {recordset(Asked)}
     ON CONFLICT DO NOTHING""")
 _BY_COMMAND = sa.text("SELECT * FROM name_rebuilds WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _NEXT = sa.text(
@@ -65,7 +103,7 @@ def below(tx: Connection, path: str, after: str, limit: int) -> Sequence[sa.Row[
     return tx.execute(_BELOW, {"after": after, "path_end": end_of(path), "limit": limit}).all()
 
 
-def rename(tx: Connection, rows: Sequence[dict[str, Any]]) -> set[int]:
+def rename(tx: Connection, rows: Sequence[Renamed]) -> set[int]:
     """Give organisations new full names and tell; return whose were changed.
 
     An organisation that has changed since it was read stays as it is.
@@ -86,26 +124,25 @@ def taken(tx: Connection, names: Sequence[str]) -> dict[str, set[int]]:
     return found
 
 
-def ask(tx: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def ask(tx: Connection, rows: Sequence[Asked], now: datetime) -> None:
     """Store that names are to be built anew; a repeated command changes nothing."""
     if rows:
         db.run(tx, _ASK, rows, now=now)
 
 
-def by_command(tx: Connection, command_ids: Sequence[Any]) -> dict[Any, sa.Row[Any]]:
+def by_command(tx: Connection, command_ids: Sequence[UUID]) -> dict[UUID, Rebuild]:
     """Return rebuilds by the command that asked for them."""
-    return {
-        row.command_id: row for row in tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]})
-    }
+    rows = db.rows(Rebuild, tx.execute(_BY_COMMAND, {"ids": [str(one) for one in command_ids]}))
+    return {row.command_id: row for row in rows}
 
 
-def next_asked(tx: Connection) -> sa.Row[Any] | None:
+def next_asked(tx: Connection) -> Rebuild | None:
     """Return the oldest rebuild that is not done, held until the transaction ends."""
-    return tx.execute(_NEXT).one_or_none()
+    return db.row(Rebuild, tx.execute(_NEXT))
 
 
 def keep_progress(
-    tx: Connection, command_id: Any, after: str, looked_at: int, changed: int, ended: datetime | None
+    tx: Connection, command_id: UUID, after: str, looked_at: int, changed: int, ended: datetime | None
 ) -> None:
     """Store how far a rebuild is, in the transaction of the piece."""
     tx.execute(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, store
@@ -52,13 +49,13 @@ def _put(
 
 
 def _moved(
-    siblings: dict[int | None, list[sa.Row[Any]]], lists: dict[int | None, list[int]]
-) -> list[dict[str, int]]:
+    siblings: dict[int | None, list[order_store.Sibling]], lists: dict[int | None, list[int]]
+) -> list[order_store.Place]:
     """Return the organisations whose place is another, with the place.
 
     The places stay where they were, other organisations take them: so only those between move.
     """
-    moved = []
+    moved: list[order_store.Place] = []
     for parent, ids in lists.items():
         before = {row.org_id: row.display_order for row in siblings[parent]}
         for org_id, place in zip(ids, rules.places(list(before.values())), strict=True):
