@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypedDict
@@ -280,8 +279,7 @@ class Log:
 
     def __init__(self, service: str, orgs: str, grew: type[Event]) -> None:
         self.service = service
-        self._wake = threading.Event()
-        self.loop = background.Loop("audit", self._turn, self._wake, LOOK_AGAIN_SECONDS, TELL_AFTER_SECONDS)
+        self.loop = background.Loop("audit", self._turn, LOOK_AGAIN_SECONDS, TELL_AFTER_SECONDS)
         """Tells the heads that have grown."""
         self._take = sa.text(f"""
             SELECT h.lane, h.rows, h.hash, (
@@ -326,7 +324,7 @@ class Log:
             previous = link(previous, line)
             lines.append({**line, "hash": previous.hex()})
         db.run(tx, _APPEND, lines)
-        self._wake.set()
+        self.loop.wake.set()
 
     def answer(self, tx: Connection, request: ListAudit, actor: Actor | None) -> list[AuditLine]:
         """Return lines to the centre, and to a provincial body those that concern its province.

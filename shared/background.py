@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shared import clock, db, failures, metrics
@@ -55,17 +55,17 @@ class Loop:
         name: Of the metric and the log.
         turn: One turn; gets the machinery of the service; returns the seconds until the next, 0 for
             at once, None for `seconds`.
-        wake: Set by whoever has made work for it.
         seconds: How long it sleeps if nobody wakes it.
         settle: How long it waits when woken: who wakes it inside a transaction has not committed yet.
+        wake: Set by whoever has made work for it.
 
     """
 
     name: str
     turn: Callable[[Any], float | None]
-    wake: threading.Event
     seconds: float
     settle: float = 0.0
+    wake: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 def run(service: Service, loop: Loop) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -116,7 +115,7 @@ class Relay:
         # only these are published as `mandatory`: an event that no contract consumes may have no queue
         self._routed = {topic for topic, event in events().items() if event.consumers}
         self._resting: dict[int, float] = {}
-        self.loop = background.Loop("relay", self.turn, threading.Event(), SAFETY_NET_SECONDS)
+        self.loop = background.Loop("relay", self.turn, SAFETY_NET_SECONDS)
 
     def wake(self) -> None:
         """Say that there may be something to publish."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ A backlog falling due at one instant is worked off in such pieces, oldest first.
 LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
 
-_wake = threading.Event()
 _asleep_until = clock.now()
 _told: tuple[Machinery, date] | None = None
 
@@ -32,7 +30,7 @@ def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
     if any(
         at is not None and at < _asleep_until for item in items for at in (item.remind_at, item.expires_at)
     ):
-        _wake.set()
+        FIRE.wake.set()
 
 
 def on_ended(tx: Connection, items: list[Any]) -> None:
@@ -67,4 +65,4 @@ def fire_turn(machinery: Machinery) -> float:
     return wait
 
 
-FIRE = background.Loop("timers", fire_turn, _wake, LOOK_AGAIN_SECONDS)
+FIRE = background.Loop("timers", fire_turn, LOOK_AGAIN_SECONDS)

@@ -7,7 +7,6 @@ broker or a token.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -76,8 +75,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.serve(service.commands, service.queries)
         self.stopping = False
         self.on_stop: list[Callable[[], None]] = []
-        self.retry_wake = threading.Event()
-        self.inbox.on_set_aside = self.retry_wake.set
+        self._retries = background.Loop("retries", self._retry, LONGEST_RETRY_PAUSE)
+        self.inbox.on_set_aside = self._retries.wake.set
         service.prepare(self)
 
     def serve(
@@ -96,8 +95,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
     def start(self) -> None:
         """Start the relay, the retries and what else the service runs in the background."""
         self._relay = self.container.spawn_managed_thread(lambda: self.relay.run(self), identifier="relay")
-        retries = background.Loop("retries", self._retry, self.retry_wake, LONGEST_RETRY_PAUSE)
-        for loop in (retries, *self.container.service_cls.loops):
+        for loop in (self._retries, *self.container.service_cls.loops):
             # `loop=loop`: the thread begins later, when the name means another loop
             self.container.spawn_managed_thread(
                 lambda loop=loop: background.run(self, loop), identifier=loop.name

@@ -77,7 +77,7 @@ def test_a_loop_goes_on(error):
         return
 
     name = f"goes_on_{type(error).__name__}"
-    with running(service(), background.Loop(name, turn, threading.Event(), 0.05)):
+    with running(service(), background.Loop(name, turn, 0.05)):
         wait(lambda: len(turns) > 3)
     assert count("probe", name) == 2
     assert metrics.BACKGROUND_FAILING.labels("probe", name)._value.get() == 0
@@ -167,7 +167,7 @@ def test_a_hostile_item_is_set_aside():
     def turn(machinery):
         return 0 if pieces.turn(None) else None  # at once while there is work, else after the pause
 
-    with running(service(), background.Loop("line", turn, threading.Event(), 0.05)):
+    with running(service(), background.Loop("line", turn, 0.05)):
         wait(lambda: not line, 20)
     assert given_up == [(0, "ValueError: hostile"), (41, "ValueError: hostile")]
     assert sorted(done) == [one for one in range(100) if one not in (0, 41)]
@@ -194,7 +194,7 @@ def test_a_row_of_hostile_items_is_short():
     def turn(machinery):
         return 0 if line and pieces.turn(None) else None
 
-    with running(service(), background.Loop("row", turn, threading.Event(), 0.05)):
+    with running(service(), background.Loop("row", turn, 0.05)):
         wait(lambda: not line, 30)
     assert done == [10_000]
 

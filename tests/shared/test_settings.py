@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 import pytest
+import sqlalchemy as sa
 
 from services.gateway import settings as gateway_settings
 from services.members import settings as members_settings
@@ -142,14 +143,15 @@ def test_a_wrong_setting_ends_the_start_with_a_sentence(words):
     assert ended.stderr.strip().splitlines()[-1].startswith(f"{name} is ")
 
 
-def test_a_transaction_knows_the_settings_of_its_service(scratch):
+def test_a_transaction_knows_the_settings_of_its_service():
     """What an engine was given is what its transactions know, at once; without anything, the defaults."""
-    engine = scratch(import_module("services.orgs.models").metadata)
+    engine = sa.create_engine("sqlite://")
     with engine.connect() as tx:
         assert orgs_settings.of(tx).observers is False
         db.give_settings(engine, orgs_settings.Settings(observers=True))
         assert orgs_settings.of(tx).observers is True
         assert orgs_settings.of(engine).observers is True
+    engine.dispose()
 
 
 def test_each_service_reads_its_own():

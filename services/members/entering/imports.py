@@ -7,7 +7,6 @@ in the file: an import that was stopped anywhere goes on where it was, and nobod
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from collections import Counter
 from typing import Any
@@ -34,7 +33,6 @@ LOOK_AGAIN_SECONDS = 5.0
 SETTLE_SECONDS = 0.2
 """From the call that keeps rows to its commit, amply; a slower one is found at the next look."""
 
-_wake = threading.Event()
 log = logging.getLogger("tuanqiao.imports")
 
 
@@ -56,7 +54,7 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
             kept.append(one)
     imports_store.take_rows(tx, [_kept(one.item) for one in kept])
     audit_log.append(tx, _started(kept))
-    _wake.set()
+    ENTER.wake.set()
     return answers
 
 
@@ -273,7 +271,6 @@ _pieces = background.Pieces("members", "imports", PIECE, _enter, give_up)
 ENTER = background.Loop(
     "imports",
     lambda machinery: 0 if _pieces.turn(machinery.database) else None,
-    _wake,
     LOOK_AGAIN_SECONDS,
     SETTLE_SECONDS,
 )

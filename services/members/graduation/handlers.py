@@ -6,7 +6,6 @@ where it was.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -30,8 +29,6 @@ BATCH = 1000
 """Branches of one transaction of the yearly switch."""
 LOOK_AGAIN_SECONDS = 300.0
 """The longest sleep between two looks for what is due."""
-
-_wake = threading.Event()
 
 
 def _switch(tx: Connection) -> tuple[int, int]:
@@ -310,7 +307,7 @@ def list_branch_marks(
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
     """Look for what is due (GRAD-12); the looking itself is done by `CONVERT`, in pieces."""
-    _wake.set()
+    CONVERT.wake.set()
 
 
 def convert_turn(machinery: Machinery) -> float | None:
@@ -322,4 +319,4 @@ def convert_turn(machinery: Machinery) -> float | None:
     return 0 if branches or members else None
 
 
-CONVERT = background.Loop("graduation", convert_turn, _wake, LOOK_AGAIN_SECONDS)
+CONVERT = background.Loop("graduation", convert_turn, LOOK_AGAIN_SECONDS)

@@ -8,7 +8,6 @@ Without one everybody stays unchecked, which limits nothing (MEM-18).
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -32,7 +31,6 @@ SECONDS = 30.0
 """How long an answer is waited for."""
 
 log = logging.getLogger("tuanqiao.identity")
-_wake = threading.Event()
 
 
 class Citizen(NamedTuple):
@@ -123,9 +121,9 @@ def check_turn(machinery: Machinery) -> float | None:
     return 1.0 if asked == BATCH else None
 
 
-CHECK = background.Loop("identity", check_turn, _wake, LOOK_AGAIN_SECONDS)
+CHECK = background.Loop("identity", check_turn, LOOK_AGAIN_SECONDS)
 
 
 def on_day_began(tx: Any, items: list[Any]) -> None:
     """Look for people who are due again."""
-    _wake.set()
+    CHECK.wake.set()

@@ -6,7 +6,6 @@ background, in pieces that can be watched, so that no reader ever sees half of i
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -34,8 +33,6 @@ SETTLE_SECONDS = 0.2
 
 DECIDED = {"pending_new": "agreed", "moving": "approved", "rejected": "rejected", "withdrawn": "withdrawn"}
 """What was decided, by the state that a migration is in afterwards."""
-
-_wake = threading.Event()
 
 
 def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> list[Migrated]:
@@ -145,7 +142,7 @@ def decide_migrations(tx: Connection, asked: list[Asked[DecideMigration]]) -> li
             entries.append(_entry(one, DECIDED[row["state"]], row, row["note"]))
         answers.append(Migrated(migration_id=row["migration_id"], state=row["state"], refusal=refusal))
     migration_store.set_migrations(tx, list(changed.values()), entries)
-    _wake.set()
+    MOVE.wake.set()
     return answers
 
 
@@ -227,7 +224,6 @@ _pieces = background.Pieces("orgs", "migrations", 1, lambda database, size: int(
 MOVE = background.Loop(
     "migrations",
     lambda machinery: 0 if _pieces.turn(machinery.database) else None,
-    _wake,
     LOOK_AGAIN_SECONDS,
     SETTLE_SECONDS,
 )

@@ -8,7 +8,6 @@ rebuild goes on where it was stopped.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -34,8 +33,6 @@ MOST_SHOWN = 200
 """Changes and names that a preview shows."""
 LOOK_AGAIN_SECONDS = 30.0
 SETTLE_SECONDS = 0.2
-
-_wake = threading.Event()
 
 
 def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa.Row[Any], str]]:
@@ -106,7 +103,7 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
     answers = commands.once(
         asked, earlier, partial(_ask, tx), lambda item, refusal: NamesRebuild(refusal=refusal)
     )
-    _wake.set()
+    REBUILD.wake.set()
     return answers
 
 
@@ -233,7 +230,6 @@ _pieces = background.Pieces(
 REBUILD = background.Loop(
     "names",
     lambda machinery: 0 if _pieces.turn(machinery.database) else None,
-    _wake,
     LOOK_AGAIN_SECONDS,
     SETTLE_SECONDS,
 )

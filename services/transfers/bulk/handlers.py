@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid5
 
@@ -22,8 +21,6 @@ from shared.messages.transfers import Bulk, StartBulk
 
 BULK_ROWS = 200
 """Rows of one transaction, so that people's own requests go between."""
-
-_bulk_wake = threading.Event()
 
 
 def _wanted(filter: contract.Filter) -> store.Wanted:
@@ -68,7 +65,7 @@ def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
             senders[one.item.bulk_id] = _sender(one)
         answers.append(_started(one.item, repeated, refusal))
     # The worker may look before this commits, and then finds nothing; it looks again after its usual rest.
-    _bulk_wake.set()
+    WORK_OFF.wake.set()
     return answers
 
 
@@ -274,5 +271,5 @@ def _turn(machinery: Machinery) -> float | None:
     return 0 if _bulk_pieces.turn(machinery.database) else None
 
 
-WORK_OFF = background.Loop("bulks", _turn, _bulk_wake, 5.0)
+WORK_OFF = background.Loop("bulks", _turn, 5.0)
 """Works off bulk decisions in pieces; several services share the rows."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -21,7 +20,6 @@ from shared.messages import transfers as contract
 from shared.messages.transfers import BoardRow, Figures, FigureSheet, Stage
 from shared.messages.words import Figure, Milestone, OrgKind, Rate, Reason, TransferState
 
-_fold_wake = threading.Event()
 FLOW = (
     ("started", "reserved"),
     ("completed", "moved"),
@@ -42,7 +40,7 @@ def fold_turn(machinery: Machinery) -> float | None:
         return 0 if taken else None  # at once again while there is something to take
 
 
-FOLD = background.Loop("figures", fold_turn, _fold_wake, FOLD_SECONDS)
+FOLD = background.Loop("figures", fold_turn, FOLD_SECONDS)
 
 
 def _figures(row: Counted) -> Figures:

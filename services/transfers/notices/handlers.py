@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -102,8 +101,6 @@ def mark_messages(tx: Connection, asked: list[Asked[contract.MarkRead]]) -> list
     store.mark_read(tx, until, single)
     return [Outcome() for _ in asked]
 
-
-_send_wake = threading.Event()
 
 RETRIES = (60, 300, 1_800, 7_200, 43_200)
 """Seconds until a failed delivery is tried again; after the last it is given up and listed."""
@@ -292,5 +289,5 @@ def _send_turn(machinery: Machinery) -> float | None:
     return 0 if send_some(machinery.database) else None
 
 
-SEND = background.Loop("notices", _send_turn, _send_wake, 10.0)
+SEND = background.Loop("notices", _send_turn, 10.0)
 """Tells offices of what happened."""
