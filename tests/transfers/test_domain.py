@@ -788,3 +788,25 @@ def test_cursors(after):
     else:
         assert found.code == "bad_request"
         assert found.values == {"detail": "after"}
+
+
+@pytest.mark.rule("BEY-06")
+def test_common_superior():
+    """BEY-06: the lowest organisation above both sides; one of them, where it stands above the other."""
+
+    def at(path):
+        return OrgFacts(1, None, path, "branch", "ordinary", "42", "national", 1, 9)
+
+    assert domain.common_superior(at("1.2.3."), at("1.4.5.")) == 1
+    assert domain.common_superior(at("1.2.3."), at("1.2.5.")) == 2
+    assert domain.common_superior(at("1.2."), at("1.2.5.")) == 2
+    # 2 and 23 begin alike: the path is compared id by id, not letter by letter.
+    assert domain.common_superior(at("1.2.3."), at("1.23.5.")) == 1
+    assert domain.common_superior(at("1.2."), at("3.4.")) == 0
+    assert domain.common_superior(at("1.2.3."), at("1.2.3.")) == 3
+
+
+@pytest.mark.parametrize("length, expected", [(200, None), (201, "note_too_long")])
+def test_the_longest_note(length, expected):
+    """TRF-24: a note has at most 200 characters."""
+    assert code(domain.check_decision(True, "", "好" * length)) == expected

@@ -73,6 +73,14 @@ def test_the_straight_way(initiator, destination, nodes):
         state, node_no = advance(path, state, node_no, trigger)
         seen.append(str(state))
     assert seen == [*nodes, "moving", "completed"]
+    # what moves has passed all nodes, and keeps that number to its end
+    assert node_no == len(nodes) + 1
+
+
+def test_what_a_trigger_leaves():
+    """ASG-04: a trigger leaves the states from which Annex C draws its arrows."""
+    assert {str(state) for state in saga.sources_of(Trigger.ASSIGN)} == {ASSIGN}
+    assert {str(state) for state in saga.sources_of(Trigger.RESERVED)} == {"checking"}
 
 
 @pytest.mark.rule("TRF-25")

@@ -3,9 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import domain
 from services.transfers.adviser import handlers as adviser
-from services.transfers.domain import OrgFacts
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
 from shared import clock, directory
@@ -148,17 +146,3 @@ def test_the_approver_sees_the_same_warning(town):
     (one,) = start(town, request(confirmed=True, remark="已与接收方联系"))
     (item,) = handlers.list_work(town, contract.ListWork(), admin(TARGET)).items
     assert (item.transfer_id, item.concern, item.remark) == (one, "employer", "已与接收方联系")
-
-
-@pytest.mark.rule("BEY-06")
-def test_common_superior():
-    """BEY-06: the lowest organisation above both sides; one of them, where it stands above the other."""
-
-    def at(path):
-        return OrgFacts(1, None, path, "branch", "ordinary", "42", "national", 1, 9)
-
-    assert domain.common_superior(at("1.2.3."), at("1.4.5.")) == 1
-    assert domain.common_superior(at("1.2.3."), at("1.2.5.")) == 2
-    assert domain.common_superior(at("1.2."), at("1.2.5.")) == 2
-    # 2 and 23 begin alike: the path is compared id by id, not letter by letter.
-    assert domain.common_superior(at("1.2.3."), at("1.23.5.")) == 1
