@@ -65,6 +65,12 @@ def test_kinds_of_target(kind, allowed):
             marks=pytest.mark.rule("TYPE-15"),
         ),
         pytest.param(
+            {"reason": "unemployed"},
+            COMMITTEE,
+            "unemployed_with_employer",
+            marks=pytest.mark.rule("TYPE-03"),
+        ),
+        pytest.param(
             {}, org(20, 1, "branch", "handover"), "further_study_township", marks=pytest.mark.rule("TYPE-06")
         ),
         pytest.param(
