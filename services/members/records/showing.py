@@ -28,17 +28,7 @@ TICKET_LIFE = timedelta(hours=1)
 def shown(row: store.Person, full: bool, post: str = "") -> Member:
     """Return a person as shown to those entitled, or the surname and two stars (MEM-02, MEM-32)."""
     if not full:
-        return Member(
-            member_id=row.person_id,
-            name=domain.mask_name(row.name),
-            id_masked="",
-            phone="",
-            ethnic_group="",
-            joined_on=None,
-            branch_id=None,
-            graduate=False,
-            transfer_id=None,
-        )
+        return _masked(row)
     id_number, today = keys.seal.open(row.id_sealed), clock.today()
     return Member(
         member_id=row.person_id,
@@ -63,16 +53,32 @@ def shown(row: store.Person, full: bool, post: str = "") -> Member:
         party=row.party,
         to_contact=row.to_contact,
         found_on=row.found_on,
-        missing=[]
-        if row.complete
-        else domain.missing(
-            row.ethnic_group,
-            row.phone_sealed is not None,
-            row.branch_id is not None,
-            row.joined_on,
-            row.development_number,
-            row.number_from,
-        ),
+        missing=[] if row.complete else _missing(row),
+    )
+
+
+def _masked(row: store.Person) -> Member:
+    return Member(
+        member_id=row.person_id,
+        name=domain.mask_name(row.name),
+        id_masked="",
+        phone="",
+        ethnic_group="",
+        joined_on=None,
+        branch_id=None,
+        graduate=False,
+        transfer_id=None,
+    )
+
+
+def _missing(row: store.Person) -> list[str]:
+    return domain.missing(
+        row.ethnic_group,
+        row.phone_sealed is not None,
+        row.branch_id is not None,
+        row.joined_on,
+        row.development_number,
+        row.number_from,
     )
 
 
