@@ -65,6 +65,9 @@ administrator = typer.Typer(
 app.add_typer(administrator, name="administrator")
 
 
+PolicyFile = Annotated[str, typer.Argument(help="A name or a .toml file.")]
+
+
 @app.callback()
 def _logging() -> None:
     logging.basicConfig(
@@ -494,8 +497,8 @@ def check_policy(
 
 @policy.command("diff")
 def diff_policies(
-    old: Annotated[str, typer.Argument(help="A name or a .toml file.")],
-    new: Annotated[str, typer.Argument(help="A name or a .toml file.")],
+    old: PolicyFile,
+    new: PolicyFile,
 ) -> None:
     """Show what changes from one policy to another; exits with 1 if anything does."""
     from services.transfers.policies import reader
@@ -507,7 +510,7 @@ def diff_policies(
 
 
 @policy.command("dry-run")
-def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml file.")]) -> None:
+def dry_run_policy(file: PolicyFile) -> None:
     """Show by province what a policy would do to the nodes that are open now, if it held for them.
 
     Nothing is changed.
@@ -534,7 +537,7 @@ def dry_run_policy(file: Annotated[str, typer.Argument(help="A name or a .toml f
 
 @policy.command("apply")
 def apply_policy(
-    file: Annotated[str, typer.Argument(help="A name or a .toml file.")],
+    file: PolicyFile,
     start: Annotated[
         str,
         typer.Option(
@@ -553,8 +556,6 @@ def apply_policy(
 
     With --open it holds for the open nodes at once, too.
     """
-    from services.transfers.policies import store as policies_store
-
     made = _policy(file)
     begins = _beginning(start, open_nodes)
     if not yes:
@@ -564,11 +565,7 @@ def apply_policy(
             abort=True,
         )
     engine = db.connect(settings.from_environment().database("transfers"))
-    try:
-        with engine.begin() as tx:
-            policies_store.hold(tx, made, begins)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    _hold(engine, made, begins)
     done, moved = _apply_to_open(engine, made) if open_nodes else (0, 0)
     typer.echo(
         f"{made.key} holds from {begins:%Y-%m-%d %H:%M};"
@@ -585,6 +582,16 @@ def _beginning(start: str, open_nodes: bool) -> dt.datetime:
     if begins < clock.now() - dt.timedelta(minutes=1) or (open_nodes and start):
         raise typer.BadParameter("--from lies in the past, or goes together with --open, which acts at once")
     return begins
+
+
+def _hold(engine: sa.Engine, made: Any, begins: dt.datetime) -> None:
+    from services.transfers.policies import store as policies_store
+
+    try:
+        with engine.begin() as tx:
+            policies_store.hold(tx, made, begins)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _apply_to_open(engine: sa.Engine, made: Any) -> tuple[int, int]:

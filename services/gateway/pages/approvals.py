@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from flask import redirect, request, session
 
-from services.gateway.pages import fields
+from services.gateway.pages import fields, kit
 from services.gateway.pages.kit import blueprint, call, first, names, parties, render, say, t
 from shared.errors import Refusal, Refused
-from shared.messages import orgs, transfers
+from shared.messages import transfers
 from shared.messages.words import rejections_for
 
 # ---- approvals -------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def _work_page(state: str, reason: str, refusal: Refusal | None, done: list[Any]
     )
     children = None
     if any(item.state == "pending_assign" for item in page.items):
-        children = (orgs.list_children, orgs.ListChildren(org_id=session.get("org", 0), limit=500))
+        children = kit.children_of(session.get("org", 0))
     found, people, (branches,) = names(parties(page.items), [item.member_id for item in page.items], children)
     known = [item for item in page.items if item.member_id in people]
     return render(

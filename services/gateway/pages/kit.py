@@ -202,6 +202,16 @@ def names(
     return {org.org_id: org for org in found or ()}, {one.member_id: one for one in people or ()}, rest
 
 
+def children_of(org_id: int) -> tuple[Any, Any]:
+    """Return the call for the organisations right below one, as `calls` takes it."""
+    return orgs.list_children, orgs.ListChildren(org_id=org_id, limit=500)
+
+
+def members_of(branch_id: int) -> tuple[Any, Any]:
+    """Return the call for the members of a branch, as `calls` takes it."""
+    return members.list_members, members.ListMembers(branch_id=branch_id, limit=500)
+
+
 def parties(items: Iterable[Any]) -> list[int | None]:
     """Return the ids of the organisations of transfers."""
     return [

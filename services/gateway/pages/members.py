@@ -114,12 +114,8 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     if not org:
         raise Refused("unknown_org")
     items, below = kit.calls(
-        (members.list_members, members.ListMembers(branch_id=branch, limit=500))
-        if org[0].kind == "branch"
-        else None,
-        (orgs.list_children, orgs.ListChildren(org_id=branch, limit=500))
-        if org[0].kind != "branch"
-        else None,
+        kit.members_of(branch) if org[0].kind == "branch" else None,
+        kit.children_of(branch) if org[0].kind != "branch" else None,
     )
     items = items or []
     return kit.render(
@@ -365,8 +361,7 @@ def letters() -> Any:
             return made
         refusal = made
     children, items = calls(
-        (orgs.list_children, orgs.ListChildren(org_id=organisations.acting_committee(), limit=500)),
-        (members.list_members, members.ListMembers(branch_id=branch, limit=500)) if branch else None,
+        kit.children_of(organisations.acting_committee()), kit.members_of(branch) if branch else None
     )
     return render(
         "members/letters.html",

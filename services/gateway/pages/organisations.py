@@ -187,7 +187,7 @@ def my_orgs() -> Any:
             return redirect(f"/orgs?at={here}")
     mine, children, found = kit.calls(
         (orgs.my_orgs, orgs.MyOrgs()),
-        (orgs.list_children, orgs.ListChildren(org_id=here, limit=500)) if here else None,
+        kit.children_of(here) if here else None,
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None,
     )
     return kit.render(
@@ -218,7 +218,7 @@ def _choose_org(org: str) -> Any:
 
 def _order_org(here: int, org: int, up: bool) -> Refusal | None:
     """Move a direct subordinate one place up or down (上移/下移, ORG-24); at the end of the list it stays."""
-    ids = [one.org_id for one in kit.call(orgs.list_children, orgs.ListChildren(org_id=here, limit=500))]
+    ids = [one.org_id for one in kit.call(*kit.children_of(here))]
     at = ids.index(org) if org in ids else -1
     if at < 0:
         return Refusal("unknown_org")
@@ -291,7 +291,7 @@ def schools() -> Any:
         codes = _codes_for(fields.numbers(form.getlist("school")))
     acting = session.get("org") or 0
     entered = kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))
-    children = kit.call(orgs.list_children, orgs.ListChildren(org_id=acting, limit=500))
+    children = kit.call(*kit.children_of(acting))
     return kit.render(
         "organisations/schools.html",
         refusal.kind.status if refusal else 200,

@@ -28,7 +28,7 @@ def my_branch() -> Any:
     try:
         found, items = kit.calls(
             (orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])),
-            (members.list_members, members.ListMembers(branch_id=branch, limit=500)),
+            kit.members_of(branch),
         )
     finally:
         session["org"] = session_org
@@ -41,15 +41,15 @@ def home() -> Any:
     profile, mine = kit.calls(
         (members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers())
     )
-    progress, path, steps = None, [], []
+    progress, timeline = None, []
     if mine:
         progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=mine[0].transfer_id))
-        path, steps = progress.path, progress.steps
+        timeline = [*progress.path, *progress.steps]
     acting = session.get("org")
-    named = [stay.branch_id for stay in profile.stays] + [one.org_id for one in (*path, *steps)]
+    named = [stay.branch_id for stay in profile.stays] + [one.org_id for one in timeline]
     found, people, (inbox, waiting) = kit.names(
         [*named, *kit.parties(mine), profile.member.branch_id, acting],
-        [step.person_id for step in steps],
+        [step.person_id for step in progress.steps] if progress else (),
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None,
         (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,
     )

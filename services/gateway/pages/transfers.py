@@ -27,7 +27,7 @@ def transfer(transfer_id: int) -> Any:
     found, people, (children, administrators) = kit.names(
         [*kit.parties([item]), *(one.org_id for one in (*progress.path, *progress.steps))],
         [item.member_id, *(step.person_id for step in progress.steps)],
-        (orgs.list_children, orgs.ListChildren(org_id=acting or 0, limit=500)) if assigning else None,
+        kit.children_of(acting or 0) if assigning else None,
         (orgs.list_administrators, orgs.ListAdministrators(org_ids=[one for one in offices if one])),
     )
     return kit.render(
@@ -127,10 +127,7 @@ def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
     form = request.values
     branch = fields.number(form.get("branch"), session.get("org") or 0)
-    here, listed = kit.calls(
-        (orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])),
-        (members.list_members, members.ListMembers(branch_id=branch, limit=500)),
-    )
+    here, listed = kit.calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), kit.members_of(branch))
     if here and here[0].kind != "branch":
         return _choose_branch(here[0])
     chosen = fields.numbers(form.getlist("member"))
@@ -163,7 +160,7 @@ def out() -> Any:
 
 def _choose_branch(org: Any) -> Any:
     """Ask which of the branches right below an organisation is meant."""
-    children = kit.call(orgs.list_children, orgs.ListChildren(org_id=org.org_id, limit=500))
+    children = kit.call(*kit.children_of(org.org_id))
     below = [one for one in children if one.kind == "branch"]
     return kit.render("transfers/out_choose.html", org=org, below=below)
 
@@ -502,8 +499,7 @@ def batch() -> Any:
         if answer.refusal is None:
             return redirect(f"/batch/{answer.batch_id}")
     children, listed_members = calls(
-        (orgs.list_children, orgs.ListChildren(org_id=session.get("org") or 0, limit=500)),
-        (members.list_members, members.ListMembers(branch_id=source, limit=500)) if source else None,
+        kit.children_of(session.get("org") or 0), kit.members_of(source) if source else None
     )
     return render(
         "transfers/batch.html",
