@@ -27,8 +27,8 @@ from shared import audit, clock, db, directory, identity
 from shared.bus.service import Asked
 from shared.messages.orgs import AdministratorChanged, OrgChanged, SetAdministrator
 from tests.conftest import server_url
-from tests.members import factories
-from tests.orgs import factories
+from tests.members import factories as members_world
+from tests.orgs import factories as orgs_world
 
 TURN_SECONDS, TURNS = 0.5, int(os.environ.get("TURNS") or 16)
 BATCH = 20
@@ -57,11 +57,11 @@ def measure(name: str, engine, act) -> None:
 def orgs(engine) -> None:
     """Rights that are given and revoked: one change, one event, one line each."""
     with engine.begin() as tx:
-        store.load(tx, factories.TREE)
+        store.load(tx, orgs_world.TREE)
         tx.exec_driver_sql("INSERT INTO cadres SELECT org_id, 9, 'committee_member', true, 1 FROM orgs")
         store.set_administrators(
             tx,
-            [{"org_id": org, "person_id": person, "active": True} for org, person in factories.RIGHTS],
+            [{"org_id": org, "person_id": person, "active": True} for org, person in orgs_world.RIGHTS],
             clock.now(),
             None,
         )
@@ -71,8 +71,10 @@ def orgs(engine) -> None:
         active = next(turns) % 2 == 0
         items = [
             Asked(
-                SetAdministrator(command_id=uuid.uuid4(), org_id=factories.CLASS, person_id=9, active=active),
-                factories.of_college,
+                SetAdministrator(
+                    command_id=uuid.uuid4(), org_id=orgs_world.CLASS, person_id=9, active=active
+                ),
+                orgs_world.of_college,
             )
         ]
         return len(handlers.set_administrators(tx, items))
@@ -100,14 +102,14 @@ def members(engine) -> None:
                     version=1,
                     deleted=False,
                 )
-                for org_id, parent, path, kind, province in factories.ORGS
+                for org_id, parent, path, kind, province in members_world.ORGS
             ],
         )
         directory.on_administrator_changed(
             tx,
             [
                 AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1)
-                for row in factories.ORGS
+                for row in members_world.ORGS
             ],
         )
     numbers = ((year, n) for year in range(1999, 2012) for n in range(1, 1000))
@@ -115,10 +117,10 @@ def members(engine) -> None:
     def act(tx) -> int:
         asked = [
             Asked(
-                factories.person(
-                    n, id_number=factories.number(n, year), development_number="", joined_on=None
+                members_world.person(
+                    n, id_number=members_world.number(n, year), development_number="", joined_on=None
                 ),
-                factories.admin(factories.CLASS),
+                members_world.admin(members_world.CLASS),
             )
             for year, n in itertools.islice(numbers, BATCH)
         ]

@@ -5,12 +5,14 @@ In lists, one by one, and at a steady rate.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import statistics
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ from shared.messages import transfers as contract
 from shared.messages.transfers import AssignBranch, DecideNode, ListWork, RequestTransfer
 from tests.bench import load
 from tests.bench.quantiles import percentile
+from tests.bench.threads import in_threads
 from tests.installation import Installation
 
 LIST = 500
@@ -171,44 +174,42 @@ def bulk(
             while window.open() and not errors:
                 school = schools[index % len(schools)]
                 index += threads
-                some = requests(members.take(school.committee - 100, LIST), school)
-                made = client.call(
-                    contract.request_transfers,
-                    some,
-                    token=school.source_token,
-                    org_id=school.committee,
-                    timeout=60,
-                )
-                ids = {outcome.transfer_id for outcome in made if outcome.refusal is None}
-                assert len(ids) == LIST, [outcome for outcome in made if outcome.refusal][:1]
-                approve_listed(client, school.target, school.target_token, ids, "pending_in")
-                outcomes = client.call(
-                    contract.assign_branches,
-                    [
-                        AssignBranch(
-                            decision_id=uuid.uuid4(), transfer_id=one, branch_id=school.target_branch
-                        )
-                        for one in ids
-                    ],
-                    token=school.target_token,
-                    org_id=school.target,
-                    timeout=60,
-                )
-                assert all(outcome.refusal is None for outcome in outcomes), outcomes[0]
+                _whole_list(client, school, members.take(school.committee - 100, LIST))
                 sent[n] += LIST
         except BaseException as error:
             errors.append(error)
 
-    running = [threading.Thread(target=work, args=(n,)) for n in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
+    in_threads([partial(work, n) for n in range(threads)])
     if errors:
         raise errors[0]
     speed = window.close(sum(sent))
     client.close()
     return speed, sum(sent)
+
+
+def _whole_list(client: RpcClient, school: load.School, members: list[int]) -> None:
+    """Take one list of members from the request to the assignment, as both offices of a school."""
+    made = client.call(
+        contract.request_transfers,
+        requests(members, school),
+        token=school.source_token,
+        org_id=school.committee,
+        timeout=60,
+    )
+    ids = {outcome.transfer_id for outcome in made if outcome.refusal is None}
+    assert len(ids) == len(members), [outcome for outcome in made if outcome.refusal][:1]
+    approve_listed(client, school.target, school.target_token, ids, "pending_in")
+    outcomes = client.call(
+        contract.assign_branches,
+        [
+            AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=school.target_branch)
+            for one in ids
+        ],
+        token=school.target_token,
+        org_id=school.target,
+        timeout=60,
+    )
+    assert all(outcome.refusal is None for outcome in outcomes), outcomes[0]
 
 
 class Flight:
@@ -235,6 +236,13 @@ class Flight:
             timeout=60,
         )
 
+    def take(self) -> None:
+        """Handle the answers that are here; wait a moment for the first."""
+        with contextlib.suppress(queue.Empty):
+            self.answers.get(timeout=0.002)()
+            while True:
+                self.answers.get_nowait()()
+
     def _land(self, call: Any, answer: bytes | None, then: Callable[[Any], None]) -> None:
         self.under_way -= 1
         if answer is None:
@@ -246,113 +254,109 @@ class Flight:
 def singles(
     installation: Installation, members: Members, schools: list[load.School], seconds: float, limit: int = 64
 ) -> tuple[float, int]:
-    """Run transfers one by one, `limit` calls in flight.
+    """Run transfers one by one, `limit` calls in flight; return transfers per second and how many.
 
     Every request, decision and assignment is a call of its own.
 
     An office decides what its work list shows; the lists are looked at in turn.
     """
     client = RpcClient(installation.settings)
-    flight = Flight(client, limit)
-    sent, assigned = 0, 0
-    ready: list[Callable[[], None]] = []
-    waiting: dict[int, dict[int, load.School]] = {school.target: {} for school in schools}
-    listing: set[int] = set()
-    window = Window(installation, seconds)
+    run = _Singles(Flight(client, limit), Window(installation, seconds), members, schools)
+    run.until_done()
+    speed = run.window.close(run.sent)
+    client.close()
+    return speed, run.sent
 
-    def requested(school: load.School, outcome: Any) -> None:
+
+class _Singles:
+    """Transfers that go their way one by one; everything happens in the thread that drives."""
+
+    def __init__(self, flight: Flight, window: Window, members: Members, schools: list[load.School]) -> None:
+        self.flight, self.window, self.members = flight, window, members
+        self.schools = schools[:8]
+        self.sent, self.assigned, self.last_look = 0, 0, 0.0
+        self.ready: list[Callable[[], None]] = []
+        """Decisions and assignments that can be sent."""
+        self.waiting: dict[int, set[int]] = {school.target: set() for school in schools}
+        """By office the transfers that were requested and not yet seen in its list."""
+        self.listing: set[int] = set()
+        """Offices whose list is under way."""
+
+    def until_done(self) -> None:
+        """Send and take answers until the time is over and everything that was sent is assigned."""
+        while self.window.open() or self.assigned < self.sent:
+            while self.flight.under_way < self.flight.limit and self._send():
+                pass
+            self.flight.take()
+
+    def _send(self) -> bool:
+        """Send what comes next; return False if there is nothing to send now."""
+        if self.ready:
+            self.ready.pop(0)()
+            return True
+        unlisted = any(some and target not in self.listing for target, some in self.waiting.items())
+        if unlisted and time.monotonic() - self.last_look > 0.02:
+            return self._look()
+        if self.window.open() and sum(map(len, self.waiting.values())) < 4 * self.flight.limit:
+            self._request(self.schools[self.sent % len(self.schools)])
+            return True
+        return False
+
+    def _look(self) -> bool:
+        """Ask for the list of the office that most transfers wait for."""
+        self.last_look = time.monotonic()
+        school = max(
+            (one for one in self.schools if one.target not in self.listing),
+            key=lambda one: len(self.waiting[one.target]),
+            default=None,
+        )
+        if school is None or not self.waiting[school.target]:
+            return False
+        self.listing.add(school.target)
+        wanted = ListWork(state="pending_in", limit=200)
+        then = partial(self._listed, school)
+        self.flight.send(contract.list_work, wanted, school.target_token, school.target, then)
+        return True
+
+    def _request(self, school: load.School) -> None:
+        self.sent += 1
+        (wanted,) = requests(self.members.take(school.committee - 100, 1), school)
+        then = partial(self._requested, school)
+        self.flight.send(contract.request_transfers, wanted, school.source_token, school.committee, then)
+
+    def _requested(self, school: load.School, outcome: Any) -> None:
         assert outcome.refusal is None, outcome
-        waiting[school.target][outcome.transfer_id] = school
+        self.waiting[school.target].add(outcome.transfer_id)
 
-    def listed(school: load.School, page: Any) -> None:
-        listing.discard(school.target)
+    def _listed(self, school: load.School, page: Any) -> None:
+        self.listing.discard(school.target)
         for item in page.items:
-            if waiting[school.target].pop(item.transfer_id, None) is not None:
-                ready.append(
-                    lambda item=item: flight.send(
-                        contract.decide_nodes,
-                        DecideNode(
-                            decision_id=uuid.uuid4(),
-                            transfer_id=item.transfer_id,
-                            node_no=item.node_no,
-                            approve=True,
-                        ),
-                        school.target_token,
-                        school.target,
-                        lambda outcome: approved(school, outcome),
-                    )
-                )
+            if item.transfer_id in self.waiting[school.target]:
+                self.waiting[school.target].discard(item.transfer_id)
+                self.ready.append(partial(self._approve, school, item))
 
-    def approved(school: load.School, outcome: Any) -> None:
+    def _approve(self, school: load.School, item: Any) -> None:
+        decision = DecideNode(
+            decision_id=uuid.uuid4(), transfer_id=item.transfer_id, node_no=item.node_no, approve=True
+        )
+        then = partial(self._approved, school)
+        self.flight.send(contract.decide_nodes, decision, school.target_token, school.target, then)
+
+    def _approved(self, school: load.School, outcome: Any) -> None:
         assert outcome.refusal is None, outcome
-        ready.append(
-            lambda: flight.send(
-                contract.assign_branches,
-                AssignBranch(
-                    decision_id=uuid.uuid4(), transfer_id=outcome.transfer_id, branch_id=school.target_branch
-                ),
-                school.target_token,
-                school.target,
-                done,
-            )
+        self.ready.append(partial(self._assign, school, outcome.transfer_id))
+
+    def _assign(self, school: load.School, transfer_id: int) -> None:
+        assignment = AssignBranch(
+            decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=school.target_branch
+        )
+        self.flight.send(
+            contract.assign_branches, assignment, school.target_token, school.target, self._assigned
         )
 
-    def done(outcome: Any) -> None:
-        nonlocal assigned
+    def _assigned(self, outcome: Any) -> None:
         assert outcome.refusal is None, outcome
-        assigned += 1
-
-    turn, last_look = 0, 0.0
-    while True:
-        running = window.open()
-        if not running and assigned == sent:
-            break
-        while flight.under_way < limit:
-            now = time.monotonic()
-            if ready:
-                ready.pop(0)()
-            elif now - last_look > 0.02 and any(
-                len(some) > 0 and target not in listing for target, some in waiting.items()
-            ):
-                last_look = now
-                school = max(
-                    (one for one in schools[:8] if one.target not in listing),
-                    key=lambda one: len(waiting[one.target]),
-                    default=None,
-                )
-                if school is None or not waiting[school.target]:
-                    break
-                listing.add(school.target)
-                flight.send(
-                    contract.list_work,
-                    ListWork(state="pending_in", limit=200),
-                    school.target_token,
-                    school.target,
-                    lambda page, school=school: listed(school, page),
-                )
-            elif running and sum(len(some) for some in waiting.values()) < 4 * limit:
-                school = schools[turn % 8]
-                turn += 1
-                sent += 1
-                (one,) = requests(members.take(school.committee - 100, 1), school)
-                flight.send(
-                    contract.request_transfers,
-                    one,
-                    school.source_token,
-                    school.committee,
-                    lambda outcome, school=school: requested(school, outcome),
-                )
-            else:
-                break
-        try:
-            flight.answers.get(timeout=0.002)()
-            while True:
-                flight.answers.get_nowait()()
-        except queue.Empty:
-            pass
-    speed = window.close(sent)
-    client.close()
-    return speed, sent
+        self.assigned += 1
 
 
 def latency(
@@ -370,23 +374,7 @@ def latency(
     school = schools[-1]
     seen: dict[int, float] = {}
     stop = threading.Event()
-
-    def watch() -> None:
-        after = ""
-        while not stop.is_set():
-            page = viewer.call(
-                contract.list_work,
-                ListWork(after=after, limit=100),
-                token=school.target_token,
-                org_id=school.target,
-            )
-            now = time.perf_counter()
-            for item in page.items:
-                seen.setdefault(item.transfer_id, now)
-                after = item.cursor
-            time.sleep(0.002)
-
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=_watch, args=(viewer, school, seen, stop))
     thread.start()
     called: dict[int, float] = {}
     started = time.perf_counter()
@@ -401,7 +389,7 @@ def latency(
         )
         called[outcome.transfer_id] = at
     ends = time.monotonic() + 10
-    while len(seen.keys() & called.keys()) < len(called) and time.monotonic() < ends:
+    while not called.keys() <= seen.keys() and time.monotonic() < ends:
         time.sleep(0.05)
     stop.set()
     thread.join()
@@ -411,3 +399,20 @@ def latency(
     if len(took) < len(called):
         raise RuntimeError(f"{len(called) - len(took)} requests never showed in the list")
     return {"p50": statistics.median(took), "p99": percentile(took, 99), "n": len(took)}
+
+
+def _watch(client: RpcClient, school: load.School, seen: dict[int, float], stop: threading.Event) -> None:
+    """Look at an office's list again and again; note when each transfer is seen first."""
+    after = ""
+    while not stop.is_set():
+        page = client.call(
+            contract.list_work,
+            ListWork(after=after, limit=100),
+            token=school.target_token,
+            org_id=school.target,
+        )
+        now = time.perf_counter()
+        for item in page.items:
+            seen.setdefault(item.transfer_id, now)
+            after = item.cursor
+        time.sleep(0.002)

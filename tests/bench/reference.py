@@ -12,9 +12,10 @@ have been completed, or the run is void.
 from __future__ import annotations
 
 import re
-import threading
 import time
 import uuid
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -23,6 +24,7 @@ from services.members import models
 from services.transfers import models as transfers_models
 from shared import db
 from tests.bench import load
+from tests.bench.threads import in_threads
 
 _AUDIT = """
 audited AS (
@@ -152,7 +154,7 @@ def _prepared(number: int, step: str) -> tuple[str, str, list[str]]:
     return f"PREPARE step{number} ({types}) AS {body}", f"EXECUTE step{number} ({values})", names
 
 
-def _array(values: list[Any]) -> str:
+def _array(values: Iterable[Any]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
@@ -169,42 +171,53 @@ def run(url: str, connections: int, per_transaction: int, seconds: float, first:
     done = [0] * connections
     before = _completed(address)
     ends = time.monotonic() + seconds
-    starts_at = [first + n * 1_000_000 for n in range(connections)]
 
     def work(n: int) -> None:
-        connection = psycopg2.connect(address, options=db.SESSION)
-        cursor: Any = connection.cursor()
-        steps = [_prepared(number, step) for number, step in enumerate(STEPS)]
-        for prepare_it, _, _ in steps:
-            cursor.execute(prepare_it)
-        number = n * per_transaction
-        while time.monotonic() < ends:
-            ids = list(range(starts_at[n] + done[n], starts_at[n] + done[n] + per_transaction))
-            some = [load.FIRST_MEMBER + first + number + k for k in range(per_transaction)]
-            number += connections * per_transaction
-            values = {
-                "members": _array(some),
-                "ids": _array(ids),
-                "commands": _array([uuid.uuid4() for _ in ids]),
-                "branch": 7,
-            }
-            for _, execute_it, names in steps:
-                cursor.execute(execute_it, [values[name] for name in names])
-                connection.commit()
-            done[n] += per_transaction
-        connection.close()
+        member = load.FIRST_MEMBER + first + n * per_transaction
+        with _Transfers(address) as some:
+            while time.monotonic() < ends:
+                some.complete(first + n * 1_000_000 + done[n], member, per_transaction)
+                member += connections * per_transaction
+                done[n] += per_transaction
 
     started = time.monotonic()
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([partial(work, n) for n in range(connections)])
     speed = sum(done) / (time.monotonic() - started)
     completed = _completed(address) - before
     if completed != sum(done):
         raise RuntimeError(f"the reference completed {completed} of {sum(done)} transfers")
     return speed, sum(done)
+
+
+class _Transfers:
+    """A connection on which all steps are prepared."""
+
+    def __init__(self, address: str) -> None:
+        self.connection = psycopg2.connect(address, options=db.SESSION)
+        self.cursor: Any = self.connection.cursor()
+        self.steps: list[tuple[str, list[str]]] = []
+        for number, step in enumerate(STEPS):
+            prepare_it, execute_it, names = _prepared(number, step)
+            self.cursor.execute(prepare_it)
+            self.steps.append((execute_it, names))
+
+    def __enter__(self) -> _Transfers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.connection.close()
+
+    def complete(self, transfer: int, member: int, count: int) -> None:
+        """Take `count` transfers, with ids and members from these on, through all steps."""
+        values = {
+            "members": _array(range(member, member + count)),
+            "ids": _array(range(transfer, transfer + count)),
+            "commands": _array(uuid.uuid4() for _ in range(count)),
+            "branch": 7,
+        }
+        for execute_it, names in self.steps:
+            self.cursor.execute(execute_it, [values[name] for name in names])
+            self.connection.commit()
 
 
 def _completed(address: str) -> int:

@@ -9,9 +9,9 @@ import signal
 import statistics
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psutil
@@ -21,9 +21,10 @@ import sqlalchemy as sa
 from shared import clock, db
 from shared.bus.rpc import RpcClient
 from shared.messages import transfers as contract
-from shared.messages.transfers import GetFigures, ListWork, RequestTransfer
-from tests.bench import load
+from shared.messages.transfers import GetFigures, ListWork
+from tests.bench import drive, load
 from tests.bench.quantiles import percentile
+from tests.bench.threads import in_threads
 from tests.installation import Installation
 
 FIRST = 10_000_000_000
@@ -69,6 +70,53 @@ _RESERVED = f"""
     WHERE person_id BETWEEN {load.FIRST_MEMBER} + %(start)s AND {load.FIRST_MEMBER} + %(end)s"""
 _TIMERS = f"""INSERT INTO timers (transfer_id, node_no, expires_at)
     SELECT {FIRST} + n, 1, %(due)s FROM generate_series(0, %(last)s) AS n"""
+_LINK = """
+    sha256(t.audit_head || convert_to(
+        concat(t.transfer_id, '|', t.audit_seq + 1, '|returned|', now()), 'UTF8'))"""
+_RETURN = f"""
+    WITH
+    -- the nodes that are due
+    closed AS (
+        DELETE FROM open_nodes
+        WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = 'pending_in' AND expires_at <= now()
+        RETURNING transfer_id
+    ),
+    -- their transfers are returned
+    moved AS (
+        UPDATE transfers t
+        SET state = 'returned', ended_at = now(), end_code = 'deadline',
+            audit_seq = audit_seq + 1, audit_head = {_LINK}
+        FROM closed c WHERE t.transfer_id = c.transfer_id
+        RETURNING t.*
+    ),
+    -- the audit row
+    audited AS (
+        INSERT INTO audit (transfer_id, seq, event, state, at, note, hash)
+        SELECT transfer_id, audit_seq, 'clock_return', 'returned', now(), '', audit_head FROM moved
+    ),
+    -- no transfer is open any more for the member
+    freed AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id),
+    -- and the member is not held
+    released AS (
+        UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL
+        FROM moved m WHERE p.person_id = m.member_id AND p.reserved_by = m.transfer_id
+    )
+    INSERT INTO outbox (topic, body) SELECT 'returned', json_agg(transfer_id)::text FROM moved"""
+_ANY_OPEN = sa.text(f"SELECT EXISTS (SELECT 1 FROM open_nodes WHERE transfer_id >= {FIRST})")
+_ANY_HELD = sa.text(f"""
+    SELECT EXISTS (
+        SELECT 1 FROM people
+        WHERE reserved_by >= {FIRST} AND person_id >= 0
+        ORDER BY person_id DESC LIMIT 1
+    )""")
+_GRADUATES = sa.text(f"""
+    WITH made AS (
+        INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)
+        SELECT {load.FIRST_MEMBER} + n, :cohort, {_BRANCH}, now() - interval '200 days', true, 1
+        FROM generate_series(:start, :end) AS n
+        RETURNING member_id
+    )
+    INSERT INTO changes (member_id) SELECT member_id FROM made""")
 _STEP = 100_000
 
 
@@ -104,57 +152,19 @@ def bare(url: str, count: int, connections: int = 4, size: int = 2_000) -> float
     It closes, returns, audits, frees the member, writes the outbox; nothing else.
     """
     _pending(lambda _: url, count)
-    link = (
-        "sha256(t.audit_head || convert_to("
-        "concat(t.transfer_id, '|', t.audit_seq + 1, '|returned|', now()), 'UTF8'))"
-    )
-    statement = f"""
-        WITH
-        -- the nodes that are due
-        closed AS (
-            DELETE FROM open_nodes
-            WHERE transfer_id = ANY(%(ids)s::bigint[]) AND state = 'pending_in' AND expires_at <= now()
-            RETURNING transfer_id
-        ),
-        -- their transfers are returned
-        moved AS (
-            UPDATE transfers t
-            SET state = 'returned', ended_at = now(), end_code = 'deadline',
-                audit_seq = audit_seq + 1, audit_head = {link}
-            FROM closed c WHERE t.transfer_id = c.transfer_id
-            RETURNING t.*
-        ),
-        -- the audit row
-        audited AS (
-            INSERT INTO audit (transfer_id, seq, event, state, at, note, hash)
-            SELECT transfer_id, audit_seq, 'clock_return', 'returned', now(), '', audit_head FROM moved
-        ),
-        -- no transfer is open any more for the member
-        freed AS (DELETE FROM open_transfers o USING moved m WHERE o.member_id = m.member_id),
-        -- and the member is not held
-        released AS (
-            UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL
-            FROM moved m WHERE p.person_id = m.member_id AND p.reserved_by = m.transfer_id
-        )
-        INSERT INTO outbox (topic, body) SELECT 'returned', json_agg(transfer_id)::text FROM moved"""
     address = db.address(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     def work(number: int) -> None:
         connection = psycopg2.connect(address)
         with connection.cursor() as cursor:
             for start in range(number * size, count, connections * size):
-                cursor.execute(
-                    statement, {"ids": list(range(FIRST + start, FIRST + min(count, start + size)))}
-                )
+                ids = list(range(FIRST + start, FIRST + min(count, start + size)))
+                cursor.execute(_RETURN, {"ids": ids})
                 connection.commit()
         connection.close()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(connections)]
     started = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([partial(work, number) for number in range(connections)])
     return count / (time.monotonic() - started)
 
 
@@ -167,9 +177,8 @@ def deadlines(
     requests meanwhile.
     """
     _pending(installation.settings.database, count)
-    installation.kill(
-        "scheduler", signal.SIGTERM
-    )  # it learns of the timers when it starts; in life it is told of each
+    # it learns of the timers when it starts; in life it is told of each
+    installation.kill("scheduler", signal.SIGTERM)
     at = clock.now() + timedelta(seconds=20)
     _in_steps(installation.settings.database("scheduler"), 1, _TIMERS, due=at, last=count - 1)
     installation.start("scheduler")
@@ -179,33 +188,7 @@ def deadlines(
     thread = threading.Thread(target=_interact, args=(installation, schools, count, people, due, waits, stop))
     thread.start()
     time.sleep(max(0.0, due - time.monotonic()))
-    with (
-        installation.engine("transfers").connect() as some,
-        installation.engine("members").connect() as those,
-    ):
-        ends = time.monotonic() + 600
-        while True:
-            left = some.scalar(
-                sa.text("SELECT EXISTS (SELECT 1 FROM open_nodes WHERE transfer_id >= :first)"),
-                {"first": FIRST},
-            )
-            if not left and not those.scalar(
-                sa.text(
-                    """
-                    SELECT EXISTS (
-                        SELECT 1 FROM people
-                        WHERE reserved_by >= :first AND person_id >= :low
-                        ORDER BY person_id DESC LIMIT 1
-                    )"""
-                ),
-                {"first": FIRST, "low": 0},
-            ):
-                break
-            some.rollback()
-            those.rollback()
-            if time.monotonic() > ends:
-                raise TimeoutError("the deadlines were not worked off in ten minutes")
-            time.sleep(0.25)
+    _until_all_are_free(installation)
     took = time.monotonic() - due
     stop.set()
     thread.join()
@@ -217,6 +200,21 @@ def deadlines(
         "p99_ms": 1000 * percentile(waits, 99),
         "requests": len(waits),
     }
+
+
+def _until_all_are_free(installation: Installation) -> None:
+    """Return when no loaded transfer is open any more and no member held for one."""
+    ends = time.monotonic() + 600
+    with (
+        installation.engine("transfers").connect() as some,
+        installation.engine("members").connect() as those,
+    ):
+        while some.scalar(_ANY_OPEN) or those.scalar(_ANY_HELD):
+            some.rollback()
+            those.rollback()
+            if time.monotonic() > ends:
+                raise TimeoutError("the deadlines were not worked off in ten minutes")
+            time.sleep(0.25)
 
 
 def _interact(
@@ -239,36 +237,7 @@ def _interact(
 
     def ask(number: int) -> None:
         began = time.perf_counter()
-        member = load.FIRST_MEMBER + number
-        school = schools[(load.branch_of(member) - 1000) // load.BRANCHES_PER_SCHOOL]
-        if number % 2:
-            client.call(
-                contract.list_work,
-                ListWork(limit=20),
-                token=school.target_token,
-                org_id=school.target,
-                timeout=60,
-            )
-        else:
-            (outcome,) = client.call(
-                contract.request_transfers,
-                [
-                    RequestTransfer(
-                        command_id=uuid.uuid4(),
-                        initiator="source",
-                        member_id=member,
-                        source_branch_id=load.branch_of(member),
-                        target_org_id=school.target,
-                        reason="further_study",
-                        place_name="大学",
-                        place_address="地址",
-                    )
-                ],
-                token=school.source_token,
-                org_id=school.committee,
-                timeout=60,
-            )
-            assert outcome.refusal is None, outcome
+        _ask(client, schools, number)
         waits.append(time.perf_counter() - began)
 
     while not stop.is_set() and number < people - 1:
@@ -280,6 +249,24 @@ def _interact(
     for thread in threads:
         thread.join()
     client.close()
+
+
+def _ask(client: RpcClient, schools: list[load.School], number: int) -> None:
+    """Look at a list, every other time; else start the transfer of one more member."""
+    member = load.FIRST_MEMBER + number
+    school = schools[(load.branch_of(member) - 1000) // load.BRANCHES_PER_SCHOOL]
+    if number % 2:
+        wanted = ListWork(limit=20)
+        client.call(contract.list_work, wanted, token=school.target_token, org_id=school.target, timeout=60)
+        return
+    (outcome,) = client.call(
+        contract.request_transfers,
+        drive.requests([member], school),
+        token=school.source_token,
+        org_id=school.committee,
+        timeout=60,
+    )
+    assert outcome.refusal is None, outcome
 
 
 def idle_timers(installation: Installation, count: int, seconds: float) -> dict[str, float]:
@@ -316,37 +303,35 @@ def figures(installation: Installation, schools: list[load.School], people: int)
     """
     client = RpcClient(installation.settings)
     found: dict[str, float] = {}
-    school = schools[0]
     for name, start, end in (("small", 0, people // 20), ("large", people // 20, people)):
         began = time.monotonic()
-        with installation.engine("transfers").begin() as tx:
-            tx.execute(
-                sa.text(f"""
-                    WITH made AS (
-                        INSERT INTO graduates (member_id, cohort, branch_id, flagged_at, counts, version)
-                        SELECT
-                            {load.FIRST_MEMBER} + n, {clock.today().year}, {_BRANCH},
-                            now() - interval '200 days', true, 1
-                        FROM generate_series(:start, :end) AS n
-                        RETURNING member_id
-                    )
-                    INSERT INTO changes (member_id) SELECT member_id FROM made"""),
-                {"start": start, "end": end - 1},
-            )
-        while True:
-            with installation.engine("transfers").connect() as tx:
-                if not tx.scalar(sa.text("SELECT EXISTS (SELECT 1 FROM changes)")):
-                    break
-            time.sleep(0.1)
+        _flag(installation, start, end)
         found[f"{name}_per_s"] = (end - start) / (time.monotonic() - began)
-        took = []
-        for _ in range(200):
-            at = time.perf_counter()
-            sheet = client.call(
-                contract.get_figures, GetFigures(), token=school.source_token, org_id=school.committee
-            )
-            took.append(1000 * (time.perf_counter() - at))
-        assert sheet.org.idle + sheet.org.open + sheet.org.ended + sheet.org.completed > 0
+        took = _read_figures(client, schools[0])
         found[f"{name}_p50_ms"], found[f"{name}_p95_ms"] = statistics.median(took), percentile(took, 95)
     client.close()
     return found
+
+
+def _flag(installation: Installation, start: int, end: int) -> None:
+    """Make members graduates; return when the figures have followed all of them."""
+    with installation.engine("transfers").begin() as tx:
+        tx.execute(_GRADUATES, {"cohort": clock.today().year, "start": start, "end": end - 1})
+    while True:
+        with installation.engine("transfers").connect() as tx:
+            if not tx.scalar(sa.text("SELECT EXISTS (SELECT 1 FROM changes)")):
+                return
+        time.sleep(0.1)
+
+
+def _read_figures(client: RpcClient, school: load.School) -> list[float]:
+    """Return how many milliseconds each of 200 looks at the figures took."""
+    took = []
+    for _ in range(200):
+        at = time.perf_counter()
+        sheet = client.call(
+            contract.get_figures, GetFigures(), token=school.source_token, org_id=school.committee
+        )
+        took.append(1000 * (time.perf_counter() - at))
+    assert sheet.org.idle + sheet.org.open + sheet.org.ended + sheet.org.completed > 0
+    return took
