@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 from shared.messages import words
 from tests.installation import ROOT
 
+ENTRIES = tomllib.loads((ROOT / "shared/messages/words/reasons.toml").read_text("utf-8"))
 NEW = """
 [elder_care]
 zh = "回乡照料家人"
@@ -89,6 +91,20 @@ def test_a_reason_is_added_in_one_file(tmp_path):
         "cell": "回乡照料家人",
         "counts": True,
     }
+
+
+@pytest.mark.parametrize("reason", words.Reason)
+def test_entries_of_reasons_are_understood(reason):
+    """An entry of `reasons.toml` has no field that nobody reads, and no code that is in no list.
+
+    Codes of other versions are read as they are, so a slip of the pen would go unnoticed without this.
+    """
+    entry = ENTRIES[reason]
+    assert set(entry) <= {"zh", "en", *vars(reason)}
+    assert entry["rule"] and reason.counts_in in ("", *words.Rate)
+    assert reason.destination in ("chosen", "special", "own_abroad")
+    assert set(reason.rejections) <= set(words.Rejection) and words.Rejection.OTHER in reason.rejections
+    assert set(reason.to) <= set(words.DestinationClass) and set(reason.to.values()) <= set(words.Mode)
 
 
 @pytest.mark.parametrize("codes", words.Code.__subclasses__(), ids=lambda codes: codes.__name__)
