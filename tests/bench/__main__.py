@@ -10,6 +10,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -102,73 +103,85 @@ def versions() -> dict[str, str]:
 
 
 def main() -> None:
+    """Measure everything, print it, and keep it in `bench/latest.json`."""
     keys = Path(tempfile.mkdtemp())
     embedded.make_keys(keys)
-    result: dict[str, Any] = {"versions": versions(), "quick": QUICK, "people": PEOPLE}
-    seconds = 6.0 if QUICK else 10.0
     url = str(db.address(SERVER).set(database=f"tq_ref_{os.getpid()}").render_as_string(hide_password=False))
-    note("preparing the reference database")
-    reference.prepare(url, PEOPLE)
-    rows: dict[str, list[float]] = {
-        "sql_single": [],
-        "sql_batch": [],
-        "sql_lists": [],
-        "bulk": [],
-        "singles": [],
-    }
-    with Bench(keys, PEOPLE) as bench:
-        note("warming up")
-        bench.bulk(2)
-        bench.singles(2)
-        first = 0
-        for round_ in range(ROUNDS):
-            note(f"round {round_ + 1} of {ROUNDS}: each of the five in turn")
-            for name, connections, size in (
-                ("sql_single", 16, 1),
-                ("sql_batch", 4, 100),
-                ("sql_lists", 4, 500),
-            ):
-                speed, done = reference.run(url, connections, size, seconds / 2, first)
-                first += done + connections * size
-                rows[name].append(speed)
-            rows["bulk"].append(bench.bulk(seconds))
-            rows["singles"].append(bench.singles(seconds))
-            note("  " + ", ".join(f"{name} {values[-1]:,.0f}/s" for name, values in rows.items()))
-        result["latency"] = drive.latency(
-            bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30
-        )
-        note("idle")
-        result["idle"] = bench.idle(10 if QUICK else 20)
-    db.drop_database(url)
+    result: dict[str, Any] = {"versions": versions(), "quick": QUICK, "people": PEOPLE}
+    result |= transfers(keys, url)
     result["season"] = deadlines(keys, url)
-    result["raw"] = rows
-    result["bulk_vs_sql_batch"] = median(
-        [a / b for a, b in zip(rows["bulk"], rows["sql_batch"], strict=True)]
-    )
-    result["bulk_vs_sql_lists"] = median(
-        [a / b for a, b in zip(rows["bulk"], rows["sql_lists"], strict=True)]
-    )
-    result["singles_vs_sql_single"] = median(
-        [a / b for a, b in zip(rows["singles"], rows["sql_single"], strict=True)]
-    )
-    result["latency_p50_ms"], result["latency_p99_ms"] = result["latency"]["p50"], result["latency"]["p99"]
-    result["idle_cpu_percent"] = result["idle"]["cpu_percent"]
     note("organisations and members at national size")
     result["registry"] = country(keys)
     if not QUICK:
-        growth: dict[str, list[float]] = {"150,000": [], "3,000,000": []}
-        for people in (150_000, 3_000_000, 150_000):  # one after the other: they share the broker's names
-            with Bench(keys, people) as bench:
-                season.ended_transfers(bench.installation, people)
-                bench.bulk(3)
-                growth[f"{people:,}"] += [bench.bulk(4) for _ in range(2)]
-        result["growth_raw"] = growth
-        result["growth_ratio"] = median(growth["3,000,000"]) / median(growth["150,000"])
+        result |= growth(keys)
     show(result)
     path = Path("bench/latest.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1))
     print(f"written to {path}")
+
+
+def transfers(keys: Path, url: str) -> dict[str, Any]:
+    """Measure whole transfers beside the same in bare SQL, the time until they are seen, and the rest."""
+    note("preparing the reference database")
+    reference.prepare(url, PEOPLE)
+    with Bench(keys, PEOPLE) as bench:
+        rows = rounds(bench, url)
+        seen = drive.latency(bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30)
+        note("idle")
+        idle = bench.idle(10 if QUICK else 20)
+    db.drop_database(url)
+    return {
+        "raw": rows,
+        "latency": seen,
+        "latency_p50_ms": seen["p50"],
+        "latency_p99_ms": seen["p99"],
+        "idle": idle,
+        "idle_cpu_percent": idle["cpu_percent"],
+        "bulk_vs_sql_batch": ratio(rows["bulk"], rows["sql_batch"]),
+        "bulk_vs_sql_lists": ratio(rows["bulk"], rows["sql_lists"]),
+        "singles_vs_sql_single": ratio(rows["singles"], rows["sql_single"]),
+    }
+
+
+def rounds(bench: Bench, url: str) -> dict[str, list[float]]:
+    """Return transfers per second of the five ways; they take turns, so that all meet the same machine."""
+    note("warming up")
+    bench.bulk(2)
+    bench.singles(2)
+    seconds = 6.0 if QUICK else 10.0
+    ways = (("sql_single", 16, 1), ("sql_batch", 4, 100), ("sql_lists", 4, 500))
+    rows: dict[str, list[float]] = {name: [] for name in (*(way[0] for way in ways), "bulk", "singles")}
+    first = 0
+    for number in range(1, ROUNDS + 1):
+        note(f"round {number} of {ROUNDS}: each of the five in turn")
+        for name, connections, size in ways:
+            speed, done = reference.run(url, connections, size, seconds / 2, first)
+            first += done + connections * size
+            rows[name].append(speed)
+        rows["bulk"].append(bench.bulk(seconds))
+        rows["singles"].append(bench.singles(seconds))
+        note("  " + ", ".join(f"{name} {values[-1]:,.0f}/s" for name, values in rows.items()))
+    return rows
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Return the median of what the rounds say, each for itself."""
+    return median([a / b for a, b in zip(ours, theirs, strict=True)])
+
+
+def growth(keys: Path) -> dict[str, Any]:
+    """Measure lists with few and with many members and ended transfers."""
+    found: dict[str, list[float]] = {"150,000": [], "3,000,000": []}
+    for people in (150_000, 3_000_000, 150_000):  # one after the other: they share the broker's names
+        with Bench(keys, people) as bench:
+            season.ended_transfers(bench.installation, people)
+            bench.bulk(3)
+            found[f"{people:,}"] += [bench.bulk(4) for _ in range(2)]
+    return {
+        "growth_raw": found,
+        "growth_ratio": median(found["3,000,000"]) / median(found["150,000"]),
+    }
 
 
 def deadlines(keys: Path, url: str) -> dict[str, Any]:
@@ -211,144 +224,122 @@ def country(keys: Path) -> dict[str, Any]:
         installation.close()
 
 
+Line = tuple[str, str, str]
+"""What was measured, the figure, and what it is compared with."""
+
+
 def show(result: dict[str, Any]) -> None:
-    raw = {name: median(values) for name, values in result["raw"].items()}
-    lines = [
-        ("SQL-single, prepared, 16 connections", f"{raw['sql_single']:,.0f} transfers/s", ""),
-        (
-            "SQL-batch, prepared, 100 per transaction, 4 connections",
-            f"{raw['sql_batch']:,.0f} transfers/s",
-            "",
-        ),
-        (
-            "SQL-lists, prepared, 500 per transaction, 4 connections",
-            f"{raw['sql_lists']:,.0f} transfers/s",
-            "",
-        ),
-        (
-            "system, lists of 500",
-            f"{raw['bulk']:,.0f} transfers/s",
-            f"{result['bulk_vs_sql_batch']:.2f} x SQL-batch (aim 0.7),"
-            f" {result['bulk_vs_sql_lists']:.2f} x SQL-lists",
-        ),
-        (
-            "system, singles, 64 in flight",
-            f"{raw['singles']:,.0f} transfers/s",
-            f"{result['singles_vs_sql_single']:.2f} x SQL-single (aim 2)",
-        ),
-        (
-            "request to approver's list at 20/s",
-            f"p50 {result['latency_p50_ms']:.0f} ms, p99 {result['latency_p99_ms']:.0f} ms",
-            "aim 30 / 100 ms",
-        ),
-        ("all services at rest", f"{result['idle_cpu_percent']:.1f} % of a core", "aim < 3 %"),
-        ("memory, MB", ", ".join(f"{name} {mb}" for name, mb in result["idle"]["memory_mb"].items()), ""),
-    ]
-    if "growth_ratio" in result:
-        lines.append(
-            (
-                "bulk with 3,000,000 against 150,000 members and transfers",
-                f"{result['growth_ratio']:.2f}",
-                "aim >= 0.9",
-            )
-        )
-    made = result["season"]
-    lines += [
-        (
-            f"{made['count']:,} deadlines at one instant, bare SQL",
-            f"{made['bare_per_s']:,.0f} deadlines/s",
-            "",
-        ),
-        (
-            "the same by the system, members freed",
-            f"{made['per_s']:,.0f} deadlines/s",
-            f"{made['per_s'] / made['bare_per_s']:.2f} x bare SQL (needed 0.25)",
-        ),
-        (
-            "requests at 20/s meanwhile",
-            f"p50 {made['p50_ms']:.0f} ms, p99 {made['p99_ms']:.0f} ms",
-            "aim p99 <= 250 ms",
-        ),
-        (
-            f"scheduler idle, 0 and {made['timers']:,} timers",
-            f"{made['idle']['without']:.2f} %, {made['idle']['with']:.2f} % of a core",
-            "aim: nothing measurable",
-        ),
-        (
-            "figures of a school, 1/20 of graduates and all",
-            f"p95 {made['figures']['small_p95_ms']:.1f} ms, {made['figures']['large_p95_ms']:.1f} ms",
-            "aim p95 <= 20 ms",
-        ),
-        ("graduates followed into the figures", f"{made['figures']['large_per_s']:,.0f}/s", ""),
-    ]
+    """Print all figures as one table."""
+    lines = [*_of_transfers(result), *_of_season(result["season"])]
     if "registry" in result:
-        found = result["registry"]
-        lines += [
-            (
-                "search in the database, without the bus",
-                f"p50 {found['search_p50_ms']:.1f} ms, p95 {found['search_p95_ms']:.1f} ms",
-                "aim p95 <= 20 ms",
-            ),
-            (
-                "right over a subtree, without the bus",
-                f"p50 {found['subtree_p50_ms']:.1f} ms, p95 {found['subtree_p95_ms']:.1f} ms",
-                "aim <= 2 ms",
-            ),
-            (
-                "search through the bus",
-                f"p50 {found['search_call_p50_ms']:.1f} ms, p95 {found['search_call_p95_ms']:.1f} ms",
-                "",
-            ),
-            (
-                "a branch of 300 through the API",
-                f"p50 {found['page_of_300_p50_ms']:.0f} ms, p95 {found['page_of_300_p95_ms']:.0f} ms",
-                "",
-            ),
-            (
-                f"slowest of {found['pages']:.0f} pages, server time",
-                f"p95 {found['page_p95_ms']:.0f} ms",
-                "aim p95 <= 150 ms",
-            ),
-            (
-                "heaviest page with style and script",
-                f"{found['page_kb']:.0f} KB, at most {found['page_trips']:.0f} trips to services",
-                "aim <= 150 KB, 3 trips",
-            ),
-            (
-                "entry figures of a province, counted each time",
-                f"p50 {found['province_figures_p50_ms']:.0f} ms,"
-                f" p95 {found['province_figures_p95_ms']:.0f} ms",
-                "",
-            ),
-            ("import of a roster", f"{found['import_rows_per_s']:,.0f} rows/s", ""),
-            ("sign-in (argon2id t=2, 19 MiB, 1 lane)", f"{found['sign_ins_per_s']:,.0f} /s", ""),
-            (
-                "yearly switch by the service, branches of 25",
-                f"{found['branches_switched_per_s']:,.0f} branches/s,"
-                f" {found['members_flagged_per_s']:,.0f} members/s",
-                f"in all services after {found['switch_everywhere_s']:.1f} s",
-            ),
-            (
-                "migration of a subtree",
-                f"{found['migrated_organisations']:,.0f} organisations in {found['migration_s']:.1f} s",
-                f"everywhere after {found['migration_everywhere_s']:.1f} s",
-            ),
-            (
-                "memory after that, MB",
-                ", ".join(f"{name} {mb}" for name, mb in found["memory_mb"].items()),
-                "aim < 300",
-            ),
-        ]
-    width = max(len(line[0]) for line in lines)
+        lines += [*_of_pages(result["registry"]), *_of_registry(result["registry"])]
+    width = max(len(name) for name, _, _ in lines)
     print()
     for name, value, remark in lines:
         print(f"{name:<{width}}  {value:<38} {remark}")
-    print(
-        "medians of",
-        ROUNDS,
-        "rounds; versions:",
-        ", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+    versions_ = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    print(f"medians of {ROUNDS} rounds; versions: {versions_}")
+
+
+def _spread(made: dict[str, Any], name: str, upper: str = "p95", digits: int = 0) -> str:
+    """Return the median and an upper percentile of something, in milliseconds."""
+    low, high = made[f"{name}p50_ms"], made[f"{name}{upper}_ms"]
+    return f"p50 {low:.{digits}f} ms, {upper} {high:.{digits}f} ms"
+
+
+def _memory(made: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {mb}" for name, mb in made["memory_mb"].items())
+
+
+def _of_transfers(result: dict[str, Any]) -> Iterator[Line]:
+    raw = {name: f"{median(values):,.0f} transfers/s" for name, values in result["raw"].items()}
+    batch, lists = result["bulk_vs_sql_batch"], result["bulk_vs_sql_lists"]
+    single = result["singles_vs_sql_single"]
+    yield "SQL-single, prepared, 16 connections", raw["sql_single"], ""
+    yield "SQL-batch, prepared, 100 per transaction, 4 connections", raw["sql_batch"], ""
+    yield "SQL-lists, prepared, 500 per transaction, 4 connections", raw["sql_lists"], ""
+    yield (
+        "system, lists of 500",
+        raw["bulk"],
+        f"{batch:.2f} x SQL-batch (aim 0.7), {lists:.2f} x SQL-lists",
     )
+    yield "system, singles, 64 in flight", raw["singles"], f"{single:.2f} x SQL-single (aim 2)"
+    yield "request to approver's list at 20/s", _spread(result, "latency_", "p99"), "aim 30 / 100 ms"
+    yield "all services at rest", f"{result['idle_cpu_percent']:.1f} % of a core", "aim < 3 %"
+    yield "memory, MB", _memory(result["idle"]), ""
+    if "growth_ratio" in result:
+        compared = "bulk with 3,000,000 against 150,000 members and transfers"
+        yield compared, f"{result['growth_ratio']:.2f}", "aim >= 0.9"
+
+
+def _of_season(made: dict[str, Any]) -> Iterator[Line]:
+    share, figures = made["per_s"] / made["bare_per_s"], made["figures"]
+    yield (
+        f"{made['count']:,} deadlines at one instant, bare SQL",
+        f"{made['bare_per_s']:,.0f} deadlines/s",
+        "",
+    )
+    yield (
+        "the same by the system, members freed",
+        f"{made['per_s']:,.0f} deadlines/s",
+        f"{share:.2f} x bare SQL (needed 0.25)",
+    )
+    yield "requests at 20/s meanwhile", _spread(made, "", "p99"), "aim p99 <= 250 ms"
+    yield (
+        f"scheduler idle, 0 and {made['timers']:,} timers",
+        f"{made['idle']['without']:.2f} %, {made['idle']['with']:.2f} % of a core",
+        "aim: nothing measurable",
+    )
+    yield (
+        "figures of a school, 1/20 of graduates and all",
+        f"p95 {figures['small_p95_ms']:.1f} ms, {figures['large_p95_ms']:.1f} ms",
+        "aim p95 <= 20 ms",
+    )
+    yield "graduates followed into the figures", f"{figures['large_per_s']:,.0f}/s", ""
+
+
+def _of_pages(found: dict[str, Any]) -> Iterator[Line]:
+    yield (
+        "search in the database, without the bus",
+        _spread(found, "search_", digits=1),
+        "aim p95 <= 20 ms",
+    )
+    yield (
+        "right over a subtree, without the bus",
+        _spread(found, "subtree_", digits=1),
+        "aim <= 2 ms",
+    )
+    yield "search through the bus", _spread(found, "search_call_", digits=1), ""
+    yield "a branch of 300 through the API", _spread(found, "page_of_300_"), ""
+    yield (
+        f"slowest of {found['pages']:.0f} pages, server time",
+        f"p95 {found['page_p95_ms']:.0f} ms",
+        "aim p95 <= 150 ms",
+    )
+    yield (
+        "heaviest page with style and script",
+        f"{found['page_kb']:.0f} KB, at most {found['page_trips']:.0f} trips to services",
+        "aim <= 150 KB, 3 trips",
+    )
+    counted = "entry figures of a province, counted each time"
+    yield counted, _spread(found, "province_figures_"), ""
+
+
+def _of_registry(found: dict[str, Any]) -> Iterator[Line]:
+    yield "import of a roster", f"{found['import_rows_per_s']:,.0f} rows/s", ""
+    yield "sign-in (argon2id t=2, 19 MiB, 1 lane)", f"{found['sign_ins_per_s']:,.0f} /s", ""
+    yield (
+        "yearly switch by the service, branches of 25",
+        f"{found['branches_switched_per_s']:,.0f} branches/s,"
+        f" {found['members_flagged_per_s']:,.0f} members/s",
+        f"in all services after {found['switch_everywhere_s']:.1f} s",
+    )
+    yield (
+        "migration of a subtree",
+        f"{found['migrated_organisations']:,.0f} organisations in {found['migration_s']:.1f} s",
+        f"everywhere after {found['migration_everywhere_s']:.1f} s",
+    )
+    yield "memory after that, MB", _memory(found), "aim < 300"
 
 
 if __name__ == "__main__":
