@@ -14,6 +14,7 @@ import itertools
 import os
 import time
 import uuid
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +26,7 @@ from services.orgs import handlers, store
 from services.orgs import models as orgs_models
 from shared import audit, clock, db, directory, identity
 from shared.bus.service import Asked
+from shared.messages.members import Admission
 from shared.messages.orgs import AdministratorChanged, OrgChanged, SetAdministrator
 from tests.conftest import server_url
 from tests.members import factories as members_world
@@ -82,49 +84,61 @@ def orgs(engine) -> None:
     measure("rights, one at a time", engine, act)
 
 
+def _tell_tree(tx) -> None:
+    """Let members know the organisations of its tests and who administers them."""
+    directory.on_org_changed(
+        tx,
+        [
+            OrgChanged(
+                org_id=org_id,
+                parent_id=parent,
+                path=path,
+                kind=kind,
+                purpose="ordinary",
+                province=province,
+                system="national",
+                provincial_id=1,
+                vault_id=None,
+                name=str(org_id),
+                version=1,
+                deleted=False,
+            )
+            for org_id, parent, path, kind, province in members_world.ORGS
+        ],
+    )
+    directory.on_administrator_changed(
+        tx,
+        [
+            AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1)
+            for row in members_world.ORGS
+        ],
+    )
+
+
+def _entry(n: int, year: int) -> Admission:
+    """Return the entry of the n-th person born in a year, who joined at fifteen."""
+    return members_world.person(
+        n,
+        id_number=members_world.number(n, year),
+        joined_on=date(year + 15, 5, 4),
+        development_number=f"{year + 15}{n:08d}" if year + 15 >= 2017 else "",
+    )
+
+
 def members(engine) -> None:
     """People who are entered, some at a time."""
     with engine.begin() as tx:
-        directory.on_org_changed(
-            tx,
-            [
-                OrgChanged(
-                    org_id=org_id,
-                    parent_id=parent,
-                    path=path,
-                    kind=kind,
-                    purpose="ordinary",
-                    province=province,
-                    system="national",
-                    provincial_id=1,
-                    vault_id=None,
-                    name=str(org_id),
-                    version=1,
-                    deleted=False,
-                )
-                for org_id, parent, path, kind, province in members_world.ORGS
-            ],
-        )
-        directory.on_administrator_changed(
-            tx,
-            [
-                AdministratorChanged(org_id=row[0], person_id=100 + row[0], active=True, version=1)
-                for row in members_world.ORGS
-            ],
-        )
+        _tell_tree(tx)
     numbers = ((year, n) for year in range(1999, 2012) for n in range(1, 1000))
 
     def act(tx) -> int:
         asked = [
-            Asked(
-                members_world.person(
-                    n, id_number=members_world.number(n, year), development_number="", joined_on=None
-                ),
-                members_world.admin(members_world.CLASS),
-            )
+            Asked(_entry(n, year), members_world.admin(members_world.CLASS))
             for year, n in itertools.islice(numbers, BATCH)
         ]
-        return len(entering.admit(tx, asked))
+        answers = entering.admit(tx, asked)
+        assert all(one.refusal is None for one in answers), answers[0]
+        return len(answers)
 
     measure(f"entries, {BATCH} at a time", engine, act)
 
