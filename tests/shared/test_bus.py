@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,11 +79,10 @@ class Probe(Installation):
 
 @pytest.fixture(scope="module")
 def probe(keys):
-    made = Probe(keys)
-    made.create()
-    made.start("scheduler")
-    yield made
-    made.close()
+    with closing(Probe(keys)) as made:
+        made.create()
+        made.start("scheduler")
+        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A whole installation with the demo world on real servers, and the gateway in front of it."""
 
 import threading
+from contextlib import closing
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -34,12 +35,11 @@ def town(tmp_path_factory):
     keys = tmp_path_factory.mktemp("keys")
     embedded.make_keys(keys)
     accounts.use(keys)
-    made = Town(keys)
-    made.create()
-    made.start(*SERVICES)
-    made.tree = world.load(made, everyone=True)
-    yield made
-    made.close()
+    with closing(Town(keys)) as made:
+        made.create()
+        made.start(*SERVICES)
+        made.tree = world.load(made, everyone=True)
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -17,10 +18,9 @@ from tests.installation import ROOT, Installation
 
 @pytest.fixture(scope="module")
 def installation(keys):
-    made = Installation(keys)
-    made.create()
-    yield made
-    made.close()
+    with closing(Installation(keys)) as made:
+        made.create()
+        yield made
 
 
 def tuanqiao(installation, *words) -> subprocess.CompletedProcess:

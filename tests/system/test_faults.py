@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import psutil
 import pytest
@@ -47,14 +48,13 @@ def broker_process() -> psutil.Process | None:
 @pytest.fixture
 def installation(tmp_path):
     embedded.make_keys(tmp_path)
-    made = Installation(tmp_path)
-    made.create()
-    load.organisations(made)
-    load.people(made, 20_000)
-    _tell_of_graduates(made)
-    made.start(*SERVICES)
-    yield made
-    made.close()
+    with closing(Installation(tmp_path)) as made:
+        made.create()
+        load.organisations(made)
+        load.people(made, 20_000)
+        _tell_of_graduates(made)
+        made.start(*SERVICES)
+        yield made
 
 
 def _tell_of_graduates(made):
