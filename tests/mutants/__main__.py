@@ -196,7 +196,7 @@ TARGETS = (
         ),
     ),
     Target(
-        "services/transfers/policies/__init__.py",
+        "services/transfers/policies/reader.py",
         "python",
         (("tests/transfers/policies/test_reader.py",), ("tests/transfers/policies/test_handlers.py",)),
     ),
