@@ -660,3 +660,110 @@ def test_the_part_that_holds():
     assert calendar.phase_on(policy, china(2027, 10, 1)).phase is policy.phases[1]
     assert calendar.phase_on(policy, china(2027, 10, 1) - timedelta(seconds=1)).phase is policy.phases[0]
     assert calendar.phase_on(policy, china(2018, 10, 1)) is None
+
+
+@pytest.mark.rule("BEY-07")
+@pytest.mark.parametrize(
+    ("old", "new", "sentences"),
+    [
+        (
+            "[node.pending_out]",
+            "[node.nowhere]\n[node.pending_out]",
+            ["[node.nowhere] is no node; nodes: pending_out, pending_in, pending_province, pending_assign"],
+        ),
+        (
+            'expire_after_days = 8\non_expiry = "return"',
+            "expire_after_days = 8",
+            ["expire_after_days and an on_expiry of return or approve go together"],
+        ),
+        (
+            'expire_after_days = 8\non_expiry = "return"',
+            'on_expiry = "return"',
+            ["expire_after_days and an on_expiry of return or approve go together"],
+        ),
+        (
+            'on_expiry = "return"',
+            'on_expiry = "explode"',
+            ["on_expiry is 'explode'; it must be one of return, approve, remind"],
+        ),
+        (
+            "expire_after_days = 30\n",
+            "remind_every_days = 2\nexpire_after_days = 31\n",
+            [
+                "no bounds are set for remind_every_days, so no province may change it",
+                "expire_after_days is 31; the national bounds are 7 to 30",
+            ],
+        ),
+        ("expire_after_days = 30\n", 'expire_after_days = 30\non_expiry = "return"\n', []),
+    ],
+)
+def test_what_goes_together(old, new, sentences):
+    """BEY-07: nodes that there are, deadlines with what they do, and everything that is wrong at once."""
+    said = problems(WHOLE.replace(old, new, 1))
+    assert sorted(one.partition(": ")[2] for one in said) == sorted(sentences)
+
+
+YEAR = WHOLE[: WHOLE.index("[[phase]]")]
+"""Everything before the parts of the year."""
+
+
+def phases(*parts):
+    """Return the policy with these parts of the year, each as its first and last day."""
+    return YEAR + "".join(
+        f'[[phase]]\nname = "{number}"\nfrom = "{first}"\nto = "{last}"\n'
+        for number, (first, last) in enumerate(parts)
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "ends"),
+    [
+        ([("01-01", "12-31")], []),
+        ([("05-01", "04-30")], []),
+        ([("01-01", "12-30")], ["a single phase must cover the whole year"]),
+        ([("01-01", "04-30"), ("05-01", "08-31"), ("09-01", "12-31")], []),
+        ([("09-01", "12-31"), ("01-01", "04-30"), ("05-01", "08-31")], []),
+        (
+            [("01-01", "04-30"), ("05-01", "08-30"), ("09-01", "12-31")],
+            ["phase '2' leaves a gap after '1': it must begin on 08-31"],
+        ),
+        # a part of a single day
+        ([("01-01", "01-01"), ("01-02", "12-31")], []),
+        (
+            [("01-01", "12-31"), ("12-31", "12-31")],
+            [
+                "phase '1' overlaps '0': it must begin on 01-01",
+            ],
+        ),
+    ],
+)
+def test_one_part_and_three(parts, ends):
+    """DL-11: one part is the whole year; of three each begins the day after the one before."""
+    assert [one.partition(": ")[2] for one in problems(phases(*parts))] == ends
+
+
+@pytest.mark.rule("DL-10")
+@pytest.mark.parametrize(
+    ("enforced", "window", "day", "inside"),
+    [
+        (True, ((5, 1), (9, 30)), date(2027, 4, 30), False),
+        (True, ((5, 1), (9, 30)), date(2027, 5, 1), True),
+        (True, ((5, 1), (9, 30)), date(2027, 9, 30), True),
+        (True, ((5, 1), (9, 30)), date(2027, 10, 1), False),
+        (True, ((11, 1), (2, 28)), date(2027, 1, 1), True),
+        (True, ((11, 1), (2, 28)), date(2027, 3, 1), False),
+        (True, ((5, 1), (5, 1)), date(2027, 5, 1), True),
+        (True, ((5, 1), (5, 1)), date(2027, 6, 1), False),
+        (True, None, date(2027, 6, 1), True),
+        (False, ((5, 1), (9, 30)), date(2027, 4, 30), True),
+    ],
+)
+def test_in_window(enforced, window, day, inside):
+    """DL-10: graduates start inside the window, where a policy enforces one; both ends belong to it."""
+    policy = Policy("own", "1", "DL-10", NODES, window=window, enforce_window=enforced)
+    assert policy.in_window(day) is inside
+
+
+def test_the_superior_advises_unless_said_otherwise():
+    """BEY-06: what a common superior finds is advice by default."""
+    assert reader.parse(WHOLE, "own").superior_decides is False
