@@ -6,7 +6,6 @@ import datetime as dt
 
 import msgspec
 
-from shared.messages import words
 from shared.messages.limits import Cursor, Dated, Instant, LogKind, OrgId, PageSize, PersonId
 
 
@@ -31,6 +30,7 @@ class ListAudit(Dated, frozen=True, kw_only=True):
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line: who, acting for whom, what, to whom and where, and how it was before and is now.
 
+    `kind` is text, an `AuditKind`, since a file of the log keeps the words of machines.
     `person_id` None: the system; `before` and `after` are JSON.
     """
 
@@ -38,7 +38,7 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
     lane: int
     seq: int
     at: dt.datetime
-    kind: words.AuditKind
+    kind: str
     person_id: int | None
     org_id: int | None
     place_id: int | None
