@@ -155,12 +155,23 @@ class System:
 
 def run(folder: Path, port: int) -> None:
     """Serve pages and API on 127.0.0.1:`port` until Ctrl-C; load the demo world at the first start."""
+    started = time.monotonic()
+    settings = embedded_settings(folder)
+    try:
+        _serve(settings, folder, port, started)
+    finally:
+        stop_postgres(folder)
+    print("stopped", flush=True)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _serve(settings: Settings, folder: Path, port: int, started: float) -> None:
+    """Serve from a database that runs already, until Ctrl-C."""
     from services.gateway.app import create_app
     from services.gateway.serving import green
     from system import world
 
-    started = time.monotonic()
-    settings = embedded_settings(folder)
     with System(settings) as system:
         if world.is_empty(system):
             print("first start: loading the demo world ...", flush=True)
@@ -181,10 +192,6 @@ def run(folder: Path, port: int) -> None:
         )
         _wait_for_signal()
         print("stopping ...", flush=True)
-    stop_postgres(folder)
-    print("stopped", flush=True)
-    sys.stdout.flush()
-    os._exit(0)
 
 
 def _wait_for_signal() -> None:

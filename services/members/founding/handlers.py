@@ -194,6 +194,9 @@ def _person(tx: Connection, name: str, id_number: str, phone: str, password: str
         return known.person_id
     password_hash = accounts.HASHER.hash(password) if password else None
     made = store.add(tx, [people.new_person(name, number, phone, "")], clock.now(), password_hash, tail=0)
+    if index not in made:
+        # entered elsewhere between the look and the entry: found by now, and checked like anybody found
+        return _person(tx, name, id_number, phone, password)
     return made[index]
 
 

@@ -142,3 +142,19 @@ def test_two_at_the_same_moment_make_one(engine, tmp_path, monkeypatch):
     assert sorted(answers, key=str) == [1, "setup_closed"]
     with engine.connect() as tx:
         assert tx.scalar(sa.text("SELECT count(*) FROM posts")) == 1
+
+
+def test_somebody_entered_elsewhere_meanwhile_is_found(tx, monkeypatch):
+    """ADM-10: the person may be entered by another between the look and the entry; then it is that person."""
+    number = "11010119900307003" + synthetic.check_digit("11010119900307003")
+    first = founding._person(tx, "李首任", number, "13800000000", "")
+    looks = []
+
+    def at_first_nobody(tx, indexes):
+        looks.append(indexes)
+        return {} if len(looks) == 1 else found(tx, indexes)
+
+    found = founding.store.known
+    monkeypatch.setattr(founding.store, "known", at_first_nobody)
+    assert founding._person(tx, "李首任", number, "13800000000", "") == first
+    assert len(looks) == 2
