@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from eventlet import patcher
 
 from shared import db, identity, migrate
-from shared.settings import SERVICES, Settings, from_environment
+from shared.settings import SERVICES, Environment, Settings, from_environment
 
 
 def make_keys(folder: Path) -> None:
@@ -155,12 +155,16 @@ class System:
 
 def run(folder: Path, port: int) -> None:
     """Serve pages and API on 127.0.0.1:`port` until Ctrl-C; load the demo world at the first start."""
+    from services.gateway import settings as gateway_settings
+    from shared import runner
+
     started = time.monotonic()
+    # first what may be wrong in the settings: what has not been started need not be stopped
+    runner.own_settings(list(SERVICES), from_environment())
+    gateway_settings.read(Environment())
     settings = embedded_settings(folder)
-    try:
-        _serve(settings, folder, port, started)
-    finally:
-        stop_postgres(folder)
+    _serve(settings, folder, port, started)
+    stop_postgres(folder)
     print("stopped", flush=True)
     sys.stdout.flush()
     os._exit(0)
