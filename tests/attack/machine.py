@@ -161,12 +161,12 @@ class Case:
 def _own_transfer(case: Case) -> bool:
     """A member of one's own, or oneself, is sent to anywhere.
 
-    Nobody outside is moved, and whoever receives decides.
+    Nobody outside is moved, and whoever receives decides: the member is held, but arrives nowhere.
     """
     if case.touched.table not in SAGA or case.persons:
         return False
     return not (
-        {"branch_id", "reserved_target_id"} & case.touched.changed()
+        "branch_id" in case.touched.changed()
         and case.touched.table in ("people", "memberships")
         and (case.touched.became or {}).get("branch_id") in case.orgs
     )

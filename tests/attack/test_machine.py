@@ -95,6 +95,22 @@ def test_every_column_is_looked_at():
     assert not machine.PERSONS & machine.ORGS and not (machine.PERSONS | machine.ORGS) & machine.NEITHER
 
 
+@pytest.mark.parametrize(
+    "changes, covered",
+    [
+        ({"reserved_by": 7, "reserved_target_id": 20}, True),
+        ({"branch_id": 20}, False),
+        ({"branch_id": 20, "reserved_by": None}, False),
+    ],
+)
+def test_an_own_member_is_held_but_arrives_nowhere(changes, covered):
+    """TRF-01: whoever starts an own transfer is held; only a decision moves somebody to an outside branch."""
+    was = {"person_id": 1, "branch_id": 10, "reserved_by": None, "reserved_target_id": None}
+    touched = world.Touched("members", "people", was, was | changes)
+    case = machine.Case(None, "request_transfers", touched, set(), {10, 20})
+    assert machine._own_transfer(case) is covered
+
+
 def test_every_way_has_its_rule():
     """A way by which something outside may change, and what may be told, names rules that there are."""
     rules = set(
