@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 _SAGA_TESTS = (
-    ("tests/transfers/test_handlers.py",),
+    ("tests/transfers/test_store.py", "tests/transfers/test_handlers.py"),
     (
         "tests/transfers/policies/test_provinces.py",
         "tests/transfers/policies/test_handlers.py",

@@ -816,3 +816,9 @@ def test_common_superior():
 def test_the_longest_note(length, expected):
     """TRF-24: a note has at most 200 characters."""
     assert code(domain.check_decision(True, "", "好" * length)) == expected
+
+
+@pytest.mark.rule("SPU-06")
+def test_the_own_branch_is_asked_unless_a_policy_says_otherwise():
+    """SPU-06: by default the way to a special unit begins at the own branch."""
+    assert domain.Place().origin_node is True

@@ -384,7 +384,7 @@ class _Reader:
 
     def _within_bounds(self, place: str, changed: dict[str, Any], bounds: dict[str, Any]) -> None:
         """Say what a province changes though it may not, or too far."""
-        for key in changed.keys() & set(_NODE_KEYS[:3]):
+        for key in (one for one in _NODE_KEYS[:3] if one in changed):
             if key not in bounds:
                 self.say(place, key, f"no bounds are set for {key}, so no province may change it")
                 continue

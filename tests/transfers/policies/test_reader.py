@@ -767,3 +767,22 @@ def test_in_window(enforced, window, day, inside):
 def test_the_superior_advises_unless_said_otherwise():
     """BEY-06: what a common superior finds is advice by default."""
     assert reader.parse(WHOLE, "own").superior_decides is False
+
+
+@pytest.mark.rule("DL-11")
+def test_the_first_piece_is_the_first_part_of_the_year():
+    """DL-11: pieces begin with the first part of the first year, and each is one where nothing falls due."""
+    never = NodePolicy(3, None, None, "remind")
+    policy = Policy("own", "1", "DL-11", NODES, phases=(EARLY, LATE))
+    every = calendar.spans(policy)
+    assert [one.opens_before for one in calendar.pieces(policy, never)[:-1]] == [one.ends_at for one in every]
+    # a deadline that is just as long as the first part makes no piece of no length before it
+    whole = NodePolicy(None, None, (every[0].ends_at - every[0].begins_at).days, "return")
+    assert calendar.pieces(policy, whole)[0].opens_before > every[0].begins_at
+
+
+def test_a_part_of_one_day():
+    """DL-11: a part of the year that begins and ends on one day is that day, in the same year."""
+    day = Phase("day", (6, 1), (6, 1), True, "completed")
+    found = calendar.spans(Policy("own", "1", "DL-11", NODES, phases=(day,)))
+    assert {one.ends_at - one.begins_at for one in found} == {timedelta(days=1)}

@@ -1,0 +1,192 @@
+"""What the statements that read transfers leave out: other organisations, other members, other nodes."""
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from services.transfers import store, trail, transitions
+from services.transfers.policies import store as policies_store
+from services.transfers.policies.reader import NodePolicy, Phase, Policy
+from services.transfers.saga import State
+from shared import clock
+from shared.messages.scheduler import ReminderDue
+from tests.transfers.factories import (
+    BRANCH,
+    CLASS,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    admin,
+    complete,
+    decide,
+    request,
+    start,
+)
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=clock.now().tzinfo)
+EVERYTHING = {
+    "state": "",
+    "reason": "",
+    "since": LONG_AGO,
+    "until": datetime(9999, 1, 1, tzinfo=clock.now().tzinfo),
+}
+
+
+def elsewhere(**values):
+    """Return a start out of the branch that lies in no school, into the same committee."""
+    return request(actor=admin(OTHER), source_branch_id=OTHER, reason="ordinary", **values)
+
+
+def work(tx, org_id, **wanted):
+    rows = store.work(tx, org_id, (LONG_AGO, 0), 50, **{**EVERYTHING, **wanted})
+    return [row.transfer_id for row in rows]
+
+
+@pytest.mark.rule("TRF-31")
+def test_work_is_of_the_state_that_is_wanted(tx):
+    """TRF-31: a list of what waits may be of one kind of node only."""
+    waits, assigns = start(tx, request(), request())
+    decide(tx, assigns, TARGET)
+    assert work(tx, TARGET) == [waits, assigns]
+    assert work(tx, TARGET, state=str(State.IN)) == [waits]
+    assert work(tx, TARGET, state=str(State.ASSIGN)) == [assigns]
+    assert work(tx, TARGET, state=str(State.OUT)) == []
+
+
+@pytest.mark.rule("MSG-04")
+def test_what_waits_for_two_sides_is_counted_twice(tx):
+    """MSG-04: what waits for an organisation itself and what waits below it add up."""
+    (own, below) = start(tx, request(), request(target=BRANCH))
+    assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 0)
+    store.remind(tx, [ReminderDue(transfer_id=own, node_no=1, due_at=LONG_AGO)])
+    assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 1)
+    store.remind(tx, [ReminderDue(transfer_id=below, node_no=1, due_at=LONG_AGO)])
+    assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 2)
+
+
+@pytest.mark.rule("TRF-33")
+def test_a_transfer_is_read_with_its_own_node(tx):
+    """TRF-33: of two transfers at their first node each is read once, with the office that it waits for."""
+    here, there = start(tx, request(target=BRANCH), elsewhere())
+    found = store.many(tx, [here, there])
+    assert {one: row.waiting_org_id for one, row in found.items()} == {here: BRANCH, there: TARGET}
+    assert [row.transfer_id for row in store.of_member(tx, found[here].member_id)] == [here]
+    # somebody who may not decide is told why, once an item, and of the transfer that was meant
+    assert decide(tx, there, SCHOOL).refusal.code == "unknown_transfer"
+    assert decide(tx, here, CLASS).refusal.code == "not_your_node"
+
+
+@pytest.mark.rule("TRF-47")
+def test_own_transfers_begin_with_the_newest(tx):
+    """TRF-47: a member's own transfers, the newest first."""
+    member = 4711
+    (first,) = start(tx, request(member=member))
+    decide(tx, first, TARGET, approve=False, reason_code="not_here")
+    (second,) = start(tx, request(member=member))
+    assert [row.transfer_id for row in store.of_member(tx, member)] == [second, first]
+
+
+@pytest.mark.rule("TRF-29", "TRF-32")
+def test_lists_are_of_one_organisation_and_its_branches(tx):
+    """TRF-29, TRF-32: out of or into an organisation and its own branches, page by page."""
+    ours = start(tx, request(), request(target=BRANCH))
+    (theirs,) = start(tx, elsewhere())
+
+    def listed(side, org_id, after=0):
+        return [row.transfer_id for row in store.started(tx, side, org_id, False, after, 50)]
+
+    assert listed("source", SCHOOL) == ours[::-1]
+    assert listed("source", CLASS) == ours[::-1]
+    assert listed("source", ROOT) == [theirs]
+    assert listed("target", TARGET) == [theirs, *ours[::-1]]
+    assert listed("target", BRANCH) == [ours[1]]
+    # the next page begins after the last that was shown
+    assert listed("source", SCHOOL, after=ours[1]) == [ours[0]]
+    assert listed("source", SCHOOL, after=ours[0]) == []
+
+
+@pytest.mark.rule("BEY-11")
+def test_counts_are_of_one_subtree(tx):
+    """BEY-11: transfers are counted where they come from: in a subtree with its top, nowhere else."""
+    start(tx, request(), request(), elsewhere())
+
+    def counted(path):
+        return {(row.reason, row.state): row.transfers for row in store.counts(tx, path)}
+
+    ours, theirs = ("further_study", "pending_in"), ("ordinary", "pending_in")
+    assert counted("1.") == {ours: 2, theirs: 1}
+    assert counted("1.2.") == counted("1.2.3.") == {ours: 2}
+    assert counted("1.7.") == {theirs: 1}
+    assert counted("1.4.") == {}
+
+
+@pytest.mark.rule("ASG-07")
+@pytest.mark.parametrize(
+    ("kind", "purpose", "path", "deleted", "has"),
+    [
+        ("branch", "ordinary", "1.8.81.", False, True),
+        ("branch", "ordinary", "1.8.80.81.", False, True),
+        ("branch", "graduate", "1.8.81.", False, False),
+        ("branch", "vault", "1.8.81.", False, False),
+        ("general_branch", "ordinary", "1.8.81.", False, False),
+        ("branch", "ordinary", "1.8.81.", True, False),
+        ("branch", "ordinary", "1.88.81.", False, False),
+    ],
+)
+def test_has_branch(tx, kind, purpose, path, deleted, has):
+    """ASG-07: a branch below the organisation that members can be assigned to."""
+    tx.execute(sa.text("DELETE FROM org_directory"))
+    tx.execute(
+        sa.text(
+            "INSERT INTO org_directory (org_id, parent_id, path, kind, purpose, province, system, name,"
+            " version, deleted) VALUES (81, 8, :path, :kind, :purpose, '42', 'national', '81', 1, :deleted)"
+        ),
+        {"path": path, "kind": kind, "purpose": purpose, "deleted": deleted},
+    )
+    assert store.has_branch(tx, "1.8.") is has
+
+
+@pytest.mark.rule("BEY-17")
+def test_only_open_transfers_of_the_branch_go_to_its_new_superior(tx):
+    """BEY-17: what is open goes with the organisation that moves; what has ended stays as it was decided."""
+    ended, open_one = start(tx, request(target=BRANCH), request(target=BRANCH))
+    (other,) = start(tx, elsewhere())
+    decide(tx, ended, TARGET)
+    complete(tx, ended)
+    store.reroute(tx, [store.Moving(CLASS, OTHER), store.Moving(BRANCH, SCHOOL)])
+    found = {
+        row.transfer_id: (row.source_superior_id, row.target_superior_id)
+        for row in store.many(tx, [ended, open_one, other]).values()
+    }
+    assert found == {ended: (SCHOOL, TARGET), open_one: (OTHER, SCHOOL), other: (ROOT, None)}
+
+
+@pytest.mark.rule("BEY-10")
+def test_the_proof_reads_every_line_once(tx):
+    """BEY-10: the trails are read in ranges of 2,000 ids; those at an edge are read once, too."""
+    tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('transfers', 'transfer_id'), 1998)"))
+    some = start(tx, request(), request(), request())
+    assert some == [1999, 2000, 2001]
+    assert trail.verify_audit(tx) == (6, [])
+
+
+@pytest.mark.rule("DL-11")
+def test_a_node_opened_when_a_phase_begins_is_of_that_phase(tx):
+    """DL-11: the rule of a phase holds from its first instant on, not from the one after."""
+    node = NodePolicy(None, None, None, "remind")
+    early = Phase("early", (1, 1), (6, 30), True, "first_decision")
+    late = Phase("late", (7, 1), (12, 31), True, "completed")
+    policy = Policy(
+        "edges", "1", "DL-11", dict.fromkeys(State.__members__.values(), node), phases=(early, late)
+    )
+    policies_store.hold(tx, policy, clock.now())
+    july = datetime(2027, 6, 30, 16, tzinfo=clock.now().tzinfo)  # midnight in China
+    chosen = transitions.rule_of("''", ":policy", "'pending_in'", "CAST(:at AS timestamptz)")
+
+    def withdraw(at):
+        return tx.scalar(sa.text(f"SELECT withdraw FROM {chosen} AS found"), {"policy": policy.key, "at": at})
+
+    assert withdraw(july - timedelta(microseconds=1)) == "first"
+    assert withdraw(july) == "yes"
