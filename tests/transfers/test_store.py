@@ -76,6 +76,10 @@ def test_a_transfer_is_read_with_its_own_node(tx):
     # somebody who may not decide is told why, once an item, and of the transfer that was meant
     assert decide(tx, there, SCHOOL).refusal.code == "unknown_transfer"
     assert decide(tx, here, CLASS).refusal.code == "not_your_node"
+    why = store.explain(
+        tx, [transitions.Item(n=0, transfer_id=here), transitions.Item(n=1, transfer_id=there)]
+    )
+    assert [why[n].node_org_id for n in (0, 1)] == [BRANCH, TARGET]
 
 
 @pytest.mark.rule("TRF-47")
@@ -170,6 +174,20 @@ def test_the_proof_reads_every_line_once(tx):
     some = start(tx, request(), request(), request())
     assert some == [1999, 2000, 2001]
     assert trail.verify_audit(tx) == (6, [])
+    # as somebody who owns the tables: one loses its trail, the trail of another its transfer
+    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+    tx.execute(sa.text("DELETE FROM audit WHERE transfer_id = 2000"))
+    assert trail.verify_audit(tx) == (4, [2000])
+
+
+@pytest.mark.rule("BEY-10")
+def test_a_trail_at_an_edge_that_lost_its_transfer(tx):
+    """BEY-10: of the ids at the edge of a range those are named, too, whose transfer is gone."""
+    tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('transfers', 'transfer_id'), 1999)"))
+    assert start(tx, request()) == [2000]
+    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+    tx.execute(sa.text("DELETE FROM transfers WHERE transfer_id = 2000"))
+    assert trail.verify_audit(tx) == (0, [2000])
 
 
 @pytest.mark.rule("DL-11")
