@@ -3,6 +3,7 @@
 One file with every entry, every mistake with its whole sentence, the parts of the year as instants.
 """
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -778,7 +779,8 @@ def test_the_first_piece_is_the_first_part_of_the_year():
     assert [one.opens_before for one in calendar.pieces(policy, never)[:-1]] == [one.ends_at for one in every]
     # a deadline that is just as long as the first part makes no piece of no length before it
     whole = NodePolicy(None, None, (every[0].ends_at - every[0].begins_at).days, "return")
-    assert calendar.pieces(policy, whole)[0].opens_before > every[0].begins_at
+    ticking = Policy("own", "1", "DL-11", NODES, phases=(replace(EARLY, clock=True), LATE))
+    assert calendar.pieces(ticking, whole)[0].opens_before > every[0].begins_at
 
 
 def test_a_part_of_one_day():
