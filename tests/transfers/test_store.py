@@ -82,9 +82,8 @@ def test_a_transfer_is_read_with_its_own_node(tx):
     assert [why[n].node_org_id for n in (0, 1)] == [BRANCH, TARGET]
 
 
-@pytest.mark.rule("TRF-47")
 def test_own_transfers_begin_with_the_newest(tx):
-    """TRF-47: a member's own transfers, the newest first."""
+    """A member's own transfers, the newest first."""
     member = 4711
     (first,) = start(tx, request(member=member))
     decide(tx, first, TARGET, approve=False, reason_code="not_here")
