@@ -176,12 +176,18 @@ def without_numbers(text: str) -> str:
 def _json(values: Mapping[str, Any] | None) -> str | None:
     """Return values as they are kept.
 
-    Texts in them lose ID and telephone numbers; ids of organisations stay.
+    Texts in them lose ID and telephone numbers; ids of organisations stay. Bytes become their
+    hexadecimal digits, all of them: in a text, eleven that look like a telephone number would be lost.
     """
     if values is None:
         return None
-    clean = {name: without_numbers(one) if isinstance(one, str) else one for name, one in values.items()}
-    return msgspec.json.encode(clean).decode()
+    return msgspec.json.encode({name: _clean(one) for name, one in values.items()}).decode()
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return without_numbers(value) if isinstance(value, str) else value
 
 
 class Place(TypedDict):

@@ -48,7 +48,7 @@ def seal(tx: Connection, segment: Any) -> None:
     sealed = Entry(
         kind="trail.sealed",
         ref=f"segment {segment.segment_no}",
-        after={"lines": segment.lines, "digest": segment.digest},
+        after={"lines": segment.lines, "digest": bytes.fromhex(segment.digest)},
     )
     log.append(tx, [sealed])
 

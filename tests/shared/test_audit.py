@@ -279,6 +279,16 @@ def test_numbers_of_persons_stay_out(engine):
         log.append(tx, [Entry(kind="org.renumbered")])
 
 
+@pytest.mark.rule("BEY-10")
+def test_a_digest_stays_whole(engine):
+    """BEY-10: eleven digits within a digest are no telephone number, so a seal is not masked."""
+    digest = bytes.fromhex("a13812345678b" + "0" * 51)
+    with engine.begin() as tx:
+        log.append(tx, [Entry(kind="trail.sealed", after={"digest": digest})])
+        kept = tx.scalar(sa.text("SELECT after FROM audit_log WHERE kind = 'trail.sealed'"))
+    assert msgspec.json.decode(kept) == {"digest": digest.hex()}
+
+
 def page(engine, province=None, **wanted):
     with engine.connect() as tx:
         return audit.page(tx, "orgs", province, ListAudit(**wanted))

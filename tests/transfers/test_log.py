@@ -1,6 +1,7 @@
 """The audit log of transfers, the seals on the trails, and what is found when trails are touched (BEY-10)."""
 
 import json
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from services.transfers import handlers, trail
 from services.transfers.bulk import handlers as bulk
 from services.transfers.figures import store as figures_store
-from services.transfers.log import log, prove_seals
+from services.transfers.log import log, prove_seals, seal
 from services.transfers.notices import handlers as notices
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
@@ -116,6 +117,14 @@ def test_trails_are_sealed(tx):
     assert (seals.lines - before.lines, seals.waiting, seals.broken) == (3, 0, [])
     assert proved(tx) == []
     assert len(some) == 2
+
+
+@pytest.mark.rule("BEY-10")
+def test_a_seal_names_its_digest_whole(tx):
+    """BEY-10: also one with digits in it that look like a telephone number; one in 250 has such."""
+    digest = "a13812345678b" + "0" * 51
+    (line,) = written(tx, lambda: seal(tx, SimpleNamespace(segment_no=1, lines=1, digest=digest)))
+    assert json.loads(line.after)["digest"] == digest
 
 
 @pytest.mark.rule("BEY-10")
