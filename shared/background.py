@@ -78,6 +78,7 @@ def run(service: Service, loop: Loop) -> bool:
     clock.on_advance(loop.wake.set)
     failing = metrics.BACKGROUND_FAILING.labels(service.name, loop.name)
     failing.set(0)
+    metrics.BACKGROUND_FAILURES.labels(service.name, loop.name)
     in_a_row = 0
 
     def once() -> None:
@@ -160,6 +161,7 @@ class Pieces:
         self.tries = TRIES
         self.work = guarded(work)
         self.give_up = give_up
+        metrics.ITEMS_SET_ASIDE.labels(service, name)
 
     def turn(self, database: db.Database) -> int:
         """Do the next piece; return how many items were done or set aside.

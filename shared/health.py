@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,10 +13,12 @@ import sqlalchemy as sa
 from eventlet import wsgi
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from shared import metrics, outbox
+from shared import inbox, metrics, outbox
 from shared.bus.entrypoints import Drain
 
 STALE_OUTBOX_SECONDS = 60.0
+READING_SECONDS = 4.0
+"""How long a scrape waits for a database; less than Prometheus waits for the scrape."""
 SOCKET_SECONDS = 10.0
 """How long a connection may keep silent."""
 
@@ -39,18 +42,28 @@ def report(machineries: Iterable[Any], containers: Iterable[Any]) -> dict[str, b
 
 
 def collect(machineries: Iterable[Any]) -> None:
-    """Bring the gauges that are read from the database up to date, just before a scrape."""
+    """Bring the gauges that are read from the databases up to date, just before a scrape.
+
+    Of a database that does not answer there are none.
+    """
     for machinery in machineries:
-        try:
-            with machinery.database.reading() as tx:
-                metrics.OUTBOX_WAITING.labels(machinery.name).set(outbox.backlog(tx)[0])
-                gauges: Callable[[Any], None] | None = getattr(
-                    machinery.container.service_cls, "gauges", None
-                )
-                if gauges is not None:
-                    gauges(tx)
-        except sa.exc.SQLAlchemyError:
-            continue
+        read: list[metrics.Reading] | None = None
+        with eventlet.Timeout(READING_SECONDS, False), contextlib.suppress(sa.exc.SQLAlchemyError):
+            read = _read(machinery)
+        up: metrics.Reading = (metrics.DATABASE_UP, (machinery.name,), float(read is not None))
+        machinery.shown.show([up, *(read or ())])
+
+
+def _read(machinery: Any) -> list[metrics.Reading]:
+    service: tuple[str] = (machinery.name,)
+    with machinery.database.reading() as tx:
+        waiting, age = outbox.backlog(tx)
+        return [
+            (metrics.OUTBOX_WAITING, service, waiting),
+            (metrics.OUTBOX_OLDEST, service, age),
+            (metrics.DEAD_LETTERS, service, inbox.dead(tx)),
+            *machinery.container.service_cls.gauges(tx),
+        ]
 
 
 def application(machineries: list[Any], containers: list[Any]) -> Callable[..., list[bytes]]:

@@ -94,6 +94,11 @@ _GONE = sa.text("DELETE FROM failed_messages WHERE id = :id")
 _DEAD = sa.text("SELECT count(*) FROM failed_messages WHERE next_attempt_at IS NULL")
 
 
+def dead(tx: Connection) -> int:
+    """Return how many items failed for good and wait for a person."""
+    return int(tx.scalar(_DEAD) or 0)
+
+
 def _tell_nobody() -> None:
     """Stand in for whoever wants to know that an item was set aside."""
 
@@ -252,7 +257,6 @@ class Inbox:
                 )
                 if failures.is_contended(error):
                     break  # what was done is committed now; the others come with the next call
-            metrics.DEAD_LETTERS.labels(self.service).set(tx.scalar(_DEAD) or 0)
             due = tx.scalar(_NEXT_DUE)
         return None if due is None else max(0.0, (due - clock.now()).total_seconds())
 

@@ -1,22 +1,39 @@
 """Every metric of the system, named once; `docs/metrics.md` explains them and a test holds the two together.
 
 Labels are closed sets (services, topics, provinces, node kinds): never a person, an organisation or
-a transfer.
+a transfer. Counters begin at 0 where the service starts, so that their first step is seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from prometheus_client import Counter, Gauge, Histogram
 
-DAY = 86_400.0
+Reading = tuple[Gauge, tuple[str, ...], float]
+"""A gauge, its labels, and the value that was read from the database."""
+HOUR, DAY = 3_600.0, 86_400.0
 
 APPROVAL_SECONDS = Histogram(
     "tuanqiao_approval_seconds",
     "Time from opening a node to its decision",
     ["province", "node", "verdict"],
-    buckets=(60, 600, 3600, 6 * 3600, DAY, 2 * DAY, 3 * DAY, 5 * DAY, 7 * DAY, 10 * DAY, 15 * DAY, 30 * DAY),
+    # from a list that is worked off by a program to what has lain for a season
+    buckets=(
+        *(0.1, 1, 10, 60, 600, HOUR, 6 * HOUR),
+        *(days * DAY for days in (1, 2, 3, 5, 7, 10, 15, 30, 60)),
+    ),
 )
 OPEN_NODES = Gauge("tuanqiao_open_nodes", "Transfers waiting at a node", ["province", "node"])
+OLDEST_NODE = Gauge(
+    "tuanqiao_oldest_node_seconds", "Age of the open node that has waited longest", ["province"]
+)
+DEADLINE_OVERDUE = Gauge(
+    "tuanqiao_deadline_overdue_seconds",
+    "How long ago the deadline of an open node has passed; 0 while none has",
+    ["province"],
+)
 TRANSFERS_ENDED = Counter("tuanqiao_transfers_ended_total", "Transfers that reached an end", ["state"])
 OUTBOX_LAG = Histogram(
     "tuanqiao_outbox_lag_seconds",
@@ -25,6 +42,10 @@ OUTBOX_LAG = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
 )
 OUTBOX_WAITING = Gauge("tuanqiao_outbox_waiting", "Messages not yet published", ["service"])
+OUTBOX_OLDEST = Gauge(
+    "tuanqiao_outbox_oldest_seconds", "Age of the oldest message not yet published", ["service"]
+)
+DATABASE_UP = Gauge("tuanqiao_database_up", "Whether the service's database answered just now", ["service"])
 RELAY_FAILURES = Counter(
     "tuanqiao_relay_failures_total", "Rounds of the relay that the broker did not confirm", ["service"]
 )
@@ -64,9 +85,37 @@ RPC_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5, 10),
 )
 TIMERS_FIRED = Counter("tuanqiao_timers_fired_total", "Timers that came due", ["kind"])
+TIMERS_OVERDUE = Gauge("tuanqiao_timers_overdue", "Timers that are due and have not fired", ["service"])
+TIMER_LATE = Gauge(
+    "tuanqiao_timer_late_seconds", "How long the oldest of them has been due; 0 without any", ["service"]
+)
 OVERSTAYED = Gauge(
     "tuanqiao_overstayed_members", "Members who have outstayed a clock, counted once a day", ["clock"]
 )
 BRANCHES_GRADUATED = Counter(
     "tuanqiao_branches_graduated_total", "Branches that became graduates' organisations"
 )
+
+
+def seconds_since(at: datetime | None, now: datetime) -> float:
+    """Return how long ago an instant was; 0 for one to come, and for none."""
+    return max(0.0, (now - at).total_seconds()) if at is not None else 0.0
+
+
+class Shown:
+    """The gauges that are read from one service's database, as they were shown last.
+
+    None keeps a value whose source is away, or a label that is not read any more.
+    """
+
+    def __init__(self) -> None:
+        self._labels: set[tuple[Gauge, tuple[str, ...]]] = set()
+
+    def show(self, readings: Iterable[Reading]) -> None:
+        """Set what was read, and remove what was shown before and was not read now."""
+        found = {(gauge, labels): value for gauge, labels, value in readings}
+        for gauge, labels in self._labels - found.keys():
+            gauge.remove(*labels)
+        for (gauge, labels), value in found.items():
+            gauge.labels(*labels).set(value)
+        self._labels = set(found)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flask import Flask, Response, g, request
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
@@ -55,6 +55,11 @@ HTTP_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 10),
 )
+HTTP_REQUESTS = Counter(
+    "tuanqiao_http_requests_total", "HTTP requests by the class of their answer", ["status"]
+)
+_ANSWERED = {first: HTTP_REQUESTS.labels(f"{first}xx") for first in range(1, 6)}
+"""By the first digit of the status; from the start, so that the first error is seen."""
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:;"
@@ -128,6 +133,7 @@ def _hooks(app: Flask, headers: Mapping[str, str]) -> None:
         HTTP_SECONDS.labels(
             request.method, request.url_rule.rule if request.url_rule else "none", str(response.status_code)
         ).observe(time.perf_counter() - g.started)
+        _ANSWERED[response.status_code // 100].inc()
         return response
 
 

@@ -107,6 +107,7 @@ class Service(BusService):
         contract.check_letter: letters.check_letter,
         contract.list_audit: log.answer,
     }
+    gauges = staticmethod(lists.gauges)
     loops = (graduation.CONVERT, imports.ENTER, identity.CHECK, log.loop)
 
     @classmethod

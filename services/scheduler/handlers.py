@@ -19,7 +19,10 @@ A backlog falling due at one instant is worked off in such pieces, oldest first.
 """
 LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
+MOST_COUNTED = 10_000
+"""Timers that are late are counted up to here."""
 
+_deadlines, _reminders = metrics.TIMERS_FIRED.labels("deadline"), metrics.TIMERS_FIRED.labels("reminder")
 _asleep_until = clock.now()
 _told: tuple[Machinery, date] | None = None
 
@@ -54,8 +57,8 @@ def fire_turn(machinery: Machinery) -> float:
         # A full piece says that more is due, so nothing needs to be looked up.
         due = None if expired + reminded == FIRE_LIMIT else store.next_due(tx)
     _told = machinery, today
-    metrics.TIMERS_FIRED.labels("deadline").inc(expired)
-    metrics.TIMERS_FIRED.labels("reminder").inc(reminded)
+    _deadlines.inc(expired)
+    _reminders.inc(reminded)
     if expired + reminded == FIRE_LIMIT:
         return 0.0
     wait = LOOK_AGAIN_SECONDS
@@ -66,3 +69,13 @@ def fire_turn(machinery: Machinery) -> float:
 
 
 FIRE = background.Loop("timers", fire_turn, LOOK_AGAIN_SECONDS)
+
+
+def gauges(tx: Connection) -> list[metrics.Reading]:
+    """Return how many timers are due and have not fired, and how late the oldest is."""
+    now = clock.now()
+    late, oldest = store.overdue(tx, now, MOST_COUNTED)
+    return [
+        (metrics.TIMERS_OVERDUE, ("scheduler",), late),
+        (metrics.TIMER_LATE, ("scheduler",), metrics.seconds_since(oldest, now)),
+    ]

@@ -21,5 +21,6 @@ class Service(BusService):
         members.MembersLogGrew: heads.on_log_grew("members"),
         transfers.TransfersLogGrew: heads.on_log_grew("transfers"),
     }
+    gauges = staticmethod(handlers.gauges)
     loops = (handlers.FIRE,)
     linger = 0.1

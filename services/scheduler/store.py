@@ -76,6 +76,17 @@ def next_due(tx: Connection) -> datetime | None:
     return due
 
 
+_OVERDUE = sa.text("""
+    SELECT count(*) AS n, min(due_at) AS oldest
+    FROM (SELECT due_at FROM timers WHERE due_at <= :now ORDER BY due_at LIMIT :most) AS due""")
+
+
+def overdue(tx: Connection, now: datetime, most: int) -> tuple[int, datetime | None]:
+    """Return how many timers are due and not fired, counted up to `most`, and when the oldest was due."""
+    row = tx.execute(_OVERDUE, {"now": now, "most": most}).one()
+    return row.n, row.oldest
+
+
 def begin_day(tx: Connection, day: date) -> None:
     """Tell that a day began, once for all schedulers."""
     tx.execute(_BEGIN_DAY, {"day": day})

@@ -28,6 +28,7 @@ from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
 
+_ENDED = {str(state): metrics.TRANSFERS_ENDED.labels(state) for state in FINAL}
 _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -472,8 +473,8 @@ def _measure(rows: Iterable[transitions.Moved], trigger: Trigger) -> None:
                 latencies[key] = metrics.APPROVAL_SECONDS.labels(*key, str(trigger))
             latencies[key].observe(float(row.waited))
         ended[row.state] += 1
-    for state in ended.keys() & FINAL:
-        metrics.TRANSFERS_ENDED.labels(state).inc(ended[state])
+    for state in ended.keys() & _ENDED.keys():
+        _ENDED[state].inc(ended[state])
 
 
 # ---- events --------------------------------------------------------------------------------------

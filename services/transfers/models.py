@@ -119,7 +119,49 @@ open_nodes = sa.Table(
         "transfer_id",
         postgresql_where=sa.text("superior_id IS NOT NULL"),
     ),
+    sa.Index("ix_open_nodes_province_opened_at", "province", "opened_at"),
+    sa.Index(
+        "ix_open_nodes_province_expires_at",
+        "province",
+        "expires_at",
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    ),
 )
+
+open_counts = sa.Table(
+    "open_counts",
+    metadata,
+    sa.Column("province", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    comment="how many nodes are open: the sum of n; each statement adds what it opened and closed,"
+    " and the follower of the figures sums up",
+)
+
+COUNTED = tuple(
+    text
+    for what, sign, rows in (("INSERT", "", "came"), ("DELETE", "-", "went"))
+    for text in (
+        f"""
+CREATE FUNCTION count_nodes_{rows}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO open_counts (province, state, n)
+    SELECT province, state, {sign}count(*) FROM {rows} GROUP BY province, state;
+    RETURN NULL;
+END $$""",
+        f"""
+CREATE TRIGGER open_nodes_{rows} AFTER {what} ON open_nodes
+    REFERENCING {"NEW" if what == "INSERT" else "OLD"} TABLE AS {rows}
+    FOR EACH STATEMENT EXECUTE FUNCTION count_nodes_{rows}()""",
+    )
+)
+"""Have each statement that opens or closes nodes say how many; province and state of one never change.
+
+Triggers, so that it holds for whoever writes. Lines are added and none is changed, so nobody waits for a
+counter, and the sum is exact in every snapshot.
+"""
+for _statement in COUNTED:
+    sa.event.listen(open_nodes, "after_create", sa.DDL(_statement))  # type: ignore[no-untyped-call]
 
 open_transfers = sa.Table(
     "open_transfers",

@@ -85,8 +85,14 @@ class Service(BusService):
                 policies_store.hold(tx, first, clock.now())
 
     @staticmethod
-    def gauges(tx: Connection) -> None:
-        """Bring the backlog gauge up to date before a scrape."""
-        metrics.OPEN_NODES.clear()
-        for row in store.backlog(tx):
-            metrics.OPEN_NODES.labels(row.province, row.state).set(row.n)
+    def gauges(tx: Connection) -> list[metrics.Reading]:
+        """Return how many nodes wait where, since when, and how late deadlines are."""
+        now = clock.now()
+        found: list[metrics.Reading] = [
+            (metrics.OPEN_NODES, (row.province, row.state), row.n) for row in store.backlog(tx)
+        ]
+        for row in store.ages(tx):
+            where = (row.province,)
+            found.append((metrics.OLDEST_NODE, where, metrics.seconds_since(row.opened_at, now)))
+            found.append((metrics.DEADLINE_OVERDUE, where, metrics.seconds_since(row.expires_at, now)))
+        return found

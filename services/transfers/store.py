@@ -567,7 +567,25 @@ def counts(tx: Connection, path: str) -> list[messages.Count]:
     return [messages.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in rows]
 
 
-_BACKLOG = sa.text("SELECT province, state, count(*)::int AS n FROM open_nodes GROUP BY province, state")
+_BACKLOG = sa.text("SELECT province, state, sum(n)::bigint AS n FROM open_counts GROUP BY province, state")
+_SUM_UP = sa.text("""
+    WITH taken AS (
+        DELETE FROM open_counts WHERE (SELECT count(*) FROM open_counts) > :most
+        RETURNING province, state, n)
+    INSERT INTO open_counts (province, state, n)
+    SELECT province, state, sum(n) FROM taken GROUP BY province, state""")
+# One look at an index for each province, however many nodes are open.
+_AGES = sa.text("""
+    SELECT p.province, o.opened_at, d.expires_at
+    FROM (SELECT DISTINCT province FROM open_counts) AS p
+    LEFT JOIN LATERAL (
+        SELECT opened_at FROM open_nodes
+        WHERE province = p.province ORDER BY opened_at LIMIT 1) AS o ON true
+    LEFT JOIN LATERAL (
+        SELECT expires_at FROM open_nodes
+        WHERE province = p.province AND expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) AS d ON true""")
+MOST_LINES = 1_000
+"""Lines of `open_counts` that are summed at each look; with more they are summed up first."""
 
 
 class Waiting(NamedTuple):
@@ -578,9 +596,33 @@ class Waiting(NamedTuple):
     n: int
 
 
+class Age(NamedTuple):
+    """When the oldest open node of a province was opened, and when the next one is due."""
+
+    province: str
+    opened_at: datetime | None
+    expires_at: datetime | None
+
+
 def backlog(tx: Connection) -> list[Waiting]:
-    """Return the number of open nodes by province and kind."""
+    """Return the number of open nodes by province and kind; 0 where there have been any.
+
+    It is exact in the snapshot of the transaction, and costs the same however many nodes are open.
+    """
     return db.rows(Waiting, tx.execute(_BACKLOG))
+
+
+def ages(tx: Connection) -> list[Age]:
+    """Return by province since when the oldest node is open and when the next one is due."""
+    return db.rows(Age, tx.execute(_AGES))
+
+
+def sum_up(tx: Connection, most: int = MOST_LINES) -> None:
+    """Replace the lines of `open_counts` by their sums, if there are more than so many.
+
+    Others may add lines meanwhile, and sum up, too: each line is taken by one of them.
+    """
+    tx.execute(_SUM_UP, {"most": most})
 
 
 # ---- paths and audit -----------------------------------------------------------------------------

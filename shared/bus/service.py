@@ -42,6 +42,8 @@ class Asked(msgspec.Struct, Generic[Item], frozen=True):
     request_id: str = ""
 
 
+ENTRYPOINTS = {"events": "EventBatches", "commands": "CommandBatches", "queries": "Queries"}
+"""The kinds of what comes over the bus, each with the loop that takes it."""
 Given = list[tuple[int, list[Asked[Any]]]]
 """The items of several calls, each with the place of its call in the batch."""
 CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
@@ -71,6 +73,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.relay = outbox.Relay(self.name, self.engine, Publisher(settings))
         self.database = db.Database(self.engine, self.relay.wake)
         self.inbox = Inbox(self.name, self.database, service.events)
+        self.shown = metrics.Shown()
+        self._begin_counters(service.events)
         self.verifier = Verifier(settings.keys)
         self.serve(service.commands, service.queries)
         self.stopping = False
@@ -78,6 +82,15 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self._retries = background.Loop("retries", self._retry, LONGEST_RETRY_PAUSE)
         self.inbox.on_set_aside = self._retries.wake.set
         service.prepare(self)
+
+    def _begin_counters(self, events: Mapping[type[Event], Handler]) -> None:
+        """Let what counts batches and their failures begin at 0."""
+        for topic in (*(event.topic() for event in events), "unknown"):
+            metrics.MESSAGES_FAILED.labels(self.name, topic)
+        for kind, entrypoint in ENTRYPOINTS.items():
+            metrics.BATCH_MESSAGES.labels(self.name, kind)
+            metrics.BATCH_SECONDS.labels(self.name, kind)
+            metrics.BACKGROUND_FAILURES.labels(self.name, entrypoint)
 
     def serve(
         self, commands: Mapping[Command, CommandHandler], queries: Mapping[Query, QueryHandler]
@@ -286,6 +299,11 @@ def no_settings(environment: Environment, common: Settings) -> object:
     return None
 
 
+def no_gauges(tx: Connection) -> list[metrics.Reading]:
+    """Read nothing: the service has no gauges of its own."""
+    return []
+
+
 class BusService:
     """Base of every service on the bus; subclasses fill the tables.
 
@@ -296,6 +314,7 @@ class BusService:
         commands: Command to handler of its items; one reply per item.
         queries: Query or act to handler.
         loops: Background work that runs as long as the service does.
+        gauges: Reads the service's own gauges; cheap, since each scrape asks.
         linger: Seconds that events may wait to become a larger batch.
 
     """
@@ -306,6 +325,7 @@ class BusService:
     commands: ClassVar[Mapping[Command, CommandHandler]] = {}
     queries: ClassVar[Mapping[Query, QueryHandler]] = {}
     loops: ClassVar[Sequence[background.Loop]] = ()
+    gauges = staticmethod(no_gauges)
     linger: ClassVar[float] = 0.0
 
     machinery = Machinery()

@@ -99,7 +99,7 @@ def test_a_retention_that_is_outstayed(tx, days, overstayed):
     assert lists_store.overstayed(tx, until + timedelta(days=days))["retained"] == overstayed
     clock.advance(timedelta(days=90 + days))
     lists.on_day_began(tx, [])
-    assert metrics.OVERSTAYED.labels("retained")._value.get() == overstayed
+    assert (metrics.OVERSTAYED, ("retained",), overstayed) in lists.gauges(tx)
     decide(tx, asked.retention_id, end=True)
     assert lists_store.overstayed(tx, until + timedelta(days=1))["retained"] == 0
 

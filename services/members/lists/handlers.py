@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -170,6 +171,8 @@ KEEP_SECONDS, KEEP_IF_OVER = 60.0, 0.05
 The rule allows an hour (STAT-01).
 """
 _kept: dict[tuple[int, str, str], tuple[float, Sequence[store.Progress]]] = {}
+_overstayed: dict[date, dict[str, int]] = {}
+"""Members who have outstayed each clock, by the day on which they were counted."""
 
 
 def _progress(
@@ -194,8 +197,15 @@ def on_day_began(tx: Connection, items: list[Any]) -> None:
 
     The lists name them (BEY-12).
     """
-    for name, count in store.overstayed(tx, clock.today()).items():
-        metrics.OVERSTAYED.labels(name).set(count)
+    today = clock.today()
+    counted = store.overstayed(tx, today)
+    _overstayed.clear()
+    _overstayed[today] = counted
+
+
+def gauges(tx: Connection) -> list[metrics.Reading]:
+    """Return what was counted today by this process; nothing, where another has been told of the day."""
+    return [(metrics.OVERSTAYED, (name,), n) for name, n in _overstayed.get(clock.today(), {}).items()]
 
 
 COUNTED = (

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from sqlalchemy.engine import Connection
 
+from services.transfers import store as transfers_store
 from services.transfers.figures import board, store
 from services.transfers.figures.rules import FIGURES, Counted, check_figure, rate, responsible
 from services.transfers.policies import calendar
@@ -32,11 +33,15 @@ FOLD_SECONDS = 1.0
 
 
 def fold_turn(machinery: Machinery) -> float | None:
-    """Bring the figures up to date with the next changes; of several services one works at a time."""
+    """Bring the figures up to date with the next changes; of several services one works at a time.
+
+    The lines that count open nodes are summed up, too.
+    """
     with machinery.database.transaction(tells=False) as tx:
-        if not store.waits(tx):
-            return None
-        taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
+        taken = 0
+        if store.waits(tx):
+            taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
+        transfers_store.sum_up(tx)  # last, since another follower may wait for it
         return 0 if taken else None  # at once again while there is something to take
 
 

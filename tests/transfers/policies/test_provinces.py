@@ -56,7 +56,7 @@ def test_the_backlog_is_counted_where_it_waits(tx):
     )
 
     def backlog():
-        return {(row.province, row.state): row.n for row in store.backlog(tx)}
+        return {(row.province, row.state): row.n for row in store.backlog(tx) if row.n}
 
     assert backlog() == {
         (THERE, "pending_in"): 1,
