@@ -1,7 +1,8 @@
 """Commands that may come twice: each id is handled once, and each item of a list has its answer.
 
-`once` is for services that see from their own rows what a command has made, such as a transfer;
-`once_remembered` for those that keep the answer itself, in their table `handled_commands`.
+`once` is for services that see from their own rows what a command has made, such as a migration;
+`once_remembered` for those that keep the answer itself, in their table `handled_commands`; `again`
+for those whose statement takes an id once by itself, and that look back only where it made nothing.
 """
 
 from __future__ import annotations
@@ -57,33 +58,51 @@ def once(
 
     A command of before is answered as it was then, to its own sender only: to anybody else it is
     `command_taken` and tells nothing. Of a command that stands in the list twice the first item is
-    decided, and the others are repetitions of it.
+    decided, and the others are repetitions of it. A refusal takes no id: if somebody else in the list
+    has sent the same one, theirs is decided next, on what the first round has left.
 
     Args:
         asked: The list, which may be of several senders.
         earlier: The answers of commands of the list that were handled before.
         decide: Decides on commands that were not, and returns one answer for each of them. It is not
-            called where there are none.
+            called where there are none, and again only for ids of several senders.
         refused: Makes an answer from a refusal.
 
     """
-    first: dict[UUID, Asked[Item]] = {}
-    for one in asked:
-        if one.item.command_id not in earlier:
-            first.setdefault(one.item.command_id, one)
     # `earlier` is the caller's and stays as it is
-    answered = dict(earlier)
-    if first:
-        fresh = list(first.values())
+    made = dict(earlier)
+    failed: dict[tuple[UUID, int], Answer] = {}
+    while fresh := _fresh(asked, made, failed):
         for one, answer in zip(fresh, decide(fresh), strict=True):
-            answered[one.item.command_id] = Earlier(answer, one.actor.person_id)
+            if answer.refusal is None:
+                made[one.item.command_id] = Earlier(answer, one.actor.person_id)
+            else:
+                failed[one.item.command_id, one.actor.person_id] = answer
     answers = []
     for one in asked:
-        # also where it was decided just now: a list may be of several senders
-        answer, owner = answered[one.item.command_id]
-        own = owner is None or owner == one.actor.person_id
-        answers.append(answer if own else refused(one.item, Refusal("command_taken")))
+        own = failed.get((one.item.command_id, one.actor.person_id))
+        answers.append(own if own is not None else again(one, made[one.item.command_id], refused))
     return answers
+
+
+def _fresh(
+    asked: Sequence[Asked[Item]],
+    made: Mapping[UUID, Earlier[Answer]],
+    failed: Mapping[tuple[UUID, int], Answer],
+) -> list[Asked[Item]]:
+    """Return the first item of each id that made nothing yet and was not refused to its sender."""
+    first: dict[UUID, Asked[Item]] = {}
+    for one in asked:
+        command = one.item.command_id
+        if command not in made and (command, one.actor.person_id) not in failed:
+            first.setdefault(command, one)
+    return list(first.values())
+
+
+def again(one: Asked[Item], made: Earlier[Answer], refused: Callable[[Item, Refusal], Answer]) -> Answer:
+    """Return what a command was answered, to its own sender; to anybody else that its id is taken."""
+    own = made.person_id is None or made.person_id == one.actor.person_id
+    return made.answer if own else refused(one.item, Refusal("command_taken"))
 
 
 class Reply(msgspec.Struct, frozen=True):

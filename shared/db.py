@@ -97,10 +97,18 @@ def settings_of(tx: Connection | Engine, kind: type[Kind]) -> Kind:
     """Return the settings that the engine of a transaction was given.
 
     An engine that was given none is no service's but a tool's or a test's: it has the defaults.
+
+    Raises:
+        TypeError: The engine is another service's: its settings are of another kind.
+
     """
     # the engine's, not those that the connection was opened with
     given = tx.engine.get_execution_options().get("settings")
-    return given if isinstance(given, kind) else kind()
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise TypeError(f"asked for {kind.__module__}, but this engine was given {type(given).__module__}")
+    return given
 
 
 class Limits(NamedTuple):

@@ -47,7 +47,7 @@ def read(environment: Environment) -> Settings:
     """
     return Settings(
         practice=practice.from_environment(environment),
-        https=bool(environment.text("TUANQIAO_HTTPS")),
+        https=environment.switch("TUANQIAO_HTTPS"),
         trusted_proxies=environment.whole("TUANQIAO_TRUSTED_PROXIES", 0),
         public_url=environment.text("TUANQIAO_PUBLIC_URL").rstrip("/"),
         import_max_rows=environment.whole("TUANQIAO_IMPORT_MAX_ROWS", roster.MAX_ROWS, least=1),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
 from services.transfers.saga import FINAL, Destination, Initiator, State, Trigger
 from services.transfers.transitions import Item
-from shared import clock, directory, metrics, reference
+from shared import clock, commands, directory, metrics, reference
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -190,18 +191,17 @@ def _not_started(
 ) -> Outcome:
     """Answer a request that starts nothing: asked `before`, refused, or beside an open one."""
     if before is not None:
-        return _repeated(before, one.actor)
+        started = Outcome(
+            transfer_id=before.transfer_id, state=before.state, node_no=before.node_no, repeated=True
+        )
+        return commands.again(one, commands.Earlier(started, before.initiator_person_id), _refused)
     if isinstance(plan, Refusal):
         return Outcome(refusal=plan)
     return _second_start(one.item, held)
 
 
-def _repeated(row: store.Earlier, actor: Actor) -> Outcome:
-    """Return what an earlier command of the same id started, to its own sender only."""
-    refusal = domain.check_repeated([row.initiator_person_id], actor.person_id)
-    if refusal is not None:
-        return Outcome(refusal=refusal)
-    return Outcome(transfer_id=row.transfer_id, state=row.state, node_no=row.node_no, repeated=True)
+def _refused(item: contract.RequestTransfer, refusal: Refusal) -> Outcome:
+    return Outcome(refusal=refusal)
 
 
 def _second_start(item: contract.RequestTransfer, held: store.InTheWay | None) -> Outcome:
@@ -224,18 +224,28 @@ def move_batches(tx: Connection, asked: list[Asked[contract.MoveBatch]]) -> list
     Every member has a transfer of their own (BATCH-06). Members with an open transfer are found here; where
     members have gone meanwhile is found by the members service, which holds all of a batch or none.
     """
+    made = store.batches(tx, [one.item.command_id for one in asked])
+    earlier = {
+        one.item.command_id: _batch_again(one.item, made[one.item.command_id])
+        for one in asked
+        if one.item.command_id in made
+    }
+    return commands.once(
+        asked,
+        earlier,
+        partial(_move_batches, tx),
+        lambda item, refusal: BatchAsked(batch_id=item.command_id, refusal=refusal),
+    )
+
+
+def _move_batches(tx: Connection, fresh: list[Asked[contract.MoveBatch]]) -> list[BatchAsked]:
+    """Start batches that are new, as far as nothing speaks against them."""
     season = _season(tx)
-    acting = directory.administering(tx, (one.actor for one in asked))
-    orgs = _orgs_of(tx, asked)
-    earlier = store.batches(tx, [one.item.command_id for one in asked])
-    fresh = [one.item for one in asked if one.item.command_id not in earlier]
-    held = store.with_open(tx, (member for item in fresh for member in item.member_ids))
+    acting = directory.administering(tx, (one.actor for one in fresh))
+    orgs = _orgs_of(tx, fresh)
+    held = store.with_open(tx, (member for one in fresh for member in one.item.member_ids))
     answers = []
-    for one in asked:
-        made = earlier.get(one.item.command_id)
-        if made is not None:
-            answers.append(_batch_again(one.item, made, one.actor))
-            continue
+    for one in fresh:
         acting_org = one.actor.org_id if one.actor in acting else None
         plan = domain.plan_batch(one.item, orgs, acting_org, held, season.missed)
         # A later batch of this call finds them so.
@@ -283,14 +293,11 @@ def _start_batch(
     )
 
 
-def _batch_again(item: contract.MoveBatch, made: dict[int, store.Started], actor: Actor) -> BatchAsked:
-    """Return the transfers of a batch move that was asked for before, to its own sender only."""
-    senders = [row.initiator_person_id for row in made.values()]
-    refusal = domain.check_repeated(senders, actor.person_id)
-    if refusal is not None:
-        return BatchAsked(batch_id=item.command_id, refusal=refusal)
+def _batch_again(item: contract.MoveBatch, made: dict[int, store.Started]) -> commands.Earlier[BatchAsked]:
+    """Return the transfers of a batch move that was asked for before, all of them by one person."""
     ids = [made[member].transfer_id for member in item.member_ids if member in made]
-    return BatchAsked(batch_id=item.command_id, transfer_ids=ids, repeated=True)
+    sender = next(iter(made.values())).initiator_person_id
+    return commands.Earlier(BatchAsked(batch_id=item.command_id, transfer_ids=ids, repeated=True), sender)
 
 
 def get_batch(tx: Connection, request: contract.GetBatch, actor: Actor | None) -> list[contract.Transfer]:

@@ -54,7 +54,7 @@ class Front(Edge):
 def front(tmp_path_factory):
     folder = tmp_path_factory.mktemp("front")
     with ended(
-        gateway(tmp_path_factory.mktemp("keys"), TUANQIAO_HTTPS="1", TUANQIAO_TRUSTED_PROXIES="1")
+        gateway(tmp_path_factory.mktemp("keys"), TUANQIAO_HTTPS="true", TUANQIAO_TRUSTED_PROXIES="1")
     ) as behind:
         plain, secure = free_port(), free_port()
         assert certificate.make(folder, "localhost") and not certificate.make(folder, "localhost")

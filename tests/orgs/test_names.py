@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from services.orgs import handlers, names, store
 from services.orgs.naming import handlers as naming
+from services.orgs.naming import store as naming_store
 from services.orgs.order import handlers as order
 from services.orgs.search import handlers as search
 from services.orgs.search import store as search_store
@@ -328,6 +329,19 @@ def test_a_subtree_is_named_anew(short, piece):
             ].refusal.code
             == "command_taken"
         )
+
+
+def test_of_two_senders_at_once_the_second_is_told_nothing(tx, monkeypatch):
+    """A rebuild that somebody else has asked for under this id meanwhile is theirs to see."""
+    command = uuid4()
+    first = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=SCHOOL), of_school)])[0]
+    assert first.refusal is None
+    # at the first look it was not there yet
+    looks = iter([lambda tx, ids: {}])
+    seen = naming_store.by_command
+    monkeypatch.setattr(naming_store, "by_command", lambda tx, ids: next(looks, seen)(tx, ids))
+    late = naming.rebuild_names(tx, [Asked(RebuildNames(command_id=command, org_id=COLLEGE), of_college)])[0]
+    assert (late.refusal.code, late.org_id) == ("command_taken", None)
 
 
 @pytest.mark.rule("ORG-09", "ORG-13", "ORG-14")

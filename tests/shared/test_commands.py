@@ -80,7 +80,14 @@ def said(answers):
         ({}, [(1, "a", 7), (2, "b", 7), (1, "other", 7)], [["a", "b"]], ["a", "b", "a"]),
         ({}, [(1, "a", 7), (1, "a", 8)], [["a"]], ["a", TAKEN]),
         ({1: ("x", 7)}, [(1, "a", 7), (1, "a", 8), (1, "a", 7)], [], ["x", TAKEN, "x"]),
-        ({}, [(1, "", 7), (1, "", 7), (1, "a", 8)], [[""]], ["field_missing", "field_missing", TAKEN]),
+        # what was refused took no id: somebody else's of the same id is decided, each sender's once
+        ({}, [(1, "", 7), (1, "", 7), (1, "a", 8)], [[""], ["a"]], ["field_missing", "field_missing", "a"]),
+        (
+            {},
+            [(1, "", 7), (1, "a", 8), (1, "b", 9), (1, "c", 7)],
+            [[""], ["a"]],
+            ["field_missing", "a", TAKEN, "field_missing"],
+        ),
     ],
 )
 def test_once(known, asked, decided, answers):

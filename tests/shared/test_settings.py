@@ -151,7 +151,20 @@ def test_a_transaction_knows_the_settings_of_its_service():
         db.give_settings(engine, orgs_settings.Settings(observers=True))
         assert orgs_settings.of(tx).observers is True
         assert orgs_settings.of(engine).observers is True
+        # another service's code on this engine is a mistake, not a case for the defaults
+        with pytest.raises(TypeError, match=r"services\.transfers\.settings"):
+            transfers_settings.of(tx)
     engine.dispose()
+
+
+def test_https_is_on_by_its_word_alone():
+    """`false` switches it off, and what means neither is refused."""
+    read = gateway_settings.read
+    assert read(Environment({"TUANQIAO_HTTPS": "true"})).https is True
+    assert read(Environment({"TUANQIAO_HTTPS": "false"})).https is False
+    assert read(Environment({})).https is False
+    with pytest.raises(settings.Wrong, match="TUANQIAO_HTTPS"):
+        read(Environment({"TUANQIAO_HTTPS": "maybe"}))
 
 
 def test_each_service_reads_its_own():

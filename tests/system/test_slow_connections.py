@@ -242,7 +242,7 @@ def test_nothing_is_told_to_strangers(one):
 
 def test_https_is_remembered(tmp_path):
     """With HTTPS browsers are told to stay with it, and the session's cookie is bound to this host."""
-    with ended(gateway(tmp_path, TUANQIAO_HTTPS="1")) as made:
+    with ended(gateway(tmp_path, TUANQIAO_HTTPS="true")) as made:
         headers = made.get()[1]
         assert headers["Strict-Transport-Security"].startswith("max-age=31536000")
         assert (

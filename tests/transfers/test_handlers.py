@@ -893,6 +893,12 @@ def test_a_command_is_its_callers(tx):
     again, other = handlers.move_batches(tx, [Asked(batch, admin(TARGET)), Asked(batch, Actor(77, TARGET))])
     assert again.transfer_ids == made.transfer_ids
     assert (other.refusal.code, other.transfer_ids) == ("command_taken", [])
+    # A stranger who is first in the list is refused and takes nothing from whoever may.
+    late = contract.MoveBatch(
+        command_id=uuid.uuid4(), source_branch_id=BRANCH, member_ids=[606], target_branch_id=DEEP
+    )
+    stranger, made = handlers.move_batches(tx, [Asked(late, Actor(5, TARGET)), Asked(late, admin(TARGET))])
+    assert (stranger.refusal.code, made.refusal, len(made.transfer_ids)) == ("not_administrator", None, 1)
     decision = DecideNode(decision_id=uuid.uuid4(), transfer_id=one, node_no=1, approve=True)
     outcomes = [
         handlers.decide_nodes(tx, [Asked(decision, actor)])[0]

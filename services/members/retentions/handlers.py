@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -18,7 +18,7 @@ from services.members.sealing.keys import opened, sealed
 from services.members.settings import Settings
 from shared import audit, clock, directory
 from shared.bus.service import Asked
-from shared.commands import Earlier, once
+from shared.commands import Earlier, again, once
 from shared.errors import Refusal
 from shared.identity import Actor
 from shared.messages import members as contract
@@ -39,9 +39,17 @@ def request_retentions(tx: Connection, asked: list[Asked[RequestRetention]]) -> 
     count from the time of graduation, or by a setting from the day of the request. How long, from
     when on and at which schools are settings of the place (`shared/practice.py`).
     """
-    known = retentions_store.by_command(tx, [one.item.command_id for one in asked])
-    earlier = {command: Earlier(_saved(row), row.requested_by) for command, row in known.items()}
-    return once(asked, earlier, partial(_request, tx), lambda item, refusal: RetentionSaved(refusal=refusal))
+    earlier = _earlier(tx, [one.item.command_id for one in asked])
+    return once(asked, earlier, partial(_request, tx), _refused)
+
+
+def _earlier(tx: Connection, commands: Iterable[UUID]) -> dict[UUID, Earlier[RetentionSaved]]:
+    known = retentions_store.by_command(tx, commands)
+    return {command: Earlier(_saved(row), row.requested_by) for command, row in known.items()}
+
+
+def _refused(item: RequestRetention, refusal: Refusal) -> RetentionSaved:
+    return RetentionSaved(refusal=refusal)
 
 
 def _saved(row: retentions_store.Asked) -> RetentionSaved:
@@ -58,14 +66,14 @@ def _request(tx: Connection, asked: Sequence[Asked[RequestRetention]]) -> list[R
         [_requested(one, made[one.item.command_id], rows[one.item.command_id]["branch_id"]) for one in new],
     )
     # also what the same command has stored at this very moment, sent twice
-    kept = retentions_store.by_command(tx, list(rows))
+    kept = _earlier(tx, rows)
     answers: list[RetentionSaved] = []
     for one in asked:
         command = one.item.command_id
         if command in kept:
-            answers.append(_saved(kept[command]))
+            answers.append(again(one, kept[command], _refused))
         else:
-            answers.append(RetentionSaved(refusal=refusals.get(command, rules.OPEN)))
+            answers.append(_refused(one.item, refusals.get(command, rules.OPEN)))
     return answers
 
 

@@ -50,16 +50,16 @@ def request_migrations(tx: Connection, asked: list[Asked[RequestMigration]]) -> 
     return commands.once(
         asked,
         earlier,
-        partial(_request, tx, orgs, migration_store.open_paths(tx, provinces)),
+        partial(_request, tx, orgs, provinces),
         lambda item, refusal: Migrated(refusal=refusal),
     )
 
 
 def _request(
-    tx: Connection, orgs: dict[int, OrgRow], moving: list[str], fresh: list[Asked[RequestMigration]]
+    tx: Connection, orgs: dict[int, OrgRow], provinces: set[int], fresh: list[Asked[RequestMigration]]
 ) -> list[Migrated]:
     """Store what is asked for, and say so in the log; return the migrations, or why there is none."""
-    refusals, rows = _check(tx, orgs, moving, fresh)
+    refusals, rows = _check(tx, orgs, migration_store.open_paths(tx, provinces), fresh)
     made = migration_store.request_migrations(tx, rows, clock.now())
     known = migration_store.by_command(tx, [one.item.command_id for one in fresh])
     asked_for = [(one, known[one.item.command_id]) for one in fresh if one.item.command_id in made]

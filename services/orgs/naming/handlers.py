@@ -8,9 +8,10 @@ rebuild goes on where it was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -98,11 +99,7 @@ def rebuild_names(tx: Connection, asked: list[Asked[RebuildNames]]) -> list[Name
 
     A repeated command says how far it is.
     """
-    known = naming_store.by_command(tx, [one.item.command_id for one in asked])
-    earlier = {command: commands.Earlier(shown(row), row.asked_by) for command, row in known.items()}
-    answers = commands.once(
-        asked, earlier, partial(_ask, tx), lambda item, refusal: NamesRebuild(refusal=refusal)
-    )
+    answers = commands.once(asked, _earlier(tx, asked), partial(_ask, tx), _refused)
     REBUILD.wake.set()
     return answers
 
@@ -118,12 +115,25 @@ def _ask(tx: Connection, fresh: list[Asked[RebuildNames]]) -> list[NamesRebuild]
         if refusal is None
     ]
     naming_store.ask(tx, rows, clock.now())
-    # Read again: a command that was repeated meanwhile has the row of its first time.
-    known = naming_store.by_command(tx, [one.item.command_id for one in fresh])
+    # Read again: a command that was sent meanwhile has the row of its first sender.
+    earlier = _earlier(tx, fresh)
     return [
-        NamesRebuild(refusal=refusal) if refusal is not None else shown(known[one.item.command_id])
+        _refused(one.item, refusal)
+        if refusal is not None
+        else commands.again(one, earlier[one.item.command_id], _refused)
         for one, refusal in zip(fresh, refusals, strict=True)
     ]
+
+
+def _earlier(
+    tx: Connection, asked: Sequence[Asked[RebuildNames]]
+) -> dict[UUID, commands.Earlier[NamesRebuild]]:
+    known = naming_store.by_command(tx, [one.item.command_id for one in asked])
+    return {command: commands.Earlier(shown(row), row.asked_by) for command, row in known.items()}
+
+
+def _refused(item: RebuildNames, refusal: Refusal) -> NamesRebuild:
+    return NamesRebuild(refusal=refusal)
 
 
 def _row(one: Asked[RebuildNames], path: str) -> naming_store.Asked:
