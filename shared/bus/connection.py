@@ -7,12 +7,17 @@ never closed politely.
 from __future__ import annotations
 
 import contextlib
+import socket
 
 import kombu
 import kombu.message
 from amqp import serialization
 from kombu.transport import TRANSPORT_ALIASES
 
+from shared.bus import wire
+
+TRANSPORT_ALIASES["amqp"] = f"{wire.__name__}:Transport"
+TRANSPORT_ALIASES["amqps"] = f"{wire.__name__}:SecureTransport"
 TRANSPORT_ALIASES["memory"] = "shared.bus.memory:Transport"
 
 
@@ -71,6 +76,13 @@ def connect(amqp_uri: str, heartbeat: int = HEARTBEAT_SECONDS) -> kombu.Connecti
 def is_memory(connection: kombu.Connection) -> bool:
     """Return whether this is the bus inside the process."""
     return bool(connection.transport_cls in ("memory", "shared.bus.memory:Transport"))
+
+
+def break_off(connection: kombu.Connection | None) -> None:
+    """Have whoever reads a connection find it ended; never raises, never waits."""
+    with contextlib.suppress(Exception):
+        assert connection is not None
+        connection._connection._transport.sock.shutdown(socket.SHUT_RDWR)
 
 
 def drop(connection: kombu.Connection | None) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import kombu
@@ -21,7 +21,7 @@ from shared.bus import connection as broker
 from shared.bus.calls import Call, Unreadable, read_answers
 from shared.bus.topology import Topology
 from shared.errors import Refusal, Refused
-from shared.messages import Command, Query
+from shared.messages import Act, Command, Query
 from shared.messages.decoding import bad
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
@@ -30,39 +30,56 @@ log = logging.getLogger("tuanqiao.rpc")
 CALL_SECONDS = 10.0
 MAX_BUNDLE = 200
 """The most calls that leave in one message."""
+BUNDLE_BYTES = 30_000
+"""The most bytes of them, unless a single call has more."""
+REPEATS = 2
+"""How often a call is sent again whose connection was lost; more often, and it may be the reason."""
+SHORTEST_PAUSE = 0.05
+"""Between the loss of a connection and the next."""
 
 
 class Waiting:
     """A call under way."""
 
-    __slots__ = ("answer", "done", "ready")
+    __slots__ = ("answer", "call", "done", "queue_name", "ready", "repeats", "sent")
+    call: Call
+    queue_name: str
 
     def __init__(self, ready: Callable[[bytes | None], None] | None = None) -> None:
         self.answer: bytes | None = None
         self.ready = ready
         self.done = None if ready else threading.Event()
+        self.sent = False
+        self.repeats = 0
 
 
 class RpcClient:
     """Calls services from any number of threads or greenlets.
 
-    It has one connection to publish and one to listen. Connections are made again after a broker
-    restart; calls under way at that moment end with `unavailable`.
+    It has one connection, which one thread reads and another writes: nobody who calls waits for a
+    socket. The connection is made again whenever it is lost; calls under way at that moment are sent
+    again, except an `Act`, which ends with `unavailable`.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._amqp_uri = settings.amqp_uri
         self._topology = Topology(settings.bus_prefix)
-        self._reply_to = f"reply.{uuid.uuid4().hex}"
+        self._reply_to = ""
         self._waiting: dict[str, Waiting] = {}
-        self._outgoing: dict[str, deque[Call]] = {}
+        self._outgoing: dict[str, deque[Waiting]] = {}
         self._listening = threading.Event()
+        self._put_down = threading.Event()
         self._stopping = False
         self._lock = threading.Lock()
+        """Guards what is outgoing, what counts as sent, and on which channel."""
         self._connection: kombu.Connection | None = None
         self._channel: Any = None
-        self._thread = threading.Thread(target=self._listen, name="rpc-replies", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._listen, name="rpc-replies", daemon=True),
+            threading.Thread(target=self._send_off, name="rpc-calls", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def connected(self) -> bool:
@@ -161,85 +178,129 @@ class RpcClient:
     ) -> None:
         """Send an encoded call; `waiting` is told when the answer is here.
 
-        Calls made at the same time leave together in one message: whoever holds the connection
-        takes what the others have put down.
+        Calls made at the same time leave together in one message: what is put down while the last
+        one leaves.
         """
         if org_id is not None and not 0 < org_id <= MAX_ID:  # here, since it would spoil the whole bundle
             raise bad("/org_id", "数字超出范围", "a number out of range")
         if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
             raise Refused("unavailable")
-        queue_name = self._topology.call_queue(call.service, "commands" if call.many else "queries").name
-        self._waiting[correlation_id] = waiting
-        self._outgoing.setdefault(queue_name, deque()).append(
-            Call(
-                correlation_id=correlation_id,
-                name=call.name,
-                body=msgspec.Raw(body),
-                token=token,
-                org_id=org_id,
-                request_id=request_id,
-                expires_at=time.time() + timeout,
-            )
+        waiting.queue_name = self._topology.call_queue(
+            call.service, "commands" if call.many else "queries"
+        ).name
+        waiting.repeats = 0 if isinstance(call, Act) else REPEATS
+        waiting.call = Call(
+            correlation_id=correlation_id,
+            name=call.name,
+            body=msgspec.Raw(body),
+            token=token,
+            org_id=org_id,
+            request_id=request_id,
+            expires_at=time.time() + timeout,
         )
+        self._waiting[correlation_id] = waiting
         with self._lock:
-            self._publish(queue_name)
+            self._outgoing.setdefault(waiting.queue_name, deque()).append(waiting)
+        self._put_down.set()
 
-    def _publish(self, queue_name: str) -> None:
-        """Publish what was put down for a queue, unless somebody else has done so already."""
-        outgoing = self._outgoing[queue_name]
-        while outgoing:
-            bundle: list[Call] = []
-            while outgoing and len(bundle) < MAX_BUNDLE:
-                bundle.append(outgoing.popleft())
-            if not self._leaves(queue_name, msgspec.json.encode(bundle)):
-                for call in bundle:
-                    self._finish(call.correlation_id, None)
+    def _send_off(self) -> None:
+        """Publish what is put down, until the client is closed."""
+        while not self._stopping:
+            self._put_down.wait(1.0)
+            self._put_down.clear()
+            for queue_name in list(self._outgoing):
+                while self._publish(queue_name):
+                    pass
 
-    def _leaves(self, queue_name: str, body: bytes) -> bool:
-        """Publish a bundle; return whether it could be."""
-        for attempt in (1, 2):  # the connection may have died unnoticed since the last call
-            try:
-                if self._channel is None:
-                    self._connection = broker.connect(self._amqp_uri, heartbeat=0)
-                    self._topology.declare(self._connection)
-                    self._channel = self._connection.channel()
-                prepared = self._channel.prepare_message(
-                    body,
-                    content_type="application/json",
-                    content_encoding="utf-8",
-                    properties={"reply_to": self._reply_to, "delivery_mode": 1},
-                )
-                self._channel.basic_publish(prepared, exchange="", routing_key=queue_name)
-                return True
-            except Exception as error:
-                broker.drop(self._connection)
-                self._connection = self._channel = None
-                if attempt == 2:
-                    log.warning("cannot publish a call: %s", type(error).__name__)
-        return False
+    def _publish(self, queue_name: str) -> bool:
+        """Publish a bundle of what was put down for a queue; return whether there may be more."""
+        with self._lock:
+            channel, connection, reply_to = self._channel, self._connection, self._reply_to
+            bundle = self._bundle(self._outgoing[queue_name]) if channel is not None else []
+        if not bundle:
+            return False
+        try:
+            prepared = channel.prepare_message(
+                msgspec.json.encode([waiting.call for waiting in bundle]),
+                content_type="application/json",
+                content_encoding="utf-8",
+                properties={"reply_to": reply_to, "delivery_mode": 1},
+            )
+            channel.basic_publish(prepared, exchange="", routing_key=queue_name)
+            return True
+        except Exception as error:
+            log.warning("cannot publish a call: %s", type(error).__name__)
+            self._again(bundle)
+            broker.break_off(connection)  # who reads it notices, and connects again
+            return False
+
+    def _bundle(self, outgoing: deque[Waiting]) -> list[Waiting]:
+        """Take calls for one message; a list that is long leaves by itself.
+
+        A service may handle such a list beside another.
+        """
+        bundle: list[Waiting] = []
+        size = 0
+        while outgoing and len(bundle) < MAX_BUNDLE:
+            size += len(outgoing[0].call.body)
+            if bundle and size > BUNDLE_BYTES:
+                break
+            waiting = outgoing.popleft()
+            if waiting.call.correlation_id in self._waiting:  # else its caller has given up
+                waiting.sent = True
+                bundle.append(waiting)
+        return bundle
+
+    def _again(self, some: Iterable[Waiting]) -> None:
+        """Have calls sent again that may not have arrived, or whose answers may be lost; end the others."""
+        ended = []
+        with self._lock:
+            for waiting in some:
+                if not waiting.sent:
+                    continue
+                waiting.sent = False
+                if waiting.repeats:
+                    waiting.repeats -= 1
+                    self._outgoing[waiting.queue_name].append(waiting)
+                else:
+                    ended.append(waiting.call.correlation_id)
+        for correlation_id in ended:  # nobody need wait for its time-out
+            self._finish(correlation_id, None)
 
     def _listen(self) -> None:
-        pause = 0.1
+        pause = SHORTEST_PAUSE
         while not self._stopping:
             connection = None
             try:
                 connection = broker.connect(self._amqp_uri)
-                replies = Queue(
-                    self._reply_to,
-                    durable=False,
-                    exclusive=not broker.is_memory(connection),
-                    auto_delete=True,
-                )
-                consumer = Consumer(connection.channel(), [replies], on_message=self._arrived, no_ack=True)
-                consumer.consume()
-                self._listening.set()
-                pause = 0.1
+                self._topology.declare(connection)
+                self._consume(connection)
+                pause = SHORTEST_PAUSE
                 self._drain(connection)
                 connection.close()
             except Exception as error:
                 self._lost(connection, error)
                 time.sleep(pause)
                 pause = min(3.0, pause * 2)
+
+    def _consume(self, connection: kombu.Connection) -> None:
+        """Open a queue of replies, and from now on send calls whose answers come there.
+
+        Its name is new each time: the broker may not have noticed yet that whoever had the last one
+        is gone.
+        """
+        replies = Queue(
+            f"reply.{uuid.uuid4().hex}",
+            durable=False,
+            exclusive=not broker.is_memory(connection),
+            auto_delete=True,
+        )
+        Consumer(connection.channel(), [replies], on_message=self._arrived, no_ack=True).consume()
+        channel = connection.channel()
+        with self._lock:
+            self._connection, self._channel, self._reply_to = connection, channel, replies.name
+        self._listening.set()
+        self._put_down.set()
 
     def _drain(self, connection: kombu.Connection) -> None:
         """Take answers until the client is closed."""
@@ -250,14 +311,14 @@ class RpcClient:
                 connection.heartbeat_check(rate=2)
 
     def _lost(self, connection: kombu.Connection | None, error: Exception) -> None:
-        """End all calls under way: the queue of replies went with the connection."""
+        """Have all calls under way sent again: the queue of replies went with the connection."""
         self._listening.clear()
+        with self._lock:
+            self._connection = self._channel = None
         if not self._stopping:
             log.warning("replies: %s; connecting again", type(error).__name__)
         broker.drop(connection)
-        # nobody need wait for its time-out
-        for correlation_id in list(self._waiting):
-            self._finish(correlation_id, None)
+        self._again(list(self._waiting.values()))
 
     def _arrived(self, message: Any) -> None:
         try:
@@ -279,9 +340,11 @@ class RpcClient:
             waiting.done.set()
 
     def close(self) -> None:
-        """Stop listening and drop the connections."""
+        """Stop listening and drop the connection."""
         self._stopping = True
-        self._thread.join(3)
+        self._put_down.set()
+        for thread in self._threads:
+            thread.join(3)
         broker.drop(self._connection)
 
 

@@ -1,0 +1,109 @@
+"""The bus on a network that cuts frames in pieces, and ends connections."""
+
+import threading
+import time
+import uuid
+from contextlib import closing
+
+import pytest
+
+from shared.bus.rpc import RpcClient
+from shared.errors import Refused
+from shared.messages import Act
+from shared.messages.transfers import AssignBranch, GetTransfer
+from shared.settings import Settings
+from tests.installation import AMQP_URI, SERVER, TOPOLOGY
+from tests.pieces import Pieces
+from tests.shared.test_bus import PROBE_COMMAND, PROBE_QUERY, Probe, ids, token
+
+SECONDS = 5.0
+CALLERS = 6
+PROBE_ACT = Act("scheduler", "probe_query", GetTransfer, int)
+"""The probe's query, called as something that must not be sent twice."""
+assert token
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    with Pieces(AMQP_URI, longest=0.01) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def probe(keys, pieces):
+    with closing(Probe(keys, environ={"AMQP_URI": pieces.uri})) as made:
+        made.create()
+        made.start("scheduler")
+        yield made
+
+
+@pytest.fixture
+def client(probe, pieces, keys):
+    settings = Settings(SERVER, "", pieces.uri, keys, 0, bus_prefix=TOPOLOGY.prefix)
+    with closing(RpcClient(settings)) as made:
+        yield made
+
+
+def in_lists(client, token, size, ends):
+    """Have some offices send lists one after the other; return what was answered, and what was refused."""
+    answered, refused = [0] * CALLERS, []
+
+    def office(n: int) -> None:
+        while time.monotonic() < ends and not refused:
+            items = [
+                AssignBranch(decision_id=uuid.uuid4(), transfer_id=one, branch_id=1) for one in ids(size)
+            ]
+            try:
+                answered[n] += len(client.call(PROBE_COMMAND, items, token=token, org_id=5, timeout=10))
+            except Refused as error:
+                refused.append(error)
+
+    offices = [threading.Thread(target=office, args=(n,)) for n in range(CALLERS)]
+    for one in offices:
+        one.start()
+    return offices, answered, refused
+
+
+def test_frames_in_pieces(probe, client, token):
+    """Lists go to and fro while frames arrive in pieces: every call is answered, and the service is well."""
+    offices, answered, refused = in_lists(client, token, 300, time.monotonic() + SECONDS)
+    for one in offices:
+        one.join()
+    assert not refused and all(answered)
+    assert probe.get("scheduler", "/readyz")[0] == 200
+
+
+def test_lost_connections_refuse_nobody(probe, pieces, client, token):
+    """All connections to the broker end five times under load: no call is refused."""
+    pieces.longest = 0  # or there is no time to connect in
+    offices, answered, refused = in_lists(client, token, 20, time.monotonic() + 4)
+    for _ in range(5):
+        time.sleep(0.7)
+        pieces.break_off()
+    for one in offices:
+        one.join()
+    assert not refused and min(answered) > 100
+
+
+def test_an_act_is_not_sent_again(pieces, client, token):
+    """Of two calls under way when the connection ends the question is answered, the act is refused."""
+    slow = GetTransfer(transfer_id=6)
+    assert client.call(PROBE_QUERY, GetTransfer(transfer_id=1), token=token) == 1
+    found = {}
+
+    def ask(call):
+        started = time.monotonic()
+        try:
+            found[call] = client.call(call, slow, token=token), time.monotonic() - started
+        except Refused as refused:
+            found[call] = refused.code, time.monotonic() - started
+
+    asking = [threading.Thread(target=ask, args=(call,)) for call in (PROBE_QUERY, PROBE_ACT)]
+    for one in asking:
+        one.start()
+    time.sleep(0.5)
+    pieces.break_off()
+    for one in asking:
+        one.join()
+    assert found[PROBE_QUERY][0] == 6
+    assert found[PROBE_ACT][0] == "unavailable" and found[PROBE_ACT][1] < 2
