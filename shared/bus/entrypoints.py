@@ -42,6 +42,8 @@ IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """How long a loop rests after a failure; longer each time until a batch is done."""
+LEAVING_SECONDS = 10.0
+"""How long questions under way may take when the service is told to stop: as long as their callers wait."""
 
 BROKER_ERRORS = (OSError, EOFError, KombuError, AMQPError)
 """What a broker that is down, restarting or frozen makes a connection raise."""
@@ -186,7 +188,22 @@ class Drain(Entrypoint):  # type: ignore[misc]
             if self._failure is not None:
                 raise self._failure
             self._beat(connection)
+        self._leave(consumer, connection)
+
+    def _leave(self, consumer: Consumer, connection: kombu.Connection) -> None:
+        """Give back at once what is not begun, to whoever else takes from the queue; finish the rest."""
+        consumer.cancel()
+        for message in self._buffer:
+            message.requeue()
         self._under_way.waitall()
+        ends = time.monotonic() + LEAVING_SECONDS
+        while self.unfinished() and time.monotonic() < ends:
+            self._beat(connection)
+            time.sleep(0.01)
+
+    def unfinished(self) -> int:
+        """Return how much is under way apart from the batches in hand."""
+        return 0
 
     def _wait_for_turn(self, connection: kombu.Connection) -> None:
         """Return when the batch under way is done.
@@ -351,6 +368,14 @@ class Queries(_Calls):
     kind = "queries"
     prefetch = 40
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._asked = 0
+
+    def unfinished(self) -> int:
+        """Return how many questions have no answer yet."""
+        return self._asked
+
     def handle(self, messages: list[Any]) -> None:
         """Give each call a worker of its own."""
         for message in messages:
@@ -359,6 +384,7 @@ class Queries(_Calls):
             if not calls:
                 self.settle([message])
             for call in calls:
+                self._asked += 1
                 self.container.spawn_worker(
                     self, (call,), {}, handle_result=partial(self._done, message, call, left)
                 )
@@ -374,6 +400,7 @@ class Queries(_Calls):
                 {message.properties.get("reply_to"): answer},
                 message.channel,
             )
+        self._asked -= 1
         return result, None
 
 

@@ -544,6 +544,25 @@ def test_sigterm_finishes_the_batch(probe, publisher):
     assert probe.effects()[slow[0]] == 1
 
 
+def test_sigterm_answers_what_was_asked(probe, client, token):
+    """SIGTERM while questions are under way: each is answered, and the process ends with 0."""
+    answers = []
+    asking = [
+        threading.Thread(
+            target=lambda: answers.append(client.call(PROBE_QUERY, GetTransfer(transfer_id=6), token=token))
+        )
+        for _ in range(5)
+    ]
+    for one in asking:
+        one.start()
+    time.sleep(0.5)
+    assert probe.kill("scheduler", signal.SIGTERM) == 0
+    for one in asking:
+        one.join(5)
+    assert answers == [6] * 5
+    probe.start("scheduler")
+
+
 def test_sigkill_loses_and_doubles_nothing(probe, publisher):
     """SIGKILL while messages stream in: after a restart each had its effect exactly once."""
     some = ids(900)
