@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers.store import with_transfer
 from shared import db
 from shared.recordset import recordset
 
@@ -55,8 +56,9 @@ class Settled(msgspec.Struct, frozen=True):
     result: str
 
 
-_MATCHING = """
-    FROM open_nodes o JOIN transfers t ON t.transfer_id = o.transfer_id
+_MATCHING = f"""
+    FROM open_nodes o
+    {with_transfer("o")}
     WHERE (o.org_id = :org OR o.superior_id = :org) AND o.state = :state
         AND (:state <> 'pending_assign' OR o.org_id = :org)
         AND (:reason = '' OR t.reason = :reason)
