@@ -56,10 +56,15 @@ if [ -z "$amqp" ] || [ -z "$postgres" ]; then
     wait_for find_postgres || { say "PostgreSQL does not answer"; exit 1; }
     amqp=$(find_amqp) postgres=$(find_postgres)
 fi
-# The front is tested with Debian's nginx; without it that test is skipped and says so.
-if ! command -v nginx >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing Debian's nginx"
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends nginx; } >/dev/null 2>&1 || say "apt-get failed; the test of the front will be skipped"
+# The front is tested with Debian's nginx, board and alerts with its Prometheus and Alertmanager; without them those tests are skipped and say so.
+absent=""
+command -v nginx >/dev/null || absent="nginx"
+command -v promtool >/dev/null || absent="$absent prometheus"
+command -v prometheus-alertmanager >/dev/null || absent="$absent prometheus-alertmanager"
+if [ -n "$absent" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing Debian's $absent"
+    # shellcheck disable=SC2086
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $absent; } >/dev/null 2>&1 || say "apt-get failed; the tests with $absent will be skipped"
 fi
 say "RabbitMQ ${amqp#*@}, PostgreSQL ${postgres#*@}"
 echo "export AMQP_URI='$amqp' DATABASE_URL='$postgres'"
