@@ -1,4 +1,4 @@
-"""Servers that may be hurt: a PostgreSQL and a RabbitMQ of several nodes, in folders and on ports of their own.
+"""Servers that may be hurt: a PostgreSQL and a RabbitMQ of several nodes, on ports of their own.
 
 They run from the machine's own programs and touch no server that is there already.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -49,15 +50,10 @@ def wait_until(what: str, holds: Callable[[], object], seconds: float = 60) -> N
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on; `STORM_PORTS=first` says from where they are counted."""
-    first = int(os.environ.get("STORM_PORTS") or 0)
-    if first:
-        return [port for port in range(first, first + 300) if _is_free(port)][:count]
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Return ports that nobody listens on, below those that connections are given by themselves."""
+    ports = range(20_000, 32_000)
+    first = random.SystemRandom().choice(ports[:-1000])
+    return [port for port in range(first, ports[-1]) if _is_free(port)][:count]
 
 
 def _is_free(port: int) -> bool:
@@ -156,7 +152,7 @@ class Node:
     def __init__(self, folder: Path, name: str, port: int, distribution: int) -> None:
         if not (RABBITMQ / "rabbitmq-server").exists():
             raise Missing("RabbitMQ's programs are not in /usr/lib/rabbitmq (Debian: rabbitmq-server)")
-        self.folder, self.name, self.port = folder, name, port
+        self.folder, self.name, self.port, self.distribution = folder, name, port, distribution
         self.process: subprocess.Popen[bytes] | None = None
         self.environ = {
             "PATH": os.environ["PATH"],
