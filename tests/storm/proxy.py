@@ -153,7 +153,7 @@ class Network:
         """End it, with all connections."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self.process.communicate()  # waits, and closes the pipes
 
 
 if __name__ == "__main__":
