@@ -28,6 +28,8 @@ LONGEST_PAUSE_AWAY = 5.0
 """The same, while only the database or the broker is away: it may be back at any moment."""
 TRIES = 5
 """After how many failures alone an item is set aside."""
+LOOK_AT_CLOCK = 0.5
+"""A sleeping loop looks so often, in seconds, whether somebody has set the clock by more than that."""
 PARTS = 8
 """A piece that fails is cut to this fraction, and grows back by as much when pieces succeed."""
 
@@ -106,11 +108,25 @@ def run(service: Service, loop: Loop) -> bool:
 
 
 def _sleep(service: Service, loop: Loop, seconds: float) -> None:
-    """Sleep until somebody has made work for the loop, at most so long."""
+    """Sleep until somebody has made work for the loop or has set the clock, at most so long."""
     if seconds == 0:
         time.sleep(0)  # others may run between two pieces
-    elif loop.wake.wait(seconds) and loop.settle and not service.stopping:
+    elif _woken(loop, seconds) and loop.settle and not service.stopping:
         time.sleep(loop.settle)
+
+
+def _woken(loop: Loop, seconds: float) -> bool:
+    """Wait; return whether somebody woke the loop.
+
+    Who waits for an instant has reckoned the seconds by a clock that may be set meanwhile.
+    """
+    until, offset = time.monotonic() + seconds, clock.offset()
+    while (left := until - time.monotonic()) > 0:
+        if loop.wake.wait(min(left, LOOK_AT_CLOCK)):
+            return True
+        if abs(clock.offset() - offset) > LOOK_AT_CLOCK:
+            return False
+    return False
 
 
 def _pause(error: Exception, in_a_row: int) -> float:

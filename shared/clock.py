@@ -7,6 +7,7 @@ simulation runs all services in one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -21,6 +22,14 @@ _listeners: list[Callable[[], None]] = []
 def now() -> datetime:
     """Return the present instant, aware, in UTC."""
     return datetime.now(UTC) + _ahead
+
+
+def offset() -> float:
+    """Return how far this clock is from the steady one of the process, which nobody can set, in seconds.
+
+    It changes when somebody sets the clock of the machine.
+    """
+    return now().timestamp() - time.monotonic()
 
 
 def today() -> date:

@@ -17,6 +17,12 @@ FIRE_LIMIT = 2_000
 
 A backlog falling due at one instant is worked off in such pieces, oldest first.
 """
+ENDS_KEPT = timedelta(days=60)
+"""How long an end is remembered.
+
+A node that was opened before it may be told after it: by another scheduler at the same moment, from
+the failed messages minutes later, or when somebody has old messages told again.
+"""
 LOOK_AGAIN_SECONDS = 30.0
 """The longest sleep: another scheduler may have taken timers, or given them up."""
 MOST_COUNTED = 10_000
@@ -25,6 +31,7 @@ MOST_COUNTED = 10_000
 _deadlines, _reminders = metrics.TIMERS_FIRED.labels("deadline"), metrics.TIMERS_FIRED.labels("reminder")
 _asleep_until = clock.now()
 _told: tuple[Machinery, date] | None = None
+_forgot: tuple[Machinery, date] | None = None
 
 
 def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
@@ -37,12 +44,12 @@ def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
 
 
 def on_ended(tx: Connection, items: list[Any]) -> None:
-    """Forget a transfer that waits for nobody any more."""
-    store.cancel(tx, [item.transfer_id for item in items])
+    """Watch transfers no longer that wait for nobody any more."""
+    store.end(tx, items, clock.now())
 
 
 def fire_turn(machinery: Machinery) -> float:
-    """Fire what is due, tell a new day; return the seconds until the next instant.
+    """Fire what is due, tell a new day, forget old ends; return the seconds until the next instant.
 
     Any number of schedulers may run: each timer is locked by one of them, and fires in the
     transaction that removes it (DL-19). An idle scheduler looks once in 30 seconds, however many
@@ -59,13 +66,25 @@ def fire_turn(machinery: Machinery) -> float:
     _told = machinery, today
     _deadlines.inc(expired)
     _reminders.inc(reminded)
-    if expired + reminded == FIRE_LIMIT:
+    if expired + reminded == FIRE_LIMIT or _forget_some(machinery, today):
         return 0.0
     wait = LOOK_AGAIN_SECONDS
     if due is not None:
         wait = min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
     _asleep_until = clock.now() + timedelta(seconds=wait)
     return wait
+
+
+def _forget_some(machinery: Machinery, today: date) -> bool:
+    """Forget a piece of the ends that are old on a day; return whether there may be more."""
+    global _forgot
+    if _forgot == (machinery, today):
+        return False
+    with machinery.database.transaction(tells=False) as tx:
+        if store.forget(tx, today - ENDS_KEPT, FIRE_LIMIT) == FIRE_LIMIT:
+            return True
+    _forgot = machinery, today
+    return False
 
 
 FIRE = background.Loop("timers", fire_turn, LOOK_AGAIN_SECONDS)

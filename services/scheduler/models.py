@@ -1,7 +1,7 @@
 """The tables of the scheduler.
 
-One row per open node, with the instants that somebody waits for; days; heads that it keeps for
-others.
+One row per open node, with the instants that somebody waits for, or per end of a transfer; days;
+heads that it keeps for others.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ timers = sa.Table(
     sa.Column("remind_every", sa.Interval),
     sa.Column("expires_at", _time),
     sa.Column("due_at", _time, sa.Computed("LEAST(remind_at, expires_at)", persisted=True)),
+    sa.Column("ended_on", sa.Date, comment="the transfer waits for nobody any more; forgotten later"),
+    sa.Index("ix_timers_ended_on", "ended_on", postgresql_where=sa.text("ended_on IS NOT NULL")),
     sa.Index("ix_timers_due_at", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from shared import db
+from shared import clock, db
 from shared.messages.scheduler import DayBegan, DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
 
@@ -24,27 +24,39 @@ _SET = sa.text("""
     ON CONFLICT (transfer_id) DO UPDATE SET (node_no, revision, remind_at, remind_every, expires_at) =
         (excluded.node_no, excluded.revision, excluded.remind_at, excluded.remind_every, excluded.expires_at)
     WHERE (excluded.node_no, excluded.revision) > (timers.node_no, timers.revision)""")
-_CANCEL = sa.text("DELETE FROM timers WHERE transfer_id = ANY(CAST(:ids AS bigint[]))")
+_LAST = 32767
+"""The number of the node after which none comes: that of an ended transfer."""
+_END = sa.text(f"""
+    -- the end stays as a row, which no node replaces that was opened earlier and is told later
+    INSERT INTO timers (transfer_id, node_no, ended_on)
+    SELECT DISTINCT transfer_id, {_LAST}, {clock.day_sql("CAST(:now AS timestamptz)")}
+    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint)
+    ORDER BY transfer_id
+    ON CONFLICT (transfer_id) DO UPDATE SET (node_no, remind_at, remind_every, expires_at, ended_on) =
+        (excluded.node_no, NULL, NULL, NULL, excluded.ended_on)
+    WHERE timers.ended_on IS NULL""")
+_FORGET = sa.text("""
+    WITH old AS (SELECT transfer_id FROM timers
+        WHERE ended_on < CAST(:before AS date)
+        ORDER BY ended_on LIMIT :limit FOR UPDATE SKIP LOCKED)
+    DELETE FROM timers WHERE transfer_id = ANY(ARRAY(SELECT transfer_id FROM old))""")
 
 _FIRE = sa.text(f"""
-    -- skipping what another scheduler has locked, so any number of them may run
-    WITH due AS (SELECT transfer_id FROM timers
+    -- skipping what another has locked: any number of schedulers may run, and none ever waits here
+    WITH due AS (SELECT transfer_id, node_no, due_at, coalesce(expires_at <= :now, false) AS past
+        FROM timers
         WHERE due_at <= :now
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
     -- a deadline passes once
-    expired AS (DELETE FROM timers t USING due d
-        WHERE t.transfer_id = d.transfer_id AND t.expires_at <= :now
-        RETURNING t.transfer_id, t.node_no, t.due_at),
+    expired AS (DELETE FROM timers WHERE transfer_id = ANY(ARRAY(SELECT transfer_id FROM due WHERE past))),
     -- the next reminder is the first instant of the rhythm after now, however many were missed
-    reminded AS (UPDATE timers t SET remind_at = t.remind_at + t.remind_every *
-            (1 + floor(extract(epoch FROM CAST(:now AS timestamptz) - t.remind_at)
-                / extract(epoch FROM t.remind_every)))
-        FROM due d
-        WHERE t.transfer_id = d.transfer_id AND coalesce(t.expires_at > :now, true)
-        RETURNING t.transfer_id, t.node_no, CAST(:now AS timestamptz) AS due_at),
-    -- what transfers hears
-    told AS ({insert(tell(DeadlineExpired, "expired"), tell(ReminderDue, "reminded"))})
-    SELECT (SELECT count(*) FROM expired) AS expired, (SELECT count(*) FROM reminded) AS reminded""")
+    reminded AS (UPDATE timers SET remind_at = remind_at + remind_every *
+            (1 + floor(extract(epoch FROM CAST(:now AS timestamptz) - remind_at)
+                / extract(epoch FROM remind_every)))
+        WHERE transfer_id = ANY(ARRAY(SELECT transfer_id FROM due WHERE NOT past))),
+    -- what transfers hears, with the instants that were asked for
+    told AS ({insert(tell(DeadlineExpired, "due", "WHERE past"), tell(ReminderDue, "due", "WHERE NOT past"))})
+    SELECT count(*) FILTER (WHERE past) AS expired, count(*) FILTER (WHERE NOT past) AS reminded FROM due""")
 _BEGIN_DAY = sa.text(f"""
     WITH begun AS (INSERT INTO days (day) VALUES (CAST(:day AS date)) ON CONFLICT DO NOTHING RETURNING day)
     {insert(tell(DayBegan, "begun"))}""")
@@ -59,9 +71,14 @@ def set_timers(tx: Connection, items: Sequence[Any]) -> None:
     db.run(tx, _SET, items)
 
 
-def cancel(tx: Connection, transfer_ids: list[int]) -> None:
-    """Forget transfers."""
-    tx.execute(_CANCEL, {"ids": transfer_ids})
+def end(tx: Connection, items: Sequence[Any], now: datetime) -> None:
+    """Watch nothing of transfers any more, whatever node of them is still told (`forget`)."""
+    db.run(tx, _END, items, now=now)
+
+
+def forget(tx: Connection, before: date, limit: int) -> int:
+    """Forget up to `limit` ends told before a day; return how many."""
+    return int(tx.execute(_FORGET, {"before": before, "limit": limit}).rowcount)
 
 
 def fire(tx: Connection, now: datetime, limit: int) -> tuple[int, int]:

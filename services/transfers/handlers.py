@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
@@ -19,8 +19,8 @@ from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
 from services.transfers.saga import FINAL, Destination, Initiator, State, Trigger
 from services.transfers.transitions import Item
-from shared import clock, commands, directory, metrics, reference
-from shared.bus.service import Asked
+from shared import background, clock, commands, directory, metrics, reference
+from shared.bus.service import Asked, Machinery
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
@@ -30,6 +30,7 @@ from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
 
 _ENDED = {str(state): metrics.TRANSFERS_ENDED.labels(state) for state in FINAL}
+Told = TypeVar("Told", DeadlineExpired, ReminderDue)
 _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -487,8 +488,8 @@ def _measure(rows: Iterable[transitions.Moved], trigger: Trigger) -> None:
 # ---- events --------------------------------------------------------------------------------------
 
 
-def _move(tx: Connection, trigger: Trigger, rows: list[Item]) -> set[int]:
-    moved = transitions.move(tx, trigger, rows)
+def _move(tx: Connection, trigger: Trigger, rows: list[Item], now: datetime | None = None) -> set[int]:
+    moved = transitions.move(tx, trigger, rows, now)
     _measure(moved, trigger)
     return {row.transfer_id for row in moved}
 
@@ -521,22 +522,67 @@ def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
 def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
     """Do what the transfer's own policy says when nobody has decided (DL-01..05).
 
-    A decision that was committed earlier wins (DL-19).
+    A decision that was committed earlier wins (DL-19). What comes before the instant, by the clock here,
+    is kept until then: the scheduler goes by another clock, and tells it once.
     """
+    now = clock.now()
     rows = [
         Item(n=n, transfer_id=item.transfer_id, node_no=item.node_no, code="deadline")
         for n, item in enumerate(items)
     ]
-    # The nodes know what the clock does to them, so the one statement takes its own and leaves the others.
-    returned = _move(tx, Trigger.CLOCK_RETURN, rows)
-    rest = [row for row in rows if row.transfer_id not in returned]
-    if rest:
-        _move(tx, Trigger.CLOCK_APPROVE, rest)
+    # The nodes know what the clock does to them, so one statement takes its own and leaves the others.
+    for trigger in transitions.BY_CLOCK:
+        moved = _move(tx, trigger, rows, now)
+        rows = [row for row in rows if row.transfer_id not in moved]
+        if not rows:
+            return
+    if store.spare(tx, rows, now):
+        EARLY.wake.set()
 
 
 def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
-    """Count reminders on nodes still open (DL-02)."""
-    store.remind(tx, items)
+    """Count reminders on nodes still open, when their instants have come by the clock here (DL-02)."""
+    if store.remind(tx, items, clock.now()):
+        EARLY.wake.set()
+
+
+def early_turn(machinery: Machinery) -> float:
+    """Handle what was told before its instant and is due by now; return the seconds to the next."""
+    with machinery.database.transaction() as tx:
+        due = handle_early(tx)
+    if due is None:
+        return EARLY.seconds
+    return min(EARLY.seconds, max(0.01, (due - clock.now()).total_seconds()))
+
+
+def handle_early(tx: Connection) -> datetime | None:
+    """Handle a piece of what is due by now; return the instant of what is kept then."""
+    kept = store.take_early(tx, clock.now(), EARLY_LIMIT)
+    _again(tx, kept, DeadlineExpired, on_deadline_expired)
+    _again(tx, kept, ReminderDue, on_reminder_due)
+    return store.next_early(tx)
+
+
+def _again(
+    tx: Connection,
+    kept: Iterable[store.Early],
+    event: type[Told],
+    handler: Callable[[Connection, list[Told]], None],
+) -> None:
+    """Handle those of the events that are of a kind."""
+    items = [
+        event(transfer_id=row.transfer_id, node_no=row.node_no, due_at=row.due_at)
+        for row in kept
+        if row.event == event.topic()
+    ]
+    if items:
+        handler(tx, items)
+
+
+EARLY = background.Loop("early", early_turn, seconds=30.0, settle=0.1)
+"""Works off what was told before its instant."""
+EARLY_LIMIT = 500
+"""Of one turn (BEY-08)."""
 
 
 # ---- queries -------------------------------------------------------------------------------------

@@ -163,6 +163,18 @@ counter, and the sum is exact in every snapshot.
 for _statement in COUNTED:
     sa.event.listen(open_nodes, "after_create", sa.DDL(_statement))  # type: ignore[no-untyped-call]
 
+early = sa.Table(
+    "early",
+    metadata,
+    sa.Column("early_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("event", sa.Text, nullable=False, comment="deadline_expired, reminder_due"),
+    sa.Column("transfer_id", sa.BigInteger, nullable=False),
+    sa.Column("node_no", sa.SmallInteger, nullable=False),
+    sa.Column("due_at", _time, nullable=False),
+    sa.Index("ix_early_due_at", "due_at"),
+    comment="what the scheduler told before its instant has come by the clock here (DL-01)",
+)
+
 open_transfers = sa.Table(
     "open_transfers",
     metadata,

@@ -73,7 +73,7 @@ class Service(BusService):
         contract.get_policy: policies.get_policy,
         contract.list_audit: log.answer,
     }
-    loops = (figures.FOLD, bulk.WORK_OFF, notices.SEND, log.loop)
+    loops = (handlers.EARLY, figures.FOLD, bulk.WORK_OFF, notices.SEND, log.loop)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:

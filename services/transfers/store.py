@@ -9,7 +9,7 @@ simply not moved; `explain` finds out why, for those few only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,10 +19,10 @@ from sqlalchemy.engine import Connection
 
 from services.transfers import domain, saga, trail
 from services.transfers.saga import State, Trigger
-from services.transfers.transitions import Item
+from services.transfers.transitions import BY_CLOCK, Item
 from shared import clock, db
 from shared.messages import transfers as messages
-from shared.messages.scheduler import ReminderDue
+from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
 from shared.recordset import Int, columns, recordset
 
@@ -111,6 +111,7 @@ _REQUEST = sa.text(f"""
     free AS (
         INSERT INTO open_transfers (member_id, transfer_id)
         SELECT member_id, transfer_id FROM numbered
+        ORDER BY member_id  -- in one order everywhere, so that no two lists wait for each other
         ON CONFLICT DO NOTHING
         RETURNING transfer_id),
     fitting AS (
@@ -356,15 +357,104 @@ def release_again(tx: Connection, items: Sequence[Item]) -> None:
     db.run(tx, _RELEASE_AGAIN, items)
 
 
-_REMIND = sa.text("""
-    UPDATE open_nodes o SET reminders = o.reminders + 1
+# ---- the clock -----------------------------------------------------------------------------------
+
+TRY_AGAIN = timedelta(seconds=0.2)
+"""When the clock looks again at a node that somebody was deciding."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A reminder that is due at a node."""
+
+    transfer_id: int
+    node_no: Int
+
+
+class Early(NamedTuple):
+    """What was told of a node before its instant, and kept: which event, and the instant."""
+
+    event: str
+    transfer_id: int
+    node_no: int
+    due_at: datetime
+
+
+_REMIND = sa.text(f"""
+    WITH given AS (
+        SELECT * FROM {recordset(Due)}),
+    -- never waiting: a reminder is not worth holding up a decision
+    looked_at AS (
+        SELECT i.transfer_id, i.node_no, o.free
+        FROM given i
+        LEFT JOIN LATERAL (
+            SELECT true AS free FROM open_nodes o
+            WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no
+            FOR NO KEY UPDATE SKIP LOCKED) o ON true),
+    reminded AS (
+        UPDATE open_nodes SET reminders = reminders + 1
+        WHERE transfer_id = ANY(ARRAY(SELECT transfer_id FROM looked_at WHERE free)))
+    INSERT INTO early (event, transfer_id, node_no, due_at)
+    SELECT '{ReminderDue.topic()}', transfer_id, node_no, :now
+    FROM looked_at i
+    WHERE free IS NULL AND EXISTS (
+        SELECT 1 FROM open_nodes o WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no)""")
+_KEEP = sa.text(f"""
+    INSERT INTO early (event, transfer_id, node_no, due_at)
+    SELECT '{ReminderDue.topic()}', transfer_id, node_no, due_at
+    FROM {recordset(ReminderDue)}""")
+# Whatever a node is spared now that the clock can end comes again: its instant is to come by the clock
+# here, or somebody was just deciding it.
+_CLOCK_ENDS = " OR ".join(
+    f"({condition} AND o.state IN ({', '.join(map(repr, map(str, saga.sources_of(trigger))))}))"
+    for trigger, condition in BY_CLOCK.items()
+)
+_SPARE = sa.text(f"""
+    INSERT INTO early (event, transfer_id, node_no, due_at)
+    SELECT '{DeadlineExpired.topic()}', o.transfer_id, o.node_no, GREATEST(o.expires_at, :now)
     FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, node_no int)
-    WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no""")
+    CROSS JOIN LATERAL (
+        SELECT * FROM open_nodes o
+        WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no AND ({_CLOCK_ENDS})
+        OFFSET 0) o""")
+_TAKE_EARLY = sa.text("""
+    WITH due AS (
+        SELECT early_id FROM early WHERE due_at <= :now
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    DELETE FROM early WHERE early_id = ANY(ARRAY(SELECT early_id FROM due))
+    RETURNING event, transfer_id, node_no, due_at""")
+_NEXT_EARLY = sa.text("SELECT min(due_at) FROM early")
 
 
-def remind(tx: Connection, items: Sequence[ReminderDue]) -> None:
-    """Count a reminder on nodes that are still open."""
-    db.run(tx, _REMIND, items)
+def remind(tx: Connection, items: Iterable[ReminderDue], now: datetime) -> int:
+    """Count a reminder on nodes that are still open, or keep it until its instant; return how many are kept.
+
+    Where somebody is just deciding, it is kept for a moment.
+    """
+    due: list[ReminderDue] = []
+    early: list[ReminderDue] = []
+    for item in items:
+        (early if item.due_at > now else due).append(item)
+    kept = db.run(tx, _KEEP, early).rowcount if early else 0
+    if due:
+        rows = [Due(item.transfer_id, item.node_no) for item in due]
+        kept += db.run(tx, _REMIND, rows, now=now + TRY_AGAIN).rowcount
+    return kept
+
+
+def spare(tx: Connection, items: Sequence[Item], now: datetime) -> int:
+    """Keep those of the deadlines that the clock can still bring about; return how many."""
+    return db.run(tx, _SPARE, items, now=now + TRY_AGAIN).rowcount
+
+
+def take_early(tx: Connection, now: datetime, limit: int) -> list[Early]:
+    """Take what was kept and is due, oldest first; another service gets others."""
+    return db.rows(Early, tx.execute(_TAKE_EARLY, {"now": now, "limit": limit}))
+
+
+def next_early(tx: Connection) -> datetime | None:
+    """Return the next instant for which something is kept."""
+    due: datetime | None = tx.scalar(_NEXT_EARLY)
+    return due
 
 
 # ---- reading -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ all that follow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -114,8 +115,9 @@ _FOLLOWED = """-- a word to the follower of the statistics, which also seals the
 
 _LET_GO = """-- the members are free for another transfer
     closed_ones AS (
-        DELETE FROM open_transfers o USING moved m
-        WHERE o.member_id = m.member_id AND o.transfer_id = m.transfer_id)"""
+        DELETE FROM open_transfers
+        WHERE member_id = ANY(ARRAY(SELECT member_id FROM moved))
+            AND transfer_id = ANY(ARRAY(SELECT transfer_id FROM moved)))"""
 
 _UNFOLLOWED = (Trigger.ASSIGN,)
 """The trigger that neither statistics nor channels nor seals care for.
@@ -164,21 +166,29 @@ def _among(state: str, states: str) -> str:
     return f"coalesce({state} IN ({states}), false)"
 
 
-def _closed(sources: str, entitled: str, from_also: str) -> str:
-    """Return the CTE that closes the open nodes of those items that are `entitled` to it."""
+def _closed(sources: str, entitled: str, from_also: str, waits: bool) -> str:
+    """Return the CTEs that close the open nodes of those items that are `entitled` to it.
+
+    The nodes are locked in the order of their transfers, so that no two lists wait for each other, and
+    looked up item by item, whatever the statistics say. Whoever has locked a node has decided it.
+    """
     return f"""-- the nodes that are decided here; an item that fits no open node ends at this point
     closed AS (
-        DELETE FROM open_nodes o USING asked i{from_also}
-        WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
-            {"AND " + entitled if entitled else ""}
-        RETURNING i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province)"""
+        SELECT i.*, o.node_no AS closed_no, o.opened_at, o.state AS closed_state, o.province
+        FROM (SELECT * FROM asked ORDER BY transfer_id) i
+        CROSS JOIN LATERAL (
+            SELECT o.node_no, o.opened_at, o.state, o.province FROM open_nodes o{from_also}
+            WHERE o.transfer_id = i.transfer_id AND {_among("o.state", sources)}
+                {"AND " + entitled if entitled else ""}
+            FOR UPDATE OF o{"" if waits else " SKIP LOCKED"}) o),
+    gone AS (DELETE FROM open_nodes WHERE transfer_id = ANY(ARRAY(SELECT transfer_id FROM closed)))"""
 
 
 _NONE_CLOSED = """-- these states have no node to close; the columns stand in for one
     closed AS (
         SELECT i.*, NULL::int AS closed_no, NULL::timestamptz AS opened_at,
             NULL::text AS closed_state, NULL::text AS province
-        FROM asked i)"""
+        FROM (SELECT * FROM asked ORDER BY transfer_id) i)"""
 
 _ENDED = ", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')"
 
@@ -221,7 +231,7 @@ def _moved(trigger: Trigger, sources: str, set_also: str) -> str:
 
 
 def _transition(
-    trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = ""
+    trigger: Trigger, *, entitled: str = "", set_also: str = "", from_also: str = "", waits: bool = True
 ) -> sa.TextClause:
     """Return the statement of `trigger`.
 
@@ -231,6 +241,7 @@ def _transition(
             empty for states without a node.
         set_also: Further assignments of the update.
         from_also: Further tables of the update, with their join conditions in `entitled`.
+        waits: Whether it waits for a node that somebody else is deciding, or passes it over.
 
     """
     sources = ", ".join(f"'{state}'" for state in saga.sources_of(trigger))
@@ -245,7 +256,7 @@ def _transition(
 
     parts = [
         asked(Item),
-        _closed(sources, entitled, from_also) if at_node else _NONE_CLOSED,
+        _closed(sources, entitled, from_also, waits) if at_node else _NONE_CLOSED,
         _moved(trigger, sources, set_also),
         trail.audited(trigger),
     ]
@@ -284,6 +295,15 @@ _WITHDRAWING = (
     " OR (w.member_id = i.person_id AND (o.withdraw = 'yes' OR w.initiator = 'member')))"
 )
 
+BY_CLOCK = {
+    Trigger.CLOCK_RETURN: "o.on_expiry = 'return'",
+    Trigger.CLOCK_APPROVE: "o.on_expiry = 'approve'",
+}
+"""What the clock does to an open node `o` whose deadline has passed.
+
+It passes over what somebody is deciding at the moment: that decision may win (DL-19).
+"""
+
 TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.RESERVED: _transition(Trigger.RESERVED),
     Trigger.UNAVAILABLE: _transition(Trigger.UNAVAILABLE),
@@ -293,19 +313,20 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
     Trigger.ASSIGN: _transition(
         Trigger.ASSIGN, entitled=_ASSIGNABLE, set_also=", target_branch_id = i.branch_id"
     ),
-    Trigger.CLOCK_RETURN: _transition(
-        Trigger.CLOCK_RETURN,
-        entitled="o.node_no = i.node_no AND o.on_expiry = 'return' AND o.expires_at <= :now",
-    ),
-    Trigger.CLOCK_APPROVE: _transition(
-        Trigger.CLOCK_APPROVE,
-        entitled="o.node_no = i.node_no AND o.on_expiry = 'approve' AND o.expires_at <= :now",
-    ),
+    **{
+        trigger: _transition(
+            trigger, entitled=f"o.node_no = i.node_no AND {condition} AND o.expires_at <= :now", waits=False
+        )
+        for trigger, condition in BY_CLOCK.items()
+    },
     Trigger.MOVED: _transition(Trigger.MOVED),
 }
 
 
-def move(tx: Connection, trigger: Trigger, items: Sequence[Item]) -> list[Moved]:
-    """Apply `trigger` to the items that fit; return one row per transfer moved, with its item's `n`."""
-    now = clock.now()
+def move(tx: Connection, trigger: Trigger, items: Sequence[Item], now: datetime | None = None) -> list[Moved]:
+    """Apply `trigger` to the items that fit; return one row per transfer moved, with its item's `n`.
+
+    By default it happens now.
+    """
+    now = now or clock.now()
     return db.rows(Moved, db.run(tx, TRANSITIONS[trigger], items, now=now, stamp=trail.stamp_of(now)))

@@ -3,12 +3,14 @@
 import json
 import threading
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
 from services.scheduler import handlers, models, store
-from shared.messages.transfers import BranchAssigned, NodeOpened
+from shared import clock, db
+from shared.messages.transfers import BranchAssigned, NodeOpened, TransferWithdrawn
 
 NOW = datetime(2026, 7, 1, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -103,6 +105,56 @@ def test_ended_transfers_are_forgotten(tx):
 
     assert store.fire(tx, NOW + DAY, 100) == (2, 0)
     assert told(tx) == [("deadline_expired", 1, 1), ("deadline_expired", 3, 1)]
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_an_end_that_overtakes_a_node_stays_the_end(tx, late):
+    """A node that was opened before the end and is told after it, by whatever way, is not watched."""
+    handlers.on_node_opened(tx, [opened(7, 1, remind=DAY, every=DAY, expires=9 * DAY)] if late == 2 else [])
+    handlers.on_ended(tx, [TransferWithdrawn(transfer_id=7, member_id=9)] * 2)
+    handlers.on_node_opened(tx, [opened(7, late, remind=DAY, every=DAY, revision=3), opened(8, expires=DAY)])
+
+    assert [store.fire(tx, NOW + n * DAY, 100) for n in (1, 2, 9)] == [(1, 0), (0, 0), (0, 0)]
+    assert told(tx) == [("deadline_expired", 8, 1)] and store.next_due(tx) is None
+
+
+def test_old_ends_are_forgotten_in_pieces(tx):
+    """An end is remembered so long that nothing opened before it can still be told; timers always stay."""
+    for n in range(5):
+        store.end(tx, [TransferWithdrawn(transfer_id=n, member_id=9)], NOW + n * DAY)
+    handlers.on_node_opened(tx, [opened(9, expires=DAY)])
+    day = date(2026, 7, 1)
+
+    assert [store.forget(tx, day + 3 * DAY, 2) for _ in range(3)] == [2, 1, 0]
+    assert list(tx.scalars(sa.text("SELECT transfer_id FROM timers ORDER BY 1"))) == [3, 4, 9]
+
+
+def test_a_turn_forgets_old_ends_once_a_day(engine):
+    """The loop works off every old end when a day begins, piece by piece, and then sleeps."""
+    machinery = SimpleNamespace(database=db.Database(engine))
+    long_ago = clock.now() - handlers.ENDS_KEPT - 2 * DAY
+    with engine.begin() as tx:
+        ended = [TransferWithdrawn(transfer_id=n, member_id=9) for n in range(handlers.FIRE_LIMIT + 1)]
+        store.end(tx, ended, long_ago)
+        store.end(tx, [TransferWithdrawn(transfer_id=10**6, member_id=9)], clock.now())
+
+    assert [handlers.fire_turn(machinery) > 0 for _ in range(2)] == [False, True]
+    with engine.begin() as tx:
+        assert list(tx.scalars(sa.text("SELECT transfer_id FROM timers"))) == [10**6]
+        store.end(tx, ended[:3], long_ago)
+    assert handlers.fire_turn(machinery) > 0
+    with engine.begin() as tx:
+        assert tx.scalar(sa.text("SELECT count(*) FROM timers")) == 4
+        tx.execute(sa.text("TRUNCATE timers, outbox, days"))
+
+
+def test_a_reminder_says_the_instant_that_was_asked_for(tx):
+    """Who is told of a reminder can see by the own clock whether its instant has come there, too."""
+    handlers.on_node_opened(tx, [opened(1, remind=DAY, every=DAY)])
+    store.fire(tx, NOW + 3.5 * DAY, 100)
+
+    (body,) = tx.scalars(sa.text("SELECT body FROM outbox"))
+    assert datetime.fromisoformat(json.loads(body)[0]["due_at"]) == NOW + DAY
 
 
 @pytest.mark.rule("BEY-08", "DL-19")

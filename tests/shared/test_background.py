@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.members import settings as members_settings
-from shared import background, db, metrics, outbox
+from shared import background, clock, db, metrics, outbox
 from shared.bus.publisher import PublishFailed, PublishRefused
 from shared.settings import SERVICES
 from tests.installation import ROOT
@@ -281,3 +282,16 @@ def test_the_relay_goes_on(engine, error):
         wait(lambda: count("probe", "relay") - before >= 2)
         relay.publisher.error = None
         wait(lambda: len(relay.publisher.taken) == 450)
+
+
+def test_a_sleeping_loop_notices_that_the_clock_was_set(monkeypatch):
+    """Who sleeps until an instant by a clock that is a day behind looks again soon after it is set right."""
+    turns, ahead = [], [timedelta(days=-1)]
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + ahead[0])
+    with running(service(), background.Loop("sleeper", lambda _: turns.append(clock.now()), 60)):
+        wait(lambda: turns)
+        time.sleep(1.5 * background.LOOK_AT_CLOCK)
+        assert len(turns) == 1
+        ahead[0] = timedelta(0)
+        wait(lambda: len(turns) == 2, 2 * background.LOOK_AT_CLOCK)

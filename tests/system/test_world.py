@@ -263,12 +263,17 @@ class World(RuleBasedStateMachine):
         }
         assert not [model for model in self.models.values() if model.state in ("checking", "moving")]
         watched = set(
-            map(tuple, self.tx["scheduler"].execute(sa.text("SELECT transfer_id, node_no FROM timers")))
+            map(
+                tuple,
+                self.tx["scheduler"].execute(
+                    sa.text("SELECT transfer_id, node_no FROM timers WHERE ended_on IS NULL")
+                ),
+            )
         )
-        assert watched >= {
+        assert watched == {
             (model.id, model.node)
             for model in self.models.values()
-            if model.state in ("pending_out", "pending_in")
+            if model.state in ("pending_out", "pending_in", "pending_assign", "pending_province")
         }
         self.count()
 

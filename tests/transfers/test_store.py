@@ -60,9 +60,9 @@ def test_what_waits_for_two_sides_is_counted_twice(tx):
     """MSG-04: what waits for an organisation itself and what waits below it add up."""
     (own, below) = start(tx, request(), request(target=BRANCH))
     assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 0)
-    store.remind(tx, [ReminderDue(transfer_id=own, node_no=1, due_at=LONG_AGO)])
+    store.remind(tx, [ReminderDue(transfer_id=own, node_no=1, due_at=LONG_AGO)], clock.now())
     assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 1)
-    store.remind(tx, [ReminderDue(transfer_id=below, node_no=1, due_at=LONG_AGO)])
+    store.remind(tx, [ReminderDue(transfer_id=below, node_no=1, due_at=LONG_AGO)], clock.now())
     assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 2)
 
 
