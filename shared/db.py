@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from shared import failures
+from shared import failures, patience
 
 log = logging.getLogger("tuanqiao.db")
 
@@ -74,6 +74,7 @@ def connect(url: str, pool_size: int = 12) -> Engine:
         pool_recycle=1800,
         pool_pre_ping=False,
         connect_args={
+            "connection_factory": patience.Patient,
             "connect_timeout": 5,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -82,7 +83,13 @@ def connect(url: str, pool_size: int = 12) -> Engine:
         },
     )
     sa.event.listen(engine, "handle_error", failures.forget_values)
+    sa.event.listen(engine, "checkout", _patient_again)
     return engine
+
+
+def _patient_again(connection: Any, record: Any, proxy: Any) -> None:
+    """Let a connection that comes from the pool wait as long as any."""
+    connection.patience = patience.LONGEST
 
 
 Kind = TypeVar("Kind")
@@ -131,14 +138,18 @@ class Database:
         self.after_commit = after_commit
 
     @contextmanager
-    def transaction(self, tells: bool = True, limits: Limits | None = None) -> Iterator[Connection]:
+    def transaction(
+        self, tells: bool = True, limits: Limits | None = None, seconds: float = patience.LONGEST
+    ) -> Iterator[Connection]:
         """Yield a connection in a transaction; commit, or roll back and raise.
 
         If it `tells`, the relay is woken after the commit. With `limits`, no statement of it takes
-        longer than they say.
+        longer than they say. For a server that has fallen silent a statement waits a little longer
+        than that, without `limits` at most `seconds`.
         """
         with self.engine.begin() as tx:
             tx.info.pop("request_id", None)  # of the query that had the connection before
+            _be_patient(tx, seconds if limits is None else limits.statement + patience.MARGIN)
             if limits is not None:
                 tx.execute(_LIMIT, {"statement": f"{limits.statement}s", "lock": f"{limits.lock}s"})
             yield tx
@@ -147,9 +158,15 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection for reading; nothing is committed."""
+        """Yield a connection for reading, of a server that answers soon; nothing is committed."""
         with self.engine.connect() as tx:
+            _be_patient(tx, patience.CONNECT_SECONDS)
             yield tx
+
+
+def _be_patient(tx: Connection, seconds: float) -> None:
+    connection: Any = tx.connection.dbapi_connection
+    connection.patience = seconds
 
 
 _TYPES = {"items": "json", "now": "timestamptz", "stamp": "text"}

@@ -225,7 +225,7 @@ class Inbox:
                 "message_id": message.message_id,
                 "topic": message.topic,
                 "body": storable(body),
-                "error": failures.words(error),
+                "error": storable(failures.words(error)),  # which may quote the message
                 "attempts": 1,
                 "now": now,
                 "next": now + RETRY_AFTER[0] if retry else None,
@@ -250,7 +250,7 @@ class Inbox:
                     _FAILED_AGAIN,
                     {
                         "id": row.id,
-                        "error": failures.words(error),
+                        "error": storable(failures.words(error)),
                         "now": now,
                         "next": now + pause if pause else None,
                     },

@@ -78,6 +78,9 @@ ITEMS_SET_ASIDE = Counter(
     ["service", "loop"],
 )
 DEAD_LETTERS = Gauge("tuanqiao_dead_letters", "Items that failed for good and wait for a person", ["service"])
+DEAD_MESSAGES = Gauge(
+    "tuanqiao_dead_messages", "Messages in the broker's dead queue, as each service sees it", ["service"]
+)
 RPC_SECONDS = Histogram(
     "tuanqiao_rpc_seconds",
     "Time of a call as the caller sees it",

@@ -20,7 +20,7 @@ from eventlet import patcher
 from nameko.containers import ServiceContainer
 from nameko.runners import ServiceRunner
 
-from shared import health, migrate
+from shared import health, migrate, patience
 from shared.bus import agreement
 from shared.bus import connection as broker
 from shared.settings import SERVICES, Environment, Settings
@@ -54,6 +54,7 @@ def start(names: list[str], settings: Settings, own: dict[str, object] | None = 
     """
     if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
         raise RuntimeError("eventlet must patch the process before anything is imported")
+    patience.install()
     services = {name: import_module(f"services.{name}.service").Service for name in names}
     for service in services.values():
         agreement.check(service)

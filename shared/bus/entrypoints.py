@@ -5,12 +5,19 @@ Each entrypoint owns one connection and one queue. When it is free it drains wha
 when the worker is done. What comes meanwhile is the next batch: under load batches form by
 themselves; an idle system pays nothing. Connections are made again for ever; a message is
 acknowledged only after its transaction.
+
+Events whose transaction fails are not given back: the broker counts each delivery, and puts a
+message aside that it has delivered `topology.DELIVERY_LIMIT` times, which a database that is away
+for half a minute would reach. The batch stays in hand and is tried again with growing pauses, and
+nothing else is taken before it is done, not even on a new connection: where the broker has taken
+the batch back meanwhile, the inbox knows it when it comes again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +36,7 @@ from nameko.extensions import Entrypoint, register_entrypoint
 
 from shared import failures, metrics
 from shared.bus import connection as broker
+from shared.bus import dead
 from shared.bus.calls import Answer, Call, Unreadable, read_calls
 from shared.bus.topology import Topology
 from shared.guard import guarded
@@ -40,15 +48,21 @@ LISTS_BYTES = 32_768
 """From this size on the waiting calls are lists, not single decisions."""
 IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """How long a loop rests after a failure; longer each time until a batch is done."""
 LEAVING_SECONDS = 10.0
 """How long questions under way may take when the service is told to stop: as long as their callers wait."""
+COUNT_SECONDS = 15.0
+"""How often the dead queue is counted."""
 
 BROKER_ERRORS = (OSError, EOFError, KombuError, AMQPError)
 """What a broker that is down, restarting or frozen makes a connection raise."""
 
 log = logging.getLogger("tuanqiao.bus")
+# nameko logs each worker that fails with its trace, expected or not; who fires a worker here logs its error
+logging.getLogger("nameko.containers").addFilter(
+    lambda record: not str(record.msg).startswith("error handling worker")
+)
 
 
 class Drain(Entrypoint):  # type: ignore[misc]
@@ -74,7 +88,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
         self._running = 0
         self._turn = threading.Event()
         self._failure: Exception | None = None
-        self._pause = SHORTEST_PAUSE
+        self._in_a_row = 0
 
     @classmethod
     def entrypoint(cls, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,13 +137,22 @@ class Drain(Entrypoint):  # type: ignore[misc]
         try:
             while not self._stopping:
                 try:
+                    self._wait_for_what_is_in_hand()
                     guarded(self._connect_and_drain)()
                 except Exception as error:  # whatever it is: the queue goes on
-                    self._failed(error)
-                    self._rest(self._pause)
-                    self._pause = min(LONGEST_PAUSE, self._pause * 2)
+                    self._rest(self._failed(error))
         finally:
             self._stopped.send()
+
+    def _wait_for_what_is_in_hand(self) -> None:
+        """Return when no batch is under way that was drained from an earlier connection.
+
+        Nothing is taken from the queue before the database takes work again.
+        """
+        while self._running:
+            self.last_seen = time.monotonic()
+            self._turn.clear()
+            self._turn.wait(IDLE_SECONDS)
 
     def _connect_and_drain(self) -> None:
         """Drain on a connection of its own.
@@ -147,16 +170,42 @@ class Drain(Entrypoint):  # type: ignore[misc]
         with contextlib.suppress(Exception):
             connection.close()
 
-    def _failed(self, error: Exception) -> None:
-        """Count and log what ended a connection; with its trace only what does not heal by itself."""
+    def _failed(self, error: Exception) -> float:
+        """Count and log a failure; return how long to rest.
+
+        With its trace is logged only what does not heal by itself, and of many in a row ever fewer.
+        """
         loop = type(self).__name__
+        self._in_a_row += 1
         metrics.BACKGROUND_FAILURES.labels(self.service, loop).inc()
+        metrics.BACKGROUND_FAILING.labels(self.service, loop).set(self._in_a_row)
+        if not self._in_a_row & (self._in_a_row - 1):  # the first, second, fourth, eighth and so on
+            self._say(loop, error)
+        longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(self._in_a_row - 1, 10))
+        # not all replicas at the same instant
+        return longest * random.uniform(0.5, 1)
+
+    def _say(self, loop: str, error: Exception) -> None:
         if failures.is_transient(error):
-            log.warning("%s: database: %s; trying again", self.service, failures.words(error))
+            what, trace = f"database: {failures.words(error)}", None
         elif isinstance(error, BROKER_ERRORS):
-            log.warning("%s: broker: %s; connecting again", self.service, type(error).__name__)
+            what, trace = f"broker: {type(error).__name__}", None
         else:
-            log.error("%s: %s failed; connecting again", self.service, loop, exc_info=error)
+            what, trace = f"{loop} failed", error
+        level = logging.ERROR if trace else logging.WARNING
+        log.log(
+            level,
+            "%s: %s; failure %d in a row, trying again",
+            self.service,
+            what,
+            self._in_a_row,
+            exc_info=trace,
+        )
+
+    def _did_well(self) -> None:
+        if self._in_a_row:
+            self._in_a_row = 0
+            metrics.BACKGROUND_FAILING.labels(self.service, type(self).__name__).set(0)
 
     def _rest(self, seconds: float) -> None:
         ends = time.monotonic() + seconds
@@ -174,19 +223,14 @@ class Drain(Entrypoint):  # type: ignore[misc]
         consumer.qos(prefetch_count=self.prefetch)
         consumer.consume()
         while not self._stopping:
-            with contextlib.suppress(TimeoutError):
-                connection.drain_events(timeout=IDLE_SECONDS)
-                self._wait_for_turn(connection)
-                time.sleep(self.linger)
-                # what has come meanwhile; the first empty look ends it with a TimeoutError
-                while len(self._buffer) < MAX_BATCH:
-                    connection.drain_events(timeout=0.0005)
-            if self._buffer:
-                batch, self._buffer[:] = self._buffer[:], []  # in place: the consumer appends to this list
-                self._running += 1
-                self._under_way.spawn(self._handle, batch)
+            self._gather(connection)
             if self._failure is not None:
                 raise self._failure
+            if self._buffer:
+                batch = self._buffer[:MAX_BATCH]
+                del self._buffer[:MAX_BATCH]  # in place: the consumer appends to this list
+                self._running += 1
+                self._under_way.spawn(self._handle, batch)
             self._beat(connection)
         self._leave(consumer, connection)
 
@@ -205,6 +249,17 @@ class Drain(Entrypoint):  # type: ignore[misc]
         """Return how much is under way apart from the batches in hand."""
         return 0
 
+    def _gather(self, connection: kombu.Connection) -> None:
+        """Fill the buffer with the next batch, or return after a while in which nothing came."""
+        if not self._buffer and not _arrives(connection, IDLE_SECONDS):
+            if not self._running:
+                self._did_well()
+            return
+        self._wait_for_turn(connection)
+        time.sleep(self.linger)
+        while len(self._buffer) < MAX_BATCH and _arrives(connection):
+            pass
+
     def _wait_for_turn(self, connection: kombu.Connection) -> None:
         """Return when the batch under way is done.
 
@@ -214,6 +269,10 @@ class Drain(Entrypoint):  # type: ignore[misc]
         while self._running > int(lists):
             self._turn.clear()
             if not self._turn.wait(IDLE_SECONDS):
+                # the broker's heartbeats, or its word that the channel is closed;
+                # no more messages than `prefetch`
+                while _arrives(connection):
+                    pass
                 self._beat(connection)
 
     def _beat(self, connection: kombu.Connection) -> None:
@@ -224,7 +283,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
     def _handle(self, batch: list[Any]) -> None:
         try:
             guarded(self.handle)(batch)
-            self._pause = SHORTEST_PAUSE
+            self._did_well()
         except Exception as error:
             # the loop drops the connection, so that the broker delivers the batch again
             self._failure = error
@@ -293,17 +352,61 @@ class EventBatches(Drain):
         """Return the service's quorum queue."""
         return self.topology.event_queue(self.service)
 
+    def _connect_and_drain(self) -> None:
+        self._counts_next = 0.0
+        try:
+            super()._connect_and_drain()
+        finally:
+            with contextlib.suppress(KeyError):  # of a broker that is away nobody knows
+                metrics.DEAD_MESSAGES.remove(self.service)
+
+    def _beat(self, connection: kombu.Connection) -> None:
+        super()._beat(connection)
+        if time.monotonic() >= self._counts_next:
+            self._counts_next = time.monotonic() + COUNT_SECONDS
+            # here, since a connection has one reader
+            metrics.DEAD_MESSAGES.labels(self.service).set(dead.count(connection, self.topology))
+
     def handle(self, messages: list[Any]) -> None:
-        """Apply the messages in one worker."""
-        self.fire([_incoming(message) for message in messages])
+        """Apply the messages in one worker, and again until they are applied."""
+        self._apply([_incoming(message) for message in messages])
         self.settle(messages, whole=True)
+
+    def _apply(self, batch: list[Incoming]) -> None:
+        """Apply a batch; whatever goes wrong with it, try again until it does not.
+
+        The inbox sets bad items aside by itself, so what it raises is no message's fault.
+
+        Raises:
+            Exception: What the last try raised, when the service is told to stop.
+
+        """
+        while True:
+            try:
+                self.fire(batch)
+                return
+            except Exception as error:
+                pause = self._failed(error)
+                if self._stopping:
+                    raise
+            ends = time.monotonic() + pause
+            while not self._stopping and time.monotonic() < ends:
+                time.sleep(0.1)
+
+
+def _arrives(connection: kombu.Connection, seconds: float = 0.0005) -> bool:
+    """Take the next that comes within so many seconds; return whether anything came."""
+    try:
+        connection.drain_events(timeout=seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _incoming(message: Any) -> Incoming:
     """Return a message as the inbox takes it; one without an id gets one of its own, and so its effect."""
     message_id = message.properties.get("message_id") or f"unnamed:{message.delivery_tag}:{time.time_ns()}"
-    topic = message.delivery_info.get("routing_key") or ""
-    return Incoming(storable(message_id), storable(topic), _bytes(message.body))
+    return Incoming(storable(message_id), storable(dead.topic_of(message)), _bytes(message.body))
 
 
 class _Calls(Drain):
@@ -393,6 +496,8 @@ class Queries(_Calls):
         self, message: Any, call: Call, left: list[int], worker_ctx: Any, result: Any, exc_info: Any
     ) -> tuple[Any, Any]:
         left[0] -= 1
+        if exc_info is not None:
+            log.error("%s: a query failed outside its handler", self.service, exc_info=exc_info)
         answer = [] if exc_info is not None else [Answer(call.correlation_id, msgspec.Raw(result))]
         with contextlib.suppress(Exception):  # the connection may be gone: the caller asks again
             self.settle(

@@ -17,7 +17,7 @@ import msgspec
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
 
-from shared import background, db, failures, metrics, outbox, sessions_ended
+from shared import background, db, failures, metrics, outbox, patience, sessions_ended
 from shared.bus.calls import Call
 from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
@@ -58,6 +58,8 @@ LIMITS_TOGETHER = db.Limits(statement=3.0, lock=1.0)
 """For several calls in one transaction; if they take longer, they are tried in smaller parts."""
 LIMITS_ALONE = db.Limits(statement=8.0, lock=5.0)
 """For one call: less than its caller waits."""
+AGAIN_SECONDS, AGAIN_PAUSE = 1.0, 0.2
+"""How long calls are tried again after the database has gone: a lost connection is made again by then."""
 
 
 class Machinery(DependencyProvider):  # type: ignore[misc]
@@ -78,6 +80,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.verifier = Verifier(settings.keys)
         self.serve(service.commands, service.queries)
         self.stopping = False
+        self._away = False
         self.on_stop: list[Callable[[], None]] = []
         self._retries = background.Loop("retries", self._retry, LONGEST_RETRY_PAUSE)
         self.inbox.on_set_aside = self._retries.wake.set
@@ -166,6 +169,32 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 answers = self._apply_parts(calls, early, first)
         self._measure("commands", len(calls), started)
         return answers
+
+    def answer_commands(self, calls: Sequence[Call], early: EarlyAnswers) -> list[bytes]:
+        """Apply a drained batch of command calls as `apply_commands` does; return the encoded answers.
+
+        While the database takes no work they are answered `unavailable` without being kept waiting;
+        whoever asks again later is answered by what was done, if anything was.
+        """
+        ends = time.monotonic() + AGAIN_SECONDS
+        while True:
+            try:
+                answers = self.apply_commands(calls, early)
+                self._away = False
+                return answers
+            except Exception as error:
+                if not failures.is_away(error):
+                    raise
+                if self._away or time.monotonic() > ends:
+                    self._say_away(error)
+                    return [_problem(Refusal("unavailable"))] * len(calls)
+            time.sleep(AGAIN_PAUSE)
+
+    def _say_away(self, error: Exception) -> None:
+        """Log that the database takes no work, once until it does again."""
+        if not self._away:
+            log.warning("%s: database: %s; commands are unavailable", self.name, failures.words(error))
+        self._away = True
 
     def _apply_parts(self, calls: Sequence[Call], early: EarlyAnswers, first: int) -> list[bytes]:
         """Apply the parts of a batch that failed as a whole; tell of each as soon as it is done."""
@@ -263,7 +292,9 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             raise Refused("not_found")
         actor, session = (None, "") if asked.public else self._actor(call, asked.restricted)
         request = decoding.decode(self.query_decoders[call.name], call.body)
-        with self.database.transaction(tells=isinstance(asked, Act)) as tx:
+        # no longer than its caller waits
+        seconds = min(patience.LONGEST, max(1.0, call.expires_at - time.time()))
+        with self.database.transaction(tells=isinstance(asked, Act), seconds=seconds) as tx:
             tx.info["request_id"] = call.request_id
             try:
                 if sessions_ended.ended(tx, [session]):
@@ -342,7 +373,7 @@ class BusService:
     @on_command_batches
     def on_commands(self, calls: list[Call], early: EarlyAnswers) -> list[bytes]:
         """Apply a batch of command calls."""
-        return self.machinery.apply_commands(calls, early)
+        return self.machinery.answer_commands(calls, early)
 
     @on_each_query
     def on_query(self, call: Call) -> bytes:

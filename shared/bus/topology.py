@@ -17,7 +17,11 @@ from shared.messages import events
 from shared.settings import SERVICES
 
 DELIVERY_LIMIT = 20
-"""Deliveries after which RabbitMQ itself sets a message aside: the last line behind our own retries."""
+"""Deliveries after which RabbitMQ itself sets a message aside: the last line behind our own retries.
+
+Up to 4.2 it counts every way in which a message comes back, and from 4.3 on each but a `basic.nack`:
+only what kills its process each time may get there.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import eventlet
 
 eventlet.monkey_patch()
 
+import os
 import sys
 import time
 
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 
 from shared import db, health, inbox, outbox, runner
 from shared.bus import service as bus
+from shared.bus import topology
 from shared.bus.service import BusService
 from shared.messages import Command, Query
 from shared.messages import events as contracts
@@ -115,6 +117,7 @@ def main() -> None:
     inbox.LIMITS = bus.LIMITS_ALONE = db.Limits(statement=2.0, lock=1.0)
     bus.LIMITS_TOGETHER = db.Limits(statement=1.0, lock=0.5)
     inbox.RETRY_AFTER = inbox.RETRY_AFTER[:2]
+    topology.DELIVERY_LIMIT = int(os.environ.get("PROBE_DELIVERY_LIMIT", topology.DELIVERY_LIMIT))
     # The probe's tables are made by the tests, not by migrations.
     runner.migrate.pending = lambda name, url: False
     settings = from_environment()

@@ -4,7 +4,8 @@
 
 It runs in a process of its own; `Network` starts it and tells it, a line of JSON each, how a link
 behaves from then on: `pass`, `delay` (each packet waits), `pieces` (cut into small ones, with
-pauses), `swallow` (nothing arrives, nobody is told), or once: `reset` (connections end at once).
+pauses), `swallow` (nothing arrives, nobody is told), `refuse` (connections end at once, new ones,
+too), or once: `reset` (those that are there end at once).
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ class Link:
 
     def becomes(self, mode: str) -> None:
         """Change how the link behaves."""
-        if mode == "reset":
+        if mode in ("reset", "refuse"):
             for writer in list(self.writers):
                 _reset(writer)
+        if mode == "reset":
             return
         self.mode = mode
         if mode == "swallow":
@@ -51,7 +53,7 @@ class Link:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection to the first server that answers."""
         await self.healed.wait()
-        for port in self.upstreams:
+        for port in self.upstreams if self.mode != "refuse" else ():
             try:
                 there = await asyncio.open_connection("127.0.0.1", port)
                 break
