@@ -141,6 +141,7 @@ def _silent(site: Site, name: str) -> Callable[[], None]:
 
 
 def _end_connections(site: Site, name: str) -> None:
+    site.engine(name).dispose()  # our own
     site.postgres.run(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE datname = 'tuanqiao_{name}' AND usename = 'office'"
@@ -308,17 +309,19 @@ def seconds_until(holds: Callable[[], bool], most: float) -> float:
 def outage(site: Site, name: str, way: str, seconds: float) -> bool:
     """Have one database away under load; print a line of the table; return whether all is as wanted."""
     offices = Offices(site)
-    time.sleep(BEFORE)
-    end = WAYS[way](site, name)
     try:
-        time.sleep(seconds)
+        time.sleep(BEFORE)
+        end = WAYS[way](site, name)
+        try:
+            time.sleep(seconds)
+        finally:
+            end()
+        offices.starting = False
+        drained = seconds_until(lambda: on_the_way(site) == 0, AFTER + 60)
+        open_ones = "SELECT count(*) FROM open_transfers"
+        ended = drained + seconds_until(lambda: count(site, "transfers", open_ones) == 0, 60)
     finally:
-        end()
-    offices.starting = False
-    drained = seconds_until(lambda: on_the_way(site) == 0, AFTER + 60)
-    open_ones = "SELECT count(*) FROM open_transfers"
-    ended = drained + seconds_until(lambda: count(site, "transfers", open_ones) == 0, 60)
-    offices.close()
+        offices.close()
     lost = len(offices.accepted) - _completed(site, offices.accepted)
     engines = {service: site.engine(service) for service in SERVICES}
     broken = [what for what, holds in check_invariants(engines) if not holds]
