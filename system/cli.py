@@ -365,6 +365,69 @@ def _engines() -> list[tuple[str, sa.Engine]]:
     return [(service, db.connect(made.database(service))) for service in SERVICES]
 
 
+@app.command()
+def doctor(
+    only: Annotated[
+        list[str],
+        typer.Option(help="Look at this kind only; may be given again.", metavar="KIND"),
+    ] = [],  # noqa: B006
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Tell again what heals; the rest is left to a person.")
+    ] = False,
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="With --repair, after a restore: transfers that are nowhere any more let go of members.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object with every difference.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="Seconds from the first look at a difference to the second.", min=0)
+    ] = 120.0,
+    pause: Annotated[float, typer.Option(help="Seconds of rest between two pieces.", min=0)] = 0.0,
+    piece: Annotated[int, typer.Option(help="Rows of one piece.", min=1)] = 20_000,
+    days: Annotated[int, typer.Option(help="How far back published messages are looked at.", min=0)] = 7,
+    state: Annotated[Path, typer.Option(help="Where it writes how far it is.")] = Path("var/doctor.json"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was broken off.")] = False,
+) -> None:
+    """Compare the services' databases and say, with counts and ids, what does not agree.
+
+    Kinds: versions, clocks, dead, reservations, timers, directory, outbox, moves, audit. It may run while
+    the services do: what differs is looked at again after --wait seconds, and told only if it is still the
+    same. It reads in pieces and writes nothing unless --repair is given.
+
+    Exits with 0 if everything agrees, 1 if not, 2 if it could not look.
+    """
+    from system.doctor import visit
+
+    unknown = sorted({*only} - {*visit.KINDS})
+    if unknown:
+        raise typer.BadParameter(f"no kind {', '.join(unknown)}; there are {', '.join(visit.KINDS)}")
+    plan = visit.Plan(
+        only=tuple(only),
+        wait=wait,
+        pause=pause,
+        piece=piece,
+        since=dt.timedelta(days=days),
+        repair=repair,
+        lost=lost,
+        state=state,
+        resume=resume,
+    )
+    try:
+        made = visit.Visit(settings.from_environment(), plan, lambda line: typer.echo(line, err=True))
+        result = made.run()
+    except visit.CannotLook as error:
+        typer.echo(f"无法核对 / could not look: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(visit.as_json(result).decode() if as_json else "\n".join(visit.table(result)))
+    if not result.agrees:
+        raise typer.Exit(1)
+
+
 @dead_letters.command("list")
 def list_dead() -> None:
     """List dead letters of every service: id, topic, attempts, error."""
