@@ -41,7 +41,10 @@ class Completed(NamedTuple):
 
 
 class Node(NamedTuple):
-    """An open node with what the scheduler is to watch of it."""
+    """An open node with what the scheduler is to watch of it.
+
+    `early`: the scheduler has watched it and told its deadline before that has come by the clock here.
+    """
 
     transfer_id: int
     node_no: int
@@ -49,6 +52,7 @@ class Node(NamedTuple):
     remind_at: datetime | None
     remind_every: timedelta | None
     expires_at: datetime | None
+    early: bool
 
 
 class Standing(NamedTuple):
@@ -80,7 +84,10 @@ NODES = Reading(
     "open_nodes",
     "transfer_id",
     "SELECT DISTINCT ON (transfer_id)"
-    " transfer_id, node_no, revision, remind_at, remind_every, expires_at FROM open_nodes"
+    " transfer_id, node_no, revision, remind_at, remind_every, expires_at,"
+    # an expression, so that PostgreSQL hashes what is kept, once for a piece
+    " (transfer_id IN (SELECT transfer_id FROM early WHERE event = 'deadline_expired')) IS TRUE AS early"
+    " FROM open_nodes"
     " WHERE {wanted} ORDER BY transfer_id, node_no DESC",
 )
 

@@ -191,7 +191,7 @@ def moves(member: int, moved: Moves | None, completed: Completed | None) -> Iter
 
 def timers(transfer: int, node: Node | None, timer: Timer | None) -> Iterator[Found]:
     """Compare an open node with what is watched of it (DL-01, DL-02)."""
-    if node is not None and timer is None:
+    if node is not None and timer is None and not node.early:
         yield Found("node_without_timer", transfer, transfer, f"node {node.node_no}.{node.revision}")
     elif node is None and timer is not None:
         yield Found("timer_without_node", transfer, transfer, f"timer {timer.node_no}.{timer.revision}")

@@ -1,6 +1,7 @@
 """Telling again what one side has not heard, from the rows of whoever owns them.
 
-Nothing is written into another service's tables. Whoever hears a thing twice does it once, so a repair
+What a service has is not changed from outside, but that the scheduler forgets the end of a transfer
+that is open. Whoever hears a thing twice does it once, so a repair
 that was not needed, or is broken off and made again, does no harm.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 from services.orgs import checks as orgs_checks
 from services.orgs.checks import Seen
+from services.scheduler import checks as scheduler_checks
 from services.transfers import checks as transfers_checks
 from services.transfers.checks import Lost
 from shared import readings
@@ -59,6 +61,9 @@ def _tell(engines: Engines, look: Look, heal: Heal, found: Sequence[Found]) -> i
         assert isinstance(look, Outbox)
         with engines[look.service].begin() as tx:
             return readings.publish_again(tx, sorted({one.key for one in found}))
+    if heal is Heal.OPEN:
+        with engines["scheduler"].begin() as tx:
+            scheduler_checks.forget_ends(tx, sorted({one.about for one in found}))
     with engines["transfers"].begin() as tx:
         if heal is Heal.LET_GO:
             return transfers_checks.let_go(tx, [Lost(one.about, _held(one)) for one in found])

@@ -170,7 +170,9 @@ def _timed(ahead: int = 0) -> tuple[str, str]:
         "scheduler",
         f"""
         INSERT INTO timers (transfer_id, node_no, remind_at)
-        SELECT one + {ahead}, 1, now() + interval '9 days' FROM unnest(CAST(:ids AS bigint[])) AS one""",
+        SELECT one + {ahead}, 1, now() + interval '9 days' FROM unnest(CAST(:ids AS bigint[])) AS one
+        ON CONFLICT (transfer_id) DO UPDATE
+            SET (node_no, remind_at, ended_on) = (excluded.node_no, excluded.remind_at, NULL)""",
     )
 
 
@@ -186,6 +188,10 @@ def _stayed(ahead: int = 0) -> tuple[str, str]:
 
 _NO_NODE = ("transfers", f"DELETE FROM open_nodes WHERE {THESE}")
 _NO_TIMER = ("scheduler", f"DELETE FROM timers WHERE {THESE}")
+_ENDED = f"""
+    UPDATE timers SET (node_no, remind_at, remind_every, expires_at, ended_on) =
+        (32767, NULL, NULL, NULL, CURRENT_DATE)
+    WHERE {THESE}"""
 _NOT_MOVED = f"""
     WITH gone AS (DELETE FROM memberships WHERE {THESE} RETURNING person_id),
     again AS (
@@ -227,7 +233,7 @@ HEALED = {
         _OPENED,
     ),
     "completed_not_moved": _of("completed", ("members", _NOT_MOVED)),
-    "node_without_timer": _of("pending", _NO_TIMER),
+    "node_without_timer": _of("pending", ("scheduler", _ENDED)),
     "timer_differs": _of(
         "pending",
         ("scheduler", _LATER.format(at="expires_at", these=THESE, half=0)),

@@ -78,8 +78,8 @@ def test_moves(moved, completed, expected):
     assert sorts(differences.moves(5, *sides)) == expected
 
 
-NODE = Node(8, 1, 0, AT, DAY, AT + 10 * DAY)
-TIMER = Timer(*NODE)
+NODE = Node(8, 1, 0, AT, DAY, AT + 10 * DAY, early=False)
+TIMER = Timer(*NODE[:-1])
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,13 @@ def test_timers(changes, same):
     """A timer has its node's instants; its reminder may be a later one of the rhythm."""
     found = list(differences.timers(8, NODE, TIMER._replace(**changes)))
     assert sorts(found) == ([] if same else ["timer_differs"])
+
+
+def test_a_node_needs_a_timer():
+    """Unless its deadline was told already and is kept until it has come here, too."""
+    assert sorts(differences.timers(8, NODE, None)) == ["node_without_timer"]
+    assert sorts(differences.timers(8, NODE._replace(early=True), None)) == []
+    assert sorts(differences.timers(8, None, TIMER)) == ["timer_without_node"]
 
 
 def test_a_reminder_without_rhythm_comes_once():
