@@ -20,7 +20,7 @@ from eventlet import patcher
 from nameko.containers import ServiceContainer
 from nameko.runners import ServiceRunner
 
-from shared import health, migrate, patience
+from shared import health, migrate, patience, watchdog
 from shared.bus import agreement
 from shared.bus import connection as broker
 from shared.settings import SERVICES, Environment, Settings
@@ -114,10 +114,25 @@ def serve(name: str, settings: Settings) -> None:
         health.serve(
             settings.health_host, settings.health_port, [machinery(runner, name)], containers(runner)
         )
+    watchdog.start(_turns())
     if _until_told(runner, name):
         # a container died: its loops are gone, so there is nothing to finish; the supervisor starts us again
         os._exit(1)
     runner.stop()
+
+
+def _turns() -> Callable[[], int]:
+    """Return a count of the turns of this thread's loop, of one a second at most."""
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            eventlet.sleep(1)
+
+    eventlet.spawn(turn)
+    return lambda: turns
 
 
 def _until_told(runner: ServiceRunner, name: str) -> int:

@@ -5,6 +5,7 @@ It parses, calls and renders; the services hold the rules and check the rights.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -169,11 +170,16 @@ class Digits(IntegerConverter):
 
 
 def _cookie_key(folder: Path) -> bytes:
+    """Return the key of the cookies; it is made by whichever gateway of a folder is there first."""
     path = folder / "cookie.key"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
+        own = folder / f"cookie.{uuid.uuid4().hex}"
+        with os.fdopen(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
             file.write(secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(own, path)  # whole or not at all
+        own.unlink()
     return path.read_bytes()
 
 

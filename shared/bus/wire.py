@@ -14,13 +14,13 @@ import contextlib
 import select
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from amqp import transport
-from eventlet import hubs, patcher
 from kombu.transport import pyamqp
 
 ANSWER_SECONDS = 10.0
@@ -42,7 +42,10 @@ def _wait(sock: Any, way: int, seconds: float) -> None:
     """
     if seconds <= 0:
         raise TimeoutError
-    if patcher.is_monkey_patched("socket"):
+    patcher = sys.modules.get("eventlet.patcher")  # the gateway does without
+    if patcher is not None and patcher.is_monkey_patched("socket"):
+        from eventlet import hubs
+
         hubs.trampoline(
             sock,
             read=way == _READING or None,

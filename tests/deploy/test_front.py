@@ -2,98 +2,26 @@
 
 import http.client
 import re
-import shutil
-import ssl
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from services.gateway.serving import certificate
-from tests.installation import ROOT, free_port
-from tests.system.slow_connections_factories import Edge, ended, gateway, gone_after
+from tests.deploy.front_factories import NGINX, front_before
+from tests.system.slow_connections_factories import ended, gateway, gone_after
 
-NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else "")
 pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed (Debian: apt-get install nginx)")
-
-
-class Front(Edge):
-    """The front on ports of its own."""
-
-    def __init__(self, process, plain, secure):
-        super().__init__(process, secure)
-        self.plain = plain
-        self.trust = ssl.create_default_context()
-        self.trust.check_hostname, self.trust.verify_mode = False, ssl.CERT_NONE
-
-    def open(self):
-        return http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.trust)
-
-    def ask(self, path, method="GET", body=None, **headers):
-        """Return status, headers, body and seconds."""
-        connection, started = self.open(), time.monotonic()
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        found = (
-            answer.status,
-            {name.lower(): value for name, value in answer.getheaders()},
-            answer.read(),
-            time.monotonic() - started,
-        )
-        connection.close()
-        return found
-
-    def connect(self, data=b"", buffer=None):
-        made = self.trust.wrap_socket(super().connect(), server_hostname="localhost")
-        made.sendall(data)
-        return made
 
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory):
     folder = tmp_path_factory.mktemp("front")
-    with ended(
-        gateway(tmp_path_factory.mktemp("keys"), TUANQIAO_HTTPS="true", TUANQIAO_TRUSTED_PROXIES="1")
-    ) as behind:
-        plain, secure = free_port(), free_port()
-        assert certificate.make(folder, "localhost") and not certificate.make(folder, "localhost")
-        shutil.copy(
-            ROOT / "deploy" / "front" / "nginx.conf", folder
-        )  # the very file; only the place is another
-        place = (
-            (ROOT / "deploy" / "front" / "place.conf")
-            .read_text()
-            .replace("gateway:8000", f"127.0.0.1:{behind.port}")
-        )
-        (folder / "place.conf").write_text(place)
-        (folder / "plain.conf").write_text(
-            (ROOT / "deploy" / "front" / "plain.conf").read_text().replace("80", str(plain))
-        )
-        (folder / "secure.conf").write_text(
-            (ROOT / "deploy" / "front" / "secure.conf")
-            .read_text()
-            .replace("443", str(secure))
-            .replace("/tls", str(folder))
-        )
-        words = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off; user root;"]
-        tested = subprocess.run([*words, "-t"], capture_output=True, text=True, check=False)
-        assert tested.returncode == 0, tested.stderr
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(words, stdout=log, stderr=log)
-        made, ends = Front(process, plain, secure), time.monotonic() + 20
-        made.log = folder / "log"
-        while True:
-            try:
-                if made.ask("/contacts")[0] == 200:
-                    break
-            except OSError:
-                pass
-            assert process.poll() is None and time.monotonic() < ends, (folder / "log").read_text()
-            time.sleep(0.2)
+    with (
+        ended(
+            gateway(tmp_path_factory.mktemp("keys"), TUANQIAO_HTTPS="true", TUANQIAO_TRUSTED_PROXIES="1")
+        ) as behind,
+        front_before(folder, behind) as made,
+    ):
         yield made
-        process.terminate()
-        process.wait(20)
 
 
 def test_pages_come_by_https_only(front):

@@ -18,7 +18,7 @@ import time
 
 import sqlalchemy as sa
 
-from shared import db, health, inbox, outbox, runner
+from shared import db, health, inbox, outbox, runner, watchdog
 from shared.bus import service as bus
 from shared.bus import topology
 from shared.bus.service import BusService
@@ -27,7 +27,7 @@ from shared.messages import events as contracts
 from shared.messages.transfers import AssignBranch, GetTransfer, NodeOpened, Outcome
 from shared.settings import from_environment
 
-FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW, TOO_LONG, SLEEPS = range(1, 9)
+FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW, TOO_LONG, SLEEPS, SPINS = range(1, 10)
 
 metadata = db.metadata()
 effects = sa.Table(
@@ -93,7 +93,15 @@ def query(tx, request, actor):
         raise eventlet.Timeout(1)
     if request.transfer_id == SLOW:
         time.sleep(3)
+    if request.transfer_id == SPINS:
+        spin()
     return request.transfer_id
+
+
+def spin():
+    """Stand still, as what looks for more bytes that never come."""
+    while True:
+        pass
 
 
 def ignore(tx, items):
@@ -120,6 +128,7 @@ def main() -> None:
     topology.DELIVERY_LIMIT = int(os.environ.get("PROBE_DELIVERY_LIMIT", topology.DELIVERY_LIMIT))
     # The probe's tables are made by the tests, not by migrations.
     runner.migrate.pending = lambda name, url: False
+    watchdog.LOOKS = int(os.environ.get("PROBE_LOOKS", watchdog.LOOKS))
     settings = from_environment()
     assert health
     runner.serve("scheduler", settings)

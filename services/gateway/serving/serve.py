@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.gateway.app import create_app
 from services.gateway.serving.server import Server
+from shared import watchdog
 from shared.bus.rpc import RpcClient
 from shared.settings import Settings
 
@@ -29,7 +30,9 @@ def watched(server: Server, client: RpcClient) -> WSGIApplication:
             status, kind, body = "200 OK", CONTENT_TYPE_LATEST, generate_latest()
         elif path in ("/healthz", "/readyz"):
             proofs = {"gateway.server": server.works()} | (
-                {"gateway.bus": client.connected} if path == "/readyz" else {}
+                {"gateway.bus": client.connected, "gateway.stays": not server.leaving}
+                if path == "/readyz"
+                else {}
             )
             status, kind, body = (
                 "200 OK" if all(proofs.values()) else "503 Service Unavailable",
@@ -61,6 +64,7 @@ def serve(host: str, port: int, threads: int, settings: Settings) -> None:
     if watch is not None:
         threading.Thread(target=watch.run, name="watch", daemon=True).start()
     print(f"gateway is up on {host}:{port}", flush=True)
+    watchdog.start(lambda: server.turned)
     server.run()
     if watch is not None:
         watch.stop()

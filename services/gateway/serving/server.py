@@ -21,7 +21,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from services.gateway.serving.unparsed import UnparsedTask
 
@@ -39,13 +39,32 @@ MAX_CONNECTIONS = 4000
 MAX_HEADER = 32 * 1024
 STALE_SECONDS = 5.0
 """The longest turn of a loop that works; it turns once a second with nothing to do."""
+LEAVING_SECONDS = 6.0
+"""How long connections that are kept open are still served when the server is told to stop.
+
+Longer than the front keeps an idle one (deploy/front/place.conf): it learns of our end from an
+answer, or from a connection refused, never from one that ends under a request.
+"""
 GRACE_SECONDS = 15.0
-"""How long requests under way may take when the server is told to stop."""
+"""How long requests under way may take after that."""
+ARRIVING_SECONDS = 1.0
+"""How long a request may take to arrive when the server ends: a front sends it in one piece."""
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """Says with its answer that the connection ends, when the server is about to leave."""
+
+    def start(self) -> None:
+        """Begin the answer."""
+        super().start()
+        if self.channel.server.leaving:
+            self.set_close_on_finish()
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows since when it keeps us waiting."""
 
+    task_class = Task
     error_task_class = UnparsedTask
     began = 0.0
     _partial: Any = None
@@ -57,6 +76,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is not self._partial:
             self._partial, self.began = self.request, time.time()
         return took
+
+    def under_way(self) -> bool:
+        """Return whether a request is here or must arrive at once, or its answer is not gone yet."""
+        begun = self.began if self.request is not None else self.creation_time
+        coming = self.request is not None or self.last_activity <= self.creation_time
+        return bool(
+            self.requests or self.total_outbufs_len or (coming and time.time() - begun < ARRIVING_SECONDS)
+        )
 
     def waits_for_us(self) -> bool:
         """Return whether a request of this connection is being worked on."""
@@ -109,7 +136,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             sockinfo=adjustments.listen[0],
         )
         self.turned = self._swept = time.monotonic()
-        self._stopping = False
+        self.leaving = False
 
     def handle_accept(self) -> None:
         """Take a new connection; where no place is left, the one that has kept us waiting longest goes."""
@@ -135,22 +162,27 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until `stop`.
 
-        Then take no connection any more, finish the requests that are here, send their answers, and
-        end.
+        Then serve on who keeps a connection open, for as long as a front needs to give it up; take no
+        connection any more, finish the requests that are here, send their answers, and end.
         """
-        while not self._stopping:
+        while not self.leaving:
             self._turn(1.0)
+        ends = time.monotonic() + LEAVING_SECONDS
+        while self._any(lambda one: one.request is None or one.under_way()) and time.monotonic() < ends:
+            self._turn(0.1)
+        self._turn(0)  # who has knocked already
         self.accepting = False
         self.del_channel(self._map)
         self.socket.close()
         ends = time.monotonic() + GRACE_SECONDS
-        while (
-            any(one.requests or one.total_outbufs_len for one in self.active_channels.values())
-            and time.monotonic() < ends
-        ):
+        while self._any(Channel.under_way) and time.monotonic() < ends:
             self._turn(0.1)
         self.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map, ignore_all=True)
+
+    def _any(self, holds: Callable[[Channel], bool]) -> bool:
+        """Return whether something holds for a connection."""
+        return any(holds(one) for one in self.active_channels.values())
 
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
@@ -161,7 +193,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Let `run` end; may be called from a signal handler or another thread."""
-        self._stopping = True
+        self.leaving = True
         self.pull_trigger()
 
     def works(self, seconds: float = 2.0) -> bool:
