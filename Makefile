@@ -1,7 +1,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 LOCK := uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
-.PHONY: help setup tools run demo season test attack storm bench mutants rules saga lint lock
+.PHONY: help setup tools run demo season test attack storm bench drill mutants rules saga lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ storm: tools ## Kill, freeze, cut off and slow down processes and servers while 
 
 bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench
+
+drill: tools ## Back up and restore a large installation; times, and what they mean for 20 million (TRANSFERS=1000000)
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.system.restore_drill
 
 mutants: tools ## Change the rules and the saga's SQL in small ways; count what no test notices (ONLY=part of a path)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.mutants

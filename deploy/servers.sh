@@ -56,10 +56,12 @@ if [ -z "$amqp" ] || [ -z "$postgres" ]; then
     wait_for find_postgres || { say "PostgreSQL does not answer"; exit 1; }
     amqp=$(find_amqp) postgres=$(find_postgres)
 fi
-# The front is tested with Debian's nginx, board and alerts with its Prometheus and Alertmanager; without them those tests are skipped and say so.
+# The front is tested with Debian's nginx, board and alerts with its Prometheus and Alertmanager, backups with its pgBackRest; without
+# them those tests are skipped and say so.
 absent=""
 command -v nginx >/dev/null || absent="nginx"
 command -v promtool >/dev/null || absent="$absent prometheus"
+command -v pgbackrest >/dev/null || absent="$absent pgbackrest"
 command -v prometheus-alertmanager >/dev/null || absent="$absent prometheus-alertmanager"
 if [ -n "$absent" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing Debian's $absent"

@@ -20,6 +20,8 @@ if len(sys.argv) > 1 and sys.argv[1] in GREEN:
 import datetime as dt
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +59,10 @@ names = typer.Typer(
     no_args_is_help=True, help="Full names of organisations: build them anew from the path (ORG-09)."
 )
 app.add_typer(names, name="names")
+
+
+backup = typer.Typer(help="Backups of all databases: make one, list them, prove that one can be restored.")
+app.add_typer(backup, name="backup")
 
 
 administrator = typer.Typer(
@@ -198,6 +204,154 @@ def forget_keys() -> None:
     old = {number for number in seal.numbers if number != seal.current}
     sealing_seal.forget(made.keys, old)
     typer.echo(f"{left} values sealed anew, {len(old)} keys forgotten")
+
+
+@keys.command("identity")
+def make_key_identity(
+    file: Annotated[Path, typer.Argument(help="New file; keep it away from this host and the backups.")],
+) -> None:
+    """Make the identity that opens saved keys, and print its recipient, which `keys save` seals them to."""
+    from system.backup import keys as kept_keys
+
+    with _failing():
+        recipient = kept_keys.make_identity(file)
+    typer.echo(recipient)
+
+
+@keys.command("save")
+def save_keys(
+    file: Annotated[
+        Path, typer.Argument(help="New file, - for the standard output; not beside the backups.")
+    ],
+    recipient: Annotated[str, typer.Option(help="age1..., as `keys identity` printed it.")],
+) -> None:
+    """Save the key files, sealed: without them nobody reads the numbers in a restored database.
+
+    Again after each `keys rotate`. Only the identity of the recipient opens the file (age).
+    """
+    from system.backup import keys as kept_keys
+
+    with _failing():
+        names = kept_keys.save(settings.from_environment().keys, file, recipient)
+    typer.echo(f"saved: {', '.join(names)}", err=True)
+
+
+@keys.command("load")
+def load_keys(
+    file: Annotated[Path, typer.Argument(help="A file of `keys save`.")],
+    identity: Annotated[Path, typer.Option(help="The file of `keys identity`.")],
+) -> None:
+    """Bring saved key files back into $TUANQIAO_KEYS; none is overwritten."""
+    from system.backup import keys as kept_keys
+
+    with _failing():
+        names = kept_keys.load(file, settings.from_environment().keys, identity)
+    typer.echo(f"back: {', '.join(names)}")
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """End the command with the words of what cannot be done."""
+    from system.backup.tool import Failed
+
+    try:
+        yield
+    except Failed as failed:
+        typer.echo(str(failed), err=True)
+        raise typer.Exit(1) from None
+    except sa.exc.OperationalError as error:
+        typer.echo(f"a database does not answer: {str(error.orig).strip()}", err=True)
+        raise typer.Exit(1) from None
+
+
+Scratch = Annotated[
+    Path, typer.Option(help="Where copies are made while the command runs; needs the size of a cluster.")
+]
+
+
+@backup.callback(invoke_without_command=True)
+def make_backup(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="A whole one, also within the week.")] = False,
+) -> None:
+    """Back up every database with pgBackRest, encrypted: whole once a week, what has changed otherwise.
+
+    Each backup says what it holds: schema, rows, heads of the audit logs, position in the WAL. The
+    repository is proved afterwards. Keys are saved apart, with `keys save`.
+    """
+    from system.backup import making, tool
+
+    if context.invoked_subcommand is None:
+        with _failing():
+            making.make(settings.from_environment(), tool.Tool(), full, typer.echo)
+
+
+@backup.command("list")
+def list_backups() -> None:
+    """List the backups with what they hold; one may go back to any instant after the first."""
+    from system.backup import making, tool
+
+    with _failing():
+        pgbackrest = tool.Tool()
+        for stanza in pgbackrest.folders:
+            for one in pgbackrest.info(stanza).backup:
+                typer.echo(making.describe(stanza, one))
+
+
+@backup.command("prove")
+def prove_backup(scratch: Scratch = Path("/var/tmp")) -> None:
+    """Restore the newest backup aside, compare it with what it should hold, and throw the copy away."""
+    from system.backup import restoring, tool
+
+    with _failing():
+        restoring.prove(settings.from_environment(), tool.Tool(), scratch, typer.echo)
+
+
+@app.command()
+def restore(
+    services: Annotated[
+        list[str] | None, typer.Argument(help=f"Of {', '.join(SERVICES)}; all if none is named.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option(help="Instant with its zone, 2027-08-31T14:05+08:00; default: all there is.")
+    ] = "",
+    timeline: Annotated[
+        str, typer.Option(help="Where to find what an earlier restore gave up: the number before its own.")
+    ] = "",
+    scratch: Scratch = Path("/var/tmp"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Bring databases back from the backups, to the newest or an earlier instant.
+
+    Stop the services first. Where all services of a PostgreSQL cluster are wanted, stop its server,
+    too: its folder is restored. Otherwise the server runs on, the cluster is restored aside, and the
+    database taken out of the copy. docs/operations.md has the procedures.
+    """
+    from system.backup import restoring, tool
+
+    point = restoring.Point(_instant(to), timeline=timeline)
+    with _failing():
+        pgbackrest = tool.Tool()
+        parts = restoring.plan(pgbackrest, services or SERVICES, point)
+        when = f"{point.at:%Y-%m-%d %H:%M:%S %z}" if point.at else "the end of the WAL in the repository"
+        for part in parts:
+            where = f"in {pgbackrest.folders[part.stanza]}" if part.in_place else "in the running server"
+            typer.echo(f"{', '.join(part.wanted)}: to {when}, {where}")
+        if not yes:
+            typer.confirm("What was written after that is given up. Go on?", abort=True)
+        for part in parts:
+            restoring.restore(settings.from_environment(), pgbackrest, part, point, scratch, typer.echo)
+
+
+def _instant(text: str) -> dt.datetime | None:
+    """Return an instant that names its zone; None where none was given."""
+    try:
+        at = dt.datetime.fromisoformat(text) if text else None
+    except ValueError:
+        at = dt.datetime.min
+    if at is not None and at.tzinfo is None:
+        raise typer.BadParameter("--to takes an instant with its zone, such as 2027-08-31T14:05+08:00")
+    return at
 
 
 @app.command()
