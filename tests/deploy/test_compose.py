@@ -186,3 +186,24 @@ def test_the_package_has_every_file(tmp_path):
         if path.is_file() and path.name != "README.md" and "__pycache__" not in path.parts
     }
     assert wanted - packed == set()
+
+
+def test_archiving_waits_for_a_passphrase():
+    """Without a passphrase WAL is not kept, and not held up either; with one it goes to pgBackRest.
+
+    What makes backups sees the data, the socket and the repository of PostgreSQL.
+    """
+    services = COMPOSE["services"]
+    options = dict(one.removeprefix("-c").split("=", 1) for one in services["postgres"]["command"][1:])
+    archive = options["archive_command"].replace("$$", "$")
+
+    def archived(passphrase: str) -> int:
+        environment = {"PATH": "/nowhere", "PGBACKREST_REPO1_CIPHER_PASS": passphrase}
+        return subprocess.run(["/bin/sh", "-c", archive], env=environment, capture_output=True).returncode
+
+    assert archived("") == 0
+    assert archived("given") == 127, "pgbackrest is called, and not found in this test"
+    assert options["archive_mode"] == "on" and int(options["archive_timeout"]) <= 300
+    volumes = {name: set(services[name]["volumes"]) for name in ("postgres", "backup")}
+    assert len(volumes["backup"]) == 3 and volumes["backup"] < volumes["postgres"]
+    assert services["backup"]["profiles"] == ["backup"]
