@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -147,6 +148,7 @@ def not_handled(tx: Connection, message_ids: Iterable[str]) -> set[str]:
     return set(tx.scalars(_MISSING, {"ids": list(message_ids)}))
 
 
+@cache
 def consumers_of(topic: str) -> tuple[str, ...]:
     """Return the services that have to handle a topic; none of a topic that no contract knows."""
     event = events().get(topic)

@@ -94,6 +94,7 @@ SORTS: dict[str, What] = {
     # looked at alone
     "chain_broken": What("审计链断裂", "an audit chain is broken"),
     "dead_letter": What("处理失败的消息待人工处理", "a message that failed for good"),
+    "dead_messages": What("消息代理放弃的消息待人工处理", "messages that the broker has given up"),
     "schema_differs": What("数据库结构版本不一致", "the database has another schema than this program"),
     "clock_apart": What("时钟不一致", "clocks are apart"),
 }

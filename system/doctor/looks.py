@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from statistics import median
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from amqp.exceptions import NotFound
 
 from shared import clock, migrate, readings
+from shared.bus import connection, dead
+from shared.bus.topology import Topology
 from shared.settings import SERVICES, Settings
 from system import audit_proof
 from system.doctor.comparisons import Engines, Look, Step
@@ -78,13 +82,23 @@ def _offset(engine: sa.Engine) -> float:
     return min(answers)[1]
 
 
-def _dead(engines: Engines) -> Step:
-    found = []
+def _dead(settings: Settings, engines: Engines) -> Step:
+    found = _dead_at_broker(settings)
     for service, engine in engines.items():
         with engine.connect() as tx:
             rows: Any = readings.dead(tx)
             found += [Found("dead_letter", row.id, 0, f"{service}:{row.id} {row.topic}") for row in rows]
     return Step(1, len(found), found)
+
+
+def _dead_at_broker(settings: Settings) -> list[Found]:
+    """Return how many messages the broker has given up; they are counted, not taken out of their queue."""
+    with closing(connection.connect(settings.amqp_uri)) as broker:
+        try:
+            count = dead.count(broker, Topology(settings.bus_prefix))
+        except NotFound:  # no service has ever been connected
+            return []
+    return [Found("dead_messages", 0, 0, f"{count} messages in the broker's dead queue")] if count else []
 
 
 def _audit(settings: Settings) -> Step:
@@ -100,6 +114,6 @@ def looks(settings: Settings) -> list[Look]:
     return [
         Alone("versions", lambda engines: Step(1, len(SERVICES), versions(settings))),
         Alone("clocks", _clocks),
-        Alone("dead", _dead),
+        Alone("dead", lambda engines: _dead(settings, engines)),
         Alone("audit", lambda engines: _audit(settings)),
     ]

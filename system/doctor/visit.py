@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
+from amqp import AMQPError
 
 from shared import db
 from shared.settings import SERVICES, Settings
@@ -54,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CannotLook(Exception):
-    """A database does not answer, or is not what this program knows."""
+    """A database or the broker does not answer, or is not what this program knows."""
 
 
 class Place(msgspec.Struct):
@@ -131,7 +132,7 @@ class Visit:
         except KeyboardInterrupt:
             self._save()
             raise
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, AMQPError, OSError) as error:
             self._save()
             raise CannotLook(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
         finally:

@@ -4,14 +4,16 @@ import json
 import threading
 import time
 
+import kombu
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from shared.bus.rpc import RpcClient
 from system import cli
-from system.doctor.visit import Plan, Visit
+from system.doctor.visit import CannotLook, Plan, Visit
 from tests.bench.drive import Members
+from tests.installation import AMQP_URI, TOPOLOGY
 from tests.system import doctor_factories as planted
 from tests.system.doctor_factories import PEOPLE, N, counted, visit
 
@@ -115,6 +117,29 @@ def test_each_planted_difference_is_found_and_healed(house, client, tmp_path):
     assert listed.told == {"open_not_held": N}
 
 
+def test_a_visit_goes_on_where_it_was_broken_off(house, tmp_path, monkeypatch):
+    """In small pieces, broken off in the middle: the rest is read, nothing twice, all is found."""
+    whole = visit(house, tmp_path, wait=0)
+    plan = {"wait": 0, "piece": 300}
+    pieces = []
+
+    def broken_off(self, name):
+        pieces.append(name)
+        if len(pieces) == 40:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Visit, "_pause", broken_off)
+        visit(house, tmp_path, **plan)
+    rest = visit(house, tmp_path, resume=True, **plan)
+
+    assert len(set(pieces)) > 3 and pieces[-1] == pieces[-2]  # in the middle of a look
+    assert (rest.rows, counted(rest)) == (whole.rows, counted(whole))
+    assert not (tmp_path / "state.json").exists()
+    with pytest.raises(CannotLook):
+        visit(house, tmp_path, resume=True)
+
+
 def test_the_command(house, tmp_path):
     """0 where everything agrees, 1 and what differs where not, 2 where it could not look."""
 
@@ -136,6 +161,11 @@ def test_the_command(house, tmp_path):
     (line,) = [one for one in json.loads(differs.stdout)["differences"] if one["seen"].startswith("orgs:")]
     assert (line["sort"], line["key"], line["heal"]) == ("dead_letter", number, "")
     assert f"orgs:{number} org_in_use" in doctor("--only", "dead").stdout
+    with kombu.Connection(AMQP_URI) as broker:
+        broker.Producer().publish("x", routing_key=TOPOLOGY.dead_queue)
+        given_up = doctor("--only", "dead")
+        kombu.Queue(TOPOLOGY.dead_queue)(broker.default_channel).purge()
+    assert "1 messages in the broker's dead queue" in given_up.stdout
     away = doctor(DATABASE_URL="postgresql://postgres@localhost:1/")
     assert (away.exit_code, "could not look" in away.stderr) == (2, True), away
     assert doctor("--only", "weather").exit_code == 2
