@@ -364,23 +364,22 @@ def encoded(request: Any) -> bytes:
 
 def read_reply(call: Command | Query, answer: bytes) -> Any:
     """Return what an encoded answer says, or raise its `Refused`."""
-    reply = msgspec.json.decode(answer, type=_envelope(call))
+    reply = _reader(call).decode(answer)
     if reply.refused is not None:
         raise Refused.of(reply.refused)
     return reply.ok
 
 
-_envelopes: dict[tuple[str, str], Any] = {}
+_readers: dict[tuple[str, str], msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
+"""One at a time: msgspec ends the process where two threads look into the same type for the first time."""
 
 
-def _envelope(call: Command | Query) -> Any:
+def _reader(call: Command | Query) -> msgspec.json.Decoder[Any]:
     key = (call.service, call.name)
-    if key not in _envelopes:
-        _envelopes[key] = msgspec.defstruct(
-            "Answer",
-            [
-                ("ok", (list[call.reply] if call.many else call.reply) | None, None),  # type: ignore[name-defined]
-                ("refused", Refusal | None, None),
-            ],
-        )
-    return _envelopes[key]
+    with _making:
+        if key not in _readers:
+            ok = (list[call.reply] if call.many else call.reply) | None  # type: ignore[name-defined]
+            answer = msgspec.defstruct("Answer", [("ok", ok, None), ("refused", Refusal | None, None)])
+            _readers[key] = msgspec.json.Decoder(answer)
+        return _readers[key]
