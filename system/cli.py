@@ -6,12 +6,11 @@ eventlet must patch the process before anything else is imported, hence the firs
 from __future__ import annotations
 
 import sys
+import warnings
 
 GREEN = ("run", "serve", "demo", "season")
+warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")
 if len(sys.argv) > 1 and sys.argv[1] in GREEN:
-    import warnings
-
-    warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")
     warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
     import eventlet
 
@@ -21,12 +20,14 @@ import datetime as dt
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
+from amqp.exceptions import AMQPError
+from kombu.exceptions import KombuError
 
 from shared import clock, db, settings
 from shared.errors import Refused
@@ -584,7 +585,11 @@ def doctor(
 
 @dead_letters.command("list")
 def list_dead() -> None:
-    """List dead letters of every service: id, topic, attempts, error."""
+    """List dead letters of every service, and messages that the broker has given up.
+
+    Of the former it says id, topic, attempts, time and error; of the latter id, topic, the queue that
+    lost it, the broker's reason and time.
+    """
     total = 0
     for service, engine in _engines():
         with engine.connect() as tx:
@@ -596,19 +601,46 @@ def list_dead() -> None:
                     f"  {row.failed_at:%Y-%m-%d %H:%M:%S}  {row.error}"
                 )
                 total += 1
+    with _dead_messages() as (_, messages):
+        for one in messages:
+            typer.echo(f"{one.letter}  {one.topic}  {one.queue}  {one.reason}  {one.died_at}")
+            total += 1
     typer.echo(f"{total} dead letters")
+
+
+@contextmanager
+def _dead_messages() -> Iterator[tuple[Any, Iterator[Any]]]:
+    """Give a channel, and what the broker's dead queue holds; what is not acknowledged stays there."""
+    from shared.bus import connection as broker
+    from shared.bus import dead, topology
+
+    made = settings.from_environment()
+    names = topology.Topology(made.bus_prefix)
+    try:
+        with closing(broker.connect(made.amqp_uri)) as connection:
+            names.declare(connection)
+            channel = connection.channel()
+            yield channel, dead.look(channel, names)
+    except (OSError, AMQPError, KombuError) as error:
+        typer.echo(f"the broker: {type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _find(letter: str) -> tuple[sa.Engine, int]:
     service, _, number = letter.partition(":")
     if service not in SERVICES or not number.isdigit():
-        raise typer.BadParameter("give a dead letter as SERVICE:ID, as `dead-letters list` shows it")
+        raise typer.BadParameter(
+            "give a dead letter as SERVICE:ID or broker:ID, as `dead-letters list` shows it"
+        )
     return db.connect(settings.from_environment().database(service)), int(number)
 
 
 @dead_letters.command("show")
-def show_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID")]) -> None:
+def show_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID or broker:ID")]) -> None:
     """Show one dead letter with its body."""
+    if letter.startswith("broker:"):
+        _show_message(letter)
+        return
     engine, number = _find(letter)
     with engine.connect() as tx:
         row: Any = tx.execute(
@@ -620,9 +652,46 @@ def show_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID")]) -> None
         typer.echo(f"{name}: {value}")
 
 
+def _show_message(letter: str) -> None:
+    with _dead_messages() as (_, messages):
+        found = [one for one in messages if one.letter == letter]
+    if not found:
+        raise typer.BadParameter(f"there is no dead letter {letter}")
+    for one in found:  # several, if several queues have lost it
+        for name in ("message_id", "topic", "queue", "reason", "died_at", "text"):
+            typer.echo(f"{name}: {getattr(one, name)}")
+
+
+def _replay_messages(letter: str) -> None:
+    from shared.bus import dead
+
+    done = stay = 0
+    with _dead_messages() as (channel, messages):
+        for one in messages:
+            if letter not in (one.letter, "broker:all"):
+                continue
+            try:
+                dead.replay(channel, one)
+                done += 1
+            except dead.Homeless as error:
+                typer.echo(str(error), err=True)
+                stay += 1
+    typer.echo(f"{done} given back to the queues that lost them")
+    if stay or not done:
+        raise typer.Exit(1)
+
+
 @dead_letters.command("replay")
-def replay_dead(letter: Annotated[str, typer.Argument(help="SERVICE:ID, or SERVICE:all")]) -> None:
-    """Hand a dead letter to its service again, at once and with all its tries."""
+def replay_dead(
+    letter: Annotated[str, typer.Argument(help="SERVICE:ID, SERVICE:all, broker:ID or broker:all")],
+) -> None:
+    """Hand a dead letter to its service again, at once and with all its tries.
+
+    It keeps its topic and its id, so that what it had done already is not done again.
+    """
+    if letter.startswith("broker:"):
+        _replay_messages(letter)
+        return
     every = letter.endswith(":all")
     engine, number = _find(letter.replace(":all", ":0"))
     with engine.begin() as tx:

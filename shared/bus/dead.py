@@ -28,6 +28,21 @@ class Dead(NamedTuple):
     died_at: str
     message: Any
 
+    @property
+    def letter(self) -> str:
+        """Return its name on the command line."""
+        return f"broker:{self.message_id}"
+
+    @property
+    def text(self) -> str:
+        """Return its body as text."""
+        body = self.message.body
+        return body if isinstance(body, str) else bytes(body).decode("utf-8", "replace")
+
+
+class Homeless(Exception):
+    """A message that none of our queues has lost: nobody knows where to give it back to."""
+
 
 def topic_of(message: Any) -> str:
     """Return the topic of a message.
@@ -51,7 +66,11 @@ def count(connection: kombu.Connection, topology: Topology) -> int:
 
 
 def look(channel: Any, topology: Topology) -> Iterator[Dead]:
-    """Yield the dead messages, oldest first; those that are not acknowledged stay when the channel ends."""
+    """Yield the dead messages, oldest first; those that are not acknowledged stay when the channel ends.
+
+    From RabbitMQ 4.0 on each look counts as a delivery, of which a queue allows twenty unless a policy
+    sets its `delivery-limit` to -1.
+    """
     queue = kombu.Queue(topology.dead_queue)(channel)
     for _ in range(channel.queue_declare(topology.dead_queue, passive=True).message_count):
         message = queue.get(no_ack=False)
@@ -80,11 +99,13 @@ def replay(channel: Any, dead: Dead) -> None:
     the inbox of the service has it once.
 
     Raises:
-        OSError, amqp.AMQPError: The queue is not there, or the broker did not confirm in time; the
-            message stays dead.
+        Homeless: None of our queues has lost it.
+        OSError, amqp.AMQPError: The broker did not confirm in time. In both cases it stays dead.
 
     """
     message = dead.message
+    if not dead.queue:
+        raise Homeless(f"{dead.letter} has not died in a queue; it stays")
     prepared = channel.prepare_message(
         message.body,
         content_type=message.content_type,

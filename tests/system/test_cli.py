@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import closing
+from types import SimpleNamespace
 
+import kombu
 import pytest
 import sqlalchemy as sa
 
@@ -13,7 +16,12 @@ from services.members import people
 from services.transfers import store
 from services.transfers.policies import reader
 from shared import db
-from tests.installation import ROOT, Installation
+from shared.bus.dead import topic_of
+from shared.bus.publisher import Message, Publisher
+from shared.settings import SERVICES
+from tests.installation import AMQP_URI, ROOT, TOPOLOGY, Installation
+
+EVENTS = TOPOLOGY.event_queue("scheduler")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,64 @@ def test_dead_letters(installation):
     assert "0 dead letters" in tuanqiao(installation, "dead-letters", "list").stdout
 
 
+def give_up(installation, message: Message) -> str:
+    """Have the broker give up a message in the scheduler's queue; return its name on the command line."""
+    with closing(Publisher(installation.settings)) as publisher:
+        publisher.publish([message])
+    with kombu.Connection(AMQP_URI) as connection:
+        channel = connection.default_channel
+        queue, dead = EVENTS(channel), kombu.Queue(TOPOLOGY.dead_queue)(channel)
+        ends = time.monotonic() + 20
+        while not dead.queue_declare(passive=True).message_count:
+            assert time.monotonic() < ends
+            if (one := queue.get(no_ack=False)) is not None:
+                one.reject(requeue=True)
+    return f"broker:{message.message_id}"
+
+
+def waiting() -> dict[str, int]:
+    """Return how many messages wait in each service's queue of events, and in the dead one."""
+    with kombu.Connection(AMQP_URI) as connection:
+        names = [*(TOPOLOGY.event_queue(service).name for service in SERVICES), TOPOLOGY.dead_queue]
+        return {
+            name: connection.default_channel.queue_declare(name, passive=True).message_count for name in names
+        }
+
+
+def test_messages_that_the_broker_gave_up(installation):
+    """They are listed with queue, topic and reason; one that is replayed is as it was, and only there."""
+    body = '[{"transfer_id": 7, "node_no": 1}]'
+    message = Message("transfers", "node_opened", f"transfers:{uuid.uuid4().hex}", body)
+    letter = give_up(installation, message)
+    before = waiting()
+
+    listed = tuanqiao(installation, "dead-letters", "list")
+    shown = tuanqiao(installation, "dead-letters", "show", letter)
+    replayed = tuanqiao(installation, "dead-letters", "replay", letter)
+
+    assert f"{letter}  node_opened  {EVENTS.name}  delivery_limit" in listed.stdout, listed.stderr
+    assert "1 dead letters" in listed.stdout and not listed.stderr
+    assert f"text: {body}" in shown.stdout and "topic: node_opened" in shown.stdout
+    assert replayed.returncode == 0, replayed.stderr
+    assert waiting() == before | {EVENTS.name: before[EVENTS.name] + 1, TOPOLOGY.dead_queue: 0}
+    with kombu.Connection(AMQP_URI) as connection:
+        again = EVENTS(connection.default_channel).get(no_ack=True)
+    assert (topic_of(again), again.properties["message_id"]) == ("node_opened", message.message_id)
+    assert again.body == body
+
+
+def test_a_broker_that_is_away_hides_no_dead_letters(installation):
+    """What the databases hold is listed all the same, and the exit says that it is not all."""
+    number = fail(installation, "branch_assigned")
+    environ = installation.environ | {"AMQP_URI": "amqp://guest:guest@127.0.0.1:1//"}
+
+    listed = tuanqiao(SimpleNamespace(environ=environ), "dead-letters", "list")
+
+    assert f"members:{number}" in listed.stdout and "the broker: " in listed.stderr
+    assert listed.returncode == 1 and "Traceback" not in listed.stderr
+    tuanqiao(installation, "dead-letters", "replay", f"members:{number}")
+
+
 def test_all_dead_letters_at_once(installation):
     """SERVICE:all hands back every dead letter of a service."""
     for _ in range(3):
@@ -71,7 +137,7 @@ def test_all_dead_letters_at_once(installation):
     assert "3 handed back" in tuanqiao(installation, "dead-letters", "replay", "members:all").stdout
 
 
-@pytest.mark.parametrize("letter", ["nowhere:1", "members", "members:x", "members:999999"])
+@pytest.mark.parametrize("letter", ["nowhere:1", "members", "members:x", "members:999999", "broker:9"])
 def test_unknown_dead_letters(installation, letter):
     """A wrong name is refused with the right form named, not with a trace."""
     answer = tuanqiao(installation, "dead-letters", "show", letter)
