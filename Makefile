@@ -1,7 +1,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 LOCK := uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
-.PHONY: help setup tools run demo season test attack storm bench drill mutants rules saga lint lock
+.PHONY: help setup tools run demo season test attack storm outages bench drill mutants rules saga lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ attack: tools ## Attack a running system by contract and in every other way (MIN
 
 storm: tools ## Kill, freeze, cut off and slow down processes and servers while offices work (MINUTES=10 SEED= QUICK=1: two minutes)
 	@.venv/bin/python -W ignore -m tests.storm
+
+outages: tools ## Take each database away under load, in five ways (MINUTES=10 WAYS= DATABASES=)
+	@.venv/bin/python -W ignore -m tests.storm.outages
 
 bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench

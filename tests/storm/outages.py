@@ -1,7 +1,7 @@
 """Each database in turn away for some time, under load: nothing is lost, and no message is given up.
 
-    MINUTES=10 python -m tests.storm.outages               all ways, all databases: four hours
-    MINUTES=1 WAYS=refused,silent DATABASES=members python -m tests.storm.outages
+    make outages                                            ten minutes each: four hours
+    make outages MINUTES=1 WAYS=refused,silent DATABASES=members
 
 Ways of being away: connections `refused`; host `silent` (the network swallows); `read-only` like a
 standby; `disk-full` (root only: a small tmpfs); `too-many` connections. Offices ask 50 times a
@@ -196,7 +196,7 @@ class Offices:
         self.repeats = 0
         self.starting = self.open = True
         self.errors: list[BaseException] = []
-        self.threads = [threading.Thread(target=self._office, args=(n,)) for n in range(OFFICES)]
+        self.threads = [threading.Thread(target=self._office, args=(n,), daemon=True) for n in range(OFFICES)]
         for thread in self.threads:
             thread.start()
 
