@@ -14,10 +14,14 @@ from services.transfers.policies import handlers as policies
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
 from services.transfers.remarks import handlers as remarks
+from services.transfers.saga import NODES, TRANSITIONS
 from shared import clock, directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
 from shared.messages import transfers as contract
+
+_VERDICTS = {str(node): [str(trigger) for state, trigger in TRANSITIONS if state == node] for node in NODES}
+"""How each kind of node may be decided."""
 
 
 class Service(BusService):
@@ -88,11 +92,15 @@ class Service(BusService):
     def gauges(tx: Connection) -> list[metrics.Reading]:
         """Return how many nodes wait where, since when, and how late deadlines are."""
         now = clock.now()
-        found: list[metrics.Reading] = [
-            (metrics.OPEN_NODES, (row.province, row.state), row.n) for row in store.backlog(tx)
-        ]
+        found: list[metrics.Reading] = []
+        for waiting in store.backlog(tx):
+            where = (waiting.province, waiting.state)
+            found.append((metrics.OPEN_NODES, where, waiting.n))
+            for verdict in _VERDICTS.get(waiting.state, ()):
+                metrics.APPROVAL_SECONDS.labels(*where, verdict)  # from 0, before the first is decided
         for row in store.ages(tx):
-            where = (row.province,)
-            found.append((metrics.OLDEST_NODE, where, metrics.seconds_since(row.opened_at, now)))
-            found.append((metrics.DEADLINE_OVERDUE, where, metrics.seconds_since(row.expires_at, now)))
+            found.append((metrics.OLDEST_NODE, (row.province,), metrics.seconds_since(row.opened_at, now)))
+            found.append(
+                (metrics.DEADLINE_OVERDUE, (row.province,), metrics.seconds_since(row.expires_at, now))
+            )
         return found
