@@ -220,8 +220,12 @@ STUCK = (
     Panel(
         "死信 · Dead letters",
         "short",
-        "重试失败、等待人工的条目(告警 DeadLetters)。 Items that failed for good (alert DeadLetters).",
-        (("max by (service) (tuanqiao_dead_letters)", "{{service}}"),),
+        "重试失败、等待人工的条目,及代理搁置的消息(告警 DeadLetters、DeadMessages)。"
+        " Items that failed for good; messages that the broker set aside (alerts DeadLetters, DeadMessages).",
+        (
+            ("max by (service) (tuanqiao_dead_letters)", "{{service}}"),
+            ("max(tuanqiao_dead_messages)", "dead.events"),
+        ),
         (1, 1),
     ),
     Panel(

@@ -5,6 +5,7 @@ A real Prometheus scrapes each second, and a real Alertmanager tells somebody.
 
 import json
 import math
+import re
 from contextlib import ExitStack
 
 import pytest
@@ -75,11 +76,25 @@ def troubles(made):
     return stack
 
 
-def graph(made, title, expression=0):
-    """Return what a graph of the board shows: a value for each of its lines, by their labels."""
-    target = next(panel for name, panel in GRAPHS.items() if title in name)["targets"][expression]
-    found = made.query(target["expr"].replace("$province", ".*"))
-    return {tuple(sorted(labels.values())): value for labels, value in found}
+def expression(title, place=0):
+    """Return what a graph asks Prometheus, for all provinces."""
+    panel = next(panel for name, panel in GRAPHS.items() if title in name)
+    return panel["targets"][place]["expr"].replace("$province", ".*")
+
+
+def lines(made, asked):
+    """Return a value for each line, by its labels."""
+    return {tuple(sorted(labels.values())): value for labels, value in made.query(asked)}
+
+
+def graph(made, title):
+    """Return what a graph of the board shows."""
+    return lines(made, expression(title))
+
+
+def shows(made, title, line, value):
+    """Wait for the scrape after which a line of a graph has a value."""
+    wait_until(f"{title}: {line}", lambda: graph(made, title).get((line,)) == value, 8)
 
 
 def counted(made, service, select):
@@ -123,23 +138,30 @@ def test_the_backlog_is_what_the_database_counts(watched):
             5,
         )
     assert sum(graph(watched, "Open nodes by kind").values()) == 25
-    assert graph(watched, "Oldest open node")["42",] == pytest.approx(9 * DAY, abs=60)
-    assert graph(watched, "Deadlines overdue")["42",] == pytest.approx(3600, abs=60)
+    shows(watched, "Oldest open node", "42", pytest.approx(9 * DAY, abs=90))
+    shows(watched, "Deadlines overdue", "42", pytest.approx(3600, abs=90))
     pace = graph(watched, "Days of work")["42",]
     assert 0 < pace < 365
 
 
 def test_what_has_happened_is_what_the_database_counts(watched):
-    """Over all replicas: ended by state, decided by verdict; a rate over a day is stretched a little."""
-    ended = graph(watched, "Ended in a day")
-    for state, n in counted(
-        watched, "transfers", "SELECT state, count(*) FROM transfers WHERE ended_at IS NOT NULL GROUP BY 1"
-    ).items():
-        assert ended[state] == pytest.approx(n, rel=0.25), state
-    decided = graph(watched, "Decided in a day")
-    events = "SELECT event, count(*) FROM audit WHERE event IN ('approve', 'reject', 'assign') GROUP BY 1"
-    for event, n in counted(watched, "transfers", events).items():
-        assert decided[event] == pytest.approx(n, rel=0.25), event
+    """Over all replicas: ended by state, decided by verdict, none missed and none twice.
+
+    Prometheus stretches what it has seen to the whole of a window, and a replica has lived a short part of a
+    day only. So the graph's sum is compared without the window, and with it roughly.
+    """
+    for title, select in (
+        ("Ended in a day", "SELECT state, count(*) FROM transfers WHERE ended_at IS NOT NULL GROUP BY 1"),
+        (
+            "Decided in a day",
+            "SELECT event, count(*) FROM audit WHERE event IN ('approve', 'reject', 'assign') GROUP BY 1",
+        ),
+    ):
+        ever = re.sub(r"increase\((.+)\[1d\]\)", r"\1", expression(title))
+        found = counted(watched, "transfers", select)
+        assert {line: n for line, n in lines(watched, ever).items() if n} == found and found
+        for line, n in graph(watched, title).items():
+            assert 0.9 * found.get(line, 0) <= n <= 3 * found.get(line, 0), (title, line)
 
 
 def test_what_is_stuck_shows(watched):
@@ -153,10 +175,11 @@ def test_what_is_stuck_shows(watched):
             "SELECT 'members', count(*) FROM failed_messages WHERE next_attempt_at IS NULL",
         ),
     ):
-        assert graph(watched, title)[(service,)] == counted(watched, service, select)[(service,)] == 1, title
-    assert graph(watched, "Oldest event")["orgs",] == pytest.approx(300, abs=60)
+        assert counted(watched, service, select)[(service,)] == 1
+        shows(watched, title, service, 1)
+    shows(watched, "Oldest event", "orgs", pytest.approx(300, abs=90))
     assert graph(watched, "Oldest event")["members",] < 5
-    assert graph(watched, "Timers late")["scheduler",] == pytest.approx(1200, abs=60)
+    shows(watched, "Timers late", "scheduler", pytest.approx(1200, abs=90))
     assert graph(watched, "Instances") == {
         ("transfers",): 2,
         ("scheduler",): 2,
