@@ -127,6 +127,14 @@ _ORG_CHANGED = sa.text(f"""
         {columns(OrgChanged, "excluded", without=_KEPT)}
     )
     WHERE excluded.version > org_directory.version""")
+_HOLD = sa.text("""
+    SELECT org_id FROM org_directory
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) OR org_id IN (
+        SELECT d.org_id FROM org_directory top
+        JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
+        WHERE top.org_id = ANY(CAST(:tops AS bigint[])))
+    ORDER BY org_id
+    FOR NO KEY UPDATE""")
 _FOLLOW = sa.text("""
     UPDATE org_directory d SET path = top.path || substr(d.path, :skip)
     FROM org_directory top
@@ -155,6 +163,9 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> list[Changing]:
     changing: list[Changing] = []
     if any(item.version > 1 for item in items):  # a first version moves nothing: a loaded tree skips this
         changing = db.rows(Changing, db.run(tx, _CHANGING, items))
+    tops = [top.org_id for top in changing if top.moves]
+    if tops:  # all that changes is held at once, since what lies below may have lower ids
+        tx.execute(_HOLD, {"ids": sorted({item.org_id for item in items}), "tops": tops})
     db.run(tx, _ORG_CHANGED, items)
     for top in changing:
         if not top.moves:

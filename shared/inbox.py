@@ -73,7 +73,7 @@ def tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
 
 
 _TAKE = sa.text(
-    "INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS text[]))"
+    "INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS text[])) ORDER BY 1"
     " ON CONFLICT DO NOTHING RETURNING message_id"
 )
 _SET_ASIDE = sa.text(

@@ -67,3 +67,22 @@ def columns(kind: type, of: str = "", *, without: Collection[str] = (), **instea
     """
     names = [name for name in _fields(kind) if name not in without]
     return ", ".join(instead.get(name, f"{of}.{name}" if of else name) for name in names)
+
+
+def locked(items: str, table: str, on: str, by: str, *, of: str = "i.*", all_of_it: bool = False) -> str:
+    """Return the select, in parentheses, of items each of which has locked its row of a table.
+
+    The rows are locked in the order of their key: two lists that share some would otherwise each hold what
+    the other waits for. What `on` says is true of the row as it is then, whoever changed it meanwhile.
+
+    Args:
+        items: What stands in FROM for the items.
+        table: The table, with its name for `on` and `by`.
+        on: Which row belongs to an item, and what has to be true of it.
+        by: The key of the table.
+        of: What is selected.
+        all_of_it: The rows are to be deleted, or their keys changed.
+
+    """
+    lock = "UPDATE" if all_of_it else "NO KEY UPDATE"
+    return f"(SELECT {of} FROM {items} JOIN {table} ON {on} ORDER BY {by} FOR {lock} OF {table.split()[-1]})"

@@ -33,7 +33,8 @@ def tables(metadata: sa.MetaData) -> sa.Table:
 
 _END = sa.text("""
     -- those whose last token has lapsed need no remembering
-    WITH forgotten AS (DELETE FROM ended_sessions WHERE until < :now)
+    WITH forgotten AS (DELETE FROM ended_sessions WHERE session_id = ANY(ARRAY(
+        SELECT session_id FROM ended_sessions WHERE until < :now FOR UPDATE SKIP LOCKED)))
     INSERT INTO ended_sessions (session_id, until)
     SELECT session_id, until
     FROM json_to_recordset(CAST(:items AS json)) AS i(session_id uuid, until timestamptz)

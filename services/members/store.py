@@ -25,7 +25,7 @@ from shared.messages.members import (
     ReservationRefused,
 )
 from shared.outbox import insert, tell
-from shared.recordset import columns, recordset
+from shared.recordset import columns, locked, recordset
 
 NUMBER_FROM = (
     f"CASE WHEN {{province}} = '{domain.XINJIANG}' THEN date '{domain.number_from(domain.XINJIANG)}'"
@@ -39,6 +39,11 @@ _MAY_GO_ABROAD = """EXISTS (
                 SELECT 1 FROM retentions r
                 WHERE r.member_id = p.person_id AND r.kind = 'abroad' AND r.state = 'approved')"""
 """The school has approved that the person `p` stays with it while studying abroad (GRAD-29, GRAD-33)."""
+_FREE = f"""p.person_id = i.member_id AND p.branch_id = i.source_branch_id AND p.reserved_by IS NULL
+            AND (coalesce(i.reason_kind, 'any') = 'any'
+                OR (i.reason_kind IN ('graduate', 'abroad')) = p.graduate)
+            AND (i.reason_kind IS DISTINCT FROM 'outward' OR p.mark IN ('delayed', 'teacher'))
+            AND (i.reason_kind IS DISTINCT FROM 'abroad' OR {_MAY_GO_ABROAD})"""
 _RESERVE = sa.text(f"""
     WITH asked AS (
         SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
@@ -48,12 +53,8 @@ _RESERVE = sa.text(f"""
     -- members who are free and where the request says, and whose reason fits
     held AS (
         UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id
-        FROM asked i
-        WHERE p.person_id = i.member_id AND p.branch_id = i.source_branch_id AND p.reserved_by IS NULL
-            AND (coalesce(i.reason_kind, 'any') = 'any'
-                OR (i.reason_kind IN ('graduate', 'abroad')) = p.graduate)
-            AND (i.reason_kind IS DISTINCT FROM 'outward' OR p.mark IN ('delayed', 'teacher'))
-            AND (i.reason_kind IS DISTINCT FROM 'abroad' OR {_MAY_GO_ABROAD})
+        FROM {locked("asked i", "people p", _FREE, "p.person_id")} AS i
+        WHERE p.person_id = i.member_id
         RETURNING i.transfer_id, i.member_id
     ),
     -- all the rest, as they were before this statement, to say why
@@ -90,6 +91,7 @@ _RESERVE = sa.text(f"""
     )
     {insert(tell(MemberReserved, "reserved"), tell(ReservationRefused, "refused"))}""")
 
+_HELD = "p.person_id = i.member_id AND p.reserved_by = i.transfer_id"
 _MOVE = sa.text(f"""
     -- floats says that the target is a mobile branch, where graduates stay graduates
     WITH asked AS (
@@ -106,8 +108,8 @@ _MOVE = sa.text(f"""
             graduate = p.graduate AND i.floats,
             graduates_on = CASE WHEN i.floats THEN p.graduates_on END,
             mark = '', mark_reason = '', to_contact = true, found_on = NULL, number_from = i.number_from
-        FROM asked i
-        WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id
+        FROM {locked("asked i", "people p", _HELD, "p.person_id")} AS i
+        WHERE p.person_id = i.member_id
         RETURNING i.*
     ),
     -- the old stay, with the path of the new branch
@@ -148,10 +150,11 @@ _MOVE = sa.text(f"""
     told AS ({insert(tell(MemberMoved, "moved"), tell(CadreChanged, "resigned"))})
     SELECT org_id, person_id, was FROM resigned""")
 
-_RELEASE = sa.text("""
+_ENDED = "json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, member_id bigint)"
+_RELEASE = sa.text(f"""
     UPDATE people p SET reserved_by = NULL, reserved_target_id = NULL
-    FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint, member_id bigint)
-    WHERE p.person_id = i.member_id AND p.reserved_by = i.transfer_id""")
+    FROM {locked(_ENDED, "people p", _HELD, "p.person_id")} AS i
+    WHERE p.person_id = i.member_id""")
 
 
 def reserve(tx: Connection, items: Sequence[Any]) -> None:
@@ -324,7 +327,8 @@ _ADD = sa.text(f"""
         SELECT person_id, CAST(:password_hash AS text), :tail FROM made
     )
     SELECT person_id, id_index FROM made""")
-_ATTACH = sa.text("""
+_FOUND = "p.id_index = decode(g.id_index, 'base64') AND p.name = g.name AND p.branch_id IS NULL"
+_ATTACH = sa.text(f"""
     WITH given AS (
         SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
             name text, id_index text, phone_sealed text, ethnic_group text,
@@ -337,8 +341,8 @@ _ATTACH = sa.text("""
             ethnic_group = CASE WHEN g.ethnic_group = '' THEN p.ethnic_group ELSE g.ethnic_group END,
             development_number =
                 CASE WHEN g.development_number = '' THEN p.development_number ELSE g.development_number END
-        FROM given g
-        WHERE p.id_index = decode(g.id_index, 'base64') AND p.name = g.name AND p.branch_id IS NULL
+        FROM {locked("given g", "people p", _FOUND, "p.person_id", of="g.*, p.person_id")} AS g
+        WHERE p.person_id = g.person_id
         RETURNING p.person_id, p.id_index, p.branch_id
     ),
     begun AS (

@@ -18,7 +18,7 @@ from shared.identity import Actor
 from shared.messages.members import CadreChanged
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
-from shared.recordset import Int, columns, recordset
+from shared.recordset import Int, columns, locked, recordset
 
 CHUNK = 5_000
 """Organisations of one statement while loading."""
@@ -75,6 +75,7 @@ _SAVE = sa.text(f"""
     saved AS (INSERT INTO orgs AS o ({columns(Org, without=_BESIDE)})
         SELECT {columns(Org, without=_BESIDE, school_number="coalesce(school_number, '')")}
         FROM given
+        ORDER BY org_id
         -- the place in the tree and in the order stays, other statements change it
         ON CONFLICT (org_id) DO UPDATE SET ({columns(Org, without=_KEPT)}) = (
             {columns(Org, "excluded", without=_KEPT)})
@@ -236,6 +237,7 @@ _GRANT = sa.text(f"""
     saved AS (INSERT INTO administrators AS a
             (org_id, person_id, active, version, changed_at, changed_by, observer)
         SELECT org_id, person_id, active, 1, :now, changed_by, coalesce(observer, false) FROM given
+        ORDER BY org_id, person_id
         ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by, observer) =
             (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by, excluded.observer)
         WHERE a.active <> excluded.active OR (a.active AND a.observer <> excluded.observer)
@@ -383,12 +385,14 @@ def end_of(path: str) -> str:
 
 # ---- cadres ----------------------------------------------------------------------------------------
 
+_POST_ENDED = "n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active"
 _CADRES_CHANGED = sa.text(f"""
     -- of several changes of a post the last
     WITH given AS (SELECT DISTINCT ON (org_id, person_id) * FROM {recordset(CadreChanged)}
         ORDER BY org_id, person_id, version DESC),
     -- those that this service has not heard yet
     newer AS (INSERT INTO cadres AS c ({columns(CadreChanged)}) SELECT * FROM given
+        ORDER BY org_id, person_id
         ON CONFLICT (org_id, person_id) DO UPDATE SET
             (post, has_phone, version) = (excluded.post, excluded.has_phone, excluded.version)
         WHERE excluded.version > c.version
@@ -396,8 +400,8 @@ _CADRES_CHANGED = sa.text(f"""
     -- rights that end because the post, which is empty then, has ended
     ended AS (UPDATE administrators a SET
             active = false, version = a.version + 1, changed_at = :now, changed_by = NULL
-        FROM newer n
-        WHERE n.post = '' AND a.org_id = n.org_id AND a.person_id = n.person_id AND a.active
+        FROM {locked("newer n", "administrators a", _POST_ENDED, "a.org_id, a.person_id", of="n.*")} AS n
+        WHERE a.org_id = n.org_id AND a.person_id = n.person_id
         RETURNING a.*),
     -- what the other services hear
     told AS ({insert(tell(AdministratorChanged, "ended"))})

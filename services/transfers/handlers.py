@@ -384,6 +384,8 @@ def _apply(
         )
         by_trigger.setdefault(wanted.trigger, []).append((row, wanted.fits))
     # A list of decisions holds approvals and rejections, and a statement is of one trigger.
+    if len(by_trigger) > 1:
+        store.hold_nodes(tx, [row.transfer_id for rows in by_trigger.values() for row, _ in rows])
     for trigger, rows in by_trigger.items():
         outcomes |= _moved_or_not(tx, trigger, rows)
     return [outcomes[n] for n in range(len(asked))]

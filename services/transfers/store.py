@@ -24,7 +24,7 @@ from shared import clock, db
 from shared.messages import transfers as messages
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
-from shared.recordset import Int, columns, recordset
+from shared.recordset import Int, columns, locked, recordset
 
 # ---- looking up ----------------------------------------------------------------------------------
 
@@ -236,18 +236,33 @@ class Moving(msgspec.Struct, frozen=True):
     superior_id: int | None
 
 
+_MOVING = "i.superior_id, o.transfer_id, o.node_no"
+_OF_MOVING = "o.org_id = i.org_id AND o.superior_id IS NOT NULL"
 _REROUTE_NODES = sa.text(f"""
     UPDATE open_nodes o SET superior_id = i.superior_id
-    FROM {recordset(Moving)}
-    WHERE o.org_id = i.org_id AND o.superior_id IS NOT NULL""")
-_REROUTE_SOURCES = sa.text(f"""
-    UPDATE transfers t SET source_superior_id = i.superior_id
-    FROM {recordset(Moving)}
-    WHERE t.source_branch_id = i.org_id AND t.ended_at IS NULL""")
-_REROUTE_TARGETS = sa.text(f"""
-    UPDATE transfers t SET target_superior_id = i.superior_id
-    FROM {recordset(Moving)}
-    WHERE t.target_org_id = i.org_id AND t.target_superior_id IS NOT NULL AND t.ended_at IS NULL""")
+    FROM {locked(recordset(Moving), "open_nodes o", _OF_MOVING, "o.transfer_id", of=_MOVING)} AS i
+    WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no""")
+# Both sides at once, since a transfer may lead from one that moves to another.
+_REROUTE_TRANSFERS = sa.text(f"""
+    WITH given AS (SELECT * FROM {recordset(Moving)}),
+    held AS (
+        SELECT t.transfer_id, t.source_branch_id, t.target_org_id FROM transfers t
+        WHERE t.transfer_id IN (
+            SELECT s.transfer_id FROM given i
+            JOIN transfers s ON s.source_branch_id = i.org_id AND s.ended_at IS NULL
+            UNION SELECT s.transfer_id FROM given i
+            JOIN transfers s ON s.target_org_id = i.org_id AND s.ended_at IS NULL)
+        ORDER BY t.transfer_id
+        FOR NO KEY UPDATE)
+    UPDATE transfers t SET
+        source_superior_id = CASE WHEN s.org_id IS NULL THEN t.source_superior_id ELSE s.superior_id END,
+        target_superior_id = CASE
+            WHEN d.org_id IS NULL OR t.target_superior_id IS NULL THEN t.target_superior_id
+            ELSE d.superior_id END
+    FROM held h
+    LEFT JOIN given s ON s.org_id = h.source_branch_id
+    LEFT JOIN given d ON d.org_id = h.target_org_id
+    WHERE t.transfer_id = h.transfer_id""")
 # Members may go on leaving a branch that is set aside (DEL-04), so transfers out of it, and nodes that
 # wait for it, do not stand in the way of that.
 _LEAVING = "(d.purpose = 'awaiting' AND NOT d.deleted)"
@@ -269,8 +284,8 @@ def reroute(tx: Connection, rows: Sequence[Moving]) -> None:
     """
     if not rows:
         return
-    for statement in (_REROUTE_NODES, _REROUTE_SOURCES, _REROUTE_TARGETS):
-        db.run(tx, statement, rows)
+    db.run(tx, _REROUTE_NODES, rows)
+    db.run(tx, _REROUTE_TRANSFERS, rows)
 
 
 def refuse_changes(tx: Connection, org_ids: Iterable[int]) -> None:
@@ -355,6 +370,18 @@ _RELEASE_AGAIN = sa.text(f"""
 def release_again(tx: Connection, items: Sequence[Item]) -> None:
     """Tell members once more to let go of members whose transfer has ended (saga.RELEASE_AGAIN)."""
     db.run(tx, _RELEASE_AGAIN, items)
+
+
+_HOLD_NODES = sa.text("""
+    SELECT 1 FROM open_nodes
+    WHERE transfer_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY transfer_id
+    FOR UPDATE""")
+
+
+def hold_nodes(tx: Connection, transfer_ids: Iterable[int]) -> None:
+    """Hold open nodes until the transaction ends, for who goes on with several statements."""
+    tx.execute(_HOLD_NODES, {"ids": sorted(set(transfer_ids))})
 
 
 # ---- the clock -----------------------------------------------------------------------------------
@@ -747,6 +774,7 @@ _SAVE_STEPS = sa.text(f"""
     INSERT INTO path_steps ({columns(PathStep)})
     SELECT {columns(PathStep)}
     FROM {recordset(PathStep)}
+    ORDER BY path, node_no
     ON CONFLICT DO NOTHING""")
 
 

@@ -171,7 +171,8 @@ _SIGNED_IN_FROM = sa.text("""
 _FORGET_SIGN_INS = sa.text("DELETE FROM sign_ins WHERE at < CAST(:now AS timestamptz) - interval '180 days'")
 
 _KEEP_CAPTCHA = sa.text("""
-    WITH gone AS (DELETE FROM captchas WHERE expires_at < :now)
+    WITH gone AS (DELETE FROM captchas WHERE captcha_id = ANY(ARRAY(
+        SELECT captcha_id FROM captchas WHERE expires_at < :now FOR UPDATE SKIP LOCKED)))
     INSERT INTO captchas (captcha_id, answer_index, expires_at) VALUES (:id, :answer, :expires)""")
 
 _SPEND_CAPTCHA = sa.text(

@@ -67,6 +67,7 @@ _OPEN_IMPORTS = sa.text(f"""
     INSERT INTO imports ({columns(NewImport)}, started_at)
     SELECT {columns(NewImport)}, :now
     FROM {recordset(NewImport)}
+    ORDER BY import_id
     ON CONFLICT DO NOTHING""")
 
 _IMPORTS = sa.text("SELECT * FROM imports WHERE import_id = ANY(CAST(:ids AS uuid[]))")
@@ -76,6 +77,7 @@ _TAKE_ROWS = sa.text(f"""
     SELECT import_id, number, CASE WHEN problem = '' THEN 'waiting' ELSE 'failed' END,
         decode(row_sealed, 'base64'), problem
     FROM {recordset(Taken)}
+    ORDER BY import_id, number
     ON CONFLICT DO NOTHING""")
 
 _NEXT_IMPORT = sa.text("""

@@ -15,7 +15,7 @@ from shared.messages.members import (
     BranchGraduated,
 )
 from shared.outbox import insert, tell
-from shared.recordset import recordset
+from shared.recordset import locked, recordset
 
 
 class Mark(NamedTuple):
@@ -87,26 +87,29 @@ _MARK_BRANCHES = sa.text(f"""
     ON CONFLICT (branch_id) DO UPDATE SET (graduates_on, reason, marked_at, marked_by) =
         (excluded.graduates_on, excluded.reason, excluded.marked_at, excluded.marked_by)""")
 
+_SWITCHED = "b.branch_id = g.branch_id AND b.converted_at IS NOT NULL"
+_UNMARKED = "q.branch_id = r.branch_id AND q.mark = ''"
 _REOPEN = sa.text(f"""
     WITH given AS (
         SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)
     ),
     reopened AS (
         UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1
-        FROM given g
-        WHERE b.branch_id = g.branch_id AND b.converted_at IS NOT NULL
+        FROM {locked("given g", "branch_marks b", _SWITCHED, "b.branch_id", of="g.*")} AS g
+        WHERE b.branch_id = g.branch_id
         RETURNING b.branch_id, b.version, false AS graduate
     ),
     -- joined with itself because q still has the time of graduation that the update takes away
     flagged AS (
         UPDATE people p SET graduate = false, graduates_on = NULL
-        FROM reopened r JOIN people q ON q.branch_id = r.branch_id
-        WHERE p.person_id = q.person_id AND p.mark = ''
+        FROM {locked("reopened r", "people q", _UNMARKED, "q.person_id", of="q.*")} AS q
+        WHERE p.person_id = q.person_id
         RETURNING p.person_id AS member_id, p.branch_id,
             {COHORT.format(on="q.graduates_on")} AS cohort, false AS counts
     )
     {insert(tell(BranchGraduated, "reopened"), GRADUATES)}""")
 
+_DUE, _ON = "due d JOIN branch_marks r USING (branch_id)", "q.person_id, r.graduates_on"
 _CONVERT = sa.text(f"""
     -- the oldest branches that no other process is switching
     WITH due AS (
@@ -120,8 +123,8 @@ _CONVERT = sa.text(f"""
     -- their members, but for those with a mark of their own
     flagged AS (
         UPDATE people p SET graduate = true, graduates_on = b.graduates_on
-        FROM due d JOIN branch_marks b USING (branch_id)
-        WHERE p.branch_id = d.branch_id AND p.mark = ''
+        FROM {locked(_DUE, "people q", _UNMARKED, "q.person_id", of=_ON)} AS b
+        WHERE p.person_id = b.person_id
         RETURNING p.person_id AS member_id, p.branch_id,
             {COHORT.format(on="p.graduates_on")} AS cohort, true AS counts
     ),
@@ -157,19 +160,21 @@ _CONVERT_MEMBERS = sa.text(f"""
     told AS ({insert(GRADUATES)})
     SELECT member_id FROM changed""")
 
+_THERE = """q.person_id = g.member_id AND q.branch_id = g.branch_id
+            AND (g.mark = '' OR q.reserved_by IS NULL)"""
+_BEFORE = "g.*, q.graduate AS was, q.graduates_on AS was_on"
 _MARK_MEMBERS = sa.text(f"""
     WITH given AS (
         SELECT * FROM {recordset(MemberMark)}
     ),
-    -- q has the values from before the update, to tell what changed
+    -- with the values from before the update, to tell what changed
     stored AS (
         UPDATE people p
         SET mark = g.mark, mark_reason = g.reason, graduates_on = g.graduates_on, graduate = g.graduate
-        FROM given g JOIN people q ON q.person_id = g.member_id
-        WHERE p.person_id = q.person_id AND p.branch_id = g.branch_id
-            AND (g.mark = '' OR p.reserved_by IS NULL)
+        FROM {locked("given g", "people q", _THERE, "q.person_id", of=_BEFORE)} AS g
+        WHERE p.person_id = g.member_id
         RETURNING p.person_id, p.branch_id, p.graduate, p.graduates_on,
-            q.graduate AS was, q.graduates_on AS was_on
+            g.was, g.was_on
     ),
     -- a graduate who changes cohort is taken out of the old one and counted in the new one
     flagged AS (

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.recordset import recordset
+from shared.recordset import locked, recordset
 
 
 class Unchecked(NamedTuple):
@@ -43,7 +43,7 @@ _TO_CHECK = sa.text("""
 _SET_CHECKS = sa.text(f"""
     UPDATE people p
     SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now
-    FROM {recordset(Checked)}
+    FROM {locked(recordset(Checked), "people p", "p.person_id = i.person_id", "p.person_id")} AS i
     WHERE p.person_id = i.person_id""")
 
 

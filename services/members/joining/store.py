@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from services.members.log import log
 from shared import db
 from shared.audit import Entry
-from shared.recordset import columns, recordset
+from shared.recordset import columns, locked, recordset
 
 
 class NewCode(TypedDict):
@@ -85,10 +85,12 @@ _SPEND = sa.text("""
     UPDATE registration_codes SET spent_by = :person, spent_at = :now
     WHERE code_index = :code AND spent_by IS NULL""")
 
-_GIVE_BACK = sa.text("""
+_SPENDERS = "json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)"
+_SPENT = "c.org_id = i.org_id AND c.spent_by = i.person_id"
+_GIVE_BACK = sa.text(f"""
     UPDATE registration_codes c SET spent_by = NULL, spent_at = NULL
-    FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, person_id bigint)
-    WHERE c.org_id = i.org_id AND c.spent_by = i.person_id""")
+    FROM {locked(_SPENDERS, "registration_codes c", _SPENT, "c.org_id")} AS i
+    WHERE c.org_id = i.org_id""")
 
 
 def issue_codes(tx: Connection, rows: Sequence[NewCode], now: datetime) -> None:
@@ -138,7 +140,11 @@ _SETTLE = sa.text(f"""
 
 _EXPIRE = sa.text("""
     UPDATE registrations SET state = 'expired', decided_at = :now
-    WHERE state = 'pending' AND expires_at <= :now
+    WHERE registration_id = ANY(ARRAY(
+        SELECT registration_id FROM registrations
+        WHERE state = 'pending' AND expires_at <= :now
+        ORDER BY registration_id
+        FOR NO KEY UPDATE))
     RETURNING registration_id, org_id, person_id""")
 
 _WAITING = sa.text(
@@ -147,14 +153,15 @@ _WAITING = sa.text(
 
 _OWN = sa.text(f"{_LISTED} WHERE r.person_id = :person ORDER BY registration_id DESC LIMIT 50")
 
+_NOWHERE = "p.person_id = g.person_id AND p.branch_id IS NULL"
 _JOIN = sa.text(f"""
     WITH given AS (
         SELECT * FROM {recordset(Joined)}
     ),
     joined AS (
         UPDATE people p SET branch_id = g.branch_id
-        FROM given g
-        WHERE p.person_id = g.person_id AND p.branch_id IS NULL
+        FROM {locked("given g", "people p", _NOWHERE, "p.person_id", of="g.*")} AS g
+        WHERE p.person_id = g.person_id
         RETURNING p.person_id, p.branch_id
     )
     INSERT INTO memberships (person_id, began_at, branch_id)

@@ -59,7 +59,11 @@ _LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST
 _LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
 _VOID = sa.text("""
     UPDATE letters SET voided_at = :now
-    WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL
+    WHERE letter_id = ANY(ARRAY(
+        SELECT letter_id FROM letters
+        WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL
+        ORDER BY letter_id
+        FOR NO KEY UPDATE))
     RETURNING letter_id""")
 _CHECK = sa.text(
     "SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code"

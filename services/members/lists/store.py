@@ -320,6 +320,7 @@ _SET_FIGURES = sa.text("""
     INSERT INTO figures_2017 (org_id, members)
     SELECT org_id, members
     FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint, members int)
+    ORDER BY org_id
     ON CONFLICT (org_id) DO UPDATE SET members = excluded.members""")
 
 

@@ -17,7 +17,7 @@ from shared.messages.members import (
     SessionEnded,
 )
 from shared.outbox import insert, tell
-from shared.recordset import columns, recordset
+from shared.recordset import columns, locked, recordset
 
 
 class Edit(TypedDict):
@@ -78,17 +78,19 @@ _EDIT = sa.text(f"""
         party = coalesce(g.party, p.party),
         to_contact = p.to_contact AND NOT coalesce(g.contacted, false),
         found_on = CASE g.found WHEN true THEN g.found_on WHEN false THEN NULL ELSE p.found_on END
-    FROM given g
+    FROM {locked("given g", "people p", "p.person_id = g.person_id", "p.person_id", of="g.*")} AS g
     WHERE p.person_id = g.person_id""")
 
+_FREE = "p.person_id = g.person_id AND p.reserved_by IS NULL"
 _DELETE = sa.text(f"""
     WITH given AS (
         SELECT * FROM {recordset(Deletion)}
     ),
     -- the people, but for those whom a transfer holds
     gone AS (
-        DELETE FROM people p USING given g
-        WHERE p.person_id = g.person_id AND p.reserved_by IS NULL
+        DELETE FROM people p
+        USING {locked("given g", "people p", _FREE, "p.person_id", of="g.*", all_of_it=True)} AS g
+        WHERE p.person_id = g.person_id
         RETURNING p.person_id, p.name, p.id_sealed, p.id_index, p.branch_id, p.joined_on,
             p.development_number, p.graduate, p.graduates_on, g.reason, g.deleted_by, g.deleted_for
     ),
@@ -140,6 +142,7 @@ _DELETE = sa.text(f"""
     refused_here AS (
         INSERT INTO ended_sessions (session_id, until)
         SELECT session_id, until FROM sessions_gone
+        ORDER BY session_id
         ON CONFLICT DO NOTHING
     ),
     -- the events, in the same transaction

@@ -67,6 +67,7 @@ _REQUEST = sa.text(f"""
         (command_id, org_id, from_org_id, to_org_id, state, reason, requested_by, requested_at, expires_at)
     SELECT command_id, org_id, from_org_id, to_org_id, 'pending_old', reason, requested_by, :now, expires_at
     FROM {recordset(Request)}
+    ORDER BY command_id
     ON CONFLICT DO NOTHING RETURNING command_id""")
 
 _BY_COMMAND = sa.text("SELECT * FROM migrations WHERE command_id = ANY(CAST(:ids AS uuid[]))")
@@ -91,7 +92,11 @@ _SET_MIGRATIONS = sa.text("""
 
 _EXPIRE_MIGRATIONS = sa.text("""
     UPDATE migrations SET state = 'returned', ended_at = :now
-    WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now
+    WHERE migration_id = ANY(ARRAY(
+        SELECT migration_id FROM migrations
+        WHERE ended_at IS NULL AND state IN ('pending_old', 'pending_new') AND expires_at <= :now
+        ORDER BY migration_id
+        FOR NO KEY UPDATE))
     RETURNING migration_id, org_id""")
 
 _MIGRATIONS = sa.text("""
@@ -115,9 +120,12 @@ _BELOW = sa.text("SELECT count(*)::int FROM orgs WHERE path >= :path AND path < 
 _MOVE_SOME = sa.text("""
     UPDATE orgs SET path = :new || substr(path, :skip)
     -- what has moved begins with the new path, so the next piece does not find it
-    WHERE org_id IN (SELECT org_id FROM orgs
-        WHERE path >= :path AND path < :path_end
-        ORDER BY path LIMIT :limit)""")
+    WHERE org_id = ANY(ARRAY(
+        SELECT org_id FROM orgs
+        WHERE org_id IN (
+            SELECT org_id FROM orgs WHERE path >= :path AND path < :path_end ORDER BY path LIMIT :limit)
+        ORDER BY org_id
+        FOR NO KEY UPDATE))""")
 
 _PROGRESS = sa.text("UPDATE migrations SET moved = :moved, total = :total WHERE migration_id = :id")
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from shared import db
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
-from shared.recordset import recordset
+from shared.recordset import locked, recordset
 
 
 class Renamed(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +57,12 @@ _BELOW = sa.text("""
     SELECT o.*, p.full_name AS above FROM orgs o JOIN orgs p ON p.org_id = o.parent_id
     WHERE o.path > :after AND o.path < :path_end AND NOT o.deleted ORDER BY o.path LIMIT :limit""")
 # By version, since the rows were read without a lock: whoever edits at the same time wins.
+_AS_READ = "o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted"
 _RENAME = sa.text(f"""
     WITH changed AS (UPDATE orgs o SET
             full_name = i.full_name, also = i.also, bigrams = i.bigrams, version = o.version + 1
-        FROM {recordset(Renamed)}
-        WHERE o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted
+        FROM {locked(recordset(Renamed), "orgs o", _AS_READ, "o.org_id")} AS i
+        WHERE o.org_id = i.org_id
         RETURNING o.*),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT org_id FROM changed""")
@@ -76,6 +77,7 @@ _ASK = sa.text(f"""
     INSERT INTO name_rebuilds (command_id, org_id, path, after, asked_by, asked_for, request_id, asked_at)
     SELECT command_id, org_id, path, path, asked_by, asked_for, request_id, :now
     FROM {recordset(Asked)}
+    ORDER BY command_id
     ON CONFLICT DO NOTHING""")
 _BY_COMMAND = sa.text("SELECT * FROM name_rebuilds WHERE command_id = ANY(CAST(:ids AS uuid[]))")
 _NEXT = sa.text(

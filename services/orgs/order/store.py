@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.recordset import recordset
+from shared.recordset import locked, recordset
 
 
 class Sibling(NamedTuple):
@@ -33,7 +33,7 @@ _SIBLINGS = sa.text("""
     ORDER BY parent_id, display_order, org_id""")
 _SET = sa.text(f"""
     UPDATE orgs o SET display_order = i.display_order
-    FROM {recordset(Place)}
+    FROM {locked(recordset(Place), "orgs o", "o.org_id = i.org_id", "o.org_id")} AS i
     WHERE o.org_id = i.org_id""")
 
 

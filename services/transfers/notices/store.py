@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from services.transfers.notices.rules import KINDS
 from shared import db
-from shared.recordset import Int, columns, recordset
+from shared.recordset import Int, columns, locked, recordset
 
 _TOLD = ", ".join(f"'{kind}'" for kind in KINDS)
 
@@ -224,16 +224,20 @@ _HOOKS_OF = sa.text("""
     ORDER BY g.n, w.command_id = g.command_id DESC""")
 
 # The organisation stands in the condition, so nobody switches off the addresses of another.
+_OWN = "w.webhook_id = i.webhook_id AND w.org_id = i.org_id"
+_WAITS = "d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL"
+_DELIVERY = "d.webhook_id, d.transfer_id, d.seq"
+_SAME = "(d.webhook_id, d.transfer_id, d.seq) = (i.webhook_id, i.transfer_id, i.seq)"
 _END_HOOKS = sa.text(f"""
     WITH ended AS (
         UPDATE webhooks w SET active = false
-        FROM {recordset(EndedHook, "g")}
-        WHERE w.webhook_id = g.webhook_id AND w.org_id = g.org_id
+        FROM {locked(recordset(EndedHook), "webhooks w", _OWN, "w.webhook_id")} AS i
+        WHERE w.webhook_id = i.webhook_id
         RETURNING w.webhook_id, w.org_id),
     dropped AS (
         UPDATE deliveries d SET next_at = NULL, problem = 'switched off'
-        FROM ended e
-        WHERE d.webhook_id = e.webhook_id AND d.next_at IS NOT NULL)
+        FROM {locked("ended e", "deliveries d", _WAITS, _DELIVERY, of=_DELIVERY)} AS e
+        WHERE (d.webhook_id, d.transfer_id, d.seq) = (e.webhook_id, e.transfer_id, e.seq))
     SELECT webhook_id, org_id FROM ended""")
 
 _HOOKS = sa.text("""
@@ -267,8 +271,8 @@ _CLAIM = sa.text("""
 
 _DELIVERED = sa.text(f"""
     UPDATE deliveries d SET delivered_at = i.delivered_at, next_at = i.next_at, problem = i.problem
-    FROM {recordset(Settled)}
-    WHERE d.webhook_id = i.webhook_id AND d.transfer_id = i.transfer_id AND d.seq = i.seq""")
+    FROM {locked(recordset(Settled), "deliveries d", _SAME, _DELIVERY)} AS i
+    WHERE {_SAME}""")
 
 
 def add_hooks(tx: Connection, rows: Sequence[NewHook], most: int, now: datetime) -> dict[int, Hook]:

@@ -38,6 +38,7 @@ _RULES = sa.text(f"""
         remind_after * interval '24 hours', remind_every * interval '24 hours',
         expire_after * interval '24 hours', not_before, on_expiry, withdraw
     FROM {recordset(calendar.NodeRule)}
+    ORDER BY policy, state, province, opens_before
     ON CONFLICT DO NOTHING""")
 
 
@@ -128,7 +129,8 @@ _APPLY = sa.text(f"""
     -- a piece of the open nodes, in order of their transfers
     WITH nodes AS MATERIALIZED ({_OTHER}
         WHERE o.transfer_id > :after
-        ORDER BY o.transfer_id LIMIT :limit),
+        ORDER BY o.transfer_id LIMIT :limit
+        FOR NO KEY UPDATE OF o),
     -- their deadlines; by the revision the scheduler forgets what it had been told before
     changed AS (
         UPDATE open_nodes o SET expires_at = {_SOONEST},

@@ -15,7 +15,7 @@ from services.transfers.trail import audited, link_of
 from services.transfers.transitions import Item, asked
 from shared import db
 from shared.messages.transfers import Escalation
-from shared.recordset import Int, recordset
+from shared.recordset import Int, locked, recordset
 
 
 class UrgedBelow(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,30 +110,42 @@ def _noted(event: str, chosen: str, kind: type = Item) -> sa.TextClause:
     SELECT n, transfer_id, state, node_no FROM moved""")
 
 
+_NODE = "n.transfer_id = o.transfer_id AND n.node_no = o.node_no"
+_LONG_AGO = "coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'"
 _URGE = _noted(
     "urged",
-    """
-        UPDATE open_nodes o SET urged_at = :now
-        FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
-        WHERE o.transfer_id = i.transfer_id
-            AND (w.member_id = i.person_id OR w.initiator_org_id = i.org_id)
-            AND o.opened_at <= CAST(:now AS timestamptz) - interval '3 days'
-            AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
+    f"""
+        UPDATE open_nodes n SET urged_at = :now
+        FROM (
+            SELECT i.*, o.node_no AS open_no
+            FROM asked i
+            JOIN transfers w ON w.transfer_id = i.transfer_id
+            JOIN open_nodes o ON o.transfer_id = i.transfer_id
+            WHERE (w.member_id = i.person_id OR w.initiator_org_id = i.org_id)
+                AND o.opened_at <= CAST(:now AS timestamptz) - interval '3 days' AND {_LONG_AGO}
+            ORDER BY o.transfer_id
+            FOR NO KEY UPDATE OF o) AS i
+        WHERE n.transfer_id = i.transfer_id AND n.node_no = i.open_no
         RETURNING i.*""",
 )
 # One item takes in many nodes here: all below the organisation `top_id`.
 _URGE_BELOW = _noted(
     "urged",
-    """
-        UPDATE open_nodes o SET urged_at = :now
-        FROM asked i
-        JOIN org_directory top ON top.org_id = i.top_id
-        JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
-        WHERE o.org_id = d.org_id
-            AND coalesce(o.expires_at, o.opened_at + interval '10 days')
-                <= CAST(:now AS timestamptz) + i.days * interval '1 day'
-            AND coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
-        RETURNING i.n, o.transfer_id, i.person_id, i.org_id, i.decision_id, '' AS note""",
+    f"""
+        UPDATE open_nodes n SET urged_at = :now
+        FROM (
+            SELECT i.n, o.transfer_id, o.node_no, i.person_id, i.org_id, i.decision_id
+            FROM asked i
+            JOIN org_directory top ON top.org_id = i.top_id
+            JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
+            JOIN open_nodes o ON o.org_id = d.org_id
+            WHERE coalesce(o.expires_at, o.opened_at + interval '10 days')
+                    <= CAST(:now AS timestamptz) + i.days * interval '1 day'
+                AND {_LONG_AGO}
+            ORDER BY o.transfer_id
+            FOR NO KEY UPDATE OF o) AS o
+        WHERE {_NODE}
+        RETURNING o.n, n.transfer_id, o.person_id, o.org_id, o.decision_id, '' AS note""",
     UrgedBelow,
 )
 # An INSERT returns only what it has inserted, so the number of the item is looked up and the rest is empty.
@@ -144,22 +156,26 @@ _ESCALATE = _noted(
         SELECT i.transfer_id, i.superior_id, i.person_id, i.note, :now
         FROM asked i JOIN transfers w ON w.transfer_id = i.transfer_id
         WHERE w.state = 'rejected' AND w.member_id = i.person_id
+        ORDER BY i.transfer_id
         ON CONFLICT DO NOTHING
         RETURNING (SELECT a.n FROM asked a WHERE a.transfer_id = e.transfer_id LIMIT 1) AS n,
             e.transfer_id, e.person_id, NULL::bigint AS org_id, NULL::uuid AS decision_id, e.note""",
     Escalated,
 )
+_WAITS = "e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = ''"
 _ANSWER = _noted(
     "answered",
-    """
+    f"""
         UPDATE escalations e SET answer = i.answer, answer_note = i.note,
             answered_by = i.person_id, answered_at = :now
-        FROM asked i
-        WHERE e.transfer_id = i.transfer_id AND e.org_id = i.org_id AND e.answer = ''
+        FROM {locked("asked i", "escalations e", _WAITS, "e.transfer_id")} AS i
+        WHERE e.transfer_id = i.transfer_id
         RETURNING i.*""",
     Answered,
 )
 # Looking is no line of the trail: it binds nobody and is forgotten after ten minutes (BEY-23).
+_FREE = """o.transfer_id = i.transfer_id AND i.org_id IN (o.org_id, o.superior_id)
+        AND (coalesce(o.looked_until, '-infinity') < :now OR o.looked_by = i.person_id)"""
 _LOOK = sa.text(f"""
     WITH asked AS (SELECT * FROM {recordset(Look)})
     UPDATE open_nodes o SET
@@ -167,9 +183,8 @@ _LOOK = sa.text(f"""
         looked_until = CASE
             WHEN i.done THEN NULL
             ELSE CAST(:now AS timestamptz) + interval '10 minutes' END
-    FROM asked i
-    WHERE o.transfer_id = i.transfer_id AND i.org_id IN (o.org_id, o.superior_id)
-        AND (coalesce(o.looked_until, '-infinity') < :now OR o.looked_by = i.person_id)
+    FROM {locked("asked i", "open_nodes o", _FREE, "o.transfer_id", of="i.*, o.node_no")} AS i
+    WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no
     RETURNING i.n, o.transfer_id, o.state, o.node_no""")
 
 
