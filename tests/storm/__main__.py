@@ -1,5 +1,7 @@
 """A storm over a whole installation of its own (`make storm MINUTES=10 SEED=1`, `QUICK=1` for two minutes).
 
+`PACE=` are the seconds between two faults on average, `ONLY=` is a part of the name of those wanted.
+
 Processes, PostgreSQL and broker nodes are killed, frozen, cut off and slowed down while offices work; then
 an auditor reads what became of their transfers. Exits with 1 if anything is not as it should be.
 """
@@ -30,22 +32,25 @@ from tests.storm.processes import Fleet
 from tests.storm.servers import Missing
 
 OFFICES = 9
-PER_SECOND = 150
+PER_SECOND = 300
 """Members that are loaded, for each second of the storm."""
 
 
 class Storm:
     """One storm, from the empty machine to the table."""
 
-    def __init__(self, seed: int, seconds: float, pace: float, nodes: int = 3) -> None:
-        """Take the seed of the dice, how long it blows, and the seconds between two faults on average."""
+    def __init__(self, seed: int, seconds: float, pace: float, only: str = "") -> None:
+        """Take the seed of the dice, how long it blows, and the seconds between two faults on average.
+
+        With `only` no other faults happen than those with these words in their name.
+        """
         self.seed, self.seconds = seed, seconds
         folder = Path(tempfile.mkdtemp(prefix="tuanqiao-storm-", dir="/var/tmp"))
         folder.chmod(0o755)  # the user postgres goes through it
-        self.fleet = Fleet(folder, nodes=nodes)
+        self.fleet = Fleet(folder)
         self.tally = Tally()
         self.weather = faults.Weather(self.fleet, longest=max(4.0, seconds / 6))
-        self.conductor = faults.Conductor(self.weather, f"faults {seed}", pace)
+        self.conductor = faults.Conductor(self.weather, f"faults {seed}", pace, only)
         self.began = 0.0
         self.settled: float | None = None
         self.seconds_set_up = 0.0
@@ -174,7 +179,7 @@ def main() -> int:
     seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
     print(f"seed {seed}", flush=True)
     try:
-        storm = Storm(seed, seconds, float(os.environ.get("PACE") or 1.0))
+        storm = Storm(seed, seconds, float(os.environ.get("PACE") or 1.0), os.environ.get("ONLY", ""))
     except Missing as missing:
         print(missing)
         return 1

@@ -228,21 +228,15 @@ FAULTS = (
     Fault("messages published twice", 4, "outbox", _twice),
     Fault("messages held back", 5, "outbox", _late),
 )
-KILLS = (
-    "kill -9 of one process",
-    "kill -9 of all of a service",
-    "wrong clock",
-    "PostgreSQL killed",
-    "broker node killed",
-)
 
 
 class Conductor:
     """Throws the dice: which fault strikes what, when; keeps what happened."""
 
-    def __init__(self, weather: Weather, seed: str, pace: float) -> None:
-        """Take the seconds between two faults, on average."""
+    def __init__(self, weather: Weather, seed: str, pace: float, only: str = "") -> None:
+        """Take the seconds between two faults, on average, and what is in the name of each fault."""
         self.weather, self.dice, self.pace = weather, random.Random(seed), pace
+        self.faults = [one for one in FAULTS if only in one.name]
         self.happened: list[Struck] = []
         self._busy: set[str] = set()
         self._threads: list[threading.Thread] = []
@@ -251,7 +245,7 @@ class Conductor:
         """Let faults happen for some seconds; return when the last was taken back."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            fault = self.dice.choices(FAULTS, [one.weight for one in FAULTS])[0]
+            fault = self.dice.choices(self.faults, [one.weight for one in self.faults])[0]
             target = self._target(fault)
             seed = self.dice.random()
             if target not in self._busy:
