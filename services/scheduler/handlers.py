@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -23,23 +23,29 @@ ENDS_KEPT = timedelta(days=60)
 A node that was opened before it may be told after it: by another scheduler at the same moment, from
 the failed messages minutes later, or when somebody has old messages told again.
 """
-LOOK_AGAIN_SECONDS = 30.0
-"""The longest sleep: another scheduler may have taken timers, or given them up."""
+LOOK_AGAIN_SECONDS = 5.0
+"""The longest sleep: another scheduler may have been told of timers, or given them up."""
+LOOK_SOON_SECONDS = 0.5
+"""The longest sleep after a timer was set that may not be committed at the first look."""
 MOST_COUNTED = 10_000
 """Timers that are late are counted up to here."""
 
 _deadlines, _reminders = metrics.TIMERS_FIRED.labels("deadline"), metrics.TIMERS_FIRED.labels("reminder")
 _asleep_until = clock.now()
+_soonest: datetime | None = None
+"""The earliest instant that was told since the last look, whether it is committed or not."""
 _told: tuple[Machinery, date] | None = None
 _forgot: tuple[Machinery, date] | None = None
 
 
 def on_node_opened(tx: Connection, items: list[NodeOpened]) -> None:
     """Watch the node's instants (DL-01, DL-02)."""
+    global _soonest
     store.set_timers(tx, items)
-    if any(
-        at is not None and at < _asleep_until for item in items for at in (item.remind_at, item.expires_at)
-    ):
+    instants = (at for item in items for at in (item.remind_at, item.expires_at) if at is not None)
+    soonest = min(instants, default=_asleep_until)
+    if soonest < _asleep_until:
+        _soonest = min(soonest, _soonest or soonest)
         FIRE.wake.set()
 
 
@@ -52,10 +58,11 @@ def fire_turn(machinery: Machinery) -> float:
     """Fire what is due, tell a new day, forget old ends; return the seconds until the next instant.
 
     Any number of schedulers may run: each timer is locked by one of them, and fires in the
-    transaction that removes it (DL-19). An idle scheduler looks once in 30 seconds, however many
+    transaction that removes it (DL-19). An idle scheduler looks once in 5 seconds, however many
     timers are pending.
     """
-    global _asleep_until, _told
+    global _asleep_until, _soonest, _told
+    soonest, _soonest = _soonest, None
     today = clock.today()
     with machinery.database.transaction() as tx:
         if _told != (machinery, today):
@@ -70,7 +77,9 @@ def fire_turn(machinery: Machinery) -> float:
         return 0.0
     wait = LOOK_AGAIN_SECONDS
     if due is not None:
-        wait = min(LOOK_AGAIN_SECONDS, max(0.0, (due - clock.now()).total_seconds()))
+        wait = min(wait, max(0.0, (due - clock.now()).total_seconds()))
+    if soonest is not None:
+        wait = min(wait, max(LOOK_SOON_SECONDS, (soonest - clock.now()).total_seconds()))
     _asleep_until = clock.now() + timedelta(seconds=wait)
     return wait
 

@@ -581,7 +581,7 @@ def _again(
         handler(tx, items)
 
 
-EARLY = background.Loop("early", early_turn, seconds=30.0, settle=0.1)
+EARLY = background.Loop("early", early_turn, seconds=0.5)
 """Works off what was told before its instant."""
 EARLY_LIMIT = 500
 """Of one turn (BEY-08)."""

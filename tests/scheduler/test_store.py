@@ -204,3 +204,18 @@ def test_each_day_is_told_once(tx):
 
     bodies = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'day_began' ORDER BY id"))
     assert [item["day"] for body in bodies for item in json.loads(body)] == ["2026-07-01", "2026-07-02"]
+
+
+def test_a_timer_that_is_not_committed_yet_is_not_slept_through(engine):
+    """Whoever sets a timer wakes the loop before the commit; the loop then looks again when it is due."""
+    machinery = SimpleNamespace(database=db.Database(engine))
+    while handlers.fire_turn(machinery) < handlers.LOOK_AGAIN_SECONDS:
+        pass  # what other tests have told
+    now = clock.now()
+    with engine.connect() as other:
+        handlers.on_node_opened(other, [opened(5, expires=now + timedelta(seconds=2) - NOW)])
+        assert 1 < handlers.fire_turn(machinery) <= 2
+        handlers.on_node_opened(other, [opened(6, expires=now - NOW)])
+        assert 0 < handlers.fire_turn(machinery) <= 1
+        other.rollback()
+    assert handlers.fire_turn(machinery) == handlers.LOOK_AGAIN_SECONDS
