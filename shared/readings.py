@@ -20,6 +20,8 @@ from shared.messages import events
 from shared.messages.orgs import OrgChanged
 from shared.recordset import columns
 
+PIECE = 20_000
+"""Rows of one piece, unless somebody asks for other ones."""
 Row = TypeVar("Row", bound=NamedTuple)
 
 
@@ -131,10 +133,8 @@ OUTBOX = Reading(
     Told,
     "outbox",
     "id",
-    "SELECT id, topic, published_at IS NOT NULL AS published FROM outbox"
-    " WHERE {wanted} AND created_at < clock_timestamp() - interval '1 minute' ORDER BY id",
+    "SELECT id, topic, published_at IS NOT NULL AS published FROM outbox WHERE {wanted} ORDER BY id",
 )
-"""What was written a minute ago or longer; what is younger is on its way."""
 
 _MISSING = sa.text("""
     SELECT asked.id FROM unnest(CAST(:ids AS text[])) AS asked(id)
@@ -185,7 +185,7 @@ def publish_again(tx: Connection, ids: Iterable[int]) -> int:
     return tx.execute(_PUBLISH_AGAIN, {"ids": sorted(set(ids))}).rowcount
 
 
-# ---- what failed for good --------------------------------------------------------------------------
+# ---- what failed --------------------------------------------------------------------------
 
 
 class Dead(NamedTuple):
@@ -195,9 +195,18 @@ class Dead(NamedTuple):
     topic: str
 
 
+_RETRIED = sa.text("""
+    SELECT coalesce(max(id), 0) AS last, count(*) FILTER (WHERE id <= :last) AS n
+    FROM failed_messages WHERE next_attempt_at IS NOT NULL""")
 _DEAD = sa.text("SELECT id, topic FROM failed_messages WHERE next_attempt_at IS NULL ORDER BY id LIMIT 10000")
 
 
 def dead(tx: Connection) -> list[Dead]:
     """Return a service's dead letters, the oldest ten thousand."""
     return db.rows(Dead, tx.execute(_DEAD))
+
+
+def retried(tx: Connection, last: int = 0) -> tuple[int, int]:
+    """Return the last id of the items that will be tried again, and how many there are up to an id."""
+    row = tx.execute(_RETRIED, {"last": last}).one()
+    return int(row.last), int(row.n)

@@ -540,8 +540,11 @@ def doctor(
         bool, typer.Option("--json", help="Print one JSON object with every difference.")
     ] = False,
     wait: Annotated[
-        float, typer.Option(help="Seconds from the first look at a difference to the second.", min=0)
+        float, typer.Option(help="Least seconds from the first look at a difference to the second.", min=0)
     ] = 120.0,
+    patience: Annotated[
+        float, typer.Option(help="Most seconds, while messages are under way that may explain it.", min=0)
+    ] = 900.0,
     pause: Annotated[float, typer.Option(help="Seconds of rest between two pieces.", min=0)] = 0.0,
     piece: Annotated[int, typer.Option(help="Rows of one piece.", min=1)] = 20_000,
     days: Annotated[int, typer.Option(help="How far back published messages are looked at.", min=0)] = 7,
@@ -551,8 +554,9 @@ def doctor(
     """Compare the services' databases and say, with counts and ids, what does not agree.
 
     Kinds: versions, clocks, dead, reservations, timers, directory, outbox, moves, audit. It may run while
-    the services do: what differs is looked at again after --wait seconds, and told only if it is still the
-    same. It reads in pieces and writes nothing unless --repair is given.
+    the services do: what differs is looked at again after --wait seconds, when every message that may
+    explain it has been handled, and told only if it is still the same. It reads in pieces and writes nothing
+    unless --repair is given.
 
     Exits with 0 if everything agrees, 1 if not, 2 if it could not look.
     """
@@ -564,6 +568,7 @@ def doctor(
     plan = visit.Plan(
         only=tuple(only),
         wait=wait,
+        patience=patience,
         pause=pause,
         piece=piece,
         since=dt.timedelta(days=days),

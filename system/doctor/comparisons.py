@@ -152,12 +152,16 @@ class Outbox(NamedTuple):
     def walk(self, engines: Engines, after: int, limit: int) -> Iterator[Step]:
         """Yield what each piece behind an id comes to; from the start: of the last `since` only."""
         side = Side(self.service, readings.OUTBOX)
-        with engines[self.service].connect() as tx:
-            after = max(after, readings.before(tx, self.since, clock.now()))
+        after = max(after, self.begins(engines))
         while (end := side.end(engines, after, limit)) is not None:
             rows = side.between(engines, after, end)
             yield Step(end, len(rows), self._judged(engines, rows))
             after = end
+
+    def begins(self, engines: Engines) -> int:
+        """Return the id behind which the messages of the last `since` are."""
+        with engines[self.service].connect() as tx:
+            return readings.before(tx, self.since, clock.now())
 
     def _judged(self, engines: Engines, rows: Iterable[readings.Told]) -> list[Found]:
         found: list[Found] = []
@@ -177,8 +181,11 @@ class Outbox(NamedTuple):
 
     def again(self, engines: Engines, found: Sequence[Found]) -> list[Found]:
         """Return what is still neither published nor handled."""
-        rows = Side(self.service, readings.OUTBOX).of(engines, (one.key for one in found))
-        return differences.lasting(found, self._judged(engines, rows))
+        return differences.lasting(found, self.waiting(engines, {one.key for one in found}))
+
+    def waiting(self, engines: Engines, ids: Iterable[int]) -> list[Found]:
+        """Return which of some messages wait, either to be published or to be handled."""
+        return self._judged(engines, Side(self.service, readings.OUTBOX).of(engines, ids))
 
 
 def _not_handled(row: readings.Told, consumer: str) -> Found:

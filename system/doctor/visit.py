@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from amqp import AMQPError
 
 from shared import db
+from shared.readings import PIECE
 from shared.settings import SERVICES, Settings
-from system.doctor import comparisons, looks, repairs
+from system.doctor import comparisons, looks, repairs, under_way
 from system.doctor.comparisons import Engines, Look
 from system.doctor.differences import SORTS, Found
 
@@ -32,7 +33,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         only: Kinds to look at; empty for all.
-        wait: Seconds between the first look at a difference and the second.
+        wait: Seconds between the first look at a difference and the second, at least.
+        patience: The most, while messages are under way that may explain it.
         pause: Seconds of rest between two pieces.
         piece: Rows of one piece.
         since: How far back published messages are looked at.
@@ -45,8 +47,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     only: tuple[str, ...] = ()
     wait: float = 120.0
+    patience: float = 900.0
     pause: float = 0.0
-    piece: int = 20_000
+    piece: int = PIECE
     since: timedelta = timedelta(days=7)
     repair: bool = False
     lost: bool = False
@@ -61,7 +64,7 @@ class CannotLook(Exception):
 class Place(msgspec.Struct):
     """How far a visit is: looks that are through, the key behind which the next one goes on, what was found.
 
-    `first` was found once, `lasting` twice; by the name of the look.
+    `first` was found once, `lasting` twice; by the name of the look. `late` messages still waited then.
     """
 
     done: list[str] = []
@@ -69,14 +72,19 @@ class Place(msgspec.Struct):
     rows: dict[str, int] = {}
     first: dict[str, list[Found]] = {}
     lasting: dict[str, list[Found]] = {}
+    late: int = 0
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a visit came to: rows and differences by the name of the look; what was told again."""
+    """What a visit came to: rows and differences by the name of the look; what was told again.
+
+    `late`: so many messages were still under way at the last look, and may explain some of it.
+    """
 
     rows: dict[str, int]
     found: dict[str, list[Found]]
     told: dict[str, int]
+    late: int
     seconds: float
 
     @property
@@ -118,7 +126,7 @@ class Visit:
                 self._settle(every[:1])
             told = self._repair(every) if self.plan.repair else {}
         self.plan.state.unlink(missing_ok=True)
-        return Result(self.place.rows, self.place.lasting, told, time.monotonic() - began)
+        return Result(self.place.rows, self.place.lasting, told, self.place.late, time.monotonic() - began)
 
     def _looks(self) -> list[Look]:
         every = [*looks.looks(self.settings), *comparisons.looks(self.plan.since)]
@@ -172,10 +180,10 @@ class Visit:
     def _settle(self, every: Sequence[Look]) -> None:
         """Wait, then look again at what was found; keep what is still the same."""
         first, lasting = self.place.first, self.place.lasting
-        under_way = sum(len(first.get(one.name, [])) for one in every if not isinstance(one, looks.Alone))
-        if under_way:
-            self.say(f"{under_way} to be looked at again in {self.plan.wait:g} s")
-            time.sleep(self.plan.wait)
+        count = sum(len(first.get(one.name, [])) for one in every if not isinstance(one, looks.Alone))
+        if count:
+            self.say(f"{count} to be looked at again, in {self.plan.wait:g} s or when nothing is under way")
+            self.place.late = under_way.wait(self.engines, self.plan.wait, self.plan.patience)
         for look in every:
             still = look.again(self.engines, first.get(look.name, []))
             if still:
@@ -217,6 +225,8 @@ def table(result: Result, most: int = 20) -> list[str]:
             lines += [f"    {_line(one)}" for one in these[:most]]
             if count > most:
                 lines.append(f"    … {count - most} 条未列出 / more: --json")
+    if result.late:
+        lines.append(f"仍有 {result.late} 条消息在途 / {result.late} messages are still under way")
     lines.append(
         f"一致 / agree ({result.seconds:.0f} s)"
         if result.agrees
@@ -263,6 +273,7 @@ def as_json(result: Result) -> bytes:
             "seconds": round(result.seconds, 1),
             "rows": result.rows,
             "told": result.told,
+            "late": result.late,
             "differences": lines,
         }
     )

@@ -55,7 +55,9 @@ def whole_house(keys):
 
 def visit(house, folder, **plan) -> Result:
     """Return what a visit of the doctor comes to."""
-    return Visit(house.settings, Plan(**{"wait": 0.3, "state": folder / "state.json", **plan})).run()
+    return Visit(
+        house.settings, Plan(**{"wait": 0.3, "patience": 0.3, "state": folder / "state.json", **plan})
+    ).run()
 
 
 def counted(result: Result) -> dict[str, int]:
