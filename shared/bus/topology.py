@@ -3,7 +3,8 @@
 One topic exchange per publishing service, named after the service. One quorum queue
 `<service>.events` per consuming service, bound to the topics its contracts name. One classic queue
 each for a service's commands and queries: calls are repeated by their callers, so they need no
-replicated log. Everything is declared by whoever starts first, hence no event is ever published
+replicated log, and their queues end with the node that they live on, so that they can be declared at
+another one at once. Everything is declared by whoever starts first, hence no event is ever published
 into the void.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue, binding
 
 from shared.messages import events
@@ -59,8 +61,11 @@ class Topology:
         )
 
     def call_queue(self, service: str, kind: str) -> Queue:
-        """Return the queue of a service's `commands` or `queries`."""
-        return Queue(f"{self.prefix}{service}.{kind}", durable=True)
+        """Return the queue of a service's `commands` or `queries`.
+
+        Not durable: the name of a durable queue is taken for as long as its node is away.
+        """
+        return Queue(f"{self.prefix}{service}.{kind}", durable=False)
 
     def delete(self, connection: Connection) -> None:
         """Delete every queue and exchange of this installation."""
@@ -81,6 +86,17 @@ class Topology:
         Queue(self.dead_queue, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
         for service in SERVICES:
             self.event_queue(service)(channel).declare()
-            for kind in ("commands", "queries"):
-                self.call_queue(service, kind)(channel).declare()
         channel.close()
+        for service in SERVICES:
+            for kind in ("commands", "queries"):
+                self._declare_calls(connection, self.call_queue(service, kind))
+
+    def _declare_calls(self, connection: Connection, queue: Queue) -> None:
+        """Declare a queue of calls, in the place of the durable one that versions before 0.3 had."""
+        try:
+            with connection.channel() as channel:
+                queue(channel).declare()
+        except PreconditionFailed:
+            with connection.channel() as channel:
+                channel.queue_delete(queue.name)
+                queue(channel).declare()

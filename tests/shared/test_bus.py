@@ -21,6 +21,7 @@ from shared import clock, db
 from shared.bus import connection as broker
 from shared.bus.publisher import Message, Publisher, PublishFailed
 from shared.bus.rpc import RpcClient
+from shared.bus.topology import Topology
 from shared.errors import Refused
 from shared.identity import Signer
 from shared.messages.transfers import AssignBranch, GetTransfer
@@ -354,6 +355,21 @@ def test_queues_are_declared_before_their_consumer(publisher):
     """An event published before its consumer ever started waits for it."""
     publisher.publish([Message("orgs", "org_changed", uuid.uuid4().hex, "[]")])
     assert waiting_on(f"{TOPOLOGY.prefix}members.events") >= 1
+
+
+def test_queues_of_calls_replace_durable_ones():
+    """A queue of calls that an earlier version made durable gives way to one that ends with its node."""
+    own = Topology(f"{TOPOLOGY.prefix}earlier.")
+    with broker.connect(AMQP_URI) as connection:
+        try:
+            name = own.call_queue("members", "commands").name
+            connection.default_channel.queue_declare(name, durable=True, auto_delete=False)
+            own.declare(connection)
+            own.declare(connection)
+            # an equal declaration is accepted, so it is the one that is there
+            connection.default_channel.queue_declare(name, durable=False, auto_delete=False)
+        finally:
+            own.delete(connection)
 
 
 def test_commands_are_answered_each(probe, client, token):
