@@ -13,7 +13,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"drill{os.getpid()}.")
 
@@ -36,6 +38,7 @@ CHANGED = {
 _COLUMNS = sa.text(
     "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attnum > 0"
 )
+_NOW = sa.text("SELECT clock_timestamp()")
 _SIZE = sa.text("SELECT pg_database_size(current_database())")
 
 
@@ -79,6 +82,12 @@ def multiply(site: Site, first: int, last: int) -> None:
                 tx.execute(statement, {"first": start, "last": min(last, start + 99)})
 
 
+def now(site: Site) -> datetime:
+    with site.engine("transfers").connect() as tx:
+        at: datetime = tx.scalar(_NOW)
+    return at
+
+
 def sizes(site: Site) -> dict[str, int]:
     found = {}
     for service in SERVICES:
@@ -90,35 +99,70 @@ def sizes(site: Site) -> dict[str, int]:
 def drill(site: Site, transfers: int) -> None:
     site.create()
     load.organisations(site)
+    site.done("backup")
+    fixed = Times(size=sizes(site), **both_ways(site))
     load.people(site, transfers)
-    empty = sizes(site)["transfers"]
     real_transfers(site, transfers)
     copies = transfers // REAL - 1
     timed(f"{transfers:,} transfers loaded", lambda: multiply(site, 1, copies * 9 // 10))
-    made = timed("backup, with manifest and proof", lambda: site.done("backup"))
+    timed("backup, with manifest and proof", lambda: site.done("backup", "--full"))
+    before = now(site)
     timed("a tenth of them later", lambda: multiply(site, copies * 9 // 10 + 1, copies))
     size = sizes(site)
-    per_transfer = (size["transfers"] - empty) / transfers
-    whole, one = sum(size.values()), size["transfers"]
-    note(
-        f"{whole / 2**20:,.0f} MiB in all, transfers {one / 2**20:,.0f} MiB: {per_transfer:,.0f} B a transfer"
-    )
+    note(f"{sum(size.values()) / 2**20:,.0f} MiB in all, transfers {size['transfers'] / 2**20:,.0f} MiB")
+    _model(fixed, Times(size=size, **both_ways(site)), transfers)
+    assert drive.completed(site) == (copies + 1) * REAL
+    _too_early(site, before, copies)
+
+
+class Times(NamedTuple):
+    """What the databases weigh, and the seconds until they are back."""
+
+    size: dict[str, int]
+    aside: float
+    in_place: float
+
+
+def both_ways(site: Site) -> dict[str, float]:
+    """Restore all there is, both ways; return the seconds of each."""
     site.leave()
-    single = timed("transfers alone, out of a copy", lambda: site.restore("transfers"))
+    aside = timed("transfers alone, out of a copy", lambda: site.restore("transfers"))
     site.stop_everything()
-    everything = timed("everything, in place", lambda: site.restore())
+    in_place = timed("everything, in place", lambda: site.restore())
+    site.cluster.start()
+    return {"aside": aside, "in_place": in_place}
+
+
+def _model(fixed: Times, now: Times, transfers: int) -> None:
+    """Scale by bytes: beside what an empty installation takes, each way handles every byte as often."""
+    per_transfer = (now.size["transfers"] - fixed.size["transfers"]) / transfers
+    wanted = per_transfer * MODEL
+    note(f"{per_transfer:,.0f} B a transfer; {MODEL:,} would be {wanted / 2**30:.0f} GiB")
+    all_bytes = sum(now.size.values()) - sum(fixed.size.values())
+    own_bytes = now.size["transfers"] - fixed.size["transfers"]
+    ways = {
+        "in place": (all_bytes, now.in_place, fixed.in_place),
+        "out of a copy": (own_bytes, now.aside, fixed.aside),
+    }
+    for way, (size, took, least) in ways.items():
+        rate = size / max(0.1, took - least)
+        minutes = (least + wanted / rate) / 60
+        note(f"  {way}: {least:.0f} s and {rate / 2**20:.0f} MiB/s here, so {minutes:.0f} min for these")
+
+
+def _too_early(site: Site, before: datetime, copies: int) -> None:
+    """Go back before the last tenth, and find it again on the history that was given up."""
+    with site.engine("transfers").connect() as tx:
+        line = int(tx.scalar(sa.text("SELECT timeline_id FROM pg_control_checkpoint()")) or 0)
+    site.stop_everything()
+    site.restore("--to", before.isoformat())
+    site.cluster.start()
+    assert drive.completed(site) == (copies * 9 // 10 + 1) * REAL
+    site.stop_everything()
+    site.restore("--timeline", str(line))
     site.cluster.start()
     assert drive.completed(site) == (copies + 1) * REAL
-    _model(per_transfer, size, {"backup": made, "in place": everything, "out of a copy": single})
-
-
-def _model(per_transfer: float, size: dict[str, int], seconds: dict[str, float]) -> None:
-    """Scale by bytes: each way reads and writes every byte a fixed number of times."""
-    wanted = per_transfer * MODEL
-    note(f"{MODEL:,} transfers would be {wanted / 2**30:.0f} GiB")
-    for what, took in seconds.items():
-        rate = (size["transfers"] if what == "out of a copy" else sum(size.values())) / took
-        note(f"  {what}: {rate / 2**20:.0f} MiB/s here, so {wanted / rate / 60:.0f} min for these")
+    note("went back too early, and forth again on the earlier history")
 
 
 def main() -> None:
