@@ -24,7 +24,7 @@ from shared import clock, db
 from shared.messages import transfers as messages
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
-from shared.recordset import Int, columns, locked, recordset
+from shared.recordset import Int, columns, recordset
 
 # ---- looking up ----------------------------------------------------------------------------------
 
@@ -236,12 +236,23 @@ class Moving(msgspec.Struct, frozen=True):
     superior_id: int | None
 
 
-_MOVING = "i.superior_id, o.transfer_id, o.node_no"
-_OF_MOVING = "o.org_id = i.org_id AND o.superior_id IS NOT NULL"
 _REROUTE_NODES = sa.text(f"""
+    WITH found AS (
+        SELECT i.superior_id, o.transfer_id, o.node_no FROM {recordset(Moving)}
+        CROSS JOIN LATERAL (
+            SELECT o.transfer_id, o.node_no FROM open_nodes o
+            WHERE o.org_id = i.org_id AND o.superior_id IS NOT NULL OFFSET 0) o
+        ORDER BY o.transfer_id),
+    held AS (
+        SELECT i.* FROM found i
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM open_nodes o
+            WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no
+            FOR NO KEY UPDATE) o)
     UPDATE open_nodes o SET superior_id = i.superior_id
-    FROM {locked(recordset(Moving), "open_nodes o", _OF_MOVING, "o.transfer_id", of=_MOVING)} AS i
-    WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no""")
+    FROM held i
+    WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no
+        AND o.transfer_id = ANY(ARRAY(SELECT transfer_id FROM held))""")
 # Both sides at once, since a transfer may lead from one that moves to another.
 _REROUTE_TRANSFERS = sa.text(f"""
     WITH given AS (SELECT * FROM {recordset(Moving)}),

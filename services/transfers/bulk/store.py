@@ -57,10 +57,11 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 _MATCHING = f"""
-    FROM open_nodes o
+    FROM (
+        SELECT * FROM open_nodes WHERE org_id = :org
+        UNION ALL SELECT * FROM open_nodes WHERE superior_id = :org AND org_id <> :org) o
     {with_transfer("o")}
-    WHERE (o.org_id = :org OR o.superior_id = :org) AND o.state = :state
-        AND (:state <> 'pending_assign' OR o.org_id = :org)
+    WHERE o.state = :state AND (:state <> 'pending_assign' OR o.org_id = :org)
         AND (:reason = '' OR t.reason = :reason)
         AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
         AND o.opened_at < coalesce(CAST(:opened_before AS timestamptz), 'infinity')

@@ -140,6 +140,7 @@ _APPLY = sa.text(f"""
                 WHEN n.remind_at > :now OR n.remind_every IS NOT NULL THEN GREATEST(n.remind_at, :now) END
         FROM nodes n
         WHERE o.transfer_id = n.transfer_id AND o.node_no = n.node_no
+            AND o.transfer_id = ANY(ARRAY(SELECT transfer_id FROM nodes))
         RETURNING o.transfer_id, o.node_no, o.revision, o.remind_at, o.remind_every, o.expires_at),
     -- their later nodes go by this policy, too
     renamed AS (

@@ -73,11 +73,17 @@ class Remarked(NamedTuple):
 # ---- lines of the trail that change no state -----------------------------------------------------
 
 
-def _noted(event: str, chosen: str, kind: type = Item) -> sa.TextClause:
+_MARKED = """-- when their nodes were reminded of last
+    marked AS (
+        UPDATE open_nodes SET urged_at = :now
+        WHERE transfer_id = ANY(ARRAY(SELECT transfer_id FROM chosen))),"""
+
+
+def _noted(event: str, chosen: str, kind: type = Item, also: str = "") -> sa.TextClause:
     """Return the statement that lengthens the trails of some transfers by one line each.
 
-    `chosen` selects them and does the rest of the work; it returns `n`, `transfer_id` and what the line
-    says: `person_id`, `org_id`, `decision_id`, `note`. The items are of a `kind`.
+    `chosen` selects them and does the rest of the work, or `also` does; it returns `n`, `transfer_id` and
+    what the line says: `person_id`, `org_id`, `decision_id`, `note`. The items are of a `kind`.
     """
     link = link_of(
         "t.audit_head",
@@ -94,6 +100,7 @@ def _noted(event: str, chosen: str, kind: type = Item) -> sa.TextClause:
     {asked(kind)},
     -- those that fit, marked in a table of their own
     chosen AS ({chosen}),
+    {also}
     -- the transfers stay in their state; only the chain of the trail grows
     moved AS (
         UPDATE transfers t SET audit_seq = t.audit_seq + 1,
@@ -110,43 +117,45 @@ def _noted(event: str, chosen: str, kind: type = Item) -> sa.TextClause:
     SELECT n, transfer_id, state, node_no FROM moved""")
 
 
-_NODE = "n.transfer_id = o.transfer_id AND n.node_no = o.node_no"
 _LONG_AGO = "coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'"
+# Nodes are locked in the order of their transfers, and looked up one by one (`store.WITH_NODE`).
 _URGE = _noted(
     "urged",
     f"""
-        UPDATE open_nodes n SET urged_at = :now
-        FROM (
-            SELECT i.*, o.node_no AS open_no
-            FROM asked i
-            JOIN transfers w ON w.transfer_id = i.transfer_id
-            JOIN open_nodes o ON o.transfer_id = i.transfer_id
-            WHERE (w.member_id = i.person_id OR w.initiator_org_id = i.org_id)
-                AND o.opened_at <= CAST(:now AS timestamptz) - interval '3 days' AND {_LONG_AGO}
-            ORDER BY o.transfer_id
-            FOR NO KEY UPDATE OF o) AS i
-        WHERE n.transfer_id = i.transfer_id AND n.node_no = i.open_no
-        RETURNING i.*""",
+        SELECT i.* FROM (SELECT * FROM asked ORDER BY transfer_id) i
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM open_nodes o
+            WHERE o.transfer_id = i.transfer_id AND {_LONG_AGO}
+                AND o.opened_at <= CAST(:now AS timestamptz) - interval '3 days'
+                AND EXISTS (
+                    SELECT 1 FROM transfers w WHERE w.transfer_id = i.transfer_id
+                        AND (w.member_id = i.person_id OR w.initiator_org_id = i.org_id))
+            FOR NO KEY UPDATE OF o) o""",
+    also=_MARKED,
 )
 # One item takes in many nodes here: all below the organisation `top_id`.
 _URGE_BELOW = _noted(
     "urged",
     f"""
-        UPDATE open_nodes n SET urged_at = :now
+        SELECT i.n, i.transfer_id, i.person_id, i.org_id, i.decision_id, '' AS note
         FROM (
-            SELECT i.n, o.transfer_id, o.node_no, i.person_id, i.org_id, i.decision_id
+            SELECT DISTINCT ON (o.transfer_id) i.*, o.transfer_id, o.node_no
             FROM asked i
             JOIN org_directory top ON top.org_id = i.top_id
             JOIN org_directory d ON d.path >= top.path AND d.path < rtrim(top.path, '.') || '/'
-            JOIN open_nodes o ON o.org_id = d.org_id
-            WHERE coalesce(o.expires_at, o.opened_at + interval '10 days')
-                    <= CAST(:now AS timestamptz) + i.days * interval '1 day'
-                AND {_LONG_AGO}
-            ORDER BY o.transfer_id
-            FOR NO KEY UPDATE OF o) AS o
-        WHERE {_NODE}
-        RETURNING o.n, n.transfer_id, o.person_id, o.org_id, o.decision_id, '' AS note""",
+            CROSS JOIN LATERAL (
+                SELECT o.transfer_id, o.node_no FROM open_nodes o
+                WHERE o.org_id = d.org_id AND {_LONG_AGO}
+                    AND coalesce(o.expires_at, o.opened_at + interval '10 days')
+                        <= CAST(:now AS timestamptz) + i.days * interval '1 day'
+                OFFSET 0) o
+            ORDER BY o.transfer_id, i.n) i
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM open_nodes o
+            WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no AND {_LONG_AGO}
+            FOR NO KEY UPDATE) o""",
     UrgedBelow,
+    also=_MARKED,
 )
 # An INSERT returns only what it has inserted, so the number of the item is looked up and the rest is empty.
 _ESCALATE = _noted(
@@ -177,14 +186,19 @@ _ANSWER = _noted(
 _FREE = """o.transfer_id = i.transfer_id AND i.org_id IN (o.org_id, o.superior_id)
         AND (coalesce(o.looked_until, '-infinity') < :now OR o.looked_by = i.person_id)"""
 _LOOK = sa.text(f"""
-    WITH asked AS (SELECT * FROM {recordset(Look)})
+    WITH asked AS (SELECT * FROM {recordset(Look)}),
+    free AS (
+        SELECT i.*, o.node_no FROM (SELECT * FROM asked ORDER BY transfer_id) i
+        CROSS JOIN LATERAL (
+            SELECT o.node_no FROM open_nodes o WHERE {_FREE} FOR NO KEY UPDATE) o)
     UPDATE open_nodes o SET
         looked_by = CASE WHEN i.done THEN NULL ELSE i.person_id END,
         looked_until = CASE
             WHEN i.done THEN NULL
             ELSE CAST(:now AS timestamptz) + interval '10 minutes' END
-    FROM {locked("asked i", "open_nodes o", _FREE, "o.transfer_id", of="i.*, o.node_no")} AS i
+    FROM free i
     WHERE o.transfer_id = i.transfer_id AND o.node_no = i.node_no
+        AND o.transfer_id = ANY(ARRAY(SELECT transfer_id FROM free))
     RETURNING i.n, o.transfer_id, o.state, o.node_no""")
 
 
