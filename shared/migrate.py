@@ -46,7 +46,7 @@ def upgrade(settings: Settings) -> None:
 
 def pending(service: str, url: str) -> bool:
     """Return whether the database of `service` is behind its migrations."""
-    engine = sa.create_engine(db.address(url))
+    engine = db.connect(url, pool_size=1)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()

@@ -52,9 +52,7 @@ def start(names: list[str], settings: Settings, own: dict[str, object] | None = 
         settings.Wrong: A setting cannot be meant.
 
     """
-    if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
-        raise RuntimeError("eventlet must patch the process before anything is imported")
-    patience.install()
+    _be_patient()
     services = {name: import_module(f"services.{name}.service").Service for name in names}
     for service in services.values():
         agreement.check(service)
@@ -69,6 +67,12 @@ def start(names: list[str], settings: Settings, own: dict[str, object] | None = 
         runner.add_service(service)
     runner.start()
     return runner
+
+
+def _be_patient() -> None:
+    if not patcher.is_monkey_patched("socket") or psycopg2.extensions.get_wait_callback() is None:
+        raise RuntimeError("eventlet must patch the process before anything is imported")
+    patience.install()
 
 
 def containers(runner: ServiceRunner) -> list[ServiceContainer]:
@@ -103,6 +107,7 @@ def wait_for(what: str, ready: Callable[[], object], seconds: float = 60.0) -> N
 
 def serve(name: str, settings: Settings) -> None:
     """Run one service until SIGTERM or SIGINT: finish the batch in hand, publish, leave."""
+    _be_patient()
     own = own_settings([name], settings)  # first: what is wrong there does not get better by waiting
     wait_for("RabbitMQ", lambda: broker.drop(broker.connect(settings.amqp_uri)))
     wait_for("its database", lambda: migrate.pending(name, settings.database(name)))

@@ -319,7 +319,7 @@ def outage(site: Site, name: str, way: str, seconds: float) -> bool:
         offices.starting = False
         drained = seconds_until(lambda: on_the_way(site) == 0, AFTER + 60)
         open_ones = "SELECT count(*) FROM open_transfers"
-        ended = drained + seconds_until(lambda: count(site, "transfers", open_ones) == 0, 60)
+        ended = drained + seconds_until(lambda: count(site, "transfers", open_ones) == 0, 300)
     finally:
         offices.close()
     lost = len(offices.accepted) - _completed(site, offices.accepted)
