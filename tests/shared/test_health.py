@@ -1,5 +1,7 @@
 """What a scrape says of the database while it answers, and while it does not."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,7 @@ from prometheus_client import REGISTRY, Gauge
 
 from shared import db, health, inbox, metrics, outbox
 from shared.bus.service import no_gauges
+from tests.installation import ROOT
 
 WAITING = Gauge("probe_waiting", "For these tests", ["place"])
 
@@ -65,3 +68,33 @@ def test_gauges_go_with_their_source(machinery):
     machinery.database = database
     health.collect([machinery])
     assert (shown("tuanqiao_database_up", service="probe"), shown("probe_waiting", place="there")) == (1, 2)
+
+
+SILENT = """
+import eventlet
+eventlet.monkey_patch()
+import time
+from types import SimpleNamespace
+from prometheus_client import REGISTRY
+from shared import db, health, metrics
+
+health.READING_SECONDS = 0.5
+listens = eventlet.listen(("127.0.0.1", 0))
+url = f"postgresql://nobody@127.0.0.1:{listens.getsockname()[1]}/nothing"
+machinery = SimpleNamespace(name="probe", database=db.Database(db.connect(url)), shown=metrics.Shown())
+turns = []
+eventlet.spawn(lambda: [(turns.append(1), eventlet.sleep(0.1)) for _ in range(100)])
+started = time.monotonic()
+health.collect([machinery])
+print(time.monotonic() - started, len(turns))
+print(REGISTRY.get_sample_value("tuanqiao_database_up", {"service": "probe"}))
+"""
+
+
+def test_a_database_that_is_silent_holds_up_no_scrape():
+    """A host that takes the connection and says nothing: away after the time of a look; others turn on."""
+    command = [sys.executable, "-W", "ignore", "-c", SILENT]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    seconds, turns, up = done.stdout.split()
+    assert float(seconds) < 3 and int(turns) >= 2 and float(up) == 0
