@@ -6,7 +6,8 @@ transactions do not wait for each other there are several chains, the *lanes*: a
 one that nobody holds, or opens another. Each lane has a head, which says how many lines it has and
 the last hash. Heads are told to the scheduler, which keeps every one it hears: whoever cuts lines
 off the end, or rewrites a whole chain and its head, would have to do the same in another database.
-`tuanqiao audit verify` reads all of it.
+Where a database was put back to an earlier state its lanes are closed (`shared.lives`), so that
+what is missing at their ends stays to be seen. `tuanqiao audit verify` reads all of it.
 """
 
 from __future__ import annotations
@@ -118,6 +119,11 @@ def _heads_table(metadata: sa.MetaData) -> sa.Table:
             nullable=False,
             server_default="0",
             comment="rows when it was told last",
+        ),
+        sa.Column(
+            "closed_at",
+            sa.DateTime(timezone=True),
+            comment="since when other lanes are written: the database was put back to an earlier state",
         ),
         comment="how long each chain of the log is, and its last hash",
         postgresql_with={"fillfactor": "50"},
@@ -295,6 +301,7 @@ class Log:
                     SELECT org_id FROM json_to_recordset(CAST(:items AS json)) AS i(org_id bigint)))
             ) AS provinces
             FROM audit_heads h
+            WHERE h.closed_at IS NULL
             ORDER BY h.lane
             LIMIT 1
             FOR UPDATE OF h SKIP LOCKED  -- who finds every lane held opens another""")
@@ -463,7 +470,7 @@ def _position(cursor: str) -> tuple[datetime, int, int]:
 
 # ---- proving -------------------------------------------------------------------------------------
 
-_HEADS = sa.text("SELECT lane, rows, hash, told FROM audit_heads ORDER BY lane")
+_HEADS = sa.text("SELECT lane, rows, hash, told, closed_at FROM audit_heads ORDER BY lane")
 _LANES = sa.text("SELECT DISTINCT lane FROM audit_log ORDER BY lane")
 _LINES = sa.text(f"""
     SELECT {", ".join(HASHED)}, hash
@@ -543,4 +550,6 @@ def _verify_end(lane: int, last: int, previous: bytes, head: Any, told_of: int) 
         yield Broken(lane, last + 1, what)
     if told_of > last:
         what = f"lines {last + 1} to {told_of}, whose head was told, are missing at the end"
+        if head is not None and head.closed_at is not None:
+            what += f"; the database was put back to an earlier state on {head.closed_at:%Y-%m-%d %H:%M} UTC"
         yield Broken(lane, last + 1, what)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +23,23 @@ from shared.bus.publisher import Message, Publisher, PublishFailed, PublishRefus
 from shared.messages import MAX_ITEMS, Event, events, fields_of
 
 log = logging.getLogger("tuanqiao.outbox")
+NEVER_AGAIN = (
+    "encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing"
+    " substring(int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)"
+    " FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid"
+)
+"""A UUID of version 7, as PostgreSQL makes it: no database hands out the same twice.
+
+Not even one that was put back to an earlier state, whose own numbers come again. It begins with the
+time, so that the consumers' inboxes grow at one end of their index.
+"""
+REMEMBERED = timedelta(days=90)
+"""How long outbox and inboxes remember a message at least; what is older is not told again."""
+MESSAGE_ID = "coalesce(replace(message_id::text, '-', ''), id::text)"
+"""The SQL of a message's id behind the name of its service and a colon.
+
+A row of before has no id of its own; its consumers remember it by its number.
+"""
 RELAY_BATCH = 200
 """Rows published per round trip of confirms."""
 SAFETY_NET_SECONDS = 5.0
@@ -48,6 +66,12 @@ def table(metadata: sa.MetaData) -> sa.Table:
             server_default=sa.text("clock_timestamp()"),
         ),
         sa.Column("published_at", sa.DateTime(timezone=True)),
+        sa.Column(
+            "message_id",
+            sa.Uuid,
+            server_default=sa.text(NEVER_AGAIN),
+            comment="what consumers remember; null: of before, known by service and id",
+        ),
         sa.Index("ix_outbox_unpublished", "id", postgresql_where=sa.text("published_at IS NULL")),
     )
 
@@ -91,7 +115,8 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
 
 
 _CLAIM = sa.text(
-    "SELECT id, topic, body, extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
+    f"SELECT id, {MESSAGE_ID} AS message_id, topic, body,"
+    " extract(epoch FROM clock_timestamp() - created_at) AS age FROM outbox"
     " WHERE published_at IS NULL AND id <> ALL(CAST(:resting AS bigint[]))"
     " ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED"  # SKIP LOCKED: another relay has them
 )
@@ -101,6 +126,11 @@ _BACKLOG = sa.text("""
     FROM (SELECT created_at FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :most) AS waiting""")
 MOST_COUNTED = 10_000
 """Rows that wait are counted up to here, so that a look at them stays cheap after an outage of hours."""
+
+
+def message_of(service: str, row: sa.Row[Any], mandatory: bool) -> Message:
+    """Return a row of the outbox as it is published, each time under the same id."""
+    return Message(service, row.topic, f"{service}:{row.message_id}", row.body, mandatory)
 
 
 class Relay:
@@ -142,18 +172,7 @@ class Relay:
         return len(rows)
 
     def _publish(self, rows: Sequence[sa.Row[Any]]) -> None:
-        self.publisher.publish(
-            [
-                Message(
-                    exchange=self.service,
-                    topic=row.topic,
-                    message_id=f"{self.service}:{row.id}",
-                    body=row.body,
-                    mandatory=row.topic in self._routed,
-                )
-                for row in rows
-            ]
-        )
+        self.publisher.publish([message_of(self.service, row, row.topic in self._routed) for row in rows])
 
     def publish_each(self) -> int:
         """Publish a batch row by row; return how many got through.

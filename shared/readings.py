@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from shared import db
 from shared.messages import events
 from shared.messages.orgs import OrgChanged
+from shared.outbox import MESSAGE_ID
 from shared.recordset import columns
 
 PIECE = 20_000
@@ -125,6 +126,7 @@ class Told(NamedTuple):
     """A message of an outbox; `published` says whether the broker has confirmed it."""
 
     id: int
+    message_id: str
     topic: str
     published: bool
 
@@ -133,7 +135,8 @@ OUTBOX = Reading(
     Told,
     "outbox",
     "id",
-    "SELECT id, topic, published_at IS NOT NULL AS published FROM outbox WHERE {wanted} ORDER BY id",
+    f"SELECT id, {MESSAGE_ID} AS message_id, topic, published_at IS NOT NULL AS published FROM outbox"
+    " WHERE {wanted} ORDER BY id",
 )
 
 _MISSING = sa.text("""

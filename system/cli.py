@@ -44,6 +44,8 @@ audit = typer.Typer(
     no_args_is_help=True, help="The audit logs of all services: prove them, print their heads (BEY-10)."
 )
 app.add_typer(dead_letters, name="dead-letters")
+outbox = typer.Typer(no_args_is_help=True, help="What the services have told: tell it again.")
+app.add_typer(outbox, name="outbox")
 keys = typer.Typer(help="Key files: make them, rotate the keys of ID numbers and phones.")
 policy = typer.Typer(
     no_args_is_help=True,
@@ -142,6 +144,31 @@ def migrate() -> None:
 
     migration.upgrade(settings.from_environment())
     typer.echo("all databases are at the newest schema")
+
+
+@app.command()
+def restored(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}, or all.")],
+) -> None:
+    """Say that a database was put back to an earlier state, before its service starts again.
+
+    From then on nothing that was handed out and lost comes back: numbers of transfers, people,
+    organisations and letters, versions. To be said after a dump, a disk or a standby without its last
+    transactions has taken the place of a database; a failover and a recovery to a point in time are
+    noticed by the service itself. It prints what is still to be done. May be repeated.
+    """
+    from system import restored as system_restored
+
+    if service not in (*SERVICES, "all"):
+        raise typer.BadParameter(f"one of {', '.join(SERVICES)}, or all")
+    made = settings.from_environment()
+    try:
+        for one in SERVICES if service == "all" else [service]:
+            for line in system_restored.begin(made.database(one), one):
+                typer.echo(line)
+    except system_restored.InUse as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
 @keys.callback(invoke_without_command=True)
@@ -710,6 +737,59 @@ def replay_dead(
     typer.echo(f"{done} handed back; the service takes them up within 30 seconds")
     if not done:
         raise typer.Exit(1)
+
+
+@outbox.command("republish")
+def republish(
+    service: Annotated[str, typer.Argument(help=f"Whose events: {', '.join(SERVICES)}.")],
+    since: Annotated[str, typer.Option(help="Told since then, as 2026-11-26T14:30Z; UTC.")],
+    topic: Annotated[
+        list[str] | None, typer.Option(help="Only this event; may be given again. Default: all.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option(help="Do not ask.")] = False,
+) -> None:
+    """Tell again what a service has told, where queues have lost it or a consumer was put back.
+
+    Whoever had a message remembers it, so nothing has its effect twice; rather too much than too
+    little. Refuses what is older than what consumers remember. May be stopped, and gone on with.
+    """
+    from system import republish as again
+
+    if service not in SERVICES:
+        raise typer.BadParameter(f"one of {', '.join(SERVICES)}")
+    made = settings.from_environment()
+    try:
+        wanted = again.asked(service, since, topic or [])
+    except again.CannotTell as error:
+        raise typer.BadParameter(str(error)) from None
+    counts = again.count(made, wanted)
+    for name, n in counts.items():
+        typer.echo(f"{n:>10}  {name}")
+    typer.echo(
+        f"{sum(counts.values()):>10}  messages of {service} since {wanted.since:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if dry_run or not counts:
+        return
+    if not yes:
+        typer.confirm("Tell them again?", abort=True)
+    _tell_again(again.tell(made, wanted), again.PROGRESS)
+
+
+def _tell_again(progress: Iterator[tuple[int, dt.datetime]], every: int) -> None:
+    """Tell again and say after `every` so many how far it is; where it stops, say how to go on."""
+    told, said, until = 0, 0, None
+    try:
+        for told, until in progress:
+            if told - said >= every:
+                said = told
+                typer.echo(f"  {told} told, up to {until:%Y-%m-%dT%H:%M:%SZ}")
+    except (Exception, KeyboardInterrupt) as error:
+        typer.echo(f"stopped after {told} messages: {str(error) or 'interrupted'}", err=True)
+        if until is not None:
+            typer.echo(f"go on with --since {until:%Y-%m-%dT%H:%M:%SZ}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{told} messages told again")
 
 
 @audit.command("verify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import audit, db, directory, inbox, outbox, sessions_ended
+from shared import audit, db, directory, inbox, lives, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -394,6 +394,8 @@ handled_commands = sa.Table(
 )
 
 audit.tables(metadata)
+lives.table(metadata)
+lives.version_floor(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 directory.tables(metadata)

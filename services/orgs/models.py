@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from shared import audit, db, inbox, outbox, sessions_ended
+from shared import audit, db, inbox, lives, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -167,6 +167,8 @@ handled_commands = sa.Table(
 )
 
 audit.tables(metadata)
+lives.table(metadata)
+lives.version_floor(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 sessions_ended.tables(metadata)

@@ -15,6 +15,7 @@ from services.orgs.log import log, org_entry, right_entry
 from shared import clock, db
 from shared.audit import Entry
 from shared.identity import Actor
+from shared.lives import FLOOR, next_version
 from shared.messages.members import CadreChanged
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
@@ -78,7 +79,7 @@ _SAVE = sa.text(f"""
         ORDER BY org_id
         -- the place in the tree and in the order stays, other statements change it
         ON CONFLICT (org_id) DO UPDATE SET ({columns(Org, without=_KEPT)}) = (
-            {columns(Org, "excluded", without=_KEPT)})
+            {columns(Org, "excluded", without=_KEPT, version=f"greatest(excluded.version, {FLOOR})")})
         WHERE excluded.version > o.version
         RETURNING *),
     told AS ({insert(tell(OrgChanged, "saved", name="full_name"))})
@@ -101,7 +102,7 @@ _GRADUATE = sa.text(f"""
     changed AS (UPDATE orgs o SET
             purpose = CASE WHEN g.graduate THEN 'graduate' ELSE 'ordinary' END,
             graduation_version = g.version,
-            version = o.version + 1
+            version = {next_version("o.version")}
         FROM given g
         WHERE o.org_id = g.branch_id
             AND o.graduation_version < g.version
@@ -116,7 +117,7 @@ _RESTORE = sa.text(f"""
     -- of a deleted organisation only the deletion is taken back, its purpose and kind stay
     changed AS (UPDATE orgs o SET
             deleted = false,
-            version = o.version + 1,
+            version = {next_version("o.version")},
             was_kind = CASE WHEN o.deleted THEN o.was_kind END,
             purpose = CASE WHEN o.purpose = 'awaiting' AND NOT o.deleted THEN 'ordinary' ELSE o.purpose END,
             kind = CASE WHEN o.deleted THEN o.kind ELSE coalesce(o.was_kind, o.kind) END
@@ -236,10 +237,11 @@ _GRANT = sa.text(f"""
     -- a right that is already as it shall be is not written, so nobody is told of it
     saved AS (INSERT INTO administrators AS a
             (org_id, person_id, active, version, changed_at, changed_by, observer)
-        SELECT org_id, person_id, active, 1, :now, changed_by, coalesce(observer, false) FROM given
+        SELECT org_id, person_id, active, {FLOOR}, :now, changed_by, coalesce(observer, false) FROM given
         ORDER BY org_id, person_id
         ON CONFLICT (org_id, person_id) DO UPDATE SET (active, version, changed_at, changed_by, observer) =
-            (excluded.active, a.version + 1, excluded.changed_at, excluded.changed_by, excluded.observer)
+            (excluded.active, {next_version("a.version")},
+                excluded.changed_at, excluded.changed_by, excluded.observer)
         WHERE a.active <> excluded.active OR (a.active AND a.observer <> excluded.observer)
         RETURNING *),
     -- what the other services hear
@@ -399,7 +401,7 @@ _CADRES_CHANGED = sa.text(f"""
         RETURNING *),
     -- rights that end because the post, which is empty then, has ended
     ended AS (UPDATE administrators a SET
-            active = false, version = a.version + 1, changed_at = :now, changed_by = NULL
+            active = false, version = {next_version("a.version")}, changed_at = :now, changed_by = NULL
         FROM {locked("newer n", "administrators a", _POST_ENDED, "a.org_id, a.person_id", of="n.*")} AS n
         WHERE a.org_id = n.org_id AND a.person_id = n.person_id
         RETURNING a.*),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import audit, db, inbox, outbox
+from shared import audit, db, inbox, lives, outbox
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -43,5 +43,6 @@ kept_heads = audit.keep(
     )
 )
 
+lives.table(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from services.transfers.figures.rules import FIGURES
 from shared import audit as audit_log
-from shared import db, directory, inbox, outbox, sessions_ended
+from shared import db, directory, inbox, lives, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -411,6 +411,7 @@ deliveries = sa.Table(
 )
 
 audit_log.tables(metadata)
+lives.table(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 directory.tables(metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,53 +41,65 @@ def stamp_of(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-# Both read a range of 2,000 ids, so that the proof holds little in memory however long the table is.
+# Ids have gaps of any size, so a piece is a number of transfers, and not a range of ids.
+_PIECE = sa.text("""
+    SELECT max(transfer_id) FROM (
+        SELECT transfer_id FROM (
+            (SELECT transfer_id FROM transfers WHERE transfer_id > :after ORDER BY 1 LIMIT 2000)
+            UNION
+            (SELECT DISTINCT transfer_id FROM audit WHERE transfer_id > :after ORDER BY 1 LIMIT 2000)
+        ) AS either ORDER BY 1 LIMIT 2000) AS piece""")
 _AUDIT = sa.text("""
     SELECT a.*, t.audit_head AS head, t.audit_seq AS last
     FROM audit a JOIN transfers t USING (transfer_id)
-    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
+    WHERE a.transfer_id > :after AND a.transfer_id <= :last
     ORDER BY transfer_id, seq""")
 
 _ALONE = sa.text("""
     SELECT t.transfer_id FROM transfers t
-    WHERE t.transfer_id > :after AND t.transfer_id <= :after + 2000
+    WHERE t.transfer_id > :after AND t.transfer_id <= :last
         AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.transfer_id = t.transfer_id)
     UNION
     SELECT a.transfer_id FROM audit a
-    WHERE a.transfer_id > :after AND a.transfer_id <= :after + 2000
+    WHERE a.transfer_id > :after AND a.transfer_id <= :last
         AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.transfer_id = a.transfer_id)""")
 """Transfers without a trail, and trails without a transfer."""
 
 
 def verify_audit(tx: Connection) -> tuple[int, list[int]]:
-    """Recompute every audit chain (BEY-10).
+    """Recompute every audit chain (BEY-10); hold little in memory however long the table is.
 
     Returns how many rows were read and the ids of transfers whose chain is broken.
     """
-    # Of both, since either may have rows that the other lost.
-    highest = max(
-        tx.scalar(sa.text(f"SELECT coalesce(max(transfer_id), 0) FROM {table}")) or 0
-        for table in ("transfers", "audit")
-    )
-    read = 0
+    read = after = 0
     broken: set[int] = set()
-    for after in range(0, highest, 2000):
-        broken |= set(tx.execute(_ALONE, {"after": after}).scalars())
-        rows = tx.execute(_AUDIT, {"after": after}).all()
+    # Of both tables, since either may have rows that the other lost.
+    while (last := tx.scalar(_PIECE, {"after": after})) is not None:
+        piece = {"after": after, "last": last}
+        broken |= set(tx.execute(_ALONE, piece).scalars())
+        rows = tx.execute(_AUDIT, piece).all()
         read += len(rows)
-        previous, at, number = b"", 0, 0
-        for index, row in enumerate(rows):
-            if row.transfer_id != at:
-                previous, at, number = b"", row.transfer_id, 0
-            number += 1
-            previous = hashlib.sha256(previous + _line(row).encode()).digest()
-            if bytes(row.hash) != previous or row.seq != number:
-                broken.add(row.transfer_id)
-            # The last line must be the one that the transfer bears, else lines were cut off at the end.
-            last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
-            if last and (row.seq != row.last or bytes(row.head) != previous):
-                broken.add(row.transfer_id)
+        broken |= _broken(rows)
+        after = last
     return read, sorted(broken)
+
+
+def _broken(rows: Sequence[sa.Row[Any]]) -> set[int]:
+    """Return the transfers of whole trails, in order, whose chain does not hold."""
+    broken: set[int] = set()
+    previous, at, number = b"", 0, 0
+    for index, row in enumerate(rows):
+        if row.transfer_id != at:
+            previous, at, number = b"", row.transfer_id, 0
+        number += 1
+        previous = hashlib.sha256(previous + _line(row).encode()).digest()
+        if bytes(row.hash) != previous or row.seq != number:
+            broken.add(row.transfer_id)
+        # The last line must be the one that the transfer bears, else lines were cut off at the end.
+        last = index + 1 == len(rows) or rows[index + 1].transfer_id != at
+        if last and (row.seq != row.last or bytes(row.head) != previous):
+            broken.add(row.transfer_id)
+    return broken
 
 
 def _line(row: Any) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
 
-from shared import background, db, failures, metrics, outbox, patience, sessions_ended
+from shared import background, db, failures, lives, metrics, outbox, patience, sessions_ended
 from shared.bus.calls import Call
 from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
@@ -71,6 +71,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         settings: Settings = self.container.config["SETTINGS"]
         self.name: str = service.name
         self.engine = db.connect(settings.database(self.name))
+        lives.watch(self.engine, self.name)
         db.give_settings(self.engine, self.container.config["OF_SERVICES"][self.name])
         self.relay = outbox.Relay(self.name, self.engine, Publisher(settings))
         self.database = db.Database(self.engine, self.relay.wake)

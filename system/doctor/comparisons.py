@@ -172,7 +172,7 @@ class Outbox(NamedTuple):
                 found.append(Found("not_published", row.id, 0, f"{self.service}: {row.topic}"))
                 continue
             for consumer in consumers:
-                waiting.setdefault(consumer, {})[f"{self.service}:{row.id}"] = row
+                waiting.setdefault(consumer, {})[f"{self.service}:{row.message_id}"] = row
         for consumer, asked in waiting.items():
             with engines[consumer].connect() as tx:
                 missing = readings.not_handled(tx, asked)

@@ -3,7 +3,7 @@ import sqlalchemy as sa
 
 def probe_tables() -> sa.MetaData:
     """Return the probe's tables without importing the probe, which patches the process."""
-    from shared import db, inbox, outbox
+    from shared import db, inbox, lives, outbox
 
     metadata = db.metadata()
     for name in ("effects", "tries"):
@@ -15,6 +15,7 @@ def probe_tables() -> sa.MetaData:
         )
     sa.Table("names", metadata, sa.Column("name", sa.Text, index=True))
     metadata.info["sequence"] = sa.Sequence("tries_of_sleep", metadata=metadata)
+    lives.table(metadata)
     outbox.table(metadata)
     inbox.tables(metadata)
     return metadata

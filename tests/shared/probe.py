@@ -18,7 +18,7 @@ import time
 
 import sqlalchemy as sa
 
-from shared import db, health, inbox, outbox, runner, watchdog
+from shared import db, health, inbox, lives, outbox, runner, watchdog
 from shared.bus import service as bus
 from shared.bus import topology
 from shared.bus.service import BusService
@@ -36,6 +36,7 @@ effects = sa.Table(
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("times", sa.Integer, nullable=False),
 )
+lives.table(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 

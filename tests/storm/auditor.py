@@ -11,6 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from shared.messages import events
+from shared.outbox import MESSAGE_ID
 from shared.settings import SERVICES
 from system import audit_proof
 from system.demo import check_invariants
@@ -148,7 +149,7 @@ def _gaps(fleet: Fleet) -> list[Finding]:
     sent: dict[str, set[str]] = {service: set() for service in SERVICES}
     for service in SERVICES:
         with fleet.engine(service).connect() as tx:
-            for topic, message_id in tx.execute(sa.text("SELECT topic, id FROM outbox")):
+            for topic, message_id in tx.execute(sa.text(f"SELECT topic, {MESSAGE_ID} FROM outbox")):
                 for consumer in events()[topic].consumers:
                     sent[consumer].add(f"{service}:{message_id}")
     found = []

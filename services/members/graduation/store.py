@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from services.members.store import COHORT, GRADUATES
 from shared import db, reference
+from shared.lives import next_version
 from shared.messages.members import (
     BranchGraduated,
 )
@@ -94,7 +95,7 @@ _REOPEN = sa.text(f"""
         SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(branch_id bigint)
     ),
     reopened AS (
-        UPDATE branch_marks b SET converted_at = NULL, members = 0, version = b.version + 1
+        UPDATE branch_marks b SET converted_at = NULL, members = 0, version = {next_version("b.version")}
         FROM {locked("given g", "branch_marks b", _SWITCHED, "b.branch_id", of="g.*")} AS g
         WHERE b.branch_id = g.branch_id
         RETURNING b.branch_id, b.version, false AS graduate
@@ -131,7 +132,7 @@ _CONVERT = sa.text(f"""
     -- the number of members shows later whether one has left, which closes the way back
     converted AS (
         UPDATE branch_marks b
-        SET converted_at = :now, version = b.version + 1,
+        SET converted_at = :now, version = {next_version("b.version")},
             members = (SELECT count(*)::int FROM people p WHERE p.branch_id = b.branch_id AND p.mark = '')
         FROM due d
         WHERE b.branch_id = d.branch_id

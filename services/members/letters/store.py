@@ -41,10 +41,14 @@ class Checked(NamedTuple):
 
 
 _NEXT_NUMBERS = sa.text("""
-    SELECT i.org_id,
-        coalesce(
-            (SELECT max(l.number) FROM letters l WHERE l.org_id = i.org_id AND l.year = :year), 0) AS last
-    FROM unnest(CAST(:ids AS bigint[])) AS i(org_id)""")
+    SELECT i.org_id, greatest(
+        (SELECT max(l.number) FROM letters l WHERE l.org_id = i.org_id AND l.year = :year),
+        -- what the database lost lies on paper: numbers go on at the minute of the year it came back in
+        (SELECT ceil(extract(epoch FROM max(began_at) - year.began) / 60)::int
+            FROM lives WHERE lost AND began_at > year.began),
+        0) AS last
+    FROM unnest(CAST(:ids AS bigint[])) AS i(org_id),
+        make_timestamptz(:year, 1, 1, 0, 0, 0, 'Asia/Shanghai') AS year(began)""")
 _ISSUE = sa.text("""
     INSERT INTO letters (
         command_id, org_id, year, number, code_index, member_ids,

@@ -17,6 +17,7 @@ from services.orgs.log import log, org_entry
 from services.orgs.migration.rules import MigrationRow
 from shared import db
 from shared.audit import Entry
+from shared.lives import next_version
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
 from shared.recordset import recordset
@@ -130,7 +131,8 @@ _MOVE_SOME = sa.text("""
 _PROGRESS = sa.text("UPDATE migrations SET moved = :moved, total = :total WHERE migration_id = :id")
 
 _MOVE_TOP = sa.text(f"""
-    WITH changed AS (UPDATE orgs SET parent_id = :to, version = version + 1 WHERE org_id = :org RETURNING *),
+    WITH changed AS (UPDATE orgs SET parent_id = :to, version = {next_version("version")}
+        WHERE org_id = :org RETURNING *),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT * FROM changed""")
 

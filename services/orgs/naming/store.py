@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.lives import next_version
 from shared.messages.orgs import OrgChanged
 from shared.outbox import insert, tell
 from shared.recordset import locked, recordset
@@ -60,7 +61,8 @@ _BELOW = sa.text("""
 _AS_READ = "o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted"
 _RENAME = sa.text(f"""
     WITH changed AS (UPDATE orgs o SET
-            full_name = i.full_name, also = i.also, bigrams = i.bigrams, version = o.version + 1
+            full_name = i.full_name, also = i.also, bigrams = i.bigrams,
+            version = {next_version("o.version")}
         FROM {locked(recordset(Renamed), "orgs o", _AS_READ, "o.org_id")} AS i
         WHERE o.org_id = i.org_id
         RETURNING o.*),

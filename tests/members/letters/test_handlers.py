@@ -241,6 +241,20 @@ def test_letters(tx):
         check(tx, "AAAA-BBBB")
 
 
+@pytest.mark.rule("DOC-04")
+def test_numbers_of_letters_that_were_lost_are_not_given_again(tx):
+    """DOC-04: where the database came back without its last letters, numbers go on beyond those on paper."""
+    year = clock.today().year
+    began = sa.text("INSERT INTO lives (place, lost, began_at) VALUES ('', :lost, :at)")
+    for lost, at in ((False, f"{year}-01-01 00:00+08"), (True, f"{year - 1}-12-31 23:00+08")):
+        tx.execute(began, {"lost": lost, "at": at})
+    assert issue(tx).number == f"{year}-1"
+    tx.execute(began, {"lost": True, "at": f"{year}-01-02 00:00:01+08"})
+
+    assert [issue(tx).number, issue(tx).number] == [f"{year}-1442", f"{year}-1443"]
+    assert issue(tx, admin(ROOT)).number == f"{year}-1442"
+
+
 @pytest.mark.rule("DOC-04", "BEY-05")
 def test_a_repeated_letter_is_the_same(tx):
     """DOC-04: the command again gives the same letter with the same code.
