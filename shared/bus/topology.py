@@ -70,10 +70,10 @@ class Topology:
     def delete(self, connection: Connection) -> None:
         """Delete every queue and exchange of this installation."""
         channel = connection.channel()
+        for queue in self._call_queues():
+            channel.queue_delete(queue.name)
         for service in SERVICES:
-            calls = [self.call_queue(service, kind) for kind in ("commands", "queries")]
-            for queue in (self.event_queue(service), *calls):
-                channel.queue_delete(queue.name)
+            channel.queue_delete(self.event_queue(service).name)
             channel.exchange_delete(self.exchange(service).name)
         channel.queue_delete(self.dead_queue)
         channel.close()
@@ -87,16 +87,19 @@ class Topology:
         for service in SERVICES:
             self.event_queue(service)(channel).declare()
         channel.close()
-        for service in SERVICES:
-            for kind in ("commands", "queries"):
-                self._declare_calls(connection, self.call_queue(service, kind))
-
-    def _declare_calls(self, connection: Connection, queue: Queue) -> None:
-        """Declare a queue of calls, in the place of the durable one that versions before 0.3 had."""
         try:
-            with connection.channel() as channel:
-                queue(channel).declare()
+            self._declare_calls(connection)
         except PreconditionFailed:
+            # versions before 0.3 had durable ones
             with connection.channel() as channel:
-                channel.queue_delete(queue.name)
+                for queue in self._call_queues():
+                    channel.queue_delete(queue.name)
+            self._declare_calls(connection)
+
+    def _call_queues(self) -> list[Queue]:
+        return [self.call_queue(service, kind) for service in SERVICES for kind in ("commands", "queries")]
+
+    def _declare_calls(self, connection: Connection) -> None:
+        with connection.channel() as channel:
+            for queue in self._call_queues():
                 queue(channel).declare()

@@ -45,7 +45,7 @@ class Storm:
         With `only` no other faults happen than those with these words in their name.
         """
         self.seed, self.seconds = seed, seconds
-        folder = Path(tempfile.mkdtemp(prefix="tuanqiao-storm-", dir="/var/tmp"))
+        folder = Path(tempfile.mkdtemp(prefix=f"tuanqiao-storm-{seed}-", dir="/var/tmp"))
         folder.chmod(0o755)  # the user postgres goes through it
         self.fleet = Fleet(folder)
         self.tally = Tally()

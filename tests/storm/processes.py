@@ -108,7 +108,7 @@ class Fleet:
             self._start(name)
         self._watch.start()
         for name in self.names:
-            wait_until(f"{name}, see its log", lambda name=name: self.ready(name), 90)
+            wait_until(f"{name}, see its log", lambda name=name: self.ready(name), 150)
 
     def ready(self, name: str) -> bool:
         """Return what `/readyz` of a process says."""

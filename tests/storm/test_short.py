@@ -7,7 +7,7 @@ from tests.storm.servers import Missing
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(290)
 @pytest.mark.rule("BEY-05", "TRF-02", "TRF-35", "DL-19")
 def test_a_storm_loses_and_doubles_nothing():
     """BEY-05, TRF-02, TRF-35, DL-19: whatever is killed, frozen or cut off, each transfer ends once."""
