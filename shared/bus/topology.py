@@ -79,13 +79,25 @@ class Topology:
         channel.close()
 
     def declare(self, connection: Connection) -> None:
-        """Declare every exchange, queue and binding of the system; repeated without harm."""
+        """Declare every exchange, queue and binding of the system; repeated without harm.
+
+        Everything leaves at once, and the broker is waited for at the end: ninety answers, one after
+        the other, would take ninety times the way there and back at each connection.
+
+        Raises:
+            amqp.AMQPError: The broker has something else under one of the names.
+
+        """
         channel = connection.channel()
         for service in SERVICES:  # all exchanges before the first queue, whose bindings name them
-            self.exchange(service)(channel).declare()
-        Queue(self.dead_queue, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
+            self.exchange(service)(channel).declare(nowait=True)
         for service in SERVICES:
-            self.event_queue(service)(channel).declare()
+            queue = self.event_queue(service)(channel)
+            queue.queue_declare(nowait=True)
+            for one in queue.bindings:  # kombu's `declare` would declare and await each exchange again
+                one.bind(queue, nowait=True)
+        # awaited, as the last of each channel: while a channel closes, py-amqp hides what was refused
+        Queue(self.dead_queue, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
         channel.close()
         try:
             self._declare_calls(connection)
@@ -100,6 +112,7 @@ class Topology:
         return [self.call_queue(service, kind) for service in SERVICES for kind in ("commands", "queries")]
 
     def _declare_calls(self, connection: Connection) -> None:
+        queues = self._call_queues()
         with connection.channel() as channel:
-            for queue in self._call_queues():
-                queue(channel).declare()
+            for queue in queues:
+                queue(channel).declare(nowait=queue is not queues[-1])
