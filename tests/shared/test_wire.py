@@ -8,8 +8,11 @@ import uuid
 from contextlib import closing
 
 import pytest
+from amqp.exceptions import PreconditionFailed
 
+from shared.bus import connection as broker
 from shared.bus.rpc import RpcClient
+from shared.bus.topology import Topology
 from shared.errors import Refused
 from shared.messages import Act
 from shared.messages.transfers import AssignBranch, GetTransfer
@@ -139,3 +142,21 @@ def test_the_first_answers_come_at_once():
     """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FIRST_ANSWERS], cwd=ROOT, timeout=60)
     assert done.returncode == 0
+
+
+def test_names_on_the_broker():
+    """A durable queue of calls gives way; any other queue under one of the names is an error."""
+    made = Topology(f"{TOPOLOGY.prefix}names.")
+    connection = broker.connect(AMQP_URI)
+    commands, events = made.call_queue("orgs", "commands").name, made.event_queue("orgs").name
+    connection.channel().queue_declare(commands, durable=True, auto_delete=False)
+    made.declare(connection)
+    connection.channel().queue_declare(commands, durable=False, auto_delete=False)
+    connection.channel().queue_delete(events)
+    connection.channel().queue_declare(events, durable=False, auto_delete=False)
+    with pytest.raises(PreconditionFailed):
+        made.declare(connection)
+    broker.drop(connection)
+    connection = broker.connect(AMQP_URI)
+    made.delete(connection)
+    broker.drop(connection)
