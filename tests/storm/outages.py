@@ -322,24 +322,27 @@ def outage(site: Site, name: str, way: str, seconds: float) -> bool:
         ended = drained + seconds_until(lambda: count(site, "transfers", open_ones) == 0, 300)
     finally:
         offices.close()
-    lost = len(offices.accepted) - _completed(site, offices.accepted)
+    lost, unfinished = _lost(site, offices.accepted)
     engines = {service: site.engine(service) for service in SERVICES}
     broken = [what for what, holds in check_invariants(engines) if not holds]
     given_up = dead_messages(site)
     well = not (lost or broken or given_up or offices.errors) and drained <= AFTER
     print(
         f"{name:<11}{way:<11}{seconds:>7.0f}{len(offices.accepted):>10}{offices.repeats:>9}"
-        f"{given_up:>6}{lost:>6}{drained:>9.1f}{ended:>8.1f}  {'ok' if well else 'NO'}"
+        f"{given_up:>6}{lost:>6}{drained:>9.1f}{ended:>8.1f}{unfinished:>12}  {'ok' if well else 'NO'}"
         f"{''.join(f'; {what}' for what in (*broken, *map(repr, offices.errors)))}",
         flush=True,
     )
     return well
 
 
-def _completed(site: Site, some: set[int]) -> int:
+def _lost(site: Site, accepted: set[int]) -> tuple[int, int]:
+    """Return how many that were accepted are gone or stand still, and how many wait for an office."""
     with site.engine("transfers").connect() as tx:
-        ids = tx.scalars(sa.text("SELECT transfer_id FROM transfers WHERE state = 'completed'"))
-        return len(some & set(ids))
+        rows = tx.execute(sa.text("SELECT transfer_id, state FROM transfers")).all()
+    completed = {row.transfer_id for row in rows if row.state == "completed"}
+    waiting = {row.transfer_id for row in rows if row.state in ("pending_in", "pending_assign")}
+    return len(accepted - completed - waiting), len(accepted & waiting)
 
 
 def main() -> int:
@@ -358,7 +361,10 @@ def main() -> int:
             site.create()
             site.start(*SERVICES)
             seconds_until(lambda: on_the_way(site) == 0, 120)
-            print("database   way       seconds  accepted  repeats  dead  lost  drained   ended", flush=True)
+            print(
+                "database   way       seconds  accepted  repeats  dead  lost  drained   ended  unfinished",
+                flush=True,
+            )
             well = [outage(site, name, way, seconds) for way in ways for name in names]
             return int(not all(well))
     finally:
