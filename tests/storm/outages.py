@@ -105,6 +105,10 @@ class Site(Installation):
         self.postgres.run(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
         self.postgres.run(f"ALTER DATABASE tuanqiao_{name} SET TABLESPACE {name}")
 
+    def wait_ready(self, name: str, seconds: float = 180) -> None:
+        """Wait longer than a test would: the servers have the same cores."""
+        super().wait_ready(name, seconds)
+
     def disk(self, name: str) -> Path:
         """Return the folder of a database's own disk."""
         return self.folder / f"disk_{name}"
