@@ -76,7 +76,7 @@ class Fleet:
 
     def create(self) -> None:
         """Start the servers and the network, make keys and databases."""
-        making = threading.Thread(target=self._make_broker)
+        making = threading.Thread(target=self._make_broker, daemon=True)
         making.start()
         self.postgres.create()
         embedded.make_keys(self.folder / "keys")
@@ -91,7 +91,7 @@ class Fleet:
             self.cluster.create()
         except OSError as error:  # a TimeoutError is one, too
             first = self.cluster.nodes[0]
-            print(f"one RabbitMQ node instead of {len(self.cluster.nodes)}: {error}", flush=True)
+            print(f"RabbitMQ's nodes do not become a cluster, so there is one alone: {error}", flush=True)
             self.cluster.close()
             self.cluster = Cluster(self.folder / "rabbitmq-alone", [first.port, first.distribution])
             self.cluster.create()

@@ -258,8 +258,9 @@ class Cluster:
         return self.living().control(*arguments)
 
     def close(self) -> None:
-        """End all nodes, without ceremony."""
-        for node in self.nodes:
+        """End all nodes, without ceremony; one that is being created starts no others."""
+        nodes, self.nodes = self.nodes, []
+        for node in nodes:
             if node.process is not None:
                 try:
                     node.kill()
