@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from shared import clock, db
+from shared import clock, db, migrate
 from shared.settings import SERVICES, Settings
+from system import restored
 from system.backup import manifest
 from system.backup.server import PrivateServer, folder_for
 from system.backup.tool import Backup, Failed, Owner, Tool, run
@@ -150,10 +151,12 @@ def _in_place(settings: Settings, tool: Tool, part: Part, to: Point, scratch: Pa
             server.start()
             _compare(settings, server, _promised(tool, part, to))
             names = {one: str(db.address(settings.database(one)).database) for one in part.wanted}
+            for one, name in names.items():
+                _begin_life(one, server.url(name), say)
             _promise_anew(tool, part, {one: server.url(name) for one, name in names.items()})
         finally:
             server.stop()
-    say(f"{', '.join(part.wanted)}: restored in {data}; PostgreSQL may be started on it")
+    say(f"{', '.join(part.wanted)}: restored in {data}; start PostgreSQL, and make a backup with --full")
 
 
 # ---- one database out of a copy ------------------------------------------------------------------
@@ -167,6 +170,7 @@ def _out_of_a_copy(settings: Settings, tool: Tool, part: Part, to: Point, scratc
     with _aside(tool, part, to, scratch) as server:
         _compare(settings, server, _promised(tool, part, to))
         for service, url in urls.items():
+            _begin_life(service, server.url(str(url.database)), say)
             kept = _bring_over(server, url, tool.owner(part.stanza), scratch)
             _promise_anew(tool, part, {service: settings.database(service)})
             say(f"{service}: restored; what it was before is in the database {kept}, to be dropped by hand")
@@ -279,6 +283,16 @@ def _work(scratch: Path, owner: Owner) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _begin_life(service: str, url: str, say: Say) -> None:
+    """Have a restored database hand out nothing again that others have seen, before anybody connects."""
+    if migrate.pending(service, url):
+        after = f"then `tuanqiao restored {service}`, before it starts"
+        say(f"{service}: its schema is an earlier one: `tuanqiao migrate`, {after}")
+        return
+    for line in restored.begin(url, service):
+        say(line)
 
 
 def _size(tool: Tool, stanza: str) -> int:

@@ -121,6 +121,9 @@ class Site(Installation):
         """Run `tuanqiao restore` with these words; return what it said."""
         return self.done("restore", *words, "--yes", "--scratch", str(self.folder / "scratch"))
 
+    def wait_ready(self, name: str, seconds: float = 120) -> None:
+        super().wait_ready(name, seconds)
+
     def leave(self) -> None:
         """Close every connection of ours to the databases."""
         for engine in self.engines.values():
