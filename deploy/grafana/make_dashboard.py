@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 QUEUES = '{queue=~"(orgs|members|transfers|scheduler)[.](events|commands|queries)|dead[.]events"}'
 """This installation's own queues: no queues of replies, and none of others on the same broker."""
 HERE = 'province=~"$province"'
-PEOPLE = 'verdict=~"approve|reject|assign"'
+PEOPLE = 'who="people"'
 DAY = 86_400
 
 
@@ -95,13 +95,12 @@ IN_TIME = (
     Panel(
         "每日处理 · Decided in a day",
         "short",
-        "过去一天的处理数;clock 开头的是期限自动处理。"
-        " Decisions of the last day; those of the clock begin with"
-        " clock.",
+        "过去一天的处理数:人(people)与期限自动处理(clock)。"
+        " Decisions of the last day, by people and by the clock.",
         (
             (
-                f"sum by (verdict) (increase(tuanqiao_approval_seconds_count{{{HERE}}}[1d]))",
-                "{{verdict}}",
+                f"sum by (who) (increase(tuanqiao_approval_seconds_count{{{HERE}}}[1d]))",
+                "{{who}}",
             ),
         ),
     ),

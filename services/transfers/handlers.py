@@ -29,6 +29,11 @@ from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
 
+DECIDED_BY = {
+    **dict.fromkeys((Trigger.APPROVE, Trigger.REJECT, Trigger.ASSIGN), "people"),
+    **dict.fromkeys((Trigger.CLOCK_APPROVE, Trigger.CLOCK_RETURN), "clock"),
+}
+"""Whose decision a trigger is, for the latency."""
 _ENDED = {str(state): metrics.TRANSFERS_ENDED.labels(state) for state in FINAL}
 Told = TypeVar("Told", DeadlineExpired, ReminderDue)
 _NEVER, _FUTURE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -473,14 +478,15 @@ def _assignment(
 
 
 def _measure(rows: Iterable[transitions.Moved], trigger: Trigger) -> None:
-    """Count decisions into the approval latency, and what has ended."""
+    """Count decisions into the approval latency, and what has ended; who withdraws decides nothing."""
     ended: Counter[str] = Counter()
     latencies: dict[tuple[str, str], Any] = {}
+    who = DECIDED_BY.get(trigger)
     for row in rows:
-        if row.province is not None and row.closed_state is not None and row.waited is not None:
+        if who and row.province is not None and row.closed_state is not None and row.waited is not None:
             key = (row.province, row.closed_state)
             if key not in latencies:
-                latencies[key] = metrics.APPROVAL_SECONDS.labels(*key, str(trigger))
+                latencies[key] = metrics.APPROVAL_SECONDS.labels(*key, who)
             latencies[key].observe(float(row.waited))
         ended[row.state] += 1
     for state in ended.keys() & _ENDED.keys():

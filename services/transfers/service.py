@@ -20,8 +20,13 @@ from shared.bus.service import BusService, Machinery
 from shared.messages import members, orgs, scheduler
 from shared.messages import transfers as contract
 
-_VERDICTS = {str(node): [str(trigger) for state, trigger in TRANSITIONS if state == node] for node in NODES}
-"""How each kind of node may be decided."""
+_DECIDED_BY = {
+    str(node): {
+        handlers.DECIDED_BY[one] for state, one in TRANSITIONS if state == node and one in handlers.DECIDED_BY
+    }
+    for node in NODES
+}
+"""Who may decide each kind of node."""
 
 
 class Service(BusService):
@@ -96,8 +101,8 @@ class Service(BusService):
         for waiting in store.backlog(tx):
             where = (waiting.province, waiting.state)
             found.append((metrics.OPEN_NODES, where, waiting.n))
-            for verdict in _VERDICTS.get(waiting.state, ()):
-                metrics.APPROVAL_SECONDS.labels(*where, verdict)  # from 0, before the first is decided
+            for who in _DECIDED_BY.get(waiting.state, ()):
+                metrics.APPROVAL_SECONDS.labels(*where, who)  # from 0, before the first is decided
         for row in store.ages(tx):
             found.append((metrics.OLDEST_NODE, (row.province,), metrics.seconds_since(row.opened_at, now)))
             found.append(

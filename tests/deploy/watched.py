@@ -194,10 +194,10 @@ def _alertmanager(stack: ExitStack, folder: Path, tells: str) -> str:
 
 
 def _prometheus(stack: ExitStack, folder: Path, made: Watched, figures: int, alerts: str) -> str:
-    """Start Prometheus with the configuration of compose, at a second's pace."""
+    """Start Prometheus with the configuration of compose, at a pace of seconds."""
     address = f"127.0.0.1:{free_port()}"
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(ROOT / "deploy/prometheus/alerts.yml")]
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alerts]
     places = {"rabbitmq": figures, "queues": figures, "gateway": made.health}
@@ -236,7 +236,7 @@ def work(made: Watched) -> None:
         for one in made.post("/transfers", school.source_token, school.committee, asked[at : at + 20])
     ]
     made.wait_for("pending_in", 60)
-    _counted_from_zero(made, "approve")
+    _counted_from_zero(made, "pending_in")
     for at in range(0, 40, 10):
         decided = [
             {"decision_id": str(uuid.uuid4()), "transfer_id": one, "node_no": 1, "approve": True}
@@ -254,7 +254,7 @@ def work(made: Watched) -> None:
         for one in ids[40:45]
     ]
     made.post("/transfers/decisions", school.target_token, school.target, rejected)
-    _counted_from_zero(made, "assign")
+    _counted_from_zero(made, "pending_assign")
     assigned = [
         {"decision_id": str(uuid.uuid4()), "transfer_id": one, "branch_id": school.target_branch}
         for one in ids[:30]
@@ -263,15 +263,15 @@ def work(made: Watched) -> None:
     made.wait_for("completed", 30)
 
 
-def _counted_from_zero(made: Watched, verdict: str) -> None:
+def _counted_from_zero(made: Watched, node: str) -> None:
     """Wait until decisions of a kind are seen to be 0, on both replicas, and look at pages meanwhile."""
-    series = f'count(tuanqiao_approval_seconds_count{{verdict="{verdict}"}} == 0) >= 2'
+    series = f'count(tuanqiao_approval_seconds_count{{who="people", node="{node}"}} == 0) >= 2'
 
     def holds() -> bool:
         made.look()
         return bool(made.query(series))
 
-    wait_until(f"a scrape before the first {verdict}", holds, 20)
+    wait_until(f"a scrape before the first of {node}", holds, 20)
 
 
 def _encoded(item: Any) -> bytes:

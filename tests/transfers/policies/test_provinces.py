@@ -28,9 +28,9 @@ from tests.transfers.factories import (
 def latency(province: str, state: str, trigger: str) -> tuple[float, float]:
     """Return how many decisions the metric has counted, and the seconds they had waited in all.
 
-    They are those of one province, kind of node and verdict.
+    They are those of one province, kind of node and who decides.
     """
-    labels = {"province": province, "node": state, "verdict": trigger}
+    labels = {"province": province, "node": state, "who": "clock" if "clock" in trigger else "people"}
     read = metrics.APPROVAL_SECONDS
     found = {
         sample.name.rpartition("_")[2]: sample.value
