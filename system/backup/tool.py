@@ -22,14 +22,16 @@ from shared.settings import Environment
 
 PROGRAM = "pgbackrest"
 _USUAL = Path("/etc/pgbackrest/pgbackrest.conf")
+_LOCKED = "the repository cannot be opened: is the passphrase the one that it was made with?"
 _HINTS = {
+    29: _LOCKED,  # by chance, what a wrong passphrase opens looks like a file with another content
     32: "the passphrase of the repository is missing or empty: set PGBACKREST_REPO1_CIPHER_PASS",
     37: "the passphrase of the repository is missing: set PGBACKREST_REPO1_CIPHER_PASS",
     38: "PostgreSQL runs on this folder: stop it first (that also sends its last WAL to the repository)",
     55: "the repository lacks a file: is there a backup (`tuanqiao backup`), is it the right one?",
     56: "PostgreSQL does not answer: is it running, and are pg1-socket-path and pg1-port right?",
     82: "WAL does not arrive in the repository: look at archive_command and PostgreSQL's log",
-    95: "the repository cannot be opened: is the passphrase the one that it was made with?",
+    95: _LOCKED,
 }
 """What to do, by pgBackRest's exit code."""
 
@@ -156,12 +158,12 @@ class Tool:
         try:
             found = msgspec.json.decode(self.run(stanza, "info", *options), type=list[Stanza])
         except msgspec.DecodeError:  # it puts what it could not read into its answer
-            raise Failed(f"the repository of {stanza} cannot be read: {_HINTS[95]}") from None
+            raise Failed(f"the repository of {stanza} cannot be read: {_LOCKED}") from None
         if not found:
             return Stanza(stanza, Status(1, "there is no backup yet"))
         if found[0].status.code > 2:
             said = found[0].status.message.splitlines()[0]
-            raise Failed(f"the repository of {stanza} cannot be read ({said}): {_HINTS[95]}")
+            raise Failed(f"the repository of {stanza} cannot be read ({said}): {_LOCKED}")
         return found[0]
 
     def annotate(self, stanza: str, notes: Mapping[str, str]) -> None:
