@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def run(metadata: sa.MetaData) -> None:
     engine.dispose()
 
 
-def upgrade(settings: Settings) -> None:
-    """Create what is missing of the databases and bring each to the newest schema."""
-    for service in SERVICES:
+def upgrade(settings: Settings, services: Sequence[str] = SERVICES) -> None:
+    """Create what is missing of the services' databases and bring each to the newest schema."""
+    for service in services:
         url = settings.database(service)
         db.create_database(url)
         command.upgrade(config(service, url), "head")

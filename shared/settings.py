@@ -95,6 +95,11 @@ class Environment:
         return Wrong(f"{name} is {self.text(name)!r}; it has to be {wanted} (docs/settings.md)")
 
 
+def inherited(more: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a program that this process starts: its own, and some more."""
+    return {**os.environ, **more}
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings that every process has.

@@ -3,6 +3,8 @@
 It has databases, queues and one process per service.
 """
 
+import atexit
+import functools
 import os
 import signal
 import subprocess
@@ -35,6 +37,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@functools.cache
+def _migrated(service: str) -> str:
+    """Return the name of a migrated database of a service, to be copied; it goes with this process."""
+    settings = Settings(SERVER, f"tq_template_{os.getpid()}", AMQP_URI, Path(), 0)
+    migrate.upgrade(settings, [service])
+    atexit.register(db.drop_database, settings.database(service))
+    return str(db.address(settings.database(service)).database)
+
+
 class Installation:
     """Processes, databases and queues under one prefix; nothing of it is left after `close`."""
 
@@ -57,8 +68,15 @@ class Installation:
         self.engines: dict[str, sa.Engine] = {}
 
     def create(self) -> None:
-        """Create databases at the newest schema."""
-        migrate.upgrade(self.settings)
+        """Create databases at the newest schema, as copies of those that this process migrated first."""
+        server = sa.create_engine(db.address(SERVER).set(database="postgres"), isolation_level="AUTOCOMMIT")
+        with server.connect() as tx:
+            for service in SERVICES:
+                url = self.settings.database(service)
+                name = db.address(url).database
+                tx.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{_migrated(service)}"'))
+                db.create_database(url)  # it is there: this sets what a copy does not take over
+        server.dispose()
 
     def engine(self, service: str) -> sa.Engine:
         """Return an engine on a service's database."""
@@ -116,13 +134,9 @@ class Installation:
     def close(self, keep_databases: bool = False) -> None:
         """Stop everything; drop databases and queues."""
         for process in self.processes.values():
-            process.terminate()
+            process.kill()  # all that they have written goes, so nobody waits for them to finish
         for process in self.processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait()
         self.processes.clear()
         for engine in self.engines.values():
             engine.dispose()

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from shared import settings
 from shared.settings import Environment
 
 PROGRAM = "pgbackrest"
@@ -202,7 +203,7 @@ def run(
         errors="replace",  # a wrong passphrase makes it print what it took for text
         check=False,
         cwd="/",
-        env={**os.environ, **(environment or {})},
+        env=settings.inherited(environment or {}),
         **change,
     )
     if done.returncode:

@@ -95,6 +95,8 @@ NEITHER = {
     "source_superior_id",
     "target_superior_id",
     "id",
+    "early_id",
+    "n",
     "version",
     "display_order",
     "graduation_version",

@@ -192,7 +192,7 @@ class _Within:
         self.tx = tx
 
     @contextmanager
-    def transaction(self, tells: bool = True, limits: object = None):
+    def transaction(self, tells: bool = True, limits: object = None, seconds: float = 0.0):
         """Yield the connection in a savepoint."""
         with self.tx.begin_nested():
             yield self.tx

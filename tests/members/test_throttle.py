@@ -17,7 +17,7 @@ from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.sealing import seal
 from services.members.service import Service
-from shared import clock, db
+from shared import clock, db, patience
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
 from shared.errors import Refused
@@ -265,7 +265,13 @@ def test_64_tries_at_one_moment(engine, keys, number, same_address, most):
 
     The right one among them does not pass the lock afterwards.
     """
-    patient = sa.create_engine(engine.url, pool_size=20, max_overflow=0, pool_timeout=120)
+    patient = sa.create_engine(
+        engine.url,
+        pool_size=20,
+        max_overflow=0,
+        pool_timeout=120,
+        connect_args={"connection_factory": patience.Patient},
+    )
     service = Machinery()
     service.name, service.database, service.verifier = "members", db.Database(patient), Verifier(keys)
     service.serve({}, Service.queries)

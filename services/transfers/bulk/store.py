@@ -64,12 +64,13 @@ _MATCHING = f"""
     WHERE o.state = :state AND (:state <> 'pending_assign' OR o.org_id = :org)
         AND (:reason = '' OR t.reason = :reason)
         AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
-        AND o.opened_at < coalesce(CAST(:opened_before AS timestamptz), 'infinity')
+        AND coalesce(o.opened_at, 'infinity') < coalesce(CAST(:opened_before AS timestamptz), 'infinity')
         AND coalesce(o.expires_at, 'infinity') <= coalesce(CAST(:due_before AS timestamptz), 'infinity')
         AND (NOT :unquestioned OR t.concern = '')"""
 """The open nodes that an organisation may decide and that a filter takes in.
 
-Superiors decide in the place of their branches, but do not choose branches for another committee.
+Superiors decide in the place of their branches, but do not choose branches for another committee. Both
+instants stand in COALESCE, so that nothing but the organisation can be looked up in an index.
 """
 
 _COUNT = sa.text(f"SELECT count(*)::int {_MATCHING}")
