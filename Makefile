@@ -1,7 +1,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 LOCK := uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
-.PHONY: help setup tools run demo season test attack storm outages bench drill mutants rules saga lint lock
+.PHONY: help setup tools run demo season test long attack storm outages bench drill mutants rules saga lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,10 @@ season: setup ## Simulate a season under two policies; table, charts and page in
 
 test: tools ## Run all tests on real RabbitMQ and PostgreSQL, found or started
 	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && \
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not alone" && .venv/bin/python -m pytest -q -m alone
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not alone and not long" && .venv/bin/python -m pytest -q -m "alone and not long"
+
+long: tools ## Run the tests that are too long for each change: a storm, restores, the board on a real Prometheus
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q -m long
 
 attack: tools ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.attack

@@ -69,6 +69,9 @@ class Installation:
 
     def create(self) -> None:
         """Create databases at the newest schema, as copies of those that this process migrated first."""
+        if self.settings.database_url != SERVER or self.settings.own_databases:
+            migrate.upgrade(self.settings)  # elsewhere there is nothing to copy
+            return
         server = sa.create_engine(db.address(SERVER).set(database="postgres"), isolation_level="AUTOCOMMIT")
         with server.connect() as tx:
             for service in SERVICES:

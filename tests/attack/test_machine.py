@@ -219,10 +219,15 @@ FAULTS = {
 
 The operations are few so that it takes seconds; the long form takes all.
 """
+LONG = {"entries", "second start", "S2 resets"}
+"""Those that are searched for a quarter of a minute."""
 
 
 @pytest.mark.rule("TRF-01", "ACC-07", "CADRE-03", "ACC-11", "BEY-03", "ROLE-06")
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in FAULTS],
+)
 def test_the_machine_finds_what_was_there(nation, monkeypatch, fault):
     """TRF-01, ACC-07, CADRE-03, ACC-11, BEY-03, ROLE-06: each fault put back is found.
 

@@ -19,6 +19,7 @@ from tests.storm.servers import Missing, wait_until
 BOARD = json.loads((ROOT / "deploy/grafana/dashboards/tuanqiao.json").read_text())
 GRAPHS = {panel["title"]: panel for panel in BOARD["panels"] if panel["type"] != "row"}
 DAY = 86_400
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from tests.storm.__main__ import Storm
 from tests.storm.servers import Missing
 
 
-@pytest.mark.alone
+@pytest.mark.long
 @pytest.mark.timeout(290)
 @pytest.mark.rule("BEY-05", "TRF-02", "TRF-35", "DL-19")
 def test_a_storm_loses_and_doubles_nothing():

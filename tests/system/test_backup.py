@@ -22,6 +22,7 @@ from tests.system import backup_site
 from tests.system.backup_site import STANZA, Site
 
 PEOPLE, LIST = 5_000, 20
+pytestmark = pytest.mark.long
 needs_pgbackrest = pytest.mark.skipif(not backup_site.ABLE, reason=backup_site.WHY_NOT)
 
 
