@@ -59,6 +59,7 @@ class Loop:
             at once, None for `seconds`.
         seconds: How long it sleeps if nobody wakes it.
         settle: How long it waits when woken: who wakes it inside a transaction has not committed yet.
+        by_clock: Whether it sleeps until an instant, so that it has to notice when the clock is set.
         wake: Set by whoever has made work for it.
 
     """
@@ -67,6 +68,7 @@ class Loop:
     turn: Callable[[Any], float | None]
     seconds: float
     settle: float = 0.0
+    by_clock: bool = False
     wake: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
@@ -120,6 +122,8 @@ def _woken(loop: Loop, seconds: float) -> bool:
 
     Who waits for an instant has reckoned the seconds by a clock that may be set meanwhile.
     """
+    if not loop.by_clock:
+        return loop.wake.wait(seconds)
     until, offset = time.monotonic() + seconds, clock.offset()
     while (left := until - time.monotonic()) > 0:
         if loop.wake.wait(min(left, LOOK_AT_CLOCK)):

@@ -96,7 +96,7 @@ def _forget_some(machinery: Machinery, today: date) -> bool:
     return False
 
 
-FIRE = background.Loop("timers", fire_turn, LOOK_AGAIN_SECONDS)
+FIRE = background.Loop("timers", fire_turn, LOOK_AGAIN_SECONDS, by_clock=True)
 
 
 def gauges(tx: Connection) -> list[metrics.Reading]:

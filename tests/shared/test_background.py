@@ -289,7 +289,9 @@ def test_a_sleeping_loop_notices_that_the_clock_was_set(monkeypatch):
     turns, ahead = [], [timedelta(days=-1)]
     real = clock.now
     monkeypatch.setattr(clock, "now", lambda: real() + ahead[0])
-    with running(service(), background.Loop("sleeper", lambda _: turns.append(clock.now()), 60)):
+    with running(
+        service(), background.Loop("sleeper", lambda _: turns.append(clock.now()), 60, by_clock=True)
+    ):
         wait(lambda: turns)
         time.sleep(1.5 * background.LOOK_AT_CLOCK)
         assert len(turns) == 1

@@ -32,7 +32,7 @@ from tests.storm.processes import Fleet
 from tests.storm.servers import Missing
 
 OFFICES = 9
-PER_SECOND = 300
+PER_SECOND = 450
 """Members that are loaded, for each second of the storm."""
 
 
