@@ -70,7 +70,7 @@ def in_lists(client, token, size, goes_on):
 
 
 def test_frames_in_pieces(probe, client, token):
-    """Lists go back and forth while frames arrive in pieces: every call is answered, and the service is well."""
+    """Lists go back and forth while frames arrive in pieces: every call is answered, the service is well."""
     ends = time.monotonic() + SECONDS
     offices, answered, refused = in_lists(client, token, 300, lambda: time.monotonic() < ends)
     for one in offices:
