@@ -148,3 +148,15 @@ class Installation:
                 db.drop_database(self.settings.database(service))
         with kombu.Connection(AMQP_URI) as connection:
             TOPOLOGY.delete(connection)
+
+
+def tuanqiao(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line on an installation; return how it ended and what it said."""
+    return subprocess.run(
+        [sys.executable, "-m", "system.cli", *words],
+        cwd=ROOT,
+        env=installation.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -19,7 +19,7 @@ from shared import db
 from shared.bus.dead import topic_of
 from shared.bus.publisher import Message, Publisher
 from shared.settings import SERVICES
-from tests.installation import AMQP_URI, ROOT, TOPOLOGY, Installation
+from tests.installation import AMQP_URI, ROOT, TOPOLOGY, Installation, tuanqiao
 
 EVENTS = TOPOLOGY.event_queue("scheduler")
 
@@ -29,16 +29,6 @@ def installation(keys):
     with closing(Installation(keys)) as made:
         made.create()
         yield made
-
-
-def tuanqiao(installation, *words) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "system.cli", *words],
-        cwd=ROOT,
-        env=installation.environ,
-        capture_output=True,
-        text=True,
-    )
 
 
 def fail(installation, topic: str) -> int:

@@ -1,8 +1,6 @@
 """A database put back to an earlier state, a queue whose content is gone: nothing stays behind for ever."""
 
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from contextlib import closing
@@ -17,7 +15,7 @@ from shared.messages import transfers as contract
 from shared.messages.transfers import AssignBranch
 from system import embedded
 from tests.bench import drive, load
-from tests.installation import AMQP_URI, ROOT, SERVER, TOPOLOGY, Installation
+from tests.installation import AMQP_URI, SERVER, TOPOLOGY, Installation, tuanqiao
 
 LIST = 10
 
@@ -72,16 +70,6 @@ def office(installation):
     made = Office(installation)
     yield made
     made.client.close()
-
-
-def tuanqiao(installation, *words) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "system.cli", *words],
-        cwd=ROOT,
-        env=installation.environ,
-        capture_output=True,
-        text=True,
-    )
 
 
 def stopped(installation, service: str) -> str:
