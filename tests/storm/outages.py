@@ -96,10 +96,15 @@ class Site(Installation):
         with self.engine("members").begin() as tx:
             tx.execute(sa.text(f"WITH flagged AS ({GRADUATES}) {insert(tell(GraduateChanged, 'flagged'))}"))
 
+    @property
+    def disk_size(self) -> int:
+        """Return the bytes of a database's own disk: room for everybody, their messages and their history."""
+        return 600_000_000 + 6_000 * self.people
+
     def _give_a_disk(self, name: str) -> None:
         disk = self.disk(name)
         disk.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m", "none", disk], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.disk_size}", "none", disk], check=True)
         shutil.chown(disk, "postgres")
         self.engine(name).dispose()  # a database with connections is not moved
         self.postgres.run(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
