@@ -1,7 +1,10 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-LOCK := uv pip compile -q --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
-.PHONY: help setup tools run demo season test long attack storm outages bench drill mutants rules saga lint lock
+LOCK := uv pip compile --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
+WORDS := shared/translations
+BABEL := .venv/bin/python -W ignore -m babel.messages.frontend -q
+COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
+.PHONY: help setup tools run demo season test long attack storm outages bench drill mutants rules saga words lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -53,7 +56,13 @@ saga: tools ## Print docs/saga.md and docs/asyncapi.json from the code
 	@.venv/bin/python -m services.transfers.saga > docs/saga.md
 	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
-lint: tools ## Format check, walls between services, types, spelling, templates
+words: tools ## Collect the texts for the catalogue, compile it, and say which have no English
+	@$(COLLECT)
+	@$(BABEL) update -i $(WORDS)/messages.pot -d $(WORDS) -l en --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap
+	@$(BABEL) compile -d $(WORDS) && .venv/bin/python -m shared.translations.check
+
+lint: tools ## Format check, walls between services, types, spelling, templates, words
+	@$(COLLECT) && .venv/bin/python -m shared.translations.check
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/mypy && .venv/bin/codespell --skip '*/vendor/*,*.png' services shared system tests docs README.md && .venv/bin/djlint --lint --quiet services/gateway/templates
 
 lock: ## Lock what runs and what tests the product, with hashes (needs uv)

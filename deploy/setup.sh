@@ -6,8 +6,10 @@ cd "$(dirname "$0")/.."
 lock=requirements.lock
 [ "${1:-}" != tests ] || lock=requirements-tests.lock
 stamp=.venv/.installed-$lock
+words=shared/translations/en/LC_MESSAGES/messages
+compile() { [ "$words.mo" -nt "$words.po" ] || .venv/bin/pybabel -q compile -d shared/translations; }
 fresh() { [ -f "$1" ] && [ "$1" -nt "$2" ] && [ "$1" -nt pyproject.toml ]; }
-if fresh "$stamp" "$lock" || fresh .venv/.installed-requirements-tests.lock requirements-tests.lock; then exit 0; fi
+if fresh "$stamp" "$lock" || fresh .venv/.installed-requirements-tests.lock requirements-tests.lock; then compile; exit 0; fi
 
 say() { echo "setup: $*" >&2; }
 is_311() { [ -n "$1" ] && "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
@@ -50,5 +52,6 @@ fi
 say "installing the libraries of $lock"
 .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r "$lock"
 .venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+compile
 touch "$stamp"
 say "done"

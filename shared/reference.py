@@ -8,36 +8,36 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from shared.messages.words import Domain, OrgKind, PostCode
+from shared.translations import N_
 
-FIELDS: dict[str, str] = {
-    "学校名称": "the name of the school",
-    "学校所在地详细地址": "the address of the school",
-    "工作单位名称": "the name of the employer",
-    "工作单位所在地详细地址": "the address of the employer",
-    "户籍地或居住地详细地址": "the address of household or residence",
-    "组织全称": "the full name of the organisation",
-    "所属行业": "the industry",
-    "联系电话": "the telephone",
-    "团员、抬头": "members and addressee",
-    "姓名、身份证号码或发展团员编号": "a name, an ID number or a development number",
-    "预计毕业时间": "the time of graduation",
-    "预计毕业时间、延迟毕业原因": "the new time of graduation and the reason of the delay",
-    "团内职务": "the post",
-    "地名(至少两个字)": "the name of a place, of two characters at least",
-    "国(境)外所在地": "the place abroad",
-    "国内联系人": "a contact at home",
-    "联系方式": "how the contact is reached",
-}
-"""What a refusal calls the fields that somebody has to fill in (`field_missing`), in English."""
+FIELDS = (
+    N_("学校名称"),
+    N_("学校所在地详细地址"),
+    N_("工作单位名称"),
+    N_("工作单位所在地详细地址"),
+    N_("户籍地或居住地详细地址"),
+    N_("组织全称"),
+    N_("所属行业"),
+    N_("联系电话"),
+    N_("团员、抬头"),
+    N_("姓名、身份证号码或发展团员编号"),
+    N_("预计毕业时间"),
+    N_("预计毕业时间、延迟毕业原因"),
+    N_("团内职务"),
+    N_("地名(至少两个字)"),
+    N_("国(境)外所在地"),
+    N_("国内联系人"),
+    N_("联系方式"),
+)
+"""What a refusal calls the fields that somebody has to fill in (`field_missing`)."""
 
 
 class Industry(NamedTuple):
-    """One industry: its English name and its domain (ORG-25).
+    """One industry: its domain (ORG-25).
 
     `markable`: whether branches in it may be marked with a time of graduation (GRAD-09).
     """
 
-    en: str
     domain: Domain
     markable: bool = False
 
@@ -48,20 +48,20 @@ class Industry(NamedTuple):
 
 
 INDUSTRIES: dict[str, Industry] = {
-    "普通高等院校": Industry("Higher education", Domain.SCHOOL, True),
-    "高等职业院校": Industry("Higher vocational education", Domain.SCHOOL, True),
-    "中等职业学校": Industry("Secondary vocational school", Domain.SCHOOL, True),
-    "技工学校": Industry("Technical school", Domain.SCHOOL, True),
-    "普通高中": Industry("Senior secondary school", Domain.SCHOOL, True),
-    "初中": Industry("Junior secondary school", Domain.SCHOOL, True),
-    "小学": Industry("Primary school", Domain.SCHOOL),
-    "党政机关": Industry("Party and government organs", Domain.PUBLIC),
-    "事业单位": Industry("Public institution", Domain.PUBLIC),
-    "国有企业": Industry("State enterprise", Domain.STATE_ENTERPRISE),
-    "非公企业": Industry("Non-public enterprise", Domain.PRIVATE_ENTERPRISE),
-    "新社会组织": Industry("New social organisation", Domain.SOCIAL),
-    "城市社区": Industry("Urban community", Domain.URBAN),
-    "农村": Industry("Rural", Domain.RURAL),
+    N_("普通高等院校"): Industry(Domain.SCHOOL, True),
+    N_("高等职业院校"): Industry(Domain.SCHOOL, True),
+    N_("中等职业学校"): Industry(Domain.SCHOOL, True),
+    N_("技工学校"): Industry(Domain.SCHOOL, True),
+    N_("普通高中"): Industry(Domain.SCHOOL, True),
+    N_("初中"): Industry(Domain.SCHOOL, True),
+    N_("小学"): Industry(Domain.SCHOOL),
+    N_("党政机关"): Industry(Domain.PUBLIC),
+    N_("事业单位"): Industry(Domain.PUBLIC),
+    N_("国有企业"): Industry(Domain.STATE_ENTERPRISE),
+    N_("非公企业"): Industry(Domain.PRIVATE_ENTERPRISE),
+    N_("新社会组织"): Industry(Domain.SOCIAL),
+    N_("城市社区"): Industry(Domain.URBAN),
+    N_("农村"): Industry(Domain.RURAL),
 }
 """By the Chinese name that is stored; an empty name is allowed and belongs to no domain (ORG-25)."""
 

@@ -31,6 +31,7 @@ from services.gateway.pages import (
     desk,
     forms,
     kit,
+    language,
     members,
     organisations,
     own,
@@ -104,6 +105,7 @@ def create_app(client: RpcClient, common: Settings) -> Flask:
     )
 
     app.url_map.converters["int"] = Digits
+    language.prepare(app)
     _hooks(app, headers)
     _api(app, client)
     _errors(app)

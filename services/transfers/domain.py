@@ -20,7 +20,7 @@ from services.transfers.saga import (
     refusal_of,
 )
 from shared import reference
-from shared.errors import Refusal, both
+from shared.errors import Refusal
 from shared.messages.transfers import MoveBatch, RequestTransfer
 from shared.messages.words import (
     COMMITTEE_KINDS,
@@ -265,7 +265,7 @@ def _check_class(
         return None
     code = "destination_forbidden" if mode == Mode.FORBID else "destination_unusual"
     reason = Reason(request.reason)
-    return Refusal(code, {"reason": both(reason.zh, reason.en), "place": both(found.zh, found.en)})
+    return Refusal(code, {"reason": reason.zh, "place": found.zh})
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:

@@ -18,7 +18,6 @@ ENTRIES = tomllib.loads((ROOT / "shared/messages/words/reasons.toml").read_text(
 NEW = """
 [elder_care]
 zh = "回乡照料家人"
-en = "Home to care for the family"
 place_address = "户籍地或居住地详细地址"
 counts_in = "XS"
 graduate = true
@@ -60,7 +59,8 @@ print(json.dumps({
 def test_a_reason_is_added_in_one_file(tmp_path):
     """TYPE-01: a reason that is written into `reasons.toml` is one everywhere; no other file is touched.
 
-    Rules, pages, what an approver may say, documents, spreadsheets and figures are derived from it. The
+    Rules, pages, what an approver may say, documents, spreadsheets and figures are derived from it; its
+    English is a line of the catalogue. The
     program is asked in another process, since it reads the file when it starts.
     """
     shutil.copytree(ROOT / "shared", tmp_path / "shared", ignore=shutil.ignore_patterns("__pycache__"))
@@ -85,7 +85,7 @@ def test_a_reason_is_added_in_one_file(tmp_path):
         "asked for": "field_missing",
         "forbidden": "destination_forbidden",
         "offered": [True, False],
-        "needed": {"place_address": ["户籍地或居住地详细地址", "the address of household or residence"]},
+        "needed": {"place_address": "户籍地或居住地详细地址"},
         "against it": ["not_here", "other"],
         "documents": [True, True],
         "cell": "回乡照料家人",

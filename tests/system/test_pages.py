@@ -426,9 +426,7 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
         'aria-invalid="true"'
     ) == 2
     rules = tomllib.loads((ROOT / "shared/messages/words/reasons.toml").read_text("utf-8"))
-    assert {
-        reason: {name: told[0] for name, told in transfers.NEEDED.get(reason, {}).items()} for reason in rules
-    } == {
+    assert {reason: dict(transfers.NEEDED.get(reason, {})) for reason in rules} == {
         reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)}
         for reason, rule in rules.items()
     }

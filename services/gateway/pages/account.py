@@ -9,6 +9,7 @@ from flask import Response, current_app, g, redirect, request, session
 
 from services.gateway import session as browser_session
 from services.gateway.pages import draft, fields, kit, organisations
+from services.gateway.pages.language import gettext as _
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 
@@ -137,9 +138,7 @@ def end_sessions() -> Any:
             session_ids=[fields.key(request.form, "session_id")] if one else [],
         ),
     )
-    kit.say(
-        kit.t("已下线。", "Ended.") if one else kit.t("其他登录都已下线。", "All other sessions are ended.")
-    )
+    kit.say(_("已下线。") if one else _("其他登录都已下线。"))
     return redirect("/security")
 
 
@@ -173,12 +172,7 @@ def password() -> Any:
                     members.renew, members.Renew(session=session["session"]), request_id=g.request_id
                 )
             )
-            kit.say(
-                kit.t(
-                    "密码已修改,下次请用新密码登录。",
-                    "The password is changed; sign in with the new one next time.",
-                )
-            )
+            kit.say(_("密码已修改,下次请用新密码登录。"))
             return redirect("/")
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from flask import redirect, request, session
 
 from services.gateway.pages import fields, kit
-from services.gateway.pages.kit import blueprint, call, first, names, parties, render, say, t
+from services.gateway.pages.kit import blueprint, call, first, names, parties, render, say
+from services.gateway.pages.language import gettext as _
 from shared.errors import Refusal, Refused
 from shared.messages import transfers
 from shared.messages.words import rejections_for
@@ -73,23 +74,23 @@ def _work_page(state: str, reason: str, refusal: Refusal | None, done: list[Any]
 def _done_words(do: str, count: int) -> str:
     """Return what was done to how many, as the next page says it."""
     return {
-        "assign": t(f"已分配 {count} 项,团员正在转入。", f"{count} assigned; the members are moving."),
-        "approve": t(f"已同意 {count} 项。", f"{count} approved."),
-        "reject": t(f"已驳回 {count} 项,团员会看到理由。", f"{count} rejected; the members see why."),
+        "assign": _("已分配 %(count)s 项,团员正在转入。", count=count),
+        "approve": _("已同意 %(count)s 项。", count=count),
+        "reject": _("已驳回 %(count)s 项,团员会看到理由。", count=count),
     }.get(do, "")
 
 
 def _decide(form: Any) -> list[Any]:
     chosen = fields.pairs(form.getlist("item"))
     if form.get("do") not in ("approve", "reject", "assign"):
-        raise Refused("bad_request", detail=t("请用页面下方的按钮办理", "use the buttons below the list"))
+        raise Refused("bad_request", detail=_("请用页面下方的按钮办理"))
     if not chosen:
-        raise Refused("field_missing", field=t("要办理的事项(先勾选)", "the items: tick them first"))
+        raise Refused("field_missing", field=_("要办理的事项(先勾选)"))
     if form.get("do") == "assign":
         branch = chosen_branch(form)
         assigned = [
             transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch)
-            for transfer_id, _ in chosen
+            for transfer_id, _node in chosen
         ]
         return list(call(transfers.assign_branches, assigned))
     verdict = _verdict(form)
@@ -114,7 +115,7 @@ def chosen_branch(form: Any) -> int:
     """Return the branch that a form assigns to; without one say that it is missing."""
     branch = fields.number(form.get("branch"))
     if not branch:
-        raise Refused("field_missing", field=t("团支部", "branch"))
+        raise Refused("field_missing", field=_("团支部"))
     return branch
 
 
@@ -123,7 +124,7 @@ def _bulk_confirm(state: str, reason: str) -> Any:
     form = request.form
     state = form.get("state", state)
     if not state:
-        raise Refused("bad_request", detail=t("请先选择一个环节", "choose one kind of node first"))
+        raise Refused("bad_request", detail=_("请先选择一个环节"))
     wanted = transfers.Filter(
         state=state, reason=form.get("reason", reason), unquestioned=form.get("unquestioned") == "1"
     )

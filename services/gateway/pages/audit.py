@@ -15,6 +15,7 @@ from shared.messages import members, orgs, transfers
 from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.limits import FIRST_YEAR, LAST_YEAR
 from shared.messages.words import AuditKind
+from shared.translations import N_
 
 CONTRACTS = {"orgs": orgs.list_audit, "members": members.list_audit, "transfers": transfers.list_audit}
 """The logs that the page shows as one."""
@@ -22,23 +23,23 @@ PAGE = 100
 MOST_EXPORTED = 20_000
 """Lines of one file."""
 GROUPS = {
-    "org": ("组织", "Organisations"),
-    "right": ("权限", "Rights"),
-    "migration": ("组织迁移", "Migrations"),
-    "post": ("职务", "Posts"),
-    "member": ("团员", "Members"),
-    "registration": ("注册", "Registrations"),
-    "retention": ("保留组织关系", "Who stays"),
-    "branch": ("毕业时间", "Graduation"),
-    "letter": ("介绍信", "Letters"),
-    "code": ("注册码与验证码", "Codes"),
-    "view": ("查看", "Views"),
-    "export": ("导出", "Exports"),
-    "import": ("名单", "Rosters"),
-    "bulk": ("批量办理", "Bulk decisions"),
-    "policy": ("时限政策", "Policies"),
-    "address": ("通知地址", "Addresses"),
-    "trail": ("转接轨迹", "Trails"),
+    "org": N_("组织"),
+    "right": N_("权限"),
+    "migration": N_("组织迁移"),
+    "post": N_("职务"),
+    "member": N_("团员"),
+    "registration": N_("注册"),
+    "retention": N_("保留组织关系"),
+    "branch": N_("毕业时间"),
+    "letter": N_("介绍信"),
+    "code": N_("注册码与验证码"),
+    "view": N_("查看"),
+    "export": N_("导出"),
+    "import": N_("名单"),
+    "bulk": N_("批量办理"),
+    "policy": N_("时限政策"),
+    "address": N_("通知地址"),
+    "trail": N_("转接轨迹"),
 }
 """What stands before the dot of a kind, as people choose it."""
 
@@ -95,7 +96,7 @@ def audit() -> Any:
     """
     wanted = _wanted()
     shown = _page(wanted, {name: request.args.get(name, "")[:100] for name in CONTRACTS}, PAGE)
-    found, people, _ = names(
+    found, people, _more = names(
         [
             one
             for line in shown.lines

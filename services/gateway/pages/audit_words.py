@@ -16,8 +16,9 @@ import msgspec
 
 from services.gateway.api.routes import ROUTES
 from services.gateway.pages import menu
-from services.gateway.pages.kit import t, when, word
-from services.gateway.pages.notes import Pair
+from services.gateway.pages.kit import when, word
+from services.gateway.pages.language import gettext as _
+from services.gateway.pages.language import language
 from shared.messages.audit import AuditLine
 from shared.messages.words import (
     BranchReason,
@@ -33,96 +34,97 @@ from shared.messages.words import (
     StayState,
     TransferState,
 )
+from shared.translations import N_
 
 # A field a line, in columns: the tables are read as a glossary.
 # fmt: off
-FIELDS: dict[str, Pair] = {
+FIELDS: dict[str, str] = {
     # organisations
-    "parent_id":          ("上级组织", "superior"),
-    "kind":               ("类别", "kind"),
-    "purpose":            ("用途", "purpose"),
-    "short_name":         ("简称", "short name"),
-    "full_name":          ("全称", "full name"),
-    "industry":           ("行业类别", "industry"),
-    "division_code":      ("区划代码", "division code"),
-    "school_number":      ("学校标识码", "school number"),
-    "deleted":            ("已删除", "deleted"),
-    "checked":            ("信息已核对", "data checked"),
-    "phone":              ("电话", "telephone"),
-    "active":             ("有管理权限", "has the right"),
-    "observer":           ("仅可查看", "may look only"),
-    "from":               ("原上级", "old superior"),
-    "to":                 ("新上级", "new superior"),
-    "why":                ("原因", "why"),
-    "organisations":      ("组织数", "organisations"),
+    "parent_id":          N_("上级组织"),
+    "kind":               N_("类别"),
+    "purpose":            N_("用途"),
+    "short_name":         N_("简称"),
+    "full_name":          N_("全称"),
+    "industry":           N_("行业类别"),
+    "division_code":      N_("区划代码"),
+    "school_number":      N_("学校标识码"),
+    "deleted":            N_("已删除"),
+    "checked":            N_("信息已核对"),
+    "phone":              N_("电话"),
+    "active":             N_("有管理权限"),
+    "observer":           N_("仅可查看"),
+    "from":               N_("原上级"),
+    "to":                 N_("新上级"),
+    "why":                N_("原因"),
+    "organisations":      N_("组织数"),
     # members
-    "post":               ("职务", "post"),
-    "ethnic_group":       ("民族", "ethnic group"),
-    "joined_on":          ("入团时间", "joined on"),
-    "development_number": ("发展团员编号", "development number"),
-    "contact":            ("常用联系方式", "common contact"),
-    "emergency":          ("紧急联系人", "emergency contact"),
-    "party":              ("是党员", "Party member"),
-    "found":              ("已落实去向", "work or study found"),
-    "contacted":          ("已联系", "contacted"),
-    "mark":               ("标记", "mark"),
-    "graduates_on":       ("毕业时间", "time of graduation"),
-    "graduate":           ("是毕业生", "graduate"),
-    "reason":             ("原因", "reason"),
-    "cause":              ("删除原因", "cause"),
-    "since":              ("起始日期", "first day"),
-    "until":              ("截止日期", "last day"),
-    "addressee":          ("抬头", "addressee"),
-    "by":                 ("查询方式", "asked by"),
-    "rows":               ("条数", "rows"),
+    "post":               N_("职务"),
+    "ethnic_group":       N_("民族"),
+    "joined_on":          N_("入团时间"),
+    "development_number": N_("发展团员编号"),
+    "contact":            N_("常用联系方式"),
+    "emergency":          N_("紧急联系人"),
+    "party":              N_("是党员"),
+    "found":              N_("已落实去向"),
+    "contacted":          N_("已联系"),
+    "mark":               N_("标记"),
+    "graduates_on":       N_("毕业时间"),
+    "graduate":           N_("是毕业生"),
+    "reason":             N_("原因"),
+    "cause":              N_("删除原因"),
+    "since":              N_("起始日期"),
+    "until":              N_("截止日期"),
+    "addressee":          N_("抬头"),
+    "by":                 N_("查询方式"),
+    "rows":               N_("条数"),
     # transfers
-    "state":              ("状态", "state"),
-    "approve":            ("同意", "approved"),
-    "branch":             ("分配到团支部", "branch assigned"),
-    "host":               ("地址的主机", "host of the address"),
-    "policy":             ("政策", "policy"),
-    "nodes":              ("已处理环节", "nodes done"),
-    "moved":              ("期限有变的环节", "nodes with a new deadline"),
-    "last":               ("处理至", "done up to"),
-    "lines":              ("记录数", "lines"),
-    "digest":             ("摘要", "digest"),
+    "state":              N_("状态"),
+    "approve":            N_("同意"),
+    "branch":             N_("分配到团支部"),
+    "host":               N_("地址的主机"),
+    "policy":             N_("政策"),
+    "nodes":              N_("已处理环节"),
+    "moved":              N_("期限有变的环节"),
+    "last":               N_("处理至"),
+    "lines":              N_("记录数"),
+    "digest":             N_("摘要"),
 }
 """The fields of `before` and `after`; see also `_SAID`."""
-_SAID: dict[tuple[str, str], Pair] = {
-    ("policy.applied", "from"): ("生效时间", "in force from"),
-    ("view.searched", "found"): ("找到人数", "people found"),
-    ("view.looked_up", "found"): ("找到", "found"),
-    ("retention", "kind"): ("登记类别", "register"),
-    ("bulk.started", "reason"): ("驳回原因", "reason for rejecting"),
+_SAID: dict[tuple[str, str], str] = {
+    ("policy.applied", "from"): N_("生效时间"),
+    ("view.searched", "found"): N_("找到人数"),
+    ("view.looked_up", "found"): N_("找到"),
+    ("retention", "kind"): N_("登记类别"),
+    ("bulk.started", "reason"): N_("驳回原因"),
 }
 """Fields that mean something else in lines of a kind, or of a group of kinds."""
-REFERENCES: dict[str, Pair] = {
-    "migration":          ("组织迁移", "migration"),
-    "retention":          ("登记", "entry of the register"),
-    "letter":             ("介绍信", "letter"),
-    "registration":       ("注册申请", "registration"),
-    "import":             ("名单", "roster"),
-    "policy":             ("政策", "policy"),
-    "segment":            ("轨迹分段", "segment of trails"),
-    "bulk":               ("批量办理", "bulk decision"),
-    "address":            ("通知地址", "address"),
-    "registration code":  ("凭注册码", "with a registration code"),
-    "post ended":         ("因免职", "because the post ended"),
-    "command line":       ("在安装主机上执行", "on the host, by command line"),
-    "first installation": ("首次安装", "first installation"),
-    "moved":              ("因组织关系转出", "because the membership moved"),
-    "deleted":            ("因删除团员", "because the member was deleted"),
+REFERENCES: dict[str, str] = {
+    "migration":          N_("组织迁移"),
+    "retention":          N_("登记"),
+    "letter":             N_("介绍信"),
+    "registration":       N_("注册申请"),
+    "import":             N_("名单"),
+    "policy":             N_("政策"),
+    "segment":            N_("轨迹分段"),
+    "bulk":               N_("批量办理"),
+    "address":            N_("通知地址"),
+    "registration code":  N_("凭注册码"),
+    "post ended":         N_("因免职"),
+    "command line":       N_("在安装主机上执行"),
+    "first installation": N_("首次安装"),
+    "moved":              N_("因组织关系转出"),
+    "deleted":            N_("因删除团员"),
 }
 # fmt: on
 """What a line refers to: the words before the number."""
-_VALUES: dict[str, Pair] = {
-    "changed": ("已变更(内容不入日志)", "changed; the log does not keep it"),
-    "nobody decided in time": ("超期无人审批", "nobody decided in time"),
+_VALUES: dict[str, str] = {
+    "changed": N_("已变更(内容不入日志)"),
+    "nobody decided in time": N_("超期无人审批"),
 }
-_BY: dict[str, Pair] = {
-    "name": ("姓名", "name"),
-    "id_number": ("身份证号码", "ID number"),
-    "number": ("发展团员编号", "development number"),
+_BY: dict[str, str] = {
+    "name": N_("姓名"),
+    "id_number": N_("身份证号码"),
+    "number": N_("发展团员编号"),
 }
 _CODES: dict[str, tuple[type[Code], ...]] = {
     "kind": (OrgKind, StayKind),
@@ -175,9 +177,9 @@ def reference(ref: str) -> tuple[str, str]:
     if ref.startswith("/"):
         return _file(ref)
     if ref in REFERENCES:
-        return t(*REFERENCES[ref]), ""
-    first, _, rest = ref.partition(" ")
-    return (t(*REFERENCES[first]), rest) if first in REFERENCES else ("", ref)
+        return _(REFERENCES[ref]), ""
+    first, _space, rest = ref.partition(" ")
+    return (_(REFERENCES[first]), rest) if first in REFERENCES else ("", ref)
 
 
 def _file(path: str) -> tuple[str, str]:
@@ -188,19 +190,20 @@ def _file(path: str) -> tuple[str, str]:
         None,
     )
     entry = menu.entry(asked)
-    named = named or ((entry.zh, entry.en) if entry is not None else None)
-    return (t(*named), "") if named else ("", path)
+    if named:
+        return named[language() != "zh"], ""
+    return (_(entry.zh), "") if entry is not None else ("", path)
 
 
 def _name(kind: str, name: str) -> str:
     # What a kind says of a field goes before what its group says, and that before what all say.
     group = kind.split(".")[0]
-    return t(*(_SAID.get((kind, name)) or _SAID.get((group, name)) or FIELDS.get(name, (name, name))))
+    return _(_SAID.get((kind, name)) or _SAID.get((group, name)) or FIELDS.get(name, name))
 
 
 def _value(name: str, value: Any, orgs: Mapping[int, Any]) -> str:
     if isinstance(value, bool):
-        return t("是", "yes") if value else t("否", "no")
+        return _("是") if value else _("否")
     if name in ORG_FIELDS and value in orgs:
         return str(orgs[value].full_name)
     if name in ORG_FIELDS and isinstance(value, str):
@@ -209,10 +212,10 @@ def _value(name: str, value: Any, orgs: Mapping[int, Any]) -> str:
     if code is not None:
         return word(code)
     if name == "by" and value in _BY:
-        return t(*_BY[value])
+        return _(_BY[value])
     if value is None or value == "":
-        return t("无", "none")
-    return t(*_VALUES[value]) if value in _VALUES else str(value)
+        return _("无")
+    return _(_VALUES[value]) if value in _VALUES else str(value)
 
 
 def _code(name: str, value: Any) -> Code | None:

@@ -19,9 +19,9 @@ from services.gateway.pages.kit import (
     render,
     say,
     send,
-    t,
     word,
 )
+from services.gateway.pages.language import gettext as _
 from services.gateway.pages.organisations import MIGRATION_SAID, REGISTRATION_SAID
 from shared import clock
 from shared.errors import Refusal, Refused
@@ -68,7 +68,7 @@ def migrations() -> Any:
         (orgs.list_migrations, orgs.ListMigrations()),
         (orgs.search_orgs, orgs.SearchOrgs(text=text)) if len(text) >= 2 else None,
     )
-    known, _, _ = names([one for item in items for one in (item.org_id, item.from_org_id, item.to_org_id)])
+    known, *_more = names([one for item in items for one in (item.org_id, item.from_org_id, item.to_org_id)])
     return render(
         "desk/migrations.html",
         refusal.kind.status if refusal else 200,
@@ -125,7 +125,7 @@ def desk() -> Any:
     )
     items = [] if inbox is None or isinstance(inbox, Refused) else inbox.items
     oldest = work.items if work is not None and not isinstance(work, Refused) else []
-    found, people, _ = names(
+    found, people, _more = names(
         [*(item.org_id for item in items), *parties(oldest)],
         [item.member_id for item in (*items, *oldest)],
     )
@@ -173,9 +173,7 @@ def _day(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=clock.CHINA) if text else None
     except ValueError:
-        raise Refused(
-            "bad_request", detail=t("日期的形式是 2027-06-01", "a day looks like 2027-06-01")
-        ) from None
+        raise Refused("bad_request", detail=_("日期的形式是 2027-06-01")) from None
 
 
 @blueprint.get("/desk/count")
@@ -231,12 +229,12 @@ def escalations() -> Any:
                 ],
             )
         )
-        say(t("已答复,团员会看到您的意见。", "Answered; the member reads it."))
+        say(_("已答复,团员会看到您的意见。"))
         return redirect("/escalations")
     items = call(
         transfers.list_escalations, transfers.ListEscalations(open_only=request.args.get("all") != "1")
     )
-    found, people, _ = names(
+    found, people, _more = names(
         [one for item in items for one in (item.source_branch_id, item.target_org_id)],
         [item.member_id for item in items],
     )

@@ -16,6 +16,8 @@ from flask import Blueprint, Response, current_app, flash, g, render_template, r
 
 from services.gateway import session as browser_session
 from services.gateway.pages import fields, forms, menu, notes
+from services.gateway.pages.language import gettext as _
+from services.gateway.pages.language import language
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
@@ -23,12 +25,11 @@ from shared.messages.words import Code, Rejection
 
 blueprint = Blueprint("pages", __name__)
 # Macros see what all templates have, but not what a page is rendered with.
-blueprint.record_once(lambda setup: setup.app.jinja_env.globals.update(words=words))
-
-
-def t(zh: str, en: str) -> str:
-    """Return the text in the language of the session; Chinese first."""
-    return en if session.get("language") == "en" else zh
+blueprint.record_once(
+    lambda setup: setup.app.jinja_env.globals.update(
+        words=words, word=word, when=when, due=due, csrf_token=forms.token
+    )
+)
 
 
 @blueprint.app_template_global()
@@ -37,29 +38,27 @@ def why(code: str) -> str:
     rejection = Rejection.known(code)
     if rejection is not None:
         return word(rejection)
-    return (
-        Refusal(code).say(t("zh", "en")) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
-    )
+    return Refusal(code).say(language()) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
 
 
 @blueprint.app_template_global()
 def phase_name(name: str) -> str:
     """Return what a phase of the season is called."""
-    return notes.phase(name, t)
+    return notes.phase(name)
 
 
 @blueprint.app_template_global()
 def policy_name(key: str) -> str:
     """Return what a policy's key, `national@2026`, is called."""
-    name, _, version = key.partition("@")
-    return f"{t('全国政策', 'national') if name == 'national' else name} {version}".strip()
+    name, _at, version = key.partition("@")
+    return ((_("全国政策") if name == "national" else name) + f" {version}").rstrip()
 
 
-def word(said: Code | tuple[str, str] | None) -> str:
-    """Return the words of a code, or one of a pair of words, by language."""
+def word(said: Code | str | None) -> str:
+    """Return the words of a code, or of a text of a table, by language."""
     if isinstance(said, Code):
-        return t(said.zh, said.en)
-    return t(*said) if said else ""
+        return _(said.zh)
+    return _(said) if said else ""
 
 
 def when(value: datetime | None) -> str:
@@ -76,14 +75,14 @@ def exactly(value: datetime | None) -> str:
 def due(value: datetime | None) -> tuple[str, str]:
     """Return how long is left until a deadline, in words, and how urgent it is: late, soon or nothing."""
     if value is None:
-        return t("不限时", "no deadline"), ""
+        return _("不限时"), ""
     days = (value - clock.now()) / timedelta(days=1)
     if days < 0:
         # The day that has begun counts: nobody is "0 days late".
-        return t(f"已超期{int(-days) + 1}天", f"{int(-days) + 1} days late"), "late"
+        return _("已超期%(n)s天", n=int(-days) + 1), "late"
     if days < 1:
-        return t(f"剩{int(days * 24)}小时", f"{int(days * 24)} hours left"), "soon"
-    return t(f"剩{int(days)}天", f"{int(days)} days left"), "soon" if days < 3 else ""
+        return _("剩%(n)s小时", n=int(days * 24)), "soon"
+    return _("剩%(n)s天", n=int(days)), "soon" if days < 3 else ""
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
@@ -91,16 +90,11 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
     return Response(
         render_template(
             template,
-            t=t,
-            word=word,
-            when=when,
-            due=due,
             now=clock.now(),
             menu=_menu(),
             section=_section(),
             entry=menu.entry(request.path),
             moment=uuid.uuid4,
-            csrf=forms.token(),
             me=session.get("name"),
             acting=session.get("org_name"),
             acting_id=session.get("org"),
@@ -116,7 +110,7 @@ def _section() -> menu.Section | None:
     """Return the section of this page, with the entries that the acting organisation has."""
     here = menu.section(request.path)
     for one in _menu():
-        if here is not None and one.en == here.en:
+        if here is not None and one.zh == here.zh:
             return one
     return None
 
@@ -149,9 +143,9 @@ def people_see(detail: str) -> str:
 
     What is not in their language is left out.
     """
-    if session.get("language") == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail):
+    if language() == "en" or any("\u4e00" <= one <= "\u9fff" for one in detail):
         return detail
-    return "填写的内容不正确,请返回检查"
+    return _("填写的内容不正确,请返回检查")
 
 
 def call(contract: Any, wanted: Any) -> Any:
@@ -238,7 +232,7 @@ def guard() -> None:
             )  # the cookie is gone: the form is kept as a draft, and sent only if the person says so
         raise Refused(
             "bad_request",
-            detail=t("表单已过期,请返回刷新后重试", "the form is stale; go back, reload and try again"),
+            detail=_("表单已过期,请返回刷新后重试"),
         )
     fields.refuse_unreadable(request)
 
@@ -270,7 +264,7 @@ def office(org_id: int, in_the_way: Any = None) -> tuple[dict[int, Any], dict[in
     if not org_id:
         return {}, {}
     waiting = [in_the_way.waiting_org_id, in_the_way.initiator_org_id] if in_the_way is not None else []
-    found, _, (administrators,) = names(
+    found, _people, (administrators,) = names(
         [org_id, *waiting], (), (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org_id]))
     )
     return found, staff(administrators)
@@ -283,7 +277,7 @@ def staff(administrators: Iterable[Any], people: dict[int, Any] | None = None) -
     """
     listed = list(administrators)[:50]
     if people is None:
-        _, people, _ = names((), [one.person_id for one in listed])
+        people = names((), [one.person_id for one in listed])[1]
     by_org: dict[int, list[Any]] = {}
     for one in listed:
         if one.person_id in people:
@@ -296,6 +290,4 @@ def month(text: str) -> date | None:
     try:
         return date.fromisoformat(f"{text}-01") if text else None
     except ValueError:
-        raise Refused(
-            "bad_request", detail=t("毕业时间的形式是 2027-06", "a time of graduation looks like 2027-06")
-        ) from None
+        raise Refused("bad_request", detail=_("毕业时间的形式是 2027-06")) from None

@@ -16,17 +16,20 @@ from flask import Response, current_app, redirect, request, session
 from services.gateway import addresses, settings
 from services.gateway.files import letter, roster, sheet, workbooks
 from services.gateway.pages import fields, kit, notes, organisations
-from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, t, word
+from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
+from services.gateway.pages.language import gettext as _
+from services.gateway.pages.language import language
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
+from shared.translations import N_
 
 
 @kit.blueprint.get("/members/<int:member_id>")
 def member(member_id: int) -> Any:
     """One member's record with its history of branches and posts (BEY-09, MEM-28)."""
     profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
-    found, _, _ = kit.names(
+    found, *_more = kit.names(
         [
             *(stay.branch_id for stay in profile.stays),
             *(post.org_id for post in profile.posts),
@@ -134,13 +137,13 @@ def _import() -> Any:
     """Hand the rows of a roster over under one id; lead to the page that shows how far they are (IMP-02)."""
     upload = request.files.get("file")
     if upload is None:
-        raise Refused("roster_broken", detail=kit.t("请选择文件", "choose a file"))
+        raise Refused("roster_broken", detail=_("请选择文件"))
     import_id = fields.key(request.form, "import_id")
     _may_import(import_id)
     readers: workbooks.Readers = current_app.config["READERS"]
     rows = readers.read_roster(upload.read(), session["person"], own=request.form.get("level") == "own")
     if not rows:
-        raise Refused("roster_broken", detail=kit.t("表格中没有数据行", "there are no rows in it"))
+        raise Refused("roster_broken", detail=_("表格中没有数据行"))
     for at in range(0, len(rows), 500):
         for answer in kit.call(
             members.import_rows, [workbooks.to_send(import_id, row) for row in rows[at : at + 500]]
@@ -233,7 +236,7 @@ def member_marks() -> Any:
     form = request.form
     chosen = fields.numbers(form.getlist("member"))
     if not chosen:
-        raise Refused("bad_request", detail=kit.t("请先勾选团员", "choose members first"))
+        raise Refused("bad_request", detail=_("请先勾选团员"))
     if form.get("do") == "codes":
         return branch_members(
             codes=kit.call(
@@ -265,23 +268,23 @@ def template() -> Any:
     return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")
 
 
-DEEDS = {"to_contact": ("已联系", "Contacted"), "parked": ("已落实去向", "Work or study found")}
+DEEDS = {"to_contact": N_("已联系"), "parked": N_("已落实去向")}
 """What is said of members of a list by its branch or direct superior, by a button on the list."""
 
 REGISTER_SAID = {
-    "request": ("已登记,等待审批。", "Entered; it waits for a decision."),
-    "approve": ("已同意保留组织关系。", "Approved."),
-    "refuse": ("未同意保留组织关系。", "Refused."),
-    "end": ("登记已结束。", "The entry is ended."),
-    "report": ("报告已记录。", "The report is kept."),
+    "request": N_("已登记,等待审批。"),
+    "approve": N_("已同意保留组织关系。"),
+    "refuse": N_("未同意保留组织关系。"),
+    "end": N_("登记已结束。"),
+    "report": N_("报告已记录。"),
 }
 """What pages say after each of their buttons."""
 
 
-def _date(text: str | None, field: tuple[str, str]) -> date:
+def _date(text: str | None, field: str) -> date:
     found = fields.day(text)
     if found is None:
-        raise Refused("field_missing", field=t(*field))
+        raise Refused("field_missing", field=_(field))
     return found
 
 
@@ -302,7 +305,7 @@ def registers() -> Any:
         members.list_retentions,
         members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100),
     )
-    found, _, _ = names([item.branch_id for item in items])
+    found, *_more = names([item.branch_id for item in items])
     return render(
         "members/registers.html",
         refusal.kind.status if refusal else 200,
@@ -323,8 +326,8 @@ def _request_to_stay(form: Any) -> Refusal | None:
             command_id=fields.key(form),
             member_id=fields.number(form.get("member")),
             kind=form.get("kind", ""),
-            since=_date(form.get("since"), ("起始日期", "the first day")),
-            until=_date(form.get("until"), ("截止日期", "the last day")),
+            since=_date(form.get("since"), N_("起始日期")),
+            until=_date(form.get("until"), N_("截止日期")),
             place=form.get("place", ""),
             contact_name=form.get("contact_name", ""),
             contact_phone=form.get("contact_phone", ""),
@@ -380,12 +383,12 @@ def _issue_letter(form: Any) -> Response | Refusal:
     """Issue one letter for the chosen members; return it as a file, or why there is none."""
     chosen = fields.numbers(form.getlist("member"))
     if not chosen:
-        return Refusal("field_missing", {"field": t("团员", "members")})
+        return Refusal("field_missing", {"field": _("团员")})
     wanted = members.IssueLetter(
         command_id=fields.key(form),
         member_ids=chosen,
         addressee=form.get("addressee", ""),
-        dues_until=_date(form.get("dues_until"), ("团费交至", "dues paid until")),
+        dues_until=_date(form.get("dues_until"), N_("团费交至")),
         valid_days=fields.number(form.get("valid_days")) or None,
         to_org=form.get("to_org", ""),
     )
@@ -412,7 +415,7 @@ def reports(kind: str = "graduates_left") -> Any:
     )
     return render(
         "members/reports.html",
-        notes=[notes.note(kind, one.note, t) for one in items],
+        notes=[notes.note(kind, one.note) for one in items],
         items=items,
         kind=kind,
         deed=DEEDS.get(kind),
@@ -428,7 +431,7 @@ def settle(kind: str) -> Any:
     """
     wanted = fields.numbers(request.form.getlist("member"))
     if kind not in DEEDS or not wanted:
-        raise Refused("field_missing", field=t("团员", "members"))
+        raise Refused("field_missing", field=_("团员"))
     saved = call(
         members.edit_members,
         [
@@ -442,14 +445,9 @@ def settle(kind: str) -> Any:
         ],
     )
     session["list_refused"] = list(
-        dict.fromkeys(one.refusal.say(t("zh", "en")) for one in saved if one.refusal is not None)
+        dict.fromkeys(one.refusal.say(language()) for one in saved if one.refusal is not None)
     )
     done = sum(one.refusal is None for one in saved)
     if done:
-        say(
-            t(
-                f"已登记 {done} 位团员: {DEEDS[kind][0]}。",
-                f"Noted of {done} members: {DEEDS[kind][1].lower()}.",
-            )
-        )
+        say(_("已登记 %(done)s 位团员: %(what)s。", done=done, what=word(DEEDS[kind])))
     return redirect(f"/reports/{kind}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from shared.translations import N_
+
 
 class Entry(NamedTuple):
-    """A page of the menu: its path, and its name in both languages.
+    """A page of the menu: its path and its name.
 
     `kinds` are those of the acting organisations for which it is of use (empty: all); `schools`
     says whether it is for schools only, `top` whether for the centre and the provincial bodies
@@ -15,7 +17,6 @@ class Entry(NamedTuple):
 
     path: str
     zh: str
-    en: str
     kinds: frozenset[str] = frozenset()
     schools: bool = False
     top: bool = False
@@ -25,7 +26,6 @@ class Section(NamedTuple):
     """A section of the menu with its pages; the first is where the section leads."""
 
     zh: str
-    en: str
     entries: tuple[Entry, ...]
 
 
@@ -35,58 +35,53 @@ _BRANCH = frozenset({"branch"})
 
 MENU = (
     Section(
-        "操作中心",
-        "Operation centre",
+        N_("操作中心"),
         (
-            Entry("/desk", "待办与消息", "To do and messages"),
-            Entry("/registrations", "注册申请", "Registrations"),
-            Entry("/migrations", "组织迁移", "Migrations"),
-            Entry("/escalations", "协调申请", "Escalations", _COMMITTEES | _LEADING),
+            Entry("/desk", N_("待办与消息")),
+            Entry("/registrations", N_("注册申请")),
+            Entry("/migrations", N_("组织迁移")),
+            Entry("/escalations", N_("协调申请"), _COMMITTEES | _LEADING),
         ),
     ),
     Section(
-        "业务办理",
-        "Transfers",
+        N_("业务办理"),
         (
-            Entry("/work", "组织关系转接审批", "Approvals"),
-            Entry("/out", "办理转出", "Transfer out", _COMMITTEES | _BRANCH),
-            Entry("/in", "办理转入", "Transfer in", _COMMITTEES | _BRANCH),
-            Entry("/batch", "批量转接", "Batch move", _COMMITTEES),
-            Entry("/list", "业务列表", "All transfers"),
-            Entry("/bulk", "批量办理进度", "Bulk decisions"),
+            Entry("/work", N_("组织关系转接审批")),
+            Entry("/out", N_("办理转出"), _COMMITTEES | _BRANCH),
+            Entry("/in", N_("办理转入"), _COMMITTEES | _BRANCH),
+            Entry("/batch", N_("批量转接"), _COMMITTEES),
+            Entry("/list", N_("业务列表")),
+            Entry("/bulk", N_("批量办理进度")),
         ),
     ),
     Section(
-        "组织管理",
-        "Organisations",
+        N_("组织管理"),
         (
-            Entry("/orgs", "管理下级组织", "Organisations", _COMMITTEES | _LEADING),
-            Entry("/check", "组织信息", "Own organisation"),
-            Entry("/posts", "团干部与管理员", "Cadres and administrators"),
-            Entry("/graduation", "毕业时间", "Graduation", _COMMITTEES, schools=True),
-            Entry("/schools", "学校专区", "Schools", _LEADING),
+            Entry("/orgs", N_("管理下级组织"), _COMMITTEES | _LEADING),
+            Entry("/check", N_("组织信息")),
+            Entry("/posts", N_("团干部与管理员")),
+            Entry("/graduation", N_("毕业时间"), _COMMITTEES, schools=True),
+            Entry("/schools", N_("学校专区"), _LEADING),
         ),
     ),
     Section(
-        "团员管理",
-        "Members",
+        N_("团员管理"),
         (
-            Entry("/members", "团员列表", "Members"),
-            Entry("/registers", "留校与出国登记", "Registers"),
-            Entry("/letters", "介绍信", "Letters", _COMMITTEES),
-            Entry("/reports", "工作名单", "Work lists"),
-            Entry("/search", "全局搜索", "Search"),
+            Entry("/members", N_("团员列表")),
+            Entry("/registers", N_("留校与出国登记")),
+            Entry("/letters", N_("介绍信"), _COMMITTEES),
+            Entry("/reports", N_("工作名单")),
+            Entry("/search", N_("全局搜索")),
         ),
     ),
     Section(
-        "统计",
-        "Statistics",
+        N_("统计"),
         (
-            Entry("/figures", "学社衔接", "Hand-over rates"),
-            Entry("/board", "时限看板", "Deadline board", _COMMITTEES | _LEADING),
-            Entry("/progress", "录入进度", "Entry progress"),
-            Entry("/policy", "时限政策", "Season policy"),
-            Entry("/audit", "操作日志", "Audit log", _LEADING, top=True),
+            Entry("/figures", N_("学社衔接")),
+            Entry("/board", N_("时限看板"), _COMMITTEES | _LEADING),
+            Entry("/progress", N_("录入进度")),
+            Entry("/policy", N_("时限政策")),
+            Entry("/audit", N_("操作日志"), _LEADING, top=True),
         ),
     ),
 )
@@ -104,7 +99,7 @@ def of(kind: str, school: bool, top: bool = False) -> tuple[Section, ...]:
             and (top or not entry.top)
         )
         if entries:
-            shown.append(Section(one.zh, one.en, entries))
+            shown.append(Section(one.zh, entries))
     return tuple(shown)
 
 

@@ -11,30 +11,29 @@ from services.gateway import settings
 from services.gateway.api import deletion
 from services.gateway.pages import fields, kit
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
+from services.gateway.pages.language import gettext as _
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 from shared.messages.words import Code, OrgPurpose
 from shared.reference import INDUSTRIES, POSTS, is_school
+from shared.translations import N_
 
 POST_SAID = {
-    "appoint": ("已授予管理权限。", "The right is given."),
-    "revoke": ("已撤销管理权限。", "The right is revoked."),
-    "ended": ("已免职。", "The post is ended."),
-    "given": ("职务已登记。", "The post is given."),
+    "appoint": N_("已授予管理权限。"),
+    "revoke": N_("已撤销管理权限。"),
+    "ended": N_("已免职。"),
+    "given": N_("职务已登记。"),
 }
 REGISTRATION_SAID = {
-    "accept": ("已接收,申请人已编入本组织。", "Accepted; the applicant belongs to your organisation now."),
-    "reject": ("已驳回,申请人会看到理由。", "Rejected; the applicant sees why."),
+    "accept": N_("已接收,申请人已编入本组织。"),
+    "reject": N_("已驳回,申请人会看到理由。"),
 }
 MIGRATION_SAID = {
-    "request": (
-        "已申请迁移,先由原上级审批,再由新上级审批。",
-        "Asked for; the old superior decides first, then the new one.",
-    ),
-    "approve": ("已同意迁移。", "The migration is approved."),
-    "reject": ("未同意迁移,申请组织会看到意见。", "The migration is rejected; who asked sees the note."),
-    "withdraw": ("已撤销迁移申请。", "The request is withdrawn."),
+    "request": N_("已申请迁移,先由原上级审批,再由新上级审批。"),
+    "approve": N_("已同意迁移。"),
+    "reject": N_("未同意迁移,申请组织会看到意见。"),
+    "withdraw": N_("已撤销迁移申请。"),
 }
 
 
@@ -63,7 +62,7 @@ def check() -> Any:
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org))
     )
     secretary = next((one.person_id for one in cadres if one.post == "secretary"), None)
-    _, people, _ = names((), [secretary])
+    _orgs, people, _more = names((), [secretary])
     return render(
         "organisations/check.html",
         refusal.kind.status if refusal else 200,
@@ -138,7 +137,7 @@ def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
     if not own:
         raise Refused("unknown_org")
     rights = {one.person_id for one in administrators}
-    _, people, _ = names((), [*(one.person_id for one in cadres), *rights])
+    _orgs, people, _more = names((), [*(one.person_id for one in cadres), *rights])
     return render(
         "organisations/posts.html",
         refusal.kind.status if refusal else 200,
@@ -154,11 +153,11 @@ def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
 
 
 ORG_SAID = {
-    "up": ("已上移。", "Moved up."),
-    "down": ("已下移。", "Moved down."),
-    "delete": ("组织已删除。", "The organisation is deleted."),
-    "await": ("组织已转为待接转团支部。", "The organisation is an awaiting branch now."),
-    "": ("组织信息已保存。", "The organisation is saved."),
+    "up": N_("已上移。"),
+    "down": N_("已下移。"),
+    "delete": N_("组织已删除。"),
+    "await": N_("组织已转为待接转团支部。"),
+    "": N_("组织信息已保存。"),
 }
 """What the page of organisations says after each of its buttons."""
 
@@ -212,7 +211,7 @@ def _choose_org(org: str) -> Any:
     if chosen is None:
         raise Refused("not_administrator")
     act_for(chosen)
-    kit.say(kit.t(f"现在代表{chosen.full_name}办理。", f"You act for {chosen.full_name} now."))
+    kit.say(_("现在代表%(name)s办理。", name=chosen.full_name))
     return redirect("/desk")
 
 
@@ -234,12 +233,12 @@ def _order_org(here: int, org: int, up: bool) -> Refusal | None:
     return send(orgs.order_orgs, orgs.OrderOrg(org_id=org, after=after))
 
 
-def _purposes() -> dict[OrgPurpose, Code | tuple[str, str]]:
+def _purposes() -> dict[OrgPurpose, Code | str]:
     """Return the words of purposes, the hand-over branch by what it is called now (ORG-28)."""
     label = settings.current().practice.text("township_branch_label", clock.today())
     return {
         **{one: one for one in OrgPurpose},
-        OrgPurpose.HANDOVER: (label, OrgPurpose.HANDOVER.en),
+        OrgPurpose.HANDOVER: label,
     }
 
 
@@ -280,12 +279,7 @@ def schools() -> Any:
     if request.method == "POST" and form.get("do") == "create":
         refusal = _make_school(form)
         if refusal is None:
-            kit.say(
-                kit.t(
-                    "学校已新建,可以为其生成注册码。",
-                    "The school is made; a registration code can be made for it.",
-                )
-            )
+            kit.say(_("学校已新建,可以为其生成注册码。"))
             return redirect("/schools")
     elif request.method == "POST":
         codes = _codes_for(fields.numbers(form.getlist("school")))
@@ -322,7 +316,7 @@ def _make_school(form: Any) -> Refusal | None:
 def _codes_for(chosen: list[int]) -> list[Any]:
     """Make registration codes for the ticked schools."""
     if not chosen:
-        raise Refused("bad_request", detail=kit.t("请先勾选学校", "choose schools first"))
+        raise Refused("bad_request", detail=_("请先勾选学校"))
     return list(
         kit.call(
             members.issue_registration_codes,
@@ -339,7 +333,7 @@ def graduation() -> Any:
     if request.method == "POST":
         chosen = fields.numbers(form.getlist("branch"))
         if not chosen:
-            raise Refused("bad_request", detail=kit.t("请先勾选团支部", "choose branches first"))
+            raise Refused("bad_request", detail=_("请先勾选团支部"))
         if not form.get("confirm"):
             return _confirm_graduation(chosen, form)
         done = _mark_graduation(chosen, form)

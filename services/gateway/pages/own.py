@@ -8,6 +8,7 @@ from flask import session
 
 from services.gateway.pages import kit
 from services.gateway.pages import transfers as pages_transfers
+from services.gateway.pages.language import gettext as _
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers
 from shared.messages.words import Rejection
@@ -67,5 +68,5 @@ def home() -> Any:
         waiting=waiting,
         people=people,
         decided=pages_transfers.decided(progress) if progress else {},
-        advice=kit.t(rejected.next_zh, rejected.next_en) if mine else "",
+        advice=_(rejected.next_step) if mine else "",
     )

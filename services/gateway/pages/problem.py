@@ -7,6 +7,7 @@ from urllib.parse import quote
 from flask import Response, redirect, request, session
 
 from services.gateway.pages import account, draft, kit
+from services.gateway.pages.language import language
 from shared.errors import Refusal
 
 
@@ -23,6 +24,6 @@ def problem_page(refusal: Refusal) -> Response:
     if refusal.code == "password_change_needed":
         return redirect("/password")  # type: ignore[return-value]
     if refusal.code == "bad_request":
-        detail = refusal.say(kit.t("zh", "en")).split(":", 1)[-1].strip()
+        detail = refusal.say(language()).split(":", 1)[-1].strip()
         refusal = Refusal("bad_request", {"detail": kit.people_see(detail)})
     return kit.render("problem.html", refusal.kind.status, refusal=refusal)

@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import current_app, g, redirect, request, session
 
-from services.gateway.pages.kit import blueprint, render, say, t
+from services.gateway.pages.kit import blueprint, render, say
+from services.gateway.pages.language import gettext as _
 from shared.errors import Refused
 from shared.messages import members
 
@@ -50,8 +51,7 @@ def setup() -> Any:
     if request.method == "POST":
         try:
             _set_up(form)
-            said = "The first administrator is made; sign in with ID number and password."
-            say(t("首位管理员已设立,请用身份证号码和密码登录。", said))
+            say(_("首位管理员已设立,请用身份证号码和密码登录。"))
             return redirect("/sign-in")
         except Refused as error:
             refusal = error.refusal

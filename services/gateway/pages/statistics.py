@@ -12,9 +12,10 @@ from typing import Any
 from flask import redirect, request, session
 
 from services.gateway.pages import fields, notes
-from services.gateway.pages.kit import blueprint, call, calls, first, names, render, t, word
+from services.gateway.pages.kit import blueprint, call, calls, first, names, render, word
 from shared.messages import members, transfers
 from shared.messages.words import Figure
+from shared.translations import N_
 
 TILES = {  # provinces as a grid that reads like the map: column, row
     "65": (1, 2),
@@ -51,37 +52,37 @@ TILES = {  # provinces as a grid that reads like the map: column, row
 }
 
 TILE_NAMES = {
-    "11": ("北京", "BJ"),
-    "12": ("天津", "TJ"),
-    "13": ("河北", "HE"),
-    "14": ("山西", "SX"),
-    "15": ("内蒙古", "NM"),
-    "21": ("辽宁", "LN"),
-    "22": ("吉林", "JL"),
-    "23": ("黑龙江", "HL"),
-    "31": ("上海", "SH"),
-    "32": ("江苏", "JS"),
-    "33": ("浙江", "ZJ"),
-    "34": ("安徽", "AH"),
-    "35": ("福建", "FJ"),
-    "36": ("江西", "JX"),
-    "37": ("山东", "SD"),
-    "41": ("河南", "HA"),
-    "42": ("湖北", "HB"),
-    "43": ("湖南", "HN"),
-    "44": ("广东", "GD"),
-    "45": ("广西", "GX"),
-    "46": ("海南", "HI"),
-    "50": ("重庆", "CQ"),
-    "51": ("四川", "SC"),
-    "52": ("贵州", "GZ"),
-    "53": ("云南", "YN"),
-    "54": ("西藏", "XZ"),
-    "61": ("陕西", "SN"),
-    "62": ("甘肃", "GS"),
-    "63": ("青海", "QH"),
-    "64": ("宁夏", "NX"),
-    "65": ("新疆", "XJ"),
+    "11": N_("北京"),
+    "12": N_("天津"),
+    "13": N_("河北"),
+    "14": N_("山西"),
+    "15": N_("内蒙古"),
+    "21": N_("辽宁"),
+    "22": N_("吉林"),
+    "23": N_("黑龙江"),
+    "31": N_("上海"),
+    "32": N_("江苏"),
+    "33": N_("浙江"),
+    "34": N_("安徽"),
+    "35": N_("福建"),
+    "36": N_("江西"),
+    "37": N_("山东"),
+    "41": N_("河南"),
+    "42": N_("湖北"),
+    "43": N_("湖南"),
+    "44": N_("广东"),
+    "45": N_("广西"),
+    "46": N_("海南"),
+    "50": N_("重庆"),
+    "51": N_("四川"),
+    "52": N_("贵州"),
+    "53": N_("云南"),
+    "54": N_("西藏"),
+    "61": N_("陕西"),
+    "62": N_("甘肃"),
+    "63": N_("青海"),
+    "64": N_("宁夏"),
+    "65": N_("新疆"),
 }
 """What a tile has room for: the name without what all have in common; in English the letters of GB/T 2260.
 
@@ -114,7 +115,7 @@ def behind(figure: str) -> Any:
             figure=figure, org_id=org, cohort=cohort, after=_chosen("after") or 0, limit=100
         ),
     )
-    found, people, _ = names(
+    found, people, _more = names(
         [one for item in items for one in (item.branch_id, item.target_org_id, org)],
         [item.member_id for item in items],
     )
@@ -171,8 +172,8 @@ def policy() -> Any:
         view=view,
         compare=request.args.get("compare", ""),
         provinces=TILE_NAMES,
-        source=notes.source(view.source, t),
-        changes=[notes.change(line, t, TILE_NAMES) for line in view.changes],
+        source=notes.source(view.source),
+        changes=[notes.change(line, TILE_NAMES) for line in view.changes],
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any
 from flask import redirect, request, session
 
 from services.gateway.pages import approvals, fields, kit
-from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, t, word
-from shared import reference
+from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
+from services.gateway.pages.language import gettext as _
+from services.gateway.pages.language import language
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.words import DestinationClass, Plan, Reason, rejections_for
+from shared.translations import N_
 
 
 @kit.blueprint.get("/transfers/<int:transfer_id>")
@@ -85,7 +87,7 @@ def withdraw(transfer_id: int) -> Any:
             [transfers.WithdrawTransfer(decision_id=uuid.uuid4(), transfer_id=transfer_id)],
         )
     )
-    kit.say(kit.t("已撤销。可以重新发起转接。", "Withdrawn. You may start again."))
+    kit.say(_("已撤销。可以重新发起转接。"))
     back = request.form.get("back", "/")
     return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
 
@@ -138,7 +140,7 @@ def out() -> Any:
         if chosen:
             outcomes = _send_out(form, branch, chosen)
         else:
-            refusal = Refusal("field_missing", {"field": kit.t("团员", "members")})
+            refusal = Refusal("field_missing", {"field": _("团员")})
     names = {one.member_id: one.name for one in listed}
     done = list(zip(chosen, outcomes, strict=False))
     return kit.render(
@@ -187,7 +189,7 @@ def _refused_names(done: list[tuple[int, Any]], names: dict[int, str]) -> dict[s
     found: dict[str, list[Any]] = {}
     for member, outcome in done:
         if outcome.refusal is not None:
-            found.setdefault(outcome.refusal.say(kit.t("zh", "en")), []).append(names.get(member, member))
+            found.setdefault(outcome.refusal.say(language()), []).append(names.get(member, member))
     return found
 
 
@@ -202,7 +204,7 @@ def transfer_in() -> Any:
             outcome = _ask_for(form)
             in_the_way = outcome.open
             kit.first([outcome])
-            kit.say(kit.t("已发起转入,等待转出组织审批。", "Started; the source decides next."))
+            kit.say(_("已发起转入,等待转出组织审批。"))
             return redirect("/list?side=target")
         if request.method == "POST":
             found = _find_person(form)
@@ -247,9 +249,9 @@ def _ask_for(form: Any) -> Any:
     return kit.call(transfers.request_transfers, [wanted])[0]
 
 
-NEEDED: dict[str, dict[str, tuple[str, str]]] = {
+NEEDED: dict[str, dict[str, str]] = {
     reason: {
-        name: (label, reference.FIELDS[label])
+        name: label
         for name, label in (("place_name", reason.place_name), ("place_address", reason.place_address))
         if label
     }
@@ -268,7 +270,7 @@ def listed() -> Any:
             side=side, open_only=only_open, after=fields.number(request.args.get("after")), limit=100
         ),
     )
-    found, people, _ = names(parties(items), [item.member_id for item in items])
+    found, people, _more = names(parties(items), [item.member_id for item in items])
     return render(
         "transfers/list.html", items=items, orgs=found, people=people, side=side, only_open=only_open
     )
@@ -324,21 +326,21 @@ def act_on(transfer_id: int, act: str) -> Any:
     except Refused as error:
         if error.refusal.kind.status in (401, 403, 404, 503) or error.code == "bad_request":
             raise
-        say(error.refusal.say(t("zh", "en")), "error")
+        say(error.refusal.say(language()), "error")
         return redirect(f"/transfers/{transfer_id}")
     said = request.form.get("do", "") if act == "decide" else act
-    say(word(_ACT_SAID.get(said, ("已办理。", "Done."))))
+    say(word(_ACT_SAID.get(said, N_("已办理。"))))
     return redirect(f"/transfers/{outcome.transfer_id if act == 'restart' else transfer_id}")
 
 
 _ACT_SAID = {
-    "approve": ("已同意,转入下一环节。", "Approved; the next node has it."),
-    "reject": ("已驳回,团员会看到理由和联系电话。", "Rejected; the member sees why, and whom to call."),
-    "assign": ("已分配,团员正在转入。", "Assigned; the member is moving."),
-    "urge": ("已催办,对方会收到消息。", "Reminded; the office is told."),
-    "restart": ("已重新发起。", "Started again."),
-    "escalate": ("已提交,由双方的共同上级协调。", "Sent to the common superior."),
-    "look": ("10分钟内其他管理员会看到您正在查看。", "Others see for ten minutes that you are looking."),
+    "approve": N_("已同意,转入下一环节。"),
+    "reject": N_("已驳回,团员会看到理由和联系电话。"),
+    "assign": N_("已分配,团员正在转入。"),
+    "urge": N_("已催办,对方会收到消息。"),
+    "restart": N_("已重新发起。"),
+    "escalate": N_("已提交,由双方的共同上级协调。"),
+    "look": N_("10分钟内其他管理员会看到您正在查看。"),
 }
 """What the page of a transfer says after each of its buttons."""
 
@@ -381,12 +383,7 @@ def _send_own(profile: Any, form: Any) -> Any:
     outcome = call(transfers.request_transfers, [wanted])[0]
     if outcome.refusal is not None:
         return _start_page(2, profile, form, outcome.refusal, outcome.open)
-    say(
-        t(
-            "申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。",
-            "Sent; the source decides first. Progress and telephone numbers stand here.",
-        )
-    )
+    say(_("申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。"))
     return redirect("/")
 
 
@@ -408,7 +405,7 @@ def _as_it_was(transfer_id: int) -> dict[str, str]:
     return {}
 
 
-def missing(form: Any) -> dict[str, tuple[str, str]]:
+def missing(form: Any) -> dict[str, str]:
     """Return all fields that are blank and needed for the reason (TYPE-04..16).
 
     They come by name with what they are called. The service checks everything once more.
@@ -416,7 +413,7 @@ def missing(form: Any) -> dict[str, tuple[str, str]]:
     reason = form.get("reason", "")
     blank = {name: words for name, words in NEEDED.get(reason, {}).items() if not form.get(name, "").strip()}
     if not Reason(reason).special and not fields.number(form.get("target")):
-        blank["target"] = ("申请转入组织(请选择)", "the target")
+        blank["target"] = N_("申请转入组织(请选择)")
     return blank
 
 
@@ -426,7 +423,7 @@ def _start_page(
     advice, found, chosen = _advice_and_targets(profile, form, step) if step > 1 else (None, [], None)
     waits: dict[int, Any] = {}
     if in_the_way is not None:
-        waits, _, _ = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
+        waits, *_more = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
     if refusal:
         status = refusal.kind.status
     else:
@@ -536,7 +533,7 @@ def _move(form: Any, source: int, chosen: list[int]) -> Any:
 def batch_done(batch_id: uuid.UUID) -> Any:
     """How the members of a batch move have fared."""
     items = call(transfers.get_batch, transfers.GetBatch(batch_id=batch_id))
-    found, people, _ = names(parties(items), [item.member_id for item in items])
+    found, people, _more = names(parties(items), [item.member_id for item in items])
     return render(
         "transfers/batch_done.html",
         items=items,

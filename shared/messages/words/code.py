@@ -5,20 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Self
 
+from shared.translations import english
+
 
 class Code(StrEnum):
     """A code of a list; itself the text that messages, tables and addresses hold.
 
-    The English stands here until one catalogue has all of it; `en` is then what it has for `zh`.
-
     Attributes:
         zh: Its words in Chinese.
-        en: Its words in English.
+        en: Its words in English, from the catalogue.
 
     """
 
     zh: str
-    en: str
 
     def __new__(cls, code: str, *said: Any) -> Self:  # noqa: D102  (the class says it)
         return cls._made(code, *said)
@@ -27,12 +26,17 @@ class Code(StrEnum):
     def _made(cls, code: str, *said: Any) -> Self:
         made = str.__new__(cls, code)
         made._value_ = code
-        made.explain(*said or (code, code))
+        made.explain(*said or (code,))
         return made
 
-    def explain(self, zh: str, en: str) -> None:
+    def explain(self, zh: str) -> None:
         """Take what the list says of a code; lists that say more than the words take that, too."""
-        self.zh, self.en = zh, en
+        self.zh = zh
+
+    @property
+    def en(self) -> str:
+        """Return its words in English."""
+        return english(self.zh)
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

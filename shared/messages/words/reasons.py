@@ -35,9 +35,9 @@ class Reason(Code):
 
     _ignore_ = ["code", "entry"]
 
-    def explain(self, zh: str, en: str, entry: Mapping[str, Any] = NOTHING) -> None:
+    def explain(self, zh: str, entry: Mapping[str, Any] = NOTHING) -> None:
         """Take the words and the entry of a reason; one that is not in the file has nothing of its own."""
-        super().explain(zh, en)
+        super().explain(zh)
         self.place_name: str = entry.get("place_name", "")
         self.place_address: str = entry.get("place_address", "")
         self.without_employer: bool = entry.get("without_employer", False)
@@ -65,7 +65,7 @@ class Reason(Code):
 
     # What is named in the body of the class becomes a member of it.
     for code, entry in tomllib.loads((Path(__file__).parent / "reasons.toml").read_text("utf-8")).items():
-        vars()[code] = (code, entry["zh"], entry["en"], entry)
+        vars()[code] = (code, entry["zh"], entry)
 
 
 def rejections_for(reasons: Iterable[str]) -> list[Rejection]:
