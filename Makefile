@@ -56,7 +56,7 @@ saga: tools ## Print docs/saga.md and docs/asyncapi.json from the code
 	@.venv/bin/python -m services.transfers.saga > docs/saga.md
 	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
-words: tools ## Collect the texts for the catalogue, compile it, and say which have no English
+words: ## Collect the texts for the catalogue, compile it, and say which have no English
 	@$(COLLECT)
 	@$(BABEL) update -i $(WORDS)/messages.pot -d $(WORDS) -l en --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap
 	@$(BABEL) compile -d $(WORDS) && .venv/bin/python -m shared.translations.check
