@@ -30,6 +30,7 @@ from tests.storm import auditor, faults
 from tests.storm.offices import Caller, Deadlines, Office, Tally
 from tests.storm.processes import Fleet
 from tests.storm.servers import Missing
+from tests.storm.usage import explain
 
 OFFICES = 9
 PER_SECOND = 450
@@ -171,6 +172,7 @@ class Storm:
 
 def main() -> int:
     """Run the storm that the environment asks for; return the exit code."""
+    explain("tests.storm", __doc__)
     quick = bool(os.environ.get("QUICK"))
     signal.signal(
         signal.SIGTERM, lambda number, frame: sys.exit(1)

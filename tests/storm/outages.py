@@ -43,6 +43,7 @@ from tests.bench import drive, load
 from tests.installation import Installation
 from tests.storm.proxy import Network
 from tests.storm.servers import Cluster, Postgres, free_ports
+from tests.storm.usage import explain
 
 A_SECOND, OFFICES = 50, load.SCHOOLS
 BEFORE, AFTER = 5.0, 60.0
@@ -356,6 +357,7 @@ def _lost(site: Site, accepted: set[int]) -> tuple[int, int]:
 
 def main() -> int:
     """Run every way on every database; return 1 if anything was not as wanted."""
+    explain("tests.storm.outages", __doc__)
     seconds = 60 * float(os.environ.get("MINUTES") or 10)
     ways = (os.environ.get("WAYS") or ",".join(WAYS)).split(",")
     names = (os.environ.get("DATABASES") or ",".join(SERVICES)).split(",")

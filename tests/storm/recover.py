@@ -31,6 +31,7 @@ from tests.deploy.front_factories import front_before
 from tests.storm import auditor
 from tests.storm.offices import Caller, Office, Tally
 from tests.storm.processes import Fleet
+from tests.storm.usage import explain
 
 PEOPLE, OFFICES, CLIENTS = 20_000, 4, 4
 QUIET_SECONDS, AFTER_SECONDS, LASTS_SECONDS = 4.0, 12.0, 20.0
@@ -198,6 +199,7 @@ class Recovery:
 
 def main() -> int:
     """Measure, print, put everything away."""
+    explain("tests.storm.recover", __doc__)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="tuanqiao-recover-", dir="/var/tmp"))
     folder.chmod(0o755)  # the user postgres goes through it

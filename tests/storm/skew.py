@@ -25,6 +25,7 @@ from shared.outbox import insert, tell
 from system import embedded
 from tests.bench import drive, load
 from tests.installation import Installation
+from tests.storm.usage import explain
 
 LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 SKEWS = (0.05, 0.2, 5.0, 300.0, 86_400.0)
@@ -172,6 +173,7 @@ def _words(seconds: float) -> str:
 
 def main() -> int:
     """Run every case and print the table; return the exit code."""
+    explain("tests.storm.skew", __doc__)
     if not LIBRARY.exists():
         print("libfaketime is missing: apt-get install faketime")
         return 2
