@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with a reset, as a router does that has forgotten it."""
     sock: socket.socket | None = writer.get_extra_info("socket")
     if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):  # it has just been closed from the other side
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
@@ -148,6 +150,10 @@ class Network:
     def set(self, name: str, mode: str) -> None:
         """Let a link behave in another way."""
         assert self.process is not None and self.process.stdin is not None
+        if self.process.poll() is not None:
+            sys.exit(
+                "the network of the storm has ended by itself; see proxy.log: nothing that follows counts"
+            )
         self.process.stdin.write(json.dumps([name, mode]) + "\n")
         self.process.stdin.flush()
 
