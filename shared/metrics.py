@@ -99,6 +99,17 @@ BRANCHES_GRADUATED = Counter(
     "tuanqiao_branches_graduated_total", "Branches that became graduates' organisations"
 )
 
+BACKUP_AGE = Gauge(
+    "tuanqiao_backup_age_seconds",
+    "Age of the newest backup of a cluster; infinite without any",
+    ["cluster", "kind"],
+)
+WAL_MISSING = Gauge(
+    "tuanqiao_wal_missing_seconds",
+    "For how long WAL has been complete that the repository does not hold; 0 without any",
+    ["cluster"],
+)
+
 
 def seconds_since(at: datetime | None, now: datetime) -> float:
     """Return how long ago an instant was; 0 for one to come, and for none."""

@@ -64,7 +64,9 @@ names = typer.Typer(
 app.add_typer(names, name="names")
 
 
-backup = typer.Typer(help="Backups of all databases: make one, list them, prove that one can be restored.")
+backup = typer.Typer(
+    help="Backups of all databases: make one, list and watch them, prove that one can be restored."
+)
 app.add_typer(backup, name="backup")
 
 
@@ -324,6 +326,18 @@ def list_backups() -> None:
         for stanza in pgbackrest.folders:
             for one in pgbackrest.info(stanza).backup:
                 typer.echo(making.describe(stanza, one))
+
+
+@backup.command("watch")
+def watch_backups(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 9100,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve `/metrics` until SIGTERM: how old the backups are, and whether WAL arrives."""
+    from system.backup import tool, watch
+
+    with _failing():
+        watch.serve(settings.from_environment(), tool.Tool(), host, port)
 
 
 @backup.command("prove")

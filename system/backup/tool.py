@@ -93,6 +93,29 @@ class Status(msgspec.Struct):
     message: str
 
 
+class Archived(NamedTuple):
+    """A segment of WAL in the repository, by the three numbers of its name."""
+
+    timeline: int
+    log: int
+    segment: int
+
+    @classmethod
+    def named(cls, name: str) -> Archived:
+        """Return the segment of a name: 24 hexadecimal digits."""
+        return cls(*(int(name[at : at + 8], 16) for at in (0, 8, 16)))
+
+    def end(self, size: int) -> int:
+        """Return how many bytes of WAL have been written where it ends, in segments of a size."""
+        return (self.log << 32) + (self.segment + 1) * size
+
+
+class Archive(msgspec.Struct):
+    """The WAL of one life of a stanza's cluster: the name of the last segment."""
+
+    max: str | None = None
+
+
 class Stanza(msgspec.Struct):
     """What the repository knows of a stanza."""
 
@@ -100,6 +123,12 @@ class Stanza(msgspec.Struct):
     status: Status
     db: list[Cluster] = []
     backup: list[Backup] = []
+    archive: list[Archive] = []
+
+    def newest_wal(self) -> Archived | None:
+        """Return the newest segment; None if there is none."""
+        last = self.archive[-1].max if self.archive else None
+        return Archived.named(last) if last else None
 
 
 class Tool:

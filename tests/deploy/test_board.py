@@ -191,7 +191,7 @@ def test_what_is_stuck_shows(watched):
         ("transfers",): 2,
         ("scheduler",): 2,
         **{(name,): 1 for name in ("orgs", "members", "gateway")},
-        **{(name,): 1 for name in ("rabbitmq", "queues", "prometheus", "alertmanager")},
+        **{(name,): 1 for name in ("rabbitmq", "queues", "backups", "prometheus", "alertmanager")},
     }
 
 

@@ -191,7 +191,8 @@ def test_the_package_has_every_file(tmp_path):
 def test_archiving_waits_for_a_passphrase():
     """Without a passphrase WAL is not kept, and not held up either; with one it goes to pgBackRest.
 
-    What makes backups sees the data, the socket and the repository of PostgreSQL.
+    What makes backups sees the data, the socket and the repository of PostgreSQL; what watches them sees
+    the same and writes nothing.
     """
     services = COMPOSE["services"]
     options = dict(one.removeprefix("-c").split("=", 1) for one in services["postgres"]["command"][1:])
@@ -207,3 +208,5 @@ def test_archiving_waits_for_a_passphrase():
     volumes = {name: set(services[name]["volumes"]) for name in ("postgres", "backup")}
     assert len(volumes["backup"]) == 3 and volumes["backup"] < volumes["postgres"]
     assert services["backup"]["profiles"] == ["backup"]
+    assert {one.removesuffix(":ro") for one in services["backups"]["volumes"]} == volumes["backup"]
+    assert services["backups"]["environment"] == services["backup"]["environment"]

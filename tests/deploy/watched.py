@@ -200,12 +200,14 @@ def _prometheus(stack: ExitStack, folder: Path, made: Watched, figures: int, ale
     config["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(ROOT / "deploy/prometheus/alerts.yml")]
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alerts]
-    places = {"rabbitmq": figures, "queues": figures, "gateway": made.health}
+    # nobody makes backups here, so `backups` is somebody who only answers
+    places = {"rabbitmq": figures, "queues": figures, "backups": figures, "gateway": made.health}
     for job in config["scrape_configs"]:
         name = job["job_name"]
         ports = [port for one, port in made.ports.items() if one.split("#")[0] == name] or [places.get(name)]
         own = {"prometheus": [address], "alertmanager": [alerts]}.get(name)
-        job.pop("dns_sd_configs", None)
+        for only_there in ("dns_sd_configs", "scrape_interval", "scrape_timeout"):
+            job.pop(only_there, None)
         job["static_configs"] = [{"targets": own or [f"127.0.0.1:{port}" for port in ports]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     _process(
