@@ -71,6 +71,11 @@ def is_away(error: BaseException) -> bool:
     return error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
 
 
+def is_lost(error: BaseException) -> bool:
+    """Return whether a connection that stood was lost: the next one may be a good one."""
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
+
+
 def is_contended(error: BaseException) -> bool:
     """Return whether the work collided with other work or took too long."""
     return isinstance(error, exc.DBAPIError) and sqlstate(error) in CONTENDED

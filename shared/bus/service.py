@@ -62,6 +62,14 @@ AGAIN_SECONDS, AGAIN_PAUSE = 1.0, 0.2
 """How long calls are tried again after the database has gone: a lost connection is made again by then."""
 
 
+class _Undone(Exception):
+    """A connection was lost before anything was committed on it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Machinery(DependencyProvider):  # type: ignore[misc]
     """Owns what a service process needs besides its handlers; one per container."""
 
@@ -293,17 +301,44 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             raise Refused("not_found")
         actor, session = (None, "") if asked.public else self._actor(call, asked.restricted)
         request = decoding.decode(self.query_decoders[call.name], call.body)
+        ask = partial(self._ask, call, asked, request, actor, session)
+        try:
+            return ask()
+        except _Undone as undone:
+            if call.expires_at - time.time() < AGAIN_SECONDS:
+                raise undone.error from None
+        # of all connections that were lost at once this was the first to say so; the next is a new one
+        try:
+            return ask()
+        except _Undone as undone:
+            raise undone.error from None
+
+    def _ask(self, call: Call, asked: Query, request: Any, actor: Actor | None, session: str) -> bytes:
+        """Answer a query in a transaction of its own.
+
+        Raises:
+            _Undone: The connection was lost, and nothing of it has had any effect.
+
+        """
         # no longer than its caller waits
         seconds = min(patience.LONGEST, max(1.0, call.expires_at - time.time()))
-        with self.database.transaction(tells=isinstance(asked, Act), seconds=seconds) as tx:
-            tx.info["request_id"] = call.request_id
-            try:
-                if sessions_ended.ended(tx, [session]):
-                    raise Refused("token_expired")
-                return _encode({"ok": self.queries[call.name](tx, request, actor)})
-            except Refused as refused:
-                # inside: what a refusal has counted, such as a failed sign-in, is committed
-                return _problem(refused.refusal)
+        commits = False
+        try:
+            with self.database.transaction(tells=isinstance(asked, Act), seconds=seconds) as tx:
+                tx.info["request_id"] = call.request_id
+                try:
+                    if sessions_ended.ended(tx, [session]):
+                        raise Refused("token_expired")
+                    answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
+                except Refused as refused:
+                    # inside: what a refusal has counted, such as a failed sign-in, is committed
+                    answer = _problem(refused.refusal)
+                commits = isinstance(asked, Act)
+            return answer
+        except Exception as error:
+            if commits or not failures.is_lost(error):
+                raise
+            raise _Undone(error) from error
 
     def _actor(self, call: Call, restricted: bool = False) -> tuple[Actor, str]:
         """Return who calls and the session that the token belongs to, empty if to none.

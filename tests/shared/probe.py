@@ -28,6 +28,7 @@ from shared.messages.transfers import AssignBranch, GetTransfer, NodeOpened, Out
 from shared.settings import from_environment
 
 FINE, RAISES, TIMES_OUT, UNIMPORTABLE, FAILS_TWICE, SLOW, TOO_LONG, SLEEPS, SPINS = range(1, 10)
+LOST_ONCE, LOST_ALWAYS = 10, 11
 
 metadata = db.metadata()
 effects = sa.Table(
@@ -50,6 +51,7 @@ COUNT = sa.text(
     "INSERT INTO effects SELECT unnest(CAST(:ids AS bigint[])), 1"
     " ON CONFLICT (id) DO UPDATE SET times = effects.times + 1"
 )
+LOSE = sa.text("SELECT pg_terminate_backend(pg_backend_pid())")
 seen: dict[int, int] = {}  # how often an item that fails twice has been tried
 
 probe_command = Command("scheduler", "probe_command", AssignBranch, Outcome)
@@ -96,6 +98,9 @@ def query(tx, request, actor):
         time.sleep(3)
     if request.transfer_id == SPINS:
         spin()
+    if request.transfer_id == LOST_ALWAYS or (request.transfer_id == LOST_ONCE and LOST_ONCE not in seen):
+        seen[request.transfer_id] = 1
+        tx.execute(LOSE)
     return request.transfer_id
 
 

@@ -26,6 +26,8 @@ from tests.storm.servers import free_ports
 assert token
 FEW_DELIVERIES = 2
 """Instead of twenty: it is used up within a second by whoever gives messages back."""
+LOST_ONCE, LOST_ALWAYS = 10, 11
+"""Asked for these, the probe ends its own connection to the database."""
 NAMES = Topology(f"{TOPOLOGY.prefix}away.")
 
 
@@ -149,6 +151,12 @@ def test_a_database_away_costs_no_delivery(away, publisher, client, token, begin
     assert dead_messages() == 0
     assert client.call(PROBE_COMMAND, command, token=token)[0].refusal is None
     assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
+
+
+def test_a_lost_connection_costs_no_answer(away, client, token):
+    """A question whose connection is lost is asked again on another, once; then it is `unavailable`."""
+    assert client.call(PROBE_QUERY, GetTransfer(transfer_id=LOST_ONCE), token=token) == LOST_ONCE
+    assert refused_after(client, PROBE_QUERY, GetTransfer(transfer_id=LOST_ALWAYS), token) < 3
 
 
 def test_moved_by_its_queue_s_name(away):
