@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -545,30 +546,50 @@ def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
         if not rows:
             return
     if store.spare(tx, rows, now):
-        EARLY.wake.set()
+        _look_soon()
 
 
 def on_reminder_due(tx: Connection, items: list[ReminderDue]) -> None:
     """Count reminders on nodes still open, when their instants have come by the clock here (DL-02)."""
     if store.remind(tx, items, clock.now()):
-        EARLY.wake.set()
+        _look_soon()
 
 
 def early_turn(machinery: Machinery) -> float:
-    """Handle what was told before its instant and is due by now; return the seconds to the next."""
-    with machinery.database.transaction() as tx:
-        due = handle_early(tx)
-    if due is None:
-        return EARLY.seconds
-    return min(EARLY.seconds, max(0.01, (due - clock.now()).total_seconds()))
+    """Handle what was told before its instant and is due by now; return the seconds to the next.
+
+    Any number of replicas may run. One that has nothing to do looks once in 5 seconds: for what another
+    has kept and will not handle any more.
+    """
+    with machinery.database.transaction(tells=False) as tx:
+        handled, due = handle_early(tx)
+    if handled:
+        machinery.database.after_commit()
+    wait = EARLY.seconds
+    if time.monotonic() < _look_soon_until:
+        wait = LOOK_SOON_SECONDS
+    if due is not None:
+        wait = min(wait, max(SHORTEST_WAIT, (due - clock.now()).total_seconds()))
+    return wait
 
 
-def handle_early(tx: Connection) -> datetime | None:
-    """Handle a piece of what is due by now; return the instant of what is kept then."""
-    kept = store.take_early(tx, clock.now(), EARLY_LIMIT)
+def handle_early(tx: Connection) -> tuple[int, datetime | None]:
+    """Handle a piece of what is due by now; return how much it was, and the next instant that is kept."""
+    now = clock.now()
+    due = store.next_early(tx)
+    if due is None or due > now:
+        return 0, due
+    kept = store.take_early(tx, now, EARLY_LIMIT)
     _again(tx, kept, DeadlineExpired, on_deadline_expired)
     _again(tx, kept, ReminderDue, on_reminder_due)
-    return store.next_early(tx)
+    return len(kept), store.next_early(tx)
+
+
+def _look_soon() -> None:
+    """Let the loop look until what was just kept is committed, however long its transaction takes."""
+    global _look_soon_until
+    _look_soon_until = time.monotonic() + LOOK_AGAIN_SECONDS
+    EARLY.wake.set()
 
 
 def _again(
@@ -587,10 +608,15 @@ def _again(
         handler(tx, items)
 
 
-EARLY = background.Loop("early", early_turn, seconds=0.5)
-"""Works off what was told before its instant."""
+LOOK_AGAIN_SECONDS, LOOK_SOON_SECONDS = 5.0, 0.5
+"""The longest sleep, and the longest for a while after something was kept that may not be committed yet."""
+SHORTEST_WAIT = 0.05
+"""Before another look at what is due and in the hands of another replica."""
 EARLY_LIMIT = 500
 """Of one turn (BEY-08)."""
+EARLY = background.Loop("early", early_turn, LOOK_AGAIN_SECONDS, by_clock=True)
+"""Works off what was told before its instant."""
+_look_soon_until = 0.0
 
 
 # ---- queries -------------------------------------------------------------------------------------

@@ -38,11 +38,11 @@ def fold_turn(machinery: Machinery) -> float | None:
     The lines that count open nodes are summed up, too.
     """
     with machinery.database.transaction(tells=False) as tx:
-        taken = 0
-        if store.waits(tx):
-            taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
+        if not store.waits(tx):
+            return None
+        taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
         transfers_store.sum_up(tx)  # last, since another follower may wait for it
-        return 0 if taken else None  # at once again while there is something to take
+    return 0 if taken else None  # at once again while there is something to take
 
 
 FOLD = background.Loop("figures", fold_turn, FOLD_SECONDS)
