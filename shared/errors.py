@@ -82,6 +82,7 @@ KINDS: dict[str, Kind] = {
     "too_many_match":        Kind(422, "符合条件的待办有{count}项,一次最多办理{limit}项,请缩小范围", "BEY-05"),
     "count_changed":         Kind(409, "符合条件的待办现为{count}项,与确认时不同,请重新确认", "BEY-05"),
     "unknown_bulk":          Kind(404, "未找到该批量办理", "BEY-05"),
+    "too_many_views":        Kind(422, "最多保存{limit}个视图,请先删除一个", "BEY-05"),
     "bulk_stopped":          Kind(409, "已停止,未办理", "BEY-05"),
     "urge_early":            Kind(409, "等待满3天后方可催办,且3天内只能催办一次", "BEY-21"),
     "somebody_looks":        Kind(409, "另一位管理员正在查看", "BEY-23"),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, settings, store, transitions
+from services.transfers import domain, settings, store, transitions, waiting
 from services.transfers.domain import OrgFacts
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
@@ -29,6 +29,7 @@ from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved
 from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
+from shared.messages.words import Check, WorkOrder
 
 DECIDED_BY = {
     **dict.fromkeys((Trigger.APPROVE, Trigger.REJECT, Trigger.ASSIGN), "people"),
@@ -622,30 +623,73 @@ _look_soon_until = 0.0
 # ---- queries -------------------------------------------------------------------------------------
 
 
-def _shown(row: store.Transfer) -> contract.Transfer:
-    cursor = f"{row.node_opened_at.isoformat()}~{row.transfer_id}" if row.node_opened_at else ""
+def _shown(row: store.Transfer, checks: Sequence[Check] = (), sort: str = "") -> contract.Transfer:
     fields: Any = zip(store.SHOWN, row, strict=False)  # the rest is not shown
-    return contract.Transfer(**dict(fields), cursor=cursor)
+    return contract.Transfer(**dict(fields), checks=list(checks), cursor=_cursor(row, sort))
+
+
+def _cursor(row: store.Transfer, sort: str) -> str:
+    """Return the place of an open node in a list, as `domain.place_in_list` reads it."""
+    if row.node_opened_at is None:
+        return ""
+    at = (row.expires_at or waiting.NO_DEADLINE) if sort == WorkOrder.DUE else row.node_opened_at
+    return f"{at.isoformat()}~{row.transfer_id}"
+
+
+def checked(tx: Connection, rows: Sequence[store.Transfer]) -> list[list[Check]]:
+    """Return what an approver should look at in each of some transfers; three look-ups for any number."""
+    targets = directory.find(tx, [row.target_org_id for row in rows])
+    superiors = directory.find(tx, [one.parent_id for one in targets.values()])
+    alone = waiting.alone(tx, [*targets, *superiors])
+    found = []
+    for row in rows:
+        target = targets.get(row.target_org_id)
+        superior = superiors.get(target.parent_id or 0) if target is not None else None
+        found.append(domain.checks(row, _receiver(target, superior, alone)))
+    return found
+
+
+def _receiver(
+    target: directory.Org | None, superior: directory.Org | None, alone: set[int]
+) -> domain.Receiver:
+    if target is None:
+        return domain.Receiver(gone=True, alone=False, township=False)
+    # A branch's superior may receive in its place (TRF-16).
+    deciders = [target.org_id]
+    if target.kind == "branch" and superior is not None:
+        deciders.append(superior.org_id)
+    return domain.Receiver(
+        gone=target.purpose == "awaiting",
+        alone=target.purpose != "vault" and alone.issuperset(deciders),
+        township=target.purpose in domain.TOWNSHIP_PURPOSES
+        or (superior is not None and superior.purpose == "township"),
+    )
 
 
 def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:
-    """Return what waits for the acting organisation or its direct branches, oldest first (MSG-01, TRF-31)."""
+    """Return what waits for the acting organisation or its direct branches, oldest first (MSG-01, TRF-31).
+
+    Each with what its approver should look at (BEY-01).
+    """
     org_id = directory.require_administrator(tx, actor, observers=True)
-    after = domain.place_in_list(request.after) if request.after else (_NEVER, 0)
+    refusal = domain.check_order(request.sort)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    after = domain.place_in_list(request.after) if request.after else waiting.BEGINS[request.sort]
     if isinstance(after, Refusal):
         raise Refused.of(after)
-    rows = store.work(
+    rows = waiting.listed(
         tx,
-        org_id,
+        waiting.wanted(org_id, request),
+        request.sort or WorkOrder.ARRIVED,
         after,
         max(1, min(request.limit, 500)),
-        state=request.state,
-        reason=request.reason,
         since=request.since or _NEVER,
         until=request.until or _FUTURE,
     )
-    counts, old = store.work_counts(tx, org_id)
-    return contract.WorkPage(items=[_shown(row) for row in rows], counts=counts, old=old)
+    counts, old = waiting.work_counts(tx, org_id)
+    items = [_shown(row, found, request.sort) for row, found in zip(rows, checked(tx, rows), strict=True)]
+    return contract.WorkPage(items=items, counts=counts, old=old)
 
 
 def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | None) -> contract.Progress:
@@ -664,7 +708,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     assert row is not None  # or there would be nobody who may read it
     is_starter = is_party and actor.org_id == row.initiator_org_id
     return contract.Progress(
-        transfer=_shown(row),
+        transfer=_shown(row, checked(tx, [row])[0] if row.waiting_org_id else ()),
         path=_path_ahead(tx, row),
         steps=store.steps(tx, request.transfer_id),
         may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),

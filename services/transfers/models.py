@@ -348,6 +348,29 @@ bulk_rows = sa.Table(
     sa.Index("ix_bulk_rows_waiting", "bulk_id", "transfer_id", postgresql_where=sa.text("result IS NULL")),
 )
 
+work_views = sa.Table(
+    "work_views",
+    metadata,
+    sa.Column("view_id", sa.Uuid, primary_key=True),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("org_id", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("filter", sa.Text, nullable=False, comment="as JSON"),
+    sa.Column("sort", sa.Text, nullable=False),
+    sa.Column("kept_at", _time, nullable=False),
+    sa.UniqueConstraint("person_id", "org_id", "name"),
+    comment="filters of the queue that people keep for an organisation, at most 20 each",
+)
+
+phrases = sa.Table(
+    "phrases",
+    metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("text", sa.Text, primary_key=True),
+    sa.Column("used_at", _time, nullable=False),
+    comment="notes of rejections that a person may use again, the last ten (TRF-27)",
+)
+
 escalations = sa.Table(
     "escalations",
     metadata,

@@ -13,6 +13,7 @@ from services.transfers.notices import handlers as notices
 from services.transfers.policies import handlers as policies
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
+from services.transfers.queue import handlers as queue
 from services.transfers.remarks import handlers as remarks
 from services.transfers.saga import NODES, TRANSITIONS
 from shared import clock, directory, metrics, sessions_ended
@@ -53,6 +54,10 @@ class Service(BusService):
         contract.assign_branches: handlers.assign_branches,
         contract.start_bulks: bulk.start_bulks,
         contract.stop_bulks: bulk.stop_bulks,
+        contract.save_views: queue.save_views,
+        contract.drop_views: queue.drop_views,
+        contract.keep_phrases: queue.keep_phrases,
+        contract.drop_phrases: queue.drop_phrases,
         contract.urge_transfers: remarks.urge_transfers,
         contract.urge_below: remarks.urge_below,
         contract.look_at_nodes: remarks.look_at_nodes,
@@ -65,6 +70,10 @@ class Service(BusService):
     queries = {
         contract.count_in_the_way: in_the_way.count_in_the_way,
         contract.list_work: handlers.list_work,
+        contract.count_work: queue.count_work,
+        contract.list_waiting: queue.list_waiting,
+        contract.list_habits: queue.list_habits,
+        contract.plan_assignment: queue.plan_assignment,
         contract.get_transfer: handlers.get_transfer,
         contract.get_batch: handlers.get_batch,
         contract.my_transfers: handlers.my_transfers,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -531,6 +531,7 @@ class Transfer(NamedTuple):
     urged_at: datetime | None
     looked_by: int | None
     looked_until: datetime | None
+    reminders: int
     # what follows is not shown; it decides who may see the rest
     path: str
     initiator_org_id: int | None
@@ -540,7 +541,7 @@ class Transfer(NamedTuple):
     withdraw: str | None
 
 
-SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name != "cursor")
+SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name not in ("cursor", "checks"))
 """The first columns of every row that is read below; more follow that decide who may see it."""
 assert Transfer._fields[: len(SHOWN)] == SHOWN
 _ELSEWHERE = {
@@ -553,67 +554,18 @@ _ELSEWHERE = {
     "urged_at": "o.urged_at",
     "looked_by": "o.looked_by",
     "looked_until": "o.looked_until",
+    "reminders": "coalesce(o.reminders, 0)",
     "withdraw": "o.withdraw",
 }
 """The columns that are the open node's."""
-_COLUMNS = ", ".join(
+COLUMNS = ", ".join(
     [
         *(f"{_ELSEWHERE.get(name, f't.{name}')} AS {name}" for name in SHOWN),
         *(_ELSEWHERE.get(name, f"t.{name}") for name in Transfer._fields[len(SHOWN) :]),
     ]
 )
 
-_WANTED = """(:state = '' OR o.state = :state)
-                AND (o.opened_at, o.transfer_id) > (:opened_at, :transfer_id)
-                AND o.opened_at >= :since AND o.opened_at < :until
-                AND (:reason = ''
-                    OR (SELECT w.reason FROM transfers w WHERE w.transfer_id = o.transfer_id) = :reason)"""
-
-# The organisation and the superior have an index each; an OR over both would use neither of them in order.
-_WORK = sa.text(f"""
-    WITH waiting AS (
-        (SELECT * FROM open_nodes o
-            WHERE org_id = :org AND {_WANTED}
-            ORDER BY opened_at, transfer_id LIMIT :limit)
-        UNION ALL
-        (SELECT * FROM open_nodes o
-            WHERE superior_id = :org AND {_WANTED}
-            ORDER BY opened_at, transfer_id LIMIT :limit)
-        ORDER BY opened_at, transfer_id LIMIT :limit)
-    SELECT {_COLUMNS}
-    FROM waiting o
-    {with_transfer("o")}
-    ORDER BY o.opened_at, t.transfer_id""")
-_WORK_COUNTS = sa.text("""
-    SELECT state, sum(n)::int AS n, sum(old)::int AS old
-    FROM (
-        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old
-        FROM open_nodes WHERE org_id = :org GROUP BY state
-        UNION ALL
-        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old
-        FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides
-    GROUP BY state""")
-
-
-def work(
-    tx: Connection, org_id: int, after: tuple[datetime, int], limit: int, **wanted: Any
-) -> list[Transfer]:
-    """Return the open nodes that `org_id` may decide, oldest first.
-
-    Only those after the given instant and id, and of the state, the reason and the time in `wanted`.
-    """
-    opened_at, transfer_id = after
-    place = {"org": org_id, "opened_at": opened_at, "transfer_id": transfer_id, "limit": limit}
-    return db.rows(Transfer, tx.execute(_WORK, {**place, **wanted}))
-
-
-def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
-    """Return how many open nodes of each kind `org_id` may decide, and how many of all were reminded of."""
-    rows = tx.execute(_WORK_COUNTS, {"org": org_id}).all()
-    return {row.state: row.n for row in rows}, sum(row.old for row in rows)
-
-
-_READ = f"SELECT {_COLUMNS} FROM transfers t {WITH_NODE}"
+_READ = f"SELECT {COLUMNS} FROM transfers t {WITH_NODE}"
 _ONE = sa.text(f"{_READ} WHERE t.transfer_id = :transfer_id")
 _MANY = sa.text(f"{_READ} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))")
 _OF_MEMBER = sa.text(f"{_READ} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")

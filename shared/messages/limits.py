@@ -114,6 +114,7 @@ Seconds = Annotated[float, Meta(ge=0, le=10**9, description="seconds")]
 
 OrgIds = Annotated[list[OrgId], Meta(max_length=500, description="organisations")]
 PersonIds = Annotated[list[PersonId], Meta(max_length=500, description="people")]
+TransferIds = Annotated[list[TransferId], Meta(max_length=500, description="transfers")]
 Uuids = Annotated[list[UUID], Meta(max_length=500, description="chosen by the system or the caller")]
 
 # ---- days and instants ---------------------------------------------------------------------------

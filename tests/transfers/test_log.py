@@ -43,11 +43,14 @@ NOT_LOGGED = {
     ),
     "look_at_nodes": "binds nobody and is forgotten after ten minutes",
     "mark_messages": OWN,
+    **dict.fromkeys(("save_views", "drop_views", "keep_phrases", "drop_phrases", "list_habits"), OWN),
     "my_transfers": OWN,
     "list_messages": OWN,
     **dict.fromkeys(
         (
             "list_work",
+            "list_waiting",
+            "plan_assignment",
             "get_transfer",
             "get_batch",
             "list_started",
@@ -60,7 +63,15 @@ NOT_LOGGED = {
         SHOWS,
     ),
     **dict.fromkeys(
-        ("count_in_the_way", "count_transfers", "count_matching", "get_figures", "get_board"), "numbers"
+        (
+            "count_in_the_way",
+            "count_transfers",
+            "count_matching",
+            "count_work",
+            "get_figures",
+            "get_board",
+        ),
+        "numbers",
     ),
     "advise": "rules and organisations",
     "get_policy": "rules",

@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -18,12 +19,14 @@ from services.transfers import handlers, store
 from services.transfers.bulk import handlers as bulk
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
+from services.transfers.queue import handlers as queue
 from services.transfers.remarks import handlers as remarks
 from shared import clock
 from shared.bus.service import Asked
 from shared.messages import transfers as contract
 from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
+from shared.messages.words import WorkOrder
 from tests.transfers.factories import BRANCH, SCHOOL, TARGET, admin, request
 
 OPEN = int(os.environ.get("OPEN_NODES", 3_000))
@@ -191,6 +194,16 @@ def test_a_list_costs_what_it_is_long(morning):
             bulk.count_matching(
                 tx, contract.CountMatching(filter=contract.Filter(state="pending_in")), admin(TARGET)
             )
+            for wanted in (
+                contract.Filter(reason="further_study", unquestioned=True, due="soon"),
+                contract.Filter(member_ids=[1000], without=ids),
+            ):
+                for sort in WorkOrder:
+                    fields = {**msgspec.structs.asdict(wanted), "sort": sort, "limit": 50}
+                    handlers.list_work(tx, contract.ListWork(**fields), admin(TARGET))
+                queue.count_work(tx, contract.CountWork(filter=wanted), admin(TARGET))
+                queue.list_waiting(tx, contract.ListWaiting(filter=wanted), admin(TARGET))
+            queue.plan_assignment(tx, contract.PlanAssignment(rule="round_robin"), admin(TARGET))
             figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
         undo.rollback()
     assert not found, found

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import store, trail, transitions
+from services.transfers import store, trail, transitions, waiting
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import NodePolicy, Phase, Policy
 from services.transfers.saga import State
 from shared import clock
 from shared.messages.scheduler import ReminderDue
+from shared.messages.transfers import Filter
 from tests.transfers.factories import (
     BRANCH,
     CLASS,
@@ -26,12 +27,7 @@ from tests.transfers.factories import (
 )
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=clock.now().tzinfo)
-EVERYTHING = {
-    "state": "",
-    "reason": "",
-    "since": LONG_AGO,
-    "until": datetime(9999, 1, 1, tzinfo=clock.now().tzinfo),
-}
+EVERYTHING = {"since": LONG_AGO, "until": datetime(9999, 1, 1, tzinfo=clock.now().tzinfo)}
 
 
 def elsewhere(**values):
@@ -40,7 +36,8 @@ def elsewhere(**values):
 
 
 def work(tx, org_id, **wanted):
-    rows = store.work(tx, org_id, (LONG_AGO, 0), 50, **{**EVERYTHING, **wanted})
+    asked = waiting.wanted(org_id, Filter(**wanted))
+    rows = waiting.listed(tx, asked, "arrived", (LONG_AGO, 0), 50, **EVERYTHING)
     return [row.transfer_id for row in rows]
 
 
@@ -59,11 +56,11 @@ def test_work_is_of_the_state_that_is_wanted(tx):
 def test_what_waits_for_two_sides_is_counted_twice(tx):
     """MSG-04: what waits for an organisation itself and what waits below it add up."""
     (own, below) = start(tx, request(), request(target=BRANCH))
-    assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 0)
+    assert waiting.work_counts(tx, TARGET) == ({"pending_in": 2}, 0)
     store.remind(tx, [ReminderDue(transfer_id=own, node_no=1, due_at=LONG_AGO)], clock.now())
-    assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 1)
+    assert waiting.work_counts(tx, TARGET) == ({"pending_in": 2}, 1)
     store.remind(tx, [ReminderDue(transfer_id=below, node_no=1, due_at=LONG_AGO)], clock.now())
-    assert store.work_counts(tx, TARGET) == ({"pending_in": 2}, 2)
+    assert waiting.work_counts(tx, TARGET) == ({"pending_in": 2}, 2)
 
 
 @pytest.mark.rule("TRF-33")

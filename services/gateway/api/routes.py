@@ -168,7 +168,16 @@ ROUTES = (
     Route("POST", "/webhooks", transfers.set_webhooks, ("登记或停用通知地址", "Add or switch off addresses that are told")),
     Route("GET", "/webhooks", transfers.list_webhooks, ("通知地址与发送情况", "Addresses that are told, and what was delivered"), make=lambda v: transfers.ListWebhooks()),
     Route("GET", "/work", transfers.list_work, ("待办", "Open nodes of the acting organisation"),
-          {"state": str, "reason": str, "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
+          {"state": str, "reason": str, "source_branch_id": int, "target_province": str, "due": str, "unusual": bool, "unquestioned": bool, "reminded": bool, "sort": str,
+           "since": datetime.fromisoformat, "until": datetime.fromisoformat, "after": str, "limit": int}, lambda v: transfers.ListWork(**v), key="cursor"),
+    Route("POST", "/work/count", transfers.count_work, ("待办数", "How much waits, by several measures")),
+    Route("POST", "/work/members", transfers.list_waiting, ("待办中的团员", "Whose transfers a filter takes in")),
+    Route("GET", "/work/habits", transfers.list_habits, ("自己保存的视图和常用意见", "One's own views and phrases"), make=lambda v: transfers.ListHabits()),
+    Route("POST", "/work/views", transfers.save_views, ("保存视图", "Keep filters as views")),
+    Route("POST", "/work/views/drop", transfers.drop_views, ("删除视图", "Forget views")),
+    Route("POST", "/work/phrases", transfers.keep_phrases, ("记住常用意见", "Remember notes of rejections")),
+    Route("POST", "/work/phrases/drop", transfers.drop_phrases, ("删除常用意见", "Forget phrases")),
+    Route("POST", "/work/assignment", transfers.plan_assignment, ("按规则分配的预览", "Who would go into which branch by a rule")),
     Route("GET", "/counts", transfers.count_transfers, ("转接统计", "Numbers by reason and state"), make=lambda v: transfers.Counts()),
 )
 # fmt: on

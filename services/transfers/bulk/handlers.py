@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 import msgspec
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, handlers
+from services.transfers import domain, handlers, waiting
 from services.transfers.bulk import rules, store
 from services.transfers.log import log
 from services.transfers.saga import State
@@ -23,25 +23,37 @@ BULK_ROWS = 200
 """Rows of one transaction, so that people's own requests go between."""
 
 
-def _wanted(filter: contract.Filter) -> store.Wanted:
+LOOKED = 2_000
+"""Rows that are looked through for what the rules found, before all that matches is decided."""
+EXCEPTIONS = 100
+"""How many of those with findings are named."""
+
+
+def _wanted(org_id: int, filter: contract.Filter) -> waiting.Wanted:
     """Return a filter as the statements take it; one that is none is refused, whatever else is wrong."""
     refusal = rules.check_filter(filter)
     if refusal is not None:
         raise Refused.of(refusal)
-    return {
-        "state": filter.state,
-        "reason": filter.reason,
-        "source": filter.source_branch_id,
-        "opened_before": filter.opened_before,
-        "due_before": filter.due_before,
-        "unquestioned": filter.unquestioned,
-    }
+    return waiting.wanted(org_id, filter)
 
 
 def count_matching(tx: Connection, request: contract.CountMatching, actor: Actor | None) -> contract.Matching:
-    """Return how many open nodes a filter takes in (BEY-05)."""
+    """Return how many open nodes a filter takes in, and at which the rules found something (BEY-05)."""
     org_id = directory.require_administrator(tx, actor)
-    return contract.Matching(count=store.count_matching(tx, org_id, _wanted(request.filter)))
+    asked = _wanted(org_id, request.filter)
+    by_reason = waiting.by_reason(tx, asked)
+    rows = waiting.matching(tx, asked, LOOKED)
+    found = [(row, checks) for row, checks in zip(rows, handlers.checked(tx, rows), strict=True) if checks]
+    return contract.Matching(
+        count=sum(by_reason.values()),
+        exceptions=[
+            contract.Exceptional(transfer_id=row.transfer_id, member_id=row.member_id, checks=checks)
+            for row, checks in found[:EXCEPTIONS]
+        ],
+        excepted=len(found),
+        looked=len(rows),
+        by_reason=by_reason,
+    )
 
 
 def start_bulks(tx: Connection, asked: list[Asked[StartBulk]]) -> list[Bulk]:
@@ -94,10 +106,11 @@ def _check(
     item, org_id = one.item, one.actor.acting_org
     refusal = None
     if first is None or first[0] != org_id:
-        wanted = _wanted(item.filter)
+        wanted = _wanted(org_id, item.filter)
         refusal = rules.check_start(item, orgs.get(item.branch_id or 0), orgs.get(org_id))
         if refusal is None:
-            refusal = rules.check_count(store.count_matching(tx, org_id, wanted), item.expected)
+            count = sum(waiting.by_reason(tx, wanted).values())
+            refusal = rules.check_count(count, item.expected)
     if refusal is None and first is not None:
         refusal = domain.check_repeated([first], _sender(one))
     return refusal
@@ -122,11 +135,9 @@ def _start(tx: Connection, one: Asked[StartBulk]) -> None:
     store.start_bulk(
         tx,
         item.bulk_id,
-        one.actor.acting_org,
         one.actor.person_id,
         msgspec.json.encode(item).decode(),
-        _wanted(item.filter),
-        clock.now(),
+        _wanted(one.actor.acting_org, item.filter),
     )
     started = audit.Entry(
         kind="bulk.started",

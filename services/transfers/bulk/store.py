@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers.store import with_transfer
+from services.transfers.waiting import MATCHING, Wanted
 from shared import db
 from shared.recordset import recordset
-
-
-class Wanted(TypedDict):
-    """Which open nodes a bulk decision takes in."""
-
-    state: str
-    reason: str
-    source: int | None
-    opened_before: datetime | None
-    due_before: datetime | None
-    unquestioned: bool
 
 
 class Job(NamedTuple):
@@ -56,25 +45,6 @@ class Settled(msgspec.Struct, frozen=True):
     result: str
 
 
-_MATCHING = f"""
-    FROM (
-        SELECT * FROM open_nodes WHERE org_id = :org
-        UNION ALL SELECT * FROM open_nodes WHERE superior_id = :org AND org_id <> :org) o
-    {with_transfer("o")}
-    WHERE o.state = :state AND (:state <> 'pending_assign' OR o.org_id = :org)
-        AND (:reason = '' OR t.reason = :reason)
-        AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
-        AND coalesce(o.opened_at, 'infinity') < coalesce(CAST(:opened_before AS timestamptz), 'infinity')
-        AND coalesce(o.expires_at, 'infinity') <= coalesce(CAST(:due_before AS timestamptz), 'infinity')
-        AND (NOT :unquestioned OR t.concern = '')"""
-"""The open nodes that an organisation may decide and that a filter takes in.
-
-Superiors decide in the place of their branches, but do not choose branches for another committee. Both
-instants stand in COALESCE, so that nothing but the organisation can be looked up in an index.
-"""
-
-_COUNT = sa.text(f"SELECT count(*)::int {_MATCHING}")
-
 # A bulk decision that was written down before yields no row of `job`, hence none of its rows again.
 _START = sa.text(f"""
     WITH job AS (
@@ -83,7 +53,7 @@ _START = sa.text(f"""
         ON CONFLICT DO NOTHING
         RETURNING bulk_id)
     INSERT INTO bulk_rows (bulk_id, transfer_id, node_no)
-    SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {_MATCHING}
+    SELECT (SELECT bulk_id FROM job), o.transfer_id, o.node_no {MATCHING}
         AND EXISTS (SELECT 1 FROM job)""")
 
 _SENDERS = sa.text("""
@@ -121,29 +91,15 @@ _STOP = sa.text("""
     WHERE j.bulk_id = r.bulk_id AND r.bulk_id = :bulk AND j.org_id = :org AND r.result IS NULL""")
 
 
-def count_matching(tx: Connection, org_id: int, wanted: Wanted) -> int:
-    """Return how many open nodes of an organisation a filter takes in."""
-    return int(tx.scalar(_COUNT, {"org": org_id, **wanted}) or 0)
-
-
 def senders(tx: Connection, bulk_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
     """Return the organisation and the person that started bulk decisions, by id."""
     rows = tx.execute(_SENDERS, {"ids": [str(one) for one in bulk_ids]})
     return {row.bulk_id: (row.org_id, row.person_id) for row in rows}
 
 
-def start_bulk(
-    tx: Connection,
-    bulk_id: UUID,
-    org_id: int,
-    person_id: int,
-    decision: str,
-    wanted: Wanted,
-    now: datetime,
-) -> None:
+def start_bulk(tx: Connection, bulk_id: UUID, person_id: int, decision: str, asked: Wanted) -> None:
     """Write down a bulk decision with the rows that it takes in now; repeated without effect."""
-    job = {"bulk": str(bulk_id), "org": org_id, "person": person_id, "decision": decision, "now": now}
-    tx.execute(_START, {**job, **wanted})
+    tx.execute(_START, {**asked, "bulk": str(bulk_id), "person": person_id, "decision": decision})
 
 
 def bulks(

@@ -7,6 +7,7 @@ from shared.messages.transfers.events import *
 from shared.messages.transfers.figures import *
 from shared.messages.transfers.notices import *
 from shared.messages.transfers.policies import *
+from shared.messages.transfers.queue import *
 from shared.messages.transfers.remarks import *
 from shared.messages.transfers.saga import *
 from shared.messages.transfers.work import *

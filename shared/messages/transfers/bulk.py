@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -10,28 +9,13 @@ import msgspec
 from shared.errors import Refusal
 from shared.messages import Command, Query, words
 from shared.messages.limits import (
-    Dated,
     Instant,
     Note,
     Number,
     OrgId,
     RejectionCode,
-    maybe,
 )
-
-
-class Filter(Dated, frozen=True, kw_only=True):
-    """Open nodes of one kind that the acting organisation may decide (BEY-05).
-
-    Optionally of one reason, source or age, or without warnings.
-    """
-
-    state: Annotated[str, maybe(words.TransferState)]
-    reason: Annotated[str, maybe(words.Reason)] = ""
-    source_branch_id: OrgId | None = None
-    opened_before: Instant | None = None
-    due_before: Instant | None = None
-    unquestioned: bool = False
+from shared.messages.transfers.work import Filter
 
 
 class CountMatching(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +24,26 @@ class CountMatching(msgspec.Struct, frozen=True, kw_only=True):
     filter: Filter
 
 
+class Exceptional(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the transfers that a filter takes in at which the rules have found something."""
+
+    transfer_id: int
+    member_id: int
+    checks: list[words.Check]
+
+
 class Matching(msgspec.Struct, frozen=True, kw_only=True):
-    """How many open nodes a filter takes in."""
+    """How many open nodes a filter takes in.
+
+    `exceptions` are those at which the rules have found something, at most 100 of the `excepted` ones
+    among the first `looked` in the order of their arrival. `by_reason`: how many have which reason.
+    """
 
     count: int
+    exceptions: list[Exceptional] = []
+    excepted: int = 0
+    looked: int = 0
+    by_reason: dict[str, int] = {}
 
 
 class StartBulk(msgspec.Struct, frozen=True, kw_only=True):

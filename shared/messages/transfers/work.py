@@ -12,32 +12,110 @@ from shared.messages.limits import (
     After,
     Cursor,
     Dated,
+    Digits,
     Instant,
+    OrgId,
     OrgIds,
     PageSize,
+    PersonIds,
     Side,
     TransferId,
+    TransferIds,
     maybe,
 )
 
 
-class ListWork(Dated, frozen=True, kw_only=True):
-    """Ask for the open nodes that the acting organisation may decide, oldest first (MSG-01, TRF-31).
+class Filter(Dated, frozen=True, kw_only=True):
+    """Which of the open nodes that the acting organisation may decide are meant (MSG-01, TRF-31, BEY-05).
 
-    `state`, `reason` and the times of opening filter; `after` is the `cursor` of the last item of
-    the page before.
+    The list, its counts and decisions on all that matches go by the same filter; what is left empty does
+    not filter. A bulk decision needs a `state`.
+
+    - `state`, `reason`, `source_branch_id`, `target_province` (two digits): of the transfer.
+    - `due`: late (an assignment: ten days old), due today in China, within three days.
+    - `unusual`: the destination is unusual (BEY-01); `unquestioned`: it is not.
+    - `reminded`: the system has reminded of it, or somebody has (DL-02, BEY-21).
+    - `opened_before`, `due_before`: opened before, due by this instant.
+    - `member_ids`: of these members only; an empty list is nobody. Names live in members, so whoever looks
+      for a name asks there which of `list_waiting` bear it.
+    - `without`: all but these transfers.
     """
 
     state: Annotated[str, maybe(words.TransferState)] = ""
     reason: Annotated[str, maybe(words.Reason)] = ""
+    source_branch_id: OrgId | None = None
+    target_province: Digits = ""
+    due: Annotated[str, maybe(words.Due)] = ""
+    unusual: bool = False
+    unquestioned: bool = False
+    reminded: bool = False
+    opened_before: Instant | None = None
+    due_before: Instant | None = None
+    member_ids: PersonIds | None = None
+    without: TransferIds = []
+
+
+class ListWork(Filter, frozen=True, kw_only=True):
+    """Ask for the open nodes that the acting organisation may decide, oldest first (MSG-01, TRF-31).
+
+    Beside the filter the times of opening, `since` and `until`, and the `sort`. `after` is the `cursor` of
+    the last item of the page before, in the same order.
+    """
+
     since: Instant | None = None
     until: Instant | None = None
+    sort: Annotated[str, maybe(words.WorkOrder)] = ""
     after: Cursor = ""
     limit: PageSize = 50
 
 
+class CountWork(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how much waits for the acting organisation: all of it by several measures, and what matches."""
+
+    filter: Filter = Filter()
+
+
+class WorkCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many open nodes the acting organisation may decide.
+
+    `total` to `reminded` are those of the filter's state, reason, branch, province and people, whatever else
+    it says, so that they stand beside each other; `matching` are those of the whole filter. `states`,
+    `reasons`, `branches` (source branches) and `provinces` (of the destinations) count everything that
+    waits; of branches the 100 with most.
+    """
+
+    total: int
+    late: int
+    today: int
+    soon: int
+    unusual: int
+    reminded: int
+    matching: int
+    states: dict[str, int]
+    reasons: dict[str, int]
+    branches: dict[int, int]
+    provinces: dict[str, int]
+
+
+class ListWaiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask whose transfers a filter takes in, so that members can say who bears a name (SRCH-06)."""
+
+    filter: Filter = Filter()
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The members, at most 2,000; `more` says that there are others."""
+
+    member_ids: list[int]
+    more: bool = False
+
+
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """A transfer as shown to its parties (TRF-22); people and names are joined by the gateway."""
+    """A transfer as shown to its parties (TRF-22); people and names are joined by the gateway.
+
+    `reminders`: how often the system has reminded of the open node (DL-02). `checks`: what transfers finds
+    that an approver should look at; only where it waits, in `list_work` and `get_transfer`.
+    """
 
     transfer_id: int
     member_id: int
@@ -69,6 +147,8 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     urged_at: Instant | None = None
     looked_by: int | None = None
     looked_until: Instant | None = None
+    reminders: int = 0
+    checks: list[words.Check] = []
     cursor: str = ""
 
 
@@ -169,6 +249,10 @@ class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
 count_in_the_way = Query("transfers", "count_in_the_way", CountInTheWay, list[InTheWay])
 
 list_work = Query("transfers", "list_work", ListWork, WorkPage)
+
+count_work = Query("transfers", "count_work", CountWork, WorkCounts)
+
+list_waiting = Query("transfers", "list_waiting", ListWaiting, Waiting)
 
 get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
 

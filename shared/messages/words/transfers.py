@@ -118,6 +118,53 @@ class DestinationClass(Code):
     OTHER = "other", "其他团组织"
 
 
+class Check(Code):
+    """What the rules found that an approver should look at before deciding (BEY-01, TRF-12, ORG-22, MEM-19).
+
+    The first five are known to transfers, the rest to members; a page shows both in one column.
+    """
+
+    UNUSUAL = "unusual", "去向不常见"
+    TARGET_GONE = "target_gone", "接收组织已撤销"
+    TARGET_ALONE = "target_alone", "接收组织没有管理员"
+    NO_PHONE = "no_phone", "备注缺联系电话"
+    NO_ADDRESS = "no_address", "备注缺详细地址"
+    IDENTITY_FAILED = "identity_failed", "身份核验未通过"
+    NOT_GRADUATE = "not_graduate", "尚未标记为毕业生"
+
+
+class Due(Code):
+    """How near the deadline of an open node is (MSG-01, ASG-06)."""
+
+    LATE = "late", "已超期"
+    TODAY = "today", "今日到期"
+    SOON = "soon", "三天内到期"
+
+
+class WorkOrder(Code):
+    """In which order what waits is listed."""
+
+    ARRIVED = "arrived", "先到的在前"
+    NEWEST = "newest", "后到的在前"
+    DUE = "due", "先到期的在前"
+
+
+class AssignRule(Code):
+    """By what those who wait for a branch are spread over the branches (ASG-01, ASG-02)."""
+
+    CLASS_NAME = "class_name", "按备注中的班级名称"
+    PROGRAMME = "programme", "按专业,各班人数相近"
+    ROUND_ROBIN = "round_robin", "平均分到所选团支部"
+
+
+class Unplaced(Code):
+    """Why a rule finds no branch for somebody (ASG-02, ASG-07)."""
+
+    NO_MATCH = "no_match", "备注和所填单位中没有认出团支部"
+    SEVERAL = "several", "备注符合多个团支部"
+    NO_BRANCH = "no_branch", "没有可以分配的团支部"
+
+
 class Mode(Code):
     """What holds for a reason and a class of destinations, the strictest first.
 

@@ -1,0 +1,307 @@
+"""The queue on a database: what is counted is listed, whose views are whose, who may be placed where."""
+
+import uuid
+from datetime import timedelta
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from services.transfers import handlers, store
+from services.transfers.bulk import handlers as bulk
+from services.transfers.queue import handlers as queue
+from services.transfers.queue import rules
+from shared import clock, directory
+from shared.bus.service import Asked
+from shared.errors import Refused
+from shared.identity import Actor
+from shared.messages import transfers as contract
+from shared.messages.orgs import AdministratorChanged
+from shared.messages.scheduler import ReminderDue
+from shared.messages.words import Check, WorkOrder
+from tests.transfers.factories import (
+    BRANCH,
+    CLASS,
+    DEEP,
+    OTHER,
+    ROOT,
+    SCHOOL,
+    TARGET,
+    THERE,
+    admin,
+    decide,
+    request,
+    start,
+)
+
+PHONE = {"remark": "某市某路1号 13800000000"}
+
+
+def listed(tx, org=TARGET, **wanted):
+    return [one.transfer_id for one in handlers.list_work(tx, contract.ListWork(**wanted), admin(org)).items]
+
+
+def counted(tx, org=TARGET, **wanted):
+    return queue.count_work(tx, contract.CountWork(filter=contract.Filter(**wanted)), admin(org))
+
+
+def due(tx, transfer_id, **ahead):
+    at = clock.now() + timedelta(**ahead)
+    tx.execute(
+        sa.text("UPDATE open_nodes SET expires_at = :at WHERE transfer_id = :id"),
+        {"at": at, "id": transfer_id},
+    )
+
+
+@pytest.fixture
+def world(tx):
+    """Six nodes that wait for one committee, each different in one thing."""
+    plain, work, far, odd, urged, assign = start(
+        tx,
+        request(),
+        request(reason="employed_with_org"),
+        request(source_branch_id=OTHER, actor=admin(OTHER), reason="ordinary"),
+        request(),
+        request(),
+        request(),
+    )
+    decide(tx, assign, TARGET)
+    tx.execute(sa.text("UPDATE transfers SET concern = 'employer' WHERE transfer_id = :id"), {"id": odd})
+    handlers.on_reminder_due(tx, [ReminderDue(transfer_id=urged, node_no=1, due_at=clock.now())])
+    for n, one in enumerate((plain, work, far, odd, urged)):
+        due(tx, one, days=9 - n)
+    due(tx, plain, hours=-1)
+    due(tx, work, days=2)
+    return {"plain": plain, "work": work, "far": far, "odd": odd, "urged": urged, "assign": assign}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ({}, ["plain", "work", "far", "odd", "urged", "assign"]),
+        ({"state": "pending_in"}, ["plain", "work", "far", "odd", "urged"]),
+        ({"reason": "employed_with_org"}, ["work"]),
+        ({"source_branch_id": OTHER}, ["far"]),
+        ({"target_province": THERE, "state": "pending_assign"}, ["assign"]),
+        ({"target_province": "99"}, []),
+        ({"due": "late"}, ["plain"]),
+        ({"due": "soon"}, ["work"]),
+        ({"due": "nonsense"}, []),
+        ({"unusual": True}, ["odd"]),
+        ({"unquestioned": True, "reason": "further_study"}, ["plain", "urged", "assign"]),
+        ({"reminded": True}, ["urged"]),
+        ({"member_ids": []}, []),
+        ({"unusual": True, "unquestioned": True}, []),
+    ],
+)
+def test_what_is_listed_is_counted_and_decided(tx, world, wanted, names):
+    """MSG-01, BEY-05: list, count, people and a decision on all that matches go by one filter."""
+    ids = [world[name] for name in names]
+    assert sorted(listed(tx, **wanted)) == sorted(ids)
+    assert counted(tx, **wanted).matching == len(ids)
+    filter = contract.Filter(**wanted)
+    assert len(queue.list_waiting(tx, contract.ListWaiting(filter=filter), admin(TARGET)).member_ids) == len(
+        ids
+    )
+    if wanted.get("state"):
+        asked = contract.CountMatching(filter=filter)
+        assert bulk.count_matching(tx, asked, admin(TARGET)).count == len(ids)
+    assert listed(tx, OTHER, **wanted) == []
+
+
+def test_chips_stand_beside_each_other(tx, world):
+    """MSG-04: the measures are of the chosen reason whatever else is chosen; the parts are of everything."""
+    found = counted(tx, reason="further_study", reminded=True)
+    assert (found.total, found.late, found.today, found.soon, found.unusual, found.reminded) == (
+        4,
+        1,
+        0,
+        0,
+        1,
+        1,
+    )
+    assert found.matching == 1
+    assert found.states == {"pending_in": 5, "pending_assign": 1}
+    assert found.reasons == {"further_study": 4, "employed_with_org": 1, "ordinary": 1}
+    assert found.branches == {CLASS: 5, OTHER: 1}
+    assert found.provinces == {THERE: 6}
+
+
+def test_due_today_ends_at_midnight_in_china(tx, world, monkeypatch):
+    begins = clock.now().astimezone(clock.CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
+    monkeypatch.setattr(clock, "now", lambda: begins)
+    for name, ahead in (("work", {"hours": 11}), ("far", {"hours": 13}), ("odd", {"hours": -1})):
+        due(tx, world[name], **ahead)
+    assert listed(tx, due="today") == [world["work"]]
+    assert counted(tx).today == 1
+
+
+@pytest.mark.parametrize("sort", WorkOrder)
+def test_pages_of_every_order_make_the_whole(tx, world, sort):
+    """Each item once, whatever the size of the page; what has no deadline comes last by deadlines."""
+    whole = listed(tx, sort=sort)
+    after, found = "", []
+    while page := handlers.list_work(
+        tx, contract.ListWork(sort=sort, after=after, limit=2), admin(TARGET)
+    ).items:
+        found += [one.transfer_id for one in page]
+        after = page[-1].cursor
+    assert found == whole
+    assert len(whole) == 6
+    ends = {"arrived": "assign", "newest": "plain", "due": "assign"}
+    # all of one instant, so the id decides; the node of an assignment was opened last
+    assert sort == "newest" or whole[-1] == world[ends[sort]]
+    assert sort != "due" or whole[0] == world["plain"]
+    assert sort != "newest" or whole == [*reversed(listed(tx))]
+
+
+def test_what_the_rules_found_stands_beside_each(tx):
+    """BEY-01, TRF-12: unusual destinations, receivers without administrators, remarks without a telephone."""
+    ones = start(tx, request(), request("member"), request("member", **PHONE), request(target=OTHER))
+    tx.execute(sa.text("UPDATE transfers SET concern = 'employer' WHERE transfer_id = :id"), {"id": ones[0]})
+    directory.on_administrator_changed(
+        tx,
+        [
+            AdministratorChanged(org_id=one, person_id=100 + one, active=False, version=2)
+            for one in (OTHER, ROOT)
+        ],
+    )
+    seen = {
+        one.transfer_id: one.checks
+        for org in (TARGET, SCHOOL)
+        for one in handlers.list_work(tx, contract.ListWork(), admin(org)).items
+    }
+    assert seen == {ones[0]: [Check.UNUSUAL], ones[1]: [Check.NO_PHONE], ones[2]: []}
+    assert handlers.checked(tx, [store.one(tx, ones[3])]) == [[Check.TARGET_ALONE]]
+    asked = contract.CountMatching(filter=contract.Filter(state="pending_out"))
+    found = bulk.count_matching(tx, asked, admin(SCHOOL))
+    assert (found.count, found.excepted, found.looked) == (2, 1, 2)
+    assert [one.transfer_id for one in found.exceptions] == [ones[1]]
+    assert found.by_reason == {"further_study": 2}
+
+
+def test_all_but_some_are_decided(tx, world):
+    """BEY-05: what was left out of a bulk decision stays as it is."""
+    filter = contract.Filter(state="pending_in", without=[world["odd"], world["plain"]])
+    item = contract.StartBulk(bulk_id=uuid.uuid4(), filter=filter, expected=3)
+    assert bulk.start_bulks(tx, [Asked(item, admin(TARGET))])[0].refusal is None
+    while bulk.work_off(tx):
+        pass
+    assert sorted(listed(tx, state="pending_in")) == sorted([world["odd"], world["plain"]])
+
+
+# ---- views and phrases ---------------------------------------------------------------------------
+
+
+def save(tx, name="我的", actor=None, **values):
+    fields = {"view_id": uuid.uuid4(), "name": name, "filter": contract.Filter(reason="ordinary"), **values}
+    return queue.save_views(tx, [Asked(contract.SaveView(**fields), actor or admin(TARGET))])[0]
+
+
+def habits(tx, actor=None):
+    return queue.list_habits(tx, contract.ListHabits(), actor or admin(TARGET))
+
+
+def test_views_are_of_one_person_in_one_organisation(tx):
+    """Kept under a name, replaced under the same; without the people that were looked for."""
+    key = uuid.uuid4()
+    filter = contract.Filter(state="pending_in", due="late", member_ids=[1, 2], without=[3])
+    assert save(tx, "  迟的 ", filter=filter, sort="due", view_id=key).name == "迟的"
+    (view,) = habits(tx).views
+    assert (view.view_id, view.name, view.sort) == (key, "迟的", "due")
+    assert view.filter == contract.Filter(state="pending_in", due="late")
+    assert save(tx, "迟的").view_id == key
+    assert [one.filter.reason for one in habits(tx).views] == ["ordinary"]
+    assert habits(tx, admin(SCHOOL)).views == []
+    both = Actor(100 + TARGET, SCHOOL)
+    with pytest.raises(Refused, match="not_administrator"):
+        habits(tx, both)
+
+
+def test_nobody_reaches_the_views_of_others(tx):
+    """Neither by their ids, nor for an organisation that one does not administer."""
+    mine = save(tx).view_id
+    for other in (admin(SCHOOL), admin(BRANCH)):
+        assert save(tx, "x", actor=other, view_id=mine).refusal.code == "command_taken"
+        assert queue.drop_views(tx, [Asked(contract.DropView(view_id=mine), other)])[0].refusal is None
+    stranger = Actor(9, TARGET)
+    assert save(tx, "x", actor=stranger).refusal.code == "not_administrator"
+    dropped = queue.drop_views(tx, [Asked(contract.DropView(view_id=mine), stranger)])[0]
+    assert dropped.refusal.code == "not_administrator"
+    assert [one.view_id for one in habits(tx).views] == [mine]
+    assert queue.drop_views(tx, [Asked(contract.DropView(view_id=mine), admin(TARGET))])[0].refusal is None
+    assert habits(tx).views == []
+
+
+def test_views_have_a_limit_and_a_name(tx):
+    key = uuid.uuid4()
+    for n in range(rules.VIEWS):
+        assert save(tx, f"视图{n}", view_id=key if n == 0 else uuid.uuid4()).refusal is None
+    assert save(tx, "一个太多").refusal.code == "too_many_views"
+    assert save(tx, "视图3").refusal is None
+    assert save(tx, "视图0", view_id=key).repeated
+    assert save(tx, " ").refusal.code == "field_missing"
+    assert save(tx, "x", sort="sideways").refusal.code == "bad_request"
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"view_id": str(key), "name": "x" * 61, "filter": {}}, contract.SaveView)
+
+
+def test_the_last_ten_phrases_are_remembered(tx, monkeypatch):
+    """TRF-27: those of the person, newest first, and none that holds a telephone."""
+    began = clock.now()
+    for n in range(12):
+        monkeypatch.setattr(clock, "now", lambda n=n: began + timedelta(minutes=n))
+        keep = contract.KeepPhrase(text=f"请补充材料{n}")
+        assert queue.keep_phrases(tx, [Asked(keep, admin(TARGET))])[0].kept
+    private = contract.KeepPhrase(text="请联系13800000000")
+    assert not queue.keep_phrases(tx, [Asked(private, admin(TARGET))])[0].kept
+    assert habits(tx).phrases == [f"请补充材料{n}" for n in range(11, 1, -1)]
+    drop = contract.DropPhrase(text="请补充材料11")
+    queue.drop_phrases(tx, [Asked(drop, admin(SCHOOL))])
+    assert len(habits(tx).phrases) == 10
+    queue.drop_phrases(tx, [Asked(drop, admin(TARGET))])
+    assert habits(tx).phrases[0] == "请补充材料10"
+    assert habits(tx, admin(SCHOOL)).phrases == []
+    refused = queue.keep_phrases(tx, [Asked(private, Actor(9, TARGET))])[0]
+    assert refused.refusal.code == "not_administrator"
+
+
+# ---- assignment by a rule ------------------------------------------------------------------------
+
+
+def plan(tx, org=TARGET, rule="round_robin", **values):
+    return queue.plan_assignment(tx, contract.PlanAssignment(rule=rule, **values), admin(org))
+
+
+def test_only_branches_below_are_chosen(tx):
+    """ASG-02: those below the committee that take members, whatever ids are sent; nothing is done."""
+    ones = start(tx, *[request() for _ in range(3)])
+    for one in ones:
+        decide(tx, one, TARGET)
+    found = plan(tx)
+    assert [one.branch_id for one in found.places] == [BRANCH, DEEP]
+    assert [one.branch_id for one in found.rows] == [BRANCH, DEEP, BRANCH]
+    assert (found.waiting, [one.placed for one in found.places]) == (3, [2, 1])
+    seats = [contract.Seat(branch_id=one) for one in (OTHER, CLASS, 41, TARGET, 10**9)]
+    astray = plan(tx, seats=seats)
+    assert astray.places == []
+    assert {one.why for one in astray.rows} == {"no_branch"}
+    sized = [contract.Seat(branch_id=BRANCH, members=5), contract.Seat(branch_id=DEEP, members=1)]
+    assert [one.branch_id for one in plan(tx, seats=sized).rows] == [DEEP] * 3
+    assert plan(tx, OTHER).rows == []
+    assert listed(tx, state="pending_assign") == ones
+
+
+def test_a_plan_of_nothing_known_is_refused(tx):
+    with pytest.raises(Refused, match="bad_request"):
+        plan(tx, rule="by_luck")
+    for asked, call in (
+        (contract.PlanAssignment(rule="round_robin"), queue.plan_assignment),
+        (contract.CountWork(), queue.count_work),
+        (contract.ListWaiting(), queue.list_waiting),
+        (contract.ListHabits(), queue.list_habits),
+    ):
+        with pytest.raises(Refused, match="not_administrator"):
+            call(tx, asked, Actor(9, TARGET))
+    with pytest.raises(Refused, match="bad_request"):
+        handlers.list_work(tx, contract.ListWork(sort="sideways"), admin(TARGET))
