@@ -757,7 +757,7 @@ def list_started(
     if refusal is not None:
         raise Refused.of(refusal)
     limit = max(1, min(request.limit, 500))
-    rows = store.started(tx, request.side, org_id, request.open_only, request.after, limit)
+    rows = store.started(tx, org_id, request, limit)
     return [_shown(row) for row in rows]
 
 

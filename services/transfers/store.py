@@ -582,15 +582,18 @@ def _seen_by(side: str) -> str:
 
 
 _STARTED = {
-    side: sa.text(f"""{_READ}
+    (side, oldest_first): sa.text(f"""{_READ}
         WHERE {column} IN (
                 SELECT org_id FROM org_directory WHERE org_id = :org
                 UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
             AND {_seen_by(side)}
             AND (NOT :open_only OR t.ended_at IS NULL)
-            AND (:after = 0 OR t.transfer_id < :after)
-        ORDER BY t.transfer_id DESC LIMIT :limit""")
+            AND (:state = '' OR t.state = :state)
+            AND (:reason = '' OR t.reason = :reason)
+            AND (:after = 0 OR t.transfer_id {">" if oldest_first else "<"} :after)
+        ORDER BY t.transfer_id {"" if oldest_first else "DESC"} LIMIT :limit""")
     for side, column in (("source", "t.source_branch_id"), ("target", "t.target_org_id"))
+    for oldest_first in (False, True)
 }
 _PATH = sa.text(
     "SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no"
@@ -647,15 +650,20 @@ def of_batch(tx: Connection, batch_id: UUID, org_id: int) -> list[Transfer]:
     return db.rows(Transfer, tx.execute(_OF_BATCH, {"batch": batch_id, "org": org_id}))
 
 
-def started(
-    tx: Connection, side: str, org_id: int, open_only: bool, after: int, limit: int
-) -> list[Transfer]:
-    """Return transfers of an organisation and its direct branches, newest first.
+def started(tx: Connection, org_id: int, asked: messages.ListStarted, limit: int) -> list[Transfer]:
+    """Return transfers of an organisation and its direct branches, newest first unless asked otherwise.
 
     With side `source` those that lead out of them, with `target` those into them.
     """
-    wanted = {"org": org_id, "open_only": open_only, "after": after, "limit": limit}
-    return db.rows(Transfer, tx.execute(_STARTED[side], wanted))
+    wanted = {
+        "org": org_id,
+        "open_only": asked.open_only,
+        "state": asked.state,
+        "reason": asked.reason,
+        "after": asked.after,
+        "limit": limit,
+    }
+    return db.rows(Transfer, tx.execute(_STARTED[asked.side, asked.oldest_first], wanted))
 
 
 def counts(tx: Connection, path: str) -> list[messages.Count]:

@@ -358,6 +358,8 @@ _WORDS: dict[str, Iterable[str]] = {
     "ListWork.reason": ["", "ordinary"],
     "Filter.state": [*saga.NODES],
     "ListWork.state": ["", *saga.NODES],
+    "ListStarted.state": ["", *saga.State],
+    "ListStarted.reason": ["", "ordinary"],
     "due": ["", "", *words.Due],
     "sort": ["", *words.WorkOrder],
     "rule": [*words.AssignRule],

@@ -11,7 +11,7 @@ from services.transfers.policies.reader import NodePolicy, Phase, Policy
 from services.transfers.saga import State
 from shared import clock
 from shared.messages.scheduler import ReminderDue
-from shared.messages.transfers import Filter
+from shared.messages.transfers import Filter, ListStarted
 from tests.transfers.factories import (
     BRANCH,
     CLASS,
@@ -95,7 +95,7 @@ def test_lists_are_of_one_organisation_and_its_branches(tx):
     (theirs,) = start(tx, elsewhere())
 
     def listed(side, org_id, after=0):
-        return [row.transfer_id for row in store.started(tx, side, org_id, False, after, 50)]
+        return [row.transfer_id for row in store.started(tx, org_id, ListStarted(side=side, after=after), 50)]
 
     assert listed("source", SCHOOL) == ours[::-1]
     assert listed("source", CLASS) == ours[::-1]

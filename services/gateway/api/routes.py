@@ -134,7 +134,7 @@ ROUTES = (
     Route("GET", "/branch-marks", members.list_branch_marks, ("下级团支部及其毕业时间", "Branches below and their times of graduation"),
           {"unmarked_only": bool, "after": int, "limit": int}, lambda v: members.ListBranchMarks(**v), key="branch_id"),
     Route("POST", "/transfers", transfers.request_transfers, ("发起组织关系转接", "Start transfers")),
-    Route("GET", "/transfers", transfers.list_started, ("转出与转入列表", "Transfers out of or into the acting organisation"), {"side": str, "open_only": bool, "after": int, "limit": int},
+    Route("GET", "/transfers", transfers.list_started, ("转出与转入列表", "Transfers out of or into the acting organisation"), {"side": str, "open_only": bool, "state": str, "reason": str, "oldest_first": bool, "after": int, "limit": int},
           lambda v: transfers.ListStarted(**v), key="transfer_id"),
     Route("GET", "/transfers/<int:transfer_id>", transfers.get_transfer, ("转接进度", "One transfer with its path and trail"),
           make=lambda v: transfers.GetTransfer(transfer_id=v["transfer_id"])),

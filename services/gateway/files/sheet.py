@@ -100,6 +100,17 @@ LABELS = {
     "source_branch_id": "转出团支部编号",
     "at": "时间",
     "read": "已读",
+    "source": "转出团支部",
+    "target": "申请转入组织",
+    "transfer_reason": "转接原因",
+    "place_name": "学校或工作单位",
+    "remark": "备注",
+    "node": "环节",
+    "checks": "系统校验",
+    "state_words": "状态",
+    "side_words": "方向",
+    "created_at": "申请时间",
+    "ended_at": "结束时间",
 }
 """Column titles by field; a field without one keeps its own name."""
 CODES: dict[str, type[Code]] = {

@@ -1,92 +1,218 @@
-"""Pages of those who decide: approvals and decisions on many transfers at once."""
+"""Pages of those who decide: the queue of approvals, decisions on many at once, assignment by a rule."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-from flask import redirect, request, session
+import msgspec
+from flask import Response, redirect, request, session
 
-from services.gateway.pages import fields, kit
-from services.gateway.pages.kit import blueprint, call, first, names, parties, render, say
+from services.gateway.files import sheet
+from services.gateway.pages import fields, kit, queue
+from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
 from services.gateway.pages.language import gettext as _
+from services.gateway.pages.language import language
+from services.gateway.pages.queue import Asked
+from shared import clock
 from shared.errors import Refusal, Refused
-from shared.messages import transfers
-from shared.messages.words import rejections_for
+from shared.messages import MAX_ITEMS, members, transfers
+from shared.messages.words import AssignRule, TransferState, Unplaced, WorkOrder, rejections_for
 
-# ---- approvals -------------------------------------------------------------------------------------
+DECISIONS = ("approve", "reject", "assign")
+NO_DEADLINE = datetime(9999, 1, 1, tzinfo=UTC)
+"""Where what has no deadline stands in a list by deadlines."""
+EXPORT_MOST = 10_000
+"""Rows of a spreadsheet."""
+
+# ---- the queue -------------------------------------------------------------------------------------
 
 
 @blueprint.route("/work", methods=["GET", "POST"])
 def work() -> Any:
-    """Approvals (组织关系转接审批): filter, approve, reject or assign (TRF-31, BEY-05).
+    """Approvals (组织关系转接审批): one kind of node at a time, narrowed, sorted, decided (TRF-31, BEY-05).
 
-    That is done to the ticked ones, or to everything that matches.
+    Decided are the ticked ones, or everything that matches; of more than one the count and the exceptions
+    are shown before.
     """
-    state, reason = request.values.get("state", ""), request.values.get("reason", "")
-    form, refusal, done = request.form, None, []
-    try:
-        if request.method == "POST" and form.get("all"):
-            return _bulk_confirm(state, reason)
-        if request.method == "POST" and not form.get("tick"):
-            done = _decide(form)
-            if not any(one.refusal for one in done):
-                say(_done_words(form.get("do", ""), len(done)))
-                return redirect(f"/work?state={quote(state)}&reason={quote(reason)}")
-    except Refused as error:
-        if error.code not in ("field_missing", "bad_request"):
-            raise
-        refusal = error.refusal
-    return _work_page(state, reason, refusal, done)
+    asked, refusal = queue.read(request.values), None
+    if request.method == "POST":
+        try:
+            return _act(asked, request.form)
+        except Refused as error:
+            if error.code not in ("field_missing", "bad_request", "nothing_matches"):
+                raise
+            refusal = error.refusal
+            if request.headers.get("HX-Request"):
+                return render("approvals/refused_part.html", refusal=refusal)
+    return _work_page(asked, refusal)
 
 
-def _work_page(state: str, reason: str, refusal: Refusal | None, done: list[Any]) -> Any:
-    """Show a page of the list, with what was refused of the things just `done`."""
-    page = call(
-        transfers.list_work,
-        transfers.ListWork(state=state, reason=reason, after=request.values.get("after", ""), limit=100),
+def _work_page(asked: Asked, refusal: Refusal | None = None) -> Any:
+    """Show a page of the queue; without a kind of node that of which most waits."""
+    named = queue.bearing(asked)
+    counts, habits = calls(
+        (transfers.count_work, transfers.CountWork(filter=asked.filter(named))),
+        (transfers.list_habits, transfers.ListHabits()),
     )
-    children = None
-    if any(item.state == "pending_assign" for item in page.items):
-        children = kit.children_of(session.get("org", 0))
-    found, people, (branches,) = names(parties(page.items), [item.member_id for item in page.items], children)
-    known = [item for item in page.items if item.member_id in people]
+    if not asked.state and counts.states:
+        state = max(queue.NODES, key=lambda one: counts.states.get(one, 0))
+        asked = msgspec.structs.replace(asked, state=state)
+        counts = call(transfers.count_work, transfers.CountWork(filter=asked.filter(named)))
+    page = call(transfers.list_work, _wanted(asked, named, queue.PAGE))
+    assigning = asked.state == TransferState.ASSIGN
+    found, people, (children,) = names(
+        [*parties(page.items), *counts.branches],
+        [item.member_id for item in page.items],
+        kit.children_of(session.get("org", 0)) if assigning else None,
+    )
+    now = clock.now()
+    last = page.items[-1] if len(page.items) == queue.PAGE else None
     return render(
         "approvals/work.html",
         refusal.kind.status if refusal else 200,
-        page=page,
-        orgs=found,
-        people=people,
-        branches=[org for org in branches or () if org.kind == "branch"],
-        done=done,
-        named={item.transfer_id: people[item.member_id].name for item in known},
-        state=state,
-        reason=reason,
+        asked=asked,
         refusal=refusal,
-        form=request.form,
+        counts=counts,
+        rows=[queue.row(item, found, people, now) for item in page.items],
+        tabs=queue.tabs(asked, counts),
+        chips=queue.chips(asked, counts),
+        choices=queue.choices(counts, found),
+        views=[(view, queue.of_view(view).path()) for view in habits.views],
+        branches=[org for org in children or () if org.kind == "branch"],
+        assigning=assigning,
         ticked=set(request.form.getlist("item")),
-        tick_all=request.values.get("tick") == "1",
-        rejections=rejections_for({item.reason for item in page.items if item.state != "pending_assign"}),
+        following=asked.path(after=last.cursor) if last is not None else "",
+        new_view=uuid.uuid4(),
     )
 
 
-def _done_words(do: str, count: int) -> str:
-    """Return what was done to how many, as the next page says it."""
-    return {
-        "assign": _("已分配 %(count)s 项,团员正在转入。", count=count),
-        "approve": _("已同意 %(count)s 项。", count=count),
-        "reject": _("已驳回 %(count)s 项,团员会看到理由。", count=count),
-    }.get(do, "")
+def _wanted(
+    asked: Asked, named: list[int] | None, limit: int, after: str | None = None
+) -> transfers.ListWork:
+    """Return the request for a page of the list that the address means."""
+    return transfers.ListWork(
+        **msgspec.structs.asdict(asked.filter(named)),
+        sort=asked.sort,
+        after=asked.after if after is None else after,
+        limit=limit,
+    )
 
 
-def _decide(form: Any) -> list[Any]:
+# ---- deciding --------------------------------------------------------------------------------------
+
+
+def _act(asked: Asked, form: Any) -> Any:
+    """Do what a button of the queue says, or ask before."""
+    do, everything = form.get("do", ""), form.get("all") == "1"
+    if do not in DECISIONS:
+        raise Refused("bad_request", detail=_("请用列表上方的按钮办理"))
     chosen = fields.pairs(form.getlist("item"))
-    if form.get("do") not in ("approve", "reject", "assign"):
-        raise Refused("bad_request", detail=_("请用页面下方的按钮办理"))
+    if not everything and not chosen:
+        raise Refused("field_missing", field=_("要办理的事项(先勾选)"))
+    if do == "assign":
+        chosen_branch(form)
+    if everything and not asked.state:
+        raise Refused("bad_request", detail=_("请先选择一个环节"))
+    asks = do == "reject" or everything or len(chosen) > 1
+    if asks and not form.get("confirmed"):
+        return _ask(asked, form, do, chosen)
+    try:
+        return _start_bulk(asked, form) if everything else _decide(asked, form, do, chosen)
+    except Refused as error:
+        if error.code not in ("reason_missing", "note_too_long", "letter_missing", "count_changed"):
+            raise
+        return _ask(asked, form, do, chosen, error.refusal)
+
+
+def _ask(
+    asked: Asked, form: Any, do: str, chosen: Sequence[tuple[int, int]], refusal: Refusal | None = None
+) -> Any:
+    """Show what would be done to how many, and at which of them the rules found something (BEY-05)."""
+    everything = form.get("all") == "1"
+    named = queue.bearing(asked)
+    reasons: set[str] = set()
+    if everything:
+        asked_for = transfers.CountMatching(filter=asked.filter(named))
+        found, habits = calls(
+            (transfers.count_matching, asked_for), (transfers.list_habits, transfers.ListHabits())
+        )
+        count, excepted, reasons = found.count, found.excepted, {*found.by_reason}
+        odd = [(one.transfer_id, one.member_id, one.checks) for one in found.exceptions]
+        people = names((), [member for _id, member, _checks in odd])[1]
+    else:
+        items, habits = _chosen_items(asked, named, chosen)
+        people = names((), [item.member_id for item in items])[1]
+        reasons = {item.reason for item in items}
+        looked = [
+            (one.transfer_id, one.member_id, queue.findings(one, people.get(one.member_id))) for one in items
+        ]
+        odd = [one for one in looked if one[2]]
+        count, excepted = len(chosen), len(odd)
+    branch = fields.number_or_none(form.get("branch")) if do == "assign" else None
+    place = names([branch])[0].get(branch or 0) if branch else None
+    return render(
+        "approvals/confirm_part.html" if request.headers.get("HX-Request") else "approvals/confirm.html",
+        refusal.kind.status if refusal and not request.headers.get("HX-Request") else 200,
+        asked=asked,
+        do=do,
+        form=form,
+        items=form.getlist("item"),
+        everything=everything,
+        count=count,
+        odd=[
+            (one, people[member].name if member in people else member, [word(check) for check in checks])
+            for one, member, checks in odd
+        ],
+        excepted=excepted,
+        refusal=refusal,
+        phrases=habits.phrases,
+        rejections=rejections_for(reasons),
+        bulk_id=uuid.uuid4(),
+        branch=branch,
+        place=place,
+    )
+
+
+def _chosen_items(
+    asked: Asked, named: list[int] | None, chosen: Sequence[tuple[int, int]]
+) -> tuple[list[Any], Any]:
+    """Return the ticked transfers as the list has them, and the person's phrases."""
+    ids = {one for one, _node in chosen}
+    page, habits = calls(
+        (transfers.list_work, _wanted(asked, named, queue.PAGE)),
+        (transfers.list_habits, transfers.ListHabits()),
+    )
+    items = [item for item in page.items if item.transfer_id in ids]
+    if not items and len(ids) == 1:  # of a page of its own
+        (only,) = ids
+        items = [call(transfers.get_transfer, transfers.GetTransfer(transfer_id=only)).transfer]
+    return items, habits
+
+
+def _decide(asked: Asked, form: Any, do: str, chosen: Sequence[tuple[int, int]]) -> Any:
+    """Decide the ticked ones, but for those left out; go back to the list and say what came of it."""
+    left_out = {*fields.numbers(form.getlist("without"))}
+    chosen = [one for one in chosen if one[0] not in left_out]
     if not chosen:
         raise Refused("field_missing", field=_("要办理的事项(先勾选)"))
-    if form.get("do") == "assign":
+    done = _decided(form, do, chosen)
+    wrong = [one.refusal for one in done if one.refusal is not None]
+    if wrong and wrong[0].code in ("reason_missing", "note_too_long", "letter_missing"):
+        raise Refused.of(wrong[0])
+    if len(wrong) < len(done):
+        say(done_words(do, len(done) - len(wrong)))
+        if do == "reject":
+            remember(form.get("note", ""))
+    for refusal in list(dict.fromkeys(one.say(language()) for one in wrong))[:3]:
+        say(_("%(n)s 项未办理:%(why)s", n=len(wrong), why=refusal), "error")
+    return _go(form.get("back") or asked.path(after=asked.after))
+
+
+def _decided(form: Any, do: str, chosen: Sequence[tuple[int, int]]) -> list[Any]:
+    if do == "assign":
         branch = chosen_branch(form)
         assigned = [
             transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch)
@@ -99,6 +225,29 @@ def _decide(form: Any) -> list[Any]:
         for transfer_id, node_no in chosen
     ]
     return list(call(transfers.decide_nodes, decisions))
+
+
+def _go(path: str) -> Any:
+    """Lead to a page of this site; htmx loads it as a whole."""
+    path = kit.own_path(path) or "/work"
+    if request.headers.get("HX-Request"):
+        return Response("", headers={"HX-Redirect": path})
+    return redirect(path)
+
+
+def done_words(do: str, count: int) -> str:
+    """Return what was done to how many, as the next page says it."""
+    return {
+        "assign": _("已分配 %(count)s 项,团员正在转入。", count=count),
+        "approve": _("已同意 %(count)s 项。", count=count),
+        "reject": _("已驳回 %(count)s 项,团员会看到理由。", count=count),
+    }.get(do, "")
+
+
+def remember(note: str) -> None:
+    """Remember the note of a rejection for the next time; what goes wrong with that is of no weight."""
+    if note.strip():
+        calls((transfers.keep_phrases, [transfers.KeepPhrase(text=note[:200])]), partial=True)
 
 
 def _verdict(form: Any) -> dict[str, Any]:
@@ -119,41 +268,199 @@ def chosen_branch(form: Any) -> int:
     return branch
 
 
-def _bulk_confirm(state: str, reason: str) -> Any:
-    """Show what a bulk decision would do, with its number; confirmed once, start it (BEY-05)."""
-    form = request.form
-    state = form.get("state", state)
-    if not state:
-        raise Refused("bad_request", detail=_("请先选择一个环节"))
-    wanted = transfers.Filter(
-        state=state, reason=form.get("reason", reason), unquestioned=form.get("unquestioned") == "1"
-    )
-    branch = fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None
-    if form.get("confirmed"):
-        return redirect(f"/bulk/{_start_bulk(form, wanted, branch)}")
-    found = call(transfers.count_matching, transfers.CountMatching(filter=wanted))
-    return render(
-        "approvals/bulk_confirm.html",
-        rejections=rejections_for([wanted.reason] if wanted.reason else []),
-        count=found.count,
-        form=form,
-        wanted=wanted,
-        bulk_id=uuid.uuid4(),
-        branch=branch,
-    )
-
-
-def _start_bulk(form: Any, wanted: transfers.Filter, branch: int | None) -> uuid.UUID:
+def _start_bulk(asked: Asked, form: Any) -> Any:
+    """Start a bulk decision on all that matches but what was left out (BEY-05)."""
     bulk_id = fields.key(form, "bulk_id")
+    odd = fields.numbers(form.getlist("odd")) if form.get("skip") == "1" else []
+    left_out = [*dict.fromkeys([*fields.numbers(form.getlist("without")), *odd])][:MAX_ITEMS]
     start = transfers.StartBulk(
         bulk_id=bulk_id,
-        filter=wanted,
-        expected=fields.number(form.get("expected")),
-        branch_id=branch,
+        filter=asked.filter(queue.bearing(asked), left_out),
+        expected=max(0, fields.number(form.get("expected")) - len(left_out)),
+        branch_id=fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None,
         **_verdict(form),
     )
     first(call(transfers.start_bulks, [start]))
-    return bulk_id
+    if form.get("do") == "reject":
+        remember(form.get("note", ""))
+    return _go(f"/bulk/{bulk_id}")
+
+
+def following(asked: Asked, cursor: str, transfer_id: int) -> int | None:
+    """Return the transfer that comes after one in the queue, else its first; None where nothing waits."""
+    named = queue.bearing(asked)
+    after, begin = calls(
+        (transfers.list_work, _wanted(asked, named, 1, cursor)),
+        (transfers.list_work, _wanted(asked, named, 2, "")),
+    )
+    ids = [item.transfer_id for item in (*after.items, *begin.items)]
+    return next((one for one in ids if one != transfer_id), None)
+
+
+def cursor_of(asked: Asked, item: Any) -> str:
+    """Return the place of an open node in the queue's order, as transfers makes it."""
+    if asked.sort == WorkOrder.DUE:
+        return f"{(item.expires_at or NO_DEADLINE).isoformat()}~{item.transfer_id}"
+    return f"{item.node_opened_at.isoformat()}~{item.transfer_id}" if item.node_opened_at else ""
+
+
+# ---- views and phrases -----------------------------------------------------------------------------
+
+
+@blueprint.post("/work/views")
+def keep_view() -> Any:
+    """Keep what the queue shows as a view of one's own, or forget one."""
+    form, asked = request.form, queue.read(request.form)
+    if form.get("drop"):
+        view = transfers.DropView(view_id=fields.key(form, "drop"))
+        first(call(transfers.drop_views, [view]))
+        say(_("已删除视图。"))
+        return redirect(asked.path())
+    name = form.get("title", "").strip()
+    kept = transfers.SaveView(
+        view_id=fields.key(form, "view_id"), name=name[:60], filter=asked.filter(), sort=asked.sort
+    )
+    answer = call(transfers.save_views, [kept])[0]
+    if answer.refusal is not None:
+        say(answer.refusal.say(language()), "error")
+    else:
+        say(_("已保存视图“%(name)s”。", name=name[:60]))
+    return redirect(asked.path())
+
+
+@blueprint.post("/work/phrases")
+def drop_phrase() -> Any:
+    """Forget a phrase of one's own."""
+    call(transfers.drop_phrases, [transfers.DropPhrase(text=request.form.get("phrase", "")[:1000])])
+    say(_("已删除这条常用意见。"))
+    return redirect(kit.came_from())
+
+
+# ---- the queue as a file ---------------------------------------------------------------------------
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the queue as a spreadsheet."""
+
+    name: str
+    id_masked: str
+    source: str
+    target: str
+    transfer_reason: str
+    place_name: str
+    remark: str
+    node: str
+    since: Any
+    until: Any
+    checks: str
+
+
+@blueprint.get("/download/queue")
+def export_work() -> Any:
+    """Take what the queue shows along as a spreadsheet, all pages; that it was taken is noted (BEY-10)."""
+    asked = queue.read(request.args)
+    lines = list(_lines(asked))
+    call(members.note_export, members.NoteExport(what="/work"))
+    with sheet.write(lines) as file:
+        content = file.read()
+    return Response(
+        content,
+        content_type=sheet.MIME,
+        headers={"Content-Disposition": "attachment; filename=work.xlsx", "Cache-Control": "no-store"},
+    )
+
+
+def _lines(asked: Asked) -> Iterator[Line]:
+    named, after, taken = queue.bearing(asked), "", 0
+    while taken < EXPORT_MOST:
+        items = call(transfers.list_work, _wanted(asked, named, MAX_ITEMS, after)).items
+        found: dict[int, Any] = {}
+        people: dict[int, Any] = {}
+        for n in range(0, len(items), 150):  # of each up to three organisations
+            some = items[n : n + 150]
+            more, who, _rest = names(parties(some), [item.member_id for item in some])
+            found, people = {**found, **more}, {**people, **who}
+        for item in items:
+            one = queue.row(item, found, people, clock.now())
+            yield Line(
+                name=one.name,
+                id_masked=one.id_masked,
+                source=one.source_full,
+                target=one.target_full,
+                transfer_reason=one.reason,
+                place_name=item.place_name,
+                remark=item.remark,
+                node=word(TransferState(item.state)),
+                since=item.node_opened_at,
+                until=item.expires_at,
+                checks="、".join(one.findings) or _("通过"),
+            )
+        taken += len(items)
+        if len(items) < MAX_ITEMS:
+            return
+        after = items[-1].cursor
+
+
+# ---- assignment by a rule --------------------------------------------------------------------------
+
+
+@blueprint.route("/work/assign", methods=["GET", "POST"])
+def assign_by_rule() -> Any:
+    """Spread those who wait over the branches by a rule: a preview, then one command (ASG-02)."""
+    form = request.values
+    rule = AssignRule.known(form.get("rule", "")) or AssignRule.CLASS_NAME
+    if request.method == "POST" and form.get("confirmed"):
+        return _assign_planned(request.form)
+    chosen = fields.numbers(form.getlist("seat"))[:MAX_ITEMS]
+    seats = [transfers.Seat(branch_id=one) for one in chosen]
+    plan = call(transfers.plan_assignment, transfers.PlanAssignment(rule=rule, seats=seats))
+    places = [one.branch_id for one in plan.places]
+    sizes = call(members.count_inside, members.CountInside(org_ids=places)) if places else []
+    inside = {one.org_id: one.members for one in sizes}
+    seats = [transfers.Seat(branch_id=one, members=inside.get(one, 0)) for one in places]
+    if seats and rule != AssignRule.CLASS_NAME:  # the smallest first, now that the sizes are known
+        plan = call(transfers.plan_assignment, transfers.PlanAssignment(rule=rule, seats=seats))
+    everything = plan
+    if chosen:  # the choice stays complete
+        everything = call(transfers.plan_assignment, transfers.PlanAssignment(rule=rule))
+    found, people, _more = names(places, [row.member_id for row in plan.rows])
+    return render(
+        "approvals/assign.html",
+        rule=rule,
+        rules=list(AssignRule),
+        plan=plan,
+        placed=[row for row in plan.rows if row.branch_id],
+        left=[(row, word(Unplaced(row.why))) for row in plan.rows if not row.branch_id],
+        inside=inside,
+        orgs=found,
+        people=people,
+        choice=everything.places,
+        chosen=set(chosen),
+        plan_id=uuid.uuid4(),
+    )
+
+
+def _assign_planned(form: Any) -> Any:
+    """Assign as the preview has said; what has changed since is refused one by one."""
+    plan_id, pairs = fields.key(form, "plan_id"), fields.pairs(form.getlist("pair"))
+    if not pairs:
+        raise Refused("field_missing", field=_("要分配的团员"))
+    items = [
+        transfers.AssignBranch(
+            decision_id=uuid.uuid5(plan_id, str(transfer_id)), transfer_id=transfer_id, branch_id=branch_id
+        )
+        for transfer_id, branch_id in pairs
+    ]
+    done = call(transfers.assign_branches, items)
+    wrong = [one.refusal.say(language()) for one in done if one.refusal is not None]
+    if len(wrong) < len(done):
+        say(done_words("assign", len(done) - len(wrong)))
+    for text in list(dict.fromkeys(wrong))[:3]:
+        say(_("%(n)s 项未办理:%(why)s", n=len(wrong), why=text), "error")
+    return redirect("/work?state=pending_assign")
+
+
+# ---- how far bulk decisions are --------------------------------------------------------------------
 
 
 @blueprint.get("/bulk")

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-from flask import redirect, request, session
+from flask import Response, redirect, request, session
 
-from services.gateway.pages import approvals, fields, kit
+from services.gateway.files import sheet
+from services.gateway.pages import approvals, fields, kit, queue, started
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
 from services.gateway.pages.language import gettext as _
 from services.gateway.pages.language import language
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
-from shared.messages.words import DestinationClass, Plan, Reason, rejections_for
+from shared.messages.words import DestinationClass, Plan, Reason, TransferState, rejections_for
 from shared.translations import N_
 
 
 @kit.blueprint.get("/transfers/<int:transfer_id>")
 def transfer(transfer_id: int) -> Any:
-    """One transfer for its parties (TRF-22)."""
+    """One transfer for its parties (TRF-22); of the queue of approvals also the part beside its list."""
+    if request.headers.get("HX-Target") == "drawer":
+        return _show(transfer_id, queue.read(request.args), "transfers/drawer.html")
+    asked = queue.read(request.args) if request.args.get("queue") else None
+    return _show(transfer_id, asked, "transfers/transfer.html")
+
+
+def _show(transfer_id: int, asked: queue.Asked | None, template: str) -> Any:
+    """Show a transfer; `asked` is what the queue is asked for that it is a part of, None for none."""
     progress = kit.call(transfers.get_transfer, transfers.GetTransfer(transfer_id=transfer_id))
     item, acting = progress.transfer, session.get("org")
     assigning = item.state == "pending_assign" and item.waiting_org_id == acting
@@ -32,19 +42,26 @@ def transfer(transfer_id: int) -> Any:
         kit.children_of(acting or 0) if assigning else None,
         (orgs.list_administrators, orgs.ListAdministrators(org_ids=[one for one in offices if one])),
     )
+    person = people.get(item.member_id)
+    mine = item.member_id == session.get("person")
     return kit.render(
-        "transfers/transfer.html",
+        template,
         progress=progress,
         orgs=found,
         people=people,
-        person=people.get(item.member_id),
-        mine=item.member_id == session.get("person"),
+        person=person,
+        mine=mine,
         may_decide=_may_decide(item, acting),
         branches=[org for org in children or () if org.kind == "branch"],
         concern=DestinationClass.known(item.concern),
         decided=decided(progress),
         staff=kit.staff(administrators),
         rejections=rejections_for([item.reason]),
+        asked=asked,
+        cursor=approvals.cursor_of(asked, item) if asked is not None else "",
+        checks=[word(one) for one in queue.findings(item, person)]
+        if item.waiting_org_id and not mine
+        else [],
     )
 
 
@@ -262,17 +279,36 @@ NEEDED: dict[str, dict[str, str]] = {
 
 @blueprint.get("/list")
 def listed() -> Any:
-    """Transfers out of or into the acting organisation (TRF-29, TRF-32)."""
-    side, only_open = request.args.get("side", "source"), request.args.get("open") == "1"
-    items = call(
-        transfers.list_started,
-        transfers.ListStarted(
-            side=side, open_only=only_open, after=fields.number(request.args.get("after")), limit=100
-        ),
-    )
+    """Transfers out of or into the acting organisation: filter, sort, search, export (TRF-29, TRF-32)."""
+    asked = started.read(request.args)
+    if asked.name.isdigit():  # the number of a transfer
+        return redirect(f"/transfers/{asked.name}")
+    items, more = started.page(asked)
     found, people, _more = names(parties(items), [item.member_id for item in items])
     return render(
-        "transfers/list.html", items=items, orgs=found, people=people, side=side, only_open=only_open
+        "transfers/list.html",
+        asked=asked,
+        items=items,
+        orgs=found,
+        people=people,
+        following=asked.path(after=items[-1].transfer_id) if more and items else "",
+        reasons=[(str(one), word(one)) for one in Reason],
+        states=[(str(one), word(one)) for one in TransferState],
+    )
+
+
+@blueprint.get("/download/list")
+def export_list() -> Any:
+    """Take the list along as a spreadsheet, all pages; that it was taken is noted (BEY-10)."""
+    asked = started.read(request.args)
+    lines = list(started.lines(asked))
+    call(members.note_export, members.NoteExport(what="/list"))
+    with sheet.write(lines) as file:
+        content = file.read()
+    return Response(
+        content,
+        content_type=sheet.MIME,
+        headers={"Content-Disposition": "attachment; filename=transfers.xlsx", "Cache-Control": "no-store"},
     )
 
 
@@ -327,10 +363,37 @@ def act_on(transfer_id: int, act: str) -> Any:
         if error.refusal.kind.status in (401, 403, 404, 503) or error.code == "bad_request":
             raise
         say(error.refusal.say(language()), "error")
-        return redirect(f"/transfers/{transfer_id}")
+        return _after(transfer_id, transfer_id)
     said = request.form.get("do", "") if act == "decide" else act
     say(word(_ACT_SAID.get(said, N_("已办理。"))))
+    if act == "decide" and said == "reject":
+        approvals.remember(request.form.get("note", ""))
+    if act in ("decide", "assign") and request.form.get("queue"):
+        asked = queue.read(request.form)
+        return _after(transfer_id, approvals.following(asked, request.form.get("cursor", ""), transfer_id))
     return redirect(f"/transfers/{outcome.transfer_id if act == 'restart' else transfer_id}")
+
+
+def _after(done: int, shown: int | None) -> Any:
+    """Show a transfer after something was done about one; of the queue what comes next there, if anything."""
+    form = request.form
+    if not form.get("queue"):
+        return redirect(f"/transfers/{shown}")
+    asked = queue.read(form)
+    if request.headers.get("HX-Target") != "drawer":
+        return redirect(
+            asked.path()
+            if shown is None
+            else f"/transfers/{shown}?{asked.query(queue='1', after=asked.after)}"
+        )
+    answer = (
+        kit.render("transfers/drawer_empty.html", asked=asked)
+        if shown is None
+        else _show(shown, asked, "transfers/drawer.html")
+    )
+    if shown != done:
+        answer.headers["HX-Trigger"] = json.dumps({"decided": {"id": done, "next": shown}})
+    return answer
 
 
 _ACT_SAID = {

@@ -205,11 +205,15 @@ class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):
 class ListStarted(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for transfers out of or into the acting organisation and its branches (TRF-29, TRF-32).
 
-    Newest first.
+    Newest first, or with `oldest_first` the other way round. `state` and `reason` filter, as does
+    `open_only`.
     """
 
     side: Side = "source"
     open_only: bool = False
+    state: Annotated[str, maybe(words.TransferState)] = ""
+    reason: Annotated[str, maybe(words.Reason)] = ""
+    oldest_first: bool = False
     after: After = 0
     limit: PageSize = 50
 

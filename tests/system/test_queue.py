@@ -1,0 +1,297 @@
+"""The queue of approvals with 402 waiting: size, keys, clicks; on a screen, and without a script."""
+
+import io
+import random
+import re
+import uuid
+from datetime import timedelta
+
+import openpyxl
+import pytest
+import sqlalchemy as sa
+
+from services.gateway.app import create_app
+from services.members.entering import handlers as entering
+from services.members.graduation import store as graduation_store
+from shared import clock
+from shared.messages.members import Admission
+from system import synthetic, world
+from tests.system import forms, fullhouse
+from tests.system.api import COLLEGE, TARGET
+from tests.system.fullhouse import enter
+from tests.system.visitor import CHROMIUM, Visitor
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no browser")
+SOURCE = COLLEGE * 100 + 3
+NEW_CLASS = TARGET * 100 + 7
+FIRST = 3_000_000
+ALL, UNUSUAL, LATE = 402, 38, 3
+
+
+@pytest.fixture(scope="module")
+def queue(town, client):
+    """402 graduates who wait for TARGET: some late, some due today, some unusual, some reminded of."""
+    people = synthetic.people(ALL, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
+    with town.machinery("members").database.transaction() as tx:
+        entering.enter_trusted(
+            tx,
+            [
+                (
+                    FIRST + n,
+                    Admission(
+                        command_id=uuid.UUID(int=0),
+                        branch_id=SOURCE,
+                        name=one.name,
+                        id_number=one.id_number,
+                        ethnic_group=one.ethnic_group,
+                        phone=one.phone,
+                        joined_on=one.joined_on,
+                        development_number=one.development_number,
+                    ),
+                )
+                for n, one in enumerate(people)
+            ],
+        )
+        graduation_store.mark_branches(
+            tx,
+            [{"branch_id": SOURCE, "graduates_on": clock.today(), "reason": "", "marked_by": 1}],
+            clock.now(),
+        )
+        graduation_store.convert(tx, clock.today(), clock.now(), 1, [SOURCE])
+    browser = create_app(client, town.settings).test_client()
+    office = fullhouse.Office(browser, COLLEGE)
+    made = office.send(
+        "/transfers",
+        *(
+            {
+                "command_id": fullhouse.key(),
+                "initiator": "source",
+                "member_id": FIRST + n,
+                "source_branch_id": SOURCE,
+                "target_org_id": TARGET,
+                "reason": "further_study",
+                "place_name": "某大学",
+                "place_address": "某地",
+                "remark": "软件工程1班" if n % 2 else "",
+            }
+            for n in range(ALL)
+        ),
+    )
+    ids = sorted(one["transfer_id"] for one in made)
+    target = fullhouse.Office(browser, TARGET)
+    target.wait(ids[-1], "pending_in", 60)
+    target.wait(ids[0], "pending_in", 60)
+    now = clock.now()
+    with town.engine("transfers").begin() as tx:
+        for some, change in (
+            (ids[:LATE], {"expires_at": now - timedelta(hours=5)}),
+            (ids[LATE:], {"expires_at": now + timedelta(days=4)}),
+        ):
+            tx.execute(
+                sa.text("UPDATE open_nodes SET expires_at = :expires_at WHERE transfer_id = ANY(:ids)"),
+                {"ids": some, **change},
+            )
+        tx.execute(
+            sa.text("UPDATE transfers SET concern = 'employer' WHERE transfer_id = ANY(:ids)"),
+            {"ids": ids[10 : 10 + UNUSUAL]},
+        )
+        tx.execute(
+            sa.text("UPDATE open_nodes SET reminders = 1 WHERE transfer_id = ANY(:ids)"), {"ids": ids[-6:]}
+        )
+    return ids
+
+
+@pytest.fixture
+def at_work(browser, town, queue):
+    """The target's administrator, signed in; the token of forms."""
+    return enter(browser, town, TARGET)
+
+
+def rows(page):
+    return re.findall(r'name="item" value="(\d+)-\d+"', page)
+
+
+def chips(page):
+    """Return the chips above the list with their counts."""
+    found = re.findall(r'class="q-chip[^"]*"[^>]*>\s*([^<]*?)\s*<b>(\d+)</b>', page)
+    return {name: int(n) for name, n in found}
+
+
+def test_the_state_is_in_the_address(browser, queue, at_work):
+    """Chips, filters, order and pages are links and fields; what an address cannot mean is left out."""
+    page = browser.get("/work").text
+    assert chips(page) == {
+        "全部": ALL,
+        "已超期": LATE,
+        "今日到期": 0,
+        "去向不常见": UNUSUAL,
+        "去向正常": ALL - UNUSUAL,
+        "已提醒": 6,
+    }
+    assert len(rows(page)) == 25 and "选中符合条件的全部 402 项" in page
+    late = browser.get("/work?state=pending_in&due=late").text
+    assert sorted(map(int, rows(late))) == queue[:LATE] and chips(late)["全部"] == ALL
+    by_deadline = browser.get("/work?state=pending_in&sort=due").text
+    assert sorted(map(int, rows(by_deadline)[:LATE])) == queue[:LATE]
+    seen, path = [], "/work?state=pending_in&mark=unusual"
+    while path:
+        page = browser.get(path).text
+        seen += rows(page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        path = following[1].replace("&amp;", "&") if following else None
+    assert sorted(map(int, seen)) == queue[10 : 10 + UNUSUAL]
+    assert page.count("去向不常见</span>") >= 13
+    for nonsense in ("state=x&due=y&mark=z&sort=w&source=-1&province=99&reason=q", "state=completed"):
+        assert browser.get(f"/work?{nonsense}").status_code == 200
+
+
+def test_a_name_is_found_where_one_may_see_it(browser, town, queue, at_work):
+    """By its beginning, among those who wait; nobody else's queue shows them (SRCH-06)."""
+    with town.engine("members").connect() as tx:
+        name = tx.scalar(sa.text("SELECT name FROM people WHERE person_id = :id"), {"id": FIRST + 7})
+        surname = tx.scalars(
+            sa.text("SELECT person_id FROM people WHERE person_id >= :id AND starts_with(name, :name)"),
+            {"id": FIRST, "name": name[0]},
+        ).all()
+    page = browser.get(f"/work?state=pending_in&name={name}").text
+    assert 1 <= len(rows(page)) < 25 and f">{name}</a>" in page
+    assert f"符合条件 {len(surname)} 项" in browser.get(f"/work?state=pending_in&name={name[0]}").text
+    nobody = browser.get("/work?state=pending_in&name=甲乙丙丁").text
+    assert rows(nobody) == [] and "没有符合条件的待办" in nobody
+    asked = {"csrf": at_work, "state": "pending_in", "name": "甲乙丙丁", "all": "1", "do": "approve"}
+    assert "没有符合条件的待办" in browser.post("/work", data=asked).text
+    enter(browser, town, TARGET + 1)
+    assert rows(browser.get(f"/work?name={name}").text) == []
+
+
+def test_the_count_and_the_exceptions_come_first(browser, queue, at_work):
+    """Of more than one the page asks, with what the rules found; nothing is done by asking (BEY-05)."""
+    asked = {"csrf": at_work, "state": "pending_in", "all": "1", "do": "approve"}
+    page = browser.post("/work", data=asked).text
+    assert "同意 402 项" in page and f"其中 {UNUSUAL} 项有提示" in page
+    assert f"只办没有提示的 {ALL - UNUSUAL} 项" in page
+    assert page.count('name="without"') == UNUSUAL
+    (form,) = [one for one in forms.read(page)[0] if one.action == "/work"]
+    assert form.entered is None
+    two = [f"{one}-1" for one in queue[9:11]]
+    some = browser.post("/work", data={**asked, "all": "", "item": two}).text
+    assert "同意 2 项" in some and "其中 1 项有提示" in some
+    assert chips(browser.get("/work").text)["全部"] == ALL
+    stale = {**form.filled(), "csrf": at_work, "do": "approve", "expected": "401", "without": ""}
+    changed = browser.post("/work", data=stale)
+    assert changed.status_code == 409 and "请重新确认" in changed.text
+
+
+def test_views_and_phrases_on_the_page(browser, queue, at_work):
+    """A view is kept with what the page shows, and forgotten; it leads back to the same list."""
+    view = {"csrf": at_work, "state": "pending_in", "mark": "unusual", "sort": "due"}
+    kept = {**view, "title": "先看这些", "view_id": str(uuid.uuid4())}
+    said = browser.post("/work/views", data=kept, follow_redirects=True).text
+    assert "已保存视图“先看这些”" in said
+    link = re.search(r'<a href="([^"]+)">先看这些</a>', said)[1].replace("&amp;", "&")
+    assert f"符合条件 {UNUSUAL} 项" in browser.get(link).text
+    drop = re.search(r'name="drop" value="([^"]+)"', said)[1]
+    gone = browser.post("/work/views", data={**view, "drop": drop}, follow_redirects=True).text
+    assert "已删除视图" in gone and "先看这些</a>" not in gone
+    for bad in ({**kept, "title": ""}, {**kept, "title": "x" * 10_000}, {**kept, "view_id": "x"}):
+        assert browser.post("/work/views", data=bad).status_code < 500
+
+
+def test_the_list_is_taken_along(browser, queue, at_work):
+    """What is filtered comes as a spreadsheet with names, and without a session not at all."""
+    answer = browser.get("/download/queue?state=pending_in&due=late")
+    assert answer.status_code == 200
+    lines = list(openpyxl.load_workbook(io.BytesIO(answer.data)).active.values)
+    assert len(lines) == 1 + LATE and "系统校验" in lines[0]
+    assert browser.application.test_client().get("/download/queue").status_code == 302
+
+
+def test_a_transfer_of_the_queue_leads_to_the_next(browser, town, queue, at_work):
+    """Without a script: the page of one transfer approves and shows the next of the same list."""
+    first = queue[10]
+    page = browser.get(f"/transfers/{first}?state=pending_in&mark=unusual&queue=1").text
+    assert "去向不常见" in page
+    (form,) = [one for one in forms.read(page)[0] if one.action == f"/transfers/{first}/decide"]
+    assert form.entered is None
+    done = browser.post(form.action, data={**form.filled(), "csrf": at_work, "do": "approve"})
+    assert done.headers["Location"].startswith(f"/transfers/{queue[11]}?")
+    assert "已同意" in browser.get(done.headers["Location"]).text
+    assert fullhouse.Office(browser, TARGET).get(f"/transfers/{first}")["transfer"]["state"] != "pending_in"
+
+
+@needs_chromium
+def test_402_on_a_screen(chromium, site, town, queue):
+    """Two screens high, few stops, few clicks; keys, drawer and dialog (the figures of the issue)."""
+    one = Visitor(chromium, site, town, 1440)
+    page = one.page
+    one.sign_in(world.administrator_of(TARGET), world.PASSWORD)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    one.go("/work?state=pending_in")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height <= 2 * 900, height
+    page.evaluate("document.querySelector('#main').setAttribute('tabindex', '-1')")
+    page.evaluate("document.querySelector('main h1').setAttribute('tabindex', '-1')")
+    page.evaluate("document.querySelector('main h1').focus()")
+    stops = 0
+    while page.evaluate("document.activeElement.dataset.key") != "a":
+        page.keyboard.press("Tab")
+        stops += 1
+        assert stops <= 12, stops
+    print("height", height, "stops", stops)
+    # keys: down, down, tick; the help; nothing while typing
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    assert page.locator(".q-row").nth(1).locator("input").is_checked()
+    assert page.inner_text(".q-count") == "已选 1 项"
+    page.keyboard.press("x")
+    page.keyboard.press("?")
+    assert page.locator("#keys").get_attribute("open") is not None
+    page.fill("#name", "")
+    page.locator("#name").press("x")
+    assert page.input_value("#name") == "x" and page.locator("input[name=item]:checked").count() == 0
+    page.uncheck("#keys-on")
+    page.keyboard.press("?")
+    assert page.locator("#keys").get_attribute("open") is not None
+    page.check("#keys-on")
+    # the drawer: approve and next
+    page.locator(".q-name a").first.click()
+    page.wait_for_selector(".q-drawer")
+    one.look()
+    before = page.locator(".q-drawer").get_attribute("data-id")
+    page.click(".q-drawer button:has-text('同意并看下一项')")
+    page.wait_for_selector(f".q-drawer:not([data-id='{before}'])")
+    assert page.locator(f"#row-{before}").count() == 0
+    # returning is a dialog of its own, and Enter in it sends nothing
+    page.click(".q-drawer button:has-text('驳回')")
+    page.wait_for_selector("dialog[open]")
+    one.look()
+    page.fill("#note", "请补充材料")
+    page.press("#note", "Enter")
+    page.wait_for_timeout(200)
+    assert page.locator("dialog[open]").count() == 1
+    page.click("dialog [data-close]")
+    # all that is usual, in four clicks
+    one.go("/work?state=pending_in")
+    count = int(page.inner_text(".q-chip:has-text('去向正常') b"))
+    page.click(".q-chip:has-text('去向正常')")
+    page.check("input[name=all]")
+    page.click("button:has-text('同意所选')")
+    page.click(f"button:has-text('确认同意 {count} 项')")
+    page.wait_for_url("**/bulk/*")
+    one.until("完成", 60)
+    assert f"已办理 {count}" in page.inner_text("main")
+    page.context.close()
+
+
+@needs_chromium
+def test_the_queue_on_a_phone(chromium, site, town, queue):
+    """At 360 px a list with everything in it; the drawer covers the lower part."""
+    one = Visitor(chromium, site, town, 360)
+    one.sign_in(world.administrator_of(TARGET), world.PASSWORD)
+    one.go("/work?state=pending_in")
+    one.page.locator(".q-name a").first.click()
+    one.page.wait_for_selector(".q-drawer")
+    one.look()
+    one.page.context.close()
