@@ -571,8 +571,9 @@ def test_every_list_has_a_file(browser, town, house, org):
         for link in forms.read(page)[1]
         if link.startswith("/download")
     }
+    waits = fullhouse.Office(browser, org).get("/work")["counts"]
     assert {
-        "/download/queue",
+        *(["/download/queue"] if waits else []),  # of an empty queue there is nothing to take along
         "/download/orgs",
         "/download/reports",
         "/download/figures",

@@ -22,7 +22,7 @@ from shared.messages.words import Check, Due, IdentityCheck, Reason, TransferSta
 
 NODES = (TransferState.IN, TransferState.OUT, TransferState.PROVINCE, TransferState.ASSIGN)
 """The nodes at which something waits, in the order of the tabs."""
-PAGE = 25
+PAGE = 20
 """Rows of a page: with the head of the page two screens at most."""
 NAME_MOST = MAX_ITEMS
 """Members of one name that a filter takes."""
@@ -153,6 +153,18 @@ class Row:
     looked_at: bool = False
 
 
+def called(org: Any, whole: bool) -> str:
+    """Return what an organisation is called in a list: of elsewhere with what stands above it.
+
+    Without what all names have in common; the whole name stands in the title.
+    """
+    if org is None:
+        return ""
+    if not whole:
+        return str(org.short_name)
+    return str(org.full_name.removeprefix("共青团").removesuffix("委员会"))
+
+
 def findings(item: Any, person: Any) -> list[Check]:
     """Return what an approver should look at: what transfers has found, and what members knows (MEM-19)."""
     found = list(item.checks)
@@ -167,14 +179,15 @@ def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any)
     """Return a transfer as the list prints it."""
     person = people.get(item.member_id)
     source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id)
+    comes, goes = item.state != TransferState.OUT, item.state in (TransferState.OUT, TransferState.PROVINCE)
     return Row(
         transfer_id=item.transfer_id,
         node_no=item.node_no,
         name=person.name if person is not None else str(item.member_id),
         id_masked=person.id_masked if person is not None else "",
-        source=source.short_name if source is not None else "",
+        source=called(source, comes),
         source_full=source.full_name if source is not None else "",
-        target=target.short_name if target is not None else "",
+        target=called(target, goes),
         target_full=target.full_name if target is not None else "",
         reason=kit.word(Reason(item.reason)),
         findings=[kit.word(one) for one in findings(item, person)],

@@ -288,6 +288,7 @@ def listed() -> Any:
     return render(
         "transfers/list.html",
         asked=asked,
+        called=queue.called,
         items=items,
         orgs=found,
         people=people,
