@@ -572,15 +572,18 @@ def test_every_list_has_a_file(browser, town, house, org):
         if link.startswith("/download")
     }
     waits = fullhouse.Office(browser, org).get("/work")["counts"]
-    assert {
-        *(["/download/queue"] if waits else []),  # of an empty queue there is nothing to take along
-        "/download/orgs",
-        "/download/reports",
-        "/download/figures",
-        "/download/board",
-        "/download/list",
-        "/download/retentions",
-    } <= {"/".join(link.split("?")[0].split("/")[:3]) for link in links}
+    assert (
+        {
+            *(["/download/queue"] if waits else []),  # of an empty queue there is nothing to take along
+            "/download/orgs",
+            "/download/reports",
+            "/download/figures",
+            "/download/board",
+            "/download/list",
+            "/download/retentions",
+        }
+        <= {"/".join(link.split("?")[0].split("/")[:3]) for link in links}
+    )
     for link in links:
         answer = browser.get(link)
         assert answer.status_code == 200 and answer.data[:2] == b"PK", (
