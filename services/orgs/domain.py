@@ -52,6 +52,7 @@ class Data(TypedDict):
     full_name: str
     also: str
     bigrams: list[str]
+    spoken: list[str]
     industry: str
     phone: str
     division_code: str | None

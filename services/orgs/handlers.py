@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, names, settings, store
+from services.orgs import domain, names, settings, spoken, store
 from services.orgs.domain import OrgRow
 from services.orgs.log import log, org_entry
 from services.orgs.naming import store as naming_store
@@ -228,7 +228,7 @@ def _labelled(tree: _Tree, wanted: domain.Wanted, parent: OrgRow) -> domain.Want
     """
     practice = tree.settings.practice
     label = practice.text("township_branch_label", clock.today(), parent["province"], parent["path"])
-    full_name = f"{names.LEAGUE}{names.stem(parent['full_name'])}{label}"
+    full_name = f"{spoken.LEAGUE}{spoken.stem(parent['full_name'])}{label}"
     return wanted._replace(short_name=label, full_name=full_name)
 
 
@@ -240,7 +240,7 @@ def _data(wanted: domain.Wanted, phone: str, division_code: str | None, old: Org
         "industry": wanted.industry,
         "phone": phone,
         "division_code": division_code,
-        **names.searchable(wanted.full_name, wanted.short_name, old),
+        **names.searchable(wanted.kind, wanted.full_name, wanted.short_name, old),
     }
 
 

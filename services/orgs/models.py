@@ -43,6 +43,13 @@ orgs = sa.Table(
         comment="short and former names as they are searched, one a line (BEY-20)",
     ),
     sa.Column("bigrams", ARRAY(sa.Text), nullable=False, comment="of the full name and of `also`"),
+    sa.Column(
+        "spoken",
+        ARRAY(sa.Text),
+        nullable=False,
+        server_default="{}",
+        comment="what people call a committee, without 共青团 and the ending (SRCH-10)",
+    ),
     sa.Column("industry", sa.Text, nullable=False, server_default=""),
     sa.Column("phone", sa.Text, nullable=False, server_default=""),
     sa.Column("division_code", sa.Text),
@@ -81,6 +88,12 @@ orgs = sa.Table(
     sa.Index("ix_orgs_school_number", "school_number", postgresql_where=sa.text("school_number <> ''")),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
+    sa.Index(
+        "ix_orgs_spoken",
+        "spoken",
+        postgresql_using="gin",
+        postgresql_where=sa.text("spoken <> '{}'"),
+    ),
 )
 
 administrators = sa.Table(

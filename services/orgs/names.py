@@ -9,13 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from services.orgs import spoken
 from services.orgs.domain import bigrams, normalise, other_names
+from services.orgs.spoken import ENDS, LEAGUE
 
-LEAGUE = "共青团"
 MOST_REMEMBERED = 20
 """Names that are remembered of one organisation, the newest ones."""
-_ENDS = (("团委", "委员会"), ("团工委", "工作委员会"), ("团总支", "总支部委员会"), ("团支部", "支部委员会"))
-"""What short names end with, and full names for it."""
 _PLACE = "省市县区州盟旗"
 _LEVEL = re.compile(rf"(.+)团([{_PLACE}])委$")
 """湖北团省委, 武汉团市委."""
@@ -37,7 +36,7 @@ def ways(text: str) -> list[str]:
     for pattern, full in ((_LEVEL, r"\1\2委员会"), (_LED, r"\1委员会")):
         if pattern.fullmatch(bare):
             said.append(pattern.sub(full, bare))
-    said += [bare.removesuffix(short) + full for short, full in _ENDS if bare.endswith(short)]
+    said += [bare.removesuffix(short) + full for short, full in ENDS if bare.endswith(short)]
     return list(dict.fromkeys(other for one in said if one for other in other_names(one)))
 
 
@@ -51,15 +50,19 @@ class Searchable(TypedDict):
 
     also: str
     bigrams: list[str]
+    spoken: list[str]
 
 
-def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None = None) -> Searchable:
+def searchable(
+    kind: str, full_name: str, short_name: str, before: Mapping[str, Any] | None = None
+) -> Searchable:
     """Return the columns by which an organisation is found (BEY-20).
 
-    They are `also`, its short name and its former names, one a line, and `bigrams` of all its
-    names.
+    They are `also`, its short name and its former names, one a line, `bigrams` of all its names, and
+    `spoken`, what people call it.
 
     Args:
+        kind: Of the organisation.
         full_name: As it is from now on; so is the short name.
         short_name: Left out where the full name contains it.
         before: The organisation as it was, with `also`; None for a new one.
@@ -79,20 +82,11 @@ def searchable(full_name: str, short_name: str, before: Mapping[str, Any] | None
     return {
         "also": "\n".join(also),
         "bigrams": list(dict.fromkeys(piece for name in (full_name, *also) for piece in bigrams(name))),
+        "spoken": spoken.forms(kind, (full_name, short_name, *also)),
     }
 
 
 # ---- building a full name from the path ------------------------------------------------------------
-
-
-def stem(full_name: str) -> str:
-    """Return what the names below begin with: a full name without 共青团 and the ending of its kind."""
-    name = normalise(full_name).removeprefix(LEAGUE)
-    # The longest ending first: 委员会 is the end of the others.
-    for _, full in sorted(_ENDS, key=lambda pair: -len(pair[1])):
-        if name.endswith(full):
-            return name.removesuffix(full)
-    return name
 
 
 def built(above: str, short_name: str, purpose: str) -> str | None:
@@ -106,7 +100,7 @@ def built(above: str, short_name: str, purpose: str) -> str | None:
         return None
     if purpose not in ("ordinary", "graduate", "awaiting", "township", "mixed"):
         return f"{LEAGUE}{above}{own}"
-    for short, full in sorted(_ENDS, key=lambda pair: -len(pair[0])):
+    for short, full in sorted(ENDS, key=lambda pair: -len(pair[0])):
         if own.endswith(short):
             own = own.removesuffix(short)
             return f"{LEAGUE}{above}{own}{full}" if own else None

@@ -40,6 +40,7 @@ class Org(NamedTuple):
     short_name: str
     full_name: str
     bigrams: list[str]
+    spoken: list[str]
     industry: str
     phone: str
     division_code: str | None
@@ -217,7 +218,7 @@ def _seed_row(seed: Any, path: str, provincial_id: int | None, order: int) -> di
         "provincial_id": provincial_id,
         "short_name": seed.short_name,
         "full_name": seed.full_name,
-        **names.searchable(seed.full_name, seed.short_name),
+        **names.searchable(seed.kind, seed.full_name, seed.short_name),
         "industry": seed.industry,
         "phone": "",
         "division_code": seed.division_code,

@@ -33,6 +33,7 @@ from services.members.entering import handlers as entering
 from services.members.graduation import rules as graduation
 from services.orgs import domain as orgs_domain
 from services.orgs import seed, store
+from services.orgs import spoken as orgs_spoken
 from services.orgs.migration import handlers as migration
 from services.orgs.migration import store as migration_store
 from services.orgs.search import handlers as search
@@ -83,6 +84,7 @@ _ORG_COLUMNS = (
     "short_name",
     "full_name",
     "bigrams",
+    "spoken",
     "industry",
     "display_order",
     "version",
@@ -254,6 +256,7 @@ class Country:
             if order % 50 == 0:
                 self.names.append(org.full_name)
             bigrams = [json.dumps(one, ensure_ascii=False) for one in orgs_domain.bigrams(org.full_name)]
+            spoken = orgs_spoken.forms(org.kind, (org.full_name, org.short_name))
             yield (
                 org.id,
                 above,
@@ -266,6 +269,7 @@ class Country:
                 org.short_name,
                 org.full_name,
                 "{" + ",".join(bigrams) + "}",
+                "{" + ",".join(spoken) + "}",
                 org.industry or "普通高等院校",
                 order,
                 1,
@@ -730,6 +734,7 @@ class Country:
             "kind": "committee",
             "full_name": "共青团迁移测试委员会",
             "bigrams": ["迁移"],
+            "spoken": ["迁移测试"],
             "version": 1,
         }
         store.save(tx, [body])

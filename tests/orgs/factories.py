@@ -180,6 +180,7 @@ def row(org_id=42011, parent_id=420, path="1.42.420.42011.", **values):
         "full_name": "共青团某学院委员会",
         "also": "",
         "bigrams": [],
+        "spoken": [],
         "industry": "",
         "phone": "",
         "division_code": None,

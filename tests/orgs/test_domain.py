@@ -559,7 +559,7 @@ def test_changes_right(active, observer, holds, observes, changes):
 @pytest.mark.parametrize("parent, provincial", [(row(420, 42, "1.42.420."), 42), (CENTRE, 8)])
 def test_new_org(parent, provincial):
     """ORG-10: a new organisation stands below its superior, last in the order, and shares its place."""
-    data = {**NAMES, "also": "", "bigrams": ["学院"], "phone": "1", "division_code": "42"}
+    data = {**NAMES, "also": "", "bigrams": ["学院"], "spoken": ["学院"], "phone": "1", "division_code": "42"}
     made = domain.new_org(8, parent, "branch", "mixed", data)
     place = {
         "org_id": 8,

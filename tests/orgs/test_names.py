@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.orgs import handlers, names, store
+from services.orgs import handlers, names, spoken, store
 from services.orgs.naming import handlers as naming
 from services.orgs.naming import store as naming_store
 from services.orgs.order import handlers as order
@@ -155,7 +155,7 @@ def test_what_is_remembered(before, full, short, also):
 
     With the pieces of each for the index.
     """
-    made = names.searchable(full, short, before)
+    made = names.searchable("committee", full, short, before)
     assert made["also"] == also
     assert set(made["bigrams"]) == {
         piece for name in (full, *also.split("\n")) for piece in names.bigrams(name)
@@ -167,7 +167,7 @@ def test_only_so_many_names_are_remembered():
     org = {"full_name": "共青团甲委员会", "short_name": "甲", "also": ""}
     for n in range(40):
         full = f"共青团第{n}委员会"
-        org = {**names.searchable(full, "", org), "full_name": full, "short_name": ""}
+        org = {**names.searchable("committee", full, "", org), "full_name": full, "short_name": ""}
     kept = org["also"].split("\n")
     assert len(kept) == names.MOST_REMEMBERED and kept[0] == "共青团第38委员会"
 
@@ -182,7 +182,7 @@ def test_the_migration_finds_short_names_as_the_code_does(tx):
     )
     tx.execute(sa.text(import_module("services.orgs.migrations.versions.0007_names").SHORT_NAMES))
     row = store.by_ids(tx, [COLLEGE])[COLLEGE]
-    made = names.searchable(row.full_name, "机电 团委")
+    made = names.searchable(row.kind, row.full_name, "机电 团委")
     assert (row.also, set(row.bigrams)) == (made["also"], set(made["bigrams"])) and found(tx, "机电团委") == [
         COLLEGE
     ]
@@ -251,7 +251,7 @@ def test_a_name_from_the_path(above, short, purpose, full):
     """
     assert names.built(above, short, purpose) == full
     if full and purpose != "floating":
-        assert names.stem(full).startswith(above) and names.stem(full) in full
+        assert spoken.stem(full).startswith(above) and spoken.stem(full) in full
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_who_is_renamed_meanwhile_keeps_that(short):
                     "org_id": row.org_id,
                     "full_name": name,
                     "version": row.version,
-                    **names.searchable(name, row.short_name, dict(row._mapping)),
+                    **names.searchable(row.kind, name, row.short_name, dict(row._mapping)),
                 }
                 for row, name in naming.changes(rows, {})
             ],

@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, names, store
+from services.orgs import domain, names, spoken, store
 from services.orgs.log import log, org_entry
 from services.orgs.naming import store as naming_store
 from shared import background, clock, commands, db
@@ -47,7 +47,7 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
     for row in rows:
         name = None
         if row.purpose != "vault" and not domain.is_provincial(row.parent_id, row.org_id, row.provincial_id):
-            name = names.built(names.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
+            name = names.built(spoken.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
         # A name that would be refused if somebody typed it is not built either.
         built[row.org_id] = row.full_name
         if (
@@ -176,7 +176,7 @@ def rebuild_piece(
             org_id=row.org_id,
             full_name=name,
             version=row.version,
-            **names.searchable(name, row.short_name, dict(row._mapping)),
+            **names.searchable(row.kind, name, row.short_name, dict(row._mapping)),
         )
         for row, name in wanted
     ]

@@ -25,6 +25,7 @@ class Renamed(msgspec.Struct, frozen=True, kw_only=True):
     full_name: str
     also: str
     bigrams: list[str]
+    spoken: list[str]
     version: int
 
 
@@ -61,7 +62,7 @@ _BELOW = sa.text("""
 _AS_READ = "o.org_id = i.org_id AND o.version = i.version AND NOT o.deleted"
 _RENAME = sa.text(f"""
     WITH changed AS (UPDATE orgs o SET
-            full_name = i.full_name, also = i.also, bigrams = i.bigrams,
+            full_name = i.full_name, also = i.also, bigrams = i.bigrams, spoken = i.spoken,
             version = {next_version("o.version")}
         FROM {locked(recordset(Renamed), "orgs o", _AS_READ, "o.org_id")} AS i
         WHERE o.org_id = i.org_id

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.orgs import domain, store
+from services.orgs import domain, spoken, store
+from services.orgs.search.rules import Anchor, Named
+from shared import db
 
 RARE = 3_000
 """A bigram in fewer names than this is rare, so that all its hits can be ordered."""
@@ -16,8 +19,17 @@ RARE = 3_000
 BUDGET = 1_000
 """Organisations that are looked at where a text is too common to order all of its hits."""
 
+HITS = 100
+"""Organisations of one place that are compared with a text."""
+
+LOOKED_AT = 3_000
+"""Organisations two levels below one that are looked at: the classes of a large university."""
+
 COUNT_AGAIN_SECONDS = 300.0
 """How long the counts of bigrams are trusted."""
+
+NO_TARGETS = ("graduate", "awaiting", "vault")
+"""Purposes of organisations that receive nobody (TRF-15)."""
 
 _TARGETS = (
     "(NOT :targets_only OR (kind <> 'leading_body' AND purpose NOT IN ('graduate', 'awaiting', 'vault')))"
@@ -71,6 +83,55 @@ _CODED = sa.text(f"""
         AS coded
     ORDER BY org_id IS DISTINCT FROM CAST(:number AS bigint), length(path), path LIMIT :limit""")
 
+_SHOWN = "org_id, path, kind, plain, spoken"
+
+# Exact names and forms; the more superiors shared with the searcher, the nearer.
+_NAMED = sa.text(f"""
+    WITH named AS MATERIALIZED (
+        (SELECT {_SHOWN}, true AS exact FROM orgs
+            WHERE plain = ANY(CAST(:names AS text[])) AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+            LIMIT {RARE})
+        UNION ALL
+        (SELECT {_SHOWN}, false FROM orgs
+            WHERE spoken <> '{{}}' AND spoken && CAST(:stems AS text[])
+                AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+            LIMIT {RARE}))
+    SELECT org_id FROM named ORDER BY
+        NOT exact,
+        (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above
+            WHERE starts_with(named.path, above)) DESC,
+        :kind <> '' AND (:kind = 'branch') <> (kind = 'branch'),
+        length(path) - length(replace(path, '.', '')), length(plain), plain, org_id
+    LIMIT :limit""")
+
+_ANCHORS = sa.text(f"""
+    SELECT {_SHOWN} FROM orgs
+    WHERE spoken <> '{{}}' AND spoken && CAST(:names AS text[]) AND NOT deleted
+        AND (:anywhere OR EXISTS (SELECT FROM unnest(CAST(:within AS text[])) AS above
+            WHERE starts_with(path, above)))
+    LIMIT {BUDGET}""")
+
+_BY_PATH_IDS = sa.text(f"""
+    SELECT {_SHOWN} FROM orgs
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted AND kind <> 'branch'""")
+
+# One level, or two, below each anchor; the inner limits bound what is looked at.
+_CHILDREN = sa.text(f"""
+    SELECT a.anchor, found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:patterns AS text[]))
+        WITH ORDINALITY AS a(id, pattern, anchor),
+    LATERAL (SELECT {_SHOWN} FROM orgs
+        WHERE parent_id = a.id AND NOT deleted AND plain LIKE a.pattern AND {_SUBTREE} AND {_TARGETS}
+        LIMIT {HITS}) AS found""")
+_GRANDCHILDREN = sa.text(f"""
+    SELECT a.anchor, found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:patterns AS text[]))
+        WITH ORDINALITY AS a(id, pattern, anchor),
+    LATERAL (SELECT {_SHOWN} FROM (
+        SELECT o.* FROM orgs p JOIN orgs o ON o.parent_id = p.org_id
+        WHERE p.parent_id = a.id AND p.kind <> 'branch' AND NOT p.deleted
+        LIMIT {LOOKED_AT}) AS near_by
+        WHERE NOT deleted AND plain LIKE a.pattern AND {_SUBTREE} AND {_TARGETS}
+        LIMIT {HITS}) AS found""")
+
 _SYSTEMS = sa.text("""
     SELECT path FROM orgs
     WHERE org_id = provincial_id AND province >= :first AND NOT deleted
@@ -103,6 +164,62 @@ def _frequent(tx: Connection) -> tuple[dict[str, int], float]:
             max((row.total for row in rows), default=0.0),
         )
     return _common[database][1:]
+
+
+def named(
+    tx: Connection,
+    names: Sequence[str],
+    said: spoken.Said,
+    targets_only: bool,
+    limit: int,
+    below: str,
+    near: Sequence[str],
+) -> list[int]:
+    """Return ids of organisations that have one of the full names, or are called so (SRCH-10).
+
+    Names as they are stored come first, then the nearest, then the kind that is meant.
+    """
+    values = {"names": list(names), "stems": list(said.stems), "kind": said.kind, "near": list(near)}
+    return list(tx.scalars(_NAMED, {**values, **_within(targets_only, limit, below)}))
+
+
+def anchors(tx: Connection, names: Sequence[str], within: Sequence[str] | None) -> list[Named]:
+    """Return committees that are called by one of the names; with `within`, below one of these paths."""
+    values = {"names": list(names), "anywhere": within is None, "within": list(within or ())}
+    return db.rows(Named, tx.execute(_ANCHORS, values))
+
+
+def committees(tx: Connection, ids: Sequence[int]) -> list[Named]:
+    """Return those organisations that may have others below them."""
+    return db.rows(Named, tx.execute(_BY_PATH_IDS, {"ids": list(ids)}))
+
+
+def below_anchors(
+    tx: Connection, anchors: Sequence[Anchor], level: int, targets_only: bool, below: str
+) -> list[tuple[Anchor, Named]]:
+    """Return what stands one or two levels below anchors and has the rest of their text in its name."""
+    if not anchors:
+        return []
+    values = {
+        "ids": [one.org_id for one in anchors],
+        "patterns": [spoken.pattern(one.rest) for one in anchors],
+        **_within(targets_only, 0, below),
+    }
+    del values["limit"]
+    rows = tx.execute(_CHILDREN if level == 1 else _GRANDCHILDREN, values)
+    return [
+        (anchors[row.anchor - 1], Named(row.org_id, row.path, row.kind, row.plain, row.spoken))
+        for row in rows
+    ]
+
+
+def _within(targets_only: bool, limit: int, below: str) -> dict[str, Any]:
+    return {
+        "targets_only": targets_only,
+        "limit": limit,
+        "path": below,
+        "path_end": store.end_of(below),
+    }
 
 
 def search(
@@ -168,3 +285,8 @@ def coded(tx: Connection, text: str, targets_only: bool, limit: int, below: str)
 def systems(tx: Connection) -> list[str]:
     """Return the paths of the vertical systems, such as the railway's (ORG-15)."""
     return list(tx.scalars(_SYSTEMS, {"first": domain.SYSTEMS_FROM}))
+
+
+def is_target(org: store.Org) -> bool:
+    """Return whether members may be transferred to an organisation (TRF-15), as the statements above ask."""
+    return org.kind != "leading_body" and org.purpose not in NO_TARGETS
