@@ -33,6 +33,10 @@ HANDOVER_MONTH = 9
 """From this month of the year on a county receives in a hand-over branch of its own (ORG-29)."""
 HANDOVER_NAMES = ("学社衔接临时团支部", "流动团员团支部", "流动团员支部", "流动团支部")
 """What hand-over branches are and were called; a search for one finds the others (ORG-28)."""
+ROOT = 1
+"""The centre."""
+DIVISION_LENGTHS = (2, 4, 6, 9, 12)
+"""Digits of the codes of a province, city, county, township and village."""
 SYSTEMS_FROM = "91"
 """The number of the first vertical system; provinces have lower ones (ORG-15)."""
 PEER_SYSTEMS = {"11": "BJ", "44": "GD", "35": "FJ"}
@@ -132,7 +136,7 @@ def is_division_code(code: str) -> bool:
 
     The lengths are those of a province, city, county, township and village.
     """
-    return not code or (code.isascii() and code.isdigit() and len(code) in (2, 4, 6, 9, 12))
+    return not code or (code.isascii() and code.isdigit() and len(code) in DIVISION_LENGTHS)
 
 
 def may_hold_children(kind: str) -> bool:

@@ -256,6 +256,11 @@ def _number(signs: str) -> int:
     return (_NUMERALS.get(tens, 1) * 10 if ten else 0) + _NUMERALS.get(ones, 0)
 
 
+def own_name(short_name: str) -> str:
+    """Return a short name without its ending: 武汉市 for 武汉市团委."""
+    return _without_end(normalise(short_name))[0]
+
+
 def _bare(text: str) -> str:
     for name in _LEAGUES:
         text = text.removeprefix(name)

@@ -305,6 +305,11 @@ def _of_pages(found: dict[str, Any]) -> Iterator[Line]:
         "aim p95 <= 20 ms",
     )
     yield (
+        f"search for {found['spoken']:.0f} spoken names",
+        f"{_spread(found, 'spoken_', digits=1)}, {found['spoken_found']:.1f} % at rank 1 to 5",
+        "aim p95 <= 20 ms, 95 %",
+    )
+    yield (
         "right over a subtree, without the bus",
         _spread(found, "subtree_", digits=1),
         "aim <= 2 ms",

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -46,6 +47,7 @@ from system import synthetic, world
 from tests.bench.quantiles import percentile
 from tests.bench.threads import in_threads
 from tests.installation import Installation
+from tests.orgs.search import said
 
 WORDS = (
     "东风",
@@ -424,12 +426,29 @@ class Country:
             direct = self._times(
                 "search", [lambda one=one: search.search_orgs(tx, one, None) for one in asked]
             )
+            spoken = self._spoken(tx)
         token = self.token(world.administrator_of(PROVINCE))
         called = self._times(
             "search_call",
             [lambda one=one: self.client.call(orgs.search_orgs, one, token=token) for one in asked],
         )
-        return direct | called
+        return direct | spoken | called
+
+    def _spoken(self, tx: sa.Connection) -> dict[str, float]:
+        """Organisations by the names that people use (SRCH-10), and how many of them are found."""
+        table = said.table(tree(self.organisations))
+        found: dict[int, list[int]] = {}
+
+        def ask(at: int, one: said.Spoken) -> None:
+            asked = orgs.SearchOrgs(text=one.text, near=one.near)
+            found[at] = [org.org_id for org in search.search_orgs(tx, asked, None)]
+
+        times = self._times("spoken", [partial(ask, at, one) for at, one in enumerate(table)])
+        answers = iter(found[at] for at in range(len(table)))
+        misses = said.missed(table, lambda text, near: next(answers))
+        for line in said.account(table, misses).splitlines():
+            self.note("  " + line)
+        return times | {"spoken": len(table), "spoken_found": 100 * (1 - len(misses) / len(table))}
 
     def _needles(self, count: int) -> list[str]:
         needles = []

@@ -18,7 +18,7 @@ from shared.messages import orgs as contract
 from shared.messages.orgs import Org
 
 ENOUGH = 5
-"""With so many found by their names a text is not taken apart any more."""
+"""With so many found right below a committee it is not looked further down."""
 
 
 class _Asked(NamedTuple):
@@ -67,6 +67,24 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     return [handlers.shown(rows[org_id]) for org_id in ids if org_id in rows]
 
 
+def list_places(
+    tx: Connection, request: contract.ListPlaces, actor: Actor | None
+) -> list[contract.PlaceLevel]:
+    """Return the places to choose from, level by level down to a division code (TYPE-10)."""
+    code = request.code
+    codes = [code[:length] for length in domain.DIVISION_LENGTHS if len(code) >= length]
+    return [
+        contract.PlaceLevel(
+            places=[
+                contract.Place(code=one.code, name=spoken.own_name(one.short_name), org_id=one.org_id)
+                for one in places
+            ],
+            chosen=chosen,
+        )
+        for places, chosen in rules.levels(search_store.places(tx, codes), code, domain.ROOT)
+    ]
+
+
 def _search(tx: Connection, asked: _Asked) -> list[int]:
     """Return ids by code and each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
     where = asked.targets_only, asked.limit, asked.below
@@ -78,10 +96,9 @@ def _search(tx: Connection, asked: _Asked) -> list[int]:
     for name in ways:
         if len(ids) < asked.limit:
             ids = _joined(ids, search_store.search(tx, name, *where, asked.near))
-    if len(ids) < ENOUGH:
-        for stem in asked.said.stems:
-            if len(ids) < asked.limit:
-                ids = _joined(ids, _taken_apart(tx, asked, stem))
+    for stem in asked.said.stems:
+        if not ids:
+            ids = _taken_apart(tx, asked, stem)
     return _joined(ids, [])[: asked.limit]
 
 

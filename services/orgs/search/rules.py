@@ -24,6 +24,15 @@ class Named(NamedTuple):
     spoken: list[str]
 
 
+class Led(NamedTuple):
+    """What leads a place, as places are chosen."""
+
+    org_id: int
+    parent_id: int
+    code: str
+    short_name: str
+
+
 class Anchor(NamedTuple):
     """A committee that the beginning of a text names, and what the text says beside."""
 
@@ -111,6 +120,22 @@ def best(found: Collection[tuple[Anchor, Named]], kind: str, near: Sequence[str]
             )
             ranked.append((rank, org.org_id))
     return list(dict.fromkeys(org_id for _, org_id in sorted(ranked)))
+
+
+def levels(rows: Sequence[Led], code: str, root: int) -> list[tuple[list[Led], str]]:
+    """Return the places of each level down to a division code, with the one that the code names.
+
+    A level without places is left out; the last level is the first in which the code names none.
+    """
+    found: list[tuple[list[Led], str]] = []
+    above = root
+    while places := [row for row in rows if row.parent_id == above]:
+        chosen = next((row for row in places if code.startswith(row.code)), None)
+        found.append((places, chosen.code if chosen is not None else ""))
+        if chosen is None:
+            break
+        above = chosen.org_id
+    return found
 
 
 def fits(said: str, kind: str) -> bool:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.orgs import domain, spoken, store
-from services.orgs.search.rules import Anchor, Named
+from services.orgs.search.rules import Anchor, Led, Named
 from shared import db
 
 RARE = 3_000
@@ -131,6 +131,17 @@ _GRANDCHILDREN = sa.text(f"""
         LIMIT {LOOKED_AT}) AS near_by
         WHERE NOT deleted AND plain LIKE a.pattern AND {_SUBTREE} AND {_TARGETS}
         LIMIT {HITS}) AS found""")
+
+# What leads a place, below the centre and below each place that the code names.
+_PLACES = sa.text("""
+    SELECT o.org_id, o.parent_id, o.division_code AS code, o.short_name FROM orgs o
+    WHERE o.parent_id = ANY(ARRAY(
+            SELECT org_id FROM orgs WHERE division_code = ANY(CAST(:codes AS text[]))
+                AND (kind = 'leading_body' OR purpose = 'township') AND NOT deleted
+            UNION ALL SELECT org_id FROM orgs WHERE org_id = :root))
+        AND (o.kind = 'leading_body' OR o.purpose = 'township')
+        AND o.division_code IS NOT NULL AND NOT o.deleted
+    ORDER BY o.display_order, o.org_id""")
 
 _SYSTEMS = sa.text("""
     SELECT path FROM orgs
@@ -280,6 +291,11 @@ def coded(tx: Connection, text: str, targets_only: bool, limit: int, below: str)
             },
         )
     )
+
+
+def places(tx: Connection, codes: Sequence[str]) -> list[Led]:
+    """Return what leads a place right below the centre, and right below each of the places (TYPE-10)."""
+    return db.rows(Led, tx.execute(_PLACES, {"codes": list(codes), "root": domain.ROOT}))
 
 
 def systems(tx: Connection) -> list[str]:

@@ -6,6 +6,7 @@ import msgspec
 
 from shared.messages import Query
 from shared.messages.limits import (
+    Digits,
     Line,
     OrgId,
     PageSize,
@@ -29,5 +30,31 @@ class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
     systems: bool = False
     limit: PageSize = 20
 
+
+class ListPlaces(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the places to choose from, level by level down to a division code (TYPE-10).
+
+    Province, city, county, township; an empty code asks for the provinces.
+    """
+
+    code: Digits = ""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A place: its division code, its own name, and the organisation that leads there."""
+
+    code: str
+    name: str
+    org_id: int
+
+
+class PlaceLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """The places of one level, and the code of the one that was chosen, empty at the last level."""
+
+    places: list[Place]
+    chosen: str
+
+
+list_places = Query("orgs", "list_places", ListPlaces, list[PlaceLevel])
 
 search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org])

@@ -1,0 +1,251 @@
+"""Choosing an organisation or a place, in every form that needs one.
+
+An organisation is found as one types, or by walking down from where one knows the way; a place is
+chosen level by level, so that nobody types a division code. Both work without JavaScript: then a
+button searches, or shows the next level, and the form comes back with all that was typed.
+
+A page asks for the view model with what its form says, and prints it with the macro of
+`picking/_picking.html`:
+
+    picker = picking.org_picker(form, targets_only=True)
+    {{ org_picker(picker, _('转往哪个组织')) }}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import request, session
+
+from services.gateway.pages import fields, kit
+from services.gateway.pages.statistics import TILE_NAMES
+from shared.messages import members, orgs
+from shared.messages.words import OrgPurpose
+from shared.translations import N_
+
+SHORTEST = 2
+"""Characters of a text from which on is searched."""
+MOST = 10
+"""Organisations of a list to choose from."""
+WALKED = 500
+"""Subordinates that are shown of one organisation."""
+SYSTEMS = {
+    "91": N_("铁道"),
+    "92": N_("民航"),
+    "93": N_("中央金融"),
+    "94": N_("中央企业"),
+    "95": N_("中央和国家机关"),
+    "96": N_("新疆兵团"),
+    "97": N_("直属高校"),
+}
+"""What the systems are called beside the provinces (ORG-15)."""
+LEVELS = (N_("省(自治区、直辖市)"), N_("市(州、盟)"), N_("县(市、区、旗)"), N_("乡镇(街道)"))
+"""What the levels of places are called, the highest first."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An organisation as it is offered: its own name, its whole name, what it is and where."""
+
+    org_id: int
+    name: str
+    full_name: str
+    kind: str
+    province: str
+    may: bool
+    """It may be chosen; otherwise it is there to walk on."""
+    deeper: bool
+    """Others stand below it."""
+
+
+@dataclass(frozen=True)
+class OrgPicker:
+    """What the field for an organisation shows.
+
+    `name` is the field that holds the number of the chosen one; what is typed is in `name`_text, and where
+    one has walked to in `name`_at.
+    """
+
+    name: str
+    text: str
+    asked: bool
+    """Something was searched for."""
+    found: list[Choice] = field(default_factory=list)
+    chosen: Choice | None = None
+    targets_only: bool = False
+    below: int | None = None
+    way: list[Choice] = field(default_factory=list)
+    """From the top down to where one has walked."""
+    here: list[Choice] = field(default_factory=list)
+    """What stands there."""
+
+    @property
+    def at(self) -> int | None:
+        """Return where one has walked to."""
+        return self.way[-1].org_id if self.way else None
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of places: what it is called, what there is, and what was chosen."""
+
+    label: str
+    places: list[Any]
+    chosen: str
+
+
+@dataclass(frozen=True)
+class PlacePicker:
+    """What the field for a place shows; `code` is the division code that is chosen so far."""
+
+    name: str
+    code: str
+    levels: list[Level]
+
+
+def org_picker(
+    form: Any, name: str = "target", *, targets_only: bool = False, below: int | None = None
+) -> OrgPicker:
+    """Return the field for an organisation, with what the form says of it so far.
+
+    Args:
+        form: The fields that were sent, or the query of the address.
+        name: Of the field.
+        targets_only: Only what may receive members is offered (TRF-15).
+        below: Only what lies below this organisation.
+
+    """
+    text = form.get(f"{name}_text", "").strip()
+    chosen, at = fields.number(form.get(name)), fields.number(form.get(f"{name}_at"))
+    asked = len(text) >= SHORTEST
+    search = None
+    if asked:
+        search = orgs.SearchOrgs(
+            text=text[:100], targets_only=targets_only, below=below, limit=MOST, near=_near()
+        )
+    found, named, here = kit.calls(
+        (orgs.search_orgs, search) if search is not None else None,
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[one for one in (chosen, at) if one])) if chosen or at else None,
+        (orgs.list_children, orgs.ListChildren(org_id=at, limit=WALKED)) if at else None,
+    )
+    by_id = {org.org_id: org for org in named or ()}
+    return OrgPicker(
+        name=name,
+        text=text,
+        asked=asked,
+        found=choices(found or (), targets_only),
+        chosen=choices([by_id[chosen]], targets_only)[0] if chosen in by_id else None,
+        targets_only=targets_only,
+        below=below,
+        way=_way(by_id.get(at), below) if at else [],
+        here=choices(here or (), targets_only),
+    )
+
+
+def _near() -> int | None:
+    """Return where somebody without an organisation to act for stands: in the own branch (SRCH-10).
+
+    It is asked for once in a session; who acts for an organisation is near to that one.
+    """
+    if session.get("org") is not None or "token" not in session:
+        return None
+    if "near" not in session:
+        session["near"] = kit.call(members.who_am_i, members.WhoAmI()).member.branch_id
+    near: int | None = session["near"]
+    return near
+
+
+def _way(org: Any, below: int | None) -> list[Choice]:
+    """Return the organisations from the top, or from `below`, down to one."""
+    way: list[Any] = []
+    while org is not None and len(way) < 12:
+        way.insert(0, org)
+        if org.parent_id is None or org.org_id == below:
+            break
+        above = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[org.parent_id]))
+        org = above[0] if above else None
+    return choices(way, False)
+
+
+def choices(found: Iterable[Any], targets_only: bool) -> list[Choice]:
+    """Return organisations as they are offered."""
+    return [
+        Choice(
+            org_id=org.org_id,
+            name=org.short_name or org.full_name,
+            full_name=org.full_name,
+            kind=kit.word(org.kind if org.purpose == OrgPurpose.ORDINARY else org.purpose),
+            province=kit.word(TILE_NAMES.get(org.province) or SYSTEMS.get(org.province)),
+            may=not targets_only or is_target(org),
+            deeper=org.children > 0,
+        )
+        for org in found
+    ]
+
+
+def is_target(org: Any) -> bool:
+    """Return whether an organisation may receive members (TRF-15)."""
+    receives_nobody = (OrgPurpose.GRADUATE, OrgPurpose.AWAITING, OrgPurpose.VAULT)
+    return org.kind != "leading_body" and org.purpose not in receives_nobody
+
+
+def place_picker(form: Any, name: str = "division_code") -> PlacePicker:
+    """Return the field for a place, with what the form says of it so far (TYPE-10)."""
+    code = place_code(form, name)
+    levels = kit.call(orgs.list_places, orgs.ListPlaces(code=code))
+    return PlacePicker(
+        name=name,
+        code=code,
+        levels=[
+            Level(label=kit.word(_level(level, at)), places=level.places, chosen=level.chosen)
+            for at, level in enumerate(levels)
+        ],
+    )
+
+
+def _level(level: Any, at: int) -> str:
+    """Return what a level is called: the districts of Beijing stand right below it."""
+    digits = {2: 0, 4: 1, 6: 2, 9: 3}
+    return LEVELS[digits.get(len(level.places[0].code), min(at, 3))]
+
+
+def place_code(form: Any, name: str = "division_code") -> str:
+    """Return the division code that was chosen: the deepest that lies in all above it.
+
+    Each level is a field of the same name. Who changes the province leaves a city of another behind.
+    """
+    code = ""
+    for one in form.getlist(name):
+        given = one.strip()[:12]
+        if given.isascii() and given.isdigit() and given.startswith(code):
+            code = given
+        elif given:
+            break
+    return code
+
+
+@kit.blueprint.get("/pick/organisation")
+def pick_organisation() -> Any:
+    """Show what a text may mean, or what stands below an organisation, as a part of a page (SRCH-10)."""
+    name = _field()
+    picker = org_picker(
+        request.args,
+        name,
+        targets_only=request.args.get("targets_only") == "1",
+        below=fields.number(request.args.get("below")) or None,
+    )
+    return kit.render("picking/organisation_part.html", picker=picker)
+
+
+@kit.blueprint.get("/pick/place")
+def pick_place() -> Any:
+    """Show the levels of places down to what was chosen; a part of a page (TYPE-10)."""
+    return kit.render("picking/place_part.html", picker=place_picker(request.args, _field()))
+
+
+def _field() -> str:
+    """Return the name of the field that a part is for, a plain word."""
+    name = request.args.get("field", "")
+    return name if name.isascii() and name.replace("_", "").isalnum() and len(name) <= 40 else "target"
