@@ -89,6 +89,12 @@ orgs = sa.Table(
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
     sa.Index(
+        "ix_orgs_bigrams_above",
+        "bigrams",
+        postgresql_using="gin",
+        postgresql_where=sa.text("kind <> 'branch'"),
+    ),
+    sa.Index(
         "ix_orgs_spoken",
         "spoken",
         postgresql_using="gin",

@@ -93,7 +93,8 @@ def _search(tx: Connection, asked: _Asked) -> list[int]:
     stored = [name if name.startswith(spoken.LEAGUE) else spoken.LEAGUE + name for name in ways]
     ids += _own_level(tx, asked)
     ids += search_store.named(tx, stored, asked.said, *where, asked.near)
-    for name in ways:
+    # What has a name without 共青团 has it with it, too.
+    for name in dict.fromkeys(way.removeprefix(spoken.LEAGUE) or way for way in ways):
         if len(ids) < asked.limit:
             ids = _joined(ids, search_store.search(tx, name, *where, asked.near))
     for stem in asked.said.stems:

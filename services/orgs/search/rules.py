@@ -101,8 +101,8 @@ def deeper(above: Sequence[Anchor], found: Iterable[Named], near: Sequence[str])
 def best(found: Collection[tuple[Anchor, Named]], kind: str, near: Sequence[str]) -> list[int]:
     """Return the organisations below anchors whose names have the rest of the text, the best first.
 
-    The rest in as few pieces as can be, then of the kind that is meant, then what the anchor says
-    most of, then the nearest, then the highest and the shortest name.
+    The nearest, then the rest in as few pieces as can be, then of the kind that is meant, then what the
+    anchor says most of, then the highest and the shortest name.
     """
     ranked = []
     for anchor, org in found:
@@ -110,10 +110,10 @@ def best(found: Collection[tuple[Anchor, Named]], kind: str, near: Sequence[str]
         pieces = spoken.closeness(anchor.rest, name)
         if pieces is not None:
             rank = (
+                -shared(org.path, near),
                 pieces,
                 not fits(kind, org.kind),
                 -anchor.said,
-                -shared(org.path, near),
                 org.path.count("."),
                 len(name),
                 org.org_id,

@@ -13,17 +13,23 @@ from services.orgs import domain, spoken, store
 from services.orgs.search.rules import Anchor, Led, Named
 from shared import db
 
-RARE = 3_000
+RARE = 1_000
 """A bigram in fewer names than this is rare, so that all its hits can be ordered."""
 
 BUDGET = 1_000
 """Organisations that are looked at where a text is too common to order all of its hits."""
+
+PIECES = 4
+"""Bigrams that the index is asked for, the rarest ones; the text itself is compared afterwards."""
 
 HITS = 100
 """Organisations of one place that are compared with a text."""
 
 LOOKED_AT = 3_000
 """Organisations two levels below one that are looked at: the classes of a large university."""
+
+SOME = 300
+"""Hits of the index that are looked at where nothing near has a common text."""
 
 COUNT_AGAIN_SECONDS = 300.0
 """How long the counts of bigrams are trusted."""
@@ -38,28 +44,41 @@ _TARGETS = (
 # `|| ''` keeps the planner from the index of paths: the index of the text is the narrower one.
 _SUBTREE = "path || '' >= :path AND path || '' < :path_end"
 
-_SEARCH = sa.text(f"""
+# How many superiors are shared with the searcher, whose own way down is nested; eight levels are enough.
+_NEARNESS = (
+    "CASE " + " ".join(f"WHEN starts_with(path, :near{n}) THEN {n}" for n in range(8, 0, -1)) + " ELSE 0 END"
+)
+
+_HITS = f"""
     WITH hits AS MATERIALIZED (SELECT org_id, path, plain, also FROM orgs
         WHERE NOT deleted
             AND bigrams @> CAST(:pieces AS text[])
             AND (strpos(plain, :text) > 0 OR strpos(also, :text) > 0)
             AND {_SUBTREE}
-            AND {_TARGETS}
+            AND {_TARGETS} {{which}}
         LIMIT :most)
     SELECT org_id FROM hits ORDER BY
         -- an exact name, then a beginning
-        plain <> :text AND :text <> ALL(string_to_array(also, chr(10))),
-        NOT starts_with(plain, :text),
+        plain <> :text AND plain <> :full AND :text <> ALL(string_to_array(also, chr(10))),
+        NOT (starts_with(plain, :text) OR starts_with(plain, :full)),
         -- the more superiors shared with the searcher, the nearer
-        (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above
-            WHERE starts_with(hits.path, above)) DESC,
+        {_NEARNESS} DESC,
         length(plain), plain, org_id
-    LIMIT :limit""")
+    LIMIT :limit"""
+
+_SEARCH = sa.text(_HITS.format(which=""))
+# What may have others below it is one in fifteen, and has an index of its own.
+_COMMITTEES = sa.text(_HITS.format(which="AND kind <> 'branch'"))
 
 _BEGINNING = sa.text(f"""
-    SELECT org_id FROM orgs
-    WHERE NOT deleted AND plain >= :text AND plain < :text_end AND {_SUBTREE} AND {_TARGETS}
-    ORDER BY plain, org_id LIMIT :limit""")
+    -- two ranges of the index of names, each in its order
+    (SELECT org_id FROM orgs
+        WHERE plain >= :text AND plain < :text_end AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+        ORDER BY plain, org_id LIMIT :limit)
+    UNION ALL
+    (SELECT org_id FROM orgs
+        WHERE plain >= :full AND plain < :full_end AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+        ORDER BY plain, org_id LIMIT :limit)""")
 
 _WITHIN = sa.text(f"""
     SELECT org_id
@@ -98,8 +117,7 @@ _NAMED = sa.text(f"""
             LIMIT {RARE}))
     SELECT org_id FROM named ORDER BY
         NOT exact,
-        (SELECT count(*) FROM unnest(CAST(:near AS text[])) AS above
-            WHERE starts_with(named.path, above)) DESC,
+        {_NEARNESS} DESC,
         :kind <> '' AND (:kind = 'branch') <> (kind = 'branch'),
         length(path) - length(replace(path, '.', '')), length(plain), plain, org_id
     LIMIT :limit""")
@@ -190,7 +208,7 @@ def named(
 
     Names as they are stored come first, then the nearest, then the kind that is meant.
     """
-    values = {"names": list(names), "stems": list(said.stems), "kind": said.kind, "near": list(near)}
+    values = {"names": list(names), "stems": list(said.stems), "kind": said.kind, **_near(near)}
     return list(tx.scalars(_NAMED, {**values, **_within(targets_only, limit, below)}))
 
 
@@ -224,6 +242,16 @@ def below_anchors(
     ]
 
 
+def _near(near: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of `_NEARNESS`; what is not there is no beginning of any path."""
+    return {f"near{n}": near[n - 1] if n <= len(near) else "-" for n in range(1, 9)}
+
+
+def _after(text: str) -> str:
+    """Return the end of the range of texts that begin with one."""
+    return text[:-1] + chr(ord(text[-1]) + 1)
+
+
 def _within(targets_only: bool, limit: int, below: str) -> dict[str, Any]:
     return {
         "targets_only": targets_only,
@@ -243,19 +271,21 @@ def search(
     `near` gives from the root down, then shorter names.
 
     A text with a rare bigram is found by the index of bigrams and ordered as a whole. Of others
-    there are more than are looked at: what stands near is walked, then some of the rest are taken
-    from the index, in the order in which they were loaded, higher ones first. What every fifth name
-    has is met by walking anywhere.
+    there are more than are looked at: what stands near is walked, then some of the committees are taken
+    from their index; of branches only where nothing else has the text. What every fifth name has is met
+    by walking anywhere.
     """
-    values = {"text": text, "targets_only": targets_only, "limit": limit}
+    full = text if text.startswith(spoken.LEAGUE) else spoken.LEAGUE + text
+    values = {"text": text, "full": full, "targets_only": targets_only, "limit": limit}
     span = {"path": below, "path_end": store.end_of(below)}
-    beginning = {**values, **span, "text_end": text[:-1] + chr(ord(text[-1]) + 1)}
+    beginning = {**values, **span, "text_end": _after(text), "full_end": _after(full)}
     pieces = domain.bigrams(text)
     if not pieces:
-        return list(tx.scalars(_BEGINNING, beginning))
+        return list(dict.fromkeys(tx.scalars(_BEGINNING, beginning)))[:limit]
     counts, total = _frequent(tx)
     hits = min(counts.get(piece, 0) for piece in pieces)
-    indexed = {**values, **span, "pieces": pieces, "near": list(near)}
+    rarest = sorted(pieces, key=lambda piece: counts.get(piece, 0))[:PIECES]
+    indexed = {**values, **span, "pieces": rarest, **_near(near)}
     if hits < RARE:
         return list(tx.scalars(_SEARCH, {**indexed, "most": RARE}))
     found = list(tx.scalars(_BEGINNING, beginning))
@@ -267,8 +297,9 @@ def search(
             walk = {**values, "path": path, "path_end": store.end_of(path), "budget": BUDGET}
             # A dictionary takes what was found before only once, and keeps the order.
             found = list(dict.fromkeys([*found, *tx.scalars(_WITHIN, walk)]))
-    if len(found) < limit:
-        found = list(dict.fromkeys([*found, *tx.scalars(_SEARCH, {**indexed, "most": BUDGET})]))
+    for statement in (_COMMITTEES, _SEARCH):
+        if len(found) < (limit if statement is _COMMITTEES else 1):
+            found = list(dict.fromkeys([*found, *tx.scalars(statement, {**indexed, "most": SOME})]))
     return found[:limit]
 
 

@@ -168,7 +168,12 @@ def _places(orgs: dict[int, One], below: dict[int | None, list[One]]) -> Iterabl
         place = _own(org)
         yield Spoken(f"{place[:-1]}团市委", org.id, None, "武汉团市委")
         yield Spoken(f"团{place}委", org.id, None, "团武汉市委")
-    states = [org for one in provinces for org in below[one.id] if org.short_name.endswith("自治州团委")]
+    states = [
+        org
+        for one in provinces
+        for org in below[one.id]
+        if re.fullmatch("..(.{1,2}族)+自治州团委", org.short_name)
+    ]
     for org in _every(states, 10):
         yield Spoken(f"{org.short_name[:2]}团州委", org.id, None, "恩施团州委")
     bodies = [org for org in orgs.values() if org.kind == "leading_body" and 10**5 < org.id < 10**6]

@@ -33,6 +33,13 @@ def upgrade() -> None:
     )
     fill(op.get_bind())
     op.create_index(
+        "ix_orgs_bigrams_above",
+        "orgs",
+        ["bigrams"],
+        postgresql_using="gin",
+        postgresql_where=sa.text("kind <> 'branch'"),
+    )
+    op.create_index(
         "ix_orgs_spoken",
         "orgs",
         ["spoken"],
@@ -58,4 +65,5 @@ def fill(tx: sa.Connection) -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_orgs_spoken", "orgs")
+    op.drop_index("ix_orgs_bigrams_above", "orgs")
     op.drop_column("orgs", "spoken")
