@@ -200,7 +200,8 @@ def _saved(tree: _Tree, old: OrgRow | None, parent: OrgRow, wanted: domain.Wante
     """Change an organisation, or create it below its superior; return its id."""
     # Nobody has to type a code: an organisation is where its superior is until it says otherwise.
     known = old["division_code"] if old is not None else None
-    data = _data(wanted, phone, wanted.division_code or known or parent["division_code"], old)
+    kind = old["kind"] if old is not None else wanted.kind
+    data = _data(kind, wanted, phone, wanted.division_code or known or parent["division_code"], old)
     if old is not None:
         tree.save({**old, **data, "version": old["version"] + 1})
         return old["org_id"]
@@ -232,7 +233,9 @@ def _labelled(tree: _Tree, wanted: domain.Wanted, parent: OrgRow) -> domain.Want
     return wanted._replace(short_name=label, full_name=full_name)
 
 
-def _data(wanted: domain.Wanted, phone: str, division_code: str | None, old: OrgRow | None) -> domain.Data:
+def _data(
+    kind: str, wanted: domain.Wanted, phone: str, division_code: str | None, old: OrgRow | None
+) -> domain.Data:
     """Return the columns that people fill in, and those by which the organisation is found (BEY-20)."""
     return {
         "short_name": wanted.short_name,
@@ -240,7 +243,7 @@ def _data(wanted: domain.Wanted, phone: str, division_code: str | None, old: Org
         "industry": wanted.industry,
         "phone": phone,
         "division_code": division_code,
-        **names.searchable(wanted.kind, wanted.full_name, wanted.short_name, old),
+        **names.searchable(kind, wanted.full_name, wanted.short_name, old),
     }
 
 
@@ -251,7 +254,7 @@ def _check_org(tree: _Tree, org: OrgRow, item: CheckOrg, actor: Actor) -> Refusa
     if refusal is None:
         checked: OrgRow = {
             **org,
-            **_data(wanted, phone, org["division_code"], org),
+            **_data(item.kind, wanted, phone, org["division_code"], org),
             "kind": item.kind,
             "was_kind": org["was_kind"] or (org["kind"] if item.kind != org["kind"] else None),
             "checked_at": org["checked_at"] or clock.now(),

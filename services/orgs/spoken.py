@@ -142,8 +142,8 @@ def _place_forms(own: str) -> list[str]:
         return [short, short + autonomous[2], f"{short}自治{autonomous[2]}"]
     street = _STREET.fullmatch(own)
     if street is not None:
-        short = [street[1], street[1] + street[2]]
-        return [*short, f"{street[1]}街"] if street[2] == "街道" else short
+        said = [street[1], street[1] + street[2]]
+        return [*said, f"{street[1]}街"] if street[2] == "街道" else said
     division = _DIVISION.fullmatch(own)
     return [division[1]] if division is not None else []
 

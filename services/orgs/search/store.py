@@ -73,11 +73,11 @@ _COMMITTEES = sa.text(_HITS.format(which="AND kind <> 'branch'"))
 _BEGINNING = sa.text(f"""
     -- two ranges of the index of names, each in its order
     (SELECT org_id FROM orgs
-        WHERE plain >= :text AND plain < :text_end AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+        WHERE plain >= :full AND plain < :full_end AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
         ORDER BY plain, org_id LIMIT :limit)
     UNION ALL
     (SELECT org_id FROM orgs
-        WHERE plain >= :full AND plain < :full_end AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
+        WHERE plain >= :text AND plain < :text_end AND NOT deleted AND {_SUBTREE} AND {_TARGETS}
         ORDER BY plain, org_id LIMIT :limit)""")
 
 _WITHIN = sa.text(f"""
