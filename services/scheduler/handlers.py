@@ -64,12 +64,15 @@ def fire_turn(machinery: Machinery) -> float:
     global _asleep_until, _soonest, _told
     soonest, _soonest = _soonest, None
     today = clock.today()
-    with machinery.database.transaction() as tx:
-        if _told != (machinery, today):
+    new_day = _told != (machinery, today)
+    with machinery.database.transaction(tells=False) as tx:
+        if new_day:
             store.begin_day(tx, today)
         expired, reminded = store.fire(tx, clock.now(), FIRE_LIMIT)
         # A full piece says that more is due, so nothing needs to be looked up.
         due = None if expired + reminded == FIRE_LIMIT else store.next_due(tx)
+    if new_day or expired or reminded:
+        machinery.database.after_commit()
     _told = machinery, today
     _deadlines.inc(expired)
     _reminders.inc(reminded)

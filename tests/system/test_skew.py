@@ -1,6 +1,7 @@
 """Clocks that differ: no deadline is lost, none passes early by any of them, none late once they agree."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from tests.transfers.factories import ORGS, ROOT, TARGET, decide, request, start
 NOW = datetime(2026, 7, 1, 8, tzinfo=UTC)
 TEN_DAYS = timedelta(days=10)
 MOMENT = timedelta(milliseconds=1)
+REMINDERS = sa.text("SELECT reminders FROM open_nodes WHERE transfer_id = :one")
 SKEWS = (0.05, 0.2, 5.0, 300.0, 86_400.0)
 HANDLERS = {
     event.topic(): (event, handler)
@@ -197,11 +199,7 @@ def test_a_reminder_waits_for_the_later_clock(world):
     found = []
     for at in (remind_at - timedelta(minutes=30), remind_at - MOMENT, remind_at, remind_at + MOMENT):
         world.turn(at)
-        found.append(
-            world.tx["transfers"].scalar(
-                sa.text("SELECT reminders FROM open_nodes WHERE transfer_id = :one"), {"one": one}
-            )
-        )
+        found.append(world.tx["transfers"].scalar(REMINDERS, {"one": one}))
     assert found == [0, 0, 1, 1]
 
 
@@ -230,3 +228,30 @@ def test_the_clock_does_not_wait_for_a_decision(engines, monkeypatch):
         transfers.handle_early(tx)
         assert [state(tx, one) for one in (decided, undecided)] == ["pending_assign", "returned"]
         assert tx.scalar(sa.text("SELECT count(*) FROM early")) == 0
+
+
+def test_what_was_told_early_lets_its_loop_sleep_until_then(engines, monkeypatch):
+    """With nothing kept it looks seldom, just after something was kept soon, then when that is due.
+
+    The relay is woken only where something was handled.
+    """
+    told = []
+    machinery = SimpleNamespace(database=db.Database(engines["transfers"], lambda: told.append(1)))
+
+    def turn(at, told_lately=False) -> float:
+        monkeypatch.setattr(clock, "now", lambda: at)
+        if not told_lately:
+            monkeypatch.setattr(transfers, "_look_soon_until", 0.0)
+        return transfers.early_turn(machinery)
+
+    assert turn(NOW) == transfers.LOOK_AGAIN_SECONDS
+    with engines["transfers"].begin() as tx:
+        (one,) = start(tx, request())
+        due_at = NOW + timedelta(seconds=3)
+        transfers.on_reminder_due(tx, [ReminderDue(transfer_id=one, node_no=1, due_at=due_at)])
+        assert turn(NOW, told_lately=True) == transfers.LOOK_SOON_SECONDS, "not committed yet"
+    assert turn(NOW, told_lately=True) == transfers.LOOK_SOON_SECONDS
+    assert turn(NOW) == 3 and not told
+    assert turn(due_at) == transfers.LOOK_AGAIN_SECONDS and told == [1]
+    with engines["transfers"].begin() as tx:
+        assert tx.scalar(REMINDERS, {"one": one}) == 1

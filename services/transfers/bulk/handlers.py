@@ -262,8 +262,11 @@ def _settled(row: store.Row, result: str) -> store.Settled:
 
 
 def _work_off(database: db.Database, size: int) -> int:
-    with database.transaction() as tx:
-        return work_off(tx, size)
+    with database.transaction(tells=False) as tx:
+        done = work_off(tx, size)
+    if done:
+        database.after_commit()
+    return done
 
 
 def give_up_row(database: db.Database, problem: str) -> None:
