@@ -24,6 +24,8 @@ from shared.messages.words import AssignRule, TransferState, Unplaced, WorkOrder
 DECISIONS = ("approve", "reject", "assign")
 NO_DEADLINE = datetime(9999, 1, 1, tzinfo=UTC)
 """Where what has no deadline stands in a list by deadlines."""
+SHOWN_PROBLEMS = 5
+"""Refused rows of each bulk decision in the list of all."""
 EXPORT_MOST = 10_000
 """Rows of a spreadsheet."""
 
@@ -53,15 +55,18 @@ def work() -> Any:
 def _work_page(asked: Asked, refusal: Refusal | None = None) -> Any:
     """Show a page of the queue; without a kind of node that of which most waits."""
     named = queue.bearing(asked)
-    counts, habits = calls(
-        (transfers.count_work, transfers.CountWork(filter=asked.filter(named))),
+    habits, counts, page = calls(
         (transfers.list_habits, transfers.ListHabits()),
+        (transfers.count_work, transfers.CountWork(filter=asked.filter(named))),
+        (transfers.list_work, _wanted(asked, named, queue.PAGE)) if asked.state else None,
     )
-    if not asked.state and counts.states:
-        state = max(queue.NODES, key=lambda one: counts.states.get(one, 0))
-        asked = msgspec.structs.replace(asked, state=state)
-        counts = call(transfers.count_work, transfers.CountWork(filter=asked.filter(named)))
-    page = call(transfers.list_work, _wanted(asked, named, queue.PAGE))
+    if page is None:
+        waiting = [one for one in queue.NODES if counts.states.get(one)] or [TransferState.IN]
+        asked = msgspec.structs.replace(asked, state=max(waiting, key=lambda one: counts.states.get(one, 0)))
+        counts, page = calls(
+            (transfers.count_work, transfers.CountWork(filter=asked.filter(named))),
+            (transfers.list_work, _wanted(asked, named, queue.PAGE)),
+        )
     assigning = asked.state == TransferState.ASSIGN
     found, people, (children,) = names(
         [*parties(page.items), *counts.branches],
@@ -468,12 +473,27 @@ def _assign_planned(form: Any) -> Any:
 def bulk(bulk_id: uuid.UUID | None = None) -> Any:
     """How far bulk decisions are; the page asks again by itself while one runs (BEY-05)."""
     jobs = call(transfers.get_bulk, transfers.GetBulk(bulk_id=bulk_id))
+    most = MAX_ITEMS if bulk_id else SHOWN_PROBLEMS
+    whose = {one: job.people.get(one) for job in jobs for one in list(job.problems)[:most]}
+    found, people, _more = names([job.branch_id for job in jobs], whose.values())
     return render(
         "approvals/bulk_part.html" if request.headers.get("HX-Request") else "approvals/bulk.html",
-        jobs=jobs,
+        jobs=[(job, _bulk_words(job, found), list(job.problems.items())[:most]) for job in jobs],
         running=any(job.waiting for job in jobs),
         bulk_id=bulk_id,
+        called={one: people[member].name for one, member in whose.items() if member in people},
     )
+
+
+def _bulk_words(job: Any, orgs: Any) -> str:
+    """Return what a bulk decision does, and with what."""
+    place = queue.called(orgs.get(job.branch_id), False)
+    did = {
+        "approve": _("同意 %(n)s 项", n=job.total),
+        "reject": _("驳回 %(n)s 项", n=job.total),
+        "assign": _("分配 %(n)s 项到%(branch)s", n=job.total, branch=place),
+    }.get(job.do, _("批量办理"))
+    return f"{word(TransferState(job.state))} · {did}" if job.state else did
 
 
 @blueprint.post("/bulk/stop")

@@ -163,17 +163,23 @@ def get_bulk(tx: Connection, request: contract.GetBulk, actor: Actor | None) -> 
     refusal = rules.check_found(request.bulk_id is None or bool(jobs))
     if refusal is not None:
         raise Refused.of(refusal)
-    return [_bulk(job, problems.get(job.bulk_id, {})) for job in jobs]
+    return [_bulk(job, problems.get(job.bulk_id, [])) for job in jobs]
 
 
-def _bulk(job: store.Job, problems: Mapping[int, str]) -> Bulk:
+def _bulk(job: store.Job, problems: Sequence[store.Problem]) -> Bulk:
+    given = msgspec.json.decode(job.decision, type=StartBulk)
+    do = "approve" if given.approve else "reject"
     return Bulk(
         bulk_id=job.bulk_id,
         total=job.total,
         done=job.done,
         waiting=job.waiting,
         started_at=job.started_at,
-        problems={transfer: Refusal(code) for transfer, code in problems.items()},
+        problems={row.transfer_id: Refusal(row.result) for row in problems},
+        people={row.transfer_id: row.member_id for row in problems},
+        do=do if given.branch_id is None else "assign",
+        state=given.filter.state,
+        branch_id=given.branch_id,
     )
 
 
@@ -186,7 +192,7 @@ def stop_bulks(tx: Connection, asked: list[Asked[contract.StopBulk]]) -> list[Bu
         jobs = _stop(tx, one) if refusal is None else []
         refusal = refusal or rules.check_found(bool(jobs))
         if refusal is None:
-            answers.append(_bulk(jobs[0], {}))
+            answers.append(_bulk(jobs[0], []))
         else:
             answers.append(Bulk(bulk_id=one.item.bulk_id, refusal=refusal))
     return answers

@@ -21,9 +21,19 @@ class Job(NamedTuple):
 
     bulk_id: UUID
     started_at: datetime
+    decision: str
     total: int
     done: int
     waiting: int
+
+
+class Problem(NamedTuple):
+    """A row that was refused: whose transfer it is, and the code of the refusal."""
+
+    bulk_id: UUID
+    transfer_id: int
+    member_id: int
+    result: str
 
 
 class Row(NamedTuple):
@@ -69,9 +79,14 @@ _JOBS = sa.text("""
     GROUP BY j.bulk_id ORDER BY j.started_at DESC LIMIT 20""")
 
 _PROBLEMS = sa.text("""
-    SELECT bulk_id, transfer_id, result FROM bulk_rows
-    WHERE bulk_id = ANY(CAST(:ids AS uuid[])) AND result <> ''
-    ORDER BY bulk_id, transfer_id LIMIT 1000""")
+    SELECT r.bulk_id, r.transfer_id, t.member_id, r.result
+    FROM (
+        SELECT * FROM bulk_rows
+        WHERE bulk_id = ANY(CAST(:ids AS uuid[])) AND result <> ''
+        ORDER BY bulk_id, transfer_id LIMIT 1000) r
+    CROSS JOIN LATERAL (
+        SELECT member_id FROM transfers f WHERE f.transfer_id = r.transfer_id OFFSET 0) t
+    ORDER BY r.bulk_id, r.transfer_id""")
 
 # Rows that another worker holds are passed over, so several services share a bulk decision.
 _NEXT = sa.text("""
@@ -104,12 +119,12 @@ def start_bulk(tx: Connection, bulk_id: UUID, person_id: int, decision: str, ask
 
 def bulks(
     tx: Connection, org_id: int, bulk_id: UUID | None = None
-) -> tuple[list[Job], dict[UUID, dict[int, str]]]:
+) -> tuple[list[Job], dict[UUID, list[Problem]]]:
     """Return the newest bulk decisions of an organisation, or one, with the rows that were refused."""
     jobs = db.rows(Job, tx.execute(_JOBS, {"org": org_id, "bulk": str(bulk_id) if bulk_id else None}))
-    problems: dict[UUID, dict[int, str]] = {}
-    for row in tx.execute(_PROBLEMS, {"ids": [str(job.bulk_id) for job in jobs]}):
-        problems.setdefault(row.bulk_id, {})[row.transfer_id] = row.result
+    problems: dict[UUID, list[Problem]] = {}
+    for row in db.rows(Problem, tx.execute(_PROBLEMS, {"ids": [str(job.bulk_id) for job in jobs]})):
+        problems.setdefault(row.bulk_id, []).append(row)
     return jobs, problems
 
 

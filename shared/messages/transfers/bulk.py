@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from shared.messages.limits import (
     Number,
     OrgId,
     RejectionCode,
+    maybe,
 )
 from shared.messages.transfers.work import Filter
 
@@ -65,7 +67,8 @@ class StartBulk(msgspec.Struct, frozen=True, kw_only=True):
 class Bulk(msgspec.Struct, frozen=True, kw_only=True):
     """A bulk decision: how many rows it has, and how many are done or wait.
 
-    `problems`: the refused ones by transfer.
+    `problems`: the refused ones by transfer; `people`: whose transfers those are. `do`: approve, reject or
+    assign, with the `state` and, of an assignment, the `branch_id`.
     """
 
     bulk_id: UUID
@@ -74,6 +77,10 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     started_at: Instant | None = None
     problems: dict[int, Refusal] = {}
+    people: dict[int, int] = {}
+    do: str = ""
+    state: Annotated[str, maybe(words.TransferState)] = ""
+    branch_id: int | None = None
     repeated: bool = False
     refusal: Refusal | None = None
 

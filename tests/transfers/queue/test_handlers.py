@@ -190,6 +190,20 @@ def test_all_but_some_are_decided(tx, world):
     assert sorted(listed(tx, state="pending_in")) == sorted([world["odd"], world["plain"]])
 
 
+def test_a_bulk_decision_says_what_it_did_and_to_whom_not(tx, world):
+    """BEY-05: those who decided meanwhile are named by person, so that a page can name them."""
+    filter = contract.Filter(state="pending_in", reason="further_study")
+    item = contract.StartBulk(bulk_id=uuid.uuid4(), filter=filter, expected=3)
+    assert bulk.start_bulks(tx, [Asked(item, admin(TARGET))])[0].refusal is None
+    decide(tx, world["odd"], TARGET)
+    while bulk.work_off(tx):
+        pass
+    (job,) = bulk.get_bulk(tx, contract.GetBulk(), admin(TARGET))
+    assert (job.do, job.state, job.branch_id, job.done) == ("approve", "pending_in", None, 2)
+    assert job.people == {world["odd"]: store.one(tx, world["odd"]).member_id}
+    assert list(job.problems) == [world["odd"]]
+
+
 # ---- views and phrases ---------------------------------------------------------------------------
 
 
