@@ -33,8 +33,10 @@ from services.gateway.pages import (
     kit,
     language,
     members,
+    org_tree,
     organisations,
     own,
+    picking,
     problem,
     public,
     setup,
@@ -46,7 +48,10 @@ from shared.errors import Refusal, Refused
 from shared.messages.limits import MAX_ID
 from shared.settings import Environment, Settings
 
-_PAGES = (account, approvals, audit, desk, members, organisations, own, public, setup, statistics, transfers)
+_PAGES = (
+    *(account, approvals, audit, desk, members, org_tree, organisations, own, picking, public, setup),
+    *(statistics, transfers),
+)
 """Have added themselves to the blueprint when they were imported."""
 HSTS_SECONDS = 365 * 24 * 3600
 MAX_BODY = 5 * 2**20

@@ -456,6 +456,16 @@ def list_children(tx: Connection, request: contract.ListChildren, actor: Actor |
     ]
 
 
+def list_above(tx: Connection, request: contract.ListAbove, actor: Actor | None) -> list[Org]:
+    """Return an organisation and all above it, from the root down."""
+    own = store.by_ids(tx, [request.org_id]).get(request.org_id)
+    if own is None:
+        return []
+    ids = [int(one) for one in own.path.split(".")[:-1]]
+    found = store.by_ids(tx, ids)
+    return [shown(found[org_id]) for org_id in ids if org_id in found]
+
+
 def list_administrators(
     tx: Connection, request: contract.ListAdministrators, actor: Actor | None
 ) -> list[contract.Administrator]:

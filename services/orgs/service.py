@@ -47,6 +47,7 @@ class Service(BusService):
         contract.preview_names: naming.preview_names,
         contract.get_rebuild: naming.get_rebuild,
         contract.list_children: handlers.list_children,
+        contract.list_above: handlers.list_above,
         contract.list_administrators: handlers.list_administrators,
         contract.my_orgs: handlers.my_orgs,
         contract.list_contacts: handlers.list_contacts,

@@ -1,4 +1,4 @@
-"""Pages of those who keep an organisation: first check, posts, subordinates, schools, graduation."""
+"""Pages of those who keep an organisation: first check, posts, schools, graduation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway import settings
-from services.gateway.api import deletion
 from services.gateway.pages import fields, kit
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
 from services.gateway.pages.language import gettext as _
-from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.messages.words import Code, OrgPurpose
 from shared.reference import INDUSTRIES, POSTS, is_school
 from shared.translations import N_
 
@@ -152,16 +148,6 @@ def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
     )
 
 
-ORG_SAID = {
-    "up": N_("已上移。"),
-    "down": N_("已下移。"),
-    "delete": N_("组织已删除。"),
-    "await": N_("组织已转为待接转团支部。"),
-    "": N_("组织信息已保存。"),
-}
-"""What the page of organisations says after each of its buttons."""
-
-
 def act_for(org: orgs.Org) -> None:
     """Act for an organisation from now on."""
     session["org"], session["org_name"] = org.org_id, org.full_name
@@ -169,103 +155,6 @@ def act_for(org: orgs.Org) -> None:
         org.kind,
         is_school(org.industry),
         org.top,
-    )
-
-
-@kit.blueprint.route("/orgs", methods=["GET", "POST"])
-def my_orgs() -> Any:
-    """Choose the organisation to act for (ROLE-14), and see its subordinates."""
-    form, refusal = request.form, None
-    here = fields.number(request.values.get("at"), session.get("org") or 0)
-    if request.method == "POST" and not form.get("do"):
-        return _choose_org(form.get("org", ""))
-    if request.method == "POST":
-        refusal = _keep_org(form, here)
-        if refusal is None:
-            kit.say(kit.word(ORG_SAID.get(form["do"], ORG_SAID[""])))
-            return redirect(f"/orgs?at={here}")
-    mine, children, found = kit.calls(
-        (orgs.my_orgs, orgs.MyOrgs()),
-        kit.children_of(here) if here else None,
-        (orgs.get_orgs, orgs.GetOrgs(org_ids=[here])) if here else None,
-    )
-    return kit.render(
-        "organisations/orgs.html",
-        refusal.kind.status if refusal else 200,
-        mine=mine,
-        children=children or [],
-        here=found[0] if found else None,
-        refusal=refusal,
-        form=form,
-        industries=INDUSTRIES,
-        purposes=_purposes(),
-        command_id=uuid.uuid4(),
-        changed=form.get("org"),
-    )
-
-
-def _choose_org(org: str) -> Any:
-    """Act for one of the own organisations from now on (ROLE-14)."""
-    mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
-    chosen = next((one for one in mine if str(one.org_id) == org), None)
-    if chosen is None:
-        raise Refused("not_administrator")
-    act_for(chosen)
-    kit.say(_("现在代表%(name)s办理。", name=chosen.full_name))
-    return redirect("/desk")
-
-
-def _order_org(here: int, org: int, up: bool) -> Refusal | None:
-    """Move a direct subordinate one place up or down (上移/下移, ORG-24); at the end of the list it stays."""
-    ids = [one.org_id for one in kit.call(*kit.children_of(here))]
-    at = ids.index(org) if org in ids else -1
-    if at < 0:
-        return Refusal("unknown_org")
-    if at == (0 if up else len(ids) - 1):
-        return None
-    after: int | None
-    if not up:
-        after = ids[at + 1]
-    elif at >= 2:
-        after = ids[at - 2]
-    else:  # it becomes the first
-        after = None
-    return send(orgs.order_orgs, orgs.OrderOrg(org_id=org, after=after))
-
-
-def _purposes() -> dict[OrgPurpose, Code | str]:
-    """Return the words of purposes, the hand-over branch by what it is called now (ORG-28)."""
-    label = settings.current().practice.text("township_branch_label", clock.today())
-    return {
-        **{one: one for one in OrgPurpose},
-        OrgPurpose.HANDOVER: label,
-    }
-
-
-def _keep_org(form: Any, here: int) -> Refusal | None:
-    """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
-    org = fields.number_or_none(form.get("org"))
-    if form["do"] in ("up", "down"):
-        return _order_org(here, org or 0, form["do"] == "up")
-    if form["do"] in ("delete", "await"):
-        (answer,) = deletion.delete(
-            lambda asked: kit.calls(*asked, partial=True),
-            [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")],
-        )
-        return answer.refusal
-    return send(
-        orgs.save_orgs,
-        orgs.SaveOrg(
-            command_id=fields.key(form),
-            org_id=org,
-            parent_id=here,
-            kind=form.get("kind", "branch"),
-            purpose=form.get("purpose", "ordinary"),
-            full_name=form.get("full_name", ""),
-            short_name=form.get("short_name", ""),
-            industry=form.get("industry", ""),
-            phone=form.get("phone", ""),
-        ),
     )
 
 

@@ -125,21 +125,21 @@ def org_picker(
         search = orgs.SearchOrgs(
             text=text[:100], targets_only=targets_only, below=below, limit=MOST, near=_near()
         )
-    found, named, here = kit.calls(
+    found, named, here, above = kit.calls(
         (orgs.search_orgs, search) if search is not None else None,
-        (orgs.get_orgs, orgs.GetOrgs(org_ids=[one for one in (chosen, at) if one])) if chosen or at else None,
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[chosen])) if chosen else None,
         (orgs.list_children, orgs.ListChildren(org_id=at, limit=WALKED)) if at else None,
+        (orgs.list_above, orgs.ListAbove(org_id=at)) if at else None,
     )
-    by_id = {org.org_id: org for org in named or ()}
     return OrgPicker(
         name=name,
         text=text,
         asked=asked,
         found=choices(found or (), targets_only),
-        chosen=choices([by_id[chosen]], targets_only)[0] if chosen in by_id else None,
+        chosen=choices(named, targets_only)[0] if named else None,
         targets_only=targets_only,
         below=below,
-        way=_way(by_id.get(at), below) if at else [],
+        way=choices(_way(above or (), below), False),
         here=choices(here or (), targets_only),
     )
 
@@ -157,16 +157,11 @@ def _near() -> int | None:
     return near
 
 
-def _way(org: Any, below: int | None) -> list[Choice]:
-    """Return the organisations from the top, or from `below`, down to one."""
-    way: list[Any] = []
-    while org is not None and len(way) < 12:
-        way.insert(0, org)
-        if org.parent_id is None or org.org_id == below:
-            break
-        above = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[org.parent_id]))
-        org = above[0] if above else None
-    return choices(way, False)
+def _way(above: Iterable[Any], below: int | None) -> list[Any]:
+    """Return what leads down to an organisation, from the top or from `below` on."""
+    way = list(above)
+    at = next((at for at, org in enumerate(way) if org.org_id == below), 0)
+    return way[at:]
 
 
 def choices(found: Iterable[Any], targets_only: bool) -> list[Choice]:

@@ -71,6 +71,12 @@ class ListChildren(msgspec.Struct, frozen=True, kw_only=True):
     limit: PageSize = 50
 
 
+class ListAbove(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for an organisation and all above it, from the root down; nothing where it is not there."""
+
+    org_id: OrgId
+
+
 class ListAdministrators(msgspec.Struct, frozen=True, kw_only=True):
     """Ask who administers the given organisations, at most 500."""
 
@@ -186,6 +192,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
 get_orgs = Query("orgs", "get_orgs", GetOrgs, list[Org])
 
 list_children = Query("orgs", "list_children", ListChildren, list[Org])
+
+list_above = Query("orgs", "list_above", ListAbove, list[Org])
 
 list_administrators = Query("orgs", "list_administrators", ListAdministrators, list[Administrator])
 

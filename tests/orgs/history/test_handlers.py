@@ -503,6 +503,7 @@ NOT_LOGGED = {
     **dict.fromkeys(
         (
             "list_places",
+            "list_above",
             "search_orgs",
             "get_orgs",
             "list_children",

@@ -1,0 +1,285 @@
+"""The tree of organisations: walking and searching it, one organisation, a new one, deleting one.
+
+The list shows what stands right below an organisation; editing, order and deletion have a page of the
+organisation, so that no row of the list holds a form.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import redirect, request, session
+
+from services.gateway import settings
+from services.gateway.api import deletion
+from services.gateway.pages import fields, kit, organisations, picking
+from services.gateway.pages.kit import send
+from services.gateway.pages.language import gettext as _
+from shared import clock
+from shared.errors import Refusal, Refused
+from shared.messages import members, orgs, transfers
+from shared.messages.words import Code, OrgKind, OrgPurpose
+from shared.reference import INDUSTRIES
+from shared.translations import N_
+
+SAID = {
+    "up": N_("已上移。"),
+    "down": N_("已下移。"),
+    "delete": N_("组织已删除。"),
+    "await": N_("组织已转为待接转团支部。"),
+    "": N_("组织信息已保存。"),
+}
+"""What the page of organisations says after each of its buttons."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An organisation of the list."""
+
+    org_id: int
+    name: str
+    full_name: str
+    kind: str
+    below: int
+    """Its direct subordinates."""
+    branch: bool
+    members: int | None
+    """With all below it; None where that is not told."""
+    administrators: tuple[str, ...]
+    phone: str
+    complete: bool
+
+
+@kit.blueprint.route("/orgs", methods=["GET", "POST"])
+def my_orgs() -> Any:
+    """Choose the organisation to act for (ROLE-14); walk and search what is below it (ORG-24, SRCH-02)."""
+    form = request.form
+    if request.method == "POST" and not form.get("do"):
+        return _choose_org(form.get("org", ""))
+    here = fields.number(request.values.get("at"), session.get("org") or 0)
+    if request.method == "POST":
+        refusal = _keep_org(form, here)
+        if refusal is not None:
+            return _again(form, here, refusal)
+        kit.say(kit.word(SAID.get(form["do"], SAID[""])))
+        return redirect(f"/orgs?at={here}")
+    return _list(here, request.args.get("text", "").strip())
+
+
+@kit.blueprint.get("/orgs/found")
+def orgs_found() -> Any:
+    """Show the organisations below the own one that a text may mean; a part of the list (SRCH-02)."""
+    text = request.args.get("text", "").strip()
+    found = kit.call(*_search(text)) if len(text) >= picking.SHORTEST else []
+    return kit.render("organisations/found_part.html", found=picking.choices(found, False), text=text)
+
+
+def _search(text: str) -> tuple[Any, Any]:
+    return orgs.search_orgs, orgs.SearchOrgs(text=text[:100], below=session.get("org"), limit=20)
+
+
+def _list(here: int, text: str) -> Any:
+    """Show what stands right below an organisation, and what a search finds."""
+    searched = len(text) >= picking.SHORTEST
+    mine, children, above, counted, found = kit.calls(
+        (orgs.my_orgs, orgs.MyOrgs()),
+        kit.children_of(here) if here else None,
+        (orgs.list_above, orgs.ListAbove(org_id=here)) if here else None,
+        (members.get_entry_progress, members.GetEntryProgress(org_id=here)) if here else None,
+        _search(text) if searched else None,
+        partial=True,
+    )
+    if isinstance(children, Refused):
+        raise children
+    return kit.render(
+        "organisations/orgs.html",
+        mine=mine,
+        rows=_rows(children or [], counted),
+        way=_own_part(above or []),
+        here=above[-1] if above else None,
+        purposes=purposes(),
+        text=text,
+        searched=searched,
+        found=picking.choices(found or (), False),
+    )
+
+
+def _own_part(above: Sequence[Any]) -> list[Any]:
+    """Return the way from the acting organisation down; whole where it is not among them."""
+    at = next((at for at, org in enumerate(above) if org.org_id == session.get("org")), 0)
+    return list(above[at:])
+
+
+def _rows(children: Sequence[Any], counted: Any) -> list[Row]:
+    """Return the rows of the list, with how many members each has and who administers it."""
+    ids = [org.org_id for org in children][:500]
+    holders = kit.call(orgs.list_administrators, orgs.ListAdministrators(org_ids=ids)) if ids else []
+    staff = kit.names((), [one.person_id for one in holders])[1]
+    named: dict[int, list[str]] = {}
+    for one in holders:
+        if one.person_id in staff:
+            named.setdefault(one.org_id, []).append(staff[one.person_id].name)
+    size = {} if isinstance(counted, Refused) else {one.org_id: one.members for one in counted or ()}
+    words = purposes()
+    return [
+        Row(
+            org_id=org.org_id,
+            name=org.short_name or org.full_name,
+            full_name=org.full_name,
+            kind=kit.word(org.kind if org.purpose == OrgPurpose.ORDINARY else words[org.purpose]),
+            below=org.children,
+            branch=org.kind == OrgKind.BRANCH,
+            members=size.get(org.org_id),
+            administrators=tuple(named.get(org.org_id, ())),
+            phone=org.phone,
+            complete=org.complete,
+        )
+        for org in children
+    ]
+
+
+@kit.blueprint.get("/orgs/new")
+def new_org() -> Any:
+    """Show the form of a new organisation below the acting one (ORG-10, ORG-23)."""
+    return _new(organisations.acting_committee(), None)
+
+
+def _new(here: int, refusal: Refusal | None) -> Any:
+    found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[here]))
+    if not found:
+        raise Refused("unknown_org")
+    return kit.render(
+        "organisations/new.html",
+        refusal.kind.status if refusal else 200,
+        here=found[0],
+        refusal=refusal,
+        form=request.form,
+        industries=INDUSTRIES,
+        purposes=purposes(),
+        command_id=uuid.uuid4(),
+    )
+
+
+@kit.blueprint.get("/orgs/<int:org_id>")
+def one_org(org_id: int) -> Any:
+    """Show one organisation: what it is, who keeps it, and the forms that change it."""
+    return _one(org_id, None)
+
+
+def _one(org_id: int, refusal: Refusal | None) -> Any:
+    above, counted, holders = kit.calls(
+        (orgs.list_above, orgs.ListAbove(org_id=org_id)),
+        (members.get_entry_progress, members.GetEntryProgress(org_id=org_id)),
+        (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org_id])),
+        partial=True,
+    )
+    if not above:
+        raise Refused("unknown_org")
+    org = above[-1]
+    people = kit.names((), [one.person_id for one in holders])[1]
+    return kit.render(
+        "organisations/one.html",
+        refusal.kind.status if refusal else 200,
+        org=org,
+        way=_own_part(above),
+        kept=org.parent_id == session.get("org"),
+        size=None if isinstance(counted, Refused) else counted[0],
+        people=list(people.values()),
+        purposes=purposes(),
+        refusal=refusal,
+        form=request.form,
+        command_id=uuid.uuid4(),
+    )
+
+
+@kit.blueprint.get("/orgs/<int:org_id>/delete")
+def delete_org(org_id: int) -> Any:
+    """Show what deleting an organisation means, and ask (DEL-01..03)."""
+    found, inside, in_the_way = kit.calls(
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[org_id])),
+        (members.count_inside, members.CountInside(org_ids=[org_id])),
+        (transfers.count_in_the_way, transfers.CountInTheWay(org_ids=[org_id])),
+        partial=True,
+    )
+    if not found or found[0].parent_id != session.get("org"):
+        raise Refused("unknown_org" if not found else "not_your_org")
+    return kit.render(
+        "organisations/delete.html",
+        org=found[0],
+        inside=inside[0] if not isinstance(inside, Refused) and inside else None,
+        open=in_the_way[0] if not isinstance(in_the_way, Refused) and in_the_way else None,
+    )
+
+
+def _again(form: Any, here: int, refusal: Refusal) -> Any:
+    """Show the form that was refused once more, with what was typed."""
+    org = fields.number_or_none(form.get("org"))
+    return _one(org, refusal) if org is not None else _new(here, refusal)
+
+
+def _choose_org(org: str) -> Any:
+    """Act for one of the own organisations from now on (ROLE-14)."""
+    mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
+    chosen = next((one for one in mine if str(one.org_id) == org), None)
+    if chosen is None:
+        raise Refused("not_administrator")
+    organisations.act_for(chosen)
+    kit.say(_("现在代表%(name)s办理。", name=chosen.full_name))
+    return redirect("/desk")
+
+
+def _order_org(here: int, org: int, up: bool) -> Refusal | None:
+    """Move a direct subordinate one place up or down (上移/下移, ORG-24); at the end of the list it stays."""
+    ids = [one.org_id for one in kit.call(*kit.children_of(here))]
+    at = ids.index(org) if org in ids else -1
+    if at < 0:
+        return Refusal("unknown_org")
+    if at == (0 if up else len(ids) - 1):
+        return None
+    after: int | None
+    if not up:
+        after = ids[at + 1]
+    elif at >= 2:
+        after = ids[at - 2]
+    else:  # it becomes the first
+        after = None
+    return send(orgs.order_orgs, orgs.OrderOrg(org_id=org, after=after))
+
+
+def purposes() -> dict[OrgPurpose, Code | str]:
+    """Return the words of purposes, the hand-over branch by what it is called now (ORG-28)."""
+    label = settings.current().practice.text("township_branch_label", clock.today())
+    return {
+        **{one: one for one in OrgPurpose},
+        OrgPurpose.HANDOVER: label,
+    }
+
+
+def _keep_org(form: Any, here: int) -> Refusal | None:
+    """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
+    org = fields.number_or_none(form.get("org"))
+    if form["do"] in ("up", "down"):
+        return _order_org(here, org or 0, form["do"] == "up")
+    if form["do"] in ("delete", "await"):
+        (answer,) = deletion.delete(
+            lambda asked: kit.calls(*asked, partial=True),
+            [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")],
+        )
+        return answer.refusal
+    return send(
+        orgs.save_orgs,
+        orgs.SaveOrg(
+            command_id=fields.key(form),
+            org_id=org,
+            parent_id=here,
+            kind=form.get("kind", "branch"),
+            purpose=form.get("purpose", "ordinary"),
+            full_name=form.get("full_name", ""),
+            short_name=form.get("short_name", ""),
+            industry=form.get("industry", ""),
+            phone=form.get("phone", ""),
+        ),
+    )
