@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "too_many_attempts":     Kind(429, "尝试次数过多,请{minutes}分钟后再试"),
     "not_administrator":     Kind(403, "您不是该组织的管理员", "ROLE-04"),
     "not_your_org":          Kind(403, "该组织不在您的管理范围内", "ROLE-16"),
+    "not_offered":           Kind(403, "当前组织不办理这项业务,请从菜单选择,或切换其他组织", "UI-09"),
     "not_your_node":         Kind(403, "当前节点不由您的组织审批", "TRF-21"),
     "audit_by_province":     Kind(403, "只有团中央和省级团委可以查看操作日志", "BEY-10"),
     "not_your_member":       Kind(403, "您无权查看或办理该团员", "SRCH-06"),

@@ -24,12 +24,14 @@ from services.gateway import settings
 from services.gateway.api import openapi, views
 from services.gateway.api.routes import ROUTES
 from services.gateway.files import workbooks
+from services.gateway.kit import assets
 from services.gateway.pages import (
     account,
     approvals,
     audit,
     desk,
     forms,
+    gallery,
     kit,
     language,
     members,
@@ -49,8 +51,20 @@ from shared.messages.limits import MAX_ID
 from shared.settings import Environment, Settings
 
 _PAGES = (
-    *(account, approvals, audit, desk, members, org_tree, organisations, own, picking, public, setup),
-    *(statistics, transfers),
+    account,
+    approvals,
+    audit,
+    desk,
+    gallery,
+    members,
+    org_tree,
+    organisations,
+    own,
+    picking,
+    public,
+    setup,
+    statistics,
+    transfers,
 )
 """Have added themselves to the blueprint when they were imported."""
 HSTS_SECONDS = 365 * 24 * 3600
@@ -85,7 +99,7 @@ def create_app(client: RpcClient, common: Settings) -> Flask:
         Wrong: Names the setting that cannot be meant.
 
     """
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.request_class = forms.BoundedRequest
     here = settings.read(Environment())
     headers = {
@@ -111,6 +125,7 @@ def create_app(client: RpcClient, common: Settings) -> Flask:
 
     app.url_map.converters["int"] = Digits
     language.prepare(app)
+    assets.prepare(app)
     _hooks(app, headers)
     _api(app, client)
     _errors(app)

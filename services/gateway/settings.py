@@ -26,6 +26,7 @@ class Settings:
         import_max_rows: The most rows of one roster (IMP-14).
         sheets_at_once: How many uploaded spreadsheets are read at the same time.
         font: Of letters, TrueType.
+        gallery: Whether /gallery shows the components of the pages, for those who build them.
 
     """
 
@@ -36,6 +37,7 @@ class Settings:
     import_max_rows: int = roster.MAX_ROWS
     sheets_at_once: int = workbooks.AT_ONCE
     font: Path = letter.FONT
+    gallery: bool = False
 
 
 def read(environment: Environment) -> Settings:
@@ -53,6 +55,7 @@ def read(environment: Environment) -> Settings:
         import_max_rows=environment.whole("TUANQIAO_IMPORT_MAX_ROWS", roster.MAX_ROWS, least=1),
         sheets_at_once=environment.whole("TUANQIAO_SHEETS_AT_ONCE", workbooks.AT_ONCE, least=1),
         font=environment.path("TUANQIAO_FONT") or letter.FONT,
+        gallery=environment.switch("TUANQIAO_GALLERY"),
     )
 
 

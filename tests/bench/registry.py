@@ -169,7 +169,7 @@ def tree(total: int) -> Iterator[seed.SeedOrg]:
 
 def _paths(org: int, branch: int) -> list[str]:
     """Return the pages of the menu that an organisation has, a long list, and pages of one thing."""
-    from services.gateway.pages.menu import MENU
+    from services.gateway.kit.capabilities import MENU
 
     entries = [entry for section in MENU for entry in section.entries]
     paths = [entry.path for entry in entries if org == PROVINCE or not entry.top]
@@ -515,7 +515,7 @@ class Country:
         app = create_app(self.client, self.installation.settings)
         assets = sum(
             len(app.test_client().get(path).data)
-            for path in ("/static/style.css", "/static/vendor/htmx-2.0.11.min.js")
+            for path in ("/assets/0/css/components.css", "/assets/0/vendor/htmx-2.0.11.min.js")
         )
         seen = []
         for org in (town, PROVINCE):

@@ -45,7 +45,7 @@ def test_pages_come_by_https_only(front):
 
 def test_answers_are_compressed(front):
     """Pages, styles and the API document travel compressed to who takes that."""
-    for path in ("/static/style.css", "/api/openapi.json", "/contacts"):
+    for path in ("/assets/0/css/base.css", "/api/openapi.json", "/contacts"):
         status, headers, body, _ = front.ask(path, **{"Accept-Encoding": "gzip"})
         assert (status, headers.get("content-encoding")) == (200, "gzip"), path
         assert len(body) < len(front.ask(path)[2])

@@ -26,7 +26,7 @@ KINDS = {
         b"Content-Length: 5000000\r\n\r\n--b\r\n"
     ),
     "half a chunk": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nabc",
-    "never reading": b"GET /static/vendor/htmx-2.0.11.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 6,
+    "never reading": b"GET /assets/0/vendor/htmx-2.0.11.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 6,
 }
 
 HELD = 200

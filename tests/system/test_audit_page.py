@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from services.gateway.pages import menu
+from services.gateway.kit import capabilities as menu
 from system import audit_proof, world
 from tests.system.api import sign_in
 from tests.system.fullhouse import COLLEGE, PROVINCE, enter

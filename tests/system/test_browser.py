@@ -352,7 +352,7 @@ def test_every_page(chromium, site, town, width, dark):
 
     BEY-14.
     """
-    from services.gateway.pages import menu
+    from services.gateway.kit import capabilities as menu
 
     shown = {entry.path for section in menu.of("committee", True) for entry in section.entries}
     visitor = Visitor(chromium, site, town, width)
@@ -365,8 +365,8 @@ def test_every_page(chromium, site, town, width, dark):
         visitor.go(f"{entry.path}?lang={'en' if number % 2 else 'zh'}")
         assert (
             entry.path not in shown
-            or english(entry.zh) in visitor.page.inner_text("nav.sub")
-            or entry.zh in visitor.page.inner_text("nav.sub")
+            or english(entry.zh) in visitor.page.inner_text("nav.side")
+            or entry.zh in visitor.page.inner_text("nav.side")
         )
     for path in (
         "/",

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from services.gateway.api.routes import ROUTES
-from services.gateway.pages import menu
+from services.gateway.kit import capabilities
 from services.gateway.pages.kit import when, word
 from services.gateway.pages.language import gettext as _
 from services.gateway.pages.language import language
@@ -189,7 +189,7 @@ def _file(path: str) -> tuple[str, str]:
         (route.summary for route in ROUTES if re.fullmatch(re.sub("<[^>]*>", "[^/]+", route.path), asked)),
         None,
     )
-    entry = menu.entry(asked)
+    entry = capabilities.entry(asked)
     if named:
         return named[language() != "zh"], ""
     return (_(entry.zh), "") if entry is not None else ("", path)

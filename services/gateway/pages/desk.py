@@ -109,26 +109,22 @@ def _migrate(form: Any) -> Refusal | None:
 
 @blueprint.get("/desk")
 def desk() -> Any:
-    """Operation centre (操作中心): what waits, and messages (MSG-01, MSG-02, MSG-03).
+    """Operation centre (操作中心): everything that waits for the acting organisation (MSG-01, MSG-03).
 
-    It is everything that waits for the acting organisation. Whoever acts for no organisation sees
-    their own messages.
+    Whoever acts for no organisation is led to their own messages.
     """
-    acting, kind = session.get("org"), request.args.get("kind", "")
+    if not session.get("org"):
+        return redirect("/messages")
     inbox, work, registrations, migrations, escalations = calls(
-        (transfers.list_messages, _messages(kind)),
-        (transfers.list_work, transfers.ListWork(limit=5)) if acting else None,
-        (members.list_registrations, members.ListRegistrations()) if acting else None,
-        (orgs.list_migrations, orgs.ListMigrations(waiting=True)) if acting else None,
-        (transfers.list_escalations, transfers.ListEscalations()) if acting else None,
+        (transfers.list_messages, transfers.ListMessages(limit=1)),
+        (transfers.list_work, transfers.ListWork(limit=5)),
+        (members.list_registrations, members.ListRegistrations()),
+        (orgs.list_migrations, orgs.ListMigrations(waiting=True)),
+        (transfers.list_escalations, transfers.ListEscalations()),
         partial=True,
     )
-    items = [] if inbox is None or isinstance(inbox, Refused) else inbox.items
-    oldest = work.items if work is not None and not isinstance(work, Refused) else []
-    found, people, _more = names(
-        [*(item.org_id for item in items), *parties(oldest)],
-        [item.member_id for item in (*items, *oldest)],
-    )
+    oldest = [] if isinstance(work, Refused) else work.items
+    found, people, _more = names(parties(oldest), [item.member_id for item in oldest])
     return render(
         "desk/desk.html",
         inbox=inbox,
@@ -136,6 +132,22 @@ def desk() -> Any:
         registrations=registrations,
         migrations=migrations,
         escalations=escalations,
+        orgs=found,
+        people=people,
+    )
+
+
+@blueprint.get("/messages")
+def messages() -> Any:
+    """Show what happened to the transfers that concern one (MSG-02, MSG-09)."""
+    kind = request.args.get("kind", "")
+    inbox = call(transfers.list_messages, _messages(kind))
+    found, people, _more = names(
+        [item.org_id for item in inbox.items], [item.member_id for item in inbox.items]
+    )
+    return render(
+        "desk/messages.html",
+        inbox=inbox,
         orgs=found,
         people=people,
         kind=kind,
@@ -209,7 +221,8 @@ def read_messages() -> Any:
             else transfers.MarkRead(until=clock.now())
         ],
     )
-    return redirect("/desk")
+    say(_("已标为已读。"))
+    return redirect("/messages")
 
 
 @blueprint.route("/escalations", methods=["GET", "POST"])

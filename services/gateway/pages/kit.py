@@ -12,10 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from babel.dates import format_timedelta
 from flask import Blueprint, Response, current_app, flash, g, render_template, request, session
 
 from services.gateway import session as browser_session
-from services.gateway.pages import fields, forms, menu, notes
+from services.gateway.kit import capabilities
+from services.gateway.kit.language import LOCALES
+from services.gateway.pages import fields, forms, notes
 from services.gateway.pages.language import gettext as _
 from services.gateway.pages.language import language
 from shared import clock, errors
@@ -72,6 +75,18 @@ def exactly(value: datetime | None) -> str:
     return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
+@blueprint.app_template_global()
+def since(value: datetime) -> str:
+    """Return how long ago an instant was, as people say it."""
+    return str(format_timedelta(value - clock.now(), add_direction=True, locale=LOCALES[language()]))
+
+
+@blueprint.app_template_global()
+def member_pages() -> list[tuple[str, str]]:
+    """Return the pages of a member's own shell: address and name."""
+    return [("/", _("首页")), ("/mine", _("我的转接")), ("/messages", _("消息")), ("/me", _("我的"))]
+
+
 def due(value: datetime | None) -> tuple[str, str]:
     """Return how long is left until a deadline, in words, and how urgent it is: late, soon or nothing."""
     if value is None:
@@ -93,7 +108,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
             now=clock.now(),
             menu=_menu(),
             section=_section(),
-            entry=menu.entry(request.path),
+            entry=capabilities.entry(request.path),
             moment=uuid.uuid4,
             me=session.get("name"),
             acting=session.get("org_name"),
@@ -106,20 +121,35 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
     )
 
 
-def _section() -> menu.Section | None:
+def _section() -> capabilities.Section | None:
     """Return the section of this page, with the entries that the acting organisation has."""
-    here = menu.section(request.path)
+    here = capabilities.section(request.path)
     for one in _menu():
         if here is not None and one.zh == here.zh:
             return one
     return None
 
 
-def _menu() -> tuple[menu.Section, ...]:
+def _menu() -> tuple[capabilities.Section, ...]:
     """Return the menu of the acting organisation."""
-    return menu.of(
-        session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
-    )
+    return capabilities.of(*_acting())
+
+
+def _acting() -> tuple[str, bool, bool]:
+    """Return what the table of capabilities asks of the acting organisation."""
+    return session.get("org_kind", ""), session.get("org_school", False), session.get("org_top", False)
+
+
+@blueprint.app_template_global()
+def can(path: str) -> bool:
+    """Return whether the acting organisation has a use for a page."""
+    return capabilities.can(path, *_acting())
+
+
+@blueprint.app_template_global()
+def landing() -> str:
+    """Return where the person begins: with the work of the acting organisation, or with the own matters."""
+    return capabilities.landing(session.get("org_kind", "")) if session.get("org") else "/"
 
 
 @blueprint.app_template_global()
@@ -235,6 +265,8 @@ def guard() -> None:
             detail=_("表单已过期,请返回刷新后重试"),
         )
     fields.refuse_unreadable(request)
+    if session.get("org") and not can(request.path):
+        raise Refused("not_offered")
 
 
 def own_path(target: str) -> str:

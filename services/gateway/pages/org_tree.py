@@ -220,6 +220,14 @@ def _again(form: Any, here: int, refusal: Refusal) -> Any:
     return _one(org, refusal) if org is not None else _new(here, refusal)
 
 
+@kit.blueprint.route("/switch", methods=["GET", "POST"])
+def switch() -> Any:
+    """Choose in whose name one acts (切换其他组织, ROLE-14, UI-06)."""
+    if request.method == "POST":
+        return _choose_org(request.form.get("org", ""))
+    return kit.render("organisations/switch.html", mine=kit.call(orgs.my_orgs, orgs.MyOrgs()))
+
+
 def _choose_org(org: str) -> Any:
     """Act for one of the own organisations from now on (ROLE-14)."""
     mine = kit.call(orgs.my_orgs, orgs.MyOrgs())

@@ -70,3 +70,20 @@ def home() -> Any:
         decided=pages_transfers.decided(progress) if progress else {},
         advice=_(rejected.next_step) if mine else "",
     )
+
+
+@kit.blueprint.get("/mine")
+def mine() -> Any:
+    """Show all my transfers: who started, how it ended and why (TRF-47)."""
+    found = kit.call(transfers.my_transfers, transfers.MyTransfers())
+    orgs_of, _people, _more = kit.names(kit.parties(found))
+    return kit.render("own/mine.html", mine=found, orgs=orgs_of)
+
+
+@kit.blueprint.get("/me")
+def me() -> Any:
+    """Show my own record, and the branches that I have been in."""
+    profile = kit.call(members.who_am_i, members.WhoAmI())
+    named = [stay.branch_id for stay in profile.stays]
+    orgs_of, _people, _more = kit.names([*named, profile.member.branch_id])
+    return kit.render("own/me.html", profile=profile, orgs=orgs_of)

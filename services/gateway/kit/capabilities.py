@@ -1,4 +1,8 @@
-"""The menu: sections and what is in them, by the catalogue's names (UI-04..13)."""
+"""What an acting organisation can do: one table from which menu, buttons and refusals come (UI-04..13).
+
+A page stands here once, with the kinds of organisations that have a use for it. The menu shows
+those; `can` asks the same of a button; and whoever types the address of another is told so.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,10 @@ class Entry(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section of the menu with its pages; the first is where the section leads."""
+    """A section of the menu with its icon and pages; the first is where the section leads."""
 
     zh: str
+    icon: str
     entries: tuple[Entry, ...]
 
 
@@ -36,6 +41,7 @@ _BRANCH = frozenset({"branch"})
 MENU = (
     Section(
         N_("操作中心"),
+        "list-checks",
         (
             Entry("/desk", N_("待办与消息")),
             Entry("/registrations", N_("注册申请")),
@@ -45,6 +51,7 @@ MENU = (
     ),
     Section(
         N_("业务办理"),
+        "arrow-left-right",
         (
             Entry("/work", N_("组织关系转接审批")),
             Entry("/out", N_("办理转出"), _COMMITTEES | _BRANCH),
@@ -56,6 +63,7 @@ MENU = (
     ),
     Section(
         N_("组织管理"),
+        "building-2",
         (
             Entry("/orgs", N_("管理下级组织"), _COMMITTEES | _LEADING),
             Entry("/check", N_("组织信息")),
@@ -66,6 +74,7 @@ MENU = (
     ),
     Section(
         N_("团员管理"),
+        "users",
         (
             Entry("/members", N_("团员列表")),
             Entry("/registers", N_("留校与出国登记")),
@@ -76,6 +85,7 @@ MENU = (
     ),
     Section(
         N_("统计"),
+        "chart-column",
         (
             Entry("/figures", N_("学社衔接")),
             Entry("/board", N_("时限看板"), _COMMITTEES | _LEADING),
@@ -99,7 +109,7 @@ def of(kind: str, school: bool, top: bool = False) -> tuple[Section, ...]:
             and (top or not entry.top)
         )
         if entries:
-            shown.append(Section(one.zh, entries))
+            shown.append(Section(one.zh, one.icon, entries))
     return tuple(shown)
 
 
@@ -115,3 +125,18 @@ def section(path: str) -> Section | None:
 def entry(path: str) -> Entry | None:
     """Return the entry that a page belongs to."""
     return next((one for part in MENU for one in part.entries if _is_at(one, path)), None)
+
+
+def can(path: str, kind: str, school: bool, top: bool = False) -> bool:
+    """Return whether an organisation of a kind has a use for a page; pages of no section are for all."""
+    wanted = entry(path)
+    return wanted is None or any(wanted in part.entries for part in of(kind, school, top))
+
+
+def landing(kind: str) -> str:
+    """Return where somebody who acts for an organisation of a kind begins the day.
+
+    It is what waits for a decision; a leading body, which decides little itself, begins with what
+    is late below it.
+    """
+    return "/board" if kind in _LEADING else "/desk"

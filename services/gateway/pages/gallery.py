@@ -1,0 +1,54 @@
+"""Every component of the pages, shown once, for those who build pages; an installation does not have it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from flask import request
+
+from services.gateway import settings
+from services.gateway.kit.table import Listing
+from services.gateway.pages import kit
+from services.gateway.pages.language import gettext as _
+from shared import clock
+from shared.errors import Refused
+
+
+@kit.blueprint.get("/gallery")
+def gallery() -> Any:
+    """Show the components with the longest words they meet.
+
+    Raises:
+        Refused: `not_found` where the installation does not ask for it.
+
+    """
+    if not settings.current().gallery:
+        raise Refused("not_found")
+    now = clock.now()
+    listing = Listing("/gallery", {"sort": request.args.get("sort", "due")})
+    org = SimpleNamespace(
+        short_name="计算机科学与技术学院2022级软件工程专业1班团支部",
+        full_name="共青团湖北省武汉市洪山区武汉大学计算机科学与技术学院2022级软件工程专业1班支部委员会",
+    )
+    return kit.render(
+        "gallery.html",
+        columns=[
+            listing.column("", unseen=_("勾选")),
+            listing.column(_("姓名"), "name"),
+            listing.column(_("转出团支部")),
+            listing.column(_("期限"), "due"),
+        ],
+        rows=[
+            ("阿卜杜热合曼·买买提依明", org, now + timedelta(hours=5)),
+            ("王芳", org, now + timedelta(days=9)),
+            ("欧阳娜娜", org, now - timedelta(days=2)),
+            ("李伟", org, None),
+        ],
+        now=now,
+        org=org,
+        listing=listing,
+        errors={"name": _("请填写此项"), "joined_on": _("请按 2026-06-30 的形式填写日期")},
+        form={"joined_on": "昨天", "place": "武汉市洪山区"},
+    )
