@@ -220,6 +220,18 @@ def test_a_transfer_of_the_queue_leads_to_the_next(browser, town, queue, at_work
     assert fullhouse.Office(browser, TARGET).get(f"/transfers/{first}")["transfer"]["state"] != "pending_in"
 
 
+def test_a_part_of_a_page_says_what_went_wrong(browser, queue, at_work):
+    """In dialog and drawer a refusal is shown, not swallowed; of others nothing is told."""
+    part = {"HX-Request": "true", "HX-Target": "dialog"}
+    none = browser.post("/work", data={"csrf": at_work, "state": "pending_in", "do": "approve"}, headers=part)
+    assert none.status_code == 200 and "先勾选" in none.text and "<html" not in none.text
+    drawer = {"HX-Request": "true", "HX-Target": "drawer"}
+    other = browser.get(f"/transfers/{10**9}?state=pending_in&queue=1", headers=drawer)
+    assert "未找到该转接业务" in other.text and "<html" not in other.text
+    ended = browser.application.test_client().get(f"/transfers/{queue[0]}", headers=drawer)
+    assert ended.headers["HX-Refresh"] == "true"
+
+
 @needs_chromium
 def test_402_on_a_screen(chromium, site, town, queue):
     """Two screens high, few stops, few clicks; keys, drawer and dialog (the figures of the issue)."""

@@ -15,7 +15,11 @@ def problem_page(refusal: Refusal) -> Response:
     """Return a refusal as a page; people whose session ended are led to sign in and come back."""
     ended = refusal.code in ("token_expired", "token_invalid")
     if request.headers.get("HX-Request"):  # a part of a page: lead the whole page there instead
-        return Response("", 200, {"HX-Refresh": "true"}) if ended else Response("", 204)
+        if ended:
+            return Response("", 200, {"HX-Refresh": "true"})
+        if request.headers.get("HX-Target") in ("dialog", "drawer"):  # these have room for what went wrong
+            return kit.render("approvals/refused_part.html", refusal=refusal)
+        return Response("", 204)
     if ended and request.endpoint != "pages.sign_in":
         session.pop("token", None)
         if request.method == "GET":

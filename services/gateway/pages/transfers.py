@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, redirect, request, session
 
 from services.gateway.files import sheet
-from services.gateway.pages import approvals, fields, kit, queue, started
+from services.gateway.pages import approvals, fields, kit, picking, queue, started
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
 from services.gateway.pages.language import gettext as _
 from services.gateway.pages.language import language
@@ -571,6 +571,7 @@ def batch() -> Any:
         source=source,
         chosen=chosen,
         answer=answer,
+        place=picking.place_picker(form, "place_division") if source else None,
         command_id=uuid.uuid4(),
         people={one.member_id: one for one in listed_members or ()},
     )
@@ -587,7 +588,7 @@ def _move(form: Any, source: int, chosen: list[int]) -> Any:
         place_name=form.get("place_name", ""),
         place_address=form.get("place_address", ""),
         remark=form.get("remark", ""),
-        place_division=form.get("place_division", "").strip(),
+        place_division=picking.place_code(form, "place_division"),
         skip=form.get("skip") == "1",
     )
     return call(transfers.move_batches, [wanted])[0]
