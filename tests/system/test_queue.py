@@ -220,6 +220,38 @@ def test_a_transfer_of_the_queue_leads_to_the_next(browser, town, queue, at_work
     assert fullhouse.Office(browser, TARGET).get(f"/transfers/{first}")["transfer"]["state"] != "pending_in"
 
 
+def test_assignment_by_a_rule(browser, queue, at_work):
+    """ASG-02: a preview says who goes where and who does not; then one command, checked row by row."""
+    office = fullhouse.Office(browser, TARGET)
+    some = queue[-9:-6]
+    office.send(
+        "/transfers/decisions",
+        *(
+            {"decision_id": fullhouse.key(), "transfer_id": one, "node_no": 1, "approve": True}
+            for one in some
+        ),
+    )
+    some = [one["transfer_id"] for one in office.get("/work?state=pending_assign&limit=100")["items"]]
+    by_name = browser.get("/work/assign?rule=class_name").text
+    assert "能分配的 0 人" in by_name and by_name.count("没有认出团支部") == len(some)
+    page = browser.get(f"/work/assign?rule=round_robin&seat={NEW_CLASS}").text
+    assert f"能分配的 {len(some)} 人" in page and f"+{len(some)}" in page
+    (form,) = [one for one in forms.read(page)[0] if one.method == "post" and one.action == "/work/assign"]
+    pairs = [value for name, value, *_ in form.fields if name == "pair"]
+    assert sorted(pairs) == sorted(f"{one}-{NEW_CLASS}" for one in some)
+    sent = {**form.filled(), "csrf": at_work, "confirmed": "1"}
+    for wrong in (f"{some[0]}-{SOURCE}", f"{queue[-1]}-{NEW_CLASS}", f"{10**9}-{NEW_CLASS}"):
+        said = browser.post("/work/assign", data={**sent, "pair": wrong}, follow_redirects=True).text
+        assert "1 项未办理" in said and "已分配" not in said, wrong
+    plan = {**sent, "pair": pairs, "plan_id": str(uuid.uuid4())}
+    done = f"已分配 {len(some)} 项"
+    assert done in browser.post("/work/assign", data=plan, follow_redirects=True).text
+    again = browser.post("/work/assign", data=plan, follow_redirects=True).text
+    assert done in again  # sent twice it is done once, and answered alike
+    for one in some:
+        office.wait(one, "completed")
+
+
 def test_a_part_of_a_page_says_what_went_wrong(browser, queue, at_work):
     """In dialog and drawer a refusal is shown, not swallowed; of others nothing is told."""
     part = {"HX-Request": "true", "HX-Target": "dialog"}
