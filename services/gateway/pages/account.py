@@ -49,7 +49,7 @@ def _sign_in() -> Any:
         password=request.form.get("password", ""),
         address=request.remote_addr or "",
         device=request.headers.get("User-Agent", ""),
-        **_read_captcha(),
+        **read_captcha(),
     )
     return current_app.config["CLIENT"].call(members.sign_in, wanted, request_id=g.request_id)
 
@@ -79,7 +79,7 @@ def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
     lost = request.endpoint != "pages.sign_in"
     picture, g.initial_tail = "", None
     try:
-        picture = _new_captcha()
+        picture = new_captcha()
     except Refused as error:
         if error.code != "too_many_attempts":
             raise
@@ -100,7 +100,7 @@ def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
     )
 
 
-def _new_captcha() -> str:
+def new_captcha() -> str:
     """Ask for a captcha for the form that is shown next; return its picture (ACC-02).
 
     The picture is a data address, empty where none is asked for. What opens a new account (BEY-22)
@@ -114,7 +114,7 @@ def _new_captcha() -> str:
     return f"data:image/png;base64,{base64.b64encode(made.png).decode()}" if made.png else ""
 
 
-def _read_captcha() -> dict[str, str]:
+def read_captcha() -> dict[str, str]:
     return {"captcha_id": session.pop("captcha", ""), "captcha": request.form.get("captcha", "")}
 
 
@@ -194,7 +194,7 @@ def forgot() -> Any:
                     code=request.form.get("code", ""),
                     new_password=request.form.get("new", ""),
                     address=request.remote_addr or "",
-                    **_read_captcha(),
+                    **read_captcha(),
                 ),
                 request_id=g.request_id,
             )
@@ -206,5 +206,5 @@ def forgot() -> Any:
         refusal=refusal,
         done=done,
         id_number=request.form.get("id_number", ""),
-        captcha=_new_captcha(),
+        captcha=new_captcha(),
     )
