@@ -37,11 +37,14 @@ class Read(msgspec.Struct, Generic[Struct]):
         """Add the refusal of a service to the field that it speaks of.
 
         `fields` leads from the name in the contract, or from the code of the refusal, to the field of
-        the form; what is in neither is about the whole form, and stands at its first field.
+        the form; what is in neither is about the whole form, and leads to its page.
         """
         named = (refusal.values.get("pointer") or refusal.values.get("name") or "").strip("/").split("/")[-1]
-        first = next(iter(self.typed), "form")
-        field = (fields or {}).get(refusal.code) or (fields or {}).get(named) or named or first
+        field = (
+            (fields or {}).get(refusal.code)
+            or (fields or {}).get(named)
+            or (named if named in self.typed else "main")
+        )
         self.errors[field] = refusal.say(language())
 
 

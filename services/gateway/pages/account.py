@@ -115,6 +115,7 @@ def new_captcha() -> str:
 
 
 def read_captcha() -> dict[str, str]:
+    """Return the captcha of the form that was sent, as the services take it; it is good once."""
     return {"captcha_id": session.pop("captcha", ""), "captcha": request.form.get("captcha", "")}
 
 

@@ -1,4 +1,4 @@
-"""Coming into the system: by a registration code, or by asking an organisation to be taken (REG-01, ADM-04)."""
+"""Coming into the system, by a code or by asking an organisation (REG-01, ADM-04); the own record."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ PLACES = {
     "unknown_org": "org",
     "captcha_wrong": "captcha",
     "post_unknown": "post",
+    "secretary_in_post": "post",
     "age_out_of_range": "id_number",
     "joined_too_young": "joined_on",
     "joined_in_future": "joined_on",
@@ -152,13 +153,11 @@ def register_member() -> Any:
 
 
 def _ask_in(wanted: Newcomer) -> Any:
-    values = msgspec.structs.asdict(wanted)
+    values: dict[str, Any] = msgspec.structs.asdict(wanted) | account.read_captcha()
     client = current_app.config["CLIENT"]
     client.call(
         members.register,
-        members.Register(
-            org_id=values.pop("org"), **values, address=request.remote_addr or "", **account.read_captcha()
-        ),
+        members.Register(org_id=values.pop("org"), address=request.remote_addr or "", **values),
         request_id=g.request_id,
     )
     kit.say(_("注册申请已提交,等待该组织的管理员接收。现在可以登录查看进度或撤销申请。"))
@@ -205,10 +204,8 @@ def edit_own() -> Any:
 
 def edit_record(member: Any, here: str, back: str) -> Any:
     """Show the form of a record, or keep what it says; the service decides who may (MEM-14)."""
-    stored = {
-        field.name: str(getattr(member, field.name, None) or "")
-        for field in msgspec.structs.fields(OwnRecord)
-    }
+    names = OwnRecord.__struct_fields__
+    stored = {name: str(getattr(member, name, None) or "") for name in names}
     read: forms.Read[Any] = forms.Read(stored, None, {})
     if request.method == "POST":
         read = forms.read(OwnRecord, request.form)
@@ -216,7 +213,7 @@ def edit_record(member: Any, here: str, back: str) -> Any:
             changed = {
                 name: value
                 for name, value in msgspec.structs.asdict(read.value).items()
-                if str(value or "") != stored[name] and value is not None
+                if name in request.form and value is not None and str(value) != stored[name]
             }
             if not changed:
                 kit.say(_("没有修改。"))
