@@ -165,7 +165,7 @@ def test_the_wizard_asks_for_the_place_of_work(browser, town, handover):
         "place_address": "某街道",
     }
     missing = browser.post("/start", data=form)
-    field = re.search(r'<input id="place_division"[^>]*>', missing.text)[0]
+    field = re.search(r'<select id="place_division_1"[^>]*>', missing.text)[0]
     assert missing.status_code == 422 and 'aria-invalid="true"' in field and 'value="某公司"' in missing.text
     assert browser.post("/start", data={**form, "place_division": WUHAN}).headers["Location"] == "/"
     ends = time.monotonic() + 10

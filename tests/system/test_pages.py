@@ -484,7 +484,6 @@ ADDRESSES = [
         "/policy?compare",
         "/start?plan",
         "/start?plan=none&step=check&target",
-        "/targets?text",
         "/contacts?text",
         "/verify?code",
         "/sign-in?next",

@@ -13,11 +13,12 @@ A page asks for the view model with what its form says, and prints it with the m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import request, session
+from werkzeug.datastructures import MultiDict
 
 from services.gateway.pages import fields, kit
 from services.gateway.pages.statistics import TILE_NAMES
@@ -29,6 +30,8 @@ SHORTEST = 2
 """Characters of a text from which on is searched."""
 MOST = 10
 """Organisations of a list to choose from."""
+COUNTY, TOWNSHIP = 6, 9
+"""Digits of the codes of counties and townships."""
 WALKED = 500
 """Subordinates that are shown of one organisation."""
 SYSTEMS = {
@@ -102,6 +105,7 @@ class PlacePicker:
 
     name: str
     code: str
+    digits: int
     levels: list[Level]
 
 
@@ -117,24 +121,37 @@ def org_picker(
         below: Only what lies below this organisation.
 
     """
-    text = form.get(f"{name}_text", "").strip()
+    asked = org_calls(form, name, targets_only=targets_only, below=below)
+    answers = kit.calls(*asked) if any(asked) else asked
+    return org_field(form, name, answers, targets_only=targets_only, below=below)
+
+
+def org_calls(
+    form: Any, name: str = "target", *, targets_only: bool = False, below: int | None = None
+) -> list[tuple[Any, Any] | None]:
+    """Return what `org_field` needs to know, for a page that makes its calls at once."""
+    text = _text(form, name)
     chosen, at = fields.number(form.get(name)), fields.number(form.get(f"{name}_at"))
-    asked = len(text) >= SHORTEST
     search = None
-    if asked:
-        search = orgs.SearchOrgs(
-            text=text[:100], targets_only=targets_only, below=below, limit=MOST, near=_near()
-        )
-    found, named, here, above = kit.calls(
+    if len(text) >= SHORTEST:
+        search = orgs.SearchOrgs(text=text, targets_only=targets_only, below=below, limit=MOST, near=_near())
+    return [
         (orgs.search_orgs, search) if search is not None else None,
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[chosen])) if chosen else None,
         (orgs.list_children, orgs.ListChildren(org_id=at, limit=WALKED)) if at else None,
         (orgs.list_above, orgs.ListAbove(org_id=at)) if at else None,
-    )
+    ]
+
+
+def org_field(
+    form: Any, name: str, answers: Sequence[Any], *, targets_only: bool = False, below: int | None = None
+) -> OrgPicker:
+    """Return the field for an organisation, from the answers to `org_calls`."""
+    found, named, here, above = answers
     return OrgPicker(
         name=name,
-        text=text,
-        asked=asked,
+        text=_text(form, name),
+        asked=found is not None,
         found=choices(found or (), targets_only),
         chosen=choices(named, targets_only)[0] if named else None,
         targets_only=targets_only,
@@ -142,6 +159,10 @@ def org_picker(
         way=choices(_way(above or (), below), False),
         here=choices(here or (), targets_only),
     )
+
+
+def _text(form: Any, name: str) -> str:
+    return str(form.get(f"{name}_text", "")).strip()[:100]
 
 
 def _near() -> int | None:
@@ -186,18 +207,44 @@ def is_target(org: Any) -> bool:
     return org.kind != "leading_body" and org.purpose not in receives_nobody
 
 
-def place_picker(form: Any, name: str = "division_code") -> PlacePicker:
-    """Return the field for a place, with what the form says of it so far (TYPE-10)."""
-    code = place_code(form, name)
-    levels = kit.call(orgs.list_places, orgs.ListPlaces(code=code))
+def place_picker(form: Any, name: str = "division_code", digits: int = COUNTY) -> PlacePicker:
+    """Return the field for a place, with what the form says of it so far (TYPE-10).
+
+    `digits`: of the codes of the last level that is offered.
+    """
+    return place_field(form, name, kit.call(*place_call(form, name)), digits)
+
+
+def place_call(form: Any, name: str = "division_code") -> tuple[Any, Any]:
+    """Return what `place_field` needs to know, for a page that makes its calls at once."""
+    return orgs.list_places, orgs.ListPlaces(code=place_code(form, name))
+
+
+def place_field(form: Any, name: str, levels: Sequence[Any], digits: int = COUNTY) -> PlacePicker:
+    """Return the field for a place, from the answer to `place_call`."""
     return PlacePicker(
         name=name,
-        code=code,
+        code=place_code(form, name),
+        digits=digits,
         levels=[
             Level(label=kit.word(_level(level, at)), places=level.places, chosen=level.chosen)
             for at, level in enumerate(levels)
+            if len(level.places[0].code) <= digits
         ],
     )
+
+
+def unchosen(level: Any) -> Any:
+    """Return a level of places in which nothing is chosen."""
+    return orgs.PlaceLevel(places=level.places, chosen="")
+
+
+def settled(form: Any, *names: str) -> MultiDict[str, str]:
+    """Return a form in which each field of a place says the one code that was chosen."""
+    made: MultiDict[str, str] = MultiDict(form)
+    for name in names:
+        made[name] = place_code(made, name)
+    return made
 
 
 def _level(level: Any, at: int) -> str:
@@ -237,7 +284,8 @@ def pick_organisation() -> Any:
 @kit.blueprint.get("/pick/place")
 def pick_place() -> Any:
     """Show the levels of places down to what was chosen; a part of a page (TYPE-10)."""
-    return kit.render("picking/place_part.html", picker=place_picker(request.args, _field()))
+    digits = fields.number(request.args.get("digits"), COUNTY)
+    return kit.render("picking/place_part.html", picker=place_picker(request.args, _field(), digits))
 
 
 def _field() -> str:

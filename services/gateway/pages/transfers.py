@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, redirect, request, session
+from werkzeug.datastructures import MultiDict
 
 from services.gateway.files import sheet
 from services.gateway.pages import approvals, fields, kit, picking, queue, started
@@ -132,19 +134,10 @@ def transfer_fields(form: Any) -> dict[str, Any]:
     }
 
 
-def search_targets(text: str) -> list[Any]:
-    """Return organisations that may be destinations, by any part of the name."""
-    return (
-        list(kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, targets_only=True, limit=10)))
-        if len(text.strip()) >= 2
-        else []
-    )
-
-
 @kit.blueprint.route("/out", methods=["GET", "POST"])
 def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
-    form = request.values
+    form = picking.settled(request.values, "place_division")
     branch = fields.number(form.get("branch"), session.get("org") or 0)
     here, listed = kit.calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), kit.members_of(branch))
     if here and here[0].kind != "branch":
@@ -169,7 +162,8 @@ def out() -> Any:
         chosen=chosen,
         outcomes=done,
         names=names,
-        found=search_targets(form.get("text", "")),
+        picker=picking.org_picker(form, targets_only=True),
+        places=picking.place_picker(form, "place_division"),
         refusal=refusal,
         command_id=uuid.uuid4(),
         action="/out",
@@ -213,17 +207,20 @@ def _refused_names(done: list[tuple[int, Any]], names: dict[int, str]) -> dict[s
 @kit.blueprint.route("/in", methods=["GET", "POST"])
 def transfer_in() -> Any:
     """Transfer in (办理转入, TRF-05): exact name and ID number, then reason and fields."""
-    form = request.form
+    form = picking.settled(request.form, "place_division")
     found, refusal, in_the_way = None, None, None
     try:
-        if request.method == "POST" and form.get("confirm"):
-            found = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
+        known = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
+        if request.method == "POST" and form.get("place_division_next"):
+            found = known  # without JavaScript the next level of places is asked for
+        elif request.method == "POST" and form.get("confirm"):
+            found = known
             outcome = _ask_for(form)
             in_the_way = outcome.open
             kit.first([outcome])
             kit.say(_("已发起转入,等待转出组织审批。"))
             return redirect("/list?side=target")
-        if request.method == "POST":
+        elif request.method == "POST":
             found = _find_person(form)
     except Refused as error:
         if error.code in ("token_expired", "token_invalid", "password_change_needed"):
@@ -235,6 +232,7 @@ def transfer_in() -> Any:
         "transfers/in.html",
         refusal.kind.status if refusal else 200,
         found=found,
+        places=picking.place_picker(form, "place_division") if found else None,
         branch=branch.get(branch_id),
         contacts=contacts_.get(branch_id, []),
         form=form,
@@ -415,7 +413,7 @@ def start() -> Any:
 
     The adviser proposes and cites the rule (BEY-01).
     """
-    form: Any = request.values
+    form: Any = picking.settled(request.values, "division_code", "place_division")
     step = {"plan": 1, "fields": 2, "check": 3}.get((form.getlist("step") or [""])[-1], 1)
     profile = call(members.who_am_i, members.WhoAmI())
     if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
@@ -424,6 +422,8 @@ def start() -> Any:
         return _send_own(profile, form)
     if fields.number(form.get("again")):
         form, step = _as_it_was(fields.number(form.get("again"))), 2
+    if form.get("division_code_next"):  # without JavaScript the next level of places is asked for
+        step = 1
     if (
         step > 1
         and profile.member.graduate
@@ -451,11 +451,11 @@ def _send_own(profile: Any, form: Any) -> Any:
     return redirect("/")
 
 
-def _as_it_was(transfer_id: int) -> dict[str, str]:
+def _as_it_was(transfer_id: int) -> MultiDict[str, str]:
     """Return what stood in an own transfer, to be corrected and sent again (TRF-25)."""
     for item in call(transfers.my_transfers, transfers.MyTransfers()):
         if item.transfer_id == transfer_id:
-            return {
+            was = {
                 "reason": item.reason,
                 "target": f"{item.target_org_id}",
                 "place_name": item.place_name,
@@ -466,7 +466,8 @@ def _as_it_was(transfer_id: int) -> dict[str, str]:
                 "plan": "",
                 "drop_out": "1" if item.reason_kind == "drop_out" else "",
             }
-    return {}
+            return MultiDict(was)
+    return MultiDict()
 
 
 def missing(form: Any) -> dict[str, str]:
@@ -484,7 +485,14 @@ def missing(form: Any) -> dict[str, str]:
 def _start_page(
     step: int, profile: Any, form: Any, refusal: Refusal | None, in_the_way: Any = None, blank: Any = None
 ) -> Any:
-    advice, found, chosen = _advice_and_targets(profile, form, step) if step > 1 else (None, [], None)
+    advice, picker, places = _what_is_known(profile, form, step)
+    target = picker.chosen
+    if (
+        advice is not None
+        and target is not None
+        and target.org_id in [one.org_id for one in advice.proposals]
+    ):
+        picker = replace(picker, chosen=None)  # it is offered by the adviser already
     waits: dict[int, Any] = {}
     if in_the_way is not None:
         waits, *_more = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
@@ -504,46 +512,44 @@ def _start_page(
         form=form,
         refusal=refusal,
         advice=advice,
-        found=found or [],
-        target=chosen[0] if chosen else None,
+        picker=picker,
+        target=target,
+        places=places,
         command_id=form.get("command_id") or uuid.uuid4(),
         in_the_way=in_the_way,
-        asked=len(form.get("text", "").strip()) >= 2,
         offered=[one for one in Reason if fits(one, graduate)],
     )
 
 
-def _advice_and_targets(profile: Any, form: Any, step: int) -> list[Any]:
-    """Ask in one trip for advice on the plan, what the search finds, and the target that is chosen.
+PLACED = ("employed_without_org", "employed_with_org", "abroad_on_duty")
+"""Reasons by which the place that was said first is that of the employer."""
 
-    None stands for what is not asked.
+
+def _what_is_known(profile: Any, form: Any, step: int) -> tuple[Any, picking.OrgPicker, picking.PlacePicker]:
+    """Return in one trip the advice on the plan, the field of the target and that of the place.
+
+    The place is asked for on the first step to give advice, on the second for the request.
     """
-    to_advise = to_search = to_name = None
-    if Plan.known(form.get("plan", "")) is not None:
+    to_advise = None
+    if step > 1 and Plan.known(form.get("plan", "")) is not None:
         asked = transfers.Advise(
             plan=form.get("plan", ""),
             source_branch_id=profile.member.branch_id,
             employer_has_org=form.get("employer_has_org") == "1",
-            division_code=form.get("division_code", "").strip(),
+            division_code=form.get("division_code", ""),
         )
         to_advise = (transfers.advise, asked)
-    if step == 2 and len(form.get("text", "").strip()) >= 2:
-        search = orgs.SearchOrgs(text=form.get("text", ""), targets_only=True, limit=10)
-        to_search = (orgs.search_orgs, search)
-    if fields.number(form.get("target")):
-        to_name = (orgs.get_orgs, orgs.GetOrgs(org_ids=[fields.number(form.get("target"))]))
-    return calls(to_advise, to_search, to_name)
-
-
-@blueprint.get("/targets")
-def targets() -> Any:
-    """Organisations that a name may mean, as one types; a part of a page (SRCH-08)."""
-    return render(
-        "transfers/targets.html",
-        found=search_targets(request.args.get("text", "")),
-        form=request.args,
-        asked=True,
+    name = "division_code" if step == 1 else "place_division"
+    typed = form.get(name, "")
+    proposed = MultiDict(form)
+    proposed[name] = typed or form.get("division_code", "")
+    advice, levels, *answers = calls(
+        to_advise, picking.place_call(proposed, name), *picking.org_calls(form, targets_only=True)
     )
+    target = picking.org_field(form, "target", answers, targets_only=True)
+    if not typed and (advice is None or advice.reason not in PLACED):
+        return advice, target, picking.place_field(form, name, [picking.unchosen(one) for one in levels[:1]])
+    return advice, target, picking.place_field(proposed, name, levels)
 
 
 @blueprint.route("/batch", methods=["GET", "POST"])
