@@ -30,7 +30,7 @@ def test_up_and_down(browser, town):
 
     def listed():
         page = browser.get(f"/orgs?at={COLLEGE}").text
-        return [int(one) for one in re.findall(r'<td>\s*<a href="/orgs/(\d+)"', page)]
+        return [int(one) for one in re.findall(r'<th scope="row"[^>]*>\s*<a href="/orgs/(\d+)"', page)]
 
     def move(org, way):
         assert (

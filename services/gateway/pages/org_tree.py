@@ -15,6 +15,7 @@ from flask import redirect, request, session
 
 from services.gateway import settings
 from services.gateway.api import deletion
+from services.gateway.kit.table import Column
 from services.gateway.pages import fields, kit, organisations, picking
 from services.gateway.pages.kit import send
 from services.gateway.pages.language import gettext as _
@@ -98,6 +99,14 @@ def _list(here: int, text: str) -> Any:
         "organisations/orgs.html",
         mine=mine,
         rows=_rows(children or [], counted),
+        columns=[
+            Column(_("组织")),
+            Column(_("类别")),
+            Column(_("团员"), "number"),
+            Column(_("管理员")),
+            Column(_("电话")),
+            Column(_("资料")),
+        ],
         way=_own_part(above or []),
         here=above[-1] if above else None,
         purposes=purposes(),
