@@ -125,6 +125,7 @@ def test_a_graduate_on_a_phone(visit, town):
 
     page.goto(f"{graduate.site}/")
     graduate.until("完成")
+    graduate.go("/me")
     graduate.until("至今")
     graduate.go("/desk")
     assert {"转入完成", "同意"} <= set(re.findall("转入完成|同意", page.inner_text("main")))
