@@ -150,6 +150,7 @@ def _hooks(app: Flask, headers: Mapping[str, str]) -> None:
 
     @app.after_request
     def finish(response: Response) -> Response:
+        assets.pack(response)
         response.headers["X-Request-Id"] = g.request_id
         if "trips" in g:
             response.headers["Server-Timing"] = f'trips;desc="{g.trips}"'

@@ -46,7 +46,6 @@ def gallery() -> Any:
             ("欧阳娜娜", org, now - timedelta(days=2)),
             ("李伟", org, None),
         ],
-        now=now,
         org=org,
         listing=listing,
         errors={"name": _("请填写此项"), "joined_on": _("请按 2026-06-30 的形式填写日期")},
