@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import session
@@ -9,9 +11,10 @@ from flask import session
 from services.gateway.pages import kit
 from services.gateway.pages import transfers as pages_transfers
 from services.gateway.pages.language import gettext as _
+from shared import clock
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers
-from shared.messages.words import Rejection
+from shared.messages.words import Code, OnExpiry, Rejection
 
 
 @kit.blueprint.get("/my-branch")
@@ -34,6 +37,50 @@ def my_branch() -> Any:
     finally:
         session["org"] = session_org
     return kit.render("own/my_branch.html", org=found[0] if found else None, items=items)
+
+
+@dataclass(frozen=True)
+class Now:
+    """What stands in the one card of a member whose transfer is under way (BEY-02)."""
+
+    state: Code
+    title: str
+    """Who has it now, and for how long."""
+    until: datetime | None
+    then: str
+    """What happens where nobody decides."""
+    phone: str
+    transfer_id: int
+    may_urge: bool
+
+
+URGED_AFTER = timedelta(days=3)
+"""From then on the member may urge, and again after as long (BEY-21)."""
+
+
+def _now(item: Any, found: dict[int, Any]) -> Now | None:
+    """Return the card of an open transfer, None for none."""
+    if item is None or item.ended_at is not None:
+        return None
+    office = found.get(item.waiting_org_id or 0)
+    now = clock.now()
+    since = item.urged_at or item.node_opened_at
+    days = (now - item.node_opened_at).days if item.node_opened_at else 0
+    if office is None:
+        title = _("系统正在办理,不用等人")
+    elif days:
+        title = _("现在由%(office)s办理,已等%(n)s天", office=office.full_name, n=days)
+    else:
+        title = _("现在由%(office)s办理,今天收到", office=office.full_name)
+    return Now(
+        state=item.state,
+        title=title,
+        until=item.expires_at,
+        then=kit.word(item.on_expiry if item.expires_at and item.on_expiry else OnExpiry.REMIND),
+        phone=office.phone if office is not None else "",
+        transfer_id=item.transfer_id,
+        may_urge=since is not None and now - since >= URGED_AFTER,
+    )
 
 
 @kit.blueprint.get("/")
@@ -60,6 +107,7 @@ def home() -> Any:
         profile=profile,
         mine=mine,
         progress=progress,
+        now_card=_now(mine[0] if mine else None, found),
         orgs=found,
         can_start=profile.member.branch_id and not profile.member.transfer_id,
         hints=[Refusal(code) for code in profile.hints],
