@@ -100,6 +100,7 @@ class Service(BusService):
         contract.search_members: lists.search_members,
         contract.reveal_ids: lists.reveal_ids,
         contract.export_members: lists.export_members,
+        contract.list_below: lists.list_below,
         contract.note_export: lists.note_export,
         contract.get_report: lists.get_report,
         contract.get_entry_progress: lists.get_entry_progress,

@@ -2,11 +2,13 @@
 
 import random
 import re
+from html import unescape
 
 import pytest
 
 from system import synthetic
-from tests.system.fullhouse import CLASS, COLLEGE, Office, csrf_of, key
+from tests.system import fullhouse
+from tests.system.fullhouse import CLASS, COLLEGE, PROVINCE, Office, csrf_of, enter, key
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +135,27 @@ def test_people_edit_their_own_record(browser, town, newcomers):
     assert good.status_code == 302
     assert "微信 tuanyuan" in browser.get("/me/edit").text
     assert person.id_number not in browser.get("/me/edit").text
+
+
+@pytest.mark.rule("MEM-28", "SRCH-06")
+def test_the_members_of_a_whole_subtree(browser, town):
+    """MEM-28, SRCH-06: a province sees and narrows its members page by page; nobody sees another's."""
+    fullhouse._enter_class(town)
+    enter(browser, town, PROVINCE)
+    seen, address = [], "/members"
+    while address:
+        page = browser.get(address).text
+        rows = re.findall(r'<a href="/member/(\d+)">', page)
+        more = re.search(r'<a class="button quiet" href="([^"]*after=\d+)">', page)
+        assert len(rows) == 50 if more else rows
+        seen += rows
+        address = unescape(more[1]) if more else ""
+    assert len(seen) == len(set(seen)) > 50
+    page = browser.get("/members?name=王").text
+    named = re.findall(r'<a href="/member/\d+">([^<]*)</a>', page)
+    assert named and all(one.startswith("王") for one in named)
+    assert "毕业生" in browser.get("/members?show=graduates").text
+    assert browser.get("/members?branch=33").status_code == 403
+    mine = Office(browser, COLLEGE)
+    answer = browser.get(f"/api/v1/orgs/{PROVINCE}/all-members", headers=mine.headers)
+    assert answer.status_code == 403

@@ -117,6 +117,8 @@ ROUTES = (
     Route("POST", "/members/where", members.where_was, ("某日所在团支部", "In which branch people were on a day")),
     Route("POST", "/members/search", members.search_members, ("全局搜索团员", "Find members of the own organisation and below")),
     Route("POST", "/members/id-numbers", members.reveal_ids, ("查看完整身份证号码(留痕)", "Unmasked ID numbers; the view is logged")),
+    Route("GET", "/orgs/<int:org_id>/all-members", members.list_below, ("本组织及下级的团员", "Members of an organisation and below"),
+          {"name": str, "graduate": bool, "mark": str, "incomplete": bool, "after": int, "limit": int}, lambda v: members.ListBelow(**v), key="member_id"),
     Route("POST", "/members/export", members.export_members, ("导出团员(留痕)", "Export members; the export is logged"), key="member_id"),
     Route("GET", "/reports/<kind>", members.get_report, ("工作名单", "Lists to work off"), {"after": int, "limit": int}, lambda v: members.GetReport(**v), key="key"),
     Route("POST", "/retentions", members.request_retentions, ("申请留校或出国(境)保留组织关系", "Ask that members stay at school")),

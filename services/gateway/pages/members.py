@@ -15,6 +15,7 @@ from flask import Response, current_app, redirect, request, session
 
 from services.gateway import addresses, settings
 from services.gateway.files import letter, roster, sheet, workbooks
+from services.gateway.kit.table import Listing
 from services.gateway.pages import fields, kit, notes, organisations
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
 from services.gateway.pages.language import gettext as _
@@ -22,6 +23,7 @@ from services.gateway.pages.language import language
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
+from shared.messages.words import MemberMark
 from shared.translations import N_
 
 
@@ -116,20 +118,59 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     org = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
-    items, below = kit.calls(
-        kit.members_of(branch) if org[0].kind == "branch" else None,
-        kit.children_of(branch) if org[0].kind != "branch" else None,
-    )
-    items = items or []
+    if org[0].kind != "branch" and marked is None and codes is None:
+        return _below(org[0])
+    items = kit.call(*kit.members_of(branch))
     return kit.render(
         "members/members.html",
         items=items,
         org=org[0],
-        below=below or [],
         import_id=uuid.uuid4(),
         marked=marked or [],
         codes=codes or [],
         names={one.member_id: one.name for one in items},
+    )
+
+
+SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "graduates": (N_("毕业生"), {"graduate": True}),
+    "delayed": (N_("延迟毕业"), {"mark": MemberMark.DELAYED}),
+    "teacher": (N_("教师"), {"mark": MemberMark.TEACHER}),
+    "incomplete": (N_("资料不完整"), {"incomplete": True}),
+}
+"""What the list of members may be narrowed to, beside a name."""
+
+
+def _below(org: Any) -> Any:
+    """Show the members of an organisation and below: filtered, page by page, each a link (MEM-28)."""
+    listing = Listing("/members", {**request.args, "branch": str(org.org_id)})
+    show, name = request.args.get("show", ""), request.args.get("name", "").strip()[:60]
+    wanted = members.ListBelow(
+        org_id=org.org_id,
+        name=name,
+        after=fields.number(request.args.get("after")),
+        **SHOWN[show][1] if show in SHOWN else {},
+    )
+    items, below = kit.calls((members.list_below, wanted), kit.children_of(org.org_id))
+    chips = [(listing.address(show=None), _("全部"), None, "", show not in SHOWN)]
+    for key, (words, _wanted) in SHOWN.items():
+        chips.append((listing.address(show=key), _(words), None, "", show == key))
+    return kit.render(
+        "members/below.html",
+        org=org,
+        items=items,
+        below=below,
+        listing=listing,
+        chips=chips,
+        name=name,
+        columns=[
+            listing.column(_("姓名")),
+            listing.column(_("所在团支部")),
+            listing.column(_("入团时间")),
+            listing.column(_("状态")),
+        ],
+        next_page=listing.address(after=items[-1].member.member_id) if len(items) == wanted.limit else "",
+        import_id=uuid.uuid4(),
     )
 
 

@@ -22,7 +22,14 @@ from shared import audit, clock, directory, metrics, reference
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import EntryProgress, ExportedMember, FoundMembers, ReportLine, Revealed
+from shared.messages.members import (
+    BelowMember,
+    EntryProgress,
+    ExportedMember,
+    FoundMembers,
+    ReportLine,
+    Revealed,
+)
 
 
 def search_members(tx: Connection, request: contract.SearchMembers, actor: Actor | None) -> FoundMembers:
@@ -110,6 +117,21 @@ def export_members(
         log.append(tx, [entry])
     posts = showing.posts_in_branch(tx, [row for row, _ in rows])
     return [_exported(row, branch, posts.get(row.person_id, ""), request.full) for row, branch in rows]
+
+
+def list_below(tx: Connection, request: contract.ListBelow, actor: Actor | None) -> list[BelowMember]:
+    """Return a page of the members of an organisation and below, by right over it (MEM-28, SRCH-06).
+
+    Branch by branch, so that the first page of a province costs what that of a branch costs.
+    """
+    org = directory.require_above(tx, actor, request.org_id, observers=True)
+    wanted = store.Wanted(domain.clean_name(request.name), request.graduate, request.mark, request.incomplete)
+    rows = store.page(tx, org.path, request.after, max(1, min(request.limit, 500)), wanted)
+    posts = showing.posts_in_branch(tx, [row for row, _ in rows])
+    return [
+        BelowMember(member=showing.shown(row, True, posts.get(row.person_id, "")), branch=branch)
+        for row, branch in rows
+    ]
 
 
 def _exported(row: Person, branch: str, post: str, full: bool) -> ExportedMember:

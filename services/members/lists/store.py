@@ -39,11 +39,27 @@ _PAGE = sa.text(f"""
     JOIN LATERAL (SELECT * FROM people q WHERE q.branch_id = d.org_id) p ON true
     WHERE {SUBTREE} AND d.kind = 'branch'
         AND (d.path > :after_path OR (d.path = :after_path AND p.person_id > :after))
+        AND (:name = '' OR starts_with(p.name, :name))
+        AND (CAST(:graduate AS boolean) IS NULL OR p.graduate = :graduate)
+        AND (:mark = '' OR p.mark = :mark) AND (NOT :incomplete OR NOT p.complete)
     ORDER BY d.path, p.person_id
     LIMIT :limit""")
 _PLACE = sa.text(
     "SELECT d.path FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = :person"
 )
+
+
+class Wanted(NamedTuple):
+    """What narrows a list of members; the defaults narrow nothing."""
+
+    name: str = ""
+    """How the name begins."""
+    graduate: bool | None = None
+    mark: str = ""
+    incomplete: bool = False
+
+
+EVERYBODY = Wanted()
 
 
 def _span(path: str) -> dict[str, str]:
@@ -73,11 +89,13 @@ def within(tx: Connection, ids: Iterable[int], path: str) -> list[Person]:
     return db.rows(Person, tx.execute(_IDS_IN, {"ids": sorted(set(ids)), **_span(path)}))
 
 
-def page(tx: Connection, path: str, after: int, limit: int) -> list[tuple[Person, str]]:
+def page(
+    tx: Connection, path: str, after: int, limit: int, wanted: Wanted = EVERYBODY
+) -> list[tuple[Person, str]]:
     """Return members of a subtree with the name of the branch, after a member who is still in it."""
     after_path = tx.execute(_PLACE, {"person": after}).scalar_one_or_none() or "" if after else ""
     begins = max(after_path, path) if after else path
-    place = {"after_path": begins, "after": after, "limit": limit, **_span(path)}
+    place = {"after_path": begins, "after": after, "limit": limit, **_span(path), **wanted._asdict()}
     return [
         (Person(**{name: row[name] for name in Person._fields}), row["branch"])
         for row in tx.execute(_PAGE, place).mappings()

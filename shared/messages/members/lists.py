@@ -78,6 +78,30 @@ class ExportedMember(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
 
 
+class ListBelow(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the members of an organisation and below, branch by branch (MEM-28, SRCH-06).
+
+    `org_id` is the acting organisation or one below it. Narrowed by a beginning of the name, by
+    graduates, by a mark (`delayed`, `teacher`), or to those whose record is not complete; what is
+    empty narrows nothing. `after` is the id of the last member of the page before.
+    """
+
+    org_id: OrgId
+    name: Line = ""
+    graduate: bool | None = None
+    mark: Annotated[str, maybe(words.MemberMark)] = ""
+    incomplete: bool = False
+    after: After = 0
+    limit: PageSize = 50
+
+
+class BelowMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A member with the name of the branch; the ID number is masked."""
+
+    member: Member
+    branch: str
+
+
 class NoteExport(msgspec.Struct, frozen=True, kw_only=True):
     """Put into the access log that a list of people is taken along as a file (BEY-10).
 
@@ -214,6 +238,8 @@ reveal_ids = Query("members", "reveal_ids", RevealIds, list[Revealed])
 note_export = Act("members", "note_export", NoteExport, bool)
 
 export_members = Query("members", "export_members", ExportMembers, list[ExportedMember])
+
+list_below = Query("members", "list_below", ListBelow, list[BelowMember])
 
 get_report = Query("members", "get_report", GetReport, list[ReportLine])
 
