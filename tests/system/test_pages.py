@@ -116,7 +116,7 @@ def test_enter_decides_nothing(browser, town, house, org):
                 assert means & HARMLESS, (path, form.action, pressed)
             if "note" in form.typed:
                 assert pressed is None, (path, form.action)
-    assert several >= 2, several
+    assert several >= 2 or org == COUNTY, several  # a county has a queue that is empty, and no such form
 
 
 @pytest.fixture
