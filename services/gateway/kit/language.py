@@ -6,7 +6,7 @@ from flask import Flask, has_request_context, session
 from flask_babel import Babel
 from flask_babel import gettext as _gettext
 
-from shared.translations import DOMAIN, FOLDER
+from shared.translations import DOMAIN, FOLDER, english
 
 LOCALES = {"zh": "zh_Hans_CN", "en": "en"}
 
@@ -32,7 +32,13 @@ def html_language(other: bool = False) -> str:
 
 
 def prepare(app: Flask) -> None:
-    """Give the application its catalogue, and templates what asks for the language."""
+    """Give the application its catalogue, and templates what asks for the language.
+
+    Raises:
+        RuntimeError: The catalogue is not compiled; better now than at the first refusal.
+
+    """
+    english("首页")
     Babel(
         app,
         default_locale=LOCALES["zh"],
