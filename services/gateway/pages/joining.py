@@ -96,7 +96,7 @@ def register() -> Any:
 def register_administrator() -> Any:
     """Become an administrator with a registration code: as a new person, or signed in (ADM-04, ADM-15)."""
     signed_in = "token" in session
-    read: forms.Read[Any] = forms.Read(request.form or request.args, None, {})
+    read: forms.Read[Any] = forms.Read(request.form, None, {})
     if request.method == "POST":
         read = forms.read(Redeem if signed_in else Administrator, request.form)
         if read.value is not None:
@@ -135,7 +135,8 @@ def _enrol(wanted: Administrator) -> Any:
 @kit.blueprint.route("/register/member", methods=["GET", "POST"])
 def register_member() -> Any:
     """Ask a branch, as a member, or another organisation, as a cadre, to be taken (REG-02, REG-03)."""
-    read: forms.Read[Any] = forms.Read(request.form or request.args, None, {})
+    invited = {"org": request.args.get("org", "")}
+    read: forms.Read[Any] = forms.Read(request.form or invited, None, {})
     if request.method == "POST":
         read = forms.read(Newcomer, request.form)
         if read.value is not None:
