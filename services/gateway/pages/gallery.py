@@ -9,7 +9,9 @@ from typing import Any
 from flask import request
 
 from services.gateway import settings
+from services.gateway.kit import tiles
 from services.gateway.kit.table import Listing
+from services.gateway.kit.tiles import Tile
 from services.gateway.pages import kit
 from services.gateway.pages.language import gettext as _
 from shared import clock
@@ -47,6 +49,10 @@ def gallery() -> Any:
             ("李伟", org, None),
         ],
         org=org,
+        tiles=[
+            Tile(_(tiles.NAMES[code]), *place, "late", 12345, tiles.NAMES[code])
+            for code, place in tiles.PLACES.items()
+        ],
         listing=listing,
         errors={"name": _("请填写此项"), "joined_on": _("请按 2026-06-30 的形式填写日期")},
         form={"joined_on": "昨天", "place": "武汉市洪山区"},

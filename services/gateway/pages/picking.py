@@ -20,8 +20,8 @@ from typing import Any
 from flask import request, session
 from werkzeug.datastructures import MultiDict
 
+from services.gateway.kit import tiles
 from services.gateway.pages import fields, kit
-from services.gateway.pages.statistics import TILE_NAMES
 from shared.messages import members, orgs
 from shared.messages.words import OrgPurpose
 from shared.translations import N_
@@ -193,7 +193,7 @@ def choices(found: Iterable[Any], targets_only: bool) -> list[Choice]:
             name=org.short_name or org.full_name,
             full_name=org.full_name,
             kind=kit.word(org.kind if org.purpose == OrgPurpose.ORDINARY else org.purpose),
-            province=kit.word(TILE_NAMES.get(org.province) or SYSTEMS.get(org.province)),
+            province=kit.word(tiles.NAMES.get(org.province) or SYSTEMS.get(org.province)),
             may=not targets_only or is_target(org),
             deeper=org.children > 0,
         )

@@ -7,87 +7,27 @@ operator's view.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway.kit import tiles
+from services.gateway.kit.table import Column
 from services.gateway.pages import fields, notes
-from services.gateway.pages.kit import blueprint, call, calls, first, names, render, word
+from services.gateway.pages.kit import blueprint, call, calls, first, names, render, say, word
+from services.gateway.pages.language import gettext as _
 from shared.messages import members, transfers
 from shared.messages.words import Figure
 from shared.translations import N_
 
-TILES = {  # provinces as a grid that reads like the map: column, row
-    "65": (1, 2),
-    "54": (2, 5),
-    "63": (3, 4),
-    "62": (4, 3),
-    "64": (5, 3),
-    "15": (6, 2),
-    "51": (4, 5),
-    "50": (5, 5),
-    "53": (4, 6),
-    "52": (5, 6),
-    "45": (6, 7),
-    "46": (7, 8),
-    "44": (7, 7),
-    "43": (6, 6),
-    "42": (6, 5),
-    "61": (5, 4),
-    "14": (6, 3),
-    "13": (7, 3),
-    "11": (7, 2),
-    "12": (8, 3),
-    "41": (6, 4),
-    "37": (7, 4),
-    "34": (7, 5),
-    "32": (8, 4),
-    "31": (9, 5),
-    "33": (8, 5),
-    "36": (7, 6),
-    "35": (8, 6),
-    "21": (9, 3),
-    "22": (9, 2),
-    "23": (9, 1),
-}
-
-TILE_NAMES = {
-    "11": N_("北京"),
-    "12": N_("天津"),
-    "13": N_("河北"),
-    "14": N_("山西"),
-    "15": N_("内蒙古"),
-    "21": N_("辽宁"),
-    "22": N_("吉林"),
-    "23": N_("黑龙江"),
-    "31": N_("上海"),
-    "32": N_("江苏"),
-    "33": N_("浙江"),
-    "34": N_("安徽"),
-    "35": N_("福建"),
-    "36": N_("江西"),
-    "37": N_("山东"),
-    "41": N_("河南"),
-    "42": N_("湖北"),
-    "43": N_("湖南"),
-    "44": N_("广东"),
-    "45": N_("广西"),
-    "46": N_("海南"),
-    "50": N_("重庆"),
-    "51": N_("四川"),
-    "52": N_("贵州"),
-    "53": N_("云南"),
-    "54": N_("西藏"),
-    "61": N_("陕西"),
-    "62": N_("甘肃"),
-    "63": N_("青海"),
-    "64": N_("宁夏"),
-    "65": N_("新疆"),
-}
-"""What a tile has room for: the name without what all have in common; in English the letters of GB/T 2260.
-
-The whole name is its title.
-"""
+MAP = (
+    ("late", N_("超期较多")),
+    ("soon", N_("有超期")),
+    ("calm", N_("没有超期")),
+    ("none", N_("没有待办")),
+)
+"""What the colours of the map mean."""
 
 
 def _chosen(name: str) -> int | None:
@@ -102,7 +42,16 @@ def figures() -> Any:
     """
     org = _chosen("org")
     sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
-    return render("statistics/figures.html", sheet=sheet, org=org, top=session.get("org"))
+    return render(
+        "statistics/figures.html", sheet=sheet, org=org, top=session.get("org"), columns=_figure_columns()
+    )
+
+
+def _figure_columns() -> list[Column]:
+    counts = [
+        Column(word(one), "number") for one in (Figure.IDLE, Figure.OPEN, Figure.ENDED, Figure.COMPLETED)
+    ]
+    return [Column(_("组织")), Column("SX"), Column("XS"), *counts]
 
 
 @blueprint.get("/figures/<figure>")
@@ -128,6 +77,7 @@ def behind(figure: str) -> Any:
         name=Figure(figure),
         org=org,
         cohort=cohort,
+        columns=[Column(_("姓名")), Column(_("毕业团支部")), Column(_("转接")), Column(_("责任方"))],
     )
 
 
@@ -140,24 +90,53 @@ def board() -> Any:
     if request.method == "POST":
         wanted = transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org")))
         urged = first(call(transfers.urge_below, [wanted]))
+        say(_("已催办 %(n)s 项(3天内已催办过的不再重复)。", n=urged.nodes))
         back = fields.number(request.form.get("back"))
-        return redirect(f"/board?urged={urged.nodes}" + (f"&org={back}" if back else ""))
+        return redirect("/board" + (f"?org={back}" if back else ""))
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
-    by_province = {f"{row.org_id}": row for row in rows if f"{row.org_id}" in TILES}
-    tiles = []
-    if by_province:
-        # All tiles, those without a row, too: they make one map.
-        tiles = [(word(TILE_NAMES[code]), *place, by_province.get(code)) for code, place in TILES.items()]
     return render(
         "statistics/board.html",
         rows=rows,
         org=org,
-        urged=_chosen("urged"),
-        tiles=tiles,
-        most=max((row.overdue for row in rows), default=0),
+        columns=[
+            Column(_("组织")),
+            Column(_("超期"), "number"),
+            Column(_("3天内到期"), "number"),
+            Column(_("待办"), "number"),
+            Column(_("待分配超10天"), "number"),
+            Column(_("最早到达")),
+            Column(_("未发起的毕业生"), "number"),
+            Column(_("平均审批天数"), "number"),
+            Column(_("驳回率")),
+            Column("", unseen=_("操作")),
+        ],
+        tiles=_map(rows),
+        legend=[(colour, word(said)) for colour, said in MAP],
         slowest=min((row.oldest for row in rows if row.oldest), default=None),
     )
+
+
+def _map(rows: Sequence[transfers.BoardRow]) -> list[tiles.Tile]:
+    """Return the map where provinces are the subordinates: all tiles, those without a row, too."""
+    found = {str(row.org_id): row for row in rows if str(row.org_id) in tiles.PLACES}
+    most = max((row.overdue for row in rows), default=0)
+    return [_tile(code, found.get(code), most) for code in tiles.PLACES] if found else []
+
+
+def _tile(code: str, row: transfers.BoardRow | None, most: int) -> tiles.Tile:
+    name, place = word(tiles.NAMES[code]), tiles.PLACES[code]
+    if row is None:
+        return tiles.Tile(name, *place, "none", "", name)
+    colour = "calm" if not row.overdue else "late" if row.overdue * 3 >= most else "soon"
+    said = _(
+        "%(name)s: 超期 %(late)s, 待办 %(waiting)s, 平均审批天数 %(days)s",
+        name=row.name,
+        late=row.overdue,
+        waiting=row.waiting,
+        days="—" if row.days is None else row.days,
+    )
+    return tiles.Tile(name, *place, colour, row.overdue, said)
 
 
 @blueprint.get("/policy")
@@ -171,9 +150,9 @@ def policy() -> Any:
         "statistics/policy.html",
         view=view,
         compare=request.args.get("compare", ""),
-        provinces=TILE_NAMES,
+        provinces=tiles.NAMES,
         source=notes.source(view.source),
-        changes=[notes.change(line, TILE_NAMES) for line in view.changes],
+        changes=[notes.change(line, tiles.NAMES) for line in view.changes],
     )
 
 
@@ -187,4 +166,13 @@ def progress() -> Any:
             members.GetEntryProgress(org_id=org, domain=request.args.get("domain", "")),
         )
     )
-    return render("statistics/progress.html", rows=rows, org=org)
+    columns = [
+        Column(_("组织")),
+        Column(_("团支部"), "number"),
+        Column(_("已完成"), "number"),
+        Column(_("已录入团员"), "number"),
+        Column(_("资料完整"), "number"),
+        Column(_("2017年团统数量"), "number"),
+        Column(_("团干部"), "number"),
+    ]
+    return render("statistics/progress.html", rows=rows, org=org, columns=columns)
