@@ -94,7 +94,15 @@ def pages_of(browser, house):
             yield path, answer.text
 
 
-HARMLESS = {"search", "step=fields", "step=check", "do=search"}
+HARMLESS = {
+    "target_search",
+    "division_code_next",
+    "place_division_next",
+    "search",
+    "step=fields",
+    "step=check",
+    "do=search",
+}
 """Buttons that decide nothing: they look something up, or lead to the next step."""
 
 

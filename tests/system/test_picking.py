@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 import sqlalchemy as sa
 
 from system import world
@@ -21,11 +20,10 @@ def offered(page):
     ]
 
 
-@pytest.mark.rule("SRCH-10", "TRF-14", "TRF-15")
 def test_an_organisation_is_found_or_walked_to(browser, town):
-    """SRCH-10, TRF-14: a spoken name finds it, and so does the way down the tree.
+    """A spoken name finds it, and so does the way down the tree.
 
-    TRF-15: leading bodies are there to walk on and cannot be chosen as destinations.
+    Leading bodies are there to walk on and cannot be chosen as destinations.
     """
     enter(browser, town, COLLEGE)
     found = offered(browser.get("/pick/organisation?field=target&target_text=浙大计算机&targets_only=1").text)
@@ -48,9 +46,8 @@ def test_an_organisation_is_found_or_walked_to(browser, town):
     assert offered(page) == [] and "没有找到" in page
 
 
-@pytest.mark.rule("TYPE-10")
 def test_a_place_is_chosen_level_by_level(browser, town):
-    """TYPE-10: province, city, county, township; a city of another province is left behind."""
+    """Province, city, county, township; a city of another province is left behind."""
     enter(browser, town, COLLEGE)
 
     def chosen(path):

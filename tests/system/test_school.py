@@ -471,6 +471,15 @@ def test_school_area(browser, town):
 def test_marking_page_asks_first(browser, town):
     """GRAD-06, UI-15: branches, time, notice, confirm; nothing is marked before the confirmation."""
     csrf = enter(browser, town, COLLEGE)
+    page = browser.get("/graduation").text
+    assert " checked" not in page and "pick=all" in page
+    year = re.findall(r"pick=(20\d\d)%E7%BA%A7", page)[-1]
+    ticked = browser.get(f"/graduation?pick={year}级").text
+    assert (
+        ticked.count(" checked") == len(re.findall(rf'aria-label="[^"]*{year}级[^"]*" checked', ticked)) > 3
+    )
+    every = browser.get("/graduation?pick=all").text
+    assert every.count(" checked") > ticked.count(" checked")
     form = {"csrf": csrf, "branch": str(CLASS + 2), "month": "2031-06"}
     asked = browser.post("/graduation", data=form).text
     assert "请核对后确定" in asked and "2031-06" in asked

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway.pages import fields, organisations
+from services.gateway.pages import fields, organisations, picking
 from services.gateway.pages.kit import (
     blueprint,
     call,
@@ -58,23 +58,19 @@ def registrations() -> Any:
 def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
     form, refusal = request.form, None
-    if request.method == "POST" and form.get("do") != "search":
+    if request.method == "POST" and form.get("do"):
         refusal = _migrate(form)
         if refusal is None:
             say(word(MIGRATION_SAID.get(form.get("do", ""), MIGRATION_SAID["request"])))
             return redirect("/migrations")
-    text = form.get("text", "").strip()
-    items, found = calls(
-        (orgs.list_migrations, orgs.ListMigrations()),
-        (orgs.search_orgs, orgs.SearchOrgs(text=text)) if len(text) >= 2 else None,
-    )
+    items, *answers = calls((orgs.list_migrations, orgs.ListMigrations()), *picking.org_calls(form))
     known, *_more = names([one for item in items for one in (item.org_id, item.from_org_id, item.to_org_id)])
     return render(
         "desk/migrations.html",
         refusal.kind.status if refusal else 200,
         items=items,
         orgs=known,
-        found=[org for org in found or () if org.kind != "branch"],
+        picker=picking.org_field(form, "target", answers),
         form=form,
         refusal=refusal,
         command_id=uuid.uuid4(),

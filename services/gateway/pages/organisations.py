@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway.kit.table import Listing
 from services.gateway.pages import fields, kit
 from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
 from services.gateway.pages.language import gettext as _
@@ -229,16 +233,49 @@ def graduation() -> Any:
     page = kit.call(
         members.list_branch_marks,
         members.ListBranchMarks(
-            unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=100
+            unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=MARKED_AT_ONCE
         ),
     )
+    picked = request.args.get("pick", "")
     return kit.render(
         "organisations/graduation.html",
         branches=page,
         done=done,
         unmarked=unmarked,
+        picked={one.branch_id for one in page if _picked(one, picked)},
+        picks=_picks(page, picked, unmarked),
+        at_once=MARKED_AT_ONCE,
+        after=fields.number(request.args.get("after")),
         names={one.branch_id: one.name for one in page},
     )
+
+
+MARKED_AT_ONCE = 300
+"""Branches of one page of marks, so that a year of a college stands on one."""
+_CLASS_OF = re.compile(r"20\d\d级")
+"""The year in which a class has come, as names of branches have it."""
+
+
+def _picked(branch: Any, pick: str) -> bool:
+    """Return whether a branch is ticked when one has asked for all, or for those of a year."""
+    if not pick or not branch.may_mark or branch.teachers:
+        return False
+    return pick == "all" or pick in _CLASS_OF.findall(branch.name)
+
+
+def _picks(page: Sequence[Any], picked: str, unmarked: bool) -> list[tuple[str, str, int | None, str, bool]]:
+    """Return the links that tick branches of the page, as chips: all, each year, none, with how many."""
+    may = [one for one in page if one.may_mark and not one.teachers]
+    years = Counter(year for one in may for year in _CLASS_OF.findall(one.name)[:1])
+    listing = Listing("/graduation", {"unmarked": "1" if unmarked else ""})
+    after = request.args.get("after", "")
+
+    def chip(pick: str, words: str, count: int | None) -> tuple[str, str, int | None, str, bool]:
+        return listing.address(after=after, pick=pick), words, count, "", bool(pick) and pick == picked
+
+    chips = [chip("all", _("全选"), len(may))]
+    chips += [chip(year, year, count) for year, count in sorted(years.items(), reverse=True)]
+    return [*chips, chip("", _("全不选"), None)] if may else []
 
 
 def _confirm_graduation(chosen: list[int], form: Any) -> Any:

@@ -24,6 +24,7 @@ from shared.errors import Refusal
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import BranchMark, BranchMarked, MarkBranch, MarkMember, MemberMarked
+from shared.messages.words import OrgPurpose
 
 BATCH = 1000
 """Branches of one transaction of the yearly switch."""
@@ -295,6 +296,7 @@ def list_branch_marks(
             graduates_on=row.graduates_on,
             reason=row.reason or "",
             graduate=row.converted_at is not None,
+            teachers=row.purpose == OrgPurpose.TEACHERS,
             may_mark=rules.may_mark_graduates(
                 org.kind, org.industry, row.org_id != org.org_id, row.parent_id == org.org_id
             ),

@@ -67,6 +67,7 @@ class ListedMark(NamedTuple):
     graduates_on: date | None
     reason: str | None
     converted_at: datetime | None
+    purpose: str
 
 
 _HOLD_MARKS = sa.text("""
@@ -192,7 +193,7 @@ _MARK_MEMBERS = sa.text(f"""
     SELECT person_id FROM stored""")
 
 _BRANCH_MARKS = sa.text("""
-    SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at
+    SELECT o.org_id, o.name, o.parent_id, b.graduates_on, b.reason, b.converted_at, o.purpose
     FROM org_directory o LEFT JOIN branch_marks b ON b.branch_id = o.org_id
     WHERE o.path >= :path AND o.path < :path_end AND o.kind = 'branch' AND NOT o.deleted
         AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')

@@ -84,7 +84,7 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
     """A branch and its mark; neither time nor reason: not marked yet.
 
     `graduate`: it is a graduates' organisation; `may_mark`: the acting organisation marks it
-    (GRAD-09).
+    (GRAD-09); `teachers`: a branch of teachers, which needs no mark (ORG-34).
     """
 
     branch_id: int
@@ -94,6 +94,7 @@ class BranchMark(msgspec.Struct, frozen=True, kw_only=True):
     reason: BranchReason
     graduate: bool
     may_mark: bool = False
+    teachers: bool = False
 
 
 mark_branches = Command("members", "mark_branches", MarkBranch, BranchMarked)
