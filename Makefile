@@ -4,7 +4,7 @@ LOCK := uv pip compile --generate-hashes --no-annotate --no-header --no-emit-ind
 WORDS := shared/translations
 BABEL := .venv/bin/python -W ignore -m babel.messages.frontend -q
 COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
-.PHONY: help setup tools run demo season test long attack storm outages bench drill mutants rules saga words lint lock
+.PHONY: help setup tools run demo season test long attack storm outages bench drill mutants pictures rules saga words lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ drill: tools ## Back up and restore a large installation; times, and what they m
 
 mutants: tools ## Change the rules and the saga's SQL in small ways; count what no test notices (ONLY=part of a path)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.mutants
+
+pictures: tools ## Every page as each role sees it, at 360 and 1440 px, into docs/pictures/pages (ROLES= PAGES= OUT=)
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.pictures
 
 rules: tools ## Print docs/rules.md: every rule, where it lives, whether a test proves it
 	@.venv/bin/python docs/print_rules.py
