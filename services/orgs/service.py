@@ -42,6 +42,7 @@ class Service(BusService):
     }
     queries = {
         contract.search_orgs: search.search_orgs,
+        contract.find_to_join: search.find_to_join,
         contract.list_places: search.list_places,
         contract.get_orgs: handlers.get_orgs,
         contract.preview_names: naming.preview_names,

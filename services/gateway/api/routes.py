@@ -64,6 +64,7 @@ ROUTES = (
     Route("POST", "/registrations/administrator", members.register_administrator, ("管理员注册", "Become an administrator with a code, as a new person")),
     Route("POST", "/registrations/redeem", members.redeem_code, ("已有账号使用管理员注册码", "Become an administrator with a code, signed in")),
     Route("POST", "/registrations", members.register, ("团员团干部注册", "Register oneself")),
+    Route("GET", "/registrations/places", orgs.find_to_join, ("可以申请加入的组织", "Organisations that one may register with"), {"text": str}, lambda v: orgs.FindToJoin(**v)),
     Route("GET", "/registrations", members.list_registrations, ("待接收的注册申请", "Registrations that wait for the acting organisation"), {"own": bool},
           lambda v: members.ListRegistrations(**v)),
     Route("POST", "/registrations/decisions", members.decide_registrations, ("接收或驳回注册申请", "Accept, reject or withdraw registrations")),

@@ -14,7 +14,7 @@ from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import account, fields, kit
 from shared.errors import Refused
-from shared.messages import members
+from shared.messages import members, orgs
 from shared.messages.words import PostCode
 
 Name = Annotated[str, Meta(min_length=1, max_length=60)]
@@ -76,7 +76,7 @@ PLACES = {
 """The field that a refusal speaks of; those of the development number are found by their beginning."""
 
 
-def _refused(read: forms.Read[Any], error: Refused) -> None:
+def explain(read: forms.Read[Any], error: Refused) -> None:
     """Say a refusal at its field; what ends the session goes on."""
     if error.code in ("token_expired", "token_invalid"):
         raise error
@@ -103,7 +103,7 @@ def register_administrator() -> Any:
             try:
                 return _redeem(read.value) if signed_in else _enrol(read.value)
             except Refused as error:
-                _refused(read, error)
+                explain(read, error)
     return kit.render(
         "joining/administrator.html",
         422 if read.errors else 200,
@@ -134,23 +134,37 @@ def _enrol(wanted: Administrator) -> Any:
 
 @kit.blueprint.route("/register/member", methods=["GET", "POST"])
 def register_member() -> Any:
-    """Ask a branch, as a member, or another organisation, as a cadre, to be taken (REG-02, REG-03)."""
+    """Ask a branch, as a member, or another organisation, as a cadre, to be taken (REG-02, REG-03).
+
+    The organisation is found by its name with the first button of the form, so Enter sends nothing off.
+    """
     invited = {"org": request.args.get("org", "")}
     read: forms.Read[Any] = forms.Read(request.form or invited, None, {})
-    if request.method == "POST":
+    if request.method == "POST" and request.form.get("do") != "search":
         read = forms.read(Newcomer, request.form)
         if read.value is not None:
             try:
                 return _ask_in(read.value)
             except Refused as error:
-                _refused(read, error)
+                explain(read, error)
+    text = read.typed.get("org_text", "").strip()
     return kit.render(
         "joining/member.html",
         422 if read.errors else 200,
         form=read.typed,
         errors=read.errors,
+        asked=bool(text),
+        found=_found(text) if len(text) > 1 else [],
         captcha=account.new_captcha(),
     )
+
+
+def _found(text: str) -> list[orgs.ToJoin]:
+    """Return the organisations that a text may mean; nobody has to have signed in."""
+    found: list[orgs.ToJoin] = current_app.config["CLIENT"].call(
+        orgs.find_to_join, orgs.FindToJoin(text=text[:100]), request_id=g.request_id
+    )
+    return found
 
 
 def _ask_in(wanted: Newcomer) -> Any:
@@ -226,7 +240,7 @@ def edit_record(member: Any, here: str, back: str) -> Any:
             if refusal is None:
                 kit.say(_("已保存。"))
                 return redirect(back)
-            _refused(read, Refused.of(refusal))
+            explain(read, Refused.of(refusal))
     return kit.render(
         "joining/record.html",
         422 if read.errors else 200,

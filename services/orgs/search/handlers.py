@@ -16,7 +16,10 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
 from shared.messages.orgs import Org
+from shared.messages.words import MADE_BY_THE_SYSTEM, OrgKind
 
+TO_JOIN = 10
+"""Organisations that are offered to somebody who registers."""
 ENOUGH = 5
 """With so many found right below a committee it is not looked further down."""
 
@@ -65,6 +68,31 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
         ids = list(islice(found, asked.limit))
     rows = store.by_ids(tx, ids)
     return [handlers.shown(rows[org_id]) for org_id in ids if org_id in rows]
+
+
+def find_to_join(tx: Connection, request: contract.FindToJoin, actor: Actor | None) -> list[contract.ToJoin]:
+    """Find organisations to register with, as anyone (REG-03, SRCH-10): at most ten, by name alone.
+
+    Those that the system makes for its own purposes take no registrations and are left out.
+
+    Raises:
+        Refused: `bad_request` for a text of less than two characters.
+
+    """
+    text = domain.normalise(request.text)
+    refusal = rules.check_open_search(text)
+    if refusal is not None:
+        raise Refused.of(refusal)
+    asked = _Asked(text=text, said=spoken.read(text), limit=TO_JOIN, targets_only=False, below="", near=[])
+    ids = _search(tx, asked)
+    rows = store.by_ids(tx, ids)
+    return [
+        contract.ToJoin(
+            org_id=row.org_id, full_name=row.full_name, short_name=row.short_name, kind=OrgKind(row.kind)
+        )
+        for row in (rows[org_id] for org_id in ids if org_id in rows)
+        if row.purpose not in MADE_BY_THE_SYSTEM
+    ]
 
 
 def list_places(

@@ -44,6 +44,11 @@ class Anchor(NamedTuple):
     """Characters of the text that it, and those above it, account for."""
 
 
+def check_open_search(text: str) -> Refusal | None:
+    """Return why nothing is searched for somebody who has not signed in: one character says nothing."""
+    return Refusal("bad_request", {"detail": "text is too short"}) if len(text) < 2 else None
+
+
 def check_search(text: str, below: bool, known: bool) -> Refusal | None:
     """Return why nothing is searched.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.messages import Query
+from shared.messages import Query, words
 from shared.messages.limits import (
     Digits,
     Line,
@@ -54,6 +54,23 @@ class PlaceLevel(msgspec.Struct, frozen=True, kw_only=True):
     places: list[Place]
     chosen: str
 
+
+class FindToJoin(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask, as anyone, for organisations that one may register with, by name (REG-03, SRCH-10)."""
+
+    text: Line
+
+
+class ToJoin(msgspec.Struct, frozen=True, kw_only=True):
+    """An organisation that takes registrations: what it is called and what it is, and nothing else."""
+
+    org_id: int
+    full_name: str
+    short_name: str
+    kind: words.OrgKind
+
+
+find_to_join = Query("orgs", "find_to_join", FindToJoin, list[ToJoin], public=True)
 
 list_places = Query("orgs", "list_places", ListPlaces, list[PlaceLevel])
 

@@ -505,6 +505,7 @@ NOT_LOGGED = {
             "list_places",
             "list_above",
             "search_orgs",
+            "find_to_join",
             "get_orgs",
             "list_children",
             "list_administrators",

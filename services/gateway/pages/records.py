@@ -1,0 +1,144 @@
+"""A member's record as it is entered, edited and reported, one at a time (MEM, IMP-08, DEL-06)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any
+
+import msgspec
+from flask import redirect, request, session
+
+from services.gateway.kit import form as forms
+from services.gateway.pages import fields, joining, kit
+from services.gateway.pages.language import gettext as _
+from services.gateway.pages.language import language
+from shared.errors import Refusal, Refused
+from shared.messages import members, orgs, words
+
+Short = Annotated[str, msgspec.Meta(max_length=40)]
+
+
+class Enter(msgspec.Struct):
+    """What is typed of somebody who is entered into a branch."""
+
+    name: joining.Name
+    id_number: joining.Number
+    ethnic_group: Short = ""
+    phone: Short = ""
+    joined_on: dt.date | None = None
+    development_number: Short = ""
+    post: Short = ""
+
+
+@kit.blueprint.route("/members/<int:member_id>/edit", methods=["GET", "POST"])
+def edit_member(member_id: int) -> Any:
+    """Edit a member's record, for the branch or its direct superior (MEM-14)."""
+    profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
+    here = f"/members/{member_id}"
+    return joining.edit_record(profile.member, f"{here}/edit", here)
+
+
+@kit.blueprint.route("/members/new", methods=["GET", "POST"])
+def enter_member() -> Any:
+    """Enter one person into a branch (REG-01, IMP-08), for the branch or its direct superior."""
+    branch = fields.number(request.values.get("branch"), session.get("org") or 0)
+    found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])) if branch else []
+    if not found or found[0].kind != words.OrgKind.BRANCH:
+        raise Refused("branch_unknown")
+    read = None
+    if request.method == "POST":
+        read = forms.read(Enter, request.form)
+        if read.value is not None:
+            typed = read.value
+            wanted = members.Admission(
+                command_id=fields.key(request.form),
+                branch_id=branch,
+                name=typed.name,
+                id_number=typed.id_number,
+                ethnic_group=typed.ethnic_group,
+                phone=typed.phone,
+                joined_on=typed.joined_on,
+                development_number=typed.development_number,
+                post=typed.post,
+            )
+            made = kit.call(members.admit, [wanted])[0]
+            if made.refusal is None:
+                kit.say(_("已录入%(name)s。", name=typed.name))
+                return redirect(f"/members/{made.member_id}")
+            joining.explain(read, Refused.of(made.refusal))
+    return kit.render(
+        "members/new.html",
+        422 if read else 200,
+        org=found[0],
+        form=request.form,
+        errors=read.errors if read else {},
+        posts=words.PostCode,
+        command_id=request.form.get("command_id") or uuid.uuid4(),
+    )
+
+
+@kit.blueprint.route("/members/<int:member_id>/report", methods=["GET", "POST"])
+def report_member(member_id: int) -> Any:
+    """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11)."""
+    profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
+    form, errors = request.form, {}
+    if request.method == "POST":
+        cause, explanation = form.get("cause", ""), form.get("explanation", "").strip()
+        if cause not in list(words.DeletionCause):
+            errors["cause"] = _("请选择原因")
+        if not explanation:
+            errors["explanation"] = _("请填写此项")
+        if not errors:
+            refusal = kit.send(
+                members.request_deletions,
+                members.RequestDeletion(
+                    command_id=fields.key(form),
+                    member_id=member_id,
+                    cause=cause,
+                    explanation=explanation[:1000],
+                ),
+            )
+            if refusal is None:
+                kit.say(_("已上报,由上级团委核实后删除。"))
+                return redirect(f"/members/{member_id}")
+            errors["cause"] = refusal.say(language())
+    return kit.render(
+        "members/report.html",
+        422 if errors else 200,
+        one=profile.member,
+        form=form,
+        errors=errors,
+        causes=words.DeletionCause,
+        command_id=form.get("command_id") or uuid.uuid4(),
+    )
+
+
+@kit.blueprint.route("/members/<int:member_id>/number", methods=["GET", "POST"])
+def reveal_number(member_id: int) -> Any:
+    """Show a full ID number to somebody who says why; the view is logged (MEM-32, BEY-10)."""
+    profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
+    errors, number = {}, ""
+    if request.method == "POST":
+        try:
+            seen = kit.call(
+                members.reveal_ids,
+                members.RevealIds(
+                    person_ids=[member_id], reason=request.form.get("reason", "").strip()[:1000]
+                ),
+            )
+            number = seen[0].id_number if seen else ""
+            if not number:
+                errors["reason"] = Refusal("unknown_member").say(language())
+        except Refused as error:
+            if error.code in ("token_expired", "token_invalid"):
+                raise
+            errors["reason"] = error.refusal.say(language())
+    return kit.render(
+        "members/number.html",
+        422 if errors else 200,
+        one=profile.member,
+        number=number,
+        form=request.form,
+        errors=errors,
+    )
