@@ -4,7 +4,7 @@ LOCK := uv pip compile --generate-hashes --no-annotate --no-header --no-emit-ind
 WORDS := shared/translations
 BABEL := .venv/bin/python -W ignore -m babel.messages.frontend -q
 COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
-.PHONY: help setup tools run demo season test long attack storm outages bench drill mutants pictures rules saga words lint lock
+.PHONY: help setup tools run demo season test long attack storm outages bench figures drill mutants pictures rules saga words lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ outages: tools ## Take each database away under load, in five ways (MINUTES=10 W
 
 bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench
+
+figures: tools ## Measure the pages: milliseconds, KB, height, presses of Tab (PAGES= ROUNDS=20)
+	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.system.page_figures
 
 drill: tools ## Back up and restore a large installation; times, and what they mean for 20 million (TRANSFERS=1000000)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.system.restore_drill
