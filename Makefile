@@ -53,7 +53,7 @@ mutants: tools ## Change the rules and the saga's SQL in small ways; count what 
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.mutants
 
 pictures: tools ## Every page as each role sees it, at 360 and 1440 px, into docs/pictures/pages (ROLES= PAGES= OUT=)
-	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.pictures
+	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.pictures
 
 rules: tools ## Print docs/rules.md: every rule, where it lives, whether a test proves it
 	@.venv/bin/python docs/print_rules.py

@@ -55,7 +55,7 @@ def take(
         if only and path not in only:
             continue
         page.goto(f"{site}{path}")
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state()
         name = f"{role.name}{path.split('?')[0].replace('/', '_').rstrip('_') or '_home'}_{width}.png"
         height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
         page.set_viewport_size({"width": width, "height": max(900, height)})
