@@ -79,6 +79,7 @@ NOT_LOGGED = {
     "list_registrations": SHOWS,
     "list_cadres": SHOWS,
     "list_members": SHOWS,
+    "list_below": SHOWS,
     "describe_people": SHOWS,
     "get_profile": SHOWS,
     "list_branch_marks": SHOWS,

@@ -131,7 +131,7 @@ def start_on_the_pages(browser):
     """Go through the wizard and start; return the transfer's id and the page with its open node."""
     first = browser.get("/start")
     assert "毕业后的去向" in first.text and "友情提示" in first.text
-    search = browser.get("/start?step=fields&plan=study&text=浙江大学计算机")
+    search = browser.get("/start?step=fields&plan=study&target_text=浙江大学计算机")
     assert "TYPE-04" in search.text and "不得转往乡镇街道" in search.text
     org = re.search(r'name="target" value="(\d+)"', search.text)[1]
     assert "请选择" in browser.get("/start?step=fields&plan=study&reason=further_study&step=check").text

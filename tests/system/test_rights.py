@@ -105,6 +105,7 @@ TABLE = {
     "POST /registration-codes": ({"superior"}, lambda t: one(command_id=key(), org_id=CLASS)),
     "GET /orgs/<int:org_id>/cadres": (LOOKING_ABOVE, None),
     "GET /orgs/<int:org_id>/entry-progress": (LOOKING_ABOVE, None),
+    "GET /orgs/<int:org_id>/all-members": (LOOKING_ABOVE, None),
     "POST /posts": (
         {"branch", "superior"},
         lambda t: one(command_id=key(), org_id=CLASS, person_id=OTHER_MEMBER, post="publicist"),
@@ -196,6 +197,7 @@ TABLE = {
         lambda t: one(command_id=key(), member_id=OTHER_MEMBER, cause="elsewhere", explanation="x"),
     ),
     "GET /contacts": ({*RELATIONS}, {"text": "武汉"}),
+    "GET /registrations/places": ({*RELATIONS}, {"text": "武汉"}),
     "POST /members/deletions": (
         {"province"},
         lambda t: one(command_id=key(), member_id=OTHER_MEMBER, reason=""),
@@ -309,6 +311,7 @@ PUBLIC = {  # operations for everybody: what they may answer to nonsense
     "POST /password/reset": {"reset_failed", "too_many_attempts"},
     "GET /letters/check": {"letter_unknown"},
     "GET /contacts": {None},
+    "GET /registrations/places": {None},
 }
 
 

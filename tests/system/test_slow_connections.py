@@ -243,7 +243,7 @@ def test_nothing_is_told_to_strangers(one):
 def test_https_is_remembered(tmp_path):
     """With HTTPS browsers are told to stay with it, and the session's cookie is bound to this host."""
     with ended(gateway(tmp_path, TUANQIAO_HTTPS="true")) as made:
-        headers = made.get()[1]
+        headers = made.get("/contacts?lang=en")[1]
         assert headers["Strict-Transport-Security"].startswith("max-age=31536000")
         assert (
             headers["Set-Cookie"].startswith("__Host-session=")

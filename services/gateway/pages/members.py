@@ -145,11 +145,12 @@ def _below(org: Any) -> Any:
     """Show the members of an organisation and below: filtered, page by page, each a link (MEM-28)."""
     listing = Listing("/members", {**request.args, "branch": str(org.org_id)})
     show, name = request.args.get("show", ""), request.args.get("name", "").strip()[:60]
+    narrowed = SHOWN[show][1] if show in SHOWN else {}
     wanted = members.ListBelow(
         org_id=org.org_id,
         name=name,
         after=fields.number(request.args.get("after")),
-        **SHOWN[show][1] if show in SHOWN else {},
+        **narrowed,
     )
     items, below = kit.calls((members.list_below, wanted), kit.children_of(org.org_id))
     chips = [(listing.address(show=None), _("全部"), None, "", show not in SHOWN)]
@@ -169,6 +170,10 @@ def _below(org: Any) -> Any:
             listing.column(_("入团时间")),
             listing.column(_("状态")),
         ],
+        export=Listing(
+            f"/download/orgs/{org.org_id}/all-members",
+            {"name": name, **{key: str(value).lower() for key, value in narrowed.items()}},
+        ).address(),
         next_page=listing.address(after=items[-1].member.member_id) if len(items) == wanted.limit else "",
         import_id=uuid.uuid4(),
     )
