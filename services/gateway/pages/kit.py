@@ -18,6 +18,7 @@ from flask import Blueprint, Response, current_app, flash, g, render_template, r
 from services.gateway import session as browser_session
 from services.gateway.kit import capabilities
 from services.gateway.kit.language import LOCALES
+from services.gateway.kit.table import Column
 from services.gateway.pages import fields, forms, notes
 from services.gateway.pages.language import gettext as _
 from services.gateway.pages.language import language
@@ -42,6 +43,12 @@ def why(code: str) -> str:
     if rejection is not None:
         return word(rejection)
     return Refusal(code).say(language()) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
+
+
+@blueprint.app_template_global()
+def heads(*said: str) -> list[Column]:
+    """Return the columns of a list that is never sorted; an empty head is that of the buttons."""
+    return [Column(head, unseen="" if head else _("操作")) for head in said]
 
 
 @blueprint.app_template_global()
