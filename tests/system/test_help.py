@@ -3,11 +3,16 @@
 import re
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
+
 from services.gateway import app as gateway_app
 from services.gateway.pages.help_texts import GUIDES, QUESTIONS
 from shared.translations import english
+from system import world
 from tests.system.api import CLASS, COLLEGE
 from tests.system.fullhouse import COUNTY, PROVINCE, ROOT, TOWNSHIP, UNIVERSITY, enter
+from tests.system.visitor import CHROMIUM, Visitor
 
 TEMPLATES = Path(gateway_app.__file__).parent / "templates"
 ROLES = {
@@ -83,3 +88,30 @@ def test_links_from_other_pages_lead_to_a_part_of_a_guide():
     for name, part in led:
         guide = GUIDES[name]
         assert part in [step.key for step in guide.steps] + list(guide.questions), (name, part)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+def test_guides_and_paper_in_a_browser(town, chromium, site):
+    """Guides are accessible and stick out nowhere on a phone; a record prints with its organisation and date.
+
+    On paper there is nothing to press, what is folded is open, and a phone's layout is not taken.
+    """
+    visitor = Visitor(chromium, site, town, 360)
+    visitor.sign_in(world.administrator_of(CLASS), world.PASSWORD)
+    for name in GUIDES:
+        visitor.go(f"/help/{name}")
+    page = visitor.page
+    with town.engine("members").connect() as tx:
+        member = tx.execute(
+            sa.text("SELECT min(person_id) FROM people WHERE branch_id = :branch"), {"branch": CLASS}
+        ).scalar()
+    for path in (f"/members/{member}", "/verify", "/help/secretary"):
+        visitor.go(path)
+        assert page.locator(".printed").is_hidden()
+        page.emulate_media(media="print", color_scheme="dark")
+        printed = page.inner_text(".printed")
+        assert re.search(r"打印时间 \d{4}-\d\d-\d\d", printed) and "团" in printed, printed
+        for hidden in (".topbar", ".foot", ".crumbs", "main .button", "main button", ".sources", ".chips"):
+            assert not page.locator(hidden).locator("visible=true").count(), (path, hidden)
+        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        page.emulate_media(media="screen", color_scheme="light")
