@@ -40,7 +40,6 @@ def sign_in(browser, number, password):
     return browser.post("/sign-in", data=data)
 
 
-@pytest.mark.rule("REG-02", "REG-03", "REG-05")
 def test_a_newcomer_registers_and_takes_it_back(browser, town, newcomers):
     """REG-02, REG-03, REG-05: from the page of signing in; the state is seen, and it may be taken back."""
     assert 'href="/register"' in browser.get("/sign-in").text
@@ -93,7 +92,6 @@ def test_all_that_is_wrong_is_said_at_once(browser, newcomers):
     assert 'value="昨天"' in answer.text and "short" not in answer.text
 
 
-@pytest.mark.rule("ADM-04")
 def test_a_new_administrator_registers_with_a_code(browser, town, newcomers):
     """ADM-04: with the code of the direct superior, from the page of signing in; the code is good once."""
     (made,) = Office(browser, COLLEGE).send("/registration-codes", {"command_id": key(), "org_id": CLASS + 2})
@@ -117,7 +115,6 @@ def test_a_new_administrator_registers_with_a_code(browser, town, newcomers):
     assert 'id="code-fault"' in answer.text
 
 
-@pytest.mark.rule("MEM-21")
 def test_people_edit_their_own_record(browser, town, newcomers):
     """MEM-21: all but name and number; what is wrong is said at its field, and nothing else changes."""
     person = next(newcomers)
@@ -137,7 +134,6 @@ def test_people_edit_their_own_record(browser, town, newcomers):
     assert person.id_number not in browser.get("/me/edit").text
 
 
-@pytest.mark.rule("MEM-28", "SRCH-06")
 def test_the_members_of_a_whole_subtree(browser, town):
     """MEM-28, SRCH-06: a province sees and narrows its members page by page; nobody sees another's."""
     fullhouse._enter_class(town)
