@@ -23,7 +23,7 @@ from services.gateway.pages.language import language
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.messages.words import MemberMark
+from shared.messages.words import MemberMark, ReportKind, StayKind
 from shared.translations import N_
 
 
@@ -362,6 +362,10 @@ def registers() -> Any:
         kind=kind,
         command_id=uuid.uuid4(),
         member=fields.number(request.args.get("member")),
+        chips=[
+            ("/registers", _("全部"), None, "", not kind),
+            *((f"/registers?kind={code}", word(code), None, "", kind == code) for code in StayKind),
+        ],
     )
 
 
@@ -464,6 +468,7 @@ def reports(kind: str = "graduates_left") -> Any:
         notes=[notes.note(kind, one.note) for one in items],
         items=items,
         kind=kind,
+        chips=[(f"/reports/{code}", word(code), None, "", kind == code) for code in ReportKind],
         deed=DEEDS.get(kind),
         refused=session.pop("list_refused", []),
     )

@@ -69,7 +69,7 @@ def check() -> Any:
         org=own[0],
         refusal=refusal,
         form=form,
-        industries=INDUSTRIES,
+        industries=[(name, _(name)) for name in INDUSTRIES],
         secretary=people.get(secretary or 0),
         done=request.args.get("done"),
     )
@@ -189,7 +189,7 @@ def schools() -> Any:
         refusal=refusal,
         form=form,
         command_id=uuid.uuid4(),
-        industries=[name for name, one in INDUSTRIES.items() if one.school],
+        industries=[(name, _(name)) for name, one in INDUSTRIES.items() if one.school],
     )
 
 
