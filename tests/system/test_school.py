@@ -419,7 +419,9 @@ def test_search_page(browser, town):
     )
     for text in ("2022级", "2022级软件", "1班"):
         found = browser.post("/search", data={"csrf": csrf, "text": text}).text
-        rows = re.findall(r'<td role="cell" class="clip" title="([^"]*)">', found[found.index("<h2>组织</h2>") :])
+        rows = re.findall(
+            r'<td role="cell" class="clip" title="([^"]*)">', found[found.index("<h2>组织</h2>") :]
+        )
         assert rows and all(text[:2] in row or text in row for row in rows), (text, rows)
 
 
