@@ -15,7 +15,7 @@ from services.gateway.kit.tiles import Tile
 from services.gateway.pages import kit
 from services.gateway.pages.language import gettext as _
 from shared import clock
-from shared.errors import Refused
+from shared.errors import Refusal, Refused
 
 
 @kit.blueprint.get("/gallery")
@@ -55,5 +55,6 @@ def gallery() -> Any:
         ],
         listing=listing,
         errors={"name": _("请填写此项"), "joined_on": _("请按 2026-06-30 的形式填写日期")},
+        refusal=Refusal("not_found"),
         form={"joined_on": "昨天", "place": "武汉市洪山区"},
     )
