@@ -29,6 +29,32 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def counted(page):
+    """Count from now on what a person does on a page: views shown, taps, and the names of fields typed in."""
+    effort = {"views": 0, "taps": 0, "typed": set()}
+
+    def note(kind, name):
+        if kind == "tap":
+            effort["taps"] += 1
+        else:
+            effort["typed"].add(name)
+
+    def viewed(_page):
+        effort["views"] += 1
+
+    page.expose_function("noteEffort", note)
+    listening = """
+        addEventListener("pointerdown", event => event.isTrusted && noteEffort("tap", ""), true);
+        addEventListener("input", event => event.isTrusted
+            && event.target.matches("input:not([type=radio], [type=checkbox]), textarea")
+            && noteEffort("typed", event.target.name), true);
+    """
+    page.add_init_script(listening)
+    page.evaluate("() => {" + listening + "}")
+    page.on("load", viewed)
+    return effort
+
+
 @pytest.mark.rule(
     "ACC-05",
     "TRF-09",
@@ -70,7 +96,10 @@ def test_a_graduate_on_a_phone(visit, town):
     graduate.go("/my-branch")
     assert "名团员" in page.inner_text("main") and "199****" in page.inner_text("main")
     graduate.go("/zhtj")
-    graduate.click("text=发起转接")
+    assert page.locator("a[href='/start']").count()
+    graduate.go("/")
+    effort = counted(page)
+    graduate.click("main a[href='/start']")
     graduate.look()
     assert "友情提示" in page.inner_text("main")
     page.check("input[value=study]")
@@ -87,6 +116,9 @@ def test_a_graduate_on_a_phone(visit, town):
     assert "核对并提交" in page.inner_text("main") and "浙江大学 杭州市西湖区" in page.inner_text("main")
     graduate.click("button[name=confirm]")
     page.wait_for_url(re.compile(r"/$"))
+    page.wait_for_load_state()
+    # Home, three steps and the answer: what came after home is counted.
+    assert 0 < effort["views"] <= 4 and 0 < effort["taps"] <= 6 and 0 < len(effort["typed"]) <= 3, effort
     graduate.until("届时系统退回")
     assert "转出组织审批" in page.inner_text("main") and "撤销申请" in page.inner_text("main")
     graduate.look()
