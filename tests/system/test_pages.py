@@ -85,9 +85,24 @@ def addresses_of(house):
     return paths
 
 
-def pages_of(browser, house):
-    """Yield address and text of every page that somebody meets."""
-    for path in addresses_of(house):
+ENTERING = (
+    "/register",
+    "/register/administrator",
+    "/register/member",
+    "/register/mine",
+    "/me",
+    "/me/edit",
+    f"/members/{FIRST}/edit",
+    f"/members/{FIRST}/report",
+    f"/members/{FIRST}/number",
+    f"/members/new?branch={CLASS}",
+)
+"""Pages where people are entered and their records kept; they are looked at, and not sent rubbish."""
+
+
+def pages_of(browser, house, more=()):
+    """Yield address and text of every page that somebody meets, and of those in `more`."""
+    for path in [*addresses_of(house), *more]:
         answer = browser.get(path)
         assert answer.status_code < 500, (path, answer.status_code)
         if answer.status_code == 200:
@@ -626,7 +641,7 @@ def test_no_machine_words_in_chinese(browser, town, house, org):
     """
     enter(browser, town, org, FIRST + 1 if org is None else None)
     for path, page in [
-        *pages_of(browser, house),
+        *pages_of(browser, house, ENTERING),
         *([("/reports", browser.get("/reports/small_branches").text)] if org else []),
     ]:
         if path in ("/api/docs", "/security"):  # a document, devices as they call themselves
@@ -845,7 +860,9 @@ def test_nothing_sticks_out_on_a_small_phone(visit, house, org):
         "/password",
     ]
     others = [
-        one for one in addresses_of(house) if "sign-in" not in one and "lang" not in one and "docs" not in one
+        one
+        for one in [*addresses_of(house), *ENTERING]
+        if "sign-in" not in one and "lang" not in one and "docs" not in one
     ]
     for path in own if org is None else others:
         page.goto(f"{somebody.site}{path}")
