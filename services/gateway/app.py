@@ -24,7 +24,7 @@ from services.gateway import settings
 from services.gateway.api import openapi, views
 from services.gateway.api.routes import ROUTES
 from services.gateway.files import workbooks
-from services.gateway.kit import assets
+from services.gateway.kit import assets, language
 from services.gateway.pages import (
     account,
     approvals,
@@ -35,7 +35,6 @@ from services.gateway.pages import (
     help,
     joining,
     kit,
-    language,
     members,
     org_tree,
     organisations,

@@ -7,7 +7,8 @@ import pytest
 from flask import Flask, session
 
 from services.gateway.api.routes import ROUTES
-from services.gateway.pages import audit_words, language
+from services.gateway.kit import language
+from services.gateway.pages import audit_words
 from services.members.log import KEPT
 from services.orgs.log import STATE
 from shared.messages.audit import AuditLine

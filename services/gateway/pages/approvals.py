@@ -11,10 +11,10 @@ import msgspec
 from flask import Response, redirect, request, session
 
 from services.gateway.files import sheet
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from services.gateway.pages import fields, kit, queue
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
 from services.gateway.pages.queue import Asked
 from shared import clock
 from shared.errors import Refusal, Refused

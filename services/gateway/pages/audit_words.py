@@ -16,9 +16,9 @@ import msgspec
 
 from services.gateway.api.routes import ROUTES
 from services.gateway.kit import capabilities
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from services.gateway.pages.kit import when, word
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
 from shared.messages.audit import AuditLine
 from shared.messages.words import (
     BranchReason,

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway.kit.language import gettext as _
 from services.gateway.pages import fields, organisations, picking
 from services.gateway.pages.kit import (
     blueprint,
@@ -21,7 +22,6 @@ from services.gateway.pages.kit import (
     send,
     word,
 )
-from services.gateway.pages.language import gettext as _
 from services.gateway.pages.organisations import MIGRATION_SAID, REGISTRATION_SAID
 from shared import clock
 from shared.errors import Refusal, Refused

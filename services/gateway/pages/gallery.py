@@ -10,10 +10,10 @@ from flask import request
 
 from services.gateway import settings
 from services.gateway.kit import tiles
+from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from services.gateway.kit.tiles import Tile
 from services.gateway.pages import kit
-from services.gateway.pages.language import gettext as _
 from shared import clock
 from shared.errors import Refusal, Refused
 

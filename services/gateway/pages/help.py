@@ -7,10 +7,10 @@ from typing import Any
 from flask import redirect, session
 
 from services.gateway.kit import capabilities
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from services.gateway.pages import kit
 from services.gateway.pages.help_texts import GUIDES, QUESTIONS, Question, Step
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
 from shared.errors import Refused
 from shared.translations import N_
 

@@ -17,11 +17,10 @@ from flask import Blueprint, Response, current_app, flash, g, render_template, r
 
 from services.gateway import session as browser_session
 from services.gateway.kit import capabilities
-from services.gateway.kit.language import LOCALES
+from services.gateway.kit.language import LOCALES, language
+from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
 from services.gateway.pages import fields, forms, notes
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words

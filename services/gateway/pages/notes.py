@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from shared.messages.words import (
     Code,
     DeletionCause,

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import session
 
+from services.gateway.kit.language import gettext as _
 from services.gateway.pages import kit
 from services.gateway.pages import transfers as pages_transfers
-from services.gateway.pages.language import gettext as _
 from shared import clock
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers

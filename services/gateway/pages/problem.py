@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from flask import Response, redirect, request, session
 
+from services.gateway.kit.language import language
 from services.gateway.pages import account, draft, kit
-from services.gateway.pages.language import language
 from shared.errors import Refusal
 
 

@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 import msgspec
 from flask import session
 
+from services.gateway.kit.language import gettext as _
 from services.gateway.kit.tiles import NAMES as PROVINCES
 from services.gateway.pages import fields, kit
-from services.gateway.pages.language import gettext as _
 from shared.messages import MAX_ITEMS, members, transfers
 from shared.messages.words import Check, Due, IdentityCheck, Reason, TransferState, WorkOrder
 

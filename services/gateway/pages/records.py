@@ -10,9 +10,9 @@ import msgspec
 from flask import redirect, request, session
 
 from services.gateway.kit import form as forms
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from services.gateway.pages import fields, joining, kit
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
 

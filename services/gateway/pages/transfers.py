@@ -12,10 +12,10 @@ from flask import Response, redirect, request, session
 from werkzeug.datastructures import MultiDict
 
 from services.gateway.files import sheet
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from services.gateway.pages import approvals, fields, kit, picking, queue, started
 from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
-from services.gateway.pages.language import gettext as _
-from services.gateway.pages.language import language
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.words import DestinationClass, Plan, Reason, TransferState, rejections_for
