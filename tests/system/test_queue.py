@@ -115,6 +115,59 @@ def chips(page):
     return {name: int(n) for name, n in found}
 
 
+READ_OUT = """
+- heading "组织关系转接审批" [level=1]
+- navigation "常用筛选":
+- link "全部 402":
+- link "去向不常见 38":
+- checkbox "选中符合条件的全部 402 项"
+- button "同意所选"
+- button "驳回所选…"
+- combobox "转出支部":
+- combobox "原因":
+- combobox "去向省份":
+- combobox "期限":
+- combobox "排序":
+- textbox "姓名":
+- button "筛选"
+- link "导出表格":
+- table "符合条件 402 项 · 本页 20 项":
+- columnheader "选中本页全部":
+- columnheader "姓名"
+- columnheader "转出支部"
+- columnheader "去向"
+- columnheader "系统校验"
+- columnheader "期限"
+"""
+"""What a screen reader meets on the page of approvals, in this order; more may stand between."""
+
+
+@needs_chromium
+def test_the_queue_as_it_is_read_out(chromium, site, town, queue):
+    """The page of approvals to ears and to the keyboard alone.
+
+    Heading, filters, decisions and one table with named heads, in this order; each row has a box with
+    the person's name. After the link that skips the menu, twelve presses of Tab reach "approve".
+    """
+    one = Visitor(chromium, site, town, 1440)
+    one.sign_in(world.administrator_of(TARGET), world.PASSWORD)
+    one.go("/work?state=pending_in")
+    page = one.page
+    said = iter([line.strip() for line in page.locator("main").aria_snapshot().splitlines()])
+    missing = [line for line in READ_OUT.strip().splitlines() if line not in said]
+    assert not missing, missing[0]
+    assert page.get_by_role("checkbox", name=re.compile("^选择 .")).count() == 20
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.value") == "approve":
+            break
+    else:
+        raise AssertionError(page.evaluate("document.activeElement.outerHTML"))
+    page.context.close()
+
+
 def test_the_state_is_in_the_address(browser, queue, at_work):
     """Chips, filters, order and pages are links and fields; what an address cannot mean is left out."""
     page = browser.get("/work").text
@@ -340,56 +393,3 @@ def test_the_queue_on_a_phone(chromium, site, town, queue):
     one.page.wait_for_selector(".q-drawer")
     one.look()
     one.page.context.close()
-
-
-READ_OUT = """
-- heading "组织关系转接审批" [level=1]
-- navigation "常用筛选":
-- link "全部 402":
-- link "去向不常见 38":
-- checkbox "选中符合条件的全部 402 项"
-- button "同意所选"
-- button "驳回所选…"
-- combobox "转出支部":
-- combobox "原因":
-- combobox "去向省份":
-- combobox "期限":
-- combobox "排序":
-- textbox "姓名":
-- button "筛选"
-- link "导出表格":
-- table "符合条件 402 项 · 本页 20 项":
-- columnheader "选中本页全部":
-- columnheader "姓名"
-- columnheader "转出支部"
-- columnheader "去向"
-- columnheader "系统校验"
-- columnheader "期限"
-"""
-"""What a screen reader meets on the page of approvals, in this order; more may stand between."""
-
-
-@needs_chromium
-def test_the_queue_as_it_is_read_out(chromium, site, town, queue):
-    """The page of approvals to ears and to the keyboard alone.
-
-    Heading, filters, decisions and one table with named heads, in this order; each row has a box with
-    the person's name. After the link that skips the menu, twelve presses of Tab reach "approve".
-    """
-    one = Visitor(chromium, site, town, 1440)
-    one.sign_in(world.administrator_of(TARGET), world.PASSWORD)
-    one.go("/work?state=pending_in")
-    page = one.page
-    said = iter([line.strip() for line in page.locator("main").aria_snapshot().splitlines()])
-    missing = [line for line in READ_OUT.strip().splitlines() if line not in said]
-    assert not missing, missing[0]
-    assert page.get_by_role("checkbox", name=re.compile("^选择 .")).count() == 20
-    page.locator(".skip").focus()
-    page.keyboard.press("Enter")
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.value") == "approve":
-            break
-    else:
-        raise AssertionError(page.evaluate("document.activeElement.outerHTML"))
-    page.context.close()

@@ -81,7 +81,9 @@ def posts() -> Any:
 
     Here are posts, rights and registration codes.
     """
-    org = fields.number(request.values.get("org")) or acting_committee()
+    # what stands in the form goes before the address that the form was sent to
+    asked = request.form if request.method == "POST" else request.args
+    org = fields.number(asked.get("org")) or acting_committee()
     form, refusal, code = request.form, None, None
     if request.method == "POST" and form.get("do") == "code":
         (code,) = call(
