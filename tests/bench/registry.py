@@ -549,6 +549,7 @@ class Country:
                 expires=(clock.now() + timedelta(hours=4)).isoformat(),
                 org=org,
                 org_name="x",
+                org_top=org == PROVINCE,
                 restricted=False,
             )
         return browser
