@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from services.gateway.kit import capabilities
-from services.members.entering import handlers as entering
-from services.members.graduation import store as graduation_store
-from shared import clock
 from shared.reference import is_markable, is_school
 from system import synthetic, world
 from tests.system import fullhouse
@@ -74,17 +71,9 @@ def _fill_queue(town: Any, browser: Any) -> None:
         synthetic.people(WAITING, rng=random.Random(7), division_codes=["420115", "330106"], start=7_400_000)
     )
     where = [branches[n % len(branches)] for n in range(WAITING)]
-    with town.machinery("members").database.transaction() as tx:
-        entering.enter_trusted(
-            tx,
-            [(FIRST_STUDENT + n, world.admission(one, where[n])) for n, one in enumerate(people)],
-        )
-        marks = [
-            {"branch_id": one, "graduates_on": clock.today(), "reason": "", "marked_by": 1}
-            for one in branches
-        ]
-        graduation_store.mark_branches(tx, marks, clock.now())
-        graduation_store.convert(tx, clock.today(), clock.now(), len(branches), branches)
+    fullhouse.enter_graduates(
+        town, [(FIRST_STUDENT + n, world.admission(one, where[n])) for n, one in enumerate(people)]
+    )
     told = sa.text("SELECT count(*) FROM org_directory WHERE org_id = ANY(:ids) AND purpose = 'graduate'")
     _until(town, told, {"ids": branches}, len(branches))
     for branch in branches:

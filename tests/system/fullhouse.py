@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from services.gateway.files import roster
 from services.members.accounts import handlers as accounts
@@ -114,35 +115,26 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
     return SimpleNamespace(**made, newcomer=_register(browser))
 
 
+def enter_graduates(town: Any, entries: list[tuple[int, Admission]]) -> None:
+    """Enter people under their ids into branches that graduate today."""
+    branches = list(dict.fromkeys(one.branch_id for _, one in entries))
+    with town.machinery("members").database.transaction() as tx:
+        entering.enter_trusted(tx, entries)
+        marks = [
+            {"branch_id": one, "graduates_on": clock.today(), "reason": "", "marked_by": 1}
+            for one in branches
+        ]
+        graduation_store.mark_branches(tx, marks, clock.now())
+        graduation_store.convert(tx, clock.today(), clock.now(), len(branches), branches)
+
+
 def _enter_class(town: Any) -> None:
     """Enter a class that graduates today and can sign in with the administrators' password."""
-    people = list(synthetic.people(PEOPLE, rng=random.Random(23), division_codes=["420115"], start=7_000_000))
+    people = synthetic.people(PEOPLE, rng=random.Random(23), division_codes=["420115"], start=7_000_000)
+    entries = [(FIRST + n, world.admission(one, CLASS)) for n, one in enumerate(people)]
+    entries[0] = (FIRST, replace(entries[0][1], name="阿卜杜热合曼·买买提依明"))
+    enter_graduates(town, entries)
     with town.machinery("members").database.transaction() as tx:
-        entering.enter_trusted(
-            tx,
-            [
-                (
-                    FIRST + n,
-                    Admission(
-                        command_id=uuid.UUID(int=0),
-                        branch_id=CLASS,
-                        name="阿卜杜热合曼·买买提依明" if n == 0 else one.name,
-                        id_number=one.id_number,
-                        ethnic_group=one.ethnic_group,
-                        phone=one.phone,
-                        joined_on=one.joined_on,
-                        development_number=one.development_number,
-                    ),
-                )
-                for n, one in enumerate(people)
-            ],
-        )
-        graduation_store.mark_branches(
-            tx,
-            [{"branch_id": CLASS, "graduates_on": clock.today(), "reason": "", "marked_by": 1}],
-            clock.now(),
-        )
-        graduation_store.convert(tx, clock.today(), clock.now(), 1, [CLASS])
         tx.execute(
             sa.text(
                 """

@@ -15,12 +15,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.members.entering import handlers as entering
-from services.members.graduation import store as graduation_store
-from shared import clock
-from shared.messages.members import Admission
 from shared.translations import english
 from system import synthetic, world
+from tests.system import fullhouse
 from tests.system.api import CLASS, COLLEGE, NEW_CLASS, TARGET
 from tests.system.visitor import CHROMIUM, Visitor
 
@@ -215,32 +212,9 @@ def three_hundred(town, browser):
     """
     source = COLLEGE * 100 + 3
     people = synthetic.people(300, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
-    with town.machinery("members").database.transaction() as tx:
-        entering.enter_trusted(
-            tx,
-            [
-                (
-                    3_000_000 + n,
-                    Admission(
-                        command_id=uuid.UUID(int=0),
-                        branch_id=source,
-                        name=one.name,
-                        id_number=one.id_number,
-                        ethnic_group=one.ethnic_group,
-                        phone=one.phone,
-                        joined_on=one.joined_on,
-                        development_number=one.development_number,
-                    ),
-                )
-                for n, one in enumerate(people)
-            ],
-        )
-        graduation_store.mark_branches(
-            tx,
-            [{"branch_id": source, "graduates_on": clock.today(), "reason": "", "marked_by": 1}],
-            clock.now(),
-        )
-        graduation_store.convert(tx, clock.today(), clock.now(), 1, [source])
+    fullhouse.enter_graduates(
+        town, [(3_000_000 + n, world.admission(one, source)) for n, one in enumerate(people)]
+    )
     headers = {"Authorization": f"Bearer {handlers_token(COLLEGE)}", "X-Acting-Org": str(COLLEGE)}
     answer = browser.post(
         "/api/v1/transfers",

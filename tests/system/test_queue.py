@@ -9,10 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.gateway.app import create_app
-from services.members.entering import handlers as entering
-from services.members.graduation import store as graduation_store
 from shared import clock
-from shared.messages.members import Admission
 from system import synthetic, world
 from tests.system import forms, fullhouse, sheets
 from tests.system.api import COLLEGE, TARGET
@@ -30,32 +27,9 @@ ALL, UNUSUAL, LATE = 402, 38, 3
 def queue(town, client):
     """402 graduates who wait for TARGET: some late, some due today, some unusual, some reminded of."""
     people = synthetic.people(ALL, rng=random.Random(5), division_codes=["420106"], start=7_000_000)
-    with town.machinery("members").database.transaction() as tx:
-        entering.enter_trusted(
-            tx,
-            [
-                (
-                    FIRST + n,
-                    Admission(
-                        command_id=uuid.UUID(int=0),
-                        branch_id=SOURCE,
-                        name=one.name,
-                        id_number=one.id_number,
-                        ethnic_group=one.ethnic_group,
-                        phone=one.phone,
-                        joined_on=one.joined_on,
-                        development_number=one.development_number,
-                    ),
-                )
-                for n, one in enumerate(people)
-            ],
-        )
-        graduation_store.mark_branches(
-            tx,
-            [{"branch_id": SOURCE, "graduates_on": clock.today(), "reason": "", "marked_by": 1}],
-            clock.now(),
-        )
-        graduation_store.convert(tx, clock.today(), clock.now(), 1, [SOURCE])
+    fullhouse.enter_graduates(
+        town, [(FIRST + n, world.admission(one, SOURCE)) for n, one in enumerate(people)]
+    )
     browser = create_app(client, town.settings).test_client()
     office = fullhouse.Office(browser, COLLEGE)
     made = office.send(

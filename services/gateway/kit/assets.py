@@ -39,6 +39,11 @@ def _read(path: Path) -> Asset:
     return Asset(hashlib.sha256(plain).hexdigest()[:12], kind, plain, packed)
 
 
+def _unpacks() -> bool:
+    """Return whether the browser can unpack what it is sent."""
+    return bool(request.accept_encodings.quality("gzip"))
+
+
 def pack(response: Response) -> None:
     """Pack a page for a browser that can unpack it; the API's answers and files go as they are.
 
@@ -48,7 +53,7 @@ def pack(response: Response) -> None:
     if response.mimetype != "text/html" or response.is_streamed:
         return
     response.vary.add("Accept-Encoding")
-    if not request.accept_encodings.quality("gzip") or "Content-Encoding" in response.headers:
+    if not _unpacks() or "Content-Encoding" in response.headers:
         return
     plain = response.get_data()
     if len(plain) >= _SHORT:
@@ -72,7 +77,7 @@ def prepare(app: Flask) -> None:
         if name not in files:
             raise NotFound
         file = files[name]
-        packed = file.packed if "gzip" in request.headers.get("Accept-Encoding", "") else None
+        packed = file.packed if _unpacks() else None
         response = Response(packed or file.plain, mimetype=file.kind)
         response.headers["Cache-Control"] = FOR_EVER if digest == file.digest else "no-cache"
         response.headers["Vary"] = "Accept-Encoding"
