@@ -20,21 +20,19 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from services.gateway import settings
+from services.gateway import kit, settings
 from services.gateway.api import openapi, views
 from services.gateway.api.routes import ROUTES
 from services.gateway.files import workbooks
-from services.gateway.kit import assets, language
+from services.gateway.kit import assets, genuine, language
 from services.gateway.pages import (
     account,
     approvals,
     audit,
     desk,
-    forms,
     gallery,
     help,
     joining,
-    kit,
     members,
     org_tree,
     organisations,
@@ -105,7 +103,7 @@ def create_app(client: RpcClient, common: Settings) -> Flask:
 
     """
     app = Flask(__name__, static_folder=None)
-    app.request_class = forms.BoundedRequest
+    app.request_class = genuine.BoundedRequest
     here = settings.read(Environment())
     headers = {
         **_HEADERS,
@@ -117,8 +115,8 @@ def create_app(client: RpcClient, common: Settings) -> Flask:
     app.config.update(
         SECRET_KEY=_cookie_key(common.keys),
         MAX_CONTENT_LENGTH=MAX_BODY,
-        MAX_FORM_PARTS=forms.MAX_FIELDS,
-        MAX_FORM_MEMORY_SIZE=forms.MAX_TEXT,
+        MAX_FORM_PARTS=genuine.MAX_FIELDS,
+        MAX_FORM_MEMORY_SIZE=genuine.MAX_TEXT,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=here.https,

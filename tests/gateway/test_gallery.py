@@ -12,10 +12,10 @@ from typing import Annotated
 import msgspec
 import pytest
 
+from services.gateway import kit
 from services.gateway.app import create_app
 from services.gateway.kit import assets
 from services.gateway.kit.form import read
-from services.gateway.pages import kit
 from shared.settings import Settings
 from tests.system.visitor import CHROMIUM, RULES
 

@@ -3,8 +3,8 @@
 import pytest
 
 from services.gateway import app as gateway_app
+from services.gateway import kit
 from services.gateway.kit import capabilities as menu
-from services.gateway.pages import kit
 from services.transfers import saga
 from services.transfers.adviser import rules as adviser
 from services.transfers.figures.rules import FIGURES

@@ -7,9 +7,11 @@ from typing import Any
 
 from flask import Response, current_app, g, redirect, request, session
 
+from services.gateway import kit
 from services.gateway import session as browser_session
+from services.gateway.kit import fields
 from services.gateway.kit.language import gettext as _
-from services.gateway.pages import draft, fields, kit, organisations
+from services.gateway.pages import draft, organisations
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 

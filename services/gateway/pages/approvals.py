@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 from flask import Response, redirect, request, session
 
+from services.gateway import kit
 from services.gateway.files import sheet
+from services.gateway.kit import blueprint, call, calls, fields, first, names, parties, render, say, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages import fields, kit, queue
-from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
+from services.gateway.pages import queue
 from services.gateway.pages.queue import Asked
 from shared import clock
 from shared.errors import Refusal, Refused

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from flask import Response, request
 
 from services.gateway.files import sheet
-from services.gateway.pages import audit_words, fields
-from services.gateway.pages.kit import blueprint, call, calls, names, render
+from services.gateway.kit import blueprint, call, calls, fields, names, render
+from services.gateway.pages import audit_words
 from shared import clock
 from shared.messages import members, orgs, transfers
 from shared.messages.audit import AuditLine, ListAudit

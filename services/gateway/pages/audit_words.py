@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 
 from services.gateway.api.routes import ROUTES
-from services.gateway.kit import capabilities
+from services.gateway.kit import capabilities, when, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages.kit import when, word
 from shared.messages.audit import AuditLine
 from shared.messages.words import (
     BranchReason,

@@ -8,12 +8,11 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway.kit.language import gettext as _
-from services.gateway.pages import fields, organisations, picking
-from services.gateway.pages.kit import (
+from services.gateway.kit import (
     blueprint,
     call,
     calls,
+    fields,
     first,
     names,
     parties,
@@ -22,6 +21,8 @@ from services.gateway.pages.kit import (
     send,
     word,
 )
+from services.gateway.kit.language import gettext as _
+from services.gateway.pages import organisations, picking
 from services.gateway.pages.organisations import MIGRATION_SAID, REGISTRATION_SAID
 from shared import clock
 from shared.errors import Refusal, Refused

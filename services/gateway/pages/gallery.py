@@ -8,12 +8,11 @@ from typing import Any
 
 from flask import request
 
-from services.gateway import settings
+from services.gateway import kit, settings
 from services.gateway.kit import tiles
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from services.gateway.kit.tiles import Tile
-from services.gateway.pages import kit
 from shared import clock
 from shared.errors import Refusal, Refused
 

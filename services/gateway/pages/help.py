@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import redirect, session
 
+from services.gateway import kit
 from services.gateway.kit import capabilities
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages import kit
 from services.gateway.pages.help_texts import GUIDES, QUESTIONS, Question, Step
 from shared.errors import Refused
 from shared.translations import N_

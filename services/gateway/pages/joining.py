@@ -10,9 +10,11 @@ import msgspec
 from flask import current_app, g, redirect, request, session
 from msgspec import Meta
 
+from services.gateway import kit
+from services.gateway.kit import fields
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
-from services.gateway.pages import account, fields, kit
+from services.gateway.pages import account
 from shared.errors import Refused
 from shared.messages import members, orgs
 from shared.messages.words import PostCode

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 from flask import Response, current_app, redirect, request, session
 
-from services.gateway import addresses, settings
+from services.gateway import addresses, kit, settings
 from services.gateway.files import letter, roster, sheet, workbooks
+from services.gateway.kit import blueprint, call, calls, fields, names, render, say, send, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.kit.table import Listing
-from services.gateway.pages import fields, kit, notes, organisations
-from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
+from services.gateway.pages import notes, organisations
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from services.gateway import kit
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from shared.messages.words import (
@@ -87,6 +88,7 @@ PHASES: dict[str, str] = {
 }
 
 
+@kit.blueprint.app_template_global("phase_name")
 def phase(name: str) -> str:
     """Return what a phase of the season is called."""
     return _(PHASES.get(name, name))

@@ -13,12 +13,12 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway import settings
+from services.gateway import kit, settings
 from services.gateway.api import deletion
+from services.gateway.kit import fields, send
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
-from services.gateway.pages import fields, kit, organisations, picking
-from services.gateway.pages.kit import send
+from services.gateway.pages import organisations, picking
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers

@@ -10,10 +10,10 @@ from typing import Any
 
 from flask import redirect, request, session
 
+from services.gateway import kit
+from services.gateway.kit import blueprint, call, calls, fields, names, render, say, send, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
-from services.gateway.pages import fields, kit
-from services.gateway.pages.kit import blueprint, call, calls, names, render, say, send, word
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
 from shared.reference import INDUSTRIES, POSTS, is_school

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import session
 
+from services.gateway import kit
 from services.gateway.kit.language import gettext as _
-from services.gateway.pages import kit
 from services.gateway.pages import transfers as pages_transfers
 from shared import clock
 from shared.errors import Refusal

@@ -20,8 +20,8 @@ from typing import Any
 from flask import request, session
 from werkzeug.datastructures import MultiDict
 
-from services.gateway.kit import tiles
-from services.gateway.pages import fields, kit
+from services.gateway import kit
+from services.gateway.kit import fields, tiles
 from shared.messages import members, orgs
 from shared.messages.words import OrgPurpose
 from shared.translations import N_

@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 from flask import Response, redirect, request, session
 
+from services.gateway import kit
 from services.gateway.kit.language import language
-from services.gateway.pages import account, draft, kit
+from services.gateway.pages import account, draft
 from shared.errors import Refusal
 
 

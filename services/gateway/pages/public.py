@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import current_app, g, redirect, request
 
-from services.gateway.pages import kit
+from services.gateway import kit
 from shared.errors import Refused
 from shared.messages import members, orgs
 

@@ -14,9 +14,10 @@ from urllib.parse import urlencode
 import msgspec
 from flask import session
 
+from services.gateway import kit
+from services.gateway.kit import fields
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.tiles import NAMES as PROVINCES
-from services.gateway.pages import fields, kit
 from shared.messages import MAX_ITEMS, members, transfers
 from shared.messages.words import Check, Due, IdentityCheck, Reason, TransferState, WorkOrder
 

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import msgspec
 from flask import redirect, request, session
 
+from services.gateway import kit
+from services.gateway.kit import fields
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages import fields, joining, kit
+from services.gateway.pages import joining
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import current_app, g, redirect, request, session
 
+from services.gateway.kit import blueprint, render, say
 from services.gateway.kit.language import gettext as _
-from services.gateway.pages.kit import blueprint, render, say
 from shared.errors import Refused
 from shared.messages import members
 

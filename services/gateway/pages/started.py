@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from services.gateway.pages import fields, kit
+from services.gateway import kit
+from services.gateway.kit import fields
 from shared.messages import MAX_ITEMS, members, transfers
 from shared.messages.words import Reason, TransferState
 

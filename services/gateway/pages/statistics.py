@@ -12,11 +12,10 @@ from typing import Any
 
 from flask import redirect, request, session
 
-from services.gateway.kit import tiles
+from services.gateway.kit import blueprint, call, calls, fields, first, names, render, say, tiles, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
-from services.gateway.pages import fields, notes
-from services.gateway.pages.kit import blueprint, call, calls, first, names, render, say, word
+from services.gateway.pages import notes
 from shared.messages import members, transfers
 from shared.messages.words import Figure
 from shared.translations import N_

@@ -11,11 +11,12 @@ from typing import Any
 from flask import Response, redirect, request, session
 from werkzeug.datastructures import MultiDict
 
+from services.gateway import kit
 from services.gateway.files import sheet
+from services.gateway.kit import blueprint, call, calls, fields, first, names, parties, render, say, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages import approvals, fields, kit, picking, queue, started
-from services.gateway.pages.kit import blueprint, call, calls, first, names, parties, render, say, word
+from services.gateway.pages import approvals, picking, queue, started
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.words import DestinationClass, Plan, Reason, TransferState, rejections_for

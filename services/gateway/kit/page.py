@@ -16,11 +16,10 @@ from babel.dates import format_timedelta
 from flask import Blueprint, Response, current_app, flash, g, render_template, request, session
 
 from services.gateway import session as browser_session
-from services.gateway.kit import capabilities
+from services.gateway.kit import capabilities, fields, genuine
 from services.gateway.kit.language import LOCALES, language
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
-from services.gateway.pages import fields, forms, notes
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
@@ -30,7 +29,7 @@ blueprint = Blueprint("pages", __name__)
 # Macros see what all templates have, but not what a page is rendered with.
 blueprint.record_once(
     lambda setup: setup.app.jinja_env.globals.update(
-        words=words, word=word, when=when, due=due, csrf_token=forms.token
+        words=words, word=word, when=when, due=due, csrf_token=genuine.token
     )
 )
 
@@ -48,12 +47,6 @@ def why(code: str) -> str:
 def heads(*said: str) -> list[Column]:
     """Return the columns of a list that is never sorted; an empty head is that of the buttons."""
     return [Column(head, unseen="" if head else _("操作")) for head in said]
-
-
-@blueprint.app_template_global()
-def phase_name(name: str) -> str:
-    """Return what a phase of the season is called."""
-    return notes.phase(name)
 
 
 @blueprint.app_template_global()
@@ -256,11 +249,11 @@ def guard() -> None:
     """Refuse a form that no page of ours sent, and what nobody can have typed; switch the language."""
     if request.args.get("lang") in ("zh", "en"):
         session["language"] = request.args["lang"]
-    if request.method == "POST" and not forms.is_genuine():
+    if request.method == "POST" and not genuine.is_genuine():
         if (
             "token" not in session
             and "Origin" in request.headers
-            and forms.from_our_page()
+            and genuine.from_our_page()
             and request.endpoint != "pages.sign_in"
         ):
             raise Refused(
