@@ -34,7 +34,7 @@ long: tools ## Run the tests that are too long for each change: a storm, restore
 attack: tools ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.attack
 
-storm: tools ## Kill, freeze, cut off and slow down processes and servers while offices work (MINUTES=10 SEED= QUICK=1: two minutes)
+storm: tools ## Kill, freeze, cut off and slow down processes and servers while offices work (MINUTES=10 SEED= REPLICAS=2 QUICK=1: two minutes)
 	@.venv/bin/python -W ignore -m tests.storm
 
 outages: tools ## Take each database away under load, in five ways (MINUTES=10 WAYS= DATABASES=)

@@ -1,6 +1,7 @@
 """A storm over a whole installation of its own (`make storm MINUTES=10 SEED=1`, `QUICK=1` for two minutes).
 
-`PACE=` are the seconds between two faults on average, `ONLY=` is a part of the name of those wanted.
+`PACE=` are the seconds between two faults on average, `ONLY=` is a part of the name of those wanted,
+`REPLICAS=` is how many processes there are of each service, scheduler and gateway (2).
 
 Processes, PostgreSQL and broker nodes are killed, frozen, cut off and slowed down while offices work; then
 an auditor reads what became of their transfers. Exits with 1 if anything is not as it should be.
@@ -40,7 +41,7 @@ PER_SECOND = 450
 class Storm:
     """One storm, from the empty machine to the table."""
 
-    def __init__(self, seed: int, seconds: float, pace: float, only: str = "") -> None:
+    def __init__(self, seed: int, seconds: float, pace: float, only: str = "", replicas: int = 2) -> None:
         """Take the seed of the dice, how long it blows, and the seconds between two faults on average.
 
         With `only` no other faults happen than those with these words in their name.
@@ -48,7 +49,7 @@ class Storm:
         self.seed, self.seconds = seed, seconds
         folder = Path(tempfile.mkdtemp(prefix=f"tuanqiao-storm-{seed}-", dir="/var/tmp"))
         folder.chmod(0o755)  # the user postgres goes through it
-        self.fleet = Fleet(folder)
+        self.fleet = Fleet(folder, replicas)
         self.tally = Tally()
         self.weather = faults.Weather(self.fleet, longest=max(4.0, seconds / 6))
         self.conductor = faults.Conductor(self.weather, f"faults {seed}", pace, only)
@@ -179,9 +180,11 @@ def main() -> int:
     )  # servers and files are put away then, too
     seconds = 60 * float(os.environ.get("MINUTES") or (2 if quick else 10))
     seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
+    pace = float(os.environ.get("PACE") or 1.0)
+    replicas = int(os.environ.get("REPLICAS") or 2)
     print(f"seed {seed}", flush=True)
     try:
-        storm = Storm(seed, seconds, float(os.environ.get("PACE") or 1.0), os.environ.get("ONLY", ""))
+        storm = Storm(seed, seconds, pace, os.environ.get("ONLY", ""), replicas)
     except Missing as missing:
         print(missing)
         return 1

@@ -31,10 +31,11 @@ from tests.system.backup_site import Site
 REAL = 500
 MODEL = 20_000_000
 CHANGED = {
-    "transfers": {"transfer_id": "t.transfer_id + k * 1000000", "command_id": "gen_random_uuid()"},
-    "audit": {"transfer_id": "t.transfer_id + k * 1000000"},
+    "transfers": {"transfer_id": "t.transfer_id + k * :apart", "command_id": "gen_random_uuid()"},
+    "audit": {"transfer_id": "t.transfer_id + k * :apart"},
 }
 """What differs in a copy of a row, by table."""
+_REAL = sa.text("SELECT min(transfer_id), max(transfer_id) FROM transfers")
 _COLUMNS = sa.text(
     "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attnum > 0"
 )
@@ -66,8 +67,17 @@ def real_transfers(site: Site, transfers: int) -> None:
     site.stop(*SERVICES)
 
 
-def multiply(site: Site, first: int, last: int) -> None:
+def ids_of_real(site: Site) -> tuple[int, int]:
+    """Return the least and the greatest id; a database that was restored does not begin at 1."""
+    with site.engine("transfers").connect() as tx:
+        low, high = tx.execute(_REAL).one()
+    return low, high
+
+
+def multiply(site: Site, real: tuple[int, int], first: int, last: int) -> None:
     """Write copies `first` to `last` of the real transfers, with their trails."""
+    low, high = real
+    ids = {"low": low, "high": high, "apart": high - low + 1}
     for table, changed in CHANGED.items():
         with site.engine("transfers").connect() as tx:
             names = list(tx.scalars(_COLUMNS, {"table": table}))
@@ -75,11 +85,11 @@ def multiply(site: Site, first: int, last: int) -> None:
         statement = sa.text(
             f"INSERT INTO {table} ({', '.join(names)}) OVERRIDING SYSTEM VALUE"
             f" SELECT {values} FROM {table} t, generate_series(CAST(:first AS int), :last) AS k"
-            " WHERE t.transfer_id < 1000000"
+            " WHERE t.transfer_id BETWEEN :low AND :high"
         )
         for start in range(first, last + 1, 100):
             with site.engine("transfers").begin() as tx:
-                tx.execute(statement, {"first": start, "last": min(last, start + 99)})
+                tx.execute(statement, {"first": start, "last": min(last, start + 99), **ids})
 
 
 def now(site: Site) -> datetime:
@@ -103,11 +113,11 @@ def drill(site: Site, transfers: int) -> None:
     fixed = Times(size=sizes(site), **both_ways(site))
     load.people(site, transfers)
     real_transfers(site, transfers)
-    copies = transfers // REAL - 1
-    timed(f"{transfers:,} transfers loaded", lambda: multiply(site, 1, copies * 9 // 10))
+    real, copies = ids_of_real(site), transfers // REAL - 1
+    timed(f"{transfers:,} transfers loaded", lambda: multiply(site, real, 1, copies * 9 // 10))
     timed("backup, with manifest and proof", lambda: site.done("backup", "--full"))
     before = now(site)
-    timed("a tenth of them later", lambda: multiply(site, copies * 9 // 10 + 1, copies))
+    timed("a tenth of them later", lambda: multiply(site, real, copies * 9 // 10 + 1, copies))
     size = sizes(site)
     note(f"{sum(size.values()) / 2**20:,.0f} MiB in all, transfers {size['transfers'] / 2**20:,.0f} MiB")
     _model(fixed, Times(size=size, **both_ways(site)), transfers)
