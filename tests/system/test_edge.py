@@ -48,7 +48,7 @@ def credentials(town) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("csrf", ["-", "", None, "表单", "x" * 32])
+@pytest.mark.parametrize("csrf", ["-", "", None, "表单", "x" * 32, "A" * 64])
 @pytest.mark.parametrize("path", ["/sign-in", "/members", "/forgot", "/sign-out", "/orgs"])
 def test_a_form_without_a_cookie_is_refused(browser, town, path, csrf):
     """Nobody signs somebody else in, or does anything, by a form that this browser was not shown.
@@ -87,6 +87,22 @@ def test_a_form_of_another_site_is_refused(browser, town, headers, status):
     """
     data = {**credentials(town), "csrf": csrf_of(browser.get("/sign-in"))}
     assert browser.post("/sign-in", data=data, headers=headers).status_code == status
+
+
+def test_no_two_answers_show_the_same_token(browser, town):
+    """A token under a mask of each answer cannot be guessed from the lengths of packed answers (BREACH).
+
+    Whichever answer a form stood on, it is taken.
+    """
+    first, second = (csrf_of(browser.get("/sign-in")) for _ in range(2))
+    assert not {first[n : n + 8] for n in range(len(first) - 8)} & {
+        second[n : n + 8] for n in range(len(second) - 8)
+    }
+    for token in (first, second):
+        wrong = browser.post("/sign-in", data={**credentials(town), "password": "wrong", "csrf": token})
+        assert wrong.status_code == 401
+    swapped = first[:32] + second[32:]
+    assert browser.post("/sign-in", data={**credentials(town), "csrf": swapped}).status_code == 400
 
 
 def test_one_token_is_of_one_browser(client, town):

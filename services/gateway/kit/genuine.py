@@ -9,12 +9,13 @@ everything else.
 
 from __future__ import annotations
 
+import base64
 import io
 import secrets
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from flask import Request, request, session
+from flask import Request, g, request, session
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
@@ -24,6 +25,7 @@ from shared.errors import Refused
 MAX_TEXT = 256 * 1024
 """Bytes of a form without files; 500 members in one list make some 12 KiB."""
 MAX_FIELDS = 2000
+TOKEN_BYTES = 24
 MAX_STRANGER = 64 * 1024
 """Bytes of a form of somebody who has not signed in."""
 
@@ -77,10 +79,31 @@ def from_our_page() -> bool:
 
 
 def token() -> str:
-    """Return the token of this browser's forms, made with the first form that is shown."""
+    """Return the token of this browser's forms as this page shows it; it is made with the first form.
+
+    Pages are packed, and a page may repeat what an address says: from the length of many answers somebody
+    could guess a text that stands in all of them (BREACH). So each answer shows the token under a random
+    mask of its own, with the mask before it.
+    """
     if "csrf" not in session:
-        session["csrf"] = secrets.token_urlsafe(24)
-    return str(session["csrf"])
+        session["csrf"] = secrets.token_urlsafe(TOKEN_BYTES)
+    if "csrf" not in g:
+        mask = secrets.token_bytes(TOKEN_BYTES)
+        g.csrf = base64.urlsafe_b64encode(mask + _masked(_plain(session["csrf"]), mask)).decode()
+    return str(g.csrf)
+
+
+def _masked(text: bytes, mask: bytes) -> bytes:
+    """Return a text under a mask of its length, or what was under it."""
+    return bytes(one ^ other for one, other in zip(text, mask, strict=True))
+
+
+def _plain(text: str) -> bytes:
+    """Return the bytes of what stands in a cookie or a form; nothing for what is none of ours."""
+    try:
+        return base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
 
 
 def is_genuine() -> bool:
@@ -104,4 +127,7 @@ def is_genuine() -> bool:
         if "token" not in session:
             raise Refused("token_expired") from None
         raise
-    return secrets.compare_digest(given.encode("utf-8", "replace"), str(kept).encode())
+    shown, known = _plain(given), _plain(kept)
+    if len(shown) != 2 * TOKEN_BYTES or len(known) != TOKEN_BYTES:
+        return False
+    return secrets.compare_digest(_masked(shown[TOKEN_BYTES:], shown[:TOKEN_BYTES]), known)
