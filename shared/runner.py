@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import eventlet
 import psycopg2.extensions
@@ -20,7 +20,7 @@ from eventlet import patcher
 from nameko.containers import ServiceContainer
 from nameko.runners import ServiceRunner
 
-from shared import health, migrate, patience, watchdog
+from shared import failures, health, migrate, patience, watchdog
 from shared.bus import agreement
 from shared.bus import connection as broker
 from shared.settings import SERVICES, Environment, Settings
@@ -28,6 +28,9 @@ from shared.settings import SERVICES, Environment, Settings
 log = logging.getLogger("tuanqiao.runner")
 WORKERS = 64
 """Workers per service; each query holds one while it runs."""
+LONGEST_PAUSE = 5.0
+"""Between two tries at what a service needs before it can start."""
+Result = TypeVar("Result")
 
 
 def own_settings(names: list[str], settings: Settings) -> dict[str, object]:
@@ -88,31 +91,42 @@ def machinery(runner: ServiceRunner, name: str) -> Any:
     raise KeyError(name)
 
 
-def wait_for(what: str, ready: Callable[[], object], seconds: float = 60.0) -> None:
-    """Try `ready` until it does not raise; say once what is waited for."""
-    ends = time.monotonic() + seconds
-    said = False
+def patiently(what: str, work: Callable[[], Result], passes: Callable[[Exception], bool]) -> Result:
+    """Do work until it succeeds, with growing pauses; say ever more rarely what is waited for.
+
+    Raises:
+        Exception: What the work raised and `passes` does not know as something that heals by itself.
+
+    """
+    tries = 0
     while True:
         try:
-            ready()
-            return
+            return work()
         except Exception as error:
-            if time.monotonic() > ends:
+            tries += 1
+            if not passes(error):
                 raise
-            if not said:
-                log.warning("waiting for %s: %s", what, type(error).__name__)
-                said = True
-            time.sleep(0.5)
+            if not tries & (tries - 1):  # the first, second, fourth, eighth and so on
+                log.warning("waiting for %s: %s; try %d", what, failures.words(error), tries)
+        time.sleep(min(LONGEST_PAUSE, 0.1 * 2.0 ** min(tries, 10)))
 
 
 def serve(name: str, settings: Settings) -> None:
-    """Run one service until SIGTERM or SIGINT: finish the batch in hand, publish, leave."""
+    """Run one service until SIGTERM or SIGINT: finish the batch in hand, publish, leave.
+
+    It waits as long as it takes for its broker and its database, whenever in its start they go.
+    """
     _be_patient()
     own = own_settings([name], settings)  # first: what is wrong there does not get better by waiting
-    wait_for("RabbitMQ", lambda: broker.drop(broker.connect(settings.amqp_uri)))
-    wait_for("its database", lambda: migrate.pending(name, settings.database(name)))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, frame: os._exit(0))  # nothing is under way yet
+    patiently(
+        "RabbitMQ",
+        lambda: broker.drop(broker.connect(settings.amqp_uri)),
+        lambda error: True,  # half a frame may raise anything
+    )
     try:
-        runner = start([name], settings, own)
+        runner = patiently("its database", lambda: start([name], settings, own), failures.is_transient)
     except agreement.Disagreement as error:
         sys.exit(f"{name} does not start: {error}")
     if settings.health_port:
@@ -163,4 +177,4 @@ def _until_told(runner: ServiceRunner, name: str) -> int:
     return code
 
 
-__all__ = ["SERVICES", "containers", "machinery", "serve", "start", "wait_for"]
+__all__ = ["SERVICES", "containers", "machinery", "serve", "start"]

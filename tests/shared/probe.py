@@ -122,6 +122,11 @@ class Service(BusService):
     commands = {probe_command: command}
     queries = {probe_query: query}
 
+    @classmethod
+    def prepare(cls, machinery):
+        with machinery.database.transaction() as tx:
+            tx.exec_driver_sql("SELECT 1")
+
 
 def main() -> None:
     import services.scheduler.service

@@ -1,10 +1,12 @@
 """A database that is away: no message is given up, nobody is kept waiting, and nothing waits without end."""
 
+import os
 import subprocess
 import sys
 import time
 import urllib.parse
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import pytest
@@ -21,7 +23,7 @@ from shared.messages.transfers import AssignBranch, GetTransfer
 from tests.installation import AMQP_URI, ROOT, TOPOLOGY
 from tests.shared.test_bus import PROBE_COMMAND, PROBE_QUERY, Probe, ids, opened, token
 from tests.storm.proxy import Network
-from tests.storm.servers import free_ports
+from tests.storm.servers import free_ports, wait_until
 
 assert token
 FEW_DELIVERIES = 2
@@ -150,6 +152,26 @@ def test_a_database_away_costs_no_delivery(away, publisher, client, token, begin
     assert {away.effects()[one] for one in some} == {1}
     assert dead_messages() == 0
     assert client.call(PROBE_COMMAND, command, token=token)[0].refusal is None
+    assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
+
+
+def test_a_service_starts_without_what_it_needs(away, client, token):
+    """A process that finds no broker, and then a database that goes while it starts, waits for both."""
+    log = ROOT / "var" / "logs" / f"probe_{os.getpid()}.log"
+    away.kill("scheduler")
+    away.network.set("broker", "refuse")
+    before = log.stat().st_size
+
+    def says(what: bytes) -> bool:
+        return b"waiting for " + what in log.read_bytes()[before:]
+
+    with ThreadPoolExecutor(1) as pool:
+        with away.without_database("ALLOW_CONNECTIONS false", "ALLOW_CONNECTIONS true"):
+            starting = pool.submit(away.start, "scheduler")
+            wait_until("the broker is missed", lambda: says(b"RabbitMQ"))
+            away.network.set("broker", "pass")
+            wait_until("the database is missed", lambda: says(b"its database"))
+        starting.result()
     assert client.call(PROBE_QUERY, GetTransfer(transfer_id=42), token=token) == 42
 
 
