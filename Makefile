@@ -3,7 +3,7 @@ SHELL := /bin/sh
 LOCK := uv pip compile --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
 WORDS := shared/translations
 BABEL := .venv/bin/python -W ignore -m babel.messages.frontend -q
-COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
+COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 -k Route:4 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
 .PHONY: help setup tools run demo season test long attack storm outages bench figures drill mutants pictures rules saga words lint lock
 
 help: ## Show this list

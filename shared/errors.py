@@ -6,6 +6,7 @@ bug and is logged with its request id.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -226,15 +227,27 @@ KINDS: dict[str, Kind] = {
 }
 # fmt: on
 
-_BOTH = "¦"
+_PART, _VALUE = "\x1e", "\x1f"
+"""Separators of a value that is put together; no contract takes a text with such characters."""
 
 
-def both(zh: str, en: str) -> str:
-    """Return a value of a refusal that is put together in both languages.
+def told(*parts: str | tuple[object, ...]) -> str:
+    """Return a value of a refusal that is put together of texts, each alone or with what is put into it.
 
-    A value that stands in the catalogue goes as it is, in Chinese.
+    Texts of the catalogue are said in the language of whoever sees the refusal.
     """
-    return f"{zh}{_BOTH}{en}"
+    return _PART.join(
+        part if isinstance(part, str) else _VALUE.join(str(one) for one in part) for part in parts
+    )
+
+
+def _said(value: str, words: Callable[[str], str]) -> str:
+    """Return a value in words; one that was not put together is a single text."""
+    said = ""
+    for part in value.split(_PART):
+        text, *within = part.split(_VALUE)
+        said += words(text).format(*map(words, within)) if within else words(text)
+    return said
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -250,12 +263,9 @@ class Refusal(msgspec.Struct, frozen=True):
 
     def say(self, language: str = "zh") -> str:
         """Return the sentence for people in `zh` or `en`."""
-        if language == "zh":
-            return self.kind.zh.format_map(
-                {name: value.split(_BOTH)[0] for name, value in self.values.items()}
-            )
-        return self.kind.en.format_map(
-            {name: english(value.split(_BOTH)[-1]) for name, value in self.values.items()}
+        words = str if language == "zh" else english
+        return words(self.kind.zh).format_map(
+            {name: _said(value, words) for name, value in self.values.items()}
         )
 
 

@@ -25,6 +25,7 @@ from shared.messages import Act, Command, Query
 from shared.messages.decoding import bad
 from shared.messages.limits import MAX_ID
 from shared.settings import Settings
+from shared.translations import N_
 
 log = logging.getLogger("tuanqiao.rpc")
 CALL_SECONDS = 10.0
@@ -182,7 +183,7 @@ class RpcClient:
         one leaves.
         """
         if org_id is not None and not 0 < org_id <= MAX_ID:  # here, since it would spoil the whole bundle
-            raise bad("/org_id", "数字超出范围", "a number out of range")
+            raise bad("/org_id", N_("数字超出范围"))
         if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
             raise Refused("unavailable")
         waiting.queue_name = self._topology.call_queue(
@@ -359,7 +360,7 @@ def encoded(request: Any) -> bytes:
     try:
         return msgspec.json.encode(request)
     except ValueError:
-        raise bad("", "数字或文字超出范围", "a number or a text out of range") from None
+        raise bad("", N_("数字或文字超出范围")) from None
 
 
 def read_reply(call: Command | Query, answer: bytes) -> Any:

@@ -28,6 +28,7 @@ from shared.inbox import Handler, Inbox, Incoming, parts
 from shared.messages import MAX_ITEMS, Act, Command, Event, Query, decoding
 from shared.messages.limits import MAX_ID
 from shared.settings import Environment, Settings
+from shared.translations import N_
 
 log = logging.getLogger("tuanqiao.service")
 
@@ -346,7 +347,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         With `restricted`, people whose initial password is not changed yet come in, too (ACC-05).
         """
         if call.org_id is not None and not 0 < call.org_id <= MAX_ID:
-            raise decoding.bad("/org_id", f"须为1至{MAX_ID}的整数", f"a whole number from 1 to {MAX_ID}")
+            raise decoding.bad("/org_id", N_("须为{}至{}的整数"), 1, MAX_ID)
         actor = self.verifier.actor(call.token, call.org_id)
         if actor.restricted and not restricted:
             raise Refused("password_change_needed")

@@ -1,7 +1,7 @@
 """Reading what came from outside, and saying which field is wrong and what is wanted.
 
 Whatever a decoder raises becomes one refusal, `bad_request`, with the place as a JSON pointer (RFC
-6901) and words in both languages. The decoder's own words are never passed on: some hold the value,
+6901) and words of the catalogue. The decoder's own words are never passed on: some hold the value,
 which may be personal.
 """
 
@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from shared.errors import Refused, both
+from shared.errors import Refused, told
 from shared.messages.limits import PATTERNS
+from shared.translations import N_
 
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What a decoder raises: other types or limits, no UTF-8, nested deeper than any contract."""
@@ -48,31 +49,32 @@ def decode(decoder: Decoder, body: Any, under: str = "") -> Any:
 def refused(error: Exception, under: str = "") -> Refused:
     """Return the refusal that a decoder's error is for the caller."""
     if isinstance(error, UnicodeDecodeError):
-        return bad("", "须为UTF-8编码的JSON", "JSON in UTF-8 is wanted")
+        return bad("", N_("须为UTF-8编码的JSON"))
     if isinstance(error, RecursionError):
-        return bad("", "嵌套层数过多", "nested too deeply")
+        return bad("", N_("嵌套层数过多"))
     text, _, path = str(error).partition(" - at `")
-    for form, zh, en in _FORMS:
+    for form, words in _FORMS:
         found = form.fullmatch(text)
         if found:
-            return bad(
-                under + _pointer(path) + (f"/{found['field']}" if "field" in form.groupindex else ""),
-                zh.format(*found.groups()),
-                en.format(*found.groups()),
-            )
+            field = f"/{found['field']}" if "field" in form.groupindex else ""
+            return bad(under + _pointer(path) + field, words, *(() if field else found.groups()))
     if not isinstance(error, msgspec.ValidationError):
-        return bad("", "不是完整有效的JSON", "not well-formed JSON")
-    zh, en = _OTHER
+        return bad("", N_("不是完整有效的JSON"))
+    untimely = re.fullmatch(r"Wanted in `(\w+)`: (.*)", text, re.DOTALL)
+    if untimely:
+        return bad(f"{under}{_pointer(path)}/{untimely[1]}", untimely[2])
     found = re.fullmatch("Expected `str` matching regex (.*)", text)
-    if found:  # msgspec quotes the pattern as Python would, in whichever quotes it needs
-        zh, en = PATTERNS.get(literal_eval(found[1]), _OTHER)
-    return bad(under + _pointer(path), zh, en)
+    # msgspec quotes the pattern as Python would, in whichever quotes it needs
+    return bad(under + _pointer(path), PATTERNS.get(literal_eval(found[1]), _OTHER) if found else _OTHER)
 
 
-def bad(pointer: str, zh: str, en: str) -> Refused:
-    """Return the refusal of one field, named by a JSON pointer; empty: of the whole."""
-    place = pointer.lstrip("/") + ": " if pointer else ""
-    return Refused("bad_request", detail=both(place + zh, place + en), pointer=pointer)
+def bad(pointer: str, words: str, *values: object) -> Refused:
+    """Return the refusal of one field, named by a JSON pointer; empty: of the whole.
+
+    `words` is a text of the catalogue, `values` what is put into it.
+    """
+    place = (pointer.lstrip("/") + ": ",) if pointer else ()
+    return Refused("bad_request", detail=told(*place, (words, *values)), pointer=pointer)
 
 
 def _pointer(path: str) -> str:
@@ -80,34 +82,24 @@ def _pointer(path: str) -> str:
     return "".join(f"/{name or number}" for name, number in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path))
 
 
-_OTHER = ("格式不正确", "not of the form that is wanted")
-# What msgspec says, each a pattern of its whole sentence, and the words for it in both languages.
+_OTHER = N_("格式不正确")
+# What msgspec says, each a pattern of its whole sentence, and the words for it.
 _FORMS = tuple(
-    (re.compile(form), zh, en)
-    for form, zh, en in (
-        (r"Expected `str` of length <= (\d+)", "最多{}个字", "at most {} characters"),
-        (r"Expected `str` of length >= (\d+)", "至少{}个字", "at least {} characters"),
-        (r"Expected `array` of length <= (\d+)", "最多{}项", "at most {} items"),
-        (r"Expected `array` of length >= (\d+)", "至少{}项", "at least {} items"),
-        (r"Expected `(?:int|float)` >= (-?[\d.]+)", "不得小于{}", "at least {}"),
-        (r"Expected `(?:int|float)` <= (-?[\d.]+)", "不得大于{}", "at most {}"),
-        (r"Integer value out of range", "数字超出范围", "a number out of range"),
-        (r"Object missing required field `(?P<field>\w+)`", "必须填写", "is required"),
-        (
-            r"Expected a year from (\d+) to (\d+) in `(?P<field>\w+)`",
-            "年份须在{}至{}之间",
-            "a year from {} to {}",
-        ),
-        (
-            r"Expected a zone at most (\d+) hours from UTC in `(?P<field>\w+)`",
-            "时区与UTC之差不得超过{}小时",
-            "a zone at most {} hours from UTC",
-        ),
-        (r"Expected `datetime` with a timezone component", "时间须带时区", "an instant needs its zone"),
-        (r"Invalid UUID", "须为UUID", "a UUID is wanted"),
-        (r"Invalid RFC3339 encoded datetime", "须为RFC 3339时间", "an RFC 3339 instant is wanted"),
-        (r"Invalid RFC3339 encoded date", "须为YYYY-MM-DD日期", "a date YYYY-MM-DD is wanted"),
-        (r"Invalid enum value .*", "不在可选范围", "not one of the list"),
-        (r"Expected `([\w |]+)`(?:, got `\w+`)?", "须为{}", "{} is wanted"),
+    (re.compile(form), words)
+    for form, words in (
+        (r"Expected `str` of length <= (\d+)", N_("最多{}个字")),
+        (r"Expected `str` of length >= (\d+)", N_("至少{}个字")),
+        (r"Expected `array` of length <= (\d+)", N_("最多{}项")),
+        (r"Expected `array` of length >= (\d+)", N_("至少{}项")),
+        (r"Expected `(?:int|float)` >= (-?[\d.]+)", N_("不得小于{}")),
+        (r"Expected `(?:int|float)` <= (-?[\d.]+)", N_("不得大于{}")),
+        (r"Integer value out of range", N_("数字超出范围")),
+        (r"Object missing required field `(?P<field>\w+)`", N_("必须填写")),
+        (r"Expected `datetime` with a timezone component", N_("时间须带时区")),
+        (r"Invalid UUID", N_("须为UUID")),
+        (r"Invalid RFC3339 encoded datetime", N_("须为RFC 3339时间")),
+        (r"Invalid RFC3339 encoded date", N_("须为YYYY-MM-DD日期")),
+        (r"Invalid enum value .*", N_("不在可选范围")),
+        (r"Expected `([\w |]+)`(?:, got `\w+`)?", N_("须为{}")),
     )
 )

@@ -18,9 +18,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from shared.errors import Refused, both
+from shared.errors import Refused, told
 from shared.messages import words
 from shared.reference import INDUSTRIES
+from shared.translations import N_
 
 MAX_ID = 2**63 - 1
 """The largest id that a bigint holds."""
@@ -45,13 +46,13 @@ PROSE = rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f{_FORBIDDEN}]*\Z"
 STORED = r"^[^\x00]*\Z"
 WORD = r"^[A-Za-z0-9_]*\Z"
 OPAQUE = r"^[A-Za-z0-9._~=+/:-]*\Z"
-PATTERNS: dict[str, tuple[str, str]] = {
-    LINE: ("不能含换行或控制字符", "no line breaks or control characters"),
-    TYPED: ("不能含换行或控制字符", "no line breaks or control characters"),
-    PROSE: ("不能含控制字符", "no control characters"),
-    STORED: ("不能含NUL字符", "no NUL character"),
-    WORD: ("只能含字母、数字和下划线", "letters, digits and underscores only"),
-    OPAQUE: ("含有不允许的字符", "characters that do not belong there"),
+PATTERNS: dict[str, str] = {
+    LINE: N_("不能含换行或控制字符"),
+    TYPED: N_("不能含换行或控制字符"),
+    PROSE: N_("不能含控制字符"),
+    STORED: N_("不能含NUL字符"),
+    WORD: N_("只能含字母、数字和下划线"),
+    OPAQUE: N_("含有不允许的字符"),
 }
 """Every pattern with the words that say what is wanted."""
 
@@ -236,33 +237,30 @@ class Dated(msgspec.Struct, frozen=True, kw_only=True):
 class Untimely(Refused, ValueError):
     """A day or an instant that no request has; a `ValueError` too, so that decoders add the place.
 
-    `zh` and `en` say what is wanted.
+    `wanted` is a text of the catalogue, with what is put into it.
     """
 
-    def __init__(self, name: str, zh: str, en: str) -> None:
-        super().__init__("bad_request", detail=both(f"{name}:{zh}", f"{name}: {en}"), pointer=f"/{name}")
-        self.name, self.wanted = name, en
+    def __init__(self, name: str, *wanted: object) -> None:
+        super().__init__("bad_request", detail=told(f"{name}: ", wanted), pointer=f"/{name}")
+        self.name, self.wanted = name, wanted
 
     def __str__(self) -> str:
         """Say it as `shared.messages.decoding` reads it."""
-        return f"Expected {self.wanted} in `{self.name}`"
+        return f"Wanted in `{self.name}`: {told(self.wanted)}"
 
 
 class OutOfYears(Untimely):
     """A day or an instant outside the years that there are for people."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            name, f"年份须在{FIRST_YEAR}至{LAST_YEAR}之间", f"a year from {FIRST_YEAR} to {LAST_YEAR}"
-        )
+        super().__init__(name, N_("年份须在{}至{}之间"), FIRST_YEAR, LAST_YEAR)
 
 
 class NoSuchZone(Untimely):
     """An instant whose zone is farther from UTC than any on earth."""
 
     def __init__(self, name: str) -> None:
-        hours = FARTHEST_ZONE // dt.timedelta(hours=1)
-        super().__init__(name, f"时区与UTC之差不得超过{hours}小时", f"a zone at most {hours} hours from UTC")
+        super().__init__(name, N_("时区与UTC之差不得超过{}小时"), FARTHEST_ZONE // dt.timedelta(hours=1))
 
 
 @cache

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.errors import Refusal, Refused, both
+from shared.errors import Refusal, Refused, told
 from shared.messages import members, orgs, transfers
+from shared.translations import N_
 
 AskAll = Callable[[Sequence[tuple[Any, Any]]], list[Any]]
 """Makes several calls at once in the name of the person; what is refused comes back as `Refused`."""
 _KINDS = {
-    "members": ("{}名团员", "{} members"),
-    "registrations": ("{}份注册申请", "{} applications"),
-    "transfers": ("{}笔未办结的转接", "{} open transfers"),
+    "members": N_("{}名团员"),
+    "registrations": N_("{}份注册申请"),
+    "transfers": N_("{}笔未办结的转接"),
 }
 
 
@@ -70,13 +71,8 @@ def obstacles(found: dict[str, int], to_awaiting: bool) -> Refusal | None:
         if to_awaiting
         else {name: found.get(name, 0) for name in _KINDS}
     )
-    named = [
-        (zh.format(counts[name]), en.format(counts[name]))
-        for name, (zh, en) in _KINDS.items()
-        if counts.get(name, 0) > 0
-    ]
-    if not named:
-        return None
-    return Refusal(
-        "org_not_empty", {"what": both("、".join(zh for zh, _ in named), ", ".join(en for _, en in named))}
-    )
+    named: list[str | tuple[object, ...]] = []
+    for name, words in _KINDS.items():
+        if counts.get(name, 0) > 0:
+            named += [N_("、"), (words, counts[name])]
+    return Refusal("org_not_empty", {"what": told(*named[1:])}) if named else None

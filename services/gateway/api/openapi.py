@@ -13,6 +13,7 @@ from shared.messages import MAX_ITEMS
 from shared.messages import schemas as schemas_of
 from shared.messages.limits import MAX_ID
 from shared.messages.schemas import Schema
+from shared.translations import english
 
 PROBLEM = {
     "type": "object",
@@ -107,12 +108,11 @@ def document() -> Schema:
 
 
 def _operation(route: Route, request: Schema, reply: Schema, components: Schema) -> Schema:
-    zh, en = route.summary
     fields = components.get(request.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {})
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation: Schema = {
         "operationId": _name(route),
-        "summary": f"{zh} · {en}",
+        "summary": f"{route.summary} · {english(route.summary)}",
         "tags": [route.contract.service],
         "parameters": _parameters(route, fields),
         "responses": {

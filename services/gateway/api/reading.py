@@ -12,6 +12,7 @@ from datetime import date, datetime
 
 from shared.messages.decoding import bad
 from shared.messages.limits import MAX_ID
+from shared.translations import N_
 
 
 def number(text: str, name: str, least: int = 0, most: int = MAX_ID) -> int:
@@ -22,7 +23,7 @@ def number(text: str, name: str, least: int = 0, most: int = MAX_ID) -> int:
 
     """
     if not re.fullmatch("-?[0-9]{1,19}", text) or not least <= int(text) <= most:
-        raise bad(f"/{name}", f"须为{least}至{most}的整数", f"a whole number from {least} to {most}")
+        raise bad(f"/{name}", N_("须为{}至{}的整数"), least, most)
     return int(text)
 
 
@@ -36,7 +37,7 @@ def day(text: str, name: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise bad(f"/{name}", "须为YYYY-MM-DD日期", "a date YYYY-MM-DD is wanted") from None
+        raise bad(f"/{name}", N_("须为YYYY-MM-DD日期")) from None
 
 
 def instant(text: str, name: str) -> datetime:
@@ -44,16 +45,16 @@ def instant(text: str, name: str) -> datetime:
     try:
         found = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign in an address is read as a blank
     except ValueError:
-        raise bad(f"/{name}", "须为RFC 3339时间", "an RFC 3339 instant is wanted") from None
+        raise bad(f"/{name}", N_("须为RFC 3339时间")) from None
     if found.tzinfo is None:
-        raise bad(f"/{name}", "时间须带时区", "an instant needs its zone")
+        raise bad(f"/{name}", N_("时间须带时区"))
     return found
 
 
 def switch(text: str, name: str) -> bool:
     """Return a yes or no: 1, true, 0, false; refuse `bad_request`."""
     if text.lower() not in ("1", "true", "0", "false"):
-        raise bad(f"/{name}", "须为true或false", "true or false is wanted")
+        raise bad(f"/{name}", N_("须为true或false"))
     return text.lower() in ("1", "true")
 
 

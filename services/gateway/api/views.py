@@ -18,6 +18,7 @@ from shared.bus.rpc import RpcClient, encoded
 from shared.errors import Refused
 from shared.messages import MAX_ITEMS, decoding, members, orgs
 from shared.messages.limits import MAX_ID
+from shared.translations import N_
 
 
 def as_json(value: Any, status: int = 200, kind: str = "application/json") -> Response:
@@ -174,7 +175,7 @@ def _from_body(contract: Any, decoder: Any) -> Any:
     if not contract.many:
         return _seen_here(body)
     if not body.items:
-        raise decoding.bad("/items", "至少1项", "at least 1 item")
+        raise decoding.bad("/items", N_("至少{}项"), 1)
     if len(body.items) > MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return body.items
@@ -199,15 +200,13 @@ def _from_query(route: Route, values: dict[str, Any], decoder: Any) -> Any:
         if name == "format" and text == "xlsx":
             continue
         if name not in route.query:
-            raise decoding.bad("/" + reading.line(name)[:60], "没有此参数", "no such parameter")
+            raise decoding.bad("/" + reading.line(name)[:60], N_("没有此参数"))
         values[name] = _READ[route.query[name]](text, name)
     assert route.make is not None
     try:
         made = route.make(values)
     except TypeError as error:  # "... missing 1 required keyword-only argument: 'code'"
-        raise decoding.bad(
-            f"/{str(error).rsplit(' ', 1)[-1].strip(chr(39))}", "必须填写", "is required"
-        ) from error
+        raise decoding.bad(f"/{str(error).rsplit(' ', 1)[-1].strip(chr(39))}", N_("必须填写")) from error
     return _seen_here(decoding.decode(decoder, encoded(made)))
 
 

@@ -17,7 +17,6 @@ import msgspec
 from services.gateway.api.routes import ROUTES
 from services.gateway.kit import capabilities, when, word
 from services.gateway.kit.language import gettext as _
-from services.gateway.kit.language import language
 from shared.messages.audit import AuditLine
 from shared.messages.words import (
     BranchReason,
@@ -190,7 +189,7 @@ def _file(path: str) -> tuple[str, str]:
     )
     entry = capabilities.entry(asked)
     if named:
-        return named[language() != "zh"], ""
+        return _(named), ""
     return (_(entry.zh), "") if entry is not None else ("", path)
 
 

@@ -12,7 +12,8 @@ import msgspec
 from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
-from shared.errors import Refusal, both
+from shared.errors import Refusal
+from shared.translations import N_
 
 
 def refusal_of(error: Any, longest_header: int, largest_body: int) -> Refusal:
@@ -22,7 +23,7 @@ def refusal_of(error: Any, longest_header: int, largest_body: int) -> Refusal:
     if isinstance(error, RequestEntityTooLarge):
         return Refusal("too_large", {"limit": f"{largest_body // 2**20} MiB"})
     return Refusal(
-        "bad_request", {"detail": both("不是HTTP请求", "no HTTP request")}
+        "bad_request", {"detail": N_("不是HTTP请求")}
     )  # an encoding that we do not know is the sender's fault, too
 
 
