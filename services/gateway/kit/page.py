@@ -69,6 +69,12 @@ def when(value: datetime | None) -> str:
 
 
 @blueprint.app_template_global()
+def day(value: datetime | None) -> str:
+    """Return the day of an instant in China, for histories and terms."""
+    return when(value)[:10]
+
+
+@blueprint.app_template_global()
 def exactly(value: datetime | None) -> str:
     """Return an instant in China's time, to the second, where the rules ask for it (TRF-22)."""
     return value.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S") if value else ""

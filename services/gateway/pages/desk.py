@@ -137,7 +137,7 @@ def desk() -> Any:
 @blueprint.get("/messages")
 def messages() -> Any:
     """Show what happened to the transfers that concern one (MSG-02, MSG-09)."""
-    kind = request.args.get("kind", "")
+    kind, unread = request.args.get("kind", ""), request.args.get("unread") == "1"
     inbox = call(transfers.list_messages, _messages(kind))
     found, people, _more = names(
         [item.org_id for item in inbox.items], [item.member_id for item in inbox.items]
@@ -148,7 +148,11 @@ def messages() -> Any:
         orgs=found,
         people=people,
         kind=kind,
-        kinds_of_message=_MESSAGES,
+        chips=[
+            ("/messages", _("全部"), None, "", not kind and not unread),
+            ("/messages?unread=1", _("未读"), None, "", unread),
+            *((f"/messages?kind={one}", word(one), None, "", kind == one) for one in _MESSAGES),
+        ],
     )
 
 

@@ -13,8 +13,10 @@ from services.gateway.kit import tiles
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from services.gateway.kit.tiles import Tile
+from services.gateway.kit.timeline import Step
 from shared import clock
 from shared.errors import Refusal, Refused
+from shared.messages.words import TrailEvent
 
 
 @kit.blueprint.get("/gallery")
@@ -48,6 +50,20 @@ def gallery() -> Any:
             ("李伟", org, None),
         ],
         org=org,
+        steps=[
+            Step("done", _("提交接转申请"), now - timedelta(days=9)),
+            Step(
+                "failed", _("转出组织审批"), tag=TrailEvent.REJECT, where=org.full_name, phone="027-68750000"
+            ),
+            Step(
+                "open",
+                _("转入组织审批"),
+                where=org.full_name,
+                lines=((_("等待审批"), _("自"), now), (_("最迟"), now + timedelta(days=3))),
+                sources=("DL-01",),
+            ),
+            Step("ahead", _("完成")),
+        ],
         tiles=[
             Tile(_(tiles.NAMES[code]), *place, "late", 12345, tiles.NAMES[code])
             for code, place in tiles.PLACES.items()

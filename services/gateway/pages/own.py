@@ -10,7 +10,7 @@ from flask import session
 
 from services.gateway import kit
 from services.gateway.kit.language import gettext as _
-from services.gateway.pages import transfers as pages_transfers
+from services.gateway.pages import course
 from shared import clock
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers
@@ -115,9 +115,21 @@ def home() -> Any:
         inbox=inbox,
         waiting=waiting,
         people=people,
-        decided=pages_transfers.decided(progress) if progress else {},
+        steps=course.steps(progress, found, people) if progress else [],
+        ended_by=_ended_by(progress, found, people) if progress else None,
         advice=_(rejected.next_step) if mine else "",
     )
+
+
+def _ended_by(
+    progress: Any, found: dict[int, Any], people: dict[int, Any]
+) -> tuple[str, datetime, str] | None:
+    """Return who ended a transfer, when, and the telephone number there; None where nobody has."""
+    step = course.refused_by(progress)
+    if step is None:
+        return None
+    org = found.get(step.org_id)
+    return course.by_whom(step, found, people), step.at, org.phone if org is not None else ""
 
 
 @kit.blueprint.get("/mine")

@@ -14,7 +14,7 @@ from flask import redirect, request, session
 
 from services.gateway.kit import blueprint, call, calls, fields, first, names, render, say, tiles, word
 from services.gateway.kit.language import gettext as _
-from services.gateway.kit.table import Column
+from services.gateway.kit.table import Column, Listing
 from services.gateway.pages import notes
 from shared.messages import members, transfers
 from shared.messages.words import Figure
@@ -41,8 +41,17 @@ def figures() -> Any:
     """
     org = _chosen("org")
     sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
+    listing = Listing("/figures", {"org": str(org or "")})
     return render(
-        "statistics/figures.html", sheet=sheet, org=org, top=session.get("org"), columns=_figure_columns()
+        "statistics/figures.html",
+        sheet=sheet,
+        org=org,
+        top=session.get("org"),
+        columns=_figure_columns(),
+        cohorts=[
+            (listing.address(cohort=year), _("%(year)s 届", year=year), None, "", year == sheet.cohort)
+            for year in sheet.cohorts
+        ],
     )
 
 

@@ -16,7 +16,7 @@ from services.gateway.files import sheet
 from services.gateway.kit import blueprint, call, calls, fields, first, names, parties, render, say, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages import approvals, picking, queue, started
+from services.gateway.pages import approvals, course, picking, queue, started
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.words import DestinationClass, Plan, Reason, TransferState, rejections_for
@@ -57,7 +57,8 @@ def _show(transfer_id: int, asked: queue.Asked | None, template: str) -> Any:
         may_decide=_may_decide(item, acting),
         branches=[org for org in children or () if org.kind == "branch"],
         concern=DestinationClass.known(item.concern),
-        decided=decided(progress),
+        steps=course.steps(progress, found, people),
+        trail=[(step, course.by_whom(step, found, people)) for step in progress.steps],
         staff=kit.staff(administrators),
         rejections=rejections_for([item.reason]),
         asked=asked,
@@ -74,28 +75,6 @@ def _may_decide(item: Any, acting: int | None) -> bool:
         item.waiting_org_id,
         item.waiting_superior_id,
     )
-
-
-def decided(progress: Any) -> dict[int, Any]:
-    """Return by node number the step of the trail that closed it: who decided what and when (BEY-02)."""
-    found: dict[int, Any] = {}
-    ahead = iter(progress.path)
-    begun = False
-    for step in progress.steps:
-        begun = begun or step.event == "reserved"
-        if begun and step.event in (
-            "approve",
-            "clock_approve",
-            "assign",
-            "reject",
-            "clock_return",
-            "withdraw",
-        ):
-            node = next(ahead, None)
-            if node is None:
-                break
-            found[node.node_no] = step
-    return found
 
 
 @kit.blueprint.post("/transfers/<int:transfer_id>/withdraw")

@@ -1,0 +1,25 @@
+"""What happens step by step, as the timeline of the kit shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from shared.messages.words import Code
+
+
+class Step(NamedTuple):
+    """A step of a timeline.
+
+    `style` is done, open, failed, stopped or ahead; `tag` what went wrong. A line is of words and
+    instants; these are told relative to now. `sources` are the rules behind it and what holds them.
+    """
+
+    style: str
+    title: str
+    at: datetime | None = None
+    tag: Code | str = ""
+    where: str = ""
+    phone: str = ""
+    lines: tuple[tuple[str | datetime, ...], ...] = ()
+    sources: tuple[str, ...] = ()

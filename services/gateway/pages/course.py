@@ -1,0 +1,95 @@
+"""The course of a transfer: its nodes one after another, and who did what (BEY-02)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.page import policy_name, why, word
+from services.gateway.kit.timeline import Step
+from shared.messages.words import OnExpiry
+
+_FAILED = ("reject", "clock_return")
+_CLOSES = ("approve", "clock_approve", "assign", "withdraw", *_FAILED)
+"""What closes a node."""
+
+
+def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> list[Step]:
+    """Return the timeline of a transfer: the request, each node with who has it and until when, the end."""
+    item, closed = progress.transfer, _closed(progress)
+    return [
+        Step("done", _("提交接转申请"), item.created_at),
+        *(_node(item, node, closed.get(node.node_no), orgs, people) for node in progress.path),
+        _end(item),
+    ]
+
+
+def by_whom(step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> str:
+    """Return the organisation and the person of a step of the trail; without a person it was the system."""
+    org, person = orgs.get(step.org_id), people.get(step.person_id)
+    named = [org.full_name if org is not None else "", person.name if person is not None else ""]
+    if not step.person_id:
+        named.append(_("系统"))
+    return " ".join(one for one in named if one)
+
+
+def refused_by(progress: Any) -> Any:
+    """Return the last step of the trail by which somebody, or the clock, ended the transfer, None without."""
+    ends = [step for step in progress.steps if step.event in (*_FAILED, "unavailable")]
+    return ends[-1] if ends else None
+
+
+def _closed(progress: Any) -> dict[int, Any]:
+    """Return by node number the step of the trail that closed it."""
+    found: dict[int, Any] = {}
+    ahead = iter(progress.path)
+    begun = False
+    for step in progress.steps:
+        begun = begun or step.event == "reserved"
+        if begun and step.event in _CLOSES:
+            node = next(ahead, None)
+            if node is None:
+                break
+            found[node.node_no] = step
+    return found
+
+
+def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> Step:
+    org = orgs.get(node.org_id)
+    failed = step is not None and step.event in _FAILED
+    opened = step is None and not item.ended_at and (item.node_no, item.state) == (node.node_no, node.state)
+    lines: list[tuple[str | datetime, ...]] = []
+    if step is not None:
+        lines.append((f"{word(step.event)}:", by_whom(step, orgs, people), step.at))
+    if failed:
+        lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
+    if opened:
+        lines.append((_("等待审批"), *([_("自"), item.node_opened_at] if item.node_opened_at else [])))
+        then = word(item.on_expiry) if item.expires_at else word(OnExpiry.REMIND)
+        lines.append((_("最迟"), item.expires_at, then) if item.expires_at else (then,))
+    if failed:
+        style = "failed"
+    elif step is not None:
+        style = "stopped" if step.event == "withdraw" else "done"
+    else:
+        style = "open" if opened else "ahead"
+    return Step(
+        style,
+        word(node.state),
+        tag=step.event if failed else "",
+        where=org.full_name if org is not None else "",
+        phone=org.phone if org is not None and (failed or step is None) else "",
+        lines=tuple(lines),
+        sources=("DL-01", policy_name(item.policy)) if opened else (),
+    )
+
+
+def _end(item: Any) -> Step:
+    if not item.ended_at:
+        return Step("ahead", _("完成"))
+    bad = item.state in ("rejected", "returned", "refused")
+    style = "failed" if bad else "stopped" if item.state == "withdrawn" else "done"
+    reason = why(item.end_code)
+    return Step(style, word(item.state), item.ended_at, lines=((reason,),) if reason else ())
