@@ -48,6 +48,8 @@ from tests.storm.usage import explain
 A_SECOND, OFFICES = 50, load.SCHOOLS
 BEFORE, AFTER = 5.0, 60.0
 """Seconds of load before each outage, and the most that the work may take to be done afterwards."""
+SET_UP = 600.0
+"""Seconds that the figures may take to follow everybody who was loaded."""
 TAKEN_BACK = "application:set_env(rabbit, consumer_timeout, 300000)."
 """As in deploy/rabbitmq: what nobody has acknowledged after five minutes is delivered again."""
 
@@ -318,6 +320,7 @@ def seconds_until(holds: Callable[[], bool], most: float) -> float:
 
 def outage(site: Site, name: str, way: str, seconds: float) -> bool:
     """Have one database away under load; print a line of the table; return whether all is as wanted."""
+    seconds_until(lambda: on_the_way(site) == 0, SET_UP)  # what was loaded is no backlog of the outage
     offices = Offices(site)
     try:
         time.sleep(BEFORE)
