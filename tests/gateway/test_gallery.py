@@ -6,20 +6,24 @@ Needs no services, only a Chromium; without one those tests are skipped and say 
 import datetime as dt
 import re
 import threading
+import uuid
 from contextlib import closing
 from typing import Annotated
 
 import msgspec
 import pytest
+from werkzeug.datastructures import MultiDict
 
 from services.gateway import kit
 from services.gateway.app import create_app
-from services.gateway.kit import assets
-from services.gateway.kit.form import read
+from services.gateway.kit import assets, form
+from shared.errors import Refused
+from shared.messages import limits
 from shared.settings import Settings
 from tests.system.visitor import CHROMIUM, RULES
 
 LAYERS = ("tokens", "base", "layout", "components", "utilities")
+JUNE = dt.date(2027, 6, 1)
 STYLES = sorted(assets.FOLDER.glob("css/*.css"))
 
 
@@ -30,6 +34,17 @@ class Entered(msgspec.Struct):
     joined_on: dt.date
     place: str
     size: int = 1
+    key: uuid.UUID | None = None
+    month: form.Month | None = None
+
+
+class Ticked(limits.Dated):
+    """A form of ticked rows."""
+
+    item: Annotated[list[tuple[limits.Id, limits.SmallNumber]], msgspec.Meta(max_length=500)]
+    password: str
+    month: form.Month
+    day: limits.Day
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +198,40 @@ def test_a_page_is_packed(application):
 def test_all_errors_of_a_form_come_at_once(application):
     """Each field is read on its own, so that one fault hides no other; what was typed stays."""
     with application.test_request_context():
-        typed = {"name": "王" * 61, "joined_on": "昨天", "size": "viele"}
-        seen = read(Entered, typed)
+        typed = MultiDict(
+            {"name": "王" * 61, "joined_on": "昨天", "size": "viele", "key": "x", "month": "2027"}
+        )
+        seen = form.read(Entered, typed)
         assert seen.value is None and seen.typed == typed
-        assert set(seen.errors) == {"name", "joined_on", "size", "place"}
+        assert set(seen.errors) == {"name", "joined_on", "size", "place", "key", "month"}
         assert seen.errors["name"] == "最多60个字" and seen.errors["joined_on"].startswith("请按 2026-06-30")
-        good = read(Entered, {"name": " 王芳 ", "joined_on": "2024-05-04", "place": "武汉", "size": ""})
+        assert seen.errors["month"].startswith("请按 2027-06")
+        good = form.read(
+            Entered,
+            MultiDict({"name": " 王芳 ", "joined_on": "2024-05-04", "where": "武汉"}),
+            {"place": "where"},
+        )
         assert good.errors == {} and good.value.name == "王芳" and good.value.size == 1
+        with pytest.raises(Refused, match="bad_request"):
+            form.value(Entered, typed)
+
+
+def test_what_is_ticked_comes_as_a_list(application):
+    """Each ticked value once and no more than a command takes, pairs as two numbers, months as a day.
+
+    A password is not trimmed; a day outside the years that there are is a fault of its field.
+    """
+    with application.test_request_context():
+        typed = MultiDict(
+            [("item", "12-3"), ("item", "4-1"), ("item", "12-3"), ("password", " x "), ("month", "2027-06")]
+        )
+        good = form.read(Ticked, typed, day=JUNE)
+        assert good.value == Ticked(item=[(12, 3), (4, 1)], password=" x ", month=JUNE, day=JUNE)
+        assert form.read(Ticked, MultiDict({**typed, "item": "12"}), day=JUNE).errors.keys() == {"item"}
+        many = MultiDict({**typed, "item": [f"{n}-1" for n in range(501)]})
+        assert form.read(Ticked, many, day=JUNE).errors == {"item": "一次最多500项"}
+        far = form.read(Ticked, MultiDict({**typed, "day": "0900-01-01"}))
+        assert list(far.errors) == ["day"] and "1900" in far.errors["day"]
 
 
 def test_macros_need_nothing_handed_to_them(application):

@@ -8,30 +8,49 @@
     if read.errors: ...   # field -> words, the values stay in `read.typed`
     read.value            # an Enter
 
-Contracts hold the same limits, so the services look once more (docs/adr/0022).
+Where a form asks for what a contract asks for, it is read as the contract: `form.read(members.Register,
+request.form, {"org_id": "org"}, address=...)`. Contracts hold the limits, so the services look once more
+(docs/adr/0022). A form in which nothing is typed is read by `form.value`, which refuses what no page of
+ours has sent.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from uuid import UUID
 
 import msgspec
+from werkzeug.datastructures import MultiDict
 
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from shared.errors import Refusal
+from shared.errors import Refusal, Refused
+from shared.messages.limits import Untimely
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+_MONTH = msgspec.Meta(extra={"month": True})
+Month = Annotated[dt.date, _MONTH]
+"""A month, typed as 2027-06; its first day."""
 
 
 class Read(msgspec.Struct, Generic[Struct]):
     """A form that was read: its value where nothing is wrong, and the errors by field."""
 
-    typed: Mapping[str, str]
+    typed: MultiDict[str, str]
     value: Struct | None
     errors: dict[str, str]
+
+    def done(self, refusal: Refusal | None) -> bool:
+        """Return whether there was nothing wrong with the form, and the service has not refused it."""
+        return self.value is not None and refusal is None
+
+    def status(self, refusal: Refusal | None = None) -> int:
+        """Return the status of a page that shows the form again, or for the first time."""
+        if refusal is not None:
+            return refusal.kind.status
+        return 422 if self.errors else 200
 
     def refused(self, refusal: Refusal, fields: Mapping[str, str] | None = None) -> None:
         """Add the refusal of a service to the field that it speaks of.
@@ -48,30 +67,113 @@ class Read(msgspec.Struct, Generic[Struct]):
         self.errors[field] = refusal.say(language())
 
 
-def read(kind: type[Struct], typed: Mapping[str, str]) -> Read[Struct]:
+def unsent(**typed: str) -> Read[Any]:
+    """Return a form that nobody has sent yet, with what stands in it."""
+    return Read(MultiDict(typed), None, {})
+
+
+def read(
+    kind: type[Struct],
+    typed: MultiDict[str, str],
+    names: Mapping[str, str] | None = None,
+    blank: Collection[str] = (),
+    /,
+    **given: Any,
+) -> Read[Struct]:
     """Return what a form says; every field is looked at, so that all errors come at once.
 
     An empty field is as if it were not there: a default stands for it, or it is missing.
+
+    Args:
+        kind: What the form asks for.
+        typed: The form.
+        names: From fields of `kind` to those of the form, where these are called otherwise.
+        blank: Texts that `kind` asks for, and that may be empty.
+        given: Values of fields that are not for the form to say.
+
     """
-    values, errors = {}, {}
+    values, errors = dict(given), {}
     for field in msgspec.structs.fields(kind):
-        text = typed.get(field.name, "").strip()
-        if not text:
-            if field.required:
-                errors[field.name] = _("请填写此项")
+        if field.name in given:
             continue
+        name = (names or {}).get(field.name, field.encode_name)
         try:
-            values[field.name] = msgspec.convert(text, field.type, strict=False)
-        except msgspec.ValidationError as error:
-            errors[field.name] = _said(field.type, str(error))
-    return Read(typed, None if errors else kind(**values), errors)
+            found = _found(field.name, field.type, typed, name)
+        except ValueError as error:
+            errors[name] = _said(field.type, str(error))
+            continue
+        if found is not None:
+            values[field.name] = found
+        elif field.name in blank:
+            values[field.name] = ""
+        elif field.required:
+            errors[name] = _said_missing(field.type)
+    made = None
+    if not errors:
+        try:
+            made = kind(**values)
+        except Untimely as error:
+            errors[(names or {}).get(error.name, error.name)] = _(str(error.wanted[0])).format(
+                *error.wanted[1:]
+            )
+    return Read(typed, made, errors)
+
+
+def value(
+    kind: type[Struct],
+    typed: MultiDict[str, str],
+    names: Mapping[str, str] | None = None,
+    blank: Collection[str] = (),
+    /,
+    **given: Any,
+) -> Struct:
+    """Return what a form of buttons and hidden fields says, as `read` does.
+
+    Raises:
+        Refused: `bad_request` with the first thing that is wrong.
+
+    """
+    found = read(kind, typed, names, blank, **given)
+    if found.value is None:
+        raise Refused("bad_request", detail=next(iter(found.errors.values())))
+    return found.value
+
+
+def _found(field: str, kind: Any, typed: MultiDict[str, str], name: str) -> Any:
+    """Return the value of a field; None where it is empty; raise ValueError where it is none of its kind."""
+    many = _is(kind, list)
+    if many:
+        given: Any = list(dict.fromkeys(text for text in typed.getlist(name) if text))
+    else:
+        # What nobody sees while typing is not taken for a fault, but for a password it may be meant.
+        text = typed.get(name, "")
+        given = text if field.endswith("password") else text.strip()
+    if not given:
+        return None
+    if _is(kind, tuple):  # a pair, 12-3
+        given = [text.split("-") for text in given] if many else given.split("-")
+    if _has(kind, _MONTH):
+        given += "-01"
+    return msgspec.convert(given, kind, strict=False)
+
+
+def _said_missing(kind: Any) -> str:
+    if _is(kind, UUID):
+        return _("表单已过期,请返回刷新后重试")
+    return _("请先勾选") if _is(kind, list) else _("请填写此项")
 
 
 def _said(kind: Any, error: str) -> str:
     """Return what is wrong with a field in words; msgspec's own are for programs."""
     if "length" in error:
-        wanted = "".join(one for one in error if one.isdigit())
+        wanted = "".join(one for one in error.split(" - at ")[0] if one.isdigit())
+        if "array" in error and "<=" in error:
+            return _("一次最多%(n)s项", n=wanted)
         return _("最多%(n)s个字", n=wanted) if "<=" in error else _("至少%(n)s个字", n=wanted)
+    if _has(kind, _MONTH):
+        return _("请按 2027-06 的形式填写年月")
+    if _is(kind, UUID):
+        return _("表单已过期,请返回刷新后重试")
     if "date" in error or _is(kind, dt.date):
         return _("请按 2026-06-30 的形式填写日期")
     if "`int`" in error or _is(kind, int):
@@ -80,4 +182,14 @@ def _said(kind: Any, error: str) -> str:
 
 
 def _is(kind: Any, wanted: type) -> bool:
-    return kind is wanted or any(_is(one, wanted) for one in getattr(kind, "__args__", ()))
+    """Return whether a type is one, or is made of one: a list or a union of it, one with limits."""
+    if kind is wanted or get_origin(kind) is wanted:
+        return True
+    if isinstance(kind, type) and issubclass(kind, wanted):
+        return True
+    return any(_is(one, wanted) for one in get_args(kind))
+
+
+def _has(kind: Any, mark: msgspec.Meta) -> bool:
+    """Return whether a type, or one that it is made of, has a mark."""
+    return mark in getattr(kind, "__metadata__", ()) or any(_has(one, mark) for one in get_args(kind))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, g, redirect, request, session
 
 from services.gateway import kit
 from services.gateway import session as browser_session
-from services.gateway.kit import fields
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import draft, organisations
 from shared.errors import Refusal, Refused
@@ -22,10 +23,18 @@ def sign_in() -> Any:
 
     Whoever had to sign in again comes back to the same place, or to the form that was not taken.
     """
-    refusal, sealed = None, request.form.get("draft", "")
+    read, refusal, sealed = forms.unsent(), None, request.form.get("draft", "")
     if request.method == "POST":
+        read = forms.read(
+            members.SignIn,
+            request.form,
+            address=request.remote_addr or "",
+            device=request.headers.get("User-Agent", "")[:200],
+            captcha_id=session.pop("captcha", ""),
+        )
+    if read.value is not None:
         try:
-            signed = _sign_in()
+            signed = current_app.config["CLIENT"].call(members.sign_in, read.value, request_id=g.request_id)
             language, acted, before = session.get("language", "zh"), session.get("org"), session.get("person")
             # A session of its own: nothing of the one before is left but the language.
             session.clear()
@@ -41,19 +50,7 @@ def sign_in() -> Any:
             return kit.render("account/draft.html", kept=kept, other_org=other_org)
         except Refused as error:
             refusal = error.refusal
-    return sign_in_page(refusal, sealed)
-
-
-def _sign_in() -> Any:
-    """Sign in with what the form says; return the answer with the token."""
-    wanted = members.SignIn(
-        id_number=request.form.get("id_number", ""),
-        password=request.form.get("password", ""),
-        address=request.remote_addr or "",
-        device=request.headers.get("User-Agent", ""),
-        **read_captcha(),
-    )
-    return current_app.config["CLIENT"].call(members.sign_in, wanted, request_id=g.request_id)
+    return sign_in_page(refusal, sealed, read.errors)
 
 
 def _resume(person_id: int, sealed: str, acted: int | None) -> draft.Draft | None:
@@ -72,7 +69,9 @@ def _resume(person_id: int, sealed: str, acted: int | None) -> draft.Draft | Non
     return kept
 
 
-def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
+def sign_in_page(
+    refusal: Refusal | None, sealed: str = "", errors: Mapping[str, str] | None = None
+) -> Response:
     """Return the page of signing in; with a draft it stands in place of the page that was asked for.
 
     Where no more captchas are drawn for this address the form stands there without one: those who
@@ -88,12 +87,15 @@ def sign_in_page(refusal: Refusal | None, sealed: str = "") -> Response:
         refusal = refusal or error.refusal
     if refusal:
         status = refusal.kind.status
+    elif errors:
+        status = 422
     else:
         status = 401 if lost else 200
     return kit.render(
         "account/sign_in.html",
         status,
         refusal=refusal,
+        errors=errors or {},
         id_number="" if lost else request.form.get("id_number", ""),
         captcha=picture,
         initial_tail=g.initial_tail,
@@ -133,15 +135,14 @@ def security() -> Any:
 @kit.blueprint.post("/security/end")
 def end_sessions() -> Any:
     """End one session or all others."""
-    one = request.form.get("session_id", "")
-    kit.call(
-        members.end_sessions,
-        members.EndSessions(
-            session=session.get("session", ""),
-            session_ids=[fields.key(request.form, "session_id")] if one else [],
-        ),
+    wanted = forms.value(
+        members.EndSessions,
+        request.form,
+        {"session_ids": "session_id"},
+        session=session.get("session", ""),
     )
-    kit.say(_("已下线。") if one else _("其他登录都已下线。"))
+    kit.call(members.end_sessions, wanted)
+    kit.say(_("已下线。") if wanted.session_ids else _("其他登录都已下线。"))
     return redirect("/security")
 
 
@@ -159,17 +160,17 @@ def sign_out() -> Any:
 @kit.blueprint.route("/password", methods=["GET", "POST"])
 def password() -> Any:
     """Change the password."""
-    refusal = None
+    read, refusal = forms.unsent(), None
     if request.method == "POST":
+        read = forms.read(
+            members.ChangePassword,
+            request.form,
+            {"old_password": "old", "new_password": "new"},
+            session=session.get("session", ""),
+        )
+    if read.value is not None:
         try:
-            kit.call(
-                members.change_password,
-                members.ChangePassword(
-                    old_password=request.form.get("old", ""),
-                    new_password=request.form.get("new", ""),
-                    session=session.get("session", ""),
-                ),
-            )
+            kit.call(members.change_password, read.value)
             browser_session.remember(
                 current_app.config["CLIENT"].call(
                     members.renew, members.Renew(session=session["session"]), request_id=g.request_id
@@ -181,33 +182,34 @@ def password() -> Any:
             if error.code in ("token_expired", "token_invalid"):
                 raise
             refusal = error.refusal
-    return kit.render("account/password.html", refusal.kind.status if refusal else 200, refusal=refusal)
+    return kit.render("account/password.html", read.status(refusal), refusal=refusal, errors=read.errors)
 
 
 @kit.blueprint.route("/forgot", methods=["GET", "POST"])
 def forgot() -> Any:
     """Set a new password with a code from an administrator (ACC-06, ACC-08)."""
-    refusal, done = None, False
+    read, refusal, done = forms.unsent(), None, False
     if request.method == "POST":
+        read = forms.read(
+            members.ResetPassword,
+            request.form,
+            {"new_password": "new"},
+            address=request.remote_addr or "",
+            captcha_id=session.pop("captcha", ""),
+        )
+    if read.value is not None:
         try:
             done = current_app.config["CLIENT"].call(
-                members.reset_password,
-                members.ResetPassword(
-                    id_number=request.form.get("id_number", ""),
-                    code=request.form.get("code", ""),
-                    new_password=request.form.get("new", ""),
-                    address=request.remote_addr or "",
-                    **read_captcha(),
-                ),
-                request_id=g.request_id,
+                members.reset_password, read.value, request_id=g.request_id
             )
         except Refused as error:
             refusal = error.refusal
     return kit.render(
         "account/forgot.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
         refusal=refusal,
+        errors=read.errors,
         done=done,
-        id_number=request.form.get("id_number", ""),
+        form=read.typed,
         captcha=new_captcha(),
     )

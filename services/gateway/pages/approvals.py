@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from flask import Response, redirect, request, session
+from msgspec import Meta
 
 from services.gateway import kit
 from services.gateway.files import sheet
-from services.gateway.kit import blueprint, call, calls, fields, first, names, parties, render, say, word
+from services.gateway.kit import blueprint, call, calls, first, names, parties, render, say, word
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.pages import queue
@@ -20,6 +22,16 @@ from services.gateway.pages.queue import Asked
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import MAX_ITEMS, members, transfers
+from shared.messages.limits import (
+    Note,
+    Number,
+    OrgId,
+    OrgIds,
+    RejectionCode,
+    SmallNumber,
+    TransferId,
+    TransferIds,
+)
 from shared.messages.words import AssignRule, TransferState, Unplaced, WorkOrder, rejections_for
 
 DECISIONS = ("approve", "reject", "assign")
@@ -43,7 +55,7 @@ def work() -> Any:
     asked, refusal = queue.read(request.values), None
     if request.method == "POST":
         try:
-            return _act(asked, request.form)
+            return _act(asked, _decision(request.form))
         except Refused as error:
             if error.code not in ("field_missing", "bad_request", "nothing_matches"):
                 raise
@@ -110,37 +122,67 @@ def _wanted(
 # ---- deciding --------------------------------------------------------------------------------------
 
 
-def _act(asked: Asked, form: Any) -> Any:
-    """Do what a button of the queue says, or ask before."""
-    do, everything = form.get("do", ""), form.get("all") == "1"
-    if do not in DECISIONS:
+class Decision(msgspec.Struct, rename={"everything": "all", "items": "item"}):
+    """What a button of the queue says: what is done, to which of those who wait, and with what words.
+
+    Items are transfers with the number of the node that was seen; `odd` those at which the rules found
+    something, which are left out with `skip`, as those of `without` are.
+    """
+
+    do: str = ""
+    items: Annotated[list[tuple[TransferId, SmallNumber]], Meta(max_length=MAX_ITEMS)] = []
+    everything: bool = False
+    confirmed: bool = False
+    branch: OrgId | None = None
+    reason_code: RejectionCode = ""
+    note: Note = ""
+    without: TransferIds = []
+    odd: TransferIds = []
+    skip: bool = False
+    expected: Number = 0
+    bulk_id: uuid.UUID | None = None
+    back: str = ""
+
+    def verdict(self) -> dict[str, Any]:
+        """Return what is decided; the field of reasons is there for both buttons, an approval has none."""
+        reason = self.reason_code if self.do == "reject" else ""
+        return {"approve": self.do != "reject", "reason_code": reason, "note": self.note}
+
+
+def _decision(form: Any) -> Decision:
+    """Return what a form of the queue says; refuse what no button of ours says."""
+    wanted = forms.value(Decision, form)
+    if wanted.do not in DECISIONS:
         raise Refused("bad_request", detail=_("请用列表上方的按钮办理"))
-    chosen = fields.pairs(form.getlist("item"))
-    if not everything and not chosen:
+    if not wanted.everything and not wanted.items:
         raise Refused("field_missing", field=_("要办理的事项(先勾选)"))
-    if do == "assign":
+    if wanted.do == "assign":
         chosen_branch(form)
-    if everything and not asked.state:
+    else:
+        wanted.branch = None
+    return wanted
+
+
+def _act(asked: Asked, wanted: Decision) -> Any:
+    """Do what a button of the queue says, or ask before."""
+    if wanted.everything and not asked.state:
         raise Refused("bad_request", detail=_("请先选择一个环节"))
-    asks = do == "reject" or everything or len(chosen) > 1
-    if asks and not form.get("confirmed"):
-        return _ask(asked, form, do, chosen)
+    asks = wanted.do == "reject" or wanted.everything or len(wanted.items) > 1
+    if asks and not wanted.confirmed:
+        return _ask(asked, wanted)
     try:
-        return _start_bulk(asked, form) if everything else _decide(asked, form, do, chosen)
+        return _start_bulk(asked, wanted) if wanted.everything else _decide(asked, wanted)
     except Refused as error:
         if error.code not in ("reason_missing", "note_too_long", "letter_missing", "count_changed"):
             raise
-        return _ask(asked, form, do, chosen, error.refusal)
+        return _ask(asked, wanted, error.refusal)
 
 
-def _ask(
-    asked: Asked, form: Any, do: str, chosen: Sequence[tuple[int, int]], refusal: Refusal | None = None
-) -> Any:
+def _ask(asked: Asked, wanted: Decision, refusal: Refusal | None = None) -> Any:
     """Show what would be done to how many, and at which of them the rules found something (BEY-05)."""
-    everything = form.get("all") == "1"
     named = queue.bearing(asked)
     reasons: set[str] = set()
-    if everything:
+    if wanted.everything:
         asked_for = transfers.CountMatching(filter=asked.filter(named))
         found, habits = calls(
             (transfers.count_matching, asked_for), (transfers.list_habits, transfers.ListHabits())
@@ -149,24 +191,24 @@ def _ask(
         odd = [(one.transfer_id, one.member_id, one.checks) for one in found.exceptions]
         people = names((), [member for _id, member, _checks in odd])[1]
     else:
-        items, habits = _chosen_items(asked, named, chosen)
+        items, habits = _chosen_items(asked, named, wanted.items)
         people = names((), [item.member_id for item in items])[1]
         reasons = {item.reason for item in items}
         looked = [
             (one.transfer_id, one.member_id, queue.findings(one, people.get(one.member_id))) for one in items
         ]
         odd = [one for one in looked if one[2]]
-        count, excepted = len(chosen), len(odd)
-    branch = fields.number_or_none(form.get("branch")) if do == "assign" else None
+        count, excepted = len(wanted.items), len(odd)
+    branch = wanted.branch
     place = names([branch])[0].get(branch or 0) if branch else None
     return render(
         "approvals/confirm_part.html" if request.headers.get("HX-Request") else "approvals/confirm.html",
         refusal.kind.status if refusal and not request.headers.get("HX-Request") else 200,
         asked=asked,
-        do=do,
-        form=form,
-        items=form.getlist("item"),
-        everything=everything,
+        do=wanted.do,
+        form=request.form,
+        items=[f"{one}-{node}" for one, node in wanted.items],
+        everything=wanted.everything,
         count=count,
         odd=[
             (one, people[member].name if member in people else member, [word(check) for check in checks])
@@ -198,34 +240,32 @@ def _chosen_items(
     return items, habits
 
 
-def _decide(asked: Asked, form: Any, do: str, chosen: Sequence[tuple[int, int]]) -> Any:
+def _decide(asked: Asked, wanted: Decision) -> Any:
     """Decide the ticked ones, but for those left out; go back to the list and say what came of it."""
-    left_out = {*fields.numbers(form.getlist("without"))}
-    chosen = [one for one in chosen if one[0] not in left_out]
+    chosen = [one for one in wanted.items if one[0] not in wanted.without]
     if not chosen:
         raise Refused("field_missing", field=_("要办理的事项(先勾选)"))
-    done = _decided(form, do, chosen)
+    done = _decided(wanted, chosen)
     wrong = [one.refusal for one in done if one.refusal is not None]
     if wrong and wrong[0].code in ("reason_missing", "note_too_long", "letter_missing"):
         raise Refused.of(wrong[0])
     if len(wrong) < len(done):
-        say(done_words(do, len(done) - len(wrong)))
-        if do == "reject":
-            remember(form.get("note", ""))
+        say(done_words(wanted.do, len(done) - len(wrong)))
+        if wanted.do == "reject":
+            remember(wanted.note)
     for refusal in list(dict.fromkeys(one.say(language()) for one in wrong))[:3]:
         say(_("%(n)s 项未办理:%(why)s", n=len(wrong), why=refusal), "error")
-    return _go(form.get("back") or asked.path(after=asked.after))
+    return _go(wanted.back or asked.path(after=asked.after))
 
 
-def _decided(form: Any, do: str, chosen: Sequence[tuple[int, int]]) -> list[Any]:
-    if do == "assign":
-        branch = chosen_branch(form)
+def _decided(wanted: Decision, chosen: Sequence[tuple[int, int]]) -> list[Any]:
+    if wanted.branch is not None:
         assigned = [
-            transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=branch)
+            transfers.AssignBranch(decision_id=uuid.uuid4(), transfer_id=transfer_id, branch_id=wanted.branch)
             for transfer_id, _node in chosen
         ]
         return list(call(transfers.assign_branches, assigned))
-    verdict = _verdict(form)
+    verdict = wanted.verdict()
     decisions = [
         transfers.DecideNode(decision_id=uuid.uuid4(), transfer_id=transfer_id, node_no=node_no, **verdict)
         for transfer_id, node_no in chosen
@@ -256,40 +296,34 @@ def remember(note: str) -> None:
         calls((transfers.keep_phrases, [transfers.KeepPhrase(text=note[:200])]), partial=True)
 
 
-def _verdict(form: Any) -> dict[str, Any]:
-    """Return what a form decides; the field of reasons is there for both buttons, an approval has none."""
-    approve = form.get("do") != "reject"
-    return {
-        "approve": approve,
-        "reason_code": "" if approve else form.get("reason_code", ""),
-        "note": form.get("note", ""),
-    }
+class Branch(msgspec.Struct):
+    """The branch that a form assigns to."""
+
+    branch: OrgId | None = None
 
 
 def chosen_branch(form: Any) -> int:
     """Return the branch that a form assigns to; without one say that it is missing."""
-    branch = fields.number(form.get("branch"))
-    if not branch:
+    branch = forms.value(Branch, form).branch
+    if branch is None:
         raise Refused("field_missing", field=_("团支部"))
     return branch
 
 
-def _start_bulk(asked: Asked, form: Any) -> Any:
+def _start_bulk(asked: Asked, wanted: Decision) -> Any:
     """Start a bulk decision on all that matches but what was left out (BEY-05)."""
-    bulk_id = fields.key(form, "bulk_id")
-    odd = fields.numbers(form.getlist("odd")) if form.get("skip") == "1" else []
-    left_out = [*dict.fromkeys([*fields.numbers(form.getlist("without")), *odd])][:MAX_ITEMS]
+    left_out = [*dict.fromkeys([*wanted.without, *(wanted.odd if wanted.skip else [])])][:MAX_ITEMS]
     start = transfers.StartBulk(
-        bulk_id=bulk_id,
+        bulk_id=wanted.bulk_id or uuid.uuid4(),
         filter=asked.filter(queue.bearing(asked), left_out),
-        expected=max(0, fields.number(form.get("expected")) - len(left_out)),
-        branch_id=fields.number_or_none(form.get("branch")) if form.get("do") == "assign" else None,
-        **_verdict(form),
+        expected=max(0, wanted.expected - len(left_out)),
+        branch_id=wanted.branch,
+        **wanted.verdict(),
     )
     first(call(transfers.start_bulks, [start]))
-    if form.get("do") == "reject":
-        remember(form.get("note", ""))
-    return _go(f"/bulk/{bulk_id}")
+    if wanted.do == "reject":
+        remember(wanted.note)
+    return _go(f"/bulk/{start.bulk_id}")
 
 
 def following(asked: Asked, cursor: str, transfer_id: int) -> int | None:
@@ -318,26 +352,22 @@ def keep_view() -> Any:
     """Keep what the queue shows as a view of one's own, or forget one."""
     form, asked = request.form, queue.read(request.form)
     if form.get("drop"):
-        view = transfers.DropView(view_id=fields.key(form, "drop"))
-        first(call(transfers.drop_views, [view]))
+        first(call(transfers.drop_views, [forms.value(transfers.DropView, form, {"view_id": "drop"})]))
         say(_("已删除视图。"))
         return redirect(asked.path())
-    name = form.get("title", "").strip()
-    kept = transfers.SaveView(
-        view_id=fields.key(form, "view_id"), name=name[:60], filter=asked.filter(), sort=asked.sort
-    )
+    kept = forms.value(transfers.SaveView, form, {"name": "title"}, filter=asked.filter(), sort=asked.sort)
     answer = call(transfers.save_views, [kept])[0]
     if answer.refusal is not None:
         say(answer.refusal.say(language()), "error")
     else:
-        say(_("已保存视图“%(name)s”。", name=name[:60]))
+        say(_("已保存视图“%(name)s”。", name=kept.name))
     return redirect(asked.path())
 
 
 @blueprint.post("/work/phrases")
 def drop_phrase() -> Any:
     """Forget a phrase of one's own."""
-    call(transfers.drop_phrases, [transfers.DropPhrase(text=request.form.get("phrase", "")[:1000])])
+    call(transfers.drop_phrases, [forms.value(transfers.DropPhrase, request.form, {"text": "phrase"})])
     say(_("已删除这条常用意见。"))
     return redirect(kit.came_from())
 
@@ -413,11 +443,10 @@ def _lines(asked: Asked) -> Iterator[Line]:
 @blueprint.route("/work/assign", methods=["GET", "POST"])
 def assign_by_rule() -> Any:
     """Spread those who wait over the branches by a rule: a preview, then one command (ASG-02)."""
-    form = request.values
-    rule = AssignRule.known(form.get("rule", "")) or AssignRule.CLASS_NAME
-    if request.method == "POST" and form.get("confirmed"):
-        return _assign_planned(request.form)
-    chosen = fields.numbers(form.getlist("seat"))[:MAX_ITEMS]
+    if request.method == "POST" and request.form.get("confirmed"):
+        return _assign_planned(forms.value(Planned, request.form))
+    rule = AssignRule.known(request.values.get("rule", "")) or AssignRule.CLASS_NAME
+    chosen = forms.value(Seats, request.values).seat
     seats = [transfers.Seat(branch_id=one) for one in chosen]
     plan = call(transfers.plan_assignment, transfers.PlanAssignment(rule=rule, seats=seats))
     places = [one.branch_id for one in plan.places]
@@ -446,16 +475,28 @@ def assign_by_rule() -> Any:
     )
 
 
-def _assign_planned(form: Any) -> Any:
+class Seats(msgspec.Struct):
+    """The branches to which a rule is kept; none: all."""
+
+    seat: OrgIds = []
+
+
+class Planned(msgspec.Struct):
+    """A preview that is confirmed: transfers with their branches."""
+
+    plan_id: uuid.UUID
+    pair: Annotated[list[tuple[TransferId, OrgId]], Meta(max_length=MAX_ITEMS)]
+
+
+def _assign_planned(plan: Planned) -> Any:
     """Assign as the preview has said; what has changed since is refused one by one."""
-    plan_id, pairs = fields.key(form, "plan_id"), fields.pairs(form.getlist("pair"))
-    if not pairs:
-        raise Refused("field_missing", field=_("要分配的团员"))
     items = [
         transfers.AssignBranch(
-            decision_id=uuid.uuid5(plan_id, str(transfer_id)), transfer_id=transfer_id, branch_id=branch_id
+            decision_id=uuid.uuid5(plan.plan_id, str(transfer_id)),
+            transfer_id=transfer_id,
+            branch_id=branch_id,
         )
-        for transfer_id, branch_id in pairs
+        for transfer_id, branch_id in plan.pair
     ]
     done = call(transfers.assign_branches, items)
     wrong = [one.refusal.say(language()) for one in done if one.refusal is not None]
@@ -500,6 +541,6 @@ def _bulk_words(job: Any, orgs: Any) -> str:
 @blueprint.post("/bulk/stop")
 def stop_bulk() -> Any:
     """Stop a bulk decision: what waits stays as it is."""
-    bulk_id = fields.key(request.form, "bulk_id")
-    first(call(transfers.stop_bulks, [transfers.StopBulk(bulk_id=bulk_id)]))
-    return redirect(f"/bulk/{bulk_id}")
+    wanted = forms.value(transfers.StopBulk, request.form)
+    first(call(transfers.stop_bulks, [wanted]))
+    return redirect(f"/bulk/{wanted.bulk_id}")

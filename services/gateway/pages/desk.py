@@ -6,13 +6,13 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from flask import redirect, request, session
 
 from services.gateway.kit import (
     blueprint,
     call,
     calls,
-    fields,
     first,
     names,
     parties,
@@ -21,87 +21,81 @@ from services.gateway.kit import (
     send,
     word,
 )
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import organisations, picking
 from services.gateway.pages.organisations import MIGRATION_SAID, REGISTRATION_SAID
 from shared import clock
-from shared.errors import Refusal, Refused
+from shared.errors import Refused
 from shared.messages import members, orgs, transfers
+from shared.messages.limits import SmallNumber, TransferId
 from shared.messages.words import TrailEvent
 
 
 @blueprint.route("/registrations", methods=["GET", "POST"])
 def registrations() -> Any:
     """Who has registered and waits to be accepted (REG-03, REG-07)."""
-    form, refusal = request.form, None
+    read, refusal = forms.unsent(), None
     if request.method == "POST":
-        accept = form.get("do") == "accept"
-        refusal = send(
-            members.decide_registrations,
-            members.DecideRegistration(
-                registration_id=fields.number(form.get("registration")),
-                accept=accept,
-                note=form.get("note", ""),
-            ),
+        accept = request.form.get("do") == "accept"
+        read = forms.read(
+            members.DecideRegistration,
+            request.form,
+            {"registration_id": "registration"},
+            accept=accept,
+            withdraw=False,
         )
-        if refusal is None:
+        refusal = send(members.decide_registrations, read.value) if read.value is not None else None
+        if read.done(refusal):
             say(word(REGISTRATION_SAID["accept" if accept else "reject"]))
             return redirect("/registrations")
     return render(
         "desk/registrations.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
         items=call(members.list_registrations, members.ListRegistrations()),
         refusal=refusal,
+        errors=read.errors,
     )
 
 
 @blueprint.route("/migrations", methods=["GET", "POST"])
 def migrations() -> Any:
     """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
-    form, refusal = request.form, None
-    if request.method == "POST" and form.get("do"):
-        refusal = _migrate(form)
-        if refusal is None:
-            say(word(MIGRATION_SAID.get(form.get("do", ""), MIGRATION_SAID["request"])))
-            return redirect("/migrations")
+    form, read, refusal = request.form, forms.unsent(), None
+    do = form.get("do", "")
+    if do == "request":
+        read = forms.read(
+            orgs.RequestMigration,
+            form,
+            {"to_org_id": "target"},
+            org_id=organisations.acting_committee(),
+        )
+        refusal = send(orgs.request_migrations, read.value) if read.value is not None else None
+    elif do:
+        read = forms.read(
+            orgs.DecideMigration,
+            form,
+            {"migration_id": "migration"},
+            approve=do == "approve",
+            withdraw=do == "withdraw",
+        )
+        refusal = send(orgs.decide_migrations, read.value) if read.value is not None else None
+    if read.done(refusal):
+        say(word(MIGRATION_SAID.get(do, MIGRATION_SAID["request"])))
+        return redirect("/migrations")
     items, *answers = calls((orgs.list_migrations, orgs.ListMigrations()), *picking.org_calls(form))
     known, *_more = names([one for item in items for one in (item.org_id, item.from_org_id, item.to_org_id)])
     return render(
         "desk/migrations.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
         items=items,
         orgs=known,
+        errors=read.errors,
         picker=picking.org_field(form, "target", answers),
         form=form,
         refusal=refusal,
         command_id=uuid.uuid4(),
     )
-
-
-def _migrate(form: Any) -> Refusal | None:
-    """Ask for the migration of the acting organisation, or decide about one; return why not."""
-    do = form.get("do")
-    if do == "request":
-        return send(
-            orgs.request_migrations,
-            orgs.RequestMigration(
-                command_id=fields.key(form),
-                org_id=organisations.acting_committee(),
-                to_org_id=fields.number(form.get("target")),
-                reason=form.get("reason", ""),
-            ),
-        )
-    if do in ("approve", "reject", "withdraw"):
-        return send(
-            orgs.decide_migrations,
-            orgs.DecideMigration(
-                migration_id=fields.number(form.get("migration")),
-                approve=do == "approve",
-                withdraw=do == "withdraw",
-                note=form.get("note", ""),
-            ),
-        )
-    return None
 
 
 @blueprint.get("/desk")
@@ -209,19 +203,19 @@ def desk_count() -> Any:
     return f'{waiting or ""}<span class="count" id="unread" hx-swap-oob="true">{unread or ""}</span>'
 
 
+class Message(msgspec.Struct):
+    """The message that is marked read, by transfer and step; none for all of them."""
+
+    message: tuple[TransferId, SmallNumber] | None = None
+
+
 @blueprint.post("/desk/read")
 def read_messages() -> Any:
     """Mark all messages read, or one."""
-    form = request.form
-    one = fields.pairs([form.get("message", "")])
-    call(
-        transfers.mark_messages,
-        [
-            transfers.MarkRead(transfer_id=one[0][0], seq=one[0][1])
-            if one
-            else transfers.MarkRead(until=clock.now())
-        ],
-    )
+    one = forms.value(Message, request.form).message
+    until = None if one else clock.now()
+    transfer_id, seq = one or (None, 0)
+    call(transfers.mark_messages, [transfers.MarkRead(until=until, transfer_id=transfer_id, seq=seq)])
     say(_("已标为已读。"))
     return redirect("/messages")
 
@@ -229,20 +223,11 @@ def read_messages() -> Any:
 @blueprint.route("/escalations", methods=["GET", "POST"])
 def escalations() -> Any:
     """Rejections that members have brought before the acting organisation, and the answer (BEY-06)."""
+    read = forms.unsent()
     if request.method == "POST":
-        first(
-            call(
-                transfers.answer_escalations,
-                [
-                    transfers.AnswerEscalation(
-                        decision_id=uuid.uuid4(),
-                        transfer_id=fields.number(request.form.get("transfer_id")),
-                        answer=request.form.get("answer", ""),
-                        note=request.form.get("note", ""),
-                    )
-                ],
-            )
-        )
+        read = forms.read(transfers.AnswerEscalation, request.form, decision_id=uuid.uuid4())
+    if read.value is not None:
+        first(call(transfers.answer_escalations, [read.value]))
         say(_("已答复,团员会看到您的意见。"))
         return redirect("/escalations")
     items = call(
@@ -252,4 +237,6 @@ def escalations() -> Any:
         [one for item in items for one in (item.source_branch_id, item.target_org_id)],
         [item.member_id for item in items],
     )
-    return render("desk/escalations.html", items=items, orgs=found, people=people)
+    return render(
+        "desk/escalations.html", read.status(), items=items, orgs=found, people=people, errors=read.errors
+    )

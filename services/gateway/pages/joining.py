@@ -98,7 +98,7 @@ def register() -> Any:
 def register_administrator() -> Any:
     """Become an administrator with a registration code: as a new person, or signed in (ADM-04, ADM-15)."""
     signed_in = "token" in session
-    read: forms.Read[Any] = forms.Read(request.form, None, {})
+    read: forms.Read[Any] = forms.unsent(**request.form)
     if request.method == "POST":
         read = forms.read(Redeem if signed_in else Administrator, request.form)
         if read.value is not None:
@@ -140,8 +140,9 @@ def register_member() -> Any:
 
     The organisation is found by its name with the first button of the form, so Enter sends nothing off.
     """
-    invited = {"org": request.args.get("org", "")}
-    read: forms.Read[Any] = forms.Read(request.form or invited, None, {})
+    read: forms.Read[Any] = forms.unsent(org=request.args.get("org", ""))
+    if request.method == "POST":
+        read = forms.unsent(**request.form)
     if request.method == "POST" and request.form.get("do") != "search":
         read = forms.read(Newcomer, request.form)
         if read.value is not None:
@@ -223,7 +224,7 @@ def edit_record(member: Any, here: str, back: str) -> Any:
     """Show the form of a record, or keep what it says; the service decides who may (MEM-14)."""
     names = OwnRecord.__struct_fields__
     stored = {name: str(getattr(member, name, None) or "") for name in names}
-    read: forms.Read[Any] = forms.Read(stored, None, {})
+    read: forms.Read[Any] = forms.unsent(**stored)
     if request.method == "POST":
         read = forms.read(OwnRecord, request.form)
         if read.value is not None:

@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from flask import redirect, request, session
 
 from services.gateway import kit, settings
 from services.gateway.api import deletion
 from services.gateway.kit import fields, send
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
 from services.gateway.pages import organisations, picking
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
-from shared.messages.words import Code, OrgKind, OrgPurpose
+from shared.messages.limits import OrgId
+from shared.messages.words import MADE_BY_THE_SYSTEM, Code, OrgKind, OrgPurpose
 from shared.reference import INDUSTRIES
 from shared.translations import N_
 
@@ -57,17 +60,41 @@ class Row:
 @kit.blueprint.route("/orgs", methods=["GET", "POST"])
 def my_orgs() -> Any:
     """Choose the organisation to act for (ROLE-14); walk and search what is below it (ORG-24, SRCH-02)."""
-    form = request.form
-    if request.method == "POST" and not form.get("do"):
-        return _choose_org(form.get("org", ""))
-    here = fields.number(request.values.get("at"), session.get("org") or 0)
+    if request.method == "POST" and request.form.get("do"):
+        return _keep(request.form)
     if request.method == "POST":
-        refusal = _keep_org(form, here)
-        if refusal is not None:
-            return _again(form, here, refusal)
+        return _choose_org(request.form.get("org", ""))
+    here = fields.number(request.args.get("at"), session.get("org") or 0)
+    return _list(here, request.args.get("text", "").strip())
+
+
+class Which(msgspec.Struct):
+    """The organisation that a form is about, none for a new one, and that above it."""
+
+    org: OrgId | None = None
+    at: OrgId | None = None
+
+
+def _keep(form: Any) -> Any:
+    """Create, edit, move or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03)."""
+    which = forms.value(Which, form)
+    here = which.at or session.get("org") or 0
+    read: forms.Read[Any] = forms.unsent()
+    if form["do"] in ("up", "down"):
+        refusal = _order_org(here, which.org or 0, form["do"] == "up")
+    elif form["do"] in ("delete", "await"):
+        wanted = orgs.DeleteOrg(
+            command_id=uuid.uuid4(), org_id=which.org or 0, to_awaiting=form["do"] == "await"
+        )
+        (answer,) = deletion.delete(lambda asked: kit.calls(*asked, partial=True), [wanted])
+        refusal = answer.refusal
+    else:
+        read = forms.read(orgs.SaveOrg, form, org_id=which.org, parent_id=here)
+        refusal = send(orgs.save_orgs, read.value) if read.value is not None else None
+    if refusal is None and not read.errors:
         kit.say(kit.word(SAID.get(form["do"], SAID[""])))
         return redirect(f"/orgs?at={here}")
-    return _list(here, request.args.get("text", "").strip())
+    return _new(here, refusal, read) if which.org is None else _one(which.org, refusal, read)
 
 
 @kit.blueprint.get("/orgs/found")
@@ -153,21 +180,24 @@ def _rows(children: Sequence[Any], counted: Any) -> list[Row]:
 @kit.blueprint.get("/orgs/new")
 def new_org() -> Any:
     """Show the form of a new organisation below the acting one (ORG-10, ORG-23)."""
-    return _new(organisations.acting_committee(), None)
+    return _new(organisations.acting_committee(), None, forms.unsent())
 
 
-def _new(here: int, refusal: Refusal | None) -> Any:
+def _new(here: int, refusal: Refusal | None, read: forms.Read[Any]) -> Any:
     found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[here]))
     if not found:
         raise Refused("unknown_org")
     return kit.render(
         "organisations/new.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
         here=found[0],
         refusal=refusal,
+        errors=read.errors,
         form=request.form,
-        industries=INDUSTRIES,
-        purposes=purposes(),
+        industries=[(name, kit.word(name)) for name in INDUSTRIES],
+        offered=[
+            (code, kit.word(said)) for code, said in purposes().items() if code not in MADE_BY_THE_SYSTEM
+        ],
         command_id=uuid.uuid4(),
     )
 
@@ -175,10 +205,10 @@ def _new(here: int, refusal: Refusal | None) -> Any:
 @kit.blueprint.get("/orgs/<int:org_id>")
 def one_org(org_id: int) -> Any:
     """Show one organisation: what it is, who keeps it, and the forms that change it."""
-    return _one(org_id, None)
+    return _one(org_id, None, forms.unsent())
 
 
-def _one(org_id: int, refusal: Refusal | None) -> Any:
+def _one(org_id: int, refusal: Refusal | None, read: forms.Read[Any]) -> Any:
     above, counted, holders = kit.calls(
         (orgs.list_above, orgs.ListAbove(org_id=org_id)),
         (members.get_entry_progress, members.GetEntryProgress(org_id=org_id)),
@@ -191,7 +221,8 @@ def _one(org_id: int, refusal: Refusal | None) -> Any:
     people = kit.names((), [one.person_id for one in holders])[1]
     return kit.render(
         "organisations/one.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
+        errors=read.errors,
         org=org,
         way=_own_part(above),
         kept=org.parent_id == session.get("org"),
@@ -221,12 +252,6 @@ def delete_org(org_id: int) -> Any:
         inside=inside[0] if not isinstance(inside, Refused) and inside else None,
         open=in_the_way[0] if not isinstance(in_the_way, Refused) and in_the_way else None,
     )
-
-
-def _again(form: Any, here: int, refusal: Refusal) -> Any:
-    """Show the form that was refused once more, with what was typed."""
-    org = fields.number_or_none(form.get("org"))
-    return _one(org, refusal) if org is not None else _new(here, refusal)
 
 
 @kit.blueprint.route("/switch", methods=["GET", "POST"])
@@ -273,30 +298,3 @@ def purposes() -> dict[OrgPurpose, Code | str]:
         **{one: one for one in OrgPurpose},
         OrgPurpose.HANDOVER: label,
     }
-
-
-def _keep_org(form: Any, here: int) -> Refusal | None:
-    """Create, edit or delete a direct subordinate (ORG-10, ORG-23, DEL-01..03); return why not."""
-    org = fields.number_or_none(form.get("org"))
-    if form["do"] in ("up", "down"):
-        return _order_org(here, org or 0, form["do"] == "up")
-    if form["do"] in ("delete", "await"):
-        (answer,) = deletion.delete(
-            lambda asked: kit.calls(*asked, partial=True),
-            [orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=org or 0, to_awaiting=form["do"] == "await")],
-        )
-        return answer.refusal
-    return send(
-        orgs.save_orgs,
-        orgs.SaveOrg(
-            command_id=fields.key(form),
-            org_id=org,
-            parent_id=here,
-            kind=form.get("kind", "branch"),
-            purpose=form.get("purpose", "ordinary"),
-            full_name=form.get("full_name", ""),
-            short_name=form.get("short_name", ""),
-            industry=form.get("industry", ""),
-            phone=form.get("phone", ""),
-        ),
-    )

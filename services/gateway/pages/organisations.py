@@ -8,14 +8,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from flask import redirect, request, session
 
 from services.gateway import kit
 from services.gateway.kit import blueprint, call, calls, fields, names, render, say, send, word
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
+from shared.messages.limits import BranchReason, OrgIds
 from shared.reference import INDUSTRIES, POSTS, is_school
 from shared.translations import N_
 
@@ -51,12 +54,18 @@ def check() -> Any:
 
     A new administrator is led here first.
     """
-    org, refusal, form = acting_committee(), None, request.form
+    org, read, refusal = acting_committee(), forms.unsent(), None
     if request.method == "POST":
-        wanted = ("kind", "short_name", "full_name", "industry", "phone")
-        given = {name: form.get(name, "") for name in wanted}
-        refusal = send(orgs.check_orgs, orgs.CheckOrg(command_id=uuid.uuid4(), org_id=org, **given))
-        if refusal is None:
+        read = forms.read(
+            orgs.CheckOrg,
+            request.form,
+            {},
+            ("short_name", "industry", "phone"),
+            command_id=uuid.uuid4(),
+            org_id=org,
+        )
+        refusal = send(orgs.check_orgs, read.value) if read.value is not None else None
+        if read.done(refusal):
             return redirect("/check?done=1")
     own, cadres = calls(
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])), (members.list_cadres, members.ListCadres(org_id=org))
@@ -65,10 +74,11 @@ def check() -> Any:
     _orgs, people, _more = names((), [secretary])
     return render(
         "organisations/check.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
         org=own[0],
         refusal=refusal,
-        form=form,
+        form=read.typed,
+        errors=read.errors,
         industries=[(name, _(name)) for name in INDUSTRIES],
         secretary=people.get(secretary or 0),
         done=request.args.get("done"),
@@ -84,7 +94,7 @@ def posts() -> Any:
     # what stands in the form goes before the address that the form was sent to
     asked = request.form if request.method == "POST" else request.args
     org = fields.number(asked.get("org")) or acting_committee()
-    form, refusal, code = request.form, None, None
+    form, read, refusal, code = request.form, forms.unsent(), None, None
     if request.method == "POST" and form.get("do") == "code":
         (code,) = call(
             members.issue_registration_codes,
@@ -92,45 +102,38 @@ def posts() -> Any:
         )
         refusal = code.refusal
     elif request.method == "POST":
-        refusal = _set_right(form, org) if form.get("do") in ("appoint", "revoke") else _set_post(form, org)
-        if refusal is None:
+        right = form.get("do") in ("appoint", "revoke")
+        read = _right(form, org) if right else _post(form, org)
+        if read.value is not None:
+            refusal = send(orgs.set_administrators if right else members.set_posts, read.value)
+        if read.done(refusal):
             done = "given" if form.get("post") else "ended"
             say(word(POST_SAID.get(form.get("do", ""), POST_SAID[done])))
             return redirect(f"/posts?org={org}")
-    return _posts_page(org, refusal, code)
+    return _posts_page(org, read, refusal, code)
 
 
-def _set_right(form: Any, org: int) -> Refusal | None:
-    """Give the right of an administrator, or take it back (ADM); return why not."""
-    return send(
-        orgs.set_administrators,
-        orgs.SetAdministrator(
-            command_id=uuid.uuid4(),
-            org_id=org,
-            person_id=fields.number(form.get("person")),
-            active=form.get("do") == "appoint",
-        ),
+def _right(form: Any, org: int) -> forms.Read[Any]:
+    """Read the form that gives the right of an administrator, or takes it back (ADM)."""
+    return forms.read(
+        orgs.SetAdministrator,
+        form,
+        {"person_id": "person"},
+        command_id=uuid.uuid4(),
+        org_id=org,
+        active=form.get("do") == "appoint",
+        observer=False,
     )
 
 
-def _set_post(form: Any, org: int) -> Refusal | None:
-    """Give a post to somebody, or end it (CADRE); return why not."""
-    return send(
-        members.set_posts,
-        members.SetPost(
-            command_id=uuid.uuid4(),
-            org_id=org,
-            post=form.get("post", ""),
-            person_id=fields.number(form.get("person")) or None,
-            name=form.get("name", ""),
-            id_number=form.get("id_number", ""),
-            phone=form.get("phone", ""),
-            ethnic_group=form.get("ethnic_group", ""),
-        ),
+def _post(form: Any, org: int) -> forms.Read[Any]:
+    """Read the form that gives a post to somebody, or ends it (CADRE)."""
+    return forms.read(
+        members.SetPost, form, {"person_id": "person"}, ("post",), command_id=uuid.uuid4(), org_id=org
     )
 
 
-def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
+def _posts_page(org: int, read: forms.Read[Any], refusal: Refusal | None, code: Any) -> Any:
     own, cadres, administrators = calls(
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[org])),
         (members.list_cadres, members.ListCadres(org_id=org)),
@@ -142,7 +145,8 @@ def _posts_page(org: int, refusal: Refusal | None, code: Any) -> Any:
     _orgs, people, _more = names((), [*(one.person_id for one in cadres), *rights])
     return render(
         "organisations/posts.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
+        errors=read.errors,
         org=own[0],
         cadres=cadres,
         rights=rights,
@@ -170,20 +174,24 @@ def schools() -> Any:
 
     Missing schools are created here; the codes are those to register with.
     """
-    form, codes, refusal = request.form, [], None
+    form, read, codes, refusal = request.form, forms.unsent(), [], None
     if request.method == "POST" and form.get("do") == "create":
-        refusal = _make_school(form)
-        if refusal is None:
+        read = forms.read(
+            orgs.SaveOrg, form, org_id=None, parent_id=session.get("org") or 0, kind="committee"
+        )
+        refusal = send(orgs.save_orgs, read.value) if read.value is not None else None
+        if read.done(refusal):
             kit.say(_("学校已新建,可以为其生成注册码。"))
             return redirect("/schools")
     elif request.method == "POST":
-        codes = _codes_for(fields.numbers(form.getlist("school")))
+        codes = _codes_for(forms.value(Schools, form).school)
     acting = session.get("org") or 0
     entered = kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))
     children = kit.call(*kit.children_of(acting))
     return kit.render(
         "organisations/schools.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
+        errors=read.errors,
         schools=[org for org in children if is_school(org.industry)],
         # The first row is that of the acting organisation with all below it.
         progress={one.org_id: one for one in entered[1:]},
@@ -195,27 +203,18 @@ def schools() -> Any:
     )
 
 
-def _make_school(form: Any) -> Refusal | None:
-    return send(
-        orgs.save_orgs,
-        orgs.SaveOrg(
-            command_id=fields.key(form),
-            parent_id=session.get("org") or 0,
-            kind="committee",
-            full_name=form.get("full_name", ""),
-            industry=form.get("industry", ""),
-        ),
-    )
+class Schools(msgspec.Struct):
+    """The schools that are ticked."""
+
+    school: OrgIds
 
 
 def _codes_for(chosen: list[int]) -> list[Any]:
     """Make registration codes for the ticked schools."""
-    if not chosen:
-        raise Refused("bad_request", detail=_("请先勾选学校"))
     return list(
         kit.call(
             members.issue_registration_codes,
-            [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen[:500]],
+            [members.IssueRegistrationCode(command_id=uuid.uuid4(), org_id=one) for one in chosen],
         )
     )
 
@@ -224,14 +223,14 @@ def _codes_for(chosen: list[int]) -> list[Any]:
 def graduation() -> Any:
     """Show and mark times of graduation of the branches below (GRAD-06..08, GRAD-32)."""
     done: list[Any] = []
-    form, unmarked = request.form, request.args.get("unmarked") == "1"
+    unmarked = request.args.get("unmarked") == "1"
+    read = forms.unsent()
     if request.method == "POST":
-        chosen = fields.numbers(form.getlist("branch"))
-        if not chosen:
-            raise Refused("bad_request", detail=_("请先勾选团支部"))
-        if not form.get("confirm"):
-            return _confirm_graduation(chosen, form)
-        done = _mark_graduation(chosen, form)
+        read = forms.read(Marks, request.form)
+    if read.value is not None:
+        if not request.form.get("confirm"):
+            return _confirm_graduation(read.value)
+        done = _mark_graduation(read.value)
     page = kit.call(
         members.list_branch_marks,
         members.ListBranchMarks(
@@ -241,10 +240,14 @@ def graduation() -> Any:
     picked = request.args.get("pick", "")
     return kit.render(
         "organisations/graduation.html",
+        read.status(),
+        errors=read.errors,
+        form=read.typed,
         branches=page,
         done=done,
         unmarked=unmarked,
-        picked={one.branch_id for one in page if _picked(one, picked)},
+        picked={one.branch_id for one in page if _picked(one, picked)}
+        | {one.branch_id for one in page if str(one.branch_id) in read.typed.getlist("branch")},
         picks=_picks(page, picked, unmarked),
         at_once=MARKED_AT_ONCE,
         after=fields.number(request.args.get("after")),
@@ -280,21 +283,30 @@ def _picks(page: Sequence[Any], picked: str, unmarked: bool) -> list[tuple[str, 
     return [*chips, chip("", _("全不选"), None)] if may else []
 
 
-def _confirm_graduation(chosen: list[int], form: Any) -> Any:
+class Marks(msgspec.Struct):
+    """The branches that are ticked, and the time that they are marked with, or why they have none."""
+
+    branch: OrgIds
+    month: forms.Month | None = None
+    reason: BranchReason = ""
+
+
+def _confirm_graduation(marks: Marks) -> Any:
     """Show which branches would be marked, and with what, before it is done."""
     return kit.render(
         "organisations/graduation_confirm.html",
-        branches=kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=chosen[:500])),
-        month=kit.month(form.get("month", "")),
-        reason=form.get("reason", ""),
+        branches=kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=marks.branch)),
+        month=marks.month,
+        reason=marks.reason,
         back=request.full_path,
     )
 
 
-def _mark_graduation(chosen: list[int], form: Any) -> list[Any]:
-    month, reason = kit.month(form.get("month", "")), form.get("reason", "")
-    marks = [
-        members.MarkBranch(command_id=uuid.uuid4(), branch_id=one, graduates_on=month, reason=reason)
-        for one in chosen
+def _mark_graduation(marks: Marks) -> list[Any]:
+    wanted = [
+        members.MarkBranch(
+            command_id=uuid.uuid4(), branch_id=one, graduates_on=marks.month, reason=marks.reason
+        )
+        for one in marks.branch
     ]
-    return list(kit.call(members.mark_branches, marks))
+    return list(kit.call(members.mark_branches, wanted))

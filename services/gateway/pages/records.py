@@ -24,6 +24,7 @@ Short = Annotated[str, msgspec.Meta(max_length=40)]
 class Enter(msgspec.Struct):
     """What is typed of somebody who is entered into a branch."""
 
+    command_id: uuid.UUID
     name: joining.Name
     id_number: joining.Number
     ethnic_group: Short = ""
@@ -53,17 +54,7 @@ def enter_member() -> Any:
         read = forms.read(Enter, request.form)
         if read.value is not None:
             typed = read.value
-            wanted = members.Admission(
-                command_id=fields.key(request.form),
-                branch_id=branch,
-                name=typed.name,
-                id_number=typed.id_number,
-                ethnic_group=typed.ethnic_group,
-                phone=typed.phone,
-                joined_on=typed.joined_on,
-                development_number=typed.development_number,
-                post=typed.post,
-            )
+            wanted = members.Admission(branch_id=branch, **msgspec.structs.asdict(typed))
             made = kit.call(members.admit, [wanted])[0]
             if made.refusal is None:
                 kit.say(_("已录入%(name)s。", name=typed.name))
@@ -84,35 +75,23 @@ def enter_member() -> Any:
 def report_member(member_id: int) -> Any:
     """Report a wrongly entered member to the leading bodies above (DEL-06, DEL-10, DOC-11)."""
     profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
-    form, errors = request.form, {}
+    read = forms.unsent()
     if request.method == "POST":
-        cause, explanation = form.get("cause", ""), form.get("explanation", "").strip()
-        if cause not in list(words.DeletionCause):
-            errors["cause"] = _("请选择原因")
-        if not explanation:
-            errors["explanation"] = _("请填写此项")
-        if not errors:
-            refusal = kit.send(
-                members.request_deletions,
-                members.RequestDeletion(
-                    command_id=fields.key(form),
-                    member_id=member_id,
-                    cause=cause,
-                    explanation=explanation[:1000],
-                ),
-            )
-            if refusal is None:
-                kit.say(_("已上报,由上级团委核实后删除。"))
-                return redirect(f"/members/{member_id}")
-            errors["cause"] = refusal.say(language())
+        read = forms.read(members.RequestDeletion, request.form, member_id=member_id)
+    if read.value is not None:
+        refusal = kit.send(members.request_deletions, read.value)
+        if refusal is None:
+            kit.say(_("已上报,由上级团委核实后删除。"))
+            return redirect(f"/members/{member_id}")
+        read.errors["cause"] = refusal.say(language())
     return kit.render(
         "members/report.html",
-        422 if errors else 200,
+        read.status(),
         one=profile.member,
-        form=form,
-        errors=errors,
+        form=read.typed,
+        errors=read.errors,
         causes=words.DeletionCause,
-        command_id=form.get("command_id") or uuid.uuid4(),
+        command_id=read.typed.get("command_id") or uuid.uuid4(),
     )
 
 
@@ -120,27 +99,24 @@ def report_member(member_id: int) -> Any:
 def reveal_number(member_id: int) -> Any:
     """Show a full ID number to somebody who says why; the view is logged (MEM-32, BEY-10)."""
     profile = kit.call(members.get_profile, members.GetProfile(member_id=member_id))
-    errors, number = {}, ""
+    read, number = forms.unsent(), ""
     if request.method == "POST":
+        read = forms.read(members.RevealIds, request.form, person_ids=[member_id])
+    if read.value is not None:
         try:
-            seen = kit.call(
-                members.reveal_ids,
-                members.RevealIds(
-                    person_ids=[member_id], reason=request.form.get("reason", "").strip()[:1000]
-                ),
-            )
+            seen = kit.call(members.reveal_ids, read.value)
             number = seen[0].id_number if seen else ""
             if not number:
-                errors["reason"] = Refusal("unknown_member").say(language())
+                read.errors["reason"] = Refusal("unknown_member").say(language())
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):
                 raise
-            errors["reason"] = error.refusal.say(language())
+            read.errors["reason"] = error.refusal.say(language())
     return kit.render(
         "members/number.html",
-        422 if errors else 200,
+        read.status(),
         one=profile.member,
         number=number,
-        form=request.form,
-        errors=errors,
+        form=read.typed,
+        errors=read.errors,
     )

@@ -7,6 +7,7 @@ from typing import Any
 from flask import current_app, g, redirect, request, session
 
 from services.gateway.kit import blueprint, render, say
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from shared.errors import Refused
 from shared.messages import members
@@ -47,10 +48,12 @@ def lead_here() -> Any:
 @blueprint.route("/setup", methods=["GET", "POST"])
 def setup() -> Any:
     """Make the first administrator with the set-up token; there is no such page afterwards."""
-    form, refusal = request.form, None
+    read, refusal = forms.unsent(), None
     if request.method == "POST":
+        read = forms.read(members.SetUp, request.form, org_id=0, address=request.remote_addr or "")
+    if read.value is not None:
         try:
-            _set_up(form)
+            current_app.config["CLIENT"].call(members.set_up, read.value, request_id=g.request_id)
             say(_("首位管理员已设立,请用身份证号码和密码登录。"))
             return redirect("/sign-in")
         except Refused as error:
@@ -59,17 +62,10 @@ def setup() -> Any:
     if not found.open and refusal is None:
         raise Refused("not_found")
     return render(
-        "setup.html", refusal.kind.status if refusal else 200, found=found, refusal=refusal, form=form
+        "setup.html",
+        read.status(refusal),
+        found=found,
+        refusal=refusal,
+        form=read.typed,
+        errors=read.errors,
     )
-
-
-def _set_up(form: Any) -> None:
-    wanted = members.SetUp(
-        token=form.get("token", ""),
-        name=form.get("name", ""),
-        id_number=form.get("id_number", ""),
-        phone=form.get("phone", ""),
-        password=form.get("password", ""),
-        address=request.remote_addr or "",
-    )
-    current_app.config["CLIENT"].call(members.set_up, wanted, request_id=g.request_id)

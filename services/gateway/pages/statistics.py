@@ -10,13 +10,16 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from flask import redirect, request, session
 
 from services.gateway.kit import blueprint, call, calls, fields, first, names, render, say, tiles, word
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column, Listing
 from services.gateway.pages import notes
 from shared.messages import members, transfers
+from shared.messages.limits import OrgId
 from shared.messages.words import Figure
 from shared.translations import N_
 
@@ -89,6 +92,13 @@ def behind(figure: str) -> Any:
     )
 
 
+class Urge(msgspec.Struct):
+    """A reminder of all that waits below an organisation, and whose board is shown afterwards."""
+
+    org: OrgId
+    back: OrgId | None = None
+
+
 @blueprint.route("/board", methods=["GET", "POST"])
 def board() -> Any:
     """Deadline board: what waits below each subordinate, worst first, with one-click reminders (BEY-18).
@@ -96,11 +106,11 @@ def board() -> Any:
     Provinces are tiles where they are the subordinates.
     """
     if request.method == "POST":
-        wanted = transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=fields.number(request.form.get("org")))
+        asked = forms.value(Urge, request.form)
+        wanted = transfers.UrgeBelow(decision_id=uuid.uuid4(), org_id=asked.org)
         urged = first(call(transfers.urge_below, [wanted]))
         say(_("已催办 %(n)s 项(3天内已催办过的不再重复)。", n=urged.nodes))
-        back = fields.number(request.form.get("back"))
-        return redirect("/board" + (f"?org={back}" if back else ""))
+        return redirect("/board" + (f"?org={asked.back}" if asked.back else ""))
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
     return render(

@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 from services.gateway import kit
 from services.gateway.files import sheet
 from services.gateway.kit import blueprint, call, calls, fields, first, names, parties, render, say, word
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.pages import approvals, course, picking, queue, started
@@ -298,26 +299,24 @@ _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
     ),
     "restart": (
         transfers.restart_transfers,
-        lambda transfer_id, form: transfers.RestartTransfer(
-            command_id=fields.key(form), transfer_id=transfer_id
-        ),
+        lambda transfer_id, form: forms.value(transfers.RestartTransfer, form, transfer_id=transfer_id),
     ),
     "escalate": (
         transfers.escalate_transfers,
-        lambda transfer_id, form: transfers.Escalate(
-            decision_id=uuid.uuid4(), transfer_id=transfer_id, note=form.get("note", "")
+        lambda transfer_id, form: forms.value(
+            transfers.Escalate, form, decision_id=uuid.uuid4(), transfer_id=transfer_id
         ),
     ),
     "look": (transfers.look_at_nodes, lambda transfer_id, form: transfers.LookAt(transfer_id=transfer_id)),
     "decide": (
         transfers.decide_nodes,
-        lambda transfer_id, form: transfers.DecideNode(
+        lambda transfer_id, form: forms.value(
+            transfers.DecideNode,
+            form,
             decision_id=uuid.uuid4(),
             transfer_id=transfer_id,
-            node_no=fields.number(form.get("node_no")),
             approve=form.get("do") == "approve",
-            reason_code="" if form.get("do") == "approve" else form.get("reason_code", ""),
-            note=form.get("note", ""),
+            **({"reason_code": ""} if form.get("do") == "approve" else {}),
         ),
     ),
     "assign": (
