@@ -13,7 +13,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from babel.dates import format_timedelta
-from flask import Blueprint, Response, current_app, flash, g, render_template, request, session
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    g,
+    get_template_attribute,
+    render_template,
+    request,
+    session,
+)
+from jinja2_fragments.flask import render_block
 
 from services.gateway import session as browser_session
 from services.gateway.kit import capabilities, fields, genuine
@@ -105,25 +116,31 @@ def due(value: datetime | None) -> tuple[str, str]:
     return _("剩%(n)s天", n=int(days)), "soon" if days < 3 else ""
 
 
-def render(template: str, status: int = 200, **values: Any) -> Response:
-    """Render a page with what every page needs."""
+def render(template: str, status: int = 200, block: str = "", **values: Any) -> Response:
+    """Render a page with what every page needs, or only a block of it, for htmx to put into the page.
+
+    A block sees what the page was rendered with, but not what its template imports outside of it.
+    """
+    values |= {
+        "now": clock.now(),
+        "menu": _menu(),
+        "section": _section(),
+        "entry": capabilities.entry(request.path),
+        "moment": uuid.uuid4,
+        "me": session.get("name"),
+        "acting": session.get("org_name"),
+        "acting_id": session.get("org"),
+        "request_id": g.request_id,
+        "path": request.full_path,
+    }
     return Response(
-        render_template(
-            template,
-            now=clock.now(),
-            menu=_menu(),
-            section=_section(),
-            entry=capabilities.entry(request.path),
-            moment=uuid.uuid4,
-            me=session.get("name"),
-            acting=session.get("org_name"),
-            acting_id=session.get("org"),
-            request_id=g.request_id,
-            path=request.full_path,
-            **values,
-        ),
-        status,
+        render_block(template, block, **values) if block else render_template(template, **values), status
     )
+
+
+def part(template: str, macro: str, *values: Any) -> Response:
+    """Render a macro alone, for htmx to put into a page that has it as a part."""
+    return Response(get_template_attribute(template, macro)(*values))
 
 
 def _section() -> capabilities.Section | None:

@@ -102,7 +102,8 @@ def orgs_found() -> Any:
     """Show the organisations below the own one that a text may mean; a part of the list (SRCH-02)."""
     text = request.args.get("text", "").strip()
     found = kit.call(*_search(text)) if len(text) >= picking.SHORTEST else []
-    return kit.render("organisations/found_part.html", found=picking.choices(found, False), text=text)
+    chosen = picking.choices(found, False)
+    return kit.part("organisations/_tree.html", "found_list", chosen, len(text) >= picking.SHORTEST)
 
 
 def _search(text: str) -> tuple[Any, Any]:

@@ -278,14 +278,15 @@ def pick_organisation() -> Any:
         targets_only=request.args.get("targets_only") == "1",
         below=fields.number(request.args.get("below")) or None,
     )
-    return kit.render("picking/organisation_part.html", picker=picker)
+    return kit.part("picking/_picking.html", "org_found", picker)
 
 
 @kit.blueprint.get("/pick/place")
 def pick_place() -> Any:
     """Show the levels of places down to what was chosen; a part of a page (TYPE-10)."""
     digits = fields.number(request.args.get("digits"), COUNTY)
-    return kit.render("picking/place_part.html", picker=place_picker(request.args, _field(), digits))
+    picker = place_picker(request.args, _field(), digits)
+    return kit.part("picking/_picking.html", "place_levels", picker)
 
 
 def _field() -> str:
