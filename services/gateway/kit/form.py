@@ -27,12 +27,18 @@ from werkzeug.datastructures import MultiDict
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from shared.errors import Refusal, Refused
-from shared.messages.limits import Untimely
+from shared.messages.limits import OrgId, Untimely
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 _MONTH = msgspec.Meta(extra={"month": True})
 Month = Annotated[dt.date, _MONTH]
 """A month, typed as 2027-06; its first day."""
+
+
+class Branch(msgspec.Struct):
+    """The branch that an address or a form is about."""
+
+    branch: OrgId | None = None
 
 
 class Read(msgspec.Struct, Generic[Struct]):

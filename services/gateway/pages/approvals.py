@@ -296,15 +296,9 @@ def remember(note: str) -> None:
         calls((transfers.keep_phrases, [transfers.KeepPhrase(text=note[:200])]), partial=True)
 
 
-class Branch(msgspec.Struct):
-    """The branch that a form assigns to."""
-
-    branch: OrgId | None = None
-
-
 def chosen_branch(form: Any) -> int:
     """Return the branch that a form assigns to; without one say that it is missing."""
-    branch = forms.value(Branch, form).branch
+    branch = forms.value(forms.Branch, form).branch
     if branch is None:
         raise Refused("field_missing", field=_("团支部"))
     return branch

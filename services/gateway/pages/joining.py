@@ -11,7 +11,6 @@ from flask import current_app, g, redirect, request, session
 from msgspec import Meta
 
 from services.gateway import kit
-from services.gateway.kit import fields
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import account
@@ -186,10 +185,15 @@ def _ask_in(wanted: Newcomer) -> Any:
 def own_registrations() -> Any:
     """How far the own registration is; it may be taken back while nobody has decided (REG-05)."""
     if request.method == "POST":
-        number = fields.number(request.form.get("registration"))
-        refusal = kit.send(
-            members.decide_registrations, members.DecideRegistration(registration_id=number, withdraw=True)
+        wanted = forms.value(
+            members.DecideRegistration,
+            request.form,
+            {"registration_id": "registration"},
+            (),
+            accept=False,
+            withdraw=True,
         )
+        refusal = kit.send(members.decide_registrations, wanted)
         if refusal is not None:
             raise Refused.of(refusal)
         kit.say(_("注册申请已撤销。"))

@@ -17,12 +17,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from flask import request, session
 from werkzeug.datastructures import MultiDict
 
 from services.gateway import kit
 from services.gateway.kit import fields, tiles
+from services.gateway.kit import form as forms
 from shared.messages import members, orgs
+from shared.messages.limits import OrgId
 from shared.messages.words import OrgPurpose
 from shared.translations import N_
 
@@ -126,20 +129,27 @@ def org_picker(
     return org_field(form, name, answers, targets_only=targets_only, below=below)
 
 
+class Walked(msgspec.Struct):
+    """What a field for an organisation says: the chosen one, and where one has walked to."""
+
+    chosen: OrgId | None = None
+    at: OrgId | None = None
+
+
 def org_calls(
     form: Any, name: str = "target", *, targets_only: bool = False, below: int | None = None
 ) -> list[tuple[Any, Any] | None]:
     """Return what `org_field` needs to know, for a page that makes its calls at once."""
     text = _text(form, name)
-    chosen, at = fields.number(form.get(name)), fields.number(form.get(f"{name}_at"))
+    walked = forms.read(Walked, form, {"chosen": name, "at": f"{name}_at"}).value or Walked()
     search = None
     if len(text) >= SHORTEST:
         search = orgs.SearchOrgs(text=text, targets_only=targets_only, below=below, limit=MOST, near=_near())
     return [
         (orgs.search_orgs, search) if search is not None else None,
-        (orgs.get_orgs, orgs.GetOrgs(org_ids=[chosen])) if chosen else None,
-        (orgs.list_children, orgs.ListChildren(org_id=at, limit=WALKED)) if at else None,
-        (orgs.list_above, orgs.ListAbove(org_id=at)) if at else None,
+        (orgs.get_orgs, orgs.GetOrgs(org_ids=[walked.chosen])) if walked.chosen else None,
+        (orgs.list_children, orgs.ListChildren(org_id=walked.at, limit=WALKED)) if walked.at else None,
+        (orgs.list_above, orgs.ListAbove(org_id=walked.at)) if walked.at else None,
     ]
 
 

@@ -10,7 +10,6 @@ import msgspec
 from flask import redirect, request, session
 
 from services.gateway import kit
-from services.gateway.kit import fields
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
@@ -45,7 +44,7 @@ def edit_member(member_id: int) -> Any:
 @kit.blueprint.route("/members/new", methods=["GET", "POST"])
 def enter_member() -> Any:
     """Enter one person into a branch (REG-01, IMP-08), for the branch or its direct superior."""
-    branch = fields.number(request.values.get("branch"), session.get("org") or 0)
+    branch = forms.value(forms.Branch, request.values).branch or session.get("org") or 0
     found = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])) if branch else []
     if not found or found[0].kind != words.OrgKind.BRANCH:
         raise Refused("branch_unknown")
