@@ -1,12 +1,15 @@
 """A form as one struct: what it asks for, with its limits, and all that is wrong with it at once.
 
     class Enter(msgspec.Struct):
-        name: Annotated[str, Meta(min_length=1, max_length=60)]
-        joined_on: date
+        name: Annotated[str, Meta(title=N_("姓名"), min_length=1, max_length=60)]
+        joined_on: Annotated[date, Meta(title=N_("入团时间"))]
 
     read = form.read(Enter, request.form)
     if read.errors: ...   # field -> words, the values stay in `read.typed`
     read.value            # an Enter
+
+The title is what the field is called where all that is wrong stands together; fields of contracts, whose
+limits are for programs, are called by `CALLED`.
 
 Where a form asks for what a contract asks for, it is read as the contract: `form.read(members.Register,
 request.form, {"org_id": "org"}, address=...)`. Contracts hold the limits, so the services look once more
@@ -28,9 +31,29 @@ from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from shared.errors import Refusal, Refused
 from shared.messages.limits import OrgId, Untimely
+from shared.translations import N_
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 _MONTH = msgspec.Meta(extra={"month": True})
+CALLED = {
+    "name": N_("姓名"),
+    "id_number": N_("身份证号码"),
+    "password": N_("密码"),
+    "old": N_("原密码"),
+    "new": N_("新密码"),
+    "token": N_("安装令牌"),
+    "phone": N_("联系电话"),
+    "full_name": N_("组织全称"),
+    "short_name": N_("组织简称"),
+    "industry": N_("所属行业"),
+    "target": N_("组织"),
+    "since": N_("起始日期"),
+    "until": N_("截止日期"),
+    "note": N_("意见"),
+    "reason": N_("理由"),
+    "explanation": N_("说明"),
+}
+"""What a field is called that has no title of its own."""
 Month = Annotated[dt.date, _MONTH]
 """A month, typed as 2027-06; its first day."""
 
@@ -106,14 +129,15 @@ def read(
         try:
             found = _found(field.name, field.type, typed, name)
         except ValueError as error:
-            errors[name] = _said(field.type, str(error))
+            called, said = _called(field.type, name), _said(field.type, str(error))
+            errors[name] = _("%(field)s:%(said)s", field=called, said=said) if called else said
             continue
         if found is not None:
             values[field.name] = found
         elif field.name in blank:
             values[field.name] = ""
         elif field.required:
-            errors[name] = _said_missing(field.type)
+            errors[name] = _said_missing(field.type, name)
     made = None
     if not errors:
         try:
@@ -163,10 +187,19 @@ def _found(field: str, kind: Any, typed: MultiDict[str, str], name: str) -> Any:
     return msgspec.convert(given, kind, strict=False)
 
 
-def _said_missing(kind: Any) -> str:
+def _said_missing(kind: Any, name: str) -> str:
     if _is(kind, UUID):
         return _("表单已过期,请返回刷新后重试")
-    return _("请先勾选") if _is(kind, list) else _("请填写此项")
+    if _is(kind, list):
+        return _("请先勾选")
+    called = _called(kind, name)
+    return _("请填写%(field)s", field=called) if called else _("请填写此项")
+
+
+def _called(kind: Any, name: str) -> str:
+    """Return what a field is called: the title of its type, else what fields of that name are called."""
+    titles = [one.title for one in getattr(kind, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
+    return next((_(one) for one in (*titles, CALLED.get(name)) if one), "")
 
 
 def _said(kind: Any, error: str) -> str:
