@@ -204,7 +204,8 @@ def test_all_errors_of_a_form_come_at_once(application):
         seen = form.read(Entered, typed)
         assert seen.value is None and seen.typed == typed
         assert set(seen.errors) == {"name", "joined_on", "size", "place", "key", "month"}
-        assert seen.errors["name"] == "姓名:最多60个字" and seen.errors["joined_on"].startswith("请按 2026-06-30")
+        assert seen.errors["name"] == "姓名:最多60个字"
+        assert seen.errors["joined_on"].startswith("请按 2026-06-30")
         assert seen.errors["month"].startswith("请按 2027-06")
         good = form.read(
             Entered,
