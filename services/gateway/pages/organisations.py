@@ -18,7 +18,7 @@ from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.messages.limits import BranchReason, OrgIds
+from shared.messages.limits import BranchReason, OrgId, OrgIds
 from shared.reference import INDUSTRIES, POSTS, is_school
 from shared.translations import N_
 
@@ -85,6 +85,12 @@ def check() -> Any:
     )
 
 
+class Whose(msgspec.Struct):
+    """The organisation whose posts are shown; none for the acting one."""
+
+    org: OrgId | None = None
+
+
 @blueprint.route("/posts", methods=["GET", "POST"])
 def posts() -> Any:
     """Cadres and administrators of the acting organisation or a direct subordinate (CADRE, ADM).
@@ -92,8 +98,8 @@ def posts() -> Any:
     Here are posts, rights and registration codes.
     """
     # what stands in the form goes before the address that the form was sent to
-    asked = request.form if request.method == "POST" else request.args
-    org = fields.number(asked.get("org")) or acting_committee()
+    asked = forms.value(Whose, request.form if request.method == "POST" else request.args)
+    org = asked.org or acting_committee()
     form, read, refusal, code = request.form, forms.unsent(), None, None
     if request.method == "POST" and form.get("do") == "code":
         (code,) = call(
