@@ -17,6 +17,8 @@ from werkzeug.datastructures import MultiDict
 from services.gateway import kit
 from services.gateway.app import create_app
 from services.gateway.kit import assets, form
+from services.gateway.kit.page import since
+from shared import clock
 from shared.errors import Refused
 from shared.messages import limits
 from shared.settings import Settings
@@ -233,6 +235,15 @@ def test_what_is_ticked_comes_as_a_list(application):
         assert form.read(Ticked, many, day=JUNE).errors == {"item": "一次最多500项"}
         far = form.read(Ticked, MultiDict({**typed, "day": "0900-01-01"}))
         assert list(far.errors) == ["day"] and "1900" in far.errors["day"]
+
+
+def test_instants_are_told_as_people_say_them(application):
+    """Relative to now, without seconds, in days up to two months."""
+    told = {"seconds": 5, "minutes": 3, "hours": 5, "days": 9, "weeks": 20}
+    with application.test_request_context():
+        ago = [since(clock.now() - dt.timedelta(**{unit: n})) for unit, n in told.items()]
+        assert ago == ["刚刚", "3分钟前", "5小时前", "9天前", "5个月前"]
+        assert since(clock.now() + dt.timedelta(days=9, hours=1)) == "9天后"
 
 
 def test_macros_need_nothing_handed_to_them(application):

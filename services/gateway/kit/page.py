@@ -6,6 +6,7 @@ Pages work without JavaScript and call what the API calls.
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -93,8 +94,20 @@ def exactly(value: datetime | None) -> str:
 
 @blueprint.app_template_global()
 def since(value: datetime) -> str:
-    """Return how long ago an instant was, as people say it."""
-    return str(format_timedelta(value - clock.now(), add_direction=True, locale=LOCALES[language()]))
+    """Return how long ago an instant was, or when it will be, as people say it; no seconds.
+
+    Days are counted up to two months: "1 week" would be anything from five days to ten.
+    """
+    away = value - clock.now()
+    if abs(away) < timedelta(minutes=1):
+        return _("刚刚")
+    locale = LOCALES[language()]
+    if timedelta(days=1) <= abs(away) < timedelta(days=60):
+        in_days = format_timedelta(
+            away, granularity="day", threshold=sys.maxsize, add_direction=True, locale=locale
+        )
+        return str(in_days)
+    return str(format_timedelta(away, granularity="minute", add_direction=True, locale=locale))
 
 
 @blueprint.app_template_global()

@@ -66,7 +66,8 @@ def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapp
     if failed:
         lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
     if opened:
-        lines.append((_("等待审批"), *([_("自"), item.node_opened_at] if item.node_opened_at else [])))
+        since = (item.node_opened_at,) if item.node_opened_at else ()
+        lines.append((*since, _("收到,等待审批")))
         then = word(item.on_expiry) if item.expires_at else word(OnExpiry.REMIND)
         lines.append((_("最迟"), item.expires_at, then) if item.expires_at else (then,))
     if failed:

@@ -59,7 +59,7 @@ def gallery() -> Any:
                 "open",
                 _("转入组织审批"),
                 where=org.full_name,
-                lines=((_("等待审批"), _("自"), now), (_("最迟"), now + timedelta(days=3))),
+                lines=((now, _("收到,等待审批")), (_("最迟"), now + timedelta(days=3))),
                 sources=("DL-01",),
             ),
             Step("ahead", _("完成")),
