@@ -968,9 +968,8 @@ def test_where_one_is_and_which_browsers(browser, town, house):
         re.sub(r"\s+", "", re.sub("<[^>]*>", "", crumbs)) == "当前位置:个人中心›业务办理›业务列表返回上一页"
     )
     assert 'href="/work?state=pending_in">返回上一页' in crumbs
-    assert (
-        'href="/">返回上一页' in browser.get("/list", headers={"Referer": "https://elsewhere.example/x"}).text
-    )
+    for nowhere in ("https://elsewhere.example/x", "http://localhost//elsewhere.example/x", "http://[x"):
+        assert 'href="/">返回上一页' in browser.get("/list", headers={"Referer": nowhere}).text
 
 
 @pytest.mark.rule("BEY-03", "TRF-02")

@@ -190,7 +190,10 @@ def landing() -> str:
 @blueprint.app_template_global()
 def came_from() -> str:
     """Return the page of this site that the person comes from, else the start (UI-05)."""
-    came = urlsplit(request.headers.get("Referer", ""))
+    try:
+        came = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:  # what a program wrote there is no address
+        return "/"
     path = came.path + (f"?{came.query}" if came.query else "")
     # Back to this page itself, or to signing in, would be a circle.
     if came.netloc == request.host and came.path not in (request.path, "/sign-in") and own_path(path):

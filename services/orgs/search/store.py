@@ -247,9 +247,13 @@ def _near(near: Sequence[str]) -> dict[str, str]:
     return {f"near{n}": near[n - 1] if n <= len(near) else "-" for n in range(1, 9)}
 
 
+_LAST = "\U0010ffff"
+"""The last sign that there is, which no name has."""
+
+
 def _after(text: str) -> str:
     """Return the end of the range of texts that begin with one."""
-    return text[:-1] + chr(ord(text[-1]) + 1)
+    return text + _LAST
 
 
 def _within(targets_only: bool, limit: int, below: str) -> dict[str, Any]:
