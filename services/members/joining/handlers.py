@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -118,20 +118,32 @@ def _keep_codes(
     )
 
 
-def _held_code(tx: Connection, request: RegisterAdministrator) -> tuple[bytes, joining_store.Code]:
-    """Return a good code and its organisation; count the others, so that nobody guesses."""
-    limits = throttle.of_address(request.address, "codes from", domain.CODES_FROM_ADDRESS)
-    throttle.refuse_while_closed(tx, limits)
+class _Held(NamedTuple):
+    """A code that is held, with its organisation and the posts there."""
+
+    index: bytes
+    org: joining_store.Code
+    posts: dict[int, str]
+
+
+def _held_code(tx: Connection, request: RegisterAdministrator, tries: list[throttle.Limit]) -> _Held:
+    """Return a good code and its organisation; count the others, so that nobody guesses.
+
+    The organisation is held before its code, as by whoever makes a code.
+    """
+    throttle.refuse_while_closed(tx, tries)
     index = code_index("registration", request.code)
+    posts_store.lock(tx, joining_store.orgs_of_code(tx, index))
     held = joining_store.hold_code(tx, index, clock.now())
     if held is None:
-        throttle.count(tx, limits)
+        throttle.count(tx, tries)
     having = posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0) if held is not None else 0
     refusal = rules.check_use(held.kind if held is not None else None, having, request.post)
     if refusal is not None:
         raise Refused.of(refusal)
     assert held is not None
-    return index, held
+    posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [held.org_id])}
+    return _Held(index, held, posts)
 
 
 def register_administrator(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
@@ -142,36 +154,44 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
 
     Raises:
         Refused: `code_invalid`, `sign_in_to_register` for a registered ID number (ADM-15),
-            `too_many_administrators`, and what is wrong with the data.
+            `too_many_administrators`, and what is wrong with the data or the post.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
-    index, org = _held_code(tx, request)
+    held = _held_code(
+        tx, request, throttle.of_address(request.address, "codes from", domain.CODES_FROM_ADDRESS)
+    )
     id_number, name = domain.normalise_id(request.id_number), domain.clean_name(request.name)
-    refusal = rules.check_newcomer(name, id_number, request.password, clock.today())
+    # all of it before somebody is made, since what was done before a refusal stays done
+    refusal = rules.check_newcomer(name, id_number, request.password, clock.today()) or rules.check_post(
+        holds_one=False, post=request.post, has_secretary="secretary" in held.posts.values()
+    )
     if refusal is not None:
         raise Refused.of(refusal)
     person = people.new_person(name, id_number, request.phone, "")
     made = store.add(tx, [person], clock.now(), accounts.HASHER.hash(request.password))
     if not made:
         raise Refused.of(rules.HAS_ACCOUNT)
-    return _appoint(tx, index, org, next(iter(made.values())), request.post)
+    return _appoint(tx, held, next(iter(made.values())), request.post)
 
 
 def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
-    """Become an administrator with a code, signed in (ADM-14, ADM-15); a post held there is kept."""
+    """Become an administrator with a code, signed in (ADM-14, ADM-15); a post held there is kept.
+
+    Wrong codes are counted with the person, who is known wherever they come from.
+    """
     assert actor is not None
-    index, org = _held_code(tx, request)
-    return _appoint(tx, index, org, actor.person_id, request.post)
-
-
-def _appoint(tx: Connection, code: bytes, org: joining_store.Code, person_id: int, post: str) -> Registered:
-    """Use a code up; give a post to who holds none, and tell orgs, which gives the right."""
-    posts_store.lock(tx, [org.org_id])
-    posts = {row.person_id: row.post for row in posts_store.posts_of(tx, [org.org_id])}
-    refusal = rules.check_post(person_id in posts, post, "secretary" in posts.values())
+    held = _held_code(tx, request, throttle.of_person(actor.person_id, "codes by", domain.CODES_FROM_ADDRESS))
+    holds_one = actor.person_id in held.posts
+    refusal = rules.check_post(holds_one, request.post, "secretary" in held.posts.values())
     if refusal is not None:
         raise Refused.of(refusal)
+    return _appoint(tx, held, actor.person_id, request.post)
+
+
+def _appoint(tx: Connection, held: _Held, person_id: int, post: str) -> Registered:
+    """Use a code up; give a post to who holds none, and tell orgs, which gives the right."""
+    org, posts = held.org, held.posts
     if person_id not in posts:
         given: PostChange = {
             "org_id": org.org_id,
@@ -181,7 +201,7 @@ def _appoint(tx: Connection, code: bytes, org: joining_store.Code, person_id: in
             "ref": "registration code",
         }
         posts_store.set_posts(tx, [given], clock.now())
-    joining_store.spend_code(tx, code, person_id, clock.now())
+    joining_store.spend_code(tx, held.index, person_id, clock.now())
     log.append(tx, [_redeemed(org.org_id, person_id, posts.get(person_id, post))])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)

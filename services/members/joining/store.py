@@ -74,6 +74,8 @@ _ISSUE = sa.text(f"""
     ON CONFLICT (org_id) DO UPDATE SET (code_index, expires_at, issued_by, issued_at, spent_by, spent_at) =
         (excluded.code_index, excluded.expires_at, excluded.issued_by, excluded.issued_at, NULL, NULL)""")
 
+_ORGS_OF_CODE = sa.text("SELECT org_id FROM registration_codes WHERE code_index = :code")
+
 _HOLD_CODE = sa.text("""
     SELECT c.*, o.name, o.kind
     FROM registration_codes c JOIN org_directory o USING (org_id)
@@ -99,6 +101,11 @@ def issue_codes(tx: Connection, rows: Sequence[NewCode], now: datetime) -> None:
     Each takes the place of the organisation's earlier one.
     """
     db.run(tx, _ISSUE, rows, now=now)
+
+
+def orgs_of_code(tx: Connection, code: bytes) -> list[int]:
+    """Return the organisation of a code, spent ones too; none for what is no code."""
+    return list(tx.scalars(_ORGS_OF_CODE, {"code": code}))
 
 
 def hold_code(tx: Connection, code: bytes, now: datetime) -> Code | None:

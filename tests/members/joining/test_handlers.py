@@ -1,5 +1,7 @@
 """Posts, registration codes, self-registration: on a real database."""
 
+import threading
+import time
 import uuid
 from datetime import date, timedelta
 
@@ -325,6 +327,21 @@ def test_reset_codes_of_cadres(tx):
     assert codes(SCHOOL).code and codes(ROOT).code and codes(TARGET).refusal.code == "unknown_member"
 
 
+def until_it_waits(engine) -> None:
+    """Wait until a transaction of this database waits for another."""
+    waiting = sa.text(
+        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    ends = time.monotonic() + 20
+    while True:
+        with engine.connect() as tx:
+            if tx.scalar(waiting):
+                return
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 def refusal(action, *args, **values) -> str:
     with pytest.raises(Refused) as caught:
         action(*args, **values)
@@ -474,6 +491,49 @@ def test_codes_are_not_guessed(tx):
     assert (said[0], said[-1]) == ("code_invalid", "too_many_attempts")
     assert refusal(redeem, tx, made.code, address="192.0.2.7") == "too_many_attempts"
     assert redeem(tx, made.code, address="192.0.2.8").org_id == COLLEGE
+
+
+def test_codes_are_not_guessed_signed_in(tx):
+    """ADM-09: wrong codes of one person are counted as well, from wherever they come."""
+    (made,) = issue(tx, COLLEGE)
+    said = [refusal(redeem, tx, "WRONG", Actor(ONE), address=f"192.0.2.{n}") for n in range(51)]
+    assert (said[0], said[-1]) == ("code_invalid", "too_many_attempts")
+    assert refusal(redeem, tx, made.code, Actor(ONE)) == "too_many_attempts"
+    assert redeem(tx, made.code, Actor(TWO)).org_id == COLLEGE
+
+
+@pytest.mark.rule("ADM-04", "ADM-16")
+def test_a_post_that_is_taken_makes_nobody(tx):
+    """ADM-16: who asks for the post of the secretary in office is refused before there is an account.
+
+    What stands before a refusal stays: with an account the code could not be used a second time.
+    """
+    assert post(tx, COLLEGE, "secretary", **new(61)) > 0
+    (made,) = issue(tx, COLLEGE)
+    assert refusal(redeem, tx, made.code) == "secretary_in_post"
+    assert store.known(tx, [accounts.keys.seal.index(number(60, 1990))]) == {}
+    assert redeem(tx, made.code, post="organiser").org_id == COLLEGE
+
+
+@pytest.mark.rule("ADM-09", "ADM-13")
+def test_a_code_is_used_while_another_is_made(engine):
+    """ADM-13: whoever uses a code and whoever makes a new one hold organisation and code in one order."""
+    with engine.begin() as first:
+        (old,) = issue(first, COLLEGE)
+    said = []
+
+    def use():
+        with engine.begin() as second:
+            said.append(refusal(redeem, second, old.code))
+
+    with engine.begin() as first:
+        posts_store.lock(first, [COLLEGE])
+        other = threading.Thread(target=use)
+        other.start()
+        until_it_waits(engine)
+        issue(first, COLLEGE)
+    other.join()
+    assert said == ["code_invalid"]
 
 
 @pytest.mark.rule("REG-01", "REG-02", "REG-03", "REG-07", "ACC-03")
