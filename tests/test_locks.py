@@ -30,6 +30,8 @@ ONE_BY_ONE = {
     "services.members.records.store:_DELETE": PERSON,
     "services.members.retentions.store:_DECIDE": HELD,
     "services.members.sealing.store:_RESEALED": HELD,
+    "services.members.store:_AFRESH": PERSON,
+    "services.members.store:_END_ALL_SESSIONS": PERSON,
     "services.members.store:_MOVE": PERSON,
     "services.members.throttle:_RESET": HELD,
     "services.orgs.migration.store:_SET_MIGRATIONS": HELD,

@@ -367,12 +367,16 @@ def month_end(day: date) -> date:
 
 
 class Known(NamedTuple):
-    """Somebody whose ID number is registered; `pending` is an own registration that waits (REG-04)."""
+    """Somebody whose ID number is registered; `pending` is an own registration that waits (REG-04).
+
+    `claimed`: nothing but own registrations, which nobody has accepted, says that there is such a person.
+    """
 
     person_id: int
     name: str
     branch_id: int | None = None
     pending: bool = False
+    claimed: bool = False
 
 
 class Deleted(NamedTuple):

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from services.members import domain
 from services.members.domain import NewPerson
 from services.members.log import log, post_entries
+from services.members.sessions import Ended
 from shared import clock, db
 from shared.messages.members import (
     CadreChanged,
@@ -291,16 +292,60 @@ _OF_BRANCH = sa.text(
     "SELECT * FROM people WHERE branch_id = :branch AND person_id > :after ORDER BY person_id LIMIT :limit"
 )
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
-_KNOWN = sa.text("""
-    SELECT p.id_index, p.person_id, p.name, p.branch_id,
-        EXISTS (
+_PENDING = """EXISTS (
             SELECT 1 FROM registrations r
-            WHERE r.person_id = p.person_id AND r.state = 'pending') AS pending
+            WHERE r.person_id = p.person_id AND r.state = 'pending')"""
+_CLAIMED = """(p.branch_id IS NULL
+            AND EXISTS (SELECT 1 FROM registrations r WHERE r.person_id = p.person_id)
+            AND NOT EXISTS (
+                SELECT 1 FROM registrations r
+                WHERE r.person_id = p.person_id AND r.state = 'accepted')
+            AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.person_id = p.person_id)
+            AND NOT EXISTS (
+                SELECT 1 FROM posts o WHERE o.person_id = p.person_id AND o.ended_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM administrator_directory a WHERE a.person_id = p.person_id))"""
+"""Of somebody whom nobody but an own registration names."""
+_KNOWN = sa.text(f"""
+    SELECT p.id_index, p.person_id, p.name, p.branch_id, {_PENDING} AS pending, {_CLAIMED} AS claimed
     FROM people p
     WHERE id_index = ANY(:indexes)""")
-_USED_NUMBERS = sa.text("""
-    SELECT development_number, person_id FROM people
+_USED_NUMBERS = sa.text(f"""
+    SELECT development_number, person_id, {_CLAIMED} AS claimed FROM people p
     WHERE development_number = ANY(:numbers) AND development_number <> ''""")
+_THEIRS = f"p.id_index = decode(g.id_index, 'base64') AND {_CLAIMED} AND NOT {_PENDING}"
+_TAKE = sa.text(f"""
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(name text, id_index text)
+    )
+    -- what stood under another name was said of somebody else
+    UPDATE people p
+    SET name = g.name,
+        phone_sealed = CASE WHEN p.name = g.name THEN p.phone_sealed END,
+        contact_sealed = CASE WHEN p.name = g.name THEN p.contact_sealed END,
+        emergency_sealed = CASE WHEN p.name = g.name THEN p.emergency_sealed END,
+        ethnic_group = CASE WHEN p.name = g.name THEN p.ethnic_group ELSE '' END,
+        joined_on = CASE WHEN p.name = g.name THEN p.joined_on END,
+        development_number = CASE WHEN p.name = g.name THEN p.development_number ELSE '' END,
+        identity_check = CASE WHEN p.name = g.name THEN p.identity_check ELSE 'unchecked' END
+    FROM {locked("given g", "people p", _THEIRS, "p.person_id", of="g.*, p.person_id")} AS g
+    WHERE p.person_id = g.person_id
+    RETURNING p.person_id""")
+
+# Two statements, since whoever signs in holds the account before the sessions.
+_AFRESH = sa.text("""
+    UPDATE accounts SET password_hash = NULL, changed_at = NULL, initial_tail = :tail
+    WHERE person_id = ANY(CAST(:people AS bigint[]))""")
+_END_ALL_SESSIONS = sa.text("""
+    DELETE FROM sessions WHERE person_id = ANY(CAST(:people AS bigint[]))
+    RETURNING session_id, expires_at""")
+_TAKEN_NUMBER = f"p.development_number = g.number AND {_CLAIMED}"
+_TAKE_NUMBERS = sa.text(f"""
+    WITH given AS (
+        SELECT unnest(CAST(:numbers AS text[])) AS number
+    )
+    UPDATE people p SET development_number = ''
+    FROM {locked("given g", "people p", _TAKEN_NUMBER, "p.person_id", of="p.person_id")} AS g
+    WHERE p.person_id = g.person_id""")
 _ID = "coalesce(person_id, nextval(pg_get_serial_sequence('people', 'person_id')))"
 _OPENED = {name: f"decode({name}, 'base64')" for name in ("id_sealed", "id_index", "phone_sealed")}
 _ADD = sa.text(f"""
@@ -396,9 +441,38 @@ def deleted_from(tx: Connection, indexes: list[bytes]) -> dict[bytes, domain.Del
     return {bytes(id_index): domain.Deleted(*deleted) for id_index, *deleted in rows}
 
 
-def used_numbers(tx: Connection, numbers: list[str]) -> dict[str, int]:
-    """Return those of the development numbers that are taken, with who has them."""
-    return {row.development_number: row.person_id for row in tx.execute(_USED_NUMBERS, {"numbers": numbers})}
+def used_numbers(tx: Connection, numbers: list[str], claimed: bool = False) -> dict[str, int]:
+    """Return those of the development numbers that are taken, with who has them.
+
+    With `claimed` also those of people whom only an own registration names: against another registration
+    they count, against an organisation they do not.
+    """
+    rows = tx.execute(_USED_NUMBERS, {"numbers": numbers})
+    return {row.development_number: row.person_id for row in rows if claimed or not row.claimed}
+
+
+def take(tx: Connection, rows: Iterable[NewPerson]) -> list[int]:
+    """Let people whom only an own registration names be those whom an organisation enters (ACC-11).
+
+    Return who they are. Registrations that wait are left as they are.
+    """
+    return list(db.run(tx, _TAKE, rows).scalars())
+
+
+def begin_afresh(tx: Connection, person_ids: Sequence[int], tail: int) -> list[Ended]:
+    """Take people's own passwords away and end their sessions; return those that ended.
+
+    Who holds the people, holds these.
+    """
+    tx.execute(_AFRESH, {"people": list(person_ids), "tail": tail})
+    return db.rows(Ended, tx.execute(_END_ALL_SESSIONS, {"people": list(person_ids)}))
+
+
+def take_numbers(tx: Connection, numbers: Iterable[str]) -> None:
+    """Take development numbers away from people whom only an own registration names."""
+    given = sorted({one for one in numbers if one})
+    if given:
+        tx.execute(_TAKE_NUMBERS, {"numbers": given})
 
 
 def add(

@@ -20,7 +20,8 @@ from services.members.log import log
 from services.members.sealing.keys import b64, code_index, new_code
 from services.members.sealing.keys import keys as keys
 from services.members.sealing.seal import Seal
-from shared import audit, clock, directory, outbox, sessions_ended
+from services.members.sessions import TOKEN_LIFE, tell_ended
+from shared import audit, clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor, Signer
@@ -32,7 +33,6 @@ from shared.messages.members import (
     Renew,
     ResetCode,
     ResetPassword,
-    SessionEnded,
     SessionInfo,
     Sessions,
     Signed,
@@ -41,7 +41,6 @@ from shared.messages.members import (
     SignOut,
 )
 
-TOKEN_LIFE = timedelta(minutes=15)
 SESSION_LIFE = timedelta(hours=8)
 CODE_LENGTH = 8
 """Of a reset code."""
@@ -207,17 +206,8 @@ def renew(tx: Connection, request: Renew, actor: Actor | None) -> Signed:
 def sign_out(tx: Connection, request: SignOut, actor: Actor | None) -> bool:
     """End a session; its tokens count no more, in any service (ACC-16)."""
     ended = accounts_store.close_session(tx, _index(request.session))
-    _tell_ended(tx, ended)
+    tell_ended(tx, ended)
     return bool(ended)
-
-
-def _tell_ended(tx: Connection, ended: Sequence[accounts_store.Ended]) -> None:
-    """Refuse the tokens of ended sessions here from now on, and everywhere as soon as it is told."""
-    # after `until` there is no token of the session left to refuse
-    told = [SessionEnded(session_id=row.session_id, until=clock.now() + TOKEN_LIFE) for row in ended]
-    if told:
-        sessions_ended.on_session_ended(tx, told)
-        outbox.emit(tx, told)
 
 
 def list_sessions(tx: Connection, request: ListSessions, actor: Actor | None) -> Sessions:
@@ -248,7 +238,7 @@ def end_sessions(tx: Connection, request: EndSessions, actor: Actor | None) -> b
     ended = accounts_store.end_other_sessions(
         tx, actor.person_id, _index(request.session), request.session_ids or None
     )
-    _tell_ended(tx, ended)
+    tell_ended(tx, ended)
     return bool(ended)
 
 
@@ -269,7 +259,7 @@ def change_password(tx: Connection, request: ChangePassword, actor: Actor | None
     if refusal is not None:
         raise Refused.of(refusal)
     accounts_store.set_password(tx, actor.person_id, HASHER.hash(request.new_password), clock.now())
-    _tell_ended(tx, accounts_store.end_other_sessions(tx, actor.person_id, _index(request.session)))
+    tell_ended(tx, accounts_store.end_other_sessions(tx, actor.person_id, _index(request.session)))
     return True
 
 
@@ -446,4 +436,4 @@ def _reset(tx: Connection, person: store.Person, password_hash: str) -> None:
         ],
     )
     # no session has an empty index, so all of them end
-    _tell_ended(tx, accounts_store.end_other_sessions(tx, person.person_id, b""))
+    tell_ended(tx, accounts_store.end_other_sessions(tx, person.person_id, b""))

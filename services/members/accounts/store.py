@@ -10,6 +10,7 @@ from typing import NamedTuple, TypedDict
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.members.sessions import Ended
 from shared import db
 from shared.recordset import columns, recordset
 
@@ -33,13 +34,6 @@ class Session(NamedTuple):
     expires_at: datetime
     address: str
     device: str
-
-
-class Ended(NamedTuple):
-    """A session that was ended."""
-
-    session_id: uuid.UUID
-    expires_at: datetime
 
 
 class SignIn(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
-from services.members import initial, people, settings, store
+from services.members import claims, initial, people, settings, store
 from services.members.entering import rules
 from services.members.entering import store as entering_store
 from services.members.log import PostChange, changer, entered, log
@@ -143,6 +143,8 @@ def _store(
     """
     now = clock.now()
     made: dict[bytes, int] = {}
+    claims.yield_to(tx, [rows[n] for n in loose])
+    store.take_numbers(tx, [row["development_number"] for row in rows.values()])
     new = [row for n, row in rows.items() if n not in loose]
     if new:
         made |= store.add(tx, new, now, tail=initial.initial_tail(tx))

@@ -130,12 +130,13 @@ def check_claims(one: Entrant, number_is_used: bool, led: Set[int]) -> Refusal |
 def check_person(one: Entrant, known: Known | None, deleted: Deleted | None) -> Refusal | None:
     """Return why a person is not entered (ACC-11, REG-06, ORG-20, TRF-36).
 
-    Somebody registered who is in no branch is entered, too, where the name is the same (REG-05).
+    Somebody registered who is in no branch is entered, too, where the name is the same (REG-05), or
+    where nobody has ever accepted that name.
     """
     # asked before the name is compared: the registration has to be withdrawn, whoever the person is
     if known is not None and known.pending:
         return Refusal("registration_pending")
-    if known is not None and (known.branch_id is not None or known.name != one.name):
+    if known is not None and (known.branch_id is not None or (known.name != one.name and not known.claimed)):
         return Refusal("id_registered")
     if was_deleted_elsewhere(deleted, one.name, one.branch_id):
         return Refusal("deleted_elsewhere")

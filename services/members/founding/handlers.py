@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import domain, people, store, throttle
+from services.members import claims, domain, people, store, throttle
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.founding import rules
@@ -191,6 +191,8 @@ def _person(tx: Connection, name: str, id_number: str, phone: str, password: str
     if refusal is not None:
         raise Refused.of(refusal)
     if known is not None:
+        if known.claimed:
+            claims.yield_to(tx, [people.new_person(name, number, phone, "")])
         return known.person_id
     password_hash = accounts.HASHER.hash(password) if password else None
     made = store.add(tx, [people.new_person(name, number, phone, "")], clock.now(), password_hash, tail=0)

@@ -20,9 +20,11 @@ def check_token(is_open: bool, is_token: bool) -> Refusal | None:
 def check_known(known: Known, name: str, with_password: bool) -> Refusal | None:
     """Return why a registered person is not meant (ACC-11).
 
-    Somebody who has an account keeps its password.
+    Somebody who has an account keeps its password, unless it comes from an own registration alone.
     """
-    if known.name != name:
+    if known.pending:
+        return Refusal("registration_pending")
+    if known.name != name and not known.claimed:
         return Refusal("name_differs")
     return Refusal("id_registered") if with_password else None
 

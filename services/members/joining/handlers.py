@@ -121,7 +121,8 @@ def _keep_codes(
 class _Held(NamedTuple):
     """A code that is held, with its organisation and the posts there."""
 
-    index: bytes
+    code: bytes
+    """Its keyed hash."""
     org: joining_store.Code
     posts: dict[int, str]
 
@@ -201,7 +202,7 @@ def _appoint(tx: Connection, held: _Held, person_id: int, post: str) -> Register
             "ref": "registration code",
         }
         posts_store.set_posts(tx, [given], clock.now())
-    joining_store.spend_code(tx, held.index, person_id, clock.now())
+    joining_store.spend_code(tx, held.code, person_id, clock.now())
     log.append(tx, [_redeemed(org.org_id, person_id, posts.get(person_id, post))])
     outbox.emit(tx, [AdministratorRegistered(org_id=org.org_id, person_id=person_id)])
     return Registered(person_id=person_id, org_id=org.org_id, org_name=org.name)
@@ -282,7 +283,7 @@ def _place(tx: Connection, request: Register) -> directory.Org:
 def _check_claims(tx: Connection, request: Register, index: bytes, known: domain.Known | None) -> None:
     """Refuse a development number of somebody else, and a person who belongs to another branch."""
     number = request.development_number.strip()
-    owner = store.used_numbers(tx, [number]).get(number)
+    owner = store.used_numbers(tx, [number], claimed=True).get(number)
     refusal = rules.check_number(owner, known.person_id if known is not None else None)
     if refusal is not None:
         raise Refused.of(refusal)

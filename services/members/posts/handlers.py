@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, initial, people, store, throttle
+from services.members import claims, domain, initial, people, store, throttle
 from services.members.log import PostChange, changer
 from services.members.posts import places, rules
 from services.members.posts import store as posts_store
@@ -150,6 +150,8 @@ class _People:
             ],
         )
         self.new: dict[bytes, tuple[int, people.Entered]] = {}
+        # by person, those whom only an own registration names until now
+        self.claimed: dict[int, people.Entered] = {}
 
     def find(self, item: SetPost, acting: int) -> tuple[int | None, Refusal | None]:
         """Return the person, a negative placeholder for one to be entered, or why there is none."""
@@ -169,7 +171,12 @@ class _People:
             known = self.by_index[index]
             person_id = known.person_id
             holds = person_id in self.holders.get(item.org_id, ())
-            refusal = rules.check_known(name, known.name, known.pending, not item.post, holds)
+            if known.claimed and item.post and not known.pending:
+                self.claimed.setdefault(
+                    person_id, people.new_person(name, domain.normalise_id(item.id_number), "", "")
+                )
+            registered = self.claimed[person_id]["name"] if person_id in self.claimed else known.name
+            refusal = rules.check_known(name, registered, known.pending, not item.post, holds)
         else:
             person_id, row = self.new[index]
             refusal = rules.check_known(name, row["name"], pending=False, ends=False, holds=True)
@@ -186,6 +193,7 @@ class _People:
 
         Return their ids by placeholder, also of those entered elsewhere meanwhile.
         """
+        claims.yield_to(tx, [row for person_id, row in self.claimed.items() if person_id in wanted])
         # whoever was entered elsewhere meanwhile is left out by `add` and found by the index below
         rows = {index: row for index, (placeholder, row) in self.new.items() if placeholder in wanted}
         if rows:

@@ -50,6 +50,7 @@ def edit_members(tx: Connection, asked: list[Asked[EditMember]]) -> list[MemberS
     edits = _Edits(tx, asked)
     answers = [MemberSaved(member_id=one.item.member_id, refusal=edits.take(one)) for one in asked]
     if edits.rows:
+        store.take_numbers(tx, edits.new_numbers())
         records_store.edit(tx, list(edits.rows.values()))
         entries = [
             edited(edits.last[member], edits.people[member], row) for member, row in edits.rows.items()
@@ -76,6 +77,7 @@ class _Edits:
         self.cadres = {row.person_id for row in posts_store.posts_held(tx, self.people)}
         numbers = [one.item.development_number.strip() for one in asked if one.item.development_number]
         self.used = store.used_numbers(tx, numbers)
+        self.used_or_claimed = store.used_numbers(tx, numbers, claimed=True)
         self.issued = settings.of(tx).ranges
         self.rows: dict[int, records_store.Edit] = {}
         self.last: dict[int, Asked[EditMember]] = {}
@@ -88,13 +90,13 @@ class _Edits:
         refusal = rules.check_editor(person is not None, own, near)
         if refusal is not None or person is None:
             return refusal
-        refusal = self._check(one.item, person)
+        refusal = self._check(one.item, person, self.used_or_claimed if own else self.used)
         if refusal is None:
             self.last[person.person_id] = one
             self.rows[person.person_id] = _row(one.item, person, own)
         return refusal
 
-    def _check(self, item: EditMember, person: store.Person) -> Refusal | None:
+    def _check(self, item: EditMember, person: store.Person, used: Mapping[str, int]) -> Refusal | None:
         """Return what is wrong with the record as it will be."""
         today, branch = clock.today(), _branch(self.orgs, person)
         number, joined = _number(item, person), item.joined_on or person.joined_on
@@ -106,12 +108,17 @@ class _Edits:
             refusal = domain.check_ages(
                 born, joined, post, today, branch.province
             ) or domain.check_development_number(number, joined, branch.province, self.issued)
-        return refusal or rules.check_edit(self._is_used(number, person), item.found_on, today)
+        return refusal or rules.check_edit(self._is_used(number, person, used), item.found_on, today)
 
-    def _is_used(self, number: str, person: store.Person) -> bool:
+    def new_numbers(self) -> list[str]:
+        """Return the development numbers that members will have and have not yet."""
+        numbers = {member: row["development_number"] or "" for member, row in self.rows.items()}
+        return [one for member, one in numbers.items() if one != self.people[member].development_number]
+
+    def _is_used(self, number: str, person: store.Person, used: Mapping[str, int]) -> bool:
         """Return whether a new number is somebody else's, or given by an earlier edit of the list."""
         return number != person.development_number and (
-            self.used.get(number, person.person_id) != person.person_id
+            used.get(number, person.person_id) != person.person_id
             or any(row["development_number"] == number for row in self.rows.values())
         )
 

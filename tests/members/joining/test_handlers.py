@@ -10,7 +10,9 @@ import sqlalchemy as sa
 
 from services.members import domain, handlers, store
 from services.members.accounts import handlers as accounts
+from services.members.accounts import store as accounts_store
 from services.members.entering import handlers as entering
+from services.members.founding import handlers as founding
 from services.members.joining import handlers as joining
 from services.members.posts import handlers as posts_handlers
 from services.members.posts import store as posts_store
@@ -611,6 +613,105 @@ def test_while_it_is_pending(tx):
 
     assert entry().member_id == asked.person_id
     assert store.by_ids(tx, [asked.person_id])[asked.person_id].branch_id == CLASS
+
+
+def withdrawn(tx, n=70, **values):
+    """Register oneself with a number and take it back; return the person."""
+    asked = apply(tx, n, **values)
+    assert decide(tx, asked, Actor(asked.person_id), accept=False, withdraw=True).state == "withdrawn"
+    return asked.person_id
+
+
+def signs_in(tx, n, password):
+    """Return whether a number and a password open an account; and whether a new password is asked for."""
+    try:
+        return accounts.sign_in(tx, SignIn(id_number=number(n), password=password), None).must_change_password
+    except Refused as refused:
+        return refused.code
+
+
+@pytest.mark.rule("ACC-11", "REG-05")
+@pytest.mark.parametrize("name", ["周自己", "冒名者"])
+def test_nobody_keeps_an_account_into_which_another_is_entered(tx, name):
+    """ACC-11: who has registered with a number of somebody else, and withdrawn, has no hold on it.
+
+    The branch enters the person, whatever name stood there; the account begins afresh and its sessions end.
+    """
+    claimant = withdrawn(tx, name=name, phone="19900000099")
+    assert signs_in(tx, 70, PASSWORD) is False
+    told(tx, "session_ended")
+    (entered,) = entering.admit(tx, [Asked(person(70, name="周自己", phone=""), admin(CLASS))])
+    assert (entered.refusal, entered.member_id) == (None, claimant)
+    assert len(told(tx, "session_ended")) == 1
+    assert (signs_in(tx, 70, PASSWORD), signs_in(tx, 70, number(70)[-8:])) == ("sign_in_failed", True)
+    shown = showing.who_am_i(tx, WhoAmI(), Actor(claimant)).member
+    assert (shown.name, shown.phone) == ("周自己", "19900000099" if name == "周自己" else "")
+
+
+@pytest.mark.rule("ACC-11", "REG-05")
+def test_nobody_keeps_an_account_that_gets_a_post(tx):
+    """ACC-11: the same holds of cadres; the post of somebody who has registered is an account of its own."""
+    claimant = withdrawn(tx, name="冒名者")
+    assert post(tx, SCHOOL, "", name="冒名者", id_number=number(70)) == "unknown_member"
+    assert signs_in(tx, 70, PASSWORD) is False
+    assert post(tx, SCHOOL, "publicist", name="周自己", id_number=number(70)) == claimant
+    assert (signs_in(tx, 70, PASSWORD), signs_in(tx, 70, number(70)[-8:])) == ("sign_in_failed", True)
+    assert store.by_ids(tx, [claimant])[claimant].name == "周自己"
+    # from now on somebody has accepted the name, and the account is the person's own
+    assert post(tx, COLLEGE, "publicist", name="冒名者", id_number=number(70)) == "name_differs"
+    accounts_store.set_password(tx, claimant, accounts.HASHER.hash(PASSWORD), clock.now())
+    assert post(tx, COLLEGE, "publicist", name="周自己", id_number=number(70)) == claimant
+    assert signs_in(tx, 70, PASSWORD) is False
+
+
+@pytest.mark.rule("ACC-11", "REG-06")
+def test_nobody_waits_for_an_administrator_in_the_account(tx):
+    """ACC-11: who is made an administrator by the command line gets no account of somebody who registered."""
+    asked = apply(tx)
+    assert refusal(founding.make, tx, "周自己", number(70), "", ROOT, force=True) == "registration_pending"
+    decide(tx, asked, Actor(asked.person_id), accept=False, withdraw=True)
+    made = founding.make(tx, "周自己", number(70), "", ROOT, force=True)
+    assert made.person_id == asked.person_id and founding.code_for(tx, made.person_id)
+    assert signs_in(tx, 70, PASSWORD) == "sign_in_failed"
+
+
+@pytest.mark.rule("ACC-11", "REG-07")
+def test_who_was_accepted_keeps_the_account(tx):
+    """REG-07: an organisation that accepts an applicant says that it is the person."""
+    asked = apply(tx, org=SCHOOL, post="publicist")
+    decide(tx, asked, admin(SCHOOL))
+    (entered,) = entering.admit(tx, [Asked(person(70, name="周自己"), admin(CLASS))])
+    assert entered.refusal.code == "id_registered"  # the post binds
+    assert signs_in(tx, 70, PASSWORD) is False
+
+
+@pytest.mark.rule("MEM-09")
+def test_an_application_holds_no_development_number(tx):
+    """MEM-09: what somebody has merely written into an application keeps nobody's number from its owner."""
+    taken, edited = "202000000069", "202000000068"
+    first, second = apply(tx, 70, development_number=taken), apply(tx, 71, development_number=edited)
+    assert refusal(apply, tx, 72, development_number=taken) == "development_number_used"
+    # of two applicants the one does not take it from the other, either
+    (own,) = records.edit_members(
+        tx,
+        [
+            Asked(
+                EditMember(command_id=uuid.uuid4(), member_id=first.person_id, development_number=edited),
+                Actor(first.person_id),
+            )
+        ],
+    )
+    assert own.refusal.code == "development_number_used"
+    (entered,) = entering.admit(tx, [Asked(person(73, development_number=taken), admin(CLASS))])
+    assert entered.refusal is None
+    (saved,) = records.edit_members(
+        tx,
+        [Asked(EditMember(command_id=uuid.uuid4(), member_id=ONE, development_number=edited), admin(CLASS))],
+    )
+    assert saved.refusal is None
+    rows = store.by_ids(tx, [first.person_id, second.person_id, entered.member_id, ONE])
+    assert [row.development_number for _, row in sorted(rows.items())] == [edited, "", "", taken]
+    assert decide(tx, first).state == "accepted"
 
 
 @pytest.mark.rule("REG-04", "REG-05")
