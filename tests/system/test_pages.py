@@ -219,7 +219,7 @@ def test_a_rejected_graduate_is_told(browser, town, house):
     again = browser.get(f"/start?again={house.rejected}").text
     assert "阳光大道" in again and f'name="target" value="{TOWNSHIP}" checked' in again
     trail = browser.get(f"/transfers/{house.rejected}").text
-    assert re.search(r"驳回</td>\s*<td>[^<]*" + township + r"[^<]*\*\*", trail)
+    assert re.search(r"驳回</th>\s*<td [^>]*>[^<]*" + township + r"[^<]*\*\*", trail)
 
 
 @pytest.mark.rule("TRF-22", "TRF-10", "MEM-31")
