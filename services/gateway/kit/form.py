@@ -136,6 +136,8 @@ def read(
             values[field.name] = found
         elif field.name in blank:
             values[field.name] = ""
+        elif _is(field.type, type(None)) and field.required:
+            values[field.name] = None
         elif field.required:
             errors[name] = _said_missing(field.type, name)
     made = None
