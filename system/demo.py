@@ -683,15 +683,16 @@ def _statistics_agree(people: sa.Connection, some: sa.Connection) -> tuple[str, 
     from services.transfers.figures import store as figures_store
     from services.transfers.policies import store as policies_store
 
-    settings = policies_store.active(some, clock.now())
-    graduates, _, differ = figures_store.verify(some, settings, clock.now())
-    counted = set(some.execute(sa.text("SELECT member_id FROM graduates WHERE counts")).scalars())
-    some.rollback()  # `verify` has followed what waited; a check changes nothing
     flagged = set(
         people.execute(
             sa.text("SELECT person_id FROM people WHERE graduate AND branch_id IS NOT NULL")
         ).scalars()
     )
+    people.rollback()  # a server ends who is idle in a transaction, and the recount of many takes minutes
+    settings = policies_store.active(some, clock.now())
+    graduates, _, differ = figures_store.verify(some, settings, clock.now())
+    counted = set(some.execute(sa.text("SELECT member_id FROM graduates WHERE counts")).scalars())
+    some.rollback()  # `verify` has followed what waited; a check changes nothing
     return (
         f"the statistics are what a recount says ({graduates} graduates), and every graduate is in them",
         not differ and flagged <= counted,

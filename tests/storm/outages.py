@@ -335,6 +335,7 @@ def outage(site: Site, name: str, way: str, seconds: float) -> bool:
         ended = drained + seconds_until(lambda: count(site, "transfers", open_ones) == 0, 300)
     finally:
         offices.close()
+    seconds_until(lambda: on_the_way(site) == 0, AFTER)  # what the offices did last is not lost, but moving
     lost, unfinished = _lost(site, offices.accepted)
     engines = {service: site.engine(service) for service in SERVICES}
     broken = [what for what, holds in check_invariants(engines) if not holds]
