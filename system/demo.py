@@ -650,6 +650,7 @@ def _transfers_agree(people: sa.Connection, some: sa.Connection) -> list[tuple[s
     moves = _pairs(people, "SELECT transfer_id, branch_id FROM memberships WHERE transfer_id IS NOT NULL")
     moved_twice = people.scalar(sa.text(_MOVED_TWICE))
     completed = _pairs(some, "SELECT transfer_id, target_branch_id FROM transfers WHERE state = 'completed'")
+    people.rollback()  # a server ends who is idle in a transaction, and reading the trails takes minutes
     return [
         (
             f"a reservation exists exactly while a transfer is open ({len(open_ones)})",
@@ -688,7 +689,7 @@ def _statistics_agree(people: sa.Connection, some: sa.Connection) -> tuple[str, 
             sa.text("SELECT person_id FROM people WHERE graduate AND branch_id IS NOT NULL")
         ).scalars()
     )
-    people.rollback()  # a server ends who is idle in a transaction, and the recount of many takes minutes
+    people.rollback()  # the recount of many takes minutes, too
     settings = policies_store.active(some, clock.now())
     graduates, _, differ = figures_store.verify(some, settings, clock.now())
     counted = set(some.execute(sa.text("SELECT member_id FROM graduates WHERE counts")).scalars())
