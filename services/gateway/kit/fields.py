@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -44,19 +44,6 @@ def numbers(texts: Iterable[str]) -> list[int]:
 
     """
     found = list(dict.fromkeys(int(one) for one in texts if _NUMBER.fullmatch(one)))
-    if len(found) > MAX_ITEMS:
-        raise Refused("too_many_items", limit=MAX_ITEMS)
-    return found
-
-
-def pairs(texts: Iterable[str]) -> list[tuple[int, int]]:
-    """Return ticked values of the form 12-3 as pairs; whatever else is left out."""
-    split: Sequence[Sequence[str]] = [one.split("-") for one in texts]
-    found = [
-        (int(one[0]), int(one[1]))
-        for one in split
-        if len(one) == 2 and all(_NUMBER.fullmatch(part) for part in one)
-    ]
     if len(found) > MAX_ITEMS:
         raise Refused("too_many_items", limit=MAX_ITEMS)
     return found
