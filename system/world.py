@@ -185,7 +185,7 @@ def _first_class(system: Any, counties: list[str]) -> None:
         tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('people', 'person_id'), 100000)"))
 
 
-def wait_for_directory(system: Any, orgs: int, administrators: int, seconds: float = 60) -> None:
+def wait_for_directory(system: Any, orgs: int, administrators: int, seconds: float = 180) -> None:
     """Wait until members and transfers know the whole tree and everyone who administers it."""
     ends = time.monotonic() + seconds
     for service in ("members", "transfers"):

@@ -5,7 +5,7 @@
     make pictures OUT=/some/folder SERVE=1      elsewhere; and keep the site open until a key is pressed
 
 The pages are those of the menu of each role and those that the menu leads to. The pictures have few
-colours, so that all of them together stay below 12 MB; `index.md` beside them says what is where.
+colours, so that all of them together stay below 12 MB; `README.md` beside them says what is where.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from services.gateway.app import create_app
 from services.members.accounts import handlers as accounts
@@ -32,48 +34,80 @@ from tests.pictures import world as filled
 from tests.system.conftest import Town
 from tests.system.visitor import CHROMIUM
 
-WIDTHS = (360, 1440)
-TALLEST = 2400
-"""Pixels of a picture's height; longer pages go on below."""
+SIZES = {360: 2400, 1440: 1600}
+"""The widths, each with the height of its tallest picture; longer pages go on below."""
+LEAST = 720
+"""Height of the window, and of the smallest picture."""
+COLOURS = 24
 
 
-def take(
-    browser: Browser, site: str, role: filled.Role, width: int, folder: Path, only: list[str]
-) -> list[str]:
-    """Take a picture of each page of a role; return what was taken as lines of the index."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, locale="zh-CN")
+class _Silent(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing: what is taken is what is read."""
+
+
+def take(browser: Browser, site: str, role: filled.Role, folder: Path, only: list[str]) -> None:
+    """Take the pictures of the pages of a role; say which stick out of the window."""
+    context = browser.new_context(locale="zh-CN")
     page = context.new_page()
-    page.set_default_timeout(30_000)
-    lines = []
+    page.set_default_timeout(60_000)
     if role.number:
         page.goto(f"{site}/sign-in")
         page.fill("#id_number", role.number)
         page.fill("#password", world.PASSWORD)
         page.click("main button:not([disabled])")
         page.wait_for_url(lambda url: "sign-in" not in url)
-    for path in role.pages:
+    for name, path in named(role.pages).items():
         if only and path not in only:
             continue
-        page.goto(f"{site}{path}")
-        page.wait_for_load_state()
-        name = f"{role.name}{path.split('?')[0].replace('/', '_').rstrip('_') or '_home'}_{width}.png"
-        height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
-        page.set_viewport_size({"width": width, "height": max(900, height)})
-        _keep(page.screenshot(), folder / name)
-        page.set_viewport_size({"width": width, "height": 900})
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        lines.append(
-            f"| {role.name} | `{path}` | {width} | [{name}]({name}) | {'' if wide <= width else wide} |"
-        )
-        print(lines[-1], flush=True)
+        for width, tallest in SIZES.items():
+            page.set_viewport_size({"width": width, "height": LEAST})
+            answer = page.goto(f"{site}{path}", wait_until="networkidle")
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": width, "height": min(tallest, max(LEAST, height))})
+            file = f"{role.name}_{name}_{width}.png"
+            _keep(page.screenshot(), folder / file)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            print(
+                file,
+                answer.status if answer else "",
+                f"sticks out to {wide}" if wide > width else "",
+                flush=True,
+            )
     context.close()
-    return lines
+
+
+def named(paths: list[str]) -> dict[str, str]:
+    """Return pages by names that files can have."""
+    names: dict[str, str] = {}
+    for path in paths:
+        name = path.split("?")[0].strip("/").replace("/", "_") or "home"
+        while name in names:
+            name += "-more"
+        names[name] = path
+    return names
+
+
+def index(roles: list[filled.Role], folder: Path) -> str:
+    """Return what is where, of what there is in a folder: role, page, its pictures."""
+    lines = [
+        "# Pictures of the pages",
+        "",
+        "Made by `make pictures`, with the data of `tests/pictures/world.py`.",
+    ]
+    for role in roles:
+        lines += ["", f"## {role.name}", "", "| page | 360 px | 1440 px |", "|---|---|---|"]
+        for name, path in named(role.pages).items():
+            files = [f"{role.name}_{name}_{width}.png" for width in SIZES]
+            if all((folder / file).exists() for file in files):
+                lines.append(f"| `{path}` | {' | '.join(f'[{file}]({file})' for file in files)} |")
+    return "\n".join([*lines, ""])
 
 
 def _keep(png: bytes, path: Path) -> None:
-    """Keep a picture in 32 colours."""
+    """Keep a picture in few colours."""
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> int:
@@ -92,21 +126,22 @@ def main() -> int:
         town.tree = world.load(town, everyone=True)
         with closing(RpcClient(town.settings)) as client:
             app = create_app(client, town.settings)
+            begun = time.monotonic()
             roles = filled.fill(town, app.test_client())
-            server = make_server("127.0.0.1", int(os.environ.get("PORT") or 0), app, threaded=True)
+            print(f"world: {time.monotonic() - begun:.0f} s", flush=True)
+            server = make_server(
+                "127.0.0.1", int(os.environ.get("PORT") or 0), app, threaded=True, request_handler=_Silent
+            )
             threading.Thread(target=server.serve_forever, daemon=True).start()
             site = f"http://127.0.0.1:{server.server_port}"
             print(site, flush=True)
-            lines = ["# Pictures of the pages", "", "Made by `make pictures`.", ""]
-            lines += ["| role | page | width | picture | sticks out to |", "|---|---|---|---|---|"]
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
                 for role in roles:
-                    for width in WIDTHS if not names or role.name in names else ():
-                        lines += take(browser, site, role, width, out, only)
+                    if not names or role.name in names:
+                        take(browser, site, role, out, only)
                 browser.close()
-            if not only and not names:
-                (out / "index.md").write_text("\n".join(lines) + "\n")
+            (out / "README.md").write_text(index(roles, out))
             if os.environ.get("SERVE"):
                 sys.stdin.read()
             server.shutdown()
