@@ -260,7 +260,7 @@ def _go_through_all_states(town: Any, browser: Any) -> int:
 
 def _until(town: Any, count: Any, values: dict[str, Any], wanted: int) -> None:
     """Wait until transfers counts as many as are wanted."""
-    ends = time.monotonic() + 120
+    ends = time.monotonic() + 300
     while True:
         with town.engine("transfers").connect() as tx:
             if (found := tx.scalar(count, values)) >= wanted:

@@ -5,6 +5,7 @@ measures each page. The figures go to the screen as a table and are the same for
 pages, so that two states can be compared:
 
 - p50, p95: milliseconds until the page's own answer is there, of ROUNDS askings over HTTP;
+- page: the page's own text, unpacked, in thousands of bytes;
 - KB: all that a first visit loads, as it goes over the wire, in thousands of bytes;
 - height: pixels of the whole page at 1440 px;
 - stops: presses of Tab before the first button that decides (approve, assign, send), on the pages
@@ -51,9 +52,12 @@ PAGES = {
         "/orgs",
         "/figures",
         "/board",
+        "/graduation",
     ),
+    "university": ("/graduation", "/orgs", "/members"),
     "township": ("/work",),
-    "province": ("/desk", "/orgs", "/members", "/figures", "/schools"),
+    "province": ("/desk", "/orgs", "/members", "/figures", "/board", "/progress", "/schools"),
+    "national": ("/board", "/orgs", "/progress"),
 }
 """The pages that are measured: the heaviest and the most used of each role."""
 DECIDES = re.compile("^(同意|分配|提交|发起)")
@@ -82,20 +86,21 @@ def stops(page: Any) -> str:
 
 
 def askings(context: BrowserContext, url: str, rounds: int) -> str:
-    """Return p50 and p95 of so many askings for a page, in milliseconds; "- | -" if it leads elsewhere.
+    """Return p50 and p95 of so many askings for a page, and its weight; dashes if it leads elsewhere.
 
     The session is the browser's, whose cookies change as they do for everybody.
     """
-    taken = []
+    taken, weight = [], 0.0
     for _ in range(rounds):
         begun = time.perf_counter()
         answer = context.request.get(url)
-        answer.body()
+        weight = len(answer.body()) / 1000
         taken.append((time.perf_counter() - begun) * 1000)
         if answer.url != url or not answer.ok:
-            return "- | -"
+            return "- | - | -"
     taken.sort()
-    return f"{taken[len(taken) // 2]:.0f} | {taken[min(len(taken) - 1, int(len(taken) * 0.95))]:.0f}"
+    p50, p95 = taken[len(taken) // 2], taken[min(len(taken) - 1, int(len(taken) * 0.95))]
+    return f"{p50:.0f} | {p95:.0f} | {weight:.0f}"
 
 
 def measure(browser: Browser, site: str, role: filled.Role, rounds: int, only: list[str]) -> None:
@@ -160,9 +165,8 @@ def main() -> int:
                 server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Silent)
                 threading.Thread(target=server.serve_forever, daemon=True).start()
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-                print(
-                    "| role | page | p50 ms | p95 ms | KB | height | stops |\n|---|---|---|---|---|---|---|"
-                )
+                print("| role | page | p50 ms | p95 ms | page | KB | height | stops |", flush=True)
+                print(f"|{'---|' * 8}", flush=True)
                 for role in roles:
                     measure(browser, f"http://127.0.0.1:{server.server_port}", role, rounds, only)
                 browser.close()

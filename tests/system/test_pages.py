@@ -644,7 +644,7 @@ def test_no_machine_words_in_chinese(browser, town, house, org):
         *pages_of(browser, house, ENTERING),
         *([("/reports", browser.get("/reports/small_branches").text)] if org else []),
     ]:
-        if path in ("/api/docs", "/security"):  # a document, devices as they call themselves
+        if path == "/api/docs":  # a document
             continue
         text = unescape(
             re.sub(
@@ -662,8 +662,7 @@ def test_no_machine_words_in_chinese(browser, town, house, org):
         odd = {
             one
             for one in LATIN.findall(text)
-            if one not in KNOWN
-            and one not in ("TRF", "TYPE", "GRAD", "MEM", "ORG", "season", "HeadlessChrome", "Werkzeug")
+            if one not in KNOWN and one not in ("TRF", "TYPE", "GRAD", "MEM", "ORG", "season")
         }
         assert not odd, (path, odd)
         assert "请求编号" not in page, path

@@ -10,6 +10,7 @@ from flask import Response, current_app, g, redirect, request, session
 
 from services.gateway import kit
 from services.gateway import session as browser_session
+from services.gateway.kit import devices
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import draft, organisations
@@ -129,6 +130,7 @@ def security() -> Any:
     return kit.render(
         "account/security.html",
         found=kit.call(members.list_sessions, members.ListSessions(session=session.get("session", ""))),
+        called=devices.called,
     )
 
 

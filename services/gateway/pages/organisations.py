@@ -261,8 +261,8 @@ def graduation() -> Any:
     )
 
 
-MARKED_AT_ONCE = 300
-"""Branches of one page of marks, so that a year of a college stands on one."""
+MARKED_AT_ONCE = 150
+"""Branches of one page of marks: a year of a college stands on one, and it weighs less than 100 KB."""
 _CLASS_OF = re.compile(r"20\d\d级")
 """The year in which a class has come, as names of branches have it."""
 
