@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from flask import redirect, request, session
 
-from services.gateway.kit import blueprint, call, calls, fields, first, names, render, say, tiles, word
+from services.gateway.kit import blueprint, call, calls, can, fields, first, names, render, say, tiles, word
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column, Listing
@@ -55,7 +55,22 @@ def figures() -> Any:
             (listing.address(cohort=year), _("%(year)s 届", year=year), None, "", year == sheet.cohort)
             for year in sheet.cohorts
         ],
+        stages=[_stage(one) for one in sheet.stages],
+        may_mark=can("/graduation"),
     )
+
+
+def _stage(stage: transfers.Stage) -> tuple[str, float, str]:
+    """Return what is wanted by when, how much of that there is, and both in words (DL-14, DL-15)."""
+    wanted = _(
+        "%(by)s前 %(reasons)s%(what)s%(share)s %%",
+        by=stage.by,
+        reasons=word(stage.reasons),
+        what=word(stage.what),
+        share=round(100 * stage.share),
+    )
+    reached = stage.reached or 0.0
+    return wanted, reached, "—" if stage.reached is None else f"{100 * reached:.1f} %"
 
 
 def _figure_columns() -> list[Column]:
