@@ -24,6 +24,8 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"pictures{os.getpid()}.")
+
 from services.gateway.app import create_app
 from services.members.accounts import handlers as accounts
 from shared.bus.rpc import RpcClient
@@ -60,9 +62,9 @@ def take(browser: Browser, site: str, role: filled.Role, folder: Path, only: lis
     for name, path in named(role.pages).items():
         if only and path not in only:
             continue
+        answer = page.goto(f"{site}{path}", wait_until="networkidle")
         for width, tallest in SIZES.items():
             page.set_viewport_size({"width": width, "height": LEAST})
-            answer = page.goto(f"{site}{path}", wait_until="networkidle")
             height = page.evaluate("document.documentElement.scrollHeight")
             page.set_viewport_size({"width": width, "height": min(tallest, max(LEAST, height))})
             file = f"{role.name}_{name}_{width}.png"

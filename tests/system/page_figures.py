@@ -29,6 +29,8 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"figures{os.getpid()}.")
+
 from services.gateway.app import create_app
 from services.members.accounts import handlers as accounts
 from shared.bus.rpc import RpcClient
