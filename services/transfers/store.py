@@ -568,7 +568,10 @@ COLUMNS = ", ".join(
 _READ = f"SELECT {COLUMNS} FROM transfers t {WITH_NODE}"
 _ONE = sa.text(f"{_READ} WHERE t.transfer_id = :transfer_id")
 _MANY = sa.text(f"{_READ} WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))")
-_OF_MEMBER = sa.text(f"{_READ} WHERE t.member_id = :member_id ORDER BY t.transfer_id DESC LIMIT 50")
+# by time: each connection takes numbers from a store of its own, so a later transfer may have a lower one
+_OF_MEMBER = sa.text(
+    f"{_READ} WHERE t.member_id = :member_id ORDER BY t.created_at DESC, t.transfer_id DESC LIMIT 50"
+)
 _OF_BATCH = sa.text(f"{_READ} WHERE t.batch_id = :batch AND t.initiator_org_id = :org ORDER BY t.transfer_id")
 _STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
 

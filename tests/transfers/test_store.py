@@ -80,12 +80,17 @@ def test_a_transfer_is_read_with_its_own_node(tx):
 
 
 def test_own_transfers_begin_with_the_newest(tx):
-    """A member's own transfers, the newest first."""
+    """A member's own transfers, the newest first, whatever its number is."""
     member = 4711
     (first,) = start(tx, request(member=member))
     decide(tx, first, TARGET, approve=False, reason_code="not_here")
     (second,) = start(tx, request(member=member))
     assert [row.transfer_id for row in store.of_member(tx, member)] == [second, first]
+    tx.execute(
+        sa.text("UPDATE transfers SET created_at = created_at + interval '1 day' WHERE transfer_id = :first"),
+        {"first": first},
+    )
+    assert [row.transfer_id for row in store.of_member(tx, member)] == [first, second]
 
 
 @pytest.mark.rule("TRF-29", "TRF-32")
