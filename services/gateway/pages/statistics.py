@@ -63,7 +63,7 @@ def figures() -> Any:
 def _stage(stage: transfers.Stage) -> tuple[str, float, str]:
     """Return what is wanted by when, how much of that there is, and both in words (DL-14, DL-15)."""
     wanted = _(
-        "%(by)s前 %(reasons)s%(what)s%(share)s %%",
+        "%(by)s前 %(reasons)s%(what)s%(share)s%%",
         by=stage.by,
         reasons=word(stage.reasons),
         what=word(stage.what),
