@@ -85,11 +85,11 @@ def fill(town: Any, browser: Any) -> list[Role]:
 def _more(name: str, org: int, house: Any) -> list[str]:
     """Return the pages that an office comes to from those of its menu."""
     more = {
-        "national": ["/board?org=42", "/figures/unmoved"],
+        "national": ["/board?org=42", "/figures/idle"],
         "province": [f"/orgs/{PROVINCE}"],
         "township": [f"/transfers/{house.pending_in[0]}", f"/transfers/{house.other_rejected}"],
-        "college": ["/orgs/new", "/members/new", "/work/assign", "/help/approver"],
-        "class": [f"/members/{fullhouse.FIRST}", f"/members/{fullhouse.FIRST}/edit", "/reports/delayed"],
+        "college": ["/orgs/new", "/work/assign", "/help/school"],
+        "class": [f"/members/{fullhouse.FIRST}", f"/members/{fullhouse.FIRST}/edit", "/reports/small_branches"],
         "branch": ["/members/new"],
     }
     return more.get(name, [])
