@@ -19,7 +19,7 @@ from services.members.entering import handlers as entering
 from shared.reference import is_markable, is_school
 from system import synthetic, world
 from tests.system import fullhouse
-from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, PROVINCE, ROLES, TOWNSHIP, Office, key
+from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, ROLES, TOWNSHIP, Office, key
 
 WAITING = 402
 LATE = 60
@@ -27,7 +27,7 @@ LATE = 60
 MEMBERS = 30_000
 FIRST_STUDENT = 5_000_000
 FIRST_MEMBER = 6_000_000
-SEVERAL = fullhouse.FIRST + fullhouse.PEOPLE - 2
+SEVERAL = FIRST + fullhouse.PEOPLE - 2
 """The graduate with a transfer in each state."""
 REASONS = ("further_study", "further_study", "further_study", "employed_with_org")
 REMARKS = ("", "", "录取通知书已附", "导师: 计算机学院", "九月入学,户口已迁出,请尽快办理", "软件工程1班")
@@ -64,15 +64,14 @@ def fill(town: Any, browser: Any) -> list[Role]:
     _fill_province(town)
     _fill_queue(town, browser)
     last = _go_through_all_states(town, browser)
-    first, second = fullhouse.FIRST, fullhouse.FIRST + 1
     member = ["/", "/mine", f"/transfers/{house.waiting_out}", "/messages", "/me", "/me/edit", "/security"]
     member += ["/my-branch", "/password", "/register/mine", "/help", "/help/member"]
     rejected = ["/", "/mine", f"/transfers/{house.rejected}", f"/start?again={house.rejected}"]
     free = ["/", "/start", "/start?plan=study", BEIJING]
     roles = [
         Role("public", None, list(PUBLIC)),
-        Role("graduate", world.id_number_of(town, first), member),
-        Role("returned", world.id_number_of(town, second), rejected),
+        Role("graduate", world.id_number_of(town, FIRST), member),
+        Role("returned", world.id_number_of(town, FIRST + 1), rejected),
         Role("several", world.id_number_of(town, SEVERAL), ["/", "/mine", f"/transfers/{last}"]),
         Role("starting", world.id_number_of(town, SEVERAL + 1), free),
     ]
@@ -89,7 +88,7 @@ def _more(name: str, org: int, house: Any) -> list[str]:
         "province": [f"/orgs/{PROVINCE}"],
         "township": [f"/transfers/{house.pending_in[0]}", f"/transfers/{house.other_rejected}"],
         "college": ["/orgs/new", "/work/assign", "/help/school"],
-        "class": [f"/members/{fullhouse.FIRST}", f"/members/{fullhouse.FIRST}/edit", "/reports/small_branches"],
+        "class": [f"/members/{FIRST}", f"/members/{FIRST}/edit", "/reports/small_branches"],
         "branch": ["/members/new"],
     }
     return more.get(name, [])
