@@ -36,11 +36,11 @@ from tests.pictures import world as filled
 from tests.system.conftest import Town
 from tests.system.visitor import CHROMIUM
 
-SIZES = {360: 2400, 1440: 1600}
+SIZES = {360: 2000, 1440: 1500}
 """The widths, each with the height of its tallest picture; longer pages go on below."""
 LEAST = 720
 """Height of the window, and of the smallest picture."""
-COLOURS = 24
+COLOURS = 20
 
 
 class _Silent(WSGIRequestHandler):
