@@ -374,7 +374,11 @@ letters = sa.Table(
     sa.Column("issued_by", sa.BigInteger, nullable=False),
     sa.Column("valid_until", sa.Date, comment="null: no limit"),
     sa.Column("voided_at", _time),
+    sa.Column("to_org", sa.Text, nullable=False, server_default=""),
+    sa.Column("dues_until", sa.Date, comment="null: of before this was kept"),
+    sa.Column("void_reason", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("org_id", "year", "number"),
+    sa.Index("ix_letters_org_id", "org_id", "letter_id"),
 )
 
 figures_2017 = sa.Table(

@@ -105,6 +105,8 @@ class Service(BusService):
         contract.get_report: lists.get_report,
         contract.get_entry_progress: lists.get_entry_progress,
         contract.list_retentions: retentions.list_retentions,
+        contract.list_letters: letters.list_letters,
+        contract.print_letter: letters.print_letter,
         contract.check_letter: letters.check_letter,
         contract.list_audit: log.answer,
     }

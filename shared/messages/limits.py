@@ -139,6 +139,10 @@ Prose = Annotated[str, _line(1000, "text, line breaks allowed", pattern=PROSE)]
 Remark = Annotated[str, _line(1000, "a remark (TRF-11)", shown=100, pattern=PROSE)]
 Note = Annotated[str, _line(1000, "an approver's note", shown=200, pattern=PROSE)]
 Word = Annotated[str, _line(40, "one of a list of words, or empty", pattern=WORD)]
+Sort = Annotated[
+    str,
+    _line(40, "a field by which a list is sorted, with - before it the other way round", pattern=OPAQUE),
+]
 Initiator = Annotated[
     str,
     _choice(

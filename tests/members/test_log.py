@@ -34,6 +34,7 @@ from shared.messages.members import (
     IssueResetCode,
     LookUp,
     NoteExport,
+    PrintLetter,
     RequestDeletion,
     ResetPassword,
     RevealIds,
@@ -88,6 +89,7 @@ NOT_LOGGED = {
     "get_entry_progress": "numbers",
     "count_inside": "numbers",
     "get_composition": "numbers",
+    "list_letters": SHOWS,
     "list_retentions": SHOWS,
     "get_setup": "says whether there is an administrator yet",
     "check_letter": "says nothing about persons",
@@ -195,6 +197,14 @@ ACTS = {
             tx, [Asked(VoidLetter(letter_id=letters_factories.issue(tx).letter_id), admin(SCHOOL))]
         ),
         "letter.voided",
+        SCHOOL,
+        [ONE],
+    ),
+    "print_letter": (
+        lambda tx: letters.print_letter(
+            tx, PrintLetter(letter_id=letters_factories.issue(tx).letter_id), admin(SCHOOL)
+        ),
+        "letter.printed",
         SCHOOL,
         [ONE],
     ),

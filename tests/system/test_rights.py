@@ -147,6 +147,8 @@ TABLE = {
         lambda t: one(command_id=key(), member_ids=[MEMBER], addressee="x", dues_until="2026-06-30"),
     ),
     "POST /letters/void": ({"superior"}, lambda t: one(letter_id=t.letter)),
+    "GET /letters": (ADMINISTRATORS, None),
+    "GET /letters/<int:letter_id>": ({"superior"}, lambda t: t.letter),
     "GET /letters/check": ({*RELATIONS}, {"code": "WRONG"}),
     "GET /me": (SIGNED_IN, None),
     "GET /me/transfers": (SIGNED_IN, None),

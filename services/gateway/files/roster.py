@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, BinaryIO
@@ -206,26 +206,31 @@ def _row(number: int, cells: Sequence[Any], columns: dict[str, int]) -> RosterRo
 
     if _text(cell("序号")) == "示例" or not any(_text(cell(label)) for label in HEADER[1:]):
         return None
+    return read_row(number + 1, {label: cell(label) for label in HEADER[1:]}, "所在团支部全称" in columns)
+
+
+def read_row(number: int, cells: Mapping[str, Any], branches: bool) -> RosterRow:
+    """Return a row from its cells by the labels of the header; `branches`: it names a branch (IMP-08)."""
     try:
-        joined_on = _month(cell("入团年月"))
+        joined_on = _month(cells["入团年月"])
     except ValueError:
         joined_on = None
-    post = post_code(_text(cell("团内职务")))
+    post = post_code(_text(cells["团内职务"]))
     return RosterRow(
-        number + 1,
-        _text(cell("所在团支部全称"))[:MAX_TEXT],
-        _name(cell("姓名"))[:MAX_TEXT],
-        "".join(_text(cell("身份证号码")).split()).upper()[:MAX_TEXT],
-        _text(cell("民族"))[:MAX_TEXT],
-        _text(cell("手机号码"))[:MAX_TEXT],
+        number,
+        _text(cells["所在团支部全称"])[:MAX_TEXT],
+        _name(cells["姓名"])[:MAX_TEXT],
+        "".join(_text(cells["身份证号码"]).split()).upper()[:MAX_TEXT],
+        _text(cells["民族"])[:MAX_TEXT],
+        _text(cells["手机号码"])[:MAX_TEXT],
         joined_on,
-        _text(cell("发展团员编号"))[:MAX_TEXT],
+        _text(cells["发展团员编号"])[:MAX_TEXT],
         post or "",
-        _problem({label: cell(label) for label in HEADER[1:]}, "所在团支部全称" in columns, joined_on, post),
+        _problem(cells, branches, joined_on, post),
     )
 
 
-def _problem(cells: dict[str, Any], branches: bool, joined_on: date | None, post: str | None) -> str:
+def _problem(cells: Mapping[str, Any], branches: bool, joined_on: date | None, post: str | None) -> str:
     """Return the first thing that is wrong with a row, empty if nothing is.
 
     `branches` says that the sheet has a column of branches; `joined_on` and `post` are what could

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import xlsxwriter
+from flask import Response
 
 from shared import clock
 from shared.messages.words import BranchReason, Code, Figure, MemberMark, PostCode, Sex
@@ -189,3 +190,12 @@ def write(rows: Iterable[Any]) -> SpooledTemporaryFile[bytes]:
     book.close()
     file.seek(0)
     return file
+
+
+def answer(content: bytes, name: str) -> Response:
+    """Return a spreadsheet as a file that nobody keeps on the way."""
+    return Response(
+        content,
+        content_type=MIME,
+        headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
+    )

@@ -44,7 +44,7 @@ _UNREADABLE = "文件已损坏、过大或内容异常,请使用下载的模板�
 _FIELDS = {
     name: kind
     for name, kind in get_type_hints(ImportRow, include_extras=True).items()
-    if name not in ("import_id", "number", "problem")
+    if name not in ("import_id", "number", "problem", "again")
 }
 
 

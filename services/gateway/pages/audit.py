@@ -130,8 +130,4 @@ def download_audit() -> Response:
     call(members.note_export, members.NoteExport(what="/audit"))
     with sheet.write(rows[:MOST_EXPORTED]) as file:
         content = file.read()
-    return Response(
-        content,
-        content_type=sheet.MIME,
-        headers={"Content-Disposition": "attachment; filename=audit.xlsx", "Cache-Control": "no-store"},
-    )
+    return sheet.answer(content, "audit")

@@ -1,29 +1,25 @@
-"""Members: lists, rosters, marks, registers, letters, work lists, search (MEM, IMP, GRAD, DOC, SRCH)."""
+"""Members: lists, rosters, marks, work lists, search (MEM, IMP, GRAD, DOC, SRCH)."""
 
 from __future__ import annotations
 
-import io
 import re
 import uuid
-from collections import Counter
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
 import msgspec
-from flask import Response, current_app, redirect, request, session
+from flask import redirect, request, session
 
-from services.gateway import addresses, kit, settings
-from services.gateway.files import letter, roster, sheet, workbooks
-from services.gateway.kit import blueprint, call, calls, fields, names, render, say, send, word
+from services.gateway import kit
+from services.gateway.files import sheet
+from services.gateway.kit import blueprint, call, fields, render, say, word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.kit.table import Listing
-from services.gateway.pages import notes, organisations
-from shared import clock
+from services.gateway.pages import imports, notes
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.messages.words import MemberMark, ReportKind, StayKind
+from shared.messages.words import MemberMark, ReportKind
 from shared.translations import N_
 
 
@@ -66,7 +62,7 @@ def export() -> Any:
             )
 
     with sheet.write(rows()) as file:
-        return _xlsx(io.BytesIO(file.read()), "members")
+        return sheet.answer(file.read(), "members")
 
 
 @kit.blueprint.route("/search", methods=["GET", "POST"])
@@ -114,7 +110,7 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
     branch = fields.number(request.values.get("branch"), session.get("org") or 0)
     if request.method == "POST" and marked is None and codes is None:
-        return _import()
+        return imports.take()
     org = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
@@ -179,100 +175,6 @@ def _below(org: Any) -> Any:
     )
 
 
-def _import() -> Any:
-    """Hand the rows of a roster over under one id; lead to the page that shows how far they are (IMP-02)."""
-    upload = request.files.get("file")
-    if upload is None:
-        raise Refused("roster_broken", detail=_("请选择文件"))
-    import_id = fields.key(request.form, "import_id")
-    _may_import(import_id)
-    readers: workbooks.Readers = current_app.config["READERS"]
-    rows = readers.read_roster(upload.read(), session["person"], own=request.form.get("level") == "own")
-    if not rows:
-        raise Refused("roster_broken", detail=_("表格中没有数据行"))
-    for at in range(0, len(rows), 500):
-        for answer in kit.call(
-            members.import_rows, [workbooks.to_send(import_id, row) for row in rows[at : at + 500]]
-        ):
-            if answer.refusal is not None:
-                raise Refused.of(answer.refusal)
-    return redirect(f"/imports/{import_id}{'?level=own' if request.form.get('level') == 'own' else ''}")
-
-
-def _may_import(import_id: uuid.UUID) -> None:
-    """Return if members lets the person of the session import for the acting organisation.
-
-    Nobody else's file is opened.
-
-    Raises:
-        Refused: `token_expired`, `not_administrator`.
-
-    """
-    try:
-        kit.call(members.get_import, members.GetImport(import_id=import_id))
-    except Refused as error:
-        if error.code != "unknown_import":  # it is new, as it should be; an old one is sent again
-            raise
-
-
-@kit.blueprint.get("/imports/<uuid:import_id>")
-def import_progress(import_id: uuid.UUID) -> Any:
-    """Show how far an import is; the page asks again by itself until it is done (IMP-06)."""
-    progress = kit.call(members.get_import, members.GetImport(import_id=import_id, failed_after=0))
-    reasons = Counter(one.problem for one in progress.failures)
-    return kit.render(
-        "members/import.html",
-        progress=progress,
-        import_id=import_id,
-        reasons=[(why, n) for why, n in reasons.most_common(20) if n > 1],
-        waiting=progress.rows - progress.entered - progress.failed,
-        level="?level=own" if request.args.get("level") == "own" else "",
-    )
-
-
-@kit.blueprint.get("/imports/<uuid:import_id>/failed.xlsx")
-def import_failures(import_id: uuid.UUID) -> Any:
-    """Return the failed rows with their reasons in the template's form (IMP-07).
-
-    They are to be corrected and uploaded again.
-    """
-
-    def rows() -> Iterator[roster.RosterRow]:
-        after = 0
-        while True:
-            wanted = members.GetImport(import_id=import_id, failed_after=after)
-            some = kit.call(members.get_import, wanted).failures
-            if not some:
-                return
-            after = some[-1].number
-            for one in some:
-                yield roster.RosterRow(
-                    one.number,
-                    one.branch_name,
-                    one.name,
-                    one.id_number,
-                    one.ethnic_group,
-                    one.phone,
-                    one.joined_on,
-                    one.development_number,
-                    one.post,
-                    one.problem,
-                )
-
-    file = io.BytesIO()
-    own = request.args.get("level") == "own"
-    roster.write_roster(file, rows(), reasons=True, own=own, max_rows=settings.current().import_max_rows)
-    return _xlsx(file, "failed")
-
-
-def _xlsx(file: io.BytesIO, name: str) -> Response:
-    return Response(
-        file.getvalue(),
-        content_type=sheet.MIME,
-        headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
-    )
-
-
 @kit.blueprint.post("/members/marks")
 def member_marks() -> Any:
     """Mark the chosen members, or take marks back (GRAD-10, GRAD-16, GRAD-21).
@@ -306,153 +208,8 @@ def member_marks() -> Any:
     return branch_members(done)
 
 
-@kit.blueprint.get("/template.xlsx")
-def template() -> Any:
-    """Return one of the two import templates (IMP-04, DOC-06)."""
-    file, own = io.BytesIO(), request.args.get("level") == "own"
-    roster.write_roster(file, [], own=own, max_rows=settings.current().import_max_rows)
-    return _xlsx(file, "tuanqiao-cadres" if own else "tuanqiao-members")
-
-
 DEEDS = {"to_contact": N_("已联系"), "parked": N_("已落实去向")}
 """What is said of members of a list by its branch or direct superior, by a button on the list."""
-
-REGISTER_SAID = {
-    "request": N_("已登记,等待审批。"),
-    "approve": N_("已同意保留组织关系。"),
-    "refuse": N_("未同意保留组织关系。"),
-    "end": N_("登记已结束。"),
-    "report": N_("报告已记录。"),
-}
-"""What pages say after each of their buttons."""
-
-
-def _date(text: str | None, field: str) -> date:
-    found = fields.day(text)
-    if found is None:
-        raise Refused("field_missing", field=_(field))
-    return found
-
-
-@blueprint.route("/registers", methods=["GET", "POST"])
-def registers() -> Any:
-    """Keep the registers of those who stay: request, decide, end (GRAD-26..31, DOC-09).
-
-    They are retained at school, or abroad for studies.
-    """
-    form, refusal, kind = request.form, None, request.args.get("kind", "")
-    if request.method == "POST":
-        refusal = _request_to_stay(form) if form.get("do") == "request" else _decide_to_stay(form)
-        if refusal is None:
-            done = "report" if form.get("report") else form.get("do", "")
-            say(word(REGISTER_SAID.get(done, REGISTER_SAID["refuse"])))
-            return redirect("/registers")
-    items = call(
-        members.list_retentions,
-        members.ListRetentions(kind=kind, after=fields.number(request.args.get("after")), limit=100),
-    )
-    found, *_more = names([item.branch_id for item in items])
-    return render(
-        "members/registers.html",
-        refusal.kind.status if refusal else 200,
-        items=items,
-        orgs=found,
-        refusal=refusal,
-        form=form,
-        kind=kind,
-        command_id=uuid.uuid4(),
-        member=fields.number(request.args.get("member")),
-        chips=[
-            ("/registers", _("全部"), None, "", not kind),
-            *((f"/registers?kind={code}", word(code), None, "", kind == code) for code in StayKind),
-        ],
-    )
-
-
-def _request_to_stay(form: Any) -> Refusal | None:
-    return send(
-        members.request_retentions,
-        members.RequestRetention(
-            command_id=fields.key(form),
-            member_id=fields.number(form.get("member")),
-            kind=form.get("kind", ""),
-            since=_date(form.get("since"), N_("起始日期")),
-            until=_date(form.get("until"), N_("截止日期")),
-            place=form.get("place", ""),
-            contact_name=form.get("contact_name", ""),
-            contact_phone=form.get("contact_phone", ""),
-            reason=form.get("reason", ""),
-        ),
-    )
-
-
-def _decide_to_stay(form: Any) -> Refusal | None:
-    """Approve, refuse or end an entry, or keep a report on it; return why not."""
-    return send(
-        members.decide_retentions,
-        members.DecideRetention(
-            retention_id=fields.number(form.get("retention")),
-            approve=form.get("do") == "approve",
-            end=form.get("do") == "end",
-            report=form.get("report", ""),
-            note=form.get("note", ""),
-        ),
-    )
-
-
-@blueprint.route("/letters", methods=["GET", "POST"])
-def letters() -> Any:
-    """Issue introduction letters as PDF for members of a branch below (DOC-01..04).
-
-    A letter is declared void by its number in the list of the API.
-    """
-    form, refusal = request.values, None
-    branch = fields.number(form.get("branch"))
-    if request.method == "POST":
-        made = _issue_letter(form)
-        if isinstance(made, Response):
-            return made
-        refusal = made
-    children, items = calls(
-        kit.children_of(organisations.acting_committee()), kit.members_of(branch) if branch else None
-    )
-    return render(
-        "members/letters.html",
-        refusal.kind.status if refusal else 200,
-        branches=[org for org in children if org.kind == "branch"],
-        items=items or [],
-        branch=branch,
-        form=form,
-        refusal=refusal,
-        command_id=uuid.uuid4(),
-        today=clock.today(),
-    )
-
-
-def _issue_letter(form: Any) -> Response | Refusal:
-    """Issue one letter for the chosen members; return it as a file, or why there is none."""
-    chosen = fields.numbers(form.getlist("member"))
-    if not chosen:
-        return Refusal("field_missing", {"field": _("团员")})
-    wanted = members.IssueLetter(
-        command_id=fields.key(form),
-        member_ids=chosen,
-        addressee=form.get("addressee", ""),
-        dues_until=_date(form.get("dues_until"), N_("团费交至")),
-        valid_days=fields.number(form.get("valid_days")) or None,
-        to_org=form.get("to_org", ""),
-    )
-    made: members.Letter = call(members.issue_letters, [wanted])[0]
-    if made.refusal is not None:
-        return made.refusal
-    return Response(
-        letter.render(made, f"{addresses.public_root()}verify", settings.current().font),
-        content_type="application/pdf",
-        headers={
-            "Content-Disposition": f"inline; filename=letter-{made.letter_id}.pdf",
-            "Cache-Control": "no-store",
-        },
-    )
 
 
 @blueprint.get("/reports")

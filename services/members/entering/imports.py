@@ -39,7 +39,8 @@ log = logging.getLogger("tuanqiao.imports")
 def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTaken]:
     """Keep rows of rosters (IMP-05).
 
-    Whoever sent the first row of an import sends all of it, for the same organisation. Rights over
+    Whoever sent the first row of an import sends all of it, for the same organisation. What was put
+    right of a failed row takes its place and is tried again (IMP-07). Rights over
     the branches are checked when the rows are entered, row by row (IMP-11, MEM-29).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
@@ -52,7 +53,8 @@ def import_rows(tx: Connection, asked: list[Asked[ImportRow]]) -> list[ImportTak
         answers.append(ImportTaken(number=one.item.number, refusal=refusal))
         if refusal is None:
             kept.append(one)
-    imports_store.take_rows(tx, [_kept(one.item) for one in kept])
+    imports_store.take_rows(tx, [_kept(one.item) for one in kept if not one.item.again])
+    imports_store.take_again(tx, [_kept(one.item) for one in kept if one.item.again])
     audit_log.append(tx, _started(kept))
     ENTER.wake.set()
     return answers

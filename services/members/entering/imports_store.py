@@ -80,6 +80,13 @@ _TAKE_ROWS = sa.text(f"""
     ORDER BY import_id, number
     ON CONFLICT DO NOTHING""")
 
+_TAKE_AGAIN = sa.text(f"""
+    UPDATE import_rows r
+    SET state = CASE WHEN i.problem = '' THEN 'waiting' ELSE 'failed' END,
+        row_sealed = decode(i.row_sealed, 'base64'), problem = i.problem
+    FROM {recordset(Taken)}
+    WHERE r.import_id = i.import_id AND r.number = i.number AND r.state = 'failed'""")
+
 _NEXT_IMPORT = sa.text("""
     -- another process may hold an older one; rows are forgotten after 30 days, so imports end then, too
     SELECT i.* FROM imports i
@@ -150,6 +157,12 @@ def one_import(tx: Connection, import_id: str) -> Import | None:
 def take_rows(tx: Connection, rows: Sequence[Taken]) -> None:
     """Keep rows to be tried; those that are kept already stay as they are."""
     db.run(tx, _TAKE_ROWS, rows)
+
+
+def take_again(tx: Connection, rows: Sequence[Taken]) -> None:
+    """Keep rows that were put right in the place of failed ones; what did not fail stays as it is."""
+    if rows:
+        db.run(tx, _TAKE_AGAIN, rows)
 
 
 def next_import(tx: Connection, now: datetime) -> Import | None:

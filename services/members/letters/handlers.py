@@ -21,6 +21,7 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import (
+    IssuedLetter,
     IssueLetter,
     Letter,
     LetterChecked,
@@ -182,6 +183,8 @@ def _issued(tx: Connection, fresh: Mapping[UUID, Asked[IssueLetter]]) -> dict[UU
 def _row(command: UUID, one: Asked[IssueLetter], paper: _Paper) -> dict[str, Any]:
     return {
         **_said(one),
+        "to_org": one.item.to_org.strip(),
+        "dues_until": one.item.dues_until,
         "command_id": str(command),
         "year": paper.year,
         "number": paper.number,
@@ -218,7 +221,10 @@ def void_letters(tx: Connection, asked: list[Asked[VoidLetter]]) -> list[LetterV
         answers.append(LetterVoided(letter_id=one.item.letter_id, refusal=refusal))
         if refusal is None:
             who[one.item.letter_id] = one
-    voided = store.void(tx, sorted(who), clock.now())
+    rows: list[store.Voiding] = [
+        {"letter_id": letter_id, "reason": who[letter_id].item.reason.strip()} for letter_id in sorted(who)
+    ]
+    voided = store.void(tx, rows, clock.now())
     log.append(tx, [_voided(who[letter_id], found[letter_id]) for letter_id in who if letter_id in voided])
     return answers
 
@@ -229,7 +235,79 @@ def _voided(one: Asked[VoidLetter], letter: store.Letter) -> audit.Entry:
         place_id=letter.org_id,
         persons=list(letter.member_ids),
         ref=f"letter {letter.year}-{letter.number}",
+        note=one.item.reason.strip(),
         **audit.by(one),
+    )
+
+
+def list_letters(tx: Connection, request: contract.ListLetters, actor: Actor | None) -> list[IssuedLetter]:
+    """Return the letters that the acting organisation has issued (DOC-14)."""
+    org_id, today = directory.require_administrator(tx, actor), clock.today()
+    found = store.listed(
+        tx,
+        org_id,
+        request.state,
+        request.text.strip(),
+        today,
+        request.oldest_first,
+        request.after,
+        max(1, min(request.limit, 500)),
+    )
+    return [
+        IssuedLetter(
+            letter_id=row.letter_id,
+            number=f"{row.year}-{row.number}",
+            addressee=row.addressee,
+            to_org=row.to_org,
+            names=row.names,
+            issued_on=row.issued_at.astimezone(clock.CHINA).date(),
+            valid_until=row.valid_until,
+            state=rules.state_of(row.voided_at is not None, row.valid_until, today),
+            reason=row.void_reason,
+        )
+        for row in found
+    ]
+
+
+def print_letter(tx: Connection, request: contract.PrintLetter, actor: Actor | None) -> Letter:
+    """Return a letter of the acting organisation as it was issued, and log it (DOC-14).
+
+    The code is the one on the paper that was printed first; a letter whose code is not known any
+    more, and one that is void, are not printed again.
+    """
+    org_id = directory.require_administrator(tx, actor)
+    row = store.letters(tx, [request.letter_id]).get(request.letter_id)
+    refusal = rules.check_voiding(row is not None and row.org_id == org_id)
+    if refusal is not None or row is None:
+        raise Refused("letter_unknown")
+    paper = _kept(row)
+    refusal = rules.check_printing(row.voided_at is not None, bool(paper.code and row.names))
+    if refusal is not None:
+        raise Refused.of(refusal)
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="letter.printed",
+                place_id=org_id,
+                persons=list(row.member_ids),
+                ref=f"letter {row.year}-{row.number}",
+                **audit.by(actor),
+            )
+        ],
+    )
+    issuer = directory.find(tx, [org_id])[org_id]
+    return Letter(
+        letter_id=row.letter_id,
+        number=f"{row.year}-{row.number}",
+        code=grouped(paper.code),
+        issuer=issuer.name,
+        names=row.names,
+        addressee=row.addressee,
+        to_org=row.to_org,
+        dues_until=row.dues_until,
+        issued_on=paper.issued_on,
+        valid_until=row.valid_until,
     )
 
 

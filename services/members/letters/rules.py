@@ -52,6 +52,16 @@ def check_voiding(own: bool) -> Refusal | None:
     return None if own else Refusal("letter_unknown")
 
 
+def check_printing(voided: bool, readable: bool) -> Refusal | None:
+    """Return why a letter is not printed again (DOC-14).
+
+    `readable` says that its code and the names on it are still known.
+    """
+    if voided:
+        return Refusal("letter_void")
+    return None if readable else Refusal("letter_unknown")
+
+
 def state_of(voided: bool, valid_until: date | None, today: date) -> LetterState:
     """Return how a letter stands (BEY-13): void, lapsed, or in force to the end of its last day."""
     if voided:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.recordset import recordset
 
 
 class Letter(NamedTuple):
@@ -27,6 +28,19 @@ class Letter(NamedTuple):
     issued_at: datetime
     issued_by: int
     valid_until: date | None
+    voided_at: datetime | None
+    to_org: str
+    dues_until: date | None
+    void_reason: str
+    names: list[str]
+    """Of those on it who are still known, in the order of their ids."""
+
+
+class Voiding(TypedDict):
+    """A letter that is declared void, and why."""
+
+    letter_id: int
+    reason: str
 
 
 class Checked(NamedTuple):
@@ -52,23 +66,43 @@ _NEXT_NUMBERS = sa.text("""
 _ISSUE = sa.text("""
     INSERT INTO letters (
         command_id, org_id, year, number, code_index, member_ids,
-        addressee, issued_at, issued_by, valid_until)
+        addressee, issued_at, issued_by, valid_until, to_org, dues_until)
     SELECT command_id, org_id, year, number, decode(code_index, 'base64'), member_ids,
-        addressee, :now, issued_by, valid_until
+        addressee, :now, issued_by, valid_until, to_org, dues_until
     FROM json_to_recordset(CAST(:items AS json)) AS i(
         command_id uuid, org_id bigint, year int, number int, code_index text, member_ids bigint[],
-        addressee text, issued_by bigint, valid_until date)
+        addressee text, issued_by bigint, valid_until date, to_org text, dues_until date)
     RETURNING letter_id, command_id""")
-_LETTERS_BY_COMMAND = sa.text("SELECT * FROM letters WHERE command_id = ANY(CAST(:ids AS uuid[]))")
-_LETTERS = sa.text("SELECT * FROM letters WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
-_VOID = sa.text("""
-    UPDATE letters SET voided_at = :now
-    WHERE letter_id = ANY(ARRAY(
+_LETTER = """
+    SELECT l.*, coalesce(named.names, '{}') AS names
+    FROM letters l
+    LEFT JOIN LATERAL (
+        SELECT array_agg(p.name ORDER BY p.person_id) AS names
+        FROM people p WHERE p.person_id = ANY(l.member_ids)) named ON true"""
+_LETTERS_BY_COMMAND = sa.text(f"{_LETTER} WHERE command_id = ANY(CAST(:ids AS uuid[]))")
+_LETTERS = sa.text(f"{_LETTER} WHERE letter_id = ANY(CAST(:ids AS bigint[]))")
+_LISTED = """
+    WHERE l.org_id = :org AND {after}
+        -- as `rules.state_of` says it
+        AND (:state = '' OR :state = CASE
+            WHEN l.voided_at IS NOT NULL THEN 'void'
+            WHEN l.valid_until < CAST(:today AS date) THEN 'lapsed'
+            ELSE 'in_force' END)
+        AND (:text = '' OR l.year || '-' || l.number = :text OR strpos(l.addressee, :text) > 0
+            OR EXISTS (SELECT 1 FROM unnest(named.names) AS n(name) WHERE starts_with(n.name, :text)))
+    ORDER BY l.letter_id {way}
+    LIMIT :limit"""
+_NEWEST_FIRST = sa.text(_LETTER + _LISTED.format(after="(:after = 0 OR l.letter_id < :after)", way="DESC"))
+_OLDEST_FIRST = sa.text(_LETTER + _LISTED.format(after="l.letter_id > :after", way=""))
+_VOID = sa.text(f"""
+    UPDATE letters l SET voided_at = :now, void_reason = i.reason
+    FROM {recordset(Voiding)}
+    WHERE l.letter_id = i.letter_id AND l.letter_id = ANY(ARRAY(
         SELECT letter_id FROM letters
         WHERE letter_id = ANY(CAST(:ids AS bigint[])) AND voided_at IS NULL
         ORDER BY letter_id
         FOR NO KEY UPDATE))
-    RETURNING letter_id""")
+    RETURNING l.letter_id""")
 _CHECK = sa.text(
     "SELECT l.*, o.name AS issuer FROM letters l JOIN org_directory o USING (org_id) WHERE code_index = :code"
 )
@@ -97,9 +131,24 @@ def letters(tx: Connection, ids: Iterable[int]) -> dict[int, Letter]:
     return {row.letter_id: row for row in db.rows(Letter, tx.execute(_LETTERS, {"ids": sorted(set(ids))}))}
 
 
-def void(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
+def listed(
+    tx: Connection,
+    org_id: int,
+    state: str,
+    text: str,
+    today: date,
+    oldest_first: bool,
+    after: int,
+    limit: int,
+) -> list[Letter]:
+    """Return a page of the letters of an issuer (DOC-14)."""
+    wanted = {"org": org_id, "state": state, "text": text, "today": today, "after": after, "limit": limit}
+    return db.rows(Letter, tx.execute(_OLDEST_FIRST if oldest_first else _NEWEST_FIRST, wanted))
+
+
+def void(tx: Connection, rows: Sequence[Voiding], now: datetime) -> set[int]:
     """Declare letters void; return those that were in force until then."""
-    return set(tx.execute(_VOID, {"ids": list(ids), "now": now}).scalars())
+    return set(db.run(tx, _VOID, rows, now=now, ids=[row["letter_id"] for row in rows]).scalars())
 
 
 def check(tx: Connection, code: bytes) -> Checked | None:

@@ -262,9 +262,7 @@ def list_retentions(tx: Connection, request: contract.ListRetentions, actor: Act
     org = directory.require_above(tx, actor, observers=True)
     return [
         _retention(row)
-        for row in retentions_store.register(
-            tx, org.path, request.kind, request.after, max(1, min(request.limit, 500))
-        )
+        for row in retentions_store.register(tx, org.path, request, max(1, min(request.limit, 500)))
     ]
 
 

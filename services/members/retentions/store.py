@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.messages.members import ListRetentions
 from shared.recordset import Uuid, recordset
 
 
@@ -109,15 +110,34 @@ _DECIDE = sa.text(f"""
     FROM {recordset(Decision)}
     WHERE r.retention_id = i.retention_id""")
 
-_REGISTER = sa.text("""
+_REGISTER = {
+    sort: sa.text(f"""
     SELECT r.*, p.name
     FROM org_directory d
     JOIN retentions r ON r.branch_id = d.org_id
     JOIN people p ON p.person_id = r.member_id
-    WHERE d.path >= :path AND d.path < :path_end AND r.retention_id > :after
-        AND (:kind = '' OR r.kind = :kind)
-    ORDER BY r.retention_id
+    WHERE d.path >= :path AND d.path < :path_end AND {after}
+        AND (:kind = '' OR r.kind = :kind) AND (:state = '' OR r.state = :state)
+        AND (:name = '' OR starts_with(p.name, :name))
+    ORDER BY {order}
     LIMIT :limit""")
+    for sort, after, order in (
+        ("", "r.retention_id > :after", "r.retention_id"),
+        (
+            "until",
+            "(:after = 0 OR (r.until, r.retention_id) > "
+            "(SELECT a.until, a.retention_id FROM retentions a WHERE a.retention_id = :after))",
+            "r.until, r.retention_id",
+        ),
+        (
+            "-until",
+            "(:after = 0 OR (r.until, r.retention_id) < "
+            "(SELECT a.until, a.retention_id FROM retentions a WHERE a.retention_id = :after))",
+            "r.until DESC, r.retention_id DESC",
+        ),
+    )
+}
+"""The register, by what it is sorted by."""
 
 _OWN = sa.text("""
     SELECT r.*, p.name
@@ -151,10 +171,18 @@ def decide(tx: Connection, rows: Sequence[Decision], now: datetime) -> None:
     db.run(tx, _DECIDE, rows, now=now)
 
 
-def register(tx: Connection, path: str, kind: str, after: int, limit: int) -> list[Retention]:
-    """Return the register of a subtree."""
-    wanted = {"path": path, "path_end": path[:-1] + "/", "kind": kind, "after": after, "limit": limit}
-    return db.rows(Retention, tx.execute(_REGISTER, wanted))
+def register(tx: Connection, path: str, request: ListRetentions, limit: int) -> list[Retention]:
+    """Return a page of the register of a subtree; what it cannot be sorted by leaves it in its order."""
+    wanted = {
+        "path": path,
+        "path_end": path[:-1] + "/",
+        "kind": request.kind,
+        "state": request.state,
+        "name": request.name.strip(),
+        "after": request.after,
+        "limit": limit,
+    }
+    return db.rows(Retention, tx.execute(_REGISTER.get(request.sort, _REGISTER[""]), wanted))
 
 
 def own(tx: Connection, person_id: int) -> list[Retention]:

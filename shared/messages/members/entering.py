@@ -53,7 +53,8 @@ class ImportRow(Dated, frozen=True, kw_only=True):
     again.
 
     An empty `branch_name`: a cadre of the importing organisation itself (IMP-11). `problem` is a
-    fault found in reading; such a row fails without being tried.
+    fault found in reading; such a row fails without being tried. `again`: the row takes the place of
+    the failed one of its number, and is tried once more (IMP-07).
     """
 
     import_id: UUID
@@ -67,6 +68,7 @@ class ImportRow(Dated, frozen=True, kw_only=True):
     development_number: Digits = ""
     post: PostCode = ""
     problem: Prose = ""
+    again: bool = False
 
 
 class ImportTaken(msgspec.Struct, frozen=True, kw_only=True):

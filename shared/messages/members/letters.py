@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -10,13 +11,18 @@ import msgspec
 from shared.errors import Refusal
 from shared.messages import Command, Query, words
 from shared.messages.limits import (
+    After,
     CodeText,
     Dated,
     Day,
     Days,
     Id,
+    Line,
+    Note,
     OrgName,
+    PageSize,
     PersonIds,
+    maybe,
 )
 
 
@@ -51,9 +57,10 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VoidLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """Declare one of one's own letters void."""
+    """Declare one of one's own letters void; `reason` stands in the list and in the log (DOC-14)."""
 
     letter_id: Id
+    reason: Note = ""
 
 
 class LetterVoided(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +68,40 @@ class LetterVoided(msgspec.Struct, frozen=True, kw_only=True):
 
     letter_id: int
     refusal: Refusal | None = None
+
+
+class ListLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the letters that the acting organisation has issued, newest first (DOC-14).
+
+    Narrowed by state, and by `text`: a number, a part of the addressee, or how the name of somebody
+    on the letter begins. `after` is the `letter_id` of the last letter of the page before.
+    """
+
+    state: Annotated[str, maybe(words.LetterState)] = ""
+    text: Line = ""
+    oldest_first: bool = False
+    after: After = 0
+    limit: PageSize = 50
+
+
+class IssuedLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter in the list of its issuer; `reason` says why it was declared void."""
+
+    letter_id: int
+    number: str
+    addressee: str
+    to_org: str
+    names: list[str]
+    issued_on: dt.date
+    valid_until: dt.date | None
+    state: words.LetterState
+    reason: str
+
+
+class PrintLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for one of one's own letters as it was issued, to print it again (DOC-14)."""
+
+    letter_id: Id
 
 
 class CheckLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,5 +125,9 @@ class LetterChecked(msgspec.Struct, frozen=True, kw_only=True):
 issue_letters = Command("members", "issue_letters", IssueLetter, Letter)
 
 void_letters = Command("members", "void_letters", VoidLetter, LetterVoided)
+
+list_letters = Query("members", "list_letters", ListLetters, list[IssuedLetter])
+
+print_letter = Query("members", "print_letter", PrintLetter, Letter)
 
 check_letter = Query("members", "check_letter", CheckLetter, LetterChecked, public=True)

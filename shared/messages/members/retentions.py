@@ -22,6 +22,7 @@ from shared.messages.limits import (
     PersonName,
     Phone,
     Prose,
+    Sort,
     StayKind,
     maybe,
 )
@@ -69,10 +70,15 @@ class RetentionSaved(msgspec.Struct, frozen=True, kw_only=True):
 class ListRetentions(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the register of those who stay, of the acting organisation and below (DOC-09).
 
-    With `own`: for the caller's own.
+    Narrowed by kind, by state and by how a name begins. `sort`: `until` puts first what ends first,
+    `-until` what ends last; otherwise it is in the order of the entries. With `own`: for the
+    caller's own.
     """
 
     kind: Annotated[str, maybe(words.StayKind)] = ""
+    state: Annotated[str, maybe(words.StayState)] = ""
+    name: Line = ""
+    sort: Sort = ""
     own: bool = False
     after: After = 0
     limit: PageSize = 100

@@ -53,6 +53,7 @@ class AuditKind(Code):
     RETENTION_REPORTED      = "retention.reported", "保留期间报告"
     LETTER_ISSUED           = "letter.issued", "开具介绍信"
     LETTER_VOIDED           = "letter.voided", "作废介绍信"
+    LETTER_PRINTED          = "letter.printed", "补打介绍信"
     IMPORT_STARTED          = "import.started", "上传名单"
     VIEW_UNMASKED           = "view.unmasked", "查看完整身份证号码"
     VIEW_LOOKED_UP          = "view.looked_up", "按姓名和身份证号查询"

@@ -81,6 +81,28 @@ def test_sent_again_and_tried_again(tx):
     assert len(store.of_branch(tx, CLASS, 0, 500)) == before + 10 and progress(tx, one).entered == 10
 
 
+@pytest.mark.rule("IMP-07")
+def test_failed_rows_are_put_right(tx):
+    """IMP-07: a row that was put right takes the place of the failed one and is tried again.
+
+    What was entered stays as it is, whoever sends it again; nobody else puts it right.
+    """
+    one = uuid.uuid4()
+    some = rows(3, one)
+    wrong = [msgspec.structs.replace(row, branch_name="没有的团支部") for row in some[:2]]
+    send(tx, [*wrong, some[2]])
+    assert imports.enter_piece(tx) == 3 and (progress(tx, one).entered, progress(tx, one).failed) == (1, 2)
+    again = [msgspec.structs.replace(row, again=True) for row in some]
+    assert send(tx, again, admin(ROOT)) == ["unknown_import"] * 3
+    unreadable = msgspec.structs.replace(again[1], problem="入团年月无法识别")
+    assert send(tx, [again[0], unreadable, again[2]]) == [None] * 3
+    assert imports.enter_piece(tx) == 1
+    assert (progress(tx, one).entered, progress(tx, one).failed) == (2, 1)
+    assert [row.problem for row in progress(tx, one, after=0).failures] == ["入团年月无法识别"]
+    send(tx, [again[1]])
+    assert imports.enter_piece(tx) == 1 and progress(tx, one).entered == 3
+
+
 def test_a_piece_that_dies_is_done_again(engine):
     """A worker that dies in the middle of a piece leaves nothing behind; the next one does the piece."""
     one = uuid.uuid4()

@@ -23,7 +23,9 @@ from shared.messages.members import (
     GetReport,
     ImportRow,
     IssueLetter,
+    ListLetters,
     ListRetentions,
+    PrintLetter,
     VoidLetter,
 )
 from shared.messages.orgs import AdministratorChanged
@@ -239,6 +241,53 @@ def test_letters(tx):
     assert check(tx, first.code).state == "void"
     with pytest.raises(Refused, match="letter_unknown"):
         check(tx, "AAAA-BBBB")
+
+
+def listed(tx, actor=None, **values):
+    """Return the numbers of the letters that an organisation sees, by default the school."""
+    return [
+        one.number for one in letters_handlers.list_letters(tx, ListLetters(**values), actor or admin(SCHOOL))
+    ]
+
+
+@pytest.mark.rule("DOC-14")
+def test_letters_are_found_again_printed_and_voided(tx):
+    """DOC-14: an issuer lists its letters by state, number, addressee and name, page by page, both ways.
+
+    One is printed with the code of the first paper; one that is void is not, and its reason stands
+    in the list. Nobody else sees or prints it.
+    """
+    year = clock.today().year
+    first, second = (
+        issue(tx, to_org="某街道"),
+        issue(tx, member_ids=[TWO], addressee="西湖团区委", valid_days=30),
+    )
+    third = issue(tx)
+    numbers = [one.number for one in (first, second, third)]
+    assert listed(tx) == numbers[::-1] and listed(tx, oldest_first=True) == numbers
+    assert listed(tx, limit=2, after=third.letter_id) == [numbers[1], numbers[0]]
+    assert listed(tx, limit=1, after=first.letter_id, oldest_first=True) == [numbers[1]]
+    assert listed(tx, text="西湖") == listed(tx, text=f"{year}-2") == [numbers[1]]
+    assert listed(tx, text=second.names[0]) == [numbers[1]] and listed(tx, text="没有") == []
+    assert listed(tx, admin(ROOT)) == []
+    with pytest.raises(Refused, match="not_administrator"):
+        listed(tx, Actor(ONE))
+
+    def print_again(letter_id, actor=None):
+        return letters_handlers.print_letter(tx, PrintLetter(letter_id=letter_id), actor or admin(SCHOOL))
+
+    assert print_again(first.letter_id) == first and first.to_org == "某街道"
+    with pytest.raises(Refused, match="letter_unknown"):
+        print_again(first.letter_id, admin(ROOT))
+    wanted = VoidLetter(letter_id=third.letter_id, reason="抬头写错 ")
+    letters_handlers.void_letters(tx, [Asked(wanted, admin(SCHOOL))])
+    with pytest.raises(Refused, match="letter_void"):
+        print_again(third.letter_id)
+    clock.advance(timedelta(days=31))
+    for one in letters_handlers.list_letters(tx, ListLetters(), admin(SCHOOL)):
+        assert one.number in listed(tx, state=one.state)
+        assert one.reason == ("抬头写错" if one.state == "void" else "")
+    assert [listed(tx, state=one) for one in ("void", "lapsed", "in_force")] == [[n] for n in numbers[::-1]]
 
 
 @pytest.mark.rule("DOC-04")

@@ -1,0 +1,158 @@
+"""Introduction letters: issued, listed, found, printed again, declared void (DOC-01..04, DOC-14)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any
+
+import msgspec
+from flask import Response, redirect, request
+
+from services.gateway import addresses, kit, settings
+from services.gateway.files import letter
+from services.gateway.kit import blueprint, call, fields
+from services.gateway.kit import form as forms
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.table import Listing
+from services.gateway.pages import organisations, people
+from shared import clock
+from shared.messages import members
+from shared.messages.words import LetterState
+
+PAGE = 50
+"""Letters of a page of the list."""
+
+
+class Issue(msgspec.Struct):
+    """What is typed of a letter; who stands on it is ticked."""
+
+    addressee: Annotated[str, msgspec.Meta(max_length=100)]
+    dues_until: dt.date
+    to_org: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    valid_days: Annotated[int, msgspec.Meta(ge=0, le=3660)] | None = None
+
+
+class Void(msgspec.Struct):
+    """Why a letter is declared void."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+@blueprint.get("/letters")
+def letters() -> Any:
+    """Show the letters that the acting organisation has issued, narrowed and sorted (DOC-14)."""
+    args = request.args
+    state, text = LetterState.known(args.get("state", "")) or "", args.get("text", "").strip()[:100]
+    oldest = args.get("sort") == "number"
+    narrowed = {"state": state, "text": text}
+    listing = Listing("/letters", {**narrowed, "sort": "number" if oldest else "-number"})
+    after = fields.number(args.get("after"))
+    items = call(
+        members.list_letters,
+        members.ListLetters(**narrowed, oldest_first=oldest, after=after, limit=PAGE),
+    )
+    return kit.render(
+        "members/letters.html",
+        items=items,
+        listing=listing,
+        text=text,
+        narrowed=bool(state or text),
+        first=bool(after),
+        chips=[
+            (listing.address(state=None), _("全部"), None, "", not state),
+            *((listing.address(state=one), kit.word(one), None, "", state == one) for one in LetterState),
+        ],
+        columns=[
+            listing.column(_("编号"), "number"),
+            listing.column(_("团员")),
+            listing.column(_("抬头(接收组织)")),
+            listing.column(_("有效期至")),
+            listing.column(_("状态")),
+            listing.column("", unseen=_("操作")),
+        ],
+        export=Listing("/download/letters", {**narrowed, "oldest_first": "true" if oldest else ""}).address(),
+        next_page=listing.address(after=items[-1].letter_id) if len(items) == PAGE else "",
+    )
+
+
+@blueprint.route("/letters/new", methods=["GET", "POST"])
+def issue_letter() -> Any:
+    """Issue an introduction letter for members of the own organisation and below (DOC-01..04)."""
+    read, form = None, request.values
+    picker = people.picker(form, several=True)
+    if request.method == "POST" and form.get("do"):
+        read = forms.read(Issue, request.form)
+        if not picker.chosen:
+            read.errors["member_text"] = _("请选择介绍信上的团员")
+        made = _issued(read, picker) if read.value is not None and picker.chosen else None
+        if made is not None:
+            kit.say(_("已开具第 %(number)s 号介绍信,请打印后盖章。", number=made.number))
+            return redirect("/letters")
+    children = call(*kit.children_of(organisations.acting_committee()))
+    return kit.render(
+        "members/letter_new.html",
+        422 if read else 200,
+        picker=picker,
+        branches=[(org.org_id, org.short_name) for org in children if org.kind == "branch"],
+        form=form if form.get("dues_until") else {**form, "dues_until": clock.today()},
+        errors=read.errors if read else {},
+        command_id=form.get("command_id") or uuid.uuid4(),
+    )
+
+
+def _issued(read: forms.Read[Issue], picker: people.PersonPicker) -> members.Letter | None:
+    """Issue a letter; say in the form why there is none."""
+    assert read.value is not None
+    made: members.Letter = call(
+        members.issue_letters,
+        [
+            members.IssueLetter(
+                command_id=fields.key(request.form),
+                member_ids=[one.member_id for one in picker.chosen],
+                addressee=read.value.addressee,
+                dues_until=read.value.dues_until,
+                valid_days=read.value.valid_days,
+                to_org=read.value.to_org,
+            )
+        ],
+    )[0]
+    if made.refusal is None:
+        return made
+    read.refused(made.refusal, {"unknown_member": "member_text"})
+    return None
+
+
+@blueprint.get("/letters/<int:letter_id>.pdf")
+def print_letter(letter_id: int) -> Response:
+    """Return a letter as it was issued, to be printed, with the code that it had from the first (DOC-14)."""
+    made = call(members.print_letter, members.PrintLetter(letter_id=letter_id))
+    return Response(
+        letter.render(made, f"{addresses.public_root()}verify", settings.current().font),
+        content_type="application/pdf",
+        headers={
+            "Content-Disposition": f"inline; filename=letter-{made.number}.pdf",
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+@blueprint.route("/letters/<int:letter_id>/void", methods=["GET", "POST"])
+def void_letter(letter_id: int) -> Any:
+    """Declare a letter void for a reason; whoever checks it is told that it is (DOC-14, BEY-13)."""
+    read = None
+    if request.method == "POST":
+        read = forms.read(Void, request.form)
+        if read.value is not None:
+            wanted = members.VoidLetter(letter_id=letter_id, reason=read.value.reason)
+            refusal = kit.send(members.void_letters, wanted)
+            if refusal is None:
+                kit.say(_("介绍信已作废,核验时会显示已作废。"))
+                return redirect("/letters")
+            read.refused(refusal, {"letter_unknown": "reason"})
+    return kit.render(
+        "members/letter_void.html",
+        422 if read else 200,
+        form=request.form,
+        errors=read.errors if read else {},
+    )

@@ -1,0 +1,170 @@
+"""The registers of those who stay: retained at school, or abroad for studies (GRAD-26..31, DOC-09)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any
+
+import msgspec
+from flask import redirect, request
+
+from services.gateway import kit
+from services.gateway.kit import blueprint, call, fields, names, say, word
+from services.gateway.kit import form as forms
+from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
+from services.gateway.kit.table import Listing
+from services.gateway.pages import people
+from shared.messages import members
+from shared.messages.words import StayKind, StayState
+from shared.translations import N_
+
+PAGE = 100
+"""Entries of a page."""
+DECIDED = {
+    "approve": N_("同意了 %(n)s 项登记。"),
+    "refuse": N_("不同意 %(n)s 项登记。"),
+    "end": N_("结束了 %(n)s 项登记。"),
+}
+"""What the page says after each of its buttons."""
+
+ABROAD = ("place", "contact_name", "contact_phone")
+"""What is asked of somebody who goes abroad beside the span (GRAD-29)."""
+
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Ask(msgspec.Struct):
+    """What is typed of somebody who stays; who it is, is chosen."""
+
+    kind: StayKind
+    since: dt.date
+    until: dt.date
+    place: Text = ""
+    contact_name: Text = ""
+    contact_phone: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    reason: Text = ""
+
+
+@blueprint.route("/registers", methods=["GET", "POST"])
+def registers() -> Any:
+    """Show the register of the acting organisation and below; decide on what is ticked (DOC-09, GRAD-29)."""
+    if request.method == "POST":
+        return _decide(request.form)
+    args = request.args
+    kind = StayKind.known(args.get("kind", "")) or ""
+    state = StayState.known(args.get("state", "")) or ""
+    name = args.get("name", "").strip()[:60]
+    sort = args.get("sort") if args.get("sort") in ("until", "-until") else ""
+    narrowed = {"kind": kind, "state": state, "name": name, "sort": sort or ""}
+    listing = Listing("/registers", narrowed)
+    after = fields.number(args.get("after"))
+    items = call(
+        members.list_retentions,
+        members.ListRetentions(kind=kind, state=state, name=name, sort=sort or "", after=after, limit=PAGE),
+    )
+    found, *_more = names([item.branch_id for item in items])
+    return kit.render(
+        "members/registers.html",
+        items=items,
+        orgs=found,
+        listing=listing,
+        name=name,
+        kind=kind,
+        narrowed=bool(kind or state or name),
+        first=bool(after),
+        chips=[
+            (listing.address(state=None), _("全部"), None, "", not state),
+            *((listing.address(state=one), word(one), None, "", state == one) for one in StayState),
+        ],
+        kinds=list(StayKind),
+        columns=[
+            listing.column("", unseen=_("选择")),
+            listing.column(_("姓名")),
+            listing.column(_("类别")),
+            listing.column(_("起始日期")),
+            listing.column(_("截止日期"), "until"),
+            listing.column(_("状态")),
+        ],
+        export=Listing("/download/retentions", narrowed).address(),
+        next_page=listing.address(after=items[-1].retention_id) if len(items) == PAGE else "",
+    )
+
+
+def _decide(form: Any) -> Any:
+    """Approve, refuse or end what is ticked; say how many were, and why others were not."""
+    here = request.full_path.rstrip("?")
+    do, chosen = form.get("do", ""), fields.numbers(form.getlist("retention"))
+    if do not in DECIDED or not chosen:
+        say(_("请先勾选登记"), "error")
+        return redirect(here)
+    answers = call(
+        members.decide_retentions,
+        [
+            members.DecideRetention(
+                retention_id=one,
+                approve=do == "approve",
+                end=do == "end",
+                note=form.get("note", "").strip()[:200],
+            )
+            for one in chosen
+        ],
+    )
+    done = sum(one.refusal is None for one in answers)
+    if done:
+        say(_(DECIDED[do], n=done))
+    why = [one.refusal.say(language()) for one in answers if one.refusal is not None]
+    for words in dict.fromkeys(why):
+        say(_("%(n)s 项未办理: %(why)s", n=why.count(words), why=words), "error")
+    return redirect(here)
+
+
+@blueprint.route("/registers/new", methods=["GET", "POST"])
+def register_stay() -> Any:
+    """Register that a member stays at school or goes abroad (GRAD-26, GRAD-29)."""
+    read, form = None, request.values
+    picker = people.picker(form)
+    if request.method == "POST" and form.get("do"):
+        read = forms.read(Ask, request.form)
+        if not picker.chosen:
+            read.errors["member_text"] = _("请选择团员")
+        if form.get("kind") == StayKind.ABROAD:  # all four items of GRAD-29
+            empty = [one for one in ABROAD if not form.get(one, "").strip()]
+            read.errors.update(dict.fromkeys(empty, _("出国(境)须填写此项")))
+        if not read.errors and _asked(read, picker):
+            say(_("已登记%(name)s,等待审批。", name=picker.chosen[0].name))
+            return redirect("/registers")
+    return kit.render(
+        "members/register_new.html",
+        422 if read else 200,
+        picker=picker,
+        form=form,
+        errors=read.errors if read else {},
+        command_id=form.get("command_id") or uuid.uuid4(),
+    )
+
+
+def _asked(read: forms.Read[Ask], picker: people.PersonPicker) -> bool:
+    """Ask that the chosen member stays; say in the form why not."""
+    assert read.value is not None
+    wanted = members.RequestRetention(
+        command_id=fields.key(request.form),
+        member_id=picker.chosen[0].member_id,
+        **msgspec.structs.asdict(read.value),
+    )
+    refusal = kit.send(members.request_retentions, wanted)
+    if refusal is not None:
+        read.refused(
+            refusal,
+            {
+                "unknown_member": "member_text",
+                "not_a_graduate": "member_text",
+                "retention_open": "member_text",
+                "retention_not_here": "kind",
+                "retention_dates": "until",
+                "retention_too_long": "until",
+                "retention_too_early": "since",
+            },
+        )
+    return refusal is None
