@@ -199,6 +199,7 @@ KINDS: dict[str, Kind] = {
     "not_a_graduate":        Kind(422, "只有毕业生可以暂留学校", "GRAD-26"),
     "retention_closed":      Kind(409, "该申请已处理", "GRAD-29"),
     "letter_unknown":        Kind(404, "查无此介绍信", "DOC-04"),
+    "too_many_to_sort":      Kind(422, "人数超过{limit},不能排序,请先选择下级组织或按姓名筛选", "MEM-28"),
     "letter_void":           Kind(409, "介绍信已作废,不能再打印", "DOC-14"),
     "letter_by_committee":   Kind(403, "介绍信由团委、团工委、团总支或领导机关开具", "DOC-02"),
     "number_out_of_range":   Kind(422, "发展团员编号不在{province}{year}年的号段内", "MEM-11"),

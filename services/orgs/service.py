@@ -53,6 +53,7 @@ class Service(BusService):
         contract.my_orgs: handlers.my_orgs,
         contract.list_contacts: handlers.list_contacts,
         contract.list_migrations: migration.list_migrations,
+        contract.preview_migration: migration.preview_migration,
         contract.get_orgs_at: history.get_orgs_at,
         contract.list_audit: history.list_audit,
     }

@@ -68,6 +68,7 @@ class Service(BusService):
         contract.set_webhooks: notices.set_webhooks,
     }
     queries = {
+        contract.count_open_below: in_the_way.count_open_below,
         contract.count_in_the_way: in_the_way.count_in_the_way,
         contract.list_work: handlers.list_work,
         contract.count_work: queue.count_work,

@@ -9,7 +9,6 @@ SHOWN = {
     "sign_in": "leads into the system",
     "sign_out": "leads out of it",
     "read_messages": "the messages stand there as read",
-    "take": "the page says how far it is",
     "_go": "its callers say what was done, and the page of a bulk decision how far it is",
     "_after": "`act_on` says before what was done",
     "stop_bulk": "the page says that it was stopped",

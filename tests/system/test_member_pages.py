@@ -141,14 +141,14 @@ def test_the_members_of_a_whole_subtree(browser, town):
     seen, address = [], "/members"
     while address:
         page = browser.get(address).text
-        rows = re.findall(r'<a href="/member/(\d+)">', page)
+        rows = re.findall(r'<a href="/members/(\d+)">', page)
         more = re.search(r'<a class="button quiet" href="([^"]*after=\d+)">', page)
         assert len(rows) == 50 if more else rows
         seen += rows
         address = unescape(more[1]) if more else ""
     assert len(seen) == len(set(seen)) > 50
     page = browser.get("/members?name=王").text
-    named = re.findall(r'<a href="/member/\d+">([^<]*)</a>', page)
+    named = re.findall(r'<a href="/members/\d+">([^<]*)</a>', page)
     assert named and all(one.startswith("王") for one in named)
     assert "毕业生" in browser.get("/members?show=graduates").text
     assert browser.get("/members?branch=33").status_code == 403

@@ -122,6 +122,7 @@ TABLE = {
         {"superior"},
         lambda t: one(migration_id=t.migration, approve=False, note="x"),
     ),
+    "GET /migrations/preview": ({"branch", "superior"}, {"org_id": CLASS, "to_org_id": COLLEGE}),
     "GET /migrations": (ADMINISTRATORS, {"waiting": "true"}),
     "POST /members/search": (LOOKING, lambda t: {"text": t.name}),
     "POST /members/id-numbers": (ABOVE, lambda t: {"person_ids": [MEMBER], "reason": "核对"}),
@@ -175,6 +176,7 @@ TABLE = {
     "POST /orgs/names/progress": (SIGNED_IN, lambda t: {"command_id": key()}),
     "POST /orgs/members": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}),
     "POST /orgs/transfers": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}),
+    "GET /orgs/<int:org_id>/open-transfers": (ABOVE, lambda t: CLASS),
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": (
         {"branch", "superior"},

@@ -65,6 +65,7 @@ NOT_LOGGED = {
     **dict.fromkeys(
         (
             "count_in_the_way",
+            "count_open_below",
             "count_transfers",
             "count_matching",
             "count_work",

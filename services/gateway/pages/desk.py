@@ -23,8 +23,7 @@ from services.gateway.kit import (
 )
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
-from services.gateway.pages import organisations, picking
-from services.gateway.pages.organisations import MIGRATION_SAID, REGISTRATION_SAID
+from services.gateway.pages.organisations import REGISTRATION_SAID
 from shared import clock
 from shared.errors import Refused
 from shared.messages import members, orgs, transfers
@@ -55,46 +54,6 @@ def registrations() -> Any:
         items=call(members.list_registrations, members.ListRegistrations()),
         refusal=refusal,
         errors=read.errors,
-    )
-
-
-@blueprint.route("/migrations", methods=["GET", "POST"])
-def migrations() -> Any:
-    """Move an organisation below another superior, and decide what others ask (MIG-01..10)."""
-    form, read, refusal = request.form, forms.unsent(), None
-    do = form.get("do", "")
-    if do == "request":
-        read = forms.read(
-            orgs.RequestMigration,
-            form,
-            {"to_org_id": "target"},
-            org_id=organisations.acting_committee(),
-        )
-        refusal = send(orgs.request_migrations, read.value) if read.value is not None else None
-    elif do:
-        read = forms.read(
-            orgs.DecideMigration,
-            form,
-            {"migration_id": "migration"},
-            approve=do == "approve",
-            withdraw=do == "withdraw",
-        )
-        refusal = send(orgs.decide_migrations, read.value) if read.value is not None else None
-    if read.done(refusal):
-        say(word(MIGRATION_SAID.get(do, MIGRATION_SAID["request"])))
-        return redirect("/migrations")
-    items, *answers = calls((orgs.list_migrations, orgs.ListMigrations()), *picking.org_calls(form))
-    known, *_more = names([one for item in items for one in (item.org_id, item.from_org_id, item.to_org_id)])
-    return render(
-        "desk/migrations.html",
-        read.status(refusal),
-        items=items,
-        orgs=known,
-        errors=read.errors,
-        picker=picking.org_field(form, "target", answers),
-        form=form,
-        refusal=refusal,
-        command_id=uuid.uuid4(),
     )
 
 

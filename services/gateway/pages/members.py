@@ -135,6 +135,8 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "incomplete": (N_("资料不完整"), {"incomplete": True}),
 }
 """What the list of members may be narrowed to, beside a name."""
+SORTS = ("name", "-name", "joined_on", "-joined_on")
+"""What it may be sorted by; otherwise it goes branch by branch."""
 
 
 def _below(org: Any) -> Any:
@@ -142,13 +144,22 @@ def _below(org: Any) -> Any:
     listing = Listing("/members", {**request.args, "branch": str(org.org_id)})
     show, name = request.args.get("show", ""), request.args.get("name", "").strip()[:60]
     narrowed = SHOWN[show][1] if show in SHOWN else {}
+    sort = request.args.get("sort", "")
     wanted = members.ListBelow(
         org_id=org.org_id,
         name=name,
+        sort=sort if sort in SORTS else "",
         after=fields.number(request.args.get("after")),
         **narrowed,
     )
-    items, below = kit.calls((members.list_below, wanted), kit.children_of(org.org_id))
+    items, below = kit.calls((members.list_below, wanted), kit.children_of(org.org_id), partial=True)
+    refusal = None
+    if isinstance(items, Refused) and items.code == "too_many_to_sort":
+        refusal, wanted = items.refusal, msgspec.structs.replace(wanted, sort="", after=0)
+        items = kit.call(members.list_below, wanted)
+    for answer in (items, below):
+        if isinstance(answer, Refused):
+            raise answer
     chips = [(listing.address(show=None), _("全部"), None, "", show not in SHOWN)]
     for key, (words, _wanted) in SHOWN.items():
         chips.append((listing.address(show=key), _(words), None, "", show == key))
@@ -160,15 +171,20 @@ def _below(org: Any) -> Any:
         listing=listing,
         chips=chips,
         name=name,
+        refusal=refusal,
         columns=[
-            listing.column(_("姓名")),
+            listing.column(_("姓名"), "name"),
             listing.column(_("所在团支部")),
-            listing.column(_("入团时间")),
+            listing.column(_("入团时间"), "joined_on"),
             listing.column(_("状态")),
         ],
         export=Listing(
             f"/download/orgs/{org.org_id}/all-members",
-            {"name": name, **{key: str(value).lower() for key, value in narrowed.items()}},
+            {
+                "name": name,
+                "sort": wanted.sort,
+                **{key: str(value).lower() for key, value in narrowed.items()},
+            },
         ).address(),
         next_page=listing.address(after=items[-1].member.member_id) if len(items) == wanted.limit else "",
         import_id=uuid.uuid4(),

@@ -32,12 +32,6 @@ REGISTRATION_SAID = {
     "accept": N_("已接收,申请人已编入本组织。"),
     "reject": N_("已驳回,申请人会看到理由。"),
 }
-MIGRATION_SAID = {
-    "request": N_("已申请迁移,先由原上级审批,再由新上级审批。"),
-    "approve": N_("已同意迁移。"),
-    "reject": N_("未同意迁移,申请组织会看到意见。"),
-    "withdraw": N_("已撤销迁移申请。"),
-}
 
 
 def acting_committee() -> int:

@@ -122,11 +122,23 @@ def export_members(
 def list_below(tx: Connection, request: contract.ListBelow, actor: Actor | None) -> list[BelowMember]:
     """Return a page of the members of an organisation and below, by right over it (MEM-28, SRCH-06).
 
-    Branch by branch, so that the first page of a province costs what that of a branch costs.
+    Branch by branch, so that the first page of a province costs what that of a branch costs; sorted
+    otherwise as long as they are not too many.
+
+    Raises:
+        Refused: `too_many_to_sort`.
+
     """
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     wanted = store.Wanted(domain.clean_name(request.name), request.graduate, request.mark, request.incomplete)
-    rows = store.page(tx, org.path, request.after, max(1, min(request.limit, 500)), wanted)
+    limit = max(1, min(request.limit, 500))
+    if request.sort in store.SORTS:
+        found = store.page_sorted(tx, org.path, request.after, limit, wanted, request.sort)
+        if found is None:
+            raise Refused("too_many_to_sort", limit=store.MOST_SORTED)
+        rows = found
+    else:
+        rows = store.page(tx, org.path, request.after, limit, wanted)
     posts = showing.posts_in_branch(tx, [row for row, _ in rows])
     return [
         BelowMember(member=showing.shown(row, True, posts.get(row.person_id, "")), branch=branch)

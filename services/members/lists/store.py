@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -33,20 +33,54 @@ _IDS_IN = sa.text(f"""
     SELECT p.* FROM people p JOIN org_directory d ON d.org_id = p.branch_id
     WHERE p.person_id = ANY(CAST(:ids AS bigint[])) AND {SUBTREE}
     ORDER BY p.person_id""")
+_NARROWED = """(:name = '' OR starts_with(p.name, :name))
+        AND (CAST(:graduate AS boolean) IS NULL OR p.graduate = :graduate)
+        AND (:mark = '' OR p.mark = :mark) AND (NOT :incomplete OR NOT p.complete)"""
 _PAGE = sa.text(f"""
     SELECT p.*, d.name AS branch
     FROM org_directory d
     JOIN LATERAL (SELECT * FROM people q WHERE q.branch_id = d.org_id) p ON true
     WHERE {SUBTREE} AND d.kind = 'branch'
         AND (d.path > :after_path OR (d.path = :after_path AND p.person_id > :after))
-        AND (:name = '' OR starts_with(p.name, :name))
-        AND (CAST(:graduate AS boolean) IS NULL OR p.graduate = :graduate)
-        AND (:mark = '' OR p.mark = :mark) AND (NOT :incomplete OR NOT p.complete)
+        AND {_NARROWED}
     ORDER BY d.path, p.person_id
     LIMIT :limit""")
 _PLACE = sa.text(
     "SELECT d.path FROM people p JOIN org_directory d ON d.org_id = p.branch_id WHERE p.person_id = :person"
 )
+
+
+MOST_SORTED = 100_000
+"""Members of a subtree that are put into another order than that of the tree."""
+_MORE_THAN_SORTED = sa.text(f"""
+    SELECT 1 FROM org_directory d JOIN people p ON p.branch_id = d.org_id
+    WHERE {SUBTREE} AND d.kind = 'branch' OFFSET {MOST_SORTED} LIMIT 1""")
+_KEYS = {"name": 'p.name COLLATE "zh-x-icu"', "joined_on": "coalesce(p.joined_on, DATE '1900-01-01')"}
+"""What a list is sorted by: names as dictionaries have them, and members without a day before all others."""
+
+
+def _sorted(key: str, way: str) -> sa.TextClause:
+    """Return the page of a list that is sorted by a key; only the keys are put into order, not whole rows."""
+    past = "<" if way else ">"
+    return sa.text(f"""
+    WITH keyed AS MATERIALIZED (
+        SELECT p.person_id, {key} AS key
+        FROM org_directory d JOIN people p ON p.branch_id = d.org_id
+        WHERE {SUBTREE} AND d.kind = 'branch' AND {_NARROWED}
+            AND (:after = 0 OR ({key}, p.person_id) {past} (
+                SELECT {key}, p.person_id FROM people p WHERE p.person_id = :after))
+        ORDER BY key {way}, p.person_id {way}
+        LIMIT :limit)
+    SELECT p.*, d.name AS branch
+    FROM keyed s JOIN people p USING (person_id) JOIN org_directory d ON d.org_id = p.branch_id
+    ORDER BY s.key {way}, s.person_id {way}""")
+
+
+SORTS = {
+    f"{sign}{name}": _sorted(key, way)
+    for name, key in _KEYS.items()
+    for sign, way in (("", ""), ("-", "DESC"))
+}
 
 
 class Wanted(NamedTuple):
@@ -96,9 +130,25 @@ def page(
     after_path = tx.execute(_PLACE, {"person": after}).scalar_one_or_none() or "" if after else ""
     begins = max(after_path, path) if after else path
     place = {"after_path": begins, "after": after, "limit": limit, **_span(path), **wanted._asdict()}
+    return _with_branches(tx.execute(_PAGE, place))
+
+
+def page_sorted(
+    tx: Connection, path: str, after: int, limit: int, wanted: Wanted, sort: str
+) -> list[tuple[Person, str]] | None:
+    """Return members of a subtree in another order, after a member; None where they are too many.
+
+    Members of one name, or of one day, are in the order of their ids.
+    """
+    if not wanted.name and tx.execute(_MORE_THAN_SORTED, _span(path)).first() is not None:
+        return None
+    place = {"after": after, "limit": limit, **_span(path), **wanted._asdict()}
+    return _with_branches(tx.execute(SORTS[sort], place))
+
+
+def _with_branches(result: sa.CursorResult[Any]) -> list[tuple[Person, str]]:
     return [
-        (Person(**{name: row[name] for name in Person._fields}), row["branch"])
-        for row in tx.execute(_PAGE, place).mappings()
+        (Person(**{name: row[name] for name in Person._fields}), row["branch"]) for row in result.mappings()
     ]
 
 

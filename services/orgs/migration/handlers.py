@@ -168,6 +168,35 @@ def list_migrations(
     ]
 
 
+def preview_migration(
+    tx: Connection, request: contract.PreviewMigration, actor: Actor | None
+) -> contract.MigrationPreview:
+    """Return what a migration would move and who decides on it, to its parties (MIG-01, MIG-04).
+
+    Raises:
+        Refused: `unknown_org`; `not_your_org` to everybody else.
+
+    """
+    rows = store.by_ids(tx, [request.org_id, request.to_org_id])
+    orgs = {org_id: store.as_org(row) for org_id, row in rows.items()}
+    org, to = orgs.get(request.org_id), orgs.get(request.to_org_id)
+    if org is None or to is None:
+        raise Refused("unknown_org")
+    if actor is None or actor.org_id not in (org["org_id"], org["parent_id"], to["org_id"]):
+        raise Refused("not_your_org")
+    if not store.administers(tx, actor):
+        raise Refused("not_administrator")
+    moved = migration_store.moved(tx, org["path"])
+    return contract.MigrationPreview(
+        from_org_id=org["parent_id"],
+        organisations=moved.organisations,
+        branches=moved.branches,
+        administrators=moved.administrators,
+        days=settings.of(tx).migration_patience.days,
+        refusal=rules.check_migration(org, to),
+    )
+
+
 def on_day_began(tx: Connection, items: list[Any]) -> None:
     """Return what was not decided in time (MIG-10)."""
     migration_store.expire_migrations(tx, clock.now())

@@ -54,6 +54,14 @@ class Migration(NamedTuple):
     ended_at: datetime | None
 
 
+class Moved(NamedTuple):
+    """What a subtree is made of, and how many people administer something in it."""
+
+    organisations: int
+    branches: int
+    administrators: int
+
+
 # In one order always, so that no two requests wait for each other.
 _LOCK_PROVINCES = sa.text("""
     SELECT pg_advisory_xact_lock(CAST(one AS bigint))
@@ -117,6 +125,16 @@ _NEXT_MIGRATION = sa.text("""
     ORDER BY migration_id LIMIT 1""")
 
 _BELOW = sa.text("SELECT count(*)::int FROM orgs WHERE path >= :path AND path < :path_end")
+
+_MOVED = sa.text("""
+    SELECT count(*)::int AS organisations, (count(*) FILTER (WHERE kind = 'branch'))::int AS branches,
+        (
+            SELECT count(DISTINCT a.person_id)::int
+            FROM administrators a JOIN orgs b USING (org_id)
+            WHERE b.path >= :path AND b.path < :path_end AND NOT b.deleted AND a.active
+        ) AS administrators
+    FROM orgs
+    WHERE path >= :path AND path < :path_end AND NOT deleted""")
 
 _MOVE_SOME = sa.text("""
     UPDATE orgs SET path = :new || substr(path, :skip)
@@ -214,6 +232,11 @@ def next_migration(tx: Connection) -> Migration | None:
 def count_below(tx: Connection, path: str) -> int:
     """Return how many organisations are in a subtree, deleted ones included."""
     return int(tx.execute(_BELOW, {"path": path, "path_end": store.end_of(path)}).scalar_one())
+
+
+def moved(tx: Connection, path: str) -> Moved:
+    """Return what a subtree is made of."""
+    return db.rows(Moved, tx.execute(_MOVED, {"path": path, "path_end": store.end_of(path)}))[0]
 
 
 def move_some(tx: Connection, old: str, new: str, limit: int) -> int:

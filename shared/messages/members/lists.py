@@ -17,6 +17,7 @@ from shared.messages.limits import (
     PageSize,
     PersonIds,
     Prose,
+    Sort,
     maybe,
 )
 from shared.messages.members.records import Member
@@ -83,7 +84,9 @@ class ListBelow(msgspec.Struct, frozen=True, kw_only=True):
 
     `org_id` is the acting organisation or one below it. Narrowed by a beginning of the name, by
     graduates, by a mark (`delayed`, `teacher`), or to those whose record is not complete; what is
-    empty narrows nothing. `after` is the id of the last member of the page before.
+    empty narrows nothing. `sort`: `name` (as dictionaries do) or `joined_on`, with `-` before it the
+    other way round, of at most 100,000 members. `after` is the id of the last member of the page
+    before.
     """
 
     org_id: OrgId
@@ -91,6 +94,7 @@ class ListBelow(msgspec.Struct, frozen=True, kw_only=True):
     graduate: bool | None = None
     mark: Annotated[str, maybe(words.MemberMark)] = ""
     incomplete: bool = False
+    sort: Sort = ""
     after: After = 0
     limit: PageSize = 50
 

@@ -78,8 +78,35 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: Instant | None
 
 
+class PreviewMigration(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask what a migration would move, before it is asked for or decided (MIG-01, MIG-04).
+
+    For the organisation itself, its superior and the new one.
+    """
+
+    org_id: OrgId
+    to_org_id: OrgId
+
+
+class MigrationPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a migration moves: organisations in all, the branches among them, and who administers them.
+
+    `from_org_id` decides first, then the new superior, each within `days`. `refusal`: why it cannot
+    be asked for.
+    """
+
+    from_org_id: int | None
+    organisations: int
+    branches: int
+    administrators: int
+    days: int
+    refusal: Refusal | None = None
+
+
 request_migrations = Command("orgs", "request_migrations", RequestMigration, Migrated)
 
 decide_migrations = Command("orgs", "decide_migrations", DecideMigration, Migrated)
 
 list_migrations = Query("orgs", "list_migrations", ListMigrations, list[Migration])
+
+preview_migration = Query("orgs", "preview_migration", PreviewMigration, MigrationPreview)

@@ -250,6 +250,20 @@ class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
     leaving: int
 
 
+class CountOpenBelow(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how many open transfers lead out of or into an organisation of one's own subtree, or below it."""
+
+    org_id: OrgId
+
+
+class OpenBelow(msgspec.Struct, frozen=True, kw_only=True):
+    """How many open transfers an organisation and all below it have."""
+
+    transfers: int
+
+
+count_open_below = Query("transfers", "count_open_below", CountOpenBelow, OpenBelow)
+
 count_in_the_way = Query("transfers", "count_in_the_way", CountInTheWay, list[InTheWay])
 
 list_work = Query("transfers", "list_work", ListWork, WorkPage)

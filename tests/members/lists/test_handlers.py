@@ -21,6 +21,7 @@ from shared.messages.members import (
     DescribePeople,
     ExportMembers,
     GetEntryProgress,
+    ListBelow,
     RevealIds,
     SearchMembers,
     WhoAmI,
@@ -40,6 +41,7 @@ from tests.members.factories import (
     TWO,
     XINJIANG,
     admin,
+    admit,
     assigned,
     number,
     person,
@@ -80,6 +82,51 @@ def test_search(tx):
     assert search(tx, name[:1]) == []
     assert refusal(search, tx, " ") == "field_missing"
     assert refusal(search, tx, name, Actor(ONE)) == "not_administrator"
+
+
+def below(tx, actor=None, org=SCHOOL, **values):
+    """Return the names of members of an organisation and below, page by page of two."""
+    found, after = [], 0
+    while True:
+        wanted = ListBelow(org_id=org, limit=2, after=after, **values)
+        page = lists.list_below(tx, wanted, actor or admin(SCHOOL))
+        if not page:
+            return found
+        found += [one.member.name for one in page]
+        after = page[-1].member.member_id
+
+
+@pytest.mark.rule("MEM-28")
+def test_the_members_below_in_several_orders(tx, monkeypatch):
+    """MEM-28: members of a subtree are listed branch by branch, by name or by day, both ways, narrowed.
+
+    Names are in the order of dictionaries; pages miss nobody and repeat nobody, also where many
+    have one name or day. Where they are too many they are not sorted, and that is said.
+    """
+    one = sorted(below(tx))
+
+    def newcomer(n, branch, name, year):
+        number = f"{year}{n:08d}"
+        return person(n, branch, name=name, joined_on=date(year, 5, 4), development_number=number)
+
+    admit(tx, newcomer(72, CLASS, "艾一", 2019), newcomer(73, CLASS, "张三", 2018))
+    admit(tx, newcomer(71, DEEP, "张三", 2021), newcomer(74, DEEP, "张三", 2018), org=COLLEGE)
+    assert sorted(below(tx)) == sorted([*one, "艾一", "张三", "张三", "张三"])
+    by_name = below(tx, sort="name")
+    assert by_name[0] == "艾一" and by_name[-3:] == ["张三"] * 3 and len(by_name) == len(one) + 4
+    assert below(tx, sort="-name") == by_name[::-1]
+    assert below(tx, sort="joined_on")[:3] == ["张三", "张三", "艾一"]
+    assert below(tx, sort="-joined_on") == below(tx, sort="joined_on")[::-1]
+    assert below(tx, sort="-joined_on", name="张") == ["张三"] * 3 == below(tx, name="张")
+    assert below(tx, admin(CLASS), CLASS, sort="name", name="艾") == ["艾一"]
+    assert refusal(below, tx, admin(CLASS)) == "not_your_org"
+    monkeypatch.setattr(
+        lists_store,
+        "_MORE_THAN_SORTED",
+        sa.text(lists_store._MORE_THAN_SORTED.text.replace("OFFSET 100000", "OFFSET 3")),
+    )
+    assert refusal(lambda: below(tx, sort="name")) == "too_many_to_sort"
+    assert below(tx, sort="name", name="张") == ["张三"] * 3
 
 
 @pytest.mark.rule("SRCH-04")

@@ -510,6 +510,7 @@ NOT_LOGGED = {
             "list_children",
             "list_administrators",
             "list_migrations",
+            "preview_migration",
             "get_orgs_at",
             "list_audit",
             "get_rebuild",

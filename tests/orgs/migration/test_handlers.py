@@ -16,6 +16,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.orgs import (
     ListMigrations,
+    PreviewMigration,
     SaveOrg,
 )
 from tests.orgs.factories import (
@@ -43,6 +44,21 @@ def test_migration(loaded, mayor):
     MIG-08: it waits in the list of the one who decides.
     """
     with loaded.begin() as tx:
+        for actor in (of_college, of_school, of_city):
+            shown = migration.preview_migration(tx, PreviewMigration(org_id=COLLEGE, to_org_id=TOWN), actor)
+            assert (shown.from_org_id, shown.refusal, shown.days) == (SCHOOL, None, 10)
+            assert (shown.organisations, shown.branches) == tuple(
+                tx.execute(
+                    sa.text("""
+                        SELECT count(*), count(*) FILTER (WHERE kind = 'branch') FROM orgs
+                        WHERE NOT deleted
+                            AND path LIKE (SELECT path FROM orgs WHERE org_id = :org) || '%'"""),
+                    {"org": COLLEGE},
+                ).one()
+            )
+            assert shown.organisations > 1 and shown.administrators >= 1
+        with pytest.raises(Refused, match="not_your_org"):
+            migration.preview_migration(tx, PreviewMigration(org_id=COLLEGE, to_org_id=SCHOOL), of_city)
         asked = ask(tx)
         assert asked.state == "pending_old"
         assert [
