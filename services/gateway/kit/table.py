@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
+
+Row = TypeVar("Row")
 
 
 class Column(NamedTuple):
@@ -37,6 +39,12 @@ class Listing:
         state = {name: value for name, value in self.state.items() if name != "after"} | changes
         query = urlencode({name: value for name, value in state.items() if value not in (None, "")})
         return f"{self.path}?{query}" if query else self.path
+
+    def in_order(self, rows: Iterable[Row], **keys: Callable[[Row], Any]) -> list[Row]:
+        """Return a list that is shown whole in the order of its address; `keys`: by what each is sorted."""
+        sort = self.state.get("sort", "")
+        key = keys.get(sort.removeprefix("-"))
+        return list(rows) if key is None else sorted(rows, key=key, reverse=sort.startswith("-"))
 
     def column(self, words: str, key: str = "", style: str = "", unseen: str = "") -> Column:
         """Return a column; `key` is by what the list is sorted (`-key`: backwards), empty for never."""

@@ -23,6 +23,7 @@ from services.gateway.kit import (
 )
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
+from services.gateway.kit.table import Listing
 from services.gateway.pages.organisations import REGISTRATION_SAID
 from shared import clock
 from shared.errors import Refused
@@ -101,6 +102,9 @@ def messages() -> Any:
         orgs=found,
         people=people,
         kind=kind,
+        export=Listing(
+            "/download/messages", {"kind": kind, "unread_only": "true" if unread else ""}
+        ).address(),
         chips=[
             ("/messages", _("全部"), None, "", not kind and not unread),
             ("/messages?unread=1", _("未读"), None, "", unread),

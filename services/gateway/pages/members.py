@@ -19,7 +19,7 @@ from services.gateway.kit.table import Listing
 from services.gateway.pages import imports, notes
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
-from shared.messages.words import MemberMark, ReportKind
+from shared.messages.words import MemberMark, OrgKind, ReportKind
 from shared.translations import N_
 
 
@@ -114,18 +114,7 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     org = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
     if not org:
         raise Refused("unknown_org")
-    if org[0].kind != "branch" and marked is None and codes is None:
-        return _below(org[0])
-    items = kit.call(*kit.members_of(branch))
-    return kit.render(
-        "members/members.html",
-        items=items,
-        org=org[0],
-        import_id=uuid.uuid4(),
-        marked=marked or [],
-        codes=codes or [],
-        names={one.member_id: one.name for one in items},
-    )
+    return _list(org[0], marked or [], codes or [])
 
 
 SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -137,22 +126,30 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
 """What the list of members may be narrowed to, beside a name."""
 SORTS = ("name", "-name", "joined_on", "-joined_on")
 """What it may be sorted by; otherwise it goes branch by branch."""
+PAGE, BRANCH_PAGE = 50, 200
+"""Members of a page; a branch stands on one."""
 
 
-def _below(org: Any) -> Any:
-    """Show the members of an organisation and below: filtered, page by page, each a link (MEM-28)."""
+def _list(org: Any, marked: list[Any], codes: list[Any]) -> Any:
+    """Show the members of an organisation and below: filtered, sorted, each a link (MEM-28).
+
+    Those of a branch can be ticked, to be marked or given codes.
+    """
     listing = Listing("/members", {**request.args, "branch": str(org.org_id)})
     show, name = request.args.get("show", ""), request.args.get("name", "").strip()[:60]
     narrowed = SHOWN[show][1] if show in SHOWN else {}
-    sort = request.args.get("sort", "")
+    sort, branch = request.args.get("sort", ""), org.kind == OrgKind.BRANCH
     wanted = members.ListBelow(
         org_id=org.org_id,
         name=name,
         sort=sort if sort in SORTS else "",
         after=fields.number(request.args.get("after")),
+        limit=BRANCH_PAGE if branch else PAGE,
         **narrowed,
     )
-    items, below = kit.calls((members.list_below, wanted), kit.children_of(org.org_id), partial=True)
+    items, below = kit.calls(
+        (members.list_below, wanted), None if branch else kit.children_of(org.org_id), partial=True
+    )
     refusal = None
     if isinstance(items, Refused) and items.code == "too_many_to_sort":
         refusal, wanted = items.refusal, msgspec.structs.replace(wanted, sort="", after=0)
@@ -160,21 +157,32 @@ def _below(org: Any) -> Any:
     for answer in (items, below):
         if isinstance(answer, Refused):
             raise answer
+    named = {one.member.member_id: one.member.name for one in items}
+    if absent := [one.member_id for one in (*marked, *codes) if one.member_id not in named]:
+        named |= {one: person.name for one, person in kit.names((), absent)[1].items()}
     chips = [(listing.address(show=None), _("全部"), None, "", show not in SHOWN)]
     for key, (words, _wanted) in SHOWN.items():
         chips.append((listing.address(show=key), _(words), None, "", show == key))
     return kit.render(
-        "members/below.html",
+        "members/members.html",
         org=org,
+        branch=branch,
         items=items,
-        below=below,
+        below=below or [],
         listing=listing,
         chips=chips,
         name=name,
+        narrowed=bool(name or show in SHOWN),
         refusal=refusal,
+        marked=marked,
+        codes=codes,
+        names=named,
         columns=[
+            *([listing.column("", unseen=_("选择"))] if branch else []),
             listing.column(_("姓名"), "name"),
-            listing.column(_("所在团支部")),
+            *([] if branch else [listing.column(_("所在团支部"))]),
+            listing.column(_("手机号码")),
+            listing.column(_("民族")),
             listing.column(_("入团时间"), "joined_on"),
             listing.column(_("状态")),
         ],
@@ -232,12 +240,17 @@ DEEDS = {"to_contact": N_("已联系"), "parked": N_("已落实去向")}
 @blueprint.get("/reports/<kind>")
 def reports(kind: str = "graduates_left") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
-    items = call(
-        members.get_report,
-        members.GetReport(kind=kind, after=fields.number(request.args.get("after")), limit=100),
+    name = request.args.get("name", "").strip()[:60]
+    wanted = members.GetReport(
+        kind=kind, name=name, after=fields.number(request.args.get("after")), limit=100
     )
+    items = call(members.get_report, wanted)
+    listing = Listing(f"/reports/{kind}", {"name": name})
     return render(
         "members/reports.html",
+        name=name,
+        export=Listing(f"/download/reports/{kind}", listing.state).address(),
+        next_page=listing.address(after=items[-1].key) if len(items) == wanted.limit else "",
         notes=[notes.note(kind, one.note) for one in items],
         items=items,
         kind=kind,

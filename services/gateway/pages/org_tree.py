@@ -19,7 +19,7 @@ from services.gateway.api import deletion
 from services.gateway.kit import fields, send
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
-from services.gateway.kit.table import Column
+from services.gateway.kit.table import Listing
 from services.gateway.pages import organisations, picking
 from shared import clock
 from shared.errors import Refusal, Refused
@@ -123,17 +123,25 @@ def _list(here: int, text: str) -> Any:
     )
     if isinstance(children, Refused):
         raise children
+    listing = Listing("/orgs", {"at": str(here or ""), "sort": request.args.get("sort", "")})
     return kit.render(
         "organisations/orgs.html",
         mine=mine,
-        rows=_rows(children or [], counted),
+        rows=listing.in_order(
+            _rows(children or [], counted),
+            name=lambda row: row.name,
+            kind=lambda row: row.kind,
+            members=lambda row: row.members or 0,
+            administrators=lambda row: len(row.administrators),
+            complete=lambda row: row.complete,
+        ),
         columns=[
-            Column(_("组织")),
-            Column(_("类别")),
-            Column(_("团员"), "number"),
-            Column(_("管理员")),
-            Column(_("电话")),
-            Column(_("资料")),
+            listing.column(_("组织"), "name"),
+            listing.column(_("类别"), "kind"),
+            listing.column(_("团员"), "members", "number"),
+            listing.column(_("管理员"), "administrators"),
+            listing.column(_("电话")),
+            listing.column(_("资料"), "complete"),
         ],
         way=_own_part(above or []),
         here=above[-1] if above else None,

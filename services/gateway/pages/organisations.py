@@ -188,13 +188,33 @@ def schools() -> Any:
     acting = session.get("org") or 0
     entered = kit.call(members.get_entry_progress, members.GetEntryProgress(org_id=acting, schools_only=True))
     children = kit.call(*kit.children_of(acting))
+    # The first row is that of the acting organisation with all below it.
+    progress = {one.org_id: one for one in entered[1:]}
+    listing = Listing("/schools", {"sort": request.args.get("sort", "")})
     return kit.render(
         "organisations/schools.html",
         read.status(refusal),
         errors=read.errors,
-        schools=[org for org in children if is_school(org.industry)],
-        # The first row is that of the acting organisation with all below it.
-        progress={one.org_id: one for one in entered[1:]},
+        schools=listing.in_order(
+            [org for org in children if is_school(org.industry)],
+            name=lambda org: org.full_name,
+            checked=lambda org: org.checked,
+            **{
+                name: lambda org, name=name: getattr(progress.get(org.org_id), name, 0)
+                for name in ("branches", "finished_branches", "members", "complete_members")
+            },
+        ),
+        progress=progress,
+        columns=[
+            listing.column("", unseen=_("选择")),
+            listing.column(_("学校"), "name"),
+            listing.column(_("信息已核对"), "checked"),
+            listing.column(_("团支部"), "branches", "number"),
+            listing.column(_("已完成"), "finished_branches", "number"),
+            listing.column(_("团员"), "members", "number"),
+            listing.column(_("资料完整"), "complete_members", "number"),
+        ],
+        export=f"/download/orgs/{acting}/entry-progress?schools_only=true",
         codes=codes,
         refusal=refusal,
         form=form,

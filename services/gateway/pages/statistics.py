@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 from flask import redirect, request, session
 
+from services.gateway.files import sheet
 from services.gateway.kit import blueprint, call, calls, can, fields, first, names, render, say, tiles, word
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column, Listing
 from services.gateway.pages import notes
+from shared import clock
 from shared.messages import members, transfers
 from shared.messages.limits import OrgId
 from shared.messages.words import Figure
@@ -42,20 +45,34 @@ def figures() -> Any:
 
     Every number opens into its people.
     """
-    org = _chosen("org")
-    sheet = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=_chosen("cohort") or 0))
-    listing = Listing("/figures", {"org": str(org or "")})
+    org, cohort = _chosen("org"), _chosen("cohort") or 0
+    found = call(transfers.get_figures, transfers.GetFigures(org_id=org, cohort=cohort))
+    asked = {"org": str(org or ""), "cohort": str(cohort or ""), "sort": request.args.get("sort", "")}
+    listing = Listing("/figures", asked)
     return render(
         "statistics/figures.html",
-        sheet=sheet,
+        sheet=found,
+        children=listing.in_order(
+            found.children,
+            name=lambda row: row.name,
+            sx=lambda row: row.sx or 0,
+            xs=lambda row: row.xs or 0,
+            **{one: attrgetter(one) for one in COUNTED},
+        ),
         org=org,
         top=session.get("org"),
-        columns=_figure_columns(),
-        cohorts=[
-            (listing.address(cohort=year), _("%(year)s 届", year=year), None, "", year == sheet.cohort)
-            for year in sheet.cohorts
+        columns=[
+            listing.column(_("组织"), "name"),
+            listing.column("SX", "sx"),
+            listing.column("XS", "xs"),
+            *(listing.column(word(one), one, "number") for one in COUNTED),
         ],
-        stages=[_stage(one) for one in sheet.stages],
+        cohorts=[
+            (listing.address(cohort=year), _("%(year)s 届", year=year), None, "", year == found.cohort)
+            for year in found.cohorts
+        ],
+        export=Listing("/download/figures", {**asked, "sort": ""}).address(),
+        stages=[_stage(one) for one in found.stages],
         may_mark=can("/graduation"),
     )
 
@@ -73,11 +90,18 @@ def _stage(stage: transfers.Stage) -> tuple[str, float, str]:
     return wanted, reached, "—" if stage.reached is None else f"{100 * reached:.1f} %"
 
 
-def _figure_columns() -> list[Column]:
-    counts = [
-        Column(word(one), "number") for one in (Figure.IDLE, Figure.OPEN, Figure.ENDED, Figure.COMPLETED)
-    ]
-    return [Column(_("组织")), Column("SX"), Column("XS"), *counts]
+COUNTED = (Figure.IDLE, Figure.OPEN, Figure.ENDED, Figure.COMPLETED)
+"""The stages of which the page shows how many are in each."""
+
+
+@blueprint.get("/download/figures")
+def download_figures() -> Any:
+    """Take the figures of the direct subordinates along as a spreadsheet (STAT-05, STAT-10)."""
+    wanted = transfers.GetFigures(org_id=_chosen("org"), cohort=_chosen("cohort") or 0)
+    found = call(transfers.get_figures, wanted)
+    call(members.note_export, members.NoteExport(what="/figures"))
+    with sheet.write(found.children) as file:
+        return sheet.answer(file.read(), "figures")
 
 
 @blueprint.get("/figures/<figure>")
@@ -128,21 +152,33 @@ def board() -> Any:
         return redirect("/board" + (f"?org={asked.back}" if asked.back else ""))
     org = _chosen("org")
     rows = call(transfers.get_board, transfers.GetBoard(org_id=org))
+    listing = Listing("/board", {"org": str(org or ""), "sort": request.args.get("sort", "")})
     return render(
         "statistics/board.html",
-        rows=rows,
+        rows=listing.in_order(
+            rows,
+            name=lambda row: row.name,
+            overdue=lambda row: row.overdue,
+            due_soon=lambda row: row.due_soon,
+            waiting=lambda row: row.waiting,
+            assigning=lambda row: row.assigning,
+            oldest=lambda row: row.oldest or clock.now(),
+            idle=lambda row: row.idle,
+            days=lambda row: row.days or 0,
+            rejected=lambda row: sum(row.rejected.values()) / row.decided if row.decided else 0,
+        ),
         org=org,
         columns=[
-            Column(_("组织")),
-            Column(_("超期"), "number"),
-            Column(_("3天内到期"), "number"),
-            Column(_("待办"), "number"),
-            Column(_("待分配超10天"), "number"),
-            Column(_("最早到达")),
-            Column(_("未发起的毕业生"), "number"),
-            Column(_("平均审批天数"), "number"),
-            Column(_("驳回率")),
-            Column("", unseen=_("操作")),
+            listing.column(_("组织"), "name"),
+            listing.column(_("超期"), "overdue", "number"),
+            listing.column(_("3天内到期"), "due_soon", "number"),
+            listing.column(_("待办"), "waiting", "number"),
+            listing.column(_("待分配超10天"), "assigning", "number"),
+            listing.column(_("最早到达"), "oldest"),
+            listing.column(_("未发起的毕业生"), "idle", "number"),
+            listing.column(_("平均审批天数"), "days", "number"),
+            listing.column(_("驳回率"), "rejected"),
+            listing.column("", unseen=_("操作")),
         ],
         tiles=_map(rows),
         legend=[(colour, word(said)) for colour, said in MAP],
@@ -199,13 +235,26 @@ def progress() -> Any:
             members.GetEntryProgress(org_id=org, domain=request.args.get("domain", "")),
         )
     )
+    asked = {name: request.args.get(name, "") for name in ("org", "domain", "sort")}
+    listing = Listing("/progress", asked)
     columns = [
-        Column(_("组织")),
-        Column(_("团支部"), "number"),
-        Column(_("已完成"), "number"),
-        Column(_("已录入团员"), "number"),
-        Column(_("资料完整"), "number"),
-        Column(_("2017年团统数量"), "number"),
-        Column(_("团干部"), "number"),
+        listing.column(_("组织"), "name"),
+        listing.column(_("团支部"), "branches", "number"),
+        listing.column(_("已完成"), "finished", "number"),
+        listing.column(_("已录入团员"), "members", "number"),
+        listing.column(_("资料完整"), "complete", "number"),
+        listing.column(_("2017年团统数量"), "members_2017", "number"),
+        listing.column(_("团干部"), "cadres", "number"),
     ]
-    return render("statistics/progress.html", rows=rows, org=org, columns=columns)
+    below = listing.in_order(
+        rows[1:],
+        name=lambda row: row.name,
+        branches=lambda row: row.branches,
+        finished=lambda row: row.finished_branches / row.branches if row.branches else 0,
+        members=lambda row: row.members,
+        complete=lambda row: row.complete_members / row.members if row.members else 0,
+        members_2017=lambda row: row.members_2017 or 0,
+        cadres=lambda row: row.cadres,
+    )
+    # The first row is the organisation with all below it, whatever sorts the others.
+    return render("statistics/progress.html", rows=[*rows[:1], *below], org=org, columns=columns)

@@ -194,7 +194,13 @@ def get_report(tx: Connection, request: contract.GetReport, actor: Actor | None)
             note=row.note,
         )
         for row in store.report(
-            tx, request.kind, org.path, request.after, max(1, min(request.limit, 500)), clock.today()
+            tx,
+            request.kind,
+            org.path,
+            request.name.strip(),
+            request.after,
+            max(1, min(request.limit, 500)),
+            clock.today(),
         )
     ]
 

@@ -157,10 +157,11 @@ def _with_branches(result: sa.CursorResult[Any]) -> list[tuple[Person, str]]:
 _SEARCHABLE = (
     "p.person_id AS key, d.org_id, d.name AS org, p.person_id AS member_id, p.name AS member, p.id_sealed"
 )
+_BEGINS_SO = "(:name = '' OR starts_with(p.name, :name))"
 _MEMBERS_WHERE = f"""
     SELECT {_SEARCHABLE}, {{note}} AS note
     FROM org_directory d JOIN people p ON p.branch_id = d.org_id
-    WHERE {SUBTREE} AND p.person_id > :after AND {{where}}
+    WHERE {SUBTREE} AND p.person_id > :after AND {_BEGINS_SO} AND {{where}}
     ORDER BY p.person_id
     LIMIT :limit"""
 _ORGS_WHERE = f"""
@@ -168,7 +169,7 @@ _ORGS_WHERE = f"""
         NULL::bytea AS id_sealed, {{note}} AS note
     FROM org_directory d
     LEFT JOIN LATERAL (SELECT count(*)::int AS n FROM people p WHERE p.branch_id = d.org_id) have ON true
-    WHERE {SUBTREE} AND d.org_id > :after AND {{where}}
+    WHERE {SUBTREE} AND d.org_id > :after AND (:name = '' OR strpos(d.name, :name) > 0) AND {{where}}
     ORDER BY d.org_id
     LIMIT :limit"""
 _RETAINED = f"""
@@ -177,7 +178,7 @@ _RETAINED = f"""
     FROM org_directory d
     JOIN people p ON p.branch_id = d.org_id
     JOIN retentions r ON r.member_id = p.person_id AND r.state = 'approved'
-    WHERE {SUBTREE} AND r.retention_id > :after AND {{where}}
+    WHERE {SUBTREE} AND r.retention_id > :after AND {_BEGINS_SO} AND {{where}}
     ORDER BY r.retention_id
     LIMIT :limit"""
 _SINCE_DATE = f"""(
@@ -301,8 +302,10 @@ class Line(NamedTuple):
     note: str
 
 
-def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: date) -> list[Line]:
-    """Return lines of a work list of a subtree, one of `REPORTS`."""
+def report(
+    tx: Connection, kind: str, path: str, name: str, after: int, limit: int, today: date
+) -> list[Line]:
+    """Return lines of a work list of a subtree, one of `REPORTS`; an empty `name` narrows nothing."""
     statement = REPORTS[kind]
     known: dict[str, object] = {
         "today": today,
@@ -310,6 +313,7 @@ def report(tx: Connection, kind: str, path: str, after: int, limit: int, today: 
         "stay": _stay_as_json(tx, today),
     }
     values = {
+        "name": name,
         "after": after,
         "limit": limit,
         **_span(path),

@@ -131,9 +131,12 @@ class GetReport(msgspec.Struct, frozen=True, kw_only=True):
     - `onward`: work or study was found; `note` is the day until which to transfer (TYPE-16)
     - `parked`: over a month in a township's hand-over branch, nothing found yet (TYPE-27)
     - `county_stay` (ORG-29)
+
+    `name` narrows it to members whose names begin so, or to organisations with it in theirs.
     """
 
     kind: Annotated[str, maybe(words.ReportKind)]
+    name: Line = ""
     after: After = 0
     limit: PageSize = 100
 
