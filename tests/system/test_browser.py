@@ -384,7 +384,7 @@ def test_every_page(chromium, site, town, width, dark):
         "/forgot",
         "/bulk",
         f"/batch?source={CLASS}",
-        f"/letters?branch={CLASS}",
+        "/letters/new",
     ):
         visitor.go(path)
     visitor.page.context.close()
