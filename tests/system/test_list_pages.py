@@ -133,7 +133,7 @@ def test_letters_on_pages(browser, town):
     typed = {"csrf": csrf, "do": "issue", "to_org": "某单位", "dues_until": "去年"}
     wrong = browser.post("/letters/new", data=typed)
     assert wrong.status_code == 422 and 'value="某单位"' in wrong.text
-    assert all(f'href="#{field}"' in wrong.text for field in ("member_text", "addressee", "dues_until"))
+    assert all(f'href="#{field}"' in wrong.text for field in ("member", "addressee", "dues_until"))
     right = {
         **typed,
         "command_id": str(uuid.uuid4()),
@@ -164,7 +164,7 @@ def test_a_register_is_kept_on_pages(browser, town):
     people = chosen(browser.post("/letters/new", data={"csrf": csrf, "member_branch": CLASS}).text)[:2]
     span = {"csrf": csrf, "do": "request", "since": "2026-09-01", "until": "2028-09-01", "kind": "abroad"}
     wrong = browser.post("/registers/new", data={**span, "command_id": str(uuid.uuid4())})
-    missing = ("member_text", "place", "contact_name", "contact_phone")
+    missing = ("member", "place", "contact_name", "contact_phone")
     assert wrong.status_code == 422 and all(f'href="#{field}"' in wrong.text for field in missing)
     four = {"place": "莱顿", "contact_name": "王母", "contact_phone": "19900000098"}
     for member, _name in people:
@@ -238,7 +238,7 @@ def test_a_migration_shows_what_it_moves(browser, town):
     One that cannot be says why and offers no confirmation.
     """
     csrf = enter(browser, town, COLLEGE)
-    asked = {"csrf": csrf, "do": "preview", "reason": "院系调整"}
+    asked = {"csrf": csrf, "do": "preview", "reason": "院系调整", "command_id": str(uuid.uuid4())}
     refused = browser.post("/migrations", data={**asked, "target": 32})
     assert refused.status_code in (409, 422) and 'value="request"' not in refused.text
     page = browser.post("/migrations", data={**asked, "target": COLLEGE + 1}).text

@@ -9,7 +9,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -353,11 +353,3 @@ def staff(administrators: Iterable[Any], people: dict[int, Any] | None = None) -
         if one.person_id in people:
             by_org.setdefault(one.org_id, []).append(people[one.person_id])
     return by_org
-
-
-def month(text: str) -> date | None:
-    """Return the first day of a month that a form names, None for an empty text; refuse what is no month."""
-    try:
-        return date.fromisoformat(f"{text}-01") if text else None
-    except ValueError:
-        raise Refused("bad_request", detail=_("毕业时间的形式是 2027-06")) from None

@@ -6,7 +6,8 @@ import io
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from flask import current_app, redirect, request, session
@@ -14,10 +15,12 @@ from flask import current_app, redirect, request, session
 from services.gateway import kit, settings
 from services.gateway.files import roster, sheet, workbooks
 from services.gateway.kit import fields
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from shared.errors import Refused
 from shared.messages import members
+from shared.messages.limits import Number
 from shared.messages.words import OrgKind, PostCode
 
 PAGE = 50
@@ -41,15 +44,30 @@ CELLS = dict(
 """What may be put right of a row, each with its label in the template."""
 
 
+class Upload(msgspec.Struct):
+    """A roster that is sent: its id, and whether it is of cadres of the own level."""
+
+    import_id: UUID
+    level: Annotated[str, msgspec.Meta(max_length=10)] = ""
+
+
+class Again(msgspec.Struct):
+    """Rows that were put right, by number."""
+
+    row: Annotated[list[Number], msgspec.Meta(max_length=PAGE)]
+    level: Annotated[str, msgspec.Meta(max_length=10)] = ""
+
+
 def take() -> Any:
     """Hand the rows of a roster over under one id; lead to the page that shows how far they are (IMP-02)."""
     upload = request.files.get("file")
     if upload is None:
         raise Refused("roster_broken", detail=_("请选择文件"))
-    import_id = fields.key(request.form, "import_id")
+    asked = forms.value(Upload, request.form)
+    import_id, own = asked.import_id, asked.level == "own"
     _may_import(import_id)
     readers: workbooks.Readers = current_app.config["READERS"]
-    rows = readers.read_roster(upload.read(), session["person"], own=request.form.get("level") == "own")
+    rows = readers.read_roster(upload.read(), session["person"], own=own)
     if not rows:
         raise Refused("roster_broken", detail=_("表格中没有数据行"))
     for at in range(0, len(rows), 500):
@@ -58,7 +76,7 @@ def take() -> Any:
         ):
             if answer.refusal is not None:
                 raise Refused.of(answer.refusal)
-    return redirect(f"/imports/{import_id}{'?level=own' if request.form.get('level') == 'own' else ''}")
+    return redirect(f"/imports/{import_id}{'?level=own' if own else ''}")
 
 
 def _may_import(import_id: uuid.UUID) -> None:
@@ -117,15 +135,14 @@ def _importable() -> tuple[Any, Any] | None:
 @kit.blueprint.post("/imports/<uuid:import_id>/again")
 def import_again(import_id: uuid.UUID) -> Any:
     """Try the rows that were put right on the page once more; the import goes on with them (IMP-07)."""
-    form = request.form
-    numbers = fields.numbers(form.getlist("row"))[:PAGE]
+    form, asked = request.form, forms.value(Again, request.form)
     other = {
         name: form.get(f"branch-{at}", "").strip()
         for at, name in enumerate(form.getlist("wrong"))
         if form.get(f"branch-{at}", "").strip()
     }
-    own = form.get("level") == "own"
-    rows = [workbooks.to_send(import_id, _corrected(form, number, other, own)) for number in numbers]
+    own = asked.level == "own"
+    rows = [workbooks.to_send(import_id, _corrected(form, number, other, own)) for number in asked.row]
     if rows:
         answers = kit.call(members.import_rows, [msgspec.structs.replace(one, again=True) for one in rows])
         kit.first(answers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from typing import Annotated, Any
 
@@ -19,24 +18,22 @@ from services.gateway.pages import organisations, people
 from shared import clock
 from shared.messages import members
 from shared.messages.words import LetterState
+from shared.translations import N_
 
 PAGE = 50
 """Letters of a page of the list."""
-
-
-class Issue(msgspec.Struct):
-    """What is typed of a letter; who stands on it is ticked."""
-
-    addressee: Annotated[str, msgspec.Meta(max_length=100)]
-    dues_until: dt.date
-    to_org: Annotated[str, msgspec.Meta(max_length=100)] = ""
-    valid_days: Annotated[int, msgspec.Meta(ge=0, le=3660)] | None = None
+STATES = {
+    LetterState.IN_FORCE: (N_("有效"), "good"),
+    LetterState.LAPSED: (N_("已过期"), "plain"),
+    LetterState.VOID: (N_("已作废"), "bad"),
+}
+"""How a letter stands, as its issuer says it, and the colour; whoever checks one is told more."""
 
 
 class Void(msgspec.Struct):
     """Why a letter is declared void."""
 
-    reason: Annotated[str, msgspec.Meta(max_length=200)]
+    reason: Annotated[str, msgspec.Meta(title=N_("作废原因"), min_length=1, max_length=200)]
 
 
 @blueprint.get("/letters")
@@ -55,13 +52,17 @@ def letters() -> Any:
     return kit.render(
         "members/letters.html",
         items=items,
+        states=STATES,
         listing=listing,
         text=text,
         narrowed=bool(state or text),
         first=bool(after),
         chips=[
             (listing.address(state=None), _("全部"), None, "", not state),
-            *((listing.address(state=one), kit.word(one), None, "", state == one) for one in LetterState),
+            *(
+                (listing.address(state=one), kit.word(said), None, "", state == one)
+                for one, (said, _colour) in STATES.items()
+            ),
         ],
         columns=[
             listing.column(_("编号"), "number"),
@@ -79,48 +80,25 @@ def letters() -> Any:
 @blueprint.route("/letters/new", methods=["GET", "POST"])
 def issue_letter() -> Any:
     """Issue an introduction letter for members of the own organisation and below (DOC-01..04)."""
-    read, form = None, request.values
-    picker = people.picker(form, several=True)
-    if request.method == "POST" and form.get("do"):
-        read = forms.read(Issue, request.form)
-        if not picker.chosen:
-            read.errors["member_text"] = _("请选择介绍信上的团员")
-        made = _issued(read, picker) if read.value is not None and picker.chosen else None
-        if made is not None:
+    form, read = request.values, forms.unsent()
+    if form.get("do"):
+        read = forms.read(members.IssueLetter, request.form, {"member_ids": "member"})
+        made = call(members.issue_letters, [read.value])[0] if read.value is not None else None
+        if made is not None and made.refusal is None:
             kit.say(_("已开具第 %(number)s 号介绍信,请打印后盖章。", number=made.number))
             return redirect("/letters")
+        if made is not None:
+            read.refused(made.refusal, {"unknown_member": "member"})
     children = call(*kit.children_of(organisations.acting_committee()))
     return kit.render(
         "members/letter_new.html",
-        422 if read else 200,
-        picker=picker,
+        read.status(),
+        picker=people.picker(form, several=True),
         branches=[(org.org_id, org.short_name) for org in children if org.kind == "branch"],
-        form=form if form.get("dues_until") else {**form, "dues_until": clock.today()},
-        errors=read.errors if read else {},
+        form=form if "dues_until" in form else {**form, "dues_until": clock.today()},
+        errors=read.errors,
         command_id=form.get("command_id") or uuid.uuid4(),
     )
-
-
-def _issued(read: forms.Read[Issue], picker: people.PersonPicker) -> members.Letter | None:
-    """Issue a letter; say in the form why there is none."""
-    assert read.value is not None
-    made: members.Letter = call(
-        members.issue_letters,
-        [
-            members.IssueLetter(
-                command_id=fields.key(request.form),
-                member_ids=[one.member_id for one in picker.chosen],
-                addressee=read.value.addressee,
-                dues_until=read.value.dues_until,
-                valid_days=read.value.valid_days,
-                to_org=read.value.to_org,
-            )
-        ],
-    )[0]
-    if made.refusal is None:
-        return made
-    read.refused(made.refusal, {"unknown_member": "member_text"})
-    return None
 
 
 @blueprint.get("/letters/<int:letter_id>.pdf")
@@ -140,19 +118,16 @@ def print_letter(letter_id: int) -> Response:
 @blueprint.route("/letters/<int:letter_id>/void", methods=["GET", "POST"])
 def void_letter(letter_id: int) -> Any:
     """Declare a letter void for a reason; whoever checks it is told that it is (DOC-14, BEY-13)."""
-    read = None
+    read = forms.unsent()
     if request.method == "POST":
         read = forms.read(Void, request.form)
+        refusal = None
         if read.value is not None:
             wanted = members.VoidLetter(letter_id=letter_id, reason=read.value.reason)
             refusal = kit.send(members.void_letters, wanted)
-            if refusal is None:
-                kit.say(_("介绍信已作废,核验时会显示已作废。"))
-                return redirect("/letters")
+        if read.done(refusal):
+            kit.say(_("介绍信已作废,核验时会显示已作废。"))
+            return redirect("/letters")
+        if refusal is not None:
             read.refused(refusal, {"letter_unknown": "reason"})
-    return kit.render(
-        "members/letter_void.html",
-        422 if read else 200,
-        form=request.form,
-        errors=read.errors if read else {},
-    )
+    return kit.render("members/letter_void.html", read.status(), form=request.form, errors=read.errors)

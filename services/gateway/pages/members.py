@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from flask import redirect, request, session
@@ -13,12 +13,14 @@ from flask import redirect, request, session
 from services.gateway import kit
 from services.gateway.files import sheet
 from services.gateway.kit import blueprint, call, fields, render, say, word
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.kit.table import Listing
 from services.gateway.pages import imports, notes
 from shared.errors import Refusal, Refused
-from shared.messages import members, orgs
+from shared.messages import MAX_ITEMS, members, orgs
+from shared.messages.limits import PersonId
 from shared.messages.words import MemberMark, OrgKind, ReportKind
 from shared.translations import N_
 
@@ -108,7 +110,7 @@ def _is_number(text: str) -> bool:
 @kit.blueprint.route("/members", methods=["GET", "POST"])
 def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = None) -> Any:
     """Members of a branch, and import of a roster (IMP-02, IMP-06, IMP-07)."""
-    branch = fields.number(request.values.get("branch"), session.get("org") or 0)
+    branch = forms.value(forms.Branch, request.values).branch or session.get("org") or 0
     if request.method == "POST" and marked is None and codes is None:
         return imports.take()
     org = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
@@ -199,21 +201,30 @@ def _list(org: Any, marked: list[Any], codes: list[Any]) -> Any:
     )
 
 
+class Ticked(msgspec.Struct):
+    """Members who are ticked in a list, and what is said of them."""
+
+    member: Annotated[list[PersonId], msgspec.Meta(max_length=MAX_ITEMS)] = []
+    do: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    mark: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    month: forms.Month | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
 @kit.blueprint.post("/members/marks")
 def member_marks() -> Any:
     """Mark the chosen members, or take marks back (GRAD-10, GRAD-16, GRAD-21).
 
     Or make codes for forgotten passwords (ACC-07).
     """
-    form = request.form
-    chosen = fields.numbers(form.getlist("member"))
-    if not chosen:
+    said = forms.value(Ticked, request.form)
+    if not said.member:
         raise Refused("bad_request", detail=_("请先勾选团员"))
-    if form.get("do") == "codes":
+    if said.do == "codes":
         return branch_members(
             codes=kit.call(
                 members.issue_reset_codes,
-                [members.IssueResetCode(command_id=uuid.uuid4(), member_id=one) for one in chosen],
+                [members.IssueResetCode(command_id=uuid.uuid4(), member_id=one) for one in said.member],
             )
         )
     done = kit.call(
@@ -222,11 +233,11 @@ def member_marks() -> Any:
             members.MarkMember(
                 command_id=uuid.uuid4(),
                 member_id=one,
-                mark=form.get("mark", ""),
-                graduates_on=kit.month(form.get("month", "")),
-                reason=form.get("reason", ""),
+                mark=said.mark,
+                graduates_on=said.month,
+                reason=said.reason,
             )
-            for one in chosen
+            for one in said.member
         ],
     )
     return branch_members(done)
@@ -266,7 +277,7 @@ def settle(kind: str) -> Any:
 
     Whoever is refused is named on the list.
     """
-    wanted = fields.numbers(request.form.getlist("member"))
+    wanted = forms.value(Ticked, request.form).member
     if kind not in DEEDS or not wanted:
         raise Refused("field_missing", field=_("团员"))
     saved = call(

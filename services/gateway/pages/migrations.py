@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from flask import redirect, request
 
 from services.gateway import kit
-from services.gateway.kit import blueprint, calls, fields, names, render, say, send, word
+from services.gateway.kit import blueprint, calls, names, render, say, send, word
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import organisations, picking
-from shared.errors import Refusal, Refused
+from shared.errors import Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.words import MigrationState
 from shared.translations import N_
@@ -69,6 +70,7 @@ def migrations() -> Any:
         orgs=known,
         picker=picking.org_field(form, "target", answers),
         form=form,
+        command_id=form.get("command_id") or uuid.uuid4(),
         chips=[
             ("/migrations", _("全部"), len(items), "", not open_only),
             ("/migrations?open=1", _("未办结"), sum(one.state in OPEN for one in items), "", open_only),
@@ -78,51 +80,45 @@ def migrations() -> Any:
 
 def _ask(form: Any) -> Any:
     """Show what the migration would move, with why it cannot be; on confirmation ask for it (MIG-03)."""
-    org, to = organisations.acting_committee(), fields.number(form.get("target"))
-    refusal: Refusal | None = None
-    if not to:
+    org, refusal = organisations.acting_committee(), None
+    read = forms.read(orgs.RequestMigration, form, {"to_org_id": "target"}, org_id=org)
+    wanted = read.value
+    if wanted is None:
         say(_("请先选择新的上级组织"), "error")
         return redirect("/migrations")
     if form.get("do") == "request":
-        refusal = send(
-            orgs.request_migrations,
-            orgs.RequestMigration(
-                command_id=fields.key(form), org_id=org, to_org_id=to, reason=form.get("reason", "")
-            ),
-        )
+        refusal = send(orgs.request_migrations, wanted)
         if refusal is None:
             say(word(SAID["request"]))
             return redirect("/migrations")
-    impact = _impact(org, to)
+    impact = _impact(org, wanted.to_org_id)
     refusal = refusal or impact.preview.refusal
     return render(
         "desk/migration_ask.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
         impact=impact,
         org=impact.orgs.get(org),
-        to=impact.orgs.get(to),
-        reason=form.get("reason", "")[:1000],
+        to=impact.orgs.get(wanted.to_org_id),
+        wanted=wanted,
         refusal=refusal,
-        command_id=form.get("command_id") or uuid.uuid4(),
     )
 
 
 @blueprint.route("/migrations/<int:migration_id>", methods=["GET", "POST"])
 def migration(migration_id: int) -> Any:
     """Show one migration with what it moves, and decide on it or take it back (MIG-04, MIG-10)."""
-    form, refusal = request.form, None
-    if request.method == "POST" and form.get("do") in ("approve", "reject", "withdraw"):
-        do = form["do"]
-        refusal = send(
-            orgs.decide_migrations,
-            orgs.DecideMigration(
-                migration_id=migration_id,
-                approve=do == "approve",
-                withdraw=do == "withdraw",
-                note=form.get("note", "").strip()[:200],
-            ),
+    form, read, refusal = request.form, forms.unsent(), None
+    do = form.get("do", "")
+    if do in ("approve", "reject", "withdraw"):
+        read = forms.read(
+            orgs.DecideMigration,
+            form,
+            migration_id=migration_id,
+            approve=do == "approve",
+            withdraw=do == "withdraw",
         )
-        if refusal is None:
+        refusal = send(orgs.decide_migrations, read.value) if read.value is not None else None
+        if read.done(refusal):
             say(word(SAID[do]))
             return redirect("/migrations")
     items = kit.call(orgs.list_migrations, orgs.ListMigrations())
@@ -134,7 +130,8 @@ def migration(migration_id: int) -> Any:
     known |= names([one.org_id, one.from_org_id, one.to_org_id])[0] if not known else {}
     return render(
         "desk/migration.html",
-        refusal.kind.status if refusal else 200,
+        read.status(refusal),
+        errors=read.errors,
         one=one,
         impact=impact,
         orgs=known,

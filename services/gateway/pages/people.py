@@ -13,18 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from flask import request, session
 
 from services.gateway import kit
-from services.gateway.kit import fields
+from services.gateway.kit import form as forms
 from shared.messages import members
+from shared.messages.limits import OrgId, PersonId
 
 MOST = 10
 """Members that are offered for a text."""
-MOST_CHOSEN = 100
-"""Members that a form names."""
+
+
+class Asked(msgspec.Struct):
+    """What a form says of the field; what it cannot mean is as if it were not there."""
+
+    chosen: Annotated[list[PersonId], msgspec.Meta(max_length=100)] = []
+    text: Annotated[str, msgspec.Meta(max_length=60)] = ""
+    branch: OrgId | None = None
 
 
 @dataclass(frozen=True)
@@ -51,14 +59,16 @@ class PersonPicker:
     more: bool = False
     """There are others of this beginning of a name."""
     several: bool = False
-    branch: int = 0
+    branch: int | None = None
 
 
 def picker(form: Any, name: str = "member", *, several: bool = False) -> PersonPicker:
     """Return the field for a member, with what the form says of it so far."""
-    text = str(form.get(f"{name}_text", "")).strip()[:60]
-    branch = fields.number(form.get(f"{name}_branch"))
-    ids = fields.numbers(form.getlist(name))[: MOST_CHOSEN if several else 1]
+    asked = (
+        forms.read(Asked, form, {"chosen": name, "text": f"{name}_text", "branch": f"{name}_branch"}).value
+        or Asked()
+    )
+    text, branch, ids = asked.text, asked.branch, asked.chosen if several else asked.chosen[:1]
     org = session.get("org")
     searched = members.ListBelow(org_id=org, name=text, limit=MOST + 1) if org and text else None
     described, named, offered = kit.calls(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from typing import Annotated, Any
 
@@ -16,7 +15,8 @@ from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.kit.table import Listing
 from services.gateway.pages import people
-from shared.messages import members
+from shared.messages import MAX_ITEMS, members
+from shared.messages.limits import Id
 from shared.messages.words import StayKind, StayState
 from shared.translations import N_
 
@@ -32,26 +32,20 @@ DECIDED = {
 ABROAD = ("place", "contact_name", "contact_phone")
 """What is asked of somebody who goes abroad beside the span (GRAD-29)."""
 
-Text = Annotated[str, msgspec.Meta(max_length=200)]
 
+class Decide(msgspec.Struct):
+    """What is ticked in the register, and what is said of it."""
 
-class Ask(msgspec.Struct):
-    """What is typed of somebody who stays; who it is, is chosen."""
-
-    kind: StayKind
-    since: dt.date
-    until: dt.date
-    place: Text = ""
-    contact_name: Text = ""
-    contact_phone: Annotated[str, msgspec.Meta(max_length=40)] = ""
-    reason: Text = ""
+    do: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    retention: Annotated[list[Id], msgspec.Meta(max_length=MAX_ITEMS)] = []
+    note: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 @blueprint.route("/registers", methods=["GET", "POST"])
 def registers() -> Any:
     """Show the register of the acting organisation and below; decide on what is ticked (DOC-09, GRAD-29)."""
     if request.method == "POST":
-        return _decide(request.form)
+        return _decide(forms.value(Decide, request.form))
     args = request.args
     kind = StayKind.known(args.get("kind", "")) or ""
     state = StayState.known(args.get("state", "")) or ""
@@ -92,11 +86,10 @@ def registers() -> Any:
     )
 
 
-def _decide(form: Any) -> Any:
+def _decide(said: Decide) -> Any:
     """Approve, refuse or end what is ticked; say how many were, and why others were not."""
     here = request.full_path.rstrip("?")
-    do, chosen = form.get("do", ""), fields.numbers(form.getlist("retention"))
-    if do not in DECIDED or not chosen:
+    if said.do not in DECIDED or not said.retention:
         say(_("请先勾选登记"), "error")
         return redirect(here)
     answers = call(
@@ -104,16 +97,16 @@ def _decide(form: Any) -> Any:
         [
             members.DecideRetention(
                 retention_id=one,
-                approve=do == "approve",
-                end=do == "end",
-                note=form.get("note", "").strip()[:200],
+                approve=said.do == "approve",
+                end=said.do == "end",
+                note=said.note,
             )
-            for one in chosen
+            for one in said.retention
         ],
     )
     done = sum(one.refusal is None for one in answers)
     if done:
-        say(_(DECIDED[do], n=done))
+        say(_(DECIDED[said.do], n=done))
     why = [one.refusal.say(language()) for one in answers if one.refusal is not None]
     for words in dict.fromkeys(why):
         say(_("%(n)s 项未办理: %(why)s", n=why.count(words), why=words), "error")
@@ -123,48 +116,36 @@ def _decide(form: Any) -> Any:
 @blueprint.route("/registers/new", methods=["GET", "POST"])
 def register_stay() -> Any:
     """Register that a member stays at school or goes abroad (GRAD-26, GRAD-29)."""
-    read, form = None, request.values
-    picker = people.picker(form)
-    if request.method == "POST" and form.get("do"):
-        read = forms.read(Ask, request.form)
-        if not picker.chosen:
-            read.errors["member_text"] = _("请选择团员")
+    form, read, refusal = request.values, forms.unsent(), None
+    if form.get("do"):
+        read = forms.read(members.RequestRetention, request.form, {"member_id": "member"})
         if form.get("kind") == StayKind.ABROAD:  # all four items of GRAD-29
             empty = [one for one in ABROAD if not form.get(one, "").strip()]
             read.errors.update(dict.fromkeys(empty, _("出国(境)须填写此项")))
-        if not read.errors and _asked(read, picker):
-            say(_("已登记%(name)s,等待审批。", name=picker.chosen[0].name))
-            return redirect("/registers")
+        if not read.errors:
+            refusal = kit.send(members.request_retentions, read.value)
+            if refusal is None:
+                say(_("已登记,等待审批。"))
+                return redirect("/registers")
+            read.refused(refusal, FIELDS)
     return kit.render(
         "members/register_new.html",
-        422 if read else 200,
-        picker=picker,
+        read.status(),
+        picker=people.picker(form),
         form=form,
-        errors=read.errors if read else {},
+        errors=read.errors,
         command_id=form.get("command_id") or uuid.uuid4(),
     )
 
 
-def _asked(read: forms.Read[Ask], picker: people.PersonPicker) -> bool:
-    """Ask that the chosen member stays; say in the form why not."""
-    assert read.value is not None
-    wanted = members.RequestRetention(
-        command_id=fields.key(request.form),
-        member_id=picker.chosen[0].member_id,
-        **msgspec.structs.asdict(read.value),
-    )
-    refusal = kit.send(members.request_retentions, wanted)
-    if refusal is not None:
-        read.refused(
-            refusal,
-            {
-                "unknown_member": "member_text",
-                "not_a_graduate": "member_text",
-                "retention_open": "member_text",
-                "retention_not_here": "kind",
-                "retention_dates": "until",
-                "retention_too_long": "until",
-                "retention_too_early": "since",
-            },
-        )
-    return refusal is None
+FIELDS = {
+    "unknown_member": "member",
+    "not_a_graduate": "member",
+    "retention_open": "member",
+    "retention_kind": "kind",
+    "retention_not_here": "kind",
+    "retention_dates": "until",
+    "retention_too_long": "until",
+    "retention_too_early": "since",
+}
+"""The field that a refusal speaks of."""
