@@ -78,7 +78,7 @@ def test_the_28th_birthday(tx, days, listed):
         sa.text("UPDATE people SET born_on = :on WHERE person_id = :one"), {"on": birthday, "one": ONE}
     )
 
-    assert [row.member_id for row in lists_store.report(tx, "over_age", "1.", 0, 10, today)] == listed
+    assert [row.member_id for row in lists_store.report(tx, "over_age", "1.", "", 0, 10, today)] == listed
 
 
 @pytest.mark.rule("GRAD-27", "BEY-12", "DL-18")

@@ -242,7 +242,12 @@ def test_a_migration_shows_what_it_moves(browser, town):
     refused = browser.post("/migrations", data={**asked, "target": 32})
     assert refused.status_code in (409, 422) and 'value="request"' not in refused.text
     page = browser.post("/migrations", data={**asked, "target": COLLEGE + 1}).text
-    assert 'value="request"' in page and "个组织一起迁移" in page and "名团员" in page and "10天内" in page
+    assert (
+        'value="request"' in page
+        and "个组织一起迁移" in page
+        and "名团员" in page
+        and "10天内不办理则退回" in page
+    )
     (form,) = [one for one in forms.read(page)[0] if "command_id" in one.filled()]
     assert browser.post("/migrations", data={**form.filled(), "do": "request"}).status_code == 302
     one = re.search(r'href="(/migrations/\d+)"', browser.get("/migrations?open=1").text)[1]

@@ -796,7 +796,7 @@ def test_eleven_months_in_a_county_s_branch(tx, configure, began_at):
     )
 
     def on(day):
-        return [row.member_id for row in lists_store.report(tx, "county_stay", "1.", 0, 10, day)]
+        return [row.member_id for row in lists_store.report(tx, "county_stay", "1.", "", 0, 10, day)]
 
     assert (on(date(2026, 9, 14)), on(date(2026, 9, 15))) == ([], [ONE])
     assert [
