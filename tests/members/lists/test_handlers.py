@@ -306,6 +306,8 @@ def test_complete_records(tx):
     after = me()
     assert (after.hints, after.member.missing) == (["profile_incomplete"], ["phone"])
     assert [one.member_id for one in report(tx, "incomplete")] == [ONE]
+    assert [one.member_id for one in report(tx, "incomplete", name="王")] == [ONE]
+    assert report(tx, "incomplete", name="没有") == []
     member = showing.describe_people(tx, DescribePeople(person_ids=[ONE]), admin(ROOT))[0]
     assert (
         member.emergency_contact,
