@@ -107,7 +107,5 @@ def picker(form: Any, name: str = "member", *, several: bool = False) -> PersonP
 @kit.blueprint.post("/pick/person")
 def pick_person() -> Any:
     """Show whom a text may mean, as a part of a page (SRCH-06)."""
-    return kit.render(
-        "picking/person_part.html",
-        picker=picker(request.form, several=request.form.get("several") == "1"),
-    )
+    chosen = picker(request.form, several=request.form.get("several") == "1")
+    return kit.part("picking/_person.html", "persons_found", chosen)
