@@ -56,19 +56,19 @@ _RESERVE = sa.text(f"""
         UPDATE people p SET reserved_by = i.transfer_id, reserved_target_id = i.target_org_id
         FROM {locked("asked i", "people p", _FREE, "p.person_id")} AS i
         WHERE p.person_id = i.member_id
-        RETURNING i.transfer_id, i.member_id
+        RETURNING i.transfer_id, i.member_id, p.name, p.identity_check
     ),
     -- all the rest, as they were before this statement, to say why
     others AS (
-        SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate, p.mark
+        SELECT i.*, p.person_id, p.branch_id, p.reserved_by, p.graduate, p.mark, p.name, p.identity_check
         FROM asked i LEFT JOIN people p ON p.person_id = i.member_id
         WHERE i.transfer_id NOT IN (SELECT transfer_id FROM held)
     ),
     -- held now, or held by an earlier copy of the same message
     reserved AS (
-        SELECT transfer_id, member_id FROM held
+        SELECT transfer_id, member_id, name, identity_check FROM held
         UNION ALL
-        SELECT transfer_id, member_id FROM others WHERE reserved_by = transfer_id
+        SELECT transfer_id, member_id, name, identity_check FROM others WHERE reserved_by = transfer_id
     ),
     -- the first reason that applies; the last one is for members taken by another transfer in this very
     -- moment, so that they are not held and yet look free

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +25,6 @@ from shared.messages.transfers import MoveBatch, RequestTransfer
 from shared.messages.words import (
     COMMITTEE_KINDS,
     MADE_BY_THE_SYSTEM,
-    Check,
     DestinationClass,
     Mode,
     Reason,
@@ -34,8 +32,6 @@ from shared.messages.words import (
     WorkOrder,
 )
 
-_TELEPHONE = re.compile(r"[0-9][0-9 -]{5,}[0-9]")
-_ADDRESS = re.compile("[省市区县乡镇路街道村号室]")
 REMARK_MAX = 100
 """Characters of a remark (TRF-11)."""
 NOTE_MAX = 200
@@ -666,43 +662,6 @@ def may_withdraw(withdraw: str | None, initiator: str, is_member: bool, is_start
     return is_starter or (is_member and (withdraw == "yes" or initiator == Initiator.MEMBER))
 
 
-class Receiver(NamedTuple):
-    """What is known of an organisation that a transfer leads to, for `checks`.
-
-    Attributes:
-        gone: It was deleted, or only holds members who are to leave.
-        alone: Neither it nor, for a branch, its superior has an administrator.
-        township: It is a township's, or of a branch below one.
-
-    """
-
-    gone: bool
-    alone: bool
-    township: bool
-
-
-def checks(transfer: Any, receiver: Receiver) -> list[Check]:
-    """Return what an approver should look at before deciding (BEY-01, ORG-22, TRF-12).
-
-    The remark is the member's word to an office that knows nothing of them: it wants a telephone, and for a
-    township the address. What organisations start for their own members comes from offices with telephones.
-    """
-    found = []
-    if transfer.concern:
-        found.append(Check.UNUSUAL)
-    if receiver.gone:
-        found.append(Check.TARGET_GONE)
-    elif receiver.alone:
-        found.append(Check.TARGET_ALONE)
-    if transfer.initiator == Initiator.MEMBER:
-        said = f"{transfer.remark} {transfer.contact}"
-        if not _TELEPHONE.search(said):
-            found.append(Check.NO_PHONE)
-        if receiver.township and not transfer.place_address.strip() and not _ADDRESS.search(transfer.remark):
-            found.append(Check.NO_ADDRESS)
-    return found
-
-
 def check_side(side: str) -> Refusal | None:
     """Return why there is no list of a side (TRF-29, TRF-32)."""
     return None if side in SIDES else Refusal("bad_request", {"detail": f"side: {', '.join(SIDES)}"})
@@ -715,10 +674,10 @@ def check_order(sort: str) -> Refusal | None:
     return Refusal("bad_request", {"detail": f"sort: {', '.join(WorkOrder)}"})
 
 
-def place_in_list(after: str) -> tuple[datetime, int] | Refusal:
-    """Return the place in a list of open nodes that a cursor means: an instant and an id (MSG-01)."""
+def place_in_list(after: str, sort: str = "") -> tuple[datetime | str, int] | Refusal:
+    """Return the place in a list of open nodes that a cursor means: an instant, or a name, and an id."""
     try:
-        opened_at, _, transfer_id = after.partition("~")
-        return datetime.fromisoformat(opened_at), int(transfer_id)
+        key, _, transfer_id = after.rpartition("~")
+        return key if sort == WorkOrder.NAME else datetime.fromisoformat(key), int(transfer_id)
     except ValueError:
         return Refusal("bad_request", {"detail": "after"})

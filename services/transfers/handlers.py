@@ -505,9 +505,13 @@ def _move(tx: Connection, trigger: Trigger, rows: list[Item], now: datetime | No
 
 
 def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
-    """Open the first node; where the transfer has ended meanwhile, have the member released again."""
+    """Open the first node; where the transfer has ended meanwhile, have the member released again.
+
+    What the queue shows of the member is kept until the transfer ends.
+    """
     rows = [Item(n=n, transfer_id=item.transfer_id) for n, item in enumerate(items)]
     moved = _move(tx, Trigger.RESERVED, rows)
+    store.know_members(tx, items)
     left = [row for row in rows if row.transfer_id not in moved]
     if left:
         store.release_again(tx, left)  # those in a state of `saga.RELEASE_AGAIN`
@@ -623,47 +627,19 @@ _look_soon_until = 0.0
 # ---- queries -------------------------------------------------------------------------------------
 
 
-def _shown(row: store.Transfer, checks: Sequence[Check] = (), sort: str = "") -> contract.Transfer:
+def _shown(row: store.Transfer, checks: Sequence[Check] = (), cursor: str = "") -> contract.Transfer:
     fields: Any = zip(store.SHOWN, row, strict=False)  # the rest is not shown
-    return contract.Transfer(**dict(fields), checks=list(checks), cursor=_cursor(row, sort))
+    return contract.Transfer(**dict(fields), checks=list(checks), cursor=cursor or _cursor(row, ""))
 
 
-def _cursor(row: store.Transfer, sort: str) -> str:
+def _cursor(row: store.Transfer, sort: str, names: Mapping[int, str] | None = None) -> str:
     """Return the place of an open node in a list, as `domain.place_in_list` reads it."""
     if row.node_opened_at is None:
         return ""
+    if sort == WorkOrder.NAME:
+        return f"{(names or {}).get(row.transfer_id, '')}~{row.transfer_id}"
     at = (row.expires_at or waiting.NO_DEADLINE) if sort == WorkOrder.DUE else row.node_opened_at
     return f"{at.isoformat()}~{row.transfer_id}"
-
-
-def checked(tx: Connection, rows: Sequence[store.Transfer]) -> list[list[Check]]:
-    """Return what an approver should look at in each of some transfers; three look-ups for any number."""
-    targets = directory.find(tx, [row.target_org_id for row in rows])
-    superiors = directory.find(tx, [one.parent_id for one in targets.values()])
-    alone = waiting.alone(tx, [*targets, *superiors])
-    found = []
-    for row in rows:
-        target = targets.get(row.target_org_id)
-        superior = superiors.get(target.parent_id or 0) if target is not None else None
-        found.append(domain.checks(row, _receiver(target, superior, alone)))
-    return found
-
-
-def _receiver(
-    target: directory.Org | None, superior: directory.Org | None, alone: set[int]
-) -> domain.Receiver:
-    if target is None:
-        return domain.Receiver(gone=True, alone=False, township=False)
-    # A branch's superior may receive in its place (TRF-16).
-    deciders = [target.org_id]
-    if target.kind == "branch" and superior is not None:
-        deciders.append(superior.org_id)
-    return domain.Receiver(
-        gone=target.purpose == "awaiting",
-        alone=target.purpose != "vault" and alone.issuperset(deciders),
-        township=target.purpose in domain.TOWNSHIP_PURPOSES
-        or (superior is not None and superior.purpose == "township"),
-    )
 
 
 def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -> contract.WorkPage:
@@ -675,7 +651,8 @@ def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -
     refusal = domain.check_order(request.sort)
     if refusal is not None:
         raise Refused.of(refusal)
-    after = domain.place_in_list(request.after) if request.after else waiting.BEGINS[request.sort]
+    begin = waiting.BEGINS[request.sort]
+    after = domain.place_in_list(request.after, request.sort) if request.after else begin
     if isinstance(after, Refusal):
         raise Refused.of(after)
     rows = waiting.listed(
@@ -688,7 +665,9 @@ def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -
         until=request.until or _FUTURE,
     )
     counts, old = waiting.work_counts(tx, org_id)
-    items = [_shown(row, found, request.sort) for row, found in zip(rows, checked(tx, rows), strict=True)]
+    found = waiting.checks(tx, [row.transfer_id for row in rows])
+    names = store.names_of(tx, [row.member_id for row in rows]) if request.sort == WorkOrder.NAME else {}
+    items = [_shown(row, found[row.transfer_id], _cursor(row, request.sort, names)) for row in rows]
     return contract.WorkPage(items=items, counts=counts, old=old)
 
 
@@ -707,8 +686,9 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
         raise Refused.of(refusal)
     assert row is not None  # or there would be nobody who may read it
     is_starter = is_party and actor.org_id == row.initiator_org_id
+    found = waiting.checks(tx, [row.transfer_id] if row.waiting_org_id else [])
     return contract.Progress(
-        transfer=_shown(row, checked(tx, [row])[0] if row.waiting_org_id else ()),
+        transfer=_shown(row, found.get(row.transfer_id, ())),
         path=_path_ahead(tx, row),
         steps=store.steps(tx, request.transfer_id),
         may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),

@@ -180,7 +180,9 @@ open_transfers = sa.Table(
     metadata,
     sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("transfer_id", sa.BigInteger, nullable=False),
-    comment="one open transfer per member (TRF-02)",
+    sa.Column("name", sa.Text, nullable=False, server_default="", comment="the member's, while it is open"),
+    sa.Column("identity_check", sa.Text, nullable=False, server_default="unchecked", comment="MEM-19"),
+    comment="one open transfer per member (TRF-02), with what the queue shows of the member",
 )
 
 audit = audit_log.keep(

@@ -72,7 +72,6 @@ class Service(BusService):
         contract.count_in_the_way: in_the_way.count_in_the_way,
         contract.list_work: handlers.list_work,
         contract.count_work: queue.count_work,
-        contract.list_waiting: queue.list_waiting,
         contract.list_habits: queue.list_habits,
         contract.plan_assignment: queue.plan_assignment,
         contract.get_transfer: handlers.get_transfer,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from services.transfers.saga import State, Trigger
 from services.transfers.transitions import BY_CLOCK, Item
 from shared import clock, db
 from shared.messages import transfers as messages
+from shared.messages.members import MemberReserved
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.outbox import insert, tell
 from shared.recordset import Int, columns, recordset
@@ -205,6 +206,37 @@ _IN_THE_WAY = sa.text(f"""
     {with_transfer("x")}
     {WITH_NODE}
     WHERE x.member_id = ANY(CAST(:ids AS bigint[]))""")
+
+
+_RANK = "array_position(ARRAY['unchecked', 'failed', 'passed'], {})"
+_KNOW = sa.text(f"""
+    WITH given AS (
+        SELECT * FROM {recordset(MemberReserved)} ORDER BY member_id),
+    -- one by one, in one order everywhere; where something newer is known, nothing is changed
+    held AS (
+        SELECT i.* FROM given i
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM open_transfers x
+            WHERE x.member_id = i.member_id AND x.transfer_id = i.transfer_id
+                AND {_RANK.format("i.identity_check")} >= {_RANK.format("x.identity_check")}
+            FOR NO KEY UPDATE) x)
+    UPDATE open_transfers x SET (name, identity_check) = (
+        SELECT h.name, h.identity_check FROM held h WHERE h.member_id = x.member_id
+        ORDER BY {_RANK.format("h.identity_check")} DESC LIMIT 1)
+    WHERE x.member_id = ANY(ARRAY(SELECT member_id FROM held))""")
+_NAMES = sa.text("""
+    SELECT transfer_id, name FROM open_transfers WHERE member_id = ANY(CAST(:ids AS bigint[]))""")
+
+
+def know_members(tx: Connection, items: Sequence[Any]) -> None:
+    """Keep what is told of members with open transfers; what is told late takes back no finding (MEM-19)."""
+    db.run(tx, _KNOW, items)
+
+
+def names_of(tx: Connection, member_ids: Iterable[int]) -> dict[int, str]:
+    """Return the names of members with open transfers, by transfer."""
+    rows = tx.execute(_NAMES, {"ids": sorted(set(member_ids))})
+    return {row.transfer_id: row.name for row in rows}
 
 
 def in_the_way(tx: Connection, member_ids: Iterable[int]) -> dict[int, InTheWay]:

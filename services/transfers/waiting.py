@@ -13,10 +13,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers import domain
 from services.transfers.store import COLUMNS, Transfer, with_transfer
 from shared import clock, db
 from shared.messages.transfers import Filter
-from shared.messages.words import Due, WorkOrder
+from shared.messages.words import Check, Due, WorkOrder
 
 SOON = timedelta(days=3)
 """How near a deadline is that falls due soon (DL-02)."""
@@ -31,12 +32,13 @@ class Wanted(TypedDict):
     source: int | None
     target_province: str
     due: str
-    unusual: bool
+    check: str
+    questioned: bool
     unquestioned: bool
     reminded: bool
     opened_before: datetime | None
     due_before: datetime | None
-    members: list[int] | None
+    name: str
     without: list[int]
     deep: bool
     now: datetime
@@ -52,9 +54,10 @@ def wanted(org_id: int, filter: Filter) -> Wanted:
         filter.reason,
         filter.source_branch_id,
         filter.target_province,
-        filter.unusual,
+        filter.check,
+        filter.questioned,
         filter.unquestioned,
-        filter.member_ids is not None,
+        filter.name,
     )
     return {
         "org": org_id,
@@ -63,12 +66,13 @@ def wanted(org_id: int, filter: Filter) -> Wanted:
         "source": filter.source_branch_id,
         "target_province": filter.target_province,
         "due": filter.due,
-        "unusual": filter.unusual,
+        "check": filter.check,
+        "questioned": filter.questioned,
         "unquestioned": filter.unquestioned,
         "reminded": filter.reminded,
         "opened_before": filter.opened_before,
         "due_before": filter.due_before,
-        "members": filter.member_ids,
+        "name": filter.name,
         "without": filter.without,
         "deep": any(asks),
         "now": now,
@@ -101,8 +105,80 @@ _MEASURES = f"""(CASE :due
 _OF_TRANSFER = """(:reason = '' OR t.reason = :reason)
         AND (CAST(:source AS bigint) IS NULL OR t.source_branch_id = :source)
         AND (:target_province = '' OR t.target_province = :target_province)
-        AND (CAST(:members AS bigint[]) IS NULL OR t.member_id = ANY(CAST(:members AS bigint[])))"""
-_QUESTIONS = "(NOT :unquestioned OR t.concern = '') AND (NOT :unusual OR t.concern <> '')"
+        AND (:name = '' OR starts_with(x.name, :name))"""
+
+# ---- what the rules find -------------------------------------------------------------------------
+
+_WITH_MEMBER = """LEFT JOIN LATERAL (
+        SELECT * FROM open_transfers k
+        WHERE k.member_id = t.member_id AND k.transfer_id = t.transfer_id OFFSET 0) x ON true"""
+"""The join that adds what is known of the member, `x`, to each transfer `t`."""
+_ADMINISTERED = (
+    "EXISTS (SELECT 1 FROM administrator_directory a WHERE a.org_id = {} AND a.active AND NOT a.observer)"
+)
+_TOWNSHIPS = ", ".join(f"'{one}'" for one in domain.TOWNSHIP_PURPOSES)
+# A branch's superior may receive in its place (TRF-16). Many transfers have few receivers, and what was found
+# of one is remembered for the next.
+_WITH_RECEIVER = f"""LEFT JOIN LATERAL (
+        SELECT
+            CASE
+                WHEN d.purpose = 'awaiting' THEN '{Check.TARGET_GONE}'
+                WHEN d.purpose <> 'vault' AND NOT {_ADMINISTERED.format("d.org_id")}
+                    AND NOT (d.kind = 'branch' AND {_ADMINISTERED.format("d.parent_id")})
+                    THEN '{Check.TARGET_ALONE}'
+                ELSE '' END AS finding,
+            d.purpose IN ({_TOWNSHIPS}) OR coalesce(s.purpose, '') = 'township' AS township
+        FROM org_directory d LEFT JOIN org_directory s ON s.org_id = d.parent_id AND NOT s.deleted
+        WHERE d.org_id = t.target_org_id AND NOT d.deleted OFFSET 0) r ON true"""
+"""The join that adds what is known of the receiver, `r`, to each transfer `t`; nothing of a deleted one."""
+_NO_LONGER_GRADUATE = """NOT coalesce((
+            SELECT g.counts FROM graduates g
+            WHERE g.member_id = t.member_id ORDER BY g.version DESC LIMIT 1), true)"""
+_TELEPHONE = "[0-9]" + 5 * "[0-9 -]" + "[0-9 -]*[0-9]"
+FOUND = f"""array_remove(ARRAY[
+            CASE WHEN t.concern <> '' THEN '{Check.UNUSUAL}' END,
+            nullif(coalesce(r.finding, '{Check.TARGET_GONE}'), ''),
+            CASE WHEN t.initiator = 'member' AND concat(t.remark, ' ', t.contact) !~ '{_TELEPHONE}'
+                THEN '{Check.NO_PHONE}' END,
+            CASE WHEN t.initiator = 'member' AND t.place_address !~ '\\S'
+                AND t.remark !~ '[省市区县乡镇路街道村号室]' AND r.township THEN '{Check.NO_ADDRESS}' END,
+            CASE WHEN x.identity_check = 'failed' THEN '{Check.IDENTITY_FAILED}' END,
+            CASE WHEN t.reason_kind = 'graduate' AND {_NO_LONGER_GRADUATE} THEN '{Check.NOT_GRADUATE}' END
+        ], NULL)"""
+"""What an approver should look at before deciding, as an array (BEY-01, ORG-22, TRF-12, MEM-19).
+
+The remark is the member's word to an office that knows nothing of them: it wants a telephone, and for a
+township the address. What organisations start for their own members comes from offices with telephones. Who
+is held for a graduate's reason is a graduate (GRAD-15), so only who has ceased to be one is found.
+"""
+
+
+def _fits(found: str) -> str:
+    """Return the condition that what was found is what the filter asks for."""
+    return f"""(NOT :unquestioned OR cardinality({found}) = 0)
+        AND (NOT :questioned OR cardinality({found}) > 0) AND (:check = '' OR :check = ANY({found}))"""
+
+
+# Nothing is looked up where nothing asks for it.
+_QUESTIONS = f"""(CASE WHEN :check <> '' OR :questioned OR :unquestioned
+            THEN (
+                SELECT {_fits("f.found")}
+                FROM (SELECT {FOUND} AS found FROM (SELECT 1) AS one {_WITH_RECEIVER} OFFSET 0) f)
+            ELSE true END)"""
+_CHECKS = sa.text(f"""
+    SELECT t.transfer_id, {FOUND} AS found
+    FROM transfers t {_WITH_MEMBER} {_WITH_RECEIVER}
+    WHERE t.transfer_id = ANY(CAST(:ids AS bigint[]))""")
+
+
+def checks(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, list[Check]]:
+    """Return what an approver should look at in each of some transfers; one look for any number."""
+    rows = tx.execute(_CHECKS, {"ids": sorted(set(transfer_ids))})
+    return {row.transfer_id: [Check(one) for one in row.found] for row in rows}
+
+
+# ---- the list ------------------------------------------------------------------------------------
+
 _ALL = "(SELECT {} FROM open_nodes o WHERE o.{} = :org{}{})"
 
 
@@ -116,8 +192,6 @@ def _sides(of: str = "o.*", also: str = "") -> str:
     return f"{own} UNION ALL {_ALL.format(of, 'superior_id', ' AND o.org_id <> :org', also)}"
 
 
-# ---- the list ------------------------------------------------------------------------------------
-
 # A scalar select stays a look into the index for each node, and is left out where nothing asks for it.
 _LISTED = f"""
             AND {{place}}
@@ -125,16 +199,19 @@ _LISTED = f"""
             AND {_OF_NODE} AND {_MEASURES}
             AND (NOT :deep OR (
                 SELECT {_OF_TRANSFER} AND {_QUESTIONS}
-                FROM transfers t WHERE t.transfer_id = o.transfer_id))
+                FROM transfers t {_WITH_MEMBER} WHERE t.transfer_id = o.transfer_id))
             ORDER BY {{by}} LIMIT :limit"""
 NO_DEADLINE = datetime(9999, 1, 1, tzinfo=UTC)
 """Where nodes without a deadline stand in a list by deadlines."""
 _DUE_KEY = f"coalesce(o.expires_at, CAST('{NO_DEADLINE.isoformat()}' AS timestamptz))"
-BEGINS = {
+_NAME = "coalesce(x.name, '') COLLATE \"zh-x-icu\""
+"""Names in the order of a dictionary, by their sound."""
+BEGINS: dict[str, tuple[datetime | str, int]] = {
     "": (datetime(1970, 1, 1, tzinfo=UTC), 0),
     WorkOrder.ARRIVED: (datetime(1970, 1, 1, tzinfo=UTC), 0),
     WorkOrder.NEWEST: (datetime(9999, 1, 2, tzinfo=UTC), 2**63 - 1),
     WorkOrder.DUE: (datetime(1970, 1, 1, tzinfo=UTC), 0),
+    WorkOrder.NAME: ("", 0),
 }
 """The place before the first item of a list, by its order."""
 
@@ -155,16 +232,29 @@ def _list(key: str, down: str = "") -> sa.TextClause:
     ORDER BY {by}""")
 
 
+MATCHING = f"""
+    FROM ({_sides()}) o
+    {with_transfer("o")}
+    {_WITH_MEMBER}
+    WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_QUESTIONS}"""
+"""The open nodes `o`, with their transfers `t`, that an organisation may decide and a filter takes in."""
+# Names stand in no index of an organisation's nodes: all that waits is read, which is bounded by it.
+_BY_NAME = sa.text(f"""
+    SELECT {COLUMNS} {MATCHING}
+        AND o.opened_at >= :since AND o.opened_at < :until
+        AND ({_NAME}, o.transfer_id) > (CAST(:at AS text) COLLATE "zh-x-icu", :transfer_id)
+    ORDER BY {_NAME}, o.transfer_id LIMIT :limit""")
 _LIST = {
     WorkOrder.ARRIVED: _list("o.opened_at"),
     WorkOrder.NEWEST: _list("o.opened_at", " DESC"),
     WorkOrder.DUE: _list(_DUE_KEY),
+    WorkOrder.NAME: _BY_NAME,
 }
-LIST_ARRIVED, LIST_NEWEST, LIST_DUE = _LIST.values()
+LIST_ARRIVED, LIST_NEWEST, LIST_DUE, LIST_BY_NAME = _LIST.values()
 
 
 def listed(
-    tx: Connection, asked: Wanted, sort: str, after: tuple[datetime, int], limit: int, **times: datetime
+    tx: Connection, asked: Wanted, sort: str, after: tuple[datetime | str, int], limit: int, **times: datetime
 ) -> list[Transfer]:
     """Return the open nodes that match, in an order after a place, opened from `since` and before `until`."""
     at, transfer_id = after
@@ -182,12 +272,16 @@ _COUNTS = sa.text(f"""
         (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_LATE}))::int AS late,
         (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_TODAY}))::int AS today,
         (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_SOON}))::int AS soon,
-        (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND t.concern <> ''))::int AS unusual,
+        (count(*) FILTER (
+            WHERE {_OF_NODE} AND {_OF_TRANSFER} AND cardinality(f.found) > 0))::int AS questioned,
         (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_REMINDED}))::int AS reminded,
         (count(*) FILTER (
-            WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_QUESTIONS}))::int AS matching
+            WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_fits("f.found")}))::int AS matching
     FROM ({_sides()}) o
     {with_transfer("o")}
+    {_WITH_MEMBER}
+    {_WITH_RECEIVER}
+    CROSS JOIN LATERAL (SELECT {FOUND} AS found OFFSET 0) f
     GROUP BY GROUPING SETS ((), (o.state), (t.reason), (t.source_branch_id), (t.target_province))""")
 _SIMPLE_COUNTS = sa.text("""
     SELECT state, sum(n)::int AS n, sum(old)::int AS old
@@ -213,7 +307,7 @@ class Counted(NamedTuple):
     late: int
     today: int
     soon: int
-    unusual: int
+    questioned: int
     reminded: int
     matching: int
 
@@ -235,24 +329,31 @@ def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
 
 # ---- what a filter takes in ----------------------------------------------------------------------
 
-MATCHING = f"""
-    FROM ({_sides()}) o
-    {with_transfer("o")}
-    WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_QUESTIONS}"""
-"""The open nodes `o`, with their transfers `t`, that an organisation may decide and a filter takes in."""
-_MEMBERS = sa.text(f"SELECT t.member_id {MATCHING} ORDER BY o.opened_at, o.transfer_id LIMIT :limit")
 _REASONS = sa.text(f"SELECT t.reason, count(*)::int AS n {MATCHING} GROUP BY t.reason")
 _ROWS = sa.text(f"SELECT {COLUMNS} {MATCHING} ORDER BY o.opened_at, o.transfer_id LIMIT :limit")
-_ALONE = sa.text("""
-    SELECT i.org_id FROM unnest(CAST(:ids AS bigint[])) AS i(org_id)
-    WHERE NOT EXISTS (
-        SELECT 1 FROM administrator_directory a
-        WHERE a.org_id = i.org_id AND a.active AND NOT a.observer)""")
+_EXCEPTIONS = sa.text(f"""
+    SELECT t.transfer_id, t.member_id, f.found AS checks, (count(*) OVER ())::int AS n
+    FROM ({_sides()}) o
+    {with_transfer("o")}
+    {_WITH_MEMBER}
+    {_WITH_RECEIVER}
+    CROSS JOIN LATERAL (SELECT {FOUND} AS found OFFSET 0) f
+    WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_fits("f.found")} AND cardinality(f.found) > 0
+    ORDER BY o.opened_at, o.transfer_id LIMIT :limit""")
 
 
-def members_of(tx: Connection, asked: Wanted, limit: int) -> list[int]:
-    """Return the members whose transfers match, in the order of their arrival."""
-    return list(tx.execute(_MEMBERS, {**asked, "limit": limit}).scalars())
+class Exceptional(NamedTuple):
+    """A transfer in which the rules have found something; `n` is how many such match."""
+
+    transfer_id: int
+    member_id: int
+    checks: list[str]
+    n: int
+
+
+def exceptions(tx: Connection, asked: Wanted, limit: int) -> list[Exceptional]:
+    """Return the first that match in which the rules have found something."""
+    return db.rows(Exceptional, tx.execute(_EXCEPTIONS, {**asked, "limit": limit}))
 
 
 def by_reason(tx: Connection, asked: Wanted) -> dict[str, int]:
@@ -265,15 +366,9 @@ def matching(tx: Connection, asked: Wanted, limit: int) -> list[Transfer]:
     return db.rows(Transfer, tx.execute(_ROWS, {**asked, "limit": limit}))
 
 
-def alone(tx: Connection, org_ids: Iterable[int | None]) -> set[int]:
-    """Return those of the organisations that nobody administers."""
-    ids = sorted({one for one in org_ids if one is not None})
-    return set(tx.execute(_ALONE, {"ids": ids}).scalars()) if ids else set()
-
-
 def as_json(filter: Filter) -> str:
-    """Return a filter as a view keeps it: without people and single transfers."""
-    kept = msgspec.structs.replace(filter, member_ids=None, without=[])
+    """Return a filter as a view keeps it: without a name and single transfers."""
+    kept = msgspec.structs.replace(filter, name="", without=[])
     return msgspec.json.encode(kept).decode()
 
 

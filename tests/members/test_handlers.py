@@ -78,6 +78,9 @@ def test_reserve(tx):
     """TRF-02: a member is held for the transfer that asks first."""
     handlers.on_transfer_requested(tx, [request(10), request(11, TWO)])
 
+    bodies = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'member_reserved'"))
+    names = {item["member_id"]: item["name"] for body in bodies for item in json.loads(body)}
+    assert names == {one: row.name for one, row in store.by_ids(tx, [ONE, TWO]).items()}
     assert told(tx) == [("member_reserved", 10, None), ("member_reserved", 11, None)]
     assert held(tx) == (CLASS, 10, TARGET)
 

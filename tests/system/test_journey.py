@@ -376,31 +376,40 @@ def test_openapi_is_whole(browser):
     assert {browser.get(path).status_code for path in ("/metrics", "/readyz", "/healthz")} == {404}
 
 
+PROVINCE = 42
+
+
 @pytest.mark.rule("ACC-15")
 @pytest.mark.parametrize(
-    ("asked", "led"),
+    ("org", "asked", "led"),
     [
-        ("", "/"),
-        ("/work?state=pending_in", "/work?state=pending_in"),
-        ("//evil.example", "/"),
-        ("/\\evil.example", "/"),
-        ("https://evil.example", "/"),
-        ("/\t/evil.example", "/"),
+        (COLLEGE, "", "/desk"),
+        (COLLEGE, "/", "/desk"),
+        (PROVINCE, "", "/board"),
+        (COLLEGE, "/work?state=pending_in", "/work?state=pending_in"),
+        (COLLEGE, "//evil.example", "/desk"),
+        (COLLEGE, "/\\evil.example", "/desk"),
+        (COLLEGE, "https://evil.example", "/desk"),
+        (COLLEGE, "/\t/evil.example", "/desk"),
     ],
 )
-def test_where_sign_in_leads(browser, town, asked, led):
-    """ACC-15: to the personal centre, or back to the page that was asked for; never to another site."""
+def test_where_sign_in_leads(browser, town, org, asked, led):
+    """ACC-15: to the personal centre, for who acts for an organisation to its work, one click from there.
+
+    Or back to the page that was asked for; never to another site.
+    """
     answer = browser.post(
         "/sign-in",
         query_string={"next": asked},
         data={
             "csrf": token_of(browser.get("/sign-in")),
-            "id_number": world.id_number_of(town, world.administrator_of(COLLEGE)),
+            "id_number": world.id_number_of(town, world.administrator_of(org)),
             "password": world.PASSWORD,
         },
     )
 
     assert (answer.status_code, answer.headers["Location"]) == (302, led)
+    assert '<a href="/">个人中心</a>' in browser.get("/desk").text
 
 
 @pytest.mark.parametrize(

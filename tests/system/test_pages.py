@@ -62,7 +62,7 @@ def addresses_of(house):
         "/work?state=pending_in",
         "/work?state=pending_out",
         "/work?state=pending_assign",
-        "/work?state=pending_in&due=late&mark=usual&sort=due&name=王",
+        "/work?state=pending_in&due=late&check=none&sort=due&name=王",
         "/work/assign?rule=round_robin",
         "/list?side=target",
         "/escalations?all=1",

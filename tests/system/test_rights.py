@@ -232,7 +232,6 @@ TABLE = {
     ),
     "GET /work": (LOOKING, None),
     "POST /work/count": (LOOKING, lambda t: {}),
-    "POST /work/members": (LOOKING, lambda t: {}),
     "GET /work/habits": (LOOKING, None),
     "POST /work/views": (LOOKING, lambda t: one(view_id=key(), name="x", filter={})),
     "POST /work/views/drop": (LOOKING, lambda t: one(view_id=key())),

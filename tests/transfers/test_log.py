@@ -49,7 +49,6 @@ NOT_LOGGED = {
     **dict.fromkeys(
         (
             "list_work",
-            "list_waiting",
             "plan_assignment",
             "get_transfer",
             "get_batch",

@@ -22,7 +22,8 @@ from shared.messages import members, orgs
 def sign_in() -> Any:
     """Sign in (ACC-02); an initial password leads to the change (ACC-05).
 
-    Whoever had to sign in again comes back to the same place, or to the form that was not taken.
+    Who acts for an organisation begins with its work, everybody else in the personal centre (ACC-15). Whoever
+    had to sign in again comes back to the same place, or to the form that was not taken.
     """
     read, refusal, sealed = forms.unsent(), None, request.form.get("draft", "")
     if request.method == "POST":
@@ -46,7 +47,8 @@ def sign_in() -> Any:
             # Neither a draft nor the acting organisation passes from one person to another.
             kept = _resume(signed.person_id, sealed, acted if before == signed.person_id else None)
             if kept is None:
-                return redirect(kit.own_path(request.args.get("next", "")) or "/")
+                asked = kit.own_path(request.args.get("next", ""))
+                return redirect(asked if asked not in ("", "/") else kit.landing())
             other_org = kept.org is not None and kept.org != session.get("org")
             return kit.render("account/draft.html", kept=kept, other_org=other_org)
         except Refused as error:
@@ -178,8 +180,10 @@ def password() -> Any:
                     members.renew, members.Renew(session=session["session"]), request_id=g.request_id
                 )
             )
+            if not session.get("org"):  # a first password kept all else away
+                _resume(session["person"], "", None)
             kit.say(_("密码已修改,下次请用新密码登录。"))
-            return redirect("/")
+            return redirect(kit.landing())
         except Refused as error:
             if error.code in ("token_expired", "token_invalid"):
                 raise

@@ -67,18 +67,17 @@ def work() -> Any:
 
 def _work_page(asked: Asked, refusal: Refusal | None = None) -> Any:
     """Show a page of the queue; without a kind of node that of which most waits."""
-    named = queue.bearing(asked)
     habits, counts, page = calls(
         (transfers.list_habits, transfers.ListHabits()),
-        (transfers.count_work, transfers.CountWork(filter=asked.filter(named))),
-        (transfers.list_work, _wanted(asked, named, queue.PAGE)) if asked.state else None,
+        (transfers.count_work, transfers.CountWork(filter=asked.filter())),
+        (transfers.list_work, _wanted(asked, queue.PAGE)) if asked.state else None,
     )
     if page is None:
         waiting = [one for one in queue.NODES if counts.states.get(one)] or [TransferState.IN]
         asked = msgspec.structs.replace(asked, state=max(waiting, key=lambda one: counts.states.get(one, 0)))
         counts, page = calls(
-            (transfers.count_work, transfers.CountWork(filter=asked.filter(named))),
-            (transfers.list_work, _wanted(asked, named, queue.PAGE)),
+            (transfers.count_work, transfers.CountWork(filter=asked.filter())),
+            (transfers.list_work, _wanted(asked, queue.PAGE)),
         )
     assigning = asked.state == TransferState.ASSIGN
     found, people, (children,) = names(
@@ -97,6 +96,7 @@ def _work_page(asked: Asked, refusal: Refusal | None = None) -> Any:
         rows=[queue.row(item, found, people, now) for item in page.items],
         tabs=queue.tabs(asked, counts),
         chips=queue.chips(asked, counts),
+        columns=queue.columns(),
         choices=queue.choices(counts, found),
         views=[(view, queue.of_view(view).path()) for view in habits.views],
         branches=[org for org in children or () if org.kind == "branch"],
@@ -107,12 +107,10 @@ def _work_page(asked: Asked, refusal: Refusal | None = None) -> Any:
     )
 
 
-def _wanted(
-    asked: Asked, named: list[int] | None, limit: int, after: str | None = None
-) -> transfers.ListWork:
+def _wanted(asked: Asked, limit: int, after: str | None = None) -> transfers.ListWork:
     """Return the request for a page of the list that the address means."""
     return transfers.ListWork(
-        **msgspec.structs.asdict(asked.filter(named)),
+        **msgspec.structs.asdict(asked.filter()),
         sort=asked.sort,
         after=asked.after if after is None else after,
         limit=limit,
@@ -180,10 +178,9 @@ def _act(asked: Asked, wanted: Decision) -> Any:
 
 def _ask(asked: Asked, wanted: Decision, refusal: Refusal | None = None) -> Any:
     """Show what would be done to how many, and at which of them the rules found something (BEY-05)."""
-    named = queue.bearing(asked)
     reasons: set[str] = set()
     if wanted.everything:
-        asked_for = transfers.CountMatching(filter=asked.filter(named))
+        asked_for = transfers.CountMatching(filter=asked.filter())
         found, habits = calls(
             (transfers.count_matching, asked_for), (transfers.list_habits, transfers.ListHabits())
         )
@@ -191,13 +188,10 @@ def _ask(asked: Asked, wanted: Decision, refusal: Refusal | None = None) -> Any:
         odd = [(one.transfer_id, one.member_id, one.checks) for one in found.exceptions]
         people = names((), [member for _id, member, _checks in odd])[1]
     else:
-        items, habits = _chosen_items(asked, named, wanted.items)
+        items, habits = _chosen_items(asked, wanted.items)
         people = names((), [item.member_id for item in items])[1]
         reasons = {item.reason for item in items}
-        looked = [
-            (one.transfer_id, one.member_id, queue.findings(one, people.get(one.member_id))) for one in items
-        ]
-        odd = [one for one in looked if one[2]]
+        odd = [(one.transfer_id, one.member_id, one.checks) for one in items if one.checks]
         count, excepted = len(wanted.items), len(odd)
     branch = wanted.branch
     place = names([branch])[0].get(branch or 0) if branch else None
@@ -224,13 +218,11 @@ def _ask(asked: Asked, wanted: Decision, refusal: Refusal | None = None) -> Any:
     )
 
 
-def _chosen_items(
-    asked: Asked, named: list[int] | None, chosen: Sequence[tuple[int, int]]
-) -> tuple[list[Any], Any]:
+def _chosen_items(asked: Asked, chosen: Sequence[tuple[int, int]]) -> tuple[list[Any], Any]:
     """Return the ticked transfers as the list has them, and the person's phrases."""
     ids = {one for one, _node in chosen}
     page, habits = calls(
-        (transfers.list_work, _wanted(asked, named, queue.PAGE)),
+        (transfers.list_work, _wanted(asked, queue.PAGE)),
         (transfers.list_habits, transfers.ListHabits()),
     )
     items = [item for item in page.items if item.transfer_id in ids]
@@ -309,7 +301,7 @@ def _start_bulk(asked: Asked, wanted: Decision) -> Any:
     left_out = [*dict.fromkeys([*wanted.without, *(wanted.odd if wanted.skip else [])])][:MAX_ITEMS]
     start = transfers.StartBulk(
         bulk_id=wanted.bulk_id or uuid.uuid4(),
-        filter=asked.filter(queue.bearing(asked), left_out),
+        filter=asked.filter(left_out),
         expected=max(0, wanted.expected - len(left_out)),
         branch_id=wanted.branch,
         **wanted.verdict(),
@@ -322,17 +314,18 @@ def _start_bulk(asked: Asked, wanted: Decision) -> Any:
 
 def following(asked: Asked, cursor: str, transfer_id: int) -> int | None:
     """Return the transfer that comes after one in the queue, else its first; None where nothing waits."""
-    named = queue.bearing(asked)
     after, begin = calls(
-        (transfers.list_work, _wanted(asked, named, 1, cursor)),
-        (transfers.list_work, _wanted(asked, named, 2, "")),
+        (transfers.list_work, _wanted(asked, 1, cursor)),
+        (transfers.list_work, _wanted(asked, 2, "")),
     )
     ids = [item.transfer_id for item in (*after.items, *begin.items)]
     return next((one for one in ids if one != transfer_id), None)
 
 
-def cursor_of(asked: Asked, item: Any) -> str:
-    """Return the place of an open node in the queue's order, as transfers makes it."""
+def cursor_of(asked: Asked, item: Any, name: str) -> str:
+    """Return the place of an open node of a member of that name in the queue, as transfers makes it."""
+    if asked.sort == WorkOrder.NAME:
+        return f"{name}~{item.transfer_id}"
     if asked.sort == WorkOrder.DUE:
         return f"{(item.expires_at or NO_DEADLINE).isoformat()}~{item.transfer_id}"
     return f"{item.node_opened_at.isoformat()}~{item.transfer_id}" if item.node_opened_at else ""
@@ -401,9 +394,9 @@ def export_work() -> Any:
 
 
 def _lines(asked: Asked) -> Iterator[Line]:
-    named, after, taken = queue.bearing(asked), "", 0
+    after, taken = "", 0
     while taken < EXPORT_MOST:
-        items = call(transfers.list_work, _wanted(asked, named, MAX_ITEMS, after)).items
+        items = call(transfers.list_work, _wanted(asked, MAX_ITEMS, after)).items
         found: dict[int, Any] = {}
         people: dict[int, Any] = {}
         for n in range(0, len(items), 150):  # of each up to three organisations

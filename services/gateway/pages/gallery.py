@@ -38,9 +38,10 @@ def gallery() -> Any:
     return kit.render(
         "gallery.html",
         columns=[
-            listing.column("", unseen=_("勾选")),
+            listing.column("", style="tick", unseen=_("勾选")),
             listing.column(_("姓名"), "name"),
             listing.column(_("转出团支部")),
+            listing.column(_("系统校验")),
             listing.column(_("期限"), "due"),
         ],
         rows=[

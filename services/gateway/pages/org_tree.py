@@ -59,11 +59,9 @@ class Row:
 
 @kit.blueprint.route("/orgs", methods=["GET", "POST"])
 def my_orgs() -> Any:
-    """Choose the organisation to act for (ROLE-14); walk and search what is below it (ORG-24, SRCH-02)."""
-    if request.method == "POST" and request.form.get("do"):
-        return _keep(request.form)
+    """Walk and search what is below the acting organisation (ORG-24, SRCH-02), and change it."""
     if request.method == "POST":
-        return _choose_org(request.form.get("org", ""))
+        return _keep(request.form)
     here = fields.number(request.args.get("at"), session.get("org") or 0)
     return _list(here, request.args.get("text", "").strip())
 
@@ -80,19 +78,18 @@ def _keep(form: Any) -> Any:
     which = forms.value(Which, form)
     here = which.at or session.get("org") or 0
     read: forms.Read[Any] = forms.unsent()
-    if form["do"] in ("up", "down"):
-        refusal = _order_org(here, which.org or 0, form["do"] == "up")
-    elif form["do"] in ("delete", "await"):
-        wanted = orgs.DeleteOrg(
-            command_id=uuid.uuid4(), org_id=which.org or 0, to_awaiting=form["do"] == "await"
-        )
+    do = form.get("do", "")
+    if do in ("up", "down"):
+        refusal = _order_org(here, which.org or 0, do == "up")
+    elif do in ("delete", "await"):
+        wanted = orgs.DeleteOrg(command_id=uuid.uuid4(), org_id=which.org or 0, to_awaiting=do == "await")
         (answer,) = deletion.delete(lambda asked: kit.calls(*asked, partial=True), [wanted])
         refusal = answer.refusal
     else:
         read = forms.read(orgs.SaveOrg, form, org_id=which.org, parent_id=here)
         refusal = send(orgs.save_orgs, read.value) if read.value is not None else None
     if refusal is None and not read.errors:
-        kit.say(kit.word(SAID.get(form["do"], SAID[""])))
+        kit.say(kit.word(SAID.get(do, SAID[""])))
         return redirect(f"/orgs?at={here}")
     return _new(here, refusal, read) if which.org is None else _one(which.org, refusal, read)
 
@@ -113,8 +110,7 @@ def _search(text: str) -> tuple[Any, Any]:
 def _list(here: int, text: str) -> Any:
     """Show what stands right below an organisation, and what a search finds."""
     searched = len(text) >= picking.SHORTEST
-    mine, children, above, counted, found = kit.calls(
-        (orgs.my_orgs, orgs.MyOrgs()),
+    children, above, counted, found = kit.calls(
         kit.children_of(here) if here else None,
         (orgs.list_above, orgs.ListAbove(org_id=here)) if here else None,
         (members.get_entry_progress, members.GetEntryProgress(org_id=here)) if here else None,
@@ -126,7 +122,6 @@ def _list(here: int, text: str) -> Any:
     listing = Listing("/orgs", {"at": str(here or ""), "sort": request.args.get("sort", "")})
     return kit.render(
         "organisations/orgs.html",
-        mine=mine,
         rows=listing.in_order(
             _rows(children or [], counted),
             name=lambda row: row.name,
@@ -265,21 +260,32 @@ def delete_org(org_id: int) -> Any:
 
 @kit.blueprint.route("/switch", methods=["GET", "POST"])
 def switch() -> Any:
-    """Choose in whose name one acts (切换其他组织, ROLE-14, UI-06)."""
-    if request.method == "POST":
-        return _choose_org(request.form.get("org", ""))
-    return kit.render("organisations/switch.html", mine=kit.call(orgs.my_orgs, orgs.MyOrgs()))
+    """Choose in whose name one acts, by any words of its name (切换其他组织, ROLE-14, UI-06).
 
-
-def _choose_org(org: str) -> Any:
-    """Act for one of the own organisations from now on (ROLE-14)."""
+    The bar shows the same as a part of any page.
+    """
     mine = kit.call(orgs.my_orgs, orgs.MyOrgs())
-    chosen = next((one for one in mine if str(one.org_id) == org), None)
+    if request.method == "POST":
+        return _choose_org(mine, forms.value(Which, request.form).org)
+    text = request.args.get("text", "").strip()
+    said = text.lower().split()
+    return kit.render(
+        "organisations/switch.html",
+        block="part" if request.headers.get("HX-Request") else "",
+        mine=[one for one in mine if all(word in one.full_name.lower() for word in said)],
+        all=len(mine),
+        text=text,
+    )
+
+
+def _choose_org(mine: Sequence[Any], org: int | None) -> Any:
+    """Act for one of the own organisations from now on (ROLE-14); begin where its work begins."""
+    chosen = next((one for one in mine if one.org_id == org), None)
     if chosen is None:
         raise Refused("not_administrator")
     organisations.act_for(chosen)
     kit.say(_("现在代表%(name)s办理。", name=chosen.full_name))
-    return redirect("/desk")
+    return redirect(kit.landing())
 
 
 def _order_org(here: int, org: int, up: bool) -> Refusal | None:

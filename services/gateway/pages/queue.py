@@ -17,17 +17,17 @@ from flask import session
 from services.gateway import kit
 from services.gateway.kit import fields
 from services.gateway.kit.language import gettext as _
+from services.gateway.kit.table import Column
 from services.gateway.kit.tiles import NAMES as PROVINCES
-from shared.messages import MAX_ITEMS, members, transfers
+from shared.messages import transfers
 from shared.messages.words import Check, Due, IdentityCheck, Reason, TransferState, WorkOrder
 
 NODES = (TransferState.IN, TransferState.OUT, TransferState.PROVINCE, TransferState.ASSIGN)
 """The nodes at which something waits, in the order of the tabs."""
 PAGE = 20
 """Rows of a page: with the head of the page two screens at most."""
-NAME_MOST = MAX_ITEMS
-"""Members of one name that a filter takes."""
-MARKS = ("unusual", "usual", "reminded")
+SOME, NONE = "some", "none"
+"""What `Asked.check` says beside a single finding: that the rules have found something, or nothing."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,29 +38,31 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     source: int | None = None
     province: str = ""
     due: str = ""
-    mark: str = ""
+    check: str = ""
+    reminded: bool = False
     name: str = ""
     sort: str = ""
     after: str = ""
 
-    def filter(self, member_ids: list[int] | None = None, without: Iterable[int] = ()) -> transfers.Filter:
-        """Return the filter that this means; `member_ids` are those who bear the name, if one is given."""
+    def filter(self, without: Iterable[int] = ()) -> transfers.Filter:
+        """Return the filter that this means, but for some transfers."""
         return transfers.Filter(
             state=self.state,
             reason=self.reason,
             source_branch_id=self.source,
             target_province=self.province,
             due=self.due,
-            unusual=self.mark == "unusual",
-            unquestioned=self.mark == "usual",
-            reminded=self.mark == "reminded",
-            member_ids=member_ids,
+            check=Check.known(self.check) or "",
+            questioned=self.check == SOME,
+            unquestioned=self.check == NONE,
+            reminded=self.reminded,
+            name=self.name,
             without=list(without),
         )
 
     def query(self, **changes: Any) -> str:
         """Return what stands after the question mark, changed; without `after` unless that is given."""
-        values = {**msgspec.structs.asdict(self), "after": "", **changes}
+        values = {**self.kept, "after": "", **changes}
         return urlencode({name: value for name, value in values.items() if value})
 
     def path(self, **changes: Any) -> str:
@@ -68,21 +70,27 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return f"/work?{self.query(**changes)}"
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """Return what a form keeps of it: all that is asked for, by name."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+
+    @property
     def narrowed(self) -> bool:
         """Return whether more is asked for than a kind of node."""
-        return any((self.reason, self.source, self.province, self.due, self.mark, self.name))
+        return any((self.reason, self.source, self.province, self.due, self.check, self.name))
 
 
 def read(values: Any) -> Asked:
     """Return what an address or a form asks for."""
-    province = values.get("province", "")
+    province, check = values.get("province", ""), values.get("check", "")
     return Asked(
         state=TransferState.known(values.get("state", "")) or "",
         reason=Reason.known(values.get("reason", "")) or "",
         source=fields.number(values.get("source")) or None,
         province=province if province in PROVINCES else "",
         due=Due.known(values.get("due", "")) or "",
-        mark=values.get("mark", "") if values.get("mark", "") in MARKS else "",
+        check=check if check in (SOME, NONE) or Check.known(check) else "",
+        reminded=values.get("reminded", "") == "True",
         name=values.get("name", "").strip()[:40],
         sort=WorkOrder.known(values.get("sort", "")) or "",
         after=values.get("after", ""),
@@ -92,47 +100,20 @@ def read(values: Any) -> Asked:
 def of_view(view: Any) -> Asked:
     """Return what a kept view asks for."""
     kept = view.filter
-    marks = zip(MARKS, (kept.unusual, kept.unquestioned, kept.reminded), strict=True)
+    found = SOME if kept.questioned else NONE if kept.unquestioned else kept.check
     return Asked(
         state=kept.state,
         reason=kept.reason,
         source=kept.source_branch_id,
         province=kept.target_province,
         due=kept.due,
-        mark=next((name for name, holds in marks if holds), ""),
+        check=found,
+        reminded=kept.reminded,
         sort=view.sort,
     )
 
 
-def bearing(asked: Asked) -> list[int] | None:
-    """Return the members who wait and whose names begin so, None where no name is asked for (SRCH-06).
-
-    Names live in members, which shows them to those who decide; of strangers nobody is found by a name.
-    """
-    if not asked.name:
-        return None
-    wanted = transfers.ListWaiting(filter=asked.filter())
-    ids = kit.call(transfers.list_waiting, wanted).member_ids
-    pieces = [ids[n : n + MAX_ITEMS] for n in range(0, len(ids), MAX_ITEMS)]
-    replies = kit.calls(
-        *((members.describe_people, members.DescribePeople(person_ids=some)) for some in pieces)
-    )
-    found = [one.member_id for reply in replies for one in reply if one.name.startswith(asked.name)]
-    return found[:NAME_MOST]
-
-
 # ---- what is shown -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Chip:
-    """One of the links above the list: its words, how many there are, whether it is chosen, how it looks."""
-
-    text: str
-    count: int
-    path: str
-    here: bool
-    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,16 +147,6 @@ def called(org: Any, whole: bool) -> str:
     return str(org.full_name.removeprefix("共青团").removesuffix("委员会"))
 
 
-def findings(item: Any, person: Any) -> list[Check]:
-    """Return what an approver should look at: what transfers has found, and what members knows (MEM-19)."""
-    found = list(item.checks)
-    if person is not None and person.identity_check == IdentityCheck.FAILED:
-        found.append(Check.IDENTITY_FAILED)
-    if person is not None and item.reason_kind == "graduate" and not person.graduate:
-        found.append(Check.NOT_GRADUATE)
-    return found
-
-
 def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any) -> Row:
     """Return a transfer as the list prints it."""
     person = people.get(item.member_id)
@@ -191,7 +162,7 @@ def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any)
         target=called(target, goes),
         target_full=target.full_name if target is not None else "",
         reason=kit.word(Reason(item.reason)),
-        findings=[kit.word(one) for one in findings(item, person)],
+        findings=[kit.word(one) for one in item.checks],
         unchecked=person is not None and person.identity_check == IdentityCheck.UNCHECKED,
         item=item,
         looked_at=bool(
@@ -200,32 +171,37 @@ def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any)
     )
 
 
-def tabs(asked: Asked, counts: Any) -> list[Chip]:
-    """Return the kinds of nodes at which something waits; the chosen one also where nothing does."""
+def tabs(asked: Asked, counts: Any) -> list[tuple[str, str, int, bool]]:
+    """Return the kinds of nodes at which something waits, as the kit's tabs; the chosen one in any case."""
     return [
-        Chip(kit.word(one), counts.states.get(one, 0), f"/work?state={one}", asked.state == one)
+        (f"/work?state={one}", kit.word(one), counts.states.get(one, 0), asked.state == one)
         for one in NODES
         if counts.states.get(one) or asked.state == one
     ]
 
 
-def chips(asked: Asked, counts: Any) -> list[Chip]:
-    """Return the measures by which one narrows the list first, with how many there are."""
-    usual = counts.total - counts.unusual
+def chips(asked: Asked, counts: Any) -> list[tuple[str, str, int, str, bool]]:
+    """Return the measures by which one narrows the list first, as the kit's chips."""
+    free = {"due": "", "check": "", "reminded": ""}
+    measures = (
+        ({"due": Due.LATE}, kit.word(Due.LATE), counts.late, "late", asked.due == Due.LATE),
+        ({"due": Due.TODAY}, kit.word(Due.TODAY), counts.today, "soon", asked.due == Due.TODAY),
+        ({"check": SOME}, _("有提示"), counts.questioned, "soon", asked.check == SOME),
+        ({"check": NONE}, _("校验通过"), counts.total - counts.questioned, "", asked.check == NONE),
+        ({"reminded": True}, _("已提醒"), counts.reminded, "", asked.reminded),
+    )
+    everything = not (asked.due or asked.check or asked.reminded)
     return [
-        Chip(_("全部"), counts.total, asked.path(due="", mark=""), not (asked.due or asked.mark)),
-        *(
-            Chip(kit.word(one), n, asked.path(due=one, mark=""), asked.due == one, tone)
-            for one, n, tone in ((Due.LATE, counts.late, "late"), (Due.TODAY, counts.today, "soon"))
-        ),
-        *(
-            Chip(text, n, asked.path(due="", mark=mark), asked.mark == mark, tone)
-            for mark, text, n, tone in (
-                ("unusual", _("去向不常见"), counts.unusual, "soon"),
-                ("usual", _("去向正常"), usual, ""),
-                ("reminded", _("已提醒"), counts.reminded, ""),
-            )
-        ),
+        (asked.path(**free), _("全部"), counts.total, "", everything),
+        *((asked.path(**free | change), *rest) for change, *rest in measures),
+    ]
+
+
+def columns() -> list[Column]:
+    """Return the columns of the list; what sorts it is a choice among the filters."""
+    return [
+        Column("", "tick", _("勾选")),
+        *(Column(one) for one in (_("姓名"), _("转出支部"), _("去向"), _("系统校验"), _("期限"))),
     ]
 
 
@@ -251,5 +227,10 @@ def choices(counts: Any, branches: Mapping[int, Any]) -> dict[str, list[tuple[st
             if counts.provinces.get(code)
         ],
         "due": [(str(one), kit.word(one)) for one in Due],
+        "check": [
+            (SOME, _("有提示")),
+            (NONE, _("校验通过")),
+            *((str(one), kit.word(one)) for one in Check),
+        ],
         "sort": [(str(one), kit.word(one)) for one in WorkOrder],
     }

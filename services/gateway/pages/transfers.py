@@ -63,10 +63,8 @@ def _show(transfer_id: int, asked: queue.Asked | None, template: str) -> Any:
         staff=kit.staff(administrators),
         rejections=rejections_for([item.reason]),
         asked=asked,
-        cursor=approvals.cursor_of(asked, item) if asked is not None else "",
-        checks=[word(one) for one in queue.findings(item, person)]
-        if item.waiting_org_id and not mine
-        else [],
+        cursor=approvals.cursor_of(asked, item, person.name if person else "") if asked is not None else "",
+        checks=[word(one) for one in item.checks] if item.waiting_org_id and not mine else [],
     )
 
 

@@ -93,7 +93,7 @@ def check_batch(database: db.Database, checker: Checker) -> int:
         people = [citizen for row in rows if (citizen := _opened(row)) is not None]
     if people:
         answers = checker(people)
-        with database.transaction(tells=False) as tx:
+        with database.transaction() as tx:
             store.set_checks(
                 tx,
                 [

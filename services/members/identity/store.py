@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
+from shared.messages.members import MemberReserved
+from shared.outbox import insert, tell
 from shared.recordset import locked, recordset
 
 
@@ -41,10 +43,17 @@ _TO_CHECK = sa.text("""
     RETURNING p.person_id, p.name, p.id_sealed""")
 
 _SET_CHECKS = sa.text(f"""
-    UPDATE people p
-    SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now
-    FROM {locked(recordset(Checked), "people p", "p.person_id = i.person_id", "p.person_id")} AS i
-    WHERE p.person_id = i.person_id""")
+    WITH checked AS (
+        UPDATE people p
+        SET identity_check = coalesce(i.result, p.identity_check), identity_checked_at = :now
+        FROM {locked(recordset(Checked), "people p", "p.person_id = i.person_id", "p.person_id")} AS i
+        WHERE p.person_id = i.person_id
+        RETURNING p.*, i.result),
+    -- whoever decides about them is to see it
+    reserved AS (
+        SELECT reserved_by AS transfer_id, person_id AS member_id, name, identity_check
+        FROM checked WHERE reserved_by IS NOT NULL AND result IS NOT NULL)
+    {insert(tell(MemberReserved, "reserved"))}""")
 
 
 def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) -> list[Unchecked]:
@@ -57,6 +66,6 @@ def to_check(tx: Connection, before: datetime, claimed: datetime, limit: int) ->
 
 
 def set_checks(tx: Connection, rows: Sequence[Checked], now: datetime) -> None:
-    """Store what the identity service said, and that it was asked."""
+    """Store what the identity service said, and that it was asked; tell it of those who are held."""
     if rows:
         db.run(tx, _SET_CHECKS, rows, now=now)

@@ -18,13 +18,12 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Bulk, StartBulk
+from shared.messages.words import Check
 
 BULK_ROWS = 200
 """Rows of one transaction, so that people's own requests go between."""
 
 
-LOOKED = 2_000
-"""Rows that are looked through for what the rules found, before all that matches is decided."""
 EXCEPTIONS = 100
 """How many of those with findings are named."""
 
@@ -42,16 +41,18 @@ def count_matching(tx: Connection, request: contract.CountMatching, actor: Actor
     org_id = directory.require_administrator(tx, actor)
     asked = _wanted(org_id, request.filter)
     by_reason = waiting.by_reason(tx, asked)
-    rows = waiting.matching(tx, asked, LOOKED)
-    found = [(row, checks) for row, checks in zip(rows, handlers.checked(tx, rows), strict=True) if checks]
+    found = waiting.exceptions(tx, asked, EXCEPTIONS)
     return contract.Matching(
         count=sum(by_reason.values()),
         exceptions=[
-            contract.Exceptional(transfer_id=row.transfer_id, member_id=row.member_id, checks=checks)
-            for row, checks in found[:EXCEPTIONS]
+            contract.Exceptional(
+                transfer_id=one.transfer_id,
+                member_id=one.member_id,
+                checks=[Check(check) for check in one.checks],
+            )
+            for one in found
         ],
-        excepted=len(found),
-        looked=len(rows),
+        excepted=found[0].n if found else 0,
         by_reason=by_reason,
     )
 

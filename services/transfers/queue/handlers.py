@@ -17,8 +17,6 @@ from shared.identity import Actor
 from shared.messages import transfers as contract
 from shared.messages.transfers import Phrase, View
 
-WAITING_MOST = 2_000
-"""Members among whom a name is looked for."""
 BRANCHES_MOST = 100
 """Source branches that are counted one by one."""
 
@@ -37,7 +35,7 @@ def count_work(tx: Connection, request: contract.CountWork, actor: Actor | None)
         late=whole.late,
         today=whole.today,
         soon=whole.soon,
-        unusual=whole.unusual,
+        questioned=whole.questioned,
         reminded=whole.reminded,
         matching=whole.matching,
         states={str(row.state): row.n for row in parts.get(waiting.BY_STATE, [])},
@@ -45,13 +43,6 @@ def count_work(tx: Connection, request: contract.CountWork, actor: Actor | None)
         branches={row.source_branch_id or 0: row.n for row in most},
         provinces={str(row.target_province): row.n for row in parts.get(waiting.BY_PROVINCE, [])},
     )
-
-
-def list_waiting(tx: Connection, request: contract.ListWaiting, actor: Actor | None) -> contract.Waiting:
-    """Return whose transfers a filter takes in (SRCH-06)."""
-    org_id = directory.require_administrator(tx, actor, observers=True)
-    found = waiting.members_of(tx, waiting.wanted(org_id, request.filter), WAITING_MOST + 1)
-    return contract.Waiting(member_ids=found[:WAITING_MOST], more=len(found) > WAITING_MOST)
 
 
 # ---- views and phrases -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from shared.messages.limits import (
     Number,
     OrgId,
     PersonId,
+    PersonName,
     TransferId,
     Version,
     Word,
@@ -20,13 +21,19 @@ from shared.messages.limits import (
 
 
 class MemberReserved(Event, frozen=True, kw_only=True):
-    """The member is held for this transfer and for no other (TRF-02)."""
+    """The member is held for this transfer and for no other (TRF-02).
+
+    With what an approver's list shows of members: the name, and what the check of the identity has found
+    (MEM-19). When that is found later, this is told again; a check that has passed is never made again.
+    """
 
     publisher: ClassVar[str] = "members"
     consumers: ClassVar[tuple[str, ...]] = ("transfers",)
 
     transfer_id: TransferId
     member_id: PersonId
+    name: PersonName = ""
+    identity_check: Word = "unchecked"
 
 
 class ReservationRefused(Event, frozen=True, kw_only=True):

@@ -37,14 +37,13 @@ class Exceptional(msgspec.Struct, frozen=True, kw_only=True):
 class Matching(msgspec.Struct, frozen=True, kw_only=True):
     """How many open nodes a filter takes in.
 
-    `exceptions` are those at which the rules have found something, at most 100 of the `excepted` ones
-    among the first `looked` in the order of their arrival. `by_reason`: how many have which reason.
+    `exceptions` are those at which the rules have found something, the first 100 of the `excepted` ones
+    in the order of their arrival. `by_reason`: how many have which reason.
     """
 
     count: int
     exceptions: list[Exceptional] = []
     excepted: int = 0
-    looked: int = 0
     by_reason: dict[str, int] = {}
 
 

@@ -17,7 +17,7 @@ from shared.messages.limits import (
     OrgId,
     OrgIds,
     PageSize,
-    PersonIds,
+    PersonName,
     Side,
     TransferId,
     TransferIds,
@@ -33,11 +33,10 @@ class Filter(Dated, frozen=True, kw_only=True):
 
     - `state`, `reason`, `source_branch_id`, `target_province` (two digits): of the transfer.
     - `due`: late (an assignment: ten days old), due today in China, within three days.
-    - `unusual`: the destination is unusual (BEY-01); `unquestioned`: it is not.
+    - `check`: the rules found this; `questioned`: they found something, `unquestioned`: nothing (BEY-01).
     - `reminded`: the system has reminded of it, or somebody has (DL-02, BEY-21).
     - `opened_before`, `due_before`: opened before, due by this instant.
-    - `member_ids`: of these members only; an empty list is nobody. Names live in members, so whoever looks
-      for a name asks there which of `list_waiting` bear it.
+    - `name`: of members whose names begin so (SRCH-06).
     - `without`: all but these transfers.
     """
 
@@ -46,12 +45,13 @@ class Filter(Dated, frozen=True, kw_only=True):
     source_branch_id: OrgId | None = None
     target_province: Digits = ""
     due: Annotated[str, maybe(words.Due)] = ""
-    unusual: bool = False
+    check: Annotated[str, maybe(words.Check)] = ""
+    questioned: bool = False
     unquestioned: bool = False
     reminded: bool = False
     opened_before: Instant | None = None
     due_before: Instant | None = None
-    member_ids: PersonIds | None = None
+    name: PersonName = ""
     without: TransferIds = []
 
 
@@ -78,7 +78,7 @@ class CountWork(msgspec.Struct, frozen=True, kw_only=True):
 class WorkCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many open nodes the acting organisation may decide.
 
-    `total` to `reminded` are those of the filter's state, reason, branch, province and people, whatever else
+    `total` to `reminded` are those of the filter's state, reason, branch, province and name, whatever else
     it says, so that they stand beside each other; `matching` are those of the whole filter. `states`,
     `reasons`, `branches` (source branches) and `provinces` (of the destinations) count everything that
     waits; of branches the 100 with most.
@@ -88,7 +88,7 @@ class WorkCounts(msgspec.Struct, frozen=True, kw_only=True):
     late: int
     today: int
     soon: int
-    unusual: int
+    questioned: int
     reminded: int
     matching: int
     states: dict[str, int]
@@ -97,23 +97,10 @@ class WorkCounts(msgspec.Struct, frozen=True, kw_only=True):
     provinces: dict[str, int]
 
 
-class ListWaiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask whose transfers a filter takes in, so that members can say who bears a name (SRCH-06)."""
-
-    filter: Filter = Filter()
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """The members, at most 2,000; `more` says that there are others."""
-
-    member_ids: list[int]
-    more: bool = False
-
-
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """A transfer as shown to its parties (TRF-22); people and names are joined by the gateway.
 
-    `reminders`: how often the system has reminded of the open node (DL-02). `checks`: what transfers finds
+    `reminders`: how often the system has reminded of the open node (DL-02). `checks`: what the rules find
     that an approver should look at; only where it waits, in `list_work` and `get_transfer`.
     """
 
@@ -270,7 +257,6 @@ list_work = Query("transfers", "list_work", ListWork, WorkPage)
 
 count_work = Query("transfers", "count_work", CountWork, WorkCounts)
 
-list_waiting = Query("transfers", "list_waiting", ListWaiting, Waiting)
 
 get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
 

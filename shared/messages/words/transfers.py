@@ -121,7 +121,7 @@ class DestinationClass(Code):
 class Check(Code):
     """What the rules found that an approver should look at before deciding (BEY-01, TRF-12, ORG-22, MEM-19).
 
-    The first five are known to transfers, the rest to members; a page shows both in one column.
+    Transfers finds all of them; what members knows it is told when the member is held.
     """
 
     UNUSUAL = "unusual", "去向不常见"
@@ -147,6 +147,7 @@ class WorkOrder(Code):
     ARRIVED = "arrived", "先到的在前"
     NEWEST = "newest", "后到的在前"
     DUE = "due", "先到期的在前"
+    NAME = "name", "按姓名"
 
 
 class AssignRule(Code):

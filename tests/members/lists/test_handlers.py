@@ -1,5 +1,6 @@
 """Search, unmasked numbers, exports, work lists, entry progress: on a real database."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -468,7 +469,16 @@ def test_identity_checks(engine):
     assert set(states().values()) == {"unchecked"}
     database = db.Database(engine)
     try:
+        with engine.begin() as tx:
+            tx.execute(sa.text("UPDATE people SET reserved_by = 77 WHERE person_id <> :one"), {"one": ONE})
         assert identity.check_batch(database, checker) == 3
+        with engine.begin() as tx:
+            # whoever decides about TWO is to see it; of THREE nothing was found
+            (body,) = tx.scalars(sa.text("DELETE FROM outbox WHERE topic = 'member_reserved' RETURNING body"))
+            tx.execute(sa.text("UPDATE people SET reserved_by = NULL"))
+        (again,) = json.loads(body)
+        assert (again["transfer_id"], again["member_id"], again["identity_check"]) == (77, TWO, "failed")
+        assert again["name"]
         assert identity.check_batch(database, checker) == 0
         assert states() == {ONE: "passed", TWO: "failed", THREE: "unchecked"}
         assert set(asked[0][0]._fields) == {"ref", "name", "id_number"} and {

@@ -9,18 +9,18 @@
   var boxes = function () { return all("input[name=item][form=chosen]"); };
 
   function count() {
-    var said = one(".q-count");
-    if (!said) { return; }
+    if (!chosen) { return; }
+    var said = one("[data-some]", chosen);
     var every = one("input[name=all]", chosen).checked;
     var n = boxes().filter(function (box) { return box.checked; }).length;
     said.textContent = n ? said.dataset.some.replace("{n}", n) : said.dataset.none;
     said.hidden = every;
-    var page = one(".q-tickall input");
+    var page = one("th.tick input");
     if (page) { page.checked = n > 0 && n === boxes().length; page.indeterminate = n > 0 && n < boxes().length; }
   }
 
   function tickAll() {
-    var place = one(".q-tickall");
+    var place = one("th.tick");
     if (!place || !boxes().length) { return; }
     var box = document.createElement("input");
     box.type = "checkbox";
@@ -43,8 +43,7 @@
       if (head) { head.focus(); }
     }
     if (event.target === drawer) {
-      document.body.classList.toggle("q-open", !!drawer.children.length);
-      var shown = one(".q-drawer", drawer);
+      var shown = one("[data-id]", drawer);
       if (shown) { mark(one("#row-" + shown.dataset.id)); one("h2", drawer).focus({ preventScroll: true }); }
     }
   });
@@ -54,7 +53,6 @@
     if (near.closest("[data-shut]")) {
       event.preventDefault();
       drawer.replaceChildren();
-      document.body.classList.remove("q-open");
     }
   });
   document.addEventListener("change", function (event) {
@@ -73,12 +71,12 @@
 
   var here = null;
   function mark(row) {
-    if (here) { here.classList.remove("q-here"); }
+    if (here) { here.classList.remove("here"); }
     here = row;
-    if (here) { here.classList.add("q-here"); here.scrollIntoView({ block: "nearest" }); }
+    if (here) { here.classList.add("here"); here.scrollIntoView({ block: "nearest" }); }
   }
   function step(by) {
-    var rows = all(".q-row");
+    var rows = all("tr[id^=row-]");
     if (!rows.length) { return; }
     var at = rows.indexOf(here);
     mark(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
@@ -112,7 +110,7 @@
     if (act) { event.preventDefault(); act(); }
   });
 
-  document.documentElement.classList.add("q-js");
+  if (use) { one("#keys").hidden = false; }
   tickAll();
   count();
 })();
