@@ -61,7 +61,7 @@ def work() -> Any:
                 raise
             refusal = error.refusal
             if request.headers.get("HX-Request"):
-                return render("approvals/refused_part.html", refusal=refusal)
+                return kit.part("approvals/_queue.html", "refused", refusal)
     return _work_page(asked, refusal)
 
 
@@ -193,11 +193,12 @@ def _ask(asked: Asked, wanted: Decision, refusal: Refusal | None = None) -> Any:
         reasons = {item.reason for item in items}
         odd = [(one.transfer_id, one.member_id, one.checks) for one in items if one.checks]
         count, excepted = len(wanted.items), len(odd)
-    branch = wanted.branch
+    branch, part = wanted.branch, "HX-Request" in request.headers
     place = names([branch])[0].get(branch or 0) if branch else None
     return render(
-        "approvals/confirm_part.html" if request.headers.get("HX-Request") else "approvals/confirm.html",
-        refusal.kind.status if refusal and not request.headers.get("HX-Request") else 200,
+        "approvals/confirm.html",
+        refusal.kind.status if refusal and not part else 200,
+        "main" if part else "",
         asked=asked,
         do=wanted.do,
         form=request.form,
@@ -506,7 +507,8 @@ def bulk(bulk_id: uuid.UUID | None = None) -> Any:
     whose = {one: job.people.get(one) for job in jobs for one in list(job.problems)[:most]}
     found, people, _more = names([job.branch_id for job in jobs], whose.values())
     return render(
-        "approvals/bulk_part.html" if request.headers.get("HX-Request") else "approvals/bulk.html",
+        "approvals/bulk.html",
+        block="part" if request.headers.get("HX-Request") else "",
         jobs=[(job, _bulk_words(job, found), list(job.problems.items())[:most]) for job in jobs],
         running=any(job.waiting for job in jobs),
         bulk_id=bulk_id,

@@ -19,7 +19,7 @@ def problem_page(refusal: Refusal) -> Response:
         if ended:
             return Response("", 200, {"HX-Refresh": "true"})
         if request.headers.get("HX-Target") in ("dialog", "drawer"):  # these have room for what went wrong
-            return kit.render("approvals/refused_part.html", refusal=refusal)
+            return kit.part("approvals/_queue.html", "refused", refusal)
         return Response("", 204)
     if ended and request.endpoint != "pages.sign_in":
         session.pop("token", None)
