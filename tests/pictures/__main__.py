@@ -4,14 +4,17 @@
     make pictures ROLES=college PAGES=/work     only these
     make pictures OUT=/some/folder SERVE=1      elsewhere; and keep the site open until a key is pressed
 
-The pages are those of the menu of each role and those that the menu leads to. The pictures have few
-colours, so that all of them together stay below 12 MB; `README.md` beside them says what is where.
+The pages are those of the menu of each role and those that the menu leads to. The pictures have the
+colours of the style, so that all of them together stay below 12 MB; `README.md` beside them says what
+is where.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -27,6 +30,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"pictures{os.getpid()}.")
 
 from services.gateway.app import create_app
+from services.gateway.kit import assets
 from services.members.accounts import handlers as accounts
 from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES
@@ -36,11 +40,10 @@ from tests.pictures import world as filled
 from tests.system.conftest import Town
 from tests.system.visitor import CHROMIUM
 
-SIZES = {360: 2000, 1440: 1500}
+SIZES = {360: 1800, 1440: 1400}
 """The widths, each with the height of its tallest picture; longer pages go on below."""
 LEAST = 720
 """Height of the window, and of the smallest picture."""
-COLOURS = 20
 
 
 class _Silent(WSGIRequestHandler):
@@ -107,9 +110,23 @@ def index(roles: list[filled.Role], folder: Path) -> str:
 
 
 def _keep(png: bytes, path: Path) -> None:
-    """Keep a picture in few colours."""
+    """Keep a picture in the colours of the style."""
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        kept = picture.convert("RGB").quantize(palette=_palette(), dither=Image.Dither.NONE)
+        kept.save(path, optimize=True)
+
+
+@functools.cache
+def _palette() -> Image.Image:
+    """Return the colours of the style on white, and those between them and white that letters have."""
+    tokens = (assets.FOLDER / "css" / "tokens.css").read_text().split("@media")[0]
+    named = [tuple(bytes.fromhex(one)) for one in re.findall(r"#([0-9a-f]{6});", tokens)]
+    dark = [one for one in named if sum(one) < 400]
+    mixed = [tuple((part * n + 255 * (4 - n)) // 4 for part in one) for one in dark for n in (1, 2)]
+    colours = list(dict.fromkeys([(255, 255, 255), *named, *mixed]))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for one in colours for part in one])
+    return palette
 
 
 def main() -> int:
