@@ -22,8 +22,8 @@ def enter(browser, town, org):
         "password": world.PASSWORD,
     }
     assert browser.post("/sign-in", data=form).status_code == 302
-    csrf = re.search('name="csrf" value="([^"]+)"', browser.get("/orgs").text)[1]
-    assert browser.post("/orgs", data={"csrf": csrf, "org": org}).status_code == 302
+    csrf = re.search('name="csrf" value="([^"]+)"', browser.get("/switch").text)[1]
+    assert browser.post("/switch", data={"csrf": csrf, "org": org}).status_code == 302
     return csrf
 
 
