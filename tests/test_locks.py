@@ -33,7 +33,7 @@ ONE_BY_ONE = {
     "services.members.store:_AFRESH": PERSON,
     "services.members.store:_END_ALL_SESSIONS": PERSON,
     "services.members.store:_MOVE": PERSON,
-    "services.members.throttle:_RESET": HELD,
+    "shared.throttle:_RESET": HELD,
     "services.orgs.migration.store:_SET_MIGRATIONS": HELD,
     "services.orgs.store:_GRADUATE": HELD,
     "services.orgs.store:_RESTORE": HELD,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
@@ -30,8 +30,6 @@ LOCK_ACCOUNT_AFTER = 10
 
 It stays open where its person has signed in before.
 """
-FAILURES_COUNT_FOR = timedelta(days=1)
-"""How long failures with an account count; a success ends that."""
 MISSES_OF_LOOK_UPS = 30
 """Wrong pairs of name and number that one person may send within a quarter of an hour (TRF-05).
 
@@ -44,16 +42,6 @@ Each takes the place of the one before.
 """
 NAMES_THAT_DIFFER = 10
 """Wrong names for registered numbers that one person may send in a quarter of an hour (CADRE-03)."""
-LOCK_FOR = timedelta(minutes=15)
-"""How long the first lock lasts, each later one twice as long.
-
-Also how long failures from an address count.
-"""
-TOO_OFTEN = Refusal("too_many_attempts", {"minutes": str(LOCK_FOR // timedelta(minutes=1))})
-"""Of an item of a list of which a person has sent, or had done to the account, too many."""
-LOCK_LONGEST = timedelta(hours=24)
-LOCK_REMEMBERED = timedelta(days=7)
-"""After so long without another the next lock is a first one again."""
 CAPTCHA_AFTER = 50
 """Failures from an address after which people not known there need a captcha, whatever the setting.
 
@@ -323,15 +311,6 @@ def check_new_password(password: str, id_number: str) -> Refusal | None:
     # a piece of the ID number is no secret
     weak = len(password) < PASSWORD_MIN or password.upper() in id_number
     return Refusal("password_weak") if weak else None
-
-
-def check_lock(locked_until: datetime | None, now: datetime) -> Refusal | None:
-    """Return why something is not tried now: it is closed until a moment that has not come (ACC-10)."""
-    if locked_until is None:
-        return None
-    # rounded up, so that nobody who waits so long comes too early
-    minutes = max(1, int((locked_until - now).total_seconds() // 60) + 1)
-    return Refusal("too_many_attempts", {"minutes": str(minutes)})
 
 
 def resetters(rights: Sequence[str], home: str, levels: int) -> frozenset[int]:

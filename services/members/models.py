@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared import audit, db, directory, inbox, lives, outbox, sessions_ended
+from shared import audit, db, directory, inbox, lives, outbox, sessions_ended, throttle
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -198,26 +198,7 @@ accounts = sa.Table(
     ),
 )
 
-attempts = sa.Table(
-    "attempts",
-    metadata,
-    sa.Column(
-        "tried",
-        sa.Text,
-        primary_key=True,
-        comment="a blind index or a network address; also of numbers that nobody has",
-    ),
-    sa.Column("failed", sa.Integer, nullable=False),
-    sa.Column("began_at", _time, nullable=False, index=True),
-    sa.Column("locked_until", _time),
-    sa.Column(
-        "level",
-        sa.Integer,
-        nullable=False,
-        server_default="0",
-        comment="how often it was closed lately; each lock is twice as long",
-    ),
-)
+attempts = throttle.table(metadata)
 
 sessions = sa.Table(
     "sessions",

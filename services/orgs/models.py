@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from shared import audit, db, inbox, lives, outbox, sessions_ended
+from shared import audit, db, inbox, lives, outbox, sessions_ended, throttle
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -191,3 +191,4 @@ lives.version_floor(metadata)
 outbox.table(metadata)
 inbox.tables(metadata)
 sessions_ended.tables(metadata)
+throttle.table(metadata)

@@ -10,6 +10,7 @@ import pytest
 from services.members import domain
 from services.members.domain import Standing
 from services.members.graduation import rules as graduation_rules
+from shared import throttle
 from shared.errors import Refusal
 from system.synthetic import check_digit
 from tests.members.factories import CLASS, ONE, TARGET, TWO, request
@@ -201,19 +202,19 @@ def test_may_mark_graduates(kind, above, direct, may):
 )
 def test_check_lock(seconds, minutes):
     """ACC-10: who is locked out hears after how many minutes it is over, never too few."""
-    refusal = domain.check_lock(NOW + timedelta(seconds=seconds), NOW)
+    refusal = throttle.check_lock(NOW + timedelta(seconds=seconds), NOW)
     assert (refusal.code, refusal.values) == ("too_many_attempts", {"minutes": minutes})
 
 
 def test_check_lock_open():
     """Where nothing is closed, nobody waits."""
-    assert domain.check_lock(None, NOW) is None
+    assert throttle.check_lock(None, NOW) is None
 
 
 @pytest.mark.rule("ACC-09")
 def test_too_often():
     """ACC-09: of what was done too often in a list it is said how long a first lock lasts."""
-    assert (domain.TOO_OFTEN.code, domain.TOO_OFTEN.values) == ("too_many_attempts", {"minutes": "15"})
+    assert (throttle.TOO_OFTEN.code, throttle.TOO_OFTEN.values) == ("too_many_attempts", {"minutes": "15"})
 
 
 @pytest.mark.rule("IMP-08")
@@ -614,8 +615,8 @@ def test_figures_of_guessing():
     assert (domain.CAPTCHA_AFTER, domain.LOCK_ADDRESS_AFTER) == (50, 1000)
     assert (domain.CODES_FROM_ADDRESS, domain.REGISTRATIONS_FROM_ADDRESS) == (50, 300)
     assert domain.CAPTCHAS_FROM_ADDRESS == 3000
-    assert (timedelta(minutes=15), timedelta(hours=24)) == (domain.LOCK_FOR, domain.LOCK_LONGEST)
-    assert (timedelta(days=1), timedelta(days=7)) == (domain.FAILURES_COUNT_FOR, domain.LOCK_REMEMBERED)
+    assert (timedelta(minutes=15), timedelta(hours=24)) == (throttle.LOCK_FOR, throttle.LOCK_LONGEST)
+    assert (timedelta(days=1), timedelta(days=7)) == (throttle.FAILURES_COUNT_FOR, throttle.LOCK_REMEMBERED)
 
 
 def test_defaults_of_records():

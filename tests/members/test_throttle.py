@@ -18,6 +18,7 @@ from services.members.accounts import handlers as accounts
 from services.members.sealing import seal
 from services.members.service import Service
 from shared import clock, db, patience
+from shared import throttle as locks
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
 from shared.errors import Refused
@@ -135,7 +136,7 @@ def test_a_lock_grows(tx):
             sa.text("DELETE FROM attempts WHERE tried NOT LIKE '% from %'")
         )  # the account's own lock, which is in the next test
     assert waits[:6] == [15, 30, 60, 120, 240, 480] and waits[7:] == [1440, 1440]
-    clock.advance(domain.LOCK_REMEMBERED + timedelta(hours=1))
+    clock.advance(locks.LOCK_REMEMBERED + timedelta(hours=1))
     for _ in range(domain.LOCK_AFTER):
         refused(tx, "wrong", address=HOME)
     with pytest.raises(Refused) as caught:

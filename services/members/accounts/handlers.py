@@ -319,7 +319,7 @@ def _without_too_many(
     members = {one.item.member_id for one, refusal in zip(asked, refusals, strict=True) if refusal is None}
     closed = throttle.too_often(tx, members, "codes of", domain.RESET_CODES_OF_ONE)
     return [
-        domain.TOO_OFTEN if refusal is None and one.item.member_id in closed else refusal
+        throttle.TOO_OFTEN if refusal is None and one.item.member_id in closed else refusal
         for one, refusal in zip(asked, refusals, strict=True)
     ]
 

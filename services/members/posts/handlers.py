@@ -82,7 +82,7 @@ def _without_guesses(
     }
     closed = throttle.too_often(tx, guessing, "names by", domain.NAMES_THAT_DIFFER)
     return [
-        PostSet(refusal=domain.TOO_OFTEN)
+        PostSet(refusal=throttle.TOO_OFTEN)
         if rules.is_guess(answer.refusal) and one.actor.person_id in closed
         else answer
         for one, answer in zip(asked, answers, strict=True)

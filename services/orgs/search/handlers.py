@@ -12,6 +12,7 @@ from services.orgs import domain, handlers, names, spoken, store
 from services.orgs.search import rules
 from services.orgs.search import store as search_store
 from services.orgs.search.rules import Anchor
+from shared import throttle
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
@@ -20,6 +21,11 @@ from shared.messages.words import MADE_BY_THE_SYSTEM, OrgKind
 
 TO_JOIN = 10
 """Organisations that are offered to somebody who registers."""
+SEARCHES_FROM_ADDRESS = 1_000
+"""Searches of people who have not signed in from one address in a quarter of an hour.
+
+A whole school that registers stands behind one address.
+"""
 ENOUGH = 5
 """With so many found right below a committee it is not looked further down."""
 
@@ -76,9 +82,11 @@ def find_to_join(tx: Connection, request: contract.FindToJoin, actor: Actor | No
     Those that the system makes for its own purposes take no registrations and are left out.
 
     Raises:
-        Refused: `bad_request` for a text of less than two characters.
+        Refused: `bad_request` for a text of less than two characters, `too_many_attempts` from one
+            address.
 
     """
+    throttle.count(tx, throttle.of_address(request.address, "searches from", SEARCHES_FROM_ADDRESS))
     text = domain.normalise(request.text)
     refusal = rules.check_open_search(text)
     if refusal is not None:

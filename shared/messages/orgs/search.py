@@ -6,6 +6,7 @@ import msgspec
 
 from shared.messages import Query, words
 from shared.messages.limits import (
+    Address,
     Digits,
     Line,
     OrgId,
@@ -59,6 +60,7 @@ class FindToJoin(msgspec.Struct, frozen=True, kw_only=True):
     """Ask, as anyone, for organisations that one may register with, by name (REG-03, SRCH-10)."""
 
     text: Line
+    address: Address = ""
 
 
 class ToJoin(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,16 @@
 """Searching from a place: what is nearer comes first, systems beside provinces, contacts by place."""
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from services.orgs import domain, handlers, store
+from services.orgs.search import handlers as search
 from services.orgs.search import store as search_store
+from shared import clock
 from shared.errors import Refused
-from shared.messages.orgs import ListContacts
+from shared.messages.orgs import FindToJoin, ListContacts
 from tests.orgs.factories import (
     CLASS,
     COLLEGE,
@@ -76,3 +80,23 @@ def test_contacts(tx):
     assert handlers.list_contacts(tx, ListContacts(text="江汉"), None) == []
     with pytest.raises(Refused, match="field_missing"):
         handlers.list_contacts(tx, ListContacts(text="湖"), None)
+
+
+def test_a_stranger_searches_so_often(tx, monkeypatch):
+    """Who has not signed in searches so often from one address, and is told when to go on (SRCH-10).
+
+    Another address goes on meanwhile, and so does this one after a quarter of an hour.
+    """
+    monkeypatch.setattr(search, "SEARCHES_FROM_ADDRESS", 3)
+
+    def ask(address):
+        try:
+            return len(search.find_to_join(tx, FindToJoin(text="理工大学", address=address), None)) > 0
+        except Refused as error:
+            return error.refusal.say("zh")
+
+    said = [ask("203.0.113.9") for _ in range(5)]
+    assert said == [True, True, True, *["尝试次数过多,请15分钟后再试"] * 2]
+    assert ask("198.51.100.7") is True
+    clock.advance(timedelta(minutes=16))
+    assert ask("203.0.113.9") is True
