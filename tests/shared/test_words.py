@@ -29,7 +29,7 @@ ASKED = """
 import json
 from services.gateway.api import openapi
 from services.gateway.files import sheet
-from services.gateway.pages import transfers as pages
+from services.gateway.pages import starting as pages
 from services.transfers import domain
 from services.transfers.figures import store as figures
 from shared.messages.words import Reason, rejections_for

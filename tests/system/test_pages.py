@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from services.gateway.pages import transfers
+from services.gateway.pages import starting
 from services.members.accounts import handlers as accounts
 from shared.messages import words
 from system import world
@@ -280,13 +280,8 @@ def test_a_refused_transfer_in_keeps_what_was_typed(browser, town, house):
     }
     refused = browser.post("/in", data={**form.filled(), **typed, "confirm": "1"})
     assert refused.status_code == 422 and "请填写" in refused.text and name in refused.text
-    assert (
-        re.search(
-            r'id="place_address" name="place_address" aria-invalid="true" aria-describedby="error" autofocus',
-            refused.text,
-        )
-        and refused.text.count("aria-invalid") == 1
-    )
+    assert 'href="#place_address"' in refused.text and 'id="place_address-fault"' in refused.text
+    assert refused.text.count("aria-invalid") == 1
     (kept,) = [one for one in forms.read(refused.text)[0] if "ticket" in one.filled()]
     filled = kept.filled()
     assert {one: filled[one] for one in ("member_id", "ticket", "contact", "remark")} == {
@@ -444,14 +439,26 @@ def test_blank_fields_are_all_named_before_the_summary(browser, town, house):
     enter(browser, town, person=FIRST + 37)
     page = browser.get("/start?plan=work&step=check&reason=employed_with_org")
     assert page.status_code == 422 and "核对并提交</li>" in page.text and 'name="confirm"' not in page.text
-    assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1]) and page.text.count(
-        'aria-invalid="true"'
-    ) == 2
+    assert {"#place_name", "#place_address", "#target"} <= set(forms.read(page.text)[1])
+    assert page.text.count('aria-invalid="true"') == 2 and 'id="target-fault"' in page.text
+    page = browser.get("/start?step=fields")
+    assert page.status_code == 422 and "#plan" in forms.read(page.text)[1] and 'id="plan-fault"' in page.text
     rules = tomllib.loads((ROOT / "shared/messages/words/reasons.toml").read_text("utf-8"))
-    assert {reason: dict(transfers.NEEDED.get(reason, {})) for reason in rules} == {
+    assert {reason: dict(starting.NEEDED.get(reason, {})) for reason in rules} == {
         reason: {name: rule[name] for name in ("place_name", "place_address") if rule.get(name)}
         for reason, rule in rules.items()
     }
+
+
+def test_offices_meet_all_that_is_wrong_at_once(browser, town, house):
+    """A batch move without members or what its reason asks for: each at its field, what was typed stays."""
+    csrf = enter(browser, town, COLLEGE)
+    typed = {"source": CLASS, "reason": "employed_with_org", "remark": "内部调整", "confirm": "1"}
+    page = browser.post("/batch", data={"csrf": csrf, "command_id": fullhouse.key(), **typed})
+    assert page.status_code == 422 and 'value="内部调整"' in page.text
+    assert {"#member", "#place_name", "#place_address"} <= set(forms.read(page.text)[1])
+    for name in ("member", "place_name", "place_address"):
+        assert f'id="{name}-fault"' in page.text, name
 
 
 RUBBISH = ["²", "9" * 30, "", "a\x00b", "字" * 10_000, "0001-01-01", "1-²"]
@@ -806,9 +813,10 @@ def test_shares_stand_in_their_line(visit, house):
 
 
 def test_what_is_wrong_with_many_is_said_once(browser, town, house):
-    """Somebody who transfers several members out and leaves a field blank reads it once (TRF-07, TRF-08).
+    """Somebody who transfers several members out reads once what is wrong with all of them (TRF-07, TRF-08).
 
-    It stands in red, with their names; ticks and fields stay.
+    A blank field stands at the field; what the service refuses stands in red, too, with their names.
+    Ticks and fields stay.
     """
     csrf = enter(browser, town, CLASS)
     some = [FIRST + 30, FIRST + 31, FIRST + 32]
@@ -827,12 +835,12 @@ def test_what_is_wrong_with_many_is_said_once(browser, town, house):
         "command_id": fullhouse.key(),
     }
     page = browser.post("/out", data=form).text
+    assert page.count("请填写户籍地或居住地详细地址") == 2 and 'href="#place_address"' in page
+    elsewhere = {"target": fullhouse.OTHER_COLLEGE, "place_address": "青年公寓"}
+    page = browser.post("/out", data={**form, **elsewhere}).text
     (said,) = re.findall(r'<div class="error" role="alert">(.*?)</div>', page, re.S)
-    assert (
-        said.count("请填写户籍地或居住地详细地址") == 1
-        and "未发起 3 位" in said
-        and all(called[one] in said for one in some)
-    )
+    assert said.count("“未就业”不能转往") == 1 and "未发起 3 位" in said
+    assert all(called[one] in said for one in some) and 'href="#target"' in page
     (kept,) = [one for one in forms.read(page)[0] if one.action == "/out"]
     assert (
         sum(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from services.gateway.app import create_app
 from shared import clock
 from system import synthetic, world
-from tests.system import forms, fullhouse, sheets
+from tests.system import forms, fullhouse, read_out, sheets
 from tests.system.api import COLLEGE, TARGET
 from tests.system.fullhouse import enter
 from tests.system.visitor import CHROMIUM, Visitor
@@ -89,33 +89,6 @@ def chips(page):
     return {name: int(n) for name, n in re.findall(r">\s*([^\s<]+) (\d+)\s*</(?:a|span)>", some)}
 
 
-READ_OUT = """
-- heading "组织关系转接审批" [level=1]
-- checkbox "选中符合条件的全部 402 项"
-- button "同意所选"
-- button "驳回所选…"
-- navigation "常用筛选":
-- link "全部 402":
-- link "有提示 38":
-- combobox "转出支部":
-- combobox "原因":
-- combobox "去向省份":
-- combobox "期限":
-- combobox "系统校验":
-- combobox "排序":
-- textbox "姓名":
-- button "筛选"
-- table "符合条件 402 项 · 本页 20 项":
-- columnheader "勾选 选中本页全部":
-- columnheader "姓名"
-- columnheader "转出支部"
-- columnheader "去向"
-- columnheader "系统校验"
-- columnheader "期限"
-"""
-"""What a screen reader meets on the page of approvals, in this order; more may stand between."""
-
-
 def presses(page):
     """Return how often Tab is pressed, from where the focus is, until "approve" has it."""
     for n in range(1, 40):
@@ -137,9 +110,7 @@ def test_the_queue_as_it_is_read_out(chromium, site, town, queue):
     one.sign_in(world.administrator_of(TARGET), world.PASSWORD)
     one.go("/work?state=pending_in")
     page = one.page
-    said = iter([line.strip() for line in page.locator("main").aria_snapshot().splitlines()])
-    missing = [line for line in READ_OUT.strip().splitlines() if line not in said]
-    assert not missing, missing[0]
+    read_out.check(page, "queue")
     assert page.get_by_role("checkbox", name=re.compile("^选择 .")).count() == 20
     assert presses(page) <= 12
     page.locator(".skip").focus()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,15 +15,21 @@ from services.gateway import kit
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import account
+from services.gateway.pages.picking import SHORTEST
 from shared.errors import Refused
 from shared.messages import members, orgs
 from shared.messages.words import PostCode
+from shared.translations import N_
 
-Name = Annotated[str, Meta(min_length=1, max_length=60)]
-Number = Annotated[str, Meta(min_length=15, max_length=18)]
-NewPassword = Annotated[str, Meta(min_length=8, max_length=100)]
-Code = Annotated[str, Meta(min_length=4, max_length=64)]
-OrgNumber = Annotated[int, Meta(ge=1, le=10**18 - 1)]
+Name = Annotated[str, Meta(title=N_("姓名"), min_length=1, max_length=60)]
+Number = Annotated[str, Meta(title=N_("身份证号码"), min_length=15, max_length=18)]
+Phone = Annotated[str, Meta(title=N_("手机号码"), max_length=20)]
+NewPassword = Annotated[str, Meta(title=N_("密码"), min_length=8, max_length=100)]
+Code = Annotated[str, Meta(title=N_("管理员注册码"), min_length=4, max_length=64)]
+OrgNumber = Annotated[int, Meta(title=N_("所在团组织"), ge=1, le=10**18 - 1)]
+People = Annotated[str, Meta(title=N_("民族"), max_length=20)]
+JoinedOn = Annotated[dt.date, Meta(title=N_("入团时间"))]
+DevelopmentNumber = Annotated[str, Meta(title=N_("发展团员编号"), max_length=20)]
 
 
 class Administrator(msgspec.Struct):
@@ -32,7 +39,7 @@ class Administrator(msgspec.Struct):
     name: Name
     id_number: Number
     password: NewPassword
-    phone: Annotated[str, Meta(max_length=20)] = ""
+    phone: Phone = ""
     post: str = PostCode.SECRETARY
 
 
@@ -49,15 +56,16 @@ class Newcomer(msgspec.Struct):
     org: OrgNumber
     name: Name
     id_number: Number
+    phone: Phone
+    joined_on: JoinedOn
     password: NewPassword
-    phone: Annotated[str, Meta(max_length=20)]
-    joined_on: dt.date
-    ethnic_group: Annotated[str, Meta(max_length=20)] = ""
-    development_number: Annotated[str, Meta(max_length=20)] = ""
+    ethnic_group: People = ""
+    development_number: DevelopmentNumber = ""
     post: str = ""
 
 
 PLACES = {
+    "too_many_attempts": "org",
     "code_invalid": "code",
     "sign_in_to_register": "id_number",
     "registered_already": "id_number",
@@ -150,21 +158,39 @@ def register_member() -> Any:
             except Refused as error:
                 explain(read, error)
     text = read.typed.get("org_text", "").strip()
+    found: list[orgs.ToJoin] = []
+    try:
+        # whoever comes by the link of an organisation, or writes its number, is shown its name
+        found = _found(text or read.typed.get("org", ""))
+    except Refused as error:
+        explain(read, error)
     return kit.render(
         "joining/member.html",
         422 if read.errors else 200,
-        form=read.typed,
+        form=_chosen(read.typed, found),
         errors=read.errors,
         asked=bool(text),
-        found=_found(text) if len(text) > 1 else [],
+        found=found,
         captcha=account.new_captcha(),
     )
 
 
+def _chosen(typed: Any, found: Sequence[orgs.ToJoin]) -> dict[str, str]:
+    """Return what was typed, with the organisation chosen where only one can be meant."""
+    form = dict(typed.items())
+    if len(found) == 1:
+        form["org"] = str(found[0].org_id)
+    return form
+
+
 def _found(text: str) -> list[orgs.ToJoin]:
     """Return the organisations that a text may mean; nobody has to have signed in."""
+    if len(text) < SHORTEST:
+        return []
     found: list[orgs.ToJoin] = current_app.config["CLIENT"].call(
-        orgs.find_to_join, orgs.FindToJoin(text=text[:100]), request_id=g.request_id
+        orgs.find_to_join,
+        orgs.FindToJoin(text=text[:100], address=request.remote_addr or ""),
+        request_id=g.request_id,
     )
     return found
 
@@ -209,12 +235,12 @@ def own_registrations() -> Any:
 class OwnRecord(msgspec.Struct):
     """What people change about themselves; name and ID number never (MEM-14, MEM-21)."""
 
-    phone: Annotated[str, Meta(max_length=20)] = ""
-    ethnic_group: Annotated[str, Meta(max_length=20)] = ""
-    joined_on: dt.date | None = None
-    development_number: Annotated[str, Meta(max_length=20)] = ""
-    contact: Annotated[str, Meta(max_length=100)] = ""
-    emergency_contact: Annotated[str, Meta(max_length=100)] = ""
+    phone: Phone = ""
+    ethnic_group: People = ""
+    joined_on: Annotated[dt.date | None, Meta(title=N_("入团时间"))] = None
+    development_number: DevelopmentNumber = ""
+    contact: Annotated[str, Meta(title=N_("常用联系方式"), max_length=100)] = ""
+    emergency_contact: Annotated[str, Meta(title=N_("紧急联系人"), max_length=100)] = ""
 
 
 @kit.blueprint.route("/me/edit", methods=["GET", "POST"])

@@ -87,7 +87,11 @@ def _keep(form: Any) -> Any:
         refusal = answer.refusal
     else:
         read = forms.read(orgs.SaveOrg, form, org_id=which.org, parent_id=here)
-        refusal = send(orgs.save_orgs, read.value) if read.value is not None else None
+        saved = kit.call(orgs.save_orgs, [read.value])[0] if read.value is not None else None
+        refusal = saved.refusal if saved is not None else None
+        if saved is not None and refusal is None and which.org is None:
+            kit.say(_("组织已创建。下一步:请它的管理员用注册码注册。"))
+            return redirect(f"/orgs/{saved.org_id}")
     if refusal is None and not read.errors:
         kit.say(kit.word(SAID.get(do, SAID[""])))
         return redirect(f"/orgs?at={here}")

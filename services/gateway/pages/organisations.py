@@ -15,6 +15,7 @@ from services.gateway import kit
 from services.gateway.kit import blueprint, call, calls, fields, names, render, say, send, word
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
+from services.gateway.kit.language import language
 from services.gateway.kit.table import Listing
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs
@@ -154,8 +155,15 @@ def _posts_page(org: int, read: forms.Read[Any], refusal: Refusal | None, code: 
         refusal=refusal,
         form=request.form,
         code=code,
+        code_words=kit.word(PASS_ON),
         offered=POSTS.get(own[0].kind, ()),
     )
+
+
+PASS_ON = N_(
+    "注册码只显示这一次,也只能使用一次。请交给将担任管理员的人,并告诉他:在登录页选“注册”,再选“用注册码注册”。"
+)
+"""What is said below codes of registration."""
 
 
 def act_for(org: orgs.Org) -> None:
@@ -215,7 +223,11 @@ def schools() -> Any:
             listing.column(_("资料完整"), "complete_members", "number"),
         ],
         export=f"/download/orgs/{acting}/entry-progress?schools_only=true",
-        codes=codes,
+        codes=[
+            (one.name or one.org_id, one.code, one.expires_at, one.refusal and one.refusal.say(language()))
+            for one in codes
+        ],
+        code_words=kit.word(PASS_ON),
         refusal=refusal,
         form=form,
         command_id=uuid.uuid4(),

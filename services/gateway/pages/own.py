@@ -101,6 +101,10 @@ def home() -> Any:
         (transfers.list_messages, transfers.ListMessages(limit=5)) if not acting else None,
         (transfers.list_work, transfers.ListWork(limit=1)) if acting else None,
     )
+    asked: list[Any] = []
+    if profile.member.branch_id is None and not acting:
+        asked = kit.call(members.list_registrations, members.ListRegistrations(own=True))[:1]
+        found |= kit.names([one.org_id for one in asked])[0]
     rejected = (Rejection.known(mine[0].end_code) if mine else None) or Rejection.OTHER
     return kit.render(
         "own/home.html",
@@ -111,6 +115,7 @@ def home() -> Any:
         orgs=found,
         can_start=profile.member.branch_id and not profile.member.transfer_id,
         hints=[Refusal(code) for code in profile.hints],
+        registration=asked[0] if asked else None,
         acting_org=found.get(acting or 0),
         inbox=inbox,
         waiting=waiting,

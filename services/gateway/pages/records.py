@@ -16,6 +16,7 @@ from services.gateway.kit.language import language
 from services.gateway.pages import joining
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
+from shared.translations import N_
 
 Short = Annotated[str, msgspec.Meta(max_length=40)]
 
@@ -26,10 +27,10 @@ class Enter(msgspec.Struct):
     command_id: uuid.UUID
     name: joining.Name
     id_number: joining.Number
-    ethnic_group: Short = ""
-    phone: Short = ""
-    joined_on: dt.date | None = None
-    development_number: Short = ""
+    ethnic_group: joining.People = ""
+    phone: joining.Phone = ""
+    joined_on: Annotated[dt.date | None, msgspec.Meta(title=N_("入团时间"))] = None
+    development_number: joining.DevelopmentNumber = ""
     post: Short = ""
 
 

@@ -1,15 +1,13 @@
-"""Transfers: starting, one transfer, batch moves, the list (TRF, BATCH)."""
+"""Transfers: one transfer, what offices start, batch moves, the list (TRF, BATCH)."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import Response, redirect, request, session
-from werkzeug.datastructures import MultiDict
 
 from services.gateway import kit
 from services.gateway.files import sheet
@@ -17,10 +15,10 @@ from services.gateway.kit import blueprint, call, calls, fields, first, names, p
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
-from services.gateway.pages import approvals, course, picking, queue, started
-from shared.errors import Refusal, Refused
+from services.gateway.pages import approvals, course, picking, queue, started, starting
+from shared.errors import Refused
 from shared.messages import members, orgs, transfers
-from shared.messages.words import DestinationClass, Plan, Reason, TransferState, rejections_for
+from shared.messages.words import DestinationClass, Reason, TransferState, rejections_for
 from shared.translations import N_
 
 
@@ -90,29 +88,6 @@ def withdraw(transfer_id: int) -> Any:
     return redirect(back if back in ("/", f"/transfers/{transfer_id}") else "/")
 
 
-def fits(reason: Reason, graduate: bool) -> bool:
-    """Return whether a reason is offered to a graduate, or to somebody who is not (GRAD-15, GRAD-17).
-
-    Who is a graduate is decided by members.
-    """
-    return reason.everyone or reason.graduate == graduate
-
-
-def transfer_fields(form: Any) -> dict[str, Any]:
-    """Return what a form says of a transfer, as the request takes it."""
-    return {
-        "target_org_id": fields.number_or_none(form.get("target")),
-        "reason": form.get("reason", ""),
-        "place_name": form.get("place_name", ""),
-        "place_address": form.get("place_address", ""),
-        "contact": form.get("contact", ""),
-        "remark": form.get("remark", ""),
-        "place_division": form.get("place_division", "").strip(),
-        "confirmed": form.get("confirmed") == "1",
-        "drop_out": form.get("drop_out") == "1",
-    }
-
-
 @kit.blueprint.route("/out", methods=["GET", "POST"])
 def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
@@ -124,29 +99,34 @@ def out() -> Any:
     chosen = fields.numbers(form.getlist("member"))
     if not chosen and form.get("all"):
         chosen = [one.member_id for one in listed if not one.transfer_id]
-    outcomes, refusal = [], None
+    outcomes, errors = [], {}
+    asked = starting.settle_reason(form, list(Reason))
     if request.method == "POST" and form.get("confirm"):
-        if chosen:
+        starting.name_school(form, fields.number(form.get("target")))
+        errors = starting.missing(form) if chosen else {"member": _("请勾选团员"), **starting.missing(form)}
+        if not errors:
             outcomes = _send_out(form, branch, chosen)
-        else:
-            refusal = Refusal("field_missing", {"field": _("团员")})
     names = {one.member_id: one.name for one in listed}
     done = list(zip(chosen, outcomes, strict=False))
+    for outcome in outcomes:
+        if outcome.refusal is not None:
+            errors |= starting.refused(form, outcome.refusal)
     return kit.render(
         "transfers/out.html",
-        listed=listed,
+        422 if errors and not any(one.refusal is None for one in outcomes) else 200,
+        listed=sorted(listed, key=lambda one: bool(one.transfer_id)),
         refusals=_refused_names(done, names),
         form=form,
+        errors=errors,
         branch=branch,
         chosen=chosen,
         outcomes=done,
         names=names,
+        asked=asked,
+        offered=list(Reason),
         picker=picking.org_picker(form, targets_only=True),
         places=picking.place_picker(form, "place_division"),
-        refusal=refusal,
         command_id=uuid.uuid4(),
-        action="/out",
-        profile=None,
     )
 
 
@@ -159,7 +139,7 @@ def _choose_branch(org: Any) -> Any:
 
 def _send_out(form: Any, branch: int, chosen: list[int]) -> list[Any]:
     """Start a transfer of each chosen member to the one target; return the answers."""
-    wanted = transfer_fields(form)
+    wanted = starting.values(form)
     requests = [
         transfers.RequestTransfer(
             # One id of the form makes the same ids of its items when it is sent again.
@@ -187,35 +167,44 @@ def _refused_names(done: list[tuple[int, Any]], names: dict[int, str]) -> dict[s
 def transfer_in() -> Any:
     """Transfer in (办理转入, TRF-05): exact name and ID number, then reason and fields."""
     form = picking.settled(request.form, "place_division")
-    found, refusal, in_the_way = None, None, None
+    found, refusal, in_the_way, errors = None, None, None, {}
+    offered = [one for one in Reason if not one.special]  # that is started from the other side (SPU-04)
+    asked = starting.settle_reason(form, offered)
     try:
-        known = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
-        if request.method == "POST" and form.get("place_division_next"):
-            found = known  # without JavaScript the next level of places is asked for
-        elif request.method == "POST" and form.get("confirm"):
-            found = known
-            outcome = _ask_for(form)
-            in_the_way = outcome.open
-            kit.first([outcome])
-            kit.say(_("已发起转入,等待转出组织审批。"))
-            return redirect("/list?side=target")
+        if form.get("member_id"):
+            found = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
         elif request.method == "POST":
-            found = _find_person(form)
+            errors = starting.blank(form, {"name": N_("姓名"), "id_number": N_("身份证号码")})
+            found = _find_person(form) if not errors else None
+        if found and form.get("confirm"):
+            starting.name_school(form, session.get("org") or 0)
+            errors = starting.missing(form, target=False)
+            if not errors:
+                outcome = _ask_for(form)
+                in_the_way = outcome.open
+                kit.first([outcome])
+                kit.say(_("已发起转入,等待转出组织审批。"))
+                return redirect("/list?side=target")
     except Refused as error:
         if error.code in ("token_expired", "token_invalid", "password_change_needed"):
             raise
         refusal = error.refusal
+        errors = starting.refused(form, refusal) if found else {}
     branch_id = fields.number(f"{found['branch_id']}") if found else 0
     branch, contacts_ = kit.office(branch_id, in_the_way)
+    status = 422 if errors else 200
     return kit.render(
         "transfers/in.html",
-        refusal.kind.status if refusal else 200,
+        refusal.kind.status if refusal else status,
         found=found,
+        asked=asked,
+        offered=offered,
         places=picking.place_picker(form, "place_division") if found else None,
         branch=branch.get(branch_id),
         contacts=contacts_.get(branch_id, []),
         form=form,
-        refusal=refusal,
+        errors=errors,
+        refusal=None if errors else refusal,
         in_the_way=in_the_way,
         orgs=branch,
         command_id=form.get("command_id") or uuid.uuid4(),
@@ -238,20 +227,9 @@ def _ask_for(form: Any) -> Any:
         member_id=fields.number(form.get("member_id")),
         source_branch_id=fields.number(form.get("branch_id")),
         ticket=form.get("ticket", ""),
-        **{**transfer_fields(form), "target_org_id": session.get("org")},
+        **{**starting.values(form), "target_org_id": session.get("org")},
     )
     return kit.call(transfers.request_transfers, [wanted])[0]
-
-
-NEEDED: dict[str, dict[str, str]] = {
-    reason: {
-        name: label
-        for name, label in (("place_name", reason.place_name), ("place_address", reason.place_address))
-        if label
-    }
-    for reason in Reason
-}
-"""What each reason has to say, with what it is called."""
 
 
 @blueprint.get("/list")
@@ -384,171 +362,38 @@ _ACT_SAID = {
 """What the page of a transfer says after each of its buttons."""
 
 
-@blueprint.route("/start", methods=["GET", "POST"])
-def start() -> Any:
-    """Start the own transfer (TRF-09) in three steps: what comes next, where to, check and send.
-
-    The adviser proposes and cites the rule (BEY-01).
-    """
-    form: Any = picking.settled(request.values, "division_code", "place_division")
-    step = {"plan": 1, "fields": 2, "check": 3}.get((form.getlist("step") or [""])[-1], 1)
-    profile = call(members.who_am_i, members.WhoAmI())
-    if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
-        raise Refused("branch_unknown")  # without a branch there is nothing to leave
-    if request.method == "POST" and form.get("confirm"):
-        return _send_own(profile, form)
-    if fields.number(form.get("again")):
-        form, step = _as_it_was(fields.number(form.get("again"))), 2
-    if form.get("division_code_next"):  # without JavaScript the next level of places is asked for
-        step = 1
-    if (
-        step > 1
-        and profile.member.graduate
-        and Plan.known(form.get("plan", "")) is None
-        and not form.get("reason")
-    ):
-        step = 1
-    blank = missing(form) if step == 3 else {}
-    return _start_page(2 if blank else step, profile, form, None, blank=blank)
-
-
-def _send_own(profile: Any, form: Any) -> Any:
-    """Send the own request; where it is refused the form is shown again."""
-    wanted = transfers.RequestTransfer(
-        command_id=fields.key(form),
-        initiator="member",
-        member_id=session.get("person", 0),
-        source_branch_id=profile.member.branch_id,
-        **transfer_fields(form),
-    )
-    outcome = call(transfers.request_transfers, [wanted])[0]
-    if outcome.refusal is not None:
-        return _start_page(2, profile, form, outcome.refusal, outcome.open)
-    say(_("申请已提交,先由转出组织审批。进度和联系电话在本页,有进展会收到消息。"))
-    return redirect("/")
-
-
-def _as_it_was(transfer_id: int) -> MultiDict[str, str]:
-    """Return what stood in an own transfer, to be corrected and sent again (TRF-25)."""
-    for item in call(transfers.my_transfers, transfers.MyTransfers()):
-        if item.transfer_id == transfer_id:
-            was = {
-                "reason": item.reason,
-                "target": f"{item.target_org_id}",
-                "place_name": item.place_name,
-                "place_address": item.place_address,
-                "place_division": item.place_division,
-                "contact": item.contact,
-                "remark": item.remark,
-                "plan": "",
-                "drop_out": "1" if item.reason_kind == "drop_out" else "",
-            }
-            return MultiDict(was)
-    return MultiDict()
-
-
-def missing(form: Any) -> dict[str, str]:
-    """Return all fields that are blank and needed for the reason (TYPE-04..16).
-
-    They come by name with what they are called. The service checks everything once more.
-    """
-    reason = form.get("reason", "")
-    blank = {name: words for name, words in NEEDED.get(reason, {}).items() if not form.get(name, "").strip()}
-    if not Reason(reason).special and not fields.number(form.get("target")):
-        blank["target"] = N_("申请转入组织(请选择)")
-    return blank
-
-
-def _start_page(
-    step: int, profile: Any, form: Any, refusal: Refusal | None, in_the_way: Any = None, blank: Any = None
-) -> Any:
-    advice, picker, places = _what_is_known(profile, form, step)
-    target = picker.chosen
-    if (
-        advice is not None
-        and target is not None
-        and target.org_id in [one.org_id for one in advice.proposals]
-    ):
-        picker = replace(picker, chosen=None)  # it is offered by the adviser already
-    waits: dict[int, Any] = {}
-    if in_the_way is not None:
-        waits, *_more = names([in_the_way.waiting_org_id, in_the_way.initiator_org_id])
-    if refusal:
-        status = refusal.kind.status
-    else:
-        status = 422 if blank else 200
-    graduate = profile.member.graduate or form.get("drop_out") == "1"
-    return render(
-        "transfers/start.html",
-        status,
-        blank=blank or {},
-        orgs=waits,
-        needed=NEEDED,
-        step=step,
-        profile=profile,
-        form=form,
-        refusal=refusal,
-        advice=advice,
-        picker=picker,
-        target=target,
-        places=places,
-        command_id=form.get("command_id") or uuid.uuid4(),
-        in_the_way=in_the_way,
-        offered=[one for one in Reason if fits(one, graduate)],
-    )
-
-
-PLACED = ("employed_without_org", "employed_with_org", "abroad_on_duty")
-"""Reasons by which the place that was said first is that of the employer."""
-
-
-def _what_is_known(profile: Any, form: Any, step: int) -> tuple[Any, picking.OrgPicker, picking.PlacePicker]:
-    """Return in one trip the advice on the plan, the field of the target and that of the place.
-
-    The place is asked for on the first step to give advice, on the second for the request.
-    """
-    to_advise = None
-    if step > 1 and Plan.known(form.get("plan", "")) is not None:
-        asked = transfers.Advise(
-            plan=form.get("plan", ""),
-            source_branch_id=profile.member.branch_id,
-            employer_has_org=form.get("employer_has_org") == "1",
-            division_code=form.get("division_code", ""),
-        )
-        to_advise = (transfers.advise, asked)
-    name = "division_code" if step == 1 else "place_division"
-    typed = form.get(name, "")
-    proposed = MultiDict(form)
-    proposed[name] = typed or form.get("division_code", "")
-    advice, levels, *answers = calls(
-        to_advise, picking.place_call(proposed, name), *picking.org_calls(form, targets_only=True)
-    )
-    target = picking.org_field(form, "target", answers, targets_only=True)
-    if not typed and (advice is None or advice.reason not in PLACED):
-        return advice, target, picking.place_field(form, name, [picking.unchosen(one) for one in levels[:1]])
-    return advice, target, picking.place_field(proposed, name, levels)
-
-
 @blueprint.route("/batch", methods=["GET", "POST"])
 def batch() -> Any:
     """Batch move (组织关系批量转接): branch, members, branch, reason (BATCH-03).
 
     It is done at once and without approval (BATCH-02).
     """
-    form, answer = request.values, None
+    form, answer = picking.settled(request.values, "place_division"), None
     source = fields.number(form.get("source"))
     chosen = fields.numbers(form.getlist("member"))
+    errors: dict[str, str] = {}
+    offered = [one for one in Reason if not one.special]
+    asked = starting.settle_reason(form, offered, Reason("ordinary"))
     if request.method == "POST" and form.get("confirm"):
-        answer = _move(form, source, chosen)
-        if answer.refusal is None:
-            return redirect(f"/batch/{answer.batch_id}")
+        starting.name_school(form, fields.number(form.get("to")))
+        errors = starting.missing(form, target=False)
+        if not chosen:
+            errors = {"member": _("请勾选团员"), **errors}
+        if not errors:
+            answer = _move(form, source, chosen)
+            if answer.refusal is None:
+                return redirect(f"/batch/{answer.batch_id}")
+            errors = starting.refused(form, answer.refusal)
     children, listed_members = calls(
         kit.children_of(session.get("org") or 0), kit.members_of(source) if source else None
     )
     return render(
         "transfers/batch.html",
-        answer.refusal.kind.status if answer else 200,
+        answer.refusal.kind.status if answer else 422 if errors else 200,
         branches=[org for org in children if org.kind == "branch"],
+        errors=errors,
+        asked=asked,
+        offered=offered,
         items=listed_members or [],
         form=form,
         source=source,
@@ -562,17 +407,18 @@ def batch() -> Any:
 
 def _move(form: Any, source: int, chosen: list[int]) -> Any:
     """Move the chosen members to the branch that the form names; return the answer."""
+    said = starting.values(form)
     wanted = transfers.MoveBatch(
         command_id=fields.key(form),
         source_branch_id=source,
         member_ids=chosen,
         target_branch_id=fields.number(form.get("to")),
-        reason=form.get("reason", "ordinary"),
-        place_name=form.get("place_name", ""),
-        place_address=form.get("place_address", ""),
-        remark=form.get("remark", ""),
-        place_division=picking.place_code(form, "place_division"),
         skip=form.get("skip") == "1",
+        reason=said["reason"],
+        place_name=said["place_name"],
+        place_address=said["place_address"],
+        place_division=said["place_division"],
+        remark=said["remark"],
     )
     return call(transfers.move_batches, [wanted])[0]
 
