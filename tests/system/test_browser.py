@@ -430,8 +430,8 @@ def make_below(visitor, name, kind):
     page = visitor.page
     visitor.click("main a:has-text('创建下级组织')")
     visitor.look()
-    page.fill("#new_name", name)
-    page.select_option("#new_kind", kind)
+    page.fill("#full_name", name)
+    page.select_option("#kind", kind)
     visitor.click("button:has-text('创建')")
     assert "还没有管理员" in page.inner_text("main")
     visitor.look()
