@@ -763,7 +763,7 @@ def test_pages_say_what_they_did(browser, town, house):
         kind="branch",
         full_name="共青团测试通知支部委员会",
         short_name="通知支部",
-    ) == ["组织信息已保存。"]
+    ) == ["组织已创建。下一步:请它的管理员用注册码注册。"]
     newcomer = next(
         fullhouse.synthetic.people(
             1, rng=fullhouse.random.Random(8), division_codes=["420115"], start=7_400_000
