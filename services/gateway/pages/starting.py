@@ -12,16 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from flask import redirect, request, session
 from werkzeug.datastructures import MultiDict
 
 from services.gateway import kit
-from services.gateway.kit import fields
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import picking
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
+from shared.messages.limits import OrgId, PersonIds, TransferId
 from shared.messages.words import OrgKind, Plan, Reason
 from shared.reference import is_school
 
@@ -111,19 +112,21 @@ def fits(reason: Reason, graduate: bool) -> bool:
     return reason.everyone or reason.graduate == graduate
 
 
-def values(form: Any) -> dict[str, Any]:
-    """Return what a form says of a transfer, as the request takes it."""
-    return {
-        "target_org_id": fields.number_or_none(form.get("target")),
-        "reason": form.get("reason", ""),
-        "place_name": form.get("place_name", ""),
-        "place_address": form.get("place_address", ""),
-        "contact": form.get("contact", ""),
-        "remark": form.get("remark", ""),
-        "place_division": form.get("place_division", "").strip(),
-        "confirmed": form.get("confirmed") == "1",
-        "drop_out": form.get("drop_out") == "1",
-    }
+class Chosen(msgspec.Struct):
+    """Whom and what a form of a start has chosen so far; nothing of it has to be there."""
+
+    branch: OrgId | None = None
+    source: OrgId | None = None
+    member: PersonIds = []
+    all: bool = False
+    target: OrgId | None = None
+    to: OrgId | None = None
+    again: TransferId | None = None
+
+
+def request_of(form: Any, **given: Any) -> forms.Read[transfers.RequestTransfer]:
+    """Read the request that a form makes; `given` is what is not for the form to say."""
+    return forms.read(transfers.RequestTransfer, form, {"target_org_id": "target"}, **given)
 
 
 def missing(form: Any, target: bool = True) -> dict[str, str]:
@@ -140,7 +143,7 @@ def missing(form: Any, target: bool = True) -> dict[str, str]:
     if reason is None:
         return {"reason": _("请选择转接原因")}
     found = blank(form, NEEDED[reason])
-    if target and not reason.special and not fields.number(form.get("target")):
+    if target and not reason.special and not form.get("target"):
         if reason.place_name == SCHOOL:
             found.pop("place_name", None)  # it follows from the organisation
         found = {"target": _("请选择申请转入的组织"), **found}
@@ -165,7 +168,7 @@ def refused(form: Any, refusal: Refusal) -> dict[str, str]:
     return read.errors
 
 
-def name_school(form: Any, target: int) -> None:
+def name_school(form: Any, target: int | None) -> None:
     """Write into a form the name of the school that was chosen, where it is asked for and left blank.
 
     The school is the highest one that the target stands in: a college is part of its university.
@@ -196,15 +199,16 @@ def start() -> Any:
         raise Refused("branch_unknown")  # without a branch there is nothing to leave
     if request.method == "POST" and form.get("confirm"):
         return _send(profile, form)
-    if again := fields.number(form.get("again")):
-        form, step = _as_it_was(again), 2
+    chosen = forms.value(Chosen, form)
+    if chosen.again:
+        form, step = _as_it_was(chosen.again), 2
     if form.get("division_code_next"):  # without JavaScript the next level of places is asked for
         step = 1
     errors: dict[str, str] = {}
     if step > 1 and not form.get("reason") and profile.member.graduate and not _plan(form):
         errors, step = {"plan": _("请选择毕业后的去向")}, 1
     elif step == 3:
-        name_school(form, fields.number(form.get("target")))
+        name_school(form, chosen.target)
         errors = missing(form)
         step = 2 if errors else 3
     return _page(step, profile, form, errors)
@@ -216,14 +220,16 @@ def _plan(form: Any) -> Plan | None:
 
 def _send(profile: Any, form: Any) -> Any:
     """Send the own request; where it is refused the form is shown again."""
-    wanted = transfers.RequestTransfer(
-        command_id=fields.key(form),
+    read = request_of(
+        form,
         initiator="member",
         member_id=session.get("person", 0),
         source_branch_id=profile.member.branch_id,
-        **values(form),
+        ticket="",
     )
-    outcome = kit.call(transfers.request_transfers, [wanted])[0]
+    if read.value is None:
+        return _page(2, profile, form, read.errors)
+    outcome = kit.call(transfers.request_transfers, [read.value])[0]
     if outcome.refusal is not None:
         errors = refused(form, outcome.refusal)
         step = 3 if "confirmed" in errors else 2

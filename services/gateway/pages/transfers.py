@@ -7,17 +7,19 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from flask import Response, redirect, request, session
 
 from services.gateway import kit
 from services.gateway.files import sheet
-from services.gateway.kit import blueprint, call, calls, fields, first, names, parties, render, say, word
+from services.gateway.kit import blueprint, call, calls, first, names, parties, render, say, word
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.pages import approvals, course, picking, queue, started, starting
 from shared.errors import Refused
 from shared.messages import members, orgs, transfers
+from shared.messages.limits import Opaque, OrgId, PersonId, PersonName
 from shared.messages.words import DestinationClass, Reason, TransferState, rejections_for
 from shared.translations import N_
 
@@ -92,20 +94,26 @@ def withdraw(transfer_id: int) -> Any:
 def out() -> Any:
     """Transfer out (办理转出, TRF-07, TRF-08): members of a branch, one target, one reason, in one list."""
     form = picking.settled(request.values, "place_division")
-    branch = fields.number(form.get("branch"), session.get("org") or 0)
+    said = forms.value(starting.Chosen, form)
+    branch = said.branch or session.get("org") or 0
     here, listed = kit.calls((orgs.get_orgs, orgs.GetOrgs(org_ids=[branch])), kit.members_of(branch))
     if here and here[0].kind != "branch":
         return _choose_branch(here[0])
-    chosen = fields.numbers(form.getlist("member"))
-    if not chosen and form.get("all"):
+    chosen = said.member
+    if not chosen and said.all:
         chosen = [one.member_id for one in listed if not one.transfer_id]
-    outcomes, errors = [], {}
+    outcomes: list[Any] = []
+    errors: dict[str, str] = {}
     asked = starting.settle_reason(form, list(Reason))
     if request.method == "POST" and form.get("confirm"):
-        starting.name_school(form, fields.number(form.get("target")))
+        starting.name_school(form, said.target)
         errors = starting.missing(form) if chosen else {"member": _("请勾选团员"), **starting.missing(form)}
         if not errors:
-            outcomes = _send_out(form, branch, chosen)
+            read = starting.request_of(
+                form, initiator="source", member_id=chosen[0], source_branch_id=branch, ticket=""
+            )
+            errors = read.errors
+            outcomes = _send_out(read.value, chosen) if read.value is not None else []
     names = {one.member_id: one.name for one in listed}
     done = list(zip(chosen, outcomes, strict=False))
     for outcome in outcomes:
@@ -137,18 +145,11 @@ def _choose_branch(org: Any) -> Any:
     return kit.render("transfers/out_choose.html", org=org, below=below)
 
 
-def _send_out(form: Any, branch: int, chosen: list[int]) -> list[Any]:
+def _send_out(wanted: transfers.RequestTransfer, chosen: list[int]) -> list[Any]:
     """Start a transfer of each chosen member to the one target; return the answers."""
-    wanted = starting.values(form)
     requests = [
-        transfers.RequestTransfer(
-            # One id of the form makes the same ids of its items when it is sent again.
-            command_id=uuid.uuid5(fields.key(form), str(one)),
-            initiator="source",
-            member_id=one,
-            source_branch_id=branch,
-            **wanted,
-        )
+        # One id of the form makes the same ids of its items when it is sent again.
+        msgspec.structs.replace(wanted, command_id=uuid.uuid5(wanted.command_id, str(one)), member_id=one)
         for one in chosen
     ]
     return list(kit.call(transfers.request_transfers, requests))
@@ -167,20 +168,30 @@ def _refused_names(done: list[tuple[int, Any]], names: dict[int, str]) -> dict[s
 def transfer_in() -> Any:
     """Transfer in (办理转入, TRF-05): exact name and ID number, then reason and fields."""
     form = picking.settled(request.form, "place_division")
-    found, refusal, in_the_way, errors = None, None, None, {}
+    found: Found | None = None
+    refusal, in_the_way, errors = None, None, dict[str, str]()
     offered = [one for one in Reason if not one.special]  # that is started from the other side (SPU-04)
     asked = starting.settle_reason(form, offered)
     try:
         if form.get("member_id"):
-            found = {name: form.get(name, "") for name in ("member_id", "branch_id", "ticket", "name")}
+            found = forms.value(Found, form)
         elif request.method == "POST":
             errors = starting.blank(form, {"name": N_("姓名"), "id_number": N_("身份证号码")})
             found = _find_person(form) if not errors else None
         if found and form.get("confirm"):
             starting.name_school(form, session.get("org") or 0)
             errors = starting.missing(form, target=False)
-            if not errors:
-                outcome = _ask_for(form)
+            read = starting.request_of(
+                form,
+                initiator="target",
+                member_id=found.member_id,
+                source_branch_id=found.branch_id,
+                target_org_id=session.get("org"),
+                ticket=found.ticket,
+            )
+            errors = {**read.errors, **errors}
+            if read.value is not None and not errors:
+                outcome = kit.call(transfers.request_transfers, [read.value])[0]
                 in_the_way = outcome.open
                 kit.first([outcome])
                 kit.say(_("已发起转入,等待转出组织审批。"))
@@ -190,7 +201,7 @@ def transfer_in() -> Any:
             raise
         refusal = error.refusal
         errors = starting.refused(form, refusal) if found else {}
-    branch_id = fields.number(f"{found['branch_id']}") if found else 0
+    branch_id = found.branch_id if found else 0
     branch, contacts_ = kit.office(branch_id, in_the_way)
     status = 422 if errors else 200
     return kit.render(
@@ -211,25 +222,21 @@ def transfer_in() -> Any:
     )
 
 
-def _find_person(form: Any) -> dict[str, Any]:
+class Found(msgspec.Struct):
+    """Who was found by name and number, with the ticket to ask for them."""
+
+    member_id: PersonId
+    branch_id: OrgId
+    ticket: Opaque = ""
+    name: PersonName = ""
+
+
+def _find_person(form: Any) -> Found:
     """Return who bears exactly this name and number, with the ticket to ask for them."""
     person = kit.call(
         members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", ""))
     )
-    return {name: getattr(person, name) for name in ("member_id", "branch_id", "ticket", "name")}
-
-
-def _ask_for(form: Any) -> Any:
-    """Start the transfer of the person who was found into the acting organisation; return the answer."""
-    wanted = transfers.RequestTransfer(
-        command_id=fields.key(form),
-        initiator="target",
-        member_id=fields.number(form.get("member_id")),
-        source_branch_id=fields.number(form.get("branch_id")),
-        ticket=form.get("ticket", ""),
-        **{**starting.values(form), "target_org_id": session.get("org")},
-    )
-    return kit.call(transfers.request_transfers, [wanted])[0]
+    return Found(**{name: getattr(person, name) for name in Found.__struct_fields__})
 
 
 @blueprint.get("/list")
@@ -369,18 +376,24 @@ def batch() -> Any:
     It is done at once and without approval (BATCH-02).
     """
     form, answer = picking.settled(request.values, "place_division"), None
-    source = fields.number(form.get("source"))
-    chosen = fields.numbers(form.getlist("member"))
+    said = forms.value(starting.Chosen, form)
+    source, chosen = said.source, said.member
     errors: dict[str, str] = {}
     offered = [one for one in Reason if not one.special]
     asked = starting.settle_reason(form, offered, Reason("ordinary"))
     if request.method == "POST" and form.get("confirm"):
-        starting.name_school(form, fields.number(form.get("to")))
+        starting.name_school(form, said.to)
         errors = starting.missing(form, target=False)
         if not chosen:
             errors = {"member": _("请勾选团员"), **errors}
-        if not errors:
-            answer = _move(form, source, chosen)
+        read = forms.read(
+            transfers.MoveBatch,
+            form,
+            {"source_branch_id": "source", "member_ids": "member", "target_branch_id": "to"},
+        )
+        errors = {**read.errors, **errors}
+        if read.value is not None and not errors:
+            answer = call(transfers.move_batches, [read.value])[0]
             if answer.refusal is None:
                 return redirect(f"/batch/{answer.batch_id}")
             errors = starting.refused(form, answer.refusal)
@@ -403,24 +416,6 @@ def batch() -> Any:
         command_id=uuid.uuid4(),
         people={one.member_id: one for one in listed_members or ()},
     )
-
-
-def _move(form: Any, source: int, chosen: list[int]) -> Any:
-    """Move the chosen members to the branch that the form names; return the answer."""
-    said = starting.values(form)
-    wanted = transfers.MoveBatch(
-        command_id=fields.key(form),
-        source_branch_id=source,
-        member_ids=chosen,
-        target_branch_id=fields.number(form.get("to")),
-        skip=form.get("skip") == "1",
-        reason=said["reason"],
-        place_name=said["place_name"],
-        place_address=said["place_address"],
-        place_division=said["place_division"],
-        remark=said["remark"],
-    )
-    return call(transfers.move_batches, [wanted])[0]
 
 
 @blueprint.get("/batch/<uuid:batch_id>")
