@@ -1,20 +1,17 @@
-"""What people type into forms and addresses, read without trust.
+"""Numbers and days that stand in addresses, read without trust; forms are read by `kit.form`.
 
-Whatever stands there, the answer is a value or a refusal, never an error.
+Whatever stands there, the answer is a value: an address is typed by nobody, so that nothing is said of a
+part that means nothing, and the page is shown without it.
 """
 
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Iterable
 from datetime import date
-from typing import Any
 
 from flask import Request
 
 from shared.errors import Refused
-from shared.messages import MAX_ITEMS
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 """Digits of ASCII, and no more of them than every store takes."""
@@ -34,32 +31,6 @@ def number(text: str | None, default: int = 0) -> int:
 def number_or_none(text: str | None) -> int | None:
     """Return a whole number, None where the text is not one."""
     return number(text, -1) if number(text, -1) >= 0 else None
-
-
-def numbers(texts: Iterable[str]) -> list[int]:
-    """Return the numbers among ticked values, each once and no more than one call takes.
-
-    Raises:
-        Refused: `too_many_items`.
-
-    """
-    found = list(dict.fromkeys(int(one) for one in texts if _NUMBER.fullmatch(one)))
-    if len(found) > MAX_ITEMS:
-        raise Refused("too_many_items", limit=MAX_ITEMS)
-    return found
-
-
-def key(form: Any, name: str = "command_id") -> uuid.UUID:
-    """Return the id that a form carries so that sending it twice does nothing twice.
-
-    Raises:
-        Refused: `bad_request` where it is missing or was changed.
-
-    """
-    try:
-        return uuid.UUID(form.get(name, ""))
-    except ValueError:
-        raise Refused("bad_request", detail=name) from None
 
 
 def day(text: str | None) -> date | None:
