@@ -45,7 +45,7 @@ PUBLIC = (
 )
 BEIJING = (
     "/start?plan=study&step=plan&step=fields&reason=further_study&q=清华大学"
-    "&target=1000035&place_name=清华大学&place_address=北京市海淀区双清路30号&contact=19900000003"
+    "&target=1000035&place_name=清华大学&place_address=北京市海淀区双清路30号"
 )
 """The second step of a request to go to a province with a system of its own."""
 
