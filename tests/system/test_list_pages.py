@@ -167,11 +167,11 @@ def test_a_register_is_kept_on_pages(browser, town):
     missing = ("member", "place", "contact_name", "contact_phone")
     assert wrong.status_code == 422 and all(f'href="#{field}"' in wrong.text for field in missing)
     four = {"place": "莱顿", "contact_name": "王母", "contact_phone": "19900000098"}
-    for member, _name in people:
-        sent = browser.post(
-            "/registers/new", data={**span, **four, "member": member, "command_id": str(uuid.uuid4())}
-        )
-        assert sent.headers["Location"] == "/registers"
+    both = {**span, **four, "member": [one for one, _name in people], "command_id": str(uuid.uuid4())}
+    assert browser.post("/registers/new", data=both).headers["Location"] == "/registers"
+    assert "已登记 2 位团员" in browser.get("/registers").text
+    again = browser.post("/registers/new", data={**both, "command_id": str(uuid.uuid4())})
+    assert again.status_code == 422 and 'href="#member"' in again.text
     page = browser.get("/registers?state=requested&sort=-until").text
     entries = re.findall(r'name="retention" value="(\d+)"', page)
     assert all(name in page for _member, name in people) and len(entries) >= 2

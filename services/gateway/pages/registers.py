@@ -14,10 +14,10 @@ from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.kit.table import Listing
-from services.gateway.pages import people
+from services.gateway.pages import organisations, people
 from shared.messages import MAX_ITEMS, members
 from shared.messages.limits import Id
-from shared.messages.words import StayKind, StayState
+from shared.messages.words import OrgKind, StayKind, StayState
 from shared.translations import N_
 
 PAGE = 100
@@ -115,27 +115,57 @@ def _decide(said: Decide) -> Any:
 
 @blueprint.route("/registers/new", methods=["GET", "POST"])
 def register_stay() -> Any:
-    """Register that a member stays at school or goes abroad (GRAD-26, GRAD-29)."""
-    form, read, refusal = request.values, forms.unsent(), None
+    """Register that members stay at school or go abroad, many with one form (GRAD-26, GRAD-29)."""
+    form, read = request.values, forms.unsent()
+    picker = people.picker(form, several=True)
     if form.get("do"):
-        read = forms.read(members.RequestRetention, request.form, {"member_id": "member"})
+        # what is asked for is the same for all, so it is read once
+        first = picker.chosen[0].member_id if picker.chosen else 1
+        read = forms.read(members.RequestRetention, request.form, member_id=first)
+        if not picker.chosen:
+            read.errors["member"] = _("请选择团员")
         if form.get("kind") == StayKind.ABROAD:  # all four items of GRAD-29
             empty = [one for one in ABROAD if not form.get(one, "").strip()]
             read.errors.update(dict.fromkeys(empty, _("出国(境)须填写此项")))
-        if not read.errors:
-            refusal = kit.send(members.request_retentions, read.value)
-            if refusal is None:
-                say(_("已登记,等待审批。"))
-                return redirect("/registers")
-            read.refused(refusal, FIELDS)
+        if not read.errors and _asked(read, picker.chosen):
+            return redirect("/registers")
+    children = call(*kit.children_of(organisations.acting_committee()))
     return kit.render(
         "members/register_new.html",
         read.status(),
-        picker=people.picker(form),
+        picker=picker,
+        branches=[(org.org_id, org.short_name) for org in children if org.kind == OrgKind.BRANCH],
         form=form,
         errors=read.errors,
         command_id=form.get("command_id") or uuid.uuid4(),
     )
+
+
+def _asked(read: forms.Read[members.RequestRetention], chosen: list[people.Person]) -> bool:
+    """Ask for each of the chosen; say who is registered, and why others are not.
+
+    Where nobody is, the form says why, and comes back.
+    """
+    assert read.value is not None
+    wanted = [
+        msgspec.structs.replace(
+            read.value,
+            member_id=one.member_id,
+            command_id=uuid.uuid5(read.value.command_id, str(one.member_id)),
+        )
+        for one in chosen
+    ]
+    answers = call(members.request_retentions, wanted)
+    refused = [(one, made.refusal) for one, made in zip(chosen, answers, strict=True) if made.refusal]
+    done = len(chosen) - len(refused)
+    if not done:
+        for _one, refusal in refused:
+            read.refused(refusal, FIELDS)
+        return False
+    say(_("已登记 %(n)s 位团员,等待审批。", n=done))
+    for one, refusal in refused:
+        say(_("%(name)s未登记: %(why)s", name=one.name, why=refusal.say(language())), "error")
+    return True
 
 
 FIELDS = {
