@@ -11,6 +11,18 @@ from tests.system import fullhouse
 from tests.system.fullhouse import CLASS, COLLEGE, PROVINCE, Office, csrf_of, enter, key
 
 
+@pytest.mark.parametrize(
+    "address", ["/members?", "/list?side=target&", "/registers?", "/reports/small_branches?"]
+)
+def test_no_number_of_a_person_stays_in_an_address(browser, town, address):
+    """SRCH-03: where a name narrows a list, a number typed there is not sent, and goes into no link."""
+    enter(browser, town, COLLEGE)
+    page = browser.get(f"{address}name=42010620020105977X", follow_redirects=True)
+    assert page.status_code == 200 and "42010620020105977X" not in page.text
+    assert 'pattern="(?!.*[0-9]{7}).*"' in page.text
+    assert "name=%E7%8E%8B" in browser.get(f"{address}name=王").text
+
+
 @pytest.fixture(scope="module")
 def newcomers():
     return synthetic.people(20, rng=random.Random(31), division_codes=["420115"], start=7_300_000)
@@ -142,7 +154,7 @@ def test_the_members_of_a_whole_subtree(browser, town):
     while address:
         page = browser.get(address).text
         rows = re.findall(r'<a href="/members/(\d+)">', page)
-        more = re.search(r'<a class="button quiet" href="([^"]*after=\d+)">', page)
+        more = re.search(r'<a class="button quiet"[^>]* href="([^"]*after=\d+)">', page)
         assert len(rows) == 50 if more else rows
         seen += rows
         address = unescape(more[1]) if more else ""

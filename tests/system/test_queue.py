@@ -159,6 +159,7 @@ def test_a_name_is_found_where_one_may_see_it(browser, town, queue, at_work):
             {"id": FIRST, "all": ALL, "name": name[0]},
         ).all()
     page = browser.get(f"/work?state=pending_in&name={name}").text
+    assert 'pattern="(?!.*[0-9]{7}).*"' in page
     assert 1 <= len(rows(page)) < 20 and f">{name}</a>" in page
     assert f"符合条件 {len(surname)} 项" in browser.get(f"/work?state=pending_in&name={name[0]}").text
     by_name = [browser.get(f"/work?state=pending_in&sort=name&name={name[0]}").text]

@@ -16,6 +16,9 @@ from shared.errors import Refused
 _NUMBER = re.compile(r"[0-9]{1,18}")
 """Digits of ASCII, and no more of them than every store takes."""
 
+_LONG_NUMBER = re.compile(r"\d(?:[\s-]?\d){6,}")
+"""As long as a telephone's, in digits of any script; the years and classes of organisations are shorter."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
 """What no keyboard writes and no store keeps."""
 
@@ -31,6 +34,16 @@ def number(text: str | None, default: int = 0) -> int:
 def number_or_none(text: str | None) -> int | None:
     """Return a whole number, None where the text is not one."""
     return number(text, -1) if number(text, -1) >= 0 else None
+
+
+def person(text: str | None) -> str:
+    """Return how a name begins that stands in an address; nothing for what holds a long number.
+
+    Identity and telephone numbers are looked for by a form that is sent (SRCH-03): what stands in an address
+    stays in the history of the browser, and in every link of the page.
+    """
+    said = (text or "").strip()[:60]
+    return "" if _LONG_NUMBER.search(said) else said
 
 
 def day(text: str | None) -> date | None:

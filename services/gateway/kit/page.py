@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from babel.dates import format_timedelta
 from flask import (
@@ -21,11 +21,13 @@ from flask import (
     flash,
     g,
     get_template_attribute,
+    redirect,
     render_template,
     request,
     session,
 )
 from jinja2_fragments.flask import render_block
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from services.gateway import session as browser_session
 from services.gateway.kit import capabilities, fields, genuine
@@ -284,8 +286,11 @@ def parties(items: Iterable[Any]) -> list[int | None]:
 
 
 @blueprint.before_request
-def guard() -> None:
-    """Refuse a form that no page of ours sent, and what nobody can have typed; switch the language."""
+def guard() -> WerkzeugResponse | None:
+    """Refuse a form that no page of ours sent, and what nobody can have typed; switch the language.
+
+    Where a number stands in the address in place of a name, lead to the page without it.
+    """
     if request.args.get("lang") in ("zh", "en"):
         session["language"] = request.args["lang"]
     if request.method == "POST" and not genuine.is_genuine():
@@ -305,6 +310,10 @@ def guard() -> None:
     fields.refuse_unreadable(request)
     if session.get("org") and not can(request.path):
         raise Refused("not_offered")
+    if request.method == "GET" and request.args.get("name") and not fields.person(request.args["name"]):
+        left = [(name, text) for name, text in request.args.items(multi=True) if name != "name"]
+        return redirect(f"{request.path}?{urlencode(left)}")
+    return None
 
 
 def own_path(target: str) -> str:

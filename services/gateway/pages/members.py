@@ -138,7 +138,7 @@ def _list(org: Any, marked: list[Any], codes: list[Any]) -> Any:
     Those of a branch can be ticked, to be marked or given codes.
     """
     listing = Listing("/members", {**request.args, "branch": str(org.org_id)})
-    show, name = request.args.get("show", ""), request.args.get("name", "").strip()[:60]
+    show, name = request.args.get("show", ""), fields.person(request.args.get("name"))
     narrowed = SHOWN[show][1] if show in SHOWN else {}
     sort, branch = request.args.get("sort", ""), org.kind == OrgKind.BRANCH
     wanted = members.ListBelow(
@@ -251,7 +251,7 @@ DEEDS = {"to_contact": N_("已联系"), "parked": N_("已落实去向")}
 @blueprint.get("/reports/<kind>")
 def reports(kind: str = "graduates_left") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
-    name = request.args.get("name", "").strip()[:60]
+    name = fields.person(request.args.get("name"))
     wanted = members.GetReport(
         kind=kind, name=name, after=fields.number(request.args.get("after")), limit=100
     )

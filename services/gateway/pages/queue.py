@@ -91,7 +91,7 @@ def read(values: Any) -> Asked:
         due=Due.known(values.get("due", "")) or "",
         check=check if check in (SOME, NONE) or Check.known(check) else "",
         reminded=values.get("reminded", "") == "True",
-        name=values.get("name", "").strip()[:40],
+        name=fields.person(values.get("name")),
         sort=WorkOrder.known(values.get("sort", "")) or "",
         after=values.get("after", ""),
     )

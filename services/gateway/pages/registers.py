@@ -49,7 +49,7 @@ def registers() -> Any:
     args = request.args
     kind = StayKind.known(args.get("kind", "")) or ""
     state = StayState.known(args.get("state", "")) or ""
-    name = args.get("name", "").strip()[:60]
+    name = fields.person(args.get("name"))
     sort = args.get("sort") if args.get("sort") in ("until", "-until") else ""
     narrowed = {"kind": kind, "state": state, "name": name, "sort": sort or ""}
     listing = Listing("/registers", narrowed)

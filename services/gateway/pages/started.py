@@ -49,7 +49,7 @@ def read(values: Any) -> Asked:
         open="1" if values.get("open") == "1" else "",
         state=TransferState.known(values.get("state", "")) or "",
         reason=Reason.known(values.get("reason", "")) or "",
-        name=values.get("name", "").strip()[:18],
+        name=fields.person(values.get("name")),
         oldest="1" if values.get("oldest") == "1" else "",
         after=fields.number(values.get("after")),
     )
