@@ -149,7 +149,7 @@ TABLE = {
     ),
     "POST /letters/void": ({"superior"}, lambda t: one(letter_id=t.letter)),
     "GET /letters": (ADMINISTRATORS, None),
-    "GET /letters/<int:letter_id>": ({"superior"}, lambda t: t.letter),
+    "GET /letters/<int:letter_id>": ({"superior"}, None),
     "GET /letters/check": ({*RELATIONS}, {"code": "WRONG"}),
     "GET /me": (SIGNED_IN, None),
     "GET /me/transfers": (SIGNED_IN, None),
@@ -176,7 +176,7 @@ TABLE = {
     "POST /orgs/names/progress": (SIGNED_IN, lambda t: {"command_id": key()}),
     "POST /orgs/members": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}),
     "POST /orgs/transfers": (ADMINISTRATORS, lambda t: {"org_ids": [CLASS]}),
-    "GET /orgs/<int:org_id>/open-transfers": (ABOVE, lambda t: CLASS),
+    "GET /orgs/<int:org_id>/open-transfers": (ABOVE, None),
     "POST /orgs/deletions": ({"superior"}, lambda t: one(command_id=key(), org_id=t.empty)),
     "POST /administrators": (
         {"branch", "superior"},
@@ -453,7 +453,7 @@ def test_who_may(browser, tried, operation):
     """
     allowed, body = TABLE[operation]
     method, path = operation.split()
-    number = tried.own() if "transfer_id" in path else CLASS
+    number = tried.own() if "transfer_id" in path else tried.letter if "letter_id" in path else CLASS
     address = "/api/v1" + "/".join(_filled(part, number) for part in path.split("/"))
     for relation in sorted(RELATIONS, key=lambda relation: relation in allowed):
         if method == "GET":
