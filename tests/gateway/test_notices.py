@@ -11,6 +11,7 @@ SHOWN = {
     "read_messages": "the messages stand there as read",
     "_go": "its callers say what was done, and the page of a bulk decision how far it is",
     "_after": "`act_on` says before what was done",
+    "register_stay": "`_asked` says who is registered",
     "stop_bulk": "the page says that it was stopped",
     "batch": "the page says who was moved",
     "check": "the page says so itself (`done`)",

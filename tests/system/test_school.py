@@ -452,7 +452,7 @@ def test_school_area(browser, town):
         assert "共青团之江职业学院委员会" in page
         school = re.search(r'value="(\d+)" aria-label="共青团之江职业学院委员会"', page)[1]
         made = browser.post("/schools", data={"csrf": csrf, "school": school}).text
-        if re.search(r"<code>[A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4}</code>", made):
+        if re.search(r'<strong class="code">[A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4}</strong>', made):
             break
         assert time.monotonic() < ends
         time.sleep(0.1)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from shared import db
-from shared.recordset import Int, Uuid, columns, recordset
+from shared.recordset import Int, Uuid, columns, locked, recordset
 
 
 class NewImport(TypedDict):
@@ -80,12 +80,13 @@ _TAKE_ROWS = sa.text(f"""
     ORDER BY import_id, number
     ON CONFLICT DO NOTHING""")
 
+_FAILED = "w.import_id = i.import_id AND w.number = i.number AND w.state = 'failed'"
 _TAKE_AGAIN = sa.text(f"""
     UPDATE import_rows r
     SET state = CASE WHEN i.problem = '' THEN 'waiting' ELSE 'failed' END,
         row_sealed = decode(i.row_sealed, 'base64'), problem = i.problem
-    FROM {recordset(Taken)}
-    WHERE r.import_id = i.import_id AND r.number = i.number AND r.state = 'failed'""")
+    FROM {locked(recordset(Taken), "import_rows w", _FAILED, "w.import_id, w.number")} AS i
+    WHERE r.import_id = i.import_id AND r.number = i.number""")
 
 _NEXT_IMPORT = sa.text("""
     -- another process may hold an older one; rows are forgotten after 30 days, so imports end then, too

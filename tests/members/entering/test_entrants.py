@@ -247,7 +247,7 @@ def test_every_field_of_an_import_arrives(tx):
         **{name: value for name, value in ENTERED.items() if name != "branch_id"},
         "branch_name": str(CLASS),
     }
-    assert {*row, "import_id", "number", "problem"} == set(fields_of(ImportRow))
+    assert {*row, "import_id", "number", "problem", "again"} == set(fields_of(ImportRow))
     imports.import_rows(tx, [Asked(ImportRow(import_id=uuid.uuid4(), number=2, **row), admin(CLASS))])
     assert imports.enter_piece(tx) == 1
 

@@ -157,8 +157,9 @@ def test_chips_stand_beside_each_other(tx, world):
 def test_due_today_ends_at_midnight_in_china(tx, world, monkeypatch):
     begins = clock.now().astimezone(clock.CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
     monkeypatch.setattr(clock, "now", lambda: begins)
-    for name, ahead in (("work", {"hours": 11}), ("far", {"hours": 13}), ("odd", {"hours": -1})):
-        due(tx, world[name], **ahead)
+    ahead_of_noon = {"work": 11, "far": 13, "odd": -1, "plain": -1}
+    for name, hours in ahead_of_noon.items():
+        due(tx, world[name], hours=hours)
     assert listed(tx, due="today") == [world["work"]]
     assert counted(tx).today == 1
 
