@@ -172,7 +172,7 @@ def test_from_nothing_to_the_first_sign_in(new):
     )
 
     def acts() -> bool:
-        assert visitor.send("/sign-in", id_number=PERSON.id_number, password=PASSWORD)[:2] == (302, "/")
+        assert visitor.send("/sign-in", id_number=PERSON.id_number, password=PASSWORD)[:2] == (302, "/board")
         return 'name="org"' in visitor.ask("/orgs")[2] or "共青团中央" in visitor.ask("/orgs")[2]
 
     until(acts)
