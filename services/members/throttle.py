@@ -6,35 +6,7 @@ from sqlalchemy.engine import Connection
 
 from services.members import domain
 from shared import throttle
-from shared.throttle import (
-    TOO_OFTEN,
-    Limit,
-    admit,
-    count,
-    forget,
-    is_closed,
-    network,
-    of_address,
-    of_person,
-    refuse_while_closed,
-    too_often,
-)
-
-__all__ = [
-    "TOO_OFTEN",
-    "Limit",
-    "admit",
-    "count",
-    "forget",
-    "is_busy",
-    "is_closed",
-    "network",
-    "of_account",
-    "of_address",
-    "of_person",
-    "refuse_while_closed",
-    "too_often",
-]
+from shared.throttle import Limit, network, of_address
 
 
 def of_account(subject: str, address: str, known_here: bool) -> list[Limit]:

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.members import domain, models, throttle
+from services.members import domain, models
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.sealing import seal
 from services.members.service import Service
-from shared import clock, db, patience
-from shared import throttle as locks
+from services.members.throttle import of_account
+from shared import clock, db, patience, throttle
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
 from shared.errors import Refused
@@ -49,7 +49,7 @@ def fail(tx, times: int, address: str = SCHOOL) -> None:
     """Have strangers fail at an address, each with a number of their own."""
     for one in range(times):
         with contextlib.suppress(Refused):
-            throttle.count(tx, throttle.of_account(f"stranger {one}", address, known_here=False))
+            throttle.count(tx, of_account(f"stranger {one}", address, known_here=False))
 
 
 def with_captcha(tx, address, answer=None) -> str:
@@ -136,7 +136,7 @@ def test_a_lock_grows(tx):
             sa.text("DELETE FROM attempts WHERE tried NOT LIKE '% from %'")
         )  # the account's own lock, which is in the next test
     assert waits[:6] == [15, 30, 60, 120, 240, 480] and waits[7:] == [1440, 1440]
-    clock.advance(locks.LOCK_REMEMBERED + timedelta(hours=1))
+    clock.advance(throttle.LOCK_REMEMBERED + timedelta(hours=1))
     for _ in range(domain.LOCK_AFTER):
         refused(tx, "wrong", address=HOME)
     with pytest.raises(Refused) as caught:

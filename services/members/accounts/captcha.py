@@ -13,10 +13,11 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, initial, settings, throttle
+from services.members import domain, initial, settings
 from services.members.accounts import rules, store
 from services.members.sealing.keys import keys
-from shared import clock
+from services.members.throttle import is_busy
+from shared import clock, throttle
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import Captcha, GetCaptcha
@@ -52,7 +53,7 @@ def get_captcha(tx: Connection, request: GetCaptcha, actor: Actor | None) -> Cap
 
     Only so many are drawn for one address.
     """
-    maker = _maker(tx, throttle.is_busy(tx, request.address))
+    maker = _maker(tx, is_busy(tx, request.address))
     if maker is None:
         return Captcha(initial_tail=initial.initial_tail(tx))
     throttle.count(tx, _drawn_for(request.address))

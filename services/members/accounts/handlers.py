@@ -13,7 +13,7 @@ from typing import Any
 import argon2
 from sqlalchemy.engine import Connection
 
-from services.members import domain, settings, store, throttle
+from services.members import domain, settings, store
 from services.members.accounts import captcha, resets, rules
 from services.members.accounts import store as accounts_store
 from services.members.log import log
@@ -21,7 +21,8 @@ from services.members.sealing.keys import b64, code_index, new_code
 from services.members.sealing.keys import keys as keys
 from services.members.sealing.seal import Seal
 from services.members.sessions import TOKEN_LIFE, tell_ended
-from shared import audit, clock, directory
+from services.members.throttle import is_busy, of_account
+from shared import audit, clock, directory, throttle
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor, Signer
@@ -77,7 +78,7 @@ def sign_in(tx: Connection, request: SignIn, actor: Actor | None) -> Signed:
     known_here = _known_at(tx, person, request.address)
     _check_captcha(tx, request, known_here)
     account = accounts_store.hold_account(tx, person.person_id) if person is not None else None
-    limits = throttle.of_account(index.hex(), request.address, known_here)
+    limits = of_account(index.hex(), request.address, known_here)
     try:
         _try_password(tx, account, id_number, request.password, limits)
     except Refused:
@@ -92,7 +93,7 @@ def _check_captcha(tx: Connection, request: SignIn, known_here: bool) -> None:
     # pictures that somebody else used up keep nobody out who belongs there
     if known_here and captcha.is_used_up(tx, request.address):
         return
-    busy = not known_here and throttle.is_busy(tx, request.address)
+    busy = not known_here and is_busy(tx, request.address)
     captcha.check(tx, request.captcha_id, request.captcha, asked=busy)
 
 
@@ -394,7 +395,7 @@ def reset_password(tx: Connection, request: ResetPassword, actor: Actor | None) 
     index = keys.seal.index(id_number)
     person = store.by_index(tx, index)
     known_here = _known_at(tx, person, request.address)
-    limits = throttle.of_account(f"reset {index.hex()}", request.address, known_here)
+    limits = of_account(f"reset {index.hex()}", request.address, known_here)
     throttle.refuse_while_closed(tx, limits)
     refusal = domain.check_new_password(request.new_password, id_number)
     if refusal is not None:

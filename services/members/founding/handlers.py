@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.members import claims, domain, people, store, throttle
+from services.members import claims, domain, people, store
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.founding import rules
@@ -26,7 +26,7 @@ from services.members.log import PostChange, log
 from services.members.posts import rules as posts_rules
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
-from shared import audit, clock, directory, outbox
+from shared import audit, clock, directory, outbox, throttle
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages.members import AdministratorRegistered, GetSetup, Registered, SetUp, Setup

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, people, settings, store, throttle
+from services.members import domain, people, settings, store
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
@@ -22,7 +22,8 @@ from services.members.joining import store as joining_store
 from services.members.log import PostChange, changer, log
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import b64, code_index, grouped, keys, new_code, opened
-from shared import audit, clock, directory, outbox
+from services.members.throttle import of_account
+from shared import audit, clock, directory, outbox, throttle
 from shared.bus.service import Asked
 from shared.errors import Refusal, Refused
 from shared.identity import Actor
@@ -295,7 +296,7 @@ def _check_claims(tx: Connection, request: Register, index: bytes, known: domain
 
 
 def _tries(request: Register, index: bytes) -> list[throttle.Limit]:
-    return throttle.of_account(f"register {index.hex()}", request.address, known_here=False)
+    return of_account(f"register {index.hex()}", request.address, known_here=False)
 
 
 def _person(tx: Connection, request: Register, index: bytes, known: domain.Known | None) -> int:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.engine import Connection
 
-from services.members import claims, domain, initial, people, store, throttle
+from services.members import claims, domain, initial, people, store
 from services.members.log import PostChange, changer
 from services.members.posts import places, rules
 from services.members.posts import store as posts_store
 from services.members.sealing.keys import keys
-from shared import clock, directory
+from shared import clock, directory, throttle
 from shared.bus.service import Asked
 from shared.directory import Org
 from shared.errors import Refusal

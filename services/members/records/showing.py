@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from services.members import domain, settings, store, throttle
+from services.members import domain, settings, store
 from services.members.log import log
 from services.members.posts import store as posts_store
 from services.members.records import rules
 from services.members.sealing.keys import keys, opened
-from shared import audit, clock, directory
+from shared import audit, clock, directory, throttle
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import members as contract
