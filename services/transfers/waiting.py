@@ -238,10 +238,11 @@ MATCHING = f"""
     {_WITH_MEMBER}
     WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_QUESTIONS}"""
 """The open nodes `o`, with their transfers `t`, that an organisation may decide and a filter takes in."""
-# Names stand in no index of an organisation's nodes: all that waits is read, which is bounded by it.
+# Names stand in no index of an organisation's nodes: all that waits is read, which is bounded by it. The
+# times stand in an expression, so that no index leads through the nodes of the whole country.
 _BY_NAME = sa.text(f"""
     SELECT {COLUMNS} {MATCHING}
-        AND o.opened_at >= :since AND o.opened_at < :until
+        AND coalesce(o.opened_at, 'infinity') >= :since AND coalesce(o.opened_at, 'infinity') < :until
         AND ({_NAME}, o.transfer_id) > (CAST(:at AS text) COLLATE "zh-x-icu", :transfer_id)
     ORDER BY {_NAME}, o.transfer_id LIMIT :limit""")
 _LIST = {
