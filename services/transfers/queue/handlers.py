@@ -51,7 +51,7 @@ def count_work(tx: Connection, request: contract.CountWork, actor: Actor | None)
 def save_views(tx: Connection, asked: list[Asked[contract.SaveView]]) -> list[View]:
     """Keep filters under names, each for its person in the acting organisation."""
     acting = directory.administering(tx, (one.actor for one in asked), observers=True)
-    _hold(tx, asked)
+    store.hold(tx, {one.actor.person_id for one in asked}, {one.item.view_id for one in asked})
     return [_save_view(tx, one, one.actor in acting) for one in asked]
 
 
@@ -89,7 +89,7 @@ def drop_views(tx: Connection, asked: list[Asked[contract.DropView]]) -> list[Vi
 def keep_phrases(tx: Connection, asked: list[Asked[contract.KeepPhrase]]) -> list[Phrase]:
     """Remember notes of rejections for the next time, unless they are of one person (TRF-27)."""
     acting = directory.administering(tx, (one.actor for one in asked))
-    _hold(tx, asked)
+    store.hold(tx, {one.actor.person_id for one in asked})
     answers = []
     for one in asked:
         text = one.item.text.strip()
@@ -106,11 +106,6 @@ def drop_phrases(tx: Connection, asked: list[Asked[contract.DropPhrase]]) -> lis
     for one in asked:
         store.drop_phrase(tx, one.actor.person_id, one.item.text.strip())
     return [Phrase(text=one.item.text) for one in asked]
-
-
-def _hold(tx: Connection, asked: list[Asked[contract.SaveView]] | list[Asked[contract.KeepPhrase]]) -> None:
-    for person in sorted({one.actor.person_id for one in asked}):
-        store.hold(tx, person)
 
 
 def list_habits(tx: Connection, request: contract.ListHabits, actor: Actor | None) -> contract.Habits:

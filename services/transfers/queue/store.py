@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -31,8 +31,13 @@ class Below(NamedTuple):
     superior: str
 
 
-# Whose they are is held by the first statement, so that two savings do not pass the limit together.
-_HOLD = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('work_views ' || :person, 0))")
+# Whose they are is held by the first statement, so that two savings do not pass the limit together; and
+# under which id, so that the second of two people who choose the same is told so.
+_HOLD = sa.text("""
+    SELECT pg_advisory_xact_lock(key)
+    FROM (
+        SELECT DISTINCT hashtextextended('work_views ' || one, 0) AS key
+        FROM unnest(CAST(:names AS text[])) AS one ORDER BY key) AS keys""")
 _VIEWS = sa.text("""
     SELECT view_id, name, filter, sort FROM work_views
     WHERE person_id = :person AND org_id = :org ORDER BY name LIMIT 100""")
@@ -64,9 +69,9 @@ _BRANCHES = sa.text(f"""
     ORDER BY d.path LIMIT 500""")
 
 
-def hold(tx: Connection, person_id: int) -> None:
-    """Let one transaction at a time change what is kept of a person."""
-    tx.execute(_HOLD, {"person": str(person_id)})
+def hold(tx: Connection, person_ids: Iterable[int], view_ids: Iterable[UUID] = ()) -> None:
+    """Let one transaction at a time change what is kept of some people, or under some ids."""
+    tx.execute(_HOLD, {"names": [*map(str, person_ids), *map(str, view_ids)]})
 
 
 def views(tx: Connection, person_id: int, org_id: int) -> list[View]:

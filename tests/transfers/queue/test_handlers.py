@@ -1,5 +1,6 @@
 """The queue on a database: what is counted is listed, whose views are whose, who may be placed where."""
 
+import threading
 import uuid
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from services.transfers import handlers, store, waiting
 from services.transfers.bulk import handlers as bulk
 from services.transfers.queue import handlers as queue
 from services.transfers.queue import rules
+from services.transfers.queue import store as queue_store
 from shared import clock, directory
 from shared.bus.service import Asked
 from shared.errors import Refused
@@ -290,6 +292,26 @@ def test_nobody_reaches_the_views_of_others(tx):
     assert [one.view_id for one in habits(tx).views] == [mine]
     assert queue.drop_views(tx, [Asked(contract.DropView(view_id=mine), admin(TARGET))])[0].refusal is None
     assert habits(tx).views == []
+
+
+def test_of_two_people_who_choose_one_id_the_second_is_told(engine):
+    """The second waits for the first, whose view it is then; nobody is answered with an error."""
+    key, answers = uuid.uuid4(), []
+
+    def second():
+        with engine.begin() as tx:
+            answers.append(save(tx, actor=admin(SCHOOL), view_id=key))
+
+    beside = threading.Thread(target=second)
+    with engine.begin() as tx:
+        assert save(tx, view_id=key).refusal is None
+        beside.start()
+        beside.join(0.3)
+        assert not answers
+    beside.join()
+    assert [one.refusal.code for one in answers] == ["command_taken"]
+    with engine.begin() as tx:
+        queue_store.drop(tx, key, 100 + TARGET, TARGET)
 
 
 def test_views_have_a_limit_and_a_name(tx):
