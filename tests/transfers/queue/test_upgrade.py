@@ -1,0 +1,61 @@
+"""What an older version had stored, as the queue finds it after an upgrade."""
+
+import json
+import uuid
+
+import msgspec
+import sqlalchemy as sa
+from alembic import command
+
+from services.transfers import waiting
+from shared import clock, db, migrate
+from shared.messages.transfers import Filter, TransferRequested
+from tests.conftest import server_url
+
+OLD_TRANSFERS = sa.text("""
+    WITH made AS (
+        INSERT INTO transfers (
+            command_id, member_id, initiator, initiator_person_id, source_branch_id, source_province,
+            target_org_id, target_province, reason, reason_kind, place_name, place_address, contact,
+            remark, place_division, policy, path, state, node_no, created_at, audit_seq, audit_head)
+        SELECT gen_random_uuid(), member_id, 'source', 102, 3, '42', 7, '33', 'further_study', 'study',
+            '', '', '', '', '', 'national-1', 'source:branch', state, 1, :now, 1, ''
+        FROM (VALUES (11, 'pending_in'), (12, 'checking'), (13, 'moving')) AS old (member_id, state)
+        RETURNING transfer_id, member_id)
+    INSERT INTO open_transfers (member_id, transfer_id) SELECT member_id, transfer_id FROM made""")
+OLD_VIEWS = sa.text("""
+    INSERT INTO work_views (view_id, person_id, org_id, name, filter, sort, kept_at)
+    VALUES (:view, 1, 7, :name, :filter, 'due', :now)""")
+
+
+def test_what_waits_is_asked_for_again_and_views_find_the_same():
+    """Each member who is held is asked for once, except on the move; a view of what is unusual stays one."""
+    url = server_url(f"tq_upgrade_{uuid.uuid4().hex[:8]}")
+    db.create_database(url)
+    try:
+        command.upgrade(migrate.config("transfers", url), "0012_queue")
+        engine = db.connect(url)
+        old = {"state": "pending_in", "due": "late", "member_ids": [11]}
+        with engine.begin() as tx:
+            tx.execute(OLD_TRANSFERS, {"now": clock.now()})
+            for name, unusual in (("odd", True), ("plain", False)):
+                kept = json.dumps({**old, "unusual": unusual})
+                row = {"view": uuid.uuid4(), "name": name, "filter": kept, "now": clock.now()}
+                tx.execute(OLD_VIEWS, row)
+        command.upgrade(migrate.config("transfers", url), "head")
+        with engine.begin() as tx:
+            asked = tx.execute(sa.text("SELECT topic, body FROM outbox")).all()
+            views = tx.execute(sa.text("SELECT name, filter FROM work_views")).all()
+            shown = tx.execute(sa.text("SELECT DISTINCT name, identity_check FROM open_transfers")).all()
+        engine.dispose()
+    finally:
+        db.drop_database(url)
+    (message,) = asked
+    assert message.topic == TransferRequested.topic()
+    again = msgspec.json.decode(message.body, type=list[TransferRequested])
+    assert sorted(one.member_id for one in again) == [11, 12]
+    assert {one.name: waiting.of_json(one.filter) for one in views} == {
+        "odd": Filter(state="pending_in", due="late", check="unusual"),
+        "plain": Filter(state="pending_in", due="late"),
+    }
+    assert [tuple(one) for one in shown] == [("", "unchecked")]
