@@ -285,6 +285,11 @@ def test_402_on_a_screen(chromium, site, town, queue):
     height = page.evaluate("document.documentElement.scrollHeight")
     assert height <= 2 * 900, height
     print("height", height)
+    # what is done to the ticked stays in sight down to the last row, above the head of the table
+    page.locator("tbody tr").last.scroll_into_view_if_needed()
+    bar, head = (page.locator(one).bounding_box() for one in ("#actions", ".data thead th >> nth=1"))
+    assert 0 < bar["y"] < head["y"] < 150 and head["y"] - (bar["y"] + bar["height"]) < 1, (bar, head)
+    page.evaluate("scrollTo(0, 0)")
     # keys: down, down, tick; the help; nothing while typing
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("j")
@@ -376,6 +381,10 @@ def test_one_of_forty_posts(chromium, site, town, queue):
     page.click(".scope summary")
     page.wait_for_selector(".scope .posts li:nth-child(41)")
     one.look()
+    page.set_viewport_size({"width": 360, "height": 760})
+    panel = page.locator(".scope > div").bounding_box()
+    assert panel["x"] >= 0 and panel["x"] + panel["width"] <= 360, panel
+    page.set_viewport_size({"width": 1440, "height": 760})
     name = next(org.full_name for org in town.tree if org.id == branches[25])
     page.fill(".scope input[name=text]", f"{name[-12:-6]} {name[2:6]}")
     page.wait_for_selector(".scope .posts ul:not(:has(li:nth-child(41)))")
