@@ -1,0 +1,1 @@
+"""The bridges to the systems of Beijing, Guangdong and Fujian; one process per peer."""
