@@ -43,6 +43,10 @@ def _migrated(service: str) -> str:
     settings = Settings(SERVER, f"tq_template_{os.getpid()}", AMQP_URI, Path(), 0)
     migrate.upgrade(settings, [service])
     atexit.register(db.drop_database, settings.database(service))
+    return _name(settings, service)
+
+
+def _name(settings: Settings, service: str) -> str:
     return str(db.address(settings.database(service)).database)
 
 
@@ -67,8 +71,11 @@ class Installation:
         self.ports: dict[str, int] = {}
         self.engines: dict[str, sa.Engine] = {}
 
-    def create(self) -> None:
-        """Create databases at the newest schema, as copies of those that this process migrated first."""
+    def create(self, like: Settings | None = None) -> None:
+        """Create databases as copies of those of an installation that is closed, else empty.
+
+        Empty ones are at the newest schema, as copies of those that this process migrated first.
+        """
         if self.settings.database_url != SERVER or self.settings.own_databases:
             migrate.upgrade(self.settings)  # elsewhere there is nothing to copy
             return
@@ -76,8 +83,9 @@ class Installation:
         with server.connect() as tx:
             for service in SERVICES:
                 url = self.settings.database(service)
-                name = db.address(url).database
-                tx.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{_migrated(service)}"'))
+                name = _name(self.settings, service)
+                template = _name(like, service) if like is not None else _migrated(service)
+                tx.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
                 db.create_database(url)  # it is there: this sets what a copy does not take over
         server.dispose()
 
