@@ -8,6 +8,7 @@ publishers of another version.
 
 from shared.messages.words.audit import *
 from shared.messages.words.code import *
+from shared.messages.words.federation import *
 from shared.messages.words.members import *
 from shared.messages.words.orgs import *
 from shared.messages.words.reasons import *

@@ -1,0 +1,201 @@
+"""Signing what goes to a peer, and opening what comes: one compact JWS is one message (BEY-16).
+
+What is opened has one form only: a header of exactly `alg`, `kid` and `typ`, base64 without play, JSON
+without a field twice. So there is no room for `crit`, `b64`, or a key that the message brings along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from services.federation.keys import Key, Ring
+from services.federation.protocol import MUST_ARRIVE, Side, Type, Word, may_speak
+from services.federation.schemas import DATA, Envelope, Fault, word_of
+
+LARGEST = 64 * 1024
+"""Characters of a message; a record has 3,000."""
+FUTURE = timedelta(minutes=10)
+"""How far a peer's clock may be ahead."""
+LIVES = timedelta(days=30)
+"""How long a message that expires is sent."""
+MESSAGE, RECEIPT, TOKEN, MANIFEST = "message+jws", "receipt+jws", "token+jws", "manifest+jws"
+"""What a signature is for, in the header's `typ`: what is signed as the one is never taken for the other."""
+
+_FORM = re.compile(r"([A-Za-z0-9_-]{1,700})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{1,200})")
+_SUBJECT = re.compile(r"(?P<owner>[A-Za-z0-9_]{2,16}):[A-Za-z0-9._-]{1,40}")
+_VERSION = re.compile(r"urn:tuanqiao:bridge:(?P<major>\d{1,4})\.\d{1,4}")
+Kind = TypeVar("Kind")
+
+
+class NotTaken(Exception):
+    """A message that is refused: why, and its envelope where it is authentic and could be read."""
+
+    def __init__(self, fault: Fault, envelope: Envelope | None = None) -> None:
+        super().__init__(fault.value)
+        self.fault, self.envelope = fault, envelope
+
+
+class Opened(NamedTuple):
+    """A message that is authentic and whole.
+
+    Attributes:
+        side: The part of whoever says it in this transfer.
+
+    """
+
+    envelope: Envelope
+    kind: Type
+    word: Word
+    side: Side
+    data: msgspec.Struct
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alg: str
+    kid: str
+    typ: str
+
+
+def sha256(text: str) -> str:
+    """Return the hash by which a JWS is named."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def message_id(source: str, subject: str, seq: int) -> str:
+    """Return the id of a message: the same after a crash as before it."""
+    return f"{source}/{subject}/{seq}"
+
+
+def sign(key: Key, kind: str, payload: bytes) -> str:
+    """Return a payload as a compact JWS that is good for one kind of thing."""
+    header = {"alg": key.alg, "kid": key.kid, "typ": kind}
+    return jws.serialize_compact(header, payload, key.jwk, algorithms=[key.alg])
+
+
+def verified(text: str, kind: str, ring: Ring) -> tuple[bytes, Key]:
+    """Return the payload of a JWS that one of the peer's keys has signed, and the key.
+
+    Whether the key was valid at the time is for the caller to ask, who reads the time.
+
+    Raises:
+        NotTaken: It is no JWS of the one form, or nobody's whom we know.
+
+    """
+    form = _FORM.fullmatch(text) if len(text) <= LARGEST else None
+    if form is None or not all(_canonical(part) for part in form.groups()):
+        raise NotTaken(Fault.MALFORMED)
+    try:
+        header = read_json(_bytes(form[1]), _Header)
+    except ValueError:
+        raise NotTaken(Fault.NOT_AUTHENTIC) from None
+    key = ring.of_peer(header.kid, header.alg) if header.typ == kind else None
+    if key is None:
+        raise NotTaken(Fault.NOT_AUTHENTIC)
+    try:
+        found = jws.deserialize_compact(text, key.jwk, algorithms=[key.alg])
+    except (JoseError, ValueError):
+        raise NotTaken(Fault.NOT_AUTHENTIC) from None
+    return found.payload, key
+
+
+def opened(text: str, ring: Ring, peer: str, me: str, now: datetime) -> Opened:
+    """Return a message of a peer to us.
+
+    Args:
+        text: The compact JWS.
+        ring: Our keys of that peer.
+        peer: The system that this bridge leads to.
+        me: Our own system.
+        now: By our clock.
+
+    Raises:
+        NotTaken: It is refused, with its envelope where its number counts.
+
+    """
+    payload, key = verified(text, MESSAGE, ring)
+    try:
+        envelope = read_json(payload, Envelope)
+    except ValueError:
+        raise NotTaken(Fault.MALFORMED) from None
+    subject = _SUBJECT.fullmatch(envelope.subject)
+    if envelope.source != peer or envelope.dest != me or not key.good_at(envelope.time):
+        raise NotTaken(Fault.NOT_AUTHENTIC)
+    if (
+        subject is None
+        or subject["owner"] not in (peer, me)
+        or envelope.id != message_id(peer, envelope.subject, envelope.seq)
+    ):
+        raise NotTaken(Fault.MALFORMED)
+    if envelope.time > now + FUTURE:
+        raise NotTaken(Fault.CLOCK)
+    side = Side.SENDER if subject["owner"] == peer else Side.RECEIVER
+    kind, data = _read_data(envelope, side)
+    if envelope.expires is not None and envelope.expires <= now:
+        raise NotTaken(Fault.EXPIRED, envelope)
+    return Opened(envelope, kind, word_of(kind, data), side, data)
+
+
+def _read_data(envelope: Envelope, side: Side) -> tuple[Type, msgspec.Struct]:
+    version = _VERSION.fullmatch(envelope.dataschema)
+    if version is None or version["major"] != "1" or envelope.type not in _TYPES:
+        raise NotTaken(Fault.VERSION, envelope)
+    kind = Type(envelope.type)
+    if not may_speak(side, kind) or (envelope.expires is None) is not (kind in MUST_ARRIVE):
+        raise NotTaken(Fault.WRONG_FIELD, envelope)
+    try:
+        return kind, _decoder(DATA[kind]).decode(envelope.data)
+    except msgspec.ValidationError as error:
+        long = "of length <=" in str(error)
+    raise NotTaken(Fault.TOO_LONG if long else Fault.WRONG_FIELD, envelope)
+
+
+_TYPES = {kind.value for kind in Type}
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def read_json(body: bytes, kind: type[Kind]) -> Kind:
+    """Return what JSON says, read strictly: UTF-8, no field twice, nested as deep as a contract.
+
+    Raises:
+        ValueError: It is something else; the values are not in the words.
+
+    """
+    try:
+        found: Kind = _decoder(kind).decode(body)  # type: ignore[arg-type]
+        json.loads(body, object_pairs_hook=_once)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        raise ValueError("no JSON of this form") from None
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def _bytes(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _canonical(part: str) -> bool:
+    """Return whether base64 is written in the one way that there is: the last bits are part of no byte."""
+    if len(part) % 4 == 1:
+        return False
+    tail = part[-(len(part) % 4 or 4) :]
+    return urlsafe_b64encode(_bytes(tail)).rstrip(b"=").decode() == tail
