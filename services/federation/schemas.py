@@ -82,7 +82,7 @@ class Organisation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offer(Dated, frozen=True, kw_only=True):
-    """A member asks to come, or is to go: who in a seal, from where, to where, why, until when (FED-10).
+    """A member is to come: who, in a seal; from where, to where, why, and until when (FED-10).
 
     A target without a code was typed by its full name (FED-06).
     """
